@@ -1,0 +1,1 @@
+"""The language of a run: configuration, events, commands, history, findings."""

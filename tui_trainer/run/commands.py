@@ -1,0 +1,141 @@
+"""Wishes: what a person or a script asks of a training that runs.
+
+Every command carries an absolute value ("0.02", not "double it"), so sending one twice is safe and
+a recorded run can be replayed. A command is a wish only: what became of it is told by an event.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SetLearningRate:
+    """Change the base learning rate; the schedule keeps multiplying it."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetBatchSize:
+    """Change the size of the next slice of this epoch's permutation."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAugmentation:
+    """Switch augmentation of the training batches on or off."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetDropout:
+    """Change the share of features that every dropout layer hides, 0 to 0.95."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop between two batches and wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """Train one batch, then pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEpoch:
+    """Train to the end of this epoch, validation included, then pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtTest:
+    """Read the sealed test set now; the look is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the run after the batch under way.
+
+    Attributes:
+        reason: What the run's ``RunFinished`` will say: ``"stopped"`` or ``"interrupted"``.
+        test: Whether to read the test set for the final report; not when leaving in a hurry.
+    """
+
+    reason: str = "stopped"
+    test: bool = True
+
+
+Command = (
+    SetLearningRate
+    | SetBatchSize
+    | SetAugmentation
+    | SetDropout
+    | Pause
+    | Resume
+    | RunStep
+    | RunEpoch
+    | LookAtTest
+    | Stop
+)
+
+KNOBS: dict[str, type[SetLearningRate | SetBatchSize | SetAugmentation | SetDropout]] = {
+    "learning_rate": SetLearningRate,
+    "batch_size": SetBatchSize,
+    "augmentation": SetAugmentation,
+    "dropout": SetDropout,
+}
+"""The settings that can change while training, and the command that changes each."""
+
+
+class Inbox:
+    """The one way into the engine: any thread puts commands in, the engine takes them out.
+
+    The engine calls :meth:`take` between two batches. A subclass may override it to release
+    commands at known steps, which is how a recorded run is replayed.
+    """
+
+    def __init__(self, *commands: Command) -> None:
+        self._commands: deque[Command] = deque(commands)
+        self._arrived = threading.Condition()
+
+    def send(self, command: Command) -> None:
+        """Put a command in; wakes an engine that is paused. Never blocks."""
+        with self._arrived:
+            self._commands.append(command)
+            self._arrived.notify_all()
+
+    def take(self, step: int, *, wait: bool = False) -> list[Command]:
+        """Return the commands that have arrived, oldest first, and forget them.
+
+        Args:
+            step: How many batches have been trained; a replaying inbox goes by it.
+            wait: Whether to wait until there is at least one (the engine is paused).
+        """
+        if not wait and not self._commands:
+            return []  # the common case costs no lock: a deque's emptiness is read atomically
+        with self._arrived:
+            while wait and not self._commands:
+                self._arrived.wait()
+            taken = list(self._commands)
+            self._commands.clear()
+        return taken
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until something arrives, or for ``seconds``."""
+        deadline = time.monotonic() + seconds
+        with self._arrived:
+            while not self._commands and (left := deadline - time.monotonic()) > 0:
+                self._arrived.wait(left)

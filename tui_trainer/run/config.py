@@ -1,0 +1,209 @@
+"""What a run is asked to do: one frozen, validated record, read from TOML and written to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tui_trainer.run.errors import SettingError
+
+MODELS = ("era-s6", "era-s6-dropout", "era-s6-plain", "small", "mlp")
+DATASETS = (
+    "mnist",
+    "fashion-mnist",
+    "kmnist",
+    "qmnist",
+    "emnist-balanced",
+    "emnist-byclass",
+    "emnist-bymerge",
+    "emnist-digits",
+    "emnist-letters",
+    "emnist-mnist",
+)
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "step", "cosine", "one-cycle")
+AUGMENTS = ("none", "light", "course", "custom")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+MAX_EPOCHS = 10_000
+MAX_BATCH_SIZE = 65_536
+MAX_CLASSES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How each image of a batch is moved, drawn anew for each image and each time it is used.
+
+    Attributes:
+        rotate: Largest rotation either way, in degrees.
+        shift: Largest shift along each axis, in pixels.
+        scale: Largest change of size, as a fraction: 0.08 is from 0.92 to 1.08.
+        shear: Largest shear along x, in degrees.
+        crop: Side of the centre crop, in pixels of a 28-pixel image (other sizes in proportion).
+            The crop is enlarged to the full size again.
+        crop_probability: The share of images that are cropped.
+    """
+
+    rotate: float = 0.0
+    shift: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    crop: int = 22
+    crop_probability: float = 0.0
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it leaves every image as it is."""
+        moves = (self.rotate, self.shift, self.scale, self.shear, self.crop_probability)
+        return not any(moves)
+
+
+NAMED_AUGMENTATIONS: Mapping[str, Augmentation] = {
+    "none": Augmentation(),
+    "light": Augmentation(rotate=10.0, shift=2.0, scale=0.08),
+    # The course's own: a centre crop of 22 pixels in one of ten images, and up to 15 degrees.
+    "course": Augmentation(rotate=15.0, crop=22, crop_probability=0.1),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """One run, from its first batch to its last. Every field has a default.
+
+    Raises:
+        SettingError: From the constructor, naming the field, if a value cannot be used.
+    """
+
+    model: str = "era-s6"
+    dropout: float | None = None
+    dataset: str = "mnist"
+    data_dir: str | None = None
+    classes: int | None = None
+    val_size: int | None = None
+    train_size: int | None = None
+    epochs: int = 10
+    batch_size: int = 128
+    seed: int = 0
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    schedule: str = "one-cycle"
+    step_size: int = 15
+    gamma: float = 0.1
+    augment: str = "light"
+    rotate: float | None = None
+    shift: float | None = None
+    scale: float | None = None
+    shear: float | None = None
+    crop: int | None = None
+    crop_probability: float | None = None
+    device: str = "auto"
+    threads: int | None = None
+    target_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, (kind, optional) in FIELD_TYPES.items():
+            _check_type(name, getattr(self, name), kind, optional)
+        for name, names in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in names:
+                raise SettingError(name, f"unknown {name} {value!r}; choose {', '.join(names)}")
+        for name, (low, high, what) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise SettingError(name, f"{what}, not {value:g}")
+        if self.lr is not None and self.lr == 0:
+            raise SettingError("lr", f"{_RANGES['lr'][2]}, not 0")
+        if self.augment == "custom" and not self._custom_augmentation():
+            raise SettingError(
+                "augment", "custom needs at least one of rotate, shift, scale, shear, crop"
+            )
+        if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
+            raise SettingError("nesterov", "needs momentum above 0; or switch nesterov off")
+
+    @property
+    def learning_rate(self) -> float:
+        """The base learning rate: ``lr``, or the optimizer's usual one where it is not set."""
+        if self.lr is not None:
+            return self.lr
+        return 0.1 if self.optimizer == "sgd" else 0.003
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The named augmentation with every amount that was set by itself in its place."""
+        base = NAMED_AUGMENTATIONS.get(self.augment, NAMED_AUGMENTATIONS["none"])
+        changes = self._custom_augmentation()
+        if "crop" in changes and "crop_probability" not in changes and not base.crop_probability:
+            changes["crop_probability"] = 0.1
+        return dataclasses.replace(base, **changes)
+
+    def _custom_augmentation(self) -> dict[str, Any]:
+        names = (field.name for field in dataclasses.fields(Augmentation))
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every setting that has a value, in the order of the fields: what TOML can hold."""
+        values = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return {name: value for name, value in values if value is not None}
+
+
+FIELD_TYPES: Mapping[str, tuple[type, bool]] = {
+    field.name: (
+        {"str": str, "int": int, "float": float, "bool": bool}[str(field.type).split(" ")[0]],
+        "None" in str(field.type),
+    )
+    for field in dataclasses.fields(RunConfig)
+}
+"""Each setting's type and whether it may be left unset; what TOML files are checked against."""
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "model": MODELS,
+    "dataset": DATASETS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "augment": AUGMENTS,
+    "device": DEVICES,
+}
+
+_RANGES: Mapping[str, tuple[float, float, str]] = {
+    "dropout": (0.0, 0.95, "dropout must be from 0 to 0.95"),
+    "classes": (2, MAX_CLASSES, "classes must be from 2 to 1,000"),
+    "val_size": (0, math.inf, "the validation split's size must be 0 or more images"),
+    "train_size": (1, math.inf, "the training split's size must be 1 image or more"),
+    "epochs": (1, MAX_EPOCHS, "epochs must be from 1 to 10,000"),
+    "batch_size": (1, MAX_BATCH_SIZE, "the batch size must be from 1 to 65,536"),
+    "seed": (0, 2**32 - 1, "the seed must be from 0 to 4,294,967,295"),
+    "lr": (0.0, 1_000.0, "the learning rate must be above 0 and at most 1,000"),
+    "momentum": (0.0, 0.9999, "momentum must be from 0 to below 1"),
+    "weight_decay": (0.0, 10.0, "weight decay must be from 0 to 10"),
+    "step_size": (1, MAX_EPOCHS, "the schedule's step must be 1 epoch or more"),
+    "gamma": (1e-6, 1.0, "gamma must be above 0 and at most 1"),
+    "rotate": (0.0, 180.0, "rotation must be from 0 to 180 degrees"),
+    "shift": (0.0, 64.0, "shift must be from 0 to 64 pixels"),
+    "scale": (0.0, 0.9, "scale must be from 0 to 0.9"),
+    "shear": (0.0, 60.0, "shear must be from 0 to 60 degrees"),
+    "crop": (4, 28, "the centre crop must be from 4 to 28 pixels"),
+    "crop_probability": (0.0, 1.0, "the share of cropped images must be from 0 to 1"),
+    "threads": (1, 1_024, "threads must be from 1 to 1,024"),
+    "target_accuracy": (0.0, 1.0, "the target accuracy must be a fraction from 0 to 1"),
+}
+
+
+def _check_type(name: str, value: object, kind: type, optional: bool) -> None:
+    """Refuse a value of another type; bool is no number here, a whole number is a float."""
+    if value is None and optional:
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = is_number if kind is float else isinstance(value, kind)
+    if kind is int and isinstance(value, bool):
+        fits = False
+    if not fits:
+        words = {str: "a text in quotes", int: "a whole number", float: "a number"}
+        raise SettingError(name, f"needs {words.get(kind, 'true or false')}, not {value!r}")
+    if is_number and not math.isfinite(value):  # type: ignore[arg-type]
+        raise SettingError(name, f"needs a finite number, not {value}")

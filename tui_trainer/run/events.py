@@ -1,0 +1,312 @@
+"""Facts: everything that crosses from the engine to whoever watches.
+
+Frozen, keyword-only records of plain numbers, texts and tuples; no tensors. Accuracies are
+fractions of 1, losses are mean cross-entropy in nats, ``step`` counts trained batches from 1,
+``epoch`` counts from 1, ``seconds`` is training time without pauses. Of all fields only those named
+in :data:`CLOCK_FIELDS` depend on the clock: the rest is the same in two runs with the same seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+CLOCK_FIELDS = frozenset({"seconds", "images_per_second"})
+"""The fields that differ between two runs with the same seed."""
+
+State = Literal[
+    "preparing", "training", "paused", "validating", "testing", "finished", "diverged", "failed"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """One layer of a network, in the order in which an image passes it.
+
+    Attributes:
+        name: Its dotted name in the network.
+        kind: Its family: ``conv``, ``max pool``, ``batch norm``, ``relu``, …
+        kernel: Kernel and stride as text (``3×3``, ``3×3 /2``), empty where it has none.
+        output_shape: Height, width, channels; (1, 1, n) for a flat output.
+        parameters: How many numbers it learns.
+    """
+
+    name: str
+    kind: str
+    kernel: str
+    output_shape: tuple[int, int, int]
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged:
+    """The run is now preparing, training, paused, validating or testing."""
+
+    state: State
+    step: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadProgress:
+    """A dataset is being fetched; ``total_bytes`` is 0 where the server does not say."""
+
+    dataset: str
+    file: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """Everything is loaded; the first batch comes next."""
+
+    model: str
+    dataset: str
+    classes: int
+    image_size: int
+    parameters: int
+    layers: tuple[LayerRow, ...]
+    train_size: int
+    val_size: int
+    test_size: int
+    mean: float
+    std: float
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    schedule: str
+    augmentation: bool
+    dropout: float | None
+    seed: int
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """One batch was trained.
+
+    Attributes:
+        step: The batch's number in the run.
+        epoch: The epoch it belongs to.
+        epoch_images: Training images seen so far in this epoch, this batch included.
+        images: Training images seen so far in the run, this batch included.
+        batch_size: How many images it had; the last of an epoch may have fewer.
+        loss: Its mean loss, before the update.
+        accuracy: The share it had right, before the update.
+        learning_rate: The rate of its update: base times schedule.
+        seconds: Training time so far.
+    """
+
+    step: int
+    epoch: int
+    epoch_images: int
+    images: int
+    batch_size: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochDone:
+    """Every training image was seen once more, and the validation images were looked at.
+
+    The training figures are running ones: each batch as it was met, augmented, before its update.
+    All ``val_`` fields are None where there is no validation split.
+
+    Attributes:
+        val_interval: Wilson interval of the validation accuracy, 95 %.
+        val_class_accuracy: Accuracy by class; None for a class without a validation image.
+        val_loss_rise: Validation loss minus its lowest so far; 0 in the epoch that is the lowest.
+        val_loss_rise_error: Standard error of that rise over the validation images, each compared
+            with itself: a paired difference, so the images' own difficulty cancels.
+        seconds: The epoch's time, training and validation, without pauses.
+        images_per_second: Training images by the time spent on training alone.
+    """
+
+    epoch: int
+    step: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    val_correct: int | None
+    val_total: int | None
+    val_interval: tuple[float, float] | None
+    val_class_accuracy: tuple[float | None, ...] | None
+    val_loss_rise: float | None
+    val_loss_rise_error: float | None
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChanged:
+    """A knob was turned; the next batch uses the new value.
+
+    Attributes:
+        setting: A name from :data:`tui_trainer.run.commands.KNOBS`.
+        images: Training images seen when it changed: its place on the curves.
+    """
+
+    setting: str
+    old: float
+    new: float
+    step: int
+    epoch: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRejected:
+    """A wish that could not be granted, and why."""
+
+    command: str
+    reason: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestEvaluated:
+    """The sealed test set was read; ``look`` counts the readings of this run from 1."""
+
+    __test__ = False  # pytest: not a test class
+
+    look: int
+    step: int
+    test_loss: float
+    test_accuracy: float
+    test_correct: int
+    test_total: int
+    test_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverged:
+    """The loss is no longer a finite number; the weights are lost."""
+
+    step: int
+    epoch: int
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRaised:
+    """A diagnosis, with the numbers it rests on.
+
+    Attributes:
+        code: The rule's name; one finding a code stands at a time.
+        severity: ``look`` or ``wrong``.
+        title: The diagnosis in a few words.
+        evidence: The numbers behind it.
+        advice: What to try.
+        step: Since which step it holds.
+        lesson: The course topic it belongs to, 1 to 20.
+        fix_setting: The knob that ``advice`` turns, or None where no knob does it.
+        fix_value: The value to turn it to.
+    """
+
+    code: str
+    severity: Literal["look", "wrong"]
+    title: str
+    evidence: str
+    advice: str
+    step: int
+    lesson: int
+    fix_setting: str | None = None
+    fix_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingCleared:
+    """The evidence of a finding is gone."""
+
+    code: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFailed:
+    """The run folder could not be written; training goes on, nothing more is recorded."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    """The training raised; ``traceback`` is for whoever mends it."""
+
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """The run is over; always the last event of a run that did not fail.
+
+    The ``test_`` fields are None where the test set was not read: after a divergence, or when the
+    run was left in a hurry.
+
+    Attributes:
+        reason: ``completed``, ``stopped``, ``interrupted`` or ``diverged``.
+        test_looks: How often the test set was read in this run, the final reading included.
+    """
+
+    reason: str
+    epochs: int
+    step: int
+    test_loss: float | None
+    test_accuracy: float | None
+    test_correct: int | None
+    test_total: int | None
+    test_interval: tuple[float, float] | None
+    test_looks: int
+    val_accuracy: float | None
+    parameters: int
+    seconds: float
+
+
+Event = (
+    StateChanged
+    | DownloadProgress
+    | RunStarted
+    | StepDone
+    | EpochDone
+    | SettingChanged
+    | CommandRejected
+    | TestEvaluated
+    | Diverged
+    | FindingRaised
+    | FindingCleared
+    | RecordingFailed
+    | RunFailed
+    | RunFinished
+)
+
+
+def to_json(event: Event) -> str:
+    """Return an event as one line of strict JSON: ``event`` is its class name, then its fields.
+
+    JSON has no NaN and no infinity: such a number becomes null.
+    """
+    record = {"event": type(event).__name__, **_plain(dataclasses.asdict(event))}
+    return json.dumps(record, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

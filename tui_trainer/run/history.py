@@ -1,0 +1,166 @@
+"""What has happened so far: the one place where events are interpreted."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+from tui_trainer.run.events import (
+    CommandRejected,
+    Diverged,
+    DownloadProgress,
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    RecordingFailed,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    SettingChanged,
+    State,
+    StateChanged,
+    StepDone,
+    TestEvaluated,
+)
+from tui_trainer.run.series import Series, Trend
+
+SMOOTHING_IMAGES = 1_500
+"""Half-life of the training curves' trend, in images."""
+
+RATE_SECONDS = 3.0
+"""Span over which the present speed is measured, in training seconds."""
+
+
+@dataclass
+class History:
+    """A run as far as its events have told it. Memory is bounded, whatever the number of steps.
+
+    The curves' x is counted in epochs: training images seen by the size of the training split.
+    """
+
+    state: State = "preparing"
+    detail: str = ""
+    started: RunStarted | None = None
+    last_step: StepDone | None = None
+    epochs: list[EpochDone] = field(default_factory=list)
+    interventions: list[SettingChanged] = field(default_factory=list)
+    findings: dict[str, FindingRaised] = field(default_factory=dict)
+    tests: list[TestEvaluated] = field(default_factory=list)
+    finished: RunFinished | None = None
+    failure: RunFailed | None = None
+    download: DownloadProgress | None = None
+    recording_failure: RecordingFailed | None = None
+    rejection: CommandRejected | None = None
+    train_loss: Series = field(default_factory=Series)
+    train_accuracy: Series = field(default_factory=Series)
+    learning_rate: Series = field(default_factory=Series)
+    settings: dict[str, float] = field(default_factory=dict)
+    images_per_second: float = 0.0
+    _loss_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
+    _accuracy_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
+    _rate_marks: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        match event:
+            case StepDone():
+                self._step(event)
+            case StateChanged():
+                self.state, self.detail = event.state, event.detail
+            case RunStarted():
+                self._start(event)
+            case EpochDone():
+                self.epochs.append(event)
+            case SettingChanged():
+                self.interventions.append(event)
+                self.settings[event.setting] = event.new
+            case FindingRaised():
+                self.findings[event.code] = event
+            case FindingCleared():
+                self.findings.pop(event.code, None)
+            case TestEvaluated():
+                self.tests.append(event)
+            case Diverged():
+                self.state = "diverged"
+            case RunFinished():
+                self.finished = event
+                self.state = "diverged" if event.reason == "diverged" else "finished"
+            case RunFailed():
+                self.failure, self.state, self.detail = event, "failed", event.message
+            case DownloadProgress():
+                self.download = event
+            case RecordingFailed():
+                self.recording_failure = event
+            case CommandRejected():
+                self.rejection = event
+
+    def _start(self, event: RunStarted) -> None:
+        self.started = event
+        self.download = None
+        self.settings = {
+            "learning_rate": event.learning_rate,
+            "batch_size": event.batch_size,
+            "augmentation": event.augmentation,
+        }
+        if event.dropout is not None:
+            self.settings["dropout"] = event.dropout
+
+    def _step(self, event: StepDone) -> None:
+        self.last_step = event
+        x = self.epochs_at(event.images)
+        if math.isfinite(event.loss):
+            trend = self._loss_trend.add(event.loss, event.batch_size)
+            self.train_loss.append(x, event.loss, trend)
+            trend = self._accuracy_trend.add(event.accuracy, event.batch_size)
+            self.train_accuracy.append(x, event.accuracy, trend)
+        self.learning_rate.append(x, event.learning_rate)
+        marks = self._rate_marks
+        marks.append((event.seconds, event.images))
+        while len(marks) > 2 and event.seconds - marks[0][0] > RATE_SECONDS:
+            marks.popleft()
+        spent = marks[-1][0] - marks[0][0]
+        if spent > 0:
+            self.images_per_second = (marks[-1][1] - marks[0][1]) / spent
+
+    def epochs_at(self, images: int) -> float:
+        """Return the place on the curves where that many training images had been seen."""
+        return images / self.started.train_size if self.started else 0.0
+
+    @property
+    def smoothed_loss(self) -> float | None:
+        """The trend of the training loss now."""
+        return self._loss_trend.value
+
+    @property
+    def smoothed_accuracy(self) -> float | None:
+        """The trend of the training accuracy now."""
+        return self._accuracy_trend.value
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, from 1; 0 before the first batch."""
+        return self.last_step.epoch if self.last_step else 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, well or not."""
+        return self.finished is not None or self.failure is not None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Training time still to come at the present speed; None while it is not known."""
+        if self.started is None or self.last_step is None or not self.images_per_second:
+            return None
+        images = self.started.epochs * self.started.train_size - self.last_step.images
+        validations = self.started.epochs - len(self.epochs)
+        return images / self.images_per_second + validations * self._validation_seconds()
+
+    def _validation_seconds(self) -> float:
+        """Return how long looking at the validation images took in the last epoch."""
+        if not self.epochs or self.started is None:
+            return 0.0
+        last = self.epochs[-1]
+        training = self.started.train_size / max(last.images_per_second, 1e-9)
+        return max(0.0, last.seconds - training)
