@@ -7,7 +7,6 @@ a recorded run can be replayed. A command is a wish only: what became of it is t
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -129,13 +128,8 @@ class Inbox:
         with self._arrived:
             while wait and not self._commands:
                 self._arrived.wait()
-            taken = list(self._commands)
-            self._commands.clear()
+            # One at a time: what a signal handler sends in between must not be cleared unread.
+            taken = []
+            while self._commands:
+                taken.append(self._commands.popleft())
         return taken
-
-    def sleep(self, seconds: float) -> None:
-        """Wait until something arrives, or for ``seconds``."""
-        deadline = time.monotonic() + seconds
-        with self._arrived:
-            while not self._commands and (left := deadline - time.monotonic()) > 0:
-                self._arrived.wait(left)

@@ -25,7 +25,7 @@ DATASETS = (
 )
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "step", "cosine", "one-cycle")
-AUGMENTS = ("none", "light", "course", "custom")
+AUGMENTS = ("none", "light", "course")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 MAX_EPOCHS = 10_000
@@ -119,10 +119,6 @@ class RunConfig:
                 raise SettingError(name, f"{what}, not {value:g}")
         if self.lr is not None and self.lr == 0:
             raise SettingError("lr", f"{_RANGES['lr'][2]}, not 0")
-        if self.augment == "custom" and not self._custom_augmentation():
-            raise SettingError(
-                "augment", "custom needs at least one of rotate, shift, scale, shear, crop"
-            )
         if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
             raise SettingError("nesterov", "needs momentum above 0; or switch nesterov off")
 
@@ -136,15 +132,17 @@ class RunConfig:
     @property
     def augmentation(self) -> Augmentation:
         """The named augmentation with every amount that was set by itself in its place."""
-        base = NAMED_AUGMENTATIONS.get(self.augment, NAMED_AUGMENTATIONS["none"])
-        changes = self._custom_augmentation()
+        base = NAMED_AUGMENTATIONS[self.augment]
+        names = (field.name for field in dataclasses.fields(Augmentation))
+        changes = {name: value for name in names if (value := getattr(self, name)) is not None}
         if "crop" in changes and "crop_probability" not in changes and not base.crop_probability:
             changes["crop_probability"] = 0.1
         return dataclasses.replace(base, **changes)
 
-    def _custom_augmentation(self) -> dict[str, Any]:
-        names = (field.name for field in dataclasses.fields(Augmentation))
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+    def resolved(self) -> RunConfig:
+        """Return the same run with every value that follows from others written out."""
+        amounts = {} if self.augmentation.is_none else dataclasses.asdict(self.augmentation)
+        return dataclasses.replace(self, lr=self.learning_rate, **amounts)
 
     def as_dict(self) -> dict[str, Any]:
         """Return every setting that has a value, in the order of the fields: what TOML can hold."""

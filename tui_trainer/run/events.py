@@ -182,6 +182,7 @@ class TestEvaluated:
 
     look: int
     step: int
+    images: int
     test_loss: float
     test_accuracy: float
     test_correct: int

@@ -58,6 +58,7 @@ class History:
     learning_rate: Series = field(default_factory=Series)
     settings: dict[str, float] = field(default_factory=dict)
     images_per_second: float = 0.0
+    batches_in_epoch: int = 0
     _loss_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
     _accuracy_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
     _rate_marks: deque[tuple[float, int]] = field(default_factory=deque)
@@ -108,6 +109,9 @@ class History:
             self.settings["dropout"] = event.dropout
 
     def _step(self, event: StepDone) -> None:
+        if self.last_step is None or event.epoch != self.last_step.epoch:
+            self.batches_in_epoch = 0
+        self.batches_in_epoch += 1
         self.last_step = event
         x = self.epochs_at(event.images)
         if math.isfinite(event.loss):
@@ -127,6 +131,14 @@ class History:
     def epochs_at(self, images: int) -> float:
         """Return the place on the curves where that many training images had been seen."""
         return images / self.started.train_size if self.started else 0.0
+
+    @property
+    def batches_to_come(self) -> int:
+        """How many batches this epoch still has at the present batch size."""
+        if self.started is None or self.last_step is None:
+            return 0
+        images = self.started.train_size - self.last_step.epoch_images
+        return math.ceil(images / self.settings["batch_size"])
 
     @property
     def smoothed_loss(self) -> float | None:

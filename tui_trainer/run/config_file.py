@@ -1,0 +1,130 @@
+"""Configurations from several sources, one over the other, and every fault told with its place."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tui_trainer.run.config import FIELD_TYPES, RunConfig
+from tui_trainer.run.errors import InputError, SettingError
+
+MAX_FILE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Settings from one place.
+
+    Attributes:
+        settings: Values by name; only those that were set.
+        text: The TOML text they come from; None for the command line.
+        name: The file's name as it is shown.
+    """
+
+    settings: Mapping[str, Any]
+    text: str | None = None
+    name: str = ""
+
+    def place(self, key: str) -> str:
+        """Return where a setting was made: ``--lr`` or ``run.toml, line 3, lr``."""
+        if self.text is None:
+            return f"--{key.replace('_', '-')}"
+        return f"{self.name}, line {_line_of(self.text, key)}, {key}"
+
+
+def read_config(path: Path) -> Source:
+    """Read a TOML file of settings.
+
+    Raises:
+        InputError: If it cannot be read, is no TOML, or has a key that is no setting.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"{path}: larger than a configuration can be; is it the right file?")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError:
+        raise InputError(f"{path}: is not UTF-8 text; a TOML file is wanted") from None
+    return parse_config(text, str(path))
+
+
+def read_preset(name: str) -> Source:
+    """Read a configuration that is shipped.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    folder = resources.files("tui_trainer") / "presets"
+    names = sorted(
+        entry.name.removesuffix(".toml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    )
+    if name not in names:
+        raise InputError(f"--preset: unknown preset {name!r}; choose {', '.join(names)}")
+    text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+    return parse_config(text, f"preset {name}")
+
+
+def parse_config(text: str, name: str) -> Source:
+    """Parse the text of a TOML file; ``name`` is how it is called in messages.
+
+    Raises:
+        InputError: If it is no TOML, or has a key that is no setting.
+    """
+    try:
+        settings = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{name}: no valid TOML: {error}") from None
+    source = Source(settings, text, name)
+    for key in settings:
+        if key not in FIELD_TYPES:
+            known = ", ".join(FIELD_TYPES)
+            raise InputError(f"{source.place(key)}: no such setting; there are {known}")
+    return source
+
+
+def compose(*sources: Source) -> RunConfig:
+    """Lay sources over one another, the later over the earlier, and check the whole.
+
+    Raises:
+        InputError: If a value cannot be used; it names the source that set it.
+    """
+    settings: dict[str, Any] = {}
+    origin: dict[str, Source] = {}
+    for source in sources:
+        for key, value in source.settings.items():
+            settings[key], origin[key] = value, source
+    try:
+        return RunConfig(**settings)
+    except SettingError as error:
+        place = origin.get(error.key, Source({})).place(error.key)
+        raise InputError(f"{place}: {error.problem}") from None
+
+
+def to_toml(config: RunConfig) -> str:
+    """Return a configuration as TOML; :func:`parse_config` reads it back to an equal one."""
+    return "".join(f"{key} = {_value(value)}\n" for key, value in config.as_dict().items())
+
+
+def _value(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
+
+
+def _line_of(text: str, key: str) -> int:
+    """Return the line where a top-level key is set, counted from 1."""
+    pattern = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+    lines = text.splitlines()
+    return next((n for n, line in enumerate(lines, start=1) if pattern.match(line)), 1)

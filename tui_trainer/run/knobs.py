@@ -1,0 +1,39 @@
+"""The rungs that a key climbs: round numbers a person would choose."""
+
+from __future__ import annotations
+
+import math
+
+RATE_RUNGS = (1.0, 2.0, 5.0)
+LEAST_RATE, GREATEST_RATE = 1e-6, 10.0
+GREATEST_BATCH = 8_192
+
+
+def next_rate(rate: float, direction: int) -> float:
+    """Return the next learning rate of the series 1, 2, 5 × 10ⁿ above or below ``rate``.
+
+    Args:
+        rate: The present base learning rate.
+        direction: 1 for up, -1 for down.
+    """
+    power = math.floor(math.log10(rate))
+    rungs = [float(f"{m:g}e{p}") for p in range(power - 1, power + 2) for m in RATE_RUNGS]
+    if direction > 0:
+        following = min(rung for rung in rungs if rung > rate * (1 + 1e-9))
+    else:
+        following = max(rung for rung in rungs if rung < rate * (1 - 1e-9))
+    return min(GREATEST_RATE, max(LEAST_RATE, following))
+
+
+def next_batch_size(size: int, direction: int) -> int:
+    """Return the next power of two above or below ``size``, from 1 to 8,192."""
+    exponent = size.bit_length() if direction > 0 else (size - 1).bit_length() - 1
+    return min(GREATEST_BATCH, 1 << max(0, exponent))
+
+
+def next_dropout(share: float, direction: int) -> float:
+    """Return the dropout share 0.05 above or below, from 0 to 0.5, on a grid of 0.05."""
+    steps = (
+        math.floor(share / 0.05 + 1e-6) + 1 if direction > 0 else math.ceil(share / 0.05 - 1e-6) - 1
+    )
+    return round(min(0.5, max(0.0, steps * 0.05)), 2)
