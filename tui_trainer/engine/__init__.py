@@ -1,0 +1,1 @@
+"""The training: data, loop, optimizers. Knows torch, knows no front end."""

@@ -1,0 +1,64 @@
+"""Random moves of a batch of images, drawn for each image by itself.
+
+torchvision's random transforms draw one set of parameters for a whole batch. Here a batch is moved
+by one ``affine_grid`` and one ``grid_sample``, with a matrix an image.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tui_trainer.run.config import Augmentation
+
+MNIST_SIDE = 28
+"""The side, in pixels, that ``Augmentation.crop`` is measured against."""
+
+
+def sampling_matrices(
+    count: int, image_size: int, amounts: Augmentation, generator: torch.Generator
+) -> Tensor:
+    """Draw an affine map for each image: from a pixel of the result to where it is taken from.
+
+    Args:
+        count: How many maps.
+        image_size: Side of the square images, in pixels.
+        amounts: The largest moves; each is drawn uniformly from -amount to +amount.
+        generator: A generator on the CPU.
+
+    Returns:
+        A tensor (count, 2, 3) on the CPU, in ``affine_grid``'s coordinates, where the image
+        spans -1 to 1.
+    """
+    unit = torch.rand(6, count, generator=generator)
+    angle, shear_angle, stretch, shift_x, shift_y = unit[:5] * 2 - 1
+    cosine = torch.cos(angle * math.radians(amounts.rotate))
+    sine = torch.sin(angle * math.radians(amounts.rotate))
+    shear = torch.tan(shear_angle * math.radians(amounts.shear))
+    # The map runs from result to source: an image that grows is sampled in smaller steps.
+    zoom = 1 / (1 + stretch * amounts.scale)
+    zoom = torch.where(unit[5] < amounts.crop_probability, zoom * amounts.crop / MNIST_SIDE, zoom)
+    shift = 2 * amounts.shift / image_size
+    row_x = torch.stack((cosine * zoom, (cosine * shear - sine) * zoom, shift_x * shift), dim=1)
+    row_y = torch.stack((sine * zoom, (sine * shear + cosine) * zoom, shift_y * shift), dim=1)
+    return torch.stack((row_x, row_y), dim=1)
+
+
+def augment(images: Tensor, amounts: Augmentation, generator: torch.Generator) -> Tensor:
+    """Move every image of a batch by its own random amounts; what comes in from outside is 0.
+
+    Args:
+        images: Floats (N, 1, H, H), with 0 for the background: before normalization.
+        amounts: The largest moves.
+        generator: A generator on the CPU; it is the only source of chance.
+
+    Returns:
+        A new tensor of the same shape, interpolated bilinearly.
+    """
+    count, _, size, _ = images.shape
+    matrices = sampling_matrices(count, size, amounts, generator).to(images.device)
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)

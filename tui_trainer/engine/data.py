@@ -1,0 +1,224 @@
+"""Datasets as tensors that stay on the device, their splits, and the stream of batches."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import platformdirs
+import torch
+from torch import Tensor
+
+from tui_trainer.engine.augment import augment
+from tui_trainer.engine.idx import RawDataset, read_folder
+from tui_trainer.run.config import Augmentation, RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import DownloadProgress
+
+VAL_SHARE = 12
+"""One in twelve training images validates, which makes 5,000 of MNIST's 60,000 …"""
+
+MAX_DEFAULT_VAL = 5_000
+"""… and never more than this unless asked for."""
+
+_SPLIT_SEED = "mnist-tui: train and validation"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Images (N, H, H) as uint8 with their labels (N) as int64, on the device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Sequence[int], device: torch.device) -> Split:
+        """Return the images at ``indices``, copied to the device."""
+        chosen = torch.tensor(indices, dtype=torch.int64)
+        return Split(self.images[chosen].to(device), self.labels[chosen].to(device))
+
+
+class SealedTest:
+    """The test set. It is handed out only by :meth:`open`, and every time is counted."""
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+        self.looks = 0
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def open(self) -> Split:
+        """Return the test images; one more look."""
+        self.looks += 1
+        return self._split
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A dataset, split and ready on the device.
+
+    ``mean`` and ``std`` are those of the training split's pixels, on a scale of 0 to 1.
+    """
+
+    name: str
+    classes: int
+    image_size: int
+    train: Split
+    val: Split
+    test: SealedTest
+    mean: float
+    std: float
+
+    def prepare(
+        self,
+        images: Tensor,
+        amounts: Augmentation | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Turn uint8 images (N, H, H) into the network's input (N, 1, H, H), normalized.
+
+        With ``amounts``, the images are augmented first, so that the empty border that a move
+        brings in is black like the background, and not the mean grey.
+        """
+        pixels = images.unsqueeze(1).to(torch.float32)
+        if amounts is not None and generator is not None:
+            pixels = augment(pixels, amounts, generator)
+        return pixels.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
+
+
+class BatchStream:
+    """The order in which an epoch's images are met: a permutation and a place in it."""
+
+    def __init__(self, size: int, generator: torch.Generator) -> None:
+        self._size = size
+        self._generator = generator
+        self.order = torch.empty(0, dtype=torch.int64)
+        self.cursor = 0
+
+    def begin_epoch(self) -> None:
+        """Draw the next permutation and go to its start."""
+        self.order = torch.randperm(self._size, generator=self._generator)
+        self.cursor = 0
+
+    @property
+    def remaining(self) -> int:
+        """How many images of this epoch are still to come."""
+        return len(self.order) - self.cursor
+
+    def take(self, count: int) -> Tensor:
+        """Return the next ``count`` indices, or as many as the epoch still has."""
+        indices = self.order[self.cursor : self.cursor + count]
+        self.cursor += len(indices)
+        return indices
+
+
+def load(config: RunConfig, device: torch.device) -> Generator[DownloadProgress, None, Data]:
+    """Read the run's dataset and return it; yields the progress of a download, if there is one.
+
+    Raises:
+        InputError: If the files are missing or damaged, or the split's size does not fit.
+    """
+    raw: RawDataset
+    if config.data_dir is not None:
+        folder = Path(config.data_dir).expanduser()
+        raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
+    elif config.dataset == "mnist":
+        with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
+            raw = read_folder(folder, name="mnist")
+    else:
+        from tui_trainer.engine.downloads import fetch
+
+        cache = platformdirs.user_cache_path("mnist-tui") / "datasets"
+        raw = yield from fetch(config.dataset, cache)
+    return assemble(raw, config, device)
+
+
+def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
+    """Split a dataset and put it on the device.
+
+    Raises:
+        InputError: If the training or validation split would be larger than the files allow.
+    """
+    total = len(raw.train_labels)
+    val_size = config.val_size
+    if val_size is None:
+        val_size = min(MAX_DEFAULT_VAL, total // VAL_SHARE)
+    if val_size >= total:
+        raise InputError(
+            f"--val-size {val_size:,}: {raw.name} has {total:,} training images; "
+            "leave at least one of them to train on"
+        )
+    train_indices, val_indices = stratified_split(raw.train_labels, val_size)
+    if config.train_size is not None and config.train_size > len(train_indices):
+        raise InputError(
+            f"--train-size {config.train_size:,}: only {len(train_indices):,} images of "
+            f"{raw.name} are left to train on beside {val_size:,} for validation"
+        )
+    if config.train_size is not None and config.train_size < len(train_indices):
+        labels = [raw.train_labels[index] for index in train_indices]
+        _, chosen = stratified_split(labels, config.train_size)
+        train_indices = [train_indices[index] for index in chosen]
+    source = _tensors(raw.train_images, raw.train_labels, raw.size)
+    test = _tensors(raw.test_images, raw.test_labels, raw.size)
+    train = source.take(train_indices, device)
+    mean, std = pixel_statistics(train.images)
+    return Data(
+        name=raw.name,
+        classes=raw.classes,
+        image_size=raw.size,
+        train=train,
+        val=source.take(val_indices, device),
+        test=SealedTest(Split(test.images.to(device), test.labels.to(device))),
+        mean=mean,
+        std=std,
+    )
+
+
+def stratified_split(labels: Sequence[int], count: int) -> tuple[list[int], list[int]]:
+    """Set ``count`` of the indices apart, so that each class keeps its share of both parts.
+
+    The split depends on the labels alone, not on a run's seed: every run of a dataset is judged on
+    the same images. Shares that do not come out even are settled by the largest remainder.
+
+    Returns:
+        The indices that stay and the ones set apart, each in ascending order.
+    """
+    by_class: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        by_class.setdefault(label, []).append(index)
+    shares = {label: len(members) * count / len(labels) for label, members in by_class.items()}
+    quotas = {label: int(share) for label, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda label: (quotas[label] - shares[label], label))
+    for label in by_remainder[: count - sum(quotas.values())]:
+        quotas[label] += 1
+    chance = random.Random(_SPLIT_SEED)
+    apart: set[int] = set()
+    for label in sorted(by_class):
+        apart.update(chance.sample(by_class[label], quotas[label]))
+    return [index for index in range(len(labels)) if index not in apart], sorted(apart)
+
+
+def pixel_statistics(images: Tensor) -> tuple[float, float]:
+    """Return mean and standard deviation of uint8 pixels, on a scale of 0 to 1.
+
+    They come from the histogram of the 256 grey levels, exact in double precision and without a
+    copy of the images as floats. Images of one single grey get a deviation of 1, not 0.
+    """
+    counts = torch.bincount(images.flatten(), minlength=256).to("cpu", torch.float64)
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    total = counts.sum()
+    mean = float((counts * levels).sum() / total)
+    variance = float((counts * (levels - mean) ** 2).sum() / total)
+    return mean, variance**0.5 or 1.0
+
+
+def _tensors(images: bytearray, labels: array[int], size: int) -> Split:
+    pixels = torch.frombuffer(images, dtype=torch.uint8).view(-1, size, size)
+    return Split(pixels, torch.tensor(labels, dtype=torch.int64))

@@ -1,0 +1,166 @@
+"""The training, from the first batch to the last."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.nn import functional
+
+from tui_trainer.engine.metrics import evaluate
+from tui_trainer.engine.session import Session, prepare
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import Diverged, EpochDone, Event, RunFinished, StepDone
+from tui_trainer.run.stats import wilson
+
+ACCELERATOR_FLUSH = 32
+"""Steps between two readings of an accelerator's losses: each reading waits for the device."""
+
+
+def train(
+    config: RunConfig, inbox: Inbox, *, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[Event]:
+    """Train a network and tell everything that happens, as it happens.
+
+    A generator: it works only while somebody asks for the next event, on that somebody's thread.
+    The last event is ``RunFinished``.
+
+    Args:
+        config: What to train, on what, and how.
+        inbox: Where wishes arrive; drained between two batches.
+        clock: Seconds that only go up.
+
+    Raises:
+        InputError: If the device, the data or the combination of settings cannot be used.
+    """
+    session = yield from prepare(config, inbox, clock)
+    yield session.started()
+    try:
+        while session.epochs_done < config.epochs and session.stop is None:
+            yield from train_epoch(session)
+        reason = session.stop.reason if session.stop else "completed"
+    except FloatingPointError:
+        reason = "diverged"
+        yield Diverged(step=session.step, epoch=session.epoch, learning_rate=session.learning_rate)
+    yield from finish(session, reason)
+
+
+def train_epoch(session: Session) -> Iterator[Event]:
+    """Meet every training image once, then look at the validation images.
+
+    Raises:
+        FloatingPointError: If a loss is not a finite number.
+    """
+    session.begin_epoch()
+    flush_every = 1 if session.device.type == "cpu" else ACCELERATOR_FLUSH
+    began = session.watch.seconds
+    while session.stream.remaining:
+        yield from session.obey()
+        if session.stop is not None:
+            yield from flush(session)
+            return
+        train_step(session)
+        if len(session.pending) >= flush_every:
+            yield from flush(session)
+    yield from flush(session)
+    training_seconds = session.watch.seconds - began
+    yield from close_epoch(session, began, training_seconds)
+
+
+def train_step(session: Session) -> None:
+    """Train the next batch, without waiting for the device."""
+    data = session.data
+    indices = session.stream.take(session.batch_size).to(session.device)
+    labels = data.train.labels[indices]
+    images = data.prepare(data.train.images[indices], session.amounts, session.chance)
+    rate = session.learning_rate
+    for group in session.optimizer.param_groups:
+        group["lr"] = rate
+
+    scores = session.network(images)
+    loss = functional.cross_entropy(scores, labels)
+    session.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    session.optimizer.step()
+
+    hits = (scores.detach().argmax(dim=1) == labels).sum()
+    session.count_step(loss.detach(), hits, len(indices), rate)
+
+
+def flush(session: Session) -> Iterator[StepDone]:
+    """Read the losses of the steps that are still on the device, and tell of each step.
+
+    Raises:
+        FloatingPointError: At the first step whose loss is not a finite number, after telling it.
+    """
+    if not session.pending:
+        return
+    figures = torch.stack([torch.stack((p.loss, p.hits.to(p.loss.dtype))) for p in session.pending])
+    for pending, (loss, hits) in zip(session.pending, figures.tolist(), strict=True):
+        session.loss_sum += loss * pending.size
+        session.hit_sum += int(hits)
+        yield pending.event(loss, hits)
+        if not math.isfinite(loss):
+            raise FloatingPointError
+    session.pending.clear()
+
+
+def close_epoch(session: Session, began: float, training_seconds: float) -> Iterator[Event]:
+    """Validate and tell how the epoch went; ``began`` is its start on the session's watch."""
+    seen = session.epoch_images
+    result = None
+    rise: tuple[float, float] | tuple[None, None] = (None, None)
+    if len(session.data.val):
+        yield from session.enter("validating")
+        result = evaluate(session.network, session.data, session.data.val)
+        if session.best is None or result.loss < session.best.loss:
+            session.best = result
+        rise = result.rise_over(session.best)
+        session.val_accuracy = result.correct / result.total
+    session.epochs_done = session.epoch
+    if session.pause_after_epoch:
+        session.paused, session.pause_after_epoch = True, False
+    yield EpochDone(
+        epoch=session.epoch,
+        step=session.step,
+        learning_rate=session.learning_rate,
+        train_loss=session.loss_sum / seen,
+        train_accuracy=session.hit_sum / seen,
+        val_loss=result.loss if result else None,
+        val_accuracy=result.correct / result.total if result else None,
+        val_correct=result.correct if result else None,
+        val_total=result.total if result else None,
+        val_interval=wilson(result.correct, result.total) if result else None,
+        val_class_accuracy=result.class_accuracy(session.data.classes) if result else None,
+        val_loss_rise=rise[0],
+        val_loss_rise_error=rise[1],
+        seconds=session.watch.seconds - began,
+        images_per_second=seen / max(training_seconds, 1e-9),
+    )
+
+
+def finish(session: Session, reason: str) -> Iterator[Event]:
+    """Read the test set, unless the weights are lost or nobody waits for it, and end the run."""
+    session.watch.pause()
+    test = None
+    if reason != "diverged" and (session.stop is None or session.stop.test):
+        yield from session.enter("testing")
+        test = session.look_at_test()
+        yield test
+    yield RunFinished(
+        reason=reason,
+        epochs=session.epochs_done,
+        step=session.step,
+        test_loss=test.test_loss if test else None,
+        test_accuracy=test.test_accuracy if test else None,
+        test_correct=test.test_correct if test else None,
+        test_total=test.test_total if test else None,
+        test_interval=test.test_interval if test else None,
+        test_looks=session.data.test.looks,
+        val_accuracy=session.val_accuracy,
+        parameters=session.parameters,
+        seconds=session.watch.seconds,
+    )

@@ -1,0 +1,74 @@
+"""How good the network is on a split: loss and hits, image by image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tui_trainer.engine.data import Data, Split
+
+EVAL_BATCH = 1_000
+"""Images a forward pass: enough to keep the cores busy, little memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The result on one split.
+
+    Attributes:
+        losses: Cross-entropy of each image, in nats, (N) on the CPU.
+        hits: Whether each image was classified rightly, (N) on the CPU.
+        labels: The true classes, (N) on the CPU.
+    """
+
+    losses: Tensor
+    hits: Tensor
+    labels: Tensor
+
+    @property
+    def loss(self) -> float:
+        """The mean loss, summed in double precision."""
+        return float(self.losses.mean(dtype=torch.float64))
+
+    @property
+    def correct(self) -> int:
+        """How many images were classified rightly."""
+        return int(self.hits.sum())
+
+    @property
+    def total(self) -> int:
+        """How many images there are."""
+        return len(self.hits)
+
+    def class_accuracy(self, classes: int) -> tuple[float | None, ...]:
+        """Return the accuracy on each class, None for a class without an image."""
+        totals = torch.bincount(self.labels, minlength=classes).tolist()
+        hits = torch.bincount(self.labels[self.hits], minlength=classes).tolist()
+        return tuple(h / t if t else None for h, t in zip(hits, totals, strict=True))
+
+    def rise_over(self, best: Evaluation) -> tuple[float, float]:
+        """Return how much the mean loss is above ``best``'s, and the standard error of that.
+
+        Both are over the same images, so the difference is taken image by image; the error is that
+        of a mean of N paired differences. With one image the error is 0.
+        """
+        differences = (self.losses - best.losses).to(torch.float64)
+        spread = float(differences.std()) if self.total > 1 else 0.0
+        return float(differences.mean()), spread / self.total**0.5
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, data: Data, split: Split) -> Evaluation:
+    """Run the network in evaluation mode over a split, and leave it in training mode."""
+    network.eval()
+    losses, hits = [], []
+    for start in range(0, len(split), EVAL_BATCH):
+        labels = split.labels[start : start + EVAL_BATCH]
+        scores = network(data.prepare(split.images[start : start + EVAL_BATCH]))
+        losses.append(functional.cross_entropy(scores, labels, reduction="none"))
+        hits.append(scores.argmax(dim=1) == labels)
+    network.train()
+    return Evaluation(torch.cat(losses).cpu(), torch.cat(hits).cpu(), split.labels.cpu())
