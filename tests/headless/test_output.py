@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Iterable
+
+import pytest
+
+from tests.headless.fakes import Engine, epoch_done, finished, started, whole_run
+from tui_trainer.headless import run_headless
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.events import (
+    CommandRejected,
+    DownloadProgress,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    RecordingFailed,
+    SettingChanged,
+    StateChanged,
+    TestEvaluated,
+    to_json,
+)
+from tui_trainer.run.stats import wilson
+
+
+def run(events: Iterable[Event], *, json_lines: bool = False) -> tuple[str, str]:
+    """Return what a run writes into two pipes."""
+    out, err = io.StringIO(), io.StringIO()
+    run_headless(Engine(events), Inbox(), json_lines=json_lines, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def test_a_whole_run_into_pipes() -> None:
+    out, err = run(whole_run())
+    assert out.splitlines() == [
+        "epoch 1/2  train 0.2341  92.81 %  val 0.0712  96.00 % [93.90, 97.40]"
+        "     0.8 s  2,000 img/s",
+        "epoch 2/2  train 0.2341  92.81 %  val 0.0712  96.00 % [93.90, 97.40]"
+        "     0.8 s  2,000 img/s",
+        "test 99.31 % [99.13, 99.45] — 9,931 of 10,000, look 1",
+        "validation 96.00 % [93.90, 97.40]",
+        "completed: 2 epochs, 20 steps, 5:12, 19,568 parameters",
+    ]
+    assert err == (
+        "era-s6 · 19,568 parameters · mnist 1,000+500 · 2 epochs · batch 100 · "
+        "sgd lr 0.1 one-cycle · augmented · seed 0 · cpu ×2\n"
+    )
+
+
+def test_pipes_get_no_carriage_return_and_no_escape_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    downloads = [
+        DownloadProgress(dataset="kmnist", file="a.gz", done_bytes=done, total_bytes=10)
+        for done in range(11)
+    ]
+    for text in run([*downloads, *whole_run(), finding()]):
+        assert "\r" not in text
+        assert "\x1b" not in text
+
+
+def test_epoch_lines_stay_aligned() -> None:
+    events: list[Event] = [started(epochs=10)]
+    events += [dataclasses.replace(epoch_done(1, correct=500, seconds=123.4), train_loss=12.3)]
+    events += [dataclasses.replace(epoch_done(10, correct=9), images_per_second=12.0)]
+    first, second, *_ = run([*events, finished()])[0].splitlines()
+    assert first.startswith("epoch  1/10  train 12.300  92.81 %  val 0.0712 100.00 % [99.2")
+    assert second.startswith("epoch 10/10  train 0.2341  92.81 %  val 0.0712   1.80 % [0.9")
+    assert len(first) == len(second)
+    assert [i for i, c in enumerate(first) if c == "%"] == [
+        i for i, c in enumerate(second) if c == "%"
+    ]
+
+
+def test_without_a_validation_split_none_is_mentioned() -> None:
+    out, err = run(whole_run(val_size=0))
+    assert "val" not in out + err
+    assert "mnist 1,000 ·" in err
+    assert out.startswith("epoch 1/2  train 0.2341  92.81 %    0.8 s  2,000 img/s\n")
+
+
+def test_a_validation_of_another_moment_borrows_no_interval() -> None:
+    out, _ = run([started(), epoch_done(1), finished(val_accuracy=0.9)])
+    assert "validation 90.00 %\n" in out
+
+
+@pytest.mark.parametrize("looks", [2, 3])
+def test_more_looks_than_one_are_told(looks: int) -> None:
+    out, _ = run([started(), finished(looks=looks)])
+    assert out.splitlines()[:2] == [
+        f"test 99.31 % [99.13, 99.45] — 9,931 of 10,000, look {looks}",
+        f"the test set was looked at {looks} times: this figure is no longer quite blind",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("interrupted", "the run was interrupted"),
+        ("stopped", "the run was stopped in a hurry"),
+        ("diverged", "the training diverged"),
+        ("completed", "no reading was asked for"),
+    ],
+)
+def test_an_unread_test_set_says_why(reason: str, why: str) -> None:
+    out, _ = run([started(), finished(reason, correct=None)])
+    assert out.splitlines()[0] == f"test not read: {why}"
+
+
+def test_json_lines_are_the_events_and_nothing_else() -> None:
+    events = [*whole_run()[:-1], finding(), whole_run()[-1]]
+    out, err = run(events, json_lines=True)
+    assert out.splitlines() == [to_json(event) for event in events]
+    records = [json.loads(line) for line in out.splitlines()]
+    assert records[-1]["event"] == "RunFinished"
+    assert records[-1]["test_correct"] == 9_931
+    assert "▲ overfitting" in err
+    assert "validation 96" not in err
+
+
+class CountingStream(io.StringIO):
+    flushed_lines = 0
+
+    def flush(self) -> None:
+        self.flushed_lines = self.getvalue().count("\n")
+
+
+def test_every_json_line_is_flushed_before_the_next_event() -> None:
+    out = CountingStream()
+
+    def engine() -> Iterable[Event]:
+        for number, event in enumerate(whole_run()):
+            assert out.flushed_lines == number
+            yield event
+
+    code = run_headless(iter(engine()), Inbox(), json_lines=True, stdout=out, stderr=io.StringIO())
+    assert code == 0
+    assert out.flushed_lines == len(whole_run())
+
+
+def finding(severity: str = "look") -> FindingRaised:
+    return FindingRaised(
+        code="overfit",
+        severity="wrong" if severity == "wrong" else "look",
+        title="overfitting",
+        evidence="validation loss up 0.012, 3.1 standard errors",
+        advice="try dropout 0.1",
+        step=1_240,
+        lesson=15,
+    )
+
+
+def look(number: int) -> TestEvaluated:
+    return TestEvaluated(
+        look=number,
+        step=860,
+        images=86_000,
+        test_loss=0.03,
+        test_accuracy=0.9871,
+        test_correct=9_871,
+        test_total=10_000,
+        test_interval=wilson(9_871, 10_000),
+    )
+
+
+def setting(name: str, old: float, new: float) -> SettingChanged:
+    return SettingChanged(setting=name, old=old, new=new, step=1_240, epoch=2, images=9)
+
+
+EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try dropout 0.1"
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (finding(), f"▲ overfitting, since step 1,240: {EVIDENCE}"),
+        (finding("wrong"), f"✗ overfitting, since step 1,240: {EVIDENCE}"),
+        (
+            setting("learning_rate", 0.1, 0.05),
+            "▼ learning rate 0.1 → 0.05 after step 1,240",
+        ),
+        (setting("batch_size", 128, 1_024), "▼ batch size 128 → 1,024 after step 1,240"),
+        (setting("augmentation", 1, 0), "▼ augmentation on → off after step 1,240"),
+        (setting("dropout", 0, 0.1), "▼ dropout 0 → 0.1 after step 1,240"),
+        (
+            CommandRejected(command="SetDropout", reason="no dropout\nlayer", step=3),
+            "▲ SetDropout refused: no dropout layer",
+        ),
+        (
+            RecordingFailed(path="runs/1", message="No space left on device"),
+            "▲ recording failed: runs/1: No space left on device; "
+            "training goes on, nothing more is recorded",
+        ),
+        (
+            StateChanged(state="preparing", step=0, detail="mnist"),
+            "preparing: mnist",
+        ),
+        (StateChanged(state="paused", step=1_240), "paused after step 1,240"),
+    ],
+)
+def test_what_happens_is_told_in_one_line_of_prose(event: Event, line: str) -> None:
+    out, err = run([event, finished()])
+    assert err == f"{line}\n"
+    assert out == run([finished()])[0]
+
+
+def test_a_cleared_finding_is_told_by_its_title() -> None:
+    cleared = FindingCleared(code="overfit", step=2_000)
+    _, err = run([finding(), cleared])
+    assert err.splitlines()[1] == "✓ no longer: overfitting, since step 2,000"
+
+
+def test_only_a_pause_makes_training_go_on() -> None:
+    training = StateChanged(state="training", step=5)
+    _, err = run([training, StateChanged(state="paused", step=5), training, training, finished()])
+    assert err.splitlines() == ["paused after step 5", "training goes on"]
+
+
+def test_a_look_at_the_test_set_is_told_but_the_last_one_only_in_the_summary() -> None:
+    testing = StateChanged(state="testing", step=860)
+    _, err = run([look(1), testing, epoch_done(1), look(2), testing, finished(looks=2)])
+    assert err == (
+        "◆ test 98.71 % [98.47, 98.91] — 9,871 of 10,000, look 1 at the test set, after step 860\n"
+    )
+
+
+def test_with_json_the_last_look_is_the_result_a_person_sees() -> None:
+    _, err = run([look(1), finished()], json_lines=True)
+    assert "test 98.71 %" in err
+
+
+def test_downloads_have_a_line_at_either_end() -> None:
+    def part(file: str, done: int, total: int) -> DownloadProgress:
+        return DownloadProgress(
+            dataset="kmnist", file=file, done_bytes=done * 100_000, total_bytes=total * 100_000
+        )
+
+    events: list[Event] = [part("a.gz", done, 99) for done in (0, 50, 99, 99)]
+    events += [part("b.gz", done, 0) for done in (0, 5)]
+    events += [part("c.gz", done, 0) for done in (0, 7)]
+    _, err = run([*events, started()])
+    assert err.splitlines()[:-2] == [
+        "fetching kmnist a.gz, 9.9 MB",
+        "fetched kmnist a.gz, 9.9 MB",
+        "fetching kmnist b.gz",
+        "fetched kmnist b.gz, 0.5 MB",
+        "fetching kmnist c.gz",
+        "fetched kmnist c.gz, 0.7 MB",
+    ]
+
+
+def test_a_download_that_breaks_off_is_not_called_fetched() -> None:
+    half = DownloadProgress(dataset="kmnist", file="a.gz", done_bytes=5, total_bytes=10)
+    unknown = DownloadProgress(dataset="kmnist", file="b.gz", done_bytes=5, total_bytes=0)
+    assert "fetched" not in run([half, unknown])[1]

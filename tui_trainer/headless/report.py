@@ -1,0 +1,178 @@
+"""What each event says: the table and the summary on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+from tui_trainer.headless import sentences
+from tui_trainer.headless.meter import Meter
+from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.run import text
+from tui_trainer.run.events import (
+    CommandRejected,
+    Diverged,
+    DownloadProgress,
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    RecordingFailed,
+    RunFinished,
+    RunStarted,
+    SettingChanged,
+    StateChanged,
+    StepDone,
+    TestEvaluated,
+)
+from tui_trainer.run.text import Cell
+
+_GLYPHS = {"look": "▲", "wrong": "✗"}
+
+
+class Report:
+    """Tells events as they come; with ``rows``, the table and the summary too, on stdout."""
+
+    def __init__(self, data: DataOut, console: Console, *, rows: bool) -> None:
+        self._data = data
+        self._console = console
+        self._rows = rows
+        self._meter = Meter()
+        self._downloads = Downloads(console)
+        self._titles: dict[str, str] = {}
+        self._paused = False
+        self._look: TestEvaluated | None = None
+        self._last_epoch: EpochDone | None = None
+
+    def tell(self, event: Event) -> None:
+        """Write what there is to say about one event.
+
+        Raises:
+            OutputLost: If stdout takes nothing more.
+        """
+        self._tell_look(event)
+        match event:
+            case StepDone():
+                self._meter.step(event)
+                if self._console.due():
+                    self._draw()
+            case EpochDone():
+                self._epoch(event)
+            case StateChanged():
+                self._state(event)
+            case DownloadProgress():
+                self._downloads.progress(event)
+            case RunStarted():
+                self._downloads.end()
+                self._meter.run = event
+                self._console.say(sentences.header(event))
+            case TestEvaluated():
+                self._look = event
+            case RunFinished():
+                for line in sentences.summary(event, self._last_epoch) if self._rows else ():
+                    self._data.line(line)
+            case FindingRaised() | FindingCleared():
+                self._finding(event)
+            case SettingChanged() | CommandRejected() | Diverged() | RecordingFailed():
+                self._incident(event)
+
+    def _draw(self, doing: str = "") -> None:
+        console = self._console
+        console.draw(self._meter.cells(console.width, doing=doing, ascii_only=console.ascii_only))
+
+    def _epoch(self, event: EpochDone) -> None:
+        self._meter.epoch_done(event)
+        self._last_epoch = event
+        if self._rows:
+            epochs = self._meter.run.epochs if self._meter.run else event.epoch
+            cells, width = sentences.epoch_cells(event, epochs), self._data.width
+            fitting = cells if width is None else text.fit(cells, width)
+            self._data.line("".join(cell.text for cell in fitting).rstrip())
+
+    def _state(self, event: StateChanged) -> None:
+        if event.state == "paused":
+            self._console.say(f"paused after step {text.count(event.step)}")
+        elif self._paused and event.state == "training":
+            self._console.say("training goes on")
+        self._paused = event.state == "paused"
+        if event.state == "preparing":
+            line = f"preparing: {text.one_line(event.detail)}" if event.detail else "preparing"
+            if self._console.live:
+                self._console.draw([Cell(line)])
+            else:
+                self._console.say(line)
+        elif event.state in ("validating", "testing") and self._console.live:
+            self._draw(doing=event.state)
+
+    def _tell_look(self, event: Event) -> None:
+        """Tell of a look at the test set, unless it was the last one: the summary tells that."""
+        look = self._look
+        if look is None or isinstance(event, StateChanged):
+            return
+        self._look = None
+        if not (isinstance(event, RunFinished) and self._rows):
+            self._console.say(sentences.look_line(look), glyph="◆", style="test")
+
+    def _finding(self, event: FindingRaised | FindingCleared) -> None:
+        if isinstance(event, FindingCleared):
+            title = self._titles.pop(event.code, event.code)
+            cleared = f"no longer: {title}, since step {text.count(event.step)}"
+            self._console.say(cleared, glyph="✓", style="good")
+            return
+        self._titles[event.code] = event.title
+        line = text.one_line(sentences.finding_line(event))
+        self._console.say(line, glyph=_GLYPHS[event.severity], style=event.severity)
+
+    def _incident(
+        self, event: SettingChanged | CommandRejected | Diverged | RecordingFailed
+    ) -> None:
+        match event:
+            case SettingChanged():
+                glyph, style, line = "▼", "change", sentences.setting_line(event)
+            case CommandRejected():
+                glyph, style, line = "▲", "look", f"{event.command} refused: {event.reason}"
+            case Diverged():
+                glyph, style, line = "✗", "wrong", sentences.diverged_line(event)
+            case RecordingFailed():
+                glyph, style = "▲", "look"
+                line = (
+                    f"recording failed: {event.path}: {event.message}; "
+                    "training goes on, nothing more is recorded"
+                )
+        self._console.say(text.one_line(line), glyph=glyph, style=style)
+
+
+class Downloads:
+    """Tells how the fetching of files goes: a bar on a terminal, else a line at either end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._event: DownloadProgress | None = None
+        self._open = False
+
+    def progress(self, event: DownloadProgress) -> None:
+        """Take in how far a file has come."""
+        before = self._event
+        if before is None or (before.dataset, before.file) != (event.dataset, event.file):
+            self.end()
+            self._open = True
+            if not self._console.live:
+                size = f", {text.megabytes(event.total_bytes)}" if event.total_bytes else ""
+                self._console.say(f"fetching {sentences.file_name(event)}{size}")
+        self._event = event
+        if self._open and 0 < event.total_bytes <= event.done_bytes:
+            self._tell_fetched(event)
+        elif self._open and self._console.due():
+            console = self._console
+            console.draw(
+                sentences.download_cells(event, console.width, ascii_only=console.ascii_only)
+            )
+
+    def end(self) -> None:
+        """Close the file under way: the run goes on, so one of unknown size is complete."""
+        if self._open and self._event is not None and not self._event.total_bytes:
+            self._tell_fetched(self._event)
+        self._open = False
+
+    def _tell_fetched(self, event: DownloadProgress) -> None:
+        self._open = False
+        self._console.say(
+            f"fetched {sentences.file_name(event)}, {text.megabytes(event.done_bytes)}"
+        )
