@@ -1,0 +1,102 @@
+"""What the keys do to the run: every action sends a wish, none changes anything by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from textual.app import App
+
+from tui_trainer.run import commands
+from tui_trainer.run.config import RunConfig
+from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.ui.screens.confirm import ConfirmScreen
+
+
+class RunActions(App[None]):
+    """The actions on a run, for the app to inherit."""
+
+    run_now: LiveRun
+
+    def begin_run(self, config: RunConfig, *, paused: bool = False) -> None:
+        """Start a run; the app says how."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim what has no effect now (None), hide what this run does not have (False)."""
+        run = self.run_now
+        over = run.history.is_over
+        match action:
+            case "climb" if parameters[0] == "dropout" and "dropout" not in run.history.settings:
+                return False
+            case "climb" | "toggle_pause" | "run_step" | "run_epoch" | "look_at_test" | "stop_run":
+                return None if over or run.history.started is None else True
+            case "run_again":
+                return True if over else None
+            case "apply_fix":
+                return True if run.fixable() else None
+            case "next_view":
+                return self.screen.has_class("-narrow") or self.screen.has_class("-short")
+            case "show_failure":
+                return True if run.history.failure else None
+        return True
+
+    def action_toggle_pause(self) -> None:
+        """Pause, or go on."""
+        self.run_now.send(commands.Resume() if self.run_now.is_paused else commands.Pause())
+
+    def action_run_step(self) -> None:
+        """Train one batch, then pause."""
+        self.run_now.send(commands.RunStep())
+
+    def action_run_epoch(self) -> None:
+        """Train to the end of the epoch, then pause."""
+        self.run_now.send(commands.RunEpoch())
+
+    def action_look_at_test(self) -> None:
+        """Read the sealed test set."""
+        self.run_now.send(commands.LookAtTest())
+
+    def action_climb(self, setting: str, direction: int) -> None:
+        """Turn a knob to its next rung."""
+        self.run_now.climb(setting, direction)
+
+    def action_apply_fix(self) -> None:
+        """Turn the knob that the gravest finding names; after a run, begin another with it."""
+        finding = self.run_now.fixable()
+        if finding is None or finding.fix_setting is None or finding.fix_value is None:
+            return
+        if not self.run_now.history.is_over:
+            self.run_now.turn(finding.fix_setting, finding.fix_value)
+            return
+        config = with_knob(self.run_now.config, finding.fix_setting, finding.fix_value)
+        self.begin_run(config)
+        self.notify(f"a new run: {finding.advice}")
+
+    def action_run_again(self) -> None:
+        """Start the same run anew."""
+        self.begin_run(self.run_now.config)
+
+    def action_stop_run(self) -> None:
+        """End the run, once a person has said so twice."""
+
+        def answer(yes: bool | None) -> None:
+            if yes:
+                self.run_now.send(commands.Stop())
+
+        question = ConfirmScreen(
+            "Stop this run?", "It ends after this batch and the test set is read.", "stop"
+        )
+        self.push_screen(question, answer)
+
+
+def with_knob(config: RunConfig, setting: str, value: float) -> RunConfig:
+    """Return a configuration that starts with a knob at another value."""
+    match setting:
+        case "learning_rate":
+            return dataclasses.replace(config, lr=value)
+        case "batch_size":
+            return dataclasses.replace(config, batch_size=int(value))
+        case "augmentation":
+            return dataclasses.replace(config, augment="light" if value else "none")
+        case _:
+            return dataclasses.replace(config, dropout=value)

@@ -1,0 +1,32 @@
+"""What is left on the terminal when the window is gone."""
+
+from __future__ import annotations
+
+from tui_trainer.run import text
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.ui.app import MnistTui
+
+
+def farewell(window: MnistTui) -> tuple[ExitCode, str]:
+    """Return the exit code, and a line about the run that was on show."""
+    history = window.run_now.history
+    if window.refusal is not None:
+        return ExitCode.BAD_INPUT, f"mnist-tui: error: {window.refusal}"
+    if history.failure is not None:
+        return ExitCode.FAILED, f"mnist-tui: the training failed: {history.failure.message}"
+    started, step = history.started, history.last_step
+    if started is None or step is None:
+        return ExitCode.FINISHED, ""
+    reason = history.finished.reason if history.finished else "stopped"
+    parts = [
+        f"{started.model}: {reason} in epoch {step.epoch} of {started.epochs}, "
+        f"step {text.count(step.step)}, after {text.duration(step.seconds)} of training"
+    ]
+    last = history.epochs[-1] if history.epochs else None
+    if last is not None and last.val_accuracy is not None:
+        result = text.accuracy_with_interval(last.val_accuracy, last.val_interval)
+        parts.append(f"validation {result} after epoch {last.epoch}")
+    for test in history.tests[-1:]:
+        result = text.accuracy_with_interval(test.test_accuracy, test.test_interval)
+        parts.append(f"test {result}, look {test.look}")
+    return ExitCode.FINISHED, "\n".join(parts)

@@ -1,0 +1,56 @@
+"""Keeps the window's cost within its budget: paint less when painting costs more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+BUDGET = 0.02
+"""The share of one core's time that painting and event handling may take."""
+
+FASTEST, SLOWEST = 0.25, 2.0
+"""The least and the greatest number of seconds between two updates."""
+
+SPAN = 2.0
+"""Seconds over which the cost is measured."""
+
+
+class Governor:
+    """Measures the CPU time of the window's thread, and sets the time between two updates.
+
+    Must be called on the window's own thread: that is the one whose time it reads.
+
+    Attributes:
+        cost: The share of one core that the window took over the last span, 0 to 1.
+        interval: Seconds between two updates.
+    """
+
+    def __init__(
+        self,
+        budget: float = BUDGET,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_time: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self.cost = 0.0
+        self.interval = FASTEST
+        self._budget = budget
+        self._clock = clock
+        self._cpu_time = cpu_time
+        self._since: tuple[float, float] | None = None
+
+    def update(self) -> None:
+        """Measure, once a span has passed, and slow down or speed up by a step."""
+        now, spent = self._clock(), self._cpu_time()
+        if self._since is None:
+            self._since = now, spent
+            return
+        then, spent_then = self._since
+        if now - then < SPAN:
+            return
+        self.cost = (spent - spent_then) / (now - then)
+        self._since = now, spent
+        if self.cost > self._budget:
+            self.interval = min(SLOWEST, self.interval * 1.5)
+        elif self.cost < self._budget / 2:
+            self.interval = max(FASTEST, self.interval / 1.5)

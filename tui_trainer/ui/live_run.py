@@ -1,0 +1,103 @@
+"""The run in the window: its history, and the wishes a person has sent it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from textual.message import Message
+
+from tui_trainer.run import commands
+from tui_trainer.run.commands import KNOBS, Command, Inbox
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import CommandRejected, Event, FindingRaised, SettingChanged
+from tui_trainer.run.history import History
+from tui_trainer.run.knobs import next_batch_size, next_dropout, next_rate
+from tui_trainer.ui.bridge import Bridge
+
+Start = Callable[[RunConfig, Inbox], Iterator[Event]]
+"""Begins a run: what the command line hands to a front end in place of the engine."""
+
+
+class LiveRun:
+    """One run as the window knows it.
+
+    ``history`` tells what is true: it changes by events alone. ``wanted`` holds the wishes that no
+    event has answered yet, so that pressing a key twice climbs two rungs.
+    """
+
+    def __init__(self, config: RunConfig, start: Start, post: Callable[[Message], object]) -> None:
+        self.config = config
+        self.history = History()
+        self.inbox = Inbox()
+        self.wanted: dict[str, float] = {}
+        self.bridge = Bridge(start(config, self.inbox), post)
+
+    def begin(self, *, paused: bool = False) -> None:
+        """Start the training thread; ``paused`` makes it wait before the first batch."""
+        if paused:
+            self.inbox.send(commands.Pause())
+        self.bridge.start()
+
+    def apply(self, events: tuple[Event, ...]) -> None:
+        """Take in what the engine says."""
+        for event in events:
+            self.history.apply(event)
+            if isinstance(event, CommandRejected):
+                self.wanted.clear()
+            elif isinstance(event, SettingChanged) and self.wanted.get(event.setting) == event.new:
+                del self.wanted[event.setting]
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether there is something to lose by leaving."""
+        return self.bridge.is_alive and not self.history.is_over
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the engine waits between two batches."""
+        return self.history.state == "paused"
+
+    def send(self, command: Command) -> None:
+        """Send a wish."""
+        self.inbox.send(command)
+
+    def turn(self, setting: str, value: float) -> None:
+        """Wish for a knob's new value."""
+        self.wanted[setting] = value
+        kind = KNOBS[setting]
+        match kind:
+            case commands.SetBatchSize:
+                self.send(commands.SetBatchSize(int(value)))
+            case commands.SetAugmentation:
+                self.send(commands.SetAugmentation(bool(value)))
+            case commands.SetDropout:
+                self.send(commands.SetDropout(value))
+            case _:
+                self.send(commands.SetLearningRate(value))
+
+    def climb(self, setting: str, direction: int) -> None:
+        """Wish for a knob's next rung, 1 up or -1 down; at an end nothing happens."""
+        present = self.wanted.get(setting, self.history.settings.get(setting))
+        if present is None:
+            return
+        match setting:
+            case "learning_rate":
+                value: float = next_rate(present, direction)
+            case "batch_size":
+                value = next_batch_size(int(present), direction)
+            case "dropout":
+                value = next_dropout(present, direction)
+            case _:
+                value = float(not present)
+        if value != present:
+            self.turn(setting, value)
+
+    def fixable(self) -> FindingRaised | None:
+        """Return the gravest standing finding that a knob can mend, None if there is none."""
+        found = [f for f in self.history.findings.values() if f.fix_setting is not None]
+        return max(found, key=lambda f: f.severity == "wrong", default=None)
+
+    def end(self, timeout: float = 5.0) -> bool:
+        """Stop without a last look at the test set, and wait; return whether the thread is done."""
+        self.send(commands.Stop(test=False))
+        return self.bridge.join(timeout)

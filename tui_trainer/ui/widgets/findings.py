@@ -1,0 +1,201 @@
+"""What goes well or wrong: the result, the findings with their evidence, and what was changed."""
+
+from __future__ import annotations
+
+import textwrap
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui_trainer.run import text
+from tui_trainer.run.events import FindingRaised, RunFinished
+from tui_trainer.run.history import History
+from tui_trainer.run.text import Cell, fit
+from tui_trainer.ui.pictures import knob_change
+from tui_trainer.ui.widgets.painting import content_of
+
+GLYPHS = {"look": "▲", "wrong": "✗"}
+CHANGES_SHOWN = 5
+
+Lines = list[list[Cell]]
+
+
+class FindingsPanel(VerticalScroll):
+    """The findings of the run, gravest first; scrolls where they are many."""
+
+    DEFAULT_CSS = """
+    FindingsPanel {
+        border: round $role-border;
+        border-title-color: $role-title;
+        border-subtitle-color: $role-muted;
+        padding: 0 1;
+        scrollbar-size-vertical: 1;
+    }
+    FindingsPanel:focus { border: round $primary; }
+    FindingsPanel > Static { width: 1fr; height: auto; }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.border_title = "findings"
+        self._history: History | None = None
+        self._shown: Lines = []
+
+    def compose(self) -> ComposeResult:
+        """One text that holds everything."""
+        yield Static(id="finding-list")
+
+    def show(self, history: History) -> None:
+        """Show what the history says now."""
+        self._history = history
+        count = len(history.findings)
+        self.border_title = f"findings · {count}" if count else "findings"
+        self._fill()
+
+    def on_resize(self) -> None:
+        """Wrap anew."""
+        self._shown = []
+        self._fill()
+
+    def _fill(self) -> None:
+        if self._history is None:
+            return
+        lines = findings_lines(self._history, max(20, self.scrollable_content_region.width))
+        if lines != self._shown:
+            self._shown = lines
+            self.query_one(Static).update(Content("\n").join(content_of(line) for line in lines))
+
+
+class FindingLine(Widget):
+    """The gravest finding in one line, for windows too small for the panel."""
+
+    DEFAULT_CSS = """
+    FindingLine { height: 1; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._cells: list[Cell] = []
+
+    def show(self, history: History) -> None:
+        """Show the gravest finding, the result, or that there is nothing to report."""
+        cells = headline(history)
+        if cells != self._cells:
+            self._cells = cells
+            self.refresh()
+
+    def render(self) -> Content:
+        """Return the line."""
+        return content_of(fit(self._cells, self.size.width))
+
+
+def headline(history: History) -> list[Cell]:
+    """Return what matters most now, in one line."""
+    if history.failure is not None:
+        return [Cell(f"✗ {history.failure.message}", style="wrong"), Cell("  i details", rank=1)]
+    if history.findings:
+        found = max(history.findings.values(), key=lambda f: f.severity == "wrong")
+        more = f"  (+{len(history.findings) - 1})" if len(history.findings) > 1 else ""
+        cells = [
+            Cell(f"{GLYPHS[found.severity]} {found.title}{more}", style=f"{found.severity} bold")
+        ]
+        cells.append(Cell(f" · {found.advice}", rank=1))
+        if found.fix_setting is not None:
+            cells.append(Cell(" · press f", rank=2, style="muted"))
+        return cells
+    if history.tests:
+        return [cell for line in _test_lines(history)[:1] for cell in line]
+    if history.interventions:
+        change = history.interventions[-1]
+        return [
+            Cell(f"▼ {knob_change(change)}", style="intervention"),
+            Cell(f"  at step {text.count(change.step)}", rank=1, style="muted"),
+        ]
+    return [Cell("✓ no findings", style="good")]
+
+
+def findings_lines(history: History, width: int) -> Lines:
+    """Return everything the panel says, wrapped to ``width`` columns."""
+    lines: Lines = []
+    if history.failure is not None:
+        lines += _paragraph("✗ training failed", "wrong bold", width)
+        lines += _paragraph(history.failure.message, "", width, indent=2)
+        lines += _paragraph("press i for the traceback, r to run again", "muted", width, indent=2)
+        lines.append([])
+    lines += _result_lines(history.finished, history, width)
+    gravest_first = sorted(history.findings.values(), key=lambda f: f.severity != "wrong")
+    for finding in gravest_first:
+        lines += _finding_lines(finding, width)
+    if not lines or (not history.findings and history.finished is None and not history.failure):
+        lines += _quiet_lines(history, width)
+    if history.recording_failure is not None:
+        failed = history.recording_failure
+        lines += _paragraph(f"▲ no longer recorded: {failed.message}", "look", width)
+    return lines + _change_lines(history, width)
+
+
+def _result_lines(finished: RunFinished | None, history: History, width: int) -> Lines:
+    lines = _test_lines(history)
+    if finished is not None:
+        spent = text.duration(finished.seconds)
+        words = (
+            f"{finished.reason} after {text.plural(finished.epochs, 'epoch')}, {spent} of training"
+        )
+        lines += _paragraph(f"{words} — r runs again", "muted", width)
+    return [*lines, []] if lines else lines
+
+
+def _test_lines(history: History) -> Lines:
+    """Return the latest reading of the test set, with how often it was read."""
+    if not history.tests:
+        return []
+    test = history.tests[-1]
+    looks = "look 1" if test.look == 1 else f"look {test.look}: no longer quite blind"
+    return [
+        [
+            Cell(f"◆ test {text.percent(test.test_accuracy)}", style="test bold"),
+            Cell(f" {text.interval(test.test_interval)}", style="test"),
+            Cell(f"  {looks}", rank=1, style="muted"),
+        ]
+    ]
+
+
+def _finding_lines(finding: FindingRaised, width: int) -> Lines:
+    title = f"{GLYPHS[finding.severity]} {finding.title}"
+    topic = f"topic {finding.lesson}"
+    gap = width - text.columns(title) - len(topic)
+    head = [Cell(title, style=f"{finding.severity} bold")]
+    if gap >= 2:
+        head += [Cell(" " * gap), Cell(topic, style="muted")]
+    lines: Lines = [head, *_paragraph(finding.evidence, "", width, indent=2)]
+    key = " — press f to apply" if finding.fix_setting is not None else ""
+    return [*lines, *_paragraph(f"try: {finding.advice}{key}", "title", width, indent=2), []]
+
+
+def _quiet_lines(history: History, width: int) -> Lines:
+    if history.started is None:
+        return _paragraph(history.detail or "starting", "muted", width)
+    lines = [[Cell("✓ nothing to report", style="good")]]
+    watched = "divergence" if not history.started.val_size else "overfitting and divergence"
+    return [*lines, *_paragraph(f"watching for {watched}", "muted", width, indent=2), []]
+
+
+def _change_lines(history: History, width: int) -> Lines:
+    """Return the latest changes, newest first."""
+    lines: Lines = []
+    for change in reversed(history.interventions[-CHANGES_SHOWN:]):
+        cells = [
+            Cell(f"▼ {knob_change(change)}", style="intervention"),
+            Cell(f"  epoch {change.epoch}, step {text.count(change.step)}", rank=1, style="muted"),
+        ]
+        lines.append(fit(cells, width))
+    return lines
+
+
+def _paragraph(words: str, role: str, width: int, *, indent: int = 0) -> Lines:
+    margin = " " * indent
+    wrapped = textwrap.wrap(words, max(10, width), initial_indent=margin, subsequent_indent=margin)
+    return [[Cell(line, style=role)] for line in wrapped]

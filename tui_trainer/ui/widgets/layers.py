@@ -1,0 +1,99 @@
+"""The layer table: what each layer makes of the image, and its share of the budget."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui_trainer.run import text
+from tui_trainer.run.events import LayerRow
+from tui_trainer.run.layers import BUDGET, Stage, stages
+from tui_trainer.run.text import Cell
+from tui_trainer.ui.widgets.painting import content_of
+
+
+class LayerPanel(VerticalScroll):
+    """A table of the network's layers; scrolls where it is too long."""
+
+    DEFAULT_CSS = """
+    LayerPanel {
+        border: round $role-border;
+        border-title-color: $role-title;
+        border-subtitle-color: $role-muted;
+        padding: 0 1;
+        scrollbar-size-vertical: 1;
+    }
+    LayerPanel:focus { border: round $primary; }
+    LayerPanel > Static { width: 1fr; height: auto; }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.border_title = "layers"
+        self._rows: tuple[LayerRow, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """One text that holds the whole table."""
+        yield Static(id="layer-table")
+
+    def show(self, rows: tuple[LayerRow, ...]) -> None:
+        """Show a network's layers."""
+        if rows and rows != self._rows:
+            self._rows = rows
+            total = sum(row.parameters for row in rows)
+            self.border_subtitle = f"{text.count(total)} of {text.count(BUDGET)} parameters"
+            self._fill()
+
+    def on_resize(self) -> None:
+        """Choose anew which columns fit."""
+        self._fill()
+
+    def _fill(self) -> None:
+        if self._rows:
+            width = self.scrollable_content_region.width
+            self.query_one(Static).update(layer_table(stages(self._rows), width))
+
+
+def layer_table(rows: list[Stage], width: int) -> Content:
+    """Return the table in ``width`` columns; what matters least goes first where it is narrow."""
+    names = max(len("layer"), *(len(row.name) for row in rows))
+    whats = max(len("kernel"), *(len(row.what) for row in rows))
+    shapes = max(len("output"), *(len(row.shape_text) for row in rows))
+    room = width - names - whats - shapes - 10 - 3 * 2 - 2
+    # The bar says most in little room; its figure joins it where there is more.
+    has_figure = room >= 15
+    bar_width = max(0, min(30, room - 7 if has_figure else room))
+    header = [
+        Cell(f"{'layer':<{names}}  {'kernel':<{whats}}  {'output':>{shapes}}  ", style="muted"),
+        Cell("parameters", style="muted"),
+        Cell(f"  of {text.count(BUDGET)}" if bar_width >= 9 else "", style="muted"),
+    ]
+    lines = [content_of(header)]
+    for row in rows:
+        share = row.parameters / BUDGET
+        bar = bar_of(share, bar_width) if bar_width >= 4 else ""
+        cells = [
+            Cell(f"{row.name:<{names}}  "),
+            Cell(f"{row.what:<{whats}}  ", style="muted"),
+            Cell(f"{row.shape_text:>{shapes}}  "),
+            Cell(f"{text.count(row.parameters) if row.parameters else '·':>10}"),
+            Cell(f"  {bar}", style="train"),
+            Cell(f"{100 * share:5.1f} %" if has_figure and row.parameters else "", style="muted"),
+        ]
+        lines.append(content_of(cells))
+    folded = sorted({kind for row in rows for kind in row.companions})
+    if folded:
+        lines.append(Content(""))
+        lines.append(
+            content_of([Cell(f"{', '.join(folded)} counted with their layer", style="muted")])
+        )
+    return Content("\n").join(lines)
+
+
+def bar_of(share: float, width: int) -> str:
+    """Return a bar without ends; anything above nothing shows at least a sliver."""
+    eighths = min(width * 8, max(1 if share > 0 else 0, round(share * width * 8)))
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (text.EIGHTHS[rest] if rest else "")).ljust(width)

@@ -1,0 +1,180 @@
+"""The two lines that never move: what runs and its state above, progress and knobs below."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widget import Widget
+
+from tui_trainer.run import text
+from tui_trainer.run.history import History
+from tui_trainer.run.text import Cell, columns, fit
+from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.ui.pictures import KNOB_NAMES, knob_value
+from tui_trainer.ui.widgets.painting import content_of
+
+# The glyph of each state goes with its colour, so that neither is needed to tell them apart.
+STATES = {
+    "preparing": ("◌", "muted"),
+    "training": ("●", "good"),
+    "paused": ("‖", "look"),
+    "validating": ("◐", "validation"),
+    "testing": ("◆", "test"),
+    "finished": ("✓", "good"),
+    "diverged": ("✗", "wrong"),
+    "failed": ("✗", "wrong"),
+}
+
+
+class TopLine(Widget):
+    """What is trained, on what, and the state of the run."""
+
+    DEFAULT_CSS = """
+    TopLine { height: 1; background: $panel; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._left: list[Cell] = []
+        self._right: list[Cell] = []
+
+    def show(self, run: LiveRun) -> None:
+        """Show the run as it is now."""
+        left, right = what_cells(run), state_cells(run.history)
+        if (left, right) != (self._left, self._right):
+            self._left, self._right = left, right
+            self.refresh()
+
+    def render(self) -> Content:
+        """Return the line, its right part flush with the right edge."""
+        width = self.size.width
+        right = fit(self._right, width)
+        left = fit(self._left, width - sum(columns(cell.text) for cell in right) - 2)
+        used = sum(columns(cell.text) for cell in [*left, *right])
+        return content_of([*left, Cell(" " * max(1, width - used)), *right])
+
+
+def what_cells(run: LiveRun) -> list[Cell]:
+    """Return what is trained on what, most important last to go."""
+    started, config = run.history.started, run.config
+    cells = [Cell("mnist-tui  ", rank=5, style="muted"), Cell(config.model, style="title bold")]
+    if started is None:
+        return cells
+    split = text.count(started.train_size)
+    if started.val_size:
+        split += f"+{text.count(started.val_size)}"
+    return [
+        *cells,
+        Cell(f" · {text.count(started.parameters)}", rank=2),
+        Cell(" parameters", rank=4),
+        Cell(f" · {started.dataset}", rank=3),
+        Cell(f" {split}", rank=4, style="muted"),
+        Cell(f" · {started.device} ×{started.threads}", rank=6, style="muted"),
+        Cell(f" · seed {started.seed}", rank=7, style="muted"),
+    ]
+
+
+def state_cells(history: History) -> list[Cell]:
+    """Return the state with its glyph, and the epoch."""
+    glyph, role = STATES[history.state]
+    cells = [Cell(f"{glyph} {history.state}", style=f"{role} bold")]
+    if history.state == "preparing" and history.download is not None:
+        got = history.download
+        share = f" {100 * got.done_bytes // got.total_bytes} %" if got.total_bytes else ""
+        cells.append(Cell(f" · {got.file}{share} {text.megabytes(got.done_bytes)}", rank=1))
+    elif history.state == "preparing" and history.detail:
+        cells.append(Cell(f" · {history.detail}", rank=1))
+    if history.started is not None:
+        total = text.count(history.started.epochs)
+        epoch = text.count(max(1, history.epoch)).rjust(len(total))
+        cells.append(Cell(f" · epoch {epoch} of {total}"))
+    return cells
+
+
+class ProgressLine(Widget):
+    """How far this epoch is, how fast, and where every knob stands."""
+
+    DEFAULT_CSS = """
+    ProgressLine { height: 1; background: $surface; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._run: LiveRun | None = None
+        self._cost = 0.0
+        self._shown = Content("")
+
+    def show(self, run: LiveRun, cost: float) -> None:
+        """Show the run as it is now; ``cost`` is the window's share of one core."""
+        self._run, self._cost = run, cost
+        line = self._line()
+        if line.markup != self._shown.markup:
+            self._shown = line
+            self.refresh()
+
+    def on_resize(self) -> None:
+        """Choose anew what fits."""
+        self._shown = self._line()
+
+    def render(self) -> Content:
+        """Return the line."""
+        return self._shown
+
+    def _line(self) -> Content:
+        if self._run is None:
+            return Content("")
+        cells = progress_cells(self._run, self._cost, wide=self.size.width >= 100)
+        return content_of(fit(cells, self.size.width))
+
+
+def progress_cells(run: LiveRun, cost: float, *, wide: bool) -> list[Cell]:
+    """Return the parts of the progress line, each with how soon it may go."""
+    history = run.history
+    step, started = history.last_step, history.started
+    if started is None:
+        return _bar(0.0, 24 if wide else 10)
+    share = step.epoch_images / started.train_size if step else 0.0
+    done = history.batches_in_epoch
+    total = done + history.batches_to_come if step else 0
+    left = history.seconds_left
+    spare = "   " if wide else "  "
+    batches = f" {text.count(done)}/{text.count(total)}" if step else ""
+    cells = [
+        *_bar(share, 24 if wide else 10),
+        Cell(batches.rjust(len(text.count(total)) * 2 + 2), rank=3),
+        Cell(f"{spare}{text.rate(history.images_per_second).rjust(11 if wide else 10)}", rank=4),
+    ]
+    if not history.is_over:
+        cells.append(
+            Cell(f"{spare}ETA {text.duration(left) if left is not None else '-:--'}", rank=2)
+        )
+    for setting, value in history.settings.items():
+        cells += _knob_cells(run, setting, value, spare)
+    cells.append(Cell(f"{spare}window {100 * cost:.1f} %", rank=6, style="muted"))
+    return cells
+
+
+def _bar(share: float, width: int) -> list[Cell]:
+    """Return a bar of ``width`` columns in half-column steps: what is done, and what is not."""
+    halves = min(2 * width, int(share * 2 * width))
+    done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
+    return [Cell(done, style="train"), Cell("─" * (width - len(done)), style="border")]
+
+
+def _knob_cells(run: LiveRun, setting: str, value: float, spare: str) -> list[Cell]:
+    """Return a knob as it stands, and where it is wanted to go."""
+    rank = {"learning_rate": 0, "batch_size": 1}.get(setting, 5)
+    cells = [
+        Cell(f"{spare}{KNOB_NAMES[setting]} ", rank=rank, style="muted"),
+        Cell(knob_value(setting, value), rank=rank, style="intervention"),
+    ]
+    step = run.history.last_step
+    if setting == "learning_rate" and step is not None and not run.history.is_over:
+        share = step.learning_rate / value if value else 0.0
+        if run.config.schedule != "constant":
+            cells.append(Cell(f" ×{share:4.2f}", rank=max(rank, 1), style="muted"))
+    wanted = run.wanted.get(setting)
+    if wanted is not None and wanted != value:
+        cells.append(
+            Cell(f" → {knob_value(setting, wanted)}", rank=rank, style="intervention bold")
+        )
+    return cells
