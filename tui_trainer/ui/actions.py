@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 from textual.app import App
@@ -10,6 +11,9 @@ from tui_trainer.run import commands
 from tui_trainer.run.config import RunConfig
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.screens.confirm import ConfirmScreen
+
+PATIENCE = 20.0
+"""Seconds that leaving waits for the batch, or the loading, under way."""
 
 
 class RunActions(App[None]):
@@ -87,6 +91,22 @@ class RunActions(App[None]):
             "Stop this run?", "It ends after this batch and the test set is read.", "stop"
         )
         self.push_screen(question, answer)
+
+    async def action_leave(self) -> None:
+        """Quit, after a question if a run would be lost."""
+        if not self.run_now.is_under_way:
+            self.exit()
+        elif not isinstance(self.screen, ConfirmScreen):
+            question = ConfirmScreen(
+                "Quit while a run is under way?", "It ends here, and is not saved.", "quit"
+            )
+            self.push_screen(question, self._leave_if)
+
+    async def _leave_if(self, yes: bool | None) -> None:
+        if yes:
+            self.notify("finishing the batch …", timeout=PATIENCE)
+            await asyncio.to_thread(self.run_now.end, PATIENCE)
+            self.exit()
 
 
 def with_knob(config: RunConfig, setting: str, value: float) -> RunConfig:

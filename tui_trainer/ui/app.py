@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
+from textual.actions import parse
 from textual.app import SystemCommand
 from textual.screen import Screen
 
@@ -17,12 +17,8 @@ from tui_trainer.ui.bridge import EventsArrived, RunRefused
 from tui_trainer.ui.governor import Governor
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.live_run import LiveRun, Start
-from tui_trainer.ui.screens.confirm import ConfirmScreen
 from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.train import TrainScreen
-
-PATIENCE = 20.0
-"""Seconds that leaving waits for the batch, or the loading, under way."""
 
 
 class MnistTui(RunActions):
@@ -147,25 +143,7 @@ class MnistTui(RunActions):
         if self.run_now.history.failure is not None:
             self.push_screen(FailureScreen(self.run_now.history.failure.traceback))
 
-    async def action_leave(self) -> None:
-        """Quit, after a question if a run would be lost."""
-        if not self.run_now.is_under_way:
-            self.exit()
-        elif not isinstance(self.screen, ConfirmScreen):
-            question = ConfirmScreen(
-                "Quit while a run is under way?", "It ends here, and is not saved.", "quit"
-            )
-            self.push_screen(question, self._leave_if)
-
-    async def _leave_if(self, yes: bool | None) -> None:
-        if yes:
-            self.notify("finishing the batch …", timeout=PATIENCE)
-            await asyncio.to_thread(self.run_now.end, PATIENCE)
-            self.exit()
-
 
 def _parsed(action: str) -> tuple[str, tuple[object, ...]]:
-    from textual.actions import parse
-
     _, name, parameters = parse(action)
     return name, parameters

@@ -50,6 +50,7 @@ class TrainScreen(Screen[None]):
         self._clock = clock
         self._curves_at = float("-inf")
         self._view = 0
+        self._keys: tuple[bool, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Two lines that never move, the panels between them."""
@@ -79,6 +80,21 @@ class TrainScreen(Screen[None]):
             f"{width}×{height} is too small: {LEAST_WIDTH}×{LEAST_HEIGHT} is needed.\n"
             "Training goes on."
         )
+        self.refresh_bindings()
+
+    def _refresh_keys(self, run: LiveRun) -> None:
+        """Let the footer build its keys anew, but only when one has come or gone."""
+        history = run.history
+        keys = (
+            history.started is None,
+            history.is_over,
+            history.failure is None,
+            run.fixable() is None,
+            "dropout" in history.settings,
+        )
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh_bindings()
 
     def next_view(self) -> None:
         """Show the next panel of a small window."""
@@ -103,4 +119,4 @@ class TrainScreen(Screen[None]):
             self.query_one(FindingLine).show(history)
             self.query_one(ClassPanel).show(history)
             self.query_one(LayerPanel).show(history.started.layers if history.started else ())
-            self.refresh_bindings()
+            self._refresh_keys(run)

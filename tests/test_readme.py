@@ -1,0 +1,64 @@
+"""The README says what is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tui_trainer import zoo
+from tui_trainer.anatomy.table import layer_table
+from tui_trainer.cli import main
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.ui.keymap import KEYMAP
+from tui_trainer.ui.themes import shipped_dir
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_ci_installs_with_the_readmes_second_command() -> None:
+    second = next(line for line in README.splitlines() if line.endswith("-m pytest"))
+    install = second.split(" && ")[1].removeprefix(".venv/bin/pip install ")
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f'pip" install --quiet {install}' in ci
+
+
+def test_every_exit_code_stands_in_the_table() -> None:
+    for code in ExitCode:
+        assert f"| {code.value} | {code.meaning}" in README
+
+
+def test_every_network_stands_in_the_table_with_its_parameters() -> None:
+    for name in zoo.REGISTRY:
+        network = zoo.build(name, image_size=28, classes=10)
+        total = sum(row.parameters for row in layer_table(network, 28))
+        assert f"| `{name}` | {total:,} |" in README
+
+
+def test_every_key_and_theme_is_named() -> None:
+    for binding in KEYMAP:
+        if not binding.system:
+            assert f"`{binding.key_display or binding.key}`" in README, binding
+    for path in shipped_dir().glob("*.toml"):
+        assert f"`{path.stem}`" in README
+
+
+def test_every_command_is_one_that_the_command_line_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = re.findall(r"mnist-tui (--[^`|>#&\n]*)", README)
+    assert len(found) >= 6
+    for arguments in found:
+        monkeypatch.setattr("sys.argv", ["mnist-tui", *shlex.split(arguments), "--print-config"])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 0, (arguments, capsys.readouterr().err)
+
+
+def test_every_link_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target

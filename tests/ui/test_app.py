@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.ui.fakes import recording, settle, window
+from tui_trainer.run import commands
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import (
+    CommandRejected,
+    FindingRaised,
+    RunStarted,
+    SettingChanged,
+    StateChanged,
+)
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.ui.farewell import farewell
+from tui_trainer.ui.screens.confirm import ConfirmScreen
+from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
+from tui_trainer.ui.screens.train import TrainScreen
+
+PAUSED = recording("paused")
+FINISHED = recording("finished")
+DIVERGED = recording("diverged")
+START = [event for event in PAUSED if isinstance(event, RunStarted | StateChanged)][:4]
+
+
+async def test_keys_send_absolute_wishes_and_the_window_shows_only_what_events_say() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        assert app.run_now.history.settings["learning_rate"] == 0.2
+        await pilot.press("plus", "minus", "minus", "greater_than_sign", "less_than_sign", "a")
+        await pilot.pause(0.1)
+        assert engine.received == [
+            commands.SetLearningRate(0.5),
+            commands.SetLearningRate(0.2),
+            commands.SetLearningRate(0.1),
+            commands.SetBatchSize(256),
+            commands.SetBatchSize(128),
+            commands.SetAugmentation(False),
+        ]
+        settings = app.run_now.history.settings
+        assert (settings["learning_rate"], settings["batch_size"]) == (0.1, 128)
+        assert settings["augmentation"] == 0
+        assert app.run_now.wanted == {}
+
+
+async def test_a_wish_without_an_answer_shows_as_wanted_and_is_built_upon() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        app.run_now.wanted["learning_rate"] = 0.5  # as if the engine were still in a long batch
+        await pilot.press("plus")
+        await pilot.pause(0.1)
+        assert engine.received[-1] == commands.SetLearningRate(1.0)
+
+
+async def test_a_rejected_wish_is_forgotten() -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, PAUSED)
+        app.run_now.turn("dropout", 0.1)
+        await pilot.pause(0.1)
+        assert isinstance(app.run_now.history.rejection, CommandRejected)
+        assert app.run_now.wanted == {}
+
+
+async def test_space_pauses_and_resumes_and_steps_are_sent() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, PAUSED)
+        for key in ("space", "space", "s", "e", "T"):
+            await pilot.press(key)
+            await pilot.pause(0.05)
+        assert engine.received == [
+            commands.Resume(),
+            commands.Pause(),
+            commands.RunStep(),
+            commands.RunEpoch(),
+            commands.LookAtTest(),
+        ]
+
+
+async def test_quit_asks_while_a_run_is_under_way_and_no_is_the_default() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("q")
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("enter")
+        assert isinstance(app.screen, TrainScreen)
+        assert app.is_running
+        await pilot.press("q", "y")
+        await pilot.pause(0.3)
+    assert commands.Stop(test=False) in engine.received
+    assert not app.run_now.bridge.is_alive
+    code, words = farewell(app)
+    assert code == ExitCode.FINISHED
+    assert words.startswith("small: stopped in epoch 1 of 2, step 300")
+
+
+async def test_ctrl_c_asks_as_well_and_escape_goes_on() -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("ctrl+c")
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("escape")
+        assert isinstance(app.screen, TrainScreen)
+
+
+async def test_quit_does_not_ask_when_the_run_is_over() -> None:
+    app, _ = window(FINISHED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, FINISHED)
+        await pilot.press("q")
+        await pilot.pause()
+        assert not app.is_running or app._exit
+    code, words = farewell(app)
+    assert code == ExitCode.FINISHED
+    assert "completed in epoch 2 of 2" in words
+    assert "look 1" in words
+
+
+async def test_stop_asks_and_then_reads_the_test_set() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("x")
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("y")
+        await pilot.pause(0.1)
+        assert engine.received == [commands.Stop(reason="stopped", test=True)]
+        assert app.run_now.history.state == "finished"
+
+
+async def test_a_run_that_cannot_begin_leaves_with_its_reason_and_code_2() -> None:
+    app, _ = window(error=InputError("--data-dir nowhere: there is no such folder"))
+    async with app.run_test() as pilot:
+        await pilot.pause(0.2)
+    code, words = farewell(app)
+    assert code == ExitCode.BAD_INPUT
+    assert words == "mnist-tui: error: --data-dir nowhere: there is no such folder"
+
+
+async def test_an_exception_while_training_is_shown_with_its_traceback() -> None:
+    app, _ = window(PAUSED[:50], error=ValueError("the loss\nhas no gradient"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.3)
+        history = app.run_now.history
+        assert history.state == "failed"
+        assert history.failure is not None
+        assert history.failure.message == "ValueError: the loss has no gradient"
+        await pilot.press("i")
+        assert isinstance(app.screen, FailureScreen)
+        assert "Traceback" in str(app.screen.text())
+        await pilot.press("escape", "q")
+    assert farewell(app)[0] == ExitCode.FAILED
+
+
+async def test_out_of_memory_says_what_helps() -> None:
+    app, _ = window(PAUSED[:50], error=MemoryError())
+    async with app.run_test() as pilot:
+        await pilot.pause(0.3)
+        failure = app.run_now.history.failure
+        assert failure is not None
+        assert "smaller batch size" in failure.message
+
+
+async def test_f_turns_the_knob_that_the_finding_names() -> None:
+    finding = FindingRaised(
+        code="overfitting",
+        severity="look",
+        title="overfitting since epoch 3",
+        evidence="",
+        advice="switch augmentation on",
+        step=9,
+        lesson=15,
+        fix_setting="augmentation",
+        fix_value=1,
+    )
+    events = [*PAUSED[:-1], finding, PAUSED[-1]]
+    app, engine = window(events)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, events)
+        await pilot.press("f")
+        await pilot.pause(0.1)
+        assert engine.received == [commands.SetAugmentation(True)]
+
+
+async def test_f_after_a_divergence_begins_a_run_with_a_tenth_of_the_rate() -> None:
+    app, engine = window(DIVERGED, config=RunConfig(lr=30.0))
+    async with app.run_test() as pilot:
+        await settle(pilot, app, DIVERGED)
+        await pilot.press("f")
+        await pilot.pause(0.1)
+        assert [config.lr for config in engine.configs] == [30.0, 3.0]
+
+
+async def test_r_begins_the_same_run_anew_only_when_it_is_over() -> None:
+    app, engine = window(FINISHED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, FINISHED)
+        first = app.run_now
+        await pilot.press("r")
+        assert app.run_now is not first
+        await settle(pilot, app, FINISHED)
+        assert len(engine.configs) == 2
+        assert app.run_now.history.finished is not None
+
+
+async def test_events_of_an_earlier_run_are_not_taken_for_this_one() -> None:
+    app, _ = window(FINISHED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, FINISHED)
+        old = app.run_now.bridge
+        await pilot.press("r")
+        await settle(pilot, app, FINISHED)
+        steps = len(app.run_now.history.train_loss)
+        old._take(next(e for e in FINISHED if isinstance(e, RunStarted)))
+        await pilot.pause(0.1)
+        assert len(app.run_now.history.train_loss) == steps
+
+
+async def test_keys_that_have_no_effect_are_dimmed_or_hidden() -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        assert app.check_action("apply_fix", ()) is None
+        assert app.check_action("climb", ("dropout", 1)) is False
+        assert app.check_action("next_view", ()) is False
+        assert app.check_action("run_again", ()) is None
+        assert app.check_action("toggle_pause", ()) is True
+    app, _ = window(FINISHED)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, app, FINISHED)
+        assert app.check_action("toggle_pause", ()) is None
+        assert app.check_action("run_again", ()) is True
+        assert app.check_action("next_view", ()) is True
+
+
+async def test_v_goes_through_the_views_of_a_small_window() -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, app, PAUSED)
+
+        def shown() -> set[str | None]:
+            return {panel.id for panel in app.screen.query("#panels > *") if panel.display}
+
+        assert shown() == {"loss", "accuracy"}
+        await pilot.press("v")
+        assert shown() == {"layers"}
+        await pilot.press("v")
+        assert shown() == {"findings"}
+        await pilot.press("v")
+        assert shown() == {"loss", "accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("size", "is_small"), [((59, 30), True), ((80, 15), True), ((60, 16), False)]
+)
+async def test_a_window_too_small_says_so_and_recovers(
+    size: tuple[int, int], is_small: bool
+) -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot, app, PAUSED)
+        assert app.screen.query_one("#too-small").display is is_small
+        await pilot.resize_terminal(20, 5)
+        await pilot.pause()
+        assert app.screen.query_one("#too-small").display
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        assert not app.screen.query_one("#too-small").display
+
+
+async def test_help_opens_and_closes_and_names_every_key() -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        words = str(app.screen.text())
+        for binding in app.BINDINGS:
+            if not binding.system:
+                assert binding.tooltip in words
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, TrainScreen)
+
+
+async def test_t_goes_through_our_themes_alone() -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test() as pilot:
+        seen = [app.theme]
+        for _ in range(len(app.available_themes)):
+            await pilot.press("t")
+            seen.append(app.theme)
+        assert seen[0] == seen[-1] == "midnight"
+        assert len(set(seen)) >= 6
+        assert "textual-dark" not in seen
+
+
+async def test_a_picture_is_saved_where_asked(tmp_path: Path) -> None:
+    app, _ = window(PAUSED, pictures=tmp_path / "new")
+    async with app.run_test() as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("p")
+        await pilot.pause(0.1)
+    (picture,) = (tmp_path / "new").glob("*.svg")
+    assert picture.read_text(encoding="utf-8").startswith("<svg")
+
+
+async def test_a_picture_that_cannot_be_saved_is_told_and_nothing_breaks(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    app, _ = window(PAUSED, pictures=blocked)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("p")
+        await pilot.pause(0.1)
+        assert app.is_running
+        assert [n.severity for n in app._notifications] == ["error"]
+
+
+async def test_the_palette_has_every_action_that_has_an_effect() -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test() as pilot:
+        await settle(pilot, app, PAUSED)
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Pause", "Step", "Epoch", "Stop", "Lr up", "Batch down", "Picture"} <= titles
+        assert {"Theme", "Help", "Quit", "Choose a theme"} <= titles
+        assert "Run again" not in titles
+
+
+async def test_a_click_on_the_footer_is_a_key() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.click("FooterKey", offset=(1, 0))
+        await pilot.pause(0.1)
+        assert engine.received == [commands.Resume()]
+
+
+async def test_interventions_are_marked_on_the_curves() -> None:
+    app, _ = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        changes = [event for event in PAUSED if isinstance(event, SettingChanged)]
+        assert len(changes) == 1
+        loss = app.screen.query_one("#loss")
+        picture = "\n".join(
+            "".join(segment.text for segment in loss.render_line(y))
+            for y in range(loss.size.height)
+        )
+        assert "▼" in picture
+        assert "lr 0.1 → 0.2" in picture

@@ -1,0 +1,115 @@
+"""Pictures of the window in its states. Look at each one before you commit it.
+
+    pytest tests/ui/test_snapshots.py --snapshot-update
+    python -m tests.ui.png          # all of them as PNG, to look at
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import pytest
+from textual.app import App
+from textual.pilot import Pilot
+
+from tests.ui.fakes import recording, settle, window
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import Event
+from tui_trainer.ui import themes
+
+THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
+SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 55)
+
+
+class SnapCompare(Protocol):
+    def __call__(
+        self,
+        app: App[None],
+        *,
+        terminal_size: tuple[int, int],
+        run_before: Callable[[Pilot[None]], Awaitable[None]],
+    ) -> bool: ...
+
+
+def look(
+    snap_compare: SnapCompare,
+    events: list[Event],
+    *keys: str,
+    size: tuple[int, int] = MEDIUM,
+    theme: str = "midnight",
+    config: RunConfig | None = None,
+    error: Exception | None = None,
+) -> None:
+    """Compare the window, once it has taken in the events and then the keys."""
+    app, _ = window(events, theme=theme, config=config, error=error)
+
+    async def before(pilot: Pilot[None]) -> None:
+        await settle(pilot, app, events)
+        await pilot.press(*keys)
+        await pilot.pause(0.2 if keys else 0)
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+MID_RUN = recording("mid-run")
+ERA = RunConfig(epochs=5)
+
+
+def test_idle(snap_compare: SnapCompare) -> None:
+    look(snap_compare, recording("mid-run")[:1])
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_mid_run(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    look(snap_compare, MID_RUN, size=size, config=ERA)
+
+
+@pytest.mark.parametrize("view", ["layers", "findings"])
+def test_small_views(snap_compare: SnapCompare, view: str) -> None:
+    keys = ["v"] if view == "layers" else ["v", "v"]
+    look(snap_compare, MID_RUN, *keys, size=SMALL, config=ERA)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_theme(snap_compare: SnapCompare, theme: str) -> None:
+    look(snap_compare, MID_RUN, theme=theme, config=ERA)
+
+
+def test_paused(snap_compare: SnapCompare) -> None:
+    look(snap_compare, recording("paused"), config=RunConfig(model="small", epochs=2))
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_overfitting(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    look(snap_compare, recording("overfitting"), size=size, config=RunConfig(schedule="constant"))
+
+
+def test_diverged(snap_compare: SnapCompare) -> None:
+    look(snap_compare, recording("diverged"), config=RunConfig(model="era-s6-plain"))
+
+
+def test_finished(snap_compare: SnapCompare) -> None:
+    look(snap_compare, recording("finished"), config=RunConfig(model="small", epochs=2))
+
+
+def test_failed(snap_compare: SnapCompare) -> None:
+    error = RuntimeError("mat1 and mat2 shapes cannot be multiplied (128x144 and 160x10)")
+    look(snap_compare, MID_RUN[:300], config=ERA, error=error)
+
+
+def test_quit_question(snap_compare: SnapCompare) -> None:
+    look(snap_compare, MID_RUN, "q", config=ERA)
+
+
+def test_help(snap_compare: SnapCompare) -> None:
+    look(snap_compare, MID_RUN, "question_mark", size=(120, 48), config=ERA)
+
+
+def test_too_small(snap_compare: SnapCompare) -> None:
+    look(snap_compare, MID_RUN, size=(50, 14), config=ERA)
+
+
+def test_no_color(snap_compare: SnapCompare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    look(snap_compare, MID_RUN, config=ERA)
