@@ -1,0 +1,117 @@
+"""Scales: how values become heights, and which round values make the ticks of an axis."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+_NINES = (0, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 100)
+_WHOLE_NINES = (100, 99.99, 99.9, 99, 90, 0)
+# An axis keeps this far from the ends of what a float can hold.
+_TINY, _HUGE = 1e-300, 1e300
+# A logarithm is taken of what is above the one, and a nine counted for what is below the other.
+_LEAST, _ALL = sys.float_info.min, 0.99999
+
+
+class Axis(NamedTuple):
+    """An axis of values.
+
+    Attributes:
+        bottom: Its lower end, a round value, so that it seldom moves.
+        top: Its upper end, likewise; above the lower one.
+        ticks: Round values from end to end, with their labels, the most important first.
+    """
+
+    bottom: float
+    top: float
+    ticks: list[tuple[float, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How a value becomes a height, and which ticks suit it.
+
+    Attributes:
+        name: ``log`` (losses, rates), ``nines`` (accuracies: each further nine is as far as the
+            last, so that 99.0 and 99.4 % can be told apart) or ``linear``.
+    """
+
+    name: str
+
+    def height(self, value: float) -> float:
+        """Return the height of a value; heights are evenly spaced on the picture."""
+        return self.heights((value,))[0]
+
+    def heights(self, values: Iterable[float]) -> list[float]:
+        """Return the height of each value: quicker than one by one."""
+        if self.name == "log":
+            return [math.log10(value if value > _LEAST else _LEAST) for value in values]
+        if self.name == "nines":
+            return [-math.log10(1.0 - value if value < _ALL else 1.0 - _ALL) for value in values]
+        return list(values)
+
+    def has_place_for(self, value: float) -> bool:
+        """Return whether an axis can reach a value; what it cannot lies beyond its ends."""
+        return math.isfinite(value) and (self.name != "log" or value > 0)
+
+    def axis(self, low: float, high: float) -> Axis:
+        """Return the axis for values from ``low`` to ``high``, both with a place on the scale."""
+        if self.name == "nines":
+            return _nines_axis(low, high)
+        if self.name == "log":
+            return _log_axis(*(min(max(value, _TINY), _HUGE) for value in (low, high)))
+        return _linear_axis(*(min(max(value, -_HUGE), _HUGE) for value in (low, high)))
+
+    @property
+    def empty_range(self) -> tuple[float, float]:
+        """The values to make an axis for while there are none."""
+        return {"log": (0.1, 2.0), "nines": (0.0, 0.9)}.get(self.name, (0.0, 1.0))
+
+
+def _nines_axis(low: float, high: float) -> Axis:
+    bottom, top = _enclosing([percent / 100 for percent in _NINES], low, high)
+    shares = [(percent / 100, f"{percent:g}") for percent in (*_WHOLE_NINES, *reversed(_NINES))]
+    return Axis(bottom, top, [tick for tick in shares if bottom <= tick[0] <= top])
+
+
+def _log_axis(low: float, high: float) -> Axis:
+    powers = math.floor(math.log10(low)), math.floor(math.log10(high)) + 1
+    bottom, top = _enclosing(_log_steps((1, 1.5, 2, 3, 5, 7), *powers), low, high)
+    # Whole powers of ten first, from the top: where they are too many, those left are evenly apart.
+    round_values = [v for m in (1, 2, 5) for v in reversed(_log_steps((m,), *powers))]
+    ticks = [v for v in round_values if bottom <= v <= top]
+    return Axis(bottom, top, [(v, f"{v:g}") for v in (ticks if len(ticks) > 1 else (top, bottom))])
+
+
+@lru_cache(maxsize=64)
+def _log_steps(mantissas: tuple[float, ...], first: int, last: int) -> list[float]:
+    return [float(f"{m}e{power}") for power in range(first, last + 1) for m in mantissas]
+
+
+def _linear_axis(low: float, high: float) -> Axis:
+    size = max(abs(low), abs(high))
+    # Values that differ in their last digits only are one value, with room around it.
+    span = high - low if high - low > 1e-9 * size else size or 1.0
+    step = nice_step(max(span / 4, _TINY))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    values = [i * step for i in range(first, max(last, first + 1) + 1)]
+    digits = max(6, math.ceil(math.log10(max(size / step, 1))) + 2)
+    return Axis(values[0], values[-1], [(v, f"{v:.{digits}g}") for v in reversed(values)])
+
+
+def _enclosing(steps: Sequence[float], low: float, high: float) -> tuple[float, float]:
+    """Return the nearest steps around low to high, two different ones."""
+    first = max((i for i, value in enumerate(steps) if value <= low), default=0)
+    last = min((i for i, value in enumerate(steps) if value >= high), default=len(steps) - 1)
+    first = min(first, len(steps) - 2)
+    return steps[first], steps[max(last, first + 1)]
+
+
+def nice_step(least: float) -> float:
+    """Return the smallest of 1, 2, 5 × 10ⁿ that is at least ``least``, a number above 0."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(m * power for m in (1, 2, 5, 10) if m * power >= least * (1 - 1e-9))
