@@ -10,7 +10,7 @@ from textual.widget import Widget
 from tui_trainer.plots import Scale, chart
 from tui_trainer.run.text import Cell, fit
 from tui_trainer.ui.pictures import Picture
-from tui_trainer.ui.widgets.painting import content_of, strip_of
+from tui_trainer.ui.widgets.painting import content_of, strips_of
 
 
 class Chart(Widget):
@@ -75,4 +75,4 @@ class Chart(Widget):
             points=picture.points,
             marks=picture.marks,
         )
-        return [strip_of(self, row, width) for row in rows]
+        return strips_of(self, rows, width)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from rich.segment import Segment
 from rich.style import Style
@@ -13,17 +14,28 @@ from textual.widget import Widget
 from tui_trainer.run.text import Cell
 
 
-def role_style(widget: Widget, role: str) -> Style:
-    """Return the style of a role on a widget's own background, in the present theme."""
-    base = widget.rich_style
-    colour = widget.app.theme_variables.get(f"role-{role}")
-    return base + Style(color=colour) if colour else base
+def role_styles(widget: Widget) -> Callable[[str], Style]:
+    """Return a function from role to style, on a widget's own background, in the present theme.
+
+    It looks each role up once: finding a colour costs more than drawing the text.
+    """
+    base, variables = widget.rich_style, widget.app.theme_variables
+
+    @cache
+    def style(role: str) -> Style:
+        colour = variables.get(f"role-{role}")
+        return base + Style(color=colour) if colour else base
+
+    return style
 
 
-def strip_of(widget: Widget, pieces: Iterable[tuple[str, str]], width: int) -> Strip:
-    """Return a line of (text, role) pieces as a strip of exactly ``width`` columns."""
-    segments = [Segment(text, role_style(widget, role)) for text, role in pieces]
-    return Strip(segments).adjust_cell_length(width, widget.rich_style)
+def strips_of(widget: Widget, rows: Iterable[Iterable[tuple[str, str]]], width: int) -> list[Strip]:
+    """Return rows of (text, role) pieces as strips of exactly ``width`` columns."""
+    style = role_styles(widget)
+    return [
+        Strip([Segment(text, style(role)) for text, role in row]).adjust_cell_length(width)
+        for row in rows
+    ]
 
 
 def content_of(cells: Sequence[Cell]) -> Content:

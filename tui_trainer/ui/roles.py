@@ -1,0 +1,110 @@
+"""Roles: what a colour can mean in this app, and a colour for each in any theme."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from textual.color import BLACK, WHITE, Color, rgb_to_lab
+from textual.theme import Theme
+
+# Where the colour of a role comes from if a theme does not say: the theme's own colours of the
+# nearest meaning, then the role's usual hue.
+_CURVES: Mapping[str, tuple[str, ...]] = {
+    "role-train": ("primary", "#7cc1fa"),
+    "role-validation": ("warning", "accent", "secondary", "#f3a05c"),
+    "role-test": ("accent", "secondary", "#c079db"),
+    "role-intervention": ("success", "#c6e67d"),
+}
+_VERDICTS: Mapping[str, tuple[str, str]] = {
+    "role-good": ("success", "#45c9a1"),
+    "role-look": ("warning", "#f2c864"),
+    "role-wrong": ("error", "#f06a77"),
+}
+_QUIET = ("role-train-band", "role-axis", "role-muted", "role-border", "role-title")
+
+ROLES: tuple[str, ...] = (*_CURVES, *_VERDICTS, *_QUIET)
+"""What a colour can mean in this app; each is a ``$variable`` in every theme."""
+
+# CIE76 distance in Lab from which two colours are plainly two: 2.3 is just noticeable.
+_APART = 40.0
+# WCAG 2.2, success criterion 1.4.3: the least contrast of text with its background.
+_TEXT_CONTRAST = 4.5
+
+
+@dataclass
+class LabTheme(Theme):
+    """A Textual theme in which every one of ``ROLES`` is a solid ``#RRGGBB`` variable.
+
+    Attributes:
+        description: One line about the theme, for lists of themes.
+    """
+
+    description: str = ""
+
+
+def role_defaults(theme: Theme) -> dict[str, str]:
+    """Derive a colour for every role from the base colours of any Textual theme.
+
+    The four curves stand apart from each other, and whatever is text has a contrast of at least
+    4.5:1 with the background.
+    """
+    colours = theme.to_color_system().generate()
+    ground = _rgb(colours["background"], BLACK if theme.dark else WHITE)
+    ink = _rgb(colours["foreground"], WHITE if theme.dark else BLACK)
+    roles = _curves(theme, ground)
+    for role, (source, usual) in _VERDICTS.items():
+        roles[role] = _legible(_rgb(getattr(theme, source) or usual), ground)
+    roles["role-train-band"] = roles["role-train"].blend(ground, 0.6)
+    roles["role-axis"] = _legible(ink.blend(ground, 0.45), ground)
+    roles["role-muted"] = _legible(ink.blend(ground, 0.35), ground)
+    roles["role-border"] = ink.blend(ground, 0.7)
+    roles["role-title"] = _legible(ink, ground)
+    return {role: roles[role].hex6 for role in ROLES}
+
+
+def _curves(theme: Theme, ground: Color) -> dict[str, Color]:
+    """Give each curve the first of its colours that is not much like an earlier curve's."""
+    spare = [sources[-1] for sources in _CURVES.values()]
+    taken: dict[str, Color] = {}
+
+    def distance(colour: Color) -> float:
+        one, others = rgb_to_lab(colour), map(rgb_to_lab, taken.values())
+        apart = (math.hypot(one.L - lab.L, one.a - lab.a, one.b - lab.b) for lab in others)
+        return min(apart, default=_APART)
+
+    for role, sources in _CURVES.items():
+        named = (getattr(theme, source, source) for source in (*sources, *spare))
+        colours = [_legible(_rgb(text), ground) for text in named if text]
+        free = (colour for colour in colours if distance(colour) >= _APART)
+        taken[role] = next(free, None) or max(colours, key=distance)
+    return taken
+
+
+def _rgb(text: str, terminal: Color = BLACK) -> Color:
+    """Return a colour as red, green and blue; ``terminal`` where it is the terminal's default."""
+    colour = Color.parse(text)
+    return terminal if colour.ansi == -1 else Color(*colour.rgb)
+
+
+def _legible(colour: Color, ground: Color) -> Color:
+    """Move a colour away from the background until it can be read as text."""
+    end, sign = (WHITE, 1) if _luminance(ground) < 0.18 else (BLACK, -1)
+    shades = (colour, *(colour.lighten(sign * step / 50) for step in range(1, 50)))
+    return next((shade for shade in shades if _contrast(shade, ground) >= _TEXT_CONTRAST), end)
+
+
+def _contrast(one: Color, other: Color) -> float:
+    """Return the contrast ratio of two colours, from 1 to 21 (WCAG 2.2, "contrast ratio")."""
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    """Return the relative luminance, from 0 to 1 (WCAG 2.2, "relative luminance")."""
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in colour.normalized
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
