@@ -41,10 +41,12 @@ def sampling_matrices(
     # The map runs from result to source: an image that grows is sampled in smaller steps.
     zoom = 1 / (1 + stretch * amounts.scale)
     zoom = torch.where(unit[5] < amounts.crop_probability, zoom * amounts.crop / MNIST_SIDE, zoom)
-    shift = 2 * amounts.shift / image_size
-    row_x = torch.stack((cosine * zoom, (cosine * shear - sine) * zoom, shift_x * shift), dim=1)
-    row_y = torch.stack((sine * zoom, (sine * shear + cosine) * zoom, shift_y * shift), dim=1)
-    return torch.stack((row_x, row_y), dim=1)
+    row_x = torch.stack((cosine * zoom, (cosine * shear - sine) * zoom), dim=1)
+    row_y = torch.stack((sine * zoom, (sine * shear + cosine) * zoom), dim=1)
+    turn = torch.stack((row_x, row_y), dim=1)
+    # The image is shifted last: in pixels of the result, however it was turned and enlarged.
+    move = torch.stack((shift_x, shift_y), dim=1).mul(-2 * amounts.shift / image_size)
+    return torch.cat((turn, turn @ move.unsqueeze(2)), dim=2)
 
 
 def augment(images: Tensor, amounts: Augmentation, generator: torch.Generator) -> Tensor:
@@ -56,9 +58,14 @@ def augment(images: Tensor, amounts: Augmentation, generator: torch.Generator) -
         generator: A generator on the CPU; it is the only source of chance.
 
     Returns:
-        A new tensor of the same shape, interpolated bilinearly.
+        A new tensor of the same shape.
     """
     count, _, size, _ = images.shape
-    matrices = sampling_matrices(count, size, amounts, generator).to(images.device)
+    # Without waiting for the device; mps must wait, its copy reads memory that is freed by then.
+    matrices = sampling_matrices(count, size, amounts, generator).to(
+        images.device, non_blocking=images.device.type == "cuda"
+    )
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+    return functional.grid_sample(
+        images, grid, mode=amounts.interpolation, padding_mode="zeros", align_corners=False
+    )

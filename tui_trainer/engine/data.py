@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.engine.augment import augment
+from tui_trainer.engine.faults import fault
 from tui_trainer.engine.idx import RawDataset, read_folder
 from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.run.errors import InputError
@@ -38,10 +39,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: Sequence[int], device: torch.device) -> Split:
-        """Return the images at ``indices``, copied to the device."""
+    def take(self, indices: Sequence[int]) -> Split:
+        """Return a copy of the images at ``indices``."""
         chosen = torch.tensor(indices, dtype=torch.int64)
-        return Split(self.images[chosen].to(device), self.labels[chosen].to(device))
+        return Split(self.images[chosen], self.labels[chosen])
+
+    def to(self, device: torch.device) -> Split:
+        """Return the same on a device."""
+        return Split(self.images.to(device), self.labels.to(device))
 
 
 class SealedTest:
@@ -94,17 +99,22 @@ class Data:
 
 
 class BatchStream:
-    """The order in which an epoch's images are met: a permutation and a place in it."""
+    """The order in which an epoch's images are met: a permutation and a place in it.
 
-    def __init__(self, size: int, generator: torch.Generator) -> None:
+    The permutation is drawn on the CPU, the same for every device, and lies on the device whole:
+    an accelerator need not be waited for at each batch.
+    """
+
+    def __init__(self, size: int, generator: torch.Generator, device: torch.device) -> None:
         self._size = size
         self._generator = generator
+        self._device = device
         self.order = torch.empty(0, dtype=torch.int64)
         self.cursor = 0
 
     def begin_epoch(self) -> None:
         """Draw the next permutation and go to its start."""
-        self.order = torch.randperm(self._size, generator=self._generator)
+        self.order = torch.randperm(self._size, generator=self._generator).to(self._device)
         self.cursor = 0
 
     @property
@@ -127,7 +137,7 @@ def load(config: RunConfig, device: torch.device) -> Generator[DownloadProgress,
     """
     raw: RawDataset
     if config.data_dir is not None:
-        folder = Path(config.data_dir).expanduser()
+        folder = _expanded(config.data_dir)
         raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
     elif config.dataset == "mnist":
         with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
@@ -167,15 +177,15 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         train_indices = [train_indices[index] for index in chosen]
     source = _tensors(raw.train_images, raw.train_labels, raw.size)
     test = _tensors(raw.test_images, raw.test_labels, raw.size)
-    train = source.take(train_indices, device)
+    train = source.take(train_indices)
     mean, std = pixel_statistics(train.images)
     return Data(
         name=raw.name,
         classes=raw.classes,
         image_size=raw.size,
-        train=train,
-        val=source.take(val_indices, device),
-        test=SealedTest(Split(test.images.to(device), test.labels.to(device))),
+        train=train.to(device),
+        val=source.take(val_indices).to(device),
+        test=SealedTest(test.to(device)),
         mean=mean,
         std=std,
     )
@@ -206,17 +216,24 @@ def stratified_split(labels: Sequence[int], count: int) -> tuple[list[int], list
 
 
 def pixel_statistics(images: Tensor) -> tuple[float, float]:
-    """Return mean and standard deviation of uint8 pixels, on a scale of 0 to 1.
+    """Return mean and standard deviation of uint8 pixels on the CPU, on a scale of 0 to 1.
 
     They come from the histogram of the 256 grey levels, exact in double precision and without a
     copy of the images as floats. Images of one single grey get a deviation of 1, not 0.
     """
-    counts = torch.bincount(images.flatten(), minlength=256).to("cpu", torch.float64)
+    counts = torch.bincount(images.flatten(), minlength=256).to(torch.float64)
     levels = torch.arange(256, dtype=torch.float64) / 255
     total = counts.sum()
     mean = float((counts * levels).sum() / total)
     variance = float((counts * (levels - mean) ** 2).sum() / total)
     return mean, variance**0.5 or 1.0
+
+
+def _expanded(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise fault(Path(folder), "no such user's home folder; give the whole path") from error
 
 
 def _tensors(images: bytearray, labels: array[int], size: int) -> Split:

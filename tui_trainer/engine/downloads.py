@@ -26,7 +26,8 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
-from tui_trainer.engine.idx import MAX_BYTES, Part, RawDataset, build_dataset, reason, shown
+from tui_trainer.engine.faults import reason, shown
+from tui_trainer.engine.idx import MAX_BYTES, Part, RawDataset, build_dataset
 from tui_trainer.run.config import DATASETS
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import DownloadProgress
@@ -305,6 +306,8 @@ def _part(plan: _Plan, loaded: Any) -> Part:
         raise ValueError(f"images {tuple(images.shape)}, labels {tuple(labels.shape)}")
     if plan.dataset.startswith("emnist-"):
         images = images.transpose(1, 2)
-    numbers = array("i")
-    numbers.frombytes(labels.to(torch.int32).numpy().tobytes())
-    return Part(bytearray(images.contiguous().numpy()), numbers, size, plan.raw, plan.raw)
+    numbers = array("i", labels.to(torch.int32).numpy().tobytes())
+    # Straight into the buffer: EMNIST's largest has half a gigabyte, one copy of it is enough.
+    pixels = bytearray(images.numel())
+    torch.frombuffer(pixels, dtype=torch.uint8).view(images.shape).copy_(images)
+    return Part(pixels, numbers, size, plan.raw, plan.raw)

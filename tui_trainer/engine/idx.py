@@ -8,8 +8,6 @@ order; all integers big-endian (Y. LeCun, "The MNIST database of handwritten dig
 from __future__ import annotations
 
 import gzip
-import os
-import re
 import stat
 import struct
 import sys
@@ -22,8 +20,9 @@ from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path
 
+from tui_trainer.engine.faults import counted, fault, reason, shown
+from tui_trainer.engine.idx_folder import find_files
 from tui_trainer.run.config import MAX_CLASSES
-from tui_trainer.run.errors import InputError
 
 MIN_SIZE, MAX_SIZE = 8, 128
 MAX_BYTES = 2 << 30
@@ -39,18 +38,6 @@ _TYPES = {
     0x0E: "64-bit floats",
 }
 _LABEL_ARRAYS = {0x08: "B", 0x0B: "h", 0x0C: "i"}
-_ROLES = {
-    ("train", "images"): "train-images-idx3-ubyte",
-    ("train", "labels"): "train-labels-idx1-ubyte",
-    ("test", "images"): "t10k-images-idx3-ubyte",
-    ("test", "labels"): "t10k-labels-idx1-ubyte",
-}
-_FILE_NAME = re.compile(
-    r"(?P<prefix>(?:.*[-_.])?)(?P<split>train|t10k|test)-"
-    r"(?:(?P<images>images[-.]idx3-ubyte)|labels[-.]idx1-[^.]+)(?:\.gz)?"
-)
-
-_Role = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +113,7 @@ def read_folder(folder: Path, *, name: str, classes: int | None = None) -> RawDa
         InputError: If the folder has no dataset, or more than one, or if a file cannot be read, is
             damaged or holds something else. Nothing else is raised, whatever the files hold.
     """
-    files = _find_files(folder)
+    files = find_files(folder)
     train = _read_part(files["train", "images"], files["train", "labels"])
     test = _read_part(files["test", "images"], files["test", "labels"])
     return build_dataset(name, train, test, classes=classes)
@@ -146,11 +133,11 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     """
     for part, what, least in ((train, "training image", 2), (test, "test image", 1)):
         if len(part.labels) < least:
-            have = _count(len(part.labels), what)
-            raise _fault(part.images_file, f"{have}; at least {least} needed")
+            have = counted(len(part.labels), what)
+            raise fault(part.images_file, f"{have}; at least {least} needed")
     if train.size != test.size:
         sizes = f"{test.size}×{test.size} pixels, the training images {train.size}×{train.size}"
-        raise _fault(test.images_file, f"the test images have {sizes}; use files of one dataset")
+        raise fault(test.images_file, f"the test images have {sizes}; use files of one dataset")
     total, first = _judge_labels(train, test, classes)
     return RawDataset(
         name=name,
@@ -163,93 +150,19 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     )
 
 
-def shown(path: Path | str) -> str:
-    """Return a path or a text from outside as one line, whatever it holds."""
-    text = str(path)
-    return text if text.isprintable() else repr(text)
-
-
-def reason(error: BaseException) -> str:
-    """Return what an exception says, as one line without its path."""
-    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
-
-
-def _find_files(folder: Path) -> dict[_Role, Path]:
-    """Return the file of each role of the one dataset in ``folder``."""
-    found: dict[tuple[Path, str], dict[_Role, list[Path]]] = {}
-    for place in _places(folder):
-        for path in _listed(place):
-            match = _FILE_NAME.fullmatch(path.name)
-            # A hidden file is no data: macOS leaves "._NAME" beside every NAME.
-            if match is None or path.name.startswith("."):
-                continue
-            split = "train" if match["split"] == "train" else "test"
-            role = (split, "images" if match["images"] else "labels")
-            roles = found.setdefault((place, match["prefix"]), {})
-            roles.setdefault(role, []).append(path)
-    if not found:
-        names = f"{', '.join(_ROLES.values())}, each also with .gz or a prefix"
-        raise _fault(
-            folder, f"no MNIST-format files there; looked for {names}, also in raw and */raw"
-        )
-    complete = [key for key, roles in found.items() if len(roles) == len(_ROLES)]
-    if len(complete) > 1:
-        names = ", ".join(shown(place / f"{prefix}*") for place, prefix in complete)
-        raise _fault(folder, f"more than one dataset there ({names}); name a folder that holds one")
-    place, prefix = complete[0] if complete else max(found, key=lambda key: len(found[key]))
-    roles = found[place, prefix]
-    if missing := [shown(prefix + name) for role, name in _ROLES.items() if role not in roles]:
-        raise _fault(place, f"{', '.join(missing)} not found (plain or .gz); add what is missing")
-    return {role: _pick(paths) for role, paths in roles.items()}
-
-
-def _places(folder: Path) -> list[Path]:
-    """Return the folders in which the files may lie."""
-    try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
-    except FileNotFoundError as error:
-        raise _fault(folder, "no such folder; check the path") from error
-    except (OSError, ValueError) as error:
-        raise _fault(folder, f"{reason(error)}; check the path") from error
-    if not is_folder:
-        raise _fault(folder, "not a folder; name the folder that holds the files")
-    inner = [folder / "raw", *(path / "raw" for path in _listed(folder))]
-    return [folder, *(path for path in inner if os.path.isdir(path))]
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        why = reason(error)
-        raise _fault(folder, f"cannot list it: {why}; check the folder's permissions") from error
-
-
-def _pick(paths: list[Path]) -> Path:
-    """Return the one file of a role: a file before a folder, a plain one before its .gz."""
-    # Some unpackers make a folder with the name of the file that they put into it.
-    files = [path for path in paths if os.path.isfile(path)] or paths
-    chosen = [path for path in files if path.suffix != ".gz" or path.with_suffix("") not in files]
-    if len(chosen) > 1:
-        names = ", ".join(shown(Path(path.name)) for path in chosen)
-        raise _fault(chosen[0].parent, f"{names} could each be meant; move all but one away")
-    return chosen[0]
-
-
 def _read_part(images: Path, labels: Path) -> Part:
     """Read the images and the labels of one half."""
     with _opened(images) as stream:
         _, (total, size, width) = _read_header(stream, images, (0x08,), dimensions=3)
         if size != width or not MIN_SIZE <= size <= MAX_SIZE:
             wanted = f"square images of {MIN_SIZE} to {MAX_SIZE} pixels a side"
-            raise _fault(images, f"images of {size:,}×{width:,} pixels; needs {wanted}")
+            raise fault(images, f"images of {size:,}×{width:,} pixels; needs {wanted}")
         pixels = _read_body(stream, images, total * size * size)
     with _opened(labels) as stream:
         code, (count,) = _read_header(stream, labels, tuple(_LABEL_ARRAYS), dimensions=1)
         if count != total:
-            counts = f"{_count(count, 'label')} for {_count(total, 'image')}"
-            raise _fault(labels, f"{counts} in {shown(images)}; use files that belong together")
+            counts = f"{counted(count, 'label')} for {counted(total, 'image')}"
+            raise fault(labels, f"{counts} in {shown(images)}; use files that belong together")
         numbers = array(_LABEL_ARRAYS[code])
         numbers.frombytes(_read_body(stream, labels, count * numbers.itemsize))
     if sys.byteorder == "little":
@@ -266,26 +179,26 @@ def _opened(path: Path) -> Iterator[BufferedIOBase]:
         # Opening a pipe would wait for a writer forever.
         if not stat.S_ISREG(path.stat().st_mode):
             what = "a folder" if path.is_dir() else "a device or a pipe"
-            raise _fault(path, f"{what}, not a file; put the file itself there")
+            raise fault(path, f"{what}, not a file; put the file itself there")
         with path.open("rb") as raw:
             if path.suffix != ".gz":
                 yield raw
                 return
             head = raw.read(2)
             if head and head != b"\x1f\x8b":
-                raise _fault(path, "not gzip data; take .gz off its name or get the file again")
+                raise fault(path, "not gzip data; take .gz off its name or get the file again")
             raw.seek(0)
             with gzip.open(raw) as unpacked:
                 yield unpacked
     except EOFError as error:
-        raise _fault(path, "the gzip data are cut short; get the file again") from error
+        raise fault(path, "the gzip data are cut short; get the file again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         why = reason(error)
-        raise _fault(path, f"the gzip data are damaged ({why}); get the file again") from error
+        raise fault(path, f"the gzip data are damaged ({why}); get the file again") from error
     except OSError as error:
-        raise _fault(path, f"cannot read it: {reason(error)}; check its permissions") from error
+        raise fault(path, f"cannot read it: {reason(error)}; check its permissions") from error
     except MemoryError as error:
-        raise _fault(path, "more than fits in memory; use a smaller dataset") from error
+        raise fault(path, "more than fits in memory; use a smaller dataset") from error
 
 
 def _read_header(
@@ -294,22 +207,22 @@ def _read_header(
     """Return the type and the shape of the numbers that follow."""
     magic = stream.read(4)
     if not magic:
-        raise _fault(path, "the file is empty; get it again")
+        raise fault(path, "the file is empty; get it again")
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
         advice = "get the file again"
         if magic.startswith(b"\x1f\x8b"):
             advice = "these are gzip data: add .gz to its name"
-        raise _fault(path, f"not an IDX file: it starts with {magic.hex(' ')}; {advice}")
+        raise fault(path, f"not an IDX file: it starts with {magic.hex(' ')}; {advice}")
     if magic[2] not in codes or magic[3] != dimensions:
         wanted = " or ".join(_TYPES[code] for code in codes)
-        raise _fault(
+        raise fault(
             path,
-            f"{_TYPES[magic[2]]} in {_count(magic[3], 'dimension')};"
-            f" needs {wanted} in {_count(dimensions, 'dimension')}",
+            f"{_TYPES[magic[2]]} in {counted(magic[3], 'dimension')};"
+            f" needs {wanted} in {counted(dimensions, 'dimension')}",
         )
     lengths = stream.read(4 * dimensions)
     if len(lengths) < 4 * dimensions:
-        raise _fault(path, "cut short within its header; get the file again")
+        raise fault(path, "cut short within its header; get the file again")
     return magic[2], struct.unpack(f">{dimensions}I", lengths)
 
 
@@ -317,15 +230,15 @@ def _read_body(stream: BufferedIOBase, path: Path, expected: int) -> bytearray:
     """Return the rest of the file, which must be ``expected`` bytes; reads at most one more."""
     promise = f"{expected:,} bytes that its header promises"
     if expected > MAX_BYTES:
-        raise _fault(path, f"too much: the {promise} (most is {MAX_BYTES:,}); get the file again")
+        raise fault(path, f"too much: the {promise} (most is {MAX_BYTES:,}); get the file again")
     body = bytearray()
     # In chunks: a damaged header must not decide how much memory is taken.
     while chunk := stream.read(min(_CHUNK, expected + 1 - len(body))):
         body += chunk
     if len(body) < expected:
-        raise _fault(path, f"cut short: {len(body):,} of the {promise}; get the file again")
+        raise fault(path, f"cut short: {len(body):,} of the {promise}; get the file again")
     if len(body) > expected:
-        raise _fault(path, f"more follows the {promise}; get the file again")
+        raise fault(path, f"more follows the {promise}; get the file again")
     return body
 
 
@@ -350,15 +263,15 @@ def _judge_labels(train: Part, test: Part, classes: int | None) -> tuple[int, in
         _refuse_gaps(seen, first, train.labels_file)
     total = highest + 1 - first if classes is None else classes
     if not 2 <= total <= MAX_CLASSES:
-        have = _count(total, "class", "es")
-        raise _fault(train.labels_file, f"{have}; a dataset needs 2 to {MAX_CLASSES:,}")
+        have = counted(total, "class", "es")
+        raise fault(train.labels_file, f"{have}; a dataset needs 2 to {MAX_CLASSES:,}")
     last = first + total - 1
     for counts, part in ((seen, train), (seen_in_test, test)):
         outside = [label for label in counts if not first <= label <= last]
         if outside:
-            wild = f"label {min(outside)} occurs {_count(counts[min(outside)], 'time')}"
+            wild = f"label {min(outside)} occurs {counted(counts[min(outside)], 'time')}"
             advice = "get the file again" if classes is None else "check --classes"
-            raise _fault(
+            raise fault(
                 part.labels_file,
                 f"{wild}, outside {first} to {last}, the {total:,} classes; {advice}",
             )
@@ -377,13 +290,5 @@ def _refuse_gaps(seen: Counter[int], first: int, path: Path) -> None:
     hint = ""
     if min(seen) >= 0 and max(seen) < MAX_CLASSES:
         hint = f", or give --classes {max(seen) + 1} if the data really lacks a class"
-    times = _count(seen[wild], "time")
-    raise _fault(path, f"label {wild} occurs {times}, but {why}; get the file again{hint}")
-
-
-def _fault(path: Path, problem: str) -> InputError:
-    return InputError(f"{shown(path)}: {problem}")
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number:,} {noun}{'' if number == 1 else plural}"
+    times = counted(seen[wild], "time")
+    raise fault(path, f"label {wild} occurs {times}, but {why}; get the file again{hint}")

@@ -6,18 +6,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-import torch
 from torch.nn import functional
 
 from tui_trainer.engine.metrics import evaluate
-from tui_trainer.engine.session import Session, prepare
+from tui_trainer.engine.obey import obey
+from tui_trainer.engine.pending import DivergedError
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.session import Session
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Diverged, EpochDone, Event, RunFinished, StepDone
+from tui_trainer.run.events import EpochDone, Event, RunFinished
 from tui_trainer.run.stats import wilson
-
-ACCELERATOR_FLUSH = 32
-"""Steps between two readings of an accelerator's losses: each reading waits for the device."""
 
 
 def train(
@@ -41,10 +40,11 @@ def train(
     try:
         while session.epochs_done < config.epochs and session.stop is None:
             yield from train_epoch(session)
+        session.check_weights()
         reason = session.stop.reason if session.stop else "completed"
-    except FloatingPointError:
+    except DivergedError as error:
         reason = "diverged"
-        yield Diverged(step=session.step, epoch=session.epoch, learning_rate=session.learning_rate)
+        yield error.event
     yield from finish(session, reason)
 
 
@@ -52,20 +52,18 @@ def train_epoch(session: Session) -> Iterator[Event]:
     """Meet every training image once, then look at the validation images.
 
     Raises:
-        FloatingPointError: If a loss is not a finite number.
+        DivergedError: If a loss is not a finite number.
     """
     session.begin_epoch()
-    flush_every = 1 if session.device.type == "cpu" else ACCELERATOR_FLUSH
     began = session.watch.seconds
     while session.stream.remaining:
-        yield from session.obey()
+        yield from obey(session)
         if session.stop is not None:
-            yield from flush(session)
             return
         train_step(session)
-        if len(session.pending) >= flush_every:
-            yield from flush(session)
-    yield from flush(session)
+        if len(session.pending) >= session.flush_every:
+            yield from session.flush()
+    yield from session.flush()
     training_seconds = session.watch.seconds - began
     yield from close_epoch(session, began, training_seconds)
 
@@ -73,7 +71,7 @@ def train_epoch(session: Session) -> Iterator[Event]:
 def train_step(session: Session) -> None:
     """Train the next batch, without waiting for the device."""
     data = session.data
-    indices = session.stream.take(session.batch_size).to(session.device)
+    indices = session.stream.take(session.batch_size)
     labels = data.train.labels[indices]
     images = data.prepare(data.train.images[indices], session.amounts, session.chance)
     rate = session.learning_rate
@@ -90,32 +88,21 @@ def train_step(session: Session) -> None:
     session.count_step(loss.detach(), hits, len(indices), rate)
 
 
-def flush(session: Session) -> Iterator[StepDone]:
-    """Read the losses of the steps that are still on the device, and tell of each step.
+def close_epoch(session: Session, began: float, training_seconds: float) -> Iterator[Event]:
+    """Validate and tell how the epoch went; ``began`` is its start on the session's watch.
 
     Raises:
-        FloatingPointError: At the first step whose loss is not a finite number, after telling it.
+        DivergedError: If a weight or the validation loss is not a finite number.
     """
-    if not session.pending:
-        return
-    figures = torch.stack([torch.stack((p.loss, p.hits.to(p.loss.dtype))) for p in session.pending])
-    for pending, (loss, hits) in zip(session.pending, figures.tolist(), strict=True):
-        session.loss_sum += loss * pending.size
-        session.hit_sum += int(hits)
-        yield pending.event(loss, hits)
-        if not math.isfinite(loss):
-            raise FloatingPointError
-    session.pending.clear()
-
-
-def close_epoch(session: Session, began: float, training_seconds: float) -> Iterator[Event]:
-    """Validate and tell how the epoch went; ``began`` is its start on the session's watch."""
+    session.check_weights()
     seen = session.epoch_images
     result = None
     rise: tuple[float, float] | tuple[None, None] = (None, None)
     if len(session.data.val):
         yield from session.enter("validating")
         result = evaluate(session.network, session.data, session.data.val)
+        if not math.isfinite(result.loss):
+            raise session.lost()
         if session.best is None or result.loss < session.best.loss:
             session.best = result
         rise = result.rise_over(session.best)
@@ -126,7 +113,7 @@ def close_epoch(session: Session, began: float, training_seconds: float) -> Iter
     yield EpochDone(
         epoch=session.epoch,
         step=session.step,
-        learning_rate=session.learning_rate,
+        learning_rate=session.last_rate,
         train_loss=session.loss_sum / seen,
         train_accuracy=session.hit_sum / seen,
         val_loss=result.loss if result else None,

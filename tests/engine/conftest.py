@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.idx_files import write_dataset
+from tui_trainer.engine.idx import RawDataset, read_folder
+
+MNIST = Path(__file__).parents[2] / "tui_trainer" / "datasets" / "mnist"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two cores that wait for each other are slower than one, and no test is about speed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 training images (10 validate) and 40 test images of 8×8 pixels, ten classes."""
+    return write_dataset(tmp_path_factory.mktemp("tiny"), size=8, train=120, test=40)
+
+
+@pytest.fixture(scope="session")
+def mnist() -> RawDataset:
+    """The real MNIST, read once."""
+    return read_folder(MNIST, name="mnist")

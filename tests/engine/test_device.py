@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tui_trainer.engine.device import choose_device, set_up
+from tui_trainer.run.errors import InputError
+
+
+@pytest.fixture
+def present(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Which accelerators this machine has: none, until a test says so."""
+    there = {"cuda": False, "mps": False}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there["cuda"])
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there["mps"])
+    return there
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"), [((), "cpu"), (("mps",), "mps"), (("cuda", "mps"), "cuda")]
+)
+def test_auto_takes_the_fastest_that_is_there(
+    present: dict[str, bool], there: tuple[str, ...], chosen: str
+) -> None:
+    present.update(dict.fromkeys(there, True))
+
+    assert choose_device("auto").type == chosen
+
+
+def test_a_named_device_is_taken_even_if_another_is_faster(present: dict[str, bool]) -> None:
+    present.update(cuda=True, mps=True)
+
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("mps").type == "mps"
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(present: dict[str, bool], name: str) -> None:
+    with pytest.raises(InputError, match=f"--device {name}: .*--device cpu"):
+        choose_device(name)
+
+
+def test_the_number_of_threads_is_set_and_told() -> None:
+    assert set_up(torch.device("cpu"), 2) == 2
+    assert torch.get_num_threads() == 2
+    assert set_up(torch.device("cpu"), 1) == 1
+
+
+def test_without_a_number_the_threads_are_pytorchs_own_choice() -> None:
+    torch.set_num_threads(2)
+
+    assert set_up(torch.device("cpu"), None) == 2

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.engine.runs import ScriptedInbox, of, run, tiny_config
+from tui_trainer.engine import loop
+from tui_trainer.engine.session import Session
+from tui_trainer.run.commands import SetBatchSize, SetLearningRate
+from tui_trainer.run.config import SCHEDULES
+from tui_trainer.run.events import (
+    StepDone,
+)
+from tui_trainer.run.schedules import factor
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_rate_of_each_step_is_base_times_schedule(tiny: Path, schedule: str) -> None:
+    config = tiny_config(tiny, schedule=schedule, epochs=3, step_size=1, gamma=0.5)
+    inbox = ScriptedInbox({4: [SetLearningRate(0.02)], 9: [SetLearningRate(0.3)]})
+
+    steps = of(StepDone, run(config, inbox))
+
+    for before, step in pairwise([None, *steps]):
+        assert step is not None
+        seen = before.images if before else 0
+        base = 0.05 if step.step <= 4 else 0.02 if step.step <= 9 else 0.3
+        assert step.learning_rate == pytest.approx(base * factor(config, seen / 110), rel=1e-12)
+    if schedule != "constant":
+        assert len({step.learning_rate for step in steps}) > 3 - 1
+
+
+def test_the_rate_told_is_the_rate_of_the_update(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain SGD without momentum moves each weight by rate times gradient."""
+    rates: list[float] = []
+    train_step = loop.train_step
+
+    def measuring(session: Session) -> None:
+        weight = next(session.network.parameters())
+        before = weight.detach().clone()
+        train_step(session)
+        assert weight.grad is not None
+        rates.append(float((before - weight.detach()).norm() / weight.grad.norm()))
+
+    monkeypatch.setattr(loop, "train_step", measuring)
+    config = tiny_config(tiny, momentum=0.0, nesterov=False, weight_decay=0.0, schedule="cosine")
+
+    steps = of(StepDone, run(config, ScriptedInbox({3: [SetLearningRate(0.5)]})))
+
+    assert rates == pytest.approx([step.learning_rate for step in steps], rel=1e-3)
+
+
+def test_the_schedule_goes_by_images_and_not_by_steps(tiny: Path) -> None:
+    config = tiny_config(tiny, schedule="cosine")
+    rates = []
+    for script in ({}, {2: [SetBatchSize(8)], 9: [SetBatchSize(4)]}):
+        steps = of(StepDone, run(config, ScriptedInbox(script)))
+        rates.append({step.images - step.batch_size: step.learning_rate for step in steps})
+
+    assert len(rates[1]) > len(rates[0])
+    common = rates[0].keys() & rates[1].keys()
+    assert len(common) > 7
+    assert all(rates[0][images] == rates[1][images] for images in common)

@@ -1,0 +1,308 @@
+"""Pausing, single steps, looks at the test set and stopping, told by a run's events."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tui_trainer.engine import loop
+from tui_trainer.engine.loop import train
+from tui_trainer.engine.session import Session
+from tui_trainer.run.commands import (
+    Command,
+    Inbox,
+    LookAtTest,
+    Pause,
+    Resume,
+    RunEpoch,
+    RunStep,
+    SetLearningRate,
+    Stop,
+)
+from tui_trainer.run.events import (
+    EpochDone,
+    Event,
+    RunFinished,
+    SettingChanged,
+    StateChanged,
+    StepDone,
+    TestEvaluated,
+)
+
+
+def states(events: list[Event]) -> list[tuple[str, int]]:
+    told: list[tuple[str, int]] = [(e.state, e.step) for e in of(StateChanged, events)]
+    return told[2:]
+
+
+def steps(events: list[Event]) -> int:
+    return len(of(StepDone, events))
+
+
+# --- pausing
+
+
+def test_a_pause_lasts_until_it_is_lifted(tiny: Path) -> None:
+    inbox = ScriptedInbox({3: [Pause()]}, paused=[[SetLearningRate(0.01)], [Resume()]])
+
+    events = run(tiny_config(tiny), inbox)
+
+    assert inbox.waits == [3, 3]
+    assert states(events)[:3] == [("training", 0), ("paused", 3), ("training", 3)]
+    assert steps(events) == 14
+    assert only(SettingChanged, events).step == 3
+    assert only(RunFinished, events).reason == "completed"
+
+
+def test_pausing_changes_nothing_but_the_states(tiny: Path) -> None:
+    plain = run(tiny_config(tiny))
+    inbox = ScriptedInbox(
+        {3: [Pause()], 9: [Pause()]}, paused=[[Resume()], [RunStep()], [Resume()]]
+    )
+
+    events = run(tiny_config(tiny), inbox)
+
+    kinds = (StepDone, EpochDone, RunFinished)
+    assert [e for e in events if isinstance(e, kinds)] == [e for e in plain if isinstance(e, kinds)]
+
+
+def test_a_pause_sent_before_the_start_comes_before_the_first_step(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({0: [Pause()]}, paused=[[Resume()]]))
+
+    assert states(events)[:2] == [("paused", 0), ("training", 0)]
+    assert steps(events) == 14
+
+
+def test_paused_time_is_not_training_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    train_step, evaluate = loop.train_step, Session.look_at_test
+
+    def slow_step(session: Session) -> None:
+        clock.now += 2
+        train_step(session)
+
+    def slow_test(session: Session) -> TestEvaluated:
+        clock.now += 500
+        return evaluate(session)
+
+    def waiting() -> None:
+        clock.now += 1_000
+
+    monkeypatch.setattr(loop, "train_step", slow_step)
+    monkeypatch.setattr(Session, "look_at_test", slow_test)
+    script: dict[int, list[Command]] = {0: [Pause()], 3: [Pause()], 5: [LookAtTest()]}
+    inbox = ScriptedInbox(script, paused=[[Resume()], [LookAtTest()], [Resume()]], waiting=waiting)
+
+    events = run(tiny_config(tiny), inbox, clock)
+
+    assert clock.now == 14 * 2 + 3 * 1_000 + 3 * 500
+    assert [step.seconds for step in of(StepDone, events)] == list(range(2, 29, 2))
+    assert [epoch.seconds for epoch in of(EpochDone, events)] == [14, 14]
+    assert only(RunFinished, events).seconds == 28
+
+
+def test_a_paused_engine_wakes_when_a_command_arrives(tiny: Path) -> None:
+    """With the real inbox and a real second thread, as in the window."""
+    inbox = Inbox(Pause())
+    told: list[Event] = []
+    is_paused = threading.Event()
+
+    def work() -> None:
+        for event in train(tiny_config(tiny), inbox):
+            told.append(event)
+            if isinstance(event, StateChanged) and event.state == "paused":
+                is_paused.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert is_paused.wait(30)
+    inbox.send(Resume())
+    worker.join(30)
+
+    assert not worker.is_alive()
+    assert only(RunFinished, told).reason == "completed"
+
+
+# --- one step, one epoch
+
+
+def test_one_step_is_one_step(tiny: Path) -> None:
+    inbox = ScriptedInbox({3: [Pause()]}, paused=[[RunStep()], [RunStep()], [Stop()]])
+
+    events = run(tiny_config(tiny), inbox)
+
+    assert inbox.waits == [3, 4, 5]
+    assert steps(events) == 5
+    assert states(events)[1:6] == [
+        ("paused", 3),
+        ("training", 3),
+        ("paused", 4),
+        ("training", 4),
+        ("paused", 5),
+    ]
+
+
+def test_two_steps_asked_for_at_once_are_two(tiny: Path) -> None:
+    inbox = ScriptedInbox({0: [Pause()]}, paused=[[RunStep(), RunStep()], [Stop()]])
+
+    events = run(tiny_config(tiny), inbox)
+
+    assert inbox.waits == [0, 2]
+    assert steps(events) == 2
+
+
+def test_one_step_while_training_is_one_more_and_then_a_pause(tiny: Path) -> None:
+    inbox = ScriptedInbox({4: [RunStep()]}, paused=[[Resume()]])
+
+    events = run(tiny_config(tiny), inbox)
+
+    assert inbox.waits == [5]
+    assert steps(events) == 14
+
+
+def test_a_step_that_ends_an_epoch_ends_it_before_the_pause(tiny: Path) -> None:
+    inbox = ScriptedInbox({6: [RunStep()]}, paused=[[Resume()]])
+
+    events = run(tiny_config(tiny), inbox)
+
+    story = [type(e).__name__ if not isinstance(e, StateChanged) else e.state for e in events]
+    place = story.index("EpochDone")
+    assert story[place - 2 : place + 2] == ["StepDone", "validating", "EpochDone", "paused"]
+    assert inbox.waits == [7]
+
+
+@pytest.mark.parametrize("wish", [Pause(), Resume()])
+def test_a_pause_or_its_end_forgets_the_steps_that_were_to_come(tiny: Path, wish: Command) -> None:
+    wishes: list[Command] = [RunStep(), RunStep(), wish]
+    inbox = ScriptedInbox({2: wishes}, paused=[[Resume()]])
+
+    run(tiny_config(tiny), inbox)
+
+    assert inbox.waits == ([2] if wish == Pause() else [])
+
+
+def test_one_epoch_is_the_rest_of_this_one_with_its_validation(tiny: Path) -> None:
+    inbox = ScriptedInbox({3: [Pause()]}, paused=[[RunEpoch()], [RunEpoch()], [Resume()]])
+
+    events = run(tiny_config(tiny, epochs=4), inbox)
+
+    assert inbox.waits == [3, 7, 14]
+    for step in (7, 14):
+        place = events.index(StateChanged(state="paused", step=step))
+        assert isinstance(events[place - 1], EpochDone)
+    assert steps(events) == 28
+
+
+@pytest.mark.parametrize("wish", [Pause(), Resume()])
+def test_the_pause_after_an_epoch_can_be_called_off(tiny: Path, wish: Command) -> None:
+    script: dict[int, list[Command]] = {2: [RunEpoch()], 4: [wish]}
+    inbox = ScriptedInbox(script, paused=[[Resume()]])
+
+    run(tiny_config(tiny), inbox)
+
+    assert inbox.waits == ([4] if wish == Pause() else [])
+
+
+def test_one_epoch_asked_for_in_the_last_ends_the_run(tiny: Path) -> None:
+    inbox = ScriptedInbox({10: [RunEpoch()]})
+
+    assert only(RunFinished, run(tiny_config(tiny), inbox)).reason == "completed"
+    assert inbox.waits == []
+
+
+# --- the test set
+
+
+def test_a_look_at_the_test_set_is_counted_and_said(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({5: [LookAtTest()]}))
+
+    first, last = of(TestEvaluated, events)
+    assert (first.look, first.step, first.images) == (1, 5, 80)
+    assert (last.look, last.step) == (2, 14)
+    assert only(RunFinished, events).test_looks == 2
+    assert states(events)[:3] == [("training", 0), ("testing", 5), ("training", 5)]
+
+
+def test_looking_at_the_test_set_changes_nothing_that_is_trained(tiny: Path) -> None:
+    config = tiny_config(tiny, model="era-s6-dropout", dropout=0.5)
+
+    plain, looked = (
+        of(StepDone, run(config, ScriptedInbox({step: [LookAtTest()]}))) for step in (100, 5)
+    )
+
+    assert plain == looked
+
+
+def test_a_look_while_paused_leaves_it_paused(tiny: Path) -> None:
+    inbox = ScriptedInbox({3: [Pause()]}, paused=[[LookAtTest()], [Resume()]])
+
+    events = run(tiny_config(tiny), inbox)
+
+    assert inbox.waits == [3, 3]
+    assert states(events)[1:5] == [
+        ("paused", 3),
+        ("testing", 3),
+        ("paused", 3),
+        ("training", 3),
+    ]
+
+
+# --- stopping
+
+
+def test_a_stop_ends_the_run_after_the_batch_and_reads_the_test_set(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({10: [Stop()]}))
+
+    *_, test, end = events
+    assert isinstance(test, TestEvaluated)
+    assert isinstance(end, RunFinished)
+    assert (end.reason, end.step, end.epochs, end.test_looks) == ("stopped", 10, 1, 1)
+    assert end.val_accuracy == only(EpochDone, events).val_accuracy
+    assert steps(events) == 10
+
+
+def test_an_interruption_says_so(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(reason="interrupted")]}))
+
+    assert only(RunFinished, events).reason == "interrupted"
+
+
+def test_a_stop_in_a_hurry_leaves_the_test_set_sealed(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(test=False)]}))
+
+    end = only(RunFinished, events)
+    assert (end.reason, end.test_looks, end.test_accuracy) == ("stopped", 0, None)
+    assert events[-1] is end
+    assert not of(TestEvaluated, events)
+    assert ("testing", 2) not in states(events)
+
+
+def test_a_paused_run_can_be_stopped(tiny: Path) -> None:
+    inbox = ScriptedInbox({2: [Pause()]}, paused=[[Stop()]])
+
+    events = run(tiny_config(tiny), inbox)
+
+    assert states(events) == [("training", 0), ("paused", 2), ("testing", 2)]
+    assert only(RunFinished, events).step == 2
+
+
+def test_a_run_can_be_stopped_before_its_first_step(tiny: Path) -> None:
+    events = run(tiny_config(tiny), Inbox(Stop()))
+
+    end = only(RunFinished, events)
+    assert (end.reason, end.step, end.epochs, end.val_accuracy) == ("stopped", 0, 0, None)
+    assert steps(events) == 0
+    assert end.test_total == 40
+
+
+def test_what_comes_after_a_stop_is_for_no_batch_and_does_nothing(tiny: Path) -> None:
+    wishes: list[Command] = [Stop(), SetLearningRate(0.5), LookAtTest(), Pause(), Stop(test=False)]
+
+    events = run(tiny_config(tiny), ScriptedInbox({3: wishes}))
+
+    assert not of(SettingChanged, events)
+    assert not of(TestEvaluated, events)  # the last stop was in a hurry
+    assert only(RunFinished, events).step == 3

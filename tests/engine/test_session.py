@@ -1,0 +1,279 @@
+"""What the knobs do to a run, and how seldom a device is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tui_trainer.engine import loop, prepare
+from tui_trainer.engine.session import Session
+from tui_trainer.run.commands import (
+    Command,
+    Inbox,
+    LookAtTest,
+    Pause,
+    Resume,
+    RunStep,
+    SetAugmentation,
+    SetBatchSize,
+    SetDropout,
+    SetLearningRate,
+    Stop,
+)
+from tui_trainer.run.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
+from tui_trainer.run.events import (
+    CommandRejected,
+    Diverged,
+    Event,
+    SettingChanged,
+    StepDone,
+    to_json,
+)
+from tui_trainer.run.schedules import factor
+
+
+def loaded_afresh(config: RunConfig) -> Session:
+    """Return a session that is about to train its first batch."""
+    ready: list[Session] = []
+
+    def preparing() -> Iterator[Event]:
+        ready.append((yield from prepare.prepare(config, Inbox(), FakeClock())))
+
+    list(preparing())
+    return ready[0]
+
+
+@pytest.fixture
+def met(monkeypatch: pytest.MonkeyPatch) -> list[Augmentation | None]:
+    """How each trained batch was augmented."""
+    seen: list[Augmentation | None] = []
+    train_step = loop.train_step
+
+    def noting(session: Session) -> None:
+        seen.append(session.amounts)
+        train_step(session)
+
+    monkeypatch.setattr(loop, "train_step", noting)
+    return seen
+
+
+# --- knobs
+
+
+def test_a_new_learning_rate_is_told_before_the_step_that_uses_it(tiny: Path) -> None:
+    config = tiny_config(tiny, schedule="cosine")
+
+    events = run(config, ScriptedInbox({3: [SetLearningRate(0.02)]}))
+
+    change = only(SettingChanged, events)
+    assert change == SettingChanged(
+        setting="learning_rate", old=0.05, new=0.02, step=3, epoch=1, images=48
+    )
+    place = events.index(change)
+    before, after = events[place - 1], events[place + 1]
+    assert isinstance(before, StepDone)
+    assert isinstance(after, StepDone)
+    assert before.learning_rate == pytest.approx(0.05 * factor(config, 32 / 110))
+    assert after.learning_rate == pytest.approx(0.02 * factor(config, 48 / 110))
+
+
+def test_a_knob_can_be_turned_before_the_first_step(tiny: Path) -> None:
+    events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({0: [SetLearningRate(0.5)]}))
+
+    assert only(SettingChanged, events).step == 0
+    assert {step.learning_rate for step in of(StepDone, events)} == {0.5}
+
+
+def test_a_new_batch_size_is_that_of_the_next_slice(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({2: [SetBatchSize(60)], 4: [SetBatchSize(200)]}))
+
+    sizes = [(step.epoch, step.batch_size) for step in of(StepDone, events)]
+    assert sizes == [(1, 16), (1, 16), (1, 60), (1, 18), (2, 110)]
+    changes = [(change.old, change.new) for change in of(SettingChanged, events)]
+    assert changes == [(16, 60), (60, 200)]
+
+
+def test_the_last_of_several_wishes_holds_and_all_are_told(tiny: Path) -> None:
+    wishes: list[Command] = [SetLearningRate(0.1), SetLearningRate(0.2), SetBatchSize(8)]
+
+    events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({1: wishes}))
+
+    told = [(change.setting, change.old, change.new) for change in of(SettingChanged, events)]
+    assert told == [
+        ("learning_rate", 0.05, 0.1),
+        ("learning_rate", 0.1, 0.2),
+        ("batch_size", 16, 8),
+    ]
+    second = of(StepDone, events)[1]
+    assert (second.learning_rate, second.batch_size) == (0.2, 8)
+
+
+def test_augmentation_is_switched_off_and_on(tiny: Path, met: list[Augmentation | None]) -> None:
+    script = {2: [SetAugmentation(False)], 4: [SetAugmentation(True)]}
+
+    events = run(tiny_config(tiny, augment="course"), ScriptedInbox(script))
+
+    course = NAMED_AUGMENTATIONS["course"]
+    assert met[:5] == [course, course, None, None, course]
+    assert [(c.setting, c.old, c.new) for c in of(SettingChanged, events)] == [
+        ("augmentation", 1, 0),
+        ("augmentation", 0, 1),
+    ]
+
+
+def test_a_run_without_augmentation_gets_the_light_one_when_it_is_switched_on(
+    tiny: Path, met: list[Augmentation | None]
+) -> None:
+    run(tiny_config(tiny, augment="none"), ScriptedInbox({1: [SetAugmentation(True)]}))
+
+    assert met[:2] == [None, NAMED_AUGMENTATIONS["light"]]
+
+
+def test_switching_augmentation_changes_what_is_trained_on(tiny: Path) -> None:
+    plain = of(StepDone, run(tiny_config(tiny)))
+    changed = of(StepDone, run(tiny_config(tiny), ScriptedInbox({2: [SetAugmentation(False)]})))
+
+    assert [step.loss for step in plain[:2]] == [step.loss for step in changed[:2]]
+    assert plain[2].loss != changed[2].loss
+
+
+def test_dropout_is_set_in_every_layer(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares: list[set[float]] = []
+    train_step = loop.train_step
+
+    def noting(session: Session) -> None:
+        layers = session.network.modules()
+        shares.append({layer.p for layer in layers if isinstance(layer, nn.Dropout)})
+        train_step(session)
+
+    monkeypatch.setattr(loop, "train_step", noting)
+    config = tiny_config(tiny, model="era-s6-dropout", dropout=0.1, epochs=1)
+
+    events = run(config, ScriptedInbox({3: [SetDropout(0.4)]}))
+
+    assert shares == [{0.1}] * 3 + [{0.4}] * 4
+    change = only(SettingChanged, events)
+    assert (change.setting, change.old, change.new) == ("dropout", 0.1, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("wish", "why"),
+    [
+        (SetLearningRate(0.0), "above 0"),
+        (SetLearningRate(-1.0), "above 0"),
+        (SetLearningRate(math.nan), "finite"),
+        (SetLearningRate(math.inf), "finite"),
+        (SetLearningRate(1_001.0), "1,000"),
+        (SetBatchSize(0), "1 to 65,536"),
+        (SetBatchSize(65_537), "1 to 65,536"),
+        (SetBatchSize(16.5), "whole number"),  # type: ignore[arg-type]
+        (SetDropout(0.2), "era-s6-plain has no dropout layer"),
+    ],
+)
+def test_what_cannot_be_is_rejected_and_changes_nothing(
+    tiny: Path, wish: Command, why: str
+) -> None:
+    config = tiny_config(tiny, model="era-s6-plain")
+    plain = run(config)
+
+    events = run(config, ScriptedInbox({2: [wish]}))
+
+    rejected = only(CommandRejected, events)
+    assert (rejected.command, rejected.step) == (type(wish).__name__, 2)
+    assert why in rejected.reason
+    assert [event for event in events if event != rejected] == plain
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.96, math.nan])
+def test_a_share_that_dropout_cannot_hide_is_rejected(tiny: Path, share: float) -> None:
+    config = tiny_config(tiny, model="era-s6-dropout")
+
+    events = run(config, ScriptedInbox({1: [SetDropout(share)]}))
+
+    assert only(CommandRejected, events).command == "SetDropout"
+    assert not of(SettingChanged, events)
+
+
+# --- accelerators: losses are read from the device now and then
+
+
+@pytest.fixture
+def far_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the losses of this CPU as seldom as those of an accelerator."""
+    prepared = prepare.prepare
+
+    def seldom(*args: Any) -> Generator[Event, None, Session]:
+        session = yield from prepared(*args)
+        session.flush_every = 5
+        return session
+
+    monkeypatch.setattr(loop, "prepare", seldom)
+
+
+@pytest.mark.usefixtures("far_device")
+def test_reading_seldom_changes_no_event(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script: dict[int, list[Command]] = {
+        2: [SetLearningRate(0.01)],
+        3: [Pause()],
+        6: [LookAtTest()],
+        8: [SetBatchSize(5)],
+        11: [RunStep()],
+        13: [Stop()],
+    }
+    paused: list[list[Command]] = [[RunStep()], [Resume()], [Resume()]]
+    seldom = run(tiny_config(tiny), ScriptedInbox(script, paused))
+    monkeypatch.undo()
+
+    assert seldom == run(tiny_config(tiny), ScriptedInbox(script, paused))
+
+
+@pytest.mark.usefixtures("far_device")
+def test_a_divergence_read_late_is_told_of_the_step_it_happened_at(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(
+        tiny, model="era-s6-plain", lr=1_000.0, schedule="cosine", batch_size=8, weight_decay=0.0
+    )
+    seldom = run(config)
+    monkeypatch.undo()
+    at_once = run(config)
+
+    assert only(Diverged, seldom) == only(Diverged, at_once)
+    # As text: a loss that is no number is not equal to itself.
+    told = [[to_json(step) for step in of(StepDone, events)] for events in (seldom, at_once)]
+    assert told[0] == told[1]
+
+
+def test_a_cpu_is_read_at_every_step(tiny: Path) -> None:
+    session = loaded_afresh(tiny_config(tiny))
+
+    assert session.flush_every == 1
+    assert prepare.ACCELERATOR_FLUSH > 1
+
+
+# --- a fresh session
+
+
+def test_the_weights_are_those_of_the_seed_whatever_was_drawn_before(tiny: Path) -> None:
+    weights = []
+    for disturbance in (1, 2):
+        torch.manual_seed(disturbance)
+        session = loaded_afresh(tiny_config(tiny, seed=7))
+        weights.append([p.detach().clone() for p in session.network.parameters()])
+
+    assert all(torch.equal(mine, yours) for mine, yours in zip(*weights, strict=True))
+
+
+def test_the_convolutions_have_their_channels_innermost_on_the_cpu(tiny: Path) -> None:
+    session = loaded_afresh(tiny_config(tiny, model="era-s6"))
+
+    for module in session.network.modules():
+        if isinstance(module, nn.Conv2d):
+            assert module.weight.is_contiguous(memory_format=torch.channels_last)

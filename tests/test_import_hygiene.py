@@ -1,0 +1,57 @@
+"""What is not loaded: torch by a front end, anything of others by the language of runs."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import tui_trainer.run
+
+HEAVY = {"torch", "torchvision", "numpy"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the roots of the modules that ``code`` loads in a fresh interpreter."""
+    script = (
+        "import sys, json, contextlib, io\n"
+        "before = set(sys.modules)\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    {code}\n"
+        "print(json.dumps(sorted({name.split('.')[0] for name in set(sys.modules) - before})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("module", ["ui.app", "headless", "cli"])
+def test_front_ends_do_not_load_torch(module: str) -> None:
+    roots = loaded_by(f"import tui_trainer.{module}")
+
+    assert "tui_trainer" in roots
+    assert not roots & HEAVY
+
+
+@pytest.mark.parametrize("option", ["--version", "--help", "--print-config"])
+def test_what_is_answered_at_once_does_not_load_torch(option: str) -> None:
+    roots = loaded_by(
+        f"import tui_trainer.cli as c; sys.argv = ['mnist-tui', {option!r}]; c.main()"
+    )
+
+    assert "tui_trainer" in roots
+    assert not roots & (HEAVY | {"textual", "plotext"})
+
+
+def test_the_language_of_runs_is_written_in_the_standard_library_alone() -> None:
+    names = [module.name for module in pkgutil.iter_modules(tui_trainer.run.__path__)]
+    assert {"config", "events", "commands", "schedules", "stats"} <= set(names)
+
+    roots = loaded_by("import " + ", ".join(f"tui_trainer.run.{name}" for name in names))
+
+    assert roots - set(sys.stdlib_module_names) == {"tui_trainer"}

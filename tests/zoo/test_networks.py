@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from tui_trainer import zoo
+from tui_trainer.run.config import MODELS
+
+SIZES = (8, 16, 28, 29, 64, 128)
+
+
+@pytest.fixture(autouse=True)
+def _repeatable() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+
+
+def build(
+    name: str, image_size: int = 28, classes: int = 10, dropout: float | None = None
+) -> nn.Module:
+    torch.manual_seed(0)
+    return zoo.build(name, image_size=image_size, classes=classes, dropout=dropout)
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def without(network: nn.Module, kind: type[nn.Module]) -> list[str]:
+    return [str(module) for module in network.children() if not isinstance(module, kind)]
+
+
+# --- the registry
+
+
+def test_the_registry_and_the_settings_know_the_same_networks() -> None:
+    assert tuple(zoo.REGISTRY) == MODELS
+
+
+def test_listing_the_registry_does_not_load_torch() -> None:
+    code = (
+        "import sys; from tui_trainer.zoo import REGISTRY;"
+        "assert all(entry.summary for entry in REGISTRY.values());"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_registry_says_truly_which_networks_have_dropout() -> None:
+    for name, entry in zoo.REGISTRY.items():
+        shares = [m.p for m in build(name).modules() if isinstance(m, nn.Dropout)]
+        assert set(shares) == (set() if entry.dropout is None else {entry.dropout})
+
+
+def test_an_unknown_name_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        build("lenet")
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, second = build("era-s6"), build("era-s6")
+
+    for mine, yours in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(mine, yours)
+
+
+# --- every network, every size
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", MODELS)
+def test_any_image_gives_a_score_for_each_class(name: str, size: int) -> None:
+    for classes in (2, 10, 1_000):
+        network = build(name, size, classes)
+        network.eval()
+        with torch.inference_mode():
+            scores = network(torch.rand(2, 1, size, size))
+        assert scores.shape == (2, classes)
+        assert bool(torch.isfinite(scores).all())
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_batch_of_one_image_trains_every_weight(name: str, size: int) -> None:
+    network = build(name, size)
+    network.train()
+
+    nn.functional.cross_entropy(network(torch.rand(1, 1, size, size)), torch.tensor([3])).backward()  # type: ignore[no-untyped-call]
+
+    for weight in network.parameters():
+        assert weight.grad is not None
+        assert bool(torch.isfinite(weight.grad).all())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_innermost_channels_change_the_speed_and_nothing_else(name: str) -> None:
+    """As the engine has it: the network with channels_last, the images as they come.
+
+    https://github.com/pytorch/pytorch/issues/82060 was wrong scores from just that.
+    """
+    images, labels = torch.rand(16, 1, 28, 28), torch.arange(16) % 10
+    plain, innermost = build(name, dropout=0.0), build(name, dropout=0.0)
+    innermost = innermost.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    losses = []
+    for network in (plain, innermost):
+        loss = nn.functional.cross_entropy(network(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(float(loss.detach()))
+
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for mine, yours in zip(plain.parameters(), innermost.parameters(), strict=True):
+        assert mine.grad is not None
+        assert yours.grad is not None
+        # Rounding grows where a ReLU sits at its edge; a wrong gradient is off by its own size.
+        assert float((mine.grad - yours.grad).norm()) < 0.01 * float(mine.grad.norm())
+
+
+# --- each network by itself
+
+
+def test_the_courses_network_has_19_568_parameters_and_no_bias() -> None:
+    network = build("era-s6")
+
+    assert parameters(network) == 19_568
+    assert not any("bias" in name for name, _ in network.named_parameters() if "norm" not in name)
+
+
+def test_batch_norm_and_relu_follow_every_convolution_but_the_last() -> None:
+    layers = list(build("era-s6").children())
+
+    convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) == 7
+    for i in convolutions[:-1]:
+        assert isinstance(layers[i + 1], nn.BatchNorm2d)
+        assert isinstance(layers[i + 2], nn.ReLU)
+    assert isinstance(layers[convolutions[-1] + 1], nn.AvgPool2d)
+
+
+def test_plain_is_the_same_without_batch_norm() -> None:
+    assert without(build("era-s6"), nn.BatchNorm2d) == list(
+        map(str, build("era-s6-plain").children())
+    )
+
+
+def test_dropout_is_the_same_with_dropout_after_each_3x3_convolution_but_the_last() -> None:
+    network = build("era-s6-dropout", dropout=0.2)
+
+    assert without(network, nn.Dropout) == list(map(str, build("era-s6").children()))
+    layers = list(network.named_children())
+    behind = [
+        before for (before, _), (_, layer) in pairwise(layers) if isinstance(layer, nn.Dropout)
+    ]
+    assert behind == ["conv1_relu", "conv2_relu", "conv3_relu", "conv4_relu"]
+    assert {layer.p for _, layer in layers if isinstance(layer, nn.Dropout)} == {0.2}
+
+
+def test_dropout_hides_in_training_alone() -> None:
+    network, images = build("era-s6-dropout", dropout=0.5), torch.rand(8, 1, 28, 28)
+
+    assert not torch.equal(network(images), network(images))
+    network.eval()
+    assert torch.equal(network(images), network(images))
+
+
+def test_small_has_under_8_000_parameters() -> None:
+    assert parameters(build("small")) == 6_114
+
+
+def test_the_fully_connected_one_stays_within_the_same_budget() -> None:
+    network = build("mlp")
+
+    assert parameters(network) == 19_090
+    assert not any(isinstance(module, nn.Conv2d) for module in network.modules())

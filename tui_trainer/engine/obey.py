@@ -1,0 +1,105 @@
+"""What each command does to a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from torch import nn
+
+from tui_trainer.engine.session import Session
+from tui_trainer.run import commands
+from tui_trainer.run.commands import Command
+from tui_trainer.run.errors import SettingError
+from tui_trainer.run.events import CommandRejected, Event, SettingChanged
+
+Knob = (
+    commands.SetLearningRate
+    | commands.SetBatchSize
+    | commands.SetAugmentation
+    | commands.SetDropout
+)
+
+
+def obey(session: Session) -> Iterator[Event]:
+    """Take the wishes that have arrived; while paused, wait here for more.
+
+    This is the one place where commands come in, and it lies between two batches.
+
+    Raises:
+        DivergedError: As :meth:`Session.flush`: the steps before a wish are told before its answer.
+    """
+    if session.steps_left == 0:
+        session.paused, session.steps_left = True, None
+    wishes = session.inbox.take(session.step)
+    if wishes or session.paused:
+        yield from session.flush()
+    yield from _grant(session, wishes)
+    while session.paused and session.stop is None:
+        session.watch.pause()
+        yield from session.enter("paused")
+        yield from _grant(session, session.inbox.take(session.step, wait=True))
+    if session.stop is None:
+        session.watch.start()
+        yield from session.enter("training")
+
+
+def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
+    for wish in wishes:
+        match wish:
+            case commands.Stop():
+                session.stop = wish
+            case _ if session.stop is not None:
+                continue  # there is no next batch that it could be for
+            case commands.Pause():
+                session.paused, session.steps_left, session.pause_after_epoch = True, None, False
+            case commands.Resume():
+                session.paused, session.steps_left, session.pause_after_epoch = False, None, False
+            case commands.RunStep():
+                session.paused, session.steps_left = False, (session.steps_left or 0) + 1
+            case commands.RunEpoch():
+                session.paused, session.steps_left, session.pause_after_epoch = False, None, True
+            case commands.LookAtTest():
+                session.watch.pause()
+                yield from session.enter("testing")
+                yield session.look_at_test()
+            case _:
+                yield _turn(session, wish)
+
+
+def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
+    """Turn a knob, or say why it does not turn: the rules are those of a run's settings."""
+    old: float
+    try:
+        match wish:
+            case commands.SetLearningRate(value):
+                dataclasses.replace(session.config, lr=value)
+                setting, old, session.base_rate = "learning_rate", session.base_rate, value
+            case commands.SetBatchSize(value):
+                dataclasses.replace(session.config, batch_size=value)
+                setting, old, session.batch_size = "batch_size", session.batch_size, value
+            case commands.SetAugmentation(value):
+                setting, old = "augmentation", int(session.augmenting)
+                session.augmenting, value = bool(value), int(value)
+            case commands.SetDropout(value):
+                if session.dropout is None:
+                    return _reject(session, wish, f"{session.config.model} has no dropout layer")
+                dataclasses.replace(session.config, dropout=value)
+                setting, old = "dropout", session.dropout
+                for module in session.network.modules():
+                    if isinstance(module, nn.Dropout):
+                        module.p = value
+    except SettingError as fault:
+        return _reject(session, wish, fault.problem)
+    return SettingChanged(
+        setting=setting,
+        old=old,
+        new=value,
+        step=session.step,
+        epoch=session.epoch,
+        images=session.images,
+    )
+
+
+def _reject(session: Session, wish: Command, reason: str) -> CommandRejected:
+    return CommandRejected(command=type(wish).__name__, reason=reason, step=session.step)

@@ -1,0 +1,30 @@
+"""Training time, which stands still while nobody trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Stopwatch:
+    """Training time: runs until it is paused, as often as it is."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._before = 0.0
+        self._since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The time it has run so far, in seconds."""
+        running = 0.0 if self._since is None else self._clock() - self._since
+        return self._before + running
+
+    def start(self) -> None:
+        """Run on; no effect while it runs."""
+        if self._since is None:
+            self._since = self._clock()
+
+    def pause(self) -> None:
+        """Stand still; no effect while it stands."""
+        self._before = self.seconds
+        self._since = None
