@@ -1,6 +1,6 @@
 """Turn the snapshots into PNG pictures, to look at them.
 
-    python -m tests.ui.png [FOLDER]
+python -m tests.ui.png [FOLDER]
 """
 
 from __future__ import annotations

@@ -55,22 +55,24 @@ def _paused(event: Event) -> bool:
 
 SCENES = {
     "mid-run": Scene(
-        RunConfig(epochs=5),
+        RunConfig(epochs=5, threads=1),
         {250: SetLearningRate(0.05), 600: SetBatchSize(64)},
         lambda event: isinstance(event, StepDone) and event.step == 760,
     ),
     "paused": Scene(
-        RunConfig(model="small", epochs=2),
+        RunConfig(model="small", epochs=2, threads=1),
         {200: SetLearningRate(0.2), 300: Pause()},
         _paused,
     ),
     "overfitting": Scene(
-        RunConfig(train_size=500, augment="none", schedule="constant", lr=0.05, epochs=40),
+        RunConfig(
+            train_size=500, augment="none", schedule="constant", lr=0.05, epochs=40, threads=1
+        ),
         {90: LookAtTest()},
         lambda event: isinstance(event, StepDone) and event.step == 106,
     ),
-    "diverged": Scene(RunConfig(model="era-s6-plain", lr=30.0, epochs=2)),
-    "finished": Scene(RunConfig(model="small", epochs=2, train_size=20_000)),
+    "diverged": Scene(RunConfig(model="era-s6-plain", lr=30.0, epochs=2, threads=1)),
+    "finished": Scene(RunConfig(model="small", epochs=2, train_size=20_000, threads=1)),
 }
 
 

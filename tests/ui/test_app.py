@@ -17,6 +17,7 @@ from tui_trainer.run.events import (
 )
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.ui.farewell import farewell
+from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.screens.confirm import ConfirmScreen
 from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.train import TrainScreen
@@ -284,7 +285,7 @@ async def test_help_opens_and_closes_and_names_every_key() -> None:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         words = str(app.screen.text())
-        for binding in app.BINDINGS:
+        for binding in KEYMAP:
             if not binding.system:
                 assert binding.tooltip in words
         await pilot.press("question_mark")

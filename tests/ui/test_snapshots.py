@@ -1,7 +1,7 @@
 """Pictures of the window in its states. Look at each one before you commit it.
 
-    pytest tests/ui/test_snapshots.py --snapshot-update
-    python -m tests.ui.png          # all of them as PNG, to look at
+pytest tests/ui/test_snapshots.py --snapshot-update
+python -m tests.ui.png          # all of them as PNG, to look at
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ import types
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 from tui_trainer.run import events
@@ -29,7 +28,7 @@ def from_json(line: str) -> Event:
     try:
         record = json.loads(line)
         kind = _KINDS[record["event"]]
-        hints = _hints(kind)
+        hints = _HINTS[kind.__name__]
         return kind(**{f.name: _value(record[f.name], hints[f.name]) for f in fields(kind)})
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"no event: {line[:80]!r} ({error})") from None
@@ -48,9 +47,9 @@ def read_events(lines: Iterable[str], name: str) -> Iterator[Event]:
             raise InputError(f"{name}, line {number}: {error}") from None
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind, vars(events))
+_HINTS: dict[str, dict[str, Any]] = {
+    kind.__name__: get_type_hints(kind, vars(events)) for kind in (*get_args(Event), LayerRow)
+}
 
 
 def _value(value: Any, hint: Any) -> Any:
@@ -58,7 +57,7 @@ def _value(value: Any, hint: Any) -> Any:
     if hint is float:
         return math.nan if value is None else value
     if hint is LayerRow:
-        hints = _hints(LayerRow)
+        hints = _HINTS[LayerRow.__name__]
         return LayerRow(**{name: _value(value[name], hints[name]) for name in hints})
     if get_origin(hint) in (typing.Union, types.UnionType):
         if value is None:

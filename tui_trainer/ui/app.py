@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from textual.actions import parse
 from textual.app import SystemCommand
+from textual.binding import BindingType
 from textual.screen import Screen
 
 from tui_trainer.run.config import RunConfig
@@ -30,7 +31,7 @@ class MnistTui(RunActions):
     """
 
     TITLE = "mnist-tui"
-    BINDINGS: ClassVar = KEYMAP
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYMAP]
     MODES: ClassVar = {"train": TrainScreen}
     DEFAULT_MODE = "train"
 

@@ -68,7 +68,7 @@ def layer_table(rows: list[Stage], width: int) -> Content:
     header = [
         Cell(f"{'layer':<{names}}  {'kernel':<{whats}}  {'output':>{shapes}}  ", style="muted"),
         Cell("parameters", style="muted"),
-        Cell(f"  of {text.count(BUDGET)}" if bar_width >= 9 else "", style="muted"),
+        Cell(f"  {_share_title(bar_width)}", style="muted"),
     ]
     lines = [content_of(header)]
     for row in rows:
@@ -90,6 +90,11 @@ def layer_table(rows: list[Stage], width: int) -> Content:
             content_of([Cell(f"{', '.join(folded)} counted with their layer", style="muted")])
         )
     return Content("\n").join(lines)
+
+
+def _share_title(width: int) -> str:
+    titles = (f"share of {text.count(BUDGET)}", f"of {text.count(BUDGET)}", "share")
+    return next((title for title in titles if len(title) <= width), "")
 
 
 def bar_of(share: float, width: int) -> str:

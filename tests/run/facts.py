@@ -1,0 +1,159 @@
+"""Events with everything filled in, of which a test changes what it is about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tui_trainer.run.events import (
+    EpochDone,
+    FindingRaised,
+    LayerRow,
+    RunFinished,
+    RunStarted,
+    SettingChanged,
+    StepDone,
+)
+
+TRAIN = 1_000
+BATCH = 100
+
+_STARTED = RunStarted(
+    model="era-s6",
+    dataset="mnist",
+    classes=10,
+    image_size=28,
+    parameters=19_568,
+    layers=(
+        LayerRow(
+            name="conv1", kind="conv", kernel="3×3", output_shape=(28, 28, 16), parameters=144
+        ),
+    ),
+    train_size=TRAIN,
+    val_size=500,
+    test_size=200,
+    mean=0.13,
+    std=0.31,
+    epochs=20,
+    batch_size=BATCH,
+    learning_rate=0.1,
+    optimizer="sgd",
+    schedule="constant",
+    augmentation=True,
+    dropout=None,
+    seed=0,
+    device="cpu",
+    threads=1,
+)
+
+_FINISHED = RunFinished(
+    reason="completed",
+    epochs=2,
+    step=20,
+    test_loss=0.03,
+    test_accuracy=0.99,
+    test_correct=198,
+    test_total=200,
+    test_interval=(0.96, 0.998),
+    test_looks=1,
+    val_accuracy=0.98,
+    parameters=19_568,
+    seconds=12.5,
+)
+
+_EPOCH = EpochDone(
+    epoch=1,
+    step=10,
+    learning_rate=0.1,
+    train_loss=0.5,
+    train_accuracy=0.85,
+    val_loss=0.4,
+    val_accuracy=0.9,
+    val_correct=450,
+    val_total=500,
+    val_interval=(0.87, 0.92),
+    val_class_accuracy=None,
+    val_loss_rise=0.0,
+    val_loss_rise_error=0.0,
+    seconds=2.0,
+    images_per_second=1_000.0,
+)
+
+_FINDING = FindingRaised(
+    code="overfitting",
+    severity="look",
+    title="overfitting since epoch 3",
+    evidence="numbers",
+    advice="switch augmentation on",
+    step=30,
+    lesson=15,
+    fix_setting="augmentation",
+    fix_value=1,
+)
+
+
+def started(**changes: Any) -> RunStarted:
+    return replace(_STARTED, **changes)
+
+
+def finished(**changes: Any) -> RunFinished:
+    return replace(_FINISHED, **changes)
+
+
+def finding(**changes: Any) -> FindingRaised:
+    return replace(_FINDING, **changes)
+
+
+def epoch_done(epoch: int = 1, **changes: Any) -> EpochDone:
+    return replace(_EPOCH, **{"epoch": epoch, "step": epoch * TRAIN // BATCH, **changes})
+
+
+def changed(setting: str, old: float, new: float, *, images: int = 0) -> SettingChanged:
+    return SettingChanged(
+        setting=setting,
+        old=old,
+        new=new,
+        step=images // BATCH,
+        epoch=images // TRAIN + 1,
+        images=images,
+    )
+
+
+def step(number: int, *, loss: float = 0.5, batch: int = BATCH, **changes: Any) -> StepDone:
+    """Return a step of a run whose batches all have that size, trained at 2,000 images/s."""
+    images = number * batch
+    record = StepDone(
+        step=number,
+        epoch=(images - 1) // TRAIN + 1,
+        epoch_images=(images - 1) % TRAIN + 1,
+        images=images,
+        batch_size=batch,
+        loss=loss,
+        accuracy=0.8,
+        learning_rate=0.1,
+        seconds=images / 2_000,
+    )
+    return replace(record, **changes)
+
+
+def epochs(val: Sequence[float | None], train: Sequence[float], *, error: float) -> list[EpochDone]:
+    """Return epochs with these losses, ``error`` being the standard error of every rise."""
+    told, best = [], math.inf
+    for number, (val_loss, train_loss) in enumerate(zip(val, train, strict=False), 1):
+        rise = None
+        if val_loss is not None:
+            best = min(best, val_loss)
+            rise = val_loss - best
+        rise_error = None if rise is None else error if rise else 0.0
+        told.append(
+            epoch_done(
+                number,
+                train_loss=train_loss,
+                val_loss=val_loss,
+                val_loss_rise=rise,
+                val_loss_rise_error=rise_error,
+            )
+        )
+    return told
