@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui_trainer import __version__
+from tui_trainer.cli_help import EPILOG, SectionedCommand, choice, option
 from tui_trainer.run.config import (
     AUGMENTS,
     DATASETS,
@@ -25,7 +28,7 @@ from tui_trainer.run.config import (
     RunConfig,
 )
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.exit_codes import ExitCode, exit_code_help
+from tui_trainer.run.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from tui_trainer.run.commands import Inbox
@@ -43,75 +46,70 @@ app = typer.Typer(
 )
 
 
-def _option(help_text: str, *names: str, **more: Any) -> Any:
-    """Declare an option that is unset unless it is given."""
-    return typer.Option(*names, help=help_text, show_default=False, **more)
-
-
-def _choice(what: str, names: tuple[str, ...]) -> str:
-    return f"{what}: {', '.join(names)}"
-
-
-EPILOG = "Exit codes:\n\n\b\n" + exit_code_help()
-
-
-@app.command(epilog=EPILOG)
+@app.command(cls=SectionedCommand, epilog=EPILOG)
 def run(
     ctx: typer.Context,
-    no_ui: Annotated[bool, _option("Train without the window, for scripts", "--no-ui")] = False,
+    no_ui: Annotated[bool, option("Train without the window, for scripts", "--no-ui")] = False,
     json_lines: Annotated[
-        bool, _option("With --no-ui: events as JSON lines on stdout", "--json")
+        bool, option("With --no-ui: events as JSON lines on stdout", "--json")
     ] = False,
-    preset: Annotated[str | None, _option("Start from a shipped recipe: era-s6")] = None,
-    config: Annotated[Path | None, _option("Start from a TOML file of settings")] = None,
-    model: Annotated[str | None, _option(_choice("Network", MODELS))] = None,
-    dropout: Annotated[float | None, _option("Share of features that dropout hides")] = None,
-    dataset: Annotated[str | None, _option(_choice("Dataset", DATASETS))] = None,
-    data_dir: Annotated[str | None, _option("A folder of MNIST-format IDX files instead")] = None,
+    preset: Annotated[str | None, option("Start from a shipped recipe: era-s6")] = None,
+    config: Annotated[Path | None, option("Start from a TOML file of settings")] = None,
+    model: Annotated[str | None, option(choice("Network (era-s6)", MODELS))] = None,
+    dropout: Annotated[
+        float | None, option("Share of features hidden, for era-s6-dropout (0.05)")
+    ] = None,
+    dataset: Annotated[str | None, option(choice("Dataset (mnist)", DATASETS))] = None,
+    data_dir: Annotated[str | None, option("A folder of MNIST-format IDX files instead")] = None,
     classes: Annotated[
-        int | None, _option("Classes of --data-dir, where its labels leave some out")
+        int | None, option("Classes of --data-dir, where its labels leave some out")
     ] = None,
     val_size: Annotated[
-        int | None, _option("Images kept for validation; 1 in 12 (at most 5,000) if not set")
+        int | None, option("Images kept for validation; 1 in 12 (at most 5,000) if not set")
     ] = None,
-    train_size: Annotated[int | None, _option("Train on only so many of the others")] = None,
-    epochs: Annotated[int | None, _option("Epochs (10)")] = None,
-    batch_size: Annotated[int | None, _option("Images a step (128)")] = None,
+    train_size: Annotated[int | None, option("Train on only so many of the others")] = None,
+    epochs: Annotated[int | None, option("Epochs (10)")] = None,
+    batch_size: Annotated[int | None, option("Images a step (128)")] = None,
     lr: Annotated[
-        float | None, _option("Base learning rate (0.1 for sgd, 0.003 for adam and adamw)")
+        float | None, option("Base learning rate (0.1 for sgd, 0.003 for adam and adamw)")
     ] = None,
-    optimizer: Annotated[str | None, _option(_choice("Optimizer (sgd)", OPTIMIZERS))] = None,
-    momentum: Annotated[float | None, _option("Momentum of sgd (0.9)")] = None,
+    optimizer: Annotated[str | None, option(choice("Optimizer (sgd)", OPTIMIZERS))] = None,
+    momentum: Annotated[float | None, option("Momentum of sgd (0.9)")] = None,
     nesterov: Annotated[
-        bool | None, _option("Nesterov's momentum for sgd (on)", "--nesterov/--no-nesterov")
+        bool | None, option("Nesterov's momentum for sgd (on)", "--nesterov/--no-nesterov")
     ] = None,
-    weight_decay: Annotated[float | None, _option("Weight decay (0.0005)")] = None,
+    weight_decay: Annotated[float | None, option("Weight decay (0.0005)")] = None,
     schedule: Annotated[
-        str | None, _option(_choice("What the rate is multiplied by (one-cycle)", SCHEDULES))
+        str | None, option(choice("Course of the learning rate (one-cycle)", SCHEDULES))
     ] = None,
-    step_size: Annotated[int | None, _option("Epochs between two drops of step (15)")] = None,
-    gamma: Annotated[float | None, _option("What step multiplies by (0.1)")] = None,
-    augment: Annotated[str | None, _option(_choice("Augmentation (light)", AUGMENTS))] = None,
-    rotate: Annotated[float | None, _option("… largest rotation, degrees")] = None,
-    shift: Annotated[float | None, _option("… largest shift, pixels")] = None,
-    scale: Annotated[float | None, _option("… largest change of size, 0.1 is 10 %")] = None,
-    shear: Annotated[float | None, _option("… largest shear, degrees")] = None,
-    crop: Annotated[int | None, _option("… side of the random centre crop, of 28 pixels")] = None,
-    crop_probability: Annotated[float | None, _option("… share of images cropped")] = None,
-    seed: Annotated[int | None, _option("The same seed repeats a run bit for bit (0)")] = None,
-    device: Annotated[str | None, _option(_choice("Device (auto)", DEVICES))] = None,
-    threads: Annotated[int | None, _option("CPU threads; PyTorch's own choice if not set")] = None,
+    step_size: Annotated[
+        int | None, option("For step: epochs from one drop to the next (15)")
+    ] = None,
+    gamma: Annotated[float | None, option("For step: what a drop multiplies by (0.1)")] = None,
+    augment: Annotated[str | None, option(choice("Amounts by name (light)", AUGMENTS))] = None,
+    rotate: Annotated[float | None, option("Largest rotation, degrees")] = None,
+    shift: Annotated[float | None, option("Largest shift, pixels")] = None,
+    scale: Annotated[float | None, option("Largest change of size, 0.1 is 10 %")] = None,
+    shear: Annotated[float | None, option("Largest shear, degrees")] = None,
+    crop: Annotated[int | None, option("Side of the centre crop, of 28 pixels (22)")] = None,
+    crop_probability: Annotated[float | None, option("Share of images cropped")] = None,
+    interpolation: Annotated[
+        str | None, option("bilinear softens the strokes a little, nearest does not")
+    ] = None,
+    seed: Annotated[int | None, option("The same seed repeats a run bit for bit (0)")] = None,
+    device: Annotated[str | None, option(choice("Device (auto)", DEVICES))] = None,
+    threads: Annotated[int | None, option("CPU threads; PyTorch's own choice if not set")] = None,
     target_accuracy: Annotated[
-        float | None, _option("Exit with code 3 below this test accuracy, e.g. 0.994")
+        float | None, option("Exit with code 3 below this test accuracy, e.g. 0.994")
     ] = None,
-    out: Annotated[Path | None, _option("Record config and events in this new folder")] = None,
-    theme: Annotated[str | None, _option("Colours: a theme's name or TOML file")] = None,
-    paused: Annotated[bool, _option("Open the window with the run paused", "--paused")] = False,
+    out: Annotated[Path | None, option("Record config and events in this new folder")] = None,
+    theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
+    paused: Annotated[bool, option("Open the window with the run paused", "--paused")] = False,
     print_config: Annotated[
-        bool, _option("Print the settings that would run, as TOML", "--print-config")
+        bool, option("Print the settings that would run, as TOML", "--print-config")
     ] = False,
-    debug: Annotated[bool, _option("Show tracebacks", "--debug")] = False,
-    version: Annotated[bool, _option("Print the version", "--version")] = False,
+    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+    version: Annotated[bool, option("Print the version", "--version")] = False,
 ) -> None:
     """Train small convolutional networks on MNIST, and steer them while they learn.
 
@@ -124,16 +122,20 @@ def run(
     if print_config:
         from tui_trainer.run.config_file import to_toml
 
-        typer.echo(to_toml(settings.resolved()), nl=False)
+        # As bytes: TOML is UTF-8 whatever the locale is.
+        typer.echo(to_toml(settings.resolved()).encode(), nl=False)
         raise typer.Exit
     if json_lines and not no_ui:
         raise InputError("--json: needs --no-ui; the window has the terminal to itself")
+    if paused and no_ui:
+        raise InputError("--paused: opens the window paused; it does not go with --no-ui")
     if theme is not None:
         from tui_trainer.ui.themes import find
 
         find(theme)
     if not no_ui:
         _check_terminal()
+    out = _expanded(out)
     recorder = _recorder(out, settings)
     if no_ui:
         code = _run_headless(settings, recorder, json_lines=json_lines, debug=debug)
@@ -156,12 +158,19 @@ def _compose(params: dict[str, Any]) -> RunConfig:
     return compose(*sources, Source(given))
 
 
+def _expanded(out: Path | None) -> Path | None:
+    try:
+        return out.expanduser() if out is not None else None
+    except RuntimeError:
+        raise InputError(f"--out {out}: there is no such user; choose another folder") from None
+
+
 def _recorder(out: Path | None, settings: RunConfig) -> Recorder | None:
     if out is None:
         return None
     from tui_trainer.run.recorder import Recorder
 
-    return Recorder(out.expanduser(), settings.resolved())
+    return Recorder(out, settings.resolved())
 
 
 class _Start:
@@ -234,7 +243,9 @@ def _check_terminal() -> None:
     Raises:
         InputError: In both cases.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    from tui_trainer.headless.streams import is_terminal
+
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise InputError("the window needs a terminal; in a script or a pipe, add --no-ui")
     size = os.get_terminal_size(sys.stderr.fileno())
     # A pseudo-terminal that nobody has sized says 0×0: that is no reason to refuse.
@@ -251,16 +262,35 @@ def main() -> None:
         code = app(standalone_mode=False, prog_name="mnist-tui")
     except InputError as error:
         code = _refuse(str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
+    except SystemExit:
+        # Typer leaves by itself when nobody reads its words, and then in silence.
+        code = ExitCode.OUTPUT_CLOSED
     except Exception as error:
         # Typer carries its own copy of click from some version on: its errors are known by this.
-        if not hasattr(error, "format_message"):
-            raise
-        code = _refuse(f"{error.format_message()} (--help lists every option)")
+        if hasattr(error, "format_message"):
+            code = _refuse(f"{error.format_message()} (--help lists every option)")
+        else:
+            code = _fail(error)
     sys.exit(int(code or 0))
 
 
-def _refuse(problem: str) -> int:
-    print(f"mnist-tui: error: {' '.join(problem.split())}", file=sys.stderr)
-    return ExitCode.BAD_INPUT
+def _refuse(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
+    """Say on stderr, and nowhere else if there is none, what is wrong."""
+    from tui_trainer.headless.streams import Console
+    from tui_trainer.run.text import one_line
+
+    Console(sys.stderr, time.monotonic).say(f"mnist-tui: error: {one_line(problem)}")
+    return code
+
+
+def _fail(error: Exception) -> ExitCode:
+    """Report what nobody foresaw: a full disk behind stdout, a fault of our own."""
+    from tui_trainer.headless.streams import silence
+
+    if isinstance(error, OSError) and sys.stdout is not None:
+        silence(sys.stdout)  # or the interpreter tries again when it exits, and complains
+    if "--debug" in sys.argv:
+        traceback.print_exception(error)
+    return _refuse(f"{type(error).__name__}: {error}", ExitCode.FAILED)

@@ -18,6 +18,7 @@ from tui_trainer.run.events import (
     RunFinished,
     RunStarted,
     SettingChanged,
+    State,
     StateChanged,
     StepDone,
 )
@@ -56,6 +57,9 @@ class FakeEngine:
                 self.step = event
             over = over or isinstance(event, RunFinished)
             yield event
+        if self.step is not None and not over:
+            # The bridge keeps steps back for a moment; what follows them brings them out.
+            yield StateChanged(state=self._state(), step=self.step.step)
         if self.error is not None:
             raise self.error
         while not over:
@@ -63,6 +67,10 @@ class FakeEngine:
                 self.received.append(command)
                 yield from self._answer(command)
                 over = over or isinstance(command, commands.Stop)
+
+    def _state(self) -> State:
+        states = [event.state for event in self.events if isinstance(event, StateChanged)]
+        return states[-1] if states else "training"
 
     def _answer(self, command: Command) -> Iterator[Event]:
         step = self.step.step if self.step else 0

@@ -56,8 +56,8 @@ def _paused(event: Event) -> bool:
 SCENES = {
     "mid-run": Scene(
         RunConfig(epochs=5, threads=1),
-        {250: SetLearningRate(0.05), 600: SetBatchSize(64)},
-        lambda event: isinstance(event, StepDone) and event.step == 760,
+        {300: SetLearningRate(0.05), 900: SetBatchSize(256)},
+        lambda event: isinstance(event, StepDone) and event.step == 1_150,
     ),
     "paused": Scene(
         RunConfig(model="small", epochs=2, threads=1),
@@ -71,7 +71,7 @@ SCENES = {
         {90: LookAtTest()},
         lambda event: isinstance(event, StepDone) and event.step == 106,
     ),
-    "diverged": Scene(RunConfig(model="era-s6-plain", lr=30.0, epochs=2, threads=1)),
+    "diverged": Scene(RunConfig(lr=1_000.0, epochs=2, threads=1)),
     "finished": Scene(RunConfig(model="small", epochs=2, train_size=20_000, threads=1)),
 }
 

@@ -86,7 +86,7 @@ def test_overfitting(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
 
 
 def test_diverged(snap_compare: SnapCompare) -> None:
-    look(snap_compare, recording("diverged"), config=RunConfig(model="era-s6-plain"))
+    look(snap_compare, recording("diverged"), config=RunConfig(lr=1_000.0))
 
 
 def test_finished(snap_compare: SnapCompare) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -11,10 +12,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.run.config import FIELD_TYPES, RunConfig
+from tui_trainer.run.config import FIELD_TYPES, Augmentation, RunConfig
 from tui_trainer.run.errors import InputError, SettingError
+from tui_trainer.run.text import printable
 
-MAX_FILE_BYTES = 1_000_000
+MAX_FILE_BYTES = 65_536
+"""More than any configuration needs, and little enough for tomllib, which can take its time."""
+
+_AMOUNTS = frozenset(field.name for field in dataclasses.fields(Augmentation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,8 @@ class Source:
         """Return where a setting was made: ``--lr`` or ``run.toml, line 3, lr``."""
         if self.text is None:
             return f"--{key.replace('_', '-')}"
-        return f"{self.name}, line {_line_of(self.text, key)}, {key}"
+        shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
+        return f"{self.name}, line {_line_of(self.text, key)}, {shown}"
 
 
 def read_config(path: Path) -> Source:
@@ -44,15 +50,21 @@ def read_config(path: Path) -> Source:
     Raises:
         InputError: If it cannot be read, is no TOML, or has a key that is no setting.
     """
+    name = printable(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path}: larger than a configuration can be; is it the right file?")
-        text = path.read_text(encoding="utf-8-sig")
+        # No more than that: a device or a pipe does not tell its size.
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError:
-        raise InputError(f"{path}: is not UTF-8 text; a TOML file is wanted") from None
-    return parse_config(text, str(path))
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+    if len(raw) > MAX_FILE_BYTES:
+        raise InputError(f"{name}: larger than a configuration can be; is it the right file?")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{name}, line {line}: no UTF-8 text; a TOML file is wanted") from None
+    return parse_config(text, name)
 
 
 def read_preset(name: str) -> Source:
@@ -81,8 +93,10 @@ def parse_config(text: str, name: str) -> Source:
     """
     try:
         settings = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{name}: no valid TOML: {error}") from None
+    except RecursionError:
+        raise InputError(f"{name}: no valid TOML: nested too deeply") from None
+    except ValueError as error:  # not TOMLDecodeError alone: a number of 5,000 digits is another
+        raise InputError(_toml_fault(text, name, str(error))) from None
     source = Source(settings, text, name)
     for key in settings:
         if key not in FIELD_TYPES:
@@ -94,12 +108,16 @@ def parse_config(text: str, name: str) -> Source:
 def compose(*sources: Source) -> RunConfig:
     """Lay sources over one another, the later over the earlier, and check the whole.
 
+    A source that names an augmentation means that one, so the amounts of earlier sources go.
+
     Raises:
         InputError: If a value cannot be used; it names the source that set it.
     """
     settings: dict[str, Any] = {}
     origin: dict[str, Source] = {}
     for source in sources:
+        if "augment" in source.settings:
+            settings = {key: settings[key] for key in settings if key not in _AMOUNTS}
         for key, value in source.settings.items():
             settings[key], origin[key] = value, source
     try:
@@ -123,8 +141,31 @@ def _value(value: str | float | bool) -> str:
     return repr(value)
 
 
+def _toml_fault(text: str, name: str, fault: str) -> str:
+    """Return what tomllib found as one line that names file, line and, if there is one, key."""
+    problem, _, place = fault.partition(" (at ")
+    lines = text.rstrip("\n").split("\n")
+    told = re.match(r"line (\d+)", place)  # not told: "at end of document"
+    if not place:
+        return f"{name}: no valid TOML: {problem}"
+    number = min(int(told[1]), len(lines)) if told else len(lines)
+    key = re.match(r"""\s*["']?([\w-]+)["']?\s*=""", lines[number - 1])
+    named = f", {key[1]}" if key else ""
+    return f"{name}, line {number}{named}: no valid TOML: {problem}"
+
+
 def _line_of(text: str, key: str) -> int:
     """Return the line where a top-level key is set, counted from 1."""
-    pattern = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
-    lines = text.splitlines()
+    pattern = re.compile(rf"""\s*(\[{{1,2}}\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+    lines = _TOKEN.sub(_without_lines, text).split("\n")
     return next((n for n, line in enumerate(lines, start=1) if pattern.match(line)), 1)
+
+
+_TOKEN = re.compile(
+    r'''#[^\n]*|"""(?:\\.|[^\\])*?"""|\'{3}.*?\'{3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'''', re.DOTALL
+)
+"""A comment or a text: in what is written over several lines, no line sets a key."""
+
+
+def _without_lines(token: re.Match[str]) -> str:
+    return "\n" * token[0].count("\n") or token[0]

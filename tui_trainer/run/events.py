@@ -122,6 +122,7 @@ class EpochDone:
     All ``val_`` fields are None where there is no validation split.
 
     Attributes:
+        learning_rate: The rate of its last update.
         val_interval: Wilson interval of the validation accuracy, 95 %.
         val_class_accuracy: Accuracy by class; None for a class without a validation image.
         val_loss_rise: Validation loss minus its lowest so far; 0 in the epoch that is the lowest.

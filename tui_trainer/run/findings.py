@@ -80,7 +80,7 @@ def overfitting(history: History) -> FindingRaised | None:
         severity="look",
         title=f"overfitting since epoch {then.epoch}",
         evidence=(
-            f"validation loss {losses[best]:.4f} → {losses[-1]:.4f}, up "
+            f"by epoch {now.epoch} validation loss {losses[best]:.4f} → {losses[-1]:.4f}, up "
             f"{losses[-1] - losses[best]:.4f} ({scores[-1]:.1f} standard errors; it jitters by "
             f"{jitter:.4f}), while training loss fell {then.train_loss:.4f} → {now.train_loss:.4f}"
         ),
@@ -113,7 +113,7 @@ def memorising(history: History) -> FindingRaised | None:
         severity="look",
         title="overfitting: learned by heart",
         evidence=(
-            f"training accuracy {text.percent(now.train_accuracy)} "
+            f"by epoch {now.epoch} training accuracy {text.percent(now.train_accuracy)} "
             f"on {started.train_size:,} images, "
             f"validation {text.accuracy_with_interval(now.val_accuracy, now.val_interval)}: "
             f"{100 * (now.train_accuracy - now.val_accuracy):.1f} points apart"
@@ -200,8 +200,9 @@ def _update(history: History, rule: Rule) -> Iterator[Event]:
     """Raise the rule's finding when it begins to hold or its knob moves on; clear it when gone."""
     code = rule.__name__
     found, standing = rule(history), history.findings.get(code)
-    if found is None and standing is not None and history.last_step is not None:
-        yield FindingCleared(code=code, step=history.last_step.step)
+    if found is None and standing is not None:
+        last = history.last_step or history.epochs[-1]
+        yield FindingCleared(code=code, step=last.step)
     elif found is not None and (standing is None or _differs(found, standing)):
         yield found
 

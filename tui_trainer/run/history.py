@@ -29,6 +29,12 @@ from tui_trainer.run.series import Series, Trend
 SMOOTHING_IMAGES = 1_500
 """Half-life of the training curves' trend, in images."""
 
+SMOOTHING_SHARE = 1 / 30
+"""… but at most this share of an epoch."""
+
+LOSS_CAP = 3.0
+"""A batch counts in :attr:`History.steady_loss` as at most so many times the loss of guessing."""
+
 RATE_SECONDS = 3.0
 """Span over which the present speed is measured, in training seconds."""
 
@@ -61,6 +67,7 @@ class History:
     batches_in_epoch: int = 0
     _loss_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
     _accuracy_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
+    _steady_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
     _rate_marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def apply(self, event: Event) -> None:
@@ -100,6 +107,9 @@ class History:
     def _start(self, event: RunStarted) -> None:
         self.started = event
         self.download = None
+        # On few images the usual half-life would be many epochs, and the trend far behind.
+        half_life = min(SMOOTHING_IMAGES, event.train_size * SMOOTHING_SHARE)
+        self._loss_trend, self._accuracy_trend = Trend(half_life), Trend(half_life)
         self.settings = {
             "learning_rate": event.learning_rate,
             "batch_size": event.batch_size,
@@ -119,6 +129,7 @@ class History:
             self.train_loss.append(x, event.loss, trend)
             trend = self._accuracy_trend.add(event.accuracy, event.batch_size)
             self.train_accuracy.append(x, event.accuracy, trend)
+            self._steady_trend.add(min(event.loss, LOSS_CAP * self.guessing_loss), event.batch_size)
         self.learning_rate.append(x, event.learning_rate)
         marks = self._rate_marks
         marks.append((event.seconds, event.images))
@@ -141,9 +152,19 @@ class History:
         return math.ceil(images / self.settings["batch_size"])
 
     @property
+    def guessing_loss(self) -> float:
+        """The loss of a network that gives every class the same score: ln(classes)."""
+        return math.log(self.started.classes) if self.started else math.inf
+
+    @property
     def smoothed_loss(self) -> float | None:
         """The trend of the training loss now."""
         return self._loss_trend.value
+
+    @property
+    def steady_loss(self) -> float | None:
+        """That trend with every batch capped, so that one explosion outweighs no sound batches."""
+        return self._steady_trend.value
 
     @property
     def smoothed_accuracy(self) -> float | None:

@@ -1,4 +1,8 @@
-"""The rungs that a key climbs: round numbers a person would choose."""
+"""The rungs that a key climbs: round numbers a person would choose.
+
+A configuration may begin beyond the last rung; a key then leads back towards the rungs, never past
+where the value stands.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import math
 RATE_RUNGS = (1.0, 2.0, 5.0)
 LEAST_RATE, GREATEST_RATE = 1e-6, 10.0
 GREATEST_BATCH = 8_192
+GREATEST_DROPOUT = 0.5
 
 
 def next_rate(rate: float, direction: int) -> float:
@@ -22,13 +27,13 @@ def next_rate(rate: float, direction: int) -> float:
         following = min(rung for rung in rungs if rung > rate * (1 + 1e-9))
     else:
         following = max(rung for rung in rungs if rung < rate * (1 - 1e-9))
-    return min(GREATEST_RATE, max(LEAST_RATE, following))
+    return _within(following, LEAST_RATE, GREATEST_RATE, rate)
 
 
 def next_batch_size(size: int, direction: int) -> int:
     """Return the next power of two above or below ``size``, from 1 to 8,192."""
     exponent = size.bit_length() if direction > 0 else (size - 1).bit_length() - 1
-    return min(GREATEST_BATCH, 1 << max(0, exponent))
+    return int(_within(1 << max(0, exponent), 1, GREATEST_BATCH, size))
 
 
 def next_dropout(share: float, direction: int) -> float:
@@ -36,4 +41,9 @@ def next_dropout(share: float, direction: int) -> float:
     steps = (
         math.floor(share / 0.05 + 1e-6) + 1 if direction > 0 else math.ceil(share / 0.05 - 1e-6) - 1
     )
-    return round(min(0.5, max(0.0, steps * 0.05)), 2)
+    return _within(round(steps * 0.05, 2), 0.0, GREATEST_DROPOUT, share)
+
+
+def _within(rung: float, least: float, greatest: float, present: float) -> float:
+    """Return a rung no farther than the end; a value beyond the end never climbs back to it."""
+    return min(max(greatest, present), max(min(least, present), rung))

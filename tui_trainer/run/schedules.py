@@ -14,7 +14,7 @@ WARM_UP = 0.3
 """The part of a one-cycle run in which the rate rises."""
 
 ONE_CYCLE_START = 1 / 25
-ONE_CYCLE_END = 1 / 10_000
+ONE_CYCLE_END = ONE_CYCLE_START / 10_000
 
 
 def factor(config: RunConfig, epochs_seen: float) -> float:

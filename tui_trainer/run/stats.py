@@ -31,4 +31,7 @@ def wilson(correct: int, total: int, z: float = Z95) -> tuple[float, float]:
     spread = 1 + z * z / total
     centre = (p + z * z / (2 * total)) / spread
     half = z / spread * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends it is 0 or 1, which rounding would miss by a hair.
+    low = 0.0 if correct == 0 else centre - half
+    high = 1.0 if correct == total else centre + half
+    return low, high

@@ -109,6 +109,12 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+def printable(text: object) -> str:
+    """Return a path or a text from outside as it is, or quoted where it cannot be shown so."""
+    shown = str(text)
+    return shown if shown.isprintable() else repr(shown)
+
+
 def columns(text: str) -> int:
     """Return how many terminal columns a printable text takes; a wide character takes two."""
     if text.isascii():

@@ -26,16 +26,18 @@ class RunActions(App[None]):
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what has no effect now (None), hide what this run does not have (False)."""
+        """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
         run = self.run_now
         over = run.history.is_over
         match action:
             case "climb" if parameters[0] == "dropout" and "dropout" not in run.history.settings:
                 return False
             case "climb" | "toggle_pause" | "run_step" | "run_epoch" | "look_at_test" | "stop_run":
-                return None if over or run.history.started is None else True
+                if over:
+                    return False
+                return None if run.history.started is None else True
             case "run_again":
-                return True if over else None
+                return over
             case "apply_fix":
                 return True if run.fixable() else None
             case "next_view":

@@ -45,7 +45,7 @@ RUN_KEYS = [
     _key("s", "run_step", "step", "Train one batch, then pause", show=True),
     _key("e", "run_epoch", "epoch", "Train to the end of the epoch, then pause"),
     _key("x", "stop_run", "stop", "End the run here and read the test set"),
-    _key("r", "run_again", "run again", "Start the same run anew"),
+    _key("r", "run_again", "run again", "Start the same run anew", show=True),
     _key(
         "T", "look_at_test", "look at test", "Read the sealed test set now; every look is counted"
     ),

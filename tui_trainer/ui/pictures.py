@@ -42,9 +42,9 @@ def loss_picture(history: History) -> Picture:
     now, last = history.smoothed_loss, done[-1].val_loss if done else None
     legend = [_train_cell("" if now is None else text.loss(now).strip())]
     if last is not None:
-        legend.append(Cell(f"   ● validation {text.loss(last).strip()}", style="validation"))
+        legend.append(Cell(f"  ● val {text.loss(last).strip()}", style="validation"))
     legend += [
-        Cell(f"   ◆ test {text.loss(test.test_loss).strip()}", rank=1, style="test")
+        Cell(f"  ◆ test {text.loss(test.test_loss).strip()}", rank=1, style="test")
         for test in history.tests[-1:]
     ]
     series = history.train_loss
@@ -64,16 +64,14 @@ def accuracy_picture(history: History) -> Picture:
     """Show the training accuracy with its noise, and the validation accuracy of each epoch."""
     done = [epoch for epoch in history.epochs if epoch.val_accuracy is not None]
     now = history.smoothed_accuracy
-    legend = [_train_cell("" if now is None else text.percent(now))]
+    legend = [_train_cell("" if now is None else _percent(now))]
     for epoch in done[-1:]:
-        legend.append(
-            Cell(f"   ● validation {text.percent(epoch.val_accuracy or 0.0)}", style="validation")
-        )
+        legend.append(Cell(f"  ● val {_percent(epoch.val_accuracy or 0.0)}", style="validation"))
         if epoch.val_interval is not None:
             interval = text.interval(epoch.val_interval)
-            legend.append(Cell(f" {interval}", rank=2, style="validation"))
+            legend.append(Cell(f" {interval}", rank=1, style="validation"))
     legend += [
-        Cell(f"   ◆ test {text.percent(test.test_accuracy)}", rank=1, style="test")
+        Cell(f"  ◆ test {_percent(test.test_accuracy)}", rank=2, style="test")
         for test in history.tests[-1:]
     ]
     series = history.train_accuracy
@@ -96,8 +94,8 @@ def rate_picture(history: History) -> Picture:
     if history.last_step is not None and history.started is not None:
         now = text.learning_rate(history.last_step.learning_rate)
         legend = (
-            Cell(f"   ─ {now}", style="title"),
-            Cell(f"   {history.started.schedule}", rank=1, style="muted"),
+            Cell(f"  ─ {now}", style="title"),
+            Cell(f"  {history.started.schedule}", rank=1, style="muted"),
         )
     return Picture(
         x_max=x_end(history),
@@ -140,8 +138,13 @@ def knob_change(change: SettingChanged) -> str:
     return f"{KNOB_NAMES[change.setting]} {old} → {new}"
 
 
+def _percent(fraction: float) -> str:
+    """Return a percentage without its sign: the chart's title has it."""
+    return text.percent(fraction).removesuffix(" %")
+
+
 def _train_cell(value: str) -> Cell:
-    return Cell(f"   ─ train {value}".rstrip(), style="train")
+    return Cell(f"  ─ train {value}".rstrip(), style="train")
 
 
 def _marks(history: History) -> tuple[Mark, ...]:

@@ -144,7 +144,7 @@ def _result_lines(finished: RunFinished | None, history: History, width: int) ->
         words = (
             f"{finished.reason} after {text.plural(finished.epochs, 'epoch')}, {spent} of training"
         )
-        lines += _paragraph(f"{words} — r runs again", "muted", width)
+        lines += _paragraph(f"{words}", "muted", width)
     return [*lines, []] if lines else lines
 
 

@@ -1,0 +1,67 @@
+"""The command line, called in this process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tui_trainer import cli
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.config_file import compose, parse_config
+
+Cli = Callable[..., tuple[int, str, str]]
+Refused = Callable[..., str]
+Printed = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mnist-tui", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def data_refused(run: Cli) -> Refused:
+    """Return the one line about bad data, without what every such line begins with."""
+
+    def call(*arguments: object) -> str:
+        code, out, err = run(*arguments)
+        assert (code, out) == (2, "")
+        lines = [line for line in err.splitlines() if not line.startswith("preparing: ")]
+        assert len(lines) == 1, err
+        assert lines[0].startswith("mnist-tui: error: ")
+        return lines[0].removeprefix("mnist-tui: error: ")
+
+    return call
+
+
+@pytest.fixture
+def refused(data_refused: Refused, monkeypatch: pytest.MonkeyPatch) -> Refused:
+    """Return the one line about an input that must not even begin a run."""
+
+    def begin(*_: object) -> None:
+        pytest.fail("a run has begun")
+
+    monkeypatch.setattr(cli, "_train", begin)
+    return data_refused
+
+
+@pytest.fixture
+def printed(run: Cli) -> Printed:
+    """Return the configuration that --print-config shows, and that it means the same again."""
+
+    def call(*arguments: object) -> RunConfig:
+        code, out, err = run(*arguments, "--print-config")
+        assert (code, err) == (0, "")
+        return compose(parse_config(out, "printed"))
+
+    return call

@@ -1,0 +1,170 @@
+"""Whole runs in processes of their own, on a dataset of sixty images."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.idx_files import write_dataset
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.config_file import compose, read_config
+from tui_trainer.run.events import CLOCK_FIELDS
+
+PATIENCE = 120.0
+"""Seconds after which a process is given up."""
+
+COMMAND = [sys.executable, "-m", "tui_trainer", "--no-ui", "--threads", "1", "--device", "cpu"]
+# So small a rate that the network never learns its sixty images by heart.
+BRIEF = ["--epochs", "2", "--batch-size", "16", "--model", "small", "--seed", "3", "--lr", "1e-6"]
+
+Record = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), gzip=False)
+
+
+def train(data: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [*COMMAND, "--data-dir", str(data), *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def records(text: str) -> list[Record]:
+    """Return the events of a text that must be nothing but lines of strict JSON."""
+
+    def refuse(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    assert text.endswith("\n")
+    return [json.loads(line, parse_constant=refuse) for line in text[:-1].split("\n")]
+
+
+def without_clock(told: list[Record]) -> list[Record]:
+    return [{k: v for k, v in record.items() if k not in CLOCK_FIELDS} for record in told]
+
+
+@pytest.fixture(scope="module")
+def recorded(
+    data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A run of two epochs with --json and --out, and its folder."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    return train(data, *BRIEF, "--json", "--out", folder), folder
+
+
+Recorded = tuple[subprocess.CompletedProcess[str], Path]
+
+
+def test_json_is_the_whole_of_stdout(recorded: Recorded) -> None:
+    done, _ = recorded
+    assert done.returncode == 0
+    told = records(done.stdout)
+    assert {"StateChanged", "RunStarted", "StepDone", "EpochDone", "TestEvaluated"} <= {
+        record["event"] for record in told
+    }
+    assert [record["event"] for record in told].count("RunFinished") == 1
+    assert told[-1]["event"] == "RunFinished"
+
+
+def test_an_epoch_has_the_promised_fields(recorded: Recorded) -> None:
+    epochs = [record for record in records(recorded[0].stdout) if record["event"] == "EpochDone"]
+    assert [record["epoch"] for record in epochs] == [1, 2]
+    for record in epochs:
+        for name in ("train_loss", "val_loss", "seconds", "images_per_second"):
+            assert record[name] > 0
+        for name in ("train_accuracy", "val_accuracy"):
+            assert 0 <= record[name] <= 1
+
+
+def test_the_end_has_the_promised_fields(recorded: Recorded) -> None:
+    last = records(recorded[0].stdout)[-1]
+    assert last["reason"] == "completed"
+    assert last["test_total"] == 20
+    assert last["test_accuracy"] == last["test_correct"] / last["test_total"]
+    low, high = last["test_interval"]
+    assert 0 <= low <= last["test_accuracy"] <= high <= 1
+    assert last["test_loss"] > 0
+    assert 0 < last["parameters"] < 8_000
+    assert last["seconds"] > 0
+
+
+def test_the_folder_agrees_with_what_was_said(recorded: Recorded, data: Path) -> None:
+    done, folder = recorded
+    assert sorted(os.listdir(folder)) == ["config.toml", "events.jsonl", "summary.json"]
+    assert (folder / "events.jsonl").read_text(encoding="utf-8") == done.stdout
+    last = records(done.stdout)[-1]
+    assert json.loads((folder / "summary.json").read_text(encoding="utf-8")) == last
+    asked = RunConfig(
+        model="small",
+        epochs=2,
+        batch_size=16,
+        seed=3,
+        lr=1e-6,
+        threads=1,
+        device="cpu",
+        data_dir=str(data),
+    )
+    assert compose(read_config(folder / "config.toml")) == asked.resolved()
+
+
+def test_the_same_seed_gives_the_same_run_and_a_missed_target_code_3(
+    recorded: Recorded, data: Path
+) -> None:
+    """From the recorded settings, this time, and with a target that cannot be met."""
+    done, folder = recorded
+    first = records(done.stdout)
+    again = train(data, "--config", folder / "config.toml", "--json", "--target-accuracy", 1)
+    assert again.returncode == 3
+    assert "target missed" in again.stderr
+    second = records(again.stdout)
+    assert without_clock(second) == without_clock(first)
+    assert second != first, "the clock fields do differ"
+
+
+def test_a_divergence_is_code_4(data: Path) -> None:
+    diverging = ["--model", "era-s6-plain", "--lr", "1000", "--schedule", "constant"]
+    done = train(data, *diverging, "--epochs", 50, "--batch-size", 8, "--json")
+    assert done.returncode == 4
+    told = records(done.stdout)
+    assert told[-1]["event"] == "RunFinished"
+    assert told[-1]["reason"] == "diverged"
+    assert told[-1]["test_accuracy"] is None
+    names = [record["event"] for record in told]
+    assert names.count("Diverged") == 1
+    found = [record for record in told if record["event"] == "FindingRaised"]
+    assert found[-1]["code"] == "divergence"
+
+
+def test_ctrl_c_finishes_the_batch_and_reports(data: Path) -> None:
+    words = [*COMMAND, "--data-dir", str(data), "--epochs", "10000", "--model", "small", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if '"StepDone"' in line:
+                    break
+            process.send_signal(signal.SIGINT)
+            rest, errors = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    told = records("".join(lines) + rest)
+    assert told[-1]["event"] == "RunFinished"
+    assert told[-1]["reason"] == "interrupted"
+    assert told[-1]["test_total"] == 20
+    steps = [record["step"] for record in told if record["event"] == "StepDone"]
+    assert steps[-1] == told[-1]["step"]

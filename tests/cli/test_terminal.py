@@ -1,0 +1,152 @@
+"""What the process does with its streams, and what it does not load."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+
+import pytest
+
+PATIENCE = 60.0
+
+CALL = "import sys; from tui_trainer.cli import main; sys.argv = ['mnist-tui', *sys.argv[1:]]; "
+REPORT = (
+    CALL + "\ntry:\n    main()\nfinally:\n"
+    "    heavy = {'torch', 'torchvision', 'numpy', 'textual', 'plotext', 'rich'}\n"
+    "    print('heavy:', *sorted(heavy & set(sys.modules)), file=sys.stderr)"
+)
+
+
+def call(*arguments: str, code: str = CALL + "main()", **more: object) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+        **more,  # type: ignore[call-overload]
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--version"], ["--help"], ["--print-config"], ["--lr", "-1"], ["--no-ui", "--json", "x"]],
+)
+def test_nothing_heavy_is_loaded_for_a_word(arguments: list[str]) -> None:
+    _, _, err = call(*arguments, code=REPORT)
+    assert err.splitlines()[-1] == "heavy:"
+
+
+def shell(words: str, **environment: str) -> tuple[int, str, str]:
+    """Run ``mnist-tui`` with what a shell can do to its streams."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", words.replace("mnist-tui", f'"{sys.executable}" -m tui_trainer')],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_closed_streams() -> None:
+    assert shell("mnist-tui --lr -1 2>&-") == (2, "", "")
+    assert shell("mnist-tui --print-config >&-") == (0, "", "")
+    code, out, err = shell("mnist-tui <&-")
+    assert (code, out) == (2, "")
+    assert err.startswith("mnist-tui: error: the window needs a terminal")
+
+
+@pytest.mark.parametrize("word", ["--version", "--help", "--print-config"])
+def test_a_reader_that_has_gone(word: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "tui_trainer", word],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
+def test_a_full_disk_behind_stdout() -> None:
+    for word in ("--version", "--help", "--print-config"):
+        code, _, err = shell(f"mnist-tui {word} >/dev/full")
+        assert code == 1
+        assert err == "mnist-tui: error: OSError: [Errno 28] No space left on device\n"
+    assert shell("mnist-tui --lr -1 2>/dev/full") == (2, "", "")
+
+
+def test_a_locale_without_letters() -> None:
+    plain = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    code, out, err = shell("mnist-tui --data-dir números --print-config", **plain)
+    assert (code, err) == (0, "")
+    assert 'data_dir = "números"\n' in out
+    code, out, err = shell("mnist-tui --model números", **plain)
+    assert (code, out) == (2, "")
+    assert "unknown model 'n?meros'" in err
+    assert shell("mnist-tui --help", **plain)[0] == 0
+
+
+def in_terminal(columns: int, lines: int, *arguments: str) -> tuple[int, str]:
+    """Run the command in a pseudo-terminal of that size; return its code and what it showed."""
+    fcntl = pytest.importorskip("fcntl")
+    pty = pytest.importorskip("pty")
+    termios = pytest.importorskip("termios")
+    ours, theirs = pty.openpty()
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        done = subprocess.run(
+            [sys.executable, "-m", "tui_trainer", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            timeout=PATIENCE,
+            check=False,
+        )
+        os.set_blocking(ours, False)
+        shown = os.read(ours, 1 << 16).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return done.returncode, " ".join(shown.split())
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(59, 24), (80, 15), (20, 5)])
+def test_a_window_needs_room(columns: int, lines: int) -> None:
+    code, shown = in_terminal(columns, lines)
+    assert code == 2
+    assert shown == (
+        f"mnist-tui: error: the terminal is {columns}×{lines}, the window needs 60×16; "
+        "enlarge it, or add --no-ui"
+    )
+
+
+def test_bad_input_comes_before_the_window() -> None:
+    code, shown = in_terminal(80, 24, "--theme", "none-of-that-name")
+    assert code == 2
+    assert "\x1b" not in shown
+    assert "unknown theme 'none-of-that-name'" in shown
+
+
+@pytest.mark.parametrize("closed", ["stdin", "stderr"])
+def test_a_window_needs_a_terminal_on_both_sides(closed: str) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    streams: dict[str, int] = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    streams[closed] = subprocess.DEVNULL
+    try:
+        words = [sys.executable, "-m", "tui_trainer"]
+        done = subprocess.run(words, timeout=PATIENCE, check=False, **streams)  # type: ignore[call-overload]
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 2
