@@ -96,7 +96,7 @@ def test_configs_that_are_no_files(refused: Refused, tmp_path: Path) -> None:
     for name, told in [
         (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "none.toml", "cannot be read: No such file or directory"),
-        (tmp_path / "binary.toml", "line 1: no UTF-8 text; a TOML file is wanted"),
+        (tmp_path / "binary.toml", "line 1: not UTF-8 text; save the file as UTF-8"),
         (tmp_path / "large.toml", "larger than a configuration can be"),
         ("-", "cannot be read: No such file or directory"),
     ]:

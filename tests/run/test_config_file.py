@@ -198,7 +198,7 @@ def test_a_name_that_cannot_be_shown_is_quoted(tmp_path: Path) -> None:
 def test_files_that_are_something_else(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_bytes(b"epochs = 3\nmodel = '\xff\xfe'\n")
-    assert read_refusal(path) == ", line 2: no UTF-8 text; a TOML file is wanted"
+    assert read_refusal(path) == ", line 2: not UTF-8 text; save the file as UTF-8"
     path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
     assert "larger than a configuration can be" in read_refusal(path)
     path.write_bytes(b"#" * MAX_FILE_BYTES)

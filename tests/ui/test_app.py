@@ -16,6 +16,7 @@ from tui_trainer.run.events import (
     StateChanged,
 )
 from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.ui.actions import with_knob
 from tui_trainer.ui.farewell import farewell
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.screens.confirm import ConfirmScreen
@@ -358,3 +359,12 @@ async def test_interventions_are_marked_on_the_curves() -> None:
         )
         assert "▼" in picture
         assert "lr 0.1 → 0.2" in picture
+
+
+def test_a_knob_turned_after_the_run_is_the_next_runs_setting() -> None:
+    config = RunConfig(augment="course", rotate=20.0)
+    assert with_knob(config, "augmentation", 0).augmentation.is_none
+    assert not with_knob(RunConfig(augment="none"), "augmentation", 1).augmentation.is_none
+    assert with_knob(config, "learning_rate", 0.5).learning_rate == 0.5
+    assert with_knob(config, "batch_size", 64).batch_size == 64
+    assert with_knob(config, "dropout", 0.1).dropout == 0.1

@@ -137,3 +137,9 @@ def test_roles_left_out_are_derived(tmp_path: Path) -> None:
     assert set(theme.variables) == set(ROLES)
     assert theme.variables["role-train"] == "#5FA8E6"
     assert theme.variables["role-test"] == "#FF00FF"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device without an end")
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(InputError, match="larger than such a file can be"):
+        load_theme(Path("/dev/zero"))

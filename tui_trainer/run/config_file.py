@@ -51,20 +51,33 @@ def read_config(path: Path) -> Source:
         InputError: If it cannot be read, is no TOML, or has a key that is no setting.
     """
     name = printable(path)
+    return parse_config(read_text(path, name), name)
+
+
+def read_text(path: Path, name: str) -> str:
+    """Return the text of a TOML file; ``name`` is how it is called in messages.
+
+    Raises:
+        InputError: If it cannot be read, is too large for what it is to be, or is no UTF-8.
+    """
     try:
         # No more than that: a device or a pipe does not tell its size.
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read: {_reason(error)}") from None
     if len(raw) > MAX_FILE_BYTES:
-        raise InputError(f"{name}: larger than a configuration can be; is it the right file?")
+        raise InputError(f"{name}: larger than such a file can be; is it the right one?")
     try:
-        text = raw.decode("utf-8-sig")
+        # Some editors put a byte order mark in front, which TOML does not know.
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{name}, line {line}: no UTF-8 text; a TOML file is wanted") from None
-    return parse_config(text, name)
+        raise InputError(f"{name}, line {line}: not UTF-8 text; save the file as UTF-8") from None
+
+
+def _reason(error: Exception) -> object:
+    return getattr(error, "strerror", None) or error
 
 
 def read_preset(name: str) -> Source:

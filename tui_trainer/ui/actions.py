@@ -8,7 +8,7 @@ import dataclasses
 from textual.app import App
 
 from tui_trainer.run import commands
-from tui_trainer.run.config import RunConfig
+from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.screens.confirm import ConfirmScreen
 
@@ -119,6 +119,9 @@ def with_knob(config: RunConfig, setting: str, value: float) -> RunConfig:
         case "batch_size":
             return dataclasses.replace(config, batch_size=int(value))
         case "augmentation":
-            return dataclasses.replace(config, augment="light" if value else "none")
+            # Amounts that were set by themselves would outlive the name.
+            amounts = {field.name for field in dataclasses.fields(Augmentation)}
+            rest = {k: v for k, v in config.as_dict().items() if k not in amounts}
+            return RunConfig(**{**rest, "augment": "light" if value else "none"})
         case _:
             return dataclasses.replace(config, dropout=value)

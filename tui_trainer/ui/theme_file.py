@@ -14,6 +14,7 @@ from textual.color import Color, ColorParseError
 from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import Theme
 
+from tui_trainer.run.config_file import read_text
 from tui_trainer.run.errors import InputError
 from tui_trainer.ui.roles import ROLES, LabTheme, role_defaults
 
@@ -53,7 +54,7 @@ def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
     Raises:
         InputError: If the file cannot be read or used: one line with the file, line and key.
     """
-    text = _read(path)
+    text = read_text(path, _where(path))
     table = _parse(path, text)
     try:
         theme = _build(table)
@@ -64,18 +65,6 @@ def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
         where = _where(path, _line_of(text, fault.table, fault.key))
         raise InputError(f"{where}: {plain(fault.key)}: {fault.problem}") from None
     return theme
-
-
-def _read(path: Path) -> str:
-    try:
-        # Some editors put a byte order mark in front, which TOML does not know.
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        where = _where(path, error.object.count(b"\n", 0, error.start) + 1)
-        raise InputError(f"{where}: not UTF-8 text; save the file as UTF-8") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{_where(path)}: cannot be read: {reason}") from None
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
