@@ -97,7 +97,7 @@ def test_configs_that_are_no_files(refused: Refused, tmp_path: Path) -> None:
         (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "none.toml", "cannot be read: No such file or directory"),
         (tmp_path / "binary.toml", "line 1: not UTF-8 text; save the file as UTF-8"),
-        (tmp_path / "large.toml", "larger than a configuration can be"),
+        (tmp_path / "large.toml", "larger than such a file can be"),
         ("-", "cannot be read: No such file or directory"),
     ]:
         line = refused("--config", name)
