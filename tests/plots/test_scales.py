@@ -24,7 +24,7 @@ def test_equal_factors_and_further_nines_are_equally_far() -> None:
     assert log.height(2.0) - log.height(0.2) == pytest.approx(log.height(0.05) - log.height(0.005))
     assert nines.height(0.99) - nines.height(0.9) == pytest.approx(1)
     assert nines.height(0.999) - nines.height(0.99) == pytest.approx(1)
-    assert nines.height(1.0) == pytest.approx(5)
+    assert nines.height(1.0) == nines.height(0.9999) == pytest.approx(-math.log10(2e-4))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_equal_factors_and_further_nines_are_equally_far() -> None:
         ("log", 1e-5, 1e-1, 1e-5, 1e-1, "0.1 0.01 0.001 0.0001 1e-05"),
         ("nines", 0.981, 0.9931, 0.98, 0.995, "99 98 99.5"),
         ("nines", 0.1, 0.5, 0.0, 0.6, "0 60 40 20"),
-        ("nines", 0.9995, 1.0, 0.9995, 1.0, "100 99.99 99.95 99.98"),
-        ("nines", 1.0, 1.0, 0.9999, 1.0, "100 99.99"),
+        ("nines", 0.9995, 1.0, 0.999, 1.0, "100 99.9"),
+        ("nines", 1.0, 1.0, 0.999, 1.0, "100 99.9"),
         ("linear", 0.0, 1.0, 0.0, 1.0, "1 0.5 0"),
         ("linear", -3.0, 7.0, -5.0, 10.0, "10 5 0 -5"),
         ("linear", 5.0, 5.0, 4.0, 6.0, "6 4"),
