@@ -60,7 +60,7 @@ async def test_a_wish_without_an_answer_shows_as_wanted_and_is_built_upon() -> N
         assert engine.received[-1] == commands.SetLearningRate(1.0)
 
 
-async def test_a_rejected_wish_is_forgotten() -> None:
+async def test_a_rejected_wish_is_forgotten_and_its_reason_told() -> None:
     app, _ = window(PAUSED)
     async with app.run_test() as pilot:
         await settle(pilot, app, PAUSED)
@@ -68,6 +68,7 @@ async def test_a_rejected_wish_is_forgotten() -> None:
         await pilot.pause(0.1)
         assert isinstance(app.run_now.history.rejection, CommandRejected)
         assert app.run_now.wanted == {}
+        assert [notice.message for notice in app._notifications] == ["no dropout layer"]
 
 
 async def test_space_pauses_and_resumes_and_steps_are_sent() -> None:

@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import CommandRejected
 from tui_trainer.ui import themes
 from tui_trainer.ui.actions import RunActions
 from tui_trainer.ui.bridge import EventsArrived, RunRefused
@@ -86,6 +87,9 @@ class MnistTui(RunActions):
         if message.source is not self.run_now.bridge:
             return
         self.run_now.apply(message.events)
+        for event in message.events:
+            if isinstance(event, CommandRejected):
+                self.notify(event.reason, title="not possible", severity="warning")
         self._governor.update()
         self.run_now.bridge.interval = self._governor.interval
         self._show(message)
