@@ -28,7 +28,7 @@ def test_ci_installs_with_the_readmes_second_command() -> None:
 
 def test_every_exit_code_stands_in_the_table() -> None:
     for code in ExitCode:
-        assert f"| {code.value} | {code.meaning}" in README
+        assert f"| {code.value} | {code.meaning}" in README.replace("`", "")
 
 
 def test_every_network_stands_in_the_table_with_its_parameters() -> None:
