@@ -100,7 +100,7 @@ class RunActions(App[None]):
             self.exit()
         elif not isinstance(self.screen, ConfirmScreen):
             question = ConfirmScreen(
-                "Quit while a run is under way?", "It ends here, and is not saved.", "quit"
+                "Quit while a run is under way?", "It ends here; its weights are not saved.", "quit"
             )
             self.push_screen(question, self._leave_if)
 
