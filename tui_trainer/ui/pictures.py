@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tui_trainer.plots import Line, Mark, Points, Scale
 from tui_trainer.run import text
 from tui_trainer.run.events import SettingChanged
 from tui_trainer.run.history import History
+from tui_trainer.run.series import Series
 from tui_trainer.run.text import Cell
 
 LOSS = Scale("log")
@@ -38,49 +40,57 @@ class Picture:
 
 def loss_picture(history: History) -> Picture:
     """Show the training loss with its noise, and the validation loss of each epoch."""
-    done = [epoch for epoch in history.epochs if epoch.val_loss is not None]
-    now, last = history.smoothed_loss, done[-1].val_loss if done else None
-    legend = [_train_cell("" if now is None else text.loss(now).strip())]
-    if last is not None:
-        legend.append(Cell(f"  ● val {text.loss(last).strip()}", style="validation"))
-    legend += [
-        Cell(f"  ◆ test {text.loss(test.test_loss).strip()}", rank=1, style="test")
-        for test in history.tests[-1:]
-    ]
-    series = history.train_loss
-    return Picture(
-        x_max=x_end(history),
-        lines=(Line(series.x, series.trend, "train", series.low, series.high, "train-band"),),
-        points=(
-            Points([e.epoch for e in done], [e.val_loss or 0.0 for e in done], "validation"),
-            _tests(history, [test.test_loss for test in history.tests]),
-        ),
-        marks=_marks(history),
-        legend=tuple(legend),
+    done = {e.epoch: e.val_loss for e in history.epochs if e.val_loss is not None}
+    return _learning_picture(
+        history,
+        history.train_loss,
+        now=history.smoothed_loss,
+        validation=done,
+        tests=[test.test_loss for test in history.tests],
+        written=lambda value: text.loss(value).strip(),
     )
 
 
 def accuracy_picture(history: History) -> Picture:
     """Show the training accuracy with its noise, and the validation accuracy of each epoch."""
-    done = [epoch for epoch in history.epochs if epoch.val_accuracy is not None]
-    now = history.smoothed_accuracy
-    legend = [_train_cell("" if now is None else _percent(now))]
-    for epoch in done[-1:]:
-        legend.append(Cell(f"  ● val {_percent(epoch.val_accuracy or 0.0)}", style="validation"))
-        if epoch.val_interval is not None:
-            interval = text.interval(epoch.val_interval)
-            legend.append(Cell(f" {interval}", rank=1, style="validation"))
-    legend += [
-        Cell(f"  ◆ test {_percent(test.test_accuracy)}", rank=2, style="test")
-        for test in history.tests[-1:]
-    ]
-    series = history.train_accuracy
+    done = {e.epoch: e.val_accuracy for e in history.epochs if e.val_accuracy is not None}
+    latest = history.epochs[-1].val_interval if history.epochs else None
+    return _learning_picture(
+        history,
+        history.train_accuracy,
+        now=history.smoothed_accuracy,
+        validation=done,
+        tests=[test.test_accuracy for test in history.tests],
+        # The chart's title has the percent sign.
+        written=lambda value: text.percent(value).removesuffix(" %"),
+        interval=text.interval(latest) if latest else "",
+    )
+
+
+def _learning_picture(
+    history: History,
+    train: Series,
+    *,
+    now: float | None,
+    validation: dict[int, float],
+    tests: list[float],
+    written: Callable[[float], str],
+    interval: str = "",
+) -> Picture:
+    """Show training as a curve in its band, validation and test as points; ``now`` is the trend."""
+    legend = [Cell(f"  ─ train {written(now)}" if now is not None else "  ─ train", style="train")]
+    if validation:
+        latest = written(list(validation.values())[-1])
+        legend.append(Cell(f"  ● val {latest}", style="validation"))
+        legend.append(Cell(f" {interval}" if interval else "", rank=1, style="validation"))
+    legend += [Cell(f"  ◆ test {written(test)}", rank=2, style="test") for test in tests[-1:]]
     return Picture(
         x_max=x_end(history),
-        lines=(Line(series.x, series.trend, "train", series.low, series.high, "train-band"),),
+        lines=(Line(train.x, train.trend, "train", train.low, train.high, "train-band"),),
         points=(
-            Points([e.epoch for e in done], [e.val_accuracy or 0.0 for e in done], "validation"),
-            _tests(history, [test.test_accuracy for test in history.tests]),
+            Points(list(validation), list(validation.values()), "validation"),
+            # Each reading of the test set stands where it was made.
+            Points([history.epochs_at(test.images) for test in history.tests], tests, "test", "◆"),
         ),
         marks=_marks(history),
         legend=tuple(legend),
@@ -138,15 +148,6 @@ def knob_change(change: SettingChanged) -> str:
     return f"{KNOB_NAMES[change.setting]} {old} → {new}"
 
 
-def _percent(fraction: float) -> str:
-    """Return a percentage without its sign: the chart's title has it."""
-    return text.percent(fraction).removesuffix(" %")
-
-
-def _train_cell(value: str) -> Cell:
-    return Cell(f"  ─ train {value}".rstrip(), style="train")
-
-
 def _marks(history: History) -> tuple[Mark, ...]:
     changes = history.interventions
     return tuple(
@@ -157,9 +158,3 @@ def _marks(history: History) -> tuple[Mark, ...]:
         )
         for change in changes
     )
-
-
-def _tests(history: History, values: list[float]) -> Points:
-    """Put each reading of the test set at the place where it was made."""
-    places = [history.epochs_at(test.images) for test in history.tests]
-    return Points(places, values, "test", "◆")

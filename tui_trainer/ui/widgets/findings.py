@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised, RunFinished
@@ -16,6 +13,7 @@ from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell, fit
 from tui_trainer.ui.pictures import knob_change
 from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.panel import TextPanel
 
 GLYPHS = {"look": "▲", "wrong": "✗"}
 CHANGES_SHOWN = 5
@@ -23,50 +21,26 @@ CHANGES_SHOWN = 5
 Lines = list[list[Cell]]
 
 
-class FindingsPanel(VerticalScroll):
-    """The findings of the run, gravest first; scrolls where they are many."""
-
-    DEFAULT_CSS = """
-    FindingsPanel {
-        border: round $role-border;
-        border-title-color: $role-title;
-        border-subtitle-color: $role-muted;
-        padding: 0 1;
-        scrollbar-size-vertical: 1;
-    }
-    FindingsPanel:focus { border: round $primary; }
-    FindingsPanel > Static { width: 1fr; height: auto; }
-    """
+class FindingsPanel(TextPanel):
+    """The findings of the run, gravest first."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.border_title = "findings"
+        super().__init__("findings", id=id)
         self._history: History | None = None
-        self._shown: Lines = []
-
-    def compose(self) -> ComposeResult:
-        """One text that holds everything."""
-        yield Static(id="finding-list")
 
     def show(self, history: History) -> None:
         """Show what the history says now."""
         self._history = history
         count = len(history.findings)
         self.border_title = f"findings · {count}" if count else "findings"
-        self._fill()
+        self.fill()
 
-    def on_resize(self) -> None:
-        """Wrap anew."""
-        self._shown = []
-        self._fill()
-
-    def _fill(self) -> None:
+    def text(self, width: int) -> Content:
+        """Return the result, the findings and the latest changes."""
         if self._history is None:
-            return
-        lines = findings_lines(self._history, max(20, self.scrollable_content_region.width))
-        if lines != self._shown:
-            self._shown = lines
-            self.query_one(Static).update(Content("\n").join(content_of(line) for line in lines))
+            return Content("")
+        lines = findings_lines(self._history, width)
+        return Content("\n").join(content_of(line) for line in lines)
 
 
 class FindingLine(Widget):

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from tui_trainer.run import text
 from tui_trainer.run.events import LayerRow
 from tui_trainer.run.layers import BUDGET, Stage, stages
 from tui_trainer.run.text import Cell
 from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.panel import TextPanel
 
 
-class LayerPanel(VerticalScroll):
-    """A table of the network's layers; scrolls where it is too long."""
-
-    DEFAULT_CSS = """
-    LayerPanel {
-        border: round $role-border;
-        border-title-color: $role-title;
-        border-subtitle-color: $role-muted;
-        padding: 0 1;
-        scrollbar-size-vertical: 1;
-    }
-    LayerPanel:focus { border: round $primary; }
-    LayerPanel > Static { width: 1fr; height: auto; }
-    """
+class LayerPanel(TextPanel):
+    """A table of the network's layers."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.border_title = "layers"
+        super().__init__("layers", id=id)
         self._rows: tuple[LayerRow, ...] = ()
-
-    def compose(self) -> ComposeResult:
-        """One text that holds the whole table."""
-        yield Static(id="layer-table")
 
     def show(self, rows: tuple[LayerRow, ...]) -> None:
         """Show a network's layers."""
@@ -44,16 +25,11 @@ class LayerPanel(VerticalScroll):
             self._rows = rows
             total = sum(row.parameters for row in rows)
             self.border_subtitle = f"{text.count(total)} of {text.count(BUDGET)} parameters"
-            self._fill()
+            self.fill()
 
-    def on_resize(self) -> None:
-        """Choose anew which columns fit."""
-        self._fill()
-
-    def _fill(self) -> None:
-        if self._rows:
-            width = self.scrollable_content_region.width
-            self.query_one(Static).update(layer_table(stages(self._rows), width))
+    def text(self, width: int) -> Content:
+        """Return the table."""
+        return layer_table(stages(self._rows), width) if self._rows else Content("")
 
 
 def layer_table(rows: list[Stage], width: int) -> Content:

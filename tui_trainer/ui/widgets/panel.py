@@ -1,0 +1,48 @@
+"""A framed text that scrolls where it is too long."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+
+class TextPanel(VerticalScroll):
+    """Holds one text; a panel says by :meth:`text` what it is, for a width."""
+
+    DEFAULT_CSS = """
+    TextPanel {
+        border: round $role-border;
+        border-title-color: $role-title;
+        border-subtitle-color: $role-muted;
+        padding: 0 1;
+        scrollbar-size-vertical: 1;
+    }
+    TextPanel:focus { border: round $primary; }
+    TextPanel > Static { width: 1fr; height: auto; }
+    """
+
+    def __init__(self, title: str, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.border_title = title
+        self._shown = Content("")
+
+    def compose(self) -> ComposeResult:
+        """One text that holds everything."""
+        yield Static()
+
+    def text(self, width: int) -> Content:
+        """Return what the panel says, in lines of ``width`` columns."""
+        raise NotImplementedError
+
+    def fill(self) -> None:
+        """Show the text of the present width, if it is another one."""
+        content = self.text(max(20, self.scrollable_content_region.width))
+        if content.markup != self._shown.markup:
+            self._shown = content
+            self.query_one(Static).update(content)
+
+    def on_resize(self) -> None:
+        """Choose anew what fits."""
+        self.fill()
