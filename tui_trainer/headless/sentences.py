@@ -109,17 +109,9 @@ def finding_line(event: FindingRaised) -> str:
 
 def setting_line(event: SettingChanged) -> str:
     """Return a turned knob: ``learning rate 0.1 → 0.05 after step 1,240``."""
-
-    def value(number: float) -> str:
-        if event.setting == "augmentation":
-            return "on" if number else "off"
-        if event.setting == "batch_size":
-            return text.count(int(number))
-        return text.learning_rate(number) if event.setting == "learning_rate" else f"{number:g}"
-
     return (
-        f"{event.setting.replace('_', ' ')} {value(event.old)} → {value(event.new)} "
-        f"after step {text.count(event.step)}"
+        f"{event.setting.replace('_', ' ')} {text.knob(event.setting, event.old)} → "
+        f"{text.knob(event.setting, event.new)} after step {text.count(event.step)}"
     )
 
 

@@ -99,6 +99,24 @@ def learning_rate(value: float, *, fixed: bool = False) -> str:
     return mantissa + e + power
 
 
+def knob(setting: str, value: float) -> str:
+    """Return a knob's value as it is shown: ``0.05``, ``1,024``, ``on``.
+
+    Args:
+        setting: A name from :data:`tui_trainer.run.commands.KNOBS`.
+        value: Its value, 0 or 1 for a switch.
+    """
+    match setting:
+        case "learning_rate":
+            return learning_rate(value)
+        case "batch_size":
+            return count(int(value))
+        case "augmentation":
+            return "on" if value else "off"
+        case _:
+            return f"{value:g}"
+
+
 def megabytes(number: int) -> str:
     """Return a number of bytes in megabytes of a million bytes: ``9.9 MB``."""
     return f"{number / 1e6:,.1f} MB"

@@ -129,22 +129,9 @@ def x_end(history: History) -> float:
     return float(min(end, max(total, math.ceil(seen))))
 
 
-def knob_value(setting: str, value: float) -> str:
-    """Return a knob's value as it is shown."""
-    match setting:
-        case "learning_rate":
-            return text.learning_rate(value)
-        case "batch_size":
-            return text.count(int(value))
-        case "augmentation":
-            return "on" if value else "off"
-        case _:
-            return f"{value:g}"
-
-
 def knob_change(change: SettingChanged) -> str:
     """Return a change in a few words: ``lr 0.1 → 0.05``."""
-    old, new = knob_value(change.setting, change.old), knob_value(change.setting, change.new)
+    old, new = text.knob(change.setting, change.old), text.knob(change.setting, change.new)
     return f"{KNOB_NAMES[change.setting]} {old} → {new}"
 
 

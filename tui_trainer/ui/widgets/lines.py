@@ -9,7 +9,7 @@ from tui_trainer.run import text
 from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell, columns, fit
 from tui_trainer.ui.live_run import LiveRun
-from tui_trainer.ui.pictures import KNOB_NAMES, knob_value
+from tui_trainer.ui.pictures import KNOB_NAMES
 from tui_trainer.ui.widgets.painting import content_of
 
 # The glyph of each state goes with its colour, so that neither is needed to tell them apart.
@@ -165,7 +165,7 @@ def _knob_cells(run: LiveRun, setting: str, value: float, spare: str) -> list[Ce
     rank = {"learning_rate": 0, "batch_size": 1}.get(setting, 5)
     cells = [
         Cell(f"{spare}{KNOB_NAMES[setting]} ", rank=rank, style="muted"),
-        Cell(knob_value(setting, value), rank=rank, style="intervention"),
+        Cell(text.knob(setting, value), rank=rank, style="intervention"),
     ]
     step = run.history.last_step
     if setting == "learning_rate" and step is not None and not run.history.is_over:
@@ -174,7 +174,5 @@ def _knob_cells(run: LiveRun, setting: str, value: float, spare: str) -> list[Ce
             cells.append(Cell(f" ×{share:4.2f}", rank=max(rank, 1), style="muted"))
     wanted = run.wanted.get(setting)
     if wanted is not None and wanted != value:
-        cells.append(
-            Cell(f" → {knob_value(setting, wanted)}", rank=rank, style="intervention bold")
-        )
+        cells.append(Cell(f" → {text.knob(setting, wanted)}", rank=rank, style="intervention bold"))
     return cells
