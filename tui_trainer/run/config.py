@@ -69,8 +69,9 @@ class Augmentation:
 NAMED_AUGMENTATIONS: Mapping[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(rotate=10.0, shift=2.0, scale=0.08),
-    # The course's own: a centre crop of 22 pixels in one of ten images, and up to 15 degrees, by
-    # torchvision's RandomRotation, which takes the nearest pixel.
+    # The course's, as its scripts are commonly written: a centre crop of 22 pixels in one of ten
+    # images, and up to 15 degrees. The course's page gives no amounts. The nearest pixel is what
+    # torchvision's RandomRotation takes unless told otherwise.
     "course": Augmentation(rotate=15.0, crop=22, crop_probability=0.1, interpolation="nearest"),
 }
 
