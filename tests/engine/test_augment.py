@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tui_trainer.engine.augment import augment, sampling_matrices
+from tui_trainer.engine.augment import augment, sampling_grid, sampling_matrices
 from tui_trainer.run.config import NAMED_AUGMENTATIONS, Augmentation
 
 SIZES = (8, 9, 16, 28, 29, 64, 127, 128)
@@ -240,3 +240,12 @@ def test_every_size_from_8_to_128_keeps_its_shape() -> None:
         result = augment(noise(2, size), NAMED_AUGMENTATIONS["course"], generator())
         assert result.shape == (2, 1, size, size)
         assert bool(torch.isfinite(result).all())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_thesampling_grid_is_that_of_affine_grid(size: int) -> None:
+    matrices = sampling_matrices(5, size, NAMED_AUGMENTATIONS["light"], generator())
+
+    theirs = functional.affine_grid(matrices, [5, 1, size, size], align_corners=False)
+
+    torch.testing.assert_close(sampling_grid(matrices, size), theirs, atol=1e-5, rtol=0)

@@ -1,11 +1,12 @@
 """Random moves of a batch of images, drawn for each image by itself.
 
 torchvision's random transforms draw one set of parameters for a whole batch. Here a batch is moved
-by one ``affine_grid`` and one ``grid_sample``, with a matrix an image.
+by one matrix product and one ``grid_sample``, with a matrix an image.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -65,7 +66,26 @@ def augment(images: Tensor, amounts: Augmentation, generator: torch.Generator) -
     matrices = sampling_matrices(count, size, amounts, generator).to(
         images.device, non_blocking=images.device.type == "cuda"
     )
-    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    grid = sampling_grid(matrices, size)
     return functional.grid_sample(
         images, grid, mode=amounts.interpolation, padding_mode="zeros", align_corners=False
     )
+
+
+def sampling_grid(matrices: Tensor, size: int) -> Tensor:
+    """Return where each pixel is taken from, (N, size, size, 2), as ``affine_grid`` would.
+
+    One product of all matrices with the places of all pixels, x and y apart: on the CPU it takes a
+    tenth of the time of ``affine_grid``, which multiplies image by image and was by far the most
+    expensive part of a move.
+    """
+    places = _pixel_places(size, matrices.device)
+    return (matrices.flatten(0, 1) @ places).view(-1, 2, size, size).permute(0, 2, 3, 1)
+
+
+@functools.lru_cache(maxsize=4)
+def _pixel_places(size: int, device: torch.device) -> Tensor:
+    """Return (x, y, 1) of every pixel's centre, row by row, as a tensor (3, size²)."""
+    middle = (torch.arange(size, device=device) * 2 + 1) / size - 1
+    x, y = middle.expand(size, size), middle.unsqueeze(1).expand(size, size)
+    return torch.stack((x, y, torch.ones_like(x))).flatten(1)

@@ -11,8 +11,10 @@ from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.engine.data import BatchStream, load
 from tui_trainer.engine.device import choose_device, set_up
+from tui_trainer.engine.memory import keep_freed_memory
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.session import Session
+from tui_trainer.engine.threads import choose_threads
 from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
@@ -38,6 +40,7 @@ def prepare(
         )
     device = choose_device(config.device)
     threads = set_up(device, config.threads)
+    keep_freed_memory()
     yield StateChanged(state="preparing", step=0, detail="reading the images")
     data = yield from load(config, device)
     yield StateChanged(state="preparing", step=0, detail="building the network")
@@ -51,6 +54,12 @@ def prepare(
         # Convolutions on the CPU are 1.6 times as fast with the channels innermost. Not on mps:
         # batch norm's gradients are wrong there (github.com/pytorch/pytorch/issues/175189).
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.threads is None and threads > 1:
+            yield StateChanged(state="preparing", step=0, detail="trying numbers of threads")
+            batch = data.train.images[: config.batch_size]
+            threads = choose_threads(
+                network, data.prepare(batch), data.train.labels[: config.batch_size]
+            )
     return Session(
         config=config,
         inbox=inbox,

@@ -61,7 +61,7 @@ def _build(image_size: int, classes: int, *, norm: bool, dropout: float | None) 
         layers[name] = nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False)
         if norm:
             layers[f"{name}_norm"] = nn.BatchNorm2d(width)
-        layers[f"{name}_relu"] = nn.ReLU()
+        layers[f"{name}_relu"] = nn.ReLU(inplace=True)
         if dropout is not None and kernel > 1:
             layers[f"{name}_drop"] = nn.Dropout(dropout)
         channels = width

@@ -19,7 +19,7 @@ def small(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequenti
     for index, width in enumerate((8, 16, 16, 16), start=1):
         layers[f"conv{index}"] = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         layers[f"conv{index}_norm"] = nn.BatchNorm2d(width)
-        layers[f"conv{index}_relu"] = nn.ReLU()
+        layers[f"conv{index}_relu"] = nn.ReLU(inplace=True)
         if index in (1, 3):
             layers[f"pool{(index + 1) // 2}"] = nn.MaxPool2d(2)
         channels = width

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from tests.engine.conftest import MNIST
+from tests.engine.runs import only
+from tui_trainer import zoo
+from tui_trainer.engine.loop import train
+from tui_trainer.engine.threads import MOST_IMAGES, choose_threads, fastest_threads
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import RunStarted
+
+
+class Machine:
+    """A clock, and a step that takes as long as the present number of threads says."""
+
+    def __init__(self, seconds: dict[int, float]) -> None:
+        self.seconds = seconds
+        self.now = 0.0
+        self.tried: list[int] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def step(self) -> None:
+        count = torch.get_num_threads()
+        self.tried.append(count)
+        self.now += self.seconds[count]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        ({1: 1.0, 2: 0.6}, 2),
+        ({1: 1.0, 2: 3.0}, 1),
+        ({1: 1.0, 2: 0.98}, 1),  # not worth a second core
+        ({1: 1.0, 2: 0.6, 4: 0.4, 6: 0.39}, 4),
+        ({1: 1.0, 2: 0.6, 4: 0.4, 6: 0.3}, 6),
+    ],
+)
+def test_the_fewest_threads_that_are_fast(seconds: dict[int, float], chosen: int) -> None:
+    machine = Machine(seconds)
+
+    assert fastest_threads(machine.step, max(seconds), clock=machine) == chosen
+    assert torch.get_num_threads() == chosen
+    assert set(machine.tried) == set(seconds)
+
+
+def test_a_number_that_is_disturbed_once_is_not_held_against_it() -> None:
+    machine = Machine({1: 1.0, 2: 0.6})
+
+    def step() -> None:
+        machine.step()
+        if len(machine.tried) == 2:
+            machine.now += 50.0
+
+    assert fastest_threads(step, 2, clock=machine) == 2
+
+
+def test_with_one_core_nothing_is_tried() -> None:
+    machine = Machine({1: 1.0})
+
+    assert fastest_threads(machine.step, 1, clock=machine) == 1
+    assert machine.tried == []
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_trial_leaves_the_network_and_the_chance_alone() -> None:
+    network = zoo.build("era-s6-dropout", image_size=28, classes=10)
+    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    images, labels = torch.rand(MOST_IMAGES * 2, 1, 28, 28), torch.zeros(256, dtype=torch.int64)
+    chance = torch.get_rng_state()
+
+    assert choose_threads(network, images, labels) in (1, 2)
+
+    assert torch.equal(torch.get_rng_state(), chance)
+    assert all(torch.equal(weights[name], t) for name, t in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("threads", [None, 1])
+def test_a_number_that_is_asked_for_is_not_tried(
+    threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def fake(step: Callable[[], object], most: int) -> int:
+        tried.append(most)
+        return 2
+
+    monkeypatch.setattr("tui_trainer.engine.threads.fastest_threads", fake)
+    config = RunConfig(
+        model="small", data_dir=str(MNIST), train_size=50, epochs=1, threads=threads, device="cpu"
+    )
+    started = only(RunStarted, [next(e for e in train(config, Inbox()) if _is_start(e))])
+
+    assert (tried, started.threads) == (([2], 2) if threads is None else ([], 1))
+
+
+def _is_start(event: object) -> bool:
+    return isinstance(event, RunStarted)

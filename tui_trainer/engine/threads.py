@@ -1,0 +1,60 @@
+"""How many CPU threads train a network fastest on this machine, as busy as it is now."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+ROUNDS = 3
+"""How often each number of threads is tried; its best time counts, which the others' noise."""
+
+SLACK = 1.05
+"""Fewer threads win unless more are faster by this factor: each one more is one to wait for."""
+
+MOST_IMAGES = 128
+"""Images of the trial step: enough to divide among the threads, few enough to be quick."""
+
+
+def choose_threads(network: nn.Module, images: Tensor, labels: Tensor) -> int:
+    """Try a training step with several numbers of threads, and leave torch set to the best.
+
+    Trains on a copy, and puts the random generator back: the run is none the wiser.
+
+    Args:
+        network: The network on the CPU, in the memory format that it will be trained in.
+        images: A prepared batch (N, 1, H, H); at most ``MOST_IMAGES`` are used.
+        labels: Its classes (N).
+    """
+    trial = copy.deepcopy(network)
+    images, labels = images[:MOST_IMAGES], labels[:MOST_IMAGES]
+
+    def step() -> None:
+        functional.cross_entropy(trial(images), labels).backward()  # type: ignore[no-untyped-call]
+
+    with torch.random.fork_rng(devices=[]):
+        return fastest_threads(step, torch.get_num_threads())
+
+
+def fastest_threads(
+    step: Callable[[], object], most: int, *, clock: Callable[[], float] = time.perf_counter
+) -> int:
+    """Time ``step`` with 1, 2, 4, … ``most`` threads in turn; set and return the best number."""
+    counts = sorted({most, *(2**power for power in range(most.bit_length()) if 2**power < most)})
+    if len(counts) > 1:
+        best = dict.fromkeys(counts, math.inf)
+        for _ in range(ROUNDS):
+            for count in counts:
+                torch.set_num_threads(count)
+                began = clock()
+                step()
+                best[count] = min(best[count], clock() - began)
+        limit = min(best.values()) * SLACK
+        most = min(count for count in counts if best[count] <= limit)
+    torch.set_num_threads(most)
+    return most
