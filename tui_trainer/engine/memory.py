@@ -17,8 +17,9 @@ def keep_freed_memory() -> bool:
     """Tell glibc to reuse large blocks; return whether it does. Other systems are left alone.
 
     By default it asks the system for every block of more than 32 MiB, and gives it back when it is
-    freed: at a batch of 512 each step then waits for 40,000 pages of zeros. Keeping them makes that
-    batch 1.3 times as fast, for a quarter more memory at its peak; a batch of 128 has no such blocks.
+    freed: at a batch of 512 each step then waits for 40,000 pages of zeros. Keeping them makes
+    that batch 1.3 times as fast, for a quarter more memory at its peak; a batch of 128 has no
+    such blocks.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -25,6 +25,10 @@ class RunActions(App[None]):
         """Start a run; the app says how."""
         raise NotImplementedError
 
+    def show_wishes(self) -> None:
+        """Show what has been asked for and not been answered yet; the app says how."""
+        raise NotImplementedError
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
         run = self.run_now
@@ -65,6 +69,7 @@ class RunActions(App[None]):
     def action_climb(self, setting: str, direction: int) -> None:
         """Turn a knob to its next rung."""
         self.run_now.climb(setting, direction)
+        self.show_wishes()
 
     def action_apply_fix(self) -> None:
         """Turn the knob that the gravest finding names; after a run, begin another with it."""
@@ -73,6 +78,7 @@ class RunActions(App[None]):
             return
         if not self.run_now.history.is_over:
             self.run_now.turn(finding.fix_setting, finding.fix_value)
+            self.show_wishes()
             return
         config = with_knob(self.run_now.config, finding.fix_setting, finding.fix_value)
         self.begin_run(config)

@@ -100,6 +100,12 @@ class MnistTui(RunActions):
                 events = message.events if message else ()
                 screen.show_run(self.run_now, self._governor.cost, events)
 
+    def show_wishes(self) -> None:
+        """Show at once where a knob is wanted to go: a batch may pass before the engine answers."""
+        for screen in self.screen_stack:
+            if isinstance(screen, TrainScreen):
+                screen.show_knobs(self.run_now, self._governor.cost)
+
     def on_run_refused(self, message: RunRefused) -> None:
         """Leave with the reason: it is for the command line to tell."""
         self.refusal = message.reason

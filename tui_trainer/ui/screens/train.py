@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -101,18 +102,22 @@ class TrainScreen(Screen[None]):
         self._view = (self._view + 1) % len(VIEWS)
         self.add_class(f"-view-{VIEWS[self._view]}")
 
+    def show_knobs(self, run: LiveRun, cost: float) -> None:
+        """Show where the knobs stand, and where they are wanted to go."""
+        self.query_one(ProgressLine).show(run, cost)
+
     def show_run(self, run: LiveRun, cost: float, events: tuple[Event, ...] = ()) -> None:
         """Show the run as it is now; only what has changed is painted."""
         history = run.history
         self.query_one(TopLine).show(run)
-        self.query_one(ProgressLine).show(run, cost)
+        self.show_knobs(run, cost)
         is_step = bool(events) and all(isinstance(event, StepDone) for event in events)
         now = self._clock()
         if not is_step or now - self._curves_at >= CURVES_EVERY:
             self._curves_at = now
-            self.query_one("#loss", Chart).show(loss_picture(history))
-            self.query_one("#accuracy", Chart).show(accuracy_picture(history))
-            self.query_one("#rate", Chart).show(rate_picture(history))
+            self.query_one("#loss", Chart).show(partial(loss_picture, history))
+            self.query_one("#accuracy", Chart).show(partial(accuracy_picture, history))
+            self.query_one("#rate", Chart).show(partial(rate_picture, history))
         if not is_step:
             self.query_one(FindingsPanel).show(history)
             self.query_one(FindingLine).show(history)

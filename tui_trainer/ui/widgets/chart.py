@@ -1,16 +1,18 @@
-"""A chart: one picture, repainted only when it has changed."""
+"""A chart: one picture, of which only the rows that have changed are painted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual.app import ComposeResult
-from textual.events import Resize
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_trainer.plots import Scale, chart
+from tui_trainer.plots import Row, Scale, chart
 from tui_trainer.run.text import Cell, fit
 from tui_trainer.ui.pictures import Picture
-from tui_trainer.ui.widgets.painting import content_of, strips_of
+from tui_trainer.ui.widgets.painting import Styles, content_of, role_styles, strip_of
 
 
 class Chart(Widget):
@@ -31,8 +33,11 @@ class Chart(Widget):
         self.border_title = self._title = title
         self.border_subtitle = "epochs"
         self._scale = scale
-        self._picture = Picture(x_max=1.0)
-        self._strips: list[Strip] | None = None
+        self._picture: Callable[[], Picture] = lambda: Picture(x_max=1.0)
+        self._legend: list[Cell] = []
+        self._style: Styles | None = None
+        self._rows: list[Row] = []
+        self._strips: list[Strip] = []
 
     def compose(self) -> ComposeResult:
         """Nothing inside: it paints its own lines."""
@@ -42,30 +47,30 @@ class Chart(Widget):
         """Paint anew in the colours of a new theme."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
 
-    def on_resize(self, _: Resize) -> None:
+    def on_resize(self) -> None:
         """Paint anew in the new size."""
         self._repaint()
 
-    def show(self, picture: Picture) -> None:
-        """Show a picture from now on."""
-        self._picture = picture
+    def on_show(self) -> None:
+        """Catch up with what was not painted while nobody could see it."""
         self._repaint()
 
+    def show(self, picture: Callable[[], Picture]) -> None:
+        """Show a picture from now on; it is made only while the chart is to be seen."""
+        self._picture = picture
+        if self.is_on_screen:
+            self._update()
+
     def _repaint(self) -> None:
-        self._strips = None
-        legend = fit(self._picture.legend, self.size.width - len(self._title) - 4)
-        self.border_title = content_of([Cell(self._title), *legend]).markup
-        self.refresh()
+        """Paint everything."""
+        self._style = None
+        self._rows = []
+        self._update()
 
-    def render_line(self, y: int) -> Strip:
-        """Return one line of the picture."""
-        if self._strips is None:
-            self._strips = self._paint()
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
-
-    def _paint(self) -> list[Strip]:
+    def _update(self) -> None:
+        """Paint the rows that differ from those on the screen, and the title if it does."""
+        picture = self._picture()
         width, height = self.size
-        picture = self._picture
         rows = chart(
             width,
             height,
@@ -75,4 +80,34 @@ class Chart(Widget):
             points=picture.points,
             marks=picture.marks,
         )
-        return strips_of(self, rows, width)
+        is_new = self._style is None or len(rows) != len(self._rows)
+        style = self._style = self._style or role_styles(self)
+        changed = [y for y, row in enumerate(rows) if is_new or row != self._rows[y]]
+        self._strips = [Strip([])] * len(rows) if is_new else self._strips
+        for y in changed:
+            self._strips[y] = strip_of(rows[y], style, width)
+        self._rows = rows
+        regions = [Region(0, y, width, 1) for y in changed]
+        if self._write_title(picture):
+            # Around the content lies the border, and above it the title.
+            regions.append(Region(-1, -1, width + 3, 1))
+        if is_new:
+            self.refresh()
+        elif regions:
+            self.refresh(*regions)
+
+    def _write_title(self, picture: Picture) -> bool:
+        """Put the latest figures into the title; return whether they are others than before."""
+        legend = fit(picture.legend, self.size.width - len(self._title) - 4)
+        if legend == self._legend:
+            return False
+        self._legend = legend
+        # Textual's own attribute: setting the public one would repaint the whole widget.
+        self._border_title = content_of([Cell(self._title), *legend])
+        return True
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the picture."""
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.rich_style)

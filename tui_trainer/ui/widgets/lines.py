@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual.content import Content
+from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.run import text
@@ -10,7 +10,7 @@ from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell, columns, fit
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.pictures import KNOB_NAMES
-from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
 
 # The glyph of each state goes with its colour, so that neither is needed to tell them apart.
 STATES = {
@@ -25,7 +25,49 @@ STATES = {
 }
 
 
-class TopLine(Widget):
+class CellLine(Widget):
+    """A line of cells that is painted only when one of them has changed.
+
+    It makes its own strip: that costs a third of what laying out and styling a text does, and this
+    is what is painted most often.
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._cells: list[Cell] = []
+        self._style: Styles | None = None
+
+    def cells(self, width: int) -> list[Cell]:
+        """Return what the line shows in ``width`` columns."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Paint anew in the colours of a new theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+
+    def on_resize(self) -> None:
+        """Choose anew what fits."""
+        self._repaint()
+
+    def update(self) -> None:
+        """Paint the line if it has changed."""
+        cells = self.cells(self.size.width)
+        if cells != self._cells:
+            self._cells = cells
+            self.refresh()
+
+    def _repaint(self) -> None:
+        self._style = None
+        self._cells = self.cells(self.size.width)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return the line."""
+        self._style = self._style or role_styles(self)
+        return strip_of(((c.text, c.style) for c in self._cells), self._style, self.size.width)
+
+
+class TopLine(CellLine):
     """What is trained, on what, and the state of the run."""
 
     DEFAULT_CSS = """
@@ -34,23 +76,21 @@ class TopLine(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._left: list[Cell] = []
-        self._right: list[Cell] = []
+        self._run: LiveRun | None = None
 
     def show(self, run: LiveRun) -> None:
         """Show the run as it is now."""
-        left, right = what_cells(run), state_cells(run.history)
-        if (left, right) != (self._left, self._right):
-            self._left, self._right = left, right
-            self.refresh()
+        self._run = run
+        self.update()
 
-    def render(self) -> Content:
+    def cells(self, width: int) -> list[Cell]:
         """Return the line, its right part flush with the right edge."""
-        width = self.size.width
-        right = fit(self._right, width)
-        left = fit(self._left, width - sum(columns(cell.text) for cell in right) - 2)
+        if self._run is None:
+            return []
+        right = fit(state_cells(self._run.history), width)
+        left = fit(what_cells(self._run), width - sum(columns(cell.text) for cell in right) - 2)
         used = sum(columns(cell.text) for cell in [*left, *right])
-        return content_of([*left, Cell(" " * max(1, width - used)), *right])
+        return [*left, Cell(" " * max(1, width - used)), *right]
 
 
 def what_cells(run: LiveRun) -> list[Cell]:
@@ -90,7 +130,7 @@ def state_cells(history: History) -> list[Cell]:
     return cells
 
 
-class ProgressLine(Widget):
+class ProgressLine(CellLine):
     """How far this epoch is, how fast, and where every knob stands."""
 
     DEFAULT_CSS = """
@@ -101,29 +141,17 @@ class ProgressLine(Widget):
         super().__init__(id=id)
         self._run: LiveRun | None = None
         self._cost = 0.0
-        self._shown = Content("")
 
     def show(self, run: LiveRun, cost: float) -> None:
         """Show the run as it is now; ``cost`` is the window's share of one core."""
         self._run, self._cost = run, cost
-        line = self._line()
-        if line.markup != self._shown.markup:
-            self._shown = line
-            self.refresh()
+        self.update()
 
-    def on_resize(self) -> None:
-        """Choose anew what fits."""
-        self._shown = self._line()
-
-    def render(self) -> Content:
-        """Return the line."""
-        return self._shown
-
-    def _line(self) -> Content:
+    def cells(self, width: int) -> list[Cell]:
+        """Return what fits."""
         if self._run is None:
-            return Content("")
-        cells = progress_cells(self._run, self._cost, wide=self.size.width >= 100)
-        return content_of(fit(cells, self.size.width))
+            return []
+        return fit(progress_cells(self._run, self._cost, wide=width >= 100), width)
 
 
 def progress_cells(run: LiveRun, cost: float, *, wide: bool) -> list[Cell]:

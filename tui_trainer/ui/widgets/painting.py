@@ -13,29 +13,31 @@ from textual.widget import Widget
 
 from tui_trainer.run.text import Cell
 
+Styles = Callable[[str], Style]
+"""From a role, with attributes after it (``good bold``), to a style."""
 
-def role_styles(widget: Widget) -> Callable[[str], Style]:
+
+def role_styles(widget: Widget) -> Styles:
     """Return a function from role to style, on a widget's own background, in the present theme.
 
-    It looks each role up once: finding a colour costs more than drawing the text.
+    It looks each role up once, for finding a colour costs more than drawing the text: keep it until
+    the theme changes.
     """
     base, variables = widget.rich_style, widget.app.theme_variables
 
     @cache
     def style(role: str) -> Style:
-        colour = variables.get(f"role-{role}")
-        return base + Style(color=colour) if colour else base
+        name, *attributes = role.split() or [""]
+        colour = variables.get(f"role-{name}")
+        return base + Style(color=colour, bold="bold" in attributes or None)
 
     return style
 
 
-def strips_of(widget: Widget, rows: Iterable[Iterable[tuple[str, str]]], width: int) -> list[Strip]:
-    """Return rows of (text, role) pieces as strips of exactly ``width`` columns."""
-    style = role_styles(widget)
-    return [
-        Strip([Segment(text, style(role)) for text, role in row]).adjust_cell_length(width)
-        for row in rows
-    ]
+def strip_of(pieces: Iterable[tuple[str, str]], style: Styles, width: int) -> Strip:
+    """Return (text, role) pieces as a strip of exactly ``width`` columns."""
+    strip = Strip([Segment(text, style(role)) for text, role in pieces])
+    return strip.adjust_cell_length(width, style(""))
 
 
 def content_of(cells: Sequence[Cell]) -> Content:
