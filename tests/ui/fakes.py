@@ -41,6 +41,7 @@ class FakeEngine:
 
     events: Iterable[Event]
     error: Exception | None = None
+    answers: bool = True
     received: list[Command] = field(default_factory=list)
     configs: list[RunConfig] = field(default_factory=list)
     started: RunStarted | None = None
@@ -65,7 +66,8 @@ class FakeEngine:
         while not over:
             for command in inbox.take(0, wait=True):
                 self.received.append(command)
-                yield from self._answer(command)
+                if self.answers:
+                    yield from self._answer(command)
                 over = over or isinstance(command, commands.Stop)
 
     def _state(self) -> State:

@@ -22,6 +22,7 @@ from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.screens.confirm import ConfirmScreen
 from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.ui.widgets.lines import ProgressLine
 
 PAUSED = recording("paused")
 FINISHED = recording("finished")
@@ -369,3 +370,15 @@ def test_a_knob_turned_after_the_run_is_the_next_runs_setting() -> None:
     assert with_knob(config, "learning_rate", 0.5).learning_rate == 0.5
     assert with_knob(config, "batch_size", 64).batch_size == 64
     assert with_knob(config, "dropout", 0.1).dropout == 0.1
+
+
+async def test_a_wish_is_on_the_status_line_before_the_engine_has_answered() -> None:
+    app, engine = window(PAUSED)
+    engine.answers = False
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("plus")
+        await pilot.pause()
+        line = app.screen.query_one(ProgressLine).render_line(0).text
+        assert "lr 0.2" in line
+        assert "→ 0.5" in line

@@ -12,6 +12,8 @@ from textual.message import Message
 
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import DownloadProgress, Event, RunFailed, StepDone
+from tui_trainer.ui.governor import FASTEST
+from tui_trainer.ui.pace import Pace
 
 SWITCH_INTERVAL = 0.0005
 """Seconds a thread may hold the interpreter while another waits.
@@ -53,7 +55,7 @@ class Bridge:
         events: Iterator[Event],
         post: Callable[[Message], object],
         *,
-        interval: float = 0.25,
+        interval: float = FASTEST,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.interval = interval
@@ -61,7 +63,7 @@ class Bridge:
         self._post = post
         self._clock = clock
         self._steps: list[Event] = []
-        self._posted_at = clock()
+        self._pace = Pace()
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
     def start(self) -> None:
@@ -98,7 +100,9 @@ class Bridge:
         self._steps.append(event)
         now = self._clock()
         can_wait = isinstance(event, StepDone | DownloadProgress)
-        if not can_wait or now - self._posted_at >= self.interval:
-            self._post(EventsArrived(tuple(self._steps), self))
-            self._steps.clear()
-            self._posted_at = now
+        if not can_wait:
+            self._pace.restart(now, self.interval)
+        elif not self._pace.is_due(now, self.interval):
+            return
+        self._post(EventsArrived(tuple(self._steps), self))
+        self._steps.clear()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 BUDGET = 0.02
 """The share of one core's time that painting and event handling may take."""
 
-FASTEST, SLOWEST = 0.25, 2.0
+FASTEST, SLOWEST = 0.24, 2.0
 """The least and the greatest number of seconds between two updates."""
 
 SPAN = 2.0

@@ -14,6 +14,7 @@ from textual.widgets import Footer, Static
 
 from tui_trainer.run.events import Event, StepDone
 from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.ui.pace import Pace
 from tui_trainer.ui.pictures import (
     ACCURACY,
     LOSS,
@@ -31,7 +32,7 @@ from tui_trainer.ui.widgets.lines import ProgressLine, TopLine
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
 """Below this the screen shows only that it is too small."""
 
-CURVES_EVERY = 0.45
+CURVES_EVERY = 0.48
 """Seconds between two paintings of the curves: they cost most, and move least."""
 
 VIEWS = ("curves", "layers", "findings")
@@ -48,7 +49,7 @@ class TrainScreen(Screen[None]):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._curves_at = float("-inf")
+        self._curves = Pace()
         self._view = 0
         self._keys: tuple[bool, ...] = ()
 
@@ -113,8 +114,9 @@ class TrainScreen(Screen[None]):
         self.show_knobs(run, cost)
         is_step = bool(events) and all(isinstance(event, StepDone) for event in events)
         now = self._clock()
-        if not is_step or now - self._curves_at >= CURVES_EVERY:
-            self._curves_at = now
+        if not is_step:
+            self._curves.restart(now, CURVES_EVERY)
+        if not is_step or self._curves.is_due(now, CURVES_EVERY):
             self.query_one("#loss", Chart).show(partial(loss_picture, history))
             self.query_one("#accuracy", Chart).show(partial(accuracy_picture, history))
             self.query_one("#rate", Chart).show(partial(rate_picture, history))

@@ -1,0 +1,126 @@
+"""The process that is measured: ``python -m tests.benchmarks.contenders NAME --report FILE …``.
+
+It trains one contender through a warm-up and for a number of seconds and writes a report. torch is
+imported by the contender itself: the app shows its first frame before, as it does for a person.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.meter import Meter
+from tui_trainer.run.commands import Inbox, Stop
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import Event, RunStarted, SettingChanged, StepDone
+
+NAMES = ("script", "plain", "bare", "engine", "app", "lightning")
+SETTINGS = {"model": str, "batch_size": int, "augment": str, "threads": int, "lr": float}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train one contender and write what it measured."""
+    options = parser().parse_args(arguments)
+    meter = Meter(options.seconds, options.marker)
+    config = config_of(options)
+    match options.name:
+        case "engine":
+            engine(config, meter)
+        case "app":
+            app(config, meter)
+        case name:
+            from tests.benchmarks import peers
+
+            train = getattr(peers, name)
+            more = (options.workers,) if name in ("script", "plain") else ()
+            train(config, meter, *more)
+    meter.write(options.report)
+    # At once: whatever a loader or a thread still holds must not delay the next slice.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the contender's options."""
+    made = argparse.ArgumentParser(description="Train one contender for a while.")
+    made.add_argument("name", choices=NAMES)
+    made.add_argument("--report", type=Path, required=True, help="where the report goes")
+    made.add_argument("--seconds", type=float, default=8.0, help="measured after the warm-up")
+    made.add_argument("--marker", type=Path, help="a file to make when the warm-up is over")
+    made.add_argument("--workers", type=int, default=0, help="of the script's or plain's loader")
+    made.add_argument("--preset", help="a shipped recipe for the settings that are not given")
+    for name, kind in SETTINGS.items():
+        made.add_argument(f"--{name.replace('_', '-')}", type=kind)
+    return made
+
+
+def config_of(options: argparse.Namespace) -> RunConfig:
+    """Return the run that the options ask for, on all 60,000 images."""
+    from tui_trainer.run.config_file import Source, compose, read_preset
+
+    given: dict[str, Any] = {name: getattr(options, name) for name in SETTINGS}
+    # Long enough for any slice. The window's curves span all epochs: not so long that what is
+    # drawn would shrink into one column.
+    epochs = max(10, math.ceil(options.seconds)) if options.name == "app" else 10_000
+    given |= {"device": "cpu", "val_size": 0, "epochs": epochs}
+    sources = [read_preset(options.preset)] if options.preset else []
+    return compose(*sources, Source({k: v for k, v in given.items() if v is not None}))
+
+
+def measured(events: Iterator[Event], inbox: Inbox, meter: Meter) -> Iterator[Event]:
+    """Pass a run's events on, note the time of each step, and stop the run when time is up."""
+    for event in events:
+        if isinstance(event, StepDone):
+            if meter.step(event.batch_size):
+                inbox.send(Stop(test=False))
+        elif isinstance(event, SettingChanged):
+            if event.setting == "learning_rate":
+                meter.changes.append((time.monotonic(), float(event.new)))
+        elif isinstance(event, RunStarted):
+            meter.threads = event.threads
+        yield event
+
+
+def start(config: RunConfig, inbox: Inbox, meter: Meter) -> Iterator[Event]:
+    """Begin a run as the command line does, with the meter in between."""
+    from tui_trainer.cli import _Start
+
+    return measured(_Start(None)(config, inbox), inbox, meter)
+
+
+def engine(config: RunConfig, meter: Meter) -> None:
+    """Train without a window, the data thrown away, the prose where a crash would be read."""
+    from tui_trainer.headless import run_headless
+
+    inbox = Inbox()
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        events = start(config, inbox, meter)
+        run_headless(events, inbox, debug=True, stdout=nowhere, stderr=sys.stderr)
+
+
+def app(config: RunConfig, meter: Meter) -> None:
+    """Train in the real window, in the terminal that this process was given."""
+    from tui_trainer.ui.app import MnistTui
+
+    def begin(config: RunConfig, inbox: Inbox) -> Iterator[Event]:
+        try:
+            yield from start(config, inbox, meter)
+        finally:
+            window.call_later(window.exit)
+
+    window = MnistTui(begin, config)
+    window.run()
+    failure = window.run_now.history.failure
+    if failure is not None:
+        print(failure.traceback, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Keys pressed while a network trains, and how long each takes to have its effect."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.measure import percentile
+from tests.benchmarks.processes import PATIENCE, ContenderError, tail
+from tests.benchmarks.terminal import Terminal
+from tui_trainer.run import text
+from tui_trainer.run.knobs import next_rate
+
+COUNT = 48
+"""Keys in a row: a whole number of times down and up, so that they end where they began."""
+
+FIRST_RATE = 0.1
+RUN = 6
+"""Keys in one direction before it turns.
+
+Six of "-", six of "+", and so on: every key then shows a rate that the two keys before it did not,
+so that no effect can be taken for another key's even where the screen is slow.
+"""
+
+SHORTEST, LONGEST = 0.1, 0.4
+"""Seconds between two keys, drawn evenly: not in step with anything that repeats."""
+
+REST = 0.8
+"""Seconds before and after the keys, for the last effect to arrive."""
+
+PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key to be pressed after a pause, and the learning rate that it asks for."""
+
+    pause: float
+    key: str
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A key that was pressed, when, and the learning rate that it asked for."""
+
+    at: float
+    rate: float
+
+    @property
+    def shown(self) -> tuple[float, str]:
+        """When it was pressed, and the rate as the status line writes it."""
+        return self.at, text.knob("learning_rate", self.rate)
+
+
+def plan(seed: int, count: int = COUNT) -> list[Key]:
+    """Return keys that lead down and up between the first learning rate and a hundredth of it."""
+    chance = random.Random(seed)
+    keys, rate = [], FIRST_RATE
+    for number in range(count):
+        up = number // RUN % 2 == 1
+        rate = next_rate(rate, 1 if up else -1)
+        keys.append(Key(chance.uniform(SHORTEST, LONGEST), "+" if up else "-", rate))
+    return keys
+
+
+def duration(keys: Sequence[Key]) -> float:
+    """Return how many seconds pressing them takes, rests included."""
+    return sum(key.pause for key in keys) + 2 * REST
+
+
+def press_all(window: Terminal, keys: Sequence[Key]) -> list[Press]:
+    """Press the keys, with a rest before and after."""
+    time.sleep(REST)
+    pressed = []
+    for key in keys:
+        time.sleep(key.pause)
+        pressed.append(Press(window.press(key.key), key.rate))
+    time.sleep(REST)
+    return pressed
+
+
+def wait_until_warm(window: Terminal, marker: Path) -> None:
+    """Wait for the file that a contender makes when its warm-up is over.
+
+    Raises:
+        ContenderError: If it ends before, or takes a minute.
+    """
+    until = time.monotonic() + PATIENCE
+    while not marker.exists():
+        if window.process.poll() is not None or time.monotonic() > until:
+            raise ContenderError(f"it never trained\n{tail(window.written())}")
+        time.sleep(0.05)
+
+
+def answer_seconds(pressed: Sequence[Press], changes: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the seconds from each key to the engine's answer; unanswered keys are left out."""
+    seconds, rest = [], list(changes)
+    for press in pressed:
+        for number, (at, rate) in enumerate(rest):
+            if at >= press.at and rate == press.rate:
+                seconds.append(at - press.at)
+                del rest[: number + 1]
+                break
+    return seconds
+
+
+def milliseconds(seconds: Sequence[float]) -> dict[int, float]:
+    """Return the percentiles of some waits, in milliseconds.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    return {share: 1_000 * percentile(seconds, share / 100) for share in PERCENTILES}

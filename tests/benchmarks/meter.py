@@ -1,0 +1,139 @@
+"""What a contender notes while it trains: the time of each step, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from tests.benchmarks.measure import write_json
+
+WARM_SECONDS = 1.5
+WARM_STEPS = 3
+EPOCH_IMAGES = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a slice has measured; times are of the machine's monotonic clock, in seconds.
+
+    Attributes:
+        images_per_second: The speed between ``began`` and ``ended``.
+        step_seconds: The median duration of a step.
+        first_step: When the first step was done.
+        began: When the warm-up was over.
+        ended: When the slice was over.
+        rss_mb: The process's largest resident memory so far, in MB.
+        threads: torch's threads.
+        changes: When the engine told of a new learning rate, and which.
+    """
+
+    images_per_second: float
+    step_seconds: float
+    first_step: float
+    began: float
+    ended: float
+    rss_mb: float
+    threads: int
+    changes: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def epoch_seconds(self) -> float:
+        """How long all 60,000 images take at that speed."""
+        return EPOCH_IMAGES / self.images_per_second
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Return the report that a contender has written.
+
+        Raises:
+            OSError: If there is none.
+        """
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        changes = [(float(at), float(rate)) for at, rate in fields.pop("changes")]
+        return cls(**fields, changes=changes)
+
+
+class Meter:
+    """Counts steps through a warm-up and then for so many seconds.
+
+    Attributes:
+        finished: Whether the time is up.
+        threads: torch's threads, for the contender to fill in.
+        changes: When a learning rate changed, and to what, for the contender to fill in.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        marker: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.finished = False
+        self.threads = 0
+        self.changes: list[tuple[float, float]] = []
+        self._seconds = seconds
+        self._marker = marker
+        self._clock = clock
+        self._first = 0.0
+        self._steps = 0
+        self._images = 0
+        self._times: list[float] = []
+
+    def step(self, images: int) -> bool:
+        """Note a step that is done; return whether the time is up."""
+        now = self._clock()
+        self._steps += 1
+        if self._times:
+            self._times.append(now)
+            self._images += images
+            self.finished = now - self._times[0] >= self._seconds
+            return self.finished
+        if self._steps == 1:
+            self._first = now
+        elif self._steps >= WARM_STEPS and now - self._first >= WARM_SECONDS:
+            self._times.append(now)
+            if self._marker is not None:
+                self._marker.touch()
+        return False
+
+    def report(self) -> Report:
+        """Return what was measured.
+
+        Raises:
+            RuntimeError: If the training ended before the time was up.
+        """
+        if not self.finished:
+            raise RuntimeError("the training ended before its time was up")
+        began, ended = self._times[0], self._times[-1]
+        return Report(
+            images_per_second=self._images / (ended - began),
+            step_seconds=statistics.median(b - a for a, b in pairwise(self._times)),
+            first_step=self._first,
+            began=began,
+            ended=ended,
+            rss_mb=peak_rss_mb(),
+            threads=self.threads,
+            changes=self.changes,
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the report as JSON.
+
+        Raises:
+            RuntimeError: If the training ended before the time was up.
+        """
+        write_json(path, dataclasses.asdict(self.report()))
+
+
+def peak_rss_mb() -> float:
+    """Return this process's largest resident memory in MB (10⁶ bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1_024) / 1e6  # macOS counts in bytes

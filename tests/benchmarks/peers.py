@@ -1,0 +1,201 @@
+"""The loops that others write, and a bare one: each trains until the meter's time is up."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from tests.benchmarks.meter import Meter
+from tui_trainer import zoo
+from tui_trainer.engine.augment import augment
+from tui_trainer.engine.data import Data, load
+from tui_trainer.engine.optimizers import make_optimizer
+from tui_trainer.engine.torchvision_compat import import_torchvision
+from tui_trainer.run.config import RunConfig
+
+MEAN, STD = 0.1307, 0.3081
+"""What scripts for MNIST commonly normalize with."""
+
+CPU = torch.device("cpu")
+READ_EVERY = 100
+
+
+def resident(config: RunConfig) -> Data:
+    """Return the run's dataset as tensors in memory."""
+    loading = load(config, CPU)
+    while True:
+        try:
+            next(loading)
+        except StopIteration as done:
+            data: Data = done.value
+            return data
+
+
+def network_of(config: RunConfig) -> nn.Module:
+    """Return the run's network with fresh weights."""
+    torch.manual_seed(config.seed)
+    return zoo.build(config.model, image_size=28, classes=10, dropout=config.dropout)
+
+
+def set_threads(config: RunConfig, meter: Meter) -> None:
+    """Use as many threads as asked for, or torch's own choice, and tell the meter."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    meter.threads = torch.get_num_threads()
+
+
+class PictureSet(Dataset[tuple[Tensor, int]]):
+    """Images as torchvision's MNIST gives them: a PIL picture at a time through a transform."""
+
+    def __init__(self, images: Tensor, labels: Tensor, transform: Callable[[Any], Tensor]) -> None:
+        self._image = importlib.import_module("PIL.Image")
+        self._images = images
+        self._labels = labels
+        self._transform = transform
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        picture = self._image.fromarray(self._images[index].numpy())
+        return self._transform(picture), int(self._labels[index])
+
+
+def picture_loader(config: RunConfig, workers: int, *, course: bool) -> DataLoader[Any]:
+    """Return a loader over PIL pictures, with the course's augmentation or with none."""
+    transforms: Any = importlib.import_module(f"{import_torchvision().__name__}.transforms")
+    moves = [
+        transforms.RandomApply([transforms.CenterCrop(22)], p=0.1),
+        transforms.Resize((28, 28)),
+        transforms.RandomRotation((-15.0, 15.0), fill=0),
+    ]
+    last = [transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))]
+    transform = transforms.Compose([*moves, *last] if course else last)
+    train = resident(config).train
+    pictures = PictureSet(train.images, train.labels, transform)
+    return DataLoader(pictures, config.batch_size, shuffle=True, num_workers=workers)
+
+
+def script(config: RunConfig, meter: Meter, workers: int) -> None:
+    """Train as the course's script does, with its network, its batches and its bookkeeping."""
+    set_threads(config, meter)
+    network = network_of(config)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    loader = picture_loader(config, workers, course=True)
+    while True:
+        total, correct = 0.0, 0
+        for images, labels in loader:
+            optimizer.zero_grad()
+            scores = network(images)
+            loss = functional.cross_entropy(scores, labels)
+            total += loss.item()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            correct += int(scores.argmax(dim=1).eq(labels).sum().item())
+            if meter.step(len(labels)):
+                return
+
+
+def plain(config: RunConfig, meter: Meter, workers: int) -> None:
+    """Train as PyTorch's own MNIST example does: pictures from a loader, the loss now and then."""
+    set_threads(config, meter)
+    network = network_of(config)
+    optimizer = make_optimizer(network, config)
+    loader = picture_loader(config, workers, course=False)
+    while True:
+        for number, (images, labels) in enumerate(loader):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(network(images), labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if number % READ_EVERY == 0:
+                loss.item()
+            if meter.step(len(labels)):
+                return
+
+
+def bare(config: RunConfig, meter: Meter) -> None:
+    """Train as fast as a loop without events or a window can, doing the engine's work a step."""
+    set_threads(config, meter)
+    data = resident(config)
+    images, labels = data.train.images, data.train.labels
+    network = network_of(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(network, config)
+    amounts = None if config.augmentation.is_none else config.augmentation
+    chance = torch.Generator().manual_seed(config.seed)
+    scale, offset = 1 / (255 * data.std), data.mean / data.std
+    loss_sum, hit_sum = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+    steps = 0
+    while True:
+        order = torch.randperm(len(labels), generator=chance)
+        for indices in order.split(config.batch_size):  # type: ignore[no-untyped-call]
+            wanted = labels[indices]
+            pixels = images[indices].unsqueeze(1).to(torch.float32)
+            if amounts is not None:
+                pixels = augment(pixels, amounts, chance)
+            scores = network(pixels.mul_(scale).sub_(offset))
+            loss = functional.cross_entropy(scores, wanted)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            loss_sum += loss.detach()
+            hit_sum += (scores.detach().argmax(dim=1) == wanted).sum()
+            steps += 1
+            if steps % READ_EVERY == 0:
+                loss_sum.item(), hit_sum.item()
+            if meter.step(len(indices)):
+                return
+
+
+def lightning_module() -> Any:
+    """Import Lightning under either of its names."""
+    import_torchvision()  # Lightning imports it too, and cannot where it does not fit torch
+    try:
+        return importlib.import_module("lightning")
+    except ModuleNotFoundError:
+        return importlib.import_module("pytorch_lightning")
+
+
+def lightning(config: RunConfig, meter: Meter) -> None:
+    """Train with Lightning's loop and its progress bar, over tensors in memory."""
+    set_threads(config, meter)
+    kit: Any = lightning_module()
+    data = resident(config)
+    images = data.prepare(data.train.images)
+    loader = DataLoader(
+        TensorDataset(images, data.train.labels), config.batch_size, shuffle=True, num_workers=0
+    )
+
+    class Digits(kit.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network_of(config)
+
+        def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+            images, labels = batch
+            loss = functional.cross_entropy(self.network(images), labels)
+            self.log("train_loss", loss, prog_bar=True)
+            return loss
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return make_optimizer(self.network, config)
+
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            if meter.step(len(batch[1])):
+                self.trainer.should_stop = True
+
+    trainer = kit.Trainer(
+        max_epochs=config.epochs,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Digits(), loader)

@@ -1,0 +1,87 @@
+"""Processes that are measured: each in a group of its own, none of which outlives its block."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+"""Seconds beyond its own that a contender may take before it counts as hung."""
+
+TAIL_LINES = 12
+
+
+class ContenderError(Exception):
+    """A contender crashed or hung; the text ends with the last lines it wrote."""
+
+
+class SkippedError(Exception):
+    """A comparison cannot be made here; the text says why."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a contender: ours, but that Python may keep compiled modules."""
+    ours = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**ours, **more}
+
+
+@contextmanager
+def child(command: Sequence[str], **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process in a group of its own; leaving the block ends the whole group."""
+    settings.setdefault("env", environment())
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **settings)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def finish(command: Sequence[str], seconds: float, folder: Path) -> None:
+    """Run a process to its end.
+
+    Raises:
+        ContenderError: If it fails, or takes a minute longer than ``seconds``.
+    """
+    log = folder / "stderr"
+    with (
+        log.open("wb") as errors,
+        child(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+        ) as process,
+    ):
+        wait(process, seconds, lambda: log.read_bytes())
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float, written: Any) -> None:
+    """Wait for a process; ``written`` returns what it has written, for the error.
+
+    Raises:
+        ContenderError: If it fails, or takes a minute longer than ``seconds``.
+    """
+    try:
+        code = process.wait(seconds + PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise ContenderError(
+            f"no end after {seconds + PATIENCE:.0f} s\n{tail(written())}"
+        ) from None
+    if code != 0:
+        raise ContenderError(f"exit code {code}\n{tail(written())}")
+
+
+def tail(raw: bytes) -> str:
+    """Return the last lines of what a process has written."""
+    return "\n".join(raw.decode("utf-8", "replace").splitlines()[-TAIL_LINES:])
+
+
+def end_on_terminate() -> None:
+    """Let SIGTERM unwind the program, so that its processes are ended and its files removed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,0 +1,149 @@
+"""What was on the screen and when, worked out afterwards from the bytes a program wrote."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.benchmarks.terminal import COLUMNS, LINES, Chunk
+
+FRAME = 0.02
+"""Changes closer together than this, in seconds, are one frame read in pieces."""
+
+LATEST = 2.0
+"""Seconds after a key beyond which a rate on the screen is another key's."""
+
+_RATE = re.compile(r"\blr (\d\S*)(?: ×\S+)?(?: → (\S+))?")
+_BRAILLE = re.compile("[\u2801-\u28ff]")
+# Private forms of "m" and "u" (keyboard protocols), which pyte takes for colours and for text.
+_PRIVATE = re.compile(rb"\x1b\[[<=>?][0-9;:]*[mu]")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row of the screen that looks different from ``at`` on; ``text`` is all it says."""
+
+    at: float
+    row: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Every change of a screen, oldest first, and its rows at the end."""
+
+    changes: list[Change]
+    rows: list[str]
+
+
+def read_screen(chunks: Iterable[Chunk], *, columns: int = COLUMNS, lines: int = LINES) -> Story:
+    """Play what a program wrote to a terminal that is not there.
+
+    Raises:
+        ImportError: If pyte is not installed.
+    """
+    pyte: Any = importlib.import_module("pyte")
+    screen = pyte.Screen(columns, lines)
+    stream = pyte.ByteStream(screen)
+    looks: list[list[tuple[str, str, str]]] = [[] for _ in range(lines)]
+    texts = [""] * lines
+    changes = []
+    for at, raw in _whole_sequences(chunks):
+        screen.dirty.clear()
+        stream.feed(_PRIVATE.sub(b"", raw))
+        for row in sorted(screen.dirty):
+            cells = screen.buffer[row]
+            look = [(cells[x].data, cells[x].fg, cells[x].bg) for x in range(columns)]
+            if look != looks[row]:
+                looks[row] = look
+                texts[row] = "".join(data for data, _, _ in look).rstrip()
+                changes.append(Change(at, row, texts[row]))
+    return Story(changes, texts)
+
+
+def _whole_sequences(chunks: Iterable[Chunk]) -> Iterable[Chunk]:
+    """Move a control sequence that was cut in two to the piece with its end."""
+    rest = b""
+    for at, raw in chunks:
+        whole = rest + raw
+        cut = whole.rfind(b"\x1b")
+        is_open = cut >= 0 and re.fullmatch(rb"\x1b(\[[0-?]*[ -/]*)?", whole[cut:]) is not None
+        rest = whole[cut:] if is_open else b""
+        yield at, whole[:cut] if is_open else whole
+
+
+def status_row(story: Story) -> int | None:
+    """Return the lowest row that shows the learning rate, None if there is none."""
+    found = [row for row, text in enumerate(story.rows) if _RATE.search(text)]
+    return max(found, default=None)
+
+
+def curve_rows(story: Story) -> set[int]:
+    """Return the rows in which curves are drawn."""
+    return {row for row, text in enumerate(story.rows) if _BRAILLE.search(text)}
+
+
+def frames(times: Iterable[float], began: float, ended: float) -> float:
+    """Return how many frames a second the times make between two moments."""
+    count, last = 0, float("-inf")
+    for at in sorted(times):
+        if began <= at <= ended:
+            count += at - last > FRAME
+            last = at
+    return count / (ended - began)
+
+
+def number_frames(story: Story, began: float, ended: float) -> float:
+    """Return how often a second the status line said something new."""
+    row, before, times = status_row(story), "", []
+    for change in story.changes:
+        if change.row == row and change.text != before:
+            before = change.text
+            times.append(change.at)
+    return frames(times, began, ended)
+
+
+def curve_frames(story: Story, began: float, ended: float) -> float:
+    """Return how often a second the curves looked different."""
+    rows = curve_rows(story)
+    return frames((c.at for c in story.changes if c.row in rows), began, ended)
+
+
+def rates_shown(story: Story) -> list[tuple[float, str]]:
+    """Return when the status line showed another learning rate, and which.
+
+    Where it shows a wish (``lr 0.1 → 0.2``), that is the one.
+    """
+    row, before, shown = status_row(story), "", []
+    for change in story.changes:
+        found = _RATE.search(change.text) if change.row == row else None
+        rate = (found[2] or found[1]) if found else before
+        if rate != before:
+            before = rate
+            shown.append((change.at, rate))
+    return shown
+
+
+def effect_seconds(
+    pressed: Sequence[tuple[float, str]], shown: Sequence[tuple[float, str]]
+) -> list[float]:
+    """Return the seconds from each key to its effect on the screen; unseen keys are left out.
+
+    A screen that shows the rate of one of the next two keys shows this key's effect too, unless
+    the same rate stood there before the key.
+
+    Args:
+        pressed: When each key was pressed, and the rate it asks for.
+        shown: As of :func:`rates_shown`.
+    """
+    seconds = []
+    for number, (at, rate) in enumerate(pressed):
+        old = {before for _, before in pressed[max(0, number - 2) : number]}
+        later = {after for _, after in pressed[number + 1 : number + 3]}
+        signs = {rate} | (later - old)
+        waits = (when - at for when, what in shown if what in signs and 0 <= when - at <= LATEST)
+        seconds += [wait for wait in (next(waits, None),) if wait is not None]
+    return seconds

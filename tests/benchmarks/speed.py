@@ -1,0 +1,169 @@
+"""How fast the app is beside what people use instead: ``python tests/benchmarks/speed.py``.
+
+Every figure is a ratio between two things that run in turn on one machine, A B A B, which holds
+better than seconds do. The table goes to standard output, what is under way to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: Python then looks beside it, not in the checkout
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from tests.benchmarks.bench import Bench, cores, torch_version
+from tests.benchmarks.comparisons import COMPARISONS, Comparison, Entry, select
+from tests.benchmarks.measure import Figure, Pair, paired, write_figures
+from tests.benchmarks.options import Parser, above_zero, output_file, whole
+from tests.benchmarks.processes import ContenderError, SkippedError, end_on_terminate
+
+CRASHED, INTERRUPTED = 1, 130
+HEADINGS = ("name", "a", "b", "unit", "ratio", "low–high", "goal", "")
+
+Result = tuple[Entry, Figure]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is asked for, and return the exit code."""
+    parser = made_parser()
+    options = parser.parse_args(arguments)
+    if options.list:
+        width = max(len(comparison.name) for comparison in COMPARISONS)
+        for comparison in COMPARISONS:
+            print(f"{comparison.name:<{width}}  {comparison.sentence}")
+        return 0
+    try:
+        chosen = select(options.only)
+    except KeyError as unknown:
+        names = ", ".join(comparison.name for comparison in COMPARISONS)
+        parser.error(f"--only: no comparison {unknown.args[0]!r}; there are {names}")
+    end_on_terminate()
+    try:
+        with tempfile.TemporaryDirectory(prefix="mnist-tui-speed-") as folder:
+            bench = Bench(options.seconds, Path(folder), say, options.threads)
+            return measure(bench, chosen, options.rounds, options.json)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+
+
+def made_parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser("speed.py", "Compare the app's speed with what people use instead.")
+    parser.add_argument("--only", metavar="NAME", action="append", default=[], help="only this")
+    parser.add_argument("--seconds", type=above_zero, default=8.0, help="measured a slice (8)")
+    parser.add_argument("--rounds", type=whole, default=5, help="how often each runs (5)")
+    parser.add_argument("--threads", type=whole, help="torch's, where both use the same number")
+    parser.add_argument("--json", metavar="FILE", type=output_file, help="write figures there, too")
+    parser.add_argument("--list", action="store_true", help="say what there is to compare")
+    return parser
+
+
+def say(words: str) -> None:
+    """Tell what is under way."""
+    print(words, file=sys.stderr, flush=True)
+
+
+def measure(
+    bench: Bench, chosen: Sequence[Comparison], rounds: int, json: Path | None = None
+) -> int:
+    """Run comparisons one after the other; a crash of one does not lose the others' figures."""
+    results: list[Result] = []
+    code = 0
+    load = _load()
+    for comparison in chosen:
+        try:
+            results += compare(bench, comparison, rounds)
+        except SkippedError as reason:
+            say(f"{comparison.name}: left out: {reason}")
+        except ContenderError as error:
+            say(f"{comparison.name}: a contender failed: {error}")
+            code = CRASHED
+    if results:
+        print("\n".join([*table(results), "", machine(bench, load)]))
+    if json is not None:
+        write_figures(json, [figure for _, figure in results])
+    return code
+
+
+def compare(bench: Bench, comparison: Comparison, rounds: int) -> list[Result]:
+    """Run a comparison's rounds and return its figures.
+
+    Raises:
+        ContenderError: If a contender crashes or hangs.
+        SkippedError: If it cannot be made here.
+    """
+    pairs: dict[str, list[Pair]] = {}
+    for number in range(rounds):
+        say(f"{comparison.name}: round {number + 1} of {rounds}")
+        for name, pair in comparison.measure(bench, number).items():
+            pairs.setdefault(name, []).append(pair)
+    return [
+        (entry, paired(entry.name, pairs[entry.name], entry.unit))
+        for entry in comparison.entries
+        if entry.name in pairs
+    ]
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """Return the lines of the table, its numbers flush right."""
+    rows = [HEADINGS, *(_cells(entry, figure) for entry, figure in results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    numbers = {1, 2, 4, 5}
+    return [
+        "  ".join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _cells(entry: Entry, figure: Figure) -> tuple[str, ...]:
+    verdict = "" if entry.met is None else "met" if entry.met(figure) else "missed"
+    return (
+        figure.name,
+        _number(figure.a),
+        _number(figure.b),
+        figure.unit,
+        f"{figure.ratio:.3f}",
+        f"{figure.low:.3f}–{figure.high:.3f}",
+        entry.goal or "–",
+        verdict,
+    )
+
+
+def _number(value: float) -> str:
+    """Return a number with about three significant digits, none cut off before the point."""
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:,.{digits}f}"
+
+
+def machine(bench: Bench, load: str) -> str:
+    """Return the line that says on what it was measured."""
+    threads = "/".join(str(count) for count in sorted(bench.threads_seen)) or "–"
+    parts = (f"{cores()} cores", _processor(), f"torch {torch_version()}", f"threads {threads}")
+    return "machine: " + ", ".join((*parts, f"Python {platform.python_version()}", load))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def _load() -> str:
+    """Return how busy the machine was before anything was measured."""
+    return f"load {os.getloadavg()[0]:.1f} at the start"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
