@@ -53,7 +53,7 @@ def run(
     json_lines: Annotated[
         bool, option("With --no-ui: events as JSON lines on stdout", "--json")
     ] = False,
-    preset: Annotated[str | None, option("Start from a shipped recipe: era-s6")] = None,
+    preset: Annotated[str | None, option("Start from a shipped recipe: era-s6, fast, tiny")] = None,
     config: Annotated[Path | None, option("Start from a TOML file of settings")] = None,
     model: Annotated[str | None, option(choice("Network (era-s6)", MODELS))] = None,
     dropout: Annotated[
@@ -79,6 +79,9 @@ def run(
         bool | None, option("Nesterov's momentum for sgd (on)", "--nesterov/--no-nesterov")
     ] = None,
     weight_decay: Annotated[float | None, option("Weight decay (0.0005)")] = None,
+    label_smoothing: Annotated[
+        float | None, option("Share of each target spread over all classes (0.0)")
+    ] = None,
     schedule: Annotated[
         str | None, option(choice("Course of the learning rate (one-cycle)", SCHEDULES))
     ] = None,

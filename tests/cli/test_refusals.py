@@ -27,7 +27,7 @@ from tui_trainer.run.exit_codes import ExitCode
         (["--schedule", ""], "--schedule: unknown schedule ''; choose constant, step"),
         (["--augment", "x"], "--augment: unknown augment 'x'; choose none, light, course"),
         (["--device", "tpu"], "--device: unknown device 'tpu'; choose auto, cpu, cuda, mps"),
-        (["--preset", "x"], "--preset: unknown preset 'x'; choose era-s6"),
+        (["--preset", "x"], "--preset: unknown preset 'x'; choose era-s6, fast, tiny"),
         (["--lr", "-1"], "--lr: the learning rate must be above 0 and at most 1,000, not -1.0"),
         (["--lr", "0"], "--lr: the learning rate must be above 0 and at most 1,000, not 0"),
         (["--lr", "nan"], "--lr: needs a finite number, not nan"),

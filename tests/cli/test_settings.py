@@ -44,6 +44,7 @@ OTHERS: dict[str, Any] = {
     "momentum": 0.5,
     "nesterov": False,
     "weight_decay": 0.25,
+    "label_smoothing": 0.1,
     "schedule": "step",
     "step_size": 2,
     "gamma": 0.75,

@@ -270,11 +270,20 @@ def test_the_test_set_is_read_once_at_the_end(tiny: Path, monkeypatch: pytest.Mo
     assert {key: asdict(end)[key] for key in wanted} == wanted
 
 
+def test_a_smoothed_loss_is_trained_on_and_the_plain_one_told(tiny: Path) -> None:
+    plain, smooth = (
+        of(StepDone, run(tiny_config(tiny, label_smoothing=share))) for share in (0.0, 0.5)
+    )
+
+    assert smooth[0].loss == plain[0].loss  # the same weights, the same images
+    assert smooth[1].loss != plain[1].loss  # one update later
+
+
 def test_the_end_sums_up_a_completed_run(tiny: Path) -> None:
     *_, end = run(tiny_config(tiny, epochs=3))
 
     assert isinstance(end, RunFinished)
-    assert (end.reason, end.epochs, end.step, end.parameters) == ("completed", 3, 21, 6_114)
+    assert (end.reason, end.epochs, end.step, end.parameters) == ("completed", 3, 21, 19_810)
 
 
 # --- time

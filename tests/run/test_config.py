@@ -28,6 +28,7 @@ LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
     ("lr", 1e-300, 1_000.0, -1.0, 1e30),
     ("momentum", 0.0, 0.9999, -0.1, 1.0),
     ("weight_decay", 0.0, 10.0, -1e-9, 10.1),
+    ("label_smoothing", 0.0, 0.9, -0.1, 0.91),
     ("step_size", 1, 10_000, 0, 10_001),
     ("gamma", 1e-6, 1.0, 0.0, 1.01),
     ("rotate", 0.0, 180.0, -1.0, 181.0),

@@ -165,8 +165,19 @@ def test_a_preset_is_the_course_recipe() -> None:
     assert config.augment == "course"
 
 
+@pytest.mark.parametrize(("name", "most"), [("fast", 5), ("tiny", 15)])
+def test_the_winning_presets_train_on_every_image_for_few_epochs(name: str, most: int) -> None:
+    config = compose(read_preset(name))
+
+    assert (config.val_size, config.train_size) == (0, None)
+    assert config.epochs <= most
+    assert compose(read_preset(name), Source({"val_size": 5_000})).val_size == 5_000
+
+
 def test_an_unknown_preset_tells_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"^--preset: unknown preset '\.\./x'; choose era-s6"):
+    with pytest.raises(
+        InputError, match=r"^--preset: unknown preset '\.\./x'; choose era-s6, fast, tiny"
+    ):
         read_preset("../x")
 
 

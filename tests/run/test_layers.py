@@ -36,7 +36,7 @@ def test_everything_else_is_a_stage_of_its_own() -> None:
     ]
     folded = stages(rows)
     assert [stage.what for stage in folded] == ["conv 3×3 /2", "max pool 2×2", "flatten", "linear"]
-    assert folded[1].companions == ("relu",)
+    assert folded[0].companions == ("relu",)  # a pool between them takes nothing over
     assert folded[-1].shape_text == "1×1×10"
     assert sum(stage.parameters for stage in folded) == sum(row.parameters for row in rows)
 

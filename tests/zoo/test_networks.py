@@ -167,8 +167,17 @@ def test_dropout_hides_in_training_alone() -> None:
     assert torch.equal(network(images), network(images))
 
 
-def test_small_has_under_8_000_parameters() -> None:
-    assert parameters(build("small")) == 6_114
+@pytest.mark.parametrize(("name", "count"), [("small", 19_810), ("tiny", 4_822)])
+def test_the_quick_ones_keep_their_budgets(name: str, count: int) -> None:
+    assert parameters(build(name)) == count
+
+
+def test_the_quick_ones_pool_before_they_normalize() -> None:
+    kinds = [type(layer).__name__ for layer in build("small").children()]
+
+    assert kinds[:4] == ["Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU"]
+    assert kinds.count("MaxPool2d") == 2
+    assert kinds[-3:] == ["AdaptiveAvgPool2d", "Flatten", "Linear"]
 
 
 def test_the_fully_connected_one_stays_within_the_same_budget() -> None:

@@ -79,13 +79,17 @@ def train_step(session: Session) -> None:
         group["lr"] = rate
 
     scores = session.network(images)
-    loss = functional.cross_entropy(scores, labels)
+    smoothing = session.config.label_smoothing
+    objective = functional.cross_entropy(scores, labels, label_smoothing=smoothing)
     session.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    objective.backward()  # type: ignore[no-untyped-call]
     session.optimizer.step()
 
-    hits = (scores.detach().argmax(dim=1) == labels).sum()
-    session.count_step(loss.detach(), hits, len(indices), rate)
+    scores = scores.detach()
+    # What is told is the loss without smoothing: the validation loss can be compared with that.
+    loss = functional.cross_entropy(scores, labels) if smoothing else objective.detach()
+    hits = (scores.argmax(dim=1) == labels).sum()
+    session.count_step(loss, hits, len(indices), rate)
 
 
 def close_epoch(session: Session, began: float, training_seconds: float) -> Iterator[Event]:

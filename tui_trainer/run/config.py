@@ -10,7 +10,7 @@ from typing import Any
 
 from tui_trainer.run.errors import SettingError
 
-MODELS = ("era-s6", "era-s6-dropout", "era-s6-plain", "small", "mlp")
+MODELS = ("era-s6", "era-s6-dropout", "era-s6-plain", "small", "tiny", "mlp")
 DATASETS = (
     "mnist",
     "fashion-mnist",
@@ -99,6 +99,7 @@ class RunConfig:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
     schedule: str = "one-cycle"
     step_size: int = 15
     gamma: float = 0.1
@@ -191,6 +192,7 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "lr": (0.0, 1_000.0, "the learning rate must be above 0 and at most 1,000"),
     "momentum": (0.0, 0.9999, "momentum must be from 0 to 0.9999"),
     "weight_decay": (0.0, 10.0, "weight decay must be from 0 to 10"),
+    "label_smoothing": (0.0, 0.9, "label smoothing must be from 0 to 0.9"),
     "step_size": (1, MAX_EPOCHS, "the schedule's step must be from 1 to 10,000 epochs"),
     "gamma": (1e-6, 1.0, "gamma must be from 0.000001 to 1"),
     "rotate": (0.0, 180.0, "rotation must be from 0 to 180 degrees"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tui_trainer.run.events import LayerRow
 
@@ -38,22 +38,22 @@ class Stage:
 
 
 def stages(rows: Sequence[LayerRow]) -> list[Stage]:
-    """Fold batch norm, ReLU and dropout into the layer before them.
+    """Fold batch norm, ReLU and dropout into the layer before them, max pools left aside.
 
     The parameters of the stages add up to those of the network.
     """
     folded: list[Stage] = []
+    owner = 0
     for row in rows:
         if row.kind in _COMPANIONS and folded:
-            last = folded[-1]
-            folded[-1] = Stage(
-                name=last.name,
-                what=last.what,
-                companions=(*last.companions, row.kind),
-                output_shape=row.output_shape,
-                parameters=last.parameters + row.parameters,
+            folded[owner] = replace(
+                folded[owner],
+                companions=(*folded[owner].companions, row.kind),
+                parameters=folded[owner].parameters + row.parameters,
             )
-        else:
-            what = f"{row.kind} {row.kernel}".strip()
-            folded.append(Stage(row.name, what, (), row.output_shape, row.parameters))
+            continue
+        if row.kind != "max pool" or not folded:
+            owner = len(folded)
+        what = f"{row.kind} {row.kernel}".strip()
+        folded.append(Stage(row.name, what, (), row.output_shape, row.parameters))
     return folded
