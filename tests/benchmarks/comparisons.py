@@ -251,7 +251,7 @@ COMPARISONS = (
     Comparison(
         "version/python",
         "mnist-tui --version, and a Python that does nothing",
-        (Entry("version/python", "s"),),
+        (Entry("version/python", "s", *_first("≤ 0.3", lambda a: a <= 0.3)),),
         _version_python,
     ),
     Comparison(

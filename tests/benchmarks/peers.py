@@ -15,6 +15,7 @@ from tests.benchmarks.meter import Meter
 from tui_trainer import zoo
 from tui_trainer.engine.augment import augment
 from tui_trainer.engine.data import Data, load
+from tui_trainer.engine.memory import keep_freed_memory
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.torchvision_compat import import_torchvision
 from tui_trainer.run.config import RunConfig
@@ -123,6 +124,7 @@ def plain(config: RunConfig, meter: Meter, workers: int) -> None:
 def bare(config: RunConfig, meter: Meter) -> None:
     """Train as fast as a loop without events or a window can, doing the engine's work a step."""
     set_threads(config, meter)
+    keep_freed_memory()
     data = resident(config)
     images, labels = data.train.images, data.train.labels
     network = network_of(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
