@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.ui.fakes import recording
+from tui_trainer.run.events import StateChanged, StepDone
+from tui_trainer.ui.bridge import Bridge, EventsArrived
+from tui_trainer.ui.governor import BUDGET, FASTEST, SLOWEST, SPAN, Governor
+
+STEPS = [event for event in recording("paused") if isinstance(event, StepDone)]
+
+
+class Costly:
+    """A window whose thread takes a known share of a core."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.spent = 0.0
+        self.governor = Governor(clock=lambda: self.now, cpu_time=lambda: self.spent)
+
+    def live(self, seconds: float, share: float) -> Governor:
+        """Let time pass in updates of a tenth of a second."""
+        for _ in range(round(seconds * 10)):
+            self.governor.update()
+            self.now += 0.1
+            self.spent += 0.1 * share
+        self.governor.update()
+        return self.governor
+
+
+def test_a_window_within_its_budget_is_as_fast_as_it_may_be() -> None:
+    governor = Costly().live(60, BUDGET * 0.9)
+
+    assert governor.interval == FASTEST
+    assert governor.cost == pytest.approx(BUDGET * 0.9)
+
+
+def test_a_window_above_its_budget_slows_down_to_a_limit() -> None:
+    window = Costly()
+    first = window.live(2 * SPAN + 0.1, BUDGET * 2).interval
+
+    assert FASTEST < first < SLOWEST
+    assert window.live(60, BUDGET * 2).interval == SLOWEST
+
+
+def test_it_recovers_once_the_cost_has_gone() -> None:
+    window = Costly()
+    window.live(60, BUDGET * 3)
+
+    assert window.live(60, BUDGET / 3).interval == FASTEST
+
+
+def test_steps_wait_for_their_turn_and_everything_else_does_not() -> None:
+    now = 0.0
+    posts: list[int] = []
+
+    def engine() -> object:
+        nonlocal now
+        yield StateChanged(state="training", step=0)
+        for step in STEPS[:50]:
+            now += 0.1
+            yield step
+        yield StateChanged(state="paused", step=50)
+
+    def post(message: object) -> None:
+        assert isinstance(message, EventsArrived)
+        posts.append(len(message.events))
+
+    bridge = Bridge(engine(), post, interval=0.25, clock=lambda: now)  # type: ignore[arg-type]
+    bridge.start()
+    assert bridge.join(10)
+
+    assert sum(posts) == 52  # nothing is lost
+    assert posts[0] == 1
+    assert len(posts) == pytest.approx(5 / 0.25, abs=3)  # five seconds at four a second
