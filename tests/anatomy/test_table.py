@@ -106,3 +106,12 @@ def test_a_network_that_does_not_fit_is_left_without_hooks() -> None:
 
     assert not any(module._forward_hooks for module in network.modules())
     assert network.training
+
+
+def test_a_depthwise_convolution_is_told_from_a_full_one() -> None:
+    rows = {row.name: row for row in table("tiny")}
+
+    assert (rows["depth2"].kind, rows["depth2"].kernel) == ("depthwise", "3×3")
+    assert rows["depth2"].parameters == 9 * 8
+    assert (rows["point2"].kind, rows["point2"].kernel) == ("conv", "1×1")
+    assert rows["conv1"].kind == "conv"  # one input channel: there is nothing to keep apart

@@ -50,7 +50,7 @@ def layer_table(network: nn.Module, image_size: int) -> tuple[LayerRow, ...]:
         rows.append(
             LayerRow(
                 name=name,
-                kind=_KINDS.get(type(module), type(module).__name__),
+                kind=_kind(module),
                 kernel=_kernel(module),
                 output_shape=_shape(output),
                 parameters=sum(p.numel() for p in module.parameters()),
@@ -75,6 +75,12 @@ def layer_table(network: nn.Module, image_size: int) -> tuple[LayerRow, ...]:
         for handle in hooks:
             handle.remove()
     return tuple(rows)
+
+
+def _kind(module: nn.Module) -> str:
+    if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+        return "depthwise"
+    return _KINDS.get(type(module), type(module).__name__)
 
 
 def _kernel(module: nn.Module) -> str:

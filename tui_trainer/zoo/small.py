@@ -1,11 +1,17 @@
-"""Networks that are quick on a small machine: few kernels, and most of them on a small map."""
+"""Networks that are quick on a small machine, or have few parameters.
+
+Both have batch norm behind each max pool, not before it: for every kernel whose scale is above 0 the
+result is the same, and there are a quarter of the values to normalize. Both end in global average
+pooling, which spends no weights on positions.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
 from torch import nn
+
+Layers = OrderedDict[str, nn.Module]
 
 
 def small(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
@@ -15,33 +21,43 @@ def small(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequenti
     work on a sixteenth of the places. Takes (N, 1, image_size, image_size), gives scores
     (N, classes).
     """
-    return _build((8, 16, 24, 24, 24, 20), classes)
+    layers: Layers = OrderedDict()
+    channels = 1
+    for index, width in enumerate((8, 16, 24, 24, 24, 20), start=1):
+        layers[f"conv{index}"] = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        _finish_stage(layers, index, width, pools=index <= 2)
+        channels = width
+    return _with_scores(layers, channels, classes)
 
 
 def tiny(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build a network of 4,822 parameters for 28×28 images and 10 classes.
+    """Build a network of 3,882 parameters for 28×28 images and 10 classes.
 
-    As :func:`small`, with narrower layers. Takes (N, 1, image_size, image_size), gives scores
-    (N, classes).
+    After a first 3×3 convolution all are depthwise separable: a 3×3 kernel for each map by itself,
+    then a 1×1 convolution that mixes the maps (F. Chollet, "Xception", CVPR 2017). From c maps to d
+    that takes 9c + cd weights where a full convolution takes 9cd. Takes
+    (N, 1, image_size, image_size), gives scores (N, classes).
     """
-    return _build((8, 10, 10, 10, 10, 12), classes)
-
-
-def _build(widths: Sequence[int], classes: int, pooled: int = 2) -> nn.Sequential:
-    """Build 3×3 convolutions of these widths, the first ``pooled`` with a max pool each.
-
-    The pool stands directly after its convolution: batch norm and ReLU then have a quarter of the
-    values to handle. Global average pooling spends no weights on positions.
-    """
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    channels = 1
-    for index, width in enumerate(widths, start=1):
-        layers[f"conv{index}"] = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-        if index <= pooled:
-            layers[f"pool{index}"] = nn.MaxPool2d(2)
-        layers[f"conv{index}_norm"] = nn.BatchNorm2d(width)
-        layers[f"conv{index}_relu"] = nn.ReLU(inplace=True)
+    layers: Layers = OrderedDict(conv1=nn.Conv2d(1, 8, 3, padding=1, bias=False))
+    _finish_stage(layers, 1, 8, pools=False)
+    channels = 8
+    for index, width in enumerate((16, 18, 18, 24, 24, 24), start=2):
+        depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        layers[f"depth{index}"] = depthwise
+        layers[f"point{index}"] = nn.Conv2d(channels, width, 1, bias=False)
+        _finish_stage(layers, index, width, pools=index in (2, 4))
         channels = width
+    return _with_scores(layers, channels, classes)
+
+
+def _finish_stage(layers: Layers, index: int, width: int, *, pools: bool) -> None:
+    if pools:
+        layers[f"pool{index}"] = nn.MaxPool2d(2)
+    layers[f"norm{index}"] = nn.BatchNorm2d(width)
+    layers[f"relu{index}"] = nn.ReLU(inplace=True)
+
+
+def _with_scores(layers: Layers, channels: int, classes: int) -> nn.Sequential:
     layers["average"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
     layers["scores"] = nn.Linear(channels, classes)
