@@ -116,8 +116,9 @@ def test_innermost_channels_change_the_speed_and_nothing_else(name: str) -> None
     for mine, yours in zip(plain.parameters(), innermost.parameters(), strict=True):
         assert mine.grad is not None
         assert yours.grad is not None
-        # Rounding grows where a ReLU sits at its edge; a wrong gradient is off by its own size.
-        assert float((mine.grad - yours.grad).norm()) < 0.01 * float(mine.grad.norm())
+        # Rounding grows where a ReLU or a max pool is at its edge; a wrong gradient is off by its
+        # own size.
+        assert float((mine.grad - yours.grad).norm()) < 0.05 * float(mine.grad.norm())
 
 
 # --- each network by itself

@@ -1,7 +1,7 @@
 """Networks that are quick on a small machine, or have few parameters.
 
-Both have batch norm behind each max pool, not before it: for every kernel whose scale is above 0 the
-result is the same, and there are a quarter of the values to normalize. Both end in global average
+Both have batch norm behind each max pool, not before it: wherever its scale is above 0 the maximum
+is the same one, and there are a quarter of the values to normalize. Both end in global average
 pooling, which spends no weights on positions.
 """
 
