@@ -51,7 +51,7 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "tiny": Entry(
         "tui_trainer.zoo.small:tiny",
-        "a fifth of the budget: depthwise separable convolutions",
+        "a quarter of the budget: depthwise separable convolutions",
     ),
     "mlp": Entry(
         "tui_trainer.zoo.mlp:mlp",
