@@ -14,6 +14,7 @@ NUMBERS_HZ, CURVES_HZ = 4.0, 2.0
 """How often a second the window is to renew its numbers and its curves."""
 
 ERA_PLAIN = ("--model", "era-s6", "--batch-size", "128", "--augment", "none")
+SMALL = ("--model", "small", "--batch-size", "128")
 COURSE = (*SCRIPT, "--augment", "course")
 PRESET = ("--preset", "era-s6")
 TEXTUAL = """
@@ -136,6 +137,13 @@ def _lightning_bare(bench: Bench, number: int) -> Mapping[str, Pair]:
     return {"lightning/bare": (theirs.images_per_second, bare.images_per_second)}
 
 
+def _augmented_plain(bench: Bench, number: int) -> Mapping[str, Pair]:
+    threads = bench.threads
+    with_moves = bench.train("bare", *SMALL, "--augment", "light", *threads)
+    without = bench.train("bare", *SMALL, "--augment", "none", *threads)
+    return {"augmented/plain": (with_moves.images_per_second, without.images_per_second)}
+
+
 def _headless_bare(bench: Bench, number: int) -> Mapping[str, Pair]:
     threads = bench.threads
     ours, bare = bench.train("engine", *ERA, *threads), bench.train("bare", *ERA, *threads)
@@ -225,6 +233,12 @@ COMPARISONS = (
         "PyTorch's own example, pictures from a DataLoader, and a bare loop over tensors",
         (Entry("plain/bare", SPEED),),
         _plain_bare,
+    ),
+    Comparison(
+        "augmented/plain",
+        "a bare loop over the small network, the quickest to feel it: images moved, and not moved",
+        (Entry("augmented/plain", SPEED, *_ratio("≥ 0.90", lambda r: r >= 0.90)),),
+        _augmented_plain,
     ),
     Comparison(
         "headless/bare",

@@ -44,6 +44,17 @@ def network_of(config: RunConfig) -> nn.Module:
     return zoo.build(config.model, image_size=28, classes=10, dropout=config.dropout)
 
 
+def usual_optimizer(network: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
+    """Return PyTorch's SGD with the run's settings: what others train with."""
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+    )
+
+
 def set_threads(config: RunConfig, meter: Meter) -> None:
     """Use as many threads as asked for, or torch's own choice, and tell the meter."""
     if config.threads is not None:
@@ -107,7 +118,7 @@ def plain(config: RunConfig, meter: Meter, workers: int) -> None:
     """Train as PyTorch's own MNIST example does: pictures from a loader, the loss now and then."""
     set_threads(config, meter)
     network = network_of(config)
-    optimizer = make_optimizer(network, config)
+    optimizer = usual_optimizer(network, config)
     loader = picture_loader(config, workers, course=False)
     while True:
         for number, (images, labels) in enumerate(loader):
@@ -143,9 +154,9 @@ def bare(config: RunConfig, meter: Meter) -> None:
                 pixels = augment(pixels, amounts, chance)
             scores = network(pixels.mul_(scale).sub_(offset))
             loss = functional.cross_entropy(scores, wanted)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.clear()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            optimizer.step(config.learning_rate)
             loss_sum += loss.detach()
             hit_sum += (scores.detach().argmax(dim=1) == wanted).sum()
             steps += 1
@@ -186,7 +197,7 @@ def lightning(config: RunConfig, meter: Meter) -> None:
             return loss
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return make_optimizer(self.network, config)
+            return usual_optimizer(self.network, config)
 
         def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
             if meter.step(len(batch[1])):

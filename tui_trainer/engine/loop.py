@@ -75,15 +75,13 @@ def train_step(session: Session) -> None:
     labels = data.train.labels[indices]
     images = data.prepare(data.train.images[indices], session.amounts, session.chance)
     rate = session.learning_rate
-    for group in session.optimizer.param_groups:
-        group["lr"] = rate
 
     scores = session.network(images)
     smoothing = session.config.label_smoothing
     objective = functional.cross_entropy(scores, labels, label_smoothing=smoothing)
-    session.optimizer.zero_grad(set_to_none=True)
+    session.optimizer.clear()
     objective.backward()  # type: ignore[no-untyped-call]
-    session.optimizer.step()
+    session.optimizer.step(rate)
 
     scores = scores.detach()
     # What is told is the loss without smoothing: the validation loss can be compared with that.

@@ -11,6 +11,7 @@ from torch import nn
 
 from tui_trainer.engine.data import BatchStream, Data
 from tui_trainer.engine.metrics import Evaluation, evaluate
+from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.pending import DivergedError, PendingStep, read_figures
 from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.run import commands
@@ -47,7 +48,7 @@ class Session:
     data: Data
     network: nn.Module
     layers: tuple[LayerRow, ...]
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     stream: BatchStream
     chance: torch.Generator
     watch: Stopwatch

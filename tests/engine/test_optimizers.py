@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tui_trainer import zoo
+from tui_trainer.engine.optimizers import SGD, Optimizer, make_optimizer
+from tui_trainer.run.config import RunConfig
+
+Theirs = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
+DECAY = 0.01
+
+
+def sgd(momentum: float, nesterov: bool) -> tuple[RunConfig, Theirs]:
+    config = RunConfig(momentum=momentum, nesterov=nesterov, weight_decay=DECAY)
+    return config, lambda weights: torch.optim.SGD(
+        weights, lr=1.0, momentum=momentum, nesterov=nesterov, weight_decay=DECAY
+    )
+
+
+PAIRS = {
+    "sgd": sgd(0.0, False),
+    "momentum": sgd(0.9, False),
+    "nesterov": sgd(0.9, True),
+    "adam": (
+        RunConfig(optimizer="adam", weight_decay=DECAY),
+        lambda weights: torch.optim.Adam(weights, lr=1.0, weight_decay=DECAY),
+    ),
+    "adamw": (
+        RunConfig(optimizer="adamw", weight_decay=DECAY),
+        lambda weights: torch.optim.AdamW(weights, lr=1.0, weight_decay=DECAY),
+    ),
+}
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    made = zoo.build("small", image_size=8, classes=4)
+    return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def gradients(net: nn.Module, seed: int) -> None:
+    torch.manual_seed(seed)
+    for parameter in net.parameters():
+        parameter.grad = torch.randn_like(parameter)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_weights_go_where_pytorchs_optimizer_takes_them(name: str, fused: bool) -> None:
+    config, build = PAIRS[name]
+    mine, yours = network(), network()
+    ours = make_optimizer(mine, config)
+    ours.fused = fused
+    theirs = build(yours.parameters())
+
+    for step, rate in enumerate((0.1, 0.05, 0.2, 0.001), start=1):
+        gradients(mine, step)
+        gradients(yours, step)
+        ours.step(rate)
+        for group in theirs.param_groups:
+            group["lr"] = rate
+        theirs.step()
+
+    for a, b in zip(mine.parameters(), yours.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_weight_without_a_gradient_stays_where_it_is(name: str) -> None:
+    net = network()
+    ours = make_optimizer(net, PAIRS[name][0])
+    first, *_ = net.parameters()
+    before = first.detach().clone()
+    for step in range(3):
+        gradients(net, step)
+        first.grad = None
+        ours.step(0.1)
+
+    assert torch.equal(first, before)
+    gradients(net, 9)
+    ours.step(0.1)
+    assert not torch.equal(first, before)
+
+
+def test_nothing_to_move_is_no_error() -> None:
+    ours: Optimizer = SGD([], momentum=0.9, nesterov=True, weight_decay=0.0)
+
+    ours.step(0.1)
+    ours.clear()
+
+
+def test_clearing_forgets_the_gradients() -> None:
+    net = network()
+    gradients(net, 0)
+    make_optimizer(net, RunConfig()).clear()
+
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_a_run_does_not_load_the_compiler(optimizer: str) -> None:
+    """It takes two seconds and 70 MB, and nothing here is compiled."""
+    code = (
+        "import sys\n"
+        "from tui_trainer.engine.loop import train\n"
+        "from tui_trainer.run.commands import Inbox\n"
+        "from tui_trainer.run.config import RunConfig\n"
+        f"config = RunConfig(model='small', train_size=64, val_size=32, epochs=1, threads=1,\n"
+        f"                   optimizer={optimizer!r}, device='cpu')\n"
+        "assert [e for e in train(config, Inbox())][-1].reason == 'completed'\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
