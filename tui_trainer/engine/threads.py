@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ROUNDS = 3
-"""How often each number of threads is tried; its best time counts, which the others' noise."""
+"""How often each number of threads is tried; its best time counts, for noise only adds to it."""
 
 SLACK = 1.05
 """Fewer threads win unless more are faster by this factor: each one more is one to wait for."""
