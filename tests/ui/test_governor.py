@@ -37,10 +37,20 @@ def test_a_window_within_its_budget_is_as_fast_as_it_may_be() -> None:
 
 def test_a_window_above_its_budget_slows_down_to_a_limit() -> None:
     window = Costly()
-    first = window.live(2 * SPAN + 0.1, BUDGET * 2).interval
+    assert window.live(SPAN + 0.1, 0.5).interval == FASTEST  # building the window is paid once
+    first = window.live(SPAN, BUDGET * 2).interval
 
     assert FASTEST < first < SLOWEST
     assert window.live(60, BUDGET * 2).interval == SLOWEST
+
+
+def test_it_settles_where_the_budget_is_just_spent() -> None:
+    """An update that takes 12 ms fits into 2 % every 0.6 seconds."""
+    window = Costly()
+    for _ in range(40):
+        window.live(SPAN, 0.012 / window.governor.interval)
+
+    assert window.governor.interval == pytest.approx(0.6, rel=0.05)
 
 
 def test_it_recovers_once_the_cost_has_gone() -> None:

@@ -11,6 +11,9 @@ BUDGET = 0.02
 FASTEST, SLOWEST = 0.24, 2.0
 """The least and the greatest number of seconds between two updates."""
 
+STEP = 1.5
+"""The most the interval grows or shrinks by at once."""
+
 SPAN = 2.0
 """Seconds over which the cost is measured."""
 
@@ -38,9 +41,10 @@ class Governor:
         self._clock = clock
         self._cpu_time = cpu_time
         self._since: tuple[float, float] | None = None
+        self._is_starting = True
 
     def update(self) -> None:
-        """Measure, once a span has passed, and slow down or speed up by a step."""
+        """Measure, once a span has passed, and go to the interval that the budget allows."""
         now, spent = self._clock(), self._cpu_time()
         if self._since is None:
             self._since = now, spent
@@ -50,7 +54,11 @@ class Governor:
             return
         self.cost = (spent - spent_then) / (now - then)
         self._since = now, spent
-        if self.cost > self._budget:
-            self.interval = min(SLOWEST, self.interval * 1.5)
-        elif self.cost < self._budget / 2:
-            self.interval = max(FASTEST, self.interval / 1.5)
+        if self._is_starting:
+            # Building the window costs more than keeping it, and is paid once.
+            self._is_starting = False
+            return
+        # An update costs about the same however many there are: this interval would just do.
+        just_enough = self.interval * self.cost / self._budget
+        step = min(self.interval * STEP, max(self.interval / STEP, just_enough))
+        self.interval = min(SLOWEST, max(FASTEST, step))
