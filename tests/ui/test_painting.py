@@ -13,8 +13,8 @@ from tui_trainer.plots import Line, Scale
 from tui_trainer.run.text import Cell
 from tui_trainer.ui.pictures import Picture
 from tui_trainer.ui.themes import available
+from tui_trainer.ui.widgets.cell_line import CellLine
 from tui_trainer.ui.widgets.chart import Chart
-from tui_trainer.ui.widgets.lines import CellLine
 
 ROOM = (60, 20)
 

@@ -14,7 +14,7 @@ from tui_trainer.engine.device import choose_device, set_up
 from tui_trainer.engine.memory import keep_freed_memory
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.session import Session
-from tui_trainer.engine.threads import choose_threads
+from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
@@ -56,10 +56,9 @@ def prepare(
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.threads is None and threads > 1:
             yield StateChanged(state="preparing", step=0, detail="trying numbers of threads")
-            batch = data.train.images[: config.batch_size]
-            threads = choose_threads(
-                network, data.prepare(batch), data.train.labels[: config.batch_size]
-            )
+            count = min(config.batch_size, MOST_IMAGES)
+            images = data.prepare(data.train.images[:count])
+            threads = choose_threads(network, images, data.train.labels[:count])
     return Session(
         config=config,
         inbox=inbox,

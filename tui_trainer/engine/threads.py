@@ -28,11 +28,10 @@ def choose_threads(network: nn.Module, images: Tensor, labels: Tensor) -> int:
 
     Args:
         network: The network on the CPU, in the memory format that it will be trained in.
-        images: A prepared batch (N, 1, H, H); at most ``MOST_IMAGES`` are used.
+        images: A prepared batch (N, 1, H, H); ``MOST_IMAGES`` are enough.
         labels: Its classes (N).
     """
     trial = copy.deepcopy(network)
-    images, labels = images[:MOST_IMAGES], labels[:MOST_IMAGES]
 
     def step() -> None:
         functional.cross_entropy(trial(images), labels).backward()  # type: ignore[no-untyped-call]

@@ -95,16 +95,17 @@ class MnistTui(RunActions):
         self._show(message)
 
     def _show(self, message: EventsArrived | None = None) -> None:
-        for screen in self.screen_stack:
-            if isinstance(screen, TrainScreen):
-                events = message.events if message else ()
-                screen.show_run(self.run_now, self._governor.cost, events)
+        for screen in self._train_screens():
+            events = message.events if message else ()
+            screen.show_run(self.run_now, self._governor.cost, events)
 
     def show_wishes(self) -> None:
         """Show at once where a knob is wanted to go: a batch may pass before the engine answers."""
-        for screen in self.screen_stack:
-            if isinstance(screen, TrainScreen):
-                screen.show_knobs(self.run_now, self._governor.cost)
+        for screen in self._train_screens():
+            screen.show_knobs(self.run_now, self._governor.cost)
+
+    def _train_screens(self) -> list[TrainScreen]:
+        return [screen for screen in self.screen_stack if isinstance(screen, TrainScreen)]
 
     def on_run_refused(self, message: RunRefused) -> None:
         """Leave with the reason: it is for the command line to tell."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import textwrap
 
 from textual.content import Content
-from textual.widget import Widget
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised, RunFinished
 from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell, fit
 from tui_trainer.ui.pictures import knob_change
+from tui_trainer.ui.widgets.cell_line import CellLine
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
@@ -43,7 +43,7 @@ class FindingsPanel(TextPanel):
         return Content("\n").join(content_of(line) for line in lines)
 
 
-class FindingLine(Widget):
+class FindingLine(CellLine):
     """The gravest finding in one line, for windows too small for the panel."""
 
     DEFAULT_CSS = """
@@ -52,18 +52,16 @@ class FindingLine(Widget):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._cells: list[Cell] = []
+        self._history: History | None = None
 
     def show(self, history: History) -> None:
         """Show the gravest finding, the result, or that there is nothing to report."""
-        cells = headline(history)
-        if cells != self._cells:
-            self._cells = cells
-            self.refresh()
+        self._history = history
+        self.update()
 
-    def render(self) -> Content:
-        """Return the line."""
-        return content_of(fit(self._cells, self.size.width))
+    def cells(self, width: int) -> list[Cell]:
+        """Return what fits."""
+        return fit(headline(self._history), width) if self._history is not None else []
 
 
 def headline(history: History) -> list[Cell]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from textual.strip import Strip
-from textual.widget import Widget
-
 from tui_trainer.run import text
 from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell, columns, fit
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.pictures import KNOB_NAMES
-from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
+from tui_trainer.ui.widgets.cell_line import CellLine
 
 # The glyph of each state goes with its colour, so that neither is needed to tell them apart.
 STATES = {
@@ -23,48 +20,6 @@ STATES = {
     "diverged": ("✗", "wrong"),
     "failed": ("✗", "wrong"),
 }
-
-
-class CellLine(Widget):
-    """A line of cells that is painted only when one of them has changed.
-
-    It makes its own strip: that costs a third of what laying out and styling a text does, and this
-    is what is painted most often.
-    """
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._cells: list[Cell] = []
-        self._style: Styles | None = None
-
-    def cells(self, width: int) -> list[Cell]:
-        """Return what the line shows in ``width`` columns."""
-        raise NotImplementedError
-
-    def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
-
-    def on_resize(self) -> None:
-        """Choose anew what fits."""
-        self._repaint()
-
-    def update(self) -> None:
-        """Paint the line if it has changed."""
-        cells = self.cells(self.size.width)
-        if cells != self._cells:
-            self._cells = cells
-            self.refresh()
-
-    def _repaint(self) -> None:
-        self._style = None
-        self._cells = self.cells(self.size.width)
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """Return the line."""
-        self._style = self._style or role_styles(self)
-        return strip_of(((c.text, c.style) for c in self._cells), self._style, self.size.width)
 
 
 class TopLine(CellLine):
