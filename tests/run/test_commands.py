@@ -110,9 +110,11 @@ def test_a_command_is_a_frozen_value(kind: type[Command]) -> None:
 
 
 def test_every_knob_has_a_command_with_a_value() -> None:
-    assert set(KNOBS) == {"learning_rate", "batch_size", "augmentation", "dropout"}
-    for kind in KNOBS.values():
-        assert [field.name for field in dataclasses.fields(kind)] == ["value"]
+    assert set(KNOBS) == {"learning_rate", "batch_size", "augmentation", "dropout", "epochs"}
+    commands = {setting: make(1.0) for setting, make in KNOBS.items()}
+    assert len({type(command) for command in commands.values()}) == len(KNOBS)
+    assert [command.value for command in commands.values()] == [1.0, 1, True, 1.0, 1]
+    assert type(commands["batch_size"].value) is type(commands["epochs"].value) is int
 
 
 def test_a_stop_reads_the_test_set_unless_told_not_to() -> None:

@@ -22,6 +22,7 @@ LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
     ("val_size", 0, None, -1, None),
     ("train_size", 1, None, 0, None),
     ("epochs", 1, 10_000, 0, 10_001),
+    ("checkpoint_every", 1, 10_000, 0, 10_001),
     ("batch_size", 1, 65_536, 0, 65_537),
     ("seed", 0, 2**32 - 1, -1, 2**32),
     ("lr", 1e-300, 1_000.0, 0.0, 1_000.1),

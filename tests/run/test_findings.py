@@ -260,7 +260,7 @@ def test_a_fix_that_helps_is_not_doubted() -> None:
 
 
 def test_a_loss_that_is_no_number_is_told_as_lost() -> None:
-    lost = Diverged(step=3, epoch=1, learning_rate=0.1)
+    lost = Diverged(step=3, epoch=1, learning_rate=0.1, good_step=2)
     events: list[Event] = [
         started(),
         *steps([2.3, 5.0, math.nan]),
@@ -273,7 +273,8 @@ def test_a_loss_that_is_no_number_is_told_as_lost() -> None:
     assert passed[-1] == events[-1]
     assert found.title == "diverged in epoch 1"
     assert "not a finite number since step 3" in found.evidence
-    assert "the weights are lost" in found.evidence
+    assert "the last good ones are of step 2" in found.evidence
+    assert found.advice == "go back to step 2 with learning rate 0.01"
     assert (found.fix_setting, found.fix_value) == ("learning_rate", 0.01)
 
 

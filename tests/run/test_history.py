@@ -21,6 +21,7 @@ from tui_trainer.run.events import (
     Event,
     FindingCleared,
     RecordingFailed,
+    RecordingRestored,
     RunFailed,
     StateChanged,
     TestEvaluated,
@@ -145,7 +146,10 @@ def test_the_rest_is_kept_as_it_comes() -> None:
     rejection = CommandRejected(command="SetDropout", reason="none", step=4)
     failure = RecordingFailed(path="/run", message="disk full")
     told = history(started(), look, rejection, failure, epoch_done(1), epoch_done(2))
-    assert (told.tests, told.rejection, told.recording_failure) == ([look], rejection, failure)
+    assert (told.tests, told.rejection) == ([look], rejection)
+    assert told.unsaved == {"/run": "disk full"}
+    told.apply(RecordingRestored(path="/run"))
+    assert told.unsaved == {}
     assert told.epochs == [epoch_done(1), epoch_done(2)]
 
 

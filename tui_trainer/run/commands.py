@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -40,6 +41,13 @@ class SetDropout:
 
 
 @dataclass(frozen=True, slots=True)
+class SetEpochs:
+    """Change how many epochs the run has; the schedule is stretched over the new number."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Stop between two batches and wait."""
 
@@ -65,11 +73,18 @@ class LookAtTest:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewind:
+    """Take a diverged run back to its last good state, with another base learning rate."""
+
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the run after the batch under way.
 
     Attributes:
-        reason: What the run's ``RunFinished`` will say: ``"stopped"`` or ``"interrupted"``.
+        reason: What the run's ``RunFinished`` will say.
         test: Whether to read the test set for the final report; not when leaving in a hurry.
     """
 
@@ -82,21 +97,26 @@ Command = (
     | SetBatchSize
     | SetAugmentation
     | SetDropout
+    | SetEpochs
     | Pause
     | Resume
     | RunStep
     | RunEpoch
     | LookAtTest
+    | Rewind
     | Stop
 )
 
-KNOBS: dict[str, type[SetLearningRate | SetBatchSize | SetAugmentation | SetDropout]] = {
+Knob = SetLearningRate | SetBatchSize | SetAugmentation | SetDropout | SetEpochs
+
+KNOBS: dict[str, Callable[[float], Knob]] = {
     "learning_rate": SetLearningRate,
-    "batch_size": SetBatchSize,
-    "augmentation": SetAugmentation,
+    "batch_size": lambda value: SetBatchSize(int(value)),
+    "augmentation": lambda value: SetAugmentation(bool(value)),
     "dropout": SetDropout,
+    "epochs": lambda value: SetEpochs(int(value)),
 }
-"""The settings that can change while training, and the command that changes each."""
+"""The settings that can change while training, and what makes the command that changes each."""
 
 
 class Inbox:

@@ -114,6 +114,7 @@ class RunConfig:
     device: str = "auto"
     threads: int | None = None
     target_accuracy: float | None = None
+    checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
         for name, (kind, optional) in FIELD_TYPES.items():
@@ -202,6 +203,7 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "crop": (4, 28, "the centre crop must be from 4 to 28 pixels"),
     "crop_probability": (0.0, 1.0, "the share of cropped images must be from 0 to 1"),
     "threads": (1, 1_024, "threads must be from 1 to 1,024"),
+    "checkpoint_every": (1, MAX_EPOCHS, "it must be from 1 to 10,000 epochs"),
     "target_accuracy": (0.0, 1.0, "the target accuracy must be a fraction from 0 to 1"),
 }
 

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-CLOCK_FIELDS = frozenset({"seconds", "images_per_second"})
+CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder"})
 """The fields that differ between two runs with the same seed."""
 
 State = Literal[
@@ -193,11 +193,69 @@ class TestEvaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diverged:
-    """The loss is no longer a finite number; the weights are lost."""
+    """The loss is no longer a finite number; the weights are lost.
+
+    Attributes:
+        good_step: The step of the last good state, which a rewind goes back to.
+    """
 
     step: int
     epoch: int
     learning_rate: float
+    good_step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewound:
+    """A diverged run has gone back to its last good state: what came after that is void.
+
+    Attributes:
+        step: The step of that state; the next batch is the one after it.
+        epoch: The epoch it belongs to.
+        images: Training images seen up to it.
+        from_step: Where the run had diverged.
+        lines: How many lines of the run's ``events.jsonl`` still hold; None if it is not recorded.
+    """
+
+    step: int
+    epoch: int
+    images: int
+    from_step: int
+    lines: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """A recorded run goes on from a checkpoint: what it told after that is void.
+
+    Attributes:
+        step: The checkpoint's step; the next batch is the one after it.
+        epoch: The epoch it belongs to.
+        images: Training images seen up to it.
+        threads: CPU threads it goes on with.
+        lines: How many lines of the run's ``events.jsonl`` still hold; None if it is not recorded.
+    """
+
+    step: int
+    epoch: int
+    images: int
+    threads: int
+    lines: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSaved:
+    """The state after an epoch, or at the end, is on the disk.
+
+    Those in the middle of an epoch are saved by the clock and are not told.
+
+    Attributes:
+        files: Names in the run's folder of checkpoints, without their suffix: ``last``, ``best``.
+    """
+
+    step: int
+    epoch: int
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,11 +294,30 @@ class FindingCleared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingStarted:
+    """The run is recorded in a folder of its own."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFailed:
-    """The run folder could not be written; training goes on, nothing more is recorded."""
+    """A file of the run folder could not be written; training goes on, and it is tried again.
+
+    Attributes:
+        path: The file; what it held before is intact.
+        message: Why, in the words of the system.
+    """
 
     path: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingRestored:
+    """A file that could not be written is complete again."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +336,8 @@ class RunFinished:
     run was left in a hurry.
 
     Attributes:
-        reason: ``completed``, ``stopped``, ``interrupted`` or ``diverged``.
+        reason: ``completed``, ``stopped`` or ``diverged``; or what ended the process:
+            ``interrupted`` (Ctrl+C), ``terminated``, ``hung up``.
         test_looks: How often the test set was read in this run, the final reading included.
     """
 
@@ -287,9 +365,14 @@ Event = (
     | CommandRejected
     | TestEvaluated
     | Diverged
+    | Rewound
+    | RunResumed
+    | CheckpointSaved
     | FindingRaised
     | FindingCleared
+    | RecordingStarted
     | RecordingFailed
+    | RecordingRestored
     | RunFailed
     | RunFinished
 )

@@ -26,8 +26,21 @@ class ExitCode(IntEnum):
     BAD_INPUT = 2, "an option, a file or a setting cannot be used"
     TARGET_MISSED = 3, "the run ended without showing the target accuracy on the test set"
     DIVERGED = 4, "the loss is no longer a finite number"
+    UNSAVED = 7, "the run ended well, but not all of it could be saved"
+    REPLAY_DIFFERS = 8, "a replayed run ended with other weights than the recorded one"
+    HUNG_UP = 129, "the terminal was closed, or the connection to it lost"
     INTERRUPTED = 130, "interrupted by Ctrl+C"
     OUTPUT_CLOSED = 141, "whoever read the output closed it"
+    TERMINATED = 143, "told to end by SIGTERM"
+
+
+ENDINGS = {
+    "interrupted": ExitCode.INTERRUPTED,
+    "terminated": ExitCode.TERMINATED,
+    "hung up": ExitCode.HUNG_UP,
+    "diverged": ExitCode.DIVERGED,
+}
+"""The codes of the reasons that ``RunFinished`` can give for an end that was not planned."""
 
 
 def exit_code_help() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tui_trainer.run import text
 from tui_trainer.run.events import (
@@ -138,11 +138,14 @@ def divergence(history: History) -> FindingRaised | None:
         return None
     rate = history.settings["learning_rate"]
     guessing, steady = history.guessing_loss, history.steady_loss
-    if history.state == "diverged":
+    lost, advice = history.lost, f"learning rate ÷ 10, from {rate:g} to {rate / 10:g}"
+    if lost is not None:
         title, evidence = (
-            f"diverged in epoch {step.epoch}",
-            f"the loss is not a finite number since step {step.step:,}; the weights are lost",
+            f"diverged in epoch {lost.epoch}",
+            f"the loss is not a finite number since step {lost.step:,}; those weights are lost, "
+            f"the last good ones are of step {lost.good_step:,}",
         )
+        advice = f"go back to step {lost.good_step:,} with learning rate {rate / 10:g}"
     elif (
         step.images > _last_rate_change(history) + BURN_IN_IMAGES
         and steady is not None
@@ -160,7 +163,7 @@ def divergence(history: History) -> FindingRaised | None:
         severity="wrong",
         title=title,
         evidence=evidence,
-        advice=f"learning rate ÷ 10, from {rate:g} to {rate / 10:g}",
+        advice=advice,
         step=step.step,
         lesson=7,
         fix_setting="learning_rate",
@@ -174,12 +177,18 @@ STEP_RULES: tuple[Rule, ...] = (divergence,)
 EPOCH_RULES: tuple[Rule, ...] = (overfitting, memorising)
 
 
-def with_findings(events: Iterator[Event]) -> Iterator[Event]:
+def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterator[Event]:
     """Pass a run's events on, with the findings they give rise to among them.
 
     Everyone downstream, a window, a script or a file, sees the same findings at the same place.
+
+    Args:
+        events: The run.
+        past: What it told before it was resumed, its findings included.
     """
     history = History()
+    for event in past:
+        history.apply(event)
     for event in events:
         history.apply(event)
         yield event

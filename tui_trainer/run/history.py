@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tui_trainer.run.events import (
+    CheckpointSaved,
     CommandRejected,
     Diverged,
     DownloadProgress,
@@ -15,6 +16,9 @@ from tui_trainer.run.events import (
     FindingCleared,
     FindingRaised,
     RecordingFailed,
+    RecordingRestored,
+    RecordingStarted,
+    Rewound,
     RunFailed,
     RunFinished,
     RunStarted,
@@ -44,6 +48,9 @@ class History:
     """A run as far as its events have told it. Memory is bounded, whatever the number of steps.
 
     The curves' x is counted in epochs: training images seen by the size of the training split.
+    ``folder`` is where the run is recorded, ``unsaved`` has the files that cannot be written, with
+    the reason; ``saved`` is the last checkpoint that was told; ``lost`` is a divergence that the
+    run has not come back from.
     """
 
     state: State = "preparing"
@@ -57,7 +64,10 @@ class History:
     finished: RunFinished | None = None
     failure: RunFailed | None = None
     download: DownloadProgress | None = None
-    recording_failure: RecordingFailed | None = None
+    folder: str | None = None
+    unsaved: dict[str, str] = field(default_factory=dict)
+    saved: CheckpointSaved | None = None
+    lost: Diverged | None = None
     rejection: CommandRejected | None = None
     train_loss: Series = field(default_factory=Series)
     train_accuracy: Series = field(default_factory=Series)
@@ -82,8 +92,7 @@ class History:
             case EpochDone():
                 self.epochs.append(event)
             case SettingChanged():
-                self.interventions.append(event)
-                self.settings[event.setting] = event.new
+                self._change(event)
             case FindingRaised():
                 self.findings[event.code] = event
             case FindingCleared():
@@ -91,7 +100,9 @@ class History:
             case TestEvaluated():
                 self.tests.append(event)
             case Diverged():
-                self.state = "diverged"
+                self.state, self.lost = "diverged", event
+            case Rewound():
+                self._go_back(event)
             case RunFinished():
                 self.finished = event
                 self.state = "diverged" if event.reason == "diverged" else "finished"
@@ -99,8 +110,14 @@ class History:
                 self.failure, self.state, self.detail = event, "failed", event.message
             case DownloadProgress():
                 self.download = event
+            case RecordingStarted():
+                self.folder = event.folder
             case RecordingFailed():
-                self.recording_failure = event
+                self.unsaved[event.path] = event.message
+            case RecordingRestored():
+                self.unsaved.pop(event.path, None)
+            case CheckpointSaved():
+                self.saved = event
             case CommandRejected():
                 self.rejection = event
 
@@ -117,6 +134,40 @@ class History:
         }
         if event.dropout is not None:
             self.settings["dropout"] = event.dropout
+
+    def _change(self, event: SettingChanged) -> None:
+        self.interventions.append(event)
+        if event.setting == "epochs" and self.started is not None:
+            self.started = replace(self.started, epochs=int(event.new))
+        else:
+            self.settings[event.setting] = event.new
+
+    def _go_back(self, event: Rewound) -> None:
+        """Forget what came after an earlier state, as far as it is on show."""
+        self.lost = None
+        if self.last_step is not None and self.started is not None:
+            before = (event.epoch - 1) * self.started.train_size
+            self.last_step = replace(
+                self.last_step,
+                step=event.step,
+                epoch=event.epoch,
+                images=event.images,
+                epoch_images=event.images - before,
+            )
+        self.epochs = [epoch for epoch in self.epochs if epoch.step <= event.step]
+        for change in reversed(self.interventions):
+            if change.step > event.step:
+                self.settings[change.setting] = change.old
+        self.interventions = [c for c in self.interventions if c.step <= event.step]
+        for curve in (self.train_loss, self.train_accuracy, self.learning_rate):
+            curve.cut(self.epochs_at(event.images))
+        for trend, curve in (
+            (self._loss_trend, self.train_loss),
+            (self._accuracy_trend, self.train_accuracy),
+            (self._steady_trend, self.train_loss),
+        ):
+            trend.restart(curve.trend[-1] if curve.trend else None)
+        self._rate_marks.clear()
 
     def _step(self, event: StepDone) -> None:
         if self.last_step is None or event.epoch != self.last_step.epoch:

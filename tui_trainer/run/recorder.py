@@ -1,106 +1,195 @@
-"""The run folder: what was asked, and everything that happened."""
+"""Writing the run folder: what was asked, everything that happened, and what became of it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import TextIO
 
+from tui_trainer import __version__
+from tui_trainer.run.attempts import Attempts, RecordingNews
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.config_file import to_toml
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import (
     Event,
-    RecordingFailed,
-    RunFinished,
+    RecordingStarted,
     RunStarted,
     StepDone,
     to_json,
 )
+from tui_trainer.run.files import clear_unfinished, write_atomically
+from tui_trainer.run.folder import RunFolder, new_folder, utc_now
+from tui_trainer.run.journal import Recorded
+from tui_trainer.run.lines import LineFile
+from tui_trainer.run.lock import Lock, LockedError
+from tui_trainer.run.summary import Summary
 from tui_trainer.run.text import printable
 
-CONFIG, EVENTS, SUMMARY = FILES = "config.toml", "events.jsonl", "summary.json"
+STEPS_TOGETHER = 64
+"""Steps that are written at once; anything else is written as it comes, with the steps before."""
 
 
 class Recorder:
-    """A folder for one run: ``config.toml``, ``events.jsonl`` and, at its end, ``summary.json``.
+    """Writes one run to its folder, which it holds until the run is over.
 
-    Raises:
-        InputError: From the constructor, if the folder holds a run already or cannot be written.
+    Attributes:
+        folder: The folder.
     """
 
-    def __init__(self, folder: Path, config: RunConfig) -> None:
+    def __init__(
+        self, folder: RunFolder, lock: Lock, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self.folder = folder
-        self._file: TextIO | None = None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if there := [name for name in FILES if (folder / name).exists()]:
-                already = f"holds a run already ({there[0]}); choose another folder"
-                raise InputError(f"--out {printable(folder)}: {already}")
-            self._open(config)
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(
-                f"--out {printable(folder)}: cannot be written: {reason}; choose another folder"
-            ) from None
+        self._lock = lock
+        self._now = now
+        self._is_new = True
+        self._made: list[Path] = []
+        self._summary = Summary(version=__version__)
+        self._lines = LineFile(folder.events)
+        self._attempt = Attempts()
 
-    def _open(self, config: RunConfig) -> None:
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> Recorder:
+        """Begin a run in a folder of its own; other things may lie in it, but no run.
+
+        Raises:
+            InputError: If the folder holds a run already, is in use, or cannot be written.
+        """
+        option = f"--out {printable(path)}"
         try:
-            (self.folder / CONFIG).write_text(to_toml(config), encoding="utf-8")
-            self._file = (self.folder / EVENTS).open("x", encoding="utf-8")
+            made = not path.exists()
+            path.mkdir(parents=True, exist_ok=True)
+            return cls._begin(RunFolder(path), config, option, made=made)
+        except OSError as error:
+            raise _not_writable(option, error, "choose another folder") from None
+
+    @classmethod
+    def create_below(cls, root: Path, config: RunConfig) -> Recorder:
+        """Begin a run in a new folder below ``root``, named for the time and the network.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        try:
+            path = new_folder(root, config.model, datetime.now())
+            return cls._begin(RunFolder(path), config, printable(path), made=True)
+        except OSError as error:
+            remedy = "choose a folder with --out DIR, or --no-save"
+            raise _not_writable(printable(root), error, remedy) from None
+
+    @classmethod
+    def _begin(cls, folder: RunFolder, config: RunConfig, option: str, *, made: bool) -> Recorder:
+        files = (folder.config, folder.events, folder.summary, folder.checkpoints)
+        if there := [path.name for path in files if path.exists()]:
+            raise InputError(f"{option}: holds a run already ({there[0]}); choose another folder")
+        recorder = cls(folder, _locked(folder, option))
+        recorder._made = [*files[:3], folder.lock, *([folder.path] if made else [])]
+        try:
+            write_atomically(folder.config, to_toml(config).encode())
+            recorder._lines.open()
         except OSError:
-            self._forget()
+            recorder._forget()
             raise
+        return recorder
+
+    @classmethod
+    def reopen(cls, folder: RunFolder, recorded: Recorded, past: Iterable[Event]) -> Recorder:
+        """Go on with a recorded run.
+
+        Args:
+            folder: Its folder.
+            recorded: Everything that happened.
+            past: That part of it which still holds.
+
+        Raises:
+            InputError: If another process writes it now, or it cannot be written.
+        """
+        name = printable(folder.path)
+        try:
+            recorder = cls(folder, _locked(folder, name))
+            recorder._is_new = False
+            clear_unfinished(folder.path)
+            clear_unfinished(folder.checkpoints)
+            recorder._lines.open(recorded.lines)
+        except OSError as error:
+            raise _not_writable(name, error, "make room or mend its permissions") from None
+        with suppress(InputError):
+            recorder._summary.started_at = folder.read_summary().started_at
+        for event in past:
+            recorder._summary.apply(event)
+        return recorder
+
+    def position(self) -> int:
+        """Bring everything so far to the disk, if it can be; return how many lines that is."""
+        with suppress(OSError):
+            self._lines.flush(sync=True)
+        return self._lines.count
 
     def record(self, events: Iterator[Event]) -> Iterator[Event]:
         """Pass events on, each written down before anyone else sees it.
 
-        If the folder can no longer be written, the run goes on unrecorded and says so once. A run
-        that cannot begin leaves no files, so that the folder is free for the next attempt.
+        What cannot be written is kept and tried again; the run goes on, and is told of it once. A
+        run that cannot begin leaves no files, so that the folder is free for the next attempt.
         """
         begun = False
+        yield RecordingStarted(folder=str(self.folder.path))
         try:
             for event in events:
                 begun = begun or isinstance(event, RunStarted)
-                failure = self._write(event)
-                if failure is not None:
-                    yield failure
+                yield from self._write(event)
                 yield event
         except InputError:
-            if not begun:
+            if not begun and self._is_new:
                 self._forget()
             raise
         finally:
-            self._close()
+            self.close()
 
-    def _write(self, event: Event) -> RecordingFailed | None:
-        if self._file is None:
-            return None
-        try:
-            self._file.write(to_json(event) + "\n")
-            if not isinstance(event, StepDone):
-                self._file.flush()
-            if isinstance(event, RunFinished):
-                summary = json.dumps(json.loads(to_json(event)), indent=2) + "\n"
-                (self.folder / SUMMARY).write_text(summary, encoding="utf-8")
-        except OSError as error:
-            self._close()
-            return RecordingFailed(path=str(self.folder), message=error.strerror or str(error))
-        return None
+    def _write(self, event: Event) -> Iterator[RecordingNews]:
+        self._lines.add(to_json(event))
+        is_turn = self._summary.apply(event)
+        if isinstance(event, StepDone) and self._lines.waiting < STEPS_TOGETHER:
+            return
+        yield from self._attempt(self.folder.events, self._lines.flush)
+        if is_turn:
+            self._summary.updated_at = self._time()
+            if isinstance(event, RunStarted):
+                self._summary.started_at = self._summary.updated_at
+            text = self._summary.to_json().encode()
+            yield from self._attempt(
+                self.folder.summary, lambda: write_atomically(self.folder.summary, text)
+            )
+
+    def _time(self) -> str:
+        return self._now().isoformat(timespec="seconds")
 
     def _forget(self) -> None:
-        """Take away what was written; the folder too, if nothing else is in it."""
-        self._close()
+        """Take away what was written; the folder too, if it was made and nothing else is in it."""
+        self.close()
         with suppress(OSError):
-            for name in FILES:
-                (self.folder / name).unlink(missing_ok=True)
-            self.folder.rmdir()
+            for path in self._made:
+                if path == self.folder.path:
+                    os.rmdir(path)
+                else:
+                    path.unlink(missing_ok=True)
 
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            # Closing flushes, and a full disk refuses that as well. It has been told already.
-            with suppress(OSError):
-                file.close()
+    def close(self) -> None:
+        """Write what is left, as far as that can be done, and let the folder go."""
+        self._lines.close()
+        self._lock.release()
+
+
+def _locked(folder: RunFolder, name: str) -> Lock:
+    try:
+        return Lock(folder.lock)
+    except LockedError as error:
+        raise InputError(
+            f"{name}: in use: {error.holder} is writing this run; wait for it, or stop it first"
+        ) from None
+
+
+def _not_writable(name: str, error: OSError, remedy: str) -> InputError:
+    return InputError(f"{name}: cannot be written: {error.strerror or error}; {remedy}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from array import array
 
 CAPACITY = 1_024
@@ -55,6 +56,14 @@ class Series:
         self.trend.append(smooth)
         self._in_last = 1
 
+    def cut(self, x: float) -> None:
+        """Forget the points beyond ``x``; a bucket that reaches beyond it goes whole."""
+        kept = bisect.bisect_right(self.x, x)
+        if kept < len(self.x):
+            for values in (self.x, self.low, self.high, self.trend):
+                del values[kept:]
+            self._in_last = self._per_bucket
+
     def _merge_pairs(self) -> None:
         self.x = self.x[1::2]
         self.trend = self.trend[1::2]
@@ -81,6 +90,10 @@ class Trend:
     def value(self) -> float | None:
         """The average, None before the first point."""
         return self._sum / self._weight if self._weight else None
+
+    def restart(self, value: float | None) -> None:
+        """Go on from an average of before; from nothing if there was none."""
+        self._sum, self._weight = (0.0, 0.0) if value is None else (value, 1.0)
 
     def add(self, y: float, images: int) -> float:
         """Take in a value that is the mean over that many images; return the average."""

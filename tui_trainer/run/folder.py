@@ -1,0 +1,196 @@
+"""Where runs lie, how they are called, and what a folder of one holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.config_file import compose, read_config
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.journal import Recorded, read_recorded
+from tui_trainer.run.lock import Lock
+from tui_trainer.run.summary import MAX_BYTES, RUNNING, Summary, summary_from_json
+from tui_trainer.run.text import printable
+
+RUNS = Path("runs")
+"""Where runs are kept unless a folder is named."""
+
+CUT_OFF = "cut off"
+"""The state of a run whose process was killed."""
+
+SUFFIX = ".safetensors"
+
+MAX_EVENTS_BYTES = 1 << 30
+"""The largest ``events.jsonl`` that is read: five million steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of one run; ``path`` need not exist."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings that the run began with."""
+        return self.path / "config.toml"
+
+    @property
+    def events(self) -> Path:
+        """Everything that happened, an event a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """What became of it."""
+        return self.path / "summary.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of its saved states."""
+        return self.path / "checkpoints"
+
+    @property
+    def lock(self) -> Path:
+        """What the process that writes the run holds."""
+        return self.path / ".lock"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether there is a run in it."""
+        return self.config.is_file() and self.events.is_file()
+
+    @property
+    def name(self) -> str:
+        """What it is called on a screen."""
+        return printable(self.path.name or self.path.resolve().name)
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the file of a checkpoint: ``last``, ``best``, ``epoch-5``."""
+        return self.checkpoints / f"{name}{SUFFIX}"
+
+    def read_config(self) -> RunConfig:
+        """Return the settings that the run began with.
+
+        Raises:
+            InputError: If they cannot be read.
+        """
+        return compose(read_config(self.config))
+
+    def read_events(self) -> Recorded:
+        """Return what happened.
+
+        Raises:
+            InputError: If it cannot be read, or a line that holds is no event.
+        """
+        return read_recorded(_text(self.events, MAX_EVENTS_BYTES), printable(self.events))
+
+    def read_summary(self) -> Summary:
+        """Return what became of the run; a process that was killed leaves it ``cut off``.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
+        name = printable(self.summary)
+        summary = summary_from_json(_text(self.summary, MAX_BYTES), name)
+        if summary.state == RUNNING and not Lock.is_held(self.lock):
+            return replace(summary, state=CUT_OFF)
+        return summary
+
+
+def _text(path: Path, limit: int) -> str:
+    """Return the text of a file; what is no UTF-8 in it is replaced, for JSON to judge.
+
+    Raises:
+        InputError: If it cannot be read or is larger than such a file can be.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{printable(path)}: cannot be read: {reason}") from None
+    if len(raw) > limit:
+        raise InputError(f"{printable(path)}: larger than such a file can be")
+    return raw.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run in a list; ``fault`` says why there is no summary."""
+
+    folder: RunFolder
+    summary: Summary | None
+    fault: str = ""
+
+
+def list_runs(root: Path) -> list[ListedRun]:
+    """Return the runs right below a folder, the latest first; none where there is no folder."""
+    try:
+        folders = [RunFolder(path) for path in root.iterdir()]
+        runs = [folder for folder in folders if folder.is_run]
+    except OSError:
+        return []
+    return [_listed(folder) for folder in sorted(runs, key=last_change, reverse=True)]
+
+
+def _listed(folder: RunFolder) -> ListedRun:
+    try:
+        return ListedRun(folder, folder.read_summary())
+    except InputError as error:
+        return ListedRun(folder, None, str(error))
+
+
+def last_change(folder: RunFolder) -> float:
+    """Return when something last happened in a run, in seconds since 1970; 0 if nothing did."""
+    try:
+        return folder.events.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def find_run(name: str | None, root: Path = RUNS) -> RunFolder:
+    """Return the run of a name below ``root``, or at a path; the last one if none is named.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if name is None:
+        runs = list_runs(root)
+        if not runs:
+            raise InputError(
+                f"{printable(root)}: no run in it yet; train one, or name the folder of a run"
+            )
+        return runs[0].folder
+    try:
+        for path in (root / name, Path(name).expanduser()):
+            if name and RunFolder(path).is_run:
+                return RunFolder(path)
+    except (RuntimeError, ValueError):  # no such user's home, a NUL in the name
+        pass
+    raise InputError(f"{printable(name)}: no such run; `mnist-tui runs` lists those that there are")
+
+
+def new_folder(root: Path, model: str, now: datetime) -> Path:
+    """Make a folder for a new run, named for its time and its network, and return it.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    name = f"{now:%Y-%m-%d-%H%M}-{model}"
+    root.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 10_000):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(17, f"too many runs called {name}")
+
+
+def utc_now() -> datetime:
+    """Return the time now, in UTC."""
+    return datetime.now(UTC)
