@@ -13,6 +13,7 @@ from torch import nn
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
 from tui_trainer.engine import loop, prepare
+from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.session import Session
 from tui_trainer.run.commands import (
     Command,
@@ -44,7 +45,7 @@ def loaded_afresh(config: RunConfig) -> Session:
     ready: list[Session] = []
 
     def preparing() -> Iterator[Event]:
-        ready.append((yield from prepare.prepare(config, Inbox(), FakeClock())))
+        ready.append((yield from prepare.prepare(config, Inbox(), Keeper(), FakeClock())))
 
     list(preparing())
     return ready[0]

@@ -40,11 +40,15 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "BAD_INPUT": 2,
         "TARGET_MISSED": 3,
         "DIVERGED": 4,
+        "UNSAVED": 7,
+        "REPLAY_DIFFERS": 8,
+        "HUNG_UP": 129,
         "INTERRUPTED": 130,
         "OUTPUT_CLOSED": 141,
+        "TERMINATED": 143,
     }
     assert all(code.meaning for code in ExitCode)
-    assert exit_code_help().splitlines()[5] == "130  interrupted by Ctrl+C"
+    assert exit_code_help().splitlines()[8] == "130  interrupted by Ctrl+C"
 
 
 @pytest.mark.parametrize(

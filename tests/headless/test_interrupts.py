@@ -47,7 +47,7 @@ def test_the_first_interrupt_asks_for_a_report() -> None:
     inbox, out, err = Inbox(), io.StringIO(), io.StringIO()
     engine = PatientEngine(inbox, presses=1)
     assert run_headless(engine(), inbox, stdout=out, stderr=err) == 130
-    assert engine.taken == [Stop(reason="interrupted")]
+    assert engine.taken == [Stop(reason="interrupted", test=False)]
     assert "press Ctrl+C again to leave at once" in err.getvalue()
     assert "test 99.31 %" in out.getvalue()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -61,7 +61,7 @@ def test_the_second_interrupt_leaves_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert engine.cleaned_up
     assert engine.taken == []
     assert out.getvalue() == ""
-    assert err.getvalue().endswith("interrupted: left at once, without a report\n")
+    assert err.getvalue().endswith("left at once, without a report\n")
     assert "Traceback" not in err.getvalue()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -86,7 +86,7 @@ def test_a_stream_that_is_being_written_to_is_not_written_to_again() -> None:
     inbox = Inbox()
     engine = PatientEngine(inbox, presses=1)
     assert run_headless(engine(), inbox, stdout=io.StringIO(), stderr=Busy()) == 130
-    assert engine.taken == [Stop(reason="interrupted")]
+    assert engine.taken == [Stop(reason="interrupted", test=False)]
 
 
 def test_an_ignored_interrupt_stays_ignored() -> None:
@@ -118,7 +118,7 @@ def test_a_paused_engine_is_woken() -> None:
     def engine() -> Iterator[Event]:
         yield started()
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-        assert inbox.take(0, wait=True) == [Stop(reason="interrupted")]
+        assert inbox.take(0, wait=True) == [Stop(reason="interrupted", test=False)]
         yield finished("interrupted")
 
     assert run_headless(engine(), inbox, stdout=io.StringIO(), stderr=io.StringIO()) == 130

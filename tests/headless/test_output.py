@@ -189,8 +189,8 @@ EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try dropout 0.1"
         ),
         (
             RecordingFailed(path="runs/1", message="No space left on device"),
-            "▲ recording failed: runs/1: No space left on device; "
-            "training goes on, nothing more is recorded",
+            "▲ not saved: runs/1: No space left on device; "
+            "training goes on, and it will be tried again",
         ),
         (
             StateChanged(state="preparing", step=0, detail="mnist"),

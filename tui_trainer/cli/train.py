@@ -1,23 +1,14 @@
-"""The command line: read what is asked, put the pieces together, pick the front end.
-
-Nothing heavy is imported at the top: ``--help`` and ``--version`` answer at once, and the app's
-first frame is on screen while torch loads on the training thread.
-"""
+"""``mnist-tui`` itself: a new run."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui_trainer import __version__
-from tui_trainer.cli_help import EPILOG, SectionedCommand, choice, option
+from tui_trainer.cli.options import choice, option
 from tui_trainer.run.config import (
     AUGMENTS,
     DATASETS,
@@ -28,26 +19,12 @@ from tui_trainer.run.config import (
     RunConfig,
 )
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from tui_trainer.run.commands import Inbox
-    from tui_trainer.run.events import Event
     from tui_trainer.run.recorder import Recorder
 
-LEAST_COLUMNS, LEAST_LINES = 60, 16
-"""The smallest terminal that the window opens in."""
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-
-
-@app.command(cls=SectionedCommand, epilog=EPILOG)
-def run(
+def new_run(
     ctx: typer.Context,
     no_ui: Annotated[bool, option("Train without the window, for scripts", "--no-ui")] = False,
     json_lines: Annotated[
@@ -105,7 +82,11 @@ def run(
     target_accuracy: Annotated[
         float | None, option("Exit with code 3 below this test accuracy, e.g. 0.994")
     ] = None,
-    out: Annotated[Path | None, option("Record config and events in this new folder")] = None,
+    out: Annotated[Path | None, option("Save the run in this folder (runs/TIME-NETWORK)")] = None,
+    no_save: Annotated[bool, option("Save nothing of the run", "--no-save")] = False,
+    checkpoint_every: Annotated[
+        int | None, option("Keep the weights of every so many epochs, beside last and best")
+    ] = None,
     theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
     paused: Annotated[bool, option("Open the window with the run paused", "--paused")] = False,
     print_config: Annotated[
@@ -121,6 +102,9 @@ def run(
     if version:
         typer.echo(f"mnist-tui {__version__}")
         raise typer.Exit
+    if ctx.invoked_subcommand is not None:
+        _check_nothing_given(ctx)
+        return
     settings = _compose(ctx.params)
     if print_config:
         from tui_trainer.run.config_file import to_toml
@@ -128,23 +112,34 @@ def run(
         # As bytes: TOML is UTF-8 whatever the locale is.
         typer.echo(to_toml(settings.resolved()).encode(), nl=False)
         raise typer.Exit
-    if json_lines and not no_ui:
-        raise InputError("--json: needs --no-ui; the window has the terminal to itself")
-    if paused and no_ui:
-        raise InputError("--paused: opens the window paused; it does not go with --no-ui")
-    if theme is not None:
-        from tui_trainer.ui.themes import find
+    from tui_trainer.cli.fronts import check_window, run_app, run_headless
 
-        find(theme)
-    if not no_ui:
-        _check_terminal()
+    if out is not None and no_save:
+        raise InputError("--no-save: does not go with --out, which says where to save")
+    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
     out = _expanded(out)
-    recorder = _recorder(out, settings)
+
+    from tui_trainer.cli.starts import Job, Start
+
+    job = Job(None if no_save else _recorder(out, settings))
+    start = Start(job, _no_recorder if no_save else recorder_below, patient=not no_ui)
     if no_ui:
-        code = _run_headless(settings, recorder, json_lines=json_lines, debug=debug)
+        code = run_headless(start, settings, json_lines=json_lines, debug=debug)
     else:
-        code = _run_app(settings, recorder, theme=theme, paused=paused, pictures=out)
+        code = run_app(start, settings, theme=theme, paused=paused, pictures=out)
     raise typer.Exit(code)
+
+
+def _check_nothing_given(ctx: typer.Context) -> None:
+    """Refuse options before the name of a command: they would be lost without a word.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for name, value in ctx.params.items():
+        if value not in (None, False):
+            given = f"--{'json' if name == 'json_lines' else name.replace('_', '-')}"
+            raise InputError(f"{given}: belongs to a new run; options of a command come after it")
 
 
 def _compose(params: dict[str, Any]) -> RunConfig:
@@ -168,132 +163,23 @@ def _expanded(out: Path | None) -> Path | None:
         raise InputError(f"--out {out}: there is no such user; choose another folder") from None
 
 
-def _recorder(out: Path | None, settings: RunConfig) -> Recorder | None:
-    if out is None:
-        return None
+def _recorder(out: Path | None, config: RunConfig) -> Recorder:
     from tui_trainer.run.recorder import Recorder
 
-    return Recorder(out, settings.resolved())
+    return recorder_below(config) if out is None else Recorder.create(out, config.resolved())
 
 
-class _Start:
-    """Begins a run, on the thread that asks for its first event."""
-
-    def __init__(self, recorder: Recorder | None) -> None:
-        self._recorder = recorder
-
-    def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
-        from tui_trainer.run.findings import with_findings
-
-        events = with_findings(_train(config, inbox))
-        # The folder is one run's own: a second run in the same window is not recorded in it.
-        recorder, self._recorder = self._recorder, None
-        return recorder.record(events) if recorder is not None else events
-
-
-def _train(config: RunConfig, inbox: Inbox) -> Iterator[Event]:
-    """Load torch, then train: the slow import belongs to the training thread too."""
-    from tui_trainer.run.events import StateChanged
-
-    yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
-    from tui_trainer.engine.loop import train
-
-    yield from train(config, inbox)
-
-
-def _run_headless(
-    settings: RunConfig, recorder: Recorder | None, *, json_lines: bool, debug: bool
-) -> int:
-    from tui_trainer.headless import run_headless
-    from tui_trainer.run.commands import Inbox
-
-    inbox = Inbox()
-    return run_headless(
-        _Start(recorder)(settings, inbox),
-        inbox,
-        json_lines=json_lines,
-        target_accuracy=settings.target_accuracy,
-        debug=debug,
-    )
-
-
-def _run_app(
-    settings: RunConfig,
-    recorder: Recorder | None,
-    *,
-    theme: str | None,
-    paused: bool,
-    pictures: Path | None,
-) -> int:
-    from tui_trainer.ui.app import MnistTui
-    from tui_trainer.ui.farewell import farewell
-
-    window = MnistTui(_Start(recorder), settings, theme=theme, paused=paused, pictures=pictures)
-    window.run()
-    code, words = farewell(window)
-    if words:
-        print(words, file=sys.stderr if code else sys.stdout, flush=True)
-    if window.run_now.bridge.is_alive:
-        # A thread that is still loading or in the middle of a batch must not hold up the shell.
-        sys.stdout.flush()
-        os._exit(code)
-    return code
-
-
-def _check_terminal() -> None:
-    """Refuse to open a window where there is no terminal, or too small a one.
+def recorder_below(config: RunConfig) -> Recorder:
+    """Return the recorder of a new run in a new folder among the others.
 
     Raises:
-        InputError: In both cases.
+        InputError: If none can be made.
     """
-    from tui_trainer.headless.streams import is_terminal
+    from tui_trainer.run.folder import RUNS
+    from tui_trainer.run.recorder import Recorder
 
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        raise InputError("the window needs a terminal; in a script or a pipe, add --no-ui")
-    size = os.get_terminal_size(sys.stderr.fileno())
-    # A pseudo-terminal that nobody has sized says 0×0: that is no reason to refuse.
-    if 0 < size.columns < LEAST_COLUMNS or 0 < size.lines < LEAST_LINES:
-        raise InputError(
-            f"the terminal is {size.columns}×{size.lines}, the window needs "
-            f"{LEAST_COLUMNS}×{LEAST_LINES}; enlarge it, or add --no-ui"
-        )
+    return Recorder.create_below(RUNS, config.resolved())
 
 
-def main() -> None:
-    """Run the command line; every fault of the input is one line and exit code 2."""
-    try:
-        code = app(standalone_mode=False, prog_name="mnist-tui")
-    except InputError as error:
-        code = _refuse(str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        code = ExitCode.INTERRUPTED
-    except SystemExit:
-        # Typer leaves by itself when nobody reads its words, and then in silence.
-        code = ExitCode.OUTPUT_CLOSED
-    except Exception as error:
-        # Typer carries its own copy of click from some version on: its errors are known by this.
-        if hasattr(error, "format_message"):
-            code = _refuse(f"{error.format_message()} (--help lists every option)")
-        else:
-            code = _fail(error)
-    sys.exit(int(code or 0))
-
-
-def _refuse(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
-    """Say on stderr, and nowhere else if there is none, what is wrong."""
-    from tui_trainer.headless.streams import Console
-    from tui_trainer.run.text import one_line
-
-    Console(sys.stderr, time.monotonic).say(f"mnist-tui: error: {one_line(problem)}")
-    return code
-
-
-def _fail(error: Exception) -> ExitCode:
-    """Report what nobody foresaw: a full disk behind stdout, a fault of our own."""
-    from tui_trainer.headless.streams import silence
-
-    if isinstance(error, OSError) and sys.stdout is not None:
-        silence(sys.stdout)  # or the interpreter tries again when it exits, and complains
-    if "--debug" in sys.argv:
-        traceback.print_exception(error)
-    return _refuse(f"{type(error).__name__}: {error}", ExitCode.FAILED)
+def _no_recorder(config: RunConfig) -> None:
+    """Record a run nowhere."""

@@ -81,6 +81,12 @@ class Data:
     mean: float
     std: float
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells this data from other data: name, sizes, and the statistics of its pixels."""
+        sizes = f"{len(self.train)}+{len(self.val)}+{len(self.test)}"
+        return f"{self.name} {sizes} mean {self.mean!r} std {self.std!r}"
+
     def prepare(
         self,
         images: Tensor,
@@ -107,15 +113,20 @@ class BatchStream:
 
     def __init__(self, size: int, generator: torch.Generator, device: torch.device) -> None:
         self._size = size
-        self._generator = generator
+        self.generator = generator
         self._device = device
         self.order = torch.empty(0, dtype=torch.int64)
         self.cursor = 0
 
     def begin_epoch(self) -> None:
         """Draw the next permutation and go to its start."""
-        self.order = torch.randperm(self._size, generator=self._generator).to(self._device)
+        self.order = torch.randperm(self._size, generator=self.generator).to(self._device)
         self.cursor = 0
+
+    def resume(self, order: Tensor, cursor: int) -> None:
+        """Go on in a permutation (N) of before, from a place in it."""
+        self.order = order.to(self._device)
+        self.cursor = cursor
 
     @property
     def remaining(self) -> int:

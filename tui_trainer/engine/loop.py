@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 
 from torch.nn import functional
 
+from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.metrics import evaluate
-from tui_trainer.engine.obey import obey
+from tui_trainer.engine.obey import obey, take_last_wishes, wait_for_rewind
 from tui_trainer.engine.pending import DivergedError
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.session import Session
+from tui_trainer.engine.snapshots import Resumption, resume_from, save
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import EpochDone, Event, RunFinished
@@ -20,7 +22,13 @@ from tui_trainer.run.stats import wilson
 
 
 def train(
-    config: RunConfig, inbox: Inbox, *, clock: Callable[[], float] = time.perf_counter
+    config: RunConfig,
+    inbox: Inbox,
+    *,
+    keeper: Keeper | None = None,
+    resume: Resumption | None = None,
+    patient: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
     """Train a network and tell everything that happens, as it happens.
 
@@ -30,22 +38,48 @@ def train(
     Args:
         config: What to train, on what, and how.
         inbox: Where wishes arrive; drained between two batches.
+        keeper: Where the run's states are kept; in memory alone if None.
+        resume: From where a recorded run goes on; from the start if None.
+        patient: Whether a diverged run waits for a person to rewind or stop it.
         clock: Seconds that only go up.
 
     Raises:
-        InputError: If the device, the data or the combination of settings cannot be used.
+        InputError: If the device, the data, the checkpoint or the combination of settings cannot
+            be used.
     """
-    session = yield from prepare(config, inbox, clock)
-    yield session.started()
-    try:
-        while session.epochs_done < config.epochs and session.stop is None:
-            yield from train_epoch(session)
-        session.check_weights()
-        reason = session.stop.reason if session.stop else "completed"
-    except DivergedError as error:
-        reason = "diverged"
-        yield error.event
+    session = yield from prepare(config, inbox, keeper or Keeper(), clock)
+    if resume is None:
+        yield session.started()
+        yield from save(session, "last")
+    else:
+        resume_from(session, resume)
+        yield session.resumed()
+    reason = ""
+    while not reason:
+        try:
+            yield from train_epochs(session)
+            reason = session.stop.reason if session.stop else "completed"
+        except DivergedError as error:
+            yield error.event
+            is_rewound = patient and (yield from wait_for_rewind(session))
+            reason = "" if is_rewound else "diverged"
     yield from finish(session, reason)
+
+
+def train_epochs(session: Session) -> Iterator[Event]:
+    """Train epoch after epoch, until there are as many as wanted or the run is stopped.
+
+    Raises:
+        DivergedError: If a loss or a weight is not a finite number.
+    """
+    while session.stop is None:
+        if session.epochs_done >= session.config.epochs:
+            yield from take_last_wishes(session)
+            if session.epochs_done >= session.config.epochs:
+                break
+        else:
+            yield from train_epoch(session)
+    session.check_weights()
 
 
 def train_epoch(session: Session) -> Iterator[Event]:
@@ -54,8 +88,8 @@ def train_epoch(session: Session) -> Iterator[Event]:
     Raises:
         DivergedError: If a loss is not a finite number.
     """
-    session.begin_epoch()
-    began = session.watch.seconds
+    if session.epoch == session.epochs_done:
+        session.begin_epoch()
     while session.stream.remaining:
         yield from obey(session)
         if session.stop is not None:
@@ -63,9 +97,11 @@ def train_epoch(session: Session) -> Iterator[Event]:
         train_step(session)
         if len(session.pending) >= session.flush_every:
             yield from session.flush()
+        if session.keeper.is_due(session.watch.seconds):
+            yield from session.flush()
+            yield from save(session, "last")
     yield from session.flush()
-    training_seconds = session.watch.seconds - began
-    yield from close_epoch(session, began, training_seconds)
+    yield from close_epoch(session)
 
 
 def train_step(session: Session) -> None:
@@ -90,14 +126,15 @@ def train_step(session: Session) -> None:
     session.count_step(loss, hits, len(indices), rate)
 
 
-def close_epoch(session: Session, began: float, training_seconds: float) -> Iterator[Event]:
-    """Validate and tell how the epoch went; ``began`` is its start on the session's watch.
+def close_epoch(session: Session) -> Iterator[Event]:
+    """Validate, tell how the epoch went, and save it.
 
     Raises:
         DivergedError: If a weight or the validation loss is not a finite number.
     """
     session.check_weights()
     seen = session.epoch_images
+    training_seconds = session.watch.seconds - session.epoch_began
     result = None
     rise: tuple[float, float] | tuple[None, None] = (None, None)
     if len(session.data.val):
@@ -126,9 +163,23 @@ def close_epoch(session: Session, began: float, training_seconds: float) -> Iter
         val_class_accuracy=result.class_accuracy(session.data.classes) if result else None,
         val_loss_rise=rise[0],
         val_loss_rise_error=rise[1],
-        seconds=session.watch.seconds - began,
+        seconds=session.watch.seconds - session.epoch_began,
         images_per_second=seen / max(training_seconds, 1e-9),
     )
+    yield from save(session, *_names_of_epoch(session), told=True)
+
+
+def _names_of_epoch(session: Session) -> list[str]:
+    """Return the names of the checkpoints that the epoch just done deserves."""
+    names = ["last"]
+    accuracy, best = session.val_accuracy, session.best_val_accuracy
+    if accuracy is not None and (best is None or accuracy > best):
+        session.best_val_accuracy = accuracy
+        names.append("best")
+    every = session.keeper.every
+    if every is not None and session.epoch % every == 0:
+        names.append(f"epoch-{session.epoch}")
+    return names
 
 
 def finish(session: Session, reason: str) -> Iterator[Event]:
@@ -139,6 +190,8 @@ def finish(session: Session, reason: str) -> Iterator[Event]:
         yield from session.enter("testing")
         test = session.look_at_test()
         yield test
+    if reason != "diverged":
+        yield from save(session, "last", told=True)
     yield RunFinished(
         reason=reason,
         epochs=session.epochs_done,

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-
-from torch import nn
+from collections.abc import Generator, Iterator
 
 from tui_trainer.engine.session import Session
+from tui_trainer.engine.snapshots import restore, save
 from tui_trainer.run import commands
-from tui_trainer.run.commands import Command
+from tui_trainer.run.commands import KNOBS, Command, Knob
 from tui_trainer.run.errors import SettingError
-from tui_trainer.run.events import CommandRejected, Event, SettingChanged
-
-Knob = (
-    commands.SetLearningRate
-    | commands.SetBatchSize
-    | commands.SetAugmentation
-    | commands.SetDropout
-)
+from tui_trainer.run.events import CommandRejected, Event, Rewound, SettingChanged
 
 
 def obey(session: Session) -> Iterator[Event]:
@@ -35,6 +27,11 @@ def obey(session: Session) -> Iterator[Event]:
     if wishes or session.paused:
         yield from session.flush()
     yield from _grant(session, wishes)
+    if session.paused and session.stop is None:
+        session.watch.pause()
+        yield from session.enter("paused")
+        # A pause can be long, and the lid of a laptop be closed in it.
+        yield from save(session, "last")
     while session.paused and session.stop is None:
         session.watch.pause()
         yield from session.enter("paused")
@@ -63,8 +60,59 @@ def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
                 session.watch.pause()
                 yield from session.enter("testing")
                 yield session.look_at_test()
+            case commands.Rewind():
+                yield _reject(session, wish, "the run has not diverged")
             case _:
                 yield _turn(session, wish)
+
+
+def take_last_wishes(session: Session) -> Iterator[Event]:
+    """Take the wishes that came during the last epoch: one of them may ask for more epochs."""
+    yield from _grant(session, session.inbox.take(session.step))
+
+
+def wait_for_rewind(session: Session) -> Generator[Event, None, bool]:
+    """Wait, after a divergence, until a person rewinds the run or stops it; return which it was."""
+    session.watch.pause()
+    session.state = "diverged"
+    while session.stop is None and session.state == "diverged":
+        for wish in session.inbox.take(session.step, wait=True):
+            match wish:
+                case commands.Stop():
+                    session.stop = wish
+                case commands.Rewind(rate) if session.state == "diverged":
+                    yield from _rewind(session, wish, rate)
+                case _:
+                    yield _reject(session, wish, "the run has diverged; rewind it, or stop")
+    return session.stop is None
+
+
+def _rewind(session: Session, wish: Command, rate: float) -> Iterator[Event]:
+    """Go back to the last good state; the knobs stay where they are, but for the learning rate."""
+    try:
+        dataclasses.replace(session.config, lr=rate)
+    except SettingError as fault:
+        yield _reject(session, wish, fault.problem)
+        return
+    state = session.keeper.good
+    if state is None:
+        yield _reject(session, wish, "there is no good state yet")
+        return
+    knobs = {**session.knobs(), "learning_rate": rate}
+    from_step = session.step
+    restore(session, state)
+    session.paused, session.steps_left, session.pause_after_epoch = False, None, False
+    yield Rewound(
+        step=session.step,
+        epoch=session.epoch,
+        images=session.images,
+        from_step=from_step,
+        lines=state.facts["lines"],
+    )
+    for setting, value in session.knobs().items():
+        if knobs[setting] != value:
+            yield _turn(session, KNOBS[setting](knobs[setting]))
+    yield from session.enter("training")
 
 
 def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
@@ -86,9 +134,12 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
                     return _reject(session, wish, f"{session.config.model} has no dropout layer")
                 dataclasses.replace(session.config, dropout=value)
                 setting, old = "dropout", session.dropout
-                for module in session.network.modules():
-                    if isinstance(module, nn.Dropout):
-                        module.p = value
+                session.set_dropout(value)
+            case commands.SetEpochs(value):
+                if value < session.epoch:
+                    return _reject(session, wish, f"epoch {session.epoch} has begun already")
+                changed = dataclasses.replace(session.config, epochs=value)
+                setting, old, session.config = "epochs", session.config.epochs, changed
     except SettingError as fault:
         return _reject(session, wish, fault.problem)
     return SettingChanged(

@@ -46,6 +46,10 @@ class Optimizer(ABC):
             self._move(moved, rate)
 
     @abstractmethod
+    def memory(self) -> dict[str, Tensor]:
+        """Return what it remembers from step to step, by name: the tensors themselves."""
+
+    @abstractmethod
     def _move(self, moved: list[int], rate: float) -> None:
         """Move the parameters of these places."""
 
@@ -76,6 +80,10 @@ class SGD(Optimizer):
         self.velocities: list[Tensor | None] = [
             torch.zeros_like(p, requires_grad=False) if momentum else None for p in self.parameters
         ]
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return the momentum of each parameter, if there is any."""
+        return {f"velocity/{i}": v for i, v in enumerate(self.velocities) if v is not None}
 
     def _move(self, moved: list[int], rate: float) -> None:
         weights, gradients = self._weights_and_gradients(moved)
@@ -112,6 +120,11 @@ class Adam(Optimizer):
         self.means = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
         self.squares = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
         self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return means, squares and step counts of each parameter."""
+        kinds = {"mean": self.means, "square": self.squares, "steps": self.steps}
+        return {f"{kind}/{i}": t for kind, tensors in kinds.items() for i, t in enumerate(tensors)}
 
     def _move(self, moved: list[int], rate: float) -> None:
         weights, gradients = self._weights_and_gradients(moved)

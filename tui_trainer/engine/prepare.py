@@ -11,6 +11,7 @@ from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.engine.data import BatchStream, load
 from tui_trainer.engine.device import choose_device, set_up
+from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.memory import keep_freed_memory
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.session import Session
@@ -26,7 +27,7 @@ ACCELERATOR_FLUSH = 32
 
 
 def prepare(
-    config: RunConfig, inbox: Inbox, clock: Callable[[], float]
+    config: RunConfig, inbox: Inbox, keeper: Keeper, clock: Callable[[], float]
 ) -> Generator[Event, None, Session]:
     """Load the data and build the network.
 
@@ -71,6 +72,7 @@ def prepare(
         stream=BatchStream(len(data.train), _generator(config.seed, "order"), device),
         chance=_generator(config.seed, "augmentation"),
         watch=Stopwatch(clock),
+        keeper=keeper,
         flush_every=1 if device.type == "cpu" else ACCELERATOR_FLUSH,
         base_rate=config.learning_rate,
         batch_size=config.batch_size,

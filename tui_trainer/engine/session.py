@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tui_trainer.engine.data import BatchStream, Data
+from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.metrics import Evaluation, evaluate
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.pending import DivergedError, PendingStep, read_figures
@@ -20,6 +21,7 @@ from tui_trainer.run.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
 from tui_trainer.run.events import (
     Diverged,
     LayerRow,
+    RunResumed,
     RunStarted,
     State,
     StateChanged,
@@ -38,7 +40,7 @@ class Session:
     epoch under way included; ``base_rate``, ``batch_size`` and ``augmenting`` are the knobs the
     next batch is trained with; ``loss_sum`` and ``hit_sum`` are the epoch's as far as its batches
     have been read from the device, which happens every ``flush_every`` steps; ``last_rate`` is the
-    learning rate of the last update.
+    learning rate of the last update; ``epoch_began`` is when the epoch did, on the watch.
     """
 
     config: RunConfig
@@ -52,6 +54,7 @@ class Session:
     stream: BatchStream
     chance: torch.Generator
     watch: Stopwatch
+    keeper: Keeper
     flush_every: int
     base_rate: float
     batch_size: int
@@ -71,6 +74,8 @@ class Session:
     state: State = "preparing"
     best: Evaluation | None = None
     val_accuracy: float | None = None
+    best_val_accuracy: float | None = None
+    epoch_began: float = 0.0
     pending: list[PendingStep] = field(default_factory=list)
 
     def started(self) -> RunStarted:
@@ -99,6 +104,17 @@ class Session:
             threads=self.threads,
         )
 
+    def resumed(self) -> RunResumed:
+        """Tell from where a recorded run goes on."""
+        state = self.keeper.good
+        return RunResumed(
+            step=self.step,
+            epoch=self.epoch,
+            images=self.images,
+            threads=self.threads,
+            lines=state.facts["lines"] if state else None,
+        )
+
     @property
     def parameters(self) -> int:
         """How many numbers the network learns."""
@@ -110,10 +126,26 @@ class Session:
         shares = [m.p for m in self.network.modules() if isinstance(m, nn.Dropout)]
         return shares[0] if shares else None
 
+    def set_dropout(self, share: float) -> None:
+        """Let every dropout layer hide that share of its features."""
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = share
+
     @property
     def learning_rate(self) -> float:
         """The rate of the next update: base times schedule."""
         return self.base_rate * factor(self.config, self.images / len(self.data.train))
+
+    def knobs(self) -> dict[str, float]:
+        """Return where every knob stands that this network has."""
+        knobs: dict[str, float] = {
+            "learning_rate": self.base_rate,
+            "batch_size": self.batch_size,
+            "augmentation": self.augmenting,
+            "epochs": self.config.epochs,
+        }
+        return knobs if self.dropout is None else {**knobs, "dropout": self.dropout}
 
     @property
     def amounts(self) -> Augmentation | None:
@@ -126,6 +158,7 @@ class Session:
     def begin_epoch(self) -> None:
         """Shuffle anew and set the epoch's sums to nothing."""
         self.epoch += 1
+        self.epoch_began = self.watch.seconds
         self.epoch_images = self.hit_sum = 0
         self.loss_sum = 0.0
         self.stream.begin_epoch()
@@ -166,14 +199,20 @@ class Session:
             self.hit_sum += int(hits)
             yield step.event(loss, hits)
             if not math.isfinite(loss):
-                raise DivergedError(
-                    Diverged(step=step.step, epoch=step.epoch, learning_rate=step.learning_rate)
-                )
+                raise self.lost(step.step, step.epoch, step.learning_rate)
 
-    def lost(self) -> DivergedError:
-        """Return the error to raise when the last update has spoilt the weights."""
+    def lost(
+        self, step: int | None = None, epoch: int | None = None, rate: float | None = None
+    ) -> DivergedError:
+        """Return the error to raise when an update, the last one if not told, has spoilt all."""
+        good = self.keeper.good
         return DivergedError(
-            Diverged(step=self.step, epoch=self.epoch, learning_rate=self.last_rate)
+            Diverged(
+                step=self.step if step is None else step,
+                epoch=self.epoch if epoch is None else epoch,
+                learning_rate=self.last_rate if rate is None else rate,
+                good_step=good.facts["step"] if good else 0,
+            )
         )
 
     def check_weights(self) -> None:

@@ -1,50 +1,70 @@
-"""Ctrl+C, twice: the first asks for a report, the second leaves."""
+"""Ctrl+C, SIGTERM and SIGHUP: the first asks for an orderly end, the second leaves at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from tui_trainer.run.commands import Inbox, Stop
+from tui_trainer.run.exit_codes import ENDINGS, ExitCode
+
+REASONS = {
+    getattr(signal, name): reason
+    for name, reason in (
+        ("SIGINT", "interrupted"),
+        ("SIGTERM", "terminated"),
+        ("SIGHUP", "hung up"),
+    )
+    if hasattr(signal, name)
+}
+"""What each signal makes ``RunFinished`` say; not every system has all of them."""
+
+
+class LeftAtOnce(KeyboardInterrupt):
+    """The second signal came; ``code`` is the exit code that it asks for."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__()
+        self.code = code
 
 
 @contextmanager
-def interruptible(inbox: Inbox, announce: Callable[[], None]) -> Iterator[None]:
-    """Turn the first interrupt inside into a ``Stop``, every further one into KeyboardInterrupt.
+def interruptible(inbox: Inbox, announce: Callable[[str], None]) -> Iterator[None]:
+    """Turn the first signal inside into a ``Stop``, every further one into ``LeftAtOnce``.
 
-    Only the main thread can handle signals: elsewhere nothing changes. Nor does it where SIGINT is
-    ignored, as in a job that a script put in the background. The handler before is put back.
+    Only the main thread can handle signals: elsewhere nothing changes. Nor does it for a signal
+    that is ignored, as Ctrl+C is in a job that a script put in the background, and SIGHUP under
+    nohup. The handlers before are put back.
 
     Args:
         inbox: Where the ``Stop`` goes; it wakes an engine that is paused.
-        announce: Tells the person what happens now; called from the signal handler.
+        announce: Tells the person what happens now, given the reason; called from the handler.
 
     Raises:
-        KeyboardInterrupt: At the second interrupt, wherever the main thread is.
+        LeftAtOnce: At the second signal, wherever the main thread is.
     """
-    before = signal.getsignal(signal.SIGINT)
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or before in (signal.SIG_IGN, None):
-        yield
-        return
     asked = False
 
-    def on_interrupt(signum: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal asked
+        reason = REASONS[signal.Signals(number)]
         if asked:
-            raise KeyboardInterrupt
+            raise LeftAtOnce(ENDINGS[reason])
         asked = True
-        inbox.send(Stop(reason="interrupted"))
+        inbox.send(Stop(reason=reason, test=False))
         # Python refuses a write into a stream that the interrupted code is writing to. The wish
         # is sent; the words are not worth a crash.
         with suppress(RuntimeError):
-            announce()
+            announce(reason)
 
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
+    with ExitStack() as handlers:
+        if threading.current_thread() is threading.main_thread():
+            for number in REASONS:
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):
+                    signal.signal(number, on_signal)
+                    handlers.callback(signal.signal, number, before)
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)

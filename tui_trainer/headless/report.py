@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tui_trainer.headless import sentences
 from tui_trainer.headless.meter import Meter
 from tui_trainer.headless.streams import Console, DataOut
@@ -15,7 +17,11 @@ from tui_trainer.run.events import (
     FindingCleared,
     FindingRaised,
     RecordingFailed,
+    RecordingRestored,
+    RecordingStarted,
+    RunFailed,
     RunFinished,
+    RunResumed,
     RunStarted,
     SettingChanged,
     StateChanged,
@@ -28,12 +34,32 @@ _GLYPHS = {"look": "▲", "wrong": "✗"}
 
 
 class Report:
-    """Tells events as they come; with ``rows``, the table and the summary too, on stdout."""
+    """Tells events as they come; with ``rows``, the table and the summary too, on stdout.
 
-    def __init__(self, data: DataOut, console: Console, *, rows: bool) -> None:
+    Attributes:
+        last: The event that ended the run, None before it.
+        unsaved: The files that could not be written, with the reason.
+    """
+
+    def __init__(
+        self,
+        data: DataOut,
+        console: Console,
+        *,
+        rows: bool,
+        json_lines: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        self.last: RunFinished | RunFailed | None = None
+        self.unsaved: dict[str, str] = {}
         self._data = data
         self._console = console
         self._rows = rows
+        self._json_lines = json_lines
+        self._quiet = quiet
+        self._folder = ""
+        self._lost: Diverged | None = None
+        self._remedy = 0.01
         self._meter = Meter()
         self._downloads = Downloads(console)
         self._titles: dict[str, str] = {}
@@ -47,6 +73,11 @@ class Report:
         Raises:
             OutputLost: If stdout takes nothing more.
         """
+        if self._quiet and not isinstance(event, RunResumed):
+            self._take_in(event)
+            return
+        if self._json_lines:
+            self._data.event(event)
         self._tell_look(event)
         match event:
             case StepDone():
@@ -66,12 +97,77 @@ class Report:
             case TestEvaluated():
                 self._look = event
             case RunFinished():
+                self.last = event
                 for line in sentences.summary(event, self._last_epoch) if self._rows else ():
                     self._data.line(line)
+                self._tell_saved(event)
+            case RunFailed():
+                self.last = event
+            case RunResumed():
+                self._resume(event)
+            case RecordingStarted():
+                self._folder = event.folder
             case FindingRaised() | FindingCleared():
                 self._finding(event)
-            case SettingChanged() | CommandRejected() | Diverged() | RecordingFailed():
+            case (
+                SettingChanged()
+                | CommandRejected()
+                | Diverged()
+                | RecordingFailed()
+                | RecordingRestored()
+            ):
                 self._incident(event)
+
+    def _take_in(self, event: Event) -> None:
+        """Learn from what was told before the run was resumed; a script is told how it began."""
+        match event:
+            case StateChanged(state="preparing"):
+                self._state(event)
+            case RecordingStarted():
+                self._folder = event.folder
+            case RunStarted():
+                self._meter.run = event
+            case StepDone():
+                self._meter.step(event)
+            case EpochDone():
+                self._meter.epoch_done(event)
+                self._last_epoch = event
+            case FindingRaised():
+                self._titles[event.code] = event.title
+            case SettingChanged(setting="epochs"):
+                self._set_epochs(int(event.new))
+        if self._json_lines and isinstance(event, RunStarted | RecordingStarted):
+            self._data.event(event)
+
+    def _resume(self, event: RunResumed) -> None:
+        self._quiet = False
+        if self._meter.run is not None:
+            self._console.say(sentences.header(self._meter.run))
+        self._console.say(
+            f"resumed after step {text.count(event.step)}, in epoch {max(1, event.epoch)}"
+        )
+
+    def _set_epochs(self, epochs: int) -> None:
+        if self._meter.run is not None:
+            self._meter.run = replace(self._meter.run, epochs=epochs)
+
+    def _tell_saved(self, event: RunFinished) -> None:
+        """Say where the run lies, and how to go on with one that was left."""
+        if not self._folder:
+            return
+        for path, reason in self.unsaved.items():
+            self._console.say(f"not saved: {path}: {reason}", glyph="✗", style="wrong")
+        name = text.printable(self._folder)
+        if event.reason == "completed":
+            self._console.say(f"recorded in {name}")
+            return
+        more, step = "", event.step
+        if self._lost is not None:
+            step, more = self._lost.good_step, f" --lr {self._remedy:g}"
+        self._console.say(
+            f"recorded in {name}; go on from step {text.count(step)} with: "
+            f"mnist-tui resume {name}{more}"
+        )
 
     def _draw(self, doing: str = "") -> None:
         console = self._console
@@ -117,25 +213,35 @@ class Report:
             self._console.say(cleared, glyph="✓", style="good")
             return
         self._titles[event.code] = event.title
+        if event.fix_setting == "learning_rate" and event.fix_value is not None:
+            self._remedy = event.fix_value
         line = text.one_line(sentences.finding_line(event))
         self._console.say(line, glyph=_GLYPHS[event.severity], style=event.severity)
 
     def _incident(
-        self, event: SettingChanged | CommandRejected | Diverged | RecordingFailed
+        self,
+        event: SettingChanged | CommandRejected | Diverged | RecordingFailed | RecordingRestored,
     ) -> None:
         match event:
             case SettingChanged():
                 glyph, style, line = "▼", "change", sentences.setting_line(event)
+                if event.setting == "epochs":
+                    self._set_epochs(int(event.new))
             case CommandRejected():
                 glyph, style, line = "▲", "look", f"{event.command} refused: {event.reason}"
             case Diverged():
                 glyph, style, line = "✗", "wrong", sentences.diverged_line(event)
+                self._lost = event
             case RecordingFailed():
+                self.unsaved[event.path] = event.message
                 glyph, style = "▲", "look"
                 line = (
-                    f"recording failed: {event.path}: {event.message}; "
-                    "training goes on, nothing more is recorded"
+                    f"not saved: {event.path}: {event.message}; "
+                    "training goes on, and it will be tried again"
                 )
+            case RecordingRestored():
+                self.unsaved.pop(event.path, None)
+                glyph, style, line = "✓", "good", f"saved again: {event.path}"
         self._console.say(text.one_line(line), glyph=glyph, style=style)
 
 

@@ -9,20 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from tui_trainer.headless.interrupts import interruptible
+from tui_trainer.headless.interrupts import LeftAtOnce, interruptible
 from tui_trainer.headless.report import Report
 from tui_trainer.headless.streams import Console, DataOut, OutputLost
 from tui_trainer.run import text
-from tui_trainer.run.commands import Inbox
+from tui_trainer.run.commands import Inbox, Stop
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event, RunFailed, RunFinished
-from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.exit_codes import ENDINGS, ExitCode
 
 _OUT_OF_MEMORY = ("MemoryError", "out of memory", "can't allocate memory")
 
-_INTERRUPTED = (
-    "interrupted: finishing this batch, then reporting; press Ctrl+C again to leave at once"
-)
+_LEAVING = "{}: finishing this batch; press Ctrl+C again to leave at once"
 
 
 def run_headless(
@@ -32,6 +30,7 @@ def run_headless(
     json_lines: bool = False,
     target_accuracy: float | None = None,
     debug: bool = False,
+    resuming: bool = False,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -43,33 +42,36 @@ def run_headless(
 
     Args:
         events: The run.
-        inbox: The run's inbox; Ctrl+C puts a ``Stop`` in it.
+        inbox: The run's inbox; Ctrl+C, SIGTERM and SIGHUP put a ``Stop`` in it.
         json_lines: Every event as a line of JSON on stdout, instead of the table and the summary.
         target_accuracy: The test accuracy, a fraction of 1, below which the run has failed its
             purpose.
         debug: Whether an unexpected error shows its traceback.
+        resuming: Whether the events begin with those of before, up to a ``RunResumed``: they are
+            taken in, and not told again.
         stdout: Where the data go; ``sys.stdout`` if None.
         stderr: Where the prose and the live line go; ``sys.stderr`` if None.
         clock: Seconds, for the pace of the live line only.
     """
     console = Console(sys.stderr if stderr is None else stderr, clock)
     data = DataOut(sys.stdout if stdout is None else stdout, console)
-    report = Report(data, console, rows=not json_lines)
-    last: RunFinished | RunFailed | None = None
+    report = Report(data, console, rows=not json_lines, json_lines=json_lines, quiet=resuming)
+    lost: OutputLost | None = None
     try:
-        with interruptible(inbox, lambda: console.say(_INTERRUPTED)), _closing(events):
+        with interruptible(inbox, lambda why: console.say(_LEAVING.format(why))), _closing(events):
             for event in events:
-                if json_lines:
-                    data.event(event)
-                report.tell(event)
-                if isinstance(event, RunFinished | RunFailed):
-                    last = event
-        return _verdict(last, target_accuracy, debug, console)
-    except KeyboardInterrupt:
-        console.say("interrupted: left at once, without a report")
-        return ExitCode.INTERRUPTED
-    except OutputLost as lost:
-        return _output_lost(lost, console)
+                try:
+                    report.tell(event)
+                except OutputLost as error:
+                    # Nobody reads any more. The run is ended in order: what it has learned is kept.
+                    lost = lost or error
+                    inbox.send(Stop(reason="interrupted", test=False))
+        if lost is not None:
+            return _output_lost(lost, console)
+        return _verdict(report, target_accuracy, debug, console)
+    except LeftAtOnce as left:
+        console.say("left at once, without a report")
+        return left.code
     except InputError as error:
         _complain(console, str(error))
         return ExitCode.BAD_INPUT
@@ -93,18 +95,21 @@ def _closing(events: Iterator[Event]) -> Iterator[None]:
                 close()
 
 
-def _verdict(
-    last: RunFinished | RunFailed | None, target: float | None, debug: bool, console: Console
-) -> ExitCode:
+def _verdict(report: Report, target: float | None, debug: bool, console: Console) -> ExitCode:
+    last = report.last
     if last is None:
         _complain(console, "the training ended without a result")
         return ExitCode.FAILED
     if isinstance(last, RunFailed):
         return _failed(last, debug, console)
-    if last.reason == "diverged":
-        return ExitCode.DIVERGED
-    if last.reason == "interrupted":
-        return ExitCode.INTERRUPTED
+    if last.reason in ENDINGS:
+        return ENDINGS[last.reason]
+    code = _judged(last, target, console)
+    return ExitCode.UNSAVED if report.unsaved else code
+
+
+def _judged(last: RunFinished, target: float | None, console: Console) -> ExitCode:
+    """Say whether the run has reached its target, if it had one."""
     if target is None:
         return ExitCode.FINISHED
     # The tolerance is far below one image: in floats, 90.04 / 100 is more than 9004 / 10000.

@@ -21,6 +21,8 @@ _LEAST_NAME = 16
 _NOT_READ = {
     "diverged": "the training diverged",
     "interrupted": "the run was interrupted",
+    "terminated": "the run was told to end",
+    "hung up": "the terminal was closed",
     "stopped": "the run was stopped in a hurry",
 }
 

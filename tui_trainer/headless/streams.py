@@ -145,6 +145,16 @@ class DataOut:
         width = self.width
         self._write(_encodable(text if width is None else _wrapped(text, width), self._stream))
 
+    def row(self, text: str) -> None:
+        """Write a row of a table, which is never wrapped: on a narrow terminal it is cut.
+
+        Raises:
+            OutputLost: If the stream takes nothing more.
+        """
+        self._console.clear()
+        width = self.width
+        self._write(_encodable(text if width is None else clip(text, width), self._stream))
+
     def event(self, event: Event) -> None:
         """Write an event as one line of strict JSON, escaped where the stream needs ASCII.
 

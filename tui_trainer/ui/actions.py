@@ -7,7 +7,7 @@ import dataclasses
 
 from textual.app import App
 
-from tui_trainer.run import commands
+from tui_trainer.run import commands, text
 from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.screens.confirm import ConfirmScreen
@@ -36,8 +36,10 @@ class RunActions(App[None]):
         match action:
             case "climb" if parameters[0] == "dropout" and "dropout" not in run.history.settings:
                 return False
+            case "stop_run" if run.is_lost:
+                return True
             case "climb" | "toggle_pause" | "run_step" | "run_epoch" | "look_at_test" | "stop_run":
-                if over:
+                if over or run.is_lost:
                     return False
                 return None if run.history.started is None else True
             case "run_again":
@@ -76,6 +78,9 @@ class RunActions(App[None]):
         finding = self.run_now.fixable()
         if finding is None or finding.fix_setting is None or finding.fix_value is None:
             return
+        if self.run_now.is_lost:
+            self.run_now.send(commands.Rewind(finding.fix_value))
+            return
         if not self.run_now.history.is_over:
             self.run_now.turn(finding.fix_setting, finding.fix_value)
             self.show_wishes()
@@ -106,15 +111,47 @@ class RunActions(App[None]):
             self.exit()
         elif not isinstance(self.screen, ConfirmScreen):
             question = ConfirmScreen(
-                "Quit while a run is under way?", "It ends here; its weights are not saved.", "quit"
+                "Quit while a run is under way?", what_becomes_of(self.run_now), "quit"
             )
             self.push_screen(question, self._leave_if)
 
     async def _leave_if(self, yes: bool | None) -> None:
         if yes:
-            self.notify("finishing the batch …", timeout=PATIENCE)
-            await asyncio.to_thread(self.run_now.end, PATIENCE)
-            self.exit()
+            await self.end_run()
+
+    async def end_run(self, reason: str = "stopped") -> None:
+        """End the run after its batch, saved as far as it can be, and leave."""
+        self.notify("finishing the batch …", timeout=PATIENCE)
+        await asyncio.to_thread(self.run_now.end, PATIENCE, reason)
+        self.exit()
+
+    def offer_rewind(self) -> None:
+        """Ask whether a diverged run is to go back to its last good state."""
+        lost, finding = self.run_now.history.lost, self.run_now.fixable()
+        if lost is None or finding is None:
+            return
+
+        def answer(yes: bool | None) -> None:
+            if yes and self.run_now.is_lost:
+                self.action_apply_fix()
+
+        question = ConfirmScreen(
+            f"The run has diverged at step {text.count(lost.step)}.",
+            f"Shall it {finding.advice}?",
+            "rewind",
+            no="not now",
+        )
+        self.push_screen(question, answer)
+
+
+def what_becomes_of(run: LiveRun) -> str:
+    """Return what leaving a run costs."""
+    history = run.history
+    if history.folder is None:
+        return "It ends here, and nothing of it is saved."
+    if history.unsaved:
+        return "It ends here, and it cannot be saved: the disk refuses."
+    return "It ends after this batch and is saved; `mnist-tui resume` goes on with it."
 
 
 def with_knob(config: RunConfig, setting: str, value: float) -> RunConfig:

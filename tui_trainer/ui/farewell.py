@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tui_trainer.run import text
-from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.exit_codes import ENDINGS, ExitCode
+from tui_trainer.run.history import History
 from tui_trainer.ui.app import MnistTui
 
 
@@ -17,7 +18,7 @@ def farewell(window: MnistTui) -> tuple[ExitCode, str]:
     started, step = history.started, history.last_step
     if started is None or step is None:
         return ExitCode.FINISHED, ""
-    reason = history.finished.reason if history.finished else "stopped"
+    reason = history.finished.reason if history.finished else "left"
     parts = [
         f"{started.model}: {reason} in epoch {step.epoch} of {started.epochs}, "
         f"step {text.count(step.step)}, after {text.duration(step.seconds)} of training"
@@ -29,4 +30,18 @@ def farewell(window: MnistTui) -> tuple[ExitCode, str]:
     for test in history.tests[-1:]:
         result = text.accuracy_with_interval(test.test_accuracy, test.test_interval)
         parts.append(f"test {result}, look {test.look}")
-    return ExitCode.FINISHED, "\n".join(parts)
+    parts += _whereabouts(history, reason)
+    code = ENDINGS.get(window.ended_by or "", ExitCode.FINISHED)
+    if code == ExitCode.FINISHED and history.unsaved:
+        code = ExitCode.UNSAVED
+    return code, "\n".join(parts)
+
+
+def _whereabouts(history: History, reason: str) -> list[str]:
+    """Return where the run lies, what of it could not be saved, and how to go on."""
+    lines = [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
+    if history.folder is not None:
+        name = text.printable(history.folder)
+        go_on = "" if reason == "completed" else f"; go on with: mnist-tui resume {name}"
+        lines.append(f"recorded in {name}{go_on}")
+    return lines

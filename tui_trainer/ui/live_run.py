@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from textual.message import Message
 
@@ -32,8 +32,10 @@ class LiveRun:
         self.wanted: dict[str, float] = {}
         self.bridge = Bridge(start(config, self.inbox), post)
 
-    def begin(self, *, paused: bool = False) -> None:
+    def begin(self, *, paused: bool = False, wishes: Iterable[Command] = ()) -> None:
         """Start the training thread; ``paused`` makes it wait before the first batch."""
+        for wish in wishes:
+            self.inbox.send(wish)
         if paused:
             self.inbox.send(commands.Pause())
         self.bridge.start()
@@ -57,6 +59,11 @@ class LiveRun:
         """Whether the engine waits between two batches."""
         return self.history.state == "paused"
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the run has diverged, and waits to be rewound or stopped."""
+        return self.history.lost is not None and not self.history.is_over
+
     def send(self, command: Command) -> None:
         """Send a wish."""
         self.inbox.send(command)
@@ -64,16 +71,7 @@ class LiveRun:
     def turn(self, setting: str, value: float) -> None:
         """Wish for a knob's new value."""
         self.wanted[setting] = value
-        kind = KNOBS[setting]
-        match kind:
-            case commands.SetBatchSize:
-                self.send(commands.SetBatchSize(int(value)))
-            case commands.SetAugmentation:
-                self.send(commands.SetAugmentation(bool(value)))
-            case commands.SetDropout:
-                self.send(commands.SetDropout(value))
-            case _:
-                self.send(commands.SetLearningRate(value))
+        self.send(KNOBS[setting](value))
 
     def climb(self, setting: str, direction: int) -> None:
         """Wish for a knob's next rung, 1 up or -1 down; at an end nothing happens."""
@@ -97,7 +95,7 @@ class LiveRun:
         found = [f for f in self.history.findings.values() if f.fix_setting is not None]
         return max(found, key=lambda f: f.severity == "wrong", default=None)
 
-    def end(self, timeout: float = 5.0) -> bool:
+    def end(self, timeout: float = 5.0, reason: str = "stopped") -> bool:
         """Stop without a last look at the test set, and wait; return whether the thread is done."""
-        self.send(commands.Stop(test=False))
+        self.send(commands.Stop(reason=reason, test=False))
         return self.bridge.join(timeout)

@@ -1,0 +1,72 @@
+"""The command line: read what is asked, put the pieces together, pick the front end.
+
+Nothing heavy is imported at the top: ``--help`` and ``--version`` answer at once, and the app's
+first frame is on screen while torch loads on the training thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+
+import typer
+
+from tui_trainer.cli.export import export
+from tui_trainer.cli.options import EPILOG, PlainCommand, SectionedGroup
+from tui_trainer.cli.replay import replay
+from tui_trainer.cli.resume import resume
+from tui_trainer.cli.runs import runs
+from tui_trainer.cli.train import new_run
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.exit_codes import ExitCode
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(new_run)
+for command in (resume, replay, runs, export):
+    app.command(cls=PlainCommand)(command)
+
+
+def main() -> None:
+    """Run the command line; every fault of the input is one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False, prog_name="mnist-tui")
+    except InputError as error:
+        code = _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        code = ExitCode.INTERRUPTED
+    except SystemExit:
+        # Typer leaves by itself when nobody reads its words, and then in silence.
+        code = ExitCode.OUTPUT_CLOSED
+    except Exception as error:
+        # Typer carries its own copy of click from some version on: its errors are known by this.
+        if hasattr(error, "format_message"):
+            code = _refuse(f"{error.format_message()} (--help lists every option)")
+        else:
+            code = _fail(error)
+    sys.exit(int(code or 0))
+
+
+def _refuse(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
+    """Say on stderr, and nowhere else if there is none, what is wrong."""
+    from tui_trainer.headless.streams import Console
+    from tui_trainer.run.text import one_line
+
+    Console(sys.stderr, time.monotonic).say(f"mnist-tui: error: {one_line(problem)}")
+    return code
+
+
+def _fail(error: Exception) -> ExitCode:
+    """Report what nobody foresaw: a full disk behind stdout, a fault of our own."""
+    from tui_trainer.headless.streams import silence
+
+    if isinstance(error, OSError) and sys.stdout is not None:
+        silence(sys.stdout)  # or the interpreter tries again when it exits, and complains
+    if "--debug" in sys.argv:
+        traceback.print_exception(error)
+    return _refuse(f"{type(error).__name__}: {error}", ExitCode.FAILED)

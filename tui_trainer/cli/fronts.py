@@ -1,0 +1,104 @@
+"""The two front ends, from the command line's side: the window, and the run without one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tui_trainer.cli.starts import Start
+from tui_trainer.run.commands import Command, Inbox
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+
+LEAST_COLUMNS, LEAST_LINES = 60, 16
+"""The smallest terminal that the window opens in."""
+
+
+def run_headless(
+    start: Start,
+    settings: RunConfig,
+    *,
+    json_lines: bool = False,
+    debug: bool = False,
+    resuming: bool = False,
+    inbox: Inbox | None = None,
+) -> int:
+    """Follow a run without a window, and return the exit code."""
+    from tui_trainer import headless
+
+    inbox = inbox or Inbox()
+    return headless.run_headless(
+        start(settings, inbox),
+        inbox,
+        json_lines=json_lines,
+        target_accuracy=settings.target_accuracy,
+        debug=debug,
+        resuming=resuming,
+    )
+
+
+def run_app(
+    start: Start,
+    settings: RunConfig,
+    *,
+    theme: str | None,
+    paused: bool,
+    pictures: Path | None = None,
+    wishes: tuple[Command, ...] = (),
+) -> int:
+    """Open the window, and return the exit code when it is closed."""
+    from tui_trainer.ui.app import MnistTui
+    from tui_trainer.ui.farewell import farewell
+
+    window = MnistTui(start, settings, theme=theme, paused=paused, pictures=pictures, wishes=wishes)
+    try:
+        window.run()
+    finally:
+        # A terminal that is gone can end the window by itself; the run is saved all the same.
+        window.run_now.end()
+    code, words = farewell(window)
+    if words:
+        print(words, file=sys.stderr if code else sys.stdout, flush=True)
+    if window.run_now.bridge.is_alive:
+        # A thread that is still loading or in the middle of a batch must not hold up the shell.
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+def check_window(theme: str | None, *, no_ui: bool, json_lines: bool, paused: bool) -> None:
+    """Refuse options that do not go together, an unknown theme, and a terminal that will not do.
+
+    Raises:
+        InputError: In all these cases.
+    """
+    if json_lines and not no_ui:
+        raise InputError("--json: needs --no-ui; the window has the terminal to itself")
+    if paused and no_ui:
+        raise InputError("--paused: opens the window paused; it does not go with --no-ui")
+    if theme is not None:
+        from tui_trainer.ui.themes import find
+
+        find(theme)
+    if not no_ui:
+        check_terminal()
+
+
+def check_terminal() -> None:
+    """Refuse to open a window where there is no terminal, or too small a one.
+
+    Raises:
+        InputError: In both cases.
+    """
+    from tui_trainer.headless.streams import is_terminal
+
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise InputError("the window needs a terminal; in a script or a pipe, add --no-ui")
+    size = os.get_terminal_size(sys.stderr.fileno())
+    # A pseudo-terminal that nobody has sized says 0×0: that is no reason to refuse.
+    if 0 < size.columns < LEAST_COLUMNS or 0 < size.lines < LEAST_LINES:
+        raise InputError(
+            f"the terminal is {size.columns}×{size.lines}, the window needs "
+            f"{LEAST_COLUMNS}×{LEAST_LINES}; enlarge it, or add --no-ui"
+        )

@@ -1,0 +1,80 @@
+"""A recorded run, as the commands that go on with one need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tui_trainer.run.checkpoint_head import read_facts
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import Event, RunStarted
+from tui_trainer.run.folder import RunFolder, find_run
+from tui_trainer.run.journal import Recorded
+from tui_trainer.run.text import printable
+
+RunName = Annotated[
+    str | None,
+    typer.Argument(help="Name or folder of a run; the last one if not given", show_default=False),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run in its folder, up to one of its checkpoints.
+
+    Attributes:
+        folder: Where it lies.
+        config: The settings that it began with.
+        recorded: Everything that happened.
+        checkpoint: The file of the checkpoint.
+        facts: The checkpoint's plain numbers.
+    """
+
+    folder: RunFolder
+    config: RunConfig
+    recorded: Recorded
+    checkpoint: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def past(self) -> tuple[Event, ...]:
+        """What it told up to the checkpoint."""
+        return self.recorded.before(self.facts.get("lines"))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it had all its epochs behind it."""
+        return bool(self.facts["epochs_done"] >= self.facts["epochs"])
+
+
+def recorded_run(name: str | None, checkpoint: str = "last") -> RecordedRun:
+    """Return a run by its name or folder, up to a checkpoint of it.
+
+    Raises:
+        InputError: If there is no such run or checkpoint, or one of its files cannot be used.
+    """
+    folder = find_run(name)
+    path = folder.checkpoint(checkpoint)
+    if not path.is_file():
+        raise InputError(_no_checkpoint(folder, checkpoint))
+    facts = read_facts(path)
+    for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
+        if not isinstance(facts.get(number), int):
+            raise InputError(f"{printable(path)}: lacks {number}; it is no whole checkpoint")
+    run = RecordedRun(folder, folder.read_config(), folder.read_events(), path, facts)
+    if not any(isinstance(event, RunStarted) for event in run.past):
+        raise InputError(f"{printable(folder.events)}: tells of no start; is the file whole?")
+    return run
+
+
+def _no_checkpoint(folder: RunFolder, name: str) -> str:
+    there = sorted(path.stem for path in folder.checkpoints.glob("*.safetensors"))
+    if there:
+        return f"--checkpoint {printable(name)}: not in {folder.name}; there is {', '.join(there)}"
+    again = f"mnist-tui --config {printable(folder.config)}"
+    return f"{folder.name}: nothing was saved of it yet; start it anew with `{again}`"

@@ -1,0 +1,69 @@
+"""``mnist-tui replay``: a recorded run, shown again or trained again."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui_trainer.cli.options import option
+from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.text import count, plural
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.checkpoints import Checkpoint
+
+
+def replay(
+    run: RunName = None,
+    no_ui: Annotated[
+        bool, option("Train it again, with the same changes at the same steps", "--no-ui")
+    ] = False,
+    json_lines: Annotated[bool, option("With --no-ui: events as JSON lines", "--json")] = False,
+    out: Annotated[Path | None, option("With --no-ui: save the new run in this folder")] = None,
+    speed: Annotated[
+        float, option("In the window: times as fast as it was trained (10)", "--speed")
+    ] = 10.0,
+    theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
+    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+) -> None:
+    """Show a recorded run in the window, without training, or train it again (--no-ui)."""
+    from tui_trainer.cli.fronts import check_window
+
+    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
+    if no_ui:
+        raise typer.Exit(_train_again(recorded_run(run), out, json_lines=json_lines, debug=debug))
+
+
+def _train_again(found: RecordedRun, out: Path | None, *, json_lines: bool, debug: bool) -> int:
+    from tui_trainer.cli.fronts import run_headless
+    from tui_trainer.cli.starts import Job, Start
+    from tui_trainer.run.recorder import Recorder
+    from tui_trainer.run.replay import ReplayInbox, recorded_wishes
+
+    settings = dataclasses.replace(
+        found.config, threads=found.facts["threads"], target_accuracy=None
+    )
+    inbox = ReplayInbox(
+        recorded_wishes(found.past), None if found.is_complete else found.facts["step"]
+    )
+    job = Job(Recorder.create(out, settings.resolved()) if out is not None else None)
+    code = run_headless(Start(job), settings, json_lines=json_lines, debug=debug, inbox=inbox)
+    if code != ExitCode.FINISHED or job.result is None:
+        return code
+    return _compare(found, job.result)
+
+
+def _compare(found: RecordedRun, result: Checkpoint) -> int:
+    """Say whether the weights are those of the recorded run, to the last bit."""
+    from tui_trainer.engine.checkpoints import differing_bits, read_checkpoint
+
+    bits, total = differing_bits(read_checkpoint(found.checkpoint), result)
+    steps = plural(result.facts["step"], "step")
+    told = f"replayed {steps}: {count(bits)} of {count(total)} bits of the weights differ"
+    print(f"{told} from {found.folder.name}", file=sys.stderr, flush=True)
+    return ExitCode.REPLAY_DIFFERS if bits else ExitCode.FINISHED

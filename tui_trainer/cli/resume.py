@@ -1,0 +1,98 @@
+"""``mnist-tui resume``: a recorded run goes on from its last checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+
+from tui_trainer.cli.options import option
+from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run
+from tui_trainer.run.commands import Command, Inbox, SetEpochs, SetLearningRate
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError, SettingError
+from tui_trainer.run.events import TestEvaluated
+
+
+def resume(
+    run: RunName = None,
+    epochs: Annotated[int | None, option("Go on to so many epochs; the schedule follows")] = None,
+    lr: Annotated[float | None, option("With another base learning rate")] = None,
+    checkpoint: Annotated[
+        str, option("From which state: last, best, epoch-N (last)", "--checkpoint")
+    ] = "last",
+    threads: Annotated[int | None, option("CPU threads (as many as before)")] = None,
+    no_ui: Annotated[bool, option("Without the window", "--no-ui")] = False,
+    json_lines: Annotated[bool, option("With --no-ui: events as JSON lines", "--json")] = False,
+    target_accuracy: Annotated[
+        float | None, option("Exit with code 3 below this test accuracy")
+    ] = None,
+    theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
+    paused: Annotated[bool, option("Open the window with the run paused", "--paused")] = False,
+    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+) -> None:
+    """Go on with a run, from the very next batch."""
+    from tui_trainer.cli.fronts import check_window, run_app, run_headless
+
+    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
+    found = recorded_run(run, checkpoint)
+    wishes = _more_epochs(found, epochs)
+    if lr is not None:
+        _settings(found, lr=lr)
+        wishes = (*wishes, SetLearningRate(lr))
+    settings = _settings(
+        found,
+        threads=found.facts["threads"] if threads is None else threads,
+        target_accuracy=target_accuracy,
+    )
+
+    from tui_trainer.cli.starts import Job, Start
+    from tui_trainer.cli.train import recorder_below
+    from tui_trainer.run.recorder import Recorder
+
+    recorder = Recorder.reopen(found.folder, found.recorded, found.past)
+    job = Job(recorder, found.checkpoint, found.past, found.recorded.looks)
+    start = Start(job, recorder_below, patient=not no_ui)
+    if no_ui:
+        inbox = Inbox(*wishes)
+        code = run_headless(
+            start, settings, json_lines=json_lines, debug=debug, resuming=True, inbox=inbox
+        )
+    else:
+        code = run_app(start, settings, theme=theme, paused=paused, wishes=wishes)
+    raise typer.Exit(code)
+
+
+def _more_epochs(found: RecordedRun, epochs: int | None) -> tuple[Command, ...]:
+    """Return the wish for another number of epochs, if one is needed.
+
+    Raises:
+        InputError: If a finished run is to go on as it is, or to have fewer epochs than it has had.
+    """
+    begun = found.facts["epoch"]
+    if epochs is None:
+        # Killed while it read the test set, it has that still to do.
+        was_read = any(isinstance(event, TestEvaluated) for event in found.past)
+        if found.is_complete and was_read:
+            raise InputError(
+                f"{found.folder.name}: has had all its {found.facts['epochs']} epochs; "
+                f"add --epochs {2 * found.facts['epochs']} to go on"
+            )
+        return ()
+    if epochs < begun:
+        raise InputError(f"--epochs {epochs}: epoch {begun} has begun already")
+    return () if epochs == found.facts["epochs"] else (SetEpochs(epochs),)
+
+
+def _settings(found: RecordedRun, **changes: Any) -> RunConfig:
+    """Return the run's settings with these changes.
+
+    Raises:
+        InputError: If one of them cannot be used.
+    """
+    try:
+        return dataclasses.replace(found.config, **changes)
+    except SettingError as error:
+        place = error.key.replace("_", "-")
+        raise InputError(f"--{place}: {error.problem}") from None

@@ -1,0 +1,87 @@
+"""What the command line hands to a front end in place of the engine: a way to begin a run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import Event, StateChanged
+from tui_trainer.run.findings import with_findings
+from tui_trainer.run.recorder import Recorder
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.checkpoints import Checkpoint
+
+
+@dataclass(slots=True)
+class Job:
+    """One run to begin.
+
+    Attributes:
+        recorder: Where it is recorded and saved; None for nowhere.
+        checkpoint: The file from which a recorded run goes on.
+        past: What that run told up to there.
+        looks: How often its test set has been read.
+        result: The run's last good state, once it is over.
+    """
+
+    recorder: Recorder | None = None
+    checkpoint: Path | None = None
+    past: tuple[Event, ...] = ()
+    looks: int = 0
+    result: Checkpoint | None = None
+
+
+class Start:
+    """Begins a run, on the thread that asks for its first event.
+
+    Args:
+        first: The first run.
+        again: Where any further run of the same window is recorded.
+        patient: Whether a diverged run waits for a person.
+    """
+
+    def __init__(
+        self,
+        first: Job,
+        again: Callable[[RunConfig], Recorder | None] = lambda config: None,
+        *,
+        patient: bool = False,
+    ) -> None:
+        self._first: Job | None = first
+        self._again = again
+        self._patient = patient
+
+    def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
+        """Return the run's events; those of before, if it is resumed, come first."""
+        job, self._first = self._first, None
+        if job is None:
+            job = Job(self._again(config))
+        events = with_findings(train(config, inbox, job, patient=self._patient), job.past)
+        if job.recorder is not None:
+            events = job.recorder.record(events)
+        return itertools.chain(job.past, events) if job.past else events
+
+
+def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterator[Event]:
+    """Load torch, then train: the slow import belongs to the training thread too."""
+    yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
+    from tui_trainer.engine.checkpoints import read_checkpoint
+    from tui_trainer.engine.keeper import Keeper
+    from tui_trainer.engine.loop import train as train_network
+    from tui_trainer.engine.snapshots import Resumption
+
+    resume = None
+    if job.checkpoint is not None:
+        resume = Resumption(read_checkpoint(job.checkpoint), job.checkpoint, job.looks)
+    keeper = Keeper(every=config.checkpoint_every)
+    if job.recorder is not None:
+        folder, position = job.recorder.folder, job.recorder.position
+        keeper = Keeper(folder, position, every=config.checkpoint_every)
+    yield from train_network(config, inbox, keeper=keeper, resume=resume, patient=patient)
+    job.result = keeper.good

@@ -1,0 +1,115 @@
+"""Saved states of a run: one safetensors file each, which executes nothing when it is loaded.
+
+The tensors are named by what they are for: ``network/…`` (the weights under their own names),
+``optimizer/…``, ``random/…`` (generators), ``order`` (this epoch's permutation), ``best/…``. Every
+plain number is in the file's metadata, ``facts``, as JSON; ``sha256`` beside it is taken over facts
+and tensors, for safetensors itself does not notice a flipped bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from tui_trainer import __version__
+from tui_trainer.engine.faults import fault, reason
+from tui_trainer.run.checkpoint_head import DAMAGED, FORMAT, parse_head
+
+MAX_BYTES = 1 << 30
+"""The largest file that is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The whole state of a run between two batches, on the CPU.
+
+    Attributes:
+        facts: Plain numbers, texts and truths: counters, knobs, what is trained on what.
+        tensors: Everything else, by name.
+    """
+
+    facts: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of one part: ``network``, ``optimizer``, ``random``, ``best``."""
+        lead = f"{name}/"
+        return {
+            key.removeprefix(lead): tensor
+            for key, tensor in self.tensors.items()
+            if key.startswith(lead)
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
+        facts = json.dumps(self.facts, sort_keys=True)
+        metadata = {
+            "format": str(FORMAT),
+            "version": __version__,
+            "facts": facts,
+            "sha256": _digest(facts, tensors),
+        }
+        return safetensors.torch.save(tensors, metadata)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint and make sure that it is whole.
+
+    Raises:
+        InputError: If it cannot be read, is damaged, is no checkpoint, or one of a newer version.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise fault(path, f"cannot be read: {reason(error)}") from None
+    if len(content) > MAX_BYTES:
+        raise fault(path, "larger than a checkpoint can be")
+    facts, digest = parse_head(content, path)
+    try:
+        tensors = safetensors.torch.load(content)
+        numbers = json.loads(facts)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise fault(path, DAMAGED) from None
+    if _digest(facts, tensors) != digest:
+        raise fault(path, "is damaged: its checksum does not match its content")
+    return Checkpoint(numbers, tensors)
+
+
+def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(facts.encode("utf-8", "surrogatepass"))
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(_raw(tensor))
+    return digest.hexdigest()
+
+
+def differing_bits(one: Checkpoint, other: Checkpoint) -> tuple[int, int]:
+    """Return how many bits of the network's state differ, and how many there are in ``one``.
+
+    A tensor that the other has not, or has with another shape or type, counts whole.
+    """
+    differing = total = 0
+    theirs = other.part("network")
+    for name, tensor in one.part("network").items():
+        mine, twin = _raw(tensor), theirs.get(name)
+        total += 8 * len(mine)
+        if twin is None or (twin.shape, twin.dtype) != (tensor.shape, tensor.dtype):
+            differing += 8 * len(mine)
+        elif (there := _raw(twin)) != mine:
+            differing += sum((a ^ b).bit_count() for a, b in zip(mine, there, strict=True))
+    return differing, total
+
+
+def _raw(tensor: Tensor) -> bytes:
+    return tensor.contiguous().view(-1).numpy().tobytes() if tensor.numel() else b""

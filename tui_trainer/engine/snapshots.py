@@ -1,0 +1,169 @@
+"""From a running session to a checkpoint and back, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.engine.faults import fault
+from tui_trainer.engine.metrics import Evaluation
+from tui_trainer.engine.session import Session
+from tui_trainer.run.attempts import RecordingNews
+from tui_trainer.run.events import CheckpointSaved
+
+COUNTERS = (
+    *("step", "epoch", "epochs_done", "images", "epoch_images", "loss_sum", "hit_sum"),
+    *("last_rate", "base_rate", "batch_size", "augmenting", "val_accuracy", "best_val_accuracy"),
+    "epoch_began",
+)
+"""The fields of a session that are numbers and belong to its state."""
+
+
+def capture(session: Session, lines: int | None = None) -> Checkpoint:
+    """Return the state between two batches, every figure read from the device.
+
+    Args:
+        session: The session.
+        lines: How many lines of the run's record lie before this state.
+    """
+    facts = {
+        **{name: getattr(session, name) for name in COUNTERS},
+        "model": session.config.model,
+        "classes": session.data.classes,
+        "image_size": session.data.image_size,
+        "data": session.data.fingerprint,
+        "epochs": session.config.epochs,
+        "dropout": session.dropout,
+        "threads": session.threads,
+        "device": session.device.type,
+        "cursor": session.stream.cursor,
+        "test_looks": session.data.test.looks,
+        "seconds": session.watch.seconds,
+        "lines": lines,
+    }
+    return Checkpoint(facts, {name: _kept(tensor) for name, tensor in _tensors(session)})
+
+
+def _tensors(session: Session) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in session.network.state_dict().items():
+        yield f"network/{name}", tensor
+    for name, tensor in session.optimizer.memory().items():
+        yield f"optimizer/{name}", tensor
+    yield "random/order", session.stream.generator.get_state()
+    yield "random/augmentation", session.chance.get_state()
+    yield "random/torch", torch.get_rng_state()
+    if session.device.type == "cuda":
+        yield "random/cuda", torch.cuda.get_rng_state(session.device)
+    yield "order", session.stream.order.to(torch.int32)
+    if session.best is not None:
+        yield "best/losses", session.best.losses
+        yield "best/hits", session.best.hits
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True)
+
+
+def restore(session: Session, state: Checkpoint) -> None:
+    """Put a session back into a state of its own network and data; its clock goes on."""
+    for name in COUNTERS:
+        setattr(session, name, state.facts[name])
+    session.config = replace(session.config, epochs=state.facts["epochs"])
+    if session.dropout is not None:
+        session.set_dropout(state.facts["dropout"])
+    _copy(state.part("network"), session.network.state_dict())
+    _copy(state.part("optimizer"), session.optimizer.memory())
+    session.optimizer.clear()
+    session.stream.resume(state.tensors["order"].to(torch.int64), state.facts["cursor"])
+    session.stream.generator.set_state(state.tensors["random/order"])
+    session.chance.set_state(state.tensors["random/augmentation"])
+    torch.set_rng_state(state.tensors["random/torch"])
+    if session.device.type == "cuda" and "random/cuda" in state.tensors:
+        torch.cuda.set_rng_state(state.tensors["random/cuda"], session.device)
+    best = state.part("best")
+    labels = session.data.val.labels.cpu()
+    session.best = Evaluation(best["losses"], best["hits"], labels) if best else None
+    session.pending.clear()
+
+
+def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, tensor in target.items():
+            tensor.copy_(source[name])
+
+
+def check_fits(session: Session, state: Checkpoint, path: Path) -> None:
+    """Make sure that a checkpoint is one of this session's network and data.
+
+    Raises:
+        InputError: If it is of another one; the message names the first difference.
+    """
+    facts = state.facts
+    for what, mine in (("model", session.config.model), ("data", session.data.fingerprint)):
+        if facts.get(what) != mine:
+            noun = {"model": "another network", "data": "other data"}[what]
+            raise fault(path, f"is of {noun}: {facts.get(what)}, not {mine}")
+    missing = [name for name in (*COUNTERS, *_FACTS) if name not in facts]
+    if missing:
+        raise fault(path, f"lacks {missing[0]}; it is no whole checkpoint")
+    for name, tensor in _tensors(session):
+        if name.startswith(("network/", "optimizer/", "random/order", "random/aug")):
+            there = state.tensors.get(name)
+            if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
+                shape = "missing" if there is None else f"{tuple(there.shape)}"
+                raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
+
+
+_FACTS = ("epochs", "dropout", "threads", "cursor", "test_looks", "seconds", "lines")
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """From where a recorded run goes on.
+
+    Attributes:
+        state: The checkpoint.
+        path: Its file, for messages.
+        looks: How often the test set has been read, in whatever became of the run since.
+    """
+
+    state: Checkpoint
+    path: Path
+    looks: int = 0
+
+
+def resume_from(session: Session, resume: Resumption) -> None:
+    """Put a fresh session where a recorded run was.
+
+    Raises:
+        InputError: If the checkpoint is one of another network or of other data.
+    """
+    check_fits(session, resume.state, resume.path)
+    restore(session, resume.state)
+    session.watch.go_on_from(resume.state.facts["seconds"])
+    session.data.test.looks = max(resume.looks, resume.state.facts["test_looks"])
+    session.keeper.begin_from(resume.state)
+
+
+def save(
+    session: Session, *names: str, told: bool = False
+) -> Iterator[RecordingNews | CheckpointSaved]:
+    """Keep the present state, in files of these names if the run is saved.
+
+    Args:
+        session: The session, every figure of which has been read from the device.
+        names: Of the files, without their suffix.
+        told: Whether to tell that it is saved: where the clock does not decide.
+
+    Raises:
+        DivergedError: If a weight is not finite; nothing is kept then.
+    """
+    session.check_weights()
+    keeper = session.keeper
+    state = capture(session, keeper.lines())
+    yield from keeper.keep(state, names, session.watch.seconds, told=told)
