@@ -1,0 +1,1 @@
+"""A run and its network in the formats of other programs."""

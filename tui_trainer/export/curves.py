@@ -1,0 +1,209 @@
+"""What happened in a run, as tables, as a TensorBoard log and as a picture.
+
+Needs neither torch nor, until one is called for, the packages that draw and log. The events are
+taken as they come: of a run that went back, give those that still hold.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tui_trainer.export.files import replacing, require
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import (
+    EpochDone,
+    Event,
+    SettingChanged,
+    StepDone,
+    TestEvaluated,
+)
+from tui_trainer.run.history import History
+from tui_trainer.run.text import knob, printable
+
+PICTURES = (".png", ".svg")
+"""The kinds of picture, by the end of the file's name."""
+
+PNG_DOTS_PER_INCH = 150
+
+_LOG = "the TensorBoard log"
+
+
+def write_steps_csv(events: Iterable[Event], path: Path) -> None:
+    """Write a table of the batches, a row each, its columns the fields of ``StepDone``.
+
+    Floats have all their digits, so that reading them gives the same numbers; ``nan`` and ``inf``
+    stand for those that are not finite. UTF-8, commas, a line feed ends a row.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    names = [field.name for field in fields(StepDone)]
+    rows = (
+        [getattr(event, name) for name in names] for event in events if isinstance(event, StepDone)
+    )
+    _write_csv(path, names, rows)
+
+
+def write_epochs_csv(events: Iterable[Event], path: Path) -> None:
+    """Write a table of the epochs, a row each, its columns the fields of ``EpochDone``.
+
+    The validation interval is ``val_interval_low`` and ``val_interval_high``; the accuracy on the
+    classes is ``val_accuracy_class_0`` and so on, left out where nothing validates. What is None is
+    an empty cell; otherwise as in :func:`write_steps_csv`.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    classes = max((len(epoch.val_class_accuracy or ()) for epoch in epochs), default=0)
+    names: list[str] = []
+    for field in fields(EpochDone):
+        match field.name:
+            case "val_interval":
+                names += ["val_interval_low", "val_interval_high"]
+            case "val_class_accuracy":
+                names += [f"val_accuracy_class_{index}" for index in range(classes)]
+            case name:
+                names.append(name)
+    _write_csv(path, names, (list(_epoch_cells(epoch, classes)) for epoch in epochs))
+
+
+def _epoch_cells(epoch: EpochDone, classes: int) -> Iterator[Any]:
+    for field in fields(EpochDone):
+        value = getattr(epoch, field.name)
+        match field.name:
+            case "val_interval":
+                yield from (None, None) if value is None else value
+            case "val_class_accuracy":
+                yield from [None] * classes if value is None else value
+            case _:
+                yield value
+
+
+def _write_csv(path: Path, names: list[str], rows: Iterable[list[Any]]) -> None:
+    # The writer takes floats by repr and None as nothing, which is just what is promised.
+    with replacing(path) as part, part.open("x", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+
+
+def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
+    """Write a run as a TensorBoard event file into a folder, which is made if it is not there.
+
+    Scalars by step: ``train/loss``, ``train/accuracy`` and ``learning_rate`` of each batch;
+    ``train_epoch/…`` and ``validation/…`` of each epoch; ``test/accuracy`` of each look at the test
+    set. Every turned knob is a text under ``interventions``. Accuracies are fractions of 1; the
+    format keeps seven digits. The times are that of the export plus the training time, so that
+    TensorBoard's relative axis shows training seconds.
+
+    Raises:
+        InputError: If tensorboardX is not installed, the folder cannot be written, or it holds a
+            TensorBoard run already: two in one folder would be drawn as one curve.
+    """
+    require("tensorboardX", _LOG)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.glob("*tfevents*"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{printable(folder)}: cannot be written: {reason}") from error
+    if taken:
+        raise InputError(
+            f"{printable(folder)}: holds a TensorBoard run already; choose another folder"
+        )
+    began = time.time()
+    with replacing(folder / f"events.out.tfevents.{began:.0f}.mnist-tui") as part:
+        log = _TensorBoardLog(part, began)
+        try:
+            for event in events:
+                log.add(event)
+        finally:
+            log.close()
+
+
+class _TensorBoardLog:
+    """A TensorBoard event file, written record by record.
+
+    tensorboardX's SummaryWriter does the same on a thread of its own, behind a queue. When the
+    disk is full that thread dies, the queue fills up, and the next scalar waits for ever.
+    """
+
+    def __init__(self, path: Path, began: float) -> None:
+        records, summary, writer = (
+            require(f"tensorboardX.{module}", _LOG)
+            for module in ("proto.event_pb2", "summary", "record_writer")
+        )
+        self._record, self._scalar_of, self._text_of = records.Event, summary.scalar, summary.text
+        self._began, self._seconds = began, 0.0
+        self._file = writer.RecordWriter(str(path))
+        self._write(file_version="brain.Event:2")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def add(self, event: Event) -> None:
+        match event:
+            case StepDone():
+                self._seconds = event.seconds
+                self._scalar("train/loss", event.loss, event.step)
+                self._scalar("train/accuracy", event.accuracy, event.step)
+                self._scalar("learning_rate", event.learning_rate, event.step)
+            case EpochDone():
+                self._scalar("train_epoch/loss", event.train_loss, event.step)
+                self._scalar("train_epoch/accuracy", event.train_accuracy, event.step)
+                self._scalar("validation/loss", event.val_loss, event.step)
+                self._scalar("validation/accuracy", event.val_accuracy, event.step)
+            case TestEvaluated():
+                self._scalar("test/accuracy", event.test_accuracy, event.step)
+            case SettingChanged():
+                old, new = (knob(event.setting, value) for value in (event.old, event.new))
+                words = f"{event.setting.replace('_', ' ')} {old} → {new}"
+                self._write(step=event.step, summary=self._text_of("interventions", words))
+
+    def _scalar(self, tag: str, value: float | None, step: int) -> None:
+        if value is not None:
+            self._write(step=step, summary=self._scalar_of(tag, value))
+
+    def _write(self, **content: Any) -> None:
+        record = self._record(wall_time=self._began + self._seconds, **content)
+        self._file.write(record.SerializeToString())
+
+
+def write_picture(events: Iterable[Event], path: Path) -> None:
+    """Draw the curves of loss and accuracy as a picture, PNG or SVG by the end of its name.
+
+    The same events give the same bytes with the same matplotlib.
+
+    Raises:
+        InputError: If matplotlib is not installed, the name ends otherwise, no batch was trained,
+            or the file cannot be written.
+    """
+    kind = path.suffix.lower()
+    if kind not in PICTURES:
+        raise InputError(f"{printable(path)}: a picture's name ends in .png or .svg")
+    require("matplotlib", "the picture")
+    history = History()
+    for event in events:
+        history.apply(event)
+    if history.started is None or history.last_step is None:
+        raise InputError("there is nothing to draw: the run has not trained a batch")
+
+    import matplotlib
+
+    from tui_trainer.export.picture import draw
+
+    metadata = {"Date": None, "Creator": None} if kind == ".svg" else {"Software": None}
+    with matplotlib.rc_context():
+        # A person's own matplotlibrc must not change the picture.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["svg.fonttype"] = "none"
+        matplotlib.rcParams["svg.hashsalt"] = "mnist-tui"
+        figure = draw(history)
+        with replacing(path) as part:
+            figure.savefig(part, format=kind[1:], dpi=PNG_DOTS_PER_INCH, metadata=metadata)

@@ -1,0 +1,92 @@
+"""The two value axes of a picture: losses by their logarithm, accuracies by their nines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# An accuracy above this is drawn here: a batch without a mistake has infinitely many nines.
+_ALL = 0.9998
+_NINES = (0, 10, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100)
+_WHOLE_NINES = (100, 99.9, 99, 90, 0)
+
+_LEAST_GAP = 0.05
+"""Nearest distance of two ticks, as a share of the axis."""
+
+
+def nines(share: Floats) -> Floats:
+    """Return the heights of accuracies, fractions of 1: each further nine is as far as the last."""
+    heights: Floats = -np.log10(1 - np.minimum(share, _ALL))
+    return heights
+
+
+def from_nines(height: Floats) -> Floats:
+    """Return the accuracies that :func:`nines` puts at these heights."""
+    shares: Floats = 1 - np.power(10.0, -np.asarray(height))
+    return shares
+
+
+def set_loss_axis(axes: Axes, core: Iterable[float], noise: Iterable[float]) -> None:
+    """Make the vertical axis logarithmic, with room for what is above 0 and finite.
+
+    Args:
+        axes: The panel.
+        core: What must be seen whole.
+        noise: What may reach below the axis: one lucky batch must not press all else together.
+    """
+    axes.set_yscale("log")
+    seen = [value for value in core if is_on_log(value)]
+    low = min(seen, default=0.1) / 1.4
+    high = max([*seen, *filter(is_on_log, noise)], default=2.0) * 1.2
+    axes.set_ylim(low, high)
+    subs = (1.0, 2.0, 5.0) if high / low < 3_000 else (1.0,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def is_on_log(value: float) -> bool:
+    """Return whether a logarithmic axis can reach a value."""
+    return math.isfinite(value) and value > 0
+
+
+def set_accuracy_axis(axes: Axes, lowest: float, highest: float) -> None:
+    """Make the vertical axis one of nines, from one round percentage to another.
+
+    Args:
+        axes: The panel.
+        lowest: The least of what must be seen, a fraction of 1.
+        highest: The greatest of it.
+    """
+    axes.set_yscale("function", functions=(nines, from_nines))
+    bottom = max((p for p in _NINES[:-1] if p <= 100 * lowest), default=0)
+    top = min((p for p in _NINES if p >= 100 * highest and p > bottom), default=100)
+    axes.set_ylim(min(bottom / 100, _ALL), min(top / 100, _ALL))
+    ticks = accuracy_ticks(bottom, top)
+    axes.yaxis.set_major_locator(FixedLocator([min(p / 100, _ALL) for p in ticks]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    names = {min(p / 100, _ALL): f"{p:g}" for p in ticks}
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(value, "")))
+
+
+def accuracy_ticks(bottom: float, top: float) -> list[float]:
+    """Return the round percentages from bottom to top that have room, in ascending order."""
+    low, high = _height(bottom), _height(top)
+    kept: list[float] = []
+    for percent in (*_WHOLE_NINES, bottom, top, *reversed(_NINES)):
+        gaps = (abs(_height(percent) - _height(other)) for other in kept)
+        is_within = bottom <= percent <= top
+        if is_within and min(gaps, default=math.inf) > _LEAST_GAP * (high - low):
+            kept.append(percent)
+    return sorted(kept)
+
+
+def _height(percent: float) -> float:
+    return float(nines(np.array(percent / 100)))
