@@ -10,7 +10,7 @@ import pytest
 
 from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.cli import main
+from tui_trainer.cli import app, main
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.themes import shipped_dir
@@ -56,6 +56,13 @@ def test_every_command_is_one_that_the_command_line_takes(
         with pytest.raises(SystemExit) as left:
             main()
         assert left.value.code == 0, (arguments, capsys.readouterr().err)
+
+
+def test_every_command_below_is_named_and_no_other() -> None:
+    named = set(re.findall(r"mnist-tui ([a-z]+)", README))
+    assert named == {
+        command.callback.__name__ for command in app.registered_commands if command.callback
+    }
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -90,9 +90,9 @@ def measured(events: Iterator[Event], inbox: Inbox, meter: Meter) -> Iterator[Ev
 
 def start(config: RunConfig, inbox: Inbox, meter: Meter) -> Iterator[Event]:
     """Begin a run as the command line does, with the meter in between."""
-    from tui_trainer.cli import _Start
+    from tui_trainer.cli.starts import Job, Start
 
-    return measured(_Start(None)(config, inbox), inbox, meter)
+    return measured(Start(Job())(config, inbox), inbox, meter)
 
 
 def engine(config: RunConfig, meter: Meter) -> None:

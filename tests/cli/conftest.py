@@ -16,6 +16,12 @@ Refused = Callable[..., str]
 Printed = Callable[..., RunConfig]
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Runs are saved below the present folder."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     def call(*arguments: object) -> tuple[int, str, str]:
@@ -51,7 +57,7 @@ def refused(data_refused: Refused, monkeypatch: pytest.MonkeyPatch) -> Refused:
     def begin(*_: object) -> None:
         pytest.fail("a run has begun")
 
-    monkeypatch.setattr(cli, "_train", begin)
+    monkeypatch.setattr("tui_trainer.cli.starts.train", begin)
     return data_refused
 
 

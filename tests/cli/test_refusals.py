@@ -12,7 +12,6 @@ import typer
 
 from tests.cli.conftest import Cli, Refused
 from tests.engine.idx_files import write_dataset
-from tui_trainer import cli
 from tui_trainer.run.exit_codes import ExitCode
 
 # Bad input
@@ -225,7 +224,7 @@ def test_a_fault_of_our_own_is_a_line_and_a_traceback_on_request(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("division by\nzero")
 
-    monkeypatch.setattr(cli, "_compose", fail)
+    monkeypatch.setattr("tui_trainer.cli.train._compose", fail)
     code, out, err = run(*(["--debug"] if debug else []))
     assert (code, out) == (ExitCode.FAILED, "")
     assert err.splitlines()[-1] == "mnist-tui: error: ZeroDivisionError: division by zero"
@@ -239,7 +238,7 @@ def test_ctrl_c_before_the_run(
     def interrupt(*_: object) -> None:
         raise interruption
 
-    monkeypatch.setattr(cli, "_compose", interrupt)
+    monkeypatch.setattr("tui_trainer.cli.train._compose", interrupt)
     code, out, err = run("--no-ui")
     assert (code, out) == (ExitCode.INTERRUPTED, "")
     assert "Traceback" not in err

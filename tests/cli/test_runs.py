@@ -34,6 +34,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(data: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     words = [*COMMAND, "--data-dir", str(data), *map(str, arguments)]
+    if "--out" not in words:
+        words.append("--no-save")
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert "Traceback" not in done.stderr
     return done
@@ -100,10 +102,17 @@ def test_the_end_has_the_promised_fields(recorded: Recorded) -> None:
 
 def test_the_folder_agrees_with_what_was_said(recorded: Recorded, data: Path) -> None:
     done, folder = recorded
-    assert sorted(os.listdir(folder)) == ["config.toml", "events.jsonl", "summary.json"]
-    assert (folder / "events.jsonl").read_text(encoding="utf-8") == done.stdout
+    files = [".lock", "checkpoints", "config.toml", "events.jsonl", "summary.json"]
+    assert sorted(os.listdir(folder)) == files
+    assert sorted(os.listdir(folder / "checkpoints")) == ["best.safetensors", "last.safetensors"]
+    first, _, rest = done.stdout.partition("\n")
+    assert json.loads(first) == {"event": "RecordingStarted", "folder": str(folder)}
+    assert (folder / "events.jsonl").read_text(encoding="utf-8") == rest
     last = records(done.stdout)[-1]
-    assert json.loads((folder / "summary.json").read_text(encoding="utf-8")) == last
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert summary["state"] == last["reason"]
+    for name in ("test_accuracy", "test_interval", "val_accuracy", "step", "seconds"):
+        assert summary[name] == last[name]
     asked = RunConfig(
         model="small",
         epochs=2,
@@ -118,12 +127,13 @@ def test_the_folder_agrees_with_what_was_said(recorded: Recorded, data: Path) ->
 
 
 def test_the_same_seed_gives_the_same_run_and_a_missed_target_code_3(
-    recorded: Recorded, data: Path
+    recorded: Recorded, data: Path, tmp_path: Path
 ) -> None:
     """From the recorded settings, this time, and with a target that cannot be met."""
     done, folder = recorded
     first = records(done.stdout)
-    again = train(data, "--config", folder / "config.toml", "--json", "--target-accuracy", 1)
+    asked = ["--config", folder / "config.toml", "--json", "--out", tmp_path / "again"]
+    again = train(data, *asked, "--target-accuracy", 1)
     assert again.returncode == 3
     assert "target missed" in again.stderr
     second = records(again.stdout)
@@ -145,8 +155,10 @@ def test_a_divergence_is_code_4(data: Path) -> None:
     assert found[-1]["code"] == "divergence"
 
 
-def test_ctrl_c_finishes_the_batch_and_reports(data: Path) -> None:
+def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
     words = [*COMMAND, "--data-dir", str(data), "--epochs", "10000", "--model", "small", "--json"]
+    words += ["--out", str(out)]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -165,6 +177,7 @@ def test_ctrl_c_finishes_the_batch_and_reports(data: Path) -> None:
     told = records("".join(lines) + rest)
     assert told[-1]["event"] == "RunFinished"
     assert told[-1]["reason"] == "interrupted"
-    assert told[-1]["test_total"] == 20
+    assert told[-1]["test_total"] is None, "a run that is to go on needs no look at the test set"
+    assert f"mnist-tui resume {out}" in errors
     steps = [record["step"] for record in told if record["event"] == "StepDone"]
     assert steps[-1] == told[-1]["step"]

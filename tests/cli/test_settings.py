@@ -11,7 +11,8 @@ import typer.main
 
 from tests.cli.conftest import Cli, Printed
 from tui_trainer import __version__, cli
-from tui_trainer.cli_help import SECTIONS
+from tui_trainer.cli.options import SECTIONS
+from tui_trainer.cli.train import _compose
 from tui_trainer.run.config import FIELD_TYPES, MODELS, RunConfig
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exit_codes import ExitCode
@@ -59,6 +60,7 @@ OTHERS: dict[str, Any] = {
     "device": "cpu",
     "threads": 3,
     "target_accuracy": 0.994,
+    "checkpoint_every": 3,
 }
 
 
@@ -161,6 +163,6 @@ def test_help_tells_the_true_defaults() -> None:
 def test_help_tells_every_preset() -> None:
     helps = {parameter.name: parameter.help for parameter in parameters()}
     with pytest.raises(InputError) as caught:
-        cli._compose(dict.fromkeys([*FIELD_TYPES, "config"]) | {"preset": "none"})
+        _compose(dict.fromkeys([*FIELD_TYPES, "config"]) | {"preset": "none"})
     presets = str(caught.value).partition("choose ")[2]
     assert helps["preset"].endswith(presets)

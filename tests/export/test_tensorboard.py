@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorboardX import record_writer  # type: ignore[import-untyped]
-from tensorboardX.proto.event_pb2 import Event as Record  # type: ignore[import-untyped]
+from tensorboardX import record_writer
+from tensorboardX.proto.event_pb2 import Event as Record
 
 from tests.export.facts import STEPS, short_run
 from tests.run.facts import epoch_done, step

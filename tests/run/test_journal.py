@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.run.facts import changed, epoch_done, finished, started, step
@@ -51,15 +53,24 @@ def test_every_event_reads_back() -> None:
 
 
 @pytest.mark.parametrize("back", [resumed, rewound])
-def test_what_came_after_the_state_is_void(back: type) -> None:
-    events = [started(), step(1), step(2), step(3), back(2), step(2, loss=0.7), finished()]
+def test_what_came_after_the_state_is_void(back: Callable[[int], Event]) -> None:
+    events: list[Event] = [
+        started(),
+        step(1),
+        step(2),
+        step(3),
+        back(2),
+        step(2, loss=0.7),
+        finished(),
+    ]
     told = read_recorded(text(*events), "events.jsonl")
     assert told.events == (events[0], events[1], events[4], events[5], events[6])
     assert told.lines == 7
 
 
 def test_a_run_can_go_back_more_than_once_and_behind_its_first_return() -> None:
-    events = [started(), step(1), step(2), resumed(2), step(2), step(3), resumed(5), resumed(1)]
+    events: list[Event] = [started(), step(1), step(2), resumed(2), step(2), step(3)]
+    events += [resumed(5), resumed(1)]
     told = read_recorded(text(*events), "events.jsonl")
     assert told.events == (events[0], events[7])
 
@@ -85,7 +96,7 @@ def test_a_damaged_line_is_named_unless_it_is_void() -> None:
 
 
 def test_the_events_before_a_line_leave_the_void_ones_out() -> None:
-    events = [started(), step(1), step(2), resumed(2), step(2), step(3)]
+    events: list[Event] = [started(), step(1), step(2), resumed(2), step(2), step(3)]
     told = read_recorded(text(*events), "events.jsonl")
     assert told.before(5) == (started(), step(1), resumed(2), step(2))
     assert told.before(None) == told.events

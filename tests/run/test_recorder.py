@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.run.facts import changed, epoch_done, finished, started, step
-from tui_trainer.run import files
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.config_file import compose, read_config
 from tui_trainer.run.errors import InputError
@@ -75,10 +75,8 @@ class Disk:
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """What appends lines."""
-    from tui_trainer.run import lines as module
-
-    disk = Disk(module.os.write)
-    monkeypatch.setattr(module.os, "write", disk)
+    disk = Disk(os.write)
+    monkeypatch.setattr("tui_trainer.run.lines.os.write", disk)
     return disk
 
 
@@ -266,7 +264,7 @@ def test_a_resumed_run_goes_on_in_the_same_file(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_once_and_what_is_refused_comes_later(
     tmp_path: Path, writes: Disk
 ) -> None:
-    run = [*a_run()[:-1], changed("epochs", 2, 3, images=300), finished()]
+    run: list[Event] = [*a_run()[:-1], changed("epochs", 2, 3, images=300), finished()]
     events = Recorder.create(tmp_path, CONFIG).record(iter(run))
     told = [next(events) for _ in range(3)]
     writes.is_full = True
@@ -285,18 +283,17 @@ def test_a_full_disk_is_told_once_and_what_is_refused_comes_later(
 def test_a_write_that_is_refused_midway_leaves_no_torn_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tui_trainer.run import lines as module
+    write = os.write
+    calls: list[int] = []
 
-    write, calls = module.os.write, []
-
-    def some(handle: int, content: Any) -> int:
+    def some(handle: int, content: bytes) -> int:
         calls.append(len(content))
         if len(calls) == 3:
             raise OSError(28, "No space left on device")
         return write(handle, content[:10] if len(calls) == 2 else content)
 
     recorder = Recorder.create(tmp_path, CONFIG)
-    monkeypatch.setattr(module.os, "write", some)
+    monkeypatch.setattr("tui_trainer.run.lines.os.write", some)
     events = recorder.record(iter(a_run()))
     next(events), next(events)
     assert isinstance(next(events), RecordingFailed)
@@ -308,8 +305,8 @@ def test_a_write_that_is_refused_midway_leaves_no_torn_line(
 def test_a_summary_that_cannot_be_written_is_told_and_the_old_one_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = Disk(files.os.fsync)
-    monkeypatch.setattr(files.os, "fsync", disk)
+    disk = Disk(os.fsync)
+    monkeypatch.setattr("tui_trainer.run.files.os.fsync", disk)
     events = Recorder.create(tmp_path, CONFIG).record(iter(a_run()))
     told = [next(events) for _ in range(5)]
     disk.is_full = True

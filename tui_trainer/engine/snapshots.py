@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.faults import fault
+from tui_trainer import zoo
+from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
+from tui_trainer.engine.faults import fault, reason
 from tui_trainer.engine.metrics import Evaluation
 from tui_trainer.engine.session import Session
 from tui_trainer.run.attempts import RecordingNews
@@ -95,6 +96,27 @@ def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in target.items():
             tensor.copy_(source[name])
+
+
+def network_of(path: Path) -> nn.Module:
+    """Return the network of a checkpoint, with its weights, on the CPU.
+
+    Raises:
+        InputError: If the checkpoint cannot be used, or this version has no such network.
+    """
+    state = read_checkpoint(path)
+    facts = state.facts
+    try:
+        network = zoo.build(
+            facts["model"],
+            image_size=facts["image_size"],
+            classes=facts["classes"],
+            dropout=facts["dropout"],
+        )
+        network.load_state_dict(state.part("network"))
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise fault(path, f"its network cannot be built: {reason(error)}") from None
+    return network
 
 
 def check_fits(session: Session, state: Checkpoint, path: Path) -> None:

@@ -35,6 +35,14 @@ class Comparison:
     disagreements: int
     max_difference: float
 
+    @property
+    def words(self) -> str:
+        """The comparison as a sentence."""
+        return (
+            f"{self.disagreements:,} of {self.images:,} test images get another class than in "
+            f"torch, scores differ by {self.max_difference:.1g} at most"
+        )
+
 
 def write_weights(network: nn.Module, path: Path) -> None:
     """Write what the network has learned as a safetensors file, under its own names.

@@ -1,0 +1,235 @@
+"""resume, replay, runs and export, called in this process on a dataset of sixty images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.engine.idx_files import write_dataset
+from tui_trainer.run.events import EpochDone
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.folder import RunFolder
+
+BRIEF = ["--no-ui", "--threads", 1, "--device", "cpu", "--epochs", 2, "--batch-size", 16]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), gzip=False)
+
+
+@pytest.fixture
+def trained(run: Cli, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunFolder:
+    """A finished run below ``runs``."""
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*BRIEF, "--model", "small", "--data-dir", data)
+    assert code == 0
+    (path,) = (tmp_path / "runs").iterdir()
+    assert f"recorded in runs/{path.name}" in err
+    return RunFolder(path)
+
+
+def complaint(run: Cli, *arguments: object) -> str:
+    """Return the one line about an input that cannot be used."""
+    code, out, err = run(*arguments)
+    assert (code, out) == (ExitCode.BAD_INPUT, "")
+    (line,) = err.splitlines()
+    return line.removeprefix("mnist-tui: error: ")
+
+
+# resume
+
+
+def test_a_finished_run_wants_a_number_of_epochs(run: Cli, trained: RunFolder) -> None:
+    told = complaint(run, "resume", "--no-ui")
+    assert told == f"{trained.name}: has had all its 2 epochs; add --epochs 4 to go on"
+    told = complaint(run, "resume", "--no-ui", "--epochs", 1)
+    assert told == "--epochs 1: epoch 2 has begun already"
+
+
+def test_a_finished_run_goes_on(run: Cli, trained: RunFolder) -> None:
+    code, out, err = run("resume", trained.name, "--no-ui", "--epochs", 3)
+    assert code == 0
+    assert out.splitlines()[0].startswith("epoch 3/3")
+    assert "look 2" in out
+    assert "resumed after step" in err
+    assert "▼ epochs 2 → 3" in err
+    assert trained.read_summary().epochs_done == 3
+    recorded = trained.read_events()
+    epochs = [event.epoch for event in recorded.events if isinstance(event, EpochDone)]
+    assert epochs == [1, 2, 3]
+
+
+def test_with_json_only_what_is_new_is_told(run: Cli, trained: RunFolder) -> None:
+    code, out, _ = run("resume", "--no-ui", "--json", "--epochs", 3)
+    assert code == 0
+    events = [json.loads(line) for line in out.splitlines()]
+    names = [event["event"] for event in events]
+    assert [name for name in names if name != "StateChanged"][:4] == [
+        "RunStarted",
+        "RecordingStarted",
+        "RunResumed",
+        "SettingChanged",
+    ]
+    assert [e["epoch"] for e in events if e["event"] == "EpochDone"] == [3]
+
+
+def test_another_learning_rate(run: Cli, trained: RunFolder) -> None:
+    code, _, err = run("resume", "--no-ui", "--epochs", 3, "--lr", 0.001)
+    assert code == 0
+    assert "▼ learning rate 0.1 → 0.001" in err
+    assert complaint(run, "resume", "--no-ui", "--epochs", 4, "--lr", 0).startswith("--lr: ")
+    assert complaint(run, "resume", "--no-ui", "--epochs", 4, "--threads", 0).startswith("--threa")
+
+
+def test_the_best_state_can_be_gone_on_from(run: Cli, trained: RunFolder) -> None:
+    shutil.copy(trained.checkpoint("best"), trained.checkpoint("mine"))
+    code, _, _ = run("resume", "--no-ui", "--epochs", 3, "--checkpoint", "mine")
+    assert code == 0
+    told = complaint(run, "resume", "--no-ui", "--checkpoint", "worst")
+    assert told == f"--checkpoint worst: not in {trained.name}; there is best, last, mine"
+
+
+@pytest.mark.parametrize("command", ["resume", "replay"])
+def test_no_such_run(run: Cli, command: str) -> None:
+    assert "runs: no run in it yet" in complaint(run, command, "--no-ui")
+    told = complaint(run, command, "--no-ui", "nothing")
+    assert told == "nothing: no such run; `mnist-tui runs` lists those that there are"
+
+
+def test_a_run_of_which_nothing_was_saved(run: Cli, trained: RunFolder) -> None:
+    shutil.rmtree(trained.checkpoints)
+    told = complaint(run, "resume", "--no-ui")
+    assert told.startswith(f"{trained.name}: nothing was saved of it yet; start it anew with ")
+
+
+def test_other_data_than_before(run: Cli, trained: RunFolder) -> None:
+    text = trained.config.read_text()
+    trained.config.write_text(text + "train_size = 20\n")
+    code, out, err = run("resume", "--no-ui", "--epochs", 3)
+    assert (code, out) == (ExitCode.BAD_INPUT, "")
+    assert "last.safetensors: is of other data" in err.splitlines()[-1]
+    assert trained.read_summary().state == "completed", "the run is as it was"
+
+
+def test_options_of_a_new_run_do_not_stand_before_a_command(run: Cli) -> None:
+    told = complaint(run, "--epochs", 3, "resume", "--no-ui")
+    assert told == "--epochs: belongs to a new run; options of a command come after it"
+
+
+def test_no_such_command(run: Cli) -> None:
+    assert "No such command 'retrain'" in complaint(run, "retrain")
+
+
+# replay
+
+
+def test_a_replay_ends_with_the_same_weights(run: Cli, trained: RunFolder) -> None:
+    run("resume", "--no-ui", "--epochs", 3, "--lr", 0.02)
+    code, out, err = run("replay", "--no-ui")
+    assert code == 0
+    assert out.splitlines()[2].startswith("epoch 3/3")
+    assert f"0 of 641,728 bits of the weights differ from {trained.name}" in err
+    assert len(list(trained.path.parent.iterdir())) == 1, "nothing new is saved"
+
+
+def test_a_replay_that_differs_has_a_code_of_its_own(run: Cli, trained: RunFolder) -> None:
+    text = trained.config.read_text()
+    trained.config.write_text(text.replace("seed = 0", "seed = 1"))
+    code, _, err = run("replay", "--no-ui", trained.path)
+    assert code == ExitCode.REPLAY_DIFFERS
+    assert " 0 of 641,728 bits" not in err
+
+
+def test_a_replay_can_be_saved(run: Cli, trained: RunFolder, tmp_path: Path) -> None:
+    code, _, _ = run("replay", "--no-ui", "--out", tmp_path / "again")
+    assert code == 0
+    assert RunFolder(tmp_path / "again").read_summary().state == "completed"
+
+
+# runs
+
+
+def test_the_list_has_a_line_a_run(run: Cli, trained: RunFolder) -> None:
+    code, out, err = run("runs")
+    assert (code, err) == (0, "")
+    head, line = out.splitlines()
+    assert head.split()[:4] == ["run", "network", "parameters", "epochs"]
+    assert line.split()[:4] == [trained.name, "small", "19,810", "2/2"]
+    assert line.endswith("completed")
+    summary = trained.read_summary()
+    assert summary.test_accuracy is not None
+    assert f"{100 * summary.test_accuracy:.2f} % [" in line
+
+
+def test_the_list_as_json(run: Cli, trained: RunFolder) -> None:
+    code, out, _ = run("runs", "--json")
+    (record,) = json.loads(out)
+    assert code == 0
+    assert record["name"] == trained.name
+    assert Path(record["folder"]).is_dir()
+    summary = json.loads(trained.summary.read_text())
+    assert {name: record[name] for name in summary} == summary
+
+
+def test_a_damaged_run_is_listed_with_its_fault(run: Cli, trained: RunFolder) -> None:
+    trained.summary.write_text("{")
+    assert "summary.json: no JSON; is the file damaged?" in run("runs")[1]
+    (record,) = json.loads(run("runs", "--json")[1])
+    assert "damaged" in record["fault"]
+
+
+def test_no_runs_are_an_empty_list(run: Cli, tmp_path: Path) -> None:
+    assert run("runs", tmp_path) == (0, "", f"{tmp_path}: no run in it yet\n")
+    assert run("runs", tmp_path, "--json") == (0, "[]\n", "")
+
+
+# export
+
+
+def test_an_export_of_curves_and_weights(run: Cli, trained: RunFolder, tmp_path: Path) -> None:
+    code, out, err = run("export", "--as", "csv, weights,svg", "--to", tmp_path / "out")
+    assert (code, err) == (0, "")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["curves.svg", "epochs.csv", "steps.csv", "weights.safetensors"]
+    assert len(out.splitlines()) == 3
+    rows = (tmp_path / "out" / "epochs.csv").read_text().splitlines()
+    assert len(rows) == 3
+
+
+def test_a_network_is_checked_against_torch_on_the_test_set(run: Cli, trained: RunFolder) -> None:
+    code, out, _ = run("export", "--as", "torch,onnx")
+    assert code == 0
+    assert (trained.path / "exports" / "network.onnx").is_file()
+    for line in out.splitlines():
+        assert "0 of 20 test images get another class than in torch" in line
+        assert "its input is (pixel / 255 - " in line
+
+
+@pytest.mark.parametrize(
+    ("formats", "told"),
+    [
+        ([], "--as: say what to write: weights, onnx, torch, csv, tensorboard, svg, png"),
+        (["--as", "gif"], "--as: unknown format 'gif'; choose weights, onnx"),
+    ],
+)
+def test_an_export_of_nothing_known(run: Cli, formats: list[str], told: str) -> None:
+    assert complaint(run, "export", *formats).startswith(told)
+
+
+def test_an_export_to_where_nothing_can_be(run: Cli, trained: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = complaint(run, "export", "--as", "csv", "--to", tmp_path / "file")
+    assert told.startswith(f"--to {tmp_path / 'file'}: cannot be made: ")
+
+
+def test_weights_that_are_damaged_are_not_exported(run: Cli, trained: RunFolder) -> None:
+    content = bytearray(trained.checkpoint("last").read_bytes())
+    content[-1] ^= 1
+    trained.checkpoint("last").write_bytes(content)
+    told = complaint(run, "export", "--as", "weights")
+    assert told.endswith("is damaged: its checksum does not match its content")

@@ -1,0 +1,254 @@
+"""A run that goes on from a checkpoint ends as if nothing had happened, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tui_trainer.engine.checkpoints import Checkpoint, differing_bits, read_checkpoint
+from tui_trainer.engine.keeper import Keeper
+from tui_trainer.engine.loop import train
+from tui_trainer.engine.snapshots import Resumption, network_of
+from tui_trainer.run.checkpoint_head import read_facts
+from tui_trainer.run.commands import (
+    Command,
+    Inbox,
+    SetAugmentation,
+    SetBatchSize,
+    SetDropout,
+    SetEpochs,
+    SetLearningRate,
+    Stop,
+)
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import (
+    CheckpointSaved,
+    CommandRejected,
+    EpochDone,
+    Event,
+    RunFinished,
+    RunResumed,
+    SettingChanged,
+    StepDone,
+    TestEvaluated,
+)
+from tui_trainer.run.folder import RunFolder
+from tui_trainer.run.replay import ReplayInbox, recorded_wishes
+
+ON_THE_CLOCK = {"seconds", "epoch_began", "lines"}
+
+
+@dataclass
+class Trained:
+    """A run: what it told, and the state that it left."""
+
+    events: list[Event] = field(default_factory=list)
+    keeper: Keeper = field(default_factory=Keeper)
+
+    @property
+    def state(self) -> Checkpoint:
+        assert self.keeper.good is not None
+        return self.keeper.good
+
+
+def trained(
+    config: RunConfig,
+    inbox: Inbox | None = None,
+    resume: Checkpoint | None = None,
+    keeper: Keeper | None = None,
+    looks: int = 0,
+) -> Trained:
+    keeper = keeper or Keeper()
+    resumption = Resumption(resume, Path("last.safetensors"), looks) if resume else None
+    told = train(config, inbox or Inbox(), keeper=keeper, resume=resumption, clock=FakeClock())
+    return Trained(list(told), keeper)
+
+
+def cut(config: RunConfig, step: int, wishes: dict[int, list[Command]] | None = None) -> Checkpoint:
+    """Return the state of a run that was left after so many steps."""
+    stop: list[Command] = [Stop(reason="interrupted", test=False)]
+    return trained(config, ScriptedInbox({**(wishes or {}), step: stop})).state
+
+
+def assert_equal(one: Checkpoint, other: Checkpoint) -> None:
+    """Compare every tensor bit by bit, and every number that does not hang on the clock."""
+    assert sorted(one.tensors) == sorted(other.tensors)
+    for name, tensor in one.tensors.items():
+        twin = other.tensors[name]
+        assert (tensor.shape, tensor.dtype) == (twin.shape, twin.dtype), name
+        assert tensor.contiguous().view(-1).tolist() == twin.contiguous().view(-1).tolist(), name
+    facts = [{k: v for k, v in c.facts.items() if k not in ON_THE_CLOCK} for c in (one, other)]
+    assert facts[0] == facts[1]
+
+
+def steps(events: list[Event]) -> list[StepDone]:
+    return [replace(step, seconds=0.0) for step in of(StepDone, events)]
+
+
+@pytest.mark.parametrize("step", [0, 1, 6, 7, 8, 13])
+@pytest.mark.parametrize(
+    ("model", "optimizer"), [("small", "sgd"), ("era-s6-dropout", "adamw"), ("tiny", "adam")]
+)
+def test_it_goes_on_bit_for_bit(tiny: Path, model: str, optimizer: str, step: int) -> None:
+    """An epoch has 7 steps: within one, at its end, at its start, before the first."""
+    lr = 0.05 if optimizer == "sgd" else 0.003
+    config = tiny_config(tiny, model=model, optimizer=optimizer, lr=lr)
+    whole = trained(config)
+
+    rest = trained(config, resume=cut(config, step))
+
+    assert_equal(rest.state, whole.state)
+    assert steps(rest.events) == steps(whole.events)[step:]
+    epochs = [replace(e, seconds=0.0, images_per_second=0.0) for e in of(EpochDone, whole.events)]
+    after = [replace(e, seconds=0.0, images_per_second=0.0) for e in of(EpochDone, rest.events)]
+    assert after == [epoch for epoch in epochs if epoch.step > step]
+    assert only(TestEvaluated, rest.events) == only(TestEvaluated, whole.events)
+
+
+def test_knobs_that_were_turned_stay_turned(tiny: Path) -> None:
+    config = tiny_config(tiny, model="era-s6-dropout")
+    wishes: dict[int, list[Command]] = {
+        2: [SetLearningRate(0.02), SetBatchSize(9)],
+        3: [SetDropout(0.3), SetAugmentation(False)],
+        4: [SetEpochs(3)],
+    }
+    whole = trained(config, ScriptedInbox(dict(wishes)))
+
+    rest = trained(config, resume=cut(config, 5, wishes))
+
+    assert_equal(rest.state, whole.state)
+    assert rest.state.facts["epochs"] == 3
+
+
+def test_it_says_from_where_it_goes_on(tiny: Path) -> None:
+    config = tiny_config(tiny)
+    resumed = only(RunResumed, trained(config, resume=cut(config, 9)).events)
+    assert resumed == RunResumed(step=9, epoch=2, images=142, threads=1, lines=None)
+
+
+def test_a_finished_run_can_have_more_epochs(tiny: Path) -> None:
+    config = tiny_config(tiny, schedule="constant")
+    finished = trained(config)
+
+    more = trained(config, Inbox(SetEpochs(3)), resume=finished.state, looks=1)
+
+    assert [event.epoch for event in of(EpochDone, more.events)] == [3]
+    change = only(SettingChanged, more.events)
+    assert (change.setting, change.old, change.new, change.step) == ("epochs", 2, 3, 14)
+    assert only(RunFinished, more.events).test_looks == 2
+    assert_weights_equal(more.state, trained(tiny_config(tiny, schedule="constant", epochs=3)))
+
+
+def assert_weights_equal(state: Checkpoint, run: Trained) -> None:
+    bits, total = differing_bits(state, run.state)
+    assert (bits, total > 600_000) == (0, True)
+
+
+def test_epochs_can_be_added_while_it_trains_but_not_taken_from_the_past(tiny: Path) -> None:
+    config = tiny_config(tiny)
+    told = trained(config, ScriptedInbox({9: [SetEpochs(1)], 14: [SetEpochs(3)]})).events
+    assert only(CommandRejected, told).reason == "epoch 2 has begun already"
+    assert len(of(EpochDone, told)) == 3
+
+
+def test_a_run_is_trained_again_with_the_same_wishes(tiny: Path) -> None:
+    config = tiny_config(tiny, model="era-s6-dropout")
+    wishes: dict[int, list[Command]] = {
+        0: [SetBatchSize(20)],
+        3: [SetLearningRate(0.5), SetDropout(0.2)],
+        6: [SetAugmentation(False)],
+        12: [SetEpochs(3)],
+    }
+    first = trained(config, ScriptedInbox(dict(wishes)))
+
+    again = trained(config, ReplayInbox(recorded_wishes(first.events), stop_at=None))
+
+    assert_equal(again.state, first.state)
+    assert steps(again.events) == steps(first.events)
+    other = trained(config)
+    assert differing_bits(first.state, other.state)[0] > 0, "the wishes do matter"
+
+
+def test_looks_at_the_test_set_are_not_forgotten(tiny: Path) -> None:
+    config = tiny_config(tiny)
+    state = cut(config, 9)
+    assert only(RunFinished, trained(config, resume=state, looks=4).events).test_looks == 5
+
+
+# Files
+
+
+def test_what_is_saved_is_the_state(tiny: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    run = trained(tiny_config(tiny), keeper=Keeper(folder, lambda: 42))
+    saved = read_checkpoint(folder.checkpoint("last"))
+    assert_equal(saved, run.state)
+    assert saved.facts["lines"] == 42
+    assert dict(read_facts(folder.checkpoint("last"))) == dict(saved.facts)
+    network = network_of(folder.checkpoint("last"))
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, run.state.tensors[f"network/{name}"])
+
+
+def test_the_best_and_every_so_many_epochs_are_kept(tiny: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    config = tiny_config(tiny, epochs=5)
+    run = trained(config, keeper=Keeper(folder, every=2))
+    names = sorted(path.name for path in folder.checkpoints.iterdir())
+    assert names == [f"{name}.safetensors" for name in ("best", "epoch-2", "epoch-4", "last")]
+    accuracies = [event.val_accuracy or 0.0 for event in of(EpochDone, run.events)]
+    best = 1 + accuracies.index(max(accuracies))
+    assert read_facts(folder.checkpoint("best"))["epoch"] == best
+    assert read_facts(folder.checkpoint("epoch-4"))["step"] == 28
+    assert [event.files for event in of(CheckpointSaved, run.events)][-1] == ("last",)
+
+
+def test_a_run_without_validation_has_no_best(tiny: Path, tmp_path: Path) -> None:
+    trained(tiny_config(tiny, val_size=0, epochs=1), keeper=Keeper(RunFolder(tmp_path)))
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.safetensors"]
+
+
+class Ticking(FakeClock):
+    """Goes on by a second at every look."""
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_a_long_epoch_is_saved_by_the_clock_without_a_word(tiny: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    seen: list[int] = []
+
+    def watched() -> Iterator[Event]:
+        keeper = Keeper(folder, seconds=3.0)
+        for event in train(tiny_config(tiny), Inbox(), keeper=keeper, clock=Ticking()):
+            if isinstance(event, StepDone):
+                seen.append(read_facts(folder.checkpoint("last"))["step"])
+            yield event
+
+    told = list(watched())
+    assert len(set(seen)) > 3
+    assert all(0 <= step - saved <= 3 for step, saved in enumerate(seen, start=1))
+    assert [event.epoch for event in of(CheckpointSaved, told)] == [1, 2, 2]
+
+
+def test_another_network_or_other_data_is_refused(tiny: Path) -> None:
+    state = cut(tiny_config(tiny), 3)
+    with pytest.raises(InputError, match="is of another network: small, not tiny"):
+        trained(tiny_config(tiny, model="tiny"), resume=state)
+    with pytest.raises(InputError, match=r"is of other data: .* 110\+10\+40"):
+        trained(tiny_config(tiny, train_size=100), resume=state)
+
+
+def test_bits_that_differ_are_counted() -> None:
+    one = Checkpoint({}, {"network/w": torch.zeros(4), "network/n": torch.zeros(2)})
+    other = Checkpoint({}, {"network/w": torch.tensor([0.0, -0.0, 0.0, 0.0])})
+    assert differing_bits(one, one) == (0, 192)
+    assert differing_bits(one, other) == (1 + 64, 192)

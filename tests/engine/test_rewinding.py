@@ -1,0 +1,144 @@
+"""A diverged run waits for a person, and goes back to its last good state."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.engine.keeper import Keeper
+from tui_trainer.engine.loop import train
+from tui_trainer.run.checkpoint_head import read_facts
+from tui_trainer.run.commands import (
+    Command,
+    Pause,
+    Resume,
+    Rewind,
+    SetBatchSize,
+    SetLearningRate,
+    Stop,
+)
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import (
+    CommandRejected,
+    Diverged,
+    EpochDone,
+    Event,
+    Rewound,
+    RunFinished,
+    SettingChanged,
+    StateChanged,
+    StepDone,
+)
+from tui_trainer.run.folder import RunFolder
+from tui_trainer.run.history import History
+
+WRECK = 1_000.0
+"""A learning rate after which no loss is a number."""
+
+
+def config(tiny: Path) -> RunConfig:
+    return tiny_config(
+        tiny, model="era-s6-plain", schedule="constant", weight_decay=0.0, batch_size=10
+    )
+
+
+def wrecked(
+    tiny: Path, answers: list[list[Command]], keeper: Keeper | None = None
+) -> tuple[list[Event], ScriptedInbox]:
+    """Train to the middle of epoch 2, ruin the weights, and answer what is asked then."""
+    inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetLearningRate(WRECK)]}, answers)
+    told = train(config(tiny), inbox, keeper=keeper, patient=True, clock=FakeClock())
+    return list(told), inbox
+
+
+def test_it_goes_back_and_trains_on_with_the_knobs_as_they_stood(tiny: Path) -> None:
+    events, _ = wrecked(tiny, [[Rewind(0.01)]])
+    lost, back = only(Diverged, events), only(Rewound, events)
+    # The last good state is that of the end of epoch 1: 11 batches of 10.
+    assert lost.good_step == 11
+    assert (back.step, back.epoch, back.images) == (11, 1, 110)
+    assert back.from_step == lost.step
+    after = events[events.index(back) :]
+    changes = {event.setting: (event.old, event.new) for event in of(SettingChanged, after)}
+    assert changes == {"learning_rate": (0.05, 0.01), "batch_size": (10, 5)}
+    assert [event.epoch for event in of(EpochDone, after)] == [2]
+    assert all(math.isfinite(step.loss) for step in of(StepDone, after))
+    assert only(RunFinished, events).reason == "completed"
+
+
+def test_the_epoch_after_it_meets_every_image_once(tiny: Path) -> None:
+    events, _ = wrecked(tiny, [[Rewind(0.01)]])
+    after = of(StepDone, events[events.index(only(Rewound, events)) :])
+    assert sum(step.batch_size for step in after) == 110
+    assert [step.step for step in after] == list(range(12, 12 + len(after)))
+
+
+def test_a_history_goes_back_with_it(tiny: Path) -> None:
+    events, _ = wrecked(tiny, [[Rewind(0.01)]])
+    history = History()
+    for event in events[: events.index(only(Rewound, events)) + 1]:
+        history.apply(event)
+    assert history.last_step is not None
+    assert (history.last_step.step, history.epoch) == (11, 1)
+    assert max(history.train_loss.x) <= 1.0
+    assert history.lost is None
+    assert [epoch.epoch for epoch in history.epochs] == [1]
+    assert history.interventions == []
+    assert history.settings["learning_rate"] == 0.05
+
+
+def test_nobody_is_waited_for_without_a_window(tiny: Path) -> None:
+    inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]})
+    events = list(train(config(tiny), inbox, clock=FakeClock()))
+    assert only(RunFinished, events).reason == "diverged"
+    assert inbox.waits == []
+
+
+def test_what_makes_no_sense_now_is_refused_with_the_reason(tiny: Path) -> None:
+    events, _ = wrecked(tiny, [[SetBatchSize(8), Pause()], [Rewind(-1.0)], [Resume(), Stop()]])
+    reasons = [event.reason for event in of(CommandRejected, events)]
+    assert reasons[:2] == ["the run has diverged; rewind it, or stop"] * 2
+    assert "learning rate" in reasons[2]
+    assert only(RunFinished, events).reason == "diverged"
+
+
+def test_a_run_that_is_sound_is_not_rewound(tiny: Path) -> None:
+    inbox = ScriptedInbox({3: [Rewind(0.1)]})
+    events = list(train(config(tiny), inbox, patient=True, clock=FakeClock()))
+    assert only(CommandRejected, events).reason == "the run has not diverged"
+    assert len(of(StepDone, events)) == 22
+
+
+def test_it_can_be_wrecked_and_rewound_again(tiny: Path) -> None:
+    events, _ = wrecked(tiny, [[Rewind(WRECK)], [Rewind(0.01)]])
+    assert [event.step for event in of(Rewound, events)] == [11, 11]
+    assert only(RunFinished, events).reason == "completed"
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_the_good_checkpoint_is_never_overwritten(
+    tiny: Path, tmp_path: Path, patient: bool
+) -> None:
+    class Watching(Keeper):
+        def keep(self, state: Checkpoint, *args: object, **more: object):  # type: ignore[no-untyped-def]
+            for name, tensor in state.part("network").items():
+                assert bool(tensor.isfinite().all()), name
+            return super().keep(state, *args, **more)  # type: ignore[arg-type]
+
+    keeper = Watching(RunFolder(tmp_path), seconds=0.0)  # saves after each step
+    inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]}, [[Stop()]])
+    events = list(train(config(tiny), inbox, keeper=keeper, patient=patient, clock=FakeClock()))
+    lost = only(Diverged, events)
+    assert 15 <= lost.good_step < lost.step
+    assert read_facts(RunFolder(tmp_path).checkpoint("last"))["step"] == lost.good_step
+
+
+def test_the_state_says_what_is_waited_for(tiny: Path) -> None:
+    events, inbox = wrecked(tiny, [[Rewind(0.01)]])
+    after = events[events.index(only(Rewound, events)) :]
+    assert of(StateChanged, after)[0].state == "training"
+    assert len(inbox.waits) == 1
