@@ -19,6 +19,7 @@ from tui_trainer.run.events import (
     RecordingFailed,
     RecordingRestored,
     RecordingStarted,
+    RunFailed,
     RunResumed,
     StateChanged,
     to_json,
@@ -217,6 +218,20 @@ def test_a_run_that_cannot_begin_takes_nothing_else_away(tmp_path: Path) -> None
     assert names(tmp_path) == ["notes.txt"]
 
 
+def test_a_run_that_failed_says_so(tmp_path: Path) -> None:
+    def failing() -> Iterator[Event]:
+        yield started()
+        yield step(1)
+        raise RuntimeError("out of\nmemory")
+
+    with pytest.raises(RuntimeError):
+        list(Recorder.create(tmp_path, CONFIG).record(failing()))
+    assert RunFolder(tmp_path).read_summary().state == "failed"
+    last = RunFolder(tmp_path).read_events().events[-1]
+    assert isinstance(last, RunFailed)
+    assert last.message == "RuntimeError: out of memory"
+
+
 def test_a_run_that_began_is_kept_whatever_happens(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         list(Recorder.create(tmp_path, CONFIG).record(refused(started(), step(1))))
@@ -249,7 +264,11 @@ def test_a_resumed_run_goes_on_in_the_same_file(tmp_path: Path) -> None:
     past = folder.read_events()
     recorder = Recorder.reopen(folder, past, past.before(4))
     assert recorder.position() == 7
-    more = [RunResumed(step=2, epoch=1, images=200, threads=1, lines=4), step(3), finished()]
+    more: list[Event] = [
+        RunResumed(step=2, epoch=1, images=200, threads=1, lines=4),
+        step(3),
+        finished(),
+    ]
     list(recorder.record(iter(more)))
     assert lines(tmp_path) == [to_json(event) for event in [*a_run(), *more]]
     assert folder.read_events().events == (*a_run()[:4], *more)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from tui_trainer.run import files
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.text import one_line, printable
 
@@ -28,16 +28,12 @@ def replacing(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise InputError(f"{printable(path)}: is not an ordinary file; choose another name")
-    part = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
     try:
-        yield part
-        os.replace(part, target)
+        with files.replacing(target) as unfinished:
+            yield unfinished
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{printable(path)}: cannot be written: {reason}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def require(package: str, purpose: str) -> ModuleType:

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _MARK = ".being-written"
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """Return what a file holds; one byte more than ``most``, no more, if it holds more than that.
+
+    Raises:
+        OSError: If it cannot be read, or is no file: opening a pipe would wait for a writer.
+        ValueError: If it has a name that no file can have.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(0, "not a file")
+    with path.open("rb") as file:
+        # Never ``most`` alone: Python takes the memory before it reads.
+        return file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -15,12 +31,24 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written; the old content is intact.
     """
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give another name in the same folder to write to; on leaving, that file takes its place.
+
+    If the writing fails, what was under ``path`` stays as it was.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
     # The process in the name: two that write the same file must not share the unfinished one.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}{_MARK}")
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{_MARK}{path.suffix}")
     try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield unfinished
+        with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except BaseException:
@@ -43,5 +71,5 @@ def sync_folder(folder: Path) -> None:
 def clear_unfinished(folder: Path) -> None:
     """Remove what a killed process left half written in a folder."""
     with suppress(OSError):
-        for path in folder.glob(f".*{_MARK}"):
+        for path in folder.glob(f".*{_MARK}*"):
             path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +17,7 @@ from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import (
     Event,
     RecordingStarted,
+    RunFailed,
     RunStarted,
     StepDone,
     to_json,
@@ -26,7 +28,7 @@ from tui_trainer.run.journal import Recorded
 from tui_trainer.run.lines import LineFile
 from tui_trainer.run.lock import Lock, LockedError
 from tui_trainer.run.summary import Summary
-from tui_trainer.run.text import printable
+from tui_trainer.run.text import one_line, printable
 
 STEPS_TOGETHER = 64
 """Steps that are written at once; anything else is written as it comes, with the steps before."""
@@ -144,6 +146,11 @@ class Recorder:
         except InputError:
             if not begun and self._is_new:
                 self._forget()
+            raise
+        except Exception as error:
+            message = one_line(f"{type(error).__name__}: {error}")
+            for _ in self._write(RunFailed(message=message, traceback=traceback.format_exc())):
+                pass  # whoever is to be told of it is told of the error itself
             raise
         finally:
             self.close()
