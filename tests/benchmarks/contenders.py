@@ -20,7 +20,7 @@ from tui_trainer.run.commands import Inbox, Stop
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import Event, RunStarted, SettingChanged, StepDone
 
-NAMES = ("script", "plain", "bare", "engine", "app", "lightning")
+NAMES = ("script", "plain", "bare", "engine", "unsaved", "app", "lightning")
 SETTINGS = {"model": str, "batch_size": int, "augment": str, "threads": int, "lr": float}
 
 
@@ -29,11 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     meter = Meter(options.seconds, options.marker)
     config = config_of(options)
+    folder = options.report.with_suffix(f".{os.getpid()}.run")
     match options.name:
         case "engine":
-            engine(config, meter)
+            engine(config, meter, folder)
+        case "unsaved":
+            engine(config, meter, None)
         case "app":
-            app(config, meter)
+            app(config, meter, folder)
         case name:
             from tests.benchmarks import peers
 
@@ -88,30 +91,32 @@ def measured(events: Iterator[Event], inbox: Inbox, meter: Meter) -> Iterator[Ev
         yield event
 
 
-def start(config: RunConfig, inbox: Inbox, meter: Meter) -> Iterator[Event]:
-    """Begin a run as the command line does, with the meter in between."""
+def start(config: RunConfig, inbox: Inbox, meter: Meter, folder: Path | None) -> Iterator[Event]:
+    """Begin a run as the command line does, saved in a folder if one is named, with the meter."""
     from tui_trainer.cli.starts import Job, Start
+    from tui_trainer.run.recorder import Recorder
 
-    return measured(Start(Job())(config, inbox), inbox, meter)
+    job = Job(None if folder is None else Recorder.create(folder, config.resolved()))
+    return measured(Start(job)(config, inbox), inbox, meter)
 
 
-def engine(config: RunConfig, meter: Meter) -> None:
+def engine(config: RunConfig, meter: Meter, folder: Path | None) -> None:
     """Train without a window, the data thrown away, the prose where a crash would be read."""
     from tui_trainer.headless import run_headless
 
     inbox = Inbox()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        events = start(config, inbox, meter)
+        events = start(config, inbox, meter, folder)
         run_headless(events, inbox, debug=True, stdout=nowhere, stderr=sys.stderr)
 
 
-def app(config: RunConfig, meter: Meter) -> None:
+def app(config: RunConfig, meter: Meter, folder: Path) -> None:
     """Train in the real window, in the terminal that this process was given."""
     from tui_trainer.ui.app import MnistTui
 
     def begin(config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         try:
-            yield from start(config, inbox, meter)
+            yield from start(config, inbox, meter, folder)
         finally:
             window.call_later(window.exit)
 
