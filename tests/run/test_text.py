@@ -5,10 +5,17 @@ import math
 import pytest
 
 from tui_trainer.run import text
+from tui_trainer.run.commands import KNOBS
 from tui_trainer.run.stats import wilson
 from tui_trainer.run.text import Cell
 
 NAN, INF = math.nan, math.inf
+
+
+def test_every_knob_has_a_short_name() -> None:
+    assert text.KNOB_NAMES.keys() == KNOBS.keys()
+    assert text.knob_change("epochs", 2, 4) == "epochs 2 → 4"
+    assert text.knob_change("learning_rate", 0.1, 0.05) == "lr 0.1 → 0.05"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tui_trainer.run.commands import Command, Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import (
     CommandRejected,
+    Diverged,
     Event,
     RunFinished,
     RunStarted,
@@ -21,8 +22,11 @@ from tui_trainer.run.events import (
     State,
     StateChanged,
     StepDone,
+    to_json,
 )
+from tui_trainer.run.folder import RunFolder
 from tui_trainer.run.journal import read_events
+from tui_trainer.run.summary import Summary
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.governor import Governor
 
@@ -71,6 +75,8 @@ class FakeEngine:
                 over = over or isinstance(command, commands.Stop)
 
     def _state(self) -> State:
+        if any(isinstance(event, Diverged) for event in self.events):
+            return "diverged"
         states = [event.state for event in self.events if isinstance(event, StateChanged)]
         return states[-1] if states else "training"
 
@@ -129,11 +135,19 @@ def window(
     theme: str = "midnight",
     error: Exception | None = None,
     pictures: Path | None = None,
+    runs: Path = Path("no-runs-here"),
 ) -> tuple[MnistTui, FakeEngine]:
     """Return an app on a fake engine, with nothing in it that depends on the clock."""
     engine = FakeEngine(list(events), error)
     still = Governor(cpu_time=lambda: 0.0)
-    app = MnistTui(engine, config or RunConfig(), theme=theme, governor=still, pictures=pictures)
+    app = MnistTui(
+        engine,
+        config or RunConfig(),
+        theme=theme,
+        governor=still,
+        pictures=pictures,
+        runs=runs,
+    )
     return app, engine
 
 
@@ -156,3 +170,18 @@ def _has_shown(app: MnistTui, event: Event) -> bool:
     if isinstance(event, StateChanged):
         return history.state == event.state
     return True
+
+
+def run_folder(path: Path, events: Iterable[Event], *, state: str | None = None) -> RunFolder:
+    """Write a run as the recorder leaves it, and return its folder."""
+    folder = RunFolder(path)
+    path.mkdir(parents=True)
+    folder.config.write_text('model = "small"\nepochs = 2\n', encoding="utf-8")
+    summary = Summary(started_at="2026-11-22T20:15:00Z", updated_at="2026-11-22T20:16:00Z")
+    with folder.events.open("w", encoding="utf-8") as lines:
+        for event in events:
+            summary.apply(event)
+            lines.write(to_json(event) + "\n")
+    summary.state = state or summary.state
+    folder.summary.write_text(summary.to_json(), encoding="utf-8")
+    return folder

@@ -6,17 +6,21 @@ python -m tests.ui.png          # all of them as PNG, to look at
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Protocol
 
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
-from tests.ui.fakes import recording, settle, window
+from tests.ui.fakes import recording, run_folder, settle, window
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event
+from tui_trainer.run.events import Event, RecordingFailed, RecordingStarted, RunFinished
 from tui_trainer.ui import themes
+from tui_trainer.ui.recorded_run import RecordedRun
+from tui_trainer.ui.replay_app import ReplayApp
 
 THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 55)
@@ -40,9 +44,10 @@ def look(
     theme: str = "midnight",
     config: RunConfig | None = None,
     error: Exception | None = None,
+    runs: Path = Path("no-runs-here"),
 ) -> None:
     """Compare the window, once it has taken in the events and then the keys."""
-    app, _ = window(events, theme=theme, config=config, error=error)
+    app, _ = window(events, theme=theme, config=config, error=error, runs=runs)
 
     async def before(pilot: Pilot[None]) -> None:
         await settle(pilot, app, events)
@@ -103,7 +108,7 @@ def test_quit_question(snap_compare: SnapCompare) -> None:
 
 
 def test_help(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, "question_mark", size=(120, 48), config=ERA)
+    look(snap_compare, MID_RUN, "question_mark", size=(120, 60), config=ERA)
 
 
 def test_too_small(snap_compare: SnapCompare) -> None:
@@ -113,3 +118,61 @@ def test_too_small(snap_compare: SnapCompare) -> None:
 def test_no_color(snap_compare: SnapCompare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     look(snap_compare, MID_RUN, config=ERA)
+
+
+FOLDER = "runs/2026-11-22-2015-era-s6"
+
+
+def test_not_being_saved(snap_compare: SnapCompare) -> None:
+    failed = RecordingFailed(path=f"{FOLDER}/events.jsonl", message="No space left on device")
+    events: list[Event] = [
+        *MID_RUN[:3],
+        RecordingStarted(folder=FOLDER),
+        *MID_RUN[3:-1],
+        failed,
+        MID_RUN[-1],
+    ]
+    look(snap_compare, events, config=ERA)
+
+
+def test_rewind_offer(snap_compare: SnapCompare) -> None:
+    waiting: list[Event] = [
+        event for event in recording("diverged") if not isinstance(event, RunFinished)
+    ]
+    look(snap_compare, waiting, config=RunConfig(lr=1_000.0))
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_replay(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    run = RecordedRun("2026-11-22-2015-era-s6", ERA, MID_RUN)
+    run.is_paused = True
+    run.seek(0.7 * run.total)
+    assert snap_compare(ReplayApp(run, theme="midnight"), terminal_size=size, run_before=_pause)
+
+
+async def _pause(pilot: Pilot[None]) -> None:
+    await pilot.pause(0.1)
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_runs(
+    snap_compare: SnapCompare,
+    size: tuple[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    states = ["completed", "stopped", "diverged", "running", "completed", "hung up"]
+    for hour, state in enumerate(states):
+        events = recording("finished" if state == "completed" else "paused")
+        folder = run_folder(Path("runs") / f"2026-11-22-{hour:02}15-small", events, state=state)
+        os.utime(folder.events, (hour + 1, hour + 1))
+    damaged = run_folder(Path("runs/2026-11-21-2315-small"), MID_RUN[:9])
+    damaged.summary.write_text("{", encoding="utf-8")
+    os.utime(damaged.events, (0, 0))
+    keys = ["5", "down"]
+    look(snap_compare, MID_RUN, *keys, size=size, config=ERA, runs=Path("runs"))
+
+
+def test_no_runs(snap_compare: SnapCompare) -> None:
+    look(snap_compare, MID_RUN, "5", config=ERA, runs=Path("runs"))

@@ -10,6 +10,7 @@ from tui_trainer.cli.starts import Start
 from tui_trainer.run.commands import Command, Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.errors import InputError
+from tui_trainer.run.exit_codes import ENDINGS, ExitCode
 
 LEAST_COLUMNS, LEAST_LINES = 60, 16
 """The smallest terminal that the window opens in."""
@@ -65,6 +66,23 @@ def run_app(
         sys.stdout.flush()
         os._exit(code)
     return code
+
+
+def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
+    """Show a recorded run in a window of its own, and return the exit code when it is closed.
+
+    Raises:
+        InputError: If there is no such run, it cannot be shown, or the speed is out of range.
+    """
+    from tui_trainer.run.folder import find_run
+    from tui_trainer.ui.recorded_run import SPEEDS, open_run
+    from tui_trainer.ui.replay_app import ReplayApp
+
+    if not SPEEDS[0] <= speed <= SPEEDS[-1]:
+        raise InputError(f"--speed {speed:g}: choose from {SPEEDS[0]} to {SPEEDS[-1]}")
+    window = ReplayApp(open_run(find_run(name), speed=speed), theme=theme)
+    window.run()
+    return ENDINGS.get(window.ended_by or "", ExitCode.FINISHED)
 
 
 def check_window(theme: str | None, *, no_ui: bool, json_lines: bool, paused: bool) -> None:

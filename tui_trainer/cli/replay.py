@@ -32,11 +32,12 @@ def replay(
     debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
 ) -> None:
     """Show a recorded run in the window, without training, or train it again (--no-ui)."""
-    from tui_trainer.cli.fronts import check_window
+    from tui_trainer.cli.fronts import check_window, run_replay
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
     if no_ui:
         raise typer.Exit(_train_again(recorded_run(run), out, json_lines=json_lines, debug=debug))
+    raise typer.Exit(run_replay(run, speed=speed, theme=theme))
 
 
 def _train_again(found: RecordedRun, out: Path | None, *, json_lines: bool, debug: bool) -> int:

@@ -23,9 +23,6 @@ TRAIN, NOISE = "#0f60b0", "#bcd6f0"
 VALIDATION, TEST, INTERVENTION = "#b53c00", "#8c1480", "#3d6d06"
 INK, QUIET, GRID = "#26282e", "#5f5a52", "#e4e2dd"
 
-KNOB_NAMES = {"learning_rate": "lr", "batch_size": "batch"}
-"""Short names for the labels; other knobs go by their own."""
-
 LABEL_ROOM = 0.028
 """Interventions nearer to each other than this share of the axis have one label together."""
 
@@ -256,8 +253,7 @@ def labels(history: History) -> list[tuple[float, str]]:
 
 
 def _change(change: SettingChanged) -> str:
-    old, new = (text.knob(change.setting, value) for value in (change.old, change.new))
-    return f"{KNOB_NAMES.get(change.setting, change.setting)} {old} → {new}"
+    return text.knob_change(change.setting, change.old, change.new)
 
 
 def _draw_legend(axes: Axes) -> None:

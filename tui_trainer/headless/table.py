@@ -10,10 +10,7 @@ from pathlib import Path
 from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.run import text
 from tui_trainer.run.folder import ListedRun
-from tui_trainer.run.summary import Summary
-
-HEAD = ("run", "network", "parameters", "epochs", "best validation", "test", "time", "state")
-_RIGHT = {2, 3, 6}
+from tui_trainer.run.run_table import HEAD, RIGHT, cells
 
 
 def print_runs(runs: Sequence[ListedRun], root: Path) -> None:
@@ -27,38 +24,6 @@ def print_runs(runs: Sequence[ListedRun], root: Path) -> None:
         out.row(line)
 
 
-def cells(run: ListedRun) -> tuple[str, ...]:
-    """Return a run as the cells of its row."""
-    summary = run.summary
-    if summary is None:
-        return (run.folder.name, "", "", "", "", "", "", run.fault)
-    return (
-        run.folder.name,
-        summary.model,
-        text.count(summary.parameters),
-        f"{summary.epochs_done}/{summary.epochs}",
-        _best(summary),
-        _test(summary),
-        text.duration(summary.seconds),
-        summary.state,
-    )
-
-
-def _best(summary: Summary) -> str:
-    if summary.best_val_accuracy is None:
-        return "-"
-    accuracy = text.accuracy_with_interval(summary.best_val_accuracy, summary.best_val_interval)
-    return f"{accuracy} ({summary.best_epoch})"
-
-
-def _test(summary: Summary) -> str:
-    if summary.test_accuracy is None:
-        return "-"
-    accuracy = text.accuracy_with_interval(summary.test_accuracy, summary.test_interval)
-    looks = "" if summary.test_looks == 1 else f", {summary.test_looks} looks"
-    return accuracy + looks
-
-
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows of cells as lines, each column as wide as its widest cell but the last."""
     widths = [max(map(text.columns, column)) for column in zip(*rows, strict=True)]
@@ -70,5 +35,5 @@ def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     padded = []
     for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
         blanks = " " * (0 if place == last else width - text.columns(cell))
-        padded.append(blanks + cell if place in _RIGHT else cell + blanks)
+        padded.append(blanks + cell if place in RIGHT else cell + blanks)
     return padded

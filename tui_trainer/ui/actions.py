@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 
-from textual.app import App
-
 from tui_trainer.run import commands, text
 from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.screens.confirm import ConfirmScreen
+from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.ui.window import LabWindow
 
 PATIENCE = 20.0
 """Seconds that leaving waits for the batch, or the loading, under way."""
 
 
-class RunActions(App[None]):
+ON_THE_RUN = frozenset(
+    {
+        *("climb", "toggle_pause", "run_step", "run_epoch", "look_at_test", "stop_run"),
+        *("run_again", "apply_fix"),
+    }
+)
+"""The actions that are for the screen of the live run alone."""
+
+
+class RunActions(LabWindow):
     """The actions on a run, for the app to inherit."""
 
     run_now: LiveRun
@@ -31,6 +40,8 @@ class RunActions(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
+        if action in ON_THE_RUN and not isinstance(self.front, TrainScreen):
+            return False
         run = self.run_now
         over = run.history.is_over
         match action:
@@ -46,11 +57,10 @@ class RunActions(App[None]):
                 return over
             case "apply_fix":
                 return True if run.fixable() else None
-            case "next_view":
-                return self.screen.has_class("-narrow") or self.screen.has_class("-short")
-            case "show_failure":
-                return True if run.history.failure else None
-        return True
+            case "show_mode":
+                return parameters[0] != self.current_mode
+            case _:
+                return super().check_action(action, parameters)
 
     def action_toggle_pause(self) -> None:
         """Pause, or go on."""
@@ -117,9 +127,9 @@ class RunActions(App[None]):
 
     async def _leave_if(self, yes: bool | None) -> None:
         if yes:
-            await self.end_run()
+            await self.end()
 
-    async def end_run(self, reason: str = "stopped") -> None:
+    async def end(self, reason: str = "stopped") -> None:
         """End the run after its batch, saved as far as it can be, and leave."""
         self.notify("finishing the batch …", timeout=PATIENCE)
         await asyncio.to_thread(self.run_now.end, PATIENCE, reason)
@@ -128,7 +138,12 @@ class RunActions(App[None]):
     def offer_rewind(self) -> None:
         """Ask whether a diverged run is to go back to its last good state."""
         lost, finding = self.run_now.history.lost, self.run_now.fixable()
-        if lost is None or finding is None:
+        if lost is None or finding is None or not self.run_now.is_lost:
+            return
+        if not isinstance(self.screen, TrainScreen):
+            # A question out of the blue would take a key that was meant for something else.
+            words = f"the run in training has diverged at step {text.count(lost.step)}"
+            self.notify(f"{words}; on its screen (1), f mends it", severity="error", timeout=15)
             return
 
         def answer(yes: bool | None) -> None:

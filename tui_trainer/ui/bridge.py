@@ -73,7 +73,8 @@ class Bridge:
 
     def join(self, timeout: float) -> bool:
         """Wait for the training to end, ``timeout`` seconds at most; return whether it has."""
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     @property

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from textual.binding import Binding
 
 RATE = Binding.Group("lr", compact=True)
 BATCH = Binding.Group("batch", compact=True)
 DROPOUT = Binding.Group("dropout", compact=True)
+SEEK = Binding.Group("seek", compact=True)
+SPEED = Binding.Group("speed", compact=True)
+EPOCH = Binding.Group("epoch", compact=True)
 
 
 def _key(
@@ -18,9 +23,10 @@ def _key(
     shows_as: str | None = None,
     show: bool = False,
     group: Binding.Group | None = None,
+    priority: bool = False,
 ) -> Binding:
     """Build a binding whose id is its action, so that a person's keymap can name it."""
-    identity = action.replace("('", ".").replace("', ", ".").replace("')", "").replace(")", "")
+    identity = ".".join(re.findall(r"[\w-]+", action))
     return Binding(
         key,
         action,
@@ -30,6 +36,7 @@ def _key(
         tooltip=tooltip,
         id=identity,
         group=group,
+        priority=priority,
     )
 
 
@@ -42,7 +49,7 @@ RUN_KEYS = [
         show=True,
         shows_as="space",
     ),
-    _key("s", "run_step", "step", "Train one batch, then pause", show=True),
+    _key("s", "run_step", "step", "Train one batch, then pause"),
     _key("e", "run_epoch", "epoch", "Train to the end of the epoch, then pause"),
     _key("x", "stop_run", "stop", "End the run here and read the test set"),
     _key("r", "run_again", "run again", "Start the same run anew", show=True),
@@ -130,8 +137,91 @@ WINDOW_KEYS = [
         shows_as="?",
     ),
     _key("q", "leave", "quit", "Quit; asks first while a run is under way", show=True),
+    Binding("ctrl+z", "suspend_process", "suspend", show=False, system=True),
     Binding("ctrl+c,ctrl+q", "leave", "quit", show=False, priority=True, system=True),
 ]
 
-GROUPS = {"The run": RUN_KEYS, "Its knobs": KNOB_KEYS, "The window": WINDOW_KEYS}
-KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *WINDOW_KEYS]
+MODE_KEYS = [
+    _key("1", "show_mode('train')", "train", "The run in training", show=True),
+    _key("5", "show_mode('runs')", "runs", "The recorded runs", show=True),
+]
+
+TABLE_KEYS = [
+    _key("enter", "select_cursor", "replay", "Play the chosen run", show=True, shows_as="enter"),
+]
+LIST_KEYS = [
+    _key("r", "reload", "refresh", "Read the folder of runs again", show=True),
+]
+
+# The arrows and their like go before a panel that could scroll with them.
+REPLAY_KEYS = [
+    _key("space", "toggle_play", "play", "Play, or stand still", show=True, shows_as="space"),
+    _key(
+        "left",
+        "jump(-1)",
+        "back",
+        "A twentieth of the run back",
+        show=True,
+        shows_as="←",
+        group=SEEK,
+        priority=True,
+    ),
+    _key(
+        "right",
+        "jump(1)",
+        "forward",
+        "A twentieth of the run on",
+        show=True,
+        shows_as="→",
+        group=SEEK,
+        priority=True,
+    ),
+    _key("home", "go_to_start", "start", "To the start of the run", priority=True),
+    _key("end", "go_to_end", "end", "To the end of the run", priority=True),
+    _key(
+        "plus,equals_sign",
+        "change_speed(1)",
+        "faster",
+        "Faster, up to ×1000",
+        show=True,
+        shows_as="+",
+        group=SPEED,
+    ),
+    _key(
+        "minus",
+        "change_speed(-1)",
+        "slower",
+        "Slower, down to ×1",
+        show=True,
+        shows_as="-",
+        group=SPEED,
+    ),
+    _key(
+        "comma,b",
+        "previous_epoch",
+        "epoch back",
+        "To the start of this epoch, or the one before",
+        show=True,
+        shows_as=",",
+        group=EPOCH,
+    ),
+    _key(
+        "full_stop,n",
+        "next_epoch",
+        "epoch on",
+        "To the end of this epoch",
+        show=True,
+        shows_as=".",
+        group=EPOCH,
+    ),
+    _key("escape", "close", "close", "Put the player away", show=True, shows_as="esc"),
+]
+
+GROUPS = {
+    "The run": RUN_KEYS,
+    "Its knobs": KNOB_KEYS,
+    "The window": [*MODE_KEYS, *WINDOW_KEYS],
+    "The list of runs": [*TABLE_KEYS, *LIST_KEYS],
+    "A recorded run": REPLAY_KEYS,
+}
+KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *WINDOW_KEYS]

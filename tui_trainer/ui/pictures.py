@@ -19,13 +19,6 @@ RATE = Scale("log")
 
 _ENDS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
 
-KNOB_NAMES = {
-    "learning_rate": "lr",
-    "batch_size": "batch",
-    "augmentation": "augmentation",
-    "dropout": "dropout",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -131,8 +124,7 @@ def x_end(history: History) -> float:
 
 def knob_change(change: SettingChanged) -> str:
     """Return a change in a few words: ``lr 0.1 → 0.05``."""
-    old, new = text.knob(change.setting, change.old), text.knob(change.setting, change.new)
-    return f"{KNOB_NAMES[change.setting]} {old} → {new}"
+    return text.knob_change(change.setting, change.old, change.new)
 
 
 def _marks(history: History) -> tuple[Mark, ...]:

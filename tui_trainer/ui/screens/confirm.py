@@ -21,9 +21,9 @@ class ConfirmScreen(ModalScreen[bool]):
         Binding("left,right", "app.focus_next", show=False),
     ]
 
-    def __init__(self, question: str, detail: str, yes: str) -> None:
+    def __init__(self, question: str, detail: str, yes: str, no: str = "go on") -> None:
         super().__init__()
-        self._question, self._detail, self._yes = question, detail, yes
+        self._question, self._detail, self._yes, self._no = question, detail, yes, no
 
     def compose(self) -> ComposeResult:
         """The question, and two buttons."""
@@ -32,7 +32,7 @@ class ConfirmScreen(ModalScreen[bool]):
             yield Static(self._detail, markup=False)
             with Horizontal(classes="buttons"):
                 yield Button(f"y  {self._yes}", id="yes", variant="error", compact=True)
-                yield Button("n  go on", id="no", variant="primary", compact=True)
+                yield Button(f"n  {self._no}", id="no", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         """Begin on the harmless answer."""

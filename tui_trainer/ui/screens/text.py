@@ -64,15 +64,11 @@ class HelpScreen(_TextScreen):
                     continue
                 key = binding.key_display or binding.key
                 lines.append([Cell(f"  {key:<8}", style="intervention"), Cell(binding.tooltip)])
+            if title == "The window":
+                words = "Command palette: every action by name"
+                lines.append([Cell("  ctrl+p  ", style="intervention"), Cell(words)])
             lines.append([])
-        lines[-1:] = [
-            [
-                Cell("  ctrl+p  ", style="intervention"),
-                Cell("Command palette: every action by name"),
-            ],
-            [],
-            [Cell("Signs", style="title bold")],
-        ]
+        lines.append([Cell("Signs", style="title bold")])
         lines += [
             [Cell(f"  {sign}       ", style=role), Cell(words)] for sign, role, words in _SIGNS
         ]

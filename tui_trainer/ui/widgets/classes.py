@@ -27,13 +27,16 @@ class ClassPanel(Widget):
         super().__init__(id=id)
         self.border_title = "validation errors by class"
         self._accuracy: tuple[float | None, ...] = ()
+        self._epoch = 0
 
     def show(self, history: History) -> None:
         """Show the latest epoch's figures."""
-        latest = history.epochs[-1].val_class_accuracy if history.epochs else None
-        if latest is not None and latest != self._accuracy:
-            self._accuracy = latest
-            self.border_subtitle = f"after epoch {history.epochs[-1].epoch}"
+        last = history.epochs[-1] if history.epochs else None
+        accuracy = (last.val_class_accuracy if last else None) or ()
+        epoch = last.epoch if last and accuracy else 0
+        if (epoch, accuracy) != (self._epoch, self._accuracy):
+            self._epoch, self._accuracy = epoch, accuracy
+            self.border_subtitle = f"after epoch {epoch}" if epoch else ""
             self.refresh()
 
     def render(self) -> Content:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import PurePath
 
 from textual.content import Content
 
@@ -24,8 +25,9 @@ Lines = list[list[Cell]]
 class FindingsPanel(TextPanel):
     """The findings of the run, gravest first."""
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002
+    def __init__(self, *, id: str, is_live: bool = True) -> None:  # noqa: A002
         super().__init__("findings", id=id)
+        self._is_live = is_live
         self._history: History | None = None
 
     def show(self, history: History) -> None:
@@ -39,7 +41,7 @@ class FindingsPanel(TextPanel):
         """Return the result, the findings and the latest changes."""
         if self._history is None:
             return Content("")
-        lines = findings_lines(self._history, width)
+        lines = findings_lines(self._history, width, is_live=self._is_live)
         return Content("\n").join(content_of(line) for line in lines)
 
 
@@ -50,8 +52,9 @@ class FindingLine(CellLine):
     FindingLine { height: 1; padding: 0 1; }
     """
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002
+    def __init__(self, *, id: str, is_live: bool = True) -> None:  # noqa: A002
         super().__init__(id=id)
+        self._is_live = is_live
         self._history: History | None = None
 
     def show(self, history: History) -> None:
@@ -61,11 +64,13 @@ class FindingLine(CellLine):
 
     def cells(self, width: int) -> list[Cell]:
         """Return what fits."""
-        return fit(headline(self._history), width) if self._history is not None else []
+        if self._history is None:
+            return []
+        return fit(headline(self._history, is_live=self._is_live), width)
 
 
-def headline(history: History) -> list[Cell]:
-    """Return what matters most now, in one line."""
+def headline(history: History, *, is_live: bool = True) -> list[Cell]:
+    """Return what matters most now, in one line; keys that act on the run only if it is live."""
     if history.failure is not None:
         return [Cell(f"✗ {history.failure.message}", style="wrong"), Cell("  i details", rank=1)]
     if history.findings:
@@ -75,9 +80,15 @@ def headline(history: History) -> list[Cell]:
             Cell(f"{GLYPHS[found.severity]} {found.title}{more}", style=f"{found.severity} bold")
         ]
         cells.append(Cell(f" · {found.advice}", rank=1))
-        if found.fix_setting is not None:
+        if is_live and found.fix_setting is not None:
             cells.append(Cell(" · press f", rank=2, style="muted"))
         return cells
+    if history.unsaved:
+        path, reason = next(iter(history.unsaved.items()))
+        return [
+            Cell(f"▲ not being saved: {PurePath(path).name}", style="look bold"),
+            Cell(f" · {reason}", rank=1),
+        ]
     if history.tests:
         return [cell for line in _test_lines(history)[:1] for cell in line]
     if history.interventions:
@@ -89,23 +100,22 @@ def headline(history: History) -> list[Cell]:
     return [Cell("✓ no findings", style="good")]
 
 
-def findings_lines(history: History, width: int) -> Lines:
+def findings_lines(history: History, width: int, *, is_live: bool = True) -> Lines:
     """Return everything the panel says, wrapped to ``width`` columns."""
     lines: Lines = []
     if history.failure is not None:
         lines += _paragraph("✗ training failed", "wrong bold", width)
         lines += _paragraph(history.failure.message, "", width, indent=2)
-        lines += _paragraph("press i for the traceback, r to run again", "muted", width, indent=2)
+        keys = "press i for the traceback" + (", r to run again" if is_live else "")
+        lines += _paragraph(keys, "muted", width, indent=2)
         lines.append([])
     lines += _result_lines(history.finished, history, width)
     gravest_first = sorted(history.findings.values(), key=lambda f: f.severity != "wrong")
     for finding in gravest_first:
-        lines += _finding_lines(finding, width)
+        lines += _finding_lines(finding, width, is_live=is_live)
     if not lines or (not history.findings and history.finished is None and not history.failure):
         lines += _quiet_lines(history, width)
-    if history.recording_failure is not None:
-        failed = history.recording_failure
-        lines += _paragraph(f"▲ no longer recorded: {failed.message}", "look", width)
+    lines += _unsaved_lines(history, width, is_live=is_live)
     return lines + _change_lines(history, width)
 
 
@@ -135,7 +145,7 @@ def _test_lines(history: History) -> Lines:
     ]
 
 
-def _finding_lines(finding: FindingRaised, width: int) -> Lines:
+def _finding_lines(finding: FindingRaised, width: int, *, is_live: bool) -> Lines:
     title = f"{GLYPHS[finding.severity]} {finding.title}"
     topic = f"topic {finding.lesson}"
     gap = width - text.columns(title) - len(topic)
@@ -143,7 +153,7 @@ def _finding_lines(finding: FindingRaised, width: int) -> Lines:
     if gap >= 2:
         head += [Cell(" " * gap), Cell(topic, style="muted")]
     lines: Lines = [head, *_paragraph(finding.evidence, "", width, indent=2)]
-    key = " — press f to apply" if finding.fix_setting is not None else ""
+    key = " — press f to apply" if is_live and finding.fix_setting is not None else ""
     return [*lines, *_paragraph(f"try: {finding.advice}{key}", "title", width, indent=2), []]
 
 
@@ -153,6 +163,19 @@ def _quiet_lines(history: History, width: int) -> Lines:
     lines = [[Cell("✓ nothing to report", style="good")]]
     watched = "divergence" if not history.started.val_size else "overfitting and divergence"
     return [*lines, *_paragraph(f"watching for {watched}", "muted", width, indent=2), []]
+
+
+def _unsaved_lines(history: History, width: int, *, is_live: bool) -> Lines:
+    """Return what is not being saved, and why."""
+    if not history.unsaved:
+        return []
+    lines = _paragraph("▲ not being saved", "look bold", width)
+    for path, reason in history.unsaved.items():
+        lines += _paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
+    if not is_live:
+        return [*lines, []]
+    words = "training goes on; it is tried again after each epoch"
+    return [*lines, *_paragraph(words, "muted", width, indent=2), []]
 
 
 def _change_lines(history: History, width: int) -> Lines:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from tui_trainer.run import text
 from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell, columns, fit
-from tui_trainer.ui.live_run import LiveRun
-from tui_trainer.ui.pictures import KNOB_NAMES
+from tui_trainer.ui.shown_run import ShownRun
 from tui_trainer.ui.widgets.cell_line import CellLine
+
+WIDE = 100
+"""From so many columns on a line has room for blanks."""
 
 # The glyph of each state goes with its colour, so that neither is needed to tell them apart.
 STATES = {
@@ -31,24 +35,25 @@ class TopLine(CellLine):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._run: LiveRun | None = None
+        self._run: ShownRun | None = None
+        self._state: Sequence[Cell] = ()
 
-    def show(self, run: LiveRun) -> None:
-        """Show the run as it is now."""
-        self._run = run
+    def show(self, run: ShownRun, state: Sequence[Cell]) -> None:
+        """Show the run as it is now, ``state`` on the right."""
+        self._run, self._state = run, state
         self.update()
 
     def cells(self, width: int) -> list[Cell]:
         """Return the line, its right part flush with the right edge."""
         if self._run is None:
             return []
-        right = fit(state_cells(self._run.history), width)
+        right = fit(self._state, width)
         left = fit(what_cells(self._run), width - sum(columns(cell.text) for cell in right) - 2)
         used = sum(columns(cell.text) for cell in [*left, *right])
         return [*left, Cell(" " * max(1, width - used)), *right]
 
 
-def what_cells(run: LiveRun) -> list[Cell]:
+def what_cells(run: ShownRun) -> list[Cell]:
     """Return what is trained on what, most important last to go."""
     started, config = run.history.started, run.config
     cells = [Cell("mnist-tui  ", rank=5, style="muted"), Cell(config.model, style="title bold")]
@@ -94,27 +99,24 @@ class ProgressLine(CellLine):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._run: LiveRun | None = None
-        self._cost = 0.0
+        self._content: Callable[[bool], Sequence[Cell]] = lambda is_wide: ()
 
-    def show(self, run: LiveRun, cost: float) -> None:
-        """Show the run as it is now; ``cost`` is the window's share of one core."""
-        self._run, self._cost = run, cost
+    def show(self, content: Callable[[bool], Sequence[Cell]]) -> None:
+        """Show these parts from now on; they are asked for with whether the line is wide."""
+        self._content = content
         self.update()
 
     def cells(self, width: int) -> list[Cell]:
         """Return what fits."""
-        if self._run is None:
-            return []
-        return fit(progress_cells(self._run, self._cost, wide=width >= 100), width)
+        return fit(self._content(width >= WIDE), width)
 
 
-def progress_cells(run: LiveRun, cost: float, *, wide: bool) -> list[Cell]:
-    """Return the parts of the progress line, each with how soon it may go."""
+def progress_cells(run: ShownRun, cost: float, wide: bool) -> list[Cell]:
+    """Return the parts of the progress line; ``cost`` is the window's share of one core."""
     history = run.history
     step, started = history.last_step, history.started
     if started is None:
-        return _bar(0.0, 24 if wide else 10)
+        return bar(0.0, 24 if wide else 10)
     share = step.epoch_images / started.train_size if step else 0.0
     done = history.batches_in_epoch
     total = done + history.batches_to_come if step else 0
@@ -122,7 +124,7 @@ def progress_cells(run: LiveRun, cost: float, *, wide: bool) -> list[Cell]:
     spare = "   " if wide else "  "
     batches = f" {text.count(done)}/{text.count(total)}" if step else ""
     cells = [
-        *_bar(share, 24 if wide else 10),
+        *bar(share, 24 if wide else 10),
         Cell(batches.rjust(len(text.count(total)) * 2 + 2), rank=3),
         Cell(f"{spare}{text.rate(history.images_per_second).rjust(11 if wide else 10)}", rank=4),
     ]
@@ -131,23 +133,23 @@ def progress_cells(run: LiveRun, cost: float, *, wide: bool) -> list[Cell]:
             Cell(f"{spare}ETA {text.duration(left) if left is not None else '-:--'}", rank=2)
         )
     for setting, value in history.settings.items():
-        cells += _knob_cells(run, setting, value, spare)
+        cells += knob_cells(run, setting, value, spare)
     cells.append(Cell(f"{spare}window {100 * cost:.1f} %", rank=6, style="muted"))
     return cells
 
 
-def _bar(share: float, width: int) -> list[Cell]:
+def bar(share: float, width: int) -> list[Cell]:
     """Return a bar of ``width`` columns in half-column steps: what is done, and what is not."""
     halves = min(2 * width, int(share * 2 * width))
     done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
     return [Cell(done, style="train"), Cell("─" * (width - len(done)), style="border")]
 
 
-def _knob_cells(run: LiveRun, setting: str, value: float, spare: str) -> list[Cell]:
+def knob_cells(run: ShownRun, setting: str, value: float, spare: str) -> list[Cell]:
     """Return a knob as it stands, and where it is wanted to go."""
     rank = {"learning_rate": 0, "batch_size": 1}.get(setting, 5)
     cells = [
-        Cell(f"{spare}{KNOB_NAMES[setting]} ", rank=rank, style="muted"),
+        Cell(f"{spare}{text.KNOB_NAMES[setting]} ", rank=rank, style="muted"),
         Cell(text.knob(setting, value), rank=rank, style="intervention"),
     ]
     step = run.history.last_step

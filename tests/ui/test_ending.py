@@ -1,0 +1,152 @@
+"""How a run in the window ends: by a signal, by a divergence, with a disk that refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from textual.widgets import Static
+
+from tests.ui.fakes import recording, settle, window
+from tui_trainer.run import commands
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import (
+    Diverged,
+    Event,
+    FindingRaised,
+    RecordingFailed,
+    RecordingStarted,
+    RunFinished,
+)
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.farewell import farewell
+from tui_trainer.ui.keymap import KEYMAP
+from tui_trainer.ui.screens.confirm import ConfirmScreen
+from tui_trainer.ui.screens.runs import RunsScreen
+from tui_trainer.ui.screens.train import TrainScreen
+
+PAUSED = recording("paused")
+LOST: list[Event] = [e for e in recording("diverged") if not isinstance(e, RunFinished)]
+RECORDED = RecordingStarted(folder="runs/one")
+REFUSED = RecordingFailed(path="runs/one/events.jsonl", message="No space left on device")
+
+
+def rewound_rate() -> float:
+    rates = [e.fix_value for e in LOST if isinstance(e, FindingRaised)]
+    assert rates[-1] is not None
+    return rates[-1]
+
+
+def question(app: MnistTui) -> str:
+    return " ".join(str(static.content) for static in app.screen.query(Static))
+
+
+async def test_a_diverged_run_is_offered_to_go_back_and_y_does_it() -> None:
+    app, engine = window(LOST, config=RunConfig(lr=1_000.0))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, LOST)
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, ConfirmScreen)
+        assert "Shall it go back to step" in question(app)
+        await pilot.press("y")
+        await pilot.pause(0.1)
+        assert engine.received == [commands.Rewind(rewound_rate())]
+
+
+async def test_after_a_no_f_still_goes_back() -> None:
+    app, engine = window(LOST, config=RunConfig(lr=1_000.0))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, LOST)
+        await pilot.pause(0.1)
+        await pilot.press("n")
+        assert isinstance(app.screen, TrainScreen)
+        assert engine.received == []
+        await pilot.press("f")
+        await pilot.pause(0.1)
+        assert engine.received == [commands.Rewind(rewound_rate())]
+
+
+async def test_a_divergence_asks_nothing_on_another_screen() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("5")
+        for event in LOST:
+            if isinstance(event, Diverged | FindingRaised):
+                app.run_now.bridge._take(event)
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, RunsScreen)
+        assert ["f mends it" in n.message for n in app._notifications] == [True]
+        assert engine.received == []
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "code"),
+    [
+        (signal.SIGTERM, "terminated", ExitCode.TERMINATED),
+        (signal.SIGHUP, "hung up", ExitCode.HUNG_UP),
+    ],
+)
+async def test_a_signal_ends_the_run_without_a_look_at_the_test_set(
+    number: signal.Signals, reason: str, code: ExitCode
+) -> None:
+    app, engine = window([RECORDED, *PAUSED])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        os.kill(os.getpid(), number)
+        await pilot.pause(0.3)
+    assert engine.received == [commands.Stop(reason=reason, test=False)]
+    left, words = farewell(app)
+    assert left == code
+    assert words.endswith("recorded in runs/one; go on with: mnist-tui resume runs/one")
+
+
+def test_ctrl_z_suspends() -> None:
+    assert ("ctrl+z", "suspend_process") in [(b.key, b.action) for b in KEYMAP]
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ([], "nothing of it is saved"),
+        ([RECORDED], "is saved; `mnist-tui resume` goes on with it"),
+        ([RECORDED, REFUSED], "it cannot be saved: the disk refuses"),
+    ],
+)
+async def test_the_question_before_quitting_says_what_becomes_of_the_run(
+    before: list[Event], words: str
+) -> None:
+    app, _ = window([*before, *PAUSED])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("q")
+        assert words in question(app)
+
+
+async def test_what_is_not_saved_is_told_at_the_end_with_a_code_of_its_own() -> None:
+    app, _ = window([RECORDED, *PAUSED[:-1], REFUSED, PAUSED[-1]])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED)
+        await pilot.press("q", "y")
+        await pilot.pause(0.3)
+    code, words = farewell(app)
+    assert code == ExitCode.UNSAVED
+    assert "not saved: runs/one/events.jsonl: No space left on device" in words
+
+
+async def test_a_window_too_small_recovers_while_events_arrive() -> None:
+    app, _ = window(PAUSED[:200])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, PAUSED[:200])
+        await pilot.resize_terminal(20, 5)
+        for event in PAUSED[200:250]:
+            app.run_now.bridge._take(event)
+        await pilot.pause()
+        assert app.screen.query_one("#too-small").display
+        await pilot.resize_terminal(120, 40)
+        app.run_now.bridge._take(PAUSED[-1])
+        await pilot.pause()
+        assert not app.screen.query_one("#too-small").display
+        assert app.run_now.history.state == "paused"

@@ -1,0 +1,29 @@
+"""What a screen of curves needs to know of the run that it shows, live or recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import FindingRaised
+from tui_trainer.run.history import History
+
+
+class ShownRun(Protocol):
+    """A run on show."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings that it began with."""
+
+    @property
+    def history(self) -> History:
+        """What is true of it now."""
+
+    @property
+    def wanted(self) -> Mapping[str, float]:
+        """Where its knobs are wished to go, and have not gone yet."""
+
+    def fixable(self) -> FindingRaised | None:
+        """Return the gravest standing finding that a knob can mend, None if there is none."""

@@ -1,0 +1,45 @@
+"""What the two lines of the screen say of a recorded run."""
+
+from __future__ import annotations
+
+from tui_trainer.run import text
+from tui_trainer.run.text import Cell
+from tui_trainer.ui.recorded_run import RecordedRun
+from tui_trainer.ui.widgets.lines import bar, knob_cells
+
+
+def replay_cells(run: RecordedRun) -> list[Cell]:
+    """Return that this is a replay, of which run and how fast, and the epoch."""
+    glyph, role = ("▶", "good") if run.is_playing else ("‖", "look")
+    cells = [
+        Cell(f"{glyph} replay", style=f"{role} bold"),
+        Cell(f" {run.name}", rank=1),
+        Cell(f" ×{run.speed:g}", style="title bold"),
+    ]
+    history = run.history
+    if history.started is not None:
+        total = text.count(history.started.epochs)
+        epoch = text.count(max(1, history.epoch)).rjust(len(total))
+        cells.append(Cell(f" · epoch {epoch} of {total}"))
+    if history.is_over:
+        word = history.finished.reason if history.finished else "failed"
+        cells.append(Cell(f" · {word}", rank=2, style="muted"))
+    return cells
+
+
+def replay_progress_cells(run: RecordedRun, wide: bool) -> list[Cell]:
+    """Return how far the replay is in the whole run, and where the knobs stood."""
+    spare = "   " if wide else "  "
+    total = text.duration(run.total)
+    cells = [
+        *bar(run.position / run.total if run.total else 1.0, 40 if wide else 20),
+        Cell(f" {text.duration(run.position).rjust(len(total))} of {total}"),
+    ]
+    step = run.history.last_step
+    if step is not None:
+        cells.append(Cell(f"{spare}step {text.count(step.step):>6}", rank=3))
+        speed = text.rate(run.history.images_per_second)
+        cells.append(Cell(f"{spare}{speed:>11}", rank=4, style="muted"))
+    for setting, value in run.history.settings.items():
+        cells += knob_cells(run, setting, value, spare)
+    return cells

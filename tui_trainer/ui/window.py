@@ -1,0 +1,166 @@
+"""What every window of ours has: themes, pictures, help, and an end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+from textual.actions import parse
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.screen import ModalScreen, Screen
+
+from tui_trainer.run.events import RunFailed
+from tui_trainer.ui import themes
+from tui_trainer.ui.keymap import REPLAY_KEYS, WINDOW_KEYS
+from tui_trainer.ui.screens.replay import ReplayScreen
+from tui_trainer.ui.screens.run import RunScreen
+from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
+
+LEAVING = {
+    getattr(signal, name): reason
+    for name, reason in (("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
+    if hasattr(signal, name)
+}
+"""The signals that end the app in order, with what the run's record says of each."""
+
+
+class LabWindow(App[None]):
+    """A window in our themes.
+
+    Attributes:
+        KEYS: The window's own keys, which the command palette offers by name.
+        ended_by: What told the process to end; None if a person left.
+    """
+
+    TITLE = "mnist-tui"
+    KEYS: ClassVar[list[Binding]] = WINDOW_KEYS
+
+    def __init__(self, *, theme: str | None = None, pictures: Path | None = None) -> None:
+        super().__init__()
+        self.ended_by: str | None = None
+        self._pictures = pictures or Path.cwd()
+        self._theme_problems = self._register_themes(theme)
+
+    def _register_themes(self, wanted: str | None) -> list[str]:
+        """Offer our themes alone: only they are made for the roles of this app."""
+        ours, problems = themes.available()
+        chosen = themes.find(wanted) if wanted else ours[themes.DEFAULT_THEME]
+        for theme in {**ours, chosen.name: chosen}.values():
+            self.register_theme(theme)
+        self.theme = chosen.name
+        for name in set(self.available_themes) - {*ours, chosen.name}:
+            self.unregister_theme(name)
+        return problems
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Give every role a colour in any theme."""
+        return themes.role_defaults(self.current_theme)
+
+    def on_mount(self) -> None:
+        """Tell of broken themes, and be ready to be ended."""
+        for problem in self._theme_problems:
+            self.notify(problem, title="theme left out", severity="warning", timeout=10)
+        self._obey_signals()
+
+    def _obey_signals(self) -> None:
+        """Leave in order when told to end, and when the terminal is closed."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, reason in LEAVING.items():
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                with suppress(NotImplementedError):  # not every system's event loop can
+                    asyncio.get_running_loop().add_signal_handler(number, self._be_ended, reason)
+
+    def _be_ended(self, reason: str) -> None:
+        self.ended_by = self.ended_by or reason
+        self.run_worker(self.end(reason), exclusive=True)
+
+    async def end(self, reason: str = "stopped") -> None:
+        """Leave without a question."""
+        self.exit()
+
+    @property
+    def front(self) -> Screen[object]:
+        """The screen in front, dialogs and the palette left aside."""
+        screens = reversed(self.screen_stack)
+        return next((s for s in screens if not isinstance(s, ModalScreen)), self.screen)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
+        front = self.front
+        match action:
+            case "next_view":
+                is_small = front.has_class("-narrow") or front.has_class("-short")
+                return isinstance(front, RunScreen) and is_small
+            case "show_failure":
+                return True if _failure_on(front) else None
+        return True
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer every key's action by name."""
+        own = [(binding, screen) for binding in REPLAY_KEYS if isinstance(screen, ReplayScreen)]
+        for binding, node in [*own, *((binding, self) for binding in self.KEYS)]:
+            if binding.tooltip and node.check_action(*_parsed(binding.action)):
+                name, action = binding.description.capitalize(), binding.action
+                yield SystemCommand(
+                    name,
+                    binding.tooltip,
+                    lambda a=action, n=node: self.call_later(self.run_action, a, n),
+                )
+        yield SystemCommand(
+            "Choose a theme", "Pick a colour theme from the list", self.action_change_theme
+        )
+
+    async def action_leave(self) -> None:
+        """Quit."""
+        self.exit()
+
+    def action_next_view(self) -> None:
+        """Show the next panel of a small window."""
+        if isinstance(self.screen, RunScreen):
+            self.screen.next_view()
+
+    def action_next_theme(self) -> None:
+        """Change to the next theme."""
+        names = sorted(self.available_themes)
+        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self.notify(f"theme: {self.theme}", timeout=2)
+
+    def action_save_picture(self) -> None:
+        """Save the window as an SVG."""
+        try:
+            self._pictures.mkdir(parents=True, exist_ok=True)
+            path = self.save_screenshot(path=str(self._pictures))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self.notify(f"{self._pictures}: {reason}", title="not saved", severity="error")
+        else:
+            self.notify(path, title="picture saved")
+
+    def action_show_help(self) -> None:
+        """Show the keys and the signs."""
+        self.push_screen(HelpScreen())
+
+    def action_show_failure(self) -> None:
+        """Show the traceback of a failed run."""
+        failure = _failure_on(self.front)
+        if failure is not None:
+            self.push_screen(FailureScreen(failure.traceback))
+
+
+def _failure_on(screen: Screen[object]) -> RunFailed | None:
+    """Return what the run that a screen shows failed of; None if it did not."""
+    if not isinstance(screen, RunScreen) or screen.shown is None:
+        return None
+    return screen.shown.history.failure
+
+
+def _parsed(action: str) -> tuple[str, tuple[object, ...]]:
+    _, name, parameters = parse(action)
+    return name, parameters
