@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -250,6 +251,17 @@ def test_another_knob_has_none(setting: str) -> None:
     change = changed(setting, 1, 0, images=10_000)
     run: list[Event] = [started(), *steps([9.0] * 100), change, *steps([9.0] * 100, first=101)]
     assert len(findings(run)) == 1
+
+
+def test_a_run_wrecked_by_hand_goes_back_to_the_rate_that_was_good() -> None:
+    up = [changed("learning_rate", 0.05, 1.0, images=200), changed("learning_rate", 1.0, 10.0)]
+    lost = Diverged(step=3, epoch=1, learning_rate=10.0, good_step=2)
+    events: list[Event] = [started(learning_rate=0.05), *steps([2.3, 2.2]), up[0]]
+    events += [replace(up[1], step=2), *steps([math.nan], first=3), lost]
+    found = list(with_findings(iter(events)))[-1]
+    assert isinstance(found, FindingRaised)
+    assert found.advice == "go back to step 2 with learning rate 0.05"
+    assert found.fix_value == 0.05
 
 
 def test_a_fix_that_helps_is_not_doubted() -> None:

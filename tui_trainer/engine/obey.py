@@ -147,7 +147,7 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
         old=old,
         new=value,
         step=session.step,
-        epoch=session.epoch,
+        epoch=max(1, session.epoch),
         images=session.images,
     )
 

@@ -137,15 +137,17 @@ def divergence(history: History) -> FindingRaised | None:
     if step is None or started is None:
         return None
     rate = history.settings["learning_rate"]
+    remedy = rate / 10
     guessing, steady = history.guessing_loss, history.steady_loss
-    lost, advice = history.lost, f"learning rate ÷ 10, from {rate:g} to {rate / 10:g}"
+    lost, advice = history.lost, f"learning rate ÷ 10, from {rate:g} to {remedy:g}"
     if lost is not None:
         title, evidence = (
             f"diverged in epoch {lost.epoch}",
             f"the loss is not a finite number since step {lost.step:,}; those weights are lost, "
             f"the last good ones are of step {lost.good_step:,}",
         )
-        advice = f"go back to step {lost.good_step:,} with learning rate {rate / 10:g}"
+        remedy = min(remedy, _rate_at(history, lost.good_step))
+        advice = f"go back to step {lost.good_step:,} with learning rate {remedy:g}"
     elif (
         step.images > _last_rate_change(history) + BURN_IN_IMAGES
         and steady is not None
@@ -167,7 +169,7 @@ def divergence(history: History) -> FindingRaised | None:
         step=step.step,
         lesson=7,
         fix_setting="learning_rate",
-        fix_value=float(f"{rate / 10:.6g}"),
+        fix_value=float(f"{remedy:.6g}"),
     )
 
 
@@ -234,6 +236,12 @@ def _last_rate_change(history: History) -> int:
     """Return how many images had been seen when the learning rate was last turned by hand."""
     changes = (c.images for c in history.interventions if c.setting == "learning_rate")
     return max(changes, default=0)
+
+
+def _rate_at(history: History, step: int) -> float:
+    """Return the base learning rate of an earlier step, before any change made there."""
+    changes = [c for c in history.interventions if c.setting == "learning_rate" and c.step >= step]
+    return changes[0].old if changes else history.settings["learning_rate"]
 
 
 def _validation(epoch: EpochDone) -> float:
