@@ -13,7 +13,8 @@ from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tui_trainer.engine.checkpoints import Checkpoint, differing_bits, read_checkpoint
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
-from tui_trainer.engine.snapshots import Resumption, network_of
+from tui_trainer.engine.resuming import Resumption
+from tui_trainer.engine.snapshots import network_of
 from tui_trainer.run.checkpoint_head import read_facts
 from tui_trainer.run.commands import (
     Command,

@@ -6,6 +6,7 @@ first frame is on screen while torch loads on the training thread.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -34,6 +35,7 @@ for command in (resume, replay, runs, export):
 
 def main() -> None:
     """Run the command line; every fault of the input is one line and exit code 2."""
+    _occupy_closed_streams()
     try:
         code = app(standalone_mode=False, prog_name="mnist-tui")
     except InputError as error:
@@ -50,6 +52,19 @@ def main() -> None:
         else:
             code = _fail(error)
     sys.exit(int(code or 0))
+
+
+def _occupy_closed_streams() -> None:
+    """Lead standard streams that are closed to nowhere.
+
+    Otherwise the next file that is opened, one of a run, gets a stream's number, and whatever a
+    library prints goes into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _refuse(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from tui_trainer.run.checkpoint_head import read_facts
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
+from tui_trainer.run.errors import InputError, SettingError
 from tui_trainer.run.events import Event, RunStarted
 from tui_trainer.run.folder import RunFolder, find_run
 from tui_trainer.run.journal import Recorded
@@ -72,8 +73,20 @@ def recorded_run(name: str | None, checkpoint: str = "last") -> RecordedRun:
     return run
 
 
+def with_changes(config: RunConfig, **changes: Any) -> RunConfig:
+    """Return a run's settings with some of them changed.
+
+    Raises:
+        InputError: If one of the new values cannot be used; it names the option.
+    """
+    try:
+        return dataclasses.replace(config, **changes)
+    except SettingError as error:
+        raise InputError(f"--{error.key.replace('_', '-')}: {error.problem}") from None
+
+
 def _no_checkpoint(folder: RunFolder, name: str) -> str:
-    there = sorted(path.stem for path in folder.checkpoints.glob("*.safetensors"))
+    there = sorted(path.stem for path in folder.checkpoints.glob("[!.]*.safetensors"))
     if there:
         return f"--checkpoint {printable(name)}: not in {folder.name}; there is {', '.join(there)}"
     again = f"mnist-tui --config {printable(folder.config)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_trainer.cli.options import option
-from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run
+from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run, with_changes
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.text import count, plural
 
@@ -43,16 +42,17 @@ def replay(
 def _train_again(found: RecordedRun, out: Path | None, *, json_lines: bool, debug: bool) -> int:
     from tui_trainer.cli.fronts import run_headless
     from tui_trainer.cli.starts import Job, Start
+    from tui_trainer.cli.train import expanded
     from tui_trainer.run.recorder import Recorder
     from tui_trainer.run.replay import ReplayInbox, recorded_wishes
 
-    settings = dataclasses.replace(
-        found.config, threads=found.facts["threads"], target_accuracy=None
-    )
+    threads = found.facts["threads"]
+    settings = with_changes(found.config, threads=threads, target_accuracy=None)
     inbox = ReplayInbox(
         recorded_wishes(found.past), None if found.is_complete else found.facts["step"]
     )
-    job = Job(Recorder.create(out, settings.resolved()) if out is not None else None)
+    folder = expanded(out)
+    job = Job(Recorder.create(folder, settings.resolved()) if folder is not None else None)
     code = run_headless(Start(job), settings, json_lines=json_lines, debug=debug, inbox=inbox)
     if code != ExitCode.FINISHED or job.result is None:
         return code

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tui_trainer.cli.options import option
-from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run
+from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run, with_changes
 from tui_trainer.run.commands import Command, Inbox, SetEpochs, SetLearningRate
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError, SettingError
+from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import TestEvaluated
 
 
@@ -39,10 +37,10 @@ def resume(
     found = recorded_run(run, checkpoint)
     wishes = _more_epochs(found, epochs)
     if lr is not None:
-        _settings(found, lr=lr)
+        with_changes(found.config, lr=lr)
         wishes = (*wishes, SetLearningRate(lr))
-    settings = _settings(
-        found,
+    settings = with_changes(
+        found.config,
         threads=found.facts["threads"] if threads is None else threads,
         target_accuracy=target_accuracy,
     )
@@ -83,16 +81,3 @@ def _more_epochs(found: RecordedRun, epochs: int | None) -> tuple[Command, ...]:
     if epochs < begun:
         raise InputError(f"--epochs {epochs}: epoch {begun} has begun already")
     return () if epochs == found.facts["epochs"] else (SetEpochs(epochs),)
-
-
-def _settings(found: RecordedRun, **changes: Any) -> RunConfig:
-    """Return the run's settings with these changes.
-
-    Raises:
-        InputError: If one of them cannot be used.
-    """
-    try:
-        return dataclasses.replace(found.config, **changes)
-    except SettingError as error:
-        place = error.key.replace("_", "-")
-        raise InputError(f"--{place}: {error.problem}") from None

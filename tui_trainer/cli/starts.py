@@ -74,7 +74,7 @@ def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterat
     from tui_trainer.engine.checkpoints import read_checkpoint
     from tui_trainer.engine.keeper import Keeper
     from tui_trainer.engine.loop import train as train_network
-    from tui_trainer.engine.snapshots import Resumption
+    from tui_trainer.engine.resuming import Resumption
 
     resume = None
     if job.checkpoint is not None:

@@ -117,7 +117,7 @@ def new_run(
     if out is not None and no_save:
         raise InputError("--no-save: does not go with --out, which says where to save")
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
-    out = _expanded(out)
+    out = expanded(out)
 
     from tui_trainer.cli.starts import Job, Start
 
@@ -156,7 +156,12 @@ def _compose(params: dict[str, Any]) -> RunConfig:
     return compose(*sources, Source(given))
 
 
-def _expanded(out: Path | None) -> Path | None:
+def expanded(out: Path | None) -> Path | None:
+    """Return a folder with ``~`` written out.
+
+    Raises:
+        InputError: If there is no such user.
+    """
     try:
         return out.expanduser() if out is not None else None
     except RuntimeError:

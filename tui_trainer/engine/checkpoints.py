@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from tui_trainer import __version__
 from tui_trainer.engine.faults import fault, reason
-from tui_trainer.run.checkpoint_head import DAMAGED, FORMAT, parse_head
+from tui_trainer.run.checkpoint_head import DAMAGED, FORMAT, parse_facts, parse_head
+from tui_trainer.run.files import read_at_most
 
 MAX_BYTES = 1 << 30
 """The largest file that is read."""
@@ -68,8 +70,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         InputError: If it cannot be read, is damaged, is no checkpoint, or one of a newer version.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_at_most(path, MAX_BYTES)
     except (OSError, ValueError) as error:
         raise fault(path, f"cannot be read: {reason(error)}") from None
     if len(content) > MAX_BYTES:
@@ -77,12 +78,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     facts, digest = parse_head(content, path)
     try:
         tensors = safetensors.torch.load(content)
-        numbers = json.loads(facts)
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
         raise fault(path, DAMAGED) from None
     if _digest(facts, tensors) != digest:
         raise fault(path, "is damaged: its checksum does not match its content")
-    return Checkpoint(numbers, tensors)
+    return Checkpoint(parse_facts(facts, path), tensors)
 
 
 def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:
@@ -112,4 +112,5 @@ def differing_bits(one: Checkpoint, other: Checkpoint) -> tuple[int, int]:
 
 
 def _raw(tensor: Tensor) -> bytes:
-    return tensor.contiguous().view(-1).numpy().tobytes() if tensor.numel() else b""
+    """Return a tensor's bytes, whatever its type: numpy does not have all of them."""
+    return tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()

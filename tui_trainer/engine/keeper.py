@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from tui_trainer.run.attempts import Attempts, RecordingNews
 from tui_trainer.run.events import CheckpointSaved
 from tui_trainer.run.files import write_atomically
 from tui_trainer.run.folder import RunFolder
+
+MOST_OWED = 1 << 26
+"""Bytes of states that are kept while the disk takes nothing, 64 MiB; beyond ``last``, that is."""
 
 SAVE_SECONDS = 15.0
 """Training time between two saved states in the middle of an epoch: what a power cut can cost."""
@@ -38,11 +42,12 @@ class Keeper:
         self._seconds = seconds
         self._kept_at = 0.0
         self._attempt = Attempts()
+        self._owed: dict[str, bytes] = {}
 
-    def begin_from(self, state: Checkpoint) -> None:
-        """Take a state that is saved already as the last good one."""
+    def begin_from(self, state: Checkpoint, *, is_saved: bool = True) -> None:
+        """Take a state as the last good one; unless it is saved as it is, the next save is due."""
         self.good = state
-        self._kept_at = state.facts["seconds"]
+        self._kept_at = state.facts["seconds"] if is_saved else -math.inf
 
     def is_due(self, seconds: float) -> bool:
         """Return whether so much training time, in seconds, is worth another state."""
@@ -57,6 +62,9 @@ class Keeper:
     ) -> Iterator[RecordingNews | CheckpointSaved]:
         """Keep a state, in files of these names; a file that is refused keeps its old content.
 
+        What was refused before is tried again. ``last`` is written last: it says that its epoch has
+        been the best, so that must be saved when a killed run goes on from it.
+
         Args:
             state: The state, whose weights are finite.
             names: Of files in the folder of checkpoints, without their suffix.
@@ -67,17 +75,24 @@ class Keeper:
         self._kept_at = seconds
         if self._folder is None:
             return
-        content = state.to_bytes()
-        saved = []
-        for name in names:
-            path = self._folder.checkpoint(name)
-            yield from self._attempt(path, lambda path=path: _write(path, content))  # type: ignore[misc]
+        self._owe(dict.fromkeys(names, state.to_bytes()))
+        for name in sorted(self._owed, key=lambda name: name == "last"):
+            path, content = self._folder.checkpoint(name), self._owed[name]
+            yield from self._attempt(path, lambda path=path, content=content: _write(path, content))  # type: ignore[misc]
             if not self._attempt.failed(path):
-                saved.append(name)
+                del self._owed[name]
+        saved = tuple(name for name in names if name not in self._owed)
         if saved and told:
-            yield CheckpointSaved(
-                step=state.facts["step"], epoch=state.facts["epoch"], files=tuple(saved)
-            )
+            yield CheckpointSaved(step=state.facts["step"], epoch=state.facts["epoch"], files=saved)
+
+    def _owe(self, contents: dict[str, bytes]) -> None:
+        """Take on what is to be written; where that is too much, the oldest of it is let go."""
+        for name in contents:
+            self._owed.pop(name, None)
+        self._owed.update(contents)
+        for name in list(self._owed)[: -len(contents)]:
+            if sum(map(len, self._owed.values())) > MOST_OWED:
+                del self._owed[name]
 
 
 def _write(path: Path, content: bytes) -> None:

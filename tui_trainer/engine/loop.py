@@ -13,8 +13,9 @@ from tui_trainer.engine.metrics import evaluate
 from tui_trainer.engine.obey import obey, take_last_wishes, wait_for_rewind
 from tui_trainer.engine.pending import DivergedError
 from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
-from tui_trainer.engine.snapshots import Resumption, resume_from, save
+from tui_trainer.engine.snapshots import save
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import EpochDone, Event, RunFinished

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -47,10 +47,11 @@ def capture(session: Session, lines: int | None = None) -> Checkpoint:
         "seconds": session.watch.seconds,
         "lines": lines,
     }
-    return Checkpoint(facts, {name: _kept(tensor) for name, tensor in _tensors(session)})
+    return Checkpoint(facts, {name: _kept(tensor) for name, tensor in tensors_of(session)})
 
 
-def _tensors(session: Session) -> Iterator[tuple[str, Tensor]]:
+def tensors_of(session: Session) -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor that belongs to a session's state, by its name in a checkpoint."""
     for name, tensor in session.network.state_dict().items():
         yield f"network/{name}", tensor
     for name, tensor in session.optimizer.memory().items():
@@ -114,62 +115,9 @@ def network_of(path: Path) -> nn.Module:
             dropout=facts["dropout"],
         )
         network.load_state_dict(state.part("network"))
-    except (KeyError, RuntimeError, TypeError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise fault(path, f"its network cannot be built: {reason(error)}") from None
     return network
-
-
-def check_fits(session: Session, state: Checkpoint, path: Path) -> None:
-    """Make sure that a checkpoint is one of this session's network and data.
-
-    Raises:
-        InputError: If it is of another one; the message names the first difference.
-    """
-    facts = state.facts
-    for what, mine in (("model", session.config.model), ("data", session.data.fingerprint)):
-        if facts.get(what) != mine:
-            noun = {"model": "another network", "data": "other data"}[what]
-            raise fault(path, f"is of {noun}: {facts.get(what)}, not {mine}")
-    missing = [name for name in (*COUNTERS, *_FACTS) if name not in facts]
-    if missing:
-        raise fault(path, f"lacks {missing[0]}; it is no whole checkpoint")
-    for name, tensor in _tensors(session):
-        if name.startswith(("network/", "optimizer/", "random/order", "random/aug")):
-            there = state.tensors.get(name)
-            if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
-                shape = "missing" if there is None else f"{tuple(there.shape)}"
-                raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
-
-
-_FACTS = ("epochs", "dropout", "threads", "cursor", "test_looks", "seconds", "lines")
-
-
-@dataclass(frozen=True, slots=True)
-class Resumption:
-    """From where a recorded run goes on.
-
-    Attributes:
-        state: The checkpoint.
-        path: Its file, for messages.
-        looks: How often the test set has been read, in whatever became of the run since.
-    """
-
-    state: Checkpoint
-    path: Path
-    looks: int = 0
-
-
-def resume_from(session: Session, resume: Resumption) -> None:
-    """Put a fresh session where a recorded run was.
-
-    Raises:
-        InputError: If the checkpoint is one of another network or of other data.
-    """
-    check_fits(session, resume.state, resume.path)
-    restore(session, resume.state)
-    session.watch.go_on_from(resume.state.facts["seconds"])
-    session.data.test.looks = max(resume.looks, resume.state.facts["test_looks"])
-    session.keeper.begin_from(resume.state)
 
 
 def save(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_trainer.run.errors import InputError
+from tui_trainer.run.files import read_at_most
 from tui_trainer.run.text import printable
 
 FORMAT = 1
@@ -28,17 +29,34 @@ def read_facts(path: Path) -> Mapping[str, Any]:
         InputError: If it cannot be read, is no checkpoint, or one of a newer version.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(8)
-            head += file.read(min(int.from_bytes(head, "little"), MAX_HEAD))
+        content = read_at_most(path, MAX_HEAD)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{printable(path)}: cannot be read: {reason}") from None
-    facts, _ = parse_head(head, path)
+    facts, _ = parse_head(content, path)
+    return parse_facts(facts, path)
+
+
+def parse_facts(text: str, path: Path) -> Mapping[str, Any]:
+    """Return the plain numbers of a checkpoint from their JSON; its place in the record is checked.
+
+    Args:
+        text: The JSON.
+        path: The file's name, for messages.
+
+    Raises:
+        InputError: If it is another thing.
+    """
     try:
-        return dict(json.loads(facts))
-    except (ValueError, TypeError, RecursionError):
-        raise InputError(f"{printable(path)}: {DAMAGED}") from None
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise InputError(f"{printable(path)}: {DAMAGED}")
+    lines = facts.get("lines")
+    if lines is not None and not (type(lines) is int and lines >= 0):
+        raise InputError(f"{printable(path)}: lines cannot be {str(lines)[:40]!r}")
+    return facts
 
 
 DAMAGED = "is no safetensors file, or a damaged one"

@@ -9,6 +9,7 @@ from pathlib import Path
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.config_file import compose, read_config
 from tui_trainer.run.errors import InputError
+from tui_trainer.run.files import read_at_most
 from tui_trainer.run.journal import Recorded, read_recorded
 from tui_trainer.run.lock import Lock
 from tui_trainer.run.summary import MAX_BYTES, RUNNING, Summary, summary_from_json
@@ -107,8 +108,7 @@ def _text(path: Path, limit: int) -> str:
         InputError: If it cannot be read or is larger than such a file can be.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(limit + 1)
+        raw = read_at_most(path, limit)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{printable(path)}: cannot be read: {reason}") from None
@@ -168,7 +168,7 @@ def find_run(name: str | None, root: Path = RUNS) -> RunFolder:
         for path in (root / name, Path(name).expanduser()):
             if name and RunFolder(path).is_run:
                 return RunFolder(path)
-    except (RuntimeError, ValueError):  # no such user's home, a NUL in the name
+    except (OSError, RuntimeError, ValueError):  # too long, no such user's home, a NUL in it
         pass
     raise InputError(f"{printable(name)}: no such run; `mnist-tui runs` lists those that there are")
 

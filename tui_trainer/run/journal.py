@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import bisect
 import json
 import math
 import types
 import typing
-from collections.abc import Iterable, Iterator
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tui_trainer.run import events
+from tui_trainer.run.commands import KNOBS
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, LayerRow, Rewound, RunResumed
+from tui_trainer.run.events import Event, LayerRow, Rewound, RunResumed, SettingChanged
 
 _GOING_BACK = ('{"event": "RunResumed"', '{"event": "Rewound"')
 _LOOK = '{"event": "TestEvaluated"'
@@ -35,9 +35,12 @@ def from_json(line: str) -> Event:
         hints = _HINTS[kind.__name__]
         # A field that came later has a default, so that older files can still be read.
         told = [f.name for f in fields(kind) if f.default is MISSING or f.name in record]
-        return kind(**{name: _value(record[name], hints[name]) for name in told})
-    except (ValueError, KeyError, TypeError) as error:
+        event = kind(**{name: _value(record[name], hints[name]) for name in told})
+        if isinstance(event, SettingChanged):
+            KNOBS[event.setting](event.new)  # what cannot be wished for did not happen
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise InputError(f"no event: {line[:80]!r} ({error})") from None
+    return event
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,27 @@ class Recorded:
     looks: int
     places: tuple[int, ...]
     lines: int
+    _returns: Mapping[int, int] = field(repr=False)
+    _void: Mapping[int, str] = field(repr=False)
+    _name: str = field(repr=False)
 
     def before(self, lines: int | None) -> tuple[Event, ...]:
-        """Return the events that hold among the first ``lines`` lines; all if None."""
-        end = len(self.places) if lines is None else bisect.bisect_left(self.places, lines)
-        return self.events[:end]
+        """Return the events that held when there were but ``lines`` lines; all if None.
+
+        A run can go back to a state of before, and then on from a later one: that is of a time
+        before the return, and what led to it holds again.
+
+        Raises:
+            InputError: If a line that held then is no event.
+        """
+        if lines is None:
+            return self.events
+        now = dict(zip(self.places, self.events, strict=True))
+        then = _holding(self._returns, min(lines, self.lines))
+        return tuple(
+            now[place] if place in now else _event(self._void[place], self._name, place)
+            for place in then
+        )
 
 
 def read_recorded(text: str, name: str) -> Recorded:
@@ -76,17 +95,33 @@ def read_recorded(text: str, name: str) -> Recorded:
     """
     whole, _, _torn = text.rpartition("\n")
     lines = whole.split("\n") if whole else []
-    holding: list[int] = []
-    looks = 0
-    for number, line in enumerate(lines):
-        if line.startswith(_GOING_BACK):
-            kept = _lines_that_hold(_event(line, name, number))
-            while holding and holding[-1] >= kept:
-                holding.pop()
-        looks += line.startswith(_LOOK)
-        holding.append(number)
+    returns = {
+        number: _lines_that_hold(_event(line, name, number), number)
+        for number, line in enumerate(lines)
+        if line.startswith(_GOING_BACK)
+    }
+    looks = sum(line.startswith(_LOOK) for line in lines)
+    holding = _holding(returns, len(lines))
     events = tuple(_event(lines[number], name, number) for number in holding)
-    return Recorded(events, looks, tuple(holding), len(lines))
+    held = set(holding)
+    void = {number: line for number, line in enumerate(lines) if number not in held}
+    return Recorded(events, looks, tuple(holding), len(lines), returns, void, name)
+
+
+def _holding(returns: Mapping[int, int], lines: int) -> list[int]:
+    """Return the lines that hold among the first ``lines``.
+
+    Args:
+        returns: The lines that tell of going back, each with how many before it still hold.
+        lines: How many lines there are.
+    """
+    holding: list[int] = []
+    for place in sorted(returns, reverse=True):
+        if place < lines:
+            holding += range(lines - 1, place - 1, -1)
+            lines = returns[place]
+    holding += range(lines - 1, -1, -1)
+    return holding[::-1]
 
 
 def read_events(lines: Iterable[str], name: str) -> Iterator[Event]:
@@ -99,10 +134,11 @@ def read_events(lines: Iterable[str], name: str) -> Iterator[Event]:
         yield _event(line, name, number)
 
 
-def _lines_that_hold(event: Event) -> float:
+def _lines_that_hold(event: Event, number: int) -> int:
+    """Return how many of the ``number`` lines before an event still hold."""
     if isinstance(event, Rewound | RunResumed) and event.lines is not None:
-        return event.lines
-    return math.inf
+        return min(event.lines, number)
+    return number
 
 
 def _event(line: str, name: str, number: int) -> Event:
@@ -119,9 +155,22 @@ _HINTS: dict[str, dict[str, Any]] = {
 
 
 def _value(value: Any, hint: Any) -> Any:
-    """Turn JSON's value into the field's type: tuples for lists, records for objects."""
+    """Turn JSON's value into the field's type: tuples for lists, records for objects.
+
+    Raises:
+        TypeError, ValueError, KeyError, OverflowError: If it is another thing.
+    """
     if hint is float:
-        return math.nan if value is None else value
+        if value is None:
+            return math.nan
+        if type(value) is not float and type(value) is not int:
+            raise TypeError(f"{value!r} is no number")
+        float(value)  # a whole number can be too large for one
+        return value
+    if hint in (int, str, bool):
+        if type(value) is not hint or (hint is int and abs(value) >= 1 << 63):
+            raise TypeError(f"{value!r} is no {hint.__name__}")
+        return value
     if hint is LayerRow:
         hints = _HINTS[LayerRow.__name__]
         return LayerRow(**{name: _value(value[name], hints[name]) for name in hints})
@@ -129,7 +178,11 @@ def _value(value: Any, hint: Any) -> Any:
         if value is None:
             return None
         return _value(value, next(arg for arg in get_args(hint) if arg is not type(None)))
+    if get_origin(hint) is Literal and value not in get_args(hint):
+        raise ValueError(f"{value!r} is none of {get_args(hint)}")
     if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"{value!r} is no list")
         item, *others = get_args(hint)
         hints_of = [item] * len(value) if others in ([], [...]) else [item, *others]
         return tuple(

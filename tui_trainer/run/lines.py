@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MOST_WAITING = 1 << 26
-"""Bytes that are kept while the disk takes nothing, 64 MiB: then the oldest news is lost."""
+"""Bytes that are kept while the disk takes nothing, 64 MiB: then the latest news is lost."""
 
 
 class LineFile:
@@ -48,10 +48,16 @@ class LineFile:
     def add(self, line: str) -> None:
         """Take a line, to be written by the next :meth:`flush`."""
         raw = line.encode("utf-8", "replace") + b"\n"
-        self.count += 1
         if self._waiting_bytes + len(raw) <= MOST_WAITING:
+            self.count += 1
             self._waiting.append(raw)
             self._waiting_bytes += len(raw)
+
+    def forget(self) -> None:
+        """Let go of what waits."""
+        self.count -= len(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
     def flush(self, *, sync: bool = False) -> None:
         """Write what waits; with ``sync``, as far as the disk itself.

@@ -64,6 +64,8 @@ class Lock:
     def is_held(path: Path) -> bool:
         """Return whether a process holds the lock now; never waits, and leaves no trace."""
         try:
+            if not path.is_file():  # opening a pipe would wait
+                return False
             with path.open("rb") as file:
                 _acquire(file)
         except FileNotFoundError:

@@ -18,6 +18,7 @@ from tui_trainer.run.events import (
     Event,
     RecordingStarted,
     RunFailed,
+    RunResumed,
     RunStarted,
     StepDone,
     to_json,
@@ -134,18 +135,21 @@ class Recorder:
         """Pass events on, each written down before anyone else sees it.
 
         What cannot be written is kept and tried again; the run goes on, and is told of it once. A
-        run that cannot begin leaves no files, so that the folder is free for the next attempt.
+        run that cannot begin leaves no files, so that the folder is free for the next attempt; one
+        that cannot go on leaves them as they were.
         """
         begun = False
         yield RecordingStarted(folder=str(self.folder.path))
         try:
             for event in events:
-                begun = begun or isinstance(event, RunStarted)
-                yield from self._write(event)
+                begun = begun or isinstance(event, RunStarted | RunResumed)
+                yield from self._write(event, wait=not (begun or self._is_new))
                 yield event
         except InputError:
             if not begun and self._is_new:
                 self._forget()
+            elif not begun:
+                self._lines.forget()
             raise
         except Exception as error:
             message = one_line(f"{type(error).__name__}: {error}")
@@ -155,10 +159,10 @@ class Recorder:
         finally:
             self.close()
 
-    def _write(self, event: Event) -> Iterator[RecordingNews]:
+    def _write(self, event: Event, *, wait: bool = False) -> Iterator[RecordingNews]:
         self._lines.add(to_json(event))
         is_turn = self._summary.apply(event)
-        if isinstance(event, StepDone) and self._lines.waiting < STEPS_TOGETHER:
+        if wait or (isinstance(event, StepDone) and self._lines.waiting < STEPS_TOGETHER):
             return
         yield from self._attempt(self.folder.events, self._lines.flush)
         if is_turn:

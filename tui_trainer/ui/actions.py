@@ -127,13 +127,13 @@ class RunActions(LabWindow):
 
     async def _leave_if(self, yes: bool | None) -> None:
         if yes:
-            await self.end()
+            self.notify("finishing the batch …", timeout=PATIENCE)
+            await asyncio.to_thread(self.end_now, "stopped")
+            self.exit()
 
-    async def end(self, reason: str = "stopped") -> None:
-        """End the run after its batch, saved as far as it can be, and leave."""
-        self.notify("finishing the batch …", timeout=PATIENCE)
-        await asyncio.to_thread(self.run_now.end, PATIENCE, reason)
-        self.exit()
+    def end_now(self, reason: str) -> None:
+        """End the run after its batch, saved as far as it can be, and wait for that."""
+        self.run_now.end(PATIENCE, reason)
 
     def offer_rewind(self) -> None:
         """Ask whether a diverged run is to go back to its last good state."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,18 +13,11 @@ from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
 from tui_trainer.run.events import RunFailed
-from tui_trainer.ui import themes
+from tui_trainer.ui import signals, themes
 from tui_trainer.ui.keymap import REPLAY_KEYS, WINDOW_KEYS
 from tui_trainer.ui.screens.replay import ReplayScreen
 from tui_trainer.ui.screens.run import RunScreen
 from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
-
-LEAVING = {
-    getattr(signal, name): reason
-    for name, reason in (("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
-    if hasattr(signal, name)
-}
-"""The signals that end the app in order, with what the run's record says of each."""
 
 
 class LabWindow(App[None]):
@@ -44,6 +34,7 @@ class LabWindow(App[None]):
     def __init__(self, *, theme: str | None = None, pictures: Path | None = None) -> None:
         super().__init__()
         self.ended_by: str | None = None
+        self._signals = ExitStack()
         self._pictures = pictures or Path.cwd()
         self._theme_problems = self._register_themes(theme)
 
@@ -66,24 +57,20 @@ class LabWindow(App[None]):
         """Tell of broken themes, and be ready to be ended."""
         for problem in self._theme_problems:
             self.notify(problem, title="theme left out", severity="warning", timeout=10)
-        self._obey_signals()
+        self._signals.enter_context(signals.obeyed(self._be_ended))
 
-    def _obey_signals(self) -> None:
-        """Leave in order when told to end, and when the terminal is closed."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number, reason in LEAVING.items():
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                with suppress(NotImplementedError):  # not every system's event loop can
-                    asyncio.get_running_loop().add_signal_handler(number, self._be_ended, reason)
+    def on_unmount(self) -> None:
+        """Leave the signals to whoever had them before."""
+        self._signals.close()
 
     def _be_ended(self, reason: str) -> None:
+        """Leave without a question; called on a thread of its own."""
         self.ended_by = self.ended_by or reason
-        self.run_worker(self.end(reason), exclusive=True)
+        self.end_now(reason)
+        self.call_later(self.exit)
 
-    async def end(self, reason: str = "stopped") -> None:
-        """Leave without a question."""
-        self.exit()
+    def end_now(self, reason: str) -> None:
+        """End what is under way, and wait for it; the window may have nothing to end."""
 
     @property
     def front(self) -> Screen[object]:

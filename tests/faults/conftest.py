@@ -1,0 +1,49 @@
+"""What the tests of faults share: a tiny dataset, and one run on it that nothing interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.idx_files import write_dataset
+from tests.faults.runs import WISHES, Left, WishInbox, begin, left_by, small_run
+from tui_trainer.run.config import RunConfig
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """A pool of threads does not outlive a fork."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="package")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """110 training, 10 validation and 40 test images of 8×8 pixels, ten classes."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", size=8, train=120, test=40)
+
+
+@pytest.fixture(scope="package")
+def config(data: Path) -> RunConfig:
+    """The settings of the run."""
+    return small_run(data)
+
+
+@pytest.fixture(scope="package")
+def whole_run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run that nothing interrupted."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    for _ in begin(path, config, WishInbox(WISHES)):
+        pass
+    return path
+
+
+@pytest.fixture(scope="package")
+def whole(whole_run: Path) -> Left:
+    """What it left."""
+    return left_by(whole_run)

@@ -1,0 +1,28 @@
+"""A run without the window on a disk that fills up, and what it says of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.faults.runs import WISHES, WishInbox, begin
+from tui_trainer.headless import run_headless
+from tui_trainer.run.config import RunConfig
+
+FULL_AT = 9
+"""The step before which the disk fills up, in the second epoch."""
+
+FREE_AT = 14
+"""The step before which there is room again, in the third."""
+
+
+def headless(path: Path, config: RunConfig, at_step: Callable[[int], object]) -> int:
+    """Train without the window, as the command line does; return the exit code."""
+    inbox = WishInbox(WISHES, at_step=at_step)
+    return run_headless(begin(path, config, inbox), inbox)
+
+
+def unsaved(err: str) -> list[str]:
+    """Return the names of the files that were told to be refused, one for each telling."""
+    lines = [line for line in err.splitlines() if "tried again" in line]
+    return sorted(Path(line.split(": ")[1]).name for line in lines)

@@ -1,0 +1,115 @@
+"""Processes that are quick to start, for torch is loaded already: forked, watched, and killed.
+
+The parent never uses more than one torch thread, so that there is no pool a child could wait for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+PATIENCE = 60.0
+"""Seconds after which a process hangs."""
+
+
+class HangError(AssertionError):
+    """A process did not end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process that has ended; ``signal`` is what killed it, 0 if nothing did."""
+
+    code: int
+    signal: int
+    out: str
+    err: str
+
+
+class Child:
+    """A forked process with its own files for what it says."""
+
+    def __init__(self, work: Callable[[], object], place: Path) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        self._out, self._err = place / "stdout", place / "stderr"
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._be_the_child(work)
+
+    def _be_the_child(self, work: Callable[[], object]) -> NoReturn:
+        code = 70
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number, path in ((1, self._out), (2, self._err)):
+                target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                os.dup2(target, number)
+                os.close(target)
+            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            result = work()
+            code = result if isinstance(result, int) else 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(AttributeError, OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
+
+    def said(self) -> str:
+        """Return what it has written to stderr so far."""
+        return self._err.read_text(encoding="utf-8") if self._err.exists() else ""
+
+    def kill_after(self, seconds: float) -> None:
+        """Kill it after a while, unless it has ended: it is not reaped before :meth:`wait`."""
+        time.sleep(seconds)
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, patience: float = PATIENCE) -> Ended:
+        """Wait for its end.
+
+        Raises:
+            HangError: If it does not come; the process is killed then.
+        """
+        until = time.monotonic() + patience
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() > until:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                raise HangError(f"no end after {patience:.0f} s\n{self.said()}")
+            time.sleep(0.002)
+        killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -killer
+        return Ended(code, killer, self._out.read_text(), self.said())
+
+
+def call(work: Callable[[], object], place: Path, patience: float = PATIENCE) -> Ended:
+    """Do a piece of work in a process of its own, and wait for its end."""
+    return Child(work, place).wait(patience)
+
+
+def command(*arguments: object) -> Callable[[], object]:
+    """Return the work that the command line does with these arguments."""
+
+    def work() -> None:
+        from tui_trainer import cli
+
+        sys.argv = ["mnist-tui", *map(str, arguments)]
+        cli.main()
+
+    return work

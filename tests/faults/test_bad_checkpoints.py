@@ -1,0 +1,257 @@
+"""Files of a run that went bad: one line and exit code 2, and nothing else happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.engine.idx_files import write_dataset
+from tests.faults.batches import ENDS_WELL, REFUSED, called, digest, judged, try_all
+from tests.faults.forks import call, command
+from tests.faults.mutations import TEXTS, mutated_checkpoint
+from tests.faults.runs import WISHES, WishInbox, begin, small_run
+from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.run.commands import Stop
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.folder import RunFolder
+
+LEFT_AT = 15
+"""Two steps before the end of the last epoch."""
+
+
+@pytest.fixture(scope="module")
+def half_run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was left in its last epoch."""
+    path = tmp_path_factory.mktemp("half") / "run"
+    wishes = {**WISHES, LEFT_AT: [Stop(reason="interrupted", test=False)]}
+    for _ in begin(path, config, WishInbox(wishes)):
+        pass
+    return path
+
+
+@pytest.fixture
+def run(half_run: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(half_run, tmp_path / "run"))
+
+
+def refusal(run: Path, *words: str) -> str:
+    """Resume a run that must be refused; return the one line."""
+    before = digest(run)
+    ended = call(command(*(words or ("resume", run, "--no-ui"))), run.with_name("said"), 30.0)
+    assert judged(ended.code, ended.err) == REFUSED, ended
+    assert ended.out == ""
+    assert digest(run) == before
+    return ended.err.splitlines()[-1].removeprefix("mnist-tui: error: ")
+
+
+def test_a_whole_one_is_not_refused(run: Path) -> None:
+    ended = call(command("resume", run, "--no-ui"), run.with_name("said"))
+    assert ended.code == 0, ended.err
+
+
+def last(run: Path) -> Path:
+    return RunFolder(run).checkpoint("last")
+
+
+def test_a_cut_checkpoint(run: Path) -> None:
+    content = last(run).read_bytes()
+    head = 8 + int.from_bytes(content[:8], "little")
+    for size in (0, 7, head // 2, head, len(content) // 2, len(content) - 1):
+        last(run).write_bytes(content[:size])
+        told = refusal(run)
+        assert told.startswith(f"{last(run)}: ")
+        assert told.endswith(("is empty", "is no safetensors file, or a damaged one"))
+
+
+def test_a_flipped_bit(run: Path) -> None:
+    content = bytearray(last(run).read_bytes())
+    for place in (-1, -5_000, len(content) // 2):
+        content[place] ^= 4
+        last(run).write_bytes(content)
+        content[place] ^= 4
+        assert refusal(run).endswith("is damaged: its checksum does not match its content")
+
+
+def test_one_of_another_network_and_one_of_other_data(run: Path, tmp_path: Path) -> None:
+    other = write_dataset(tmp_path / "other", size=8, train=120, test=40, seed=5)
+    same = Path(RunFolder(run).read_config().data_dir or "")
+    for told, config in (
+        ("is of another network: small", small_run(same, epochs=1, model="small")),
+        ("is of other data: other", small_run(other, epochs=1)),
+    ):
+        strange = tmp_path / config.model
+        for _ in begin(strange, config, WishInbox({})):
+            pass
+        shutil.copy(last(strange), last(run))
+        state = read_checkpoint(last(run))
+        facts = {**state.facts, "lines": 30}
+        last(run).write_bytes(replace(state, facts=facts).to_bytes())
+        assert told in refusal(run)
+
+
+def test_one_of_a_newer_version(run: Path) -> None:
+    content = last(run).read_bytes()
+    last(run).write_bytes(content.replace(b'"format":"1"', b'"format":"2"'))
+    assert "was written by a newer mnist-tui" in refusal(run)
+
+
+class Malice:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (str(self._path),)
+
+
+def test_a_pickle_is_not_loaded(run: Path, tmp_path: Path) -> None:
+    harm = tmp_path / "harm"
+    last(run).write_bytes(pickle.dumps(Malice(harm)))
+    assert refusal(run).endswith("is no safetensors file, or a damaged one")
+    assert not harm.exists()
+    pickle.loads(last(run).read_bytes())
+    assert harm.exists()
+
+
+def head_of(head: object) -> bytes:
+    raw = json.dumps(head).encode()
+    return len(raw).to_bytes(8, "little") + raw
+
+
+FACTS = {"format": "1", "facts": "{}", "sha256": "", "version": "1"}
+HUGE = {"dtype": "F32", "shape": [2**30, 2**30], "data_offsets": [0, 2**62]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(head_of({"__metadata__": FACTS, "network/a": HUGE}), id="huge tensors"),
+        pytest.param((2**63).to_bytes(8, "little") + b"{}", id="huge head"),
+        pytest.param((2**24).to_bytes(8, "little") + b"{" * 2**24, id="a head of brackets"),
+        pytest.param((10**6).to_bytes(8, "little") + b"[" * 10**6, id="deep nesting"),
+        pytest.param(
+            head_of({"__metadata__": {**FACTS, "facts": "[" * 10**6}}), id="deep nesting in facts"
+        ),
+        pytest.param(head_of({"a": 1}), id="no metadata"),
+        pytest.param(b"\x80\x02." * 100, id="noise"),
+        pytest.param(b"PK\x03\x04" + bytes(1_000), id="a zip, as torch.save writes"),
+    ],
+)
+def test_other_things_in_its_place(run: Path, content: bytes) -> None:
+    last(run).write_bytes(content)
+    assert refusal(run).startswith(f"{last(run)}: ")
+
+
+@pytest.mark.parametrize(
+    "put", ["a folder", "a pipe", "a loop", "a device", "nothing behind a link"]
+)
+def test_what_is_no_file(run: Path, put: str) -> None:
+    path = last(run)
+    path.unlink()
+    match put:
+        case "a folder":
+            path.mkdir()
+        case "a pipe":
+            os.mkfifo(path)
+        case "a loop":
+            path.symlink_to(path)
+        case "a device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.symlink_to(run / "nowhere")
+    refusal(run)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "events.jsonl", "summary.json", ".lock"])
+def test_a_pipe_in_the_place_of_another_file_holds_nothing_up(run: Path, name: str) -> None:
+    """A summary is not needed to go on; what became of the run is told anew."""
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    for words in (("resume", run, "--no-ui"), ("runs", run.parent), ("runs", run.parent, "--json")):
+        ended = call(command(*words), run.with_name("said"), 30.0)
+        judged(ended.code, ended.err)
+
+
+def test_a_name_that_is_no_name(run: Path, tmp_path: Path) -> None:
+    for name in ("x" * 5_000, "a\0b", "~nobody-of-that-name", "", "/"):
+        ended = call(command("resume", name, "--no-ui"), tmp_path / "said")
+        assert judged(ended.code, ended.err) == REFUSED
+
+
+def restored(half_run: Path, path: Path) -> Path:
+    shutil.rmtree(path, ignore_errors=True)
+    return Path(shutil.copytree(half_run, path))
+
+
+def checked(run: Path, *words: object) -> str:
+    """Call a command on a run; what it refuses it must not touch."""
+    before = digest(run)
+    code, _, err = called(*words)
+    outcome = judged(code, err)
+    assert outcome in ENDS_WELL.values() or digest(run) == before, err
+    return outcome
+
+
+@pytest.mark.parametrize(
+    "files", [60, pytest.param(1_000, marks=pytest.mark.slow)], ids=["60", "1000"]
+)
+def test_mutated_checkpoints_are_refused_or_trained(
+    files: int, half_run: Path, tmp_path: Path
+) -> None:
+    content, state = last(half_run).read_bytes(), read_checkpoint(last(half_run))
+
+    def attempt(number: int) -> str:
+        run = restored(half_run, tmp_path / "run")
+        how, bad = mutated_checkpoint(content, state, random.Random(number))
+        last(run).write_bytes(bad)
+        try:
+            return checked(run, "resume", run, "--no-ui")
+        except AssertionError as error:
+            raise AssertionError(f"{how}: {error}") from None
+
+    outcomes = try_all(files, attempt, tmp_path / "said")
+    print(f"\nmutated checkpoints: {outcomes}")
+    assert not outcomes.bad, "\n".join(outcomes.bad[:20])
+    assert outcomes.count[REFUSED] > files / 2
+
+
+@pytest.mark.parametrize(
+    "files", [20, pytest.param(300, marks=pytest.mark.slow)], ids=["20", "300"]
+)
+def test_the_other_files_of_a_run_are_refused_or_used(
+    files: int, config: RunConfig, tmp_path: Path
+) -> None:
+    """Each is tried with ``runs``, ``replay`` and ``resume``."""
+    quick_run = tmp_path / "half" / "run"
+    wishes = {**WISHES, LEFT_AT: [Stop(reason="interrupted", test=False)]}
+    for _ in begin(quick_run, replace(config, model="mlp"), WishInbox(wishes)):
+        pass
+
+    def attempt(number: int) -> str:
+        chance = random.Random(number)
+        name = list(TEXTS)[number % len(TEXTS)]
+        mutation = chance.choice(TEXTS[name])
+        run = restored(quick_run, tmp_path / "all" / "run")
+        (run / name).write_bytes(mutation((run / name).read_bytes(), chance))
+        try:
+            for words in (("runs", run.parent), ("runs", run.parent, "--json")):
+                assert checked(run, *words) != REFUSED
+            checked(run, "replay", run, "--no-ui")
+            return checked(run, "resume", run, "--no-ui")
+        except AssertionError as error:
+            raise AssertionError(f"{name}, {mutation.__name__}: {error}") from None
+
+    outcomes = try_all(files, attempt, tmp_path / "said")
+    print(f"\nmutated config.toml, events.jsonl, summary.json: {outcomes}")
+    assert not outcomes.bad, "\n".join(outcomes.bad[:20])
+    assert outcomes.count[REFUSED]

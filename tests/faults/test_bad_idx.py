@@ -1,0 +1,104 @@
+"""Datasets that went bad: an input error or success, within bounds of time and memory."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import resource
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.engine.idx_files import write_dataset
+from tests.faults.batches import REFUSED, WENT_ON, try_all
+from tests.faults.mutations import BYTES, Chance
+from tui_trainer.engine.idx import read_folder
+from tui_trainer.run.errors import InputError
+
+MOST_MEMORY = 256 << 20
+"""Bytes that a process may have taken, at its peak, beyond those it began with."""
+
+
+def edit_header(content: bytes, chance: Chance) -> bytes:
+    """Give the type, the number of dimensions or one of the lengths another value."""
+    dimensions = content[3]
+    place = chance.randrange(-1, dimensions)
+    if place < 0:
+        kind = chance.choice((8, 9, 11, 12, 13, 14, 255))
+        return bytes([0, 0, kind, chance.randrange(6)]) + content[4:]
+    at = 4 + 4 * place
+    told = chance.choice((0, 1, 7, 9, 59, 61, 128, 129, 2**16, 2**24, 2**31, 2**32 - 1))
+    return content[:at] + struct.pack(">I", told) + content[at + 4 :]
+
+
+def edit_numbers(content: bytes, chance: Chance) -> bytes:
+    """Give some of the pixels or labels other values."""
+    changed = bytearray(content)
+    for _ in range(chance.choice((1, 5, 500))):
+        changed[chance.randrange(8, len(changed))] = chance.choice((0, 9, 10, 26, 128, 255))
+    return bytes(changed)
+
+
+def bomb(content: bytes, chance: Chance) -> bytes:
+    """Promise little, and go on for long."""
+    return content + bytes(chance.choice((1, 1 << 16, 64 << 20)))
+
+
+INSIDE = (*BYTES, edit_header, edit_header, edit_header, edit_numbers, bomb)
+"""What can happen to a file before it is packed, or where it is not."""
+
+
+def gone_bad(path: Path, chance: Chance) -> bytes:
+    """Return what a file of a dataset holds after it went bad."""
+    content = path.read_bytes()
+    if path.suffix != ".gz":
+        return chance.choice(INSIDE)(content, chance)
+    if chance.randrange(2):
+        return chance.choice(BYTES)(content, chance)
+    inside = chance.choice(INSIDE)(gzip.decompress(content), chance)
+    return gzip.compress(inside, compresslevel=1, mtime=0)
+
+
+@pytest.mark.parametrize(
+    "files", [100, pytest.param(1_000, marks=pytest.mark.slow)], ids=["100", "1000"]
+)
+def test_mutated_files_are_refused_or_read(files: int, tmp_path: Path) -> None:
+    whole = [write_dataset(tmp_path / kind, size=8, gzip=kind == "gz") for kind in ("gz", "plain")]
+
+    def attempt(number: int) -> str:
+        chance = random.Random(number)
+        folder = tmp_path / "tried"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(whole[number % 2], folder)
+        path = sorted(folder.iterdir())[number // 2 % 4]
+        path.write_bytes(gone_bad(path, chance))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        outcome = tried(folder)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY >> 10
+        return outcome
+
+    outcomes = try_all(files, attempt, tmp_path / "said")
+    print(f"\nmutated IDX files: {outcomes}")
+    assert not outcomes.bad, "\n".join(outcomes.bad[:20])
+    assert outcomes.count[REFUSED] > files / 2
+    assert outcomes.count[WENT_ON]
+
+
+def tried(folder: Path) -> str:
+    """Read a dataset; what is read must hold together."""
+    try:
+        data = read_folder(folder, name="tried")
+    except InputError as error:
+        problem = str(error)
+    else:
+        problem = ""
+    if problem:
+        assert problem.isprintable()
+        assert str(folder) in problem
+        return REFUSED
+    assert len(data.train_images) == data.size**2 * data.train_total
+    assert len(data.test_images) == data.size**2 * data.test_total
+    assert set(data.train_labels) | set(data.test_labels) <= set(range(data.classes))
+    return WENT_ON

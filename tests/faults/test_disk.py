@@ -1,0 +1,239 @@
+"""A disk that is full, or takes nothing: the run goes on, says so once, and makes up for it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.faults.crash_points import REFUSALS, set_trap
+from tests.faults.disks import FREE_AT, FULL_AT, headless, unsaved
+from tests.faults.forks import Child, call, command
+from tests.faults.runs import (
+    WISHES,
+    Left,
+    WishInbox,
+    assert_same,
+    begin,
+    go_on,
+    left_by,
+    resumed,
+    save_each_step,
+)
+from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.headless import run_headless
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import Event, RecordingFailed, RecordingRestored
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.folder import RunFolder
+
+
+def no_more_than(size: int) -> None:
+    """Let no file of this process grow beyond a size; what it refuses, it refuses midway."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+
+def test_a_run_whose_files_may_not_grow_ends_and_says_what_is_not_saved(
+    config: RunConfig, whole: Left, tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+
+    def at_step(step: int) -> None:
+        if step == FULL_AT:
+            shutil.copytree(path, tmp_path / "then")
+            no_more_than(RunFolder(path).events.stat().st_size + 100)
+
+    ended = call(lambda: headless(path, config, at_step), tmp_path / "said")
+    assert ended.code == ExitCode.UNSAVED, ended.err
+    assert unsaved(ended.err) == ["best.safetensors", "events.jsonl", "last.safetensors"]
+    assert sum("not saved: " in line for line in ended.err.splitlines()) == 6  # and at the end
+    assert "Traceback" not in ended.err
+
+    folder, then = RunFolder(path), RunFolder(tmp_path / "then")
+    for name in ("last", "best"):
+        assert folder.checkpoint(name).read_bytes() == then.checkpoint(name).read_bytes()
+        read_checkpoint(folder.checkpoint(name))
+    assert folder.read_events().events
+    assert folder.read_summary().state == "completed"
+    goes_on(path, whole, tmp_path)
+
+
+def goes_on(path: Path, whole: Left, tmp_path: Path) -> None:
+    """A run goes on from what was saved, and ends as if nothing had happened."""
+    ended = call(lambda: len(go_on(path)) and None, tmp_path / "said")
+    assert ended.code == 0, ended.err
+    assert_same(path, whole)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits are set from outside")
+def test_a_disk_that_has_room_again_gets_everything(
+    config: RunConfig, whole: Left, tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+
+    def at_step(step: int) -> None:
+        if step == FULL_AT:
+            no_more_than(RunFolder(path).events.stat().st_size + 100)
+        if step == FREE_AT:
+            while resource.getrlimit(resource.RLIMIT_FSIZE)[0] >= 0:
+                time.sleep(0.01)
+
+    child = Child(lambda: headless(path, config, at_step), tmp_path / "said")
+    while "best.safetensors" not in unsaved(child.said()):
+        time.sleep(0.01)
+    resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    ended = child.wait()
+    assert ended.code == 0, ended.err
+    again = [line.rpartition("/")[2] for line in ended.err.splitlines() if "saved again" in line]
+    assert sorted(again) == unsaved(ended.err)
+    assert unsaved(ended.err) == ["best.safetensors", "events.jsonl", "last.safetensors"]
+    assert_same(path, whole)
+    replayed = call(command("replay", path, "--no-ui"), tmp_path / "said")
+    assert replayed.code == 0, replayed.err
+    assert ": 0 of " in replayed.err
+
+
+def test_a_kill_while_the_disk_is_full_costs_no_more_than_what_it_refused(
+    config: RunConfig, whole: Left, tmp_path: Path
+) -> None:
+    """The events are refused and the states are not: each state is ahead of the record.
+
+    Killed then, and killed again after it went on: the record must not take what came after the
+    state for what led to it.
+    """
+    path = tmp_path / "run"
+
+    def refuse_events_and_die(first: int, last: int) -> None:
+        def at_step(step: int) -> None:
+            if step == first:
+                _refuse_writes()
+            if step == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        save_each_step()
+        if RunFolder(path).checkpoint("last").exists():
+            config_, inbox, start = resumed(path, lambda s: WishInbox(WISHES, s, at_step))
+            for _ in start(config_, inbox):
+                pass
+        else:
+            for _ in begin(path, config, WishInbox(WISHES, at_step=at_step)):
+                pass
+
+    for first, last in ((FULL_AT, FULL_AT + 2), (99, FULL_AT + 2), (99, FREE_AT)):
+        ended = call(lambda a=first, b=last: refuse_events_and_die(a, b), tmp_path / "said")  # type: ignore[misc]
+        assert ended.signal == signal.SIGKILL, ended.err
+    ended = call(lambda: len(go_on(path)) and None, tmp_path / "said")
+    assert ended.code == 0, ended.err
+    mine = left_by(path)
+    steps = [event["step"] for event in mine.told if event["event"] == "StepDone"]
+    assert steps == sorted(set(steps))
+    missing = set(range(1, 18)) - set(steps)
+    assert missing <= {FULL_AT + 1, FULL_AT + 2}
+    kept = [event for event in whole.told if event.get("step") not in missing]
+    assert [event for event in mine.told if event.get("step") not in missing] == kept
+
+
+def _refuse_writes() -> None:
+    """Let os.write, which the record alone goes through, take nothing from now on."""
+
+    def refuse(handle: int, content: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    os.write = refuse
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
+def test_a_folder_that_turns_unwritable(
+    number: int, config: RunConfig, whole: Left, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **more: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    path, there = tmp_path / "run", {"replace": os.replace, "write": os.write}
+
+    def at_step(step: int) -> None:
+        if step == FULL_AT:
+            monkeypatch.setattr(os, "replace", refuse)
+            monkeypatch.setattr(os, "write", refuse)
+        if step == FREE_AT:
+            for name, function in there.items():
+                monkeypatch.setattr(os, name, function)
+
+    events = list(begin(path, config, WishInbox(WISHES, at_step=at_step)))
+    refused = told(events, RecordingFailed)
+    assert refused == Counter(
+        ["events.jsonl", "summary.json", "last.safetensors", "best.safetensors"]
+    )
+    assert told(events, RecordingRestored) == refused
+    assert_same(path, whole)
+
+
+def told(events: list[Event], kind: type[RecordingFailed | RecordingRestored]) -> Counter[str]:
+    return Counter(Path(event.path).name for event in events if isinstance(event, kind))
+
+
+def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: Left) -> bool:
+    """Let one call of many be refused; False past the last."""
+
+    def refuse() -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def work() -> int:
+        save_each_step()
+        inbox = WishInbox(WISHES)
+        events = begin(path, config, inbox)
+        trap = set_trap(place, number, refuse)
+        code = run_headless(events, inbox)
+        return 99 if trap.calls < number and not code else code
+
+    ended = call(work, path.with_suffix(".said"))
+    if ended.code == 99:
+        return False
+    # Refused at the very end, there is no next time: it is told then.
+    if ended.code == ExitCode.UNSAVED:
+        assert unsaved(ended.err) in (["summary.json"], ["events.jsonl"], ["last.safetensors"])
+        assert "recorded in" in ended.err
+    else:
+        assert ended.code == 0, ended.err
+        assert RunFolder(path).read_summary().state == "completed"
+        assert ended.err.count("tried again") == ended.err.count("saved again")
+    assert not [file for file in path.rglob(".*") if file.name != ".lock"]
+    if ended.code == 0 or "last.safetensors" not in unsaved(ended.err):
+        assert_same(path, whole)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [
+        *(("write", 9), ("half a write", 20), ("fsync", 7), ("fsync", 11), ("replace", 3)),
+        *(("half a file", 6), ("half a file", 14), ("open to write", 12)),
+    ],
+)
+def test_a_disk_that_refuses_once(
+    place: str, number: int, config: RunConfig, whole: Left, tmp_path: Path
+) -> None:
+    assert refused_once(place, number, tmp_path / "run", config, whole)
+
+
+@pytest.mark.slow
+def test_a_disk_that_refuses_once_at_every_single_place(
+    config: RunConfig, whole: Left, tmp_path: Path
+) -> None:
+    places, path = Counter[str](), tmp_path / "run"
+    for place in REFUSALS:
+        while refused_once(place, places[place] + 1, path, config, whole):
+            shutil.rmtree(path)
+            places[place] += 1
+        shutil.rmtree(path)
+    print(f"\nENOSPC once at every place: {places.total()} runs to their end ({dict(places)})")
+    assert min(places.values()) > 10

@@ -1,0 +1,94 @@
+"""The app in a pseudo-terminal of its own, which can be resized and pulled out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE = 60.0
+
+
+class Window:
+    """A process whose controlling terminal is ours.
+
+    Attributes:
+        process: The process.
+        shown: Everything that it has written.
+    """
+
+    def __init__(self, *words: str) -> None:
+        self.master, self.slave = pty.openpty()
+        self.resize(120, 40)
+        self.modes_before = self.modes()
+        self.shown = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tui_trainer", *words],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        )
+
+    def modes(self) -> list[Any]:
+        """Return the modes of the terminal: echo, line by line, and the like."""
+        return termios.tcgetattr(self.slave)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Make the terminal another size; the process is told by SIGWINCH."""
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def read(self, seconds: float = 0.05) -> None:
+        """Take what there is to read, waiting a little for it."""
+        while self.master >= 0 and select.select([self.master], [], [], seconds)[0]:
+            self.shown += os.read(self.master, 1 << 16)
+            seconds = 0.0
+
+    def wait_until(self, is_so: Callable[[], object], patience: float = PATIENCE) -> None:
+        """Read until something is so.
+
+        Raises:
+            AssertionError: If it never is.
+        """
+        until = time.monotonic() + patience
+        while not is_so():
+            assert time.monotonic() < until, self.shown[-2_000:].decode(errors="replace")
+            if self.master >= 0:
+                self.read()
+            else:
+                time.sleep(0.05)
+
+    def wait(self, patience: float = PATIENCE) -> int:
+        """Return the exit code, once the process has ended."""
+        self.wait_until(lambda: self.process.poll() is not None, patience)
+        self.read(0.2)
+        return int(self.process.returncode)
+
+    def state(self) -> str:
+        """Return the process's state as the kernel tells it: T is stopped."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(") ")[2][0]
+
+    def pull_out(self) -> None:
+        """Close the terminal as a connection that is lost closes it."""
+        os.close(self.master)
+        self.master = -1
+
+    def close(self) -> None:
+        """End the process if it runs, and let the terminal go."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for handle in (self.master, self.slave):
+            if handle >= 0:
+                os.close(handle)

@@ -1,0 +1,136 @@
+"""Going on from a checkpoint, once it is found to be one that the session can go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.engine.faults import fault
+from tui_trainer.engine.session import Session
+from tui_trainer.engine.snapshots import COUNTERS, restore, tensors_of
+from tui_trainer.run.errors import SettingError
+
+_FACTS = ("epochs", "dropout", "threads", "cursor", "test_looks", "seconds", "lines")
+_COUNTS = (
+    *("step", "epoch", "epochs_done", "images", "epoch_images", "hit_sum"),
+    *("cursor", "test_looks"),
+)
+_NUMBERS = ("loss_sum", "last_rate", "base_rate", "epoch_began", "seconds")
+_SHARES = ("val_accuracy", "best_val_accuracy")
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """From where a recorded run goes on.
+
+    Attributes:
+        state: The checkpoint.
+        path: Its file, for messages.
+        looks: How often the test set has been read, in whatever became of the run since.
+    """
+
+    state: Checkpoint
+    path: Path
+    looks: int = 0
+
+
+def resume_from(session: Session, resume: Resumption) -> None:
+    """Put a fresh session where a recorded run was.
+
+    Raises:
+        InputError: If the checkpoint is one of another network or of other data.
+    """
+    check_fits(session, resume.state, resume.path)
+    restore(session, resume.state)
+    session.watch.go_on_from(resume.state.facts["seconds"])
+    session.data.test.looks = max(resume.looks, resume.state.facts["test_looks"])
+    lines, lines_then = session.keeper.lines(), resume.state.facts["lines"]
+    if lines is not None and lines_then is not None and lines < lines_then:
+        # Some lines waited for a full disk, and were lost with the process.
+        state = replace(resume.state, facts={**resume.state.facts, "lines": lines})
+        session.keeper.begin_from(state, is_saved=False)
+    else:
+        session.keeper.begin_from(resume.state)
+
+
+def check_fits(session: Session, state: Checkpoint, path: Path) -> None:
+    """Make sure that a checkpoint is one of this session's network and data.
+
+    Raises:
+        InputError: If it is of another one; the message names the first difference.
+    """
+    facts = state.facts
+    for what, mine in (("model", session.config.model), ("data", session.data.fingerprint)):
+        if facts.get(what) != mine:
+            noun = {"model": "another network", "data": "other data"}[what]
+            raise fault(path, f"is of {noun}: {facts.get(what)}, not {mine}")
+    missing = [name for name in (*COUNTERS, *_FACTS) if name not in facts]
+    if missing:
+        raise fault(path, f"lacks {missing[0]}; it is no whole checkpoint")
+    _check_facts(session, facts, path)
+    for name, tensor in tensors_of(session):
+        if name.startswith(("network/", "optimizer/", "random/")) and name != "random/cuda":
+            there = state.tensors.get(name)
+            if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
+                shape = "missing" if there is None else f"{tuple(there.shape)}"
+                raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
+    _check_places(session, state, path)
+
+
+def _check_facts(session: Session, facts: Mapping[str, Any], path: Path) -> None:
+    """Make sure that every plain number is one that a run can have."""
+    for names, fits in (
+        (_COUNTS, lambda value: type(value) is int and 0 <= value < 1 << 53),
+        (_NUMBERS, _is_number),
+        (_SHARES, lambda value: value is None or _is_number(value)),
+        (("augmenting",), lambda value: type(value) is bool),
+        (("dropout",), lambda value: (value is None) == (session.dropout is None)),
+    ):
+        for name in names:
+            if not fits(facts[name]):
+                raise fault(path, f"{name} cannot be {str(facts[name])[:40]!r}")
+    try:
+        replace(
+            session.config,
+            lr=facts["base_rate"],
+            **{name: facts[name] for name in ("batch_size", "epochs", "dropout", "threads")},
+        )
+    except SettingError as error:
+        raise fault(path, f"cannot be used: {error.problem}") from None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e300  # type: ignore[arg-type]
+
+
+def _check_places(session: Session, state: Checkpoint, path: Path) -> None:
+    """Make sure that the permutation, the place in it, the generators and the best can be used."""
+    facts, order, total = state.facts, state.tensors.get("order"), len(session.data.train)
+    is_begun = facts["epoch"] == facts["epochs_done"] + 1
+    sizes = (total,) if is_begun else (total, 0)
+    if order is None or order.dtype != torch.int32 or order.ndim != 1 or len(order) not in sizes:
+        raise fault(path, f"does not fit: order is no permutation of {total} images")
+    if len(order) and not bool(((order >= 0) & (order < total)).all()):
+        raise fault(path, f"does not fit: order names images beyond the {total} that there are")
+    is_on = not is_begun or facts["cursor"] == facts["epoch_images"]
+    if facts["cursor"] > len(order) or not is_on or facts["epoch"] - facts["epochs_done"] > 1:
+        raise fault(path, "contradicts itself about how far its epoch has come")
+    if facts["epoch"] < facts["epochs_done"]:
+        raise fault(path, "has more epochs behind it than it has begun")
+    for name, tensor in state.part("random").items():
+        if name != "cuda":
+            try:
+                torch.Generator().set_state(tensor)
+            except (RuntimeError, TypeError):
+                raise fault(path, f"random/{name} is no state of a generator") from None
+    best = {
+        name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.part("best").items()
+    }
+    size = (len(session.data.val),)
+    if best not in ({}, {"losses": (torch.float32, size), "hits": (torch.bool, size)}):
+        raise fault(path, "does not fit: best is no result on the validation images")

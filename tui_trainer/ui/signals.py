@@ -1,0 +1,58 @@
+"""Being told to end from outside: by SIGTERM, or by the terminal's closing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from tui_trainer.run.exit_codes import ENDINGS
+
+LEAVING = {
+    getattr(signal, name): reason
+    for name, reason in (("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
+    if hasattr(signal, name)
+}
+"""The signals that end the app in order, with what the run's record says of each."""
+
+
+@contextmanager
+def obeyed(end: Callable[[str], None]) -> Iterator[None]:
+    """Call ``end`` with the reason, on a thread of its own, when a signal says to leave.
+
+    A thread, because the event loop may hang already: what is written to a terminal that is gone
+    waits for ever. If it is gone, the process ends as soon as ``end`` has returned.
+    """
+
+    def leave(reason: str) -> None:
+        end(reason)
+        if _is_terminal_gone():
+            os._exit(ENDINGS[reason])
+
+    def on_signal(number: int, frame: object) -> None:
+        reason = LEAVING[signal.Signals(number)]
+        threading.Thread(target=leave, args=(reason,), name="leaving", daemon=True).start()
+
+    with ExitStack() as handlers:
+        if threading.current_thread() is threading.main_thread():
+            for number in LEAVING:
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):
+                    signal.signal(number, on_signal)
+                    handlers.callback(signal.signal, number, before)
+        yield
+
+
+def _is_terminal_gone() -> bool:
+    try:
+        import termios
+    except ImportError:  # not every system has it
+        return False
+    try:
+        termios.tcgetattr(sys.__stderr__.fileno() if sys.__stderr__ else -1)
+    except (termios.error, OSError, ValueError):
+        return True
+    return False
