@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -53,6 +54,8 @@ def _is_terminal_gone() -> bool:
         return False
     try:
         termios.tcgetattr(sys.__stderr__.fileno() if sys.__stderr__ else -1)
-    except (termios.error, OSError, ValueError):
-        return True
+    except termios.error as error:
+        return error.args[0] in (errno.EIO, errno.ENXIO)  # another one: it never was a terminal
+    except (OSError, ValueError):
+        return False
     return False
