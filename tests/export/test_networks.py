@@ -113,6 +113,7 @@ def test_the_network_is_left_as_it_was(tmp_path: Path, kind: str) -> None:
         assert torch.equal(tensor, before[name])
 
 
+@pytest.mark.slow
 def test_exports_are_silent_and_tell_no_path_of_this_machine(tmp_path: Path) -> None:
     code = (
         "import logging, pathlib, sys, torch; logging.basicConfig(level=logging.INFO);"

@@ -113,9 +113,10 @@ def findings_lines(history: History, width: int, *, is_live: bool = True) -> Lin
     gravest_first = sorted(history.findings.values(), key=lambda f: f.severity != "wrong")
     for finding in gravest_first:
         lines += _finding_lines(finding, width, is_live=is_live)
-    if not lines or (not history.findings and history.finished is None and not history.failure):
-        lines += _quiet_lines(history, width)
     lines += _unsaved_lines(history, width, is_live=is_live)
+    is_quiet = not (history.findings or history.finished or history.failure or history.unsaved)
+    if not lines or is_quiet:
+        lines += _quiet_lines(history, width)
     return lines + _change_lines(history, width)
 
 
@@ -174,7 +175,7 @@ def _unsaved_lines(history: History, width: int, *, is_live: bool) -> Lines:
         lines += _paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
     if not is_live:
         return [*lines, []]
-    words = "training goes on; it is tried again after each epoch"
+    words = "training goes on; it is tried again"
     return [*lines, *_paragraph(words, "muted", width, indent=2), []]
 
 
