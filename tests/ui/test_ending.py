@@ -12,6 +12,7 @@ from tests.ui.fakes import recording, settle, window
 from tui_trainer.run import commands
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import (
+    CheckpointSaved,
     Diverged,
     Event,
     FindingRaised,
@@ -20,12 +21,14 @@ from tui_trainer.run.events import (
     RunFinished,
 )
 from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.history import History
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.farewell import farewell
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.screens.confirm import ConfirmScreen
 from tui_trainer.ui.screens.runs import RunsScreen
 from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.ui.widgets.findings import findings_lines
 
 PAUSED = recording("paused")
 LOST: list[Event] = [e for e in recording("diverged") if not isinstance(e, RunFinished)]
@@ -150,3 +153,20 @@ async def test_a_window_too_small_recovers_while_events_arrive() -> None:
         await pilot.pause()
         assert not app.screen.query_one("#too-small").display
         assert app.run_now.history.state == "paused"
+
+
+def test_the_panel_says_where_the_run_is_recorded_and_since_when_it_is_saved() -> None:
+    history = History()
+    for event in (*PAUSED, RECORDED):
+        history.apply(event)
+    history.findings.clear()
+    assert "recorded in runs/one" in panel(history)
+    history.apply(CheckpointSaved(step=1_234, epoch=3, files=("last",)))
+    assert "recorded in runs/one, saved after step 1,234" in panel(history)
+    history.apply(REFUSED)
+    assert "not being saved" in panel(history)
+    assert "nothing to report" not in panel(history)
+
+
+def panel(history: History) -> str:
+    return "\n".join("".join(cell.text for cell in line) for line in findings_lines(history, 80))

@@ -30,7 +30,7 @@ def replay(
     theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
     debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
 ) -> None:
-    """Show a recorded run in the window, without training, or train it again (--no-ui)."""
+    """Show a recorded run again; with --no-ui, train it again."""
     from tui_trainer.cli.fronts import check_window, run_replay
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)

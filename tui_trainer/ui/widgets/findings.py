@@ -163,7 +163,12 @@ def _quiet_lines(history: History, width: int) -> Lines:
         return _paragraph(history.detail or "starting", "muted", width)
     lines = [[Cell("✓ nothing to report", style="good")]]
     watched = "divergence" if not history.started.val_size else "overfitting and divergence"
-    return [*lines, *_paragraph(f"watching for {watched}", "muted", width, indent=2), []]
+    lines += _paragraph(f"watching for {watched}", "muted", width, indent=2)
+    if history.folder is not None:
+        step = f", saved after step {text.count(history.saved.step)}" if history.saved else ""
+        words = f"recorded in {text.printable(history.folder)}{step}"
+        lines += _paragraph(words, "muted", width, indent=2)
+    return [*lines, []]
 
 
 def _unsaved_lines(history: History, width: int, *, is_live: bool) -> Lines:
