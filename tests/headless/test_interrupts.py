@@ -16,7 +16,7 @@ from tui_trainer.run.events import Event
 
 @pytest.fixture(autouse=True)
 def _handler() -> Iterator[None]:
-    """A test run in the background would have SIGINT ignored."""
+    """A test may leave another handler behind."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,0 +1,27 @@
+"""What holds for every test, whatever started them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+BY_DEFAULT = {
+    getattr(signal, name): handler
+    for name, handler in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGTERM", signal.SIG_DFL),
+        ("SIGHUP", signal.SIG_DFL),
+    )
+    if hasattr(signal, name)
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals() -> Iterator[None]:
+    """A job in the background ignores SIGINT, one under nohup SIGHUP, and so would its children."""
+    before = {number: signal.signal(number, handler) for number, handler in BY_DEFAULT.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
