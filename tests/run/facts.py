@@ -15,6 +15,7 @@ from tui_trainer.run.events import (
     RunStarted,
     SettingChanged,
     StepDone,
+    TestEvaluated,
 )
 
 TRAIN = 1_000
@@ -92,6 +93,22 @@ _FINDING = FindingRaised(
     fix_setting="augmentation",
     fix_value=1,
 )
+
+
+_LOOK = TestEvaluated(
+    look=1,
+    step=1,
+    images=100,
+    test_loss=0.1,
+    test_accuracy=0.9,
+    test_correct=9,
+    test_total=10,
+    test_interval=(0.6, 0.98),
+)
+
+
+def look(**changes: Any) -> TestEvaluated:
+    return replace(_LOOK, **changes)
 
 
 def started(**changes: Any) -> RunStarted:

@@ -11,6 +11,7 @@ from tests.run.facts import (
     epoch_done,
     finding,
     finished,
+    look,
     started,
     step,
 )
@@ -24,7 +25,6 @@ from tui_trainer.run.events import (
     RecordingRestored,
     RunFailed,
     StateChanged,
-    TestEvaluated,
 )
 from tui_trainer.run.history import LOSS_CAP, RATE_SECONDS, History
 from tui_trainer.run.series import CAPACITY
@@ -133,20 +133,11 @@ def test_a_finding_stands_until_it_is_cleared() -> None:
 
 
 def test_the_rest_is_kept_as_it_comes() -> None:
-    look = TestEvaluated(
-        look=1,
-        step=4,
-        images=400,
-        test_loss=0.1,
-        test_accuracy=0.9,
-        test_correct=9,
-        test_total=10,
-        test_interval=(0.6, 0.98),
-    )
+    seen = look()
     rejection = CommandRejected(command="SetDropout", reason="none", step=4)
     failure = RecordingFailed(path="/run", message="disk full")
-    told = history(started(), look, rejection, failure, epoch_done(1), epoch_done(2))
-    assert (told.tests, told.rejection) == ([look], rejection)
+    told = history(started(), seen, rejection, failure, epoch_done(1), epoch_done(2))
+    assert (told.tests, told.rejection) == ([seen], rejection)
     assert told.unsaved == {"/run": "disk full"}
     told.apply(RecordingRestored(path="/run"))
     assert told.unsaved == {}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.run.facts import changed, epoch_done, finished, started, step
+from tests.run.facts import changed, epoch_done, finished, look, started, step
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, Rewound, RunResumed, TestEvaluated, to_json
+from tui_trainer.run.events import Event, Rewound, RunResumed, to_json
 from tui_trainer.run.journal import from_json, read_recorded
 
 
@@ -22,19 +22,6 @@ def resumed(lines: int | None) -> RunResumed:
 
 def rewound(lines: int | None) -> Rewound:
     return Rewound(step=1, epoch=1, images=100, from_step=9, lines=lines)
-
-
-def look() -> TestEvaluated:
-    return TestEvaluated(
-        look=1,
-        step=1,
-        images=100,
-        test_loss=0.1,
-        test_accuracy=0.9,
-        test_correct=9,
-        test_total=10,
-        test_interval=(0.6, 0.98),
-    )
 
 
 def test_every_event_reads_back() -> None:

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from tui_trainer.run.commands import Inbox, Stop
 from tui_trainer.run.exit_codes import ENDINGS, ExitCode
-
-REASONS = {
-    getattr(signal, name): reason
-    for name, reason in (
-        ("SIGINT", "interrupted"),
-        ("SIGTERM", "terminated"),
-        ("SIGHUP", "hung up"),
-    )
-    if hasattr(signal, name)
-}
-"""What each signal makes ``RunFinished`` say; not every system has all of them."""
+from tui_trainer.run.signals import REASONS, handled
 
 
 class LeftAtOnce(KeyboardInterrupt):
@@ -35,9 +24,7 @@ class LeftAtOnce(KeyboardInterrupt):
 def interruptible(inbox: Inbox, announce: Callable[[str], None]) -> Iterator[None]:
     """Turn the first signal inside into a ``Stop``, every further one into ``LeftAtOnce``.
 
-    Only the main thread can handle signals: elsewhere nothing changes. Nor does it for a signal
-    that is ignored, as Ctrl+C is in a job that a script put in the background, and SIGHUP under
-    nohup. The handlers before are put back.
+    What is ignored stays ignored; see :func:`tui_trainer.run.signals.handled`.
 
     Args:
         inbox: Where the ``Stop`` goes; it wakes an engine that is paused.
@@ -60,11 +47,5 @@ def interruptible(inbox: Inbox, announce: Callable[[str], None]) -> Iterator[Non
         with suppress(RuntimeError):
             announce(reason)
 
-    with ExitStack() as handlers:
-        if threading.current_thread() is threading.main_thread():
-            for number in REASONS:
-                before = signal.getsignal(number)
-                if before not in (signal.SIG_IGN, None):
-                    signal.signal(number, on_signal)
-                    handlers.callback(signal.signal, number, before)
+    with handled(REASONS, on_signal):
         yield

@@ -8,16 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from tui_trainer.run.exit_codes import ENDINGS
+from tui_trainer.run.signals import REASONS, handled
 
-LEAVING = {
-    getattr(signal, name): reason
-    for name, reason in (("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
-    if hasattr(signal, name)
-}
-"""The signals that end the app in order, with what the run's record says of each."""
+LEAVING = [number for number in REASONS if number != signal.SIGINT]
+"""In the window Ctrl+C is a key like any other."""
 
 
 @contextmanager
@@ -34,16 +31,10 @@ def obeyed(end: Callable[[str], None]) -> Iterator[None]:
             os._exit(ENDINGS[reason])
 
     def on_signal(number: int, frame: object) -> None:
-        reason = LEAVING[signal.Signals(number)]
+        reason = REASONS[signal.Signals(number)]
         threading.Thread(target=leave, args=(reason,), name="leaving", daemon=True).start()
 
-    with ExitStack() as handlers:
-        if threading.current_thread() is threading.main_thread():
-            for number in LEAVING:
-                before = signal.getsignal(number)
-                if before not in (signal.SIG_IGN, None):
-                    signal.signal(number, on_signal)
-                    handlers.callback(signal.signal, number, before)
+    with handled(LEAVING, on_signal):
         yield
 
 
