@@ -251,6 +251,17 @@ def test_a_folder_in_use_is_refused_and_free_afterwards(tmp_path: Path) -> None:
     Recorder.reopen(RunFolder(tmp_path), past, past.events).close()
 
 
+def test_a_run_that_has_grown_since_it_was_read_is_refused(tmp_path: Path) -> None:
+    recorded(tmp_path, a_run())
+    past = RunFolder(tmp_path).read_events()
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write(to_json(step(4)) + "\n")
+    with pytest.raises(InputError, match="has grown while it was read; try again"):
+        Recorder.reopen(RunFolder(tmp_path), past, past.events)
+    again = RunFolder(tmp_path).read_events()
+    Recorder.reopen(RunFolder(tmp_path), again, again.events).close()
+
+
 # Going on
 
 

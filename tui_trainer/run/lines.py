@@ -31,19 +31,25 @@ class LineFile:
         """How many lines have not been written yet."""
         return len(self._waiting)
 
-    def open(self, lines: int | None = None) -> None:
-        """Make the file, or open one that has so many whole lines; a torn one at its end goes.
+    def create(self) -> None:
+        """Make the file.
 
         Raises:
-            OSError: If it cannot be opened, or is there already when it is to be made.
+            OSError: If it cannot be made, or is there already.
         """
-        if lines is None:
-            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            return
-        self._size = self._path.read_bytes().rfind(b"\n") + 1
+        self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+
+    def reopen(self) -> None:
+        """Open a file that is there, to go on after its last whole line; a torn one goes.
+
+        Raises:
+            OSError: If it cannot be opened.
+        """
+        content = self._path.read_bytes()
+        self._size = content.rfind(b"\n") + 1
         self._handle = os.open(self._path, os.O_WRONLY)
         os.ftruncate(self._handle, self._size)
-        self.count = lines
+        self.count = content.count(b"\n")
 
     def add(self, line: str) -> None:
         """Take a line, to be written by the next :meth:`flush`."""

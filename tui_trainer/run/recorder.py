@@ -92,7 +92,7 @@ class Recorder:
         recorder._made = [*files[:3], folder.lock, *([folder.path] if made else [])]
         try:
             write_atomically(folder.config, to_toml(config).encode())
-            recorder._lines.open()
+            recorder._lines.create()
         except OSError:
             recorder._forget()
             raise
@@ -116,9 +116,13 @@ class Recorder:
             recorder._is_new = False
             clear_unfinished(folder.path)
             clear_unfinished(folder.checkpoints)
-            recorder._lines.open(recorded.lines)
+            recorder._lines.reopen()
         except OSError as error:
             raise _not_writable(name, error, "make room or mend its permissions") from None
+        if recorder._lines.count != recorded.lines:
+            # Read before the lock was ours, by a process that has just let it go.
+            recorder.close()
+            raise InputError(f"{name}: has grown while it was read; try again")
         with suppress(InputError):
             recorder._summary.started_at = folder.read_summary().started_at
         for event in past:
