@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from tui_trainer.cli.recorded import recorded_run
+from tests.engine.runs import tiny_config
+from tui_trainer.cli.saved import saved_run
 from tui_trainer.cli.starts import Job, Start
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.keeper import Keeper
@@ -59,17 +60,7 @@ ABOUT_THE_PROCESS = (
 
 def small_run(data: Path, **settings: Any) -> RunConfig:
     """A run of 3 epochs and 17 steps, with :data:`WISHES`; augmentation and dropout take part."""
-    values: dict[str, Any] = {
-        "model": "era-s6-dropout",
-        "data_dir": str(data),
-        "epochs": 3,
-        "batch_size": 16,
-        "threads": 1,
-        "device": "cpu",
-        "lr": 0.05,
-        **settings,
-    }
-    return RunConfig(**values)
+    return tiny_config(data, **{"model": "era-s6-dropout", "epochs": 3, **settings})
 
 
 class WishInbox(Inbox):
@@ -110,7 +101,7 @@ def resumed(
     path: Path, inbox: Callable[[int], Inbox], checkpoint: str = "last"
 ) -> tuple[RunConfig, Inbox, Start]:
     """Return what it takes to go on with the run in a folder, as the command line does it."""
-    found = recorded_run(str(path), checkpoint)
+    found = saved_run(str(path), checkpoint)
     recorder = Recorder.reopen(found.folder, found.recorded, found.past)
     job = Job(recorder, found.checkpoint, found.past, found.recorded.looks)
     settings = replace(found.config, threads=found.facts["threads"])
@@ -125,7 +116,7 @@ def go_on(path: Path, wishes: Wishes = WISHES, checkpoint: str = "last") -> list
 
 def is_over(path: Path) -> bool:
     """Whether nothing is left to do: ``mnist-tui resume`` says so, and asks for more epochs."""
-    found = recorded_run(str(path))
+    found = saved_run(str(path))
     return found.is_complete and any(isinstance(event, TestEvaluated) for event in found.past)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.headless.fakes import Engine, epoch_done, finished, started, whole_run
+from tests.run import facts
 from tui_trainer.headless import run_headless
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.events import (
@@ -152,15 +153,14 @@ def finding(severity: str = "look") -> FindingRaised:
 
 
 def look(number: int) -> TestEvaluated:
-    return TestEvaluated(
+    hits, total = 9_871, 10_000
+    return facts.look(
         look=number,
         step=860,
-        images=86_000,
-        test_loss=0.03,
-        test_accuracy=0.9871,
-        test_correct=9_871,
-        test_total=10_000,
-        test_interval=wilson(9_871, 10_000),
+        test_accuracy=hits / total,
+        test_correct=hits,
+        test_total=total,
+        test_interval=wilson(hits, total),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_trainer.cli.options import option
-from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run
+from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.text import count, printable
 
@@ -40,7 +40,7 @@ def export(
 ) -> None:
     """Write a run for other programs: weights, networks, curves."""
     wanted = _wanted(formats)
-    found = recorded_run(run, checkpoint)
+    found = saved_run(run, checkpoint)
     folder = to or found.folder.path / "exports"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def _wanted(formats: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _csv(found: RecordedRun, path: Path) -> str:
+def _csv(found: SavedRun, path: Path) -> str:
     from tui_trainer.export import curves
 
     curves.write_steps_csv(found.past, path)
@@ -73,28 +73,28 @@ def _csv(found: RecordedRun, path: Path) -> str:
     return f"a row a step; {epochs.name}: a row an epoch"
 
 
-def _tensorboard(found: RecordedRun, path: Path) -> str:
+def _tensorboard(found: SavedRun, path: Path) -> str:
     from tui_trainer.export import curves
 
     curves.write_tensorboard(found.past, path)
     return f"look at it with: tensorboard --logdir {path}"
 
 
-def _picture(found: RecordedRun, path: Path) -> str:
+def _picture(found: SavedRun, path: Path) -> str:
     from tui_trainer.export import curves
 
     curves.write_picture(found.past, path)
     return ""
 
 
-def _weights(found: RecordedRun, path: Path) -> str:
+def _weights(found: SavedRun, path: Path) -> str:
     from tui_trainer.export import networks
 
     networks.write_weights(_network(found), path)
     return f"of {found.facts['model']}, step {count(found.facts['step'])}"
 
 
-def _onnx(found: RecordedRun, path: Path) -> str:
+def _onnx(found: SavedRun, path: Path) -> str:
     from tui_trainer.export import networks
 
     network = _network(found)
@@ -103,7 +103,7 @@ def _onnx(found: RecordedRun, path: Path) -> str:
     return f"{networks.compare_onnx(network, path, images).words}; {input_form}"
 
 
-def _torch(found: RecordedRun, path: Path) -> str:
+def _torch(found: SavedRun, path: Path) -> str:
     from tui_trainer.export import networks
 
     network = _network(found)
@@ -112,7 +112,7 @@ def _torch(found: RecordedRun, path: Path) -> str:
     return f"{networks.compare_torch_export(network, path, images).words}; {input_form}"
 
 
-_WRITERS: dict[str, Callable[[RecordedRun, Path], str]] = {
+_WRITERS: dict[str, Callable[[SavedRun, Path], str]] = {
     "weights": _weights,
     "onnx": _onnx,
     "torch": _torch,
@@ -123,14 +123,14 @@ _WRITERS: dict[str, Callable[[RecordedRun, Path], str]] = {
 }
 
 
-def _network(found: RecordedRun) -> nn.Module:
+def _network(found: SavedRun) -> nn.Module:
     """Return the checkpoint's network."""
     from tui_trainer.engine.snapshots import network_of
 
     return network_of(found.checkpoint)
 
 
-def _test_images(found: RecordedRun) -> tuple[Tensor, str]:
+def _test_images(found: SavedRun) -> tuple[Tensor, str]:
     """Return the run's test images as the network takes them, and how they were made.
 
     Scores are compared on them, never counted: that is no look at the test set.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_trainer.cli.options import option
-from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run, with_changes
+from tui_trainer.cli.saved import RunName, SavedRun, saved_run, with_changes
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.text import count, plural
 
@@ -35,11 +35,11 @@ def replay(
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
     if no_ui:
-        raise typer.Exit(_train_again(recorded_run(run), out, json_lines=json_lines, debug=debug))
+        raise typer.Exit(_train_again(saved_run(run), out, json_lines=json_lines, debug=debug))
     raise typer.Exit(run_replay(run, speed=speed, theme=theme))
 
 
-def _train_again(found: RecordedRun, out: Path | None, *, json_lines: bool, debug: bool) -> int:
+def _train_again(found: SavedRun, out: Path | None, *, json_lines: bool, debug: bool) -> int:
     from tui_trainer.cli.fronts import run_headless
     from tui_trainer.cli.starts import Job, Start
     from tui_trainer.cli.train import expanded
@@ -59,7 +59,7 @@ def _train_again(found: RecordedRun, out: Path | None, *, json_lines: bool, debu
     return _compare(found, job.result)
 
 
-def _compare(found: RecordedRun, result: Checkpoint) -> int:
+def _compare(found: SavedRun, result: Checkpoint) -> int:
     """Say whether the weights are those of the recorded run, to the last bit."""
     from tui_trainer.engine.checkpoints import differing_bits, read_checkpoint
 

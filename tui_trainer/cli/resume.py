@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tui_trainer.cli.options import option
-from tui_trainer.cli.recorded import RecordedRun, RunName, recorded_run, with_changes
+from tui_trainer.cli.saved import RunName, SavedRun, saved_run, with_changes
 from tui_trainer.run.commands import Command, Inbox, SetEpochs, SetLearningRate
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import TestEvaluated
@@ -34,7 +34,7 @@ def resume(
     from tui_trainer.cli.fronts import check_window, run_app, run_headless
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
-    found = recorded_run(run, checkpoint)
+    found = saved_run(run, checkpoint)
     wishes = _more_epochs(found, epochs)
     if lr is not None:
         with_changes(found.config, lr=lr)
@@ -62,7 +62,7 @@ def resume(
     raise typer.Exit(code)
 
 
-def _more_epochs(found: RecordedRun, epochs: int | None) -> tuple[Command, ...]:
+def _more_epochs(found: SavedRun, epochs: int | None) -> tuple[Command, ...]:
     """Return the wish for another number of epochs, if one is needed.
 
     Raises:

@@ -25,13 +25,14 @@ RunName = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedRun:
+class SavedRun:
     """A run in its folder, up to one of its checkpoints.
 
     Attributes:
         folder: Where it lies.
         config: The settings that it began with.
         recorded: Everything that happened.
+        past: What it told up to the checkpoint.
         checkpoint: The file of the checkpoint.
         facts: The checkpoint's plain numbers.
     """
@@ -39,13 +40,9 @@ class RecordedRun:
     folder: RunFolder
     config: RunConfig
     recorded: Recorded
+    past: tuple[Event, ...]
     checkpoint: Path
     facts: Mapping[str, Any]
-
-    @property
-    def past(self) -> tuple[Event, ...]:
-        """What it told up to the checkpoint."""
-        return self.recorded.before(self.facts.get("lines"))
 
     @property
     def is_complete(self) -> bool:
@@ -53,7 +50,7 @@ class RecordedRun:
         return bool(self.facts["epochs_done"] >= self.facts["epochs"])
 
 
-def recorded_run(name: str | None, checkpoint: str = "last") -> RecordedRun:
+def saved_run(name: str | None, checkpoint: str = "last") -> SavedRun:
     """Return a run by its name or folder, up to a checkpoint of it.
 
     Raises:
@@ -67,10 +64,11 @@ def recorded_run(name: str | None, checkpoint: str = "last") -> RecordedRun:
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
         if not isinstance(facts.get(number), int):
             raise InputError(f"{printable(path)}: lacks {number}; it is no whole checkpoint")
-    run = RecordedRun(folder, folder.read_config(), folder.read_events(), path, facts)
-    if not any(isinstance(event, RunStarted) for event in run.past):
+    config, recorded = folder.read_config(), folder.read_events()
+    past = recorded.before(facts.get("lines"))
+    if not any(isinstance(event, RunStarted) for event in past):
         raise InputError(f"{printable(folder.events)}: tells of no start; is the file whole?")
-    return run
+    return SavedRun(folder, config, recorded, past, path, facts)
 
 
 def with_changes(config: RunConfig, **changes: Any) -> RunConfig:

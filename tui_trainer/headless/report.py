@@ -34,7 +34,7 @@ _GLYPHS = {"look": "▲", "wrong": "✗"}
 
 
 class Report:
-    """Tells events as they come; with ``rows``, the table and the summary too, on stdout.
+    """Tells events as they come; on stdout the table and the summary, or the events as JSON.
 
     Attributes:
         last: The event that ended the run, None before it.
@@ -46,15 +46,13 @@ class Report:
         data: DataOut,
         console: Console,
         *,
-        rows: bool,
-        json_lines: bool = False,
+        json_lines: bool,
         quiet: bool = False,
     ) -> None:
         self.last: RunFinished | RunFailed | None = None
         self.unsaved: dict[str, str] = {}
         self._data = data
         self._console = console
-        self._rows = rows
         self._json_lines = json_lines
         self._quiet = quiet
         self._folder = ""
@@ -98,7 +96,9 @@ class Report:
                 self._look = event
             case RunFinished():
                 self.last = event
-                for line in sentences.summary(event, self._last_epoch) if self._rows else ():
+                for line in (
+                    sentences.summary(event, self._last_epoch) if not self._json_lines else ()
+                ):
                     self._data.line(line)
                 self._tell_saved(event)
             case RunFailed():
@@ -151,6 +151,13 @@ class Report:
         if self._meter.run is not None:
             self._meter.run = replace(self._meter.run, epochs=epochs)
 
+    def _summarise(self, event: RunFinished) -> None:
+        """Tell the result, unless a script has it as an event, and where the run lies."""
+        if not self._json_lines:
+            for line in sentences.summary(event, self._last_epoch):
+                self._data.line(line)
+        self._tell_saved(event)
+
     def _tell_saved(self, event: RunFinished) -> None:
         """Say where the run lies, and how to go on with one that was left."""
         if not self._folder:
@@ -176,7 +183,7 @@ class Report:
     def _epoch(self, event: EpochDone) -> None:
         self._meter.epoch_done(event)
         self._last_epoch = event
-        if self._rows:
+        if not self._json_lines:
             epochs = self._meter.run.epochs if self._meter.run else event.epoch
             cells, width = sentences.epoch_cells(event, epochs), self._data.width
             fitting = cells if width is None else text.fit(cells, width)
@@ -203,7 +210,7 @@ class Report:
         if look is None or isinstance(event, StateChanged):
             return
         self._look = None
-        if not (isinstance(event, RunFinished) and self._rows):
+        if not (isinstance(event, RunFinished) and not self._json_lines):
             self._console.say(sentences.look_line(look), glyph="◆", style="test")
 
     def _finding(self, event: FindingRaised | FindingCleared) -> None:

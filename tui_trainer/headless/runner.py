@@ -55,7 +55,7 @@ def run_headless(
     """
     console = Console(sys.stderr if stderr is None else stderr, clock)
     data = DataOut(sys.stdout if stdout is None else stdout, console)
-    report = Report(data, console, rows=not json_lines, json_lines=json_lines, quiet=resuming)
+    report = Report(data, console, json_lines=json_lines, quiet=resuming)
     lost: OutputLost | None = None
     try:
         with interruptible(inbox, lambda why: console.say(_LEAVING.format(why))), _closing(events):
