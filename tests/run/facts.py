@@ -10,13 +10,13 @@ from typing import Any
 from tui_trainer.run.events import (
     EpochDone,
     FindingRaised,
-    LayerRow,
     RunFinished,
     RunStarted,
     SettingChanged,
     StepDone,
     TestEvaluated,
 )
+from tui_trainer.run.layers import LayerRow
 
 TRAIN = 1_000
 BATCH = 100

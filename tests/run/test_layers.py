@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from tui_trainer.run.events import LayerRow
-from tui_trainer.run.layers import BUDGET, stages
+from tui_trainer.run.layers import BUDGET, Box, LayerRow, blocks, stages, totals
 
 SHAPE = (28, 28, 16)
 
@@ -54,3 +53,61 @@ def test_no_rows_no_stages() -> None:
 
 def test_the_budget_is_the_course_one() -> None:
     assert BUDGET == 20_000
+
+
+# --- what the rows say
+
+
+def test_the_field_of_a_feature_is_a_box_of_pixels() -> None:
+    conv = row("conv", "conv", receptive_field=(5, 3), jump=(2, 1), start=(0.5, 0.0))
+
+    assert conv.box(0, 0) == Box(-1.5, -1.0, 3.5, 2.0)
+    assert conv.box(3, 2) == Box(4.5, 1.0, 9.5, 4.0)
+    assert conv.box(0, 0).within(28, 28) == Box(0.0, 0.0, 3.5, 2.0)  # type: ignore[union-attr]
+    assert Box(-9.0, 30.0, -3.0, 40.0).within(28, 28) == Box(0.0, 28.0, 0.0, 28.0)
+    assert row("odd", "grid_sample").box(0, 0) is None
+
+
+def test_a_view_takes_no_memory() -> None:
+    assert row("conv", "conv").activation_bytes == 28 * 28 * 16 * 4
+    assert row("flat", "flatten").activation_bytes == 0
+
+
+def test_the_totals_leave_aside_what_no_image_passes() -> None:
+    rows = [
+        row("conv", "conv", 9, multiply_adds=90, receptive_field=(3, 3)),
+        row("scores", "fully connected", 10, multiply_adds=10, receptive_field=(28, 28)),
+        row("not used", "unused", 5, output_shape=(0, 0, 0)),
+    ]
+    whole = totals(rows)
+
+    assert (whole.parameters, whole.multiply_adds) == (24, 100)
+    assert whole.receptive_field == (28, 28)
+    assert totals([]).receptive_field is None
+
+
+def test_a_flat_network_falls_into_blocks_of_one_map_size() -> None:
+    rows = [
+        row("input", "input"),
+        row("conv1", "conv", 9, input_shape=(28, 28, 1)),
+        row("pool", "max pool", input_shape=SHAPE, output_shape=(14, 14, 16)),
+        row("conv2", "conv", 20, input_shape=(14, 14, 16), output_shape=(14, 14, 8)),
+        row("average", "average pool", input_shape=(14, 14, 8), output_shape=(1, 1, 8)),
+        row("scores", "fully connected", 80, input_shape=(1, 1, 8), output_shape=(1, 1, 10)),
+    ]
+    told = [(block.name, list(block.places), block.parameters) for block in blocks(rows)]
+
+    assert told == [("28×28", [1, 2], 9), ("14×14", [3, 4], 20), ("scores", [5], 80)]
+
+
+def test_modules_are_blocks() -> None:
+    rows = [
+        row("input", "input"),
+        row("stem", "conv", 9, input_shape=SHAPE),
+        row("layer1.0.conv1", "conv", 4),
+        row("layer1.0.add", "add"),
+        row("layer1.1.conv1", "conv", 4),
+    ]
+    assert [block.name for block in blocks(rows)] == ["28×28", "layer1.0", "layer1.1"]
+    assert [list(block.places) for block in blocks(rows)] == [[1], [2, 3], [4]]
+    assert blocks([]) == []

@@ -191,3 +191,42 @@ def test_bar_never_goes_back() -> None:
     assert filled == sorted(filled)
     assert (filled[0], filled[-1]) == (0, 80)
     assert {len(one) for one in drawn} == {12}
+
+
+# --- what networks are told in
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, "0 B"), (640, "640 B"), (51_200, "51.2 kB"), (9_912_422, "9.9 MB"), (2 * 10**9, "2.0 GB")],
+)
+def test_size(number: int, expected: str) -> None:
+    assert text.size(number) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1_000, "1.00 k"),
+        (3_856_032, "3.86 M"),
+        (56_516_000, "56.5 M"),
+        (181_407_000, "181 M"),
+        (1_814_073_344, "1.81 G"),
+    ],
+)
+def test_short_count(number: int, expected: str) -> None:
+    assert text.short_count(number) == expected
+
+
+def test_field() -> None:
+    assert text.field((5, 3)) == "5×3"
+    assert text.field(None) == "—"
+
+
+def test_a_share_is_a_bar_that_never_grows_beyond_its_room() -> None:
+    assert text.share_bar(0.0, 4) == "    "
+    assert text.share_bar(0.0001, 4) == "▏   "
+    assert text.share_bar(0.5, 4) == "██  "
+    assert text.share_bar(7.0, 4) == "████"

@@ -92,6 +92,36 @@ class Stop:
     test: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class LookAtField:
+    """Ask what one feature of the network sees of a digit; nothing is changed by it.
+
+    Attributes:
+        place: The layer, by its place in the layer table.
+        row: The feature's row in the layer's map, from 0.
+        column: Its column.
+        digit: Which image of the validation split to draw it on, from 0; it wraps around.
+    """
+
+    place: int
+    row: int
+    column: int
+    digit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeNetwork:
+    """Ask what another network is; it is built, looked at and thrown away.
+
+    Attributes:
+        model: A name of the zoo, or where a network of one's own is.
+    """
+
+    model: str
+
+
+Question = LookAtField | DescribeNetwork
+
 Command = (
     SetLearningRate
     | SetBatchSize
@@ -105,6 +135,7 @@ Command = (
     | LookAtTest
     | Rewind
     | Stop
+    | Question
 )
 
 Knob = SetLearningRate | SetBatchSize | SetAugmentation | SetDropout | SetEpochs

@@ -14,31 +14,15 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.verdicts import Verdict
+
 CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder"})
 """The fields that differ between two runs with the same seed."""
 
 State = Literal[
     "preparing", "training", "paused", "validating", "testing", "finished", "diverged", "failed"
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerRow:
-    """One layer of a network, in the order in which an image passes it.
-
-    Attributes:
-        name: Its dotted name in the network.
-        kind: Its family: ``conv``, ``max pool``, ``batch norm``, ``relu``, …
-        kernel: Kernel and stride as text (``3×3``, ``3×3 /2``), empty where it has none.
-        output_shape: Height, width, channels; (1, 1, n) for a flat output.
-        parameters: How many numbers it learns.
-    """
-
-    name: str
-    kind: str
-    kernel: str
-    output_shape: tuple[int, int, int]
-    parameters: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +46,14 @@ class DownloadProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """Everything is loaded; the first batch comes next."""
+    """Everything is loaded; the first batch comes next.
+
+    Attributes:
+        model: A name of the zoo, or where a network of one's own is.
+        layers: The layer table of the network.
+        review: What the design review says of it.
+        about: What the network is, in a sentence; empty where nobody has said.
+    """
 
     model: str
     dataset: str
@@ -85,6 +76,8 @@ class RunStarted:
     seed: int
     device: str
     threads: int
+    review: tuple[Verdict, ...] = ()
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,6 +348,51 @@ class RunFinished:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldMeasured:
+    """What one feature of the network sees of a digit, with the weights as they are now.
+
+    The pictures are ``image_size`` rows of as many pixels, row after row.
+
+    Attributes:
+        place: The layer, by its place in the layer table.
+        row: The feature's row in the layer's map, from 0.
+        column: Its column.
+        digit: Which image of the validation split it is drawn on, from 0; of the training split
+            where there is no other.
+        label: That image's class.
+        image: Its greys, 0 to 255.
+        measured: 1 where the feature's gradient would not be zero if no weight were: batch norm as
+            in evaluation, pooling as an average, activations left out.
+        effective: The mean size of the gradient over the layer's channels for this image and these
+            weights, 0 to 255, 255 being its largest; all 0 where there is none.
+        step: After how many batches.
+    """
+
+    place: int
+    row: int
+    column: int
+    digit: int
+    label: int
+    image: tuple[int, ...]
+    measured: tuple[int, ...]
+    effective: tuple[int, ...]
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkDescribed:
+    """What a network other than the one in training is, for images and classes like this run's."""
+
+    model: str
+    about: str
+    layers: tuple[LayerRow, ...]
+    review: tuple[Verdict, ...]
+
+
+Answer = FieldMeasured | NetworkDescribed
+"""The answers to questions: they tell nothing of the run, and are not recorded."""
+
 Event = (
     StateChanged
     | DownloadProgress
@@ -375,6 +413,7 @@ Event = (
     | RecordingRestored
     | RunFailed
     | RunFinished
+    | Answer
 )
 
 

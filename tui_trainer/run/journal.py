@@ -13,12 +13,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from tui_trainer.run import events
 from tui_trainer.run.commands import KNOBS
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, LayerRow, Rewound, RunResumed, SettingChanged
+from tui_trainer.run.events import Answer, Event, Rewound, RunResumed, SettingChanged
+from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.verdicts import Verdict
 
 _GOING_BACK = ('{"event": "RunResumed"', '{"event": "Rewound"')
 _LOOK = '{"event": "TestEvaluated"'
 
-_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
+_PARTS = (LayerRow, Verdict)
+"""The records that events have in them."""
+
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind for kind in get_args(Event) if kind not in get_args(Answer)
+}
 
 
 def from_json(line: str) -> Event:
@@ -32,10 +39,7 @@ def from_json(line: str) -> Event:
     try:
         record = json.loads(line)
         kind = _KINDS[record["event"]]
-        hints = _HINTS[kind.__name__]
-        # A field that came later has a default, so that older files can still be read.
-        told = [f.name for f in fields(kind) if f.default is MISSING or f.name in record]
-        event = kind(**{name: _value(record[name], hints[name]) for name in told})
+        event: Event = _record(record, kind)
         if isinstance(event, SettingChanged):
             KNOBS[event.setting](event.new)  # what cannot be wished for did not happen
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
@@ -149,9 +153,22 @@ def _event(line: str, name: str, number: int) -> Event:
         raise InputError(f"{name}, line {number + 1}: {error}") from None
 
 
-_HINTS: dict[str, dict[str, Any]] = {
-    kind.__name__: get_type_hints(kind, vars(events)) for kind in (*get_args(Event), LayerRow)
+_HINTS: dict[type, dict[str, Any]] = {
+    kind: get_type_hints(kind, vars(events)) for kind in (*_KINDS.values(), *_PARTS)
 }
+
+
+def _record(value: Any, kind: Any) -> Any:
+    """Return the record of this kind that JSON's object tells of.
+
+    A field that came later has a default, so that older files can still be read.
+
+    Raises:
+        TypeError, ValueError, KeyError, OverflowError: If it is another thing.
+    """
+    hints = _HINTS[kind]
+    told = [f.name for f in fields(kind) if f.default is MISSING or f.name in value]
+    return kind(**{name: _value(value[name], hints[name]) for name in told})
 
 
 def _value(value: Any, hint: Any) -> Any:
@@ -171,9 +188,8 @@ def _value(value: Any, hint: Any) -> Any:
         if type(value) is not hint or (hint is int and abs(value) >= 1 << 63):
             raise TypeError(f"{value!r} is no {hint.__name__}")
         return value
-    if hint is LayerRow:
-        hints = _HINTS[LayerRow.__name__]
-        return LayerRow(**{name: _value(value[name], hints[name]) for name in hints})
+    if hint in _PARTS:
+        return _record(value, hint)
     if get_origin(hint) in (typing.Union, types.UnionType):
         if value is None:
             return None

@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tui_trainer.run.reference import parse_reference
+
 LEARNING_RATE_WIDTH = 8
 """The width of :func:`learning_rate` with ``fixed``, in columns."""
 
@@ -137,6 +139,28 @@ def megabytes(number: int) -> str:
     return f"{number / 1e6:,.1f} MB"
 
 
+def size(number: int) -> str:
+    """Return a number of bytes in the unit that suits it: ``640 B``, ``51.2 kB``, ``9.9 MB``."""
+    for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
+        if number >= 10**power:
+            return f"{number / 10**power:,.1f} {unit}"
+    return f"{number} B"
+
+
+def short_count(number: int) -> str:
+    """Return a count in about three digits: ``640``, ``1.23 k``, ``3.86 M``, ``1.81 G``."""
+    for unit, power in (("G", 9), ("M", 6), ("k", 3)):
+        if number >= 10**power:
+            scaled = number / 10**power
+            return f"{scaled:.{max(0, 2 - len(str(int(scaled))) + 1)}f} {unit}"
+    return str(number)
+
+
+def field(pixels: tuple[int, int] | None) -> str:
+    """Return a receptive field, down × across: ``5×5``; ``—`` where it is not defined."""
+    return "—" if pixels is None else f"{pixels[0]}×{pixels[1]}"
+
+
 def one_line(text: str) -> str:
     """Return a text without line breaks and control characters, its blanks made single."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -146,6 +170,15 @@ def printable(text: object) -> str:
     """Return a path or a text from outside as it is, or quoted where it cannot be shown so."""
     shown = str(text)
     return shown if shown.isprintable() else repr(shown)
+
+
+def model_name(model: str) -> str:
+    """Return what a network is called on a screen: a file of one's own without its folders.
+
+    ``/home/ada/lab/net.py:Net`` is ``net.py:Net``; a name of the zoo stays as it is.
+    """
+    reference = parse_reference(model)
+    return printable(model if reference is None else reference.short)
 
 
 def columns(text: str) -> int:
@@ -204,6 +237,13 @@ def fit(cells: Sequence[Cell], width: int) -> list[Cell]:
 
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def share_bar(share: float, width: int) -> str:
+    """Return a bar without ends in ``width`` columns; anything above nothing shows a sliver."""
+    eighths = min(width * 8, max(1 if share > 0 else 0, round(share * width * 8)))
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
 
 
 def bar(fraction: float, width: int, *, ascii_only: bool = False) -> str:
