@@ -1,39 +1,47 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from tests.anatomy.networks import SHAPE, Calls, Residual, Student, branched, named
 from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.run.config import MODELS
-from tui_trainer.run.events import LayerRow
+from tui_trainer.run.layers import LayerRow
 
 
-def table(name: str, image_size: int = 28, classes: int = 10) -> tuple[LayerRow, ...]:
-    return layer_table(zoo.build(name, image_size=image_size, classes=classes), image_size)
+def table(name: str) -> tuple[LayerRow, ...]:
+    return layer_table(zoo.build(name, image_size=28, classes=10), SHAPE)
+
+
+# --- the zoo
 
 
 def test_the_courses_network_agrees_with_the_courses_table() -> None:
     rows = [
-        (row.kind, row.kernel, row.output_shape, row.parameters)
+        (row.kind, row.kernel, row.output_shape, row.parameters, row.receptive_field)
         for row in table("era-s6")
         if row.kind not in ("batch norm", "relu")
     ]
 
     assert rows == [
-        ("input", "", (28, 28, 1), 0),
-        ("conv", "3×3", (28, 28, 16), 144),
-        ("conv", "3×3", (28, 28, 32), 4_608),
-        ("conv", "1×1", (28, 28, 16), 512),
-        ("max pool", "2×2", (14, 14, 16), 0),
-        ("conv", "3×3", (14, 14, 16), 2_304),
-        ("conv", "3×3", (14, 14, 64), 9_216),
-        ("conv", "1×1", (14, 14, 16), 1_024),
-        ("max pool", "2×2", (7, 7, 16), 0),
-        ("conv", "3×3 /2", (3, 3, 10), 1_440),
-        ("average pool", "3×3", (1, 1, 10), 0),
-        ("flatten", "", (1, 1, 10), 0),
+        ("input", "", (28, 28, 1), 0, (1, 1)),
+        ("conv", "3×3", (28, 28, 16), 144, (3, 3)),
+        ("conv", "3×3", (28, 28, 32), 4_608, (5, 5)),
+        ("conv", "1×1", (28, 28, 16), 512, (5, 5)),
+        ("max pool", "2×2", (14, 14, 16), 0, (6, 6)),
+        ("conv", "3×3", (14, 14, 16), 2_304, (10, 10)),
+        ("conv", "3×3", (14, 14, 64), 9_216, (14, 14)),
+        ("conv", "1×1", (14, 14, 16), 1_024, (14, 14)),
+        ("max pool", "2×2", (7, 7, 16), 0, (16, 16)),
+        ("conv", "3×3 /2", (3, 3, 10), 1_440, (24, 24)),
+        ("average pool", "3×3", (1, 1, 10), 0, (40, 40)),
+        ("flatten", "", (1, 1, 10), 0, (40, 40)),
     ]
 
 
@@ -52,66 +60,249 @@ def test_batch_norm_and_relu_keep_the_shape_and_have_their_own_rows() -> None:
 def test_the_rows_parameters_add_up_and_the_last_row_is_the_scores(name: str, size: int) -> None:
     network = zoo.build(name, image_size=size, classes=7)
 
-    rows = layer_table(network, size)
+    rows = layer_table(network, (size, size, 1))
 
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
     assert rows[0].output_shape == (size, size, 1)
     assert rows[-1].output_shape == (1, 1, 7)
-    assert [row.name for row in rows[1:]] == [name for name, _ in network.named_children()]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_chains_rows_are_its_layers_each_reading_the_one_before(name: str) -> None:
+    network = zoo.build(name, image_size=28, classes=10)
+    rows = layer_table(network, SHAPE)
+
+    assert [(row.name, row.type) for row in rows[1:]] == [
+        (name, type(module).__name__)
+        for name, module in network.named_modules()
+        if not any(module.children())
+    ]
+    assert [row.sources for row in rows] == [(), *((place,) for place in range(len(rows) - 1))]
+    for before, row in pairwise(rows):
+        assert row.input_shape == before.output_shape
+        assert not row.undefined
 
 
 def test_the_fully_connected_network_has_flat_rows() -> None:
-    assert [(row.kind, row.output_shape, row.parameters) for row in table("mlp")] == [
-        ("input", (28, 28, 1), 0),
-        ("flatten", (1, 1, 784), 0),
-        ("fully connected", (1, 1, 24), 784 * 24 + 24),
-        ("relu", (1, 1, 24), 0),
-        ("fully connected", (1, 1, 10), 24 * 10 + 10),
+    assert [(row.kind, row.output_shape, row.parameters, row.bias) for row in table("mlp")] == [
+        ("input", (28, 28, 1), 0, False),
+        ("flatten", (1, 1, 784), 0, False),
+        ("fully connected", (1, 1, 24), 784 * 24 + 24, True),
+        ("relu", (1, 1, 24), 0, False),
+        ("fully connected", (1, 1, 10), 24 * 10 + 10, True),
     ]
-
-
-def test_a_layer_within_a_block_has_its_dotted_name_and_an_unknown_one_its_class() -> None:
-    block = nn.Sequential(nn.Conv2d(1, 2, (3, 5), padding=(1, 2)), nn.Sigmoid())
-    network = nn.Sequential(block, nn.MaxPool2d(3, stride=2), nn.Flatten())
-
-    rows = layer_table(network, 9)
-
-    assert [(row.name, row.kind, row.kernel) for row in rows[1:4]] == [
-        ("0.0", "conv", "3×5"),
-        ("0.1", "Sigmoid", ""),
-        ("1", "max pool", "3×3 /2"),
-    ]
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_making_the_table_leaves_no_trace(training: bool) -> None:
-    network = zoo.build("era-s6-dropout", image_size=28, classes=10, dropout=0.5)
-    network.train(training)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    chance = torch.get_rng_state()
-
-    layer_table(network, 28)
-
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), chance)
-    assert network.training is training
-    assert not any(module._forward_hooks for module in network.modules())
-
-
-def test_a_network_that_does_not_fit_is_left_without_hooks() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(5, 2))
-
-    with pytest.raises(RuntimeError):
-        layer_table(network, 28)
-
-    assert not any(module._forward_hooks for module in network.modules())
-    assert network.training
 
 
 def test_a_depthwise_convolution_is_told_from_a_full_one() -> None:
     rows = {row.name: row for row in table("tiny")}
 
     assert (rows["depth2"].kind, rows["depth2"].kernel) == ("depthwise", "3×3")
-    assert rows["depth2"].parameters == 9 * 8
+    assert (rows["depth2"].parameters, rows["depth2"].groups) == (9 * 8, 8)
     assert (rows["point2"].kind, rows["point2"].kernel) == ("conv", "1×1")
     assert rows["conv1"].kind == "conv"  # one input channel: there is nothing to keep apart
+
+
+# --- names
+
+
+def test_a_network_of_functional_calls_has_a_row_a_call() -> None:
+    rows = layer_table(Student(), SHAPE)
+
+    assert [(row.name, row.kind, row.type) for row in rows] == [
+        ("input", "input", ""),
+        ("conv1", "conv", "Conv2d"),
+        ("bn1", "batch norm", "BatchNorm2d"),
+        ("max_pool2d", "max pool", "max_pool2d"),
+        ("relu", "relu", "relu"),
+        ("conv2", "conv", "Conv2d"),
+        ("dropout", "dropout", "dropout"),
+        ("max_pool2d_2", "max pool", "max_pool2d"),
+        ("relu_2", "relu", "relu"),
+        ("view", "flatten", "view"),
+        ("fc1", "fully connected", "Linear"),
+        ("relu_3", "relu", "relu"),
+        ("dropout_2", "dropout", "dropout"),
+        ("fc2", "fully connected", "Linear"),
+        ("log_softmax", "softmax", "log_softmax"),
+    ]
+
+
+def test_a_block_that_is_added_to_its_input_has_two_sources() -> None:
+    rows = layer_table(branched()["residual with stride"], SHAPE)
+    by_name = {row.name: row for row in rows}
+
+    def sources(name: str) -> list[str]:
+        return [rows[place].name for place in by_name[name].sources]
+
+    assert sources("body.1.add") == ["body.1.bn2", "body.1.short"]
+    assert sources("body.1.short") == sources("body.1.conv1") == ["body.0"]
+    assert sources("body.2.add") == ["body.2.bn2", "body.2.short"]
+    assert sources("body.2.short") == sources("body.2.conv1") == ["body.1.relu_2"]
+    assert by_name["body.2.short"].kind == "identity"
+    assert by_name["body.2.relu_2"].type == "ReLU"
+    assert sources("scores") == ["mean"]
+    assert by_name["mean"].kernel == "14×14"
+
+
+def test_no_two_rows_have_the_same_name_even_if_modules_are_called_like_numbers() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu_2 = nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.relu_2(F.relu(F.relu(x))).flatten(1)  # type: ignore[no-any-return]
+
+    names = [row.name for row in layer_table(Named(), SHAPE)]
+
+    assert names == ["input", "relu", "relu_3", "relu_2", "flatten"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (nn.Dropout(0.5), "dropout"),
+        (nn.Dropout2d(0.5), "dropout"),
+        (nn.Identity(), "identity"),
+        (nn.LeakyReLU(), "activation"),
+        (nn.GELU(), "activation"),
+        (nn.Sigmoid(), "activation"),
+        (nn.PReLU(), "activation"),
+        (nn.Softmax(1), "softmax"),
+        (nn.GroupNorm(1, 1), "group norm"),
+        (nn.InstanceNorm2d(1), "instance norm"),
+        (nn.LayerNorm((28, 28)), "layer norm"),
+        (nn.ZeroPad2d(1), "pad"),
+        (nn.AdaptiveMaxPool2d(4), "max pool"),
+    ],
+)
+def test_a_layer_has_its_path_its_class_and_its_family(layer: nn.Module, kind: str) -> None:
+    rows = layer_table(nn.Sequential(nn.Sequential(layer), nn.Flatten()), SHAPE)
+
+    assert [(row.name, row.kind, row.type) for row in rows[1:2]] == [
+        ("0.0", kind, type(layer).__name__)
+    ]
+    assert rows[2].sources == (1,)
+
+
+@pytest.mark.parametrize(
+    ("do", "kind"),
+    [
+        (lambda x: x + x, "add"),
+        (lambda x: x * x, "multiply"),
+        (lambda x: torch.cat([x, x], 1), "concatenate"),
+        (lambda x: F.pad(x, (1, 1)), "pad"),
+        (lambda x: x.mean((2, 3)), "average pool"),
+        (lambda x: x.mean(1), "mean"),
+        (lambda x: x.flatten(1), "flatten"),
+        (lambda x: x.reshape(1, -1), "flatten"),
+        (lambda x: x.view(1, 2, 2, 28, 28), "view"),
+        (lambda x: x - 1, "sub"),
+        (lambda x: 1 - x, "sub"),
+        (lambda x: x[:, :2], "slice"),
+        (lambda x: torch.linalg.matrix_norm(x), "matrix_norm"),
+        (lambda x: x.clone().add_(1), "add"),
+    ],
+)
+def test_a_function_has_its_family_or_its_own_name(do: object, kind: str) -> None:
+    rows = layer_table(Calls(do), SHAPE)
+
+    assert [row.kind for row in rows] == ["input", "conv", kind]
+    assert rows[2].sources == (1,)
+
+
+def test_bookkeeping_has_no_row() -> None:
+    def do(x: Tensor) -> Tensor:
+        x = x.contiguous().view(x.size(0), x.shape[1], 28, -1).to(torch.float32)[:]
+        zeros = torch.zeros_like(x)
+        return x.expand_as(zeros)
+
+    assert len(layer_table(Calls(do), SHAPE)) == 2
+
+
+def test_what_is_written_in_place_is_what_is_read_afterwards() -> None:
+    def do(x: Tensor) -> Tensor:
+        y = F.relu(x)
+        y += x
+        y.mul_(x)
+        y[:, 0] = 0
+        return y
+
+    *_, relu, add, multiply, write = layer_table(Calls(do), SHAPE)
+
+    assert [row.sources for row in (relu, add, multiply, write)] == [(1,), (1, 2), (1, 3), (4,)]
+    assert write.undefined.startswith("after setitem: ")
+
+
+# --- what cannot be looked into
+
+
+def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
+    class Numpy(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.from_numpy(np.sqrt(x.detach().numpy() ** 2))
+
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), Numpy(), nn.ReLU(), nn.Flatten())
+
+    _, conv, numpy, relu, flatten = layer_table(network, SHAPE)
+
+    assert (numpy.name, numpy.type, numpy.sources) == ("1", "Numpy", (1,))
+    assert "cannot be seen" in numpy.undefined
+    assert relu.undefined == flatten.undefined == numpy.undefined
+    assert not conv.undefined
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.MultiheadAttention(28, 2, batch_first=True),
+        lambda: nn.LSTM(28, 8, batch_first=True),
+        lambda: nn.TransformerEncoderLayer(28, 2, 16, batch_first=True),
+        lambda: nn.Conv1d(28, 4, 3),
+        lambda: nn.ConvTranspose1d(28, 4, 3),
+        lambda: torch.jit.script(nn.Conv1d(28, 4, 3)),
+    ],
+)
+def test_layers_that_are_not_followed_are_told_all_the_same(make: type[nn.Module]) -> None:
+    class Rows(nn.Module):
+        """Reads the image's rows one after the other, as a sentence."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = make()
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.squeeze(1)
+            out = self.layer(x, x, x) if isinstance(self.layer, nn.MultiheadAttention) else None
+            out = self.layer(x) if out is None else out
+            features: Tensor = out[0] if isinstance(out, tuple) else out
+            return features.flatten(1)
+
+    network = Rows()
+    rows = layer_table(network, SHAPE)
+
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
+    assert rows[-1].kind == "flatten"
+    assert rows[-1].undefined
+    assert not any(row.kind == "unused" for row in rows)
+
+
+def test_a_function_of_ones_own_is_followed_by_what_it_calls() -> None:
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return x * 2
+
+    rows = layer_table(Calls(Double.apply), SHAPE)
+
+    assert [row.kind for row in rows] == ["input", "conv", "multiply"]
+
+
+def test_images_of_any_shape_and_number_of_channels_are_told() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), Residual(4, 4))
+
+    rows = layer_table(network, (20, 32, 3))
+
+    assert rows[0].output_shape == (20, 32, 3)
+    assert named(network, (20, 32, 3))["1.add"].output_shape == (18, 30, 4)

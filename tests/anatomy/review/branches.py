@@ -1,0 +1,127 @@
+"""Networks with branches, and functional ones, for the review to walk."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Residual(nn.Module):
+    """A residual block that halves the map, with a convolution in its shortcut."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, shortcut_norm: bool = True, final_relu: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride=2, bias=False)
+        self.shortcut_norm = nn.BatchNorm2d(outputs) if shortcut_norm else nn.Identity()
+        self.final_relu = final_relu
+
+    def forward(self, features: Tensor) -> Tensor:
+        inner = functional.relu(self.norm1(self.conv1(features)))
+        inner = self.norm2(self.conv2(inner))
+        joined: Tensor = inner + self.shortcut_norm(self.shortcut(features))
+        return functional.relu(joined) if self.final_relu else joined
+
+
+class ResidualNetwork(nn.Module):
+    """A stem, two residual blocks, global average pooling, the scores."""
+
+    def __init__(self, *, shortcut_norm: bool = True, classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, 8, 5, padding=2, bias=False), nn.BatchNorm2d(8), nn.ReLU()
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.block1 = Residual(8, 12)
+        self.block2 = Residual(12, 20, shortcut_norm=shortcut_norm)
+        self.scores = nn.Linear(20, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.block2(self.block1(self.pool(self.stem(images))))
+        scores: Tensor = self.scores(features.mean((2, 3)))
+        return scores
+
+
+class TwoBranches(nn.Module):
+    """Scores that are a sum of two branches, or one of them weighted by the other.
+
+    Args:
+        relus: How many of the branches have a ReLU behind their last layer.
+        gated: Whether the second branch gates the first, place by place, and is not added.
+    """
+
+    def __init__(self, *, relus: int = 0, gated: bool = False) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 8, 9), nn.ReLU(), nn.Conv2d(8, 8, 13), nn.ReLU())
+        self.left = nn.Conv2d(8, 10, 1)
+        self.right = nn.Conv2d(8, 10, 1)
+        self.relus, self.gated = relus, gated
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.body(images)
+        left, right = self.left(features), self.right(features)
+        if self.gated:
+            gate = torch.softmax(right.flatten(2), 2)
+            return torch.sum(left.flatten(2) * gate, 2)
+        scores = (left.relu() if self.relus > 0 else left) + (
+            right.relu() if self.relus > 1 else right
+        )
+        return torch.flatten(functional.adaptive_avg_pool2d(scores, 1), 1)
+
+
+class Functional(nn.Module):
+    """A network whose pools, activations and dropout are functions, as in PyTorch's own example."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, 3)
+        self.conv2 = nn.Conv2d(8, 12, 3)
+        self.drop = nn.Dropout(0.25)
+        self.hidden = nn.Linear(12 * 12 * 12, 10)
+        self.scores = nn.Linear(10, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = functional.relu(self.conv1(images))
+        features = functional.max_pool2d(functional.relu(self.conv2(features)), 2)
+        features = functional.relu(self.hidden(torch.flatten(self.drop(features), 1)))
+        scores = functional.dropout(self.scores(features), 0.5, training=self.training)
+        return functional.log_softmax(scores, dim=1)
+
+
+class Fire(nn.Module):
+    """A squeeze of the channels whose output two convolutions read (SqueezeNet, 2016)."""
+
+    def __init__(self, inputs: int, squeezed: int, outputs: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeezed, 1)
+        self.small = nn.Conv2d(squeezed, outputs // 2, 1)
+        self.large = nn.Conv2d(squeezed, outputs // 2, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        squeezed = functional.relu(self.squeeze(features))
+        return functional.relu(torch.cat((self.small(squeezed), self.large(squeezed)), 1))
+
+
+class Squeezed(nn.Module):
+    """Convolutions of which a gate weights the channels: squeeze and excitation, three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, 5, padding=2)
+        self.gate = nn.Conv2d(8, 8, 1)
+        self.conv2 = nn.Conv2d(8, 8, 5, padding=2)
+        self.scores = nn.Linear(8, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = functional.relu(self.conv1(images))
+        for _ in range(3):
+            gate = torch.sigmoid(self.gate(functional.adaptive_avg_pool2d(features, 1)))
+            features = functional.relu(self.conv2(features * gate))
+        scores: Tensor = self.scores(features.mean((2, 3)))
+        return scores

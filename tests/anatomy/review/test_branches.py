@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tests.anatomy.review.branches import (
+    Fire,
+    Functional,
+    Residual,
+    ResidualNetwork,
+    Squeezed,
+    TwoBranches,
+)
+from tests.anatomy.review.networks import faults, verdicts
+from tui_trainer.anatomy.table import layer_table
+
+
+def test_a_residual_network_with_norms_on_both_paths_is_sound() -> None:
+    found = verdicts(ResidualNetwork())
+
+    assert faults(found) == {"stride-skips": "look"}  # the 1×1 of each shortcut
+    assert found["stride-skips"].layers == ("block1.shortcut", "block2.shortcut")
+    assert found["norm-presence"].evidence.startswith("7 of 7")
+
+
+def test_a_shortcut_without_norm_is_found_behind_the_addition() -> None:
+    said = verdicts(ResidualNetwork(shortcut_norm=False))["norm-presence"]
+
+    assert (said.verdict, said.layers) == ("look", ("block2.shortcut",))
+    assert said.evidence.startswith("6 of 7")
+
+
+def test_a_norm_behind_the_addition_serves_both_paths() -> None:
+    network = nn.Sequential(
+        Residual(1, 8, shortcut_norm=False, final_relu=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 10),
+    )
+
+    assert verdicts(network)["norm-presence"].verdict == "good"
+
+
+def test_the_distance_is_that_of_the_longest_path() -> None:
+    said = verdicts(ResidualNetwork())["max-pool-distance"]
+
+    assert said.verdict == "good"
+    assert "pool 5" in said.evidence  # 2 + 2 convolutions and the scores; by the shortcuts only 3
+
+
+def test_a_sum_is_bounded_only_where_both_its_branches_are() -> None:
+    said = [verdicts(TwoBranches(relus=n))["activation-before-scores"] for n in range(3)]
+
+    assert [one.verdict for one in said] == ["good", "good", "wrong"]
+    assert said[0].layers == ("left", "right")
+    assert said[2].layers == ("relu", "relu_2")
+
+
+def test_a_softmax_that_weights_the_scores_is_not_their_softmax() -> None:
+    assert verdicts(TwoBranches(gated=True))["softmax-output"].verdict == "good"
+
+
+def test_a_dilated_stride_reads_no_more_than_its_taps() -> None:
+    def said(dilation: int) -> str:
+        conv = nn.Conv2d(1, 10, 3, stride=2, padding=dilation, dilation=dilation)
+        return verdicts(nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten()))[
+            "stride-skips"
+        ].verdict
+
+    assert [said(1), said(2), said(3)] == ["good", "wrong", "good"]
+
+
+def test_a_maximum_of_two_branches_or_over_channels_is_no_pooling() -> None:
+    class Maxout(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Conv2d(1, 10, 28), nn.Conv2d(1, 10, 28)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            features = images.amax(1, keepdim=True)
+            scores: torch.Tensor = torch.max(self.left(features), self.right(features))
+            return scores.flatten(1)
+
+    assert {"max-pool-distance", "first-pooling"}.isdisjoint(verdicts(Maxout()))
+
+
+def test_a_bias_is_wasted_though_a_pool_stands_before_the_norm() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 5),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 10, 12),
+        nn.Flatten(),
+    )
+    said = verdicts(network)["bias-with-norm"]
+
+    assert (said.verdict, said.layers) == ("look", ("0",))
+    assert "8 parameters" in said.evidence
+
+
+def test_a_layer_that_is_used_again_is_not_counted_again() -> None:
+    conv, pool = nn.Conv2d(8, 8, 3, padding=1), nn.MaxPool2d(2)
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        *[nn.ReLU(), conv, nn.BatchNorm2d(8), nn.ReLU(), pool] * 3,
+        nn.Conv2d(8, 10, 3),
+        nn.Flatten(),
+    )
+    found = verdicts(network)
+
+    total = sum(p.numel() for p in network.parameters())
+    assert found["budget"].evidence.startswith(f"{total:,} of")
+    assert ": 8 parameters" in found["bias-with-norm"].evidence
+
+
+def test_a_stride_beyond_its_kernel_is_wrong_only_where_no_other_layer_reads_the_map() -> None:
+    alone = nn.Sequential(nn.Conv2d(1, 8, 1, stride=2), Residual(8, 8), nn.Flatten())
+
+    said = verdicts(alone)["stride-skips"]
+
+    assert (said.verdict, said.layers) == ("wrong", ("0",))
+    assert "25 %" in said.evidence
+
+
+def test_functions_are_judged_like_modules() -> None:
+    found = verdicts(Functional())
+
+    assert found["dropout-before-scores"].verdict == "wrong"
+    assert found["softmax-output"].verdict == "look"
+    assert found["norm-presence"].layers == ("conv1", "conv2")
+    assert found["first-pooling"].verdict == "good"
+    assert found["max-pool-distance"].verdict == "good"
+    assert found["activation-between"].verdict == "good"
+    assert found["fully-connected-share"].layers == ("hidden", "scores")
+
+
+def test_the_last_features_are_those_of_the_layer_that_reads_the_flattened_map() -> None:
+    said = verdicts(Functional())["final-receptive-field"]
+
+    assert (said.verdict, said.layers) == ("good", ("hidden",))
+
+
+def test_a_squeeze_that_branches_is_no_transition() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 16, 5, padding=2),
+        nn.ReLU(),
+        Fire(16, 4, 16),
+        Fire(16, 4, 16),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 10, 14),
+        nn.Flatten(),
+    )
+
+    assert {"transition-position", "transition-layer"}.isdisjoint(verdicts(network))
+
+
+def test_a_gate_widens_the_field_at_once_and_is_not_called_too_deep() -> None:
+    found = verdicts(Squeezed(), image=9)
+    deep = nn.Sequential(*[nn.Conv2d(1, 1, 5, padding=2) for _ in range(7)], nn.Flatten())
+
+    assert found["final-receptive-field"].verdict == "good"
+    rows = {row.name: row for row in layer_table(Squeezed(), (9, 9, 1))}
+    assert min(rows["conv2_3"].receptive_field or (0, 0)) > 3 * 9
+    assert not any("gate" in name for name in found["norm-presence"].layers)  # they are at 1×1
+    assert verdicts(deep, image=9)["final-receptive-field"].verdict == "look"
+    assert "3.2 times" in verdicts(deep, image=9)["final-receptive-field"].evidence
+
+
+def test_a_field_that_is_not_defined_is_told_with_its_reason() -> None:
+    class Upsampled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(1, 4, 3)
+            self.pool = nn.MaxPool2d(2)
+            self.conv2 = nn.Conv2d(4, 10, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            larger = nn.functional.interpolate(self.conv1(images), scale_factor=2)
+            scores: torch.Tensor = self.conv2(self.pool(larger)).mean((2, 3))
+            return scores
+
+    found = verdicts(Upsampled())
+
+    for rule, layer in (("final-receptive-field", "conv2"), ("first-pooling", "pool")):
+        assert (found[rule].verdict, found[rule].layers) == ("look", (layer,))
+        assert "it makes the map larger" in found[rule].evidence

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from torch import nn
+
+from tests.anatomy.review.networks import faults, sound, swap, verdicts, verdicts_of
+from tests.anatomy.review.twins import TWINS
+from tui_trainer.anatomy.review import RULES, review
+from tui_trainer.anatomy.table import layer_table
+from tui_trainer.engine.torchvision_compat import import_torchvision
+from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.verdicts import Verdict
+
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # of an even kernel
+
+LINEAR = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+ONE_CONVOLUTION = nn.Sequential(nn.Conv2d(1, 10, 28), nn.Flatten())
+POINTS = nn.Sequential(
+    nn.Conv2d(1, 8, 1), nn.ReLU(), nn.Conv2d(8, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+)
+NO_WEIGHTS = nn.Sequential(nn.AvgPool2d(7), nn.Flatten())
+NO_POOLS = nn.Sequential(
+    nn.Conv2d(1, 4, 9), nn.ReLU(), nn.Conv2d(4, 4, 9), nn.ReLU(), nn.Conv2d(4, 10, 12), nn.Flatten()
+)
+
+
+def test_one_linear_layer_has_no_fault_but_that_it_is_one() -> None:
+    found = verdicts(LINEAR)
+
+    assert faults(found) == {"fully-connected-share": "look"}
+    assert "1: 28×28 of 28×28" in found["final-receptive-field"].evidence
+
+
+def test_one_convolution_over_the_whole_image_has_no_fault() -> None:
+    assert faults(verdicts(ONE_CONVOLUTION)) == {}
+
+
+def test_points_alone_see_no_digit() -> None:
+    found = verdicts(POINTS)
+
+    assert faults(found) == {"final-receptive-field": "wrong", "norm-presence": "look"}
+    assert "1×1 of 28×28" in found["final-receptive-field"].evidence
+
+
+def test_a_network_without_weights_is_judged_by_little() -> None:
+    found = verdicts(NO_WEIGHTS)
+
+    assert "final-receptive-field" not in found
+    assert "activation-before-scores" not in found
+    assert found["budget"].evidence.startswith("0 of 20,000")
+
+
+def test_without_pools_nothing_is_said_of_them() -> None:
+    found = verdicts(NO_POOLS)
+
+    pooling = ("first-pooling", "max-pool-distance", "transition-layer", "average-pool-coverage")
+    assert found.keys().isdisjoint((*pooling, "dropped-edge", "stride-skips"))
+    assert faults(found) == {"norm-presence": "look"}
+
+
+def test_a_first_average_of_pixels_is_a_doubt_and_a_maximum_a_fault() -> None:
+    verdict = {
+        pool: verdicts(nn.Sequential(pool(2), nn.Conv2d(1, 10, 14), nn.Flatten()))["first-pooling"]
+        for pool in (nn.MaxPool2d, nn.AvgPool2d)
+    }
+
+    assert [said.verdict for said in verdict.values()] == ["wrong", "look"]
+
+
+def test_the_same_network_is_judged_by_the_size_of_its_image() -> None:
+    at = {side: verdicts(sound(), side)["final-receptive-field"] for side in (9, 28, 40, 56)}
+
+    assert [said.verdict for said in at.values()] == ["look", "good", "look", "wrong"]
+    assert at[9].evidence.endswith("3.6 times the image, 9×9")
+    assert "32×32 of 40×40 pixels; a digit takes 29×29" in at[40].evidence
+    assert "32×32 of 56×56 pixels; a digit takes 40×40" in at[56].evidence
+
+
+def test_a_wide_map_may_be_convolved_though_its_features_see_everything() -> None:
+    def said(side: int) -> str:
+        network = nn.Sequential(
+            nn.AdaptiveAvgPool2d(side),
+            nn.Conv2d(1, 8, 5, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 10),
+        )
+        return verdicts(network, side)["late-convolution"].verdict
+
+    assert [said(7), said(8)] == ["look", "good"]
+
+
+def test_few_channels_may_be_pooled_as_they_are() -> None:
+    def said(channels: int) -> set[str]:
+        network = nn.Sequential(
+            nn.Conv2d(1, channels, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(channels, 10, 12)
+        )
+        return faults(verdicts(nn.Sequential(network, nn.Flatten()))).keys() & {"transition-layer"}
+
+    assert [said(63), said(64)] == [set(), {"transition-layer"}]
+
+
+def test_a_last_row_of_a_large_map_is_no_loss() -> None:
+    def said(side: int) -> str:
+        network = nn.Sequential(
+            nn.Conv2d(1, 4, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(4, 10, 3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        return verdicts(network, side)["dropped-edge"].verdict
+
+    assert [said(29), said(28), said(128)] == ["good", "look", "good"]
+
+
+def test_of_a_coloured_image_no_digit_is_supposed() -> None:
+    coloured = sound(swap(conv1=nn.Conv2d(3, 8, 3, padding=1, bias=False)))
+
+    said = verdicts(coloured, 56, channels=3)["final-receptive-field"]
+
+    assert said.verdict == "look"
+    assert "digit" not in said.evidence + said.title
+
+
+def test_the_budget_is_the_callers() -> None:
+    parameters = sum(p.numel() for p in sound().parameters())
+
+    at = {
+        limit: verdicts(sound(), budget=limit)["budget"] for limit in (parameters, parameters - 1)
+    }
+
+    assert [said.verdict for said in at.values()] == ["good", "wrong"]
+    assert at[parameters].evidence == f"{parameters:,} of {parameters:,} parameters, 100 %"
+
+
+def test_a_budget_or_a_table_that_makes_no_sense_is_refused() -> None:
+    rows = layer_table(sound(), (28, 28, 1))
+
+    with pytest.raises(ValueError, match="budget is 0"):
+        review(rows, budget=0)
+    for nothing in ((), rows[:1]):
+        with pytest.raises(ValueError, match="table is empty"):
+            review(nothing)
+
+
+def test_rectangular_images_and_kernels_are_judged_by_their_worse_side() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, (1, 5), stride=(1, 2)), nn.ReLU(), nn.Conv2d(8, 10, (3, 3)), nn.Flatten()
+    )
+
+    (said,) = (
+        verdict
+        for verdict in review(layer_table(network, (28, 14, 1)))
+        if verdict.rule == "final-receptive-field"
+    )
+
+    assert said.verdict == "wrong"
+    assert "3×9 of 28×14" in said.evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("resnet18", {"budget"}),
+        ("mobilenet_v3_small", {"budget"}),
+        ("squeezenet1_0", {"budget", "activation-before-scores"}),  # it ends in conv, ReLU, mean
+    ],
+)
+def test_large_networks_are_wrong_for_their_size_alone(name: str, wrong: set[str]) -> None:
+    import_torchvision()
+    from torchvision import models
+
+    rows = layer_table(getattr(models, name)(weights=None), (224, 224, 3))
+    found = review(rows)
+
+    assert {said.rule for said in found if said.verdict == "wrong"} == wrong
+    assert all(len(said.evidence) < 400 for said in found)
+    generous = review(rows, budget=100_000_000)
+    assert {said.rule for said in generous if said.verdict == "wrong"} == wrong - {"budget"}
+
+
+def everything_said() -> list[Verdict]:
+    found = [verdicts_of(build) for twins in TWINS for build in (twins.good, twins.bad)]
+    found += [verdicts(one) for one in (LINEAR, ONE_CONVOLUTION, POINTS, NO_WEIGHTS, NO_POOLS)]
+    return [said for one in found for said in one.values()]
+
+
+def test_the_texts_are_short_and_carry_numbers() -> None:
+    told = everything_said()
+    assert {said.rule for said in told} == set(RULES)
+    for said in told:
+        assert 0 < len(said.title) < 60, said
+        assert any(character.isdigit() for character in said.evidence), said
+        assert bool(said.advice) == (said.verdict != "good"), said
+        assert 1 <= said.lesson <= 20, said
+        assert not said.advice.endswith("."), said
+
+
+def test_the_verdicts_come_in_the_order_of_the_rules() -> None:
+    order = [said.rule for said in review(layer_table(sound(), (28, 28, 1)))]
+
+    assert order == [rule for rule in RULES if rule in order]
+
+
+def test_the_review_needs_the_graph_and_not_the_order_of_the_table() -> None:
+    """Two branches may stand in the table in any order, as long as each reads what is above it."""
+    rows = (
+        row("input", "input", (28, 28, 1)),
+        conv("left", 0, (28, 28, 8)),
+        conv("right", 0, (28, 28, 8)),
+        row("left_norm", "batch norm", (28, 28, 8), 1),
+        row("right_norm", "batch norm", (28, 28, 8), 2),
+        row("add", "add", (28, 28, 8), 3, 4),
+        conv("scores", 5, (28, 28, 10)),
+        row("average", "average pool", (1, 1, 10), 6),
+    )
+    found = {said.rule: said for said in review(rows)}
+    astray = (
+        *rows[:4],
+        replace(rows[4], sources=(1,)),
+        replace(rows[5], sources=(3, 2)),
+        *rows[6:],
+    )
+    bare = {said.rule: said for said in review(astray)}
+
+    assert found["norm-presence"].verdict == "good"
+    assert bare["norm-presence"].layers == ("right",)
+
+
+def row(name: str, kind: str, shape: tuple[int, int, int], *sources: int) -> LayerRow:
+    return LayerRow(
+        name=name, kind=kind, kernel="", output_shape=shape, parameters=0, sources=sources
+    )
+
+
+def conv(name: str, source: int, shape: tuple[int, int, int]) -> LayerRow:
+    return replace(
+        row(name, "conv", shape, source),
+        kernel="3×3",
+        kernel_size=(3, 3),
+        stride=(1, 1),
+        padding=(1, 1),
+        dilation=(1, 1),
+        parameters=72,
+        receptive_field=(3, 3),
+    )
+
+
+def test_reviewing_needs_no_torch() -> None:
+    code = "import sys, tui_trainer.anatomy.review; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.anatomy.review.networks import faults, sound, verdicts_of
+from tests.anatomy.review.twins import TWINS, Twins
+from tui_trainer.anatomy.review import RULES
+
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # of an even kernel
+
+each = pytest.mark.parametrize("twins", TWINS, ids=lambda twins: f"{twins.rule}: {twins.what}")
+
+
+def test_every_rule_has_twins() -> None:
+    assert {twins.rule for twins in TWINS} == set(RULES)
+
+
+def test_no_rule_has_a_fault_to_find_in_a_sound_network() -> None:
+    found = verdicts_of(sound)
+
+    assert faults(found) == {}
+    assert len(found) >= len(RULES) - 3  # it has no dropout, and nothing fully connected
+
+
+@each
+def test_the_rule_praises_one_and_faults_the_other(twins: Twins) -> None:
+    good, bad = (verdicts_of(build)[twins.rule] for build in (twins.good, twins.bad))
+
+    assert (good.verdict, bad.verdict) == ("good", twins.verdict)
+    assert bad.layers == twins.layers
+    assert good.title != bad.title
+    assert good.evidence != bad.evidence
+
+
+@each
+def test_the_other_rules_are_as_content_with_one_as_with_the_other(twins: Twins) -> None:
+    good, bad = (faults(verdicts_of(build)) for build in (twins.good, twins.bad))
+
+    assert good.keys() <= twins.also
+    assert bad.keys() - {twins.rule} - good.keys() <= twins.also

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.anatomy.review.networks import verdicts
+from tui_trainer import zoo
+from tui_trainer.run.verdicts import Verdict
+
+FLAWED = {"era-s6-as-run": {"activation-before-scores", "average-pool-coverage", "idle-padding"}}
+
+
+def reviewed(name: str, image: int = 28) -> dict[str, Verdict]:
+    return verdicts(zoo.build(name, image_size=image, classes=10), image)
+
+
+@pytest.mark.parametrize("name", zoo.REGISTRY)
+def test_nothing_is_wrong_in_the_zoo_but_what_the_course_ran(name: str) -> None:
+    wrong = {rule for rule, said in reviewed(name).items() if said.verdict == "wrong"}
+
+    assert wrong == FLAWED.get(name, set())
+
+
+@pytest.mark.parametrize("image", [8, 29, 64])
+@pytest.mark.parametrize("name", zoo.REGISTRY)
+def test_every_network_of_the_zoo_can_be_reviewed_at_any_size(name: str, image: int) -> None:
+    assert len(reviewed(name, image)) >= 5
+
+
+def test_what_the_course_ran_is_found_out_with_its_numbers() -> None:
+    found = reviewed("era-s6-as-run")
+
+    assert "3×3 on 5×5: 16 of 25 features thrown away" in found["average-pool-coverage"].evidence
+    assert found["average-pool-coverage"].layers == ("average",)
+    assert "shrink1 1×1 turns 28×28 into 30×30" in found["idle-padding"].evidence
+    assert found["activation-before-scores"].layers == ("scores_relu",)
+    assert found["norm-before-activation"].layers == ("shrink2_norm",)
+    assert "15×15" in found["dropped-edge"].evidence
+
+
+def test_the_courses_table_is_praised_for_what_it_teaches() -> None:
+    found = reviewed("era-s6")
+    taught = ["first-pooling", "transition-layer", "transition-position", "kernel-growth"]
+    taught += ["norm-presence", "norm-distance", "activation-before-scores", "late-convolution"]
+
+    assert {rule: found[rule].verdict for rule in taught} == dict.fromkeys(taught, "good")
+    assert "24×24 of 28×28" in found["final-receptive-field"].evidence
+    assert found["budget"].evidence.startswith("19,568 of 20,000")
+
+
+def test_depthwise_and_pointwise_count_as_one_and_a_pool_may_stand_before_the_norm() -> None:
+    found = reviewed("tiny")
+
+    assert found["norm-presence"].evidence.startswith("7 of 7")
+    assert "point3 20 → point4 20" in found["kernel-growth"].evidence
+    assert "transition-layer" not in found  # its 1×1 before a pool completes a depthwise one
+    assert reviewed("small")["norm-presence"].verdict == "good"
+
+
+def test_early_pooling_is_told_from_late_pooling() -> None:
+    early, late = reviewed("pool-early"), reviewed("pool-late")
+
+    assert (early["first-pooling"].verdict, late["first-pooling"].verdict) == ("look", "good")
+    assert early["final-receptive-field"].verdict == "good"
+    assert late["final-receptive-field"].verdict == "look"

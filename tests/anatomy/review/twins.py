@@ -1,0 +1,365 @@
+"""For each rule of the review a good network and a bad one that differs in one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tests.anatomy.review.networks import drop, move, put, sound, swap, width
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Two networks for a rule: it praises one and faults the other.
+
+    Attributes:
+        rule: The rule.
+        what: What the bad one has that the good one has not.
+        good: Builds the one.
+        bad: Builds the other.
+        verdict: What the rule says of the bad one.
+        layers: The layers that it names there.
+        also: What else is bound to change with it: the other rules that fault the bad one.
+    """
+
+    rule: str
+    what: str
+    good: Callable[[], nn.Module]
+    bad: Callable[[], nn.Module]
+    verdict: str
+    layers: tuple[str, ...]
+    also: frozenset[str] = frozenset()
+
+
+class Scaled(nn.Module):
+    """The network, with a scale for each score that it may leave out."""
+
+    def __init__(self, *, uses: bool) -> None:
+        super().__init__()
+        self.body = sound()
+        self.scale = nn.Parameter(torch.ones(10))
+        self.uses = uses
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.body(images)
+        return scores * self.scale if self.uses else scores
+
+
+def _pointwise(inputs: int, outputs: int, *, padding: int = 0) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 1, padding=padding, bias=False)
+
+
+def _connected(*layers: nn.Module) -> Callable[[], nn.Module]:
+    return lambda: sound(
+        drop("scores"),
+        *(put(f"end{i}", layer, after="output") for i, layer in reversed([*enumerate(layers)])),
+    )
+
+
+_FULL = sound
+_NORMS = [f"{name}_norm" for name in ("conv1", "conv2", "shrink1", "conv3", "conv4", "shrink2")]
+_NORMS += ["conv5_norm", "conv6_norm"]
+
+TWINS: tuple[Twins, ...] = (
+    Twins(
+        "final-receptive-field",
+        "two convolutions less",
+        _FULL,
+        lambda: sound(
+            drop("conv5", "conv5_norm", "conv5_relu", "conv6", "conv6_norm", "conv6_relu"),
+            swap(scores=nn.Conv2d(8, 10, 1)),
+        ),
+        "wrong",
+        ("scores",),
+        frozenset({"max-pool-distance"}),
+    ),
+    Twins(
+        "final-receptive-field",
+        "one convolution less",
+        _FULL,
+        lambda: sound(drop("conv6", "conv6_norm", "conv6_relu"), swap(scores=nn.Conv2d(16, 10, 1))),
+        "look",
+        ("scores",),
+    ),
+    Twins(
+        "first-pooling",
+        "a pool behind the first convolution",
+        _FULL,
+        lambda: sound(move("pool1", after="conv1_relu")),
+        "look",
+        ("pool1",),
+        frozenset({"transition-position"}),
+    ),
+    Twins(
+        "first-pooling",
+        "a pool before the first convolution",
+        _FULL,
+        lambda: sound(move("pool1", after=None)),
+        "wrong",
+        ("pool1",),
+        frozenset({"transition-position", "late-convolution"}),
+    ),
+    Twins(
+        "max-pool-distance",
+        "the second pool right before the scores",
+        _FULL,
+        lambda: sound(move("pool2", after="conv6_relu")),
+        "look",
+        ("pool2",),
+        frozenset({"final-receptive-field", "transition-position"}),
+    ),
+    Twins(
+        "max-pool-distance",
+        "the maximum of the scores in place of their mean",
+        _FULL,
+        lambda: sound(swap(average=nn.AdaptiveMaxPool2d(1))),
+        "look",
+        ("average",),
+    ),
+    Twins(
+        "norm-distance",
+        "batch norm of the scores",
+        _FULL,
+        lambda: sound(
+            swap(scores=_pointwise(20, 10)), put("last_norm", nn.BatchNorm2d(10), after="scores")
+        ),
+        "look",
+        ("last_norm",),
+    ),
+    Twins(
+        "activation-before-scores",
+        "a ReLU of the scores",
+        _FULL,
+        lambda: sound(put("last_relu", nn.ReLU(), after="scores")),
+        "wrong",
+        ("last_relu",),
+    ),
+    Twins(
+        "activation-before-scores",
+        "a leaky ReLU of the scores",
+        _FULL,
+        lambda: sound(put("last_leaky", nn.LeakyReLU(), after="scores")),
+        "look",
+        ("last_leaky",),
+    ),
+    Twins(
+        "activation-before-scores",
+        "a sigmoid of the mean scores",
+        _FULL,
+        lambda: sound(put("last_sigmoid", nn.Sigmoid(), after="output")),
+        "wrong",
+        ("last_sigmoid",),
+    ),
+    Twins(
+        "dropout-before-scores",
+        "dropout behind the last layer, not before it",
+        lambda: sound(put("drop", nn.Dropout(0.1), after="conv6_relu")),
+        lambda: sound(put("drop", nn.Dropout(0.1), after="scores")),
+        "wrong",
+        ("drop",),
+    ),
+    Twins(
+        "softmax-output",
+        "a softmax at the end",
+        _FULL,
+        lambda: sound(put("softmax", nn.Softmax(dim=1), after="output")),
+        "wrong",
+        ("softmax",),
+    ),
+    Twins(
+        "softmax-output",
+        "a log-softmax at the end",
+        _FULL,
+        lambda: sound(put("softmax", nn.LogSoftmax(dim=1), after="output")),
+        "look",
+        ("softmax",),
+    ),
+    Twins(
+        "norm-presence",
+        "one norm less",
+        _FULL,
+        lambda: sound(drop("conv3_norm")),
+        "look",
+        ("conv3",),
+    ),
+    Twins(
+        "norm-presence",
+        "no norm at all",
+        _FULL,
+        lambda: sound(drop(*_NORMS)),
+        "look",
+        tuple(name.removesuffix("_norm") for name in _NORMS),
+    ),
+    Twins(
+        "norm-before-activation",
+        "a ReLU before its norm",
+        _FULL,
+        lambda: sound(move("conv4_norm", after="conv4_relu")),
+        "look",
+        ("conv4_norm",),
+    ),
+    Twins(
+        "transition-layer",
+        "64 channels pooled without a 1×1 before",
+        lambda: sound(width("conv4", 64)),
+        lambda: sound(
+            width("conv4", 64),
+            drop("shrink2", "shrink2_norm", "shrink2_relu"),
+            swap(conv5=nn.Conv2d(64, 16, 3, padding=1, bias=False)),
+        ),
+        "look",
+        ("pool2",),
+        frozenset({"budget"}),
+    ),
+    Twins(
+        "transition-layer",
+        "a 1×1 that does not squeeze",
+        _FULL,
+        lambda: sound(width("shrink2", 16)),
+        "look",
+        ("shrink2",),
+    ),
+    Twins(
+        "transition-position",
+        "the pool of a transition one convolution later",
+        _FULL,
+        lambda: sound(move("pool1", after="conv3_relu")),
+        "look",
+        ("shrink1",),
+    ),
+    Twins(
+        "kernel-growth",
+        "fewer kernels in the second convolution than in the first",
+        _FULL,
+        lambda: sound(width("conv4", 10)),
+        "look",
+        ("conv4",),
+    ),
+    Twins(
+        "bias-with-norm",
+        "a bias before batch norm",
+        _FULL,
+        lambda: sound(swap(conv2=nn.Conv2d(8, 16, 3, padding=1))),
+        "look",
+        ("conv2",),
+    ),
+    Twins(
+        "late-convolution",
+        "one more convolution at 7×7",
+        _FULL,
+        lambda: sound(
+            put("conv7_relu", nn.ReLU(), after="conv6_relu"),
+            put("conv7_norm", nn.BatchNorm2d(20), after="conv6_relu"),
+            put("conv7", nn.Conv2d(20, 20, 3, padding=1, bias=False), after="conv6_relu"),
+        ),
+        "look",
+        ("conv7",),
+    ),
+    Twins(
+        "fully-connected-share",
+        "the map flattened in place of averaged",
+        lambda: sound(drop("scores"), put("end", nn.Linear(20, 10), after="output")),
+        lambda: sound(
+            drop("scores", "average"), put("end", nn.Linear(7 * 7 * 20, 10), after="output")
+        ),
+        "look",
+        ("end",),
+    ),
+    Twins(
+        "budget",
+        "120 kernels in the last convolution",
+        _FULL,
+        lambda: sound(width("conv6", 120)),
+        "wrong",
+        ("conv6", "conv4"),
+    ),
+    Twins(
+        "even-kernel",
+        "a 4×4 kernel",
+        _FULL,
+        lambda: sound(swap(conv3=nn.Conv2d(8, 12, 4, padding="same", bias=False))),
+        "look",
+        ("conv3",),
+    ),
+    Twins(
+        "average-pool-coverage",
+        "a 5×5 average of a 7×7 map",
+        lambda: sound(swap(average=nn.AvgPool2d(7))),
+        lambda: sound(swap(average=nn.AvgPool2d(5))),
+        "wrong",
+        ("average",),
+    ),
+    Twins(
+        "dropped-edge",
+        "a 4×4 pool of a 14×14 map",
+        _FULL,
+        lambda: sound(swap(pool2=nn.MaxPool2d(4))),
+        "look",
+        ("pool2",),
+        frozenset({"late-convolution"}),
+    ),
+    Twins(
+        "idle-padding",
+        "padding around a 1×1 kernel",
+        _FULL,
+        lambda: sound(swap(shrink1=_pointwise(16, 8, padding=1))),
+        "wrong",
+        ("shrink1",),
+        frozenset({"dropped-edge"}),
+    ),
+    Twins(
+        "unused-parameters",
+        "parameters that forward leaves out",
+        lambda: Scaled(uses=True),
+        lambda: Scaled(uses=False),
+        "look",
+        ("not used in the forward pass",),
+    ),
+    Twins(
+        "stride-skips",
+        "a stride of 2 with a kernel of 1",
+        _FULL,
+        lambda: sound(swap(pool2=nn.MaxPool2d(1, stride=2))),
+        "wrong",
+        ("pool2",),
+    ),
+    Twins(
+        "dead-weights",
+        "a dilation as wide as the map",
+        lambda: sound(
+            swap(conv6=nn.Conv2d(16, 20, 3, dilation=2, padding=2, bias=False)),
+        ),
+        lambda: sound(
+            swap(conv6=nn.Conv2d(16, 20, 3, dilation=7, padding=7, bias=False)),
+        ),
+        "wrong",
+        ("conv6",),
+    ),
+    Twins(
+        "activation-between",
+        "a ReLU less between two convolutions",
+        _FULL,
+        lambda: sound(drop("conv3_relu")),
+        "wrong",
+        ("conv3",),
+    ),
+    Twins(
+        "activation-between",
+        "a ReLU less between narrow fully connected layers",
+        _connected(nn.Linear(20, 4), nn.ReLU(), nn.Linear(4, 10)),
+        _connected(nn.Linear(20, 4), nn.Linear(4, 10)),
+        "look",
+        ("end0",),
+    ),
+    Twins(
+        "dropout-before-norm",
+        "dropout before the norm, not behind it",
+        lambda: sound(put("drop", nn.Dropout(0.1), after="conv3_relu")),
+        lambda: sound(put("drop", nn.Dropout(0.1), after="conv3")),
+        "look",
+        ("drop",),
+    ),
+)

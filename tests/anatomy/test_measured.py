@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.anatomy.networks import SHAPE, Student, branched
+from tui_trainer import zoo
+from tui_trainer.anatomy.measured import MOST_CHANNELS, effective_field, measured_field
+from tui_trainer.anatomy.table import layer_table
+
+
+@pytest.fixture(autouse=True)
+def _repeatable() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+
+
+def build(name: str = "era-s6") -> nn.Sequential:
+    network = zoo.build(name, image_size=28, classes=10)
+    assert isinstance(network, nn.Sequential)
+    return network
+
+
+def one_by_one(layers: nn.Sequential, image: Tensor, row: int, column: int) -> Tensor:
+    """Return the mean over the channels of each one's own gradient, by as many backward passes."""
+    layers.eval()
+    image = image.clone().requires_grad_()
+    result = layers(image)
+    channels = result[0, :, row, column] if result.dim() == 4 else result[0]
+    sizes = [
+        torch.autograd.grad(channel, image, retain_graph=True)[0].abs()[0, 0]
+        for channel in channels
+    ]
+    return torch.stack(sizes).mean(dim=0)
+
+
+@pytest.mark.parametrize("place", [1, 2, 6, 10, 18, 21, 23])
+def test_the_effective_field_is_the_mean_size_of_each_channels_gradient(place: int) -> None:
+    network, image = build(), torch.rand(1, 1, 28, 28)
+    height, width, channels = layer_table(network, SHAPE)[place].output_shape
+    assert channels <= MOST_CHANNELS
+
+    field = effective_field(network, image, place, height // 2, width // 2)
+
+    layers = nn.Sequential(*list(network)[:place])
+    expected = one_by_one(layers, image, height // 2, width // 2)
+    assert field.shape == (28, 28)
+    assert float(expected.max()) > 0
+    torch.testing.assert_close(field, expected, rtol=1e-3, atol=1e-3 * float(expected.max()))
+
+
+def test_it_is_zero_beyond_the_measured_field() -> None:
+    network, image = build(), torch.rand(1, 1, 28, 28)
+    for place, at in product((4, 10, 15), ((0, 0), (3, 5), (13, 13))):
+        beyond = ~measured_field(network, SHAPE, place, *at)
+
+        assert float(effective_field(network, image, place, *at)[beyond].abs().sum()) == 0
+
+
+def test_the_image_sees_itself() -> None:
+    network = build()
+    expected = torch.zeros(28, 28)
+    expected[3, 4] = 1
+
+    assert torch.equal(effective_field(network, torch.rand(1, 1, 28, 28), 0, 3, 4), expected)
+    assert torch.equal(measured_field(network, SHAPE, 0, 3, 4), expected > 0)
+
+
+def test_of_many_channels_some_are_chosen_evenly() -> None:
+    network = nn.Conv2d(1, 4 * MOST_CHANNELS, 1)
+    image = torch.ones(1, 1, 5, 5)
+    with torch.no_grad():
+        network.weight[:] = torch.arange(4.0 * MOST_CHANNELS)[:, None, None, None]
+
+    field = effective_field(network, image, 1, 2, 2)
+
+    # Each channel's gradient is its number: from the first to the last, evenly, the mean is half.
+    assert float(field[2, 2]) == pytest.approx((4 * MOST_CHANNELS - 1) / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("what", branched())
+def test_its_places_are_those_of_the_table(what: str) -> None:
+    """Shown by the shapes: a corner of each map can be looked at, one further cannot."""
+    network, image = branched()[what], torch.rand(1, 1, 28, 28)
+    rows = layer_table(network, SHAPE)
+
+    for place, row in enumerate(rows):
+        height, width, _ = row.output_shape
+        assert effective_field(network, image, place, height - 1, width - 1).shape == (28, 28)
+        if (height, width) != (1, 1):
+            with pytest.raises(IndexError):
+                measured_field(network, SHAPE, place, height, width)
+    with pytest.raises(IndexError):
+        measured_field(network, SHAPE, len(rows), 0, 0)
+
+
+def test_a_feature_that_does_not_depend_on_the_image_sees_nothing() -> None:
+    class Blind(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x.detach() * 2).flatten(1)
+
+    assert not measured_field(Blind(), SHAPE, 1, 3, 3).any()
+    assert not effective_field(Blind(), torch.rand(1, 1, 28, 28), 1, 3, 3).any()
+
+
+@pytest.mark.parametrize("outside", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_it_is_the_same_wherever_it_is_asked(outside: type[torch.no_grad]) -> None:
+    network, image = build(), torch.rand(1, 1, 28, 28)
+    expected = effective_field(network, image, 18, 7, 7), measured_field(network, SHAPE, 18, 7, 7)
+
+    with outside():
+        other = torch.empty_like(image).copy_(image)
+        assert torch.equal(effective_field(network, other, 18, 7, 7), expected[0])
+        assert torch.equal(measured_field(network, SHAPE, 18, 7, 7), expected[1])
+
+
+def test_innermost_channels_change_nothing() -> None:
+    network, image = build(), torch.rand(1, 1, 28, 28)
+    expected = effective_field(network, image, 18, 7, 7)
+
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    torch.testing.assert_close(effective_field(network, image, 18, 7, 7), expected)
+    assert measured_field(network, SHAPE, 18, 7, 7).sum() == 14 * 14
+
+
+@pytest.mark.parametrize("make", [lambda: build("era-s6-dropout"), Student])
+def test_training_goes_on_as_if_nobody_had_looked(make: type[nn.Module]) -> None:
+    """Weights, statistics, gradients, modes, hooks and chance, in the midst of a step."""
+
+    def step(network: nn.Module, look: bool) -> list[Tensor]:
+        torch.manual_seed(3)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        images = torch.rand(4, 1, 28, 28)
+        for _ in range(2):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(images), torch.arange(4)).backward()  # type: ignore[no-untyped-call]
+            if look:
+                layer_table(network, SHAPE)
+                effective_field(network, images[:1], 4, 3, 3)
+                measured_field(network, SHAPE, 4, 3, 3)
+            optimizer.step()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        return [*network.state_dict().values(), *gradients, torch.get_rng_state()]
+
+    torch.manual_seed(0)
+    first = make()
+    second = make()
+    second.load_state_dict(first.state_dict())
+    mixed = next(iter(second.children()))
+    for network in (first, second):
+        next(iter(network.children())).eval()
+
+    seen, unseen = step(second, look=True), step(first, look=False)
+
+    assert len(seen) > len(list(first.parameters()))
+    assert all(torch.equal(*pair) for pair in zip(seen, unseen, strict=True))
+    assert second.training
+    assert not mixed.training
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in second.modules())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_network_on_the_gpu_is_looked_at_where_it_is() -> None:
+    network, image = build(), torch.rand(1, 1, 28, 28)
+    expected = effective_field(network, image, 18, 7, 7), measured_field(network, SHAPE, 18, 7, 7)
+    chance = torch.cuda.get_rng_state()
+
+    network.cuda()
+
+    torch.testing.assert_close(
+        effective_field(network, image, 18, 7, 7), expected[0], rtol=0.05, atol=1e-4
+    )
+    assert torch.equal(measured_field(network, SHAPE, 18, 7, 7), expected[1])
+    assert torch.equal(torch.cuda.get_rng_state(), chance)

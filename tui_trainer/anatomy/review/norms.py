@@ -1,0 +1,153 @@
+"""Rules about batch norm: where it stands, where it lacks, and what it makes useless."""
+
+from __future__ import annotations
+
+from tui_trainer.anatomy.review.design import (
+    ACTIVATIONS,
+    POOLS,
+    Design,
+    at_the_end,
+    is_norm,
+    map_size,
+)
+from tui_trainer.anatomy.review.wording import Voice, listed, names, share
+from tui_trainer.run.text import plural
+from tui_trainer.run.verdicts import Verdict
+
+
+def norm_distance(design: Design) -> Verdict | None:
+    """Judge whether batch norm keeps away from the scores: none after the prediction.
+
+    There it fixes how sure the network may be of each class, whatever the image. That is a doubt:
+    its own scale can be learnt to give the freedom back, and short runs do well with it.
+    """
+    voice = Voice("norm-distance", 17)
+    norms = [place for place in design.places("batch norm") if place in design.distances]
+    if not norms:
+        return None
+    found = at_the_end(design, "batch norm")
+    if found:
+        return voice.look(
+            "batch norm of the scores",
+            f"0 layers with weights between {names(found)} and the scores: each class is scaled by "
+            "the other images of its batch",
+            f"leave {names(found)} out: the last layer stands alone",
+            found,
+        )
+    last = min(norms, key=lambda place: design.distances[place])
+    row, distance = design.rows[last], design.distances[last]
+    evidence = f"{plural(distance, 'layer')} with weights between {row.name} and the scores"
+    return voice.good("batch norm ends before the prediction", evidence, [row])
+
+
+def norm_presence(design: Design) -> Verdict | None:
+    """Judge whether a norm follows every convolution but the last.
+
+    A pool or an addition may stand between; a depthwise convolution and the 1×1 that completes it
+    count as one. A network without any norm trains too, more slowly and at smaller learning rates
+    (S. Ioffe and C. Szegedy, "Batch Normalization", ICML 2015): that is a doubt and no fault.
+    """
+    voice = Voice("norm-presence", 9)
+    judged = [
+        place
+        for place in design.convolutions
+        if place not in design.heads
+        and place not in design.completed
+        and map_size(design.rows[place].output_shape) != (1, 1)
+    ]
+    if not judged:
+        return None
+    bare = [
+        design.rows[place]
+        for place in judged
+        if not any(is_norm(design.rows[after]) for after in design.companions_after(place))
+    ]
+    evidence = f"{len(judged) - len(bare)} of {len(judged)} convolutions before the last"
+    if not bare:
+        return voice.good("batch norm after every convolution but the last", evidence)
+    if len(bare) == len(judged):
+        title, advice = "no batch norm", "batch norm after each convolution but the last"
+    else:
+        title, advice = "convolutions without batch norm", f"batch norm after {names(bare)}"
+    return voice.look(title, f"{evidence}; none after {names(bare)}", advice, bare)
+
+
+def norm_before_activation(design: Design) -> Verdict | None:
+    """Judge whether a norm comes right after its convolution, before the activation."""
+    voice = Voice("norm-before-activation", 9)
+    late, norms = [], []
+    for place in design.convolutions:
+        onward = [design.rows[step] for step in design.onward(place)]
+        norm = next((at for at, row in enumerate(onward) if row.kind == "batch norm"), None)
+        if norm is None:
+            continue
+        norms.append(onward[norm])
+        if any(row.kind in ACTIVATIONS for row in onward[:norm]):
+            late.append(onward[norm])
+    if not norms:
+        return None
+    if late:
+        return voice.look(
+            "batch norm after the activation",
+            f"{names(late)}: {len(late)} of {len(norms)} stand behind an activation",
+            "convolution, batch norm, activation is the usual order",
+            late,
+        )
+    evidence = f"{len(norms)} of {len(norms)} stand between convolution and activation"
+    return voice.good("batch norm before the activation", evidence)
+
+
+def bias_with_norm(design: Design) -> Verdict | None:
+    """Judge whether biases are spent where batch norm takes them away again.
+
+    It subtracts each channel's mean over the batch, and a bias is part of that mean; a pool between
+    the two moves it unchanged.
+    """
+    voice = Voice("bias-with-norm", 9)
+    normed, wasted = [], []
+    for place in (*design.convolutions, *design.places("fully connected")):
+        kinds = (design.rows[step].kind for step in design.onward(place))
+        if next((kind for kind in kinds if kind not in POOLS), "") == "batch norm":
+            normed.append(design.rows[place])
+            if design.rows[place].bias and design.rows[place].parameters:
+                wasted.append(design.rows[place])
+    if not normed:
+        return None
+    if not wasted:
+        evidence = f"{len(normed)} layers before batch norm, 0 with a bias"
+        return voice.good("no bias before batch norm", evidence)
+    spent = sum(row.output_shape[2] for row in wasted)
+    told = listed([f"{row.name} {row.output_shape[2]}" for row in wasted])
+    return voice.look(
+        "biases that batch norm takes away",
+        f"{told}: {spent:,} parameters, {share(spent, design.parameters)} of all, do nothing",
+        "bias=False where batch norm follows",
+        wasted,
+    )
+
+
+def dropout_before_norm(design: Design) -> Verdict | None:
+    """Judge whether batch norm reads what dropout has just thinned out.
+
+    Dropout widens the variance in training and not in evaluation, so the norm's running statistics
+    do not fit (X. Li and others, "Understanding the Disharmony between Dropout and Batch
+    Normalization by Variance Shift", CVPR 2019).
+    """
+    voice = Voice("dropout-before-norm", 14)
+    drops, norms = design.places("dropout"), design.places("batch norm")
+    if not drops or not norms:
+        return None
+    shifted = []
+    for place in drops:
+        onward = [design.rows[step] for step in design.onward(place)]
+        if any(row.kind == "batch norm" for row in onward):
+            shifted.append(design.rows[place])
+    if shifted:
+        return voice.look(
+            "dropout right before batch norm",
+            f"{names(shifted)}: {len(shifted)} of {len(drops)} shift the variance that it learns",
+            "dropout after batch norm and its activation",
+            shifted,
+        )
+    evidence = f"{len(drops)} of {len(drops)} dropout layers stand behind batch norm or far from it"
+    return voice.good("dropout does not disturb batch norm", evidence)

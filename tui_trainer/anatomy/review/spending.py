@@ -1,0 +1,67 @@
+"""Rules about parameters: how many, where they are spent, and whether they are used at all."""
+
+from __future__ import annotations
+
+from tui_trainer.anatomy.review.design import Design, map_size
+from tui_trainer.anatomy.review.wording import Voice, listed, share
+from tui_trainer.run.verdicts import Verdict
+
+
+def fully_connected_share(design: Design) -> Verdict | None:
+    """Judge whether fully connected layers take most of the parameters, or most of the budget."""
+    voice = Voice("fully-connected-share", 18)
+    rows = [
+        design.rows[place]
+        for place in design.places("fully connected")
+        if map_size(design.rows[place].output_shape) == (1, 1)  # on a map it is a 1×1 convolution
+    ]
+    if not rows:
+        return None
+    spent, total, budget = sum(row.parameters for row in rows), design.parameters, design.budget
+    evidence = (
+        f"{listed([f'{row.name} {row.parameters:,}' for row in rows])}: {share(spent, total)} of "
+        f"all {total:,} parameters; the budget is {budget:,}"
+    )
+    if 2 * spent <= min(total, budget):
+        return voice.good("fully connected layers are a small part", evidence, rows)
+    return voice.look(
+        "fully connected layers take most of the parameters"
+        if 2 * spent > total
+        else "fully connected layers take most of the budget",
+        evidence,
+        "convolutions share their weights between places: global average pooling, then the scores",
+        rows,
+    )
+
+
+def budget(design: Design) -> Verdict:
+    """Judge the number of parameters against the budget."""
+    voice = Voice("budget", 8)
+    total, limit = design.parameters, design.budget
+    part = share(total, limit) if total < 10 * limit else f"{total / limit:,.0f} times as many"
+    evidence = f"{total:,} of {limit:,} parameters, {part}"
+    if total <= limit:
+        return voice.good("within the budget", evidence)
+    used = [row for row in design.rows if row.kind != "unused" and row.parameters]
+    largest = sorted(used, key=lambda row: row.parameters, reverse=True)[:2]
+    told = listed([f"{row.name} {row.parameters:,}" for row in largest])
+    advice = "fewer kernels where most parameters are, or a 1×1 convolution before them"
+    evidence = f"{evidence}; most in {told}" if told else evidence
+    return voice.wrong("over the budget", evidence, advice, largest)
+
+
+def unused_parameters(design: Design) -> Verdict:
+    """Judge whether every parameter is used; a branch for training only is not, in evaluation."""
+    voice = Voice("unused-parameters", 1)
+    rows = [row for row in design.rows if row.kind == "unused" and row.parameters]
+    if not rows:
+        evidence = f"{design.parameters:,} of {design.parameters:,} parameters"
+        return voice.good("every parameter is used", evidence)
+    spent = sum(row.parameters for row in rows)
+    return voice.look(
+        "parameters that nothing uses",
+        f"{listed([f'{row.name} {row.parameters:,}' for row in rows])}: "
+        f"{share(spent, design.parameters)} of all parameters",
+        "use these layers in forward, or take them out",
+        rows,
+    )
