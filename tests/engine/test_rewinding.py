@@ -50,7 +50,9 @@ def wrecked(
     tiny: Path, answers: list[list[Command]], keeper: Keeper | None = None
 ) -> tuple[list[Event], ScriptedInbox]:
     """Train to the middle of epoch 2, ruin the weights, and answer what is asked then."""
-    inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetLearningRate(WRECK)]}, answers)
+    # When the run is over it goes on answering questions, until it is told to stop.
+    told_later = [*answers, [Stop()]]
+    inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetLearningRate(WRECK)]}, told_later)
     told = train(config(tiny), inbox, keeper=keeper, patient=True, clock=FakeClock())
     return list(told), inbox
 
@@ -107,7 +109,7 @@ def test_what_makes_no_sense_now_is_refused_with_the_reason(tiny: Path) -> None:
 
 
 def test_a_run_that_is_sound_is_not_rewound(tiny: Path) -> None:
-    inbox = ScriptedInbox({3: [Rewind(0.1)]})
+    inbox = ScriptedInbox({3: [Rewind(0.1)]}, [[Stop()]])
     events = list(train(config(tiny), inbox, patient=True, clock=FakeClock()))
     assert only(CommandRejected, events).reason == "the run has not diverged"
     assert len(of(StepDone, events)) == 22
@@ -130,7 +132,7 @@ def test_the_good_checkpoint_is_never_overwritten(
             return super().keep(state, *args, **more)  # type: ignore[arg-type]
 
     keeper = Watching(RunFolder(tmp_path), seconds=0.0)  # saves after each step
-    inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]}, [[Stop()]])
+    inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]}, [[Stop()], [Stop()]])
     events = list(train(config(tiny), inbox, keeper=keeper, patient=patient, clock=FakeClock()))
     lost = only(Diverged, events)
     assert 15 <= lost.good_step < lost.step
@@ -141,4 +143,4 @@ def test_the_state_says_what_is_waited_for(tiny: Path) -> None:
     events, inbox = wrecked(tiny, [[Rewind(0.01)]])
     after = events[events.index(only(Rewound, events)) :]
     assert of(StateChanged, after)[0].state == "training"
-    assert len(inbox.waits) == 1
+    assert len(inbox.waits) == 2  # for the rewind, and for questions when the run is over

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tui_trainer.run.config import (
     AUGMENTS,
     FIELD_TYPES,
+    MODELS,
     NAMED_AUGMENTATIONS,
     Augmentation,
     RunConfig,
@@ -128,7 +130,6 @@ def test_types(name: str, value: object, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("name", "choices"),
     [
-        ("model", "era-s6, era-s6-dropout"),
         ("dataset", "mnist, fashion-mnist"),
         ("optimizer", "sgd, adam, adamw"),
         ("schedule", "constant, step, cosine, one-cycle"),
@@ -145,8 +146,101 @@ def test_an_unknown_name_tells_the_known_ones(name: str, choices: str, value: st
 
 
 def test_a_very_long_value_is_shortened() -> None:
-    assert len(fault(model="x" * 100_000).problem) < 200
+    assert len(fault(model="x" * 100_000).problem) < 400
+    assert len(fault(model="x:" * 100_000).problem) < 200
     assert len(fault(lr=list(range(100_000))).problem) < 200
+
+
+@pytest.mark.parametrize("value", ["", "resnet", "lenet", "net.pyc", "数字"])
+def test_an_unknown_network_tells_the_known_ones_and_how_to_name_ones_own(value: str) -> None:
+    error = fault(model=value)
+    assert error.key == "model"
+    assert error.problem == (
+        f"unknown model {value!r}; choose {', '.join(MODELS)}, or your own: "
+        "path/to/file.py:ClassName or package.module:factory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("era-s7", "era-s6"),
+        ("ERA-S6", "era-s6"),
+        ("era-s6 ", "era-s6"),
+        ("squeze", "squeeze"),
+        ("under_8k", "under-8k"),
+    ],
+)
+def test_a_network_that_is_nearly_one_is_suggested(value: str, meant: str) -> None:
+    assert fault(model=value).problem == (
+        f"unknown model {value!r}; did you mean {meant}? --help lists them all"
+    )
+
+
+OWN = [
+    "net.py:Net",
+    "net.py",
+    "NET.PY:Net",
+    "lab/net.py:make_net",
+    "~/lab/net.py:Net",
+    "/home/ada/my lab/größe.py:Größe",
+    "a:b.py:Net",
+    "package.module:factory",
+    "torchvision.models:resnet18",
+    "nets:Net",
+]
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_a_network_of_ones_own_is_a_model(model: str) -> None:
+    assert RunConfig(model=model).model == model
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ":",
+        ":Net",
+        "nets:",
+        "net.py:Net()",
+        "net.py:1",
+        "a b:Net",
+        "lab/net:Net",
+        "a..b:Net",
+        "a:b:c",
+    ],
+)
+def test_what_is_nearly_a_reference_is_refused(model: str) -> None:
+    assert fault(model=model).problem == (
+        f"no network of one's own is at {model!r}; write path/to/file.py:ClassName or "
+        "package.module:factory"
+    )
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_a_file_is_kept_with_its_whole_path(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    resolved = RunConfig(model=model).resolved()
+
+    if ".py" in model.lower():
+        file, there = model.removeprefix("~/"), resolved.model
+        assert there.startswith("/")
+        assert there.endswith(file)
+        is_below = not model.startswith(("~", "/"))
+        assert (there == f"{tmp_path}/{file}") is is_below
+    else:
+        assert resolved.model == model
+    monkeypatch.chdir("/")
+    assert resolved.resolved() == resolved
+
+
+def test_its_path_is_written_out_without_detours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert RunConfig(model="lab/../net.py:Net").resolved().model == f"{tmp_path}/net.py:Net"
 
 
 @pytest.mark.parametrize("value", ["", "/data/\udcff", "\ud800"])

@@ -88,7 +88,7 @@ def test_what_is_written_reads_back_equal(settings: dict[str, Any]) -> None:
         ("lr = 1e999", "line 1, lr: needs a finite number, not inf"),
         ("epochs = 3.0", "line 1, epochs: needs a whole number, not 3.0"),
         ("nesterov = 1", "line 1, nesterov: needs true or false, not 1"),
-        ("model = 'vgg'", "line 1, model: unknown model 'vgg'; choose era-s6,"),
+        ("model = 'vgg'", "line 1, model: unknown model 'vgg'; choose mlp,"),
         ('data_dir = """\nlr = 3\n"""\nlr = -1', "line 4, lr: the learning rate"),
         ("data_dir = '''\nlr = 3\n'''\nlr = -1", "line 4, lr: the learning rate"),
         ("# it's a comment\nlr = -1 # and it's another", "line 2, lr: the learning rate"),
@@ -176,7 +176,7 @@ def test_the_winning_presets_train_on_every_image_for_few_epochs(name: str, most
 
 def test_an_unknown_preset_tells_the_known_ones() -> None:
     with pytest.raises(
-        InputError, match=r"^--preset: unknown preset '\.\./x'; choose era-s6, fast, tiny"
+        InputError, match=r"^--preset: unknown preset '\.\./x'; choose era-s6, fast, story-1"
     ):
         read_preset("../x")
 

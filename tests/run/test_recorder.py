@@ -15,7 +15,9 @@ from tui_trainer.run.config import RunConfig
 from tui_trainer.run.config_file import compose, read_config
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import (
+    CommandRejected,
     Event,
+    NetworkDescribed,
     RecordingFailed,
     RecordingRestored,
     RecordingStarted,
@@ -25,6 +27,7 @@ from tui_trainer.run.events import (
     to_json,
 )
 from tui_trainer.run.folder import RunFolder
+from tui_trainer.run.lock import Lock
 from tui_trainer.run.recorder import Recorder
 
 CONFIG = RunConfig(model="small", epochs=2, seed=7)
@@ -345,3 +348,26 @@ def test_a_summary_that_cannot_be_written_is_told_and_the_old_one_is_whole(
     assert told[-1] == finished()
     assert RunFolder(tmp_path).read_summary().epochs_done == 0
     assert names(tmp_path) == FILES, "nothing half-written is left"
+
+
+# --- questions and their answers
+
+
+def test_answers_are_passed_on_and_not_written(tmp_path: Path) -> None:
+    answer = NetworkDescribed(model="tiny", about="", layers=(), review=())
+    run: list[Event] = [PREPARING, started(), step(1), answer, epoch_done(), finished(), answer]
+
+    assert recorded(tmp_path / "run", run) == run
+    written = [to_json(event) for event in run if event is not answer]
+    assert lines(tmp_path / "run") == written
+
+
+def test_the_folder_is_let_go_when_the_run_is_over_though_questions_are_still_answered(
+    tmp_path: Path,
+) -> None:
+    rejected = CommandRejected(command="SetLearningRate", reason="the run is over", step=2)
+    recorder = Recorder.create(tmp_path / "run", CONFIG)
+    for event in recorder.record(iter([*a_run(), rejected])):
+        held = Lock.is_held(RunFolder(tmp_path / "run").lock)
+        assert held == (event not in (finished(), rejected))
+    assert lines(tmp_path / "run")[-1] == to_json(finished())

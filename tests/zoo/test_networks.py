@@ -168,6 +168,30 @@ def test_dropout_hides_in_training_alone() -> None:
     assert torch.equal(network(images), network(images))
 
 
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("conv-fc", 18_748),
+        ("conv-gap", 16_662),
+        ("squeeze", 17_880),
+        ("squeeze-norm", 18_176),
+        ("squeeze-dropout", 18_176),
+        ("under-8k", 7_496),
+        ("pool-early", 16_418),
+        ("pool-late", 16_418),
+        ("era-s6-as-run", 19_568),
+    ],
+)
+def test_they_have_the_parameters_that_are_told_of_them(name: str, count: int) -> None:
+    assert parameters(build(name)) == count
+
+
+def test_each_keeps_its_budget() -> None:
+    budgets = {"under-8k": 8_000, "tiny": 5_000}
+    for name in MODELS:
+        assert parameters(build(name)) <= budgets.get(name, 20_000), name
+
+
 @pytest.mark.parametrize(("name", "count"), [("small", 19_810), ("tiny", 4_714)])
 def test_the_quick_ones_keep_their_budgets(name: str, count: int) -> None:
     assert parameters(build(name)) == count
@@ -186,3 +210,117 @@ def test_the_fully_connected_one_stays_within_the_same_budget() -> None:
 
     assert parameters(network) == 19_090
     assert not any(isinstance(module, nn.Conv2d) for module in network.modules())
+
+
+# --- the story
+
+
+def test_the_fully_connected_layers_eat_nine_tenths_of_their_budget() -> None:
+    network = build("conv-fc")
+    connected = [m for m in network.modules() if isinstance(m, nn.Linear)]
+
+    assert sum(map(parameters, connected)) == 17_500
+    assert sum(map(parameters, connected)) > 0.9 * parameters(network)
+    assert parameters(build("conv-fc", 56)) > 3 * parameters(network)
+    assert parameters(build("conv-gap", 56)) == parameters(build("conv-gap"))
+
+
+def test_the_first_convolutions_are_the_same_with_and_without_a_fully_connected_layer() -> None:
+    front = [list(map(str, build(name).children()))[:6] for name in ("conv-fc", "conv-gap")]
+
+    assert front[0] == front[1]
+    assert front[0][0].startswith("Conv2d(1, 8")
+
+
+def test_each_squeeze_network_differs_in_one_thing() -> None:
+    plain, norm, dropout = (build(f"squeeze{kind}") for kind in ("", "-norm", "-dropout"))
+
+    assert without(norm, nn.BatchNorm2d) == list(map(str, plain.children()))
+    assert without(dropout, nn.Dropout) == list(map(str, norm.children()))
+    kinds = [[type(m) for m in net.children()] for net in (build("under-8k"), norm)]
+    assert kinds[0] == kinds[1]
+    for network in (plain, norm, dropout):
+        assert not any(m.bias is not None for m in network.modules() if isinstance(m, nn.Conv2d))
+
+
+def test_kernels_grow_within_a_block_and_shrink_at_its_end() -> None:
+    layers = dict(build("squeeze").named_children())
+    names = list(layers)
+
+    def width(name: str) -> int:
+        layer = layers[name]
+        assert isinstance(layer, nn.Conv2d)
+        return layer.out_channels
+
+    for block, (first, second) in enumerate((("conv1", "conv2"), ("conv3", "conv4")), start=1):
+        assert width(first) < width(second)
+        assert width(f"shrink{block}") <= width(second) // 2
+        assert names.index(f"pool{block}") == names.index(f"shrink{block}_relu") + 1
+    assert width("conv5") < width("conv6")
+
+
+def test_the_twins_differ_in_the_places_of_their_pools_alone() -> None:
+    early, late = build("pool-early"), build("pool-late")
+
+    assert without(early, nn.MaxPool2d) == without(late, nn.MaxPool2d)
+    places = [
+        [before for (before, _), (name, _) in pairwise(net.named_children()) if "pool" in name]
+        for net in (early, late)
+    ]
+    assert places == [["conv1_relu", "conv2_relu"], ["conv4_relu", "conv5_relu"]]
+
+
+# --- the course's code
+
+
+def shapes_of(network: nn.Module, image_size: int = 28) -> dict[str, tuple[int, ...]]:
+    """Return the (channels, height, width) that each layer gives."""
+    shapes, images = {}, torch.rand(1, 1, image_size, image_size)
+    network.eval()
+    with torch.inference_mode():
+        for name, layer in network.named_children():
+            images = layer(images)
+            shapes[name] = tuple(images.shape[1:])
+    return shapes
+
+
+def test_the_course_ran_it_with_a_padded_1x1_and_a_partial_average() -> None:
+    shapes = shapes_of(build("era-s6-as-run"))
+
+    assert shapes["conv2"] == (32, 28, 28)
+    assert shapes["shrink1"] == (16, 30, 30)
+    assert shapes["pool1"] == (16, 15, 15)
+    assert shapes["shrink2"] == (16, 15, 15)
+    assert shapes["pool2"] == (16, 7, 7)
+    assert shapes["scores"] == (10, 5, 5)
+    assert shapes["average"] == (10, 1, 1)
+    assert build("era-s6-as-run").get_submodule("average").kernel_size == 3
+
+
+def test_the_course_did_not_look_at_the_map_beyond_its_top_left() -> None:
+    network = build("era-s6-as-run").eval()
+    seen = nn.Sequential(*list(network.children())[-2:])
+    scores = torch.rand(1, 10, 5, 5, requires_grad=True)
+    seen(scores).sum().backward()
+
+    assert scores.grad is not None
+    used = scores.grad[0, 0] != 0
+    assert bool(used[:3, :3].all())
+    assert int(used.sum()) == 9
+
+
+def test_the_course_had_one_relu_before_its_batch_norm_and_one_before_the_average() -> None:
+    names = [name for name, _ in build("era-s6-as-run").named_children()]
+
+    assert names[names.index("shrink2") + 1 :][:2] == ["shrink2_relu", "shrink2_norm"]
+    assert names[-4:] == ["scores", "scores_relu", "average", "output"]
+    for conv in ("conv1", "conv2", "shrink1", "conv3", "conv4"):
+        assert names[names.index(conv) + 1 :][:2] == [f"{conv}_norm", f"{conv}_relu"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_partial_average_gives_one_place_whatever_the_size(size: int) -> None:
+    shapes = shapes_of(build("era-s6-as-run", size), size)
+
+    assert shapes["average"] == (10, 1, 1)
+    assert shapes["output"] == (10,)

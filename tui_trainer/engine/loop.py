@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from torch.nn import functional
 
+from tui_trainer.engine.answers import answer_until_stopped
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.metrics import evaluate
 from tui_trainer.engine.obey import obey, take_last_wishes, wait_for_rewind
@@ -34,14 +35,15 @@ def train(
     """Train a network and tell everything that happens, as it happens.
 
     A generator: it works only while somebody asks for the next event, on that somebody's thread.
-    The last event is ``RunFinished``.
+    The last event is ``RunFinished``; where a person watches, answers may come after it.
 
     Args:
         config: What to train, on what, and how.
         inbox: Where wishes arrive; drained between two batches.
         keeper: Where the run's states are kept; in memory alone if None.
         resume: From where a recorded run goes on; from the start if None.
-        patient: Whether a diverged run waits for a person to rewind or stop it.
+        patient: Whether a person watches: a diverged run waits to be rewound or stopped, and one
+            that is over goes on answering questions until it is told to stop.
         clock: Seconds that only go up.
 
     Raises:
@@ -65,6 +67,8 @@ def train(
             is_rewound = patient and (yield from wait_for_rewind(session))
             reason = "" if is_rewound else "diverged"
     yield from finish(session, reason)
+    if patient and (session.stop is None or session.stop.test):
+        yield from answer_until_stopped(session)
 
 
 def train_epochs(session: Session) -> Iterator[Event]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 
+from tui_trainer.engine.answers import answer
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import restore, save
 from tui_trainer.run import commands
 from tui_trainer.run.commands import KNOBS, Command, Knob
 from tui_trainer.run.errors import SettingError
 from tui_trainer.run.events import CommandRejected, Event, Rewound, SettingChanged
+from tui_trainer.run.text import model_name
 
 
 def obey(session: Session) -> Iterator[Event]:
@@ -62,6 +64,9 @@ def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
                 yield session.look_at_test()
             case commands.Rewind():
                 yield _reject(session, wish, "the run has not diverged")
+            case commands.LookAtField() | commands.DescribeNetwork():
+                session.watch.pause()
+                yield answer(session, wish)
             case _:
                 yield _turn(session, wish)
 
@@ -82,6 +87,8 @@ def wait_for_rewind(session: Session) -> Generator[Event, None, bool]:
                     session.stop = wish
                 case commands.Rewind(rate) if session.state == "diverged":
                     yield from _rewind(session, wish, rate)
+                case commands.LookAtField() | commands.DescribeNetwork():
+                    yield answer(session, wish)
                 case _:
                     yield _reject(session, wish, "the run has diverged; rewind it, or stop")
     return session.stop is None
@@ -131,7 +138,9 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
                 session.augmenting, value = bool(value), int(value)
             case commands.SetDropout(value):
                 if session.dropout is None:
-                    return _reject(session, wish, f"{session.config.model} has no dropout layer")
+                    return _reject(
+                        session, wish, f"{model_name(session.config.model)} has no dropout layer"
+                    )
                 dataclasses.replace(session.config, dropout=value)
                 setting, old = "dropout", session.dropout
                 session.set_dropout(value)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator
+from dataclasses import replace
 
 import torch
 
-from tui_trainer import zoo
-from tui_trainer.anatomy.table import layer_table
 from tui_trainer.engine.data import BatchStream, load
+from tui_trainer.engine.description import layers_of
 from tui_trainer.engine.device import choose_device, set_up
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.memory import keep_freed_memory
+from tui_trainer.engine.networks import build_network, check_dropout, use_innermost_channels
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event, StateChanged
+from tui_trainer.run.reference import absolute
 
 ACCELERATOR_FLUSH = 32
 """Steps between two readings of an accelerator's losses: each reading waits for the device."""
@@ -32,13 +33,11 @@ def prepare(
     """Load the data and build the network.
 
     Raises:
-        InputError: If the device, the data or the combination of settings cannot be used.
+        InputError: If the device, the data, the network or the combination of settings cannot be
+            used.
     """
-    if config.dropout is not None and zoo.REGISTRY[config.model].dropout is None:
-        raise InputError(
-            f"--dropout {config.dropout:g}: {config.model} has no dropout layer; "
-            "--model era-s6-dropout has"
-        )
+    config = replace(config, model=absolute(config.model))
+    check_dropout(config.model, config.dropout)
     device = choose_device(config.device)
     threads = set_up(device, config.threads)
     keep_freed_memory()
@@ -46,15 +45,15 @@ def prepare(
     data = yield from load(config, device)
     yield StateChanged(state="preparing", step=0, detail="building the network")
     torch.manual_seed(config.seed)
-    network = zoo.build(
+    network = build_network(
         config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
     )
-    layers = layer_table(network, data.image_size)
+    layers = layers_of(network, data.image_size, data.classes)
     network = network.to(device)
     if device.type == "cpu":
-        # Convolutions on the CPU are 1.6 times as fast with the channels innermost. Not on mps:
-        # batch norm's gradients are wrong there (github.com/pytorch/pytorch/issues/175189).
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Not on mps: batch norm's gradients are wrong there
+        # (github.com/pytorch/pytorch/issues/175189).
+        network = use_innermost_channels(network, data.image_size)
         if config.threads is None and threads > 1:
             yield StateChanged(state="preparing", step=0, detail="trying numbers of threads")
             count = min(config.batch_size, MOST_IMAGES)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.faults import fault
+from tui_trainer.engine.faults import fault, shown
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import COUNTERS, restore, tensors_of
 from tui_trainer.run.errors import SettingError
@@ -79,6 +79,9 @@ def check_fits(session: Session, state: Checkpoint, path: Path) -> None:
             if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
                 shape = "missing" if there is None else f"{tuple(there.shape)}"
                 raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
+    own = session.network.state_dict()
+    if strange := [name for name in state.part("network") if name not in own]:
+        raise fault(path, f"does not fit: the network has no {shown(strange[0])}")
     _check_places(session, state, path)
 
 

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from tui_trainer.engine.data import BatchStream, Data
+from tui_trainer.engine.description import review_of
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.metrics import Evaluation, evaluate
+from tui_trainer.engine.networks import about, dropout_of, set_dropout
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.pending import DivergedError, PendingStep, read_figures
 from tui_trainer.engine.timing import Stopwatch
@@ -20,7 +22,6 @@ from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
 from tui_trainer.run.events import (
     Diverged,
-    LayerRow,
     RunResumed,
     RunStarted,
     State,
@@ -28,8 +29,10 @@ from tui_trainer.run.events import (
     StepDone,
     TestEvaluated,
 )
+from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.schedules import factor
 from tui_trainer.run.stats import wilson
+from tui_trainer.run.text import model_name
 
 
 @dataclass
@@ -81,7 +84,7 @@ class Session:
     def started(self) -> RunStarted:
         """Tell what is about to be trained, on what."""
         return RunStarted(
-            model=self.config.model,
+            model=model_name(self.config.model),
             dataset=self.data.name,
             classes=self.data.classes,
             image_size=self.data.image_size,
@@ -102,6 +105,8 @@ class Session:
             seed=self.config.seed,
             device=self.device.type,
             threads=self.threads,
+            review=review_of(self.layers),
+            about=about(self.config.model),
         )
 
     def resumed(self) -> RunResumed:
@@ -123,14 +128,11 @@ class Session:
     @property
     def dropout(self) -> float | None:
         """The share of features its dropout layers hide, None where it has none."""
-        shares = [m.p for m in self.network.modules() if isinstance(m, nn.Dropout)]
-        return shares[0] if shares else None
+        return dropout_of(self.network)
 
     def set_dropout(self, share: float) -> None:
         """Let every dropout layer hide that share of its features."""
-        for module in self.network.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = share
+        set_dropout(self.network, share)
 
     @property
     def learning_rate(self) -> float:

@@ -9,13 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tui_trainer import zoo
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.faults import fault, reason
 from tui_trainer.engine.metrics import Evaluation
+from tui_trainer.engine.networks import build_network, dropout_of, set_dropout
 from tui_trainer.engine.session import Session
 from tui_trainer.run.attempts import RecordingNews
+from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import CheckpointSaved
+from tui_trainer.run.text import clip
 
 COUNTERS = (
     *("step", "epoch", "epochs_done", "images", "epoch_images", "loss_sum", "hit_sum"),
@@ -23,6 +25,9 @@ COUNTERS = (
     "epoch_began",
 )
 """The fields of a session that are numbers and belong to its state."""
+
+LONGEST_REASON = 400
+"""The characters that are told of why weights do not fit: torch names every single one."""
 
 
 def capture(session: Session, lines: int | None = None) -> Checkpoint:
@@ -40,6 +45,7 @@ def capture(session: Session, lines: int | None = None) -> Checkpoint:
         "data": session.data.fingerprint,
         "epochs": session.config.epochs,
         "dropout": session.dropout,
+        "built_dropout": session.config.dropout,
         "threads": session.threads,
         "device": session.device.type,
         "cursor": session.stream.cursor,
@@ -76,7 +82,8 @@ def restore(session: Session, state: Checkpoint) -> None:
     for name in COUNTERS:
         setattr(session, name, state.facts[name])
     session.config = replace(session.config, epochs=state.facts["epochs"])
-    if session.dropout is not None:
+    if session.dropout not in (None, state.facts["dropout"]):
+        # Only then: one's own network can have layers of several shares, and no knob was turned.
         session.set_dropout(state.facts["dropout"])
     _copy(state.part("network"), session.network.state_dict())
     _copy(state.part("optimizer"), session.optimizer.memory())
@@ -108,15 +115,21 @@ def network_of(path: Path) -> nn.Module:
     state = read_checkpoint(path)
     facts = state.facts
     try:
-        network = zoo.build(
+        network = build_network(
             facts["model"],
             image_size=facts["image_size"],
             classes=facts["classes"],
-            dropout=facts["dropout"],
+            # As it was built, not as its knob stood: one's own can have other layers without.
+            dropout=facts.get("built_dropout", facts["dropout"]),
         )
         network.load_state_dict(state.part("network"))
+    except InputError as error:
+        raise fault(path, f"its network cannot be built: {error}") from None
     except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        raise fault(path, f"its network cannot be built: {reason(error)}") from None
+        told = clip(reason(error), LONGEST_REASON)
+        raise fault(path, f"its network cannot be built: {told}") from None
+    if facts["dropout"] not in (None, dropout_of(network)):
+        set_dropout(network, facts["dropout"])
     return network
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.run.errors import SettingError
+from tui_trainer.run.reference import HOW, absolute, parse_reference
 
-MODELS = ("era-s6", "era-s6-dropout", "era-s6-plain", "small", "tiny", "mlp")
+MODELS = (
+    *("mlp", "conv-fc", "conv-gap", "squeeze", "squeeze-norm", "squeeze-dropout", "under-8k"),
+    *("tiny", "small", "pool-early", "pool-late"),
+    *("era-s6-as-run", "era-s6", "era-s6-dropout", "era-s6-plain"),
+)
+"""The networks of the zoo, in the order in which they tell the course's story."""
+
 DATASETS = (
     "mnist",
     "fashion-mnist",
@@ -80,6 +88,9 @@ NAMED_AUGMENTATIONS: Mapping[str, Augmentation] = {
 class RunConfig:
     """One run, from its first batch to its last. Every field has a default.
 
+    ``model`` is a name of the zoo or where a network of one's own is; see
+    :mod:`tui_trainer.run.reference`.
+
     Raises:
         SettingError: From the constructor, naming the field, if a value cannot be used.
     """
@@ -119,6 +130,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name, (kind, optional) in FIELD_TYPES.items():
             _check_type(name, getattr(self, name), kind, optional)
+        if self.model not in MODELS and parse_reference(self.model) is None:
+            raise SettingError("model", _unknown_model(self.model))
         for name, names in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in names:
@@ -155,7 +168,8 @@ class RunConfig:
     def resolved(self) -> RunConfig:
         """Return the same run with every value that follows from others written out."""
         amounts = {} if self.augmentation.is_none else dataclasses.asdict(self.augmentation)
-        return dataclasses.replace(self, lr=self.learning_rate, **amounts)
+        model = absolute(self.model)
+        return dataclasses.replace(self, model=model, lr=self.learning_rate, **amounts)
 
     def as_dict(self) -> dict[str, Any]:
         """Return every setting that has a value, in the order of the fields: what TOML can hold."""
@@ -173,7 +187,6 @@ FIELD_TYPES: Mapping[str, tuple[type, bool]] = {
 """Each setting's type and whether it may be left unset; what TOML files are checked against."""
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "model": MODELS,
     "dataset": DATASETS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
@@ -206,6 +219,16 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "checkpoint_every": (1, MAX_EPOCHS, "it must be from 1 to 10,000 epochs"),
     "target_accuracy": (0.0, 1.0, "the target accuracy must be a fraction from 0 to 1"),
 }
+
+
+def _unknown_model(model: str) -> str:
+    """Return what is wrong with a model that is neither one of the zoo nor a reference."""
+    if ":" in model:
+        return f"no network of one's own is at {_shown(model)}; write {HOW}"
+    near = difflib.get_close_matches(model.lower()[:LONGEST_SHOWN], MODELS, n=1)
+    if near:
+        return f"unknown model {_shown(model)}; did you mean {near[0]}? --help lists them all"
+    return f"unknown model {_shown(model)}; choose {', '.join(MODELS)}, or your own: {HOW}"
 
 
 def _check_type(name: str, value: object, kind: type, optional: bool) -> None:

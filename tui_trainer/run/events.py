@@ -49,7 +49,7 @@ class RunStarted:
     """Everything is loaded; the first batch comes next.
 
     Attributes:
-        model: A name of the zoo, or where a network of one's own is.
+        model: What the network is called: its name in the zoo, or ``net.py:Net``.
         layers: The layer table of the network.
         review: What the design review says of it.
         about: What the network is, in a sentence; empty where nobody has said.
@@ -382,7 +382,10 @@ class FieldMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkDescribed:
-    """What a network other than the one in training is, for images and classes like this run's."""
+    """What a network other than the one in training is, for images and classes like this run's.
+
+    The fields are those of ``RunStarted``.
+    """
 
     model: str
     about: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from tui_trainer.run.files import read_at_most
 from tui_trainer.run.journal import Recorded, read_recorded
 from tui_trainer.run.lock import Lock
 from tui_trainer.run.summary import MAX_BYTES, RUNNING, Summary, summary_from_json
-from tui_trainer.run.text import printable
+from tui_trainer.run.text import model_name, printable
 
 RUNS = Path("runs")
 """Where runs are kept unless a folder is named."""
@@ -22,6 +23,9 @@ CUT_OFF = "cut off"
 """The state of a run whose process was killed."""
 
 SUFFIX = ".safetensors"
+
+LONGEST_NAME = 48
+"""The letters of a network's name that its run's folder bears; a letter can take four bytes."""
 
 MAX_EVENTS_BYTES = 1 << 30
 """The largest ``events.jsonl`` that is read: five million steps."""
@@ -179,7 +183,7 @@ def new_folder(root: Path, model: str, now: datetime) -> Path:
     Raises:
         OSError: If it cannot be made.
     """
-    name = f"{now:%Y-%m-%d-%H%M}-{model}"
+    name = f"{now:%Y-%m-%d-%H%M}-{_as_file_name(model_name(model))}"
     root.mkdir(parents=True, exist_ok=True)
     for number in range(1, 10_000):
         path = root / (name if number == 1 else f"{name}-{number}")
@@ -189,6 +193,11 @@ def new_folder(root: Path, model: str, now: datetime) -> Path:
             continue
         return path
     raise FileExistsError(17, f"too many runs called {name}")
+
+
+def _as_file_name(text: str) -> str:
+    """Return a text as a part of a file's name, with a hyphen for what is no letter or digit."""
+    return re.sub(r"[^\w.-]+", "-", text)[:LONGEST_NAME].strip(".-")
 
 
 def utc_now() -> datetime:

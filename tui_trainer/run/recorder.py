@@ -15,9 +15,11 @@ from tui_trainer.run.config import RunConfig
 from tui_trainer.run.config_file import to_toml
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import (
+    Answer,
     Event,
     RecordingStarted,
     RunFailed,
+    RunFinished,
     RunResumed,
     RunStarted,
     StepDone,
@@ -140,14 +142,19 @@ class Recorder:
 
         What cannot be written is kept and tried again; the run goes on, and is told of it once. A
         run that cannot begin leaves no files, so that the folder is free for the next attempt; one
-        that cannot go on leaves them as they were.
+        that cannot go on leaves them as they were. Answers to questions are not written. When the
+        run is over the folder is let go, though questions may still be answered.
         """
-        begun = False
+        begun = over = False
         yield RecordingStarted(folder=str(self.folder.path))
         try:
             for event in events:
                 begun = begun or isinstance(event, RunStarted | RunResumed)
-                yield from self._write(event, wait=not (begun or self._is_new))
+                if not (over or isinstance(event, Answer)):
+                    yield from self._write(event, wait=not (begun or self._is_new))
+                if isinstance(event, RunFinished):
+                    over = True
+                    self.close()
                 yield event
         except InputError:
             if not begun and self._is_new:
@@ -156,6 +163,8 @@ class Recorder:
                 self._lines.forget()
             raise
         except Exception as error:
+            if over:
+                raise
             message = one_line(f"{type(error).__name__}: {error}")
             for _ in self._write(RunFailed(message=message, traceback=traceback.format_exc())):
                 pass  # whoever is to be told of it is told of the error itself

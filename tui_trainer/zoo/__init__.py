@@ -32,6 +32,56 @@ class Entry:
 
 
 REGISTRY: Mapping[str, Entry] = {
+    "mlp": Entry(
+        "tui_trainer.zoo.mlp:mlp",
+        "fully connected, for comparison: the same budget spent without convolutions",
+    ),
+    "conv-fc": Entry(
+        "tui_trainer.zoo.story:conv_fc",
+        "two convolutions, but a fully connected layer behind them that eats nine tenths of the "
+        "budget",
+    ),
+    "conv-gap": Entry(
+        "tui_trainer.zoo.story:conv_gap",
+        "global average pooling in place of that layer: what it took goes into convolutions",
+    ),
+    "squeeze": Entry(
+        "tui_trainer.zoo.story:squeeze",
+        "squeeze and expand: kernels grow within a block, a 1×1 convolution mixes them into few",
+    ),
+    "squeeze-norm": Entry(
+        "tui_trainer.zoo.story:squeeze_norm",
+        "the same with batch norm behind every convolution but the last",
+    ),
+    "squeeze-dropout": Entry(
+        "tui_trainer.zoo.story:squeeze_dropout",
+        "the same with dropout after each block",
+        dropout=0.05,
+    ),
+    "under-8k": Entry(
+        "tui_trainer.zoo.story:under_8k",
+        "the same with fewer kernels and no dropout: under 8,000 parameters",
+    ),
+    "tiny": Entry(
+        "tui_trainer.zoo.small:tiny",
+        "a quarter of the budget: depthwise separable convolutions",
+    ),
+    "small": Entry(
+        "tui_trainer.zoo.small:small",
+        "the same budget, several times as fast: it pools after each of its first convolutions",
+    ),
+    "pool-early": Entry(
+        "tui_trainer.zoo.pools:pool_early",
+        "six convolutions, pooled after the first two: quick, and each sees much of the image",
+    ),
+    "pool-late": Entry(
+        "tui_trainer.zoo.pools:pool_late",
+        "its twin, pooled before the last two: as many parameters, many more multiply-adds",
+    ),
+    "era-s6-as-run": Entry(
+        "tui_trainer.zoo.era_s6_as_run:era_s6_as_run",
+        "the course's network as its code has it: a padded 1×1, an average over a part of the map",
+    ),
     "era-s6": Entry(
         "tui_trainer.zoo.era_s6:era_s6",
         "the course's network: two blocks, two transition layers, batch norm throughout",
@@ -45,19 +95,8 @@ REGISTRY: Mapping[str, Entry] = {
         "tui_trainer.zoo.era_s6:era_s6_plain",
         "the same without batch norm, to see what it is good for",
     ),
-    "small": Entry(
-        "tui_trainer.zoo.small:small",
-        "the same budget, several times as fast: it pools after each of its first convolutions",
-    ),
-    "tiny": Entry(
-        "tui_trainer.zoo.small:tiny",
-        "a quarter of the budget: depthwise separable convolutions",
-    ),
-    "mlp": Entry(
-        "tui_trainer.zoo.mlp:mlp",
-        "fully connected, for comparison: the same budget spent without convolutions",
-    ),
 }
+"""In the order in which they tell the course's story."""
 
 
 def build(name: str, *, image_size: int, classes: int, dropout: float | None = None) -> nn.Module:

@@ -1,0 +1,109 @@
+"""Answers to questions about the network: they change nothing of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tui_trainer.anatomy.measured import effective_field, measured_field
+from tui_trainer.engine.description import layers_of, review_of
+from tui_trainer.engine.networks import about, build_network
+from tui_trainer.engine.session import Session
+from tui_trainer.run import commands
+from tui_trainer.run.commands import DescribeNetwork, LookAtField, Question
+from tui_trainer.run.events import Answer, CommandRejected, Event, FieldMeasured, NetworkDescribed
+from tui_trainer.run.text import model_name, one_line
+
+
+def answer(session: Session, question: Question) -> Answer | CommandRejected:
+    """Return the answer to a question, or why there is none.
+
+    Whatever a network of one's own does when it is looked at, the run goes on.
+    """
+    try:
+        if isinstance(question, LookAtField):
+            return _field(session, question)
+        return _network(session, question)
+    except Exception as error:
+        reason = one_line(str(error) or type(error).__name__)
+        return CommandRejected(command=type(question).__name__, reason=reason, step=session.step)
+
+
+def answer_until_stopped(session: Session) -> Iterator[Event]:
+    """Answer questions about the network of a run that is over, until there are no more."""
+    while True:
+        for wish in session.inbox.take(session.step, wait=True):
+            match wish:
+                case commands.Stop():
+                    return
+                case LookAtField() | DescribeNetwork():
+                    yield answer(session, wish)
+                case _:
+                    reason = "the run is over"
+                    name = type(wish).__name__
+                    yield CommandRejected(command=name, reason=reason, step=session.step)
+
+
+def _field(session: Session, question: LookAtField) -> FieldMeasured:
+    """Measure what one feature sees.
+
+    Raises:
+        ValueError: If there is no such layer or feature.
+    """
+    data, layers = session.data, session.layers
+    place, row, column = question.place, question.row, question.column
+    if not 0 <= place < len(layers):
+        raise ValueError(f"there is no layer {place}; the last is {len(layers) - 1}")
+    height, width, _ = layers[place].output_shape
+    if not (0 <= row < height and 0 <= column < width):
+        raise ValueError(f"{layers[place].name} has no feature at {row}, {column}")
+    split = data.val if len(data.val) else data.train
+    digit = question.digit % len(split)
+    image = split.images[digit]
+    shape = (data.image_size, data.image_size, 1)
+    measured = measured_field(session.network, shape, place, row, column)
+    effective = effective_field(
+        session.network, data.prepare(image.unsqueeze(0)), place, row, column
+    )
+    return FieldMeasured(
+        place=place,
+        row=row,
+        column=column,
+        digit=digit,
+        label=int(split.labels[digit]),
+        image=_numbers(image),
+        measured=_numbers(measured),
+        effective=_numbers(_brightness(effective)),
+        step=session.step,
+    )
+
+
+def _brightness(field: Tensor) -> Tensor:
+    """Return sizes of gradients (H, W) as 0 to 255; of weights that are lost, all 0."""
+    field = torch.nan_to_num(field.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
+    most = float(field.max())
+    return (field * (255 / most)).round() if most > 0 else torch.zeros_like(field)
+
+
+def _numbers(picture: Tensor) -> tuple[int, ...]:
+    return tuple(picture.to(torch.int64).flatten().tolist())
+
+
+def _network(session: Session, question: DescribeNetwork) -> NetworkDescribed:
+    """Build another network, for images and classes like this run's, and look at it.
+
+    Raises:
+        InputError: If it cannot be built.
+    """
+    data = session.data
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(question.model, image_size=data.image_size, classes=data.classes)
+    layers = layers_of(network, data.image_size, data.classes)
+    return NetworkDescribed(
+        model=model_name(question.model),
+        about=about(question.model),
+        layers=layers,
+        review=review_of(layers),
+    )

@@ -1,0 +1,58 @@
+"""What the engine tells of a network, whatever the network is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from tui_trainer.anatomy.review import review
+from tui_trainer.anatomy.table import layer_table
+from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.text import one_line
+from tui_trainer.run.verdicts import Verdict
+
+
+def layers_of(network: nn.Module, image_size: int, classes: int) -> tuple[LayerRow, ...]:
+    """Return the layer table of a network that has been shown to run.
+
+    One's own can do what nobody has foreseen: it is trained all the same, and told of as one layer.
+    """
+    try:
+        rows = layer_table(network, (image_size, image_size, 1))
+        if any(row.kind not in ("input", "unused") for row in rows):
+            return rows
+        reason = "none of its operations can be seen"
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+    return _as_one_layer(network, image_size, classes, reason)
+
+
+def review_of(rows: Sequence[LayerRow]) -> tuple[Verdict, ...]:
+    """Return what the design review says, as far as it has something to say."""
+    try:
+        return review(rows)
+    except Exception:  # a network of one's own is trained whatever its table looks like
+        return ()
+
+
+def _as_one_layer(
+    network: nn.Module, image_size: int, classes: int, reason: str
+) -> tuple[LayerRow, ...]:
+    image = (image_size, image_size, 1)
+    parameters = sum(p.numel() for p in network.parameters())
+    return (
+        LayerRow(name="input", kind="input", kernel="", output_shape=image, parameters=0),
+        LayerRow(
+            name="network",
+            kind="network",
+            kernel="",
+            type=type(network).__name__,
+            input_shape=image,
+            output_shape=(1, 1, classes),
+            parameters=parameters,
+            multiply_adds=parameters,
+            undefined=reason,
+            sources=(0,),
+        ),
+    )

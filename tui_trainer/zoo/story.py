@@ -1,0 +1,126 @@
+"""The course's story in networks, each one a step from the one before.
+
+Two convolutions and fully connected layers; global average pooling in their place; squeeze and
+expand; then batch norm, dropout, and a third of the weights. The squeeze networks have no bias
+anywhere, so that each differs from the one before in one thing only.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+Layers = OrderedDict[str, nn.Module]
+
+_BLOCKS = ((8, 16, 8), (16, 24, 12), (24, 40))
+_SLIM_BLOCKS = ((8, 16, 8), (12, 16, 8), (12, 20))
+"""The kernels of each block: its 3×3 convolutions, and behind all but the last one a 1×1."""
+
+
+def conv_fc(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Build two convolutions, each pooled, and two fully connected layers.
+
+    18,748 parameters for 28×28 images and 10 classes, 17,500 of them in the fully connected
+    layers, that number growing with the image. Takes (N, 1, image_size, image_size), gives scores
+    (N, classes).
+    """
+    layers: Layers = OrderedDict()
+    channels = _pooled(layers, 8, 16)
+    side = image_size // 4
+    layers["flatten"] = nn.Flatten()
+    layers["hidden"] = nn.Linear(side * side * channels, 22)
+    layers["hidden_relu"] = nn.ReLU()
+    layers["scores"] = nn.Linear(22, classes)
+    return nn.Sequential(layers)
+
+
+def conv_gap(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Build the same two convolutions, two more, and global average pooling.
+
+    16,662 parameters for 10 classes, whatever the image's size: the mean over each map has none,
+    so that what the fully connected layers took goes into convolutions. Takes
+    (N, 1, image_size, image_size), gives scores (N, classes).
+    """
+    layers: Layers = OrderedDict()
+    channels = _pooled(layers, 8, 16)
+    for index, width in enumerate((32, 36), start=3):
+        layers[f"conv{index}"] = nn.Conv2d(channels, width, 3, padding=1)
+        layers[f"conv{index}_relu"] = nn.ReLU(inplace=True)
+        channels = width
+    layers["average"] = nn.AdaptiveAvgPool2d(1)
+    layers["flatten"] = nn.Flatten()
+    layers["scores"] = nn.Linear(channels, classes)
+    return nn.Sequential(layers)
+
+
+def squeeze(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Build three blocks whose kernels grow, each followed by a 1×1 convolution that mixes them.
+
+    17,880 parameters for 10 classes, no batch norm, no bias. Takes (N, 1, image_size, image_size),
+    gives scores (N, classes).
+    """
+    return _squeezed(classes, _BLOCKS, norm=False, dropout=None)
+
+
+def squeeze_norm(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Build the same with batch norm behind every convolution but the last: 18,176 parameters."""
+    return _squeezed(classes, _BLOCKS, norm=True, dropout=None)
+
+
+def squeeze_dropout(*, image_size: int, classes: int, dropout: float = 0.05) -> nn.Sequential:
+    """Build the same with dropout after every block, where the maps are small."""
+    return _squeezed(classes, _BLOCKS, norm=True, dropout=dropout)
+
+
+def under_8k(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Build the same with fewer kernels and no dropout, which so small a network does not need.
+
+    7,496 parameters for 10 classes.
+    """
+    return _squeezed(classes, _SLIM_BLOCKS, norm=True, dropout=None)
+
+
+def _pooled(layers: Layers, *widths: int) -> int:
+    """Add convolutions, each of them pooled, and return how many maps the last one gives."""
+    channels = 1
+    for index, width in enumerate(widths, start=1):
+        layers[f"conv{index}"] = nn.Conv2d(channels, width, 3, padding=1)
+        layers[f"conv{index}_relu"] = nn.ReLU(inplace=True)
+        layers[f"pool{index}"] = nn.MaxPool2d(2)
+        channels = width
+    return channels
+
+
+def _squeezed(
+    classes: int, blocks: tuple[tuple[int, ...], ...], *, norm: bool, dropout: float | None
+) -> nn.Sequential:
+    layers: Layers = OrderedDict()
+    channels, index = 1, 0
+    for number, (first, second, *squeezed) in enumerate(blocks, start=1):
+        for width in (first, second):
+            index += 1
+            _convolve(layers, f"conv{index}", channels, width, 3, norm=norm)
+            channels = width
+        for width in squeezed:
+            _convolve(layers, f"shrink{number}", channels, width, 1, norm=norm)
+            layers[f"pool{number}"] = nn.MaxPool2d(2)
+            channels = width
+        if dropout is not None:
+            layers[f"drop{number}"] = nn.Dropout(dropout)
+    layers["scores"] = nn.Conv2d(channels, classes, 1, bias=False)
+    layers["average"] = nn.AdaptiveAvgPool2d(1)
+    layers["output"] = nn.Flatten()
+    return nn.Sequential(layers)
+
+
+def _convolve(
+    layers: Layers, name: str, channels: int, width: int, kernel: int, *, norm: bool
+) -> None:
+    layers[name] = convolution = nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False)
+    # As K. He et al. draw them ("Delving Deep into Rectifiers", ICCV 2015). With the smaller ones
+    # of torch the signal dies in six ReLU layers without batch norm, and squeeze does not learn.
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    if norm:
+        layers[f"{name}_norm"] = nn.BatchNorm2d(width)
+    layers[f"{name}_relu"] = nn.ReLU(inplace=True)
