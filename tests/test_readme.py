@@ -12,6 +12,8 @@ from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.cli import app, main
 from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.layers import totals
+from tui_trainer.run.text import field
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.themes import shipped_dir
 
@@ -31,11 +33,12 @@ def test_every_exit_code_stands_in_the_table() -> None:
         assert f"| {code.value} | {code.meaning}" in README.replace("`", "")
 
 
-def test_every_network_stands_in_the_table_with_its_parameters() -> None:
+def test_every_network_stands_in_the_table_with_its_figures() -> None:
     for name in zoo.REGISTRY:
         network = zoo.build(name, image_size=28, classes=10)
-        total = sum(row.parameters for row in layer_table(network, 28))
-        assert f"| `{name}` | {total:,} |" in README
+        whole = totals(layer_table(network, (28, 28, 1)))
+        figures = f"{whole.parameters:,} | {whole.multiply_adds:,} | {field(whole.receptive_field)}"
+        assert f"| `{name}` | {figures} | {zoo.REGISTRY[name].summary} |" in README
 
 
 def test_every_key_and_theme_is_named() -> None:

@@ -20,13 +20,13 @@ from tui_trainer.run.exit_codes import ExitCode
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--model", "vgg"], "--model: unknown model 'vgg'; choose era-s6, era-s6-dropout, "),
+        (["--model", "vgg"], "--model: unknown model 'vgg'; choose mlp, conv-fc, "),
         (["--dataset", "cifar"], "--dataset: unknown dataset 'cifar'; choose mnist, fashion"),
         (["--optimizer", "x"], "--optimizer: unknown optimizer 'x'; choose sgd, adam, adamw"),
         (["--schedule", ""], "--schedule: unknown schedule ''; choose constant, step"),
         (["--augment", "x"], "--augment: unknown augment 'x'; choose none, light, course"),
         (["--device", "tpu"], "--device: unknown device 'tpu'; choose auto, cpu, cuda, mps"),
-        (["--preset", "x"], "--preset: unknown preset 'x'; choose era-s6, fast, tiny"),
+        (["--preset", "x"], "--preset: unknown preset 'x'; choose era-s6, fast, story-1, "),
         (["--lr", "-1"], "--lr: the learning rate must be above 0 and at most 1,000, not -1.0"),
         (["--lr", "0"], "--lr: the learning rate must be above 0 and at most 1,000, not 0"),
         (["--lr", "nan"], "--lr: needs a finite number, not nan"),

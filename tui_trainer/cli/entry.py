@@ -14,6 +14,7 @@ import traceback
 import typer
 
 from tui_trainer.cli.export import export
+from tui_trainer.cli.networks import compare, model, review, zoo
 from tui_trainer.cli.options import EPILOG, PlainCommand, SectionedGroup
 from tui_trainer.cli.replay import replay
 from tui_trainer.cli.resume import resume
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(new_run)
-for command in (resume, replay, runs, export):
+for command in (resume, replay, runs, export, model, review, compare, zoo):
     app.command(cls=PlainCommand)(command)
 
 

@@ -11,7 +11,7 @@ import typer
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.text import count, printable
+from tui_trainer.run.text import count, model_name, printable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -91,7 +91,7 @@ def _weights(found: SavedRun, path: Path) -> str:
     from tui_trainer.export import networks
 
     networks.write_weights(_network(found), path)
-    return f"of {found.facts['model']}, step {count(found.facts['step'])}"
+    return f"of {model_name(found.facts['model'])}, step {count(found.facts['step'])}"
 
 
 def _onnx(found: SavedRun, path: Path) -> str:

@@ -19,9 +19,14 @@ from tui_trainer.run.config import (
     RunConfig,
 )
 from tui_trainer.run.errors import InputError
+from tui_trainer.run.reference import HOW
 
 if TYPE_CHECKING:
     from tui_trainer.run.recorder import Recorder
+
+PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
+
+MODEL_HELP = f"{choice('Network (era-s6)', MODELS)}; or your own code, which is run: {HOW}"
 
 
 def new_run(
@@ -30,11 +35,11 @@ def new_run(
     json_lines: Annotated[
         bool, option("With --no-ui: events as JSON lines on stdout", "--json")
     ] = False,
-    preset: Annotated[str | None, option("Start from a shipped recipe: era-s6, fast, tiny")] = None,
+    preset: Annotated[str | None, option(choice("Start from a shipped recipe", PRESETS))] = None,
     config: Annotated[Path | None, option("Start from a TOML file of settings")] = None,
-    model: Annotated[str | None, option(choice("Network (era-s6)", MODELS))] = None,
+    model: Annotated[str | None, option(MODEL_HELP)] = None,
     dropout: Annotated[
-        float | None, option("Share of features hidden, for era-s6-dropout (0.05)")
+        float | None, option("Share of features hidden, where the network has dropout layers")
     ] = None,
     dataset: Annotated[str | None, option(choice("Dataset (mnist)", DATASETS))] = None,
     data_dir: Annotated[str | None, option("A folder of MNIST-format IDX files instead")] = None,

@@ -1,16 +1,19 @@
-"""The list of runs, as a table of aligned columns."""
+"""Tables of aligned columns, for a terminal or a file."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.run import text
 from tui_trainer.run.folder import ListedRun
 from tui_trainer.run.run_table import HEAD, RIGHT, cells
+
+GAP = 2
+"""Blanks between two columns."""
 
 
 def print_runs(runs: Sequence[ListedRun], root: Path) -> None:
@@ -20,20 +23,24 @@ def print_runs(runs: Sequence[ListedRun], root: Path) -> None:
     if not runs:
         console.say(f"{text.printable(root)}: no run in it yet")
         return
-    for line in table([HEAD, *(cells(run) for run in runs)]):
+    for line in table([HEAD, *(cells(run) for run in runs)], RIGHT):
         out.row(line)
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells as lines, each column as wide as its widest cell but the last."""
+def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """Return rows of cells as lines, each column as wide as its widest cell but the last.
+
+    Args:
+        rows: The cells, as many in each row.
+        right: The columns that are flush right.
+    """
     widths = [max(map(text.columns, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(_padded(row, widths)).rstrip() for row in rows]
+    return [(" " * GAP).join(_padded(row, widths, right)).rstrip() for row in rows]
 
 
-def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    last = len(row) - 1
+def _padded(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> list[str]:
     padded = []
     for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        blanks = " " * (0 if place == last else width - text.columns(cell))
-        padded.append(blanks + cell if place in RIGHT else cell + blanks)
+        blanks = " " * (width - text.columns(cell))
+        padded.append(blanks + cell if place in right else cell + blanks)
     return padded

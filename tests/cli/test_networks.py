@@ -1,0 +1,240 @@
+"""``mnist-tui model``, ``review``, ``compare`` and ``zoo``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli, Refused
+from tui_trainer.run.config import MODELS
+
+OWN = """
+from torch import nn
+
+class Net(nn.Module):
+    '''A network of one's own.'''
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 4, 3)
+        self.bend = nn.ReLU()
+        self.head = nn.Conv2d(4, classes, 1)
+
+    def forward(self, x):
+        x = self.bend(self.conv(x))
+        return self.head(x).mean([2, 3])
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    path = tmp_path / "net.py"
+    path.write_text(OWN, encoding="utf-8")
+    return f"{path}:Net"
+
+
+def loads(run: Cli, *arguments: object, code: int = 0) -> Any:
+    got, out, err = run(*arguments, "--json")
+    assert (got, err) == (code, "")
+    return json.loads(out)
+
+
+# --- model
+
+
+def test_the_courses_network_is_the_courses_table(run: Cli) -> None:
+    """The table of the course's page, in its notation, layer by layer."""
+    record = loads(run, "model", "era-s6")
+
+    told = [
+        (layer["kind"], tuple(layer["output_shape"]))
+        for layer in record["layers"]
+        if layer["kind"] not in ("batch norm", "relu", "flatten")
+    ]
+    assert told == [
+        ("input", (28, 28, 1)),
+        ("conv", (28, 28, 16)),
+        ("conv", (28, 28, 32)),
+        ("conv", (28, 28, 16)),
+        ("max pool", (14, 14, 16)),
+        ("conv", (14, 14, 16)),
+        ("conv", (14, 14, 64)),
+        ("conv", (14, 14, 16)),
+        ("max pool", (7, 7, 16)),
+        ("conv", (3, 3, 10)),
+        ("average pool", (1, 1, 10)),
+    ]
+    assert record["totals"]["parameters"] == 19_568
+
+
+def test_every_layer_has_its_figures_and_they_add_up(run: Cli) -> None:
+    record = loads(run, "model", "small", "--budget", 10_000, "--batch-size", 4)
+
+    layers, totals = record["layers"], record["totals"]
+    for key in ("parameters", "multiply_adds", "activation_bytes", "budget_share"):
+        assert sum(layer[key] for layer in layers) == pytest.approx(totals[key])
+    assert totals["budget_share"] == pytest.approx(totals["parameters"] / 10_000)
+    conv1 = next(layer for layer in layers if layer["name"] == "conv1")
+    assert (conv1["type"], conv1["receptive_field"], conv1["jump"]) == ("Conv2d", 3, 1)
+    assert conv1["output_shape"] == [28, 28, 8]
+    assert conv1["multiply_adds"] == 28 * 28 * 8 * 9
+    assert conv1["activation_bytes"] == 28 * 28 * 8 * 4 * 4
+    assert conv1["inputs"] == ["input"]
+
+
+def test_the_fields_are_measured_on_demand(run: Cli) -> None:
+    layers = loads(run, "model", "tiny", "--measure")["layers"]
+
+    for layer in layers:
+        size = min(layer["receptive_field"], 28)
+        if layer["name"].startswith(("conv1", "depth2", "point2")):
+            assert layer["measured"] == f"{size}×{size}"
+    assert layers[-1]["measured"] == "28×28"
+    assert "measured" not in loads(run, "model", "tiny")["layers"][0]
+
+
+def test_the_table_is_for_reading(run: Cli) -> None:
+    code, out, err = run("model")
+
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("era-s6: ")
+    assert "19,568 parameters, 97.8 % of 20,000" in lines[1]
+    head = next(line for line in lines if line.startswith("layer"))
+    assert head.split("  ")[0] == "layer"
+    for title in ("input", "of 20,000", "multiply-adds", "memory", "sees", "jump", "start"):
+        assert title in head
+    conv4 = next(line for line in lines if line.startswith("conv4 "))
+    assert "14×14×64" in conv4
+    assert "9,216" in conv4
+    assert "████▋" in conv4
+    assert lines[-1].startswith("total")
+
+
+def test_a_table_fits_its_terminal(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_trainer.headless.streams.is_terminal", lambda stream: True)
+    monkeypatch.setattr("tui_trainer.headless.streams.terminal_width", lambda stream: 80)
+    _, out, _ = run("model", "small")
+
+    lines = out.splitlines()
+    assert max(map(len, lines)) < 80
+    assert not any("…" in line for line in lines)
+    head = next(line for line in lines if line.startswith("layer"))
+    assert {"output", "parameters", "sees"} <= set(head.split())
+    assert "start" not in head
+
+
+def test_markdown(run: Cli) -> None:
+    code, out, _ = run("model", "mlp", "--markdown")
+
+    rows = [line for line in out.splitlines() if line.startswith("|")]
+    assert code == 0
+    assert len({row.count("|") for row in rows}) == 1
+    assert set(rows[1]) <= set("|-: ")
+    assert rows[-1].startswith("| **total** |")
+    assert len(rows) == 2 + 5 + 1  # head and rule; input and four layers; the total
+
+
+def test_a_network_of_ones_own(run: Cli, own: str) -> None:
+    record = loads(run, "model", own, "--channels", 3, "--image-size", 32, "--classes", 7)
+
+    assert record["about"] == "A network of one's own."
+    assert record["layers"][0]["output_shape"] == [32, 32, 3]
+    assert record["layers"][-1]["output_shape"] == [1, 1, 7]
+    assert record["totals"]["parameters"] == 4 * 27 + 4 + 4 * 7 + 7
+    assert record["totals"]["receptive_field"] == 32
+    code, out, _ = run("model", own)
+    assert code == 0
+    assert out.startswith("net.py:Net: A network of one's own.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["model", "smal"], "small"),
+        (["model", "--json", "--markdown"], "--json"),
+        (["model", "--budget", "0"], "--budget 0: choose from 1"),
+        (["model", "--image-size", "5000"], "--image-size 5000"),
+        (["model", "--classes", "0"], "--classes 0"),
+        (["model", "--channels", "-1"], "--channels -1"),
+        (["model", "--batch-size", "0"], "--batch-size 0"),
+        (["model", "era-s6", "--channels", "3"], "--channels 3"),
+        (["model", "era-s6", "--image-size", "4"], "--image-size 4"),
+        (["model", "nowhere.py:Net"], "nowhere.py"),
+        (["review", "lenet"], "lenet"),
+        (["compare", "era-s6", "lenet"], "lenet"),
+        (["compare", "era-s6"], "'right'"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    data_refused: Refused, arguments: list[str], words: str
+) -> None:
+    assert words in data_refused(*arguments)
+
+
+# --- review
+
+
+def test_the_review_finds_what_the_course_really_ran(run: Cli) -> None:
+    record = loads(run, "review", "era-s6-as-run", code=5)
+
+    wrong = {v["rule"]: v for v in record["verdicts"] if v["verdict"] == "wrong"}
+    assert any("16 of 25" in verdict["evidence"] for verdict in wrong.values())
+    assert record["counts"]["wrong"] == len(wrong) > 0
+    order = [v["verdict"] for v in record["verdicts"]]
+    assert order == sorted(order, key=["wrong", "look", "good"].index)
+    for verdict in record["verdicts"]:
+        assert 1 <= verdict["lesson"] <= 20
+        assert verdict["evidence"]
+
+
+@pytest.mark.parametrize("name", ["era-s6", "small", "tiny"])
+def test_the_review_has_no_fault_to_find_in_the_best(run: Cli, name: str) -> None:
+    assert loads(run, "review", name)["counts"]["wrong"] == 0
+
+
+def test_a_smaller_budget_is_exceeded(run: Cli) -> None:
+    code, out, err = run("review", "tiny", "--budget", 4_000)
+
+    assert (code, err) == (5, "")
+    assert "✗" in out
+    assert "4,000" in out
+    assert "lesson " in out
+
+
+# --- compare, zoo
+
+
+def test_two_networks_side_by_side(run: Cli) -> None:
+    code, out, err = run("compare", "era-s6", "small")
+
+    assert (code, err) == (0, "")
+    assert "19,568" in out
+    assert "19,810" in out
+    parameters = next(line for line in out.splitlines() if line.startswith("parameters"))
+    assert parameters.index("◂") < parameters.index("19,810")
+    assert "≠" in out
+    left, right = loads(run, "compare", "era-s6", "small")
+    assert (left["model"], right["model"]) == ("era-s6", "small")
+    assert left["totals"]["parameters"] == 19_568
+
+
+def test_a_network_beside_itself_differs_nowhere(run: Cli) -> None:
+    _, out, _ = run("compare", "tiny", "tiny")
+
+    assert "≠" not in out
+    assert "◂" not in out
+
+
+def test_the_zoo_is_listed_in_the_order_of_its_story(run: Cli) -> None:
+    records = loads(run, "zoo")
+
+    assert tuple(record["model"] for record in records) == MODELS
+    for record in records:
+        assert record["about"]
+        assert record["totals"]["parameters"] > 0
+    _, out, _ = run("zoo")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == list(MODELS)

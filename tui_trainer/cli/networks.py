@@ -1,0 +1,252 @@
+"""What networks are: ``mnist-tui model``, ``review``, ``compare`` and ``zoo``."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tui_trainer.cli.options import option
+from tui_trainer.run.config import MODELS, RunConfig
+from tui_trainer.run.errors import InputError, SettingError
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.layers import BUDGET, LayerRow, totals
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tui_trainer.headless.networks import Network
+
+OWN = "a name of the zoo, FILE.py:CLASS or PACKAGE.MODULE:FUNCTION; your own code is run"
+MOST_PIXELS = 1_024
+ZOO_PIXELS = (8, 128)
+
+Name = Annotated[str, typer.Argument(help=f"The network: {OWN}", show_default=True)]
+ImageSize = Annotated[int, option("Side of the images, in pixels (28)")]
+Channels = Annotated[int, option("Channels of the images (1)")]
+Classes = Annotated[int, option("Number of classes (10)")]
+Budget = Annotated[int, option("Parameters there may be (20000)")]
+BatchSize = Annotated[int, option("Images that the memory is told for (128)")]
+AsJson = Annotated[bool, option("As one JSON object", "--json")]
+DEFAULT = "era-s6"
+
+
+def model(
+    name: Name = DEFAULT,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, option("As a Markdown table", "--markdown")] = False,
+    measure: Annotated[
+        bool, option("Measure the receptive fields too: the pixels with a gradient", "--measure")
+    ] = False,
+    budget: Budget = BUDGET,
+    batch_size: BatchSize = 128,
+    image_size: ImageSize = 28,
+    channels: Channels = 1,
+    classes: Classes = 10,
+) -> None:
+    """Show what a network is: its layers, their shapes, parameters and receptive fields."""
+    if as_json and markdown:
+        raise InputError("--json: does not go with --markdown; choose one")
+    from tui_trainer.headless import networks as front
+
+    found = _looked_at(name, image_size, channels, classes, budget, batch_size, measure)
+    if as_json:
+        record = {"model": name, "classes": classes, **_record(found)}
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    elif markdown:
+        front.print_lines(front.markdown(found))
+    else:
+        front.print_network(found)
+
+
+def review(
+    name: Name = DEFAULT,
+    as_json: AsJson = False,
+    budget: Budget = BUDGET,
+    image_size: ImageSize = 28,
+    channels: Channels = 1,
+    classes: Classes = 10,
+) -> None:
+    """Judge the design of a network; exit code 5 if a verdict is wrong."""
+    from tui_trainer.anatomy.review import review as review_rows
+    from tui_trainer.headless import networks as front
+
+    found = _looked_at(name, image_size, channels, classes, budget)
+    verdicts = review_rows(found.rows, budget=budget)
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    if as_json:
+        import dataclasses
+
+        record = {
+            "model": name,
+            "counts": {word: counts[word] for word in ("wrong", "look", "good")},
+            "verdicts": [dataclasses.asdict(v) for v in front.by_severity(verdicts)],
+        }
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        front.print_review(found, verdicts)
+    raise typer.Exit(ExitCode.DESIGN_WRONG if counts["wrong"] else 0)
+
+
+def compare(
+    left: Annotated[str, typer.Argument(help=f"A network: {OWN}", show_default=False)],
+    right: Annotated[str, typer.Argument(help="Another one", show_default=False)],
+    as_json: AsJson = False,
+    budget: Budget = BUDGET,
+    batch_size: BatchSize = 128,
+    image_size: ImageSize = 28,
+    channels: Channels = 1,
+    classes: Classes = 10,
+) -> None:
+    """Show two networks side by side, and what each costs."""
+    from tui_trainer.headless import networks as front
+    from tui_trainer.run.compare import compare as compare_rows
+
+    ours, theirs = (
+        _looked_at(name, image_size, channels, classes, budget, batch_size)
+        for name in (left, right)
+    )
+    if as_json:
+        records = [
+            {"model": name, **_record(found)}
+            for name, found in zip((left, right), (ours, theirs), strict=True)
+        ]
+        typer.echo(json.dumps(records, indent=2, ensure_ascii=False))
+        return
+    comparison = compare_rows(ours.rows, theirs.rows, budget=budget, batch_size=batch_size)
+    front.print_comparison(ours, theirs, comparison)
+
+
+def zoo(as_json: AsJson = False) -> None:
+    """List the networks that come with it."""
+    from tui_trainer.headless import networks as front
+
+    found = [_looked_at(name, 28, 1, 10, BUDGET) for name in MODELS]
+    if not as_json:
+        front.print_zoo(found)
+        return
+    records = [
+        {"model": network.name, "about": network.about, "totals": _totals(network)}
+        for network in found
+    ]
+    typer.echo(json.dumps(records, indent=2, ensure_ascii=False))
+
+
+def _looked_at(
+    name: str,
+    image_size: int,
+    channels: int,
+    classes: int,
+    budget: int,
+    batch_size: int = 1,
+    measure: bool = False,
+) -> Network:
+    """Build a network and look at it.
+
+    Raises:
+        InputError: If an option cannot be used, or the network cannot be built or run.
+    """
+    for value, option_name, most in (
+        (image_size, "--image-size", MOST_PIXELS),
+        (channels, "--channels", MOST_PIXELS),
+        (classes, "--classes", 100_000),
+        (budget, "--budget", 10**12),
+        (batch_size, "--batch-size", 10**6),
+    ):
+        if not 1 <= value <= most:
+            raise InputError(f"{option_name} {value}: choose from 1 to {most:,}")
+    try:
+        RunConfig(model=name)
+    except SettingError as error:
+        raise InputError(error.problem) from None
+    if name in MODELS and channels != 1:
+        raise InputError(f"--channels {channels}: the networks of the zoo take images of one")
+    if name in MODELS and not ZOO_PIXELS[0] <= image_size <= ZOO_PIXELS[1]:
+        low, high = ZOO_PIXELS
+        raise InputError(f"--image-size {image_size}: the zoo is for {low} to {high} pixels")
+    import torch
+
+    from tui_trainer.anatomy.table import layer_table
+    from tui_trainer.engine.networks import about, build_network
+    from tui_trainer.headless.networks import Network, scale_of
+    from tui_trainer.run.text import model_name
+
+    torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
+    network = build_network(name, image_size=image_size, classes=classes, channels=channels)
+    shape = (image_size, image_size, channels)
+    rows = layer_table(network, shape)
+    scale = scale_of(rows, budget=budget, batch_size=batch_size)
+    measured = _measured(network, rows) if measure else ()
+    return Network(model_name(name), about(name), rows, scale, measured)
+
+
+def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
+    """Return the size of the field of each row's middle feature, as it is measured."""
+    from tui_trainer.anatomy.measured import measured_field
+
+    texts = []
+    for place, row in enumerate(rows):
+        height, width, _ = row.output_shape
+        field = measured_field(network, rows[0].output_shape, place, height // 2, width // 2)
+        tall, wide = int(field.any(dim=1).sum()), int(field.any(dim=0).sum())
+        texts.append(f"{tall}×{wide}")
+    return tuple(texts)
+
+
+def _record(network: Network) -> dict[str, Any]:
+    """Return a network as JSON tells of it."""
+    scale = network.scale
+    layers = []
+    for place, row in enumerate(network.rows):
+        layers.append(
+            {
+                "name": row.name,
+                "type": row.type,
+                "kind": row.kind,
+                "input_shape": row.input_shape,
+                "output_shape": row.output_shape,
+                "kernel_size": row.kernel_size,
+                "stride": row.stride,
+                "padding": row.padding,
+                "dilation": row.dilation,
+                "groups": row.groups,
+                "bias": row.bias,
+                "parameters": row.parameters,
+                "budget_share": row.parameters / scale.budget,
+                "multiply_adds": row.multiply_adds,
+                "activation_bytes": row.activation_bytes * scale.batch_size,
+                "receptive_field": _once(row.receptive_field),
+                "jump": _once(row.jump),
+                "start": _once(row.start),
+                "undefined": row.undefined,
+                "unused": row.unused,
+                "inputs": [network.rows[source].name for source in row.sources],
+                **({"measured": network.measured[place]} if network.measured else {}),
+            }
+        )
+    return {
+        "about": network.about,
+        "input_shape": network.rows[0].output_shape,
+        "budget": scale.budget,
+        "batch_size": scale.batch_size,
+        "layers": layers,
+        "totals": _totals(network),
+    }
+
+
+def _totals(network: Network) -> dict[str, Any]:
+    whole = totals(network.rows)
+    return {
+        "parameters": whole.parameters,
+        "budget_share": whole.parameters / network.scale.budget,
+        "multiply_adds": whole.multiply_adds,
+        "activation_bytes": whole.activation_bytes * network.scale.batch_size,
+        "receptive_field": _once(whole.receptive_field),
+    }
+
+
+def _once(pair: tuple[float, float] | None) -> Any:
+    """Return a length down and across: one number where both are the same, else both."""
+    return pair[0] if pair is not None and pair[0] == pair[1] else pair
