@@ -51,7 +51,11 @@ def test_a_feature_is_looked_at_while_it_trains(tiny: Path) -> None:
 
 
 def test_a_question_changes_nothing_of_the_run(tiny: Path) -> None:
-    questions: list[Command] = [LookAtField(3, 0, 0), DescribeNetwork("era-s6-dropout"), LookAtField(1, 2, 2)]
+    questions: list[Command] = [
+        LookAtField(3, 0, 0),
+        DescribeNetwork("era-s6-dropout"),
+        LookAtField(1, 2, 2),
+    ]
     config = tiny_config(tiny, epochs=2, augment="light")
     asked = run(config, ScriptedInbox(dict.fromkeys((0, 1, 5, 9), questions)))
     left_alone = run(config)

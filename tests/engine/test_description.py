@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -32,8 +33,9 @@ def test_what_can_be_seen_is_told_layer_by_layer() -> None:
     assert kinds == ["input", "conv", "relu", "average pool", "fully connected"]
 
 
+@pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
 def test_a_network_that_cannot_be_followed_is_one_layer() -> None:
-    scripted = torch.jit.script(Net())  # type: ignore[no-untyped-call]
+    scripted = torch.jit.script(Net())
     for network, reason in (
         (scripted, "none of its operations can be seen"),
         (Shy(), "RuntimeError: somebody watches"),

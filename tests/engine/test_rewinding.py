@@ -51,7 +51,7 @@ def wrecked(
 ) -> tuple[list[Event], ScriptedInbox]:
     """Train to the middle of epoch 2, ruin the weights, and answer what is asked then."""
     # When the run is over it goes on answering questions, until it is told to stop.
-    told_later = [*answers, [Stop()]]
+    told_later: list[list[Command]] = [*answers, [Stop()]]
     inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetLearningRate(WRECK)]}, told_later)
     told = train(config(tiny), inbox, keeper=keeper, patient=True, clock=FakeClock())
     return list(told), inbox

@@ -40,6 +40,7 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "BAD_INPUT": 2,
         "TARGET_MISSED": 3,
         "DIVERGED": 4,
+        "DESIGN_WRONG": 5,
         "UNSAVED": 7,
         "REPLAY_DIFFERS": 8,
         "HUNG_UP": 129,

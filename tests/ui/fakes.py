@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
@@ -16,6 +18,8 @@ from tui_trainer.run.events import (
     CommandRejected,
     Diverged,
     Event,
+    FieldMeasured,
+    NetworkDescribed,
     RunFinished,
     RunStarted,
     SettingChanged,
@@ -39,13 +43,39 @@ def recording(name: str) -> list[Event]:
         return list(read_events(lines, name))
 
 
+def recorded_fields(name: str) -> list[FieldMeasured]:
+    """Return what the engine said of features of each layer at the end of a recording."""
+    with gzip.open(RECORDINGS / f"{name}-fields.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [_field_measured(json.loads(line)) for line in lines]
+
+
+def _field_measured(record: dict[str, Any]) -> FieldMeasured:
+    del record["event"]
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    return FieldMeasured(**fields)
+
+
+def described(name: str) -> NetworkDescribed:
+    """Return the network of a recording as the engine describes it."""
+    started = next(event for event in recording(name) if isinstance(event, RunStarted))
+    return NetworkDescribed(
+        model=started.model, about=started.about, layers=started.layers, review=started.review
+    )
+
+
 @dataclass
 class FakeEngine:
-    """Says ``events``, then answers commands as the engine would, until it is told to stop."""
+    """Says ``events``, then answers commands as the engine would, until it is told to stop.
+
+    ``fields`` and ``networks`` are what it knows to answer to questions. It answers them after the
+    end of a run too.
+    """
 
     events: Iterable[Event]
     error: Exception | None = None
     answers: bool = True
+    fields: Iterable[FieldMeasured] = ()
+    networks: Iterable[NetworkDescribed] = ()
     received: list[Command] = field(default_factory=list)
     configs: list[RunConfig] = field(default_factory=list)
     started: RunStarted | None = None
@@ -67,12 +97,17 @@ class FakeEngine:
             yield StateChanged(state=self._state(), step=self.step.step)
         if self.error is not None:
             raise self.error
-        while not over:
+        while True:
             for command in inbox.take(0, wait=True):
                 self.received.append(command)
+                is_stop = isinstance(command, commands.Stop)
+                if is_stop and over:
+                    return
                 if self.answers:
                     yield from self._answer(command)
-                over = over or isinstance(command, commands.Stop)
+                if isinstance(command, commands.Stop) and not command.test:
+                    return
+                over = over or is_stop
 
     def _state(self) -> State:
         if any(isinstance(event, Diverged) for event in self.events):
@@ -95,8 +130,29 @@ class FakeEngine:
                 yield self._changed("batch_size", value)
             case commands.SetAugmentation(value):
                 yield self._changed("augmentation", int(value))
+            case commands.LookAtField():
+                yield self._field(command)
+            case commands.DescribeNetwork(model):
+                yield self._network(model)
             case commands.Stop():
                 yield finished(reason=command.reason, step=step)
+
+    def _field(self, question: commands.LookAtField) -> Event:
+        """Answer with what was recorded of that feature, or else of another one of the layer."""
+        place, row, column, digit = astuple(question)
+        known = [answer for answer in self.fields if answer.place == place]
+        known.sort(key=lambda answer: (answer.row, answer.column) != (row, column))
+        if not known:
+            return self._rejected(question, f"there is no layer {place}")
+        return replace(known[0], row=row, column=column, digit=known[0].digit + digit)
+
+    def _network(self, model: str) -> Event:
+        found = (network for network in self.networks if network.model == model)
+        return next(found, self._rejected(commands.DescribeNetwork(model), f"no network {model}"))
+
+    def _rejected(self, command: Command, reason: str) -> CommandRejected:
+        step = self.step.step if self.step else 0
+        return CommandRejected(command=type(command).__name__, reason=reason, step=step)
 
     def _changed(self, setting: str, value: float) -> SettingChanged:
         step = self.step
@@ -136,9 +192,11 @@ def window(
     error: Exception | None = None,
     pictures: Path | None = None,
     runs: Path = Path("no-runs-here"),
+    fields: Iterable[FieldMeasured] = (),
+    networks: Iterable[NetworkDescribed] = (),
 ) -> tuple[MnistTui, FakeEngine]:
     """Return an app on a fake engine, with nothing in it that depends on the clock."""
-    engine = FakeEngine(list(events), error)
+    engine = FakeEngine(list(events), error, fields=fields, networks=networks)
     still = Governor(cpu_time=lambda: 0.0)
     app = MnistTui(
         engine,

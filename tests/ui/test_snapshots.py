@@ -15,8 +15,15 @@ import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
-from tests.ui.fakes import recording, run_folder, settle, window
-from tui_trainer.run.config import RunConfig
+from tests.ui.fakes import (
+    described,
+    recorded_fields,
+    recording,
+    run_folder,
+    settle,
+    window,
+)
+from tui_trainer.run.config import MODELS, RunConfig
 from tui_trainer.run.events import Event, RecordingFailed, RecordingStarted, RunFinished
 from tui_trainer.ui import themes
 from tui_trainer.ui.recorded_run import RecordedRun
@@ -47,17 +54,29 @@ def look(
     runs: Path = Path("no-runs-here"),
 ) -> None:
     """Compare the window, once it has taken in the events and then the keys."""
-    app, _ = window(events, theme=theme, config=config, error=error, runs=runs)
+    app, _ = window(
+        events,
+        theme=theme,
+        config=config,
+        error=error,
+        runs=runs,
+        fields=FIELDS,
+        networks=[described("other-network")],
+    )
 
     async def before(pilot: Pilot[None]) -> None:
         await settle(pilot, app, events)
-        await pilot.press(*keys)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.05)
         await pilot.pause(0.2 if keys else 0)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
 MID_RUN = recording("mid-run")
+NETWORK = recording("network")
+FIELDS = recorded_fields("network")
 ERA = RunConfig(epochs=5)
 
 
@@ -108,7 +127,7 @@ def test_quit_question(snap_compare: SnapCompare) -> None:
 
 
 def test_help(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, "question_mark", size=(120, 60), config=ERA)
+    look(snap_compare, MID_RUN, "question_mark", size=(120, 95), config=ERA)
 
 
 def test_too_small(snap_compare: SnapCompare) -> None:
@@ -176,3 +195,39 @@ def test_runs(
 
 def test_no_runs(snap_compare: SnapCompare) -> None:
     look(snap_compare, MID_RUN, "5", config=ERA, runs=Path("runs"))
+
+
+TO_CONV4 = ["2", *["down"] * 14]
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_model(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    look(snap_compare, NETWORK, *TO_CONV4, size=size)
+
+
+@pytest.mark.parametrize("view", ["review", "field"])
+def test_model_small_views(snap_compare: SnapCompare, view: str) -> None:
+    keys = ["v"] if view == "review" else ["v", "v", "left", "up"]
+    look(snap_compare, NETWORK, *TO_CONV4, *keys, size=SMALL)
+
+
+def test_model_in_a_light_theme(snap_compare: SnapCompare) -> None:
+    look(snap_compare, NETWORK, *TO_CONV4, theme="daylight")
+
+
+def test_model_folded(snap_compare: SnapCompare) -> None:
+    look(snap_compare, NETWORK, "2", "z", "tab", "tab")
+
+
+def test_model_before_the_start(snap_compare: SnapCompare) -> None:
+    look(snap_compare, NETWORK[:1], "2")
+
+
+def test_model_of_an_older_recording(snap_compare: SnapCompare) -> None:
+    look(snap_compare, MID_RUN, "2", config=ERA)
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_model_compared(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    place = [name for name in MODELS if name != "era-s6"].index("small")
+    look(snap_compare, NETWORK, "2", "c", *["down"] * place, "enter", size=size)

@@ -9,6 +9,7 @@ from tui_trainer.run import commands, text
 from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.screens.confirm import ConfirmScreen
+from tui_trainer.ui.screens.model import ModelScreen
 from tui_trainer.ui.screens.train import TrainScreen
 from tui_trainer.ui.window import LabWindow
 
@@ -22,7 +23,12 @@ ON_THE_RUN = frozenset(
         *("run_again", "apply_fix"),
     }
 )
-"""The actions that are for the screen of the live run alone."""
+"""The actions that are for the screens of the live run alone."""
+
+
+def _shows_its_effect(action: str, parameters: tuple[object, ...]) -> bool:
+    """Return whether the Model screen shows what an action on the run does."""
+    return action == "toggle_pause" or (action == "climb" and parameters[0] == "batch_size")
 
 
 class RunActions(LabWindow):
@@ -41,7 +47,9 @@ class RunActions(LabWindow):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
         if action in ON_THE_RUN and not isinstance(self.front, TrainScreen):
-            return False
+            is_model = isinstance(self.front, ModelScreen)
+            if not (is_model and _shows_its_effect(action, parameters)):
+                return False
         run = self.run_now
         over = run.history.is_over
         match action:

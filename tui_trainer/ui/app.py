@@ -1,4 +1,4 @@
-"""The window: the run in training, and the runs of before."""
+"""The window: the run in training, its network, and the runs of before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from tui_trainer.run.commands import Command
+from tui_trainer.run.commands import Command, Stop
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import CommandRejected, FindingRaised
 from tui_trainer.run.folder import RUNS
@@ -17,6 +17,7 @@ from tui_trainer.ui.bridge import EventsArrived, RunRefused
 from tui_trainer.ui.governor import Governor
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.live_run import LiveRun, Start
+from tui_trainer.ui.screens.model import ModelScreen
 from tui_trainer.ui.screens.runs import RunsScreen
 from tui_trainer.ui.screens.train import TrainScreen
 
@@ -31,7 +32,7 @@ class MnistTui(RunActions):
 
     BINDINGS: ClassVar[list[BindingType]] = [*KEYMAP]
     KEYS = KEYMAP
-    MODES: ClassVar = {"train": TrainScreen}
+    MODES: ClassVar = {"train": TrainScreen, "model": ModelScreen}
     DEFAULT_MODE = "train"
 
     def __init__(
@@ -61,6 +62,8 @@ class MnistTui(RunActions):
 
     def begin_run(self, config: RunConfig, *, paused: bool = False) -> None:
         """Start another run in place of one that is over."""
+        # One that is over may still be answering questions, and keeps its network for that.
+        self.run_now.send(Stop(test=False))
         self.run_now = LiveRun(config, self._start, self.post_message)
         self._show()
         self.run_now.begin(paused=paused)
@@ -81,10 +84,12 @@ class MnistTui(RunActions):
         self._show(message)
 
     def _show(self, message: EventsArrived | None = None) -> None:
+        events = message.events if message else ()
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
-                events = message.events if message else ()
                 screen.show_run(self.run_now, self._governor.cost, events)
+            elif isinstance(screen, ModelScreen):
+                screen.show_run(self.run_now, events)
             elif isinstance(screen, RunsScreen) and screen.is_current:
                 screen.show_live(self.run_now)
 
@@ -95,7 +100,7 @@ class MnistTui(RunActions):
                 screen.show_knobs(self.run_now, self._governor.cost)
 
     async def action_show_mode(self, mode: str) -> None:
-        """Show the run in training, or the recorded ones."""
+        """Show the run in training, its network, or the recorded runs."""
         await self.switch_mode(mode)
         self._show()
 

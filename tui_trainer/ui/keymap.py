@@ -12,6 +12,8 @@ DROPOUT = Binding.Group("dropout", compact=True)
 SEEK = Binding.Group("seek", compact=True)
 SPEED = Binding.Group("speed", compact=True)
 EPOCH = Binding.Group("epoch", compact=True)
+FEATURE = Binding.Group("feature", compact=True)
+FOLD = Binding.Group("fold")
 
 
 def _key(
@@ -122,7 +124,7 @@ WINDOW_KEYS = [
         "v",
         "next_view",
         "view",
-        "Next view of a small window: curves, layers, findings",
+        "Next view of a window too small for all panels",
         show=True,
     ),
     _key("t", "next_theme", "theme", "Next colour theme"),
@@ -143,6 +145,7 @@ WINDOW_KEYS = [
 
 MODE_KEYS = [
     _key("1", "show_mode('train')", "train", "The run in training", show=True),
+    _key("2", "show_mode('model')", "model", "The network: layers, review, field", show=True),
     _key("5", "show_mode('runs')", "runs", "The recorded runs", show=True),
 ]
 
@@ -151,6 +154,85 @@ TABLE_KEYS = [
 ]
 LIST_KEYS = [
     _key("r", "reload", "refresh", "Read the folder of runs again", show=True),
+]
+
+_FOLD_ALL = _key(
+    "z",
+    "screen.fold_all",
+    "fold all",
+    "Fold all blocks away, or open all",
+    show=True,
+    group=FOLD,
+)
+LAYER_KEYS = [
+    _key(
+        "enter",
+        "select_cursor",
+        "fold",
+        "Fold a block of the layer table away, or open it",
+        show=True,
+        shows_as="enter",
+        group=FOLD,
+    ),
+    _FOLD_ALL,
+]
+FIELD_KEYS = [
+    _key(
+        "up",
+        "screen.move_feature(-1, 0)",
+        "feature up",
+        "The receptive field of the feature above",
+        show=True,
+        shows_as="↑",
+        group=FEATURE,
+    ),
+    _key(
+        "down",
+        "screen.move_feature(1, 0)",
+        "feature down",
+        "Of the feature below",
+        show=True,
+        shows_as="↓",
+        group=FEATURE,
+    ),
+    _key(
+        "left",
+        "screen.move_feature(0, -1)",
+        "feature left",
+        "Of the feature to the left",
+        show=True,
+        shows_as="←",
+        group=FEATURE,
+    ),
+    _key(
+        "right",
+        "screen.move_feature(0, 1)",
+        "feature right",
+        "Of the feature to the right",
+        show=True,
+        shows_as="→",
+        group=FEATURE,
+    ),
+    _key(
+        "pageup",
+        "screen.move_layer(-1)",
+        "layer before",
+        "In the row above of the layer table",
+        shows_as="pgup",
+    ),
+    _key(
+        "pagedown",
+        "screen.move_layer(1)",
+        "layer after",
+        "In the row below",
+        shows_as="pgdn",
+    ),
+]
+MODEL_KEYS = [
+    _FOLD_ALL,
+    _key("d", "next_digit", "digit", "Draw the receptive field on the next digit", show=True),
+    _key("c", "compare", "compare", "Compare with another network", show=True),
+    _key("tab", "next_panel", "panel", "To the next panel: its keys are shown", show=True),
 ]
 
 # The arrows and their like go before a panel that could scroll with them.
@@ -221,6 +303,8 @@ GROUPS = {
     "The run": RUN_KEYS,
     "Its knobs": KNOB_KEYS,
     "The window": [*MODE_KEYS, *WINDOW_KEYS],
+    "The network": [*LAYER_KEYS[:1], *MODEL_KEYS],
+    "The receptive field, once tab has led there": FIELD_KEYS,
     "The list of runs": [*TABLE_KEYS, *LIST_KEYS],
     "A recorded run": REPLAY_KEYS,
 }

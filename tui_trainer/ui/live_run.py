@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from textual.message import Message
 
 from tui_trainer.run import commands
-from tui_trainer.run.commands import KNOBS, Command, Inbox
+from tui_trainer.run.commands import KNOBS, Command, Inbox, LookAtField
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import CommandRejected, Event, FindingRaised, SettingChanged
+from tui_trainer.run.events import (
+    CommandRejected,
+    Event,
+    FieldMeasured,
+    FindingRaised,
+    SettingChanged,
+)
 from tui_trainer.run.history import History
 from tui_trainer.run.knobs import next_batch_size, next_dropout, next_rate
 from tui_trainer.ui.bridge import Bridge
@@ -22,7 +28,8 @@ class LiveRun:
     """One run as the window knows it.
 
     ``history`` tells what is true: it changes by events alone. ``wanted`` holds the wishes that no
-    event has answered yet, so that pressing a key twice climbs two rungs.
+    event has answered yet, so that pressing a key twice climbs two rungs. ``field`` is the latest
+    answer to what a feature sees; ``unanswered`` is why the latest such question got none.
     """
 
     def __init__(self, config: RunConfig, start: Start, post: Callable[[Message], object]) -> None:
@@ -30,6 +37,10 @@ class LiveRun:
         self.history = History()
         self.inbox = Inbox()
         self.wanted: dict[str, float] = {}
+        self.field: FieldMeasured | None = None
+        self.unanswered = ""
+        self._asked: LookAtField | None = None
+        self._next: LookAtField | None = None
         self.bridge = Bridge(start(config, self.inbox), post)
 
     def begin(self, *, paused: bool = False, wishes: Iterable[Command] = ()) -> None:
@@ -44,7 +55,12 @@ class LiveRun:
         """Take in what the engine says."""
         for event in events:
             self.history.apply(event)
-            if isinstance(event, CommandRejected):
+            if isinstance(event, FieldMeasured):
+                self.field = event
+                self._ask_next("")
+            elif isinstance(event, CommandRejected) and event.command == LookAtField.__name__:
+                self._ask_next(event.reason)
+            elif isinstance(event, CommandRejected):
                 self.wanted.clear()
             elif isinstance(event, SettingChanged) and self.wanted.get(event.setting) == event.new:
                 del self.wanted[event.setting]
@@ -67,6 +83,26 @@ class LiveRun:
     def send(self, command: Command) -> None:
         """Send a wish."""
         self.inbox.send(command)
+
+    def look_at(self, question: LookAtField) -> None:
+        """Ask what a feature sees; while an answer is awaited, only the newest question is kept."""
+        if self._asked is not None:
+            self._next = question
+            return
+        self._asked = question
+        self.unanswered = ""
+        self.send(question)
+
+    def ask_no_more(self) -> None:
+        """Forget the question that has not been sent yet."""
+        self._next = None
+
+    def _ask_next(self, unanswered: str) -> None:
+        """Send the question that waited for the answer to the last."""
+        self.unanswered = unanswered
+        self._asked, question, self._next = None, self._next, None
+        if question is not None:
+            self.look_at(question)
 
     def turn(self, setting: str, value: float) -> None:
         """Wish for a knob's new value."""

@@ -14,10 +14,9 @@ from textual.screen import ModalScreen, Screen
 
 from tui_trainer.run.events import RunFailed
 from tui_trainer.ui import signals, themes
-from tui_trainer.ui.keymap import REPLAY_KEYS, WINDOW_KEYS
-from tui_trainer.ui.screens.replay import ReplayScreen
-from tui_trainer.ui.screens.run import RunScreen
+from tui_trainer.ui.keymap import WINDOW_KEYS
 from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
+from tui_trainer.ui.screens.views import ViewScreen
 
 
 class LabWindow(App[None]):
@@ -83,15 +82,14 @@ class LabWindow(App[None]):
         front = self.front
         match action:
             case "next_view":
-                is_small = front.has_class("-narrow") or front.has_class("-short")
-                return isinstance(front, RunScreen) and is_small
+                return isinstance(front, ViewScreen) and front.is_small
             case "show_failure":
                 return True if _failure_on(front) else None
         return True
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every key's action by name."""
-        own = [(binding, screen) for binding in REPLAY_KEYS if isinstance(screen, ReplayScreen)]
+        own = [(key, screen) for key in screen.BINDINGS if isinstance(key, Binding)]
         for binding, node in [*own, *((binding, self) for binding in self.KEYS)]:
             if binding.tooltip and node.check_action(*_parsed(binding.action)):
                 name, action = binding.description.capitalize(), binding.action
@@ -110,7 +108,7 @@ class LabWindow(App[None]):
 
     def action_next_view(self) -> None:
         """Show the next panel of a small window."""
-        if isinstance(self.screen, RunScreen):
+        if isinstance(self.screen, ViewScreen):
             self.screen.next_view()
 
     def action_next_theme(self) -> None:
@@ -143,11 +141,12 @@ class LabWindow(App[None]):
 
 def _failure_on(screen: Screen[object]) -> RunFailed | None:
     """Return what the run that a screen shows failed of; None if it did not."""
-    if not isinstance(screen, RunScreen) or screen.shown is None:
+    if not isinstance(screen, ViewScreen) or screen.shown is None:
         return None
     return screen.shown.history.failure
 
 
 def _parsed(action: str) -> tuple[str, tuple[object, ...]]:
+    """Return an action's name and parameters, without whose it is."""
     _, name, parameters = parse(action)
     return name, parameters

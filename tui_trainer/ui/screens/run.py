@@ -9,9 +9,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.events import Resize
-from textual.screen import Screen
-from textual.widgets import Footer, Static
 
 from tui_trainer.run.events import Event, StepDone
 from tui_trainer.ui.pace import Pace
@@ -23,6 +20,7 @@ from tui_trainer.ui.pictures import (
     loss_picture,
     rate_picture,
 )
+from tui_trainer.ui.screens.views import ViewScreen
 from tui_trainer.ui.shown_run import ShownRun
 from tui_trainer.ui.widgets.chart import Chart
 from tui_trainer.ui.widgets.classes import ClassPanel
@@ -30,35 +28,21 @@ from tui_trainer.ui.widgets.findings import FindingLine, FindingsPanel
 from tui_trainer.ui.widgets.layers import LayerPanel
 from tui_trainer.ui.widgets.lines import ProgressLine, TopLine
 
-LEAST_WIDTH, LEAST_HEIGHT = 60, 16
-"""Below this the screen shows only that it is too small."""
-
 CURVES_EVERY = 0.48
 """Seconds between two paintings of the curves: they cost most, and move least."""
 
-VIEWS = ("curves", "layers", "findings")
 
+class RunScreen(ViewScreen):
+    """Shows a run. What it shows comes from the run's history alone."""
 
-class RunScreen(Screen[None]):
-    """Shows a run. What it shows comes from the run's history alone.
-
-    Attributes:
-        IS_LIVE: Whether keys act on the run.
-        shown: The run that is on show; None before there is one.
-    """
-
-    CSS_PATH = "run.tcss"
+    CSS_PATH = ["views.tcss", "run.tcss"]  # noqa: RUF012
     AUTO_FOCUS = ""
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-medium"), (44, "-tall")]  # noqa: RUF012
-    IS_LIVE: ClassVar[bool] = True
+    VIEWS: ClassVar[tuple[str, ...]] = ("curves", "layers", "findings")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self.shown: ShownRun | None = None
         self._clock = clock
         self._curves = Pace()
-        self._view = 0
         self._keys: tuple[bool, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -73,23 +57,7 @@ class RunScreen(Screen[None]):
             yield FindingsPanel(id="findings", is_live=self.IS_LIVE)
         yield FindingLine(id="finding-line", is_live=self.IS_LIVE)
         yield ProgressLine(id="progress")
-        yield Footer(show_command_palette=False)
-        yield Static(id="too-small")
-
-    def on_mount(self) -> None:
-        """Begin with the curves."""
-        self.add_class(f"-view-{VIEWS[self._view]}")
-
-    def on_resize(self, event: Resize) -> None:
-        """Say so where there is no room; training goes on all the same."""
-        width, height = event.size
-        is_small = width < LEAST_WIDTH or height < LEAST_HEIGHT
-        self.set_class(is_small, "-too-small")
-        words = f"{width}×{height} is too small: {LEAST_WIDTH}×{LEAST_HEIGHT} is needed."
-        self.query_one("#too-small", Static).update(
-            f"{words}\nTraining goes on." if self.IS_LIVE else words
-        )
-        self.refresh_bindings()
+        yield from self.compose_end()
 
     def _refresh_keys(self, run: ShownRun) -> None:
         """Let the footer build its keys anew, but only when one has come or gone."""
@@ -105,12 +73,6 @@ class RunScreen(Screen[None]):
         if keys != self._keys:
             self._keys = keys
             self.refresh_bindings()
-
-    def next_view(self) -> None:
-        """Show the next panel of a small window."""
-        self.remove_class(f"-view-{VIEWS[self._view]}")
-        self._view = (self._view + 1) % len(VIEWS)
-        self.add_class(f"-view-{VIEWS[self._view]}")
 
     def show_panels(self, run: ShownRun, events: Sequence[Event] = ()) -> None:
         """Show the run as it is now; where only steps were added, only what they change."""

@@ -21,8 +21,10 @@ _SIGNS = [
     ("●", "validation", "validation, after each epoch, on images kept apart from training"),
     ("◆", "test", "the sealed test set, read when a run ends or you press T"),
     ("▼", "intervention", "you turned a knob here"),
-    ("▲", "look", "a finding worth a look"),
+    ("▲", "look", "a finding or a verdict worth a look"),
     ("✗", "wrong", "something is wrong"),
+    ("□", "intervention", "a receptive field by arithmetic; open where it is off the image"),
+    ("■", "validation", "the pixels whose gradient is not zero: measured, and how large"),
 ]
 
 

@@ -104,10 +104,10 @@ def findings_lines(history: History, width: int, *, is_live: bool = True) -> Lin
     """Return everything the panel says, wrapped to ``width`` columns."""
     lines: Lines = []
     if history.failure is not None:
-        lines += _paragraph("✗ training failed", "wrong bold", width)
-        lines += _paragraph(history.failure.message, "", width, indent=2)
+        lines += paragraph("✗ training failed", "wrong bold", width)
+        lines += paragraph(history.failure.message, "", width, indent=2)
         keys = "press i for the traceback" + (", r to run again" if is_live else "")
-        lines += _paragraph(keys, "muted", width, indent=2)
+        lines += paragraph(keys, "muted", width, indent=2)
         lines.append([])
     lines += _result_lines(history.finished, history, width)
     gravest_first = sorted(history.findings.values(), key=lambda f: f.severity != "wrong")
@@ -127,7 +127,7 @@ def _result_lines(finished: RunFinished | None, history: History, width: int) ->
         words = (
             f"{finished.reason} after {text.plural(finished.epochs, 'epoch')}, {spent} of training"
         )
-        lines += _paragraph(f"{words}", "muted", width)
+        lines += paragraph(f"{words}", "muted", width)
     return [*lines, []] if lines else lines
 
 
@@ -153,21 +153,21 @@ def _finding_lines(finding: FindingRaised, width: int, *, is_live: bool) -> Line
     head = [Cell(title, style=f"{finding.severity} bold")]
     if gap >= 2:
         head += [Cell(" " * gap), Cell(topic, style="muted")]
-    lines: Lines = [head, *_paragraph(finding.evidence, "", width, indent=2)]
+    lines: Lines = [head, *paragraph(finding.evidence, "", width, indent=2)]
     key = " — press f to apply" if is_live and finding.fix_setting is not None else ""
-    return [*lines, *_paragraph(f"try: {finding.advice}{key}", "title", width, indent=2), []]
+    return [*lines, *paragraph(f"try: {finding.advice}{key}", "title", width, indent=2), []]
 
 
 def _quiet_lines(history: History, width: int) -> Lines:
     if history.started is None:
-        return _paragraph(history.detail or "starting", "muted", width)
+        return paragraph(history.detail or "starting", "muted", width)
     lines = [[Cell("✓ nothing to report", style="good")]]
     watched = "divergence" if not history.started.val_size else "overfitting and divergence"
-    lines += _paragraph(f"watching for {watched}", "muted", width, indent=2)
+    lines += paragraph(f"watching for {watched}", "muted", width, indent=2)
     if history.folder is not None:
         step = f", saved after step {text.count(history.saved.step)}" if history.saved else ""
         words = f"recorded in {text.printable(history.folder)}{step}"
-        lines += _paragraph(words, "muted", width, indent=2)
+        lines += paragraph(words, "muted", width, indent=2)
     return [*lines, []]
 
 
@@ -175,13 +175,13 @@ def _unsaved_lines(history: History, width: int, *, is_live: bool) -> Lines:
     """Return what is not being saved, and why."""
     if not history.unsaved:
         return []
-    lines = _paragraph("▲ not being saved", "look bold", width)
+    lines = paragraph("▲ not being saved", "look bold", width)
     for path, reason in history.unsaved.items():
-        lines += _paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
+        lines += paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
     if not is_live:
         return [*lines, []]
     words = "training goes on; it is tried again"
-    return [*lines, *_paragraph(words, "muted", width, indent=2), []]
+    return [*lines, *paragraph(words, "muted", width, indent=2), []]
 
 
 def _change_lines(history: History, width: int) -> Lines:
@@ -196,7 +196,8 @@ def _change_lines(history: History, width: int) -> Lines:
     return lines
 
 
-def _paragraph(words: str, role: str, width: int, *, indent: int = 0) -> Lines:
+def paragraph(words: str, role: str, width: int, *, indent: int = 0) -> Lines:
+    """Return a text wrapped to ``width`` columns, in the colour of a role."""
     margin = " " * indent
     wrapped = textwrap.wrap(words, max(10, width), initial_indent=margin, subsequent_indent=margin)
     return [[Cell(line, style=role)] for line in wrapped]

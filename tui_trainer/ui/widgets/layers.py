@@ -5,8 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from tui_trainer.run import text
-from tui_trainer.run.events import LayerRow
-from tui_trainer.run.layers import BUDGET, Stage, stages
+from tui_trainer.run.layers import BUDGET, LayerRow, Stage, stages
 from tui_trainer.run.text import Cell
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel

@@ -1,0 +1,74 @@
+"""The Model screen in a window on a fake engine, and what it says."""
+
+from __future__ import annotations
+
+from textual.pilot import Pilot
+
+from tests.ui.fakes import (
+    FakeEngine,
+    described,
+    recorded_fields,
+    recording,
+    settle,
+    window,
+)
+from tui_trainer.run.commands import LookAtField
+from tui_trainer.run.events import Event, FieldMeasured
+from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.screens.model import ModelScreen
+from tui_trainer.ui.widgets.field import FieldPanel
+from tui_trainer.ui.widgets.network import LayersTable
+
+NETWORK = recording("network")
+FIELDS = recorded_fields("network")
+ROWS = described("network").layers
+EPOCH = next(event for event in recording("finished") if type(event).__name__ == "EpochDone")
+ARROWS = ("up", "down", "left", "right")
+
+
+def model(events: list[Event] = NETWORK) -> tuple[MnistTui, FakeEngine]:
+    return window(events, fields=FIELDS, networks=[described("other-network")])
+
+
+async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = NETWORK) -> ModelScreen:
+    """Wait for the run, and go to the screen."""
+    await settle(pilot, app, events)
+    await pilot.press("2")
+    await pilot.pause(0.1)
+    assert isinstance(app.screen, ModelScreen)
+    return app.screen
+
+
+def names(screen: ModelScreen) -> list[str]:
+    table = screen.query_one(LayersTable)
+    return [str(table.get_row_at(place)[0]).rstrip() for place in range(table.row_count)]
+
+
+def column(screen: ModelScreen, title: str) -> list[str]:
+    """Return a column of the table from top to bottom."""
+    table = screen.query_one(LayersTable)
+    heads = [str(head.label).strip() for head in table.ordered_columns]
+    place = heads.index(title)
+    return [str(table.get_row_at(row)[place]).strip() for row in range(table.row_count)]
+
+
+def middle_of(place: int) -> FieldMeasured:
+    """Return what was recorded of the middle feature of a layer."""
+    height, width, _ = ROWS[place].output_shape
+    here = (place, height // 2, width // 2)
+    return next(field for field in FIELDS if (field.place, field.row, field.column) == here)
+
+
+def line(screen: ModelScreen, name: str) -> str:
+    widget = screen.query_one(f"#{name}")
+    return widget.render_line(0).text.strip()
+
+
+def field_text(screen: ModelScreen) -> str:
+    panel = screen.query_one(FieldPanel)
+    lines = [panel.render_line(y).text for y in range(panel.size.height)]
+    return "\n".join([str(panel.border_title), *lines, str(panel.border_subtitle)])
+
+
+def asked(engine: FakeEngine) -> list[LookAtField]:
+    return [command for command in engine.received if isinstance(command, LookAtField)]

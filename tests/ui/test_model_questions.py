@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.ui.fakes import (
+    finished,
+    settle,
+    window,
+)
+from tests.ui.model_screen import (
+    EPOCH,
+    FIELDS,
+    NETWORK,
+    asked,
+    field_text,
+    middle_of,
+    model,
+    names,
+    show,
+)
+from tui_trainer.run.commands import LookAtField
+from tui_trainer.ui.bridge import EventsArrived
+from tui_trainer.ui.screens.model import ASK_EVERY, ModelScreen
+from tui_trainer.ui.widgets.field import FieldPanel
+from tui_trainer.ui.widgets.lines import TopLine
+
+
+async def test_the_answer_is_drawn_with_its_numbers() -> None:
+    app, _ = model()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await show(pilot, app)
+        words = field_text(screen)
+        assert "conv1 · feature 14,14 of 28×28" in words
+        assert "theory 3×3" in words
+        assert "measured 3×3 ✓ they agree" in words
+        assert "half in 4 of 9 pixels" in words
+        assert "digit 0, a 4 · after step 30" in words
+        assert words.count("▀") > 28 * 14 * 2
+
+
+async def test_the_input_has_no_feature_and_the_next_layer_does() -> None:
+    app, engine = model()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await show(pilot, app)
+        await pilot.press("up", "up")
+        await pilot.pause(0.1)
+        assert "choose a layer" in field_text(screen)
+        before = len(asked(engine))
+        await pilot.press("down", "down", "down")
+        await pilot.pause(0.1)
+        assert asked(engine)[-1].place == 2
+        assert len(asked(engine)) > before
+        assert "conv1_norm" in field_text(screen)
+
+
+async def test_arrows_move_the_feature_once_tab_has_led_to_the_field() -> None:
+    app, engine = model()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await show(pilot, app)
+        await pilot.press("tab", "tab")
+        assert isinstance(screen.focused, FieldPanel)
+        for key in ("up", "left", "d", "pagedown"):
+            await pilot.press(key)
+            await pilot.pause(0.05)
+        assert asked(engine)[1:] == [
+            LookAtField(1, 13, 14, 0),
+            LookAtField(1, 13, 13, 0),
+            LookAtField(1, 13, 13, 1),
+            LookAtField(2, 14, 14, 1),
+        ]
+        await pilot.press(*["up"] * 20)
+        await pilot.pause(0.1)
+        assert "feature 0,14" in field_text(screen)
+
+
+async def test_at_most_one_question_is_on_its_way_and_the_newest_goes_next() -> None:
+    app, engine = model()
+    engine.answers = False
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await show(pilot, app)
+        assert "asking" in field_text(screen)
+        await pilot.press("down", "down", "down")
+        await pilot.pause(0.1)
+        assert asked(engine) == [LookAtField(1, 14, 14, 0)]
+        app.post_message(EventsArrived((middle_of(1),), app.run_now.bridge))
+        await pilot.pause(0.1)
+        assert asked(engine)[1:] == [LookAtField(4, 14, 14, 0)]
+        assert "asking" in field_text(screen)
+        app.post_message(EventsArrived((middle_of(4),), app.run_now.bridge))
+        await pilot.pause(0.1)
+        assert len(asked(engine)) == 2
+        assert "measured 5×5" in field_text(screen)
+
+
+async def test_a_rejected_question_says_why_and_does_not_stop_the_next() -> None:
+    app, engine = model()
+    engine.fields = [field for field in FIELDS if field.place > 1]
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await show(pilot, app)
+        app.run_now.wanted["learning_rate"] = 0.5
+        assert "there is no layer 1" in field_text(screen)
+        await pilot.press("down")
+        await pilot.pause(0.1)
+        assert "✓ they agree" in field_text(screen)
+        assert app.run_now.wanted == {"learning_rate": 0.5}
+
+
+async def test_a_run_that_is_over_is_still_looked_at() -> None:
+    events = [*NETWORK, finished(step=30)]
+    app, engine = model(events)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await show(pilot, app, events)
+        await pilot.press("down")
+        await pilot.pause(0.1)
+        assert asked(engine)[-1].place == 2
+        assert "✓ they agree" in field_text(screen)
+        assert "finished" in screen.query_one(TopLine).render_line(0).text
+
+
+async def test_a_run_that_failed_says_that_nothing_can_be_measured() -> None:
+    app, engine = window(NETWORK, error=RuntimeError("no"), fields=FIELDS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await show(pilot, app)
+        assert "the run has failed" in field_text(screen)
+        assert names(screen)[0] == "input"
+        await pilot.press("down", "c", "d")
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, ModelScreen)
+        assert engine.received == []
+        await pilot.press("i")
+        assert app.screen is not screen
+
+
+async def test_an_epoch_asks_anew_in_front_alone_and_not_too_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app, engine = model()
+    async with app.run_test(size=(120, 40)) as pilot:
+
+        async def epoch() -> int:
+            app.post_message(EventsArrived((EPOCH,), app.run_now.bridge))
+            await pilot.pause(0.1)
+            return len(asked(engine))
+
+        await settle(pilot, app, NETWORK)
+        assert await epoch() == 0
+        screen = await show(pilot, app)
+        now = time.monotonic() + ASK_EVERY
+        monkeypatch.setattr(screen, "_clock", lambda: now)
+        assert await epoch() == 2
+        assert await epoch() == 2
+        now += ASK_EVERY
+        assert await epoch() == 3
+        await pilot.press("question_mark")
+        now += ASK_EVERY
+        assert await epoch() == 3
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert len(asked(engine)) == 4
+        await pilot.press("1")
+        now += ASK_EVERY
+        assert await epoch() == 4
+
+
+async def test_a_question_that_waits_is_dropped_when_the_screen_is_left() -> None:
+    app, engine = model()
+    engine.answers = False
+    async with app.run_test(size=(120, 40)) as pilot:
+        await show(pilot, app)
+        await pilot.press("down", "1")
+        app.post_message(EventsArrived((middle_of(1),), app.run_now.bridge))
+        await pilot.pause(0.1)
+        assert len(asked(engine)) == 1

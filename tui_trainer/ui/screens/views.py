@@ -1,0 +1,76 @@
+"""What screens of several panels share: what fits into which window, one view at a time."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.events import Resize
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from tui_trainer.ui.shown_run import ShownRun
+
+LEAST_WIDTH, LEAST_HEIGHT = 60, 16
+"""Below this a screen shows only that it is too small."""
+
+
+class ViewScreen(Screen[None]):
+    """A screen whose panels take turns in a small window.
+
+    The style sheets show the view's panels by the screen's class ``-view-NAME``.
+
+    Attributes:
+        VIEWS: The names of the views, the first shown first.
+        IS_LIVE: Whether keys act on the run.
+        shown: The run that is on show; None before there is one.
+    """
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-medium"), (44, "-tall")]  # noqa: RUF012
+    VIEWS: ClassVar[tuple[str, ...]] = ()
+    IS_LIVE: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: ShownRun | None = None
+        self._view = 0
+
+    @staticmethod
+    def compose_end() -> ComposeResult:
+        """The footer, and what to say where there is no room; for ``compose`` to end with."""
+        yield Footer(show_command_palette=False)
+        yield Static(id="too-small")
+
+    def on_mount(self) -> None:
+        """Begin with the first view."""
+        self.add_class(f"-view-{self.view}")
+
+    def on_resize(self, event: Resize) -> None:
+        """Say so where there is no room; training goes on all the same."""
+        width, height = event.size
+        is_small = width < LEAST_WIDTH or height < LEAST_HEIGHT
+        self.set_class(is_small, "-too-small")
+        words = f"{width}×{height} is too small: {LEAST_WIDTH}×{LEAST_HEIGHT} is needed."
+        self.query_one("#too-small", Static).update(
+            f"{words}\nTraining goes on." if self.IS_LIVE else words
+        )
+        # Where each column counts, the keys stand closer together.
+        self.query_one(Footer).compact = width < 100
+        self.refresh_bindings()
+
+    @property
+    def view(self) -> str:
+        """The name of the view that a small window shows."""
+        return self.VIEWS[self._view]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there is room for one view only."""
+        return self.has_class("-narrow") or self.has_class("-short")
+
+    def next_view(self) -> None:
+        """Show the next panel of a small window."""
+        self.remove_class(f"-view-{self.view}")
+        self._view = (self._view + 1) % len(self.VIEWS)
+        self.add_class(f"-view-{self.view}")

@@ -1,0 +1,42 @@
+"""Pictures in the terminal: two pixels a character, one above the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import groupby, zip_longest
+
+from rich.color import Color as RichColor
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+
+Pixel = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+
+def half_blocks(rows: Sequence[Sequence[Pixel]], ground: Pixel) -> list[list[Segment]]:
+    """Return rows of pixels as lines of ``▀``; ``ground`` is below an odd last row."""
+    blank = [ground] * (len(rows[0]) if rows else 0)
+    return [
+        [
+            Segment("▀" * len(list(run)), _style(*pair))
+            for pair, run in groupby(zip(upper, lower, strict=True))
+        ]
+        for upper, lower in zip_longest(rows[::2], rows[1::2], fillvalue=blank)
+    ]
+
+
+def ramp(start: Color, end: Color) -> list[Pixel]:
+    """Return the 256 colours from one to another."""
+    return [start.blend(end, place / 255).rgb for place in range(256)]
+
+
+def mixed(pixel: Pixel, colour: Color, share: float) -> Pixel:
+    """Return a pixel tinted with that share of a colour."""
+    return Color(*pixel).blend(colour, share).rgb
+
+
+@cache
+def _style(upper: Pixel, lower: Pixel) -> Style:
+    return Style(color=RichColor.from_rgb(*upper), bgcolor=RichColor.from_rgb(*lower))

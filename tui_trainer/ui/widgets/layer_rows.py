@@ -1,0 +1,237 @@
+"""The rows of the Model screen's table, in blocks that fold away, and the columns that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from tui_trainer.run import text
+from tui_trainer.run.layer_cells import (
+    COLUMNS,
+    FIELD,
+    INPUT,
+    JUMP,
+    KERNEL,
+    KIND,
+    MEMORY,
+    MULTIPLY_ADDS,
+    NAME,
+    OUTPUT,
+    SHARE,
+    START,
+    Scale,
+    cells,
+    titles,
+)
+from tui_trainer.run.layers import Block, LayerRow, blocks, shape_text
+from tui_trainer.run.text import Cell
+from tui_trainer.ui.widgets.layers import bar_of
+
+UNTOLD = "–"
+"""What an older version did not record."""
+
+LEAST_BAR, GREATEST_BAR = 5, 24
+"""Columns of the bar that shows a layer's share of the budget."""
+
+LEAST_NAME = 16
+"""A longer name is cut where it would take more than a quarter of the table."""
+
+DROPPED_LAST = (KIND, SHARE, OUTPUT)
+"""What goes where even the columns without a rank have no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row on the screen.
+
+    Attributes:
+        place: The layer that it speaks for; of a block its last one.
+        block: The number of the block that it is in or is the head of; None for the input.
+        is_head: Whether it is a block's head.
+        cells: Its texts, one a column of :data:`tui_trainer.run.layer_cells.COLUMNS`.
+        share: Its share of the budget.
+    """
+
+    place: int
+    block: int | None
+    is_head: bool
+    cells: tuple[str, ...]
+    share: float
+
+    @property
+    def key(self) -> tuple[int, bool]:
+        """What tells it from other rows, folded or not."""
+        return self.place, self.is_head
+
+
+def table_rows(rows: Sequence[LayerRow], scale: Scale, folded: Collection[int]) -> list[TableRow]:
+    """Return the rows that are to be seen.
+
+    Args:
+        rows: The layer table, its first row the input.
+        scale: What the figures are measured against.
+        folded: The numbers of the blocks that are folded away.
+    """
+    if not rows:
+        return []
+    shown = [TableRow(0, None, False, _told(cells(rows[0], scale), rows), 0.0)]
+    for number, block in enumerate(blocks(rows)):
+        shown.append(_head(rows, number, block, scale, is_folded=number in folded))
+        if number in folded:
+            continue
+        for place in block.places:
+            texts = list(_told(cells(rows[place], scale), rows))
+            texts[NAME] = f"  {rows[place].name.removeprefix(f'{block.name}.')}"
+            share = rows[place].parameters / scale.budget
+            shown.append(TableRow(place, number, False, tuple(texts), share))
+    return shown
+
+
+def _head(
+    rows: Sequence[LayerRow], number: int, block: Block, scale: Scale, *, is_folded: bool
+) -> TableRow:
+    """Return a block's head: what goes in, what comes out, and the sums."""
+    inside = [rows[place] for place in block.places]
+    last = inside[-1]
+    whole = replace(
+        last,
+        name=f"{'▸' if is_folded else '▾'} {block.name}",
+        kind=text.plural(len(inside), "layer"),
+        kernel="",
+        kernel_size=None,
+        input_shape=inside[0].input_shape,
+        parameters=block.parameters,
+        multiply_adds=block.multiply_adds,
+    )
+    texts = list(_told(cells(whole, scale), rows))
+    memory = sum(row.activation_bytes for row in inside) * scale.batch_size
+    texts[MEMORY] = text.size(memory) if memory else "·"
+    share = block.parameters / scale.budget
+    return TableRow(block.places[-1], number, True, tuple(texts), share)
+
+
+def is_of_an_older_version(rows: Sequence[LayerRow]) -> bool:
+    """Return whether a table was recorded before it told of receptive fields."""
+    return not any(row.receptive_field or row.undefined for row in rows)
+
+
+def _told(texts: tuple[str, ...], rows: Sequence[LayerRow]) -> tuple[str, ...]:
+    """Return a row's cells; a dash for what an older version did not record."""
+    if not is_of_an_older_version(rows):
+        return texts
+    untold = (INPUT, MULTIPLY_ADDS, FIELD, JUMP, START)
+    return tuple(UNTOLD if place in untold else words for place, words in enumerate(texts))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns that fit: their places, their widths, and the bar's; 0 where there is none."""
+
+    kept: tuple[int, ...]
+    widths: tuple[int, ...]
+    bar: int
+
+
+def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
+    """Return what fits into ``width`` columns, each with ``gap`` blanks; the bar takes the rest.
+
+    Args:
+        table: The heads, the rows and the totals, all the cells of each.
+        width: Columns of the whole table.
+        gap: Blanks around a column.
+    """
+    widths = [max(map(text.columns, column)) for column in zip(*table, strict=True)]
+    widths[NAME] = min(widths[NAME], max(LEAST_NAME, width // 4))
+    figure = max(text.columns(row[SHARE]) for row in table[1:]) + 1
+    kept = list(range(len(COLUMNS)))
+    has_figure = True
+
+    def needed() -> int:
+        widths[SHARE] = LEAST_BAR + (figure if has_figure else 0)
+        return sum(widths[place] + gap for place in kept)
+
+    ranked = [place for place in kept if COLUMNS[place].rank]
+    for place in sorted(ranked, key=lambda place: -COLUMNS[place].rank):
+        if needed() <= width:
+            break
+        if place == SHARE:
+            has_figure = False
+        else:
+            kept.remove(place)
+    for place in DROPPED_LAST:
+        if needed() > width:
+            kept.remove(place)
+    bar = min(GREATEST_BAR, LEAST_BAR + max(0, width - needed())) if SHARE in kept else 0
+    widths[SHARE] = bar + (figure if has_figure else 0)
+    return Layout(tuple(kept), tuple(widths), bar)
+
+
+def head_texts(scale: Scale, fitted: Layout) -> list[str]:
+    """Return the heads of the columns that are kept, each in its width."""
+    named = list(titles(scale))
+    if len(named[SHARE]) > fitted.widths[SHARE]:
+        named[SHARE] = "share"
+    return [_padded(named[place], place, fitted.widths[place]) for place in fitted.kept]
+
+
+def row_pieces(
+    texts: Sequence[str], share: float, fitted: Layout, *, is_bold: bool = False
+) -> list[list[Cell]]:
+    """Return a row's columns that are kept, each as cells of its width together."""
+    bold = " bold" if is_bold else ""
+    pieces: list[list[Cell]] = []
+    for place in fitted.kept:
+        width = fitted.widths[place]
+        if place == SHARE:
+            figure = texts[SHARE].rjust(width - fitted.bar) if width > fitted.bar else ""
+            bar = bar_of(share, fitted.bar)
+            role = "wrong" if share > 1 else "train"
+            pieces.append([Cell(bar, style=role), Cell(figure, style=f"muted{bold}")])
+            continue
+        is_quiet = place in (KIND, KERNEL) and not is_bold
+        role = "muted" if is_quiet else f"title{bold}"
+        pieces.append([Cell(_padded(texts[place], place, width), style=role)])
+    return pieces
+
+
+def _padded(words: str, place: int, width: int) -> str:
+    words = text.clip(words, width)
+    blanks = " " * (width - text.columns(words))
+    return blanks + words if COLUMNS[place].is_right else words + blanks
+
+
+def about_layer(row: LayerRow, budget: int) -> list[Cell]:
+    """Return a layer in words, what the table tells anyway the first to go."""
+    kernel = f" {row.kernel.split()[0]}" if row.kernel else ""
+    came = f" from {shape_text(row.input_shape)}" if row.input_shape else ""
+    told = [
+        Cell(row.name, style="title bold"),
+        Cell(f" · {row.kind}{kernel}", rank=4),
+        Cell(f"{came} to {row.shape_text}", rank=5),
+    ]
+    if row.parameters:
+        share = f"{text.percent(row.parameters / budget, 0)} of {text.count(budget)}"
+        told.append(Cell(f" · {text.plural(row.parameters, 'parameter')} ({share})", rank=6))
+    if any(row.unused):
+        lost = " and ".join(
+            f"the last {noun}" if number == 1 else f"the last {text.plural(number, noun)}"
+            for number, noun in zip(row.unused, ("row", "column"), strict=True)
+            if number
+        )
+        told.append(Cell(f" · never reads {lost} of its input", rank=2, style="look"))
+    return [*told, *_sight(row)]
+
+
+def _sight(row: LayerRow) -> list[Cell]:
+    """Return what a feature sees, in words."""
+    if row.receptive_field is None:
+        if not row.undefined:
+            return [Cell(" · its receptive field was not recorded", rank=1, style="muted")]
+        return [Cell(f" · no receptive field: {row.undefined}", style="look")]
+    told = [Cell(f" · a feature sees {text.field(row.receptive_field)} pixels", rank=1)]
+    height, width, _ = row.output_shape
+    if row.jump is not None and (height, width) != (1, 1):
+        down, across = row.jump
+        jump = text.plural(down, "pixel") if down == across else f"{down}×{across} pixels"
+        told.append(Cell(f", its neighbour's field is {jump} further", rank=3))
+    return told
