@@ -31,6 +31,7 @@ def test_every_setting_has_an_option() -> None:
 # Something else than the default for every setting; together they are a valid run.
 OTHERS: dict[str, Any] = {
     "model": "era-s6-dropout",
+    "budget": 8_000,
     "dropout": 0.25,
     "dataset": "kmnist",
     "data_dir": "/data/números 数字",

@@ -45,8 +45,8 @@ def test_a_network_that_cannot_be_followed_is_one_layer() -> None:
         assert whole.parameters == sum(p.numel() for p in network.parameters()) == 90
         assert (whole.output_shape, whole.receptive_field) == ((1, 1, 10), None)
         assert whole.undefined == reason
-        assert review_of([image, whole])
+        assert review_of([image, whole], 20_000)
 
 
 def test_a_table_that_cannot_be_judged_has_no_verdicts() -> None:
-    assert review_of(layers_of(Net(), 28, 10)[:1]) == ()
+    assert review_of(layers_of(Net(), 28, 10)[:1], 20_000) == ()

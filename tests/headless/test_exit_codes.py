@@ -49,7 +49,7 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "TERMINATED": 143,
     }
     assert all(code.meaning for code in ExitCode)
-    assert exit_code_help().splitlines()[8] == "130  interrupted by Ctrl+C"
+    assert exit_code_help().splitlines()[9] == "130  interrupted by Ctrl+C"
 
 
 @pytest.mark.parametrize(

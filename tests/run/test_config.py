@@ -19,6 +19,7 @@ from tui_trainer.run.errors import SettingError
 
 # name, least, greatest, one too little, one too much; None where there is no such end
 LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
+    ("budget", 1, 10**12, 0, 10**12 + 1),
     ("dropout", 0.0, 0.95, -0.01, 0.96),
     ("classes", 2, 1_000, 1, 1_001),
     ("val_size", 0, None, -1, None),

@@ -69,7 +69,7 @@ def test_what_is_written_reads_back_equal(settings: dict[str, Any]) -> None:
     [
         ("lr = -1", "line 1, lr: the learning rate must be above 0"),
         ("\n# lr = 3\n  lr=-1 # no\n", "line 3, lr: the learning rate"),
-        ("lr_ = 3", "line 1, lr_: no such setting; there are model, dropout, dataset"),
+        ("lr_ = 3", "line 1, lr_: no such setting; there are model, budget, dropout, dataset"),
         ("epochs = 3\n\nepoch = 3", "line 3, epoch: no such setting"),
         ('epochs = 3\n"lr" = -1', "line 2, lr: the learning rate"),
         ("epochs = 3\n'lr' = -1", "line 2, lr: the learning rate"),

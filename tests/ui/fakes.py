@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -211,23 +211,30 @@ def window(
 
 async def settle(pilot: Pilot[None], app: MnistTui, events: Iterable[Event]) -> None:
     """Wait until the window has taken in everything the engine says by itself."""
-    last = list(events)[-1:]
-    for _ in range(500):
-        await pilot.pause(0.01)
+    told = list(events)
+    trains = any(isinstance(event, StepDone) for event in told)
+
+    def has_shown(app: MnistTui) -> bool:
         history = app.run_now.history
-        step = history.last_step
-        if history.is_over or (last and step is not None and _has_shown(app, last[0])):
+        if history.is_over or not told or (trains and history.last_step is None):
+            return history.is_over
+        match told[-1]:
+            case StepDone() as step:
+                return history.last_step == step
+            case StateChanged() as change:
+                return (history.state, history.detail) == (change.state, change.detail)
+        return True
+
+    await until(pilot, has_shown, app)
+
+
+async def until(pilot: Pilot[None], holds: Callable[[MnistTui], bool], app: MnistTui) -> None:
+    """Wait until something holds; after ten seconds a test goes on and says what is missing."""
+    for _ in range(500):
+        await pilot.pause(0.02)
+        if holds(app):
             break
     await pilot.pause()
-
-
-def _has_shown(app: MnistTui, event: Event) -> bool:
-    history = app.run_now.history
-    if isinstance(event, StepDone):
-        return history.last_step == event
-    if isinstance(event, StateChanged):
-        return history.state == event.state
-    return True
 
 
 def run_folder(path: Path, events: Iterable[Event], *, state: str | None = None) -> RunFolder:

@@ -14,6 +14,7 @@ from typing import Protocol
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from tests.ui.fakes import (
     described,
@@ -21,16 +22,25 @@ from tests.ui.fakes import (
     recording,
     run_folder,
     settle,
+    until,
     window,
 )
-from tui_trainer.run.config import MODELS, RunConfig
+from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import Event, RecordingFailed, RecordingStarted, RunFinished
 from tui_trainer.ui import themes
+from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.recorded_run import RecordedRun
 from tui_trainer.ui.replay_app import ReplayApp
+from tui_trainer.ui.screens.compare import CompareScreen
+from tui_trainer.ui.screens.model import ModelScreen
+from tui_trainer.ui.widgets.network import LayersTable, NetworkTable
 
 THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 55)
+
+
+Deed = str | Callable[[MnistTui], bool]
+"""A key to press, or what is to be done, and be tried again until it says that it has worked."""
 
 
 class SnapCompare(Protocol):
@@ -46,14 +56,14 @@ class SnapCompare(Protocol):
 def look(
     snap_compare: SnapCompare,
     events: list[Event],
-    *keys: str,
+    *deeds: Deed,
     size: tuple[int, int] = MEDIUM,
     theme: str = "midnight",
     config: RunConfig | None = None,
     error: Exception | None = None,
     runs: Path = Path("no-runs-here"),
 ) -> None:
-    """Compare the window, once it has taken in the events and then the keys."""
+    """Compare the window, once it has taken in the events, and then the keys and other deeds."""
     app, _ = window(
         events,
         theme=theme,
@@ -66,10 +76,12 @@ def look(
 
     async def before(pilot: Pilot[None]) -> None:
         await settle(pilot, app, events)
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause(0.05)
-        await pilot.pause(0.2 if keys else 0)
+        for deed in deeds:
+            if isinstance(deed, str):
+                await pilot.press(deed)
+            else:
+                await until(pilot, deed, app)
+        await pilot.pause(0.2 if deeds else 0)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
 
@@ -197,7 +209,36 @@ def test_no_runs(snap_compare: SnapCompare) -> None:
     look(snap_compare, MID_RUN, "5", config=ERA, runs=Path("runs"))
 
 
-TO_CONV4 = ["2", *["down"] * 14]
+def _to_conv4(app: MnistTui) -> bool:
+    """Choose the layer, and wait for what one of its features sees."""
+    screen = app.screen
+    if not isinstance(screen, ModelScreen) or not screen.query(LayersTable):
+        return False
+    rows = [row.name for row in app.run_now.history.started.layers]  # type: ignore[union-attr]
+    place = rows.index("conv4")
+    table = screen.query_one(NetworkTable)
+    table.move(place - table.place + (table.place < place))  # the second block's head lies between
+    return _answered(app) and table.place == place == app.run_now.field.place  # type: ignore[union-attr]
+
+
+def _answered(app: MnistTui) -> bool:
+    """Say whether what a feature sees has been told."""
+    return app.run_now.field is not None and not app.run_now.is_asking
+
+
+def _choose_small(app: MnistTui) -> bool:
+    """Go to a network in the list of those to compare with."""
+    for names in app.screen.query(OptionList):
+        names.highlighted = names.get_option_index("small")
+        return True
+    return False
+
+
+def _compares(app: MnistTui) -> bool:
+    return isinstance(app.screen, CompareScreen)
+
+
+TO_CONV4: list[Deed] = ["2", _to_conv4]
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
@@ -207,7 +248,7 @@ def test_model(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("view", ["review", "field"])
 def test_model_small_views(snap_compare: SnapCompare, view: str) -> None:
-    keys = ["v"] if view == "review" else ["v", "v", "left", "up"]
+    keys: list[Deed] = ["v"] if view == "review" else ["v", "v", "left", "up", _answered]
     look(snap_compare, NETWORK, *TO_CONV4, *keys, size=SMALL)
 
 
@@ -229,5 +270,4 @@ def test_model_of_an_older_recording(snap_compare: SnapCompare) -> None:
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_model_compared(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    place = [name for name in MODELS if name != "era-s6"].index("small")
-    look(snap_compare, NETWORK, "2", "c", *["down"] * place, "enter", size=size)
+    look(snap_compare, NETWORK, "2", "c", _choose_small, "enter", _compares, size=size)

@@ -13,6 +13,7 @@ from tui_trainer.run.config import MODELS, RunConfig
 from tui_trainer.run.errors import InputError, SettingError
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.layers import BUDGET, LayerRow, totals
+from tui_trainer.run.topics import TOPICS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,7 +83,10 @@ def review(
         record = {
             "model": name,
             "counts": {word: counts[word] for word in ("wrong", "look", "good")},
-            "verdicts": [dataclasses.asdict(v) for v in front.by_severity(verdicts)],
+            "verdicts": [
+                {**dataclasses.asdict(verdict), "topic": TOPICS[verdict.lesson]}
+                for verdict in front.by_severity(verdicts)
+            ],
         }
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
     else:

@@ -38,6 +38,9 @@ def new_run(
     preset: Annotated[str | None, option(choice("Start from a shipped recipe", PRESETS))] = None,
     config: Annotated[Path | None, option("Start from a TOML file of settings")] = None,
     model: Annotated[str | None, option(MODEL_HELP)] = None,
+    budget: Annotated[
+        int | None, option("Parameters it may have, to measure it by (20000)")
+    ] = None,
     dropout: Annotated[
         float | None, option("Share of features hidden, where the network has dropout layers")
     ] = None,

@@ -105,5 +105,5 @@ def _network(session: Session, question: DescribeNetwork) -> NetworkDescribed:
         model=model_name(question.model),
         about=about(question.model),
         layers=layers,
-        review=review_of(layers),
+        review=review_of(layers, session.config.budget),
     )

@@ -28,10 +28,10 @@ def layers_of(network: nn.Module, image_size: int, classes: int) -> tuple[LayerR
     return _as_one_layer(network, image_size, classes, reason)
 
 
-def review_of(rows: Sequence[LayerRow]) -> tuple[Verdict, ...]:
+def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Verdict, ...]:
     """Return what the design review says, as far as it has something to say."""
     try:
-        return review(rows)
+        return review(rows, budget=budget)
     except Exception:  # a network of one's own is trained whatever its table looks like
         return ()
 

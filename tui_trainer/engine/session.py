@@ -105,8 +105,9 @@ class Session:
             seed=self.config.seed,
             device=self.device.type,
             threads=self.threads,
-            review=review_of(self.layers),
+            review=review_of(self.layers, self.config.budget),
             about=about(self.config.model),
+            budget=self.config.budget,
         )
 
     def resumed(self) -> RunResumed:

@@ -165,8 +165,8 @@ def print_review(network: Network, verdicts: Sequence[Verdict]) -> None:
     out.line(f"{counts['wrong']} wrong, {counts['look']} to look at, {counts['good']} good")
     for verdict in by_severity(verdicts):
         out.line("")
-        topic = f"lesson {verdict.lesson}: {TOPICS[verdict.lesson]}"
-        out.line(f"{GLYPHS[verdict.verdict]} {verdict.title}  [{verdict.rule}; {topic}]")
+        topic = f"topic {verdict.lesson}: {TOPICS[verdict.lesson]}"
+        out.line(f"{GLYPHS[verdict.verdict]} {verdict.title}  [{topic}]")
         out.line(f"  {verdict.evidence}")
         if verdict.advice:
             out.line(f"  try: {verdict.advice}")

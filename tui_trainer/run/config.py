@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.run.errors import SettingError
+from tui_trainer.run.layers import BUDGET
 from tui_trainer.run.reference import HOW, absolute, parse_reference
 
 MODELS = (
@@ -89,13 +90,15 @@ class RunConfig:
     """One run, from its first batch to its last. Every field has a default.
 
     ``model`` is a name of the zoo or where a network of one's own is; see
-    :mod:`tui_trainer.run.reference`.
+    :mod:`tui_trainer.run.reference`. ``budget`` is how many parameters it may have: what the layer
+    table and the review measure it by, and nothing else.
 
     Raises:
         SettingError: From the constructor, naming the field, if a value cannot be used.
     """
 
     model: str = "era-s6"
+    budget: int = BUDGET
     dropout: float | None = None
     dataset: str = "mnist"
     data_dir: str | None = None
@@ -196,6 +199,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 _RANGES: Mapping[str, tuple[float, float, str]] = {
+    "budget": (1, 10**12, "the budget must be from 1 to 1,000,000,000,000 parameters"),
     "dropout": (0.0, 0.95, "dropout must be from 0 to 0.95"),
     "classes": (2, MAX_CLASSES, "classes must be from 2 to 1,000"),
     "val_size": (0, math.inf, "the validation split's size must be 0 or more images"),

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.layers import BUDGET, LayerRow
 from tui_trainer.run.verdicts import Verdict
 
 CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder"})
@@ -53,6 +53,7 @@ class RunStarted:
         layers: The layer table of the network.
         review: What the design review says of it.
         about: What the network is, in a sentence; empty where nobody has said.
+        budget: How many parameters it may have.
     """
 
     model: str
@@ -78,6 +79,7 @@ class RunStarted:
     threads: int
     review: tuple[Verdict, ...] = ()
     about: str = ""
+    budget: int = BUDGET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,11 @@ class LiveRun:
         self.unanswered = ""
         self.send(question)
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._asked is not None
+
     def ask_no_more(self) -> None:
         """Forget the question that has not been sent yet."""
         self._next = None

@@ -101,7 +101,8 @@ class ModelScreen(ViewScreen):
             return
         table = self.query_one(NetworkTable)
         table.border_title = f"{started.model} · {started.about}" if started.about else "layers"
-        table.show(started.layers, int(run.history.settings["batch_size"]))
+        batch_size = int(run.history.settings["batch_size"])
+        table.show(started.layers, batch_size, started.budget)
         self.query_one(ReviewPanel).show(started.review)
         if self.focused is None:
             self.call_after_refresh(self._focus_view)
@@ -255,7 +256,7 @@ class ModelScreen(ViewScreen):
     def action_compare(self) -> None:
         """Choose a network to compare with, and ask what it is."""
         run = self._run
-        if run is None:
+        if run is None or run.history.started is None:
             return
 
         def chosen(name: str | None) -> None:
@@ -264,16 +265,20 @@ class ModelScreen(ViewScreen):
                 run.send(DescribeNetwork(name))
                 self.notify(f"building {name} …", timeout=2)
 
-        names = [name for name in MODELS if name != run.config.model]
-        self.app.push_screen(ChooseScreen(f"Compare {run.config.model} with", names), chosen)
+        mine = run.history.started.model
+        names = [name for name in MODELS if name != mine]
+        self.app.push_screen(ChooseScreen(f"Compare {mine} with", names), chosen)
 
     def _show_comparison(self, other: NetworkDescribed) -> None:
         started = self._run.history.started if self._run else None
         self._compared_with = ""
         if self._run is None or started is None or not self.is_active:
             return
+        self.app.clear_notifications()  # that it is being built
         batch_size = int(self._run.history.settings["batch_size"])
-        comparison = compare(started.layers, other.layers, batch_size=batch_size)
+        comparison = compare(
+            started.layers, other.layers, budget=started.budget, batch_size=batch_size
+        )
         self.app.push_screen(CompareScreen((started.model, other.model), comparison))
 
 

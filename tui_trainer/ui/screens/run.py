@@ -90,5 +90,7 @@ class RunScreen(ViewScreen):
             self.query_one(FindingsPanel).show(history)
             self.query_one(FindingLine).show(history)
             self.query_one(ClassPanel).show(history)
-            self.query_one(LayerPanel).show(history.started.layers if history.started else ())
+            if history.started is not None:
+                layers, budget = history.started.layers, history.started.budget
+                self.query_one(LayerPanel).show(layers, budget)
             self._refresh_keys(run)

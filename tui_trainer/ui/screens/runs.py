@@ -11,7 +11,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 from textual.worker import Worker, WorkerState
 
 from tui_trainer.run.errors import InputError
@@ -21,6 +21,7 @@ from tui_trainer.ui.keymap import LIST_KEYS, TABLE_KEYS
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.recorded_run import RecordedRun, open_run
 from tui_trainer.ui.screens.replay import ReplayScreen
+from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.lines import TopLine, state_cells
 from tui_trainer.ui.widgets.runs import RunLine, columns_that_fit, run_rows
 
@@ -53,7 +54,7 @@ class RunsScreen(Screen[None]):
         yield RunsTable(id="runs", cursor_type="row", cell_padding=GAP // 2)
         yield Static(id="no-runs", markup=False)
         yield RunLine(id="run-line")
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Take the colours of a new theme."""

@@ -7,9 +7,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.events import Resize
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui_trainer.ui.shown_run import ShownRun
+from tui_trainer.ui.widgets.key_footer import KeyFooter
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
 """Below this a screen shows only that it is too small."""
@@ -39,7 +40,7 @@ class ViewScreen(Screen[None]):
     @staticmethod
     def compose_end() -> ComposeResult:
         """The footer, and what to say where there is no room; for ``compose`` to end with."""
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
         yield Static(id="too-small")
 
     def on_mount(self) -> None:
@@ -56,7 +57,7 @@ class ViewScreen(Screen[None]):
             f"{words}\nTraining goes on." if self.IS_LIVE else words
         )
         # Where each column counts, the keys stand closer together.
-        self.query_one(Footer).compact = width < 100
+        self.query_one(KeyFooter).compact = width < 100
         self.refresh_bindings()
 
     @property

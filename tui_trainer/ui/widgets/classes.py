@@ -5,9 +5,9 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widget import Widget
 
+from tui_trainer.run import text
 from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell
-from tui_trainer.ui.widgets.layers import bar_of
 from tui_trainer.ui.widgets.painting import content_of
 
 
@@ -56,7 +56,7 @@ def class_bars(accuracy: tuple[float | None, ...], width: int, height: int) -> C
     lines = []
     for error, label in shown:
         role = "look" if error == worst and worst > 0 else "validation"
-        bar = bar_of(error / worst if worst else 0.0, room)
+        bar = text.share_bar(error / worst if worst else 0.0, room)
         cells = [
             Cell(f"{label:>{digits}}  ", style="title"),
             Cell(f"{100 * error:5.2f} %  "),

@@ -25,7 +25,6 @@ from tui_trainer.run.layer_cells import (
 )
 from tui_trainer.run.layers import Block, LayerRow, blocks, shape_text
 from tui_trainer.run.text import Cell
-from tui_trainer.ui.widgets.layers import bar_of
 
 UNTOLD = "–"
 """What an older version did not record."""
@@ -184,7 +183,7 @@ def row_pieces(
         width = fitted.widths[place]
         if place == SHARE:
             figure = texts[SHARE].rjust(width - fitted.bar) if width > fitted.bar else ""
-            bar = bar_of(share, fitted.bar)
+            bar = text.share_bar(share, fitted.bar)
             role = "wrong" if share > 1 else "train"
             pieces.append([Cell(bar, style=role), Cell(figure, style=f"muted{bold}")])
             continue

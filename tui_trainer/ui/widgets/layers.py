@@ -17,21 +17,24 @@ class LayerPanel(TextPanel):
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__("layers", id=id)
         self._rows: tuple[LayerRow, ...] = ()
+        self._budget = BUDGET
 
-    def show(self, rows: tuple[LayerRow, ...]) -> None:
-        """Show a network's layers."""
-        if rows and rows != self._rows:
-            self._rows = rows
+    def show(self, rows: tuple[LayerRow, ...], budget: int) -> None:
+        """Show a network's layers, measured by how many parameters it may have."""
+        if rows and (rows, budget) != (self._rows, self._budget):
+            self._rows, self._budget = rows, budget
             total = sum(row.parameters for row in rows)
-            self.border_subtitle = f"{text.count(total)} of {text.count(BUDGET)} parameters"
+            self.border_subtitle = f"{text.count(total)} of {text.count(budget)} parameters"
             self.fill()
 
     def text(self, width: int) -> Content:
         """Return the table."""
-        return layer_table(stages(self._rows), width) if self._rows else Content("")
+        if not self._rows:
+            return Content("")
+        return layer_table(stages(self._rows), self._budget, width)
 
 
-def layer_table(rows: list[Stage], width: int) -> Content:
+def layer_table(rows: list[Stage], budget: int, width: int) -> Content:
     """Return the table in ``width`` columns; what matters least goes first where it is narrow."""
     names = max(len("layer"), *(len(row.name) for row in rows))
     whats = max(len("kernel"), *(len(row.what) for row in rows))
@@ -43,12 +46,12 @@ def layer_table(rows: list[Stage], width: int) -> Content:
     header = [
         Cell(f"{'layer':<{names}}  {'kernel':<{whats}}  {'output':>{shapes}}  ", style="muted"),
         Cell("parameters", style="muted"),
-        Cell(f"  {_share_title(bar_width)}", style="muted"),
+        Cell(f"  {_share_title(budget, bar_width)}", style="muted"),
     ]
     lines = [content_of(header)]
     for row in rows:
-        share = row.parameters / BUDGET
-        bar = bar_of(share, bar_width) if bar_width >= 4 else ""
+        share = row.parameters / budget
+        bar = text.share_bar(share, bar_width) if bar_width >= 4 else ""
         cells = [
             Cell(f"{row.name:<{names}}  "),
             Cell(f"{row.what:<{whats}}  ", style="muted"),
@@ -67,13 +70,6 @@ def layer_table(rows: list[Stage], width: int) -> Content:
     return Content("\n").join(lines)
 
 
-def _share_title(width: int) -> str:
-    titles = (f"share of {text.count(BUDGET)}", f"of {text.count(BUDGET)}", "share")
+def _share_title(budget: int, width: int) -> str:
+    titles = (f"share of {text.count(budget)}", f"of {text.count(budget)}", "share")
     return next((title for title in titles if len(title) <= width), "")
-
-
-def bar_of(share: float, width: int) -> str:
-    """Return a bar without ends; anything above nothing shows at least a sliver."""
-    eighths = min(width * 8, max(1 if share > 0 else 0, round(share * width * 8)))
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (text.EIGHTHS[rest] if rest else "")).ljust(width)

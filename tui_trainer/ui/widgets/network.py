@@ -90,6 +90,7 @@ class NetworkTable(Vertical):
         self.border_title = "layers"
         self._rows: tuple[LayerRow, ...] = ()
         self._batch_size = 1
+        self._budget = BUDGET
         self._folded: set[int] = set()
         self._shown: list[TableRow] = []
         self._place = 0
@@ -108,14 +109,14 @@ class NetworkTable(Vertical):
         """Choose anew what fits."""
         self._fill()
 
-    def show(self, rows: tuple[LayerRow, ...], batch_size: int) -> None:
+    def show(self, rows: tuple[LayerRow, ...], batch_size: int, budget: int) -> None:
         """Show a network; the memory is told for a batch of that size."""
-        if (rows, batch_size) == (self._rows, self._batch_size):
+        if (rows, batch_size, budget) == (self._rows, self._batch_size, self._budget):
             return
         if rows != self._rows:
             self._folded, self._shown = set(), []
             self._place = min(1, len(rows) - 1)
-        self._rows, self._batch_size = rows, batch_size
+        self._rows, self._batch_size, self._budget = rows, batch_size, budget
         whole = text.plural(totals(rows).parameters, "parameter")
         self.border_subtitle = f"{whole} · memory of a batch of {text.count(batch_size)}"
         self._fill()
@@ -164,13 +165,13 @@ class NetworkTable(Vertical):
         if not self._rows or not self.size.width:
             return
         before = self._under_cursor if self._shown else None
-        scale = Scale(BUDGET, totals(self._rows).multiply_adds, self._batch_size)
+        scale = Scale(self._budget, totals(self._rows).multiply_adds, self._batch_size)
         self._shown = table_rows(self._rows, scale, self._folded)
         sums = total_cells(self._rows, scale)
         texts = [titles(scale), *(row.cells for row in self._shown), sums]
         fitted = layout(texts, self.size.width - SCROLLBAR, GAP)
         self._write(head_texts(scale, fitted), fitted, before)
-        share = totals(self._rows).parameters / BUDGET
+        share = totals(self._rows).parameters / self._budget
         pieces = row_pieces(sums, share, fitted, is_bold=True)
         blank = Cell(" " * (GAP // 2))
         self.query_one("#totals", ShownLine).show(
@@ -203,7 +204,7 @@ class NetworkTable(Vertical):
     def _tell(self) -> None:
         """Tell of the chosen layer in words."""
         line = self.query_one("#about-layer", ShownLine)
-        line.show(about_layer(self._rows[self._place], BUDGET) if self._rows else ())
+        line.show(about_layer(self._rows[self._place], self._budget) if self._rows else ())
 
 
 def _styled(cells: Sequence[Cell], variables: dict[str, str]) -> Text:
