@@ -151,6 +151,51 @@ def test_a_network_of_ones_own(run: Cli, own: str) -> None:
     assert out.startswith("net.py:Net: A network of one's own.")
 
 
+STRANGE = """
+import torch
+from torch import nn
+
+class Talks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.spare = nn.Linear(3, 3)
+        self.scores = nn.Linear(784, 10)
+
+    def forward(self, x):
+        print("forward!")
+        return self.scores(x.flatten(1))
+
+class Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Linear(784, 10)
+
+    def forward(self, x):
+        return self.scores(x.flatten(1))
+
+def scripted():
+    return torch.jit.script(Plain())
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
+def test_a_strange_network_spoils_nothing(run: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "strange.py"
+    path.write_text(STRANGE, encoding="utf-8")
+
+    code, out, err = run("model", f"{path}:Talks", "--json", "--measure")
+    layers = json.loads(out)["layers"]
+    assert code == 0
+    assert "forward!" in err
+    assert [layer["measured"] for layer in layers] == ["1×1", "1×1", "28×28", "—"]
+    assert layers[-1]["parameters"] == 12
+    code, out, _ = run("model", f"{path}:scripted", "--measure")
+    assert code == 0
+    assert "7,850" in out
+    assert "— no receptive field: none of its operations can be seen" in out
+    assert run("review", f"{path}:scripted")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
 from tui_trainer.engine.loop import train
+from tui_trainer.run.answers import FieldMeasured, NetworkDescribed
 from tui_trainer.run.commands import (
     Command,
     DescribeNetwork,
@@ -18,15 +19,7 @@ from tui_trainer.run.commands import (
     SetLearningRate,
     Stop,
 )
-from tui_trainer.run.events import (
-    CommandRejected,
-    Event,
-    FieldMeasured,
-    NetworkDescribed,
-    RunFinished,
-    RunStarted,
-    StepDone,
-)
+from tui_trainer.run.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
 
 
 def watched(folder: Path, *after: Sequence[Command], **settings: object) -> list[Event]:

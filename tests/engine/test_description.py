@@ -6,6 +6,8 @@ from torch import nn
 
 from tui_trainer.engine.description import layers_of, review_of
 
+IMAGE = (28, 28, 1)
+
 
 class Net(nn.Module):
     def __init__(self) -> None:
@@ -28,7 +30,7 @@ class Shy(Net):
 
 
 def test_what_can_be_seen_is_told_layer_by_layer() -> None:
-    kinds = [row.kind for row in layers_of(Net(), 28, 10)]
+    kinds = [row.kind for row in layers_of(Net(), IMAGE, 10)]
 
     assert kinds == ["input", "conv", "relu", "average pool", "fully connected"]
 
@@ -40,7 +42,7 @@ def test_a_network_that_cannot_be_followed_is_one_layer() -> None:
         (scripted, "none of its operations can be seen"),
         (Shy(), "RuntimeError: somebody watches"),
     ):
-        image, whole = layers_of(network, 28, 10)
+        image, whole = layers_of(network, IMAGE, 10)
         assert image.output_shape == (28, 28, 1)
         assert whole.parameters == sum(p.numel() for p in network.parameters()) == 90
         assert (whole.output_shape, whole.receptive_field) == ((1, 1, 10), None)
@@ -49,4 +51,4 @@ def test_a_network_that_cannot_be_followed_is_one_layer() -> None:
 
 
 def test_a_table_that_cannot_be_judged_has_no_verdicts() -> None:
-    assert review_of(layers_of(Net(), 28, 10)[:1], 20_000) == ()
+    assert review_of(layers_of(Net(), IMAGE, 10)[:1], 20_000) == ()

@@ -63,7 +63,7 @@ def agrees(result: Comparison, images: int) -> bool:
 
 
 # Between them these have every kind of layer; an ONNX file takes some seconds.
-QUICK = ("era-s6", "tiny", "mlp")
+QUICK = ("era-s6", "tiny")
 
 
 @pytest.mark.parametrize("kind", FORMATS)

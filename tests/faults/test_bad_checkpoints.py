@@ -203,7 +203,7 @@ def checked(run: Path, *words: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "files", [60, pytest.param(1_000, marks=pytest.mark.slow)], ids=["60", "1000"]
+    "files", [30, pytest.param(1_000, marks=pytest.mark.slow)], ids=["30", "1000"]
 )
 def test_mutated_checkpoints_are_refused_or_trained(
     files: int, half_run: Path, tmp_path: Path
@@ -226,7 +226,7 @@ def test_mutated_checkpoints_are_refused_or_trained(
 
 
 @pytest.mark.parametrize(
-    "files", [20, pytest.param(300, marks=pytest.mark.slow)], ids=["20", "300"]
+    "files", [10, pytest.param(300, marks=pytest.mark.slow)], ids=["10", "300"]
 )
 def test_the_other_files_of_a_run_are_refused_or_used(
     files: int, config: RunConfig, tmp_path: Path

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests.run.facts import changed, epoch_done, finished, started, step
+from tui_trainer.run.answers import NetworkDescribed
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.config_file import compose, read_config
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import (
     CommandRejected,
     Event,
-    NetworkDescribed,
     RecordingFailed,
     RecordingRestored,
     RecordingStarted,

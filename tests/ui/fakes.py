@@ -12,14 +12,13 @@ from typing import Any
 from textual.pilot import Pilot
 
 from tui_trainer.run import commands
+from tui_trainer.run.answers import FieldMeasured, NetworkDescribed
 from tui_trainer.run.commands import Command, Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import (
     CommandRejected,
     Diverged,
     Event,
-    FieldMeasured,
-    NetworkDescribed,
     RunFinished,
     RunStarted,
     SettingChanged,

@@ -12,8 +12,9 @@ from tests.ui.fakes import (
     settle,
     window,
 )
+from tui_trainer.run.answers import FieldMeasured
 from tui_trainer.run.commands import LookAtField
-from tui_trainer.run.events import Event, FieldMeasured
+from tui_trainer.run.events import Event
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.screens.model import ModelScreen
 from tui_trainer.ui.widgets.field import FieldPanel

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from tui_trainer.run.answers import FieldMeasured
 from tui_trainer.run.commands import (
     Command,
     Inbox,
@@ -26,14 +27,7 @@ from tui_trainer.run.commands import (
     SetLearningRate,
 )
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import (
-    Event,
-    FieldMeasured,
-    RunStarted,
-    StateChanged,
-    StepDone,
-    to_json,
-)
+from tui_trainer.run.events import Event, RunStarted, StateChanged, StepDone, to_json
 from tui_trainer.run.findings import with_findings
 
 FOLDER = Path(__file__).parent / "recordings"

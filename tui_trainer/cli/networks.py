@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -152,15 +154,39 @@ def _looked_at(
     Raises:
         InputError: If an option cannot be used, or the network cannot be built or run.
     """
-    for value, option_name, most in (
-        (image_size, "--image-size", MOST_PIXELS),
-        (channels, "--channels", MOST_PIXELS),
-        (classes, "--classes", 100_000),
-        (budget, "--budget", 10**12),
-        (batch_size, "--batch-size", 10**6),
-    ):
-        if not 1 <= value <= most:
-            raise InputError(f"{option_name} {value}: choose from 1 to {most:,}")
+    _check_range("--batch-size", batch_size, 10**6)
+    _check_range("--budget", budget, 10**12)
+    _check_input(name, image_size, channels, classes)
+    import torch
+
+    from tui_trainer.engine.description import layers_of
+    from tui_trainer.engine.networks import about, build_network
+    from tui_trainer.headless.networks import Network, scale_of
+    from tui_trainer.run.text import model_name
+
+    torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
+    network = build_network(name, image_size=image_size, classes=classes, channels=channels)
+    with redirect_stdout(sys.stderr):  # what one's own prints is no part of the answer
+        rows = layers_of(network, (image_size, image_size, channels), classes)
+        measured = _measured(network, rows) if measure else ()
+    scale = scale_of(rows, budget=budget, batch_size=batch_size)
+    return Network(model_name(name), about(name), rows, scale, measured)
+
+
+def _check_range(option_name: str, value: int, most: int) -> None:
+    if not 1 <= value <= most:
+        raise InputError(f"{option_name} {value}: choose from 1 to {most:,}")
+
+
+def _check_input(name: str, image_size: int, channels: int, classes: int) -> None:
+    """Make sure that there can be such a network for such images.
+
+    Raises:
+        InputError: If not.
+    """
+    _check_range("--image-size", image_size, MOST_PIXELS)
+    _check_range("--channels", channels, MOST_PIXELS)
+    _check_range("--classes", classes, 100_000)
     try:
         RunConfig(model=name)
     except SettingError as error:
@@ -170,20 +196,6 @@ def _looked_at(
     if name in MODELS and not ZOO_PIXELS[0] <= image_size <= ZOO_PIXELS[1]:
         low, high = ZOO_PIXELS
         raise InputError(f"--image-size {image_size}: the zoo is for {low} to {high} pixels")
-    import torch
-
-    from tui_trainer.anatomy.table import layer_table
-    from tui_trainer.engine.networks import about, build_network
-    from tui_trainer.headless.networks import Network, scale_of
-    from tui_trainer.run.text import model_name
-
-    torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
-    network = build_network(name, image_size=image_size, classes=classes, channels=channels)
-    shape = (image_size, image_size, channels)
-    rows = layer_table(network, shape)
-    scale = scale_of(rows, budget=budget, batch_size=batch_size)
-    measured = _measured(network, rows) if measure else ()
-    return Network(model_name(name), about(name), rows, scale, measured)
 
 
 def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
@@ -192,6 +204,9 @@ def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]
 
     texts = []
     for place, row in enumerate(rows):
+        if row.kind in ("unused", "network"):
+            texts.append("—")
+            continue
         height, width, _ = row.output_shape
         field = measured_field(network, rows[0].output_shape, place, height // 2, width // 2)
         tall, wide = int(field.any(dim=1).sum()), int(field.any(dim=0).sum())
@@ -207,7 +222,7 @@ def _record(network: Network) -> dict[str, Any]:
         layers.append(
             {
                 "name": row.name,
-                "type": row.type,
+                "type": row.type or row.kind,
                 "kind": row.kind,
                 "input_shape": row.input_shape,
                 "output_shape": row.output_shape,

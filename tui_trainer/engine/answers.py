@@ -12,8 +12,9 @@ from tui_trainer.engine.description import layers_of, review_of
 from tui_trainer.engine.networks import about, build_network
 from tui_trainer.engine.session import Session
 from tui_trainer.run import commands
+from tui_trainer.run.answers import Answer, FieldMeasured, NetworkDescribed
 from tui_trainer.run.commands import DescribeNetwork, LookAtField, Question
-from tui_trainer.run.events import Answer, CommandRejected, Event, FieldMeasured, NetworkDescribed
+from tui_trainer.run.events import CommandRejected, Event
 from tui_trainer.run.text import model_name, one_line
 
 
@@ -62,8 +63,7 @@ def _field(session: Session, question: LookAtField) -> FieldMeasured:
     split = data.val if len(data.val) else data.train
     digit = question.digit % len(split)
     image = split.images[digit]
-    shape = (data.image_size, data.image_size, 1)
-    measured = measured_field(session.network, shape, place, row, column)
+    measured = measured_field(session.network, data.shape, place, row, column)
     effective = effective_field(
         session.network, data.prepare(image.unsqueeze(0)), place, row, column
     )
@@ -100,7 +100,7 @@ def _network(session: Session, question: DescribeNetwork) -> NetworkDescribed:
     data = session.data
     with torch.random.fork_rng(devices=[]):
         network = build_network(question.model, image_size=data.image_size, classes=data.classes)
-    layers = layers_of(network, data.image_size, data.classes)
+    layers = layers_of(network, data.shape, data.classes)
     return NetworkDescribed(
         model=model_name(question.model),
         about=about(question.model),

@@ -82,6 +82,11 @@ class Data:
     std: float
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        return self.image_size, self.image_size, 1
+
+    @property
     def fingerprint(self) -> str:
         """What tells this data from other data: name, sizes, and the statistics of its pixels."""
         sizes = f"{len(self.train)}+{len(self.val)}+{len(self.test)}"

@@ -12,20 +12,27 @@ from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.text import one_line
 from tui_trainer.run.verdicts import Verdict
 
+Shape = tuple[int, int, int]
 
-def layers_of(network: nn.Module, image_size: int, classes: int) -> tuple[LayerRow, ...]:
+
+def layers_of(network: nn.Module, image: Shape, classes: int) -> tuple[LayerRow, ...]:
     """Return the layer table of a network that has been shown to run.
 
     One's own can do what nobody has foreseen: it is trained all the same, and told of as one layer.
+
+    Args:
+        network: Maps (N, channels, height, width) to scores (N, classes).
+        image: Height, width and channels.
+        classes: Number of scores.
     """
     try:
-        rows = layer_table(network, (image_size, image_size, 1))
+        rows = layer_table(network, image)
         if any(row.kind not in ("input", "unused") for row in rows):
             return rows
         reason = "none of its operations can be seen"
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}")
-    return _as_one_layer(network, image_size, classes, reason)
+    return _as_one_layer(network, image, classes, reason)
 
 
 def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Verdict, ...]:
@@ -37,9 +44,8 @@ def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Verdict, ...]:
 
 
 def _as_one_layer(
-    network: nn.Module, image_size: int, classes: int, reason: str
+    network: nn.Module, image: Shape, classes: int, reason: str
 ) -> tuple[LayerRow, ...]:
-    image = (image_size, image_size, 1)
     parameters = sum(p.numel() for p in network.parameters())
     return (
         LayerRow(name="input", kind="input", kernel="", output_shape=image, parameters=0),

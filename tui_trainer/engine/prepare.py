@@ -48,7 +48,7 @@ def prepare(
     network = build_network(
         config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
     )
-    layers = layers_of(network, data.image_size, data.classes)
+    layers = layers_of(network, data.shape, data.classes)
     network = network.to(device)
     if device.type == "cpu":
         # Not on mps: batch norm's gradients are wrong there

@@ -125,7 +125,7 @@ def _that_fit(lines: Sequence[Sequence[str]], width: int | None) -> list[int]:
 def _notes(rows: Sequence[LayerRow]) -> list[str]:
     """Return, once each, why a receptive field is not defined."""
     reasons = dict.fromkeys(row.undefined for row in rows if row.undefined)
-    return [f"— no receptive field {reason}" for reason in reasons]
+    return [f"— no receptive field: {reason}" for reason in reasons]
 
 
 def markdown(network: Network) -> list[str]:

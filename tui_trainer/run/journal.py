@@ -11,9 +11,10 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tui_trainer.run import events
+from tui_trainer.run.answers import Answer
 from tui_trainer.run.commands import KNOBS
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Answer, Event, Rewound, RunResumed, SettingChanged
+from tui_trainer.run.events import Event, Rewound, RunResumed, SettingChanged
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.verdicts import Verdict
 

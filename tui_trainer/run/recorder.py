@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 from tui_trainer import __version__
+from tui_trainer.run.answers import Answer
 from tui_trainer.run.attempts import Attempts, RecordingNews
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.config_file import to_toml
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import (
-    Answer,
     Event,
     RecordingStarted,
     RunFailed,

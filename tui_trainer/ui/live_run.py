@@ -7,15 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from textual.message import Message
 
 from tui_trainer.run import commands
+from tui_trainer.run.answers import FieldMeasured
 from tui_trainer.run.commands import KNOBS, Command, Inbox, LookAtField
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import (
-    CommandRejected,
-    Event,
-    FieldMeasured,
-    FindingRaised,
-    SettingChanged,
-)
+from tui_trainer.run.events import CommandRejected, Event, FindingRaised, SettingChanged
 from tui_trainer.run.history import History
 from tui_trainer.run.knobs import next_batch_size, next_dropout, next_rate
 from tui_trainer.ui.bridge import Bridge

@@ -13,10 +13,11 @@ from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tui_trainer.run.answers import NetworkDescribed
 from tui_trainer.run.commands import DescribeNetwork, LookAtField
 from tui_trainer.run.compare import compare
 from tui_trainer.run.config import MODELS
-from tui_trainer.run.events import EpochDone, Event, NetworkDescribed, RunStarted, StepDone
+from tui_trainer.run.events import EpochDone, Event, RunStarted, StepDone
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.ui.keymap import MODEL_KEYS
 from tui_trainer.ui.live_run import LiveRun

@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.run import text
-from tui_trainer.run.events import FieldMeasured
+from tui_trainer.run.answers import FieldMeasured
 from tui_trainer.run.layers import Box, LayerRow
 from tui_trainer.run.text import Cell, columns, fit
 from tui_trainer.ui.field_picture import agree, bounds, half_of, scaled, touched

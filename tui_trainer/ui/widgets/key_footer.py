@@ -18,7 +18,7 @@ class KeyFooter(Footer):
         self._shown: list[tuple[Binding, bool, str]] | None = None
 
     async def recompose(self) -> None:
-        """Show the keys of the screen, if it is in front; else its keys are about to change back."""
+        """Show the keys of the screen, once it is in front: till then they change to and fro."""
         if not self.screen.is_current:
             return
         active = self.screen.active_bindings.values()
