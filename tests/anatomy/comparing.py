@@ -11,9 +11,10 @@ from tui_trainer.run.layers import Box, LayerRow
 
 
 def places(row: LayerRow) -> set[tuple[int, int]]:
-    """Return the first feature, the last and the middle one."""
+    """Return the first feature, the last and the middle one; this alone where no kernel slides."""
     height, width, _ = row.output_shape
-    return {(0, 0), (height // 2, width // 2), (height - 1, width - 1)}
+    middle = (height // 2, width // 2)
+    return {middle} if row.kernel_size is None else {(0, 0), middle, (height - 1, width - 1)}
 
 
 def bounds(seen: Tensor) -> Box | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ui.fakes import recording, settle, window
+from tests.ui.fakes import recording, settle, until, window
 from tui_trainer.run import commands
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.errors import InputError
@@ -153,7 +153,7 @@ async def test_a_run_that_cannot_begin_leaves_with_its_reason_and_code_2() -> No
 async def test_an_exception_while_training_is_shown_with_its_traceback() -> None:
     app, _ = window(PAUSED[:50], error=ValueError("the loss\nhas no gradient"))
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.pause(0.3)
+        await until(pilot, lambda app: app.run_now.history.is_over, app)
         history = app.run_now.history
         assert history.state == "failed"
         assert history.failure is not None

@@ -260,14 +260,6 @@ def test_model_folded(snap_compare: SnapCompare) -> None:
     look(snap_compare, NETWORK, "2", "z", "tab", "tab")
 
 
-def test_model_before_the_start(snap_compare: SnapCompare) -> None:
-    look(snap_compare, NETWORK[:1], "2")
-
-
-def test_model_of_an_older_recording(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, "2", config=ERA)
-
-
 @pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_model_compared(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     look(snap_compare, NETWORK, "2", "c", _choose_small, "enter", _compares, size=size)
