@@ -17,6 +17,7 @@ from tui_trainer.engine.checkpoints import differing_bits, read_checkpoint
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.networks import about, build_network, dropout_of, use_innermost_channels
+from tui_trainer.engine.own_code import NetworkError
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.snapshots import network_of
 from tui_trainer.run.commands import Command, Inbox, SetDropout, Stop
@@ -591,3 +592,44 @@ def test_the_channels_stay_outside_where_it_takes_its_maps_apart(write: Write) -
     innermost = flat.get_parameter("conv2.weight")
     assert innermost.is_contiguous(memory_format=torch.channels_last)
     assert not innermost.is_contiguous()
+
+
+# --- while it trains
+
+LATE = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Linear(784, 10)
+
+    def forward(self, x):
+        if self.training and len(x) != 32:
+            x = x.view(32, 784)
+        return self.scores(x.flatten(1))
+"""
+
+
+def test_a_fault_that_shows_late_is_told_with_its_line(write: Write, tmp_path: Path) -> None:
+    """The last batch of an epoch is smaller: a classic."""
+    config = own_config(write("net.py", LATE) + ":Net", augment="none")
+
+    with pytest.raises(
+        NetworkError, match=r"^net\.py:11: shape '\[32, 784\]' is invalid"
+    ) as caught:
+        run(config, tmp_path / "run")
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert RunFolder(tmp_path / "run").checkpoint("last").is_file()
+
+
+def test_a_fault_that_is_not_its_own_is_told_as_it_is(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("tui_trainer.engine.session.Session.count_step", breaks)
+    for model in (write("net.py", PLAIN) + ":Net", "mlp"):
+        with pytest.raises(ZeroDivisionError, match="ours"):
+            run(own_config(model), tmp_path / model.replace("/", "_"))

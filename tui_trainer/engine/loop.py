@@ -11,6 +11,7 @@ from torch.nn import functional
 from tui_trainer.engine.answers import answer_until_stopped
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.metrics import evaluate
+from tui_trainer.engine.networks import with_place
 from tui_trainer.engine.obey import obey, take_last_wishes, wait_for_rewind
 from tui_trainer.engine.pending import DivergedError
 from tui_trainer.engine.prepare import prepare
@@ -19,6 +20,7 @@ from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import save
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import EpochDone, Event, RunFinished
 from tui_trainer.run.stats import wilson
 
@@ -49,8 +51,28 @@ def train(
     Raises:
         InputError: If the device, the data, the checkpoint or the combination of settings cannot
             be used.
+        NetworkError: If a network of one's own raises; it says where.
     """
-    session = yield from prepare(config, inbox, keeper or Keeper(), clock)
+    try:
+        yield from _train(config, inbox, keeper or Keeper(), resume, patient, clock)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raised = with_place(error, config.model)
+        if raised is error:
+            raise
+        raise raised from error
+
+
+def _train(
+    config: RunConfig,
+    inbox: Inbox,
+    keeper: Keeper,
+    resume: Resumption | None,
+    patient: bool,
+    clock: Callable[[], float],
+) -> Iterator[Event]:
+    session = yield from prepare(config, inbox, keeper, clock)
     if resume is None:
         yield session.started()
         yield from save(session, "last")

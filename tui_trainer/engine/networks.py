@@ -134,6 +134,17 @@ def about(model: str) -> str:
     return clip(one_line(lines[0]), LONGEST_ABOUT) if lines else ""
 
 
+def with_place(error: Exception, model: str) -> Exception:
+    """Return what to raise when one came while a network was trained.
+
+    Where it came from a line of one's own network, it is one that says which.
+    """
+    reference = parse_reference(model) if model not in zoo.REGISTRY else None
+    if reference is None or not (place := own_code.line_of(error, reference)):
+        return error
+    return own_code.NetworkError(own_code.told(error, place, reference))
+
+
 def dropout_of(network: nn.Module) -> float | None:
     """Return the share of features that a network's dropout layers hide, None without any."""
     shares = [m.p for m in network.modules() if isinstance(m, DROPOUT_LAYERS)]

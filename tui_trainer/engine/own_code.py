@@ -250,6 +250,10 @@ def is_python(target: Any) -> bool:
     return isinstance(inspect.getattr_static(type(target), "__call__", None), FunctionType)
 
 
+class NetworkError(Exception):
+    """A person's network raised while it was trained; the message begins with file and line."""
+
+
 def told(error: BaseException, place: str, reference: Reference) -> str:
     """Return what an exception in a person's code says, behind the line that it came from.
 
@@ -257,12 +261,16 @@ def told(error: BaseException, place: str, reference: Reference) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{_shown_file(error.filename)}:{error.lineno}: {error.msg}"
+    return f"{line_of(error, reference) or place}: {_words(error)}"
+
+
+def line_of(error: BaseException, reference: Reference) -> str:
+    """Return the deepest line in the person's own files that an exception came through, if any."""
     folder = _folder(reference)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if _is_own(frame.filename, folder):
-            place = f"{_shown_file(frame.filename)}:{frame.lineno}"
-            break
-    return f"{place}: {_words(error)}"
+            return f"{_shown_file(frame.filename)}:{frame.lineno}"
+    return ""
 
 
 def _words(error: BaseException) -> str:
