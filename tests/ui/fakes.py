@@ -183,9 +183,16 @@ def finished(*, reason: str = "stopped", step: int = 0) -> RunFinished:
     )
 
 
+class ModelFirst(MnistTui):
+    """The app, opened at the Model screen: a test of that screen need not wait for the other."""
+
+    DEFAULT_MODE = "model"
+
+
 def window(
     events: Iterable[Event] = (),
     *,
+    kind: type[MnistTui] = MnistTui,
     config: RunConfig | None = None,
     theme: str = "midnight",
     error: Exception | None = None,
@@ -197,7 +204,7 @@ def window(
     """Return an app on a fake engine, with nothing in it that depends on the clock."""
     engine = FakeEngine(list(events), error, fields=fields, networks=networks)
     still = Governor(cpu_time=lambda: 0.0)
-    app = MnistTui(
+    app = kind(
         engine,
         config or RunConfig(),
         theme=theme,

@@ -6,6 +6,7 @@ from textual.pilot import Pilot
 
 from tests.ui.fakes import (
     FakeEngine,
+    ModelFirst,
     described,
     recorded_fields,
     recording,
@@ -27,14 +28,17 @@ EPOCH = next(event for event in recording("finished") if type(event).__name__ ==
 ARROWS = ("up", "down", "left", "right")
 
 
-def model(events: list[Event] = NETWORK) -> tuple[MnistTui, FakeEngine]:
-    return window(events, fields=FIELDS, networks=[described("other-network")])
+def model(
+    events: list[Event] = NETWORK, kind: type[MnistTui] = ModelFirst
+) -> tuple[MnistTui, FakeEngine]:
+    return window(events, kind=kind, fields=FIELDS, networks=[described("other-network")])
 
 
 async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = NETWORK) -> ModelScreen:
-    """Wait for the run, and go to the screen."""
+    """Wait for the run, and for the screen to show it."""
     await settle(pilot, app, events)
-    await pilot.press("2")
+    if not isinstance(app.screen, ModelScreen):
+        await pilot.press("2")
     await pilot.pause(0.1)
     assert isinstance(app.screen, ModelScreen)
     return app.screen

@@ -21,6 +21,7 @@ from tests.ui.model_screen import (
     show,
 )
 from tui_trainer.run.commands import LookAtField
+from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.screens.model import ASK_EVERY, ModelScreen
 from tui_trainer.ui.widgets.field import FieldPanel
@@ -137,7 +138,7 @@ async def test_a_run_that_failed_says_that_nothing_can_be_measured() -> None:
 async def test_an_epoch_asks_anew_in_front_alone_and_not_too_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    app, engine = model()
+    app, engine = model(kind=MnistTui)
     async with app.run_test(size=(120, 40)) as pilot:
 
         async def epoch() -> int:

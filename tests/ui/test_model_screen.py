@@ -9,6 +9,7 @@ from textual.widgets import OptionList, Static
 from tests.ui.fakes import (
     finished,
     settle,
+    until,
 )
 from tests.ui.model_screen import (
     ARROWS,
@@ -26,6 +27,7 @@ from tui_trainer.run import commands
 from tui_trainer.run.commands import DescribeNetwork, LookAtField
 from tui_trainer.run.events import RunStarted, StepDone
 from tui_trainer.run.layers import LayerRow, blocks
+from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.screens.choose import ChooseScreen
 from tui_trainer.ui.screens.compare import CompareScreen, ComparisonPanel
@@ -37,7 +39,7 @@ from tui_trainer.ui.widgets.review import ReviewPanel
 
 
 async def test_2_shows_the_network_of_the_run_and_1_goes_back() -> None:
-    app, engine = model()
+    app, engine = model(kind=MnistTui)
     async with app.run_test(size=(200, 55)) as pilot:
         screen = await show(pilot, app)
         assert names(screen)[:4] == ["input", "▾ 28×28", "  conv1", "  conv1_norm"]
@@ -78,7 +80,7 @@ async def test_the_batch_size_changes_the_memory_and_pause_works_here() -> None:
         screen = await show(pilot, app)
         assert column(screen, "memory")[2] == "6.4 MB"
         await pilot.press("down", "greater_than_sign", "space")
-        await pilot.pause(0.1)
+        await until(pilot, lambda app: app.run_now.is_paused, app)
         assert commands.SetBatchSize(256) in engine.received
         assert commands.Pause() in engine.received
         assert column(screen, "memory")[2] == "12.8 MB"
