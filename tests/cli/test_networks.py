@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +286,13 @@ def test_the_zoo_is_listed_in_the_order_of_its_story(run: Cli) -> None:
         assert record["totals"]["parameters"] > 0
     _, out, _ = run("zoo")
     assert [line.split()[0] for line in out.splitlines()[1:]] == list(MODELS)
+
+
+def test_a_reader_that_has_gone_is_left_in_silence() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-m", "tui_trainer", "review", "mlp"]
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=120)
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (141, b"")

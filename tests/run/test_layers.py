@@ -100,6 +100,23 @@ def test_a_flat_network_falls_into_blocks_of_one_map_size() -> None:
     assert told == [("28×28", [1, 2], 9), ("14×14", [3, 4], 20), ("scores", [5], 80)]
 
 
+def test_a_map_that_loses_its_edge_stays_in_its_block() -> None:
+    rows = [
+        row("input", "input"),
+        row("conv1", "conv", input_shape=(28, 28, 1), output_shape=(24, 24, 4), stride=(1, 1)),
+        row("pool", "max pool", input_shape=(24, 24, 4), output_shape=(12, 12, 4)),
+        row("relu", "relu", input_shape=(12, 12, 4), output_shape=(12, 12, 4)),
+        row("conv2", "conv", input_shape=(12, 12, 4), output_shape=(6, 6, 4), stride=(2, 2)),
+        row("conv3", "conv", input_shape=(6, 6, 4), output_shape=(4, 4, 4), stride=(1, 1)),
+        row("flat", "flatten", input_shape=(4, 4, 4), output_shape=(1, 1, 64)),
+        row("fc1", "fully connected", input_shape=(1, 1, 64), output_shape=(1, 1, 9)),
+        row("fc2", "fully connected", input_shape=(1, 1, 9), output_shape=(1, 1, 9)),
+    ]
+    told = [(block.name, list(block.places)) for block in blocks(rows)]
+
+    assert told == [("28×28", [1, 2, 3]), ("12×12", [4]), ("6×6", [5, 6]), ("scores", [7, 8])]
+
+
 def test_modules_are_blocks() -> None:
     rows = [
         row("input", "input"),

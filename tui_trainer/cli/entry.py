@@ -79,8 +79,12 @@ def _refuse(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
 
 def _fail(error: Exception) -> ExitCode:
     """Report what nobody foresaw: a full disk behind stdout, a fault of our own."""
-    from tui_trainer.headless.streams import silence
+    from tui_trainer.headless.streams import OutputLost, silence
 
+    if isinstance(error, OutputLost):
+        error = error.error
+        if isinstance(error, BrokenPipeError):
+            return ExitCode.OUTPUT_CLOSED
     if isinstance(error, OSError) and sys.stdout is not None:
         silence(sys.stdout)  # or the interpreter tries again when it exits, and complains
     if "--debug" in sys.argv:

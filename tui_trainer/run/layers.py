@@ -223,9 +223,10 @@ class Block:
 
 
 def blocks(rows: Sequence[LayerRow]) -> list[Block]:
-    """Group the rows after the input: by the module they are in, else by the size of their maps.
+    """Group the rows after the input by the module they are in; where there is none, as follows.
 
-    A pool that makes the maps smaller ends the block before it, as the course draws it.
+    A block goes up to the pool, or the stride, that makes its maps smaller, as the course draws it.
+    It is called by the size of the maps that come into it; the flat rest is called ``scores``.
     """
     names = _block_names(rows)
     found: list[Block] = []
@@ -250,11 +251,22 @@ def blocks(rows: Sequence[LayerRow]) -> list[Block]:
 def _block_names(rows: Sequence[LayerRow]) -> list[str]:
     """Return the name of the block that each row is in."""
     names: list[str] = []
+    size, is_over = "", True
     for row in rows:
-        module, _, _ = row.name.rpartition(".")
         height, width, _ = row.input_shape or row.output_shape
-        size = f"{height}×{width}" if (height, width) != (1, 1) else "scores"
-        # What belongs to a layer stays with it, even where the layer has changed the map's size.
+        is_flat = (height, width) == (1, 1)
+        # What belongs to a layer stays with it, even where the layer has ended a block.
         belongs = len(names) > 1 and row.kind in (*_COMPANIONS, *_VIEWS)
-        names.append(module or (names[-1] if belongs else size))
+        if not belongs and (is_over or is_flat):
+            size = "scores" if is_flat else f"{height}×{width}"
+        if not belongs:
+            is_over = row.kind == "input" or _shrinks(row)
+        module, _, _ = row.name.rpartition(".")
+        names.append(module or size)
     return names
+
+
+def _shrinks(row: LayerRow) -> bool:
+    """Whether a row makes the map smaller on purpose, not just at its edges."""
+    is_smaller = row.output_shape[:2] != (row.input_shape or row.output_shape)[:2]
+    return is_smaller and ("pool" in row.kind or (row.stride or (1, 1)) != (1, 1))
