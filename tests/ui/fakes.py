@@ -234,9 +234,11 @@ async def settle(pilot: Pilot[None], app: MnistTui, events: Iterable[Event]) -> 
     await until(pilot, has_shown, app)
 
 
-async def until(pilot: Pilot[None], holds: Callable[[MnistTui], bool], app: MnistTui) -> None:
+async def until(
+    pilot: Pilot[None], holds: Callable[[MnistTui], bool], app: MnistTui, *, tries: int = 500
+) -> None:
     """Wait until something holds; after ten seconds a test goes on and says what is missing."""
-    for _ in range(500):
+    for _ in range(tries):
         await pilot.pause(0.02)
         if holds(app):
             break

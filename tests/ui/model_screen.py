@@ -11,6 +11,7 @@ from tests.ui.fakes import (
     recorded_fields,
     recording,
     settle,
+    until,
     window,
 )
 from tui_trainer.run.answers import FieldMeasured
@@ -39,9 +40,15 @@ async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = NETWORK)
     await settle(pilot, app, events)
     if not isinstance(app.screen, ModelScreen):
         await pilot.press("2")
-    await pilot.pause(0.1)
+    await still(pilot, app)
     assert isinstance(app.screen, ModelScreen)
     return app.screen
+
+
+async def still(pilot: Pilot[None], app: MnistTui) -> None:
+    """Wait until what the screen has asked is answered, or for a second: not all engines do."""
+    await pilot.pause(0.05)
+    await until(pilot, lambda app: not app.run_now.is_asking, app, tries=50)
 
 
 def names(screen: ModelScreen) -> list[str]:

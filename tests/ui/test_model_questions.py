@@ -19,6 +19,7 @@ from tests.ui.model_screen import (
     model,
     names,
     show,
+    still,
 )
 from tui_trainer.run.commands import LookAtField
 from tui_trainer.ui.app import MnistTui
@@ -46,11 +47,11 @@ async def test_the_input_has_no_feature_and_the_next_layer_does() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
         await pilot.press("up", "up")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert "choose a layer" in field_text(screen)
         before = len(asked(engine))
         await pilot.press("down", "down", "down")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert asked(engine)[-1].place == 2
         assert len(asked(engine)) > before
         assert "conv1_norm" in field_text(screen)
@@ -64,7 +65,7 @@ async def test_arrows_move_the_feature_once_tab_has_led_to_the_field() -> None:
         assert isinstance(screen.focused, FieldPanel)
         for key in ("up", "left", "d", "pagedown"):
             await pilot.press(key)
-            await pilot.pause(0.05)
+            await still(pilot, app)
         assert asked(engine)[1:] == [
             LookAtField(1, 13, 14, 0),
             LookAtField(1, 13, 13, 0),
@@ -73,7 +74,7 @@ async def test_arrows_move_the_feature_once_tab_has_led_to_the_field() -> None:
         ]
         for _ in range(20):
             screen.action_move_feature(-1, 0)
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert "feature 0,14" in field_text(screen)
 
 
@@ -104,7 +105,7 @@ async def test_a_rejected_question_says_why_and_does_not_stop_the_next() -> None
         app.run_now.wanted["learning_rate"] = 0.5
         assert "there is no layer 1" in field_text(screen)
         await pilot.press("down")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert "✓ they agree" in field_text(screen)
         assert app.run_now.wanted == {"learning_rate": 0.5}
 
@@ -115,7 +116,7 @@ async def test_a_run_that_is_over_is_still_looked_at() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app, events)
         await pilot.press("down")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert asked(engine)[-1].place == 2
         assert "✓ they agree" in field_text(screen)
         assert "finished" in screen.query_one(TopLine).render_line(0).text
@@ -128,7 +129,7 @@ async def test_a_run_that_failed_says_that_nothing_can_be_measured() -> None:
         assert "the run has failed" in field_text(screen)
         assert names(screen)[0] == "input"
         await pilot.press("down", "c", "d")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert isinstance(app.screen, ModelScreen)
         assert engine.received == []
         await pilot.press("i")
@@ -143,7 +144,7 @@ async def test_an_epoch_asks_anew_in_front_alone_and_not_too_often(
 
         async def epoch() -> int:
             app.post_message(EventsArrived((EPOCH,), app.run_now.bridge))
-            await pilot.pause(0.1)
+            await still(pilot, app)
             return len(asked(engine))
 
         await settle(pilot, app, NETWORK)
@@ -159,7 +160,7 @@ async def test_an_epoch_asks_anew_in_front_alone_and_not_too_often(
         now += ASK_EVERY
         assert await epoch() == 3
         await pilot.press("escape")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert len(asked(engine)) == 4
         await pilot.press("1")
         now += ASK_EVERY

@@ -22,6 +22,7 @@ from tests.ui.model_screen import (
     model,
     names,
     show,
+    still,
 )
 from tui_trainer.run import commands
 from tui_trainer.run.commands import DescribeNetwork, LookAtField
@@ -62,7 +63,7 @@ async def test_enter_folds_a_block_and_z_all_and_the_cursor_stays() -> None:
         await pilot.press("enter")
         assert names(screen)[1:4] == ["▸ 28×28", "▾ 14×14", "  conv3"]
         assert screen.query_one(LayersTable).cursor_row == 1
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert line(screen, "about-layer").startswith("pool1")
         assert asked(engine)[-1] == LookAtField(10, 7, 7, 0)
         await pilot.press("enter")
@@ -110,7 +111,7 @@ async def test_another_network_is_compared_side_by_side() -> None:
         assert "era-s6" not in [option.id for option in choices.options]
         choices.highlighted = choices.get_option_index("small")
         await pilot.press("enter")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert DescribeNetwork("small") in engine.received
         assert isinstance(app.screen, CompareScreen)
         panel = app.screen.query_one(ComparisonPanel)
@@ -132,7 +133,7 @@ async def test_a_network_that_cannot_be_built_is_told_and_escape_asks_nothing() 
         await pilot.pause()
         assert not any(isinstance(command, DescribeNetwork) for command in engine.received)
         await pilot.press("c", "enter")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert isinstance(app.screen, ModelScreen)
         assert "no network mlp" in [notice.message for notice in app._notifications]
 
@@ -167,9 +168,9 @@ async def test_an_older_table_shows_dashes_and_no_review() -> None:
 async def test_before_the_start_it_says_what_is_going_on() -> None:
     app, engine = model(NETWORK[:1])
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.pause(0.1)
+        await still(pilot, app)
         await pilot.press("2")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert isinstance(app.screen, ModelScreen)
         assert "is being built" in str(app.screen.query_one("#not-yet", Static).content)
         await pilot.press("z", "d", "c", "tab", *ARROWS, "enter")
@@ -195,12 +196,12 @@ async def test_steps_paint_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None
 
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
-        await pilot.pause(0.1)
+        await still(pilot, app)
         for widget in screen.walk_children():
             monkeypatch.setattr(widget, "refresh", spy(widget.refresh))
         steps = tuple(event for event in NETWORK if isinstance(event, StepDone))
         app.post_message(EventsArrived(steps, app.run_now.bridge))
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert painted == []
 
 
@@ -248,7 +249,7 @@ async def test_a_new_run_is_a_new_network() -> None:
         await pilot.press("z", "1", "r")
         await settle(pilot, app, events)
         await pilot.press("2")
-        await pilot.pause(0.1)
+        await still(pilot, app)
         assert app.run_now is not first
         assert not first.bridge.is_alive
         assert screen.shown is app.run_now

@@ -84,7 +84,7 @@ def look(
                 await pilot.press(deed)
             else:
                 await until(pilot, deed, app)
-        await pilot.pause(0.2 if deeds else 0)
+        await pilot.pause(0.2 if deeds else 0.1)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
 

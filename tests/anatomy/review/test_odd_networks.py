@@ -174,8 +174,11 @@ def test_rectangular_images_and_kernels_are_judged_by_their_worse_side() -> None
     ("name", "wrong"),
     [
         ("resnet18", {"budget"}),
-        ("mobilenet_v3_small", {"budget"}),
-        ("squeezenet1_0", {"budget", "activation-before-scores"}),  # it ends in conv, ReLU, mean
+        pytest.param("mobilenet_v3_small", {"budget"}, marks=pytest.mark.slow),
+        # it ends in conv, ReLU, mean
+        pytest.param(
+            "squeezenet1_0", {"budget", "activation-before-scores"}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_large_networks_are_wrong_for_their_size_alone(name: str, wrong: set[str]) -> None:
