@@ -147,6 +147,12 @@ def test_a_run_that_is_over_answers_until_it_is_told_to_stop(tiny: Path) -> None
     assert events[-1].reason == "the run is over"  # type: ignore[union-attr]
 
 
+def test_a_question_behind_the_wish_to_stop_is_answered(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(), LookAtField(1, 0, 0)]}))
+
+    assert of(FieldMeasured, events)[0].step == 2
+
+
 def test_who_leaves_in_a_hurry_is_not_waited_for(tiny: Path) -> None:
     inbox = ScriptedInbox({2: [Stop(test=False)]})
 

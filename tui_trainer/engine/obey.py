@@ -48,6 +48,9 @@ def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
         match wish:
             case commands.Stop():
                 session.stop = wish
+            case commands.LookAtField() | commands.DescribeNetwork():
+                session.watch.pause()
+                yield answer(session, wish)
             case _ if session.stop is not None:
                 continue  # there is no next batch that it could be for
             case commands.Pause():
@@ -64,9 +67,6 @@ def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
                 yield session.look_at_test()
             case commands.Rewind():
                 yield _reject(session, wish, "the run has not diverged")
-            case commands.LookAtField() | commands.DescribeNetwork():
-                session.watch.pause()
-                yield answer(session, wish)
             case _:
                 yield _turn(session, wish)
 
