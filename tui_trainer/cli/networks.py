@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ from tui_trainer.run.errors import InputError, SettingError
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.layers import BUDGET, LayerRow, totals
 from tui_trainer.run.topics import TOPICS
+from tui_trainer.run.verdicts import by_severity, counts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,22 +78,21 @@ def review(
 
     found = _looked_at(name, image_size, channels, classes, budget)
     verdicts = review_rows(found.rows, budget=budget)
-    counts = Counter(verdict.verdict for verdict in verdicts)
     if as_json:
         import dataclasses
 
         record = {
             "model": name,
-            "counts": {word: counts[word] for word in ("wrong", "look", "good")},
+            "counts": counts(verdicts),
             "verdicts": [
                 {**dataclasses.asdict(verdict), "topic": TOPICS[verdict.lesson]}
-                for verdict in front.by_severity(verdicts)
+                for verdict in by_severity(verdicts)
             ],
         }
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
     else:
         front.print_review(found, verdicts)
-    raise typer.Exit(ExitCode.DESIGN_WRONG if counts["wrong"] else 0)
+    raise typer.Exit(ExitCode.DESIGN_WRONG if counts(verdicts)["wrong"] else 0)
 
 
 def compare(

@@ -13,7 +13,7 @@ from tui_trainer.engine.networks import about, build_network
 from tui_trainer.engine.session import Session
 from tui_trainer.run import commands
 from tui_trainer.run.answers import Answer, FieldMeasured, NetworkDescribed
-from tui_trainer.run.commands import DescribeNetwork, LookAtField, Question
+from tui_trainer.run.commands import Command, DescribeNetwork, LookAtField, Question
 from tui_trainer.run.events import CommandRejected, Event
 from tui_trainer.run.text import model_name, one_line
 
@@ -28,8 +28,7 @@ def answer(session: Session, question: Question) -> Answer | CommandRejected:
             return _field(session, question)
         return _network(session, question)
     except Exception as error:
-        reason = one_line(str(error) or type(error).__name__)
-        return CommandRejected(command=type(question).__name__, reason=reason, step=session.step)
+        return reject(session, question, one_line(str(error) or type(error).__name__))
 
 
 def answer_until_stopped(session: Session) -> Iterator[Event]:
@@ -42,9 +41,12 @@ def answer_until_stopped(session: Session) -> Iterator[Event]:
                 case LookAtField() | DescribeNetwork():
                     yield answer(session, wish)
                 case _:
-                    reason = "the run is over"
-                    name = type(wish).__name__
-                    yield CommandRejected(command=name, reason=reason, step=session.step)
+                    yield reject(session, wish, "the run is over")
+
+
+def reject(session: Session, wish: Command, reason: str) -> CommandRejected:
+    """Return that a wish cannot be granted, and why."""
+    return CommandRejected(command=type(wish).__name__, reason=reason, step=session.step)
 
 
 def _field(session: Session, question: LookAtField) -> FieldMeasured:

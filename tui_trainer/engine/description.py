@@ -27,7 +27,7 @@ def layers_of(network: nn.Module, image: Shape, classes: int) -> tuple[LayerRow,
     """
     try:
         rows = layer_table(network, image)
-        if any(row.kind not in ("input", "unused") for row in rows):
+        if any(row.is_layer for row in rows):
             return rows
         reason = "none of its operations can be seen"
     except Exception as error:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from tui_trainer.engine.answers import answer_until_stopped
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.metrics import evaluate
-from tui_trainer.engine.networks import with_place
+from tui_trainer.engine.networks import fault_of_own
 from tui_trainer.engine.obey import obey, take_last_wishes, wait_for_rewind
 from tui_trainer.engine.pending import DivergedError
 from tui_trainer.engine.prepare import prepare
@@ -58,10 +58,9 @@ def train(
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        raised = with_place(error, config.model)
-        if raised is error:
-            raise
-        raise raised from error
+        if fault := fault_of_own(error, config.model):
+            raise fault from error
+        raise
 
 
 def _train(

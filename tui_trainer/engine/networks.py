@@ -134,14 +134,14 @@ def about(model: str) -> str:
     return clip(one_line(lines[0]), LONGEST_ABOUT) if lines else ""
 
 
-def with_place(error: Exception, model: str) -> Exception:
-    """Return what to raise when one came while a network was trained.
+def fault_of_own(error: Exception, model: str) -> own_code.NetworkError | None:
+    """Return an error that came while a network was trained, told with the line it came from.
 
-    Where it came from a line of one's own network, it is one that says which.
+    None if it did not come from a line of one's own network.
     """
     reference = parse_reference(model) if model not in zoo.REGISTRY else None
     if reference is None or not (place := own_code.line_of(error, reference)):
-        return error
+        return None
     return own_code.NetworkError(own_code.told(error, place, reference))
 
 

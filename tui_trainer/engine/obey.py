@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 
-from tui_trainer.engine.answers import answer
+from tui_trainer.engine.answers import answer, reject
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import restore, save
 from tui_trainer.run import commands
@@ -66,7 +66,7 @@ def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
                 yield from session.enter("testing")
                 yield session.look_at_test()
             case commands.Rewind():
-                yield _reject(session, wish, "the run has not diverged")
+                yield reject(session, wish, "the run has not diverged")
             case _:
                 yield _turn(session, wish)
 
@@ -90,7 +90,7 @@ def wait_for_rewind(session: Session) -> Generator[Event, None, bool]:
                 case commands.LookAtField() | commands.DescribeNetwork():
                     yield answer(session, wish)
                 case _:
-                    yield _reject(session, wish, "the run has diverged; rewind it, or stop")
+                    yield reject(session, wish, "the run has diverged; rewind it, or stop")
     return session.stop is None
 
 
@@ -99,11 +99,11 @@ def _rewind(session: Session, wish: Command, rate: float) -> Iterator[Event]:
     try:
         dataclasses.replace(session.config, lr=rate)
     except SettingError as fault:
-        yield _reject(session, wish, fault.problem)
+        yield reject(session, wish, fault.problem)
         return
     state = session.keeper.good
     if state is None:
-        yield _reject(session, wish, "there is no good state yet")
+        yield reject(session, wish, "there is no good state yet")
         return
     knobs = {**session.knobs(), "learning_rate": rate}
     from_step = session.step
@@ -138,7 +138,7 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
                 session.augmenting, value = bool(value), int(value)
             case commands.SetDropout(value):
                 if session.dropout is None:
-                    return _reject(
+                    return reject(
                         session, wish, f"{model_name(session.config.model)} has no dropout layer"
                     )
                 dataclasses.replace(session.config, dropout=value)
@@ -146,11 +146,11 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
                 session.set_dropout(value)
             case commands.SetEpochs(value):
                 if value < session.epoch:
-                    return _reject(session, wish, f"epoch {session.epoch} has begun already")
+                    return reject(session, wish, f"epoch {session.epoch} has begun already")
                 changed = dataclasses.replace(session.config, epochs=value)
                 setting, old, session.config = "epochs", session.config.epochs, changed
     except SettingError as fault:
-        return _reject(session, wish, fault.problem)
+        return reject(session, wish, fault.problem)
     return SettingChanged(
         setting=setting,
         old=old,
@@ -159,7 +159,3 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
         epoch=max(1, session.epoch),
         images=session.images,
     )
-
-
-def _reject(session: Session, wish: Command, reason: str) -> CommandRejected:
-    return CommandRejected(command=type(wish).__name__, reason=reason, step=session.step)

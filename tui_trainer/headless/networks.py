@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,10 +22,9 @@ from tui_trainer.run.layer_cells import (
 )
 from tui_trainer.run.layers import BUDGET, LayerRow, Stage, blocks, totals
 from tui_trainer.run.topics import TOPICS
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.run.verdicts import SIGNS, Verdict, by_severity, counts
 
 BAR_COLUMNS = 10
-GLYPHS = {"good": "✓", "look": "▲", "wrong": "✗"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +159,15 @@ def print_review(network: Network, verdicts: Sequence[Verdict]) -> None:
     out = _out()
     for line in headline(network):
         out.line(line)
-    counts = Counter(verdict.verdict for verdict in verdicts)
-    out.line(f"{counts['wrong']} wrong, {counts['look']} to look at, {counts['good']} good")
+    number = counts(verdicts)
+    out.line(f"{number['wrong']} wrong, {number['look']} to look at, {number['good']} good")
     for verdict in by_severity(verdicts):
         out.line("")
         topic = f"topic {verdict.lesson}: {TOPICS[verdict.lesson]}"
-        out.line(f"{GLYPHS[verdict.verdict]} {verdict.title}  [{topic}]")
+        out.line(f"{SIGNS[verdict.verdict]} {verdict.title}  [{topic}]")
         out.line(f"  {verdict.evidence}")
         if verdict.advice:
             out.line(f"  try: {verdict.advice}")
-
-
-def by_severity(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Return the verdicts, wrong before look before good, else in their own order."""
-    return sorted(verdicts, key=lambda v: ("wrong", "look", "good").index(v.verdict))
 
 
 def print_comparison(left: Network, right: Network, comparison: Comparison) -> None:

@@ -29,8 +29,7 @@ from tui_trainer.run.events import (
     TestEvaluated,
 )
 from tui_trainer.run.text import Cell
-
-_GLYPHS = {"look": "▲", "wrong": "✗"}
+from tui_trainer.run.verdicts import SIGNS
 
 
 class Report:
@@ -223,7 +222,7 @@ class Report:
         if event.fix_setting == "learning_rate" and event.fix_value is not None:
             self._remedy = event.fix_value
         line = text.one_line(sentences.finding_line(event))
-        self._console.say(line, glyph=_GLYPHS[event.severity], style=event.severity)
+        self._console.say(line, glyph=SIGNS[event.severity], style=event.severity)
 
     def _incident(
         self,

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from tui_trainer.run import events
 from tui_trainer.run.answers import Answer
 from tui_trainer.run.commands import KNOBS
 from tui_trainer.run.errors import InputError
@@ -155,7 +154,7 @@ def _event(line: str, name: str, number: int) -> Event:
 
 
 _HINTS: dict[type, dict[str, Any]] = {
-    kind: get_type_hints(kind, vars(events)) for kind in (*_KINDS.values(), *_PARTS)
+    kind: get_type_hints(kind) for kind in (*_KINDS.values(), *_PARTS)
 }
 
 

@@ -94,6 +94,11 @@ class LayerRow:
         return shape_text(self.output_shape)
 
     @property
+    def is_layer(self) -> bool:
+        """Whether an image goes through it: it is neither the image nor what nothing reads."""
+        return self.kind not in ("input", "unused")
+
+    @property
     def activation_bytes(self) -> int:
         """What its output takes in memory, for one image, in bytes; a view of another's nothing."""
         return 0 if self.kind in _VIEWS else FLOAT_BYTES * math.prod(self.output_shape)

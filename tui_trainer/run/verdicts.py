@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+Severity = Literal["wrong", "look", "good"]
+
+SIGNS: Mapping[Severity, str] = {"wrong": "✗", "look": "▲", "good": "✓"}
+"""What stands before a verdict or a finding, the gravest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +28,21 @@ class Verdict:
     """
 
     rule: str
-    verdict: Literal["good", "look", "wrong"]
+    verdict: Severity
     title: str
     evidence: str
     advice: str
     lesson: int
     layers: tuple[str, ...] = ()
+
+
+def by_severity(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return the verdicts, wrong before look before good, else in their own order."""
+    order = list(SIGNS)
+    return sorted(verdicts, key=lambda verdict: order.index(verdict.verdict))
+
+
+def counts(verdicts: Sequence[Verdict]) -> dict[Severity, int]:
+    """Return how many verdicts there are of each severity, the gravest first."""
+    counted = Counter(verdict.verdict for verdict in verdicts)
+    return {severity: counted[severity] for severity in SIGNS}

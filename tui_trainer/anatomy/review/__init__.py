@@ -96,7 +96,7 @@ def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Verdict, 
     """
     if budget < 1:
         raise ValueError(f"budget is {budget}: it must be 1 parameter at least")
-    if all(row.kind in ("input", "unused") for row in rows):
+    if not any(row.is_layer for row in rows):
         raise ValueError("the layer table is empty: a review needs a layer behind the input")
     design = Design(rows, budget)
     verdicts = (rule(design) for rule in RULES.values())

@@ -32,9 +32,6 @@ from tui_trainer.ui.widgets.review import ReviewPanel
 ASK_EVERY = 2.0
 """The least number of seconds after which the weights' own progress is worth a new question."""
 
-WITHOUT_A_FIELD = ("input", "unused")
-"""The kinds of rows that have no feature to look at."""
-
 
 class ModelScreen(ViewScreen):
     """Shows the network of the live run; nothing of it is painted while batches are trained."""
@@ -145,7 +142,7 @@ class ModelScreen(ViewScreen):
         run, row = self._run, self._row
         if run is None or row is None:
             return "the network is being built"
-        if row.kind in WITHOUT_A_FIELD:
+        if not row.is_layer:
             return "choose a layer above to see what one of its features sees"
         if run.history.failure is not None:
             return "the run has failed: nothing can be measured any more"

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 from textual.content import Content
 
 from tui_trainer.run import text
 from tui_trainer.run.text import Cell
 from tui_trainer.run.topics import TOPICS
-from tui_trainer.run.verdicts import Verdict
-from tui_trainer.ui.widgets.findings import GLYPHS, Lines, paragraph
+from tui_trainer.run.verdicts import SIGNS, Verdict, by_severity, counts
+from tui_trainer.ui.widgets.findings import Lines, paragraph
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
-
-ORDER: tuple[Literal["wrong", "look", "good"], ...] = ("wrong", "look", "good")
-SIGNS = {**GLYPHS, "good": "✓"}
 
 
 class ReviewPanel(TextPanel):
@@ -46,8 +41,7 @@ class ReviewPanel(TextPanel):
 
 def summary(verdicts: Sequence[Verdict]) -> str:
     """Return how many verdicts there are of each kind: ``2 wrong · 3 look · 9 good``."""
-    counts = Counter(verdict.verdict for verdict in verdicts)
-    return " · ".join(f"{counts[kind]} {kind}" for kind in ORDER if counts[kind])
+    return " · ".join(f"{number} {kind}" for kind, number in counts(verdicts).items() if number)
 
 
 def review_lines(verdicts: Sequence[Verdict], width: int) -> Lines:
@@ -55,7 +49,7 @@ def review_lines(verdicts: Sequence[Verdict], width: int) -> Lines:
     if not verdicts:
         return paragraph("this run was recorded without a review", "muted", width)
     lines: Lines = []
-    for verdict in sorted(verdicts, key=lambda verdict: ORDER.index(verdict.verdict)):
+    for verdict in by_severity(verdicts):
         lines += _verdict_lines(verdict, width)
     return lines[:-1]
 
