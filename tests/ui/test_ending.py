@@ -8,7 +8,7 @@ import signal
 import pytest
 from textual.widgets import Static
 
-from tests.ui.fakes import recording, settle, window
+from tests.ui.fakes import recording, settle, until, window
 from tui_trainer.run import commands
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import (
@@ -56,6 +56,16 @@ async def test_a_diverged_run_is_offered_to_go_back_and_y_does_it() -> None:
         await pilot.press("y")
         await pilot.pause(0.1)
         assert engine.received == [commands.Rewind(rewound_rate())]
+
+
+async def test_a_run_that_ends_takes_its_question_back() -> None:
+    app, _ = window(LOST, config=RunConfig(lr=1_000.0))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda app: isinstance(app.screen, ConfirmScreen), app)
+        app.run_now.send(commands.Stop(test=False))
+        await until(pilot, lambda app: app.run_now.history.is_over, app)
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, TrainScreen)
 
 
 async def test_after_a_no_f_still_goes_back() -> None:

@@ -35,6 +35,7 @@ class RunActions(LabWindow):
     """The actions on a run, for the app to inherit."""
 
     run_now: LiveRun
+    _rewind_question: ConfirmScreen | None = None
 
     def begin_run(self, config: RunConfig, *, paused: bool = False) -> None:
         """Start a run; the app says how."""
@@ -158,13 +159,19 @@ class RunActions(LabWindow):
             if yes and self.run_now.is_lost:
                 self.action_apply_fix()
 
-        question = ConfirmScreen(
+        self._rewind_question = ConfirmScreen(
             f"The run has diverged at step {text.count(lost.step)}.",
             f"Shall it {finding.advice}?",
             "rewind",
             no="not now",
         )
-        self.push_screen(question, answer)
+        self.push_screen(self._rewind_question, answer)
+
+    def withdraw_rewind(self) -> None:
+        """Take the question back once there is nothing to rewind any more."""
+        question, self._rewind_question = self._rewind_question, None
+        if question is not None and self.screen is question:
+            question.dismiss(False)
 
 
 def what_becomes_of(run: LiveRun) -> str:

@@ -79,6 +79,8 @@ class MnistTui(RunActions):
             # The finding comes after the divergence, and says what to go back to.
             if isinstance(event, FindingRaised) and self.run_now.is_lost:
                 self.call_later(self.offer_rewind)
+        if not self.run_now.is_lost:
+            self.withdraw_rewind()
         self._governor.update()
         self.run_now.bridge.interval = self._governor.interval
         self._show(message)
