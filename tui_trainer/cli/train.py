@@ -90,6 +90,10 @@ def new_run(
     target_accuracy: Annotated[
         float | None, option("Exit with code 3 below this test accuracy, e.g. 0.994")
     ] = None,
+    probes: Annotated[
+        bool | None,
+        option("Look into gradients and activations now and then (on)", "--probes/--no-probes"),
+    ] = None,
     out: Annotated[Path | None, option("Save the run in this folder (runs/TIME-NETWORK)")] = None,
     no_save: Annotated[bool, option("Save nothing of the run", "--no-save")] = False,
     checkpoint_every: Annotated[

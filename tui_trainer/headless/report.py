@@ -29,7 +29,7 @@ from tui_trainer.run.events import (
     TestEvaluated,
 )
 from tui_trainer.run.text import Cell
-from tui_trainer.run.verdicts import SIGNS
+from tui_trainer.run.verdicts import FINDING_SIGNS
 
 
 class Report:
@@ -222,7 +222,7 @@ class Report:
         if event.fix_setting == "learning_rate" and event.fix_value is not None:
             self._remedy = event.fix_value
         line = text.one_line(sentences.finding_line(event))
-        self._console.say(line, glyph=SIGNS[event.severity], style=event.severity)
+        self._console.say(line, glyph=FINDING_SIGNS[event.severity], style=event.severity)
 
     def _incident(
         self,

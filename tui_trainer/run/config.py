@@ -91,7 +91,8 @@ class RunConfig:
 
     ``model`` is a name of the zoo or where a network of one's own is; see
     :mod:`tui_trainer.run.reference`. ``budget`` is how many parameters it may have: what the layer
-    table and the review measure it by, and nothing else.
+    table and the review measure it by, and nothing else. ``probes`` is whether samples of gradients
+    and activations are taken while it trains; they change nothing of it.
 
     Raises:
         SettingError: From the constructor, naming the field, if a value cannot be used.
@@ -129,6 +130,7 @@ class RunConfig:
     threads: int | None = None
     target_accuracy: float | None = None
     checkpoint_every: int | None = None
+    probes: bool = True
 
     def __post_init__(self) -> None:
         for name, (kind, optional) in FIELD_TYPES.items():

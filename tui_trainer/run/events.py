@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 from tui_trainer.run.answers import Answer
 from tui_trainer.run.layers import BUDGET, LayerRow
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.run.probed import Probe
+from tui_trainer.run.verdicts import Gravity, Verdict
 
-CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder"})
+CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder", "input_share", "memory_left"})
 """The fields that differ between two runs with the same seed."""
 
 State = Literal[
@@ -260,18 +261,22 @@ class FindingRaised:
 
     Attributes:
         code: The rule's name; one finding a code stands at a time.
-        severity: ``look`` or ``wrong``.
+        severity: ``wrong``, ``look`` (a warning) or ``note``: something worth knowing, and no
+            fault.
         title: The diagnosis in a few words.
         evidence: The numbers behind it.
-        advice: What to try.
+        advice: What to try; empty where there is nothing to mend.
         step: Since which step it holds.
         lesson: The course topic it belongs to, 1 to 20.
         fix_setting: The knob that ``advice`` turns, or None where no knob does it.
         fix_value: The value to turn it to.
+        cause: What it most likely comes from; empty where the title says that.
+        plot: Some numbers that show it, in order; empty where a sentence is enough.
+        plot_label: What they are, as in ``validation loss, epochs 3 to 9``.
     """
 
     code: str
-    severity: Literal["look", "wrong"]
+    severity: Gravity
     title: str
     evidence: str
     advice: str
@@ -279,6 +284,9 @@ class FindingRaised:
     lesson: int
     fix_setting: str | None = None
     fix_value: float | None = None
+    cause: str = ""
+    plot: tuple[float, ...] = ()
+    plot_label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +379,7 @@ Event = (
     | RecordingRestored
     | RunFailed
     | RunFinished
+    | Probe
     | Answer
 )
 

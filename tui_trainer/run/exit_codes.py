@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     TARGET_MISSED = 3, "the run ended without showing the target accuracy on the test set"
     DIVERGED = 4, "the loss is no longer a finite number"
     DESIGN_WRONG = 5, "the design review finds something wrong with a network"
+    CHECK_FAILED = 6, "the check of the first steps finds that a training would fail"
     UNSAVED = 7, "the run ended well, but not all of it could be saved"
     REPLAY_DIFFERS = 8, "a replayed run ended with other weights than the recorded one"
     HUNG_UP = 129, "the terminal was closed, or the connection to it lost"

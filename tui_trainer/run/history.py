@@ -28,6 +28,7 @@ from tui_trainer.run.events import (
     StepDone,
     TestEvaluated,
 )
+from tui_trainer.run.probed import SampleProbed, UpdateProbed
 from tui_trainer.run.series import Series, Trend
 
 SMOOTHING_IMAGES = 1_500
@@ -38,6 +39,9 @@ SMOOTHING_SHARE = 1 / 30
 
 LOSS_CAP = 3.0
 """A batch counts in :attr:`History.steady_loss` as at most so many times the loss of guessing."""
+
+PROBES_KEPT = 128
+"""Probes of updates that are remembered, and probes of the sample likewise."""
 
 RATE_SECONDS = 3.0
 """Span over which the present speed is measured, in training seconds."""
@@ -50,7 +54,7 @@ class History:
     The curves' x is counted in epochs: training images seen by the size of the training split.
     ``folder`` is where the run is recorded, ``unsaved`` has the files that cannot be written, with
     the reason; ``saved`` is the last checkpoint that was told; ``lost`` is a divergence that the
-    run has not come back from.
+    run has not come back from. ``updates`` and ``samples`` are what the probes saw lately.
     """
 
     state: State = "preparing"
@@ -73,6 +77,8 @@ class History:
     train_accuracy: Series = field(default_factory=Series)
     learning_rate: Series = field(default_factory=Series)
     settings: dict[str, float] = field(default_factory=dict)
+    updates: deque[UpdateProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
+    samples: deque[SampleProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     images_per_second: float = 0.0
     batches_in_epoch: int = 0
     _loss_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
@@ -89,6 +95,10 @@ class History:
                 self.state, self.detail = event.state, event.detail
             case RunStarted():
                 self._start(event)
+            case UpdateProbed():
+                self.updates.append(event)
+            case SampleProbed():
+                self.samples.append(event)
             case EpochDone():
                 self.epochs.append(event)
             case SettingChanged():
@@ -155,6 +165,9 @@ class History:
                 epoch_images=event.images - before,
             )
         self.epochs = [epoch for epoch in self.epochs if epoch.step <= event.step]
+        for probes in (self.updates, self.samples):
+            while probes and probes[-1].step > event.step:
+                probes.pop()
         for change in reversed(self.interventions):
             if change.step > event.step:
                 self.settings[change.setting] = change.old

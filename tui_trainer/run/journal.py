@@ -15,12 +15,13 @@ from tui_trainer.run.commands import KNOBS
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event, Rewound, RunResumed, SettingChanged
 from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.probed import LayerProbe, ParameterProbe
 from tui_trainer.run.verdicts import Verdict
 
 _GOING_BACK = ('{"event": "RunResumed"', '{"event": "Rewound"')
 _LOOK = '{"event": "TestEvaluated"'
 
-_PARTS = (LayerRow, Verdict)
+_PARTS = (LayerRow, Verdict, ParameterProbe, LayerProbe)
 """The records that events have in them."""
 
 _KINDS: dict[str, type[Event]] = {

@@ -10,7 +10,12 @@ from typing import Literal
 Severity = Literal["wrong", "look", "good"]
 
 SIGNS: Mapping[Severity, str] = {"wrong": "✗", "look": "▲", "good": "✓"}
-"""What stands before a verdict or a finding, the gravest first."""
+"""What stands before a verdict, the gravest first."""
+
+Gravity = Literal["wrong", "look", "note"]
+
+FINDING_SIGNS: Mapping[Gravity, str] = {"wrong": "✗", "look": "▲", "note": "·"}
+"""What stands before a finding, the gravest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

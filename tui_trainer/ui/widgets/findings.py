@@ -11,7 +11,7 @@ from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised, RunFinished
 from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell, fit
-from tui_trainer.run.verdicts import SIGNS
+from tui_trainer.run.verdicts import FINDING_SIGNS
 from tui_trainer.ui.pictures import knob_change
 from tui_trainer.ui.widgets.cell_line import CellLine
 from tui_trainer.ui.widgets.painting import content_of
@@ -77,7 +77,10 @@ def headline(history: History, *, is_live: bool = True) -> list[Cell]:
         found = max(history.findings.values(), key=lambda f: f.severity == "wrong")
         more = f"  (+{len(history.findings) - 1})" if len(history.findings) > 1 else ""
         cells = [
-            Cell(f"{SIGNS[found.severity]} {found.title}{more}", style=f"{found.severity} bold")
+            Cell(
+                f"{FINDING_SIGNS[found.severity]} {found.title}{more}",
+                style=f"{found.severity} bold",
+            )
         ]
         cells.append(Cell(f" · {found.advice}", rank=1))
         if is_live and found.fix_setting is not None:
@@ -147,7 +150,7 @@ def _test_lines(history: History) -> Lines:
 
 
 def _finding_lines(finding: FindingRaised, width: int, *, is_live: bool) -> Lines:
-    title = f"{SIGNS[finding.severity]} {finding.title}"
+    title = f"{FINDING_SIGNS[finding.severity]} {finding.title}"
     topic = f"topic {finding.lesson}"
     gap = width - text.columns(title) - len(topic)
     head = [Cell(title, style=f"{finding.severity} bold")]
