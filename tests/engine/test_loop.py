@@ -170,8 +170,11 @@ def test_a_run_tells_its_story_in_order(tiny: Path) -> None:
         return event.state if isinstance(event, StateChanged) else type(event).__name__
 
     story = [name(event) for event in events]
-    epoch = ["training", *["StepDone"] * 7, "validating", "EpochDone"]
-    wanted = ["preparing", "preparing", "RunStarted", *epoch, *epoch]
+    seven = ["StepDone"] * 7
+    first, second = [*seven[:2], "UpdateProbed", *seven[2:5], "UpdateProbed", *seven[5:]], seven[:]
+    second.insert(3, "UpdateProbed")  # steps 2, 5 and 10
+    wanted = ["preparing", "preparing", "RunStarted", "training", "SampleProbed", *first]
+    wanted += ["validating", "EpochDone", "training", *second, "validating", "EpochDone"]
     assert story == [*wanted, "testing", "TestEvaluated", "RunFinished"]
 
 

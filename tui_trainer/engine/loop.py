@@ -120,9 +120,11 @@ def train_epoch(session: Session) -> Iterator[Event]:
         yield from obey(session)
         if session.stop is not None:
             return
+        yield from session.probes.before_training(session)
         train_step(session)
-        if len(session.pending) >= session.flush_every:
+        if len(session.pending) >= session.flush_every or session.probes.are_ready(session):
             yield from session.flush()
+            yield from session.probes.after_step(session)
         if session.keeper.is_due(session.watch.seconds):
             yield from session.flush()
             yield from save(session, "last")
@@ -132,17 +134,20 @@ def train_epoch(session: Session) -> Iterator[Event]:
 
 def train_step(session: Session) -> None:
     """Train the next batch, without waiting for the device."""
-    data = session.data
+    data, probes = session.data, session.probes
+    probes.begin_step(session)
     indices = session.stream.take(session.batch_size)
     labels = data.train.labels[indices]
     images = data.prepare(data.train.images[indices], session.amounts, session.chance)
     rate = session.learning_rate
+    probes.see_batch(images, labels)
 
     scores = session.network(images)
     smoothing = session.config.label_smoothing
     objective = functional.cross_entropy(scores, labels, label_smoothing=smoothing)
     session.optimizer.clear()
     objective.backward()  # type: ignore[no-untyped-call]
+    probes.see_gradients()
     session.optimizer.step(rate)
 
     scores = scores.detach()
@@ -150,6 +155,7 @@ def train_step(session: Session) -> None:
     loss = functional.cross_entropy(scores, labels) if smoothing else objective.detach()
     hits = (scores.argmax(dim=1) == labels).sum()
     session.count_step(loss, hits, len(indices), rate)
+    probes.see_update(session, rate)
 
 
 def close_epoch(session: Session) -> Iterator[Event]:
@@ -172,6 +178,7 @@ def close_epoch(session: Session) -> Iterator[Event]:
             session.best = result
         rise = result.rise_over(session.best)
         session.val_accuracy = result.correct / result.total
+    yield from session.probes.at_end_of_epoch(session)
     session.epochs_done = session.epoch
     if session.pause_after_epoch:
         session.paused, session.pause_after_epoch = True, False

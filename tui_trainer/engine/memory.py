@@ -28,3 +28,21 @@ def keep_freed_memory() -> bool:
         libc.gnu_get_libc_version  # noqa: B018 - another libc has no such name, and stops here
         return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, _KEPT))
     return False
+
+
+SCARCE = 0.1
+"""The share of the machine's memory below which it is told of."""
+
+
+def scarce_memory() -> float | None:
+    """Return the share of the machine's memory that is left, if that is little; else None.
+
+    It is Linux's own estimate of what programs can still have, ``MemAvailable``; elsewhere None.
+    """
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            told = dict(line.split(":", 1) for line in lines)
+        left = int(told["MemAvailable"].split()[0]) / int(told["MemTotal"].split()[0])
+    except (OSError, ValueError, KeyError, ZeroDivisionError):
+        return None
+    return left if left < SCARCE else None

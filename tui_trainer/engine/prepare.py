@@ -15,6 +15,8 @@ from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.memory import keep_freed_memory
 from tui_trainer.engine.networks import build_network, check_dropout, use_innermost_channels
 from tui_trainer.engine.optimizers import make_optimizer
+from tui_trainer.engine.probes import Probes
+from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.engine.timing import Stopwatch
@@ -72,6 +74,7 @@ def prepare(
         chance=_generator(config.seed, "augmentation"),
         watch=Stopwatch(clock),
         keeper=keeper,
+        probes=Probes(network, Sample(data), wanted=config.probes),
         flush_every=1 if device.type == "cpu" else ACCELERATOR_FLUSH,
         base_rate=config.learning_rate,
         batch_size=config.batch_size,

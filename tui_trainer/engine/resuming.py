@@ -83,6 +83,7 @@ def check_fits(session: Session, state: Checkpoint, path: Path) -> None:
     if strange := [name for name in state.part("network") if name not in own]:
         raise fault(path, f"does not fit: the network has no {shown(strange[0])}")
     _check_places(session, state, path)
+    _check_probes(session, state, path)
 
 
 def _check_facts(session: Session, facts: Mapping[str, Any], path: Path) -> None:
@@ -105,6 +106,19 @@ def _check_facts(session: Session, facts: Mapping[str, Any], path: Path) -> None
         )
     except SettingError as error:
         raise fault(path, f"cannot be used: {error.problem}") from None
+
+
+def _check_probes(session: Session, state: Checkpoint, path: Path) -> None:
+    """Make sure that the probes can go on; a checkpoint of an older version has none of theirs."""
+    images = state.facts.get("probed_images", -1)
+    if type(images) is not int or not -1 <= images < 1 << 53:
+        raise fault(path, f"probed_images cannot be {str(images)[:40]!r}")
+    gradient = state.tensors.get("probe/gradient")
+    if gradient is None:
+        return
+    total = sum(p.numel() for p in session.network.parameters())
+    if gradient.dtype != torch.float32 or tuple(gradient.shape) != (total,):
+        raise fault(path, "does not fit: probe/gradient is no gradient of this network")
 
 
 def _is_number(value: object) -> bool:

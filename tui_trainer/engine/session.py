@@ -16,6 +16,7 @@ from tui_trainer.engine.metrics import Evaluation, evaluate
 from tui_trainer.engine.networks import about, dropout_of, set_dropout
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.pending import DivergedError, PendingStep, read_figures
+from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.run import commands
 from tui_trainer.run.commands import Inbox
@@ -58,6 +59,7 @@ class Session:
     chance: torch.Generator
     watch: Stopwatch
     keeper: Keeper
+    probes: Probes
     flush_every: int
     base_rate: float
     batch_size: int

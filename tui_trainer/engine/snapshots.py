@@ -51,6 +51,7 @@ def capture(session: Session, lines: int | None = None) -> Checkpoint:
         "cursor": session.stream.cursor,
         "test_looks": session.data.test.looks,
         "seconds": session.watch.seconds,
+        "probed_images": session.probes.sampled_at,
         "lines": lines,
     }
     return Checkpoint(facts, {name: _kept(tensor) for name, tensor in tensors_of(session)})
@@ -68,6 +69,8 @@ def tensors_of(session: Session) -> Iterator[tuple[str, Tensor]]:
     if session.device.type == "cuda":
         yield "random/cuda", torch.cuda.get_rng_state(session.device)
     yield "order", session.stream.order.to(torch.int32)
+    if session.probes.last_gradient is not None:
+        yield "probe/gradient", session.probes.last_gradient
     if session.best is not None:
         yield "best/losses", session.best.losses
         yield "best/hits", session.best.hits
@@ -97,6 +100,9 @@ def restore(session: Session, state: Checkpoint) -> None:
     best = state.part("best")
     labels = session.data.val.labels.cpu()
     session.best = Evaluation(best["losses"], best["hits"], labels) if best else None
+    session.probes.sampled_at = state.facts.get("probed_images", -1)
+    gradient = state.tensors.get("probe/gradient")
+    session.probes.last_gradient = None if gradient is None else gradient.to(session.device)
     session.pending.clear()
 
 

@@ -30,6 +30,7 @@ from tui_trainer.run.events import (
 )
 from tui_trainer.run.probed import SampleProbed, UpdateProbed
 from tui_trainer.run.series import Series, Trend
+from tui_trainer.run.verdicts import FINDING_SIGNS
 
 SMOOTHING_IMAGES = 1_500
 """Half-life of the training curves' trend, in images."""
@@ -244,6 +245,15 @@ class History:
     def is_over(self) -> bool:
         """Whether the run has ended, well or not."""
         return self.finished is not None or self.failure is not None
+
+    @property
+    def gravest_first(self) -> list[FindingRaised]:
+        """The findings that stand: the gravest first, of equals those that a knob mends."""
+        order = list(FINDING_SIGNS)
+        return sorted(
+            self.findings.values(),
+            key=lambda found: (order.index(found.severity), found.fix_setting is None),
+        )
 
     @property
     def seconds_left(self) -> float | None:

@@ -113,8 +113,9 @@ class SampleProbed:
         loss: Their mean loss.
         loss_error: The standard error of that mean.
         correct: How many are classified rightly.
-        batch_loss: Their loss when batch norm takes the statistics of batches of the present size
-            in place of the running ones; None without batch norm.
+        batch_gap: How much higher their loss is when batch norm takes the statistics of batches of
+            the present size in place of the running ones; None without batch norm.
+        batch_gap_error: The standard error of that, over batches.
         confidence: The mean of the largest probability.
         sure: The largest probability that one in ten images reaches.
         confusion: How many images of each class, row by row, are given each class.
@@ -126,7 +127,7 @@ class SampleProbed:
         val_mean: The mean of as many validation images likewise; None without a validation split.
         val_std: The standard deviation likewise.
         layers: Each layer, in the order of the layer table.
-        memory_left: The share of the machine's memory that is free; None where that is not told.
+        memory_left: The share of the machine's memory that is left, if that is little; else None.
     """
 
     step: int
@@ -136,7 +137,8 @@ class SampleProbed:
     loss: float
     loss_error: float
     correct: int
-    batch_loss: float | None
+    batch_gap: float | None
+    batch_gap_error: float | None
     confidence: float
     sure: float
     confusion: tuple[tuple[int, ...], ...]

@@ -1,0 +1,133 @@
+"""One update, looked at closely: the batch, the gradients, and what they changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from tui_trainer.run.probed import ParameterProbe, UpdateProbed
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.session import Session
+
+
+class UpdateLook:
+    """A look at one update; its methods are called in the order of a step.
+
+    Everything stays on the device until :meth:`result`, which waits for it once.
+
+    Attributes:
+        gradient: The gradient of all parameters, flat; empty before :meth:`see_gradients`.
+    """
+
+    def __init__(self, session: Session, last_gradient: Tensor | None) -> None:
+        self.gradient = torch.empty(0)
+        self._network = session.network
+        self._classes = session.data.classes
+        self._last = last_gradient
+        self._began = session.watch.seconds
+        self._fetched = self._began
+        self._names, self._parameters = zip(*session.network.named_parameters(), strict=True)
+        self._before: list[Tensor] = []
+        self._gradients: list[Tensor | None] = []
+        self._batch: list[Tensor] = []
+        self._counts = torch.empty(0)
+        self._still = still_layers(session.network)
+        self._watch = session.watch
+
+    def see_batch(self, images: Tensor, labels: Tensor) -> None:
+        """Take in what the network is given: images (N, 1, H, W), labels (N)."""
+        self._fetched = self._watch.seconds
+        self._batch = list(torch.std_mean(images, correction=0))
+        self._counts = torch.bincount(labels, minlength=self._classes)
+
+    @torch.no_grad()
+    def see_gradients(self) -> None:
+        """Take in the gradients, and the weights before the update."""
+        self._gradients = [p.grad for p in self._parameters]
+        self._before = [p.detach().clone() for p in self._parameters]
+        self.gradient = torch.cat(
+            [
+                torch.zeros_like(p).reshape(-1) if p.grad is None else p.grad.reshape(-1)
+                for p in self._parameters
+            ]
+        )
+
+    @torch.no_grad()
+    def result(self, session: Session, rate: float) -> UpdateProbed:
+        """Return what was seen, now that the weights are new; ``session`` counts the step."""
+        weights = [p.detach() for p in self._parameters]
+        changes = [new - old for new, old in zip(weights, self._before, strict=True)]
+        change = torch.cat([c.reshape(-1) for c in changes])
+        last = self._last
+        if last is None or len(last) != len(self.gradient):
+            last = None
+        norms = _norms([*self._before, *changes, *[_or_nothing(g) for g in self._gradients]])
+        n = len(self._names)
+        pair = last if last is not None else self.gradient
+        whole = [
+            *(self.gradient.norm(), change.norm(), change.dot(self.gradient)),
+            *(pair.norm(), pair.dot(self.gradient), *self._batch),
+        ]
+        size, length, slope, last_size, product, std, mean = torch.stack(
+            [figure.to(torch.float64) for figure in whole]
+        ).tolist()
+        spent = session.watch.seconds - self._began
+        on_cpu = self.gradient.device.type == "cpu"
+        return UpdateProbed(
+            step=session.step,
+            epoch=session.epoch,
+            images=session.images,
+            learning_rate=rate,
+            batch_size=int(self._counts.sum()),
+            label_counts=tuple(self._counts.tolist()),
+            input_mean=mean,
+            input_std=std,
+            still_layers=self._still,
+            gradient=size,
+            last_gradient=last_size if last is not None else None,
+            agreement=product if last is not None else None,
+            descent=-slope / (size * length) if size * length else None,
+            parameters=tuple(
+                ParameterProbe(
+                    name=name,
+                    count=parameter.numel(),
+                    is_weight=parameter.ndim >= 2,
+                    weight=norms[i],
+                    gradient=None if self._gradients[i] is None else norms[2 * n + i],
+                    update=norms[n + i],
+                )
+                for i, (name, parameter) in enumerate(
+                    zip(self._names, self._parameters, strict=True)
+                )
+            ),
+            input_share=(self._fetched - self._began) / spent if on_cpu and spent > 0 else None,
+        )
+
+
+def still_layers(network: nn.Module) -> tuple[str, ...]:
+    """Return the batch norms and dropouts that are in evaluation mode, by name."""
+    return tuple(
+        name
+        for name, module in network.named_modules()
+        if not module.training
+        and (
+            (isinstance(module, _BatchNorm) and module.track_running_stats)
+            or (isinstance(module, _DropoutNd) and module.p > 0)
+        )
+    )
+
+
+def _or_nothing(gradient: Tensor | None) -> Tensor:
+    return torch.zeros(1) if gradient is None else gradient
+
+
+def _norms(tensors: list[Tensor]) -> list[float]:
+    """Return the Euclidean norm of each."""
+    device = tensors[0].device
+    norms: list[float] = torch.stack([t.to(device).norm() for t in tensors]).tolist()
+    return norms
