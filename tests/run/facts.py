@@ -9,6 +9,8 @@ from typing import Any
 
 from tui_trainer.run.events import (
     EpochDone,
+    Event,
+    FindingCleared,
     FindingRaised,
     RunFinished,
     RunStarted,
@@ -16,6 +18,7 @@ from tui_trainer.run.events import (
     StepDone,
     TestEvaluated,
 )
+from tui_trainer.run.findings import with_findings
 from tui_trainer.run.layers import LayerRow
 
 TRAIN = 1_000
@@ -173,4 +176,21 @@ def epochs(val: Sequence[float | None], train: Sequence[float], *, error: float)
                 val_loss_rise_error=rise_error,
             )
         )
+    return told
+
+
+def findings(events: Sequence[Event], codes: Sequence[str]) -> list[FindingRaised | FindingCleared]:
+    """Return what the rules of these codes say, without what only renews its numbers."""
+    told: list[FindingRaised | FindingCleared] = []
+    standing: dict[str, FindingRaised] = {}
+    for event in with_findings(iter(events)):
+        if isinstance(event, FindingCleared):
+            standing.pop(event.code)
+        elif isinstance(event, FindingRaised):
+            before = standing.get(event.code)
+            standing[event.code] = event
+            if before and (before.title, before.advice) == (event.title, event.advice):
+                continue
+        if isinstance(event, FindingRaised | FindingCleared) and event.code in codes:
+            told.append(event)
     return told

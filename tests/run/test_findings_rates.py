@@ -10,7 +10,7 @@ import pytest
 
 from tests.run.facts import epochs, started
 from tui_trainer.run.events import EpochDone
-from tui_trainer.run.findings import overfitting
+from tui_trainer.run.findings.overfitting import overfitting
 from tui_trainer.run.history import History
 
 

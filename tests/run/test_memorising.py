@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.run import facts
 from tests.run.facts import epoch_done, started
 from tests.ui.fakes import recording
 from tui_trainer.run.events import EpochDone, Event, FindingCleared, FindingRaised
-from tui_trainer.run.findings import with_findings
 from tui_trainer.run.stats import wilson
 
 
@@ -29,8 +29,7 @@ def epochs(pairs: Sequence[tuple[float, int]], total: int = 5_000) -> list[Epoch
 
 
 def told(events: Sequence[Event]) -> list[FindingRaised | FindingCleared]:
-    passed = with_findings(iter([started(train_size=500), *events]))
-    return [event for event in passed if isinstance(event, FindingRaised | FindingCleared)]
+    return facts.findings([started(train_size=500), *events], ("memorising", "overfitting"))
 
 
 def test_three_epochs_with_a_gap_beyond_sampling_error_are_told_once() -> None:

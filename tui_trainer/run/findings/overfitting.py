@@ -1,25 +1,14 @@
-"""Diagnosis: rules that look at a run's history and say what goes wrong, with the evidence.
-
-A rule is a function from history to a finding or None. It asks for persistence, and for more than
-sampling noise. None of them knows the test set.
-"""
+"""Overfitting: how training and validation drift apart, and when that means nothing."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator
 
 from tui_trainer.run import text
-from tui_trainer.run.events import (
-    Diverged,
-    EpochDone,
-    Event,
-    FindingCleared,
-    FindingRaised,
-    StepDone,
-)
+from tui_trainer.run.events import EpochDone, FindingRaised
 from tui_trainer.run.history import History
+from tui_trainer.run.stats import wilson
 
 PERSISTENCE = 3
 """Epochs in a row that must show overfitting before it is said."""
@@ -36,14 +25,8 @@ MEDIAN_OF_NORMAL = 0.6745
 BY_HEART_GAP = 0.02
 """Points of accuracy, as a fraction, that validation must lack to be called learned by heart."""
 
-GUESSING_MARGIN = 1.5
-"""A training loss this many times that of guessing, ln(classes), is worse than knowing nothing."""
-
-BURN_IN_IMAGES = 5_000
-"""Images before the training loss is judged: a high first loss is an initialisation, no trend."""
-
-CHECK_EVERY = 10
-"""Steps between two looks at the rules that need no epoch."""
+PLOTTED = 24
+"""Epochs whose validation loss is drawn."""
 
 
 def overfitting(history: History) -> FindingRaised | None:
@@ -89,6 +72,9 @@ def overfitting(history: History) -> FindingRaised | None:
         lesson=15,
         fix_setting=setting,
         fix_value=value,
+        cause="the network has learned what only the training images have",
+        plot=tuple(losses[-PLOTTED:]),
+        plot_label=f"validation loss, epochs {epochs[-PLOTTED:][0].epoch} to {now.epoch}",
     )
 
 
@@ -123,104 +109,50 @@ def memorising(history: History) -> FindingRaised | None:
         lesson=15,
         fix_setting=setting,
         fix_value=value,
+        cause=f"{started.train_size:,} images are few enough to be learned one by one",
     )
 
 
-def divergence(history: History) -> FindingRaised | None:
-    """Find that the loss is no number any more, or is worse than that of guessing.
+def validation_better(history: History) -> FindingRaised | None:
+    """Explain a validation accuracy that is above the training accuracy.
 
-    A network that gives every class the same score has the loss ln(classes). A training loss well
-    above that, smoothed with no batch counted in full that exploded, 5,000 images after the start
-    or the last change of the learning rate, comes from steps that are too large.
+    In each of the last two epochs the validation's Wilson interval lies above the running training
+    accuracy. The sample, plain images in evaluation mode, tells how much of that is the way in
+    which the training figure is taken.
     """
-    step, started = history.last_step, history.started
-    if step is None or started is None:
+    recent = history.epochs[-2:]
+    started = history.started
+    if started is None or len(recent) < 2:
         return None
-    rate = history.settings["learning_rate"]
-    remedy = rate / 10
-    guessing, steady = history.guessing_loss, history.steady_loss
-    lost, advice = history.lost, f"learning rate ÷ 10, from {rate:g} to {remedy:g}"
-    if lost is not None:
-        title, evidence = (
-            f"diverged in epoch {lost.epoch}",
-            f"the loss is not a finite number since step {lost.step:,}; those weights are lost, "
-            f"the last good ones are of step {lost.good_step:,}",
-        )
-        remedy = min(remedy, _rate_at(history, lost.good_step))
-        advice = f"go back to step {lost.good_step:,} with learning rate {remedy:g}"
-    elif (
-        step.images > _last_rate_change(history) + BURN_IN_IMAGES
-        and steady is not None
-        and steady > GUESSING_MARGIN * guessing
-    ):
-        title, evidence = (
-            "diverging",
-            f"training loss {history.smoothed_loss:.2f}, worse than guessing ({guessing:.2f} = "
-            f"ln {started.classes}), at learning rate {step.learning_rate:.3g}",
-        )
-    else:
+    if any(e.val_interval is None or e.val_interval[0] <= e.train_accuracy for e in recent):
         return None
+    now = recent[-1]
+    if now.val_accuracy is None:
+        return None
+    reasons = ["it is a running figure, taken before each update"]
+    if history.settings.get("dropout"):
+        reasons.insert(0, f"dropout hides {text.percent(history.settings['dropout'], 0)}")
+    if history.settings.get("augmentation"):
+        reasons.insert(0, "its images are augmented")
+    evidence = (
+        f"epoch {now.epoch}: training {text.percent(now.train_accuracy)}, "
+        f"validation {text.accuracy_with_interval(now.val_accuracy, now.val_interval)}"
+    )
+    sample = history.samples[-1] if history.samples else None
+    if sample is not None and sample.step == now.step:
+        bounds = wilson(sample.correct, sample.sample)
+        share = text.accuracy_with_interval(sample.correct / sample.sample, bounds)
+        evidence += f"; {sample.sample} training images as they are: {share}"
     return FindingRaised(
-        code="divergence",
-        severity="wrong",
-        title=title,
+        code="validation_better",
+        severity="note",
+        title="validation is better than training",
         evidence=evidence,
-        advice=advice,
-        step=step.step,
-        lesson=7,
-        fix_setting="learning_rate",
-        fix_value=float(f"{remedy:.6g}"),
+        advice="",
+        step=recent[0].step,
+        lesson=14 if history.settings.get("dropout") else 15,
+        cause="the training figure is a harder one: " + ", ".join(reasons),
     )
-
-
-Rule = Callable[[History], FindingRaised | None]
-
-STEP_RULES: tuple[Rule, ...] = (divergence,)
-EPOCH_RULES: tuple[Rule, ...] = (overfitting, memorising)
-
-
-def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterator[Event]:
-    """Pass a run's events on, with the findings they give rise to among them.
-
-    Everyone downstream, a window, a script or a file, sees the same findings at the same place.
-
-    Args:
-        events: The run.
-        past: What it told before it was resumed, its findings included.
-    """
-    history = History()
-    for event in past:
-        history.apply(event)
-    for event in events:
-        history.apply(event)
-        yield event
-        match event:
-            case StepDone(step=step) if step % CHECK_EVERY == 0:
-                rules = STEP_RULES
-            case EpochDone() | Diverged():
-                rules = STEP_RULES + EPOCH_RULES
-            case _:
-                continue
-        for rule in rules:
-            for change in _update(history, rule):
-                history.apply(change)
-                yield change
-
-
-def _update(history: History, rule: Rule) -> Iterator[Event]:
-    """Raise the rule's finding when it begins to hold or its knob moves on; clear it when gone."""
-    code = rule.__name__
-    found, standing = rule(history), history.findings.get(code)
-    if found is None and standing is not None:
-        last = history.last_step or history.epochs[-1]
-        yield FindingCleared(code=code, step=last.step)
-    elif found is not None and (standing is None or _differs(found, standing)):
-        yield found
-
-
-def _differs(found: FindingRaised, standing: FindingRaised) -> bool:
-    """Whether a standing finding has something new to say that is worth an event."""
-    return (found.title, found.advice) != (standing.title, standing.advice)
 
 
 def _is_by_heart(epoch: EpochDone) -> bool:
@@ -230,18 +162,6 @@ def _is_by_heart(epoch: EpochDone) -> bool:
     known = 1 - epoch.train_accuracy
     gap = 1 - epoch.val_interval[1] - known
     return gap >= BY_HEART_GAP and known <= (1 - epoch.val_accuracy) / 4
-
-
-def _last_rate_change(history: History) -> int:
-    """Return how many images had been seen when the learning rate was last turned by hand."""
-    changes = (c.images for c in history.interventions if c.setting == "learning_rate")
-    return max(changes, default=0)
-
-
-def _rate_at(history: History, step: int) -> float:
-    """Return the base learning rate of an earlier step, before any change made there."""
-    changes = [c for c in history.interventions if c.setting == "learning_rate" and c.step >= step]
-    return changes[0].old if changes else history.settings["learning_rate"]
 
 
 def _validation(epoch: EpochDone) -> float:

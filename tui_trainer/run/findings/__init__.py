@@ -1,0 +1,153 @@
+"""Diagnosis: rules that look at a run's history and say what goes wrong, with the evidence.
+
+A rule is a function from history to a finding or None. It asks for persistence, and for more than
+sampling noise. None of them knows the test set. How often they err is measured by
+``tests/benchmarks/findings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from tui_trainer.run.events import (
+    Diverged,
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+)
+from tui_trainer.run.findings import (
+    gradients,
+    images,
+    labels,
+    learning,
+    modes,
+    overfitting,
+    rates,
+    speed,
+    units,
+)
+from tui_trainer.run.findings.watch import (
+    EPOCHS,
+    SAMPLES,
+    STEPS,
+    UPDATES,
+    Rule,
+    Watch,
+)
+from tui_trainer.run.history import History
+from tui_trainer.run.probed import SampleProbed
+
+__all__ = ["RULES", "Rule", "Watch", "watched", "with_findings"]
+
+_BROKEN = ("divergence", "no_gradient", "not_updated", "evaluation_mode", "probabilities")
+"""What is broken: more is not said while one of these stands than they explain."""
+
+_STUCK = ("dead_units", "saturated", "vanishing_gradients", "exploding_scores", "constant_labels")
+
+RULES: tuple[Watch, ...] = (
+    # What is broken, and shows at once.
+    Watch(modes.probabilities, SAMPLES, "softmax before the loss"),
+    Watch(modes.evaluation_mode, UPDATES, "evaluation mode while training"),
+    Watch(gradients.no_gradient, UPDATES, "weights without gradient", ("dead_units",)),
+    Watch(gradients.not_updated, UPDATES, "weights that are not trained"),
+    Watch(gradients.uphill, UPDATES, "updates that go uphill", ("learning_rate_high",)),
+    Watch(images.input_scale, SAMPLES, "input that is not normalized"),
+    Watch(images.validation_differs, SAMPLES, "validation images that differ"),
+    Watch(labels.constant_labels, SAMPLES, "labels that are all the same"),
+    Watch(labels.not_shuffled, UPDATES, "data that is not shuffled", ("constant_labels",)),
+    # What the network is made of.
+    Watch(gradients.exploding_scores, SAMPLES, "scores that explode", ("input_scale",)),
+    Watch(units.dead_units, SAMPLES, "dead units"),
+    Watch(units.saturated, SAMPLES, "saturated units"),
+    Watch(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units",)),
+    # How it learns.
+    Watch(rates.divergence, STEPS, "divergence"),
+    Watch(rates.learning_rate_high, UPDATES, "a learning rate too high", ("divergence",)),
+    Watch(rates.learning_rate_low, UPDATES, "a learning rate too low", (*_BROKEN, *_STUCK)),
+    Watch(rates.loss_rising, STEPS, "a loss that rises", ("divergence", "not_shuffled", "uphill")),
+    Watch(
+        learning.not_learning,
+        STEPS,
+        "a network that does not learn",
+        (*_BROKEN, *_STUCK, "learning_rate_low", "learning_rate_high", "dropout_high"),
+    ),
+    Watch(modes.dropout_high, EPOCHS, "too much dropout"),
+    Watch(learning.chance_level, EPOCHS, "validation at chance", (*_BROKEN, "validation_differs")),
+    Watch(labels.labels_noisy, SAMPLES, "noisy labels", ("not_learning",)),
+    Watch(labels.class_missing, EPOCHS, "a class that is not learned", ("not_shuffled",)),
+    Watch(modes.batch_too_small, SAMPLES, "batches too small for batch norm"),
+    Watch(modes.batch_norm_gap, SAMPLES, "statistics of batch norm that lag"),
+    Watch(
+        learning.underfitting,
+        EPOCHS,
+        "underfitting",
+        (*_BROKEN, "labels_noisy", "not_learning", "dropout_high", "not_shuffled"),
+    ),
+    # How it generalises.
+    Watch(overfitting.overfitting, EPOCHS, "overfitting", ("validation_differs",)),
+    Watch(overfitting.memorising, EPOCHS, "overfitting by heart", ("validation_differs",)),
+    Watch(overfitting.validation_better, EPOCHS, "validation better than training"),
+    Watch(learning.plateau, EPOCHS, "a plateau", ("overfitting", "memorising")),
+    Watch(rates.batch_size_fit, UPDATES, "the batch size against the gradient's noise"),
+    # How fast it goes.
+    Watch(speed.slower, EPOCHS, "a training that slows down"),
+    Watch(speed.input_bound, UPDATES, "waiting for the input"),
+    Watch(speed.memory_short, SAMPLES, "memory running short"),
+)
+"""Every rule, in the order in which they look: what explains others comes before them."""
+
+
+def watched(history: History) -> tuple[str, ...]:
+    """Return what the rules watch for that can look at this run, in a word or two each."""
+    return tuple(watch.watches for watch in RULES if watch.can_look(history))
+
+
+def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterator[Event]:
+    """Pass a run's events on, with the findings they give rise to among them.
+
+    Everyone downstream, a window, a script or a file, sees the same findings at the same place.
+
+    Args:
+        events: The run.
+        past: What it told before it was resumed, its findings included.
+    """
+    history = History()
+    for event in past:
+        history.apply(event)
+    for event in events:
+        history.apply(event)
+        yield event
+        renews = isinstance(event, EpochDone | SampleProbed | Diverged)
+        for watch in RULES:
+            if watch.looks_at(event):
+                for change in _update(history, watch, renews=renews):
+                    history.apply(change)
+                    yield change
+
+
+def _update(history: History, watch: Watch, *, renews: bool) -> Iterator[Event]:
+    """Raise the rule's finding when it begins to hold; renew its numbers; clear it when gone."""
+    standing = history.findings.get(watch.code)
+    is_explained = any(code in history.findings for code in watch.yields_to)
+    found = None if is_explained else watch.rule(history)
+    if found is None and standing is not None:
+        last = history.last_step or (history.epochs[-1] if history.epochs else standing)
+        yield FindingCleared(code=watch.code, step=last.step)
+    elif found is not None and standing is None:
+        yield found
+    elif found is not None and standing is not None:
+        # It holds since it was first said, if it is still the same that is said.
+        same = found.title == standing.title
+        found = replace(found, step=min(found.step, standing.step)) if same else found
+        if _differs(found, standing, renews=renews):
+            yield found
+
+
+def _differs(found: FindingRaised, standing: FindingRaised, *, renews: bool) -> bool:
+    """Whether a standing finding has something new to say that is worth an event."""
+    if renews:
+        return found != standing
+    told = (found.severity, found.title, found.advice)
+    return told != (standing.severity, standing.title, standing.advice)

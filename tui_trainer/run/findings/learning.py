@@ -1,0 +1,175 @@
+"""Whether it learns at all, enough, and still."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+
+from tui_trainer.run import text
+from tui_trainer.run.events import FindingRaised
+from tui_trainer.run.findings.watch import images, progress, turned_since
+from tui_trainer.run.history import History
+from tui_trainer.run.stats import wilson
+
+STUCK = 0.95
+"""A loss above this share of guessing's is guessing …"""
+
+STUCK_IMAGES, STUCK_STEPS = 10_000, 100
+"""… after so many images and steps."""
+
+POOR = 0.85
+"""The accuracy on the training images themselves that calls for more capacity."""
+
+SETTLED = 0.03
+"""The share by which the training loss may still fall from epoch to epoch."""
+
+PATIENCE = 5
+"""Epochs without a better validation loss that are a plateau."""
+
+
+def not_learning(history: History) -> FindingRaised | None:
+    """Find that the training loss stays at that of guessing, ln(classes)."""
+    step, started = history.last_step, history.started
+    if step is None or started is None:
+        return None
+    if step.images < STUCK_IMAGES or step.step < STUCK_STEPS or progress(history) < STUCK:
+        return None
+    if turned_since(history, step.images - STUCK_IMAGES):
+        return None
+    shrunk = _shrinking(history)
+    cause = "images and labels may not belong together (shuffled?), or nothing reaches the scores"
+    if shrunk is not None:
+        cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
+    return FindingRaised(
+        code="not_learning",
+        severity="wrong",
+        title="not learning at all",
+        evidence=(
+            f"training loss {history.smoothed_loss:.3f} after {text.count(step.images)} images; "
+            f"guessing has {history.guessing_loss:.3f} = ln {started.classes}"
+        ),
+        advice=(
+            "a hundredth of the weight decay"
+            if shrunk is not None
+            else "check labels against images; mnist-tui check looks at the first steps"
+        ),
+        step=step.step,
+        lesson=19,
+        cause=cause,
+    )
+
+
+def chance_level(history: History) -> FindingRaised | None:
+    """Find that the training images are learned and validation stays at chance.
+
+    In the last two epochs, chance lies within the validation accuracy's interval or above it, and
+    the training accuracy is twice chance.
+    """
+    recent, started = history.epochs[-2:], history.started
+    if started is None or len(recent) < 2:
+        return None
+    chance = 1.5 / started.classes
+    if any(e.val_interval is None or e.val_interval[0] > chance for e in recent):
+        return None
+    now = recent[-1]
+    if now.train_accuracy < 2 * chance or now.val_accuracy is None:
+        return None
+    return FindingRaised(
+        code="chance_level",
+        severity="wrong",
+        title="validation stays at chance",
+        evidence=(
+            f"epoch {now.epoch}: training {text.percent(now.train_accuracy)}, validation "
+            f"{text.accuracy_with_interval(now.val_accuracy, now.val_interval)}; "
+            f"chance is {text.percent(1 / started.classes, 0)}"
+        ),
+        advice="check that images and labels belong together, in both splits",
+        step=recent[0].step,
+        lesson=19,
+        cause="what is learned by heart says nothing of other images: labels may be shuffled",
+    )
+
+
+def underfitting(history: History) -> FindingRaised | None:
+    """Find that the training images themselves are not learned, and no more progress is made.
+
+    In the last three epochs the running training loss fell by less than 3 % each, and on plain
+    training images in evaluation mode the accuracy, at the favourable end of its interval, is
+    below 85 %.
+    """
+    recent = history.epochs[-3:]
+    sample = history.samples[-1] if history.samples else None
+    if len(recent) < 3 or sample is None or sample.step < recent[0].step:
+        return None
+    losses = [epoch.train_loss for epoch in recent]
+    falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]
+    bounds = wilson(sample.correct, sample.sample)
+    if bounds[1] >= POOR or statistics.fmean(falls) > SETTLED or progress(history) > STUCK:
+        return None
+    accuracy = text.accuracy_with_interval(sample.correct / sample.sample, bounds)
+    shrunk = _shrinking(history)
+    cause, advice = "the network is too small or too simple for this data", "more kernels or layers"
+    setting: str | None = None
+    value: float | None = None
+    if history.settings.get("dropout", 0) > 0.3:
+        cause, advice = "dropout leaves too little to learn from", "lower dropout to 0.1"
+        setting, value = "dropout", 0.1
+    elif shrunk is not None:
+        cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
+        advice = "a tenth of the weight decay"
+    return FindingRaised(
+        code="underfitting",
+        severity="look",
+        title="underfitting",
+        evidence=(
+            f"{accuracy} of {sample.sample} training images are right, as they are; training loss "
+            f"{losses[0]:.4f} → {losses[-1]:.4f} over three epochs"
+        ),
+        advice=advice,
+        step=recent[0].step,
+        lesson=8,
+        fix_setting=setting,
+        fix_value=value,
+        cause=cause,
+    )
+
+
+def plateau(history: History) -> FindingRaised | None:
+    """Tell that the validation loss has not become better for five epochs, at a constant rate."""
+    recent, started = history.epochs[-PATIENCE:], history.started
+    if started is None or len(history.epochs) <= PATIENCE or started.schedule != "constant":
+        return None
+    if any(epoch.val_loss is None or not epoch.val_loss_rise for epoch in recent):
+        return None
+    if turned_since(history, images(history) - PATIENCE * started.train_size):
+        return None
+    best = min(history.epochs, key=lambda e: e.val_loss if e.val_loss is not None else 1e9)
+    rate = history.settings["learning_rate"]
+    return FindingRaised(
+        code="plateau",
+        severity="note",
+        title=f"no better since epoch {best.epoch}",
+        evidence=(
+            f"validation loss {best.val_loss:.4f} in epoch {best.epoch}, then "
+            + ", ".join(f"{epoch.val_loss:.4f}" for epoch in recent)
+        ),
+        advice=f"learning rate ÷ 5, from {rate:g} to {rate / 5:g}",
+        step=recent[0].step,
+        lesson=7,
+        fix_setting="learning_rate",
+        fix_value=float(f"{rate / 5:.6g}"),
+        cause="at this learning rate the weights only move to and fro",
+        plot=tuple(epoch.val_loss or 0.0 for epoch in history.epochs[-24:]),
+        plot_label="validation loss, epoch by epoch",
+    )
+
+
+def _shrinking(history: History) -> float | None:
+    """Return the share of the weights' size that is left, if it is little; else None."""
+    if len(history.updates) < 2:
+        return None
+    first, now = history.updates[0], history.updates[-1]
+    before = sum(p.weight**2 for p in first.parameters if p.is_weight)
+    after = sum(p.weight**2 for p in now.parameters if p.is_weight)
+    share = (after / before) ** 0.5 if before else 1.0
+    return share if share < 0.3 else None

@@ -1,0 +1,152 @@
+"""Layers used in the wrong way: softmax, batch norm and dropout."""
+
+from __future__ import annotations
+
+from tui_trainer.run import text
+from tui_trainer.run.events import FindingRaised
+from tui_trainer.run.findings.watch import lately, names
+from tui_trainer.run.history import History
+from tui_trainer.run.stats import wilson
+
+SMALL_BATCH = 16
+"""Batches of more images have statistics that are good enough."""
+
+GAP = 0.15
+"""A difference of loss, as a share of guessing's, that batch statistics must make to be told."""
+
+HEAVY, LEARNED = 0.5, 0.7
+"""A share of dropout that is heavy, and a training accuracy from which on it does no harm."""
+
+
+def probabilities(history: History) -> FindingRaised | None:
+    """Find that what the network gives are probabilities: the loss takes scores, and softmax twice.
+
+    Each image's scores add up to 1 and none is below 0.
+    """
+    sample = history.samples[-1] if history.samples else None
+    if sample is None or not sample.are_probabilities:
+        return None
+    return FindingRaised(
+        code="probabilities",
+        severity="wrong",
+        title="softmax before the loss",
+        evidence=(
+            f"the scores of each of {sample.sample} images add up to 1, from "
+            f"{sample.score_low:.3g} to {sample.score_high:.3g}"
+        ),
+        advice="take the softmax out of the network: cross-entropy does it itself",
+        step=sample.step,
+        lesson=6,
+        cause=(
+            "softmax of a softmax is nearly even: with ten classes no loss below 1.46 can be "
+            "reached, and the gradient is weak"
+        ),
+    )
+
+
+def evaluation_mode(history: History) -> FindingRaised | None:
+    """Find batch norm or dropout layers that are in evaluation mode while the network trains."""
+    looks = lately(history, 2)
+    still = sorted(set.intersection(*(set(look.still_layers) for look in looks))) if looks else []
+    if not still:
+        return None
+    return FindingRaised(
+        code="evaluation_mode",
+        severity="wrong",
+        title="layers in evaluation mode while training",
+        evidence=f"{names(still)} at step {text.count(looks[-1].step)}",
+        advice="call train() on the network before each epoch",
+        step=looks[0].step,
+        lesson=9,
+        cause="batch norm then goes by statistics it never learns, and dropout hides nothing",
+    )
+
+
+def batch_too_small(history: History) -> FindingRaised | None:
+    """Find that batches of this size have too few images for batch norm's statistics.
+
+    Over the same images, the loss with statistics of such batches is above that with the running
+    ones, by three standard errors and a share of guessing's loss.
+    """
+    sample = history.samples[-1] if history.samples else None
+    if sample is None or not sample.step or sample.batch_gap is None:
+        return None
+    size, error = int(history.settings["batch_size"]), sample.batch_gap_error or 0.0
+    if size > SMALL_BATCH or sample.batch_gap < max(3 * error, GAP * history.guessing_loss):
+        return None
+    return FindingRaised(
+        code="batch_too_small",
+        severity="look",
+        title="batch too small for batch norm",
+        evidence=(
+            f"with the statistics of {size} images the loss is higher by {sample.batch_gap:.3f} "
+            f"± {error:.3f} than with the running ones ({sample.loss:.3f})"
+        ),
+        advice="batch 32 or more",
+        step=sample.step,
+        lesson=9,
+        fix_setting="batch_size",
+        fix_value=32,
+        cause=f"mean and deviation of {size} images differ from batch to batch",
+    )
+
+
+def batch_norm_gap(history: History) -> FindingRaised | None:
+    """Find that batch norm's running statistics are not those of the batches.
+
+    In the last two looks at the sample the loss with the running statistics is above that with the
+    batches' own, by three standard errors and a share of guessing's loss.
+    """
+    looks = [look for look in list(history.samples)[-2:] if look.step]
+    if len(looks) < 2:
+        return None
+    for look in looks:
+        if look.batch_gap is None:
+            return None
+        if -look.batch_gap < max(3 * (look.batch_gap_error or 0), GAP * history.guessing_loss):
+            return None
+    now = looks[-1]
+    return FindingRaised(
+        code="batch_norm_gap",
+        severity="look",
+        title="batch norm differs between training and evaluation",
+        evidence=(
+            f"on the same images the loss is {now.loss:.3f} with the running statistics, "
+            f"{now.loss + (now.batch_gap or 0):.3f} with those of batches"
+        ),
+        advice="larger batches, or a lower learning rate",
+        step=looks[0].step,
+        lesson=9,
+        cause="the features move faster than the running statistics follow",
+    )
+
+
+def dropout_high(history: History) -> FindingRaised | None:
+    """Find that so much is dropped that the network cannot learn.
+
+    The dropout is above one half, and after an epoch the training accuracy is still below 70 %.
+    """
+    share, epoch = history.settings.get("dropout"), history.epochs[-1] if history.epochs else None
+    if share is None or epoch is None or share <= HEAVY or epoch.train_accuracy >= LEARNED:
+        return None
+    sample = history.samples[-1] if history.samples else None
+    evidence = (
+        f"dropout hides {text.percent(share, 0)} of the features; by epoch {epoch.epoch} "
+        f"{text.percent(epoch.train_accuracy)} of the training images are right"
+    )
+    if sample is not None and sample.step == epoch.step:
+        bounds = wilson(sample.correct, sample.sample)
+        accuracy = text.accuracy_with_interval(sample.correct / sample.sample, bounds)
+        evidence += f", with nothing hidden {accuracy}"
+    return FindingRaised(
+        code="dropout_high",
+        severity="look",
+        title="too much dropout",
+        evidence=evidence,
+        advice=f"lower dropout from {share:g} to 0.1",
+        step=epoch.step,
+        lesson=14,
+        fix_setting="dropout",
+        fix_value=0.1,
+        cause="too few features are left to learn from",
+    )

@@ -1,0 +1,112 @@
+"""What a rule is, and what the rules share: figures of the run as it is now."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tui_trainer.run.events import (
+    Diverged,
+    EpochDone,
+    Event,
+    FindingRaised,
+    StepDone,
+)
+from tui_trainer.run.history import History
+from tui_trainer.run.probed import ParameterProbe, SampleProbed, UpdateProbed
+
+Rule = Callable[[History], FindingRaised | None]
+"""Looks at a run's history and finds something, or nothing. Its name is the finding's code."""
+
+RECENT = 3
+"""Probes in a row that must show what is found in them."""
+
+CHECK_EVERY = 10
+"""Steps between two looks of the rules that go by steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One rule, when it looks, and what for.
+
+    Attributes:
+        rule: The rule.
+        on: The kinds of events after which it looks.
+        watches: What for, in a word or two.
+        yields_to: Findings that explain what it would say: while one stands, it says nothing.
+    """
+
+    rule: Rule
+    on: tuple[type[Event], ...]
+    watches: str
+    yields_to: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """The code of its findings."""
+        return self.rule.__name__
+
+    def looks_at(self, event: Event) -> bool:
+        """Whether it looks after this event; of steps only every tenth."""
+        is_between = isinstance(event, StepDone) and event.step % CHECK_EVERY
+        return isinstance(event, self.on) and not is_between
+
+    def can_look(self, history: History) -> bool:
+        """Whether the run tells what it goes by."""
+        if history.started is None:
+            return False
+        told: dict[type[Event], object] = {
+            UpdateProbed: history.updates,
+            SampleProbed: history.samples,
+            EpochDone: history.started.val_size,
+        }
+        return any(told.get(kind, True) for kind in self.on)
+
+
+STEPS = (StepDone, EpochDone, Diverged)
+EPOCHS = (EpochDone, Diverged)
+UPDATES = (UpdateProbed,)
+SAMPLES = (SampleProbed,)
+
+
+def lately(history: History, count: int = RECENT) -> list[UpdateProbed]:
+    """Return the last ``count`` updates that were looked at, or none if there are not so many."""
+    return list(history.updates)[-count:] if len(history.updates) >= count else []
+
+
+def weights(update: UpdateProbed) -> list[ParameterProbe]:
+    """Return the weights of an update that mix inputs and got a gradient, from first to last."""
+    return [p for p in update.parameters if p.is_weight and p.gradient is not None]
+
+
+def update_ratio(update: UpdateProbed) -> float:
+    """Return how large the update was, as a share of the weights: the median over the layers.
+
+    About 0.001 is usual: A. Karpathy, "Neural networks part 3", notes of the course CS231n.
+    """
+    ratios = [p.update / p.weight for p in weights(update) if p.weight > 0]
+    return statistics.median(ratios) if ratios else 0.0
+
+
+def images(history: History) -> int:
+    """Return how many training images have been seen."""
+    return history.last_step.images if history.last_step else 0
+
+
+def progress(history: History) -> float:
+    """Return the training loss, smoothed and spike by spike capped, as a share of guessing's."""
+    loss = history.steady_loss
+    return 1.0 if loss is None else loss / history.guessing_loss
+
+
+def turned_since(history: History, seen: int) -> bool:
+    """Say whether a knob was turned by hand after that many images."""
+    return any(change.images >= seen for change in history.interventions)
+
+
+def names(found: Iterable[str], most: int = 3) -> str:
+    """Return names with commas, at most so many: ``conv1, conv2 and 3 more``."""
+    every = list(found)
+    rest = len(every) - most
+    return ", ".join(every[:most]) + (f" and {rest} more" if rest > 0 else "")
