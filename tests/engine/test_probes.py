@@ -1,0 +1,347 @@
+"""The probes see what is there, and change nothing of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tui_trainer.engine import loop
+from tui_trainer.engine.checkpoints import Checkpoint, differing_bits
+from tui_trainer.engine.keeper import Keeper
+from tui_trainer.engine.loop import train
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.probes import EARLY_STEPS
+from tui_trainer.engine.resuming import Resumption
+from tui_trainer.engine.session import Session
+from tui_trainer.run.commands import Inbox, SetBatchSize, Stop
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import Event, to_json
+from tui_trainer.run.journal import from_json
+from tui_trainer.run.probed import LayerProbe, SampleProbed, UpdateProbed
+
+
+def session_of(config: RunConfig) -> Session:
+    """Return a session right before its first batch."""
+    steps = prepare(config, Inbox(), Keeper(), FakeClock())
+    try:
+        while True:
+            next(steps)
+    except StopIteration as done:
+        session = done.value
+        assert isinstance(session, Session)
+        session.begin_epoch()
+        return session
+
+
+def step(session: Session) -> list[UpdateProbed]:
+    """Train one batch, and return what the probes say of it."""
+    loop.train_step(session)
+    list(session.flush())
+    return of(UpdateProbed, list(session.probes.after_step(session)))
+
+
+def states(config: RunConfig) -> tuple[list[Event], Checkpoint]:
+    keeper = Keeper()
+    events = list(train(config, Inbox(), keeper=keeper, clock=FakeClock()))
+    assert keeper.good is not None
+    return events, keeper.good
+
+
+NETWORKS = ["small", "era-s6-dropout", "mlp"]
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_a_run_with_probes_is_the_run_without(tiny: Path, model: str) -> None:
+    config = tiny_config(tiny, model=model, augment="light")
+    with_probes, left = states(config)
+    without, right = states(replace(config, probes=False))
+
+    probes = of(UpdateProbed, with_probes), of(SampleProbed, with_probes)
+    assert all(probes)
+    assert not of(UpdateProbed, without)
+    assert not of(SampleProbed, without)
+    assert [e for e in with_probes if not isinstance(e, UpdateProbed | SampleProbed)] == without
+    left.facts["probed_images"] = right.facts["probed_images"]
+    assert differing_bits(left, right)[0] == 0
+
+
+def test_they_come_at_their_steps_and_can_be_read_back(tiny: Path) -> None:
+    events = run(tiny_config(tiny, epochs=8, model="mlp"))
+    looks = of(UpdateProbed, events)
+    last = 8 * 7
+    assert [look.step for look in looks] == [s for s in sorted({*EARLY_STEPS, 50}) if s <= last]
+    for probe in (*looks, *of(SampleProbed, events)):
+        assert from_json(to_json(probe)) == probe
+
+
+def test_the_sample_is_looked_at_again_when_enough_was_trained(tiny: Path) -> None:
+    # 110 images, of which 64 are looked at: 64 × 48 images are 28 epochs.
+    events = run(tiny_config(tiny, epochs=60, model="mlp"))
+    assert [look.epoch for look in of(SampleProbed, events)] == [0, 28, 56]
+
+
+@pytest.mark.parametrize("at", [1, 4, 7, 9])
+def test_a_run_that_goes_on_looks_where_it_would_have(tiny: Path, at: int) -> None:
+    config = tiny_config(tiny, epochs=2, model="mlp")
+    whole = run(config)
+    keeper = Keeper()
+    inbox = ScriptedInbox({at: [Stop(reason="interrupted", test=False)]})
+    first = list(train(config, inbox, keeper=keeper, clock=FakeClock()))
+    assert keeper.good is not None
+    resumption = Resumption(keeper.good, Path("last.safetensors"))
+    second = list(train(config, Inbox(), resume=resumption, clock=FakeClock()))
+
+    for kind in (UpdateProbed, SampleProbed):
+        assert of(kind, first) + of(kind, second) == of(kind, whole)
+
+
+@pytest.mark.parametrize(
+    ("facts", "tensors"),
+    [
+        ({"probed_images": "all"}, {}),
+        ({"probed_images": -2}, {}),
+        ({}, {"probe/gradient": torch.zeros(3)}),
+        ({}, {"probe/gradient": torch.zeros(17_890, dtype=torch.int64)}),
+    ],
+)
+def test_what_a_checkpoint_says_of_probes_is_checked(
+    tiny: Path, facts: dict[str, object], tensors: dict[str, Tensor]
+) -> None:
+    config = tiny_config(tiny, epochs=1)
+    _, good = states(config)
+    bad = Checkpoint({**good.facts, **facts}, {**good.tensors, **tensors})
+    with pytest.raises(InputError, match=r"probed_images|probe/gradient"):
+        list(train(config, Inbox(), resume=Resumption(bad, Path("x")), clock=FakeClock()))
+
+
+def test_a_checkpoint_of_before_the_probes_goes_on(tiny: Path) -> None:
+    config = tiny_config(tiny, epochs=1)
+    _, good = states(config)
+    del good.facts["probed_images"]
+    longer = replace(config, epochs=2)
+    good.facts["epochs"] = 2
+    assert of(SampleProbed, list(train(longer, Inbox(), resume=Resumption(good, Path("x")))))
+
+
+# --- what they see
+
+
+def test_an_update_is_told_as_it_was(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny, optimizer="adam", augment="none"))
+    assert step(session) == []
+    first = {n: p.detach().clone() for n, p in session.network.named_parameters()}
+    last = session.probes.last_gradient
+    assert last is not None
+    (look,) = step(session)
+
+    gradients = {n: p.grad for n, p in session.network.named_parameters()}
+    flat = torch.cat([g.flatten() for g in gradients.values() if g is not None])
+    moves = {n: p.detach() - first[n] for n, p in session.network.named_parameters()}
+    move = torch.cat([m.flatten() for m in moves.values()])
+    assert [p.name for p in look.parameters] == list(first)
+    for probe in look.parameters:
+        gradient = gradients[probe.name]
+        assert gradient is not None
+        assert probe.gradient == pytest.approx(float(gradient.norm()), rel=1e-5)
+        assert probe.update == pytest.approx(float(moves[probe.name].norm()), rel=1e-5)
+        assert probe.weight == pytest.approx(float(first[probe.name].norm()), rel=1e-5)
+        assert probe.is_weight == (first[probe.name].ndim > 1)
+        assert probe.count == first[probe.name].numel()
+    assert look.gradient == pytest.approx(float(flat.norm()), rel=1e-5)
+    assert look.last_gradient == pytest.approx(float(last.norm()), rel=1e-5)
+    assert look.agreement == pytest.approx(float(last @ flat), rel=1e-4)
+    down = -float(move @ flat) / float(move.norm() * flat.norm())
+    assert look.descent == pytest.approx(down, rel=1e-4)
+    assert (look.batch_size, sum(look.label_counts), look.step) == (16, 16, 2)
+
+
+def test_frozen_and_forgotten_parameters_show(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny))
+    names = [name for name, _ in session.network.named_parameters()]
+    next(session.network.parameters()).requires_grad_(False)
+    session.optimizer.parameters = session.optimizer.parameters[:-1]
+    session.optimizer.velocities = session.optimizer.velocities[:-1]  # type: ignore[attr-defined]
+    step(session)
+    (look,) = step(session)
+    assert look.parameters[0].gradient is None
+    assert look.parameters[-1].gradient
+    assert [p.name for p in look.parameters if not p.update] == [names[0], names[-1]]
+
+
+def test_layers_in_evaluation_mode_show(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny, model="era-s6-dropout"))
+    norms = [n for n, m in session.network.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    step(session)
+    assert step(session)[0].still_layers == ()
+    session.network.get_submodule(norms[1]).eval()
+    looks = [look for _ in range(3) for look in step(session)]
+    assert looks[0].still_layers == (norms[1],)
+
+
+def test_the_sample_is_what_evaluation_says(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny, model="small"))
+    for _ in range(7):
+        step(session)
+    network, data = session.network, session.data
+    modes = [module.training for module in network.modules()]
+    buffers = [buffer.clone() for buffer in network.buffers()]
+    (look,) = of(SampleProbed, list(session.probes.before_training(session)))
+
+    assert [module.training for module in network.modules()] == modes
+    assert all(torch.equal(a, b) for a, b in zip(network.buffers(), buffers, strict=True))
+    places = torch.linspace(0, 109, 64).round().long()
+    images, labels = data.prepare(data.train.images[places]), data.train.labels[places]
+    network.eval()
+    with torch.no_grad():
+        scores = network(images)
+    network.train()
+    losses = functional.cross_entropy(scores, labels, reduction="none")
+    assert look.sample == 64
+    assert look.loss == pytest.approx(float(losses.mean()), rel=1e-5)
+    assert look.loss_error == pytest.approx(float(losses.std(correction=0)) / 8, rel=1e-4)
+    assert look.correct == int((scores.argmax(1) == labels).sum())
+    assert (look.score_low, look.score_high) == (
+        pytest.approx(float(scores.min())),
+        pytest.approx(float(scores.max())),
+    )
+    assert look.input_mean == pytest.approx(float(images.mean()), abs=1e-6)
+    assert look.input_std == pytest.approx(float(images.std(correction=0)), rel=1e-5)
+    wanted = [[0] * 10 for _ in range(10)]
+    for label, given in zip(labels.tolist(), scores.argmax(1).tolist(), strict=True):
+        wanted[label][given] += 1
+    assert look.confusion == tuple(map(tuple, wanted))
+    assert not look.are_probabilities
+
+
+def test_the_gap_of_batch_norm_is_that_of_the_same_images(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny, model="small"))
+    for _ in range(7):
+        step(session)
+    (look,) = of(SampleProbed, list(session.probes.before_training(session)))
+    network, data = session.network, session.data
+    places = torch.linspace(0, 109, 64).round().long()
+    gaps = []
+    with torch.no_grad():
+        for part in places.split(16):  # type: ignore[no-untyped-call]
+            images, labels = data.prepare(data.train.images[part]), data.train.labels[part]
+            network.train()
+            own = functional.cross_entropy(network(images), labels)
+            network.eval()
+            gaps.append(float(own))
+    # The running statistics have moved by now; what batch statistics give has not.
+    running = look.loss
+    assert look.batch_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)
+
+
+def layers_of(session: Session) -> dict[str, LayerProbe]:
+    (look,) = of(SampleProbed, list(session.probes.before_training(session)))
+    return {layer.name: layer for layer in look.layers}
+
+
+def test_dead_units_are_counted_one_by_one(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny, model="mlp"))
+    first = next(m for m in session.network.modules() if isinstance(m, nn.Linear))
+    with torch.no_grad():
+        first.bias[:5] = -1_000.0
+    found = [layer for layer in layers_of(session).values() if layer.kind == "relu"]
+    assert found[0].dead == 5
+    assert found[0].units == first.out_features
+
+
+def test_saturated_sigmoids_show(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def net(classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.Sigmoid(),"
+        " nn.Linear(20, classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    session = session_of(tiny_config(tiny, model="net.py:net"))
+    assert layers_of(session)["2"].saturated < 0.1
+    session = session_of(tiny_config(tiny, model="net.py:net"))
+    with torch.no_grad():
+        session.network.get_parameter("1.bias").fill_(50.0)
+    assert layers_of(session)["2"].saturated == 1.0
+
+
+def test_probabilities_are_known_for_what_they_are(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def net(classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), nn.Softmax(dim=1))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    session = session_of(tiny_config(tiny, model="net.py:net"))
+    (look,) = of(SampleProbed, list(session.probes.before_training(session)))
+    assert look.are_probabilities
+
+
+def test_a_network_that_cannot_be_watched_is_still_probed(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def net(classes):\n"
+        "    return torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(64, classes)))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    events = run(tiny_config(tiny, model="net.py:net", epochs=1))
+    assert only(SampleProbed, events).sample == 64
+    assert of(UpdateProbed, events)
+
+
+def test_the_batch_size_of_the_moment_is_told(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({3: [SetBatchSize(8)]}))
+    sizes = {look.step: look.batch_size for look in of(UpdateProbed, events)}
+    assert (sizes[2], sizes[5]) == (16, 8)
+
+
+def test_the_noise_of_gradients_is_what_a_drawn_one_has() -> None:
+    """Gradients of known signal and noise give their noise scale back."""
+    from tui_trainer.run.findings.rates import noise_scale
+    from tui_trainer.run.history import History
+
+    torch.manual_seed(0)
+    numbers, batch, spread = 2_000, 64, 30.0
+    signal = torch.ones(numbers) / math.sqrt(numbers)
+    history = History()
+    for number in range(1, 9):
+        noise = torch.randn(2, numbers) * spread / math.sqrt(batch * numbers)
+        pair = [signal + one for one in noise]
+        history.apply(_look(number, batch, pair))
+    wanted = spread**2  # the trace of the covariance of one image's gradient
+    found = noise_scale(history)
+    assert found == pytest.approx(wanted, rel=0.1)
+
+
+def _look(number: int, batch: int, pair: Sequence[Tensor]) -> UpdateProbed:
+    first, second = pair
+    return UpdateProbed(
+        step=number,
+        epoch=1,
+        images=number * batch,
+        learning_rate=0.1,
+        batch_size=batch,
+        label_counts=(batch,),
+        input_mean=0.0,
+        input_std=1.0,
+        still_layers=(),
+        gradient=float(second.norm()),
+        last_gradient=float(first.norm()),
+        agreement=float(first @ second),
+        descent=1.0,
+        parameters=(),
+    )
