@@ -70,7 +70,6 @@ def test_a_run_with_probes_is_the_run_without(tiny: Path, model: str) -> None:
     assert not of(UpdateProbed, without)
     assert not of(SampleProbed, without)
     assert [e for e in with_probes if not isinstance(e, UpdateProbed | SampleProbed)] == without
-    left.facts["probed_images"] = right.facts["probed_images"]
     assert differing_bits(left, right)[0] == 0
 
 
@@ -79,14 +78,14 @@ def test_they_come_at_their_steps_and_can_be_read_back(tiny: Path) -> None:
     looks = of(UpdateProbed, events)
     last = 8 * 7
     assert [look.step for look in looks] == [s for s in sorted({*EARLY_STEPS, 50}) if s <= last]
-    for probe in (*looks, *of(SampleProbed, events)):
+    for probe in [event for event in events if isinstance(event, UpdateProbed | SampleProbed)]:
         assert from_json(to_json(probe)) == probe
 
 
 def test_the_sample_is_looked_at_again_when_enough_was_trained(tiny: Path) -> None:
-    # 110 images, of which 64 are looked at: 64 × 48 images are 28 epochs.
+    # 110 images, of which 64 are looked at: 64 × 32 images are 19 epochs.
     events = run(tiny_config(tiny, epochs=60, model="mlp"))
-    assert [look.epoch for look in of(SampleProbed, events)] == [0, 28, 56]
+    assert [look.epoch for look in of(SampleProbed, events)] == [0, 19, 38, 57]
 
 
 @pytest.mark.parametrize("at", [1, 4, 7, 9])
@@ -126,10 +125,10 @@ def test_what_a_checkpoint_says_of_probes_is_checked(
 def test_a_checkpoint_of_before_the_probes_goes_on(tiny: Path) -> None:
     config = tiny_config(tiny, epochs=1)
     _, good = states(config)
-    del good.facts["probed_images"]
-    longer = replace(config, epochs=2)
-    good.facts["epochs"] = 2
-    assert of(SampleProbed, list(train(longer, Inbox(), resume=Resumption(good, Path("x")))))
+    facts = {**good.facts, "epochs": 2}
+    del facts["probed_images"]
+    older = Resumption(Checkpoint(facts, good.tensors), Path("x"))
+    assert of(SampleProbed, list(train(replace(config, epochs=2), Inbox(), resume=older)))
 
 
 # --- what they see
@@ -209,10 +208,8 @@ def test_the_sample_is_what_evaluation_says(tiny: Path) -> None:
     assert look.loss == pytest.approx(float(losses.mean()), rel=1e-5)
     assert look.loss_error == pytest.approx(float(losses.std(correction=0)) / 8, rel=1e-4)
     assert look.correct == int((scores.argmax(1) == labels).sum())
-    assert (look.score_low, look.score_high) == (
-        pytest.approx(float(scores.min())),
-        pytest.approx(float(scores.max())),
-    )
+    assert look.score_low == pytest.approx(float(scores.min()))
+    assert look.score_high == pytest.approx(float(scores.max()))
     assert look.input_mean == pytest.approx(float(images.mean()), abs=1e-6)
     assert look.input_std == pytest.approx(float(images.std(correction=0)), rel=1e-5)
     wanted = [[0] * 10 for _ in range(10)]

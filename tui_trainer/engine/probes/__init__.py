@@ -28,7 +28,7 @@ EVERY = 50
 EARLY_IMAGES = 8_192
 """The sample is looked at before the first batch, once more after so many images, …"""
 
-SPACING = 48
+SPACING = 32
 """… and then at the end of an epoch, if there were so many training images for each of it."""
 
 

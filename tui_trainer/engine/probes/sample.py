@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 LARGEST, SMALLEST = 512, 64
 """Images of the sample, at most and at least, as far as there are so many …"""
 
-SHARE = 48
+SHARE = 32
 """… and one in so many of the training split between them."""
 
 MAP_IMAGES = 128
 """Images whose maps are looked at: with hundreds of places in each, they are enough."""
 
-BATCHES = 16
-"""Batches with statistics of their own that are compared with the running ones."""
+GAP_IMAGES = 128
+"""Images, or one whole batch, of which batch statistics are compared with the running ones."""
 
 LOOKED_AT = ("conv", "depthwise", "fully connected", "batch norm", "relu", "activation")
 """The kinds of layers that are told of."""
@@ -149,7 +149,7 @@ def _batch_gap(
     if not norms:
         return None, None
     size = min(session.batch_size, len(sample))
-    count = min(BATCHES, len(sample) // size)
+    count = max(1, min(GAP_IMAGES, len(sample)) // size)
     running = functional.cross_entropy(scores, sample.labels, reduction="none")
     kept = [(buffer, buffer.detach().clone()) for norm in norms for buffer in norm.buffers()]
     gaps = []
