@@ -9,7 +9,11 @@ from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.engine.torchvision_compat import import_torchvision
 
-TORCHVISION = ("resnet18", "mobilenet_v3_small", "squeezenet1_1")
+# The others have no kind of layer that this one has not.
+TORCHVISION = (
+    "mobilenet_v3_small",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet18", "squeezenet1_1")),
+)
 
 
 def assert_costs_equal_torchinfos(network: nn.Module, shape: tuple[int, int, int]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 
 from tui_trainer import cli
 from tui_trainer.run.config import RunConfig
@@ -14,6 +15,15 @@ from tui_trainer.run.config_file import compose, parse_config
 Cli = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
 Printed = Callable[..., RunConfig]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two cores that wait for each other are slower than one; nor does a pool outlive a fork."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Cli, Refused
+from tests.faults.forks import call, command
 from tui_trainer.run.config import MODELS
 
 OWN = """
@@ -288,11 +287,13 @@ def test_the_zoo_is_listed_in_the_order_of_its_story(run: Cli) -> None:
     assert [line.split()[0] for line in out.splitlines()[1:]] == list(MODELS)
 
 
-def test_a_reader_that_has_gone_is_left_in_silence() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    words = [sys.executable, "-m", "tui_trainer", "review", "mlp"]
-    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=120)
-    os.close(writer)
+def test_a_reader_that_has_gone_is_left_in_silence(tmp_path: Path) -> None:
+    def review() -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        os.dup2(writer, 1)
+        command("review", "mlp")()
 
-    assert (done.returncode, done.stderr) == (141, b"")
+    ended = call(review, tmp_path / "said")
+
+    assert (ended.code, ended.err) == (141, "")

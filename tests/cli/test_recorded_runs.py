@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Cli
 from tests.engine.idx_files import write_dataset
+from tui_trainer import cli
 from tui_trainer.run.events import EpochDone
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.folder import RunFolder
@@ -22,14 +24,28 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data"), gzip=False)
 
 
+def begin(data: Path) -> list[str]:
+    return ["mnist-tui", *map(str, BRIEF), "--model", "small", "--data-dir", str(data)]
+
+
+@pytest.fixture(scope="module")
+def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder ``runs`` with a finished run, trained once for all."""
+    here = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        patch.setattr(sys, "argv", begin(data))
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    assert caught.value.code == 0
+    return here / "runs"
+
+
 @pytest.fixture
-def trained(run: Cli, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunFolder:
-    """A finished run below ``runs``."""
+def trained(once: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunFolder:
+    """A finished run below ``runs``: a copy of it, to do with as one likes."""
     monkeypatch.chdir(tmp_path)
-    code, _, err = run(*BRIEF, "--model", "small", "--data-dir", data)
-    assert code == 0
-    (path,) = (tmp_path / "runs").iterdir()
-    assert f"recorded in runs/{path.name}" in err
+    (path,) = shutil.copytree(once, tmp_path / "runs").iterdir()
     return RunFolder(path)
 
 
@@ -39,6 +55,13 @@ def complaint(run: Cli, *arguments: object) -> str:
     assert (code, out) == (ExitCode.BAD_INPUT, "")
     (line,) = err.splitlines()
     return line.removeprefix("mnist-tui: error: ")
+
+
+def test_a_run_says_where_it_is_recorded(run: Cli, data: Path, tmp_path: Path) -> None:
+    code, _, err = run(*begin(data)[1:])
+    assert code == 0
+    (path,) = Path("runs").iterdir()
+    assert f"recorded in {path}" in err
 
 
 # resume
@@ -201,10 +224,20 @@ def test_an_export_of_curves_and_weights(run: Cli, trained: RunFolder, tmp_path:
     assert len(rows) == 3
 
 
-def test_a_network_is_checked_against_torch_on_the_test_set(run: Cli, trained: RunFolder) -> None:
-    code, out, _ = run("export", "--as", "torch,onnx")
+@pytest.mark.parametrize(
+    ("formats", "files"),
+    [
+        ("torch", ["network.pt2"]),
+        pytest.param("torch,onnx", ["network.onnx", "network.pt2"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_network_is_checked_against_torch_on_the_test_set(
+    run: Cli, trained: RunFolder, formats: str, files: list[str]
+) -> None:
+    code, out, _ = run("export", "--as", formats)
     assert code == 0
-    assert (trained.path / "exports" / "network.onnx").is_file()
+    assert sorted(path.name for path in (trained.path / "exports").iterdir()) == files
+    assert len(out.splitlines()) == len(files)
     for line in out.splitlines():
         assert "0 of 20 test images get another class than in torch" in line
         assert "its input is (pixel / 255 - " in line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.engine.idx_files import write_dataset
 from tests.engine.runs import ScriptedInbox, of, only, tiny_config
+from tests.faults.forks import call, command
 from tui_trainer import zoo
 from tui_trainer.engine.checkpoints import differing_bits, read_checkpoint
 from tui_trainer.engine.keeper import Keeper
@@ -441,22 +442,16 @@ def test_ctrl_c_is_not_taken_for_a_fault(write: Write) -> None:
         built("net.py:Net")
 
 
-def test_the_command_says_it_in_one_line(write: Write, tmp_path: Path) -> None:
+def test_the_command_says_it_in_one_line(write: Write, digits: Path, tmp_path: Path) -> None:
     write("broken.py", BAD["large.py:Net"][0])
-    words = [sys.executable, "-m", "tui_trainer", "--no-ui", "--json", "--no-save"]
-    ended = subprocess.run(
-        [*words, "--model", "broken.py:Net"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    words = ["--no-ui", "--json", "--no-save", "--data-dir", digits]
+    ended = call(command(*words, "--model", "broken.py:Net"), tmp_path / "said")
 
-    assert ended.returncode == 2
-    complaints = [line for line in ended.stderr.splitlines() if not line.startswith("preparing: ")]
+    assert ended.code == 2
+    complaints = [line for line in ended.err.splitlines() if not line.startswith("preparing: ")]
     assert len(complaints) == 1
     assert complaints[0].startswith("mnist-tui: error: broken.py:16: mat1 and mat2 shapes cannot")
-    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.out + ended.err
 
 
 # --- trained, saved, gone on with
@@ -475,15 +470,28 @@ def run(
     return list(train(config, inbox or Inbox(), keeper=keeper, resume=resumption))
 
 
-def own_config(model: str, **more: object) -> RunConfig:
-    settings = {"train_size": 300, "val_size": 100, "epochs": 1, "batch_size": 32, "threads": 1}
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """400 training and 40 test images of 28×28 pixels: quicker to read than the real ones."""
+    return write_dataset(tmp_path_factory.mktemp("digits"), train=400, test=40)
+
+
+def own_config(data: Path, model: str, **more: object) -> RunConfig:
+    settings = {
+        "data_dir": str(data),
+        "train_size": 300,
+        "val_size": 100,
+        "epochs": 1,
+        "batch_size": 32,
+        "threads": 1,
+    }
     return RunConfig(model=model, device="cpu", lr=0.05, **{**settings, **more})  # type: ignore[arg-type]
 
 
 def test_it_learns_is_saved_goes_on_elsewhere_and_is_exported(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = own_config(write("lab/net.py", CLASSIC) + ":Net", augment="none", epochs=2)
+    config = own_config(digits, write("lab/net.py", CLASSIC) + ":Net", augment="none", epochs=2)
     whole = run(config, tmp_path / "whole")
     assert only(RunStarted, whole).model == "net.py:Net"
     assert only(RunStarted, whole).dropout == 0.25
@@ -544,14 +552,16 @@ def test_its_dropout_can_be_turned_and_it_is_built_as_it_was(
     assert dropout_of(network) == 0.0
 
 
-def test_dropout_that_is_not_there_cannot_be_turned(write: Write, tmp_path: Path) -> None:
-    config = own_config(write("net.py", PLAIN) + ":Net")
+def test_dropout_that_is_not_there_cannot_be_turned(
+    write: Write, tmp_path: Path, digits: Path
+) -> None:
+    config = own_config(digits, write("net.py", PLAIN) + ":Net")
     events = run(config, tmp_path / "run", ScriptedInbox({2: [SetDropout(0.1)]}))
     assert "has no dropout layer" in only(CommandRejected, events).reason
 
 
-def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path) -> None:
-    config = own_config(write("net.py", PLAIN) + ":Net").resolved()
+def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path, digits: Path) -> None:
+    config = own_config(digits, write("net.py", PLAIN) + ":Net").resolved()
     run(config, tmp_path / "run")
     path = RunFolder(tmp_path / "run").checkpoint("last")
 
@@ -611,9 +621,11 @@ class Net(nn.Module):
 """
 
 
-def test_a_fault_that_shows_late_is_told_with_its_line(write: Write, tmp_path: Path) -> None:
+def test_a_fault_that_shows_late_is_told_with_its_line(
+    write: Write, tmp_path: Path, digits: Path
+) -> None:
     """The last batch of an epoch is smaller: a classic."""
-    config = own_config(write("net.py", LATE) + ":Net", augment="none")
+    config = own_config(digits, write("net.py", LATE) + ":Net", augment="none")
 
     with pytest.raises(
         NetworkError, match=r"^net\.py:11: shape '\[32, 784\]' is invalid"
@@ -624,7 +636,7 @@ def test_a_fault_that_shows_late_is_told_with_its_line(write: Write, tmp_path: P
 
 
 def test_a_fault_that_is_not_its_own_is_told_as_it_is(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("ours")
@@ -632,4 +644,4 @@ def test_a_fault_that_is_not_its_own_is_told_as_it_is(
     monkeypatch.setattr("tui_trainer.engine.session.Session.count_step", breaks)
     for model in (write("net.py", PLAIN) + ":Net", "mlp"):
         with pytest.raises(ZeroDivisionError, match="ours"):
-            run(own_config(model), tmp_path / model.replace("/", "_"))
+            run(own_config(digits, model), tmp_path / model.replace("/", "_"))

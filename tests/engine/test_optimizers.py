@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,7 +104,7 @@ def test_clearing_forgets_the_gradients() -> None:
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
-def test_a_run_does_not_load_the_compiler() -> None:
+def test_a_run_does_not_load_the_compiler(tiny: Path) -> None:
     """It takes two seconds and 70 MB, and nothing here is compiled."""
     code = (
         "import sys\n"
@@ -111,9 +112,9 @@ def test_a_run_does_not_load_the_compiler() -> None:
         "from tui_trainer.run.commands import Inbox\n"
         "from tui_trainer.run.config import RunConfig\n"
         "for optimizer in ('sgd', 'adam', 'adamw'):\n"
-        "    config = RunConfig(model='small', train_size=64, val_size=32, epochs=1, threads=1,\n"
+        "    config = RunConfig(model='small', data_dir=sys.argv[1], epochs=1, threads=1,\n"
         "                       optimizer=optimizer, device='cpu')\n"
         "    assert [e for e in train(config, Inbox())][-1].reason == 'completed'\n"
         "assert 'torch._dynamo' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, str(tiny)], check=True, timeout=120)

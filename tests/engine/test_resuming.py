@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tui_trainer.engine.checkpoints import Checkpoint, differing_bits, read_checkpoint
@@ -92,9 +93,24 @@ def steps(events: list[Event]) -> list[StepDone]:
     return [replace(step, seconds=0.0) for step in of(StepDone, events)]
 
 
-@pytest.mark.parametrize("step", [0, 1, 6, 7, 8, 13])
+STEPS = (0, 1, 6, 7, 8, 13)
+
+
+def cuts(model: str, optimizer: str, quick: Container[int] = STEPS) -> list[ParameterSet]:
+    """Return a case for each step; those that are not quick walk a path that another one walks."""
+    return [
+        pytest.param(model, optimizer, step, marks=() if step in quick else pytest.mark.slow)
+        for step in STEPS
+    ]
+
+
 @pytest.mark.parametrize(
-    ("model", "optimizer"), [("small", "sgd"), ("era-s6-dropout", "adamw"), ("tiny", "adam")]
+    ("model", "optimizer", "step"),
+    [
+        *cuts("small", "sgd"),
+        *cuts("era-s6-dropout", "adamw", quick=(1, 7)),
+        *cuts("tiny", "adam", quick=(8,)),
+    ],
 )
 def test_it_goes_on_bit_for_bit(tiny: Path, model: str, optimizer: str, step: int) -> None:
     """An epoch has 7 steps: within one, at its end, at its start, before the first."""

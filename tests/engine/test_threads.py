@@ -9,7 +9,7 @@ from tests.engine.conftest import MNIST
 from tests.engine.runs import only
 from tui_trainer import zoo
 from tui_trainer.engine.loop import train
-from tui_trainer.engine.threads import MOST_IMAGES, choose_threads, fastest_threads
+from tui_trainer.engine.threads import choose_threads, fastest_threads
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import RunStarted
@@ -77,9 +77,9 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_threads")
 def test_the_trial_leaves_the_network_and_the_chance_alone() -> None:
-    network = zoo.build("era-s6-dropout", image_size=28, classes=10)
+    network = zoo.build("era-s6-dropout", image_size=8, classes=10)
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    images, labels = torch.rand(MOST_IMAGES * 2, 1, 28, 28), torch.zeros(256, dtype=torch.int64)
+    images, labels = torch.rand(8, 1, 8, 8), torch.zeros(8, dtype=torch.int64)
     chance = torch.get_rng_state()
 
     assert choose_threads(network, images, labels) in (1, 2)

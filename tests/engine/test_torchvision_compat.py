@@ -33,6 +33,7 @@ except RuntimeError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_can_import_torchvision() -> None:
     """On a machine with a CPU torch this is the mended branch, elsewhere the plain one."""
     done = subprocess.run(

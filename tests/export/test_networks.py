@@ -59,6 +59,12 @@ def agrees(result: Comparison, images: int) -> bool:
     return result.images == images and not result.disagreements and result.max_difference < 1e-4
 
 
+# An ONNX file takes some seconds: what does not hang on the format is tried with the other alone.
+SLOWLY = [
+    kind if kind != "onnx" else pytest.param(kind, marks=pytest.mark.slow) for kind in FORMATS
+]
+
+
 # --- every network in every format
 
 
@@ -84,7 +90,7 @@ def test_an_exported_network_says_the_same_for_any_batch(
     assert os.listdir(tmp_path) == [path.name]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", SLOWLY)
 def test_images_of_another_size_are_exported_too(tmp_path: Path, kind: str) -> None:
     write, compare = FORMATS[kind]
     network, path = trained("mlp", 12), tmp_path / "network"
@@ -94,7 +100,7 @@ def test_images_of_another_size_are_exported_too(tmp_path: Path, kind: str) -> N
     assert agrees(compare(network, path, pictures(3, 12)), images=3)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", SLOWLY)
 def test_the_network_is_left_as_it_was(tmp_path: Path, kind: str) -> None:
     write, compare = FORMATS[kind]
     network = trained("era-s6-dropout").to(memory_format=torch.channels_last)  # type: ignore[call-overload]

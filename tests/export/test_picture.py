@@ -60,9 +60,11 @@ def test_a_png_is_a_png_whatever_the_case_of_its_name(tmp_path: Path) -> None:
 
 
 def test_the_same_events_give_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    """And that one needs no torch for it, nor a window."""
     code = (
         "import pathlib, sys, tests.export.facts as f, tui_trainer.export.curves as c;"
-        "[c.write_picture(f.short_run(), pathlib.Path(path)) for path in sys.argv[1:]]"
+        "[c.write_picture(f.short_run(), pathlib.Path(path)) for path in sys.argv[1:]];"
+        "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys()"
     )
     there, here = ([tmp_path / f"{at}.svg", tmp_path / f"{at}.png"] for at in ("there", "here"))
     subprocess.run([sys.executable, "-c", code, *there], check=True, timeout=60)

@@ -215,8 +215,7 @@ def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: 
 @pytest.mark.parametrize(
     ("place", "number"),
     [
-        *(("write", 9), ("half a write", 20), ("fsync", 7), ("fsync", 11), ("replace", 3)),
-        *(("half a file", 6), ("half a file", 14), ("open to write", 12)),
+        *(("half a write", 20), ("fsync", 7), ("replace", 3), ("half a file", 6)),
     ],
 )
 def test_a_disk_that_refuses_once(

@@ -48,7 +48,10 @@ def listen_until(place: int, events: Iterator[Event]) -> None:
             raise FallError(f"at {type(event).__name__}")
 
 
-@pytest.mark.parametrize("place", [4, 5, 12, 13, 17, 24, 29])
+@pytest.mark.parametrize(
+    "place",
+    [4, 13, 24, *(pytest.param(place, marks=pytest.mark.slow) for place in (5, 12, 17, 29))],
+)
 def test_a_listener_that_falls_leaves_a_run_that_goes_on(
     place: int, config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:

@@ -116,7 +116,10 @@ def assert_left_in_order(path: Path, reason: str, err: str) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize(("number", "code", "reason"), ENDINGS)
+@pytest.mark.parametrize(
+    ("number", "code", "reason"),
+    [*ENDINGS[:2], pytest.param(*ENDINGS[2], marks=pytest.mark.slow)],
+)
 def test_a_signal_ends_the_run_in_order(
     number: int, code: int, reason: str, long_config: RunConfig, long_whole: Left, tmp_path: Path
 ) -> None:
@@ -184,10 +187,8 @@ def test_nohup(long_config: RunConfig, long_whole: Left, tmp_path: Path) -> None
     assert_same(path, long_whole)
 
 
-@pytest.mark.parametrize(
-    "streams",
-    ["<&- >&- 2>&-", pytest.param("</dev/null >/dev/null 2>&1", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "</dev/null >/dev/null 2>&1"])
 def test_a_run_without_any_stream(streams: str, config: RunConfig, tmp_path: Path) -> None:
     """Started by ``setsid`` with its streams closed; it ends like one that is watched."""
     path, watched = tmp_path / "run", tmp_path / "watched"

@@ -7,6 +7,7 @@ import pytest
 from tests.ui.fakes import (
     finished,
     settle,
+    until,
     window,
 )
 from tests.ui.model_screen import (
@@ -82,17 +83,19 @@ async def test_at_most_one_question_is_on_its_way_and_the_newest_goes_next() -> 
     app, engine = model()
     engine.answers = False
     async with app.run_test(size=(120, 40)) as pilot:
-        screen = await show(pilot, app)
+        await until(pilot, lambda _: bool(asked(engine)), app)
+        screen = app.screen
+        assert isinstance(screen, ModelScreen)
         assert "asking" in field_text(screen)
         await pilot.press("down", "down", "down")
         await pilot.pause(0.1)
         assert asked(engine) == [LookAtField(1, 14, 14, 0)]
         app.post_message(EventsArrived((middle_of(1),), app.run_now.bridge))
-        await pilot.pause(0.1)
+        await until(pilot, lambda _: len(asked(engine)) > 1, app)
         assert asked(engine)[1:] == [LookAtField(4, 14, 14, 0)]
         assert "asking" in field_text(screen)
         app.post_message(EventsArrived((middle_of(4),), app.run_now.bridge))
-        await pilot.pause(0.1)
+        await until(pilot, lambda _: "measured" in field_text(screen), app)
         assert len(asked(engine)) == 2
         assert "measured 5×5" in field_text(screen)
 
@@ -171,7 +174,7 @@ async def test_a_question_that_waits_is_dropped_when_the_screen_is_left() -> Non
     app, engine = model()
     engine.answers = False
     async with app.run_test(size=(120, 40)) as pilot:
-        await show(pilot, app)
+        await until(pilot, lambda _: bool(asked(engine)), app)
         await pilot.press("down", "1")
         app.post_message(EventsArrived((middle_of(1),), app.run_now.bridge))
         await pilot.pause(0.1)

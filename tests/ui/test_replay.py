@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.fakes import recording, settle, window
+from tests.ui.fakes import recording, settle, until, window
 from tui_trainer.run import commands
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import Event
@@ -147,7 +147,7 @@ async def test_keys_of_the_run_neither_act_nor_show_in_a_replay() -> None:
         await pilot.press("escape")
         assert isinstance(app.screen, TrainScreen)
         await pilot.press("space")
-        await pilot.pause(0.1)
+        await until(pilot, lambda _: bool(engine.received), app)
         assert engine.received == [commands.Resume()]
 
 

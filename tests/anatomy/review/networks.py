@@ -136,3 +136,13 @@ def verdicts_of(build: Callable[[], nn.Module]) -> dict[str, Verdict]:
 def faults(found: dict[str, Verdict]) -> dict[str, str]:
     """Return the rules that are not content, with their verdicts."""
     return {rule: said.verdict for rule, said in found.items() if said.verdict != "good"}
+
+
+def assert_short_with_numbers(found: dict[str, Verdict]) -> None:
+    """Make sure that the texts of a review can be shown, and carry their evidence."""
+    for said in found.values():
+        assert 0 < len(said.title) < 60, said
+        assert any(character.isdigit() for character in said.evidence), said
+        assert bool(said.advice) == (said.verdict != "good"), said
+        assert 1 <= said.lesson <= 20, said
+        assert not said.advice.endswith("."), said

@@ -7,13 +7,17 @@ from dataclasses import replace
 import pytest
 from torch import nn
 
-from tests.anatomy.review.networks import faults, sound, swap, verdicts, verdicts_of
-from tests.anatomy.review.twins import TWINS
+from tests.anatomy.review.networks import (
+    assert_short_with_numbers,
+    faults,
+    sound,
+    swap,
+    verdicts,
+)
 from tui_trainer.anatomy.review import RULES, review
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.engine.torchvision_compat import import_torchvision
 from tui_trainer.run.layers import LayerRow
-from tui_trainer.run.verdicts import Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # of an even kernel
 
@@ -170,15 +174,13 @@ def test_rectangular_images_and_kernels_are_judged_by_their_worse_side() -> None
     assert "3×9 of 28×14" in said.evidence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
         ("resnet18", {"budget"}),
-        pytest.param("mobilenet_v3_small", {"budget"}, marks=pytest.mark.slow),
-        # it ends in conv, ReLU, mean
-        pytest.param(
-            "squeezenet1_0", {"budget", "activation-before-scores"}, marks=pytest.mark.slow
-        ),
+        ("mobilenet_v3_small", {"budget"}),
+        ("squeezenet1_0", {"budget", "activation-before-scores"}),  # it ends in conv, ReLU, mean
     ],
 )
 def test_large_networks_are_wrong_for_their_size_alone(name: str, wrong: set[str]) -> None:
@@ -194,21 +196,9 @@ def test_large_networks_are_wrong_for_their_size_alone(name: str, wrong: set[str
     assert {said.rule for said in generous if said.verdict == "wrong"} == wrong - {"budget"}
 
 
-def everything_said() -> list[Verdict]:
-    found = [verdicts_of(build) for twins in TWINS for build in (twins.good, twins.bad)]
-    found += [verdicts(one) for one in (LINEAR, ONE_CONVOLUTION, POINTS, NO_WEIGHTS, NO_POOLS)]
-    return [said for one in found for said in one.values()]
-
-
-def test_the_texts_are_short_and_carry_numbers() -> None:
-    told = everything_said()
-    assert {said.rule for said in told} == set(RULES)
-    for said in told:
-        assert 0 < len(said.title) < 60, said
-        assert any(character.isdigit() for character in said.evidence), said
-        assert bool(said.advice) == (said.verdict != "good"), said
-        assert 1 <= said.lesson <= 20, said
-        assert not said.advice.endswith("."), said
+@pytest.mark.parametrize("network", [LINEAR, ONE_CONVOLUTION, POINTS, NO_WEIGHTS, NO_POOLS])
+def test_the_texts_are_short_and_carry_numbers(network: nn.Module) -> None:
+    assert_short_with_numbers(verdicts(network))
 
 
 def test_the_verdicts_come_in_the_order_of_the_rules() -> None:

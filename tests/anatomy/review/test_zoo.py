@@ -20,7 +20,7 @@ def test_nothing_is_wrong_in_the_zoo_but_what_the_course_ran(name: str) -> None:
     assert wrong == FLAWED.get(name, set())
 
 
-@pytest.mark.parametrize("image", [8, 29, 64])
+@pytest.mark.parametrize("image", [8, 29, pytest.param(64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", zoo.REGISTRY)
 def test_every_network_of_the_zoo_can_be_reviewed_at_any_size(name: str, image: int) -> None:
     assert len(reviewed(name, image)) >= 5
