@@ -333,8 +333,6 @@ def _look(number: int, batch: int, pair: Sequence[Tensor]) -> UpdateProbed:
         learning_rate=0.1,
         batch_size=batch,
         label_counts=(batch,),
-        input_mean=0.0,
-        input_std=1.0,
         still_layers=(),
         gradient=float(second.norm()),
         last_gradient=float(first.norm()),

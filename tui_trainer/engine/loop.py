@@ -140,7 +140,7 @@ def train_step(session: Session) -> None:
     labels = data.train.labels[indices]
     images = data.prepare(data.train.images[indices], session.amounts, session.chance)
     rate = session.learning_rate
-    probes.see_batch(images, labels)
+    probes.see_batch(labels)
 
     scores = session.network(images)
     smoothing = session.config.label_smoothing

@@ -74,7 +74,12 @@ def prepare(
         chance=_generator(config.seed, "augmentation"),
         watch=Stopwatch(clock),
         keeper=keeper,
-        probes=Probes(network, Sample(data), wanted=config.probes),
+        probes=Probes(
+            network,
+            Sample(data),
+            wanted=config.probes,
+            steps_an_epoch=len(data.train) // config.batch_size,
+        ),
         flush_every=1 if device.type == "cpu" else ACCELERATOR_FLUSH,
         base_rate=config.learning_rate,
         batch_size=config.batch_size,

@@ -42,8 +42,6 @@ class UpdateProbed:
         learning_rate: The rate of the update.
         batch_size: How many images the batch had.
         label_counts: How many images of each class.
-        input_mean: The mean of the batch as the network was given it.
-        input_std: The standard deviation likewise.
         still_layers: The norm and dropout layers that were in evaluation mode.
         gradient: The norm of the gradient of all parameters.
         last_gradient: That of the step before; None where the step before was not looked at.
@@ -62,8 +60,6 @@ class UpdateProbed:
     learning_rate: float
     batch_size: int
     label_counts: tuple[int, ...]
-    input_mean: float
-    input_std: float
     still_layers: tuple[str, ...]
     gradient: float
     last_gradient: float | None

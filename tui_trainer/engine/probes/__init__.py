@@ -19,11 +19,14 @@ from tui_trainer.run.probed import Probe, UpdateProbed
 if TYPE_CHECKING:
     from tui_trainer.engine.session import Session
 
-EARLY_STEPS = frozenset({2, 5, 10, 15, 20, 30, 40, 50, 60, 80})
+EARLY_STEPS = frozenset({2, 5, 10, 20, 40})
 """Updates that are looked at while everything is new …"""
 
 EVERY = 50
-"""… and from then on one in so many."""
+"""… and from then on one in so many, at most; …"""
+
+EACH_EPOCH = 4
+"""… in epochs of very many steps, so many an epoch."""
 
 EARLY_IMAGES = 8_192
 """The sample is looked at before the first batch, once more after so many images, …"""
@@ -41,10 +44,13 @@ class Probes:
         last_gradient: The gradient of the step before, flat, where the next update is looked at.
     """
 
-    def __init__(self, network: nn.Module, sample: Sample, *, wanted: bool) -> None:
+    def __init__(
+        self, network: nn.Module, sample: Sample, *, wanted: bool, steps_an_epoch: int
+    ) -> None:
         self.sampled_at = -1
         self.last_gradient: Tensor | None = None
         self._wanted = wanted
+        self._every = max(EVERY, steps_an_epoch // EACH_EPOCH)
         self._sample = sample
         self._network = network
         self._look: UpdateLook | None = None
@@ -60,10 +66,10 @@ class Probes:
         self._keeps = self._is_due(step + 1)
         self.last_gradient = None
 
-    def see_batch(self, images: Tensor, labels: Tensor) -> None:
+    def see_batch(self, labels: Tensor) -> None:
         """Look at what the network is given."""
         if self._look is not None:
-            self._look.see_batch(images, labels)
+            self._look.see_batch(labels)
 
     def see_gradients(self) -> None:
         """Look at the gradients, before they are used."""
@@ -111,7 +117,7 @@ class Probes:
         return self._sample.look(session)
 
     def _is_due(self, step: int) -> bool:
-        return self._wanted and (step in EARLY_STEPS or step % EVERY == 0)
+        return self._wanted and (step in EARLY_STEPS or step % self._every == 0)
 
 
 def flat_gradient(network: nn.Module) -> Tensor:

@@ -22,13 +22,13 @@ from tui_trainer.run.probed import LayerProbe, SampleProbed
 if TYPE_CHECKING:
     from tui_trainer.engine.session import Session
 
-LARGEST, SMALLEST = 512, 64
+LARGEST, SMALLEST = 384, 64
 """Images of the sample, at most and at least, as far as there are so many …"""
 
 SHARE = 32
 """… and one in so many of the training split between them."""
 
-MAP_IMAGES = 128
+MAP_IMAGES = 64
 """Images whose maps are looked at: with hundreds of places in each, they are enough."""
 
 GAP_IMAGES = 128
@@ -49,23 +49,25 @@ class Sample:
         self.size = min(total, max(SMALLEST, min(LARGEST, total // SHARE)))
         self._images = _spread(data.train, self.size)
         self._others = _spread(data.val, min(self.size, len(data.val)))
+        self._given: _Given | None = None
 
     def look(self, session: Session) -> SampleProbed:
         """Run the network over the sample and tell what it makes of it; it is left as it was."""
-        data, network = session.data, session.network
-        seen = _Layers(session.layers)
+        data, labels = session.data, self._images.labels
         with torch.no_grad():
-            scores, inputs = _scores(network, data, self._images, seen)
-            gap, gap_error = _batch_gap(session, self._images, scores)
-            val = data.prepare(self._others.images) if len(self._others) else None
-        labels = self._images.labels
+            if self._given is None:
+                inputs = data.prepare(self._images.images)
+                val = data.prepare(self._others.images) if len(self._others) else None
+                others = _moments(val) if val is not None else ()
+                self._given = _Given(inputs, *_moments(inputs), *others)
+            inputs = self._given.inputs
+            seen = _Layers(session.layers)
+            scores = _scores(session.network, data, inputs, seen)
+            gap, gap_error = _batch_gap(session, inputs, labels, scores)
         losses = functional.cross_entropy(scores, labels, reduction="none").double().cpu()
         largest = scores.softmax(dim=1).amax(dim=1).double().cpu()
-        given = scores.argmax(dim=1)
-        pairs = torch.bincount(labels * data.classes + given, minlength=data.classes**2)
-        confusion = pairs.view(data.classes, data.classes)
-        std, mean = torch.std_mean(inputs, correction=0)
-        val_std, val_mean = torch.std_mean(val, correction=0) if val is not None else (None, None)
+        pairs = labels * data.classes + scores.argmax(dim=1)
+        confusion = torch.bincount(pairs, minlength=data.classes**2).view(data.classes, -1)
         return SampleProbed(
             step=session.step,
             epoch=session.epoch if session.step else 0,
@@ -84,13 +86,31 @@ class Sample:
             are_probabilities=bool(
                 (scores >= 0).all() and ((scores.sum(dim=1) - 1).abs() < 1e-3).all()
             ),
-            input_mean=float(mean),
-            input_std=float(std),
-            val_mean=None if val_mean is None else float(val_mean),
-            val_std=None if val_std is None else float(val_std),
+            input_mean=self._given.mean,
+            input_std=self._given.std,
+            val_mean=self._given.val_mean,
+            val_std=self._given.val_std,
             layers=seen.probes(),
             memory_left=scarce_memory(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the network is given: it does not change in a run."""
+
+    inputs: Tensor
+    mean: float
+    std: float
+    val_mean: float | None = None
+    val_std: float | None = None
+
+
+def _moments(values: Tensor) -> tuple[float, float]:
+    """Return mean and standard deviation; much faster than ``torch.std_mean`` on the CPU."""
+    mean = float(values.mean())
+    square = float(values.norm()) ** 2 / values.numel()
+    return mean, max(0.0, square - mean * mean) ** 0.5
 
 
 def _spread(split: Split, count: int) -> Split:
@@ -100,29 +120,34 @@ def _spread(split: Split, count: int) -> Split:
     return Split(split.images[places], split.labels[places])
 
 
-def _scores(network: nn.Module, data: Data, sample: Split, seen: _Layers) -> tuple[Tensor, Tensor]:
-    """Return the scores (N, classes) in evaluation mode, and the inputs that they are for.
+def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers) -> Tensor:
+    """Return the scores (N, classes) in evaluation mode.
 
-    Every operation is seen on its way; a network that cannot be watched is only run.
+    The operations on the way are seen for the first images, and for all if there are layers
+    without maps: those have a single number an image. A network that cannot be watched is only run.
     """
     scores: list[Tensor] = []
-    inputs = data.prepare(sample.images)
+    size = len(inputs) if seen.is_flat else max(1, EVAL_PIXELS // data.image_size**2)
+    watched = inputs if seen.wants_all else inputs[:MAP_IMAGES]
+    rest = inputs[len(watched) :]
+    if seen.is_closed:
+        watched, rest = inputs[:0], inputs
 
     def keep(module: nn.Module, args: object, output: Tensor) -> None:
         scores.append(output.detach().float())
 
-    handle = network.register_forward_hook(keep) if not seen.is_closed else None
+    handle = network.register_forward_hook(keep) if len(watched) else None
     try:
-        for images in torch.split(inputs, max(1, EVAL_PIXELS // data.image_size**2)):
-            if handle is not None:
-                trace(network, images, reached=seen.reached)
-            else:
-                with _evaluating(network):
-                    keep(network, (), network(images))
+        for start in range(0, len(watched), size):
+            trace(network, watched[start : start + size], reached=seen.reached)
     finally:
         if handle is not None:
             handle.remove()
-    return torch.cat(scores), inputs
+    with _evaluating(network):
+        scores += [
+            network(rest[start : start + size]).float() for start in range(0, len(rest), size)
+        ]
+    return torch.cat(scores)
 
 
 @contextmanager
@@ -138,29 +163,28 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def _batch_gap(
-    session: Session, sample: Split, scores: Tensor
+    session: Session, inputs: Tensor, labels: Tensor, scores: Tensor
 ) -> tuple[float | None, float | None]:
     """Return how much batch statistics raise the loss over running ones, and the standard error.
 
-    Without batch norm both are None. Only whole batches count, as long as there is one.
+    Without batch norm both are None; over a single batch the error is 0.
     """
-    network, data = session.network, session.data
+    network = session.network
     norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         return None, None
-    size = min(session.batch_size, len(sample))
-    count = max(1, min(GAP_IMAGES, len(sample)) // size)
-    running = functional.cross_entropy(scores, sample.labels, reduction="none")
+    size = min(session.batch_size, len(inputs))
+    count = max(1, min(GAP_IMAGES, len(inputs)) // size)
+    running = functional.cross_entropy(scores, labels, reduction="none")
     kept = [(buffer, buffer.detach().clone()) for norm in norms for buffer in norm.buffers()]
     gaps = []
-    with torch.random.fork_rng([], enabled=data.train.images.device.type == "cpu"):
+    with torch.random.fork_rng([], enabled=inputs.device.type == "cpu"):
         with _evaluating(network):
             for norm in norms:
                 norm.training = True
             for start in range(0, count * size, size):
                 part = slice(start, start + size)
-                given = network(data.prepare(sample.images[part]))
-                loss = functional.cross_entropy(given.float(), sample.labels[part])
+                loss = functional.cross_entropy(network(inputs[part]).float(), labels[part])
                 gaps.append(loss - running[part].mean())
         for buffer, before in kept:
             buffer.copy_(before)
@@ -188,6 +212,8 @@ class _Layers:
 
     def __init__(self, rows: tuple[LayerRow, ...]) -> None:
         self.is_closed = len(rows) == 2 and rows[1].kind == "network"
+        told = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in LOOKED_AT]
+        self.wants_all, self.is_flat = any(told[:-1]), all(told)
         self._rows = rows
         self._units: dict[int, _Unit] = {}
 
@@ -199,9 +225,11 @@ class _Layers:
         known = self._units.get(place)
         if known is not None and (result.ndim > 2 and known.count >= MAP_IMAGES):
             return
-        outputs = result.detach()[:MAP_IMAGES].float().transpose(0, 1).flatten(1)
-        low, high = outputs.aminmax(dim=1)
-        square, mean = torch.std_mean(outputs, correction=0)
+        outputs = result.detach().float()
+        if outputs.ndim > 2:  # channels innermost: so they lie in memory, mostly
+            outputs = outputs[:MAP_IMAGES].movedim(1, -1).flatten(0, -2)
+        low, high = outputs.aminmax(dim=0)
+        mean, std = _moments(outputs)
         saturated = 0.0
         if (bounds := BOUNDS.get(row.type.lower())) is not None:
             at = (outputs < bounds[0] + NEAR) | (outputs > bounds[1] - NEAR)
@@ -213,8 +241,8 @@ class _Layers:
             low=low,
             high=high,
             saturated=saturated * images,
-            total=float(mean) * images,
-            square=(float(square) ** 2 + float(mean) ** 2) * images,
+            total=mean * images,
+            square=(std**2 + mean**2) * images,
             count=images,
         )
         self._units[place] = unit if known is None else _together(known, unit)

@@ -34,15 +34,13 @@ class UpdateLook:
         self._names, self._parameters = zip(*session.network.named_parameters(), strict=True)
         self._before: list[Tensor] = []
         self._gradients: list[Tensor | None] = []
-        self._batch: list[Tensor] = []
         self._counts = torch.empty(0)
         self._still = still_layers(session.network)
         self._watch = session.watch
 
-    def see_batch(self, images: Tensor, labels: Tensor) -> None:
-        """Take in what the network is given: images (N, 1, H, W), labels (N)."""
+    def see_batch(self, labels: Tensor) -> None:
+        """Take in the classes (N) of the batch, which is ready now."""
         self._fetched = self._watch.seconds
-        self._batch = list(torch.std_mean(images, correction=0))
         self._counts = torch.bincount(labels, minlength=self._classes)
 
     @torch.no_grad()
@@ -71,9 +69,9 @@ class UpdateLook:
         pair = last if last is not None else self.gradient
         whole = [
             *(self.gradient.norm(), change.norm(), change.dot(self.gradient)),
-            *(pair.norm(), pair.dot(self.gradient), *self._batch),
+            *(pair.norm(), pair.dot(self.gradient)),
         ]
-        size, length, slope, last_size, product, std, mean = torch.stack(
+        size, length, slope, last_size, product = torch.stack(
             [figure.to(torch.float64) for figure in whole]
         ).tolist()
         spent = session.watch.seconds - self._began
@@ -85,8 +83,6 @@ class UpdateLook:
             learning_rate=rate,
             batch_size=int(self._counts.sum()),
             label_counts=tuple(self._counts.tolist()),
-            input_mean=mean,
-            input_std=std,
             still_layers=self._still,
             gradient=size,
             last_gradient=last_size if last is not None else None,

@@ -1,0 +1,110 @@
+"""What the probes cost: ``python -m tests.benchmarks.probes era-s6 small tiny mlp``.
+
+Trains an epoch and takes the time of every look inside, in the same run that it is a share of: so
+another busy program makes both longer. CPU time of the training thread, so that it does not matter
+who else has the core.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from tests.benchmarks.options import Parser, whole
+from tui_trainer.run.config import MODELS
+
+LOOKS = ("begin_step", "see_batch", "see_gradients", "see_update")
+TELLING = ("before_training", "after_step", "at_end_of_epoch")
+
+
+@dataclass(slots=True)
+class Cost:
+    """CPU seconds spent in looks, and altogether."""
+
+    looking: float = 0.0
+    training: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """The share of the training that the looks take."""
+        return self.looking / self.training
+
+    def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, with the time in it counted."""
+
+        @wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            begin = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.looking += time.thread_time() - begin
+
+        return called
+
+    def timed_events(self, function: Callable[..., Iterator[Any]]) -> Callable[..., Any]:
+        """Return the generator function, with the time in it counted, not that of its reader."""
+
+        @wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return iter(self.timed(lambda: list(function(*args, **kwargs)))())
+
+        return called
+
+
+def measure(model: str, images: int, batch_size: int) -> Cost:
+    """Train a network for an epoch on so many images, and return what looking inside has cost."""
+    from tui_trainer.engine.loop import train
+    from tui_trainer.engine.probes import Probes
+    from tui_trainer.run.commands import Inbox
+    from tui_trainer.run.config import RunConfig
+    from tui_trainer.run.events import RunFinished, RunStarted
+
+    cost = Cost()
+    originals = {name: getattr(Probes, name) for name in (*LOOKS, *TELLING)}
+    for name in LOOKS:
+        setattr(Probes, name, cost.timed(originals[name]))
+    for name in TELLING:
+        setattr(Probes, name, cost.timed_events(originals[name]))
+    config = RunConfig(
+        model=model, epochs=1, batch_size=batch_size, train_size=images, val_size=5_000, threads=1
+    )
+    begin = 0.0
+    try:
+        for event in train(config, Inbox()):
+            if isinstance(event, RunStarted):
+                begin = time.thread_time()
+            elif isinstance(event, RunFinished):
+                cost.training = time.thread_time() - begin
+    finally:
+        for name, original in originals.items():
+            setattr(Probes, name, original)
+    return cost
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the cost for each network and return the exit code."""
+    parser = Parser("probes", "Measure what the probes cost")
+    parser.add_argument("models", nargs="*", default=["era-s6", "small", "tiny", "mlp"])
+    parser.add_argument("--batch-size", type=whole, default=128)
+    parser.add_argument("--images", type=int, default=55_000)
+    chosen = parser.parse_args(arguments)
+    for model in chosen.models:
+        if model not in MODELS:
+            parser.error(f"unknown network {model!r}")
+    for model in chosen.models:
+        cost = measure(model, chosen.images, chosen.batch_size)
+        print(
+            f"{model:16} {100 * cost.share:5.2f} %  "
+            f"({cost.looking:.2f} of {cost.training:.1f} s of CPU, batch {chosen.batch_size})",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
