@@ -62,6 +62,7 @@ OTHERS: dict[str, Any] = {
     "threads": 3,
     "target_accuracy": 0.994,
     "checkpoint_every": 3,
+    "probes": False,
 }
 
 

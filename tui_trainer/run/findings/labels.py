@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from tui_trainer.run import text
-from tui_trainer.run.events import FindingRaised
+from tui_trainer.run.events import EpochDone, FindingRaised
 from tui_trainer.run.findings.watch import lately
 from tui_trainer.run.history import History
 from tui_trainer.run.probed import SampleProbed
@@ -27,8 +27,14 @@ NOISY = 0.06
 EVEN = 1.6
 """How much more often than by chance two errors may be of the same kind, if labels are noisy."""
 
-UNLEARNED, LEARNED = 0.1, 0.6
-"""The accuracy of a class that is not learned, and of the classes beside it."""
+UNLEARNED, LEARNED = 0.1, 0.85
+"""The accuracy of a class that is not learned, and of the median class beside it …"""
+
+LEARNED_MISSING = 0.5
+"""… which may be lower where the training images have none of it."""
+
+ENOUGH = 100
+"""Images of the sample from which on a class that is not among them is missing."""
 
 
 def constant_labels(history: History) -> FindingRaised | None:
@@ -89,11 +95,11 @@ def labels_noisy(history: History) -> FindingRaised | None:
 
     A network that has learned errs on the images whose label is wrong, and those errors are spread
     evenly over all pairs of classes; its own errors keep to a few pairs that look alike. Asked of
-    the last two looks at the sample together.
+    the last two looks at the sample together, after the first epoch.
     """
-    looks = [look for look in list(history.samples)[-2:] if look.step]
-    if len(looks) < 2:
-        return None
+    looks = list(history.samples)[-2:]
+    if len(looks) < 2 or not history.epochs or looks[0].step < history.epochs[0].step:
+        return None  # while it learns fast, its own errors are spread, too
     errors = [_errors(look) for look in looks]
     total, wrong = sum(look.sample for look in looks), sum(map(sum, errors))
     lowest = wilson(wrong, total)[0]
@@ -122,30 +128,25 @@ def labels_noisy(history: History) -> FindingRaised | None:
 
 
 def class_missing(history: History) -> FindingRaised | None:
-    """Find a class that is not learned while the others are, in two epochs in a row."""
-    recent = [epoch.val_class_accuracy for epoch in history.epochs[-2:]]
-    if len(recent) < 2 and not (recent and recent[0] and 0.0 in recent[0]):
-        return None
-    lost: set[int] | None = None
-    for accuracies in recent:
-        if accuracies is None:
-            return None
-        told = {label: share for label, share in enumerate(accuracies) if share is not None}
-        bad = {label for label, share in told.items() if share < UNLEARNED}
-        others = [share for label, share in told.items() if label not in bad]
-        if not others or statistics.median(others) < LEARNED:
-            return None
-        lost = bad if lost is None else lost & bad
+    """Find a class that is not learned while the others are.
+
+    In two epochs in a row; in one, if the sample of the training images has none of it.
+    """
+    sample = history.samples[-1] if history.samples else None
+    there = [sum(row) for row in sample.confusion] if sample and sample.sample >= ENOUGH else []
+    gone = {label for label, count in enumerate(there) if not count}
+    recent = [_unlearned(epoch, LEARNED) for epoch in history.epochs[-2:]]
+    lost = set.intersection(*recent) if len(recent) == 2 else set()
+    if not lost and history.epochs:
+        lost = gone & _unlearned(history.epochs[-1], LEARNED_MISSING)
     if not lost:
         return None
     epoch = history.epochs[-1]
-    there = [sum(row) for row in history.samples[-1].confusion] if history.samples else []
-    gone = [label for label in sorted(lost) if there and not there[label]]
     named = ", ".join(str(label) for label in sorted(lost))
     accuracies = epoch.val_class_accuracy or ()
     return FindingRaised(
         code="class_missing",
-        severity="wrong" if gone else "look",
+        severity="wrong" if gone & lost else "look",
         title=f"class {named} is not learned",
         evidence=(
             f"epoch {epoch.epoch}: "
@@ -153,16 +154,24 @@ def class_missing(history: History) -> FindingRaised | None:
             + f" right, {text.percent(epoch.val_accuracy or 0.0, 1)} of all"
         ),
         advice="look at its training images: how many there are, and their labels",
-        step=history.epochs[-len(recent)].step,
+        step=epoch.step,
         lesson=19,
         cause=(
             "the training images have none of it"
-            if gone
+            if gone & lost
             else "it is rare in the training images, or labelled as another class"
         ),
         plot=tuple(share or 0.0 for share in accuracies),
         plot_label="validation accuracy, class by class",
     )
+
+
+def _unlearned(epoch: EpochDone, learned: float) -> set[int]:
+    """Return the classes that validation gets wrong, if it gets the median of the others right."""
+    told = dict(enumerate(epoch.val_class_accuracy or ()))
+    bad = {label for label, share in told.items() if share is not None and share < UNLEARNED}
+    others = [share for label, share in told.items() if share is not None and label not in bad]
+    return bad if others and statistics.median(others) >= learned else set()
 
 
 def _shares(sample: SampleProbed) -> list[float]:

@@ -7,7 +7,7 @@ import statistics
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.findings.watch import images, progress, turned_since
+from tui_trainer.run.findings.watch import images, images_at_work, progress, turned_since
 from tui_trainer.run.history import History
 from tui_trainer.run.stats import wilson
 
@@ -15,7 +15,7 @@ STUCK = 0.95
 """A loss above this share of guessing's is guessing …"""
 
 STUCK_IMAGES, STUCK_STEPS = 10_000, 100
-"""… after so many images and steps."""
+"""… after so many images at a rate that is no low of the schedule, and so many steps."""
 
 POOR = 0.85
 """The accuracy on the training images themselves that calls for more capacity."""
@@ -32,7 +32,9 @@ def not_learning(history: History) -> FindingRaised | None:
     step, started = history.last_step, history.started
     if step is None or started is None:
         return None
-    if step.images < STUCK_IMAGES or step.step < STUCK_STEPS or progress(history) < STUCK:
+    if step.step < STUCK_STEPS or progress(history) < STUCK:
+        return None
+    if images_at_work(history) < STUCK_IMAGES:
         return None
     if turned_since(history, step.images - STUCK_IMAGES):
         return None

@@ -7,7 +7,7 @@ import statistics
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.findings.watch import images, lately, progress, update_ratio
+from tui_trainer.run.findings.watch import AT_WORK, images, lately, progress, update_ratio
 from tui_trainer.run.history import History
 
 GUESSING_MARGIN = 1.5
@@ -16,14 +16,11 @@ GUESSING_MARGIN = 1.5
 BURN_IN_IMAGES = 5_000
 """Images before the training loss is judged: a high first loss is an initialisation, no trend."""
 
-TOO_LARGE, TOO_SMALL = 0.2, 1e-4
+TOO_LARGE, TOO_SMALL = 0.2, 3e-5
 """Updates beyond these shares of the weights are no steps but leaps, or stand still."""
 
-PEAK_SHARE = 0.3
-"""A rate is judged to be too low only where the schedule is not down on purpose: …"""
-
 NOT_LEARNED = 0.5
-"""… and only while the loss is still above this share of guessing's."""
+"""A rate is judged to be too low only while the loss is still above this share of guessing's."""
 
 RISE = 0.25
 """How far the loss must have risen above its lowest, as a share of guessing's …"""
@@ -116,17 +113,16 @@ def learning_rate_high(history: History) -> FindingRaised | None:
 def learning_rate_low(history: History) -> FindingRaised | None:
     """Find that the weights hardly move while there is still everything to learn.
 
-    In each of the last three updates looked at, the median layer moved by less than 1/10,000 of
+    In each of the last three updates looked at, the median layer moved by less than 3/100,000 of
     its weights, at a rate that is no low of the schedule, and the loss is above half of guessing's.
     """
     looks = lately(history)
     ratios = [update_ratio(look) for look in looks]
     if not looks or max(ratios) > TOO_SMALL or progress(history) < NOT_LEARNED:
         return None
-    peak = max(look.learning_rate for look in history.updates)
-    if min(look.learning_rate for look in looks) < PEAK_SHARE * peak:
-        return None
     rate, largest = history.settings["learning_rate"], max(ratios)
+    if min(look.learning_rate for look in looks) < AT_WORK * rate:
+        return None
     # To a thousandth of the weights a step, in whole powers of ten.
     factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
     return FindingRaised(

@@ -22,6 +22,9 @@ Rule = Callable[[History], FindingRaised | None]
 RECENT = 3
 """Probes in a row that must show what is found in them."""
 
+AT_WORK = 0.3
+"""The share of the base learning rate from which on a schedule lets the network learn."""
+
 CHECK_EVERY = 10
 """Steps between two looks of the rules that go by steps."""
 
@@ -98,6 +101,18 @@ def progress(history: History) -> float:
     """Return the training loss, smoothed and spike by spike capped, as a share of guessing's."""
     loss = history.steady_loss
     return 1.0 if loss is None else loss / history.guessing_loss
+
+
+def images_at_work(history: History) -> float:
+    """Return how many images were trained on since the schedule first let the rate be large."""
+    rates, base = history.learning_rate, history.settings.get("learning_rate", 0.0)
+    turned = [c.images for c in history.interventions if c.setting == "learning_rate"]
+    begun = history.epochs_at(max(turned, default=0))
+    large = (
+        x for x, y in zip(rates.x, rates.high, strict=True) if x > begun and y >= AT_WORK * base
+    )
+    first, size = next(large, None), history.started.train_size if history.started else 0
+    return 0.0 if first is None else images(history) - first * size
 
 
 def turned_since(history: History, seen: int) -> bool:

@@ -1,0 +1,265 @@
+"""Ways to spoil a run: its data as they are loaded, its network as it is built, or its parts.
+
+Each returns a hook; they say in their names what they do, and do it to what they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.engine.data import Data, SealedTest, Split
+from tui_trainer.engine.optimizers import make_optimizer
+from tui_trainer.engine.session import Session
+
+DataHook = Callable[[Data], Data]
+NetworkHook = Callable[[nn.Module], None]
+SessionHook = Callable[[Session], None]
+
+MIXING = (nn.Conv2d, nn.Linear)
+NORMS = (nn.BatchNorm2d, nn.BatchNorm1d)
+
+
+# --- the data
+
+
+def with_few_test_images(count: int) -> DataHook:
+    """Keep only the first of the test images: the rules never see any."""
+
+    def shorten(data: Data) -> Data:
+        test = data.test.open()
+        return replace(data, test=SealedTest(Split(test.images[:count], test.labels[:count])))
+
+    return shorten
+
+
+def random_labels(share: float, seed: int, *, val: bool) -> DataHook:
+    """Give that share of the images a label drawn at random, on validation too if ``val``."""
+    chance = torch.Generator().manual_seed(seed)
+
+    def redraw(split: Split, classes: int) -> Split:
+        drawn = torch.randint(classes, (len(split),), generator=chance)
+        hit = torch.rand(len(split), generator=chance) < share
+        return Split(split.images, torch.where(hit, drawn, split.labels))
+
+    def spoil(data: Data) -> Data:
+        train = redraw(data.train, data.classes)
+        return replace(data, train=train, val=redraw(data.val, data.classes) if val else data.val)
+
+    return spoil
+
+
+def one_label(label: int) -> DataHook:
+    """Give every image the same label."""
+
+    def spoil(data: Data) -> Data:
+        train, val = (
+            Split(split.images, torch.full_like(split.labels, label))
+            for split in (data.train, data.val)
+        )
+        return replace(data, train=train, val=val)
+
+    return spoil
+
+
+def without_class(label: int) -> DataHook:
+    """Take a class out of the training split; validation keeps it."""
+
+    def spoil(data: Data) -> Data:
+        kept = data.train.labels != label
+        return replace(data, train=Split(data.train.images[kept], data.train.labels[kept]))
+
+    return spoil
+
+
+def unscaled(data: Data) -> Data:
+    """Let the network be given raw pixels, 0 to 255."""
+    return replace(data, mean=0.0, std=1 / 255)
+
+
+def faint(divisor: int) -> DataHook:
+    """Divide the grey of every image, and normalize as if nobody had."""
+
+    def spoil(data: Data) -> Data:
+        train, val = (Split(s.images // divisor, s.labels) for s in (data.train, data.val))
+        return replace(data, train=train, val=val)
+
+    return spoil
+
+
+def val_changed(change: Callable[[Tensor], Tensor]) -> DataHook:
+    """Change the validation images (N, H, H), uint8, and only those."""
+
+    def spoil(data: Data) -> Data:
+        return replace(data, val=Split(change(data.val.images), data.val.labels))
+
+    return spoil
+
+
+# --- the network
+
+
+def dead(share: float) -> NetworkHook:
+    """Set that share of each hidden layer's biases so low that their ReLUs never open."""
+
+    def spoil(network: nn.Module) -> None:
+        hidden = _hidden_shifts(network)
+        for bias in hidden:
+            bias.data[: max(1, round(share * len(bias)))] = -30.0
+
+    return spoil
+
+
+def _hidden_shifts(network: nn.Module) -> list[nn.Parameter]:
+    """Return the bias before each ReLU: the norm's where there is one, else the layer's."""
+    norms = [m for m in network.modules() if isinstance(m, NORMS)]
+    layers = norms or [m for m in network.modules() if isinstance(m, MIXING)][:-1]
+    return [layer.bias for layer in layers if isinstance(layer.bias, nn.Parameter)]
+
+
+def louder(times: float) -> NetworkHook:
+    """Multiply every weight of the convolutions and fully connected layers."""
+
+    def spoil(network: nn.Module) -> None:
+        for layer in network.modules():
+            if isinstance(layer, MIXING):
+                layer.weight.data.mul_(times)
+
+    return spoil
+
+
+def first_layer_frozen(network: nn.Module) -> None:
+    """Take the first layer's parameters out of the training."""
+    first = next(m for m in network.modules() if isinstance(m, MIXING))
+    for parameter in first.parameters():
+        parameter.requires_grad_(False)
+
+
+def softmax_at_the_end(network: nn.Module) -> None:
+    """Let a network give probabilities, which the loss takes for scores."""
+    if not isinstance(network, nn.Sequential):
+        raise TypeError(f"{type(network).__name__} is no chain of layers")
+    network.add_module("probabilities", nn.Softmax(dim=1))
+
+
+def dropout_everywhere(share: float) -> NetworkHook:
+    """Put dropout behind every ReLU."""
+
+    def spoil(network: nn.Module) -> None:
+        for name, layer in list(network.named_children()):
+            if isinstance(layer, nn.ReLU):
+                setattr(network, name, nn.Sequential(nn.ReLU(), nn.Dropout(share)))
+
+    return spoil
+
+
+# --- the parts of a run
+
+
+def sorted_by_class(session: Session) -> None:
+    """Let every epoch meet the images class by class."""
+    order = session.data.train.labels.argsort(stable=True)
+
+    def begin_epoch() -> None:
+        session.stream.order, session.stream.cursor = order, 0
+
+    session.stream.begin_epoch = begin_epoch  # type: ignore[method-assign]
+
+
+def same_images(count: int) -> SessionHook:
+    """Let every epoch meet the same few images, again and again."""
+
+    def spoil(session: Session) -> None:
+        begin = session.stream.begin_epoch
+
+        def begin_epoch() -> None:
+            begin()
+            session.stream.order = session.stream.order % count
+
+        session.stream.begin_epoch = begin_epoch  # type: ignore[method-assign]
+
+    return spoil
+
+
+class _Some:
+    """The part of a network that an optimizer is told of."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self._parameters = parameters
+
+    def parameters(self) -> list[nn.Parameter]:
+        return self._parameters
+
+
+def half_optimized(which: int) -> SessionHook:
+    """Give the optimizer half of the parameters only.
+
+    Args:
+        which: 0 for the first half, 1 for the last, 2 for every other one.
+    """
+
+    def spoil(session: Session) -> None:
+        every = list(session.network.parameters())
+        middle = len(every) // 2
+        some: Any = _Some([every[:middle], every[middle:], every[::2]][which])
+        session.optimizer = make_optimizer(some, session.config)
+        clear = session.optimizer.clear
+
+        def clear_all() -> None:
+            clear()
+            for parameter in every:  # a gradient that nobody uses must not grow for ever
+                parameter.grad = None
+
+        session.optimizer.clear = clear_all  # type: ignore[method-assign]
+
+    return spoil
+
+
+def never_training(session: Session) -> None:
+    """Put the network in evaluation mode, and let nothing put it back."""
+    session.network.eval()
+    session.network.train = MethodType(_stay, session.network)  # type: ignore[method-assign]
+
+
+def _stay(network: nn.Module, mode: bool = True) -> nn.Module:
+    return network
+
+
+def uphill(after_epochs: int) -> SessionHook:
+    """Let each update go the wrong way, once so many epochs are done."""
+
+    def spoil(session: Session) -> None:
+        step = session.optimizer.step
+
+        def turned(rate: float) -> None:
+            is_turned = session.epochs_done >= after_epochs
+            with _negated(session.network) if is_turned else _as_they_are():
+                step(rate)
+
+        session.optimizer.step = turned  # type: ignore[method-assign]
+
+    return spoil
+
+
+@contextmanager
+def _negated(network: nn.Module) -> Iterator[None]:
+    """Turn the gradients round; whoever looks at them afterwards finds them as they were."""
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    for gradient in gradients:
+        gradient.neg_()
+    try:
+        yield
+    finally:
+        for gradient in gradients:
+            gradient.neg_()
+
+
+@contextmanager
+def _as_they_are() -> Iterator[None]:
+    yield

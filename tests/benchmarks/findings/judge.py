@@ -1,0 +1,222 @@
+"""What the rules of today say of runs that were recorded, and whether that is right."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.benchmarks.findings.files import read_meta, recorded_events
+from tui_trainer.run.events import (
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    RunStarted,
+    StepDone,
+)
+from tui_trainer.run.findings import with_findings
+
+JUDGED_BY_TRUTH = frozenset({"overfitting", "memorising"})
+"""The findings that can be right on a healthy run: the test images decide."""
+
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A finding when it was first raised in a run.
+
+    Attributes:
+        step: After how many batches.
+        epochs: After how many epochs of images.
+        cleared: At which step it was cleared; None if it stood to the end.
+    """
+
+    code: str
+    severity: str
+    title: str
+    evidence: str
+    step: int
+    epochs: float
+    cleared: int | None = None
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether it says that something is not well; a note does not."""
+        return self.severity != "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run, and what was said of it.
+
+    Attributes:
+        onset: How many epochs it trained before the sabotage began; 0 too if it is healthy.
+        onset_step: How many batches these were.
+        told: Every finding, in order; one that was raised again comes again.
+        val_accuracy: After its last epoch; None if it had none.
+        sane: The least of it for a run that went well.
+        overfitted: What the test images say; None where nobody asked them.
+        error: What the training raised; empty if nothing.
+    """
+
+    name: str
+    kind: str
+    onset: int
+    onset_step: int
+    told: tuple[Told, ...]
+    steps: int
+    val_accuracy: float | None
+    sane: float
+    overfitted: bool | None = None
+    error: str = ""
+
+    def warnings(self) -> list[Told]:
+        """Return the warnings in the order in which they came."""
+        return [told for told in self.told if told.is_warning]
+
+    def false_codes(self) -> set[str]:
+        """Return the codes of the warnings that are wrong, if the run is healthy."""
+        codes = {told.code for told in self.warnings()}
+        return codes - JUDGED_BY_TRUTH if self.overfitted else codes
+
+    def first_right(self, expected: Iterable[str]) -> Told | None:
+        """Return the first warning with one of these codes since the sabotage began."""
+        since = [t for t in self.warnings() if not self.onset or t.step > self.onset_step]
+        return next((told for told in since if told.code in expected), None)
+
+    def delay(self, told: Told) -> tuple[int, float]:
+        """Return how many steps and epochs after the sabotage began a finding came."""
+        return told.step - self.onset_step, max(0.0, told.epochs - self.onset)
+
+    def is_early(self, told: Told) -> bool:
+        """Whether it came within the first epoch, its end included."""
+        return self.delay(told)[1] <= 1 + ROUNDING
+
+
+def listen(events: Iterable[Event]) -> Iterator[tuple[Told, int]]:
+    """Yield what is newly said of a run; the number tells the finding from others of its code.
+
+    A finding that only changes its words is not new. One that is cleared is yielded again, with the
+    step of that.
+    """
+    step, images, train_size, number = 0, 0, 1, 0
+    standing: dict[str, tuple[Told, int]] = {}
+    for event in with_findings(iter(events)):
+        match event:
+            case RunStarted():
+                train_size = max(1, event.train_size)
+            case StepDone():
+                step, images = event.step, event.images
+            case FindingRaised() if event.code not in standing or (
+                event.severity != standing[event.code][0].severity
+            ):
+                told = Told(
+                    event.code,
+                    event.severity,
+                    event.title,
+                    event.evidence,
+                    step,
+                    images / train_size,
+                )
+                number += 1
+                standing[event.code] = told, number
+                yield told, number
+            case FindingCleared() if event.code in standing:
+                told, known = standing.pop(event.code)
+                yield replace(told, cleared=step), known
+
+
+def judge_events(
+    events: Sequence[Event], *, name: str, kind: str, onset: int = 0, sane: float = 0.0
+) -> Judged:
+    """Apply today's rules to what a run told."""
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    steps = [event.step for event in events if isinstance(event, StepDone)]
+    told = {number: told for told, number in listen(events)}
+    return Judged(
+        name=name,
+        kind=kind,
+        onset=onset,
+        onset_step=next((e.step for e in epochs if e.epoch == onset), 0),
+        told=tuple(told[number] for number in sorted(told)),
+        steps=steps[-1] if steps else 0,
+        val_accuracy=epochs[-1].val_accuracy if epochs else None,
+        sane=sane,
+    )
+
+
+def judge_file(path: Path) -> Judged:
+    """Apply today's rules to the recorded run of this ``NAME.json``."""
+    meta = read_meta(path)
+    judged = judge_events(
+        recorded_events(path),
+        name=path.stem,
+        kind=meta.kind,
+        onset=meta.onset,
+        sane=meta.sane,
+    )
+    return replace(judged, error=meta.error)
+
+
+def judge_files(paths: Sequence[Path], workers: int) -> list[Judged]:
+    """Judge many, in processes of their own; the largest first, so that none is waited for."""
+    sizes = {path: path.with_suffix(".jsonl").stat().st_size for path in paths}
+    ordered = sorted(paths, key=lambda path: -sizes[path])
+    if workers == 1:
+        return [judge_file(path) for path in ordered]
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        return list(pool.map(judge_file, ordered))
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """How the runs of one kind of sabotage were seen through.
+
+    Attributes:
+        total: How many runs.
+        steps: The delay of the first right warning in each run that had one.
+        epochs: The same in epochs.
+        early: How many came within the first epoch since the sabotage began.
+        others: How many runs had each warning that does not name the kind.
+    """
+
+    total: int
+    steps: tuple[int, ...]
+    epochs: tuple[float, ...]
+    early: int
+    others: Mapping[str, int]
+
+    @property
+    def found(self) -> int:
+        """In how many runs a right warning came."""
+        return len(self.steps)
+
+    def median(self) -> tuple[float, float] | None:
+        """Return the median delay in steps and epochs; None if nothing was found."""
+        if not self.steps:
+            return None
+        return statistics.median(self.steps), statistics.median(self.epochs)
+
+
+def detection(runs: Sequence[Judged], expected: Iterable[str]) -> Detection:
+    """Count what was found in runs that are all sabotaged so that these codes are right."""
+    codes = frozenset(expected)
+    firsts = [(run, run.first_right(codes)) for run in runs]
+    seen = [(run, told) for run, told in firsts if told is not None]
+    delays = [run.delay(told) for run, told in seen]
+    others = Counter(
+        code for run in runs for code in {told.code for told in run.warnings()} - codes
+    )
+    return Detection(
+        total=len(runs),
+        steps=tuple(steps for steps, _ in delays),
+        epochs=tuple(epochs for _, epochs in delays),
+        early=sum(run.is_early(told) for run, told in seen),
+        others=dict(others.most_common()),
+    )

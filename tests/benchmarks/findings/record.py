@@ -1,0 +1,214 @@
+"""Training a run of the suite, and keeping what it told.
+
+Each run leaves three files: ``NAME.jsonl`` with every event, without findings; for a healthy run
+``NAME.pt`` with its weights after each epoch; and last ``NAME.json``, what the run was. A run whose
+last file is there is not trained again, unless its settings have changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+import tui_trainer.engine.loop as training
+import tui_trainer.engine.prepare as preparing
+from tests.benchmarks.findings.faults import with_few_test_images
+from tests.benchmarks.findings.sabotage import Sabotage, sabotage_of
+from tests.benchmarks.findings.suite import HEALTHY, Case
+from tests.benchmarks.findings.variants import EMBEDDED, folder_of
+from tui_trainer.engine.data import Data, load
+from tui_trainer.engine.networks import build_network
+from tui_trainer.engine.session import Session
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import EpochDone, Event, RunFailed, RunStarted, to_json
+
+TEST_IMAGES = 500
+"""Images that are read when a run finishes: no rule sees them, so they need not take long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was trained.
+
+    Attributes:
+        case: The run.
+        seconds: How long it took, of one core.
+        error: What it raised; empty if nothing.
+    """
+
+    case: Case
+    seconds: float
+    error: str
+
+
+def config_of(case: Case, root: Path) -> RunConfig:
+    """Return what the engine is asked for; the data's folder is made under ``root``."""
+    folder = folder_of(case.data, root / "data")
+    data_dir = None if folder is None else str(folder)
+    return RunConfig(**{**case.settings, "data_dir": data_dir, "threads": 1, "device": "cpu"})
+
+
+@contextmanager
+def spoilt(sabotage: Sabotage) -> Iterator[list[Session]]:
+    """Let whatever the engine trains inside be sabotaged; gives the list of its sessions."""
+    sessions: list[Session] = []
+    prepare = preparing.prepare
+
+    def load_spoilt(*args: Any) -> Generator[Any, None, Data]:
+        data = with_few_test_images(TEST_IMAGES)((yield from load(*args)))
+        return data if sabotage.data is None else sabotage.data(data)
+
+    def build_spoilt(*args: Any, **more: Any) -> nn.Module:
+        network = build_network(*args, **more)
+        if sabotage.network is not None:
+            sabotage.network(network)
+        return network
+
+    def prepare_spoilt(*args: Any) -> Generator[Event, None, Session]:
+        session = yield from prepare(*args)
+        if sabotage.session is not None:
+            sabotage.session(session)
+        sessions.append(session)
+        return session
+
+    with (
+        patch.object(preparing, "load", load_spoilt),
+        patch.object(preparing, "build_network", build_spoilt),
+        patch.object(training, "prepare", prepare_spoilt),
+    ):
+        yield sessions
+
+
+def record(case: Case, folder: Path, root: Path) -> Recorded:
+    """Train a run and write its files into ``folder``."""
+    began = time.process_time()
+    error, weights = "", []
+    config = config_of(case, root)
+    with (
+        (folder / f"{case.name}.jsonl").open("w", encoding="utf-8") as lines,
+        spoilt(sabotage_of(case)) as sessions,
+    ):
+        try:
+            for event in training.train(config, Inbox()):
+                lines.write(to_json(event) + "\n")
+                if isinstance(event, EpochDone) and case.kind == HEALTHY:
+                    weights.append(_weights(sessions[0].network))
+        except Exception as raised:
+            error = f"{type(raised).__name__}: {raised}"
+            failed = RunFailed(message=error, traceback=traceback.format_exc())
+            lines.write(to_json(failed) + "\n")
+    if weights:
+        torch.save(weights, folder / f"{case.name}.pt")
+    (folder / f"{case.name}.truth").unlink(missing_ok=True)
+    done = Recorded(case, time.process_time() - began, error)
+    (folder / f"{case.name}.json").write_text(json.dumps(asdict(done), indent=1), encoding="utf-8")
+    return done
+
+
+def _weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def read_recorded(path: Path) -> Recorded:
+    """Return what a run was, from its ``NAME.json``."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return Recorded(Case(**told["case"]), told["seconds"], told["error"])
+
+
+def record_all(
+    cases: Iterable[Case], folder: Path, root: Path, workers: int, say: Callable[[str], None]
+) -> int:
+    """Train every run that is not there yet, and return how many failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = list(cases)
+    due = [case for case in wanted if not _is_there(case, folder)]
+    say(f"{len(due)} of {len(wanted)} runs to train, into {folder}")
+    if not due:
+        return 0
+    for variant in sorted({case.data for case in due} - {EMBEDDED}):
+        folder_of(variant, root / "data")
+    began, failed = time.perf_counter(), 0
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_be_nice) as pool:
+        jobs = [pool.submit(record, case, folder, root) for case in due]
+        for count, job in enumerate(as_completed(jobs), start=1):
+            done = job.result()
+            failed += bool(done.error)
+            passed = time.perf_counter() - began
+            left = passed / count * (len(due) - count)
+            say(
+                f"{count}/{len(due)}  {done.case.name}  {done.seconds:.0f} s  {done.error}"
+                f"  ({passed / 60:.0f} min passed, about {left / 60:.0f} to go)"
+            )
+    return failed
+
+
+def _is_there(case: Case, folder: Path) -> bool:
+    """Whether a run was trained, and with the settings that it has today."""
+    path = folder / f"{case.name}.json"
+    return path.exists() and read_recorded(path).case == case
+
+
+def _be_nice() -> None:
+    if hasattr(os, "nice"):
+        os.nice(10)
+
+
+def estimate(cases: Iterable[Case], root: Path, say: Callable[[str], None]) -> float:
+    """Return how many seconds of one core the runs will take, from short pieces of some of them.
+
+    One piece for each network, dataset and way of moving the images stands for all of its kind.
+    """
+    groups: dict[tuple[Any, ...], list[Case]] = {}
+    for case in cases:
+        key = (case.settings["model"], case.data, case.settings["augment"] != "none")
+        groups.setdefault(key, []).append(case)
+    total = 0.0
+    for (model, data, _), members in groups.items():
+        train_rate, other_rate, start = _rates(members[0], root)
+        cost = sum(_seconds(case, train_rate, other_rate, start) for case in members)
+        total += cost
+        name = str(model).rpartition(":")[2]
+        say(f"{name} {data}: {train_rate:,.0f} img/s, {len(members)} runs, {cost:,.0f} s")
+    return total
+
+
+PIECE = 1_500
+"""Images that are trained, and as many looked at, to know how long a run will take."""
+
+
+def _rates(case: Case, root: Path) -> tuple[float, float, float]:
+    """Return images trained and validated a second, and the seconds before the first batch."""
+    size = min(PIECE, case.settings["train_size"])
+    piece = {**case.settings, "train_size": size, "val_size": size, "epochs": 2}
+    config = config_of(replace(case, settings=piece), root)
+    began = time.process_time()
+    start, last = 0.0, None
+    for event in training.train(config, Inbox(), clock=time.process_time):
+        if isinstance(event, EpochDone):
+            last = event
+        elif isinstance(event, RunStarted):
+            start = time.process_time() - began
+    if last is None:
+        raise RuntimeError(f"{case.name}: no epoch of the piece was finished")
+    looking = max(1e-3, last.seconds - size / last.images_per_second)
+    return last.images_per_second, size / looking, start
+
+
+def _seconds(case: Case, train_rate: float, other_rate: float, start: float) -> float:
+    epochs, settings = case.settings["epochs"], case.settings
+    looked_at = settings["val_size"] * epochs + TEST_IMAGES
+    return float(start + settings["train_size"] * epochs / train_rate + looked_at / other_rate)

@@ -1,0 +1,287 @@
+"""The kinds of sabotage, and which findings name them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.findings import faults
+from tests.benchmarks.findings.faults import DataHook, NetworkHook, SessionHook
+from tests.benchmarks.findings.suite import FIRST_SEEDS, HEALTHY, Case, usual_rate
+
+RUNS_OF_KIND = 5
+EPOCHS = 4
+
+NETWORKS = Path(__file__).with_name("networks.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A healthy run that is spoilt: what it trains, on what."""
+
+    model: str
+    data: str = "mnist"
+    train_size: int = 15_000
+    optimizer: str = "sgd"
+    schedule: str = "constant"
+    augment: str = "none"
+
+
+MLP = Base("mlp", train_size=50_000)
+CONV_FC = Base("conv-fc", optimizer="adam", augment="light")
+CONV_GAP = Base("conv-gap", optimizer="adamw", schedule="cosine")
+SMALL = Base("small", "mnist-14", schedule="one-cycle", augment="light")
+SQUEEZE_NORM = Base("squeeze-norm", "mnist-14", 10_000)
+POOL_EARLY = Base("pool-early", "mnist-14", optimizer="adam", augment="light")
+UNDER_8K = Base("under-8k", "mnist-14", 10_000, schedule="cosine")
+SQUEEZE_DROPOUT = Base("squeeze-dropout", "mnist-14", 10_000)
+
+ANY = (MLP, CONV_FC, CONV_GAP, SMALL, SQUEEZE_NORM)
+WITH_NORM = (SMALL, SQUEEZE_NORM, POOL_EARLY, UNDER_8K, SQUEEZE_DROPOUT)
+WITHOUT_NORM = (MLP, CONV_FC, CONV_GAP, MLP, CONV_FC)
+
+
+@dataclass(frozen=True, slots=True)
+class Sabotage:
+    """How a run is spoilt.
+
+    Attributes:
+        settings: Other settings than the base has.
+        times_rate: What its learning rate is multiplied by.
+        data: Changes the data when they are loaded.
+        network: Changes the network when it is built.
+        session: Changes the run's parts before its first batch.
+        onset: How many epochs pass before it begins.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    times_rate: float = 1.0
+    data: DataHook | None = None
+    network: NetworkHook | None = None
+    session: SessionHook | None = None
+    onset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of sabotage.
+
+    Attributes:
+        spoil: What is done in a run, from its seed and its place among the runs of the kind.
+        expected: The codes of the findings that name it rightly.
+        bases: What is spoilt, one after another.
+    """
+
+    spoil: Callable[[int, int], Sabotage]
+    expected: frozenset[str]
+    bases: tuple[Base, ...] = ANY
+
+
+def _own(*names: str) -> Callable[[int, int], Sabotage]:
+    """Train a network that is built wrong, in turn."""
+
+    def spoil(seed: int, place: int) -> Sabotage:
+        return Sabotage({"model": f"{NETWORKS}:{names[place % len(names)]}"})
+
+    return spoil
+
+
+def _few_images(seed: int, place: int) -> Sabotage:
+    few = {"train_size": 500, "val_size": 1_000, "epochs": 40, "batch_size": 32, "augment": "none"}
+    return Sabotage(few)
+
+
+def _same_images(seed: int, place: int) -> Sabotage:
+    return Sabotage({"augment": "none"}, session=faults.same_images(64))
+
+
+def _batch_of_4(seed: int, place: int) -> Sabotage:
+    rate = {"sgd": 0.2, "adam": 0.03}[WITH_NORM[place].optimizer]
+    small = {"batch_size": 4, "lr": rate, "train_size": 5_000, "epochs": 3}
+    return Sabotage({**small, "val_size": 1_000, "schedule": "constant"})
+
+
+def _heavy_decay(seed: int, place: int) -> Sabotage:
+    # AdamW takes the decay times the learning rate off the weights, SGD and Adam add it to the
+    # gradient: what is absurd for one is usual for the other.
+    optimizer = ("sgd", "adam")[place % 2]
+    rate = {"sgd": 0.03, "adam": 0.002}[optimizer]
+    return Sabotage({"weight_decay": 0.3, "optimizer": optimizer, "lr": rate})
+
+
+def _val_scaled(seed: int, place: int) -> Sabotage:
+    changes = (
+        lambda images: images // 8,
+        lambda images: images // 255,
+        lambda images: 255 - images,
+        lambda images: images // 4 + 128,
+        lambda images: images // 8,
+    )
+    return Sabotage(data=faults.val_changed(changes[place]))
+
+
+def _uphill(seed: int, place: int) -> Sabotage:
+    onset = 1 + place % 2
+    return Sabotage(session=faults.uphill(onset), onset=onset)
+
+
+KINDS: Mapping[str, Kind] = {
+    "rate-x30": Kind(
+        lambda seed, place: Sabotage(times_rate=30),
+        frozenset({"divergence", "learning_rate_high", "not_learning", "dead_units"}),
+    ),
+    "rate-x300": Kind(
+        lambda seed, place: Sabotage(times_rate=300),
+        frozenset({"divergence", "learning_rate_high", "not_learning", "dead_units"}),
+    ),
+    "rate-div-1000": Kind(
+        lambda seed, place: Sabotage(times_rate=1 / 1000),
+        frozenset({"learning_rate_low"}),
+    ),
+    "labels-shuffled": Kind(
+        lambda seed, place: Sabotage(data=faults.random_labels(1.0, seed, val=True)),
+        frozenset({"not_learning", "chance_level"}),
+    ),
+    "labels-30": Kind(
+        lambda seed, place: Sabotage(data=faults.random_labels(0.3, seed, val=True)),
+        frozenset({"labels_noisy"}),
+    ),
+    "labels-train": Kind(
+        lambda seed, place: Sabotage(data=faults.random_labels(0.35, seed, val=False)),
+        frozenset({"labels_noisy"}),
+    ),
+    "few-images": Kind(_few_images, frozenset({"overfitting", "memorising"})),
+    "same-64-images": Kind(_same_images, frozenset({"overfitting", "memorising"})),
+    "sorted": Kind(
+        lambda seed, place: Sabotage(session=faults.sorted_by_class),
+        frozenset({"not_shuffled"}),
+    ),
+    "dead-start": Kind(
+        lambda seed, place: Sabotage(network=faults.dead(1.0 if place < 3 else 0.6)),
+        frozenset({"dead_units"}),
+    ),
+    "loud-start": Kind(
+        lambda seed, place: Sabotage(network=faults.louder(10)),
+        frozenset({"exploding_scores"}),
+        WITHOUT_NORM,
+    ),
+    "deep-sigmoid": Kind(
+        _own("DeepSigmoid", "DeepSigmoidMaps"),
+        frozenset({"vanishing_gradients", "not_learning"}),
+        (MLP, CONV_FC, MLP, CONV_FC, MLP),
+    ),
+    "raw-pixels": Kind(
+        lambda seed, place: Sabotage(data=faults.unscaled), frozenset({"input_scale"})
+    ),
+    "faint-input": Kind(
+        lambda seed, place: Sabotage(data=faults.faint(50)), frozenset({"input_scale"})
+    ),
+    "frozen-layer": Kind(
+        lambda seed, place: Sabotage(network=faults.first_layer_frozen),
+        frozenset({"no_gradient", "not_updated"}),
+    ),
+    "half-optimized": Kind(
+        lambda seed, place: Sabotage(session=faults.half_optimized(place % 3)),
+        frozenset({"not_updated"}),
+    ),
+    "never-training": Kind(
+        lambda seed, place: Sabotage(session=faults.never_training),
+        frozenset({"evaluation_mode"}),
+        WITH_NORM,
+    ),
+    "softmax-twice": Kind(
+        lambda seed, place: Sabotage(network=faults.softmax_at_the_end),
+        frozenset({"probabilities"}),
+    ),
+    "batch-of-4": Kind(
+        _batch_of_4,
+        frozenset({"batch_norm_gap", "batch_too_small", "learning_rate_high"}),
+        WITH_NORM,
+    ),
+    "dropout-90": Kind(
+        lambda seed, place: Sabotage(network=faults.dropout_everywhere(0.9)),
+        frozenset({"dropout_high", "underfitting"}),
+    ),
+    "uphill-later": Kind(_uphill, frozenset({"uphill", "loss_rising", "divergence"})),
+    "class-missing": Kind(
+        lambda seed, place: Sabotage(data=faults.without_class(seed % 10)),
+        frozenset({"class_missing"}),
+    ),
+    "validation-scaled": Kind(_val_scaled, frozenset({"validation_differs"})),
+    "one-label": Kind(
+        lambda seed, place: Sabotage(data=faults.one_label(seed % 10)),
+        frozenset({"constant_labels"}),
+    ),
+    "decay-0.3": Kind(
+        _heavy_decay,
+        frozenset({"underfitting", "not_learning"}),
+    ),
+    "bottleneck": Kind(
+        _own("Bottleneck", "BottleneckMaps"),
+        frozenset({"underfitting"}),
+        (MLP, CONV_GAP, MLP, CONV_GAP, MLP),
+    ),
+}
+"""Every kind by its name, in the order of the tables."""
+
+EXPECTED: Mapping[str, frozenset[str]] = {name: kind.expected for name, kind in KINDS.items()}
+"""The codes of the findings that name each kind rightly."""
+
+
+def sabotaged_cases(seeds: str) -> Iterator[Case]:
+    """Yield the sabotaged runs of a set of seeds.
+
+    Raises:
+        KeyError: If there is no such set.
+    """
+    for name, kind in KINDS.items():
+        for place in range(RUNS_OF_KIND):
+            seed = FIRST_SEEDS[seeds] + place
+            sabotage = kind.spoil(seed, place)
+            base = kind.bases[place % len(kind.bases)]
+            settings = _settings(base, sabotage, f"{name} {seed}", seed)
+            yield Case(name, seed, settings, base.data, onset=sabotage.onset)
+
+
+def sabotage_of(case: Case) -> Sabotage:
+    """Return what is done in a run; nothing in a healthy one.
+
+    Raises:
+        KeyError: If there is no such kind.
+    """
+    if case.kind == HEALTHY:
+        return Sabotage()
+    place = next(
+        case.seed - first
+        for first in FIRST_SEEDS.values()
+        if first <= case.seed < first + RUNS_OF_KIND
+    )
+    return KINDS[case.kind].spoil(case.seed, place)
+
+
+def _settings(base: Base, sabotage: Sabotage, drawn: str, seed: int) -> dict[str, Any]:
+    """Return the settings of the base, with rate and batch size drawn, and the sabotage's own."""
+    draw = random.Random(drawn)
+    batch_size = draw.choice((64, 128))
+    settings: dict[str, Any] = {
+        "model": base.model,
+        "train_size": base.train_size,
+        "val_size": 2_000,
+        "epochs": EPOCHS,
+        "batch_size": batch_size,
+        "optimizer": base.optimizer,
+        "schedule": base.schedule,
+        "augment": base.augment,
+        "seed": seed,
+        "lr": usual_rate(draw, base.model, base.optimizer, batch_size),
+    }
+    if base.augment == "light" and base.data == "mnist-14":
+        settings["shift"] = 1.0
+    settings |= sabotage.settings
+    settings["lr"] *= sabotage.times_rate
+    if settings["augment"] == "none":
+        settings.pop("shift", None)
+    return settings

@@ -1,0 +1,191 @@
+"""The judgement as tables: for a terminal, or in Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from tests.benchmarks.findings.judge import JUDGED_BY_TRUTH, Detection, Judged, detection
+from tests.benchmarks.findings.suite import HEALTHY
+from tui_trainer.run.stats import wilson
+
+MOST_FALSE, LEAST_FOUND, LEAST_OF_KIND, LEAST_EARLY = 0.02, 0.95, 0.80, 0.50
+"""What must hold: wrong warnings on healthy runs, detection in all and of each kind, and early."""
+
+TRUTH = (
+    "Warnings are `look` and `wrong`; a `note` is none. On a healthy run every warning counts as "
+    "wrong, but for overfitting and memorising: those count as right exactly if the loss on the "
+    "10,000 sealed test images ended above its lowest by more than 2 standard errors (each image "
+    "compared with itself). Intervals are Wilson's, 95 %."
+)
+
+Row = tuple[str, ...]
+
+
+def rate(hits: int, total: int) -> str:
+    """Return a share with its interval, as in ``3/72 4.2 % [1.4, 11.5]``."""
+    if not total:
+        return "–"
+    low, high = wilson(hits, total)
+    return f"{hits}/{total} {100 * hits / total:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return the totals, each with what it must be."""
+    healthy = [run for run in runs if run.kind == HEALTHY]
+    wrong = sum(bool(run.false_codes()) for run in healthy)
+    kinds = detections(runs, expected)
+    total = sum(kind.total for kind in kinds.values())
+    found = sum(kind.found for kind in kinds.values())
+    early = sum(kind.early for kind in kinds.values())
+    weak = [n for n, kind in kinds.items() if kind.found < LEAST_OF_KIND * kind.total]
+    lines = [
+        _goal(
+            f"healthy runs with a wrong warning: {rate(wrong, len(healthy))}",
+            f"at most {MOST_FALSE:.0%}",
+            wrong <= MOST_FALSE * len(healthy),
+        ),
+        _goal(
+            f"sabotaged runs with a right warning: {rate(found, total)}",
+            f"at least {LEAST_FOUND:.0%}",
+            found >= LEAST_FOUND * total,
+        ),
+        _goal(
+            f"kinds found in fewer than {LEAST_OF_KIND:.0%} of their runs: "
+            f"{', '.join(weak) or 'none'}",
+            "none",
+            not weak,
+        ),
+        _goal(
+            f"sabotaged runs seen through within the first epoch: {rate(early, total)}",
+            f"at least {LEAST_EARLY:.0%}",
+            early >= LEAST_EARLY * total,
+        ),
+    ]
+    return lines + [f"cannot be judged: {line}" for line in faults_of(runs)]
+
+
+def _goal(told: str, goal: str, is_met: bool) -> str:
+    return f"{'✓' if is_met else '✗'} {told}; wanted {goal}"
+
+
+def faults_of(runs: Iterable[Judged]) -> list[str]:
+    """Return what is wrong with the runs themselves: they failed, or were not healthy after all."""
+    lines = []
+    for run in sorted(runs, key=lambda run: run.name):
+        if run.error:
+            lines.append(f"{run.name}: {run.error}")
+        elif run.kind == HEALTHY and (run.val_accuracy or 0.0) < run.sane:
+            shown = "none" if run.val_accuracy is None else f"{100 * run.val_accuracy:.1f} %"
+            lines.append(
+                f"{run.name}: validation accuracy {shown}, a healthy one of its sort has at least "
+                f"{100 * run.sane:.0f} %"
+            )
+    return lines
+
+
+def detections(
+    runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]
+) -> dict[str, Detection]:
+    """Return how each kind was seen through that has any runs."""
+    by_kind = {kind: [run for run in runs if run.kind == kind] for kind in expected}
+    return {kind: detection(some, expected[kind]) for kind, some in by_kind.items() if some}
+
+
+RULES_HEAD: Row = (
+    *("rule", "wrong on healthy runs", "right there", "notes there"),
+    *("found on its sabotage", "median delay, steps", "elsewhere"),
+)
+
+
+def rules(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[Row]:
+    """Return a row for each finding that was told or that a kind of sabotage has for its name."""
+    healthy = [run for run in runs if run.kind == HEALTHY]
+    told = {finding.code for run in runs for finding in run.told}
+    codes = sorted(told.union(*expected.values()) if expected else told)
+    rows: list[Row] = []
+    for code in codes:
+        wrong = sum(code in run.false_codes() for run in healthy)
+        raised = sum(any(t.code == code for t in run.warnings()) for run in healthy)
+        notes = sum(any(t.code == code and not t.is_warning for t in run.told) for run in healthy)
+        own = [run for run in runs if code in expected.get(run.kind, frozenset())]
+        seen = detection(own, {code})
+        others = [r for r in runs if r.kind != HEALTHY and code not in expected.get(r.kind, ())]
+        elsewhere = Counter(
+            run.kind for run in others if any(t.code == code for t in run.warnings())
+        )
+        median = seen.median()
+        rows.append(
+            (
+                code,
+                rate(wrong, len(healthy)),
+                str(raised - wrong) if code in JUDGED_BY_TRUTH else "",
+                str(notes or ""),
+                rate(seen.found, seen.total),
+                f"{median[0]:,.0f}" if median else "–",
+                _counted(elsewhere),
+            )
+        )
+    return rows
+
+
+KINDS_HEAD: Row = (
+    *("sabotage", "found", "median delay, steps", "epochs", "in the first epoch"),
+    *("named by", "also warned of"),
+)
+
+
+def kinds(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[Row]:
+    """Return a row for each kind of sabotage."""
+    rows: list[Row] = []
+    for name, seen in detections(runs, expected).items():
+        some = [run for run in runs if run.kind == name]
+        firsts = [run.first_right(expected[name]) for run in some]
+        names = Counter(told.code for told in firsts if told is not None)
+        median = seen.median()
+        rows.append(
+            (
+                name,
+                f"{seen.found}/{seen.total}",
+                f"{median[0]:,.0f}" if median else "–",
+                f"{median[1]:.2f}" if median else "–",
+                f"{seen.early}/{seen.total}",
+                _counted(names),
+                _counted(seen.others),
+            )
+        )
+    return rows
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def lined_up(head: Row, rows: Sequence[Row]) -> list[str]:
+    """Return a table for a terminal."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    lines = []
+    for row in (head, tuple("─" * width for width in widths), *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def markdown(head: Row, rows: Sequence[Row]) -> list[str]:
+    """Return a table in Markdown."""
+    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+
+
+def story(run: Judged) -> list[str]:
+    """Return what was said of one run, in order."""
+    accuracy = "–" if run.val_accuracy is None else f"{100 * run.val_accuracy:.1f} %"
+    lines = [f"{run.name}: {run.steps:,} steps, validation accuracy {accuracy}"]
+    if run.overfitted is not None:
+        lines.append(f"  on the test images it {'did' if run.overfitted else 'did not'} overfit")
+    for told in run.told:
+        end = "" if told.cleared is None else f", cleared at {told.cleared:,}"
+        lines.append(
+            f"  step {told.step:,} (epoch {told.epochs:.2f}{end}) {told.severity} {told.code}: "
+            f"{told.title}; {told.evidence}"
+        )
+    return lines

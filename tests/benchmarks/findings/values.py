@@ -1,0 +1,158 @@
+"""Figures of recorded runs, one row a run: what thresholds are chosen by."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tests.benchmarks.findings.files import recorded_events
+from tui_trainer.run.events import EpochDone, Event, StepDone
+from tui_trainer.run.probed import LayerProbe, ParameterProbe, SampleProbed, UpdateProbed
+
+
+class Facts:
+    """The events of a run, sorted by what they are."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        known = list(events)
+        self.steps = [event for event in known if isinstance(event, StepDone)]
+        self.epochs = [event for event in known if isinstance(event, EpochDone)]
+        self.updates = [event for event in known if isinstance(event, UpdateProbed)]
+        self.samples = [event for event in known if isinstance(event, SampleProbed)]
+
+
+def _nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _median(values: Iterable[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return statistics.median(known) if known else math.nan
+
+
+def _least(values: Iterable[float]) -> float:
+    return min((value for value in values if math.isfinite(value)), default=math.nan)
+
+
+def _most(values: Iterable[float]) -> float:
+    return max((value for value in values if math.isfinite(value)), default=math.nan)
+
+
+def _sample(get: Callable[[SampleProbed], float], place: int) -> Callable[[Facts], float]:
+    """Read a figure from the first (0) or last (-1) look at the sample."""
+    return lambda facts: get(facts.samples[place]) if facts.samples else math.nan
+
+
+def _updates(
+    get: Callable[[UpdateProbed], float], over: Callable[[Iterable[float]], float]
+) -> Callable[[Facts], float]:
+    """Read a figure from all looks at updates."""
+    return lambda facts: over(map(get, facts.updates))
+
+
+def _epoch(get: Callable[[EpochDone], float | None]) -> Callable[[Facts], float]:
+    return lambda facts: _nan(get(facts.epochs[-1])) if facts.epochs else math.nan
+
+
+def _weights(update: UpdateProbed) -> list[ParameterProbe]:
+    return [p for p in update.parameters if p.is_weight and p.weight > 0]
+
+
+def _ratios(update: UpdateProbed) -> list[float]:
+    """Return update by weight of each weight tensor."""
+    return [p.update / p.weight for p in _weights(update)]
+
+
+def _gradient_spread(update: UpdateProbed) -> float:
+    """Return the smallest typical gradient of a weight tensor by the largest."""
+    sizes = [(p.gradient or 0.0) / math.sqrt(p.count) for p in _weights(update)]
+    return min(sizes) / max(sizes) if sizes and max(sizes) > 0 else math.nan
+
+
+def _agreement(update: UpdateProbed) -> float:
+    """Return the cosine between the gradients of two batches, one after the other."""
+    if update.agreement is None or not update.last_gradient or not update.gradient:
+        return math.nan
+    return update.agreement / (update.gradient * update.last_gradient)
+
+
+def _share(count: Callable[[LayerProbe], float], sample: SampleProbed) -> float:
+    """Return the largest share of any ReLU's units."""
+    return _most(count(layer) / layer.units for layer in sample.layers if layer.kind == "relu")
+
+
+def _dead(sample: SampleProbed) -> float:
+    return _share(lambda layer: layer.dead, sample)
+
+
+def _saturated(sample: SampleProbed) -> float:
+    return _most(layer.saturated for layer in sample.layers)
+
+
+def _still_parameters(update: UpdateProbed) -> float:
+    return float(sum(p.update == 0 for p in update.parameters))
+
+
+def _no_gradient(update: UpdateProbed) -> float:
+    return sum(not p.gradient for p in update.parameters)
+
+
+def _largest_class(update: UpdateProbed) -> float:
+    return max(update.label_counts) / max(1.0, float(sum(update.label_counts)))
+
+
+def _largest_guess(sample: SampleProbed) -> float:
+    """Return the share of the class that is given most often."""
+    given: list[int] = [sum(column) for column in zip(*sample.confusion, strict=True)]
+    return max(given) / max(1, sum(given))
+
+
+FIGURES: Mapping[str, Callable[[Facts], float]] = {
+    "steps": lambda facts: len(facts.steps),
+    "train_loss": _epoch(lambda e: e.train_loss),
+    "train_acc": _epoch(lambda e: e.train_accuracy),
+    "val_loss": _epoch(lambda e: e.val_loss),
+    "val_acc": _epoch(lambda e: e.val_accuracy),
+    "loss_0": _sample(lambda s: s.loss, 0),
+    "loss_end": _sample(lambda s: s.loss, -1),
+    "acc_end": _sample(lambda s: s.correct / s.sample, -1),
+    "score_low_0": _sample(lambda s: s.score_low, 0),
+    "score_high_0": _sample(lambda s: s.score_high, 0),
+    "confidence_end": _sample(lambda s: s.confidence, -1),
+    "sure_end": _sample(lambda s: s.sure, -1),
+    "largest_guess": _sample(_largest_guess, -1),
+    "input_mean": _sample(lambda s: s.input_mean, 0),
+    "input_std": _sample(lambda s: s.input_std, 0),
+    "val_mean": _sample(lambda s: _nan(s.val_mean), 0),
+    "val_std": _sample(lambda s: _nan(s.val_std), 0),
+    "dead_0": _sample(_dead, 0),
+    "dead_end": _sample(_dead, -1),
+    "saturated_0": _sample(_saturated, 0),
+    "saturated_end": _sample(_saturated, -1),
+    "batch_gap_end": _sample(lambda s: _nan(s.batch_gap), -1),
+    "batch_gap_error": _sample(lambda s: _nan(s.batch_gap_error), -1),
+    "ratio_low": _updates(lambda u: _least(_ratios(u)), _median),
+    "ratio_mid": _updates(lambda u: _median(_ratios(u)), _median),
+    "ratio_high": _updates(lambda u: _most(_ratios(u)), _median),
+    "ratio_most": _updates(lambda u: _most(_ratios(u)), _most),
+    "gradient_mid": _updates(lambda u: u.gradient, _median),
+    "gradient_most": _updates(lambda u: u.gradient, _most),
+    "spread_mid": _updates(_gradient_spread, _median),
+    "spread_first": lambda facts: _median(map(_gradient_spread, facts.updates[:5])),
+    "descent_low": _updates(lambda u: _nan(u.descent), _least),
+    "descent_mid": _updates(lambda u: _nan(u.descent), _median),
+    "agreement": _updates(_agreement, _median),
+    "no_gradient": _updates(_no_gradient, _least),
+    "not_moved": _updates(_still_parameters, _least),
+    "largest_class": _updates(_largest_class, _median),
+    "still_layers": _updates(lambda u: len(u.still_layers), _least),
+}
+"""Every figure by its name; ``_0`` is at the first look at the sample, ``_end`` at the last."""
+
+
+def figures(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the run's name and the figures asked for, as a row."""
+    facts = Facts(recorded_events(path))
+    return (path.stem, *(f"{FIGURES[name](facts):.4g}" for name in names))

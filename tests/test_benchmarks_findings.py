@@ -1,0 +1,269 @@
+"""The suite of findings: its arithmetic, and that every sabotage does what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.benchmarks.findings import judge, table
+from tests.benchmarks.findings.__main__ import cases, main
+from tests.benchmarks.findings.files import recorded_events, recorded_runs
+from tests.benchmarks.findings.judge import Judged, Told, detection, judge_events
+from tests.benchmarks.findings.record import read_recorded, record, record_all
+from tests.benchmarks.findings.sabotage import EXPECTED, KINDS, sabotage_of
+from tests.benchmarks.findings.suite import EPOCHS, HEALTHY, Case
+from tests.benchmarks.findings.truth import Truth, truth_of
+from tests.benchmarks.findings.values import FIGURES, figures
+from tests.benchmarks.findings.variants import VARIANTS, folder_of
+from tests.engine.idx_files import write_dataset
+from tests.run.facts import TRAIN, started
+from tui_trainer.run.events import (
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    StepDone,
+)
+
+BATCH = 100
+
+
+def _told(code: str, step: int, severity: str = "look") -> Told:
+    return Told(code, severity, "title", "evidence", step, step * BATCH / TRAIN)
+
+
+def _judged(*told: Told, kind: str = HEALTHY, **more: Any) -> Judged:
+    values: dict[str, Any] = {"name": "run", "onset": 0, "onset_step": 0, "steps": 40, **more}
+    return Judged(kind=kind, told=told, val_accuracy=0.98, sane=0.95, **values)
+
+
+def _steps(first: int, last: int) -> list[StepDone]:
+    return [
+        StepDone(
+            step=step,
+            epoch=1 + (step - 1) // 10,
+            epoch_images=BATCH * (1 + (step - 1) % 10),
+            images=BATCH * step,
+            batch_size=BATCH,
+            loss=1.0,
+            accuracy=0.5,
+            learning_rate=0.1,
+            seconds=0.1 * step,
+        )
+        for step in range(first, last + 1)
+    ]
+
+
+def _raised(code: str, severity: Any = "look", title: str = "a title") -> FindingRaised:
+    return FindingRaised(
+        code=code, severity=severity, title=title, evidence="", advice="", step=1, lesson=7
+    )
+
+
+# --- the judge's arithmetic
+
+
+def test_a_finding_counts_from_where_it_is_raised_not_from_what_it_is_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events: list[Event] = [
+        started(),
+        *_steps(1, 5),
+        _raised("a", "note"),
+        *_steps(6, 10),
+        _raised("a", "look"),
+        _raised("a", "look", "other words"),
+        *_steps(11, 20),
+        FindingCleared(code="a", step=20),
+        *_steps(21, 30),
+        _raised("a", "wrong"),
+    ]
+    monkeypatch.setattr(judge, "with_findings", lambda events: events)
+
+    judged = judge_events(events, name="run", kind="sorted")
+
+    found = [(told.severity, told.step, told.epochs, told.cleared) for told in judged.told]
+    assert found == [("note", 5, 0.5, None), ("look", 10, 1.0, 20), ("wrong", 30, 3.0, None)]
+    first = judged.first_right({"a"})
+    assert first is not None
+    assert first.step == 10
+    assert judged.is_early(first)
+
+
+def test_what_came_before_the_sabotage_began_is_not_right() -> None:
+    run = _judged(_told("uphill", 10), _told("uphill", 17), kind="x", onset=1, onset_step=10)
+    first = run.first_right({"uphill"})
+    assert first is not None
+    steps, epochs = run.delay(first)
+    assert steps == 7
+    assert epochs == pytest.approx(0.7)
+    assert not run.is_early(_told("uphill", 21))
+
+
+def test_a_note_is_no_warning() -> None:
+    assert _judged(_told("a", 3, "note"), _told("b", 4)).false_codes() == {"b"}
+    assert _judged(_told("a", 3, "note"), kind="x").first_right({"a"}) is None
+
+
+def test_overfitting_on_a_healthy_run_is_judged_by_the_test_images() -> None:
+    run = _judged(_told("overfitting", 20), _told("memorising", 25), _told("plateau", 30))
+    assert run.false_codes() == {"overfitting", "memorising", "plateau"}
+    assert replace(run, overfitted=False).false_codes() == run.false_codes()
+    assert replace(run, overfitted=True).false_codes() == {"plateau"}
+
+
+@pytest.mark.parametrize(("rise", "overfitted"), [(0.0, False), (0.02, False), (0.021, True)])
+def test_the_test_loss_must_have_risen_by_two_standard_errors(
+    rise: float, overfitted: bool
+) -> None:
+    assert Truth((0.1, 0.1 + rise), (0.9, 0.9), rise, 0.01).overfitted is overfitted
+
+
+def test_detection_counts_runs_delays_and_what_else_was_said() -> None:
+    seen = detection(
+        [
+            _judged(_told("other", 1), _told("a", 4), _told("b", 2)),
+            _judged(_told("a", 30), _told("other", 31), _told("other", 35)),
+            _judged(_told("c", 1)),
+        ],
+        {"a"},
+    )
+    assert (seen.total, seen.found, seen.early) == (3, 2, 1)
+    assert seen.steps == (4, 30)
+    assert seen.median() == (17.0, 1.7)
+    assert dict(seen.others) == {"other": 2, "b": 1, "c": 1}
+    assert detection([_judged()], {"a"}).median() is None
+
+
+def test_the_tables_give_each_rule_and_each_kind_its_rates() -> None:
+    runs = [
+        *[_judged() for _ in range(48)],
+        _judged(_told("a", 3)),
+        _judged(_told("overfitting", 30), overfitted=True),
+        *[_judged(_told("a", 4), kind="spoilt") for _ in range(4)],
+        _judged(_told("b", 4), kind="spoilt"),
+    ]
+    expected = {"spoilt": frozenset({"a"})}
+
+    lines = table.summary(runs, expected)
+    assert lines[0].startswith("✓ healthy runs with a wrong warning: 1/50 2.0 % [0.4, 10.5]")
+    assert lines[1].startswith("✗ sabotaged runs with a right warning: 4/5 80.0 %")
+    assert lines[2].startswith("✓")
+    assert lines[3].startswith("✓ sabotaged runs seen through within the first epoch: 4/5")
+    rows = {row[0]: row for row in table.rules(runs, expected)}
+    assert rows["a"][1].startswith("1/50 ")
+    assert rows["a"][4].startswith("4/5 ")
+    assert rows["overfitting"][1:3] == (table.rate(0, 50), "1")
+    assert rows["b"][6] == "spoilt 1"
+    assert table.kinds(runs, expected) == [("spoilt", "4/5", "4", "0.40", "4/5", "a 4", "b 1")]
+    for drawn in (table.markdown, table.lined_up):
+        assert "80.0 %" in "\n".join(drawn(table.RULES_HEAD, list(rows.values())))
+
+
+def test_a_run_that_was_not_healthy_after_all_is_told() -> None:
+    runs = [
+        _judged(name="fine"),
+        replace(_judged(name="poor"), val_accuracy=0.9),
+        _judged(name="broken", kind="x", error="ValueError: no"),
+    ]
+    assert [line.partition(":")[0] for line in table.faults_of(runs)] == ["broken", "poor"]
+
+
+# --- the suite
+
+
+def test_there_are_enough_runs_and_the_seeds_for_judging_are_others() -> None:
+    sets = {seeds: cases(seeds) for seeds in ("tuning", "judging")}
+    for every in sets.values():
+        healthy = [case for case in every if case.kind == HEALTHY]
+        assert len(healthy) >= 64
+        assert {case.settings["epochs"] for case in healthy} == {EPOCHS}
+        assert len({case.name for case in every}) == len(every)
+        assert len(KINDS) >= 21
+        assert len(every) == len(healthy) + 5 * len(KINDS)
+        for setting, least in (("model", 9), ("optimizer", 3), ("schedule", 4), ("augment", 3)):
+            assert len({case.settings[setting] for case in healthy}) >= least
+    tuning, judging = sets.values()
+    assert not {case.seed for case in tuning} & {case.seed for case in judging}
+    drawn = [
+        [{**case.settings, "seed": 0} for case in every if case.kind == HEALTHY]
+        for every in (tuning, judging)
+    ]
+    assert sum(one == other for one, other in zip(*drawn, strict=True)) < len(drawn[0]) / 10
+
+
+def test_every_kind_can_be_named_rightly() -> None:
+    assert all(EXPECTED[kind] for kind in KINDS)
+    with pytest.raises(KeyError):
+        sabotage_of(Case("no-such-kind", 1, {}))
+
+
+def test_a_variant_is_a_dataset_of_its_own(tmp_path: Path) -> None:
+    images = torch.arange(256, dtype=torch.uint8).repeat(13)[: 4 * 28 * 28].view(4, 28, 28)
+    labels = torch.tensor([3, 7, 4, 9], dtype=torch.uint8)
+    made = {name: variant.change(images, labels) for name, variant in VARIANTS.items()}
+
+    assert made["mnist-14"][0].shape == (4, 14, 14)
+    block = images[0, :2, :2].float().mean().round()
+    assert made["mnist-14"][0][0, 0, 0] == block
+    assert torch.equal(made["mnist-inverted"][0], 255 - images)
+    assert made["mnist-five"][1].tolist() == [3, 4]
+    assert torch.equal(made["mnist-turned"][0][0], torch.rot90(images[0]))
+    assert folder_of("mnist", tmp_path) is None
+
+
+# --- a whole run
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with 300 training images of 8×8 pixels."""
+    return write_dataset(tmp_path_factory.mktemp("small"), size=8, train=330, test=40)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_run_is_recorded_judged_and_not_trained_again(
+    small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"model": "mlp", "epochs": 3, "batch_size": 32, "lr": 0.05, "augment": "none"}
+    case = Case(HEALTHY, 7, {**settings, "seed": 7, "val_size": 30}, data="small", sane=0.0)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "small").symlink_to(small_data)
+    folder = tmp_path / "tuning"
+    folder.mkdir()
+
+    done = record(case, folder, tmp_path)
+
+    assert not done.error
+    (path,) = recorded_runs(folder)
+    assert read_recorded(path) == done
+    events = recorded_events(path)
+    assert [e.epoch for e in events if isinstance(e, EpochDone)] == [1, 2, 3]
+    truth = truth_of(path, tmp_path)
+    assert len(truth.losses) == 3
+    assert truth.rise == pytest.approx(truth.losses[-1] - min(truth.losses))
+    assert figures(path, ["steps", "val_acc"])[:2] == ("healthy-7", "30")
+    assert len(figures(path, list(FIGURES))) == len(FIGURES) + 1
+
+    told: list[str] = []
+    assert record_all([case], folder, tmp_path, 1, told.append) == 0
+    assert told[0].startswith("0 of 1 runs")
+    other = replace(case, settings={**case.settings, "lr": 0.06, "epochs": 1})
+    assert record_all([other], folder, tmp_path, 1, told.append) == 0
+    assert told[1].startswith("1 of 1 runs")
+    assert read_recorded(path).case == other
+    assert main(["judge", "--folder", str(tmp_path), "--workers", "1"]) == 0
+    assert "1 healthy runs and 0 sabotaged" in capsys.readouterr().out
+    assert main(["judge", "--folder", str(tmp_path), "--show", "no-*"]) == 2

@@ -1,0 +1,224 @@
+"""Every sabotage of the suite of findings really does what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import tui_trainer.engine.loop as training
+from tests.benchmarks.findings.__main__ import cases
+from tests.benchmarks.findings.faults import MIXING
+from tests.benchmarks.findings.record import config_of, spoilt
+from tests.benchmarks.findings.sabotage import KINDS, Sabotage, sabotage_of
+from tests.benchmarks.findings.suite import Case
+from tests.engine.idx_files import write_dataset
+from tui_trainer.engine.session import Session
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.events import EpochDone, RunStarted
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with 300 training images of 8×8 pixels."""
+    return write_dataset(tmp_path_factory.mktemp("small"), size=8, train=330, test=40)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _begun(case: Case, sabotage: Sabotage, folder: Path, epochs: int = 0) -> Session:
+    """Return a run's session before its first batch, or when so many epochs are done."""
+    few = {"train_size": min(300, case.settings["train_size"]), "val_size": 30, "shift": None}
+    config = replace(
+        config_of(replace(case, data="mnist"), folder), **few, data_dir=str(folder), augment="none"
+    )
+    with spoilt(sabotage) as sessions:
+        for event in training.train(config, Inbox()):
+            wanted = EpochDone if epochs else RunStarted
+            if isinstance(event, wanted) and (not epochs or event.epoch == epochs):  # type: ignore[union-attr]
+                break
+    return sessions[0]
+
+
+def _first_step(session: Session) -> dict[str, float]:
+    """Train one batch and return by how much each parameter has moved."""
+    before = {name: p.detach().clone() for name, p in session.network.named_parameters()}
+    session.begin_epoch()
+    training.train_step(session)
+    after = session.network.named_parameters()
+    return {name: float((p.detach() - before[name]).norm()) for name, p in after}
+
+
+def _weight(session: Session) -> float:
+    layers = [m for m in session.network.modules() if isinstance(m, MIXING)]
+    return sum(float(layer.weight.detach().norm()) for layer in layers)
+
+
+def _changed_labels(plain: Session, spoilt: Session, split: str) -> float:
+    one, other = getattr(plain.data, split), getattr(spoilt.data, split)
+    return float((one.labels != other.labels).float().mean())
+
+
+def _inputs(session: Session, split: str = "train") -> torch.Tensor:
+    return session.data.prepare(getattr(session.data, split).images)
+
+
+def _open_units(session: Session) -> float:
+    """Return the smallest share of any ReLU's units that ever open."""
+    shares = []
+
+    def see(module: nn.Module, args: object, output: torch.Tensor) -> None:
+        shares.append(float((output.transpose(0, 1).flatten(1).amax(1) > 0).float().mean()))
+
+    for module in session.network.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_hook(see)
+    session.network(_inputs(session))
+    return min(shares)
+
+
+def _moved(session: Session) -> list[bool]:
+    return [distance > 0 for distance in _first_step(session).values()]
+
+
+def _decay_hurts(plain: Session, spoilt: Session) -> bool:
+    return spoilt.config.weight_decay >= 100 * plain.config.weight_decay
+
+
+def _scores_add_up(plain: Session, spoilt: Session) -> bool:
+    scores = spoilt.network(_inputs(spoilt))
+    return bool(((scores.sum(dim=1) - 1).abs() < 1e-4).all() and (scores >= 0).all())
+
+
+def _first_gradient(plain: Session, spoilt: Session) -> bool:
+    """Whether the first layer gets next to nothing of the last one's gradient."""
+    _first_step(spoilt)
+    weights = [p for p in spoilt.network.parameters() if p.ndim > 1]
+    first, last = (p.grad for p in (weights[0], weights[-1]))
+    assert first is not None
+    assert last is not None
+    return float(first.std()) < 1e-3 * float(last.std())
+
+
+def _is_sorted(plain: Session, spoilt: Session) -> bool:
+    for session in (plain, spoilt):
+        session.begin_epoch()
+    labels = [s.data.train.labels[s.stream.order] for s in (plain, spoilt)]
+    return bool((labels[1].diff() >= 0).all() and (labels[0].diff() < 0).any())
+
+
+def _different(numbers: torch.Tensor) -> set[int]:
+    return set(numbers.tolist())
+
+
+def _repeats(plain: Session, spoilt: Session) -> bool:
+    spoilt.begin_epoch()
+    order = spoilt.stream.order
+    return len(order) == len(plain.data.train) and len(_different(order)) == 64
+
+
+def _never_trains(plain: Session, spoilt: Session) -> bool:
+    spoilt.network.train()
+    return plain.network.training and not any(m.training for m in spoilt.network.modules())
+
+
+def _width(session: Session) -> int:
+    layers = [m for m in session.network.modules() if isinstance(m, MIXING)]
+    return min(len(layer.weight) for layer in layers)
+
+
+Check = Callable[[Session, Session], bool]
+
+CHECKS: Mapping[str, Check] = {
+    "rate-x30": lambda a, b: b.base_rate == pytest.approx(30 * a.base_rate),
+    "rate-x300": lambda a, b: b.base_rate == pytest.approx(300 * a.base_rate),
+    "rate-div-1000": lambda a, b: b.base_rate == pytest.approx(a.base_rate / 1000),
+    "labels-shuffled": lambda a, b: (
+        _changed_labels(a, b, "train") > 0.8 and _changed_labels(a, b, "val") > 0.6
+    ),
+    "labels-30": lambda a, b: (
+        0.2 < _changed_labels(a, b, "train") < 0.35 and _changed_labels(a, b, "val") > 0
+    ),
+    "labels-train": lambda a, b: (
+        0.2 < _changed_labels(a, b, "train") < 0.4 and _changed_labels(a, b, "val") == 0
+    ),
+    "few-images": lambda a, b: b.config.epochs >= 30 and not b.augmenting,
+    "same-64-images": _repeats,
+    "sorted": _is_sorted,
+    "dead-start": lambda a, b: _open_units(b) <= 0.5 * _open_units(a),
+    "loud-start": lambda a, b: _weight(b) == pytest.approx(10 * _weight(a)),
+    "deep-sigmoid": _first_gradient,
+    "raw-pixels": lambda a, b: float(_inputs(b).max()) == pytest.approx(255),
+    "faint-input": lambda a, b: float(_inputs(b).std()) < 0.05 * float(_inputs(a).std()),
+    "frozen-layer": lambda a, b: all(_moved(a)) and not _moved(b)[0] and _moved(b)[-1],
+    "half-optimized": lambda a, b: all(_moved(a)) and 0 < sum(_moved(b)) <= 0.6 * len(_moved(b)),
+    "never-training": _never_trains,
+    "softmax-twice": _scores_add_up,
+    "batch-of-4": lambda a, b: b.batch_size == 4 and b.base_rate >= 0.03,
+    "dropout-90": lambda a, b: a.dropout in (None, 0.05) and b.dropout == 0.9,
+    "class-missing": lambda a, b: (
+        len(_different(b.data.train.labels)) == len(_different(b.data.val.labels)) - 1
+    ),
+    "validation-scaled": lambda a, b: (
+        abs(float(_inputs(b, "val").mean() - _inputs(a, "val").mean())) > 0.2
+        and torch.equal(_inputs(a), _inputs(b))
+    ),
+    "one-label": lambda a, b: (
+        _different(b.data.train.labels) == _different(b.data.val.labels)
+        and len(_different(b.data.train.labels)) == 1
+    ),
+    "decay-0.3": _decay_hurts,
+    "bottleneck": lambda a, b: _width(b) <= 2 < _width(a),
+}
+"""What each kind must have changed, but for the one that begins later."""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uphill-later"])
+def test_every_sabotage_does_what_it_says(kind: str, small_data: Path) -> None:
+    for case in cases("judging", f"{kind}-*"):
+        sabotage = sabotage_of(case)
+        base = replace(case, settings={**case.settings, **_unspoilt(case, sabotage)})
+        plain = _begun(base, Sabotage(), small_data)
+        assert CHECKS[kind](plain, _begun(case, sabotage, small_data)), case.name
+
+
+def _unspoilt(case: Case, sabotage: Sabotage) -> dict[str, Any]:
+    """Return the settings of the base that its sabotage has replaced."""
+    base = KINDS[case.kind].bases[case.seed % 1_000 - 1]
+    return {
+        "model": base.model,
+        "lr": case.settings["lr"] / sabotage.times_rate,
+        "weight_decay": 5e-4,
+    }
+
+
+def test_an_update_uphill_is_the_opposite_of_what_it_was(small_data: Path) -> None:
+    case = cases("judging", "uphill-later-1002")[0]
+    sabotage = sabotage_of(case)
+    assert sabotage.onset == case.onset == 2
+    # Without momentum each update is its own batch's alone.
+    bare = {"optimizer": "sgd", "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    case = replace(case, settings={**case.settings, **bare})
+    session = _begun(case, sabotage, small_data, epochs=1)
+    assert session.epochs_done == 1
+    climbs = []
+    for done in (1, 2):
+        session.epochs_done = done
+        before = [p.detach().clone() for p in session.network.parameters()]
+        _first_step(session)
+        pairs = zip(session.network.parameters(), before, strict=True)
+        climbs.append(
+            sum(float(((p.detach() - b) * p.grad).sum()) for p, b in pairs if p.grad is not None)
+        )
+    assert climbs[0] < 0 < climbs[1]
