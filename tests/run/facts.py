@@ -20,6 +20,7 @@ from tui_trainer.run.events import (
 )
 from tui_trainer.run.findings import with_findings
 from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.probed import LayerProbe, ParameterProbe, SampleProbed, UpdateProbed
 
 TRAIN = 1_000
 BATCH = 100
@@ -194,3 +195,73 @@ def findings(events: Sequence[Event], codes: Sequence[str]) -> list[FindingRaise
         if isinstance(event, FindingRaised | FindingCleared) and event.code in codes:
             told.append(event)
     return told
+
+
+def parameter(name: str = "conv1.weight", **changes: Any) -> ParameterProbe:
+    """Return a healthy parameter: it moves by a thousandth a step."""
+    probe = ParameterProbe(
+        name=name, count=100, is_weight=True, weight=1.0, gradient=0.1, update=0.001
+    )
+    return replace(probe, **changes)
+
+
+def update(number: int, **changes: Any) -> UpdateProbed:
+    """Return a look at an update in which nothing is wrong."""
+    layers = tuple(parameter(f"conv{layer}.weight") for layer in (1, 2, 3))
+    probe = UpdateProbed(
+        step=number,
+        epoch=(number * BATCH - 1) // TRAIN + 1,
+        images=number * BATCH,
+        learning_rate=0.1,
+        batch_size=BATCH,
+        label_counts=(BATCH // 10,) * 10,
+        still_layers=(),
+        gradient=0.2,
+        last_gradient=0.2,
+        agreement=0.02,
+        descent=0.8,
+        parameters=layers,
+        input_share=0.1,
+    )
+    return replace(probe, **changes)
+
+
+def even(correct: int = 38, wrong: int = 2) -> tuple[tuple[int, ...], ...]:
+    """Return a confusion of ten classes: so many right, and so many given to the next class."""
+    return tuple(
+        tuple(correct if c == k else wrong if c == (k + 1) % 10 else 0 for c in range(10))
+        for k in range(10)
+    )
+
+
+def layer(name: str = "relu1", **changes: Any) -> LayerProbe:
+    probe = LayerProbe(name=name, kind="relu", units=16, dead=0, saturated=0.0, mean=0.3, std=0.5)
+    return replace(probe, **changes)
+
+
+def sample(number: int = 0, **changes: Any) -> SampleProbed:
+    """Return a look at the sample in which nothing is wrong, after so many steps."""
+    confusion = changes.get("confusion", even())
+    probe = SampleProbed(
+        step=number,
+        epoch=0 if not number else (number * BATCH - 1) // TRAIN + 1,
+        images=number * BATCH,
+        sample=sum(map(sum, confusion)),
+        loss=0.2 if number else 2.3,
+        loss_error=0.01,
+        correct=sum(row[label] for label, row in enumerate(confusion)),
+        batch_gap=0.0,
+        batch_gap_error=0.001,
+        confidence=0.9,
+        sure=0.99,
+        confusion=confusion,
+        score_low=-5.0,
+        score_high=9.0,
+        are_probabilities=False,
+        input_mean=0.0,
+        input_std=1.0,
+        val_mean=0.01,
+        val_std=1.01,
+        layers=(layer(),),
+    )
+    return replace(probe, **changes)

@@ -16,6 +16,7 @@ from tui_trainer.run.events import (
     Event,
     FindingCleared,
     FindingRaised,
+    StepDone,
 )
 from tui_trainer.run.findings import (
     gradients,
@@ -29,6 +30,7 @@ from tui_trainer.run.findings import (
     units,
 )
 from tui_trainer.run.findings.watch import (
+    CHECK_EVERY,
     EPOCHS,
     SAMPLES,
     STEPS,
@@ -99,6 +101,13 @@ RULES: tuple[Watch, ...] = (
 """Every rule, in the order in which they look: what explains others comes before them."""
 
 
+_LOOKING = {
+    kind: tuple(watch for watch in RULES if kind in watch.on)
+    for kind in {kind for watch in RULES for kind in watch.on}
+}
+"""The rules that look after an event of a kind."""
+
+
 def watched(history: History) -> tuple[str, ...]:
     """Return what the rules watch for that can look at this run, in a word or two each."""
     return tuple(watch.watches for watch in RULES if watch.can_look(history))
@@ -119,12 +128,13 @@ def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterat
     for event in events:
         history.apply(event)
         yield event
+        if isinstance(event, StepDone) and event.step % CHECK_EVERY:
+            continue
         renews = isinstance(event, EpochDone | SampleProbed | Diverged)
-        for watch in RULES:
-            if watch.looks_at(event):
-                for change in _update(history, watch, renews=renews):
-                    history.apply(change)
-                    yield change
+        for watch in _LOOKING.get(type(event), ()):
+            for change in _update(history, watch, renews=renews):
+                history.apply(change)
+                yield change
 
 
 def _update(history: History, watch: Watch, *, renews: bool) -> Iterator[Event]:

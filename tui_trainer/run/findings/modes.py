@@ -109,7 +109,7 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
     return FindingRaised(
         code="batch_norm_gap",
         severity="look",
-        title="batch norm differs between training and evaluation",
+        title="batch norm differs in evaluation",
         evidence=(
             f"on the same images the loss is {now.loss:.3f} with the running statistics, "
             f"{now.loss + (now.batch_gap or 0):.3f} with those of batches"

@@ -50,21 +50,18 @@ class Watch:
         """The code of its findings."""
         return self.rule.__name__
 
-    def looks_at(self, event: Event) -> bool:
-        """Whether it looks after this event; of steps only every tenth."""
-        is_between = isinstance(event, StepDone) and event.step % CHECK_EVERY
-        return isinstance(event, self.on) and not is_between
-
     def can_look(self, history: History) -> bool:
         """Whether the run tells what it goes by."""
         if history.started is None:
             return False
+        if StepDone in self.on:
+            return True
         told: dict[type[Event], object] = {
             UpdateProbed: history.updates,
             SampleProbed: history.samples,
             EpochDone: history.started.val_size,
         }
-        return any(told.get(kind, True) for kind in self.on)
+        return bool(told[self.on[0]])
 
 
 STEPS = (StepDone, EpochDone, Diverged)
