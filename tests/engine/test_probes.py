@@ -160,6 +160,9 @@ def test_an_update_is_told_as_it_was(tiny: Path) -> None:
     assert look.agreement == pytest.approx(float(last @ flat), rel=1e-4)
     down = -float(move @ flat) / float(move.norm() * flat.norm())
     assert look.descent == pytest.approx(down, rel=1e-4)
+    before = torch.cat([weights.flatten() for weights in first.values()])
+    inward = -float(move @ before) / float(move.norm() * before.norm())
+    assert look.pull == pytest.approx(inward, rel=1e-3)
     assert (look.batch_size, sum(look.label_counts), look.step) == (16, 16, 2)
 
 

@@ -25,6 +25,7 @@ from tests.run.facts import (
 from tui_trainer.run.events import Event, FindingCleared, FindingRaised, RunStarted
 from tui_trainer.run.findings import RULES, watched, with_findings
 from tui_trainer.run.history import History
+from tui_trainer.run.probed import ParameterProbe
 from tui_trainer.run.text import columns
 from tui_trainer.run.topics import TOPICS
 
@@ -50,6 +51,10 @@ def each(**changes: object) -> list[Event]:
 
 def accuracies(*missing: int, rest: float = 0.95) -> tuple[float, ...]:
     return tuple(0.02 if label in missing else rest for label in range(10))
+
+
+def _moved(share: float) -> tuple[ParameterProbe, ...]:
+    return tuple(replace(p, update=share) for p in update(1).parameters)
 
 
 def by_layer(*gradients: float) -> list[Event]:
@@ -102,7 +107,7 @@ TWINS = [
         probed(parameters=(parameter("a", update=0.0),), learning_rate=0.0),
         says="out.bias",
     ),
-    Twins("uphill", probed(descent=-0.9), [*probed(descent=-0.2), update(30, descent=-0.9)]),
+    Twins("uphill", probed(descent=-0.9), [*probed(descent=-0.1), update(30, descent=-0.9)]),
     Twins(
         "input_scale",
         [sample(input_mean=33.0, input_std=79.0)],
@@ -178,15 +183,15 @@ TWINS = [
     ),
     Twins(
         "labels_noisy",
-        [*epochs(1), sample(20, confusion=NOISY), sample(30, confusion=NOISY)],
-        [*epochs(1), sample(20, confusion=PAIRS), sample(30, confusion=PAIRS)],
+        [sample(20, confusion=NOISY, sure=0.8)],
+        [sample(20, confusion=PAIRS, sure=0.8), sample(30, confusion=NOISY)],
         "look",
         "23 %",
     ),
     Twins(
         "class_missing",
+        epochs(3, val_class_accuracy=accuracies(3)),
         epochs(2, val_class_accuracy=accuracies(3)),
-        epochs(1, val_class_accuracy=accuracies(3)),
         "look",
         "class 3",
     ),
@@ -198,10 +203,16 @@ TWINS = [
     ),
     Twins(
         "batch_too_small",
-        [sample(10, batch_gap=0.6, batch_gap_error=0.05)],
-        [sample(10, batch_gap=0.6, batch_gap_error=0.3)],
+        [update(n, agreement=0.0, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
+        [update(n, agreement=0.02, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
         "look",
         start=started(batch_size=4),
+    ),
+    Twins(
+        "learning_rate_high",
+        [*learning(10, 0.3), *(update(n, parameters=_moved(0.02)) for n in (150, 200, 250, 300))],
+        [*learning(10, 0.3), *(update(n, parameters=_moved(0.02)) for n in (50, 60, 80, 150))],
+        "look",
     ),
     Twins(
         "batch_norm_gap",
@@ -322,13 +333,9 @@ def test_numbers_are_renewed_with_each_look_at_the_sample() -> None:
 
 def test_a_warm_up_is_no_low_learning_rate_and_no_stuck_network() -> None:
     warm = [step(n, loss=GUESSING, learning_rate=0.004) for n in range(1, 200)]
-    looks = [update(n, learning_rate=0.004, parameters=_slow()) for n in (2, 5, 10)]
+    looks = [update(n, learning_rate=0.004, parameters=_moved(1e-6)) for n in (2, 5, 10)]
     told = list(with_findings(iter([START, *warm, *looks])))
     assert not [e for e in told if isinstance(e, FindingRaised)]
-
-
-def _slow() -> tuple[object, ...]:
-    return tuple(replace(p, update=1e-6) for p in update(1).parameters)
 
 
 def test_a_turned_knob_gives_a_loss_time_to_settle() -> None:

@@ -49,6 +49,8 @@ class UpdateProbed:
             signal alone.
         descent: The cosine between the update and the gradient's opposite: 1 straight downhill,
             below 0 uphill. None where one of them is 0.
+        pull: The cosine between the update and the way to weights of 0: near 1 if weight decay is
+            all that moves them. None where one of them is 0.
         parameters: Each parameter tensor, in the network's order.
         input_share: The share of the step's time spent on fetching and augmenting the batch;
             None on an accelerator, which works on while its clock is read.
@@ -67,6 +69,7 @@ class UpdateProbed:
     descent: float | None
     parameters: tuple[ParameterProbe, ...]
     input_share: float | None = None
+    pull: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

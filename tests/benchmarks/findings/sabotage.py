@@ -128,18 +128,23 @@ def _uphill(seed: int, place: int) -> Sabotage:
     return Sabotage(session=faults.uphill(onset), onset=onset)
 
 
+TOO_FAST = frozenset(
+    {"divergence", "learning_rate_high", "loss_rising", "dead_units", "batch_norm_gap"}
+)
+"""What leaps lead to; each of these names the learning rate as a cause."""
+
 KINDS: Mapping[str, Kind] = {
     "rate-x30": Kind(
         lambda seed, place: Sabotage(times_rate=30),
-        frozenset({"divergence", "learning_rate_high", "not_learning", "dead_units"}),
+        TOO_FAST,
     ),
     "rate-x300": Kind(
         lambda seed, place: Sabotage(times_rate=300),
-        frozenset({"divergence", "learning_rate_high", "not_learning", "dead_units"}),
+        TOO_FAST,
     ),
     "rate-div-1000": Kind(
         lambda seed, place: Sabotage(times_rate=1 / 1000),
-        frozenset({"learning_rate_low"}),
+        frozenset({"learning_rate_low", "not_learning"}),
     ),
     "labels-shuffled": Kind(
         lambda seed, place: Sabotage(data=faults.random_labels(1.0, seed, val=True)),

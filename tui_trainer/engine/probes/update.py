@@ -61,6 +61,7 @@ class UpdateLook:
         weights = [p.detach() for p in self._parameters]
         changes = [new - old for new, old in zip(weights, self._before, strict=True)]
         change = torch.cat([c.reshape(-1) for c in changes])
+        before = torch.cat([p.reshape(-1) for p in self._before])
         last = self._last
         if last is None or len(last) != len(self.gradient):
             last = None
@@ -69,9 +70,9 @@ class UpdateLook:
         pair = last if last is not None else self.gradient
         whole = [
             *(self.gradient.norm(), change.norm(), change.dot(self.gradient)),
-            *(pair.norm(), pair.dot(self.gradient)),
+            *(pair.norm(), pair.dot(self.gradient), before.norm(), change.dot(before)),
         ]
-        size, length, slope, last_size, product = torch.stack(
+        size, length, slope, last_size, product, weight, outward = torch.stack(
             [figure.to(torch.float64) for figure in whole]
         ).tolist()
         spent = session.watch.seconds - self._began
@@ -88,6 +89,7 @@ class UpdateLook:
             last_gradient=last_size if last is not None else None,
             agreement=product if last is not None else None,
             descent=-slope / (size * length) if size * length else None,
+            pull=-outward / (weight * length) if weight * length else None,
             parameters=tuple(
                 ParameterProbe(
                     name=name,

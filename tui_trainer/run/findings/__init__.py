@@ -48,6 +48,9 @@ _BROKEN = ("divergence", "no_gradient", "not_updated", "evaluation_mode", "proba
 
 _STUCK = ("dead_units", "saturated", "vanishing_gradients", "exploding_scores", "constant_labels")
 
+_NO_GOOD = ("validation_differs", "not_learning", "dropout_high", "labels_noisy", "dead_units")
+"""What makes it idle to compare training with validation."""
+
 RULES: tuple[Watch, ...] = (
     # What is broken, and shows at once.
     Watch(modes.probabilities, SAMPLES, "softmax before the loss"),
@@ -79,7 +82,9 @@ RULES: tuple[Watch, ...] = (
     Watch(learning.chance_level, EPOCHS, "validation at chance", (*_BROKEN, "validation_differs")),
     Watch(labels.labels_noisy, SAMPLES, "noisy labels", ("not_learning",)),
     Watch(labels.class_missing, EPOCHS, "a class that is not learned", ("not_shuffled",)),
-    Watch(modes.batch_too_small, SAMPLES, "batches too small for batch norm"),
+    Watch(
+        modes.batch_too_small, UPDATES, "batches too small for the rate", ("learning_rate_high",)
+    ),
     Watch(modes.batch_norm_gap, SAMPLES, "statistics of batch norm that lag"),
     Watch(
         learning.underfitting,
@@ -88,8 +93,8 @@ RULES: tuple[Watch, ...] = (
         (*_BROKEN, "labels_noisy", "not_learning", "dropout_high", "not_shuffled"),
     ),
     # How it generalises.
-    Watch(overfitting.overfitting, EPOCHS, "overfitting", ("validation_differs",)),
-    Watch(overfitting.memorising, EPOCHS, "overfitting by heart", ("validation_differs",)),
+    Watch(overfitting.overfitting, EPOCHS, "overfitting", _NO_GOOD),
+    Watch(overfitting.memorising, EPOCHS, "overfitting by heart", _NO_GOOD),
     Watch(overfitting.validation_better, EPOCHS, "validation better than training"),
     Watch(learning.plateau, EPOCHS, "a plateau", ("overfitting", "memorising")),
     Watch(rates.batch_size_fit, UPDATES, "the batch size against the gradient's noise"),

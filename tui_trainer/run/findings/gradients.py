@@ -19,7 +19,7 @@ NOT_LEARNED = 0.5
 EXPLODED = 3.0
 """Times guessing's loss that a network may have before it has seen an image."""
 
-UPHILL = -0.3
+UPHILL = -0.15
 """The cosine between an update and the way downhill from which on it goes uphill."""
 
 

@@ -24,14 +24,20 @@ FEWEST_ERRORS = 20
 NOISY = 0.06
 """The share of errors that labels must at least have, at the favourable end of its interval."""
 
-EVEN = 1.6
+EVEN = 1.4
 """How much more often than by chance two errors may be of the same kind, if labels are noisy."""
+
+SURE = 0.95
+"""The probability that nine in ten images stay below, if labels cannot be relied on."""
 
 UNLEARNED, LEARNED = 0.1, 0.85
 """The accuracy of a class that is not learned, and of the median class beside it …"""
 
 LEARNED_MISSING = 0.5
 """… which may be lower where the training images have none of it."""
+
+FEW = 0.3
+"""The share of the classes that can be called missing at a time."""
 
 ENOUGH = 100
 """Images of the sample from which on a class that is not among them is missing."""
@@ -66,8 +72,8 @@ def not_shuffled(history: History) -> FindingRaised | None:
     looks = [look for look in lately(history, 4) if look.batch_size >= FEWEST]
     if len(looks) < 4 or not history.samples:
         return None
-    shares = _shares(history.samples[-1])
-    scores = [_unevenness(look.label_counts, shares) for look in looks]
+    rows = [sum(row) for row in history.samples[-1].confusion]
+    scores = [_unevenness(look.label_counts, rows) for look in looks]
     if sorted(scores)[1] < UNEVEN:
         return None
     counts = looks[-1].label_counts
@@ -94,34 +100,31 @@ def labels_noisy(history: History) -> FindingRaised | None:
     """Find that some labels of the training images are wrong.
 
     A network that has learned errs on the images whose label is wrong, and those errors are spread
-    evenly over all pairs of classes; its own errors keep to a few pairs that look alike. Asked of
-    the last two looks at the sample together, after the first epoch.
+    evenly over all pairs of classes, where its own errors keep to a few pairs that look alike. And
+    it learns that no label can be relied on: it is not sure of any image.
     """
-    looks = list(history.samples)[-2:]
-    if len(looks) < 2 or not history.epochs or looks[0].step < history.epochs[0].step:
-        return None  # while it learns fast, its own errors are spread, too
-    errors = [_errors(look) for look in looks]
-    total, wrong = sum(look.sample for look in looks), sum(map(sum, errors))
-    lowest = wilson(wrong, total)[0]
-    if min(map(sum, errors)) < FEWEST_ERRORS / 2 or wrong < FEWEST_ERRORS or lowest < NOISY:
+    look, started = history.samples[-1] if history.samples else None, history.started
+    if look is None or started is None or look.images < started.train_size:
         return None
-    if max(look.correct / look.sample for look in looks) < 1.5 / len(looks[0].confusion):
-        return None  # nothing has been learned that errors could be told from
-    evenness = statistics.fmean(map(_repeats, errors))
-    if evenness > EVEN:
+    errors = _errors(look)
+    wrong, evenness = sum(errors), _repeats(errors)
+    if wrong < FEWEST_ERRORS or wilson(wrong, look.sample)[0] < NOISY:
         return None
-    now = looks[-1]
+    if look.sure > SURE or evenness > EVEN or look.correct * len(look.confusion) < 2 * look.sample:
+        return None
+    low, high = wilson(wrong, look.sample)
     return FindingRaised(
         code="labels_noisy",
         severity="look",
-        title=f"about {100 * wrong / total:.0f} % of the labels look wrong",
+        title=f"about {100 * wrong / look.sample:.0f} % of the labels look wrong",
         evidence=(
-            f"{now.sample - now.correct} of {now.sample} training images are told apart from their "
-            f"label, and those errors are spread over the pairs of classes like chance (two alike "
-            f"{evenness:.1f} times as often; own errors keep to a few pairs)"
+            f"{wrong} of {look.sample} training images [{100 * low:.0f}, {100 * high:.0f}] are "
+            f"given another class than their label, spread over the pairs of classes like chance "
+            f"(two alike {evenness:.1f} times as often), and nine in ten images with a "
+            f"probability of {look.sure:.2f} at most"
         ),
         advice="look at some of these images; label smoothing softens what is left",
-        step=looks[0].step,
+        step=look.step,
         lesson=15,
         cause="labels given at random, or images and labels out of step for a part",
     )
@@ -130,13 +133,13 @@ def labels_noisy(history: History) -> FindingRaised | None:
 def class_missing(history: History) -> FindingRaised | None:
     """Find a class that is not learned while the others are.
 
-    In two epochs in a row; in one, if the sample of the training images has none of it.
+    In three epochs in a row; in one, if the sample of the training images has none of it.
     """
     sample = history.samples[-1] if history.samples else None
     there = [sum(row) for row in sample.confusion] if sample and sample.sample >= ENOUGH else []
     gone = {label for label, count in enumerate(there) if not count}
-    recent = [_unlearned(epoch, LEARNED) for epoch in history.epochs[-2:]]
-    lost = set.intersection(*recent) if len(recent) == 2 else set()
+    recent = [_unlearned(epoch, LEARNED) for epoch in history.epochs[-3:]]
+    lost = set.intersection(*recent) if len(recent) == 3 else set()
     if not lost and history.epochs:
         lost = gone & _unlearned(history.epochs[-1], LEARNED_MISSING)
     if not lost:
@@ -171,21 +174,20 @@ def _unlearned(epoch: EpochDone, learned: float) -> set[int]:
     told = dict(enumerate(epoch.val_class_accuracy or ()))
     bad = {label for label, share in told.items() if share is not None and share < UNLEARNED}
     others = [share for label, share in told.items() if share is not None and label not in bad]
-    return bad if others and statistics.median(others) >= learned else set()
+    is_few = len(bad) <= FEW * len(told)  # a network that knows one class alone is another matter
+    return bad if others and is_few and statistics.median(others) >= learned else set()
 
 
-def _shares(sample: SampleProbed) -> list[float]:
-    """Return the share of each class in the training images, none quite 0."""
-    rows = [sum(row) + 0.5 for row in sample.confusion]
-    return [row / sum(rows) for row in rows]
+def _unevenness(batch: Sequence[int], sample: Sequence[int]) -> float:
+    """Return how far the classes of a batch are off those of the sample, in standard deviations.
 
-
-def _unevenness(counts: Sequence[int], shares: Sequence[float]) -> float:
-    """Return how far counts are off a fair draw: chi-squared, in its standard deviations."""
-    total = sum(counts)
-    expected = [total * share for share in shares]
-    chi = sum((c - e) ** 2 / e for c, e in zip(counts, expected, strict=True))
-    freedom = max(1, len(counts) - 1)
+    By the chi-squared statistic of two samples, which counts the sample's own chance in: W. Press
+    and others, "Numerical Recipes", section 14.3.
+    """
+    weight = (sum(sample) / sum(batch)) ** 0.5
+    pairs = [(b, s) for b, s in zip(batch, sample, strict=True) if b + s]
+    chi = sum((b * weight - s / weight) ** 2 / (b + s) for b, s in pairs)
+    freedom = max(1, len(pairs) - 1)
     return float((chi - freedom) / (2 * freedom) ** 0.5)
 
 

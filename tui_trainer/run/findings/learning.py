@@ -7,7 +7,14 @@ import statistics
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.findings.watch import images, images_at_work, progress, turned_since
+from tui_trainer.run.findings.watch import (
+    images,
+    images_at_work,
+    lately,
+    progress,
+    turned_since,
+    update_ratio,
+)
 from tui_trainer.run.history import History
 from tui_trainer.run.stats import wilson
 
@@ -16,6 +23,9 @@ STUCK = 0.95
 
 STUCK_IMAGES, STUCK_STEPS = 10_000, 100
 """… after so many images at a rate that is no low of the schedule, and so many steps."""
+
+SLOW = 1e-4
+"""Updates below this share of the weights are what a stuck network suffers from."""
 
 POOR = 0.85
 """The accuracy on the training images themselves that calls for more capacity."""
@@ -38,10 +48,7 @@ def not_learning(history: History) -> FindingRaised | None:
         return None
     if turned_since(history, step.images - STUCK_IMAGES):
         return None
-    shrunk = _shrinking(history)
-    cause = "images and labels may not belong together (shuffled?), or nothing reaches the scores"
-    if shrunk is not None:
-        cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
+    cause, advice = _why_stuck(history)
     return FindingRaised(
         code="not_learning",
         severity="wrong",
@@ -50,14 +57,24 @@ def not_learning(history: History) -> FindingRaised | None:
             f"training loss {history.smoothed_loss:.3f} after {text.count(step.images)} images; "
             f"guessing has {history.guessing_loss:.3f} = ln {started.classes}"
         ),
-        advice=(
-            "a hundredth of the weight decay"
-            if shrunk is not None
-            else "check labels against images; mnist-tui check looks at the first steps"
-        ),
+        advice=advice,
         step=step.step,
         lesson=19,
         cause=cause,
+    )
+
+
+def _why_stuck(history: History) -> tuple[str, str]:
+    """Return what a network that does not learn most likely suffers from, and what to try."""
+    shrunk, looks = _shrinking(history), lately(history)
+    if shrunk is not None:
+        cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
+        return cause, "a hundredth of the weight decay"
+    if looks and (share := max(map(update_ratio, looks))) < SLOW:
+        return f"an update moves the weights by only {100 * share:.2g} %", "a larger learning rate"
+    return (
+        "images and labels may not belong together (shuffled?), or nothing reaches the scores",
+        "check labels against images; mnist-tui check looks at the first steps",
     )
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import statistics
+
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.findings.watch import lately, names
+from tui_trainer.run.findings.watch import lately, names, update_ratio
 from tui_trainer.run.history import History
+from tui_trainer.run.probed import UpdateProbed
 from tui_trainer.run.stats import wilson
 
-SMALL_BATCH = 16
-"""Batches of more images have statistics that are good enough."""
+SMALL_BATCH, LARGE_STEP, COMMON = 16, 0.008, 0.15
+"""Images of a small batch, the share of the weights that a large update moves, and the cosine
+below which two gradients have little in common."""
+
+LOOKS, SETTLED_STEP = 4, 100
+"""Updates in a row that must show it, and the step after which they count."""
 
 GAP = 0.15
 """A difference of loss, as a share of guessing's, that batch statistics must make to be told."""
@@ -63,32 +70,40 @@ def evaluation_mode(history: History) -> FindingRaised | None:
 
 
 def batch_too_small(history: History) -> FindingRaised | None:
-    """Find that batches of this size have too few images for batch norm's statistics.
+    """Find that batches of so few images do not agree on where to go, and large steps are taken.
 
-    Over the same images, the loss with statistics of such batches is above that with the running
-    ones, by three standard errors and a share of guessing's loss.
+    In the last four updates looked at, each moved the median layer by more than 0.8 % of its
+    weights, and the gradients of two batches in a row have next to nothing in common.
     """
-    sample = history.samples[-1] if history.samples else None
-    if sample is None or not sample.step or sample.batch_gap is None:
+    size = int(history.settings["batch_size"])
+    looks = [look for look in lately(history, LOOKS) if look.step > SETTLED_STEP]
+    agreements = [a for look in looks if (a := _agreement(look)) is not None]
+    if size > SMALL_BATCH or len(looks) < LOOKS or len(agreements) < LOOKS - 1:
         return None
-    size, error = int(history.settings["batch_size"]), sample.batch_gap_error or 0.0
-    if size > SMALL_BATCH or sample.batch_gap < max(3 * error, GAP * history.guessing_loss):
+    ratios, agreement = [update_ratio(look) for look in looks], statistics.fmean(agreements)
+    if min(ratios) < LARGE_STEP or agreement > COMMON:
         return None
     return FindingRaised(
         code="batch_too_small",
         severity="look",
-        title="batch too small for batch norm",
+        title="batch too small for this learning rate",
         evidence=(
-            f"with the statistics of {size} images the loss is higher by {sample.batch_gap:.3f} "
-            f"± {error:.3f} than with the running ones ({sample.loss:.3f})"
+            f"an update of {size} images moves the weights by {100 * min(ratios):.1f} % or more, "
+            f"and the gradients of two batches in a row have a cosine of {agreement:.2f}"
         ),
         advice="batch 32 or more",
-        step=sample.step,
-        lesson=9,
+        step=looks[0].step,
+        lesson=20,
         fix_setting="batch_size",
         fix_value=32,
-        cause=f"mean and deviation of {size} images differ from batch to batch",
+        cause=f"{size} images say little of all the others: each step goes its own way, and far",
     )
+
+
+def _agreement(look: UpdateProbed) -> float | None:
+    """Return the cosine between the gradients of two batches in a row."""
+    lengths = look.gradient * (look.last_gradient or 0.0)
+    return look.agreement / lengths if look.agreement is not None and lengths else None
 
 
 def batch_norm_gap(history: History) -> FindingRaised | None:
@@ -105,7 +120,7 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
             return None
         if -look.batch_gap < max(3 * (look.batch_gap_error or 0), GAP * history.guessing_loss):
             return None
-    now = looks[-1]
+    now, rate = looks[-1], history.settings["learning_rate"]
     return FindingRaised(
         code="batch_norm_gap",
         severity="look",
@@ -114,9 +129,11 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
             f"on the same images the loss is {now.loss:.3f} with the running statistics, "
             f"{now.loss + (now.batch_gap or 0):.3f} with those of batches"
         ),
-        advice="larger batches, or a lower learning rate",
+        advice=f"learning rate ÷ 10, from {rate:g} to {rate / 10:g}",
         step=looks[0].step,
         lesson=9,
+        fix_setting="learning_rate",
+        fix_value=float(f"{rate / 10:.6g}"),
         cause="the features move faster than the running statistics follow",
     )
 

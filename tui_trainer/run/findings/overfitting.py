@@ -25,6 +25,9 @@ MEDIAN_OF_NORMAL = 0.6745
 BY_HEART_GAP = 0.02
 """Points of accuracy, as a fraction, that validation must lack to be called learned by heart."""
 
+WORTH_KNOWING = 0.5
+"""A training accuracy below which other things matter."""
+
 PLOTTED = 24
 """Epochs whose validation loss is drawn."""
 
@@ -127,7 +130,7 @@ def validation_better(history: History) -> FindingRaised | None:
     if any(e.val_interval is None or e.val_interval[0] <= e.train_accuracy for e in recent):
         return None
     now = recent[-1]
-    if now.val_accuracy is None:
+    if now.val_accuracy is None or now.train_accuracy < WORTH_KNOWING:
         return None
     reasons = ["it is a running figure, taken before each update"]
     if history.settings.get("dropout"):

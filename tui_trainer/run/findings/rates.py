@@ -16,8 +16,11 @@ GUESSING_MARGIN = 1.5
 BURN_IN_IMAGES = 5_000
 """Images before the training loss is judged: a high first loss is an initialisation, no trend."""
 
-TOO_LARGE, TOO_SMALL = 0.2, 3e-5
+TOO_LARGE, TOO_SMALL = 0.07, 3e-5
 """Updates beyond these shares of the weights are no steps but leaps, or stand still."""
+
+SETTLED_STEP, SETTLED_LARGE = 100, 0.015
+"""From this step on four updates in a row of this share are too large: the start is over."""
 
 NOT_LEARNED = 0.5
 """A rate is judged to be too low only while the loss is still above this share of guessing's."""
@@ -80,15 +83,17 @@ def divergence(history: History) -> FindingRaised | None:
 
 
 def learning_rate_high(history: History) -> FindingRaised | None:
-    """Find that each update is a good part of the weights themselves, and nothing comes of it.
+    """Find that each update is a good part of the weights themselves.
 
-    In each of the last three updates looked at, the median layer moved by more than a fifth of its
-    weights.
+    The median layer moved by more than 7 % of its weights in each of the last three updates looked
+    at, or by more than 1.5 % in each of the last four once the first hundred steps are over.
     """
     looks = lately(history)
+    if not looks or min(map(update_ratio, looks)) < TOO_LARGE:
+        looks = [look for look in lately(history, 4) if look.step > SETTLED_STEP]
+        if len(looks) < 4 or min(map(update_ratio, looks)) < SETTLED_LARGE:
+            return None
     ratios = [update_ratio(look) for look in looks]
-    if not looks or min(ratios) < TOO_LARGE:
-        return None
     rate, now = history.settings["learning_rate"], looks[-1]
     return FindingRaised(
         code="learning_rate_high",
