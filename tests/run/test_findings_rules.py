@@ -177,8 +177,8 @@ TWINS = [
     ),
     Twins(
         "chance_level",
-        epochs(2, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
-        epochs(2, train_accuracy=0.9, val_accuracy=0.3, val_interval=(0.26, 0.34)),
+        epochs(12, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
+        epochs(9, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
         says="chance",
     ),
     Twins(
@@ -216,8 +216,14 @@ TWINS = [
     ),
     Twins(
         "batch_norm_gap",
-        [sample(10, batch_gap=-0.9), sample(20, batch_gap=-0.9)],
-        [sample(10, batch_gap=-0.9), sample(20, batch_gap=-0.1)],
+        [sample(150, batch_gap=-0.9), sample(200, batch_gap=-0.9)],
+        [sample(50, batch_gap=-0.9), sample(100, batch_gap=-0.9), sample(200, batch_gap=-0.1)],
+        "look",
+    ),
+    Twins(
+        "weight_decay_high",
+        [*learning(10, 1.0), *probed(pull=0.5)],
+        [*learning(10, 0.1), *probed(pull=0.5)],
         "look",
     ),
     Twins(

@@ -203,7 +203,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "batch-of-4": Kind(
         _batch_of_4,
-        frozenset({"batch_norm_gap", "batch_too_small", "learning_rate_high"}),
+        frozenset({"batch_too_small", "learning_rate_high"}),
         WITH_NORM,
     ),
     "dropout-90": Kind(
@@ -222,11 +222,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "decay-0.3": Kind(
         _heavy_decay,
-        frozenset({"underfitting", "not_learning"}),
+        frozenset({"weight_decay_high", "underfitting", "not_learning"}),
     ),
     "bottleneck": Kind(
         _own("Bottleneck", "BottleneckMaps"),
-        frozenset({"underfitting"}),
+        frozenset({"underfitting", "not_learning"}),
         (MLP, CONV_GAP, MLP, CONV_GAP, MLP),
     ),
 }

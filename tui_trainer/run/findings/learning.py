@@ -8,6 +8,7 @@ import statistics
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
 from tui_trainer.run.findings.watch import (
+    RECENT,
     images,
     images_at_work,
     lately,
@@ -26,6 +27,10 @@ STUCK_IMAGES, STUCK_STEPS = 10_000, 100
 
 SLOW = 1e-4
 """Updates below this share of the weights are what a stuck network suffers from."""
+
+PULL, UNLEARNED = 0.35, 0.3
+"""A cosine from which on weight decay prevails, and the share of guessing's loss above which that
+is too early: where everything is learned, nothing else is left to move the weights."""
 
 POOR = 0.85
 """The accuracy on the training images themselves that calls for more capacity."""
@@ -81,11 +86,11 @@ def _why_stuck(history: History) -> tuple[str, str]:
 def chance_level(history: History) -> FindingRaised | None:
     """Find that the training images are learned and validation stays at chance.
 
-    In the last two epochs, chance lies within the validation accuracy's interval or above it, and
-    the training accuracy is twice chance.
+    In the last two epochs, after the first hundred steps, chance lies within the validation
+    accuracy's interval or above it, and the training accuracy is twice chance.
     """
     recent, started = history.epochs[-2:], history.started
-    if started is None or len(recent) < 2:
+    if started is None or len(recent) < 2 or recent[0].step < STUCK_STEPS:
         return None
     chance = 1.5 / started.classes
     if any(e.val_interval is None or e.val_interval[0] > chance for e in recent):
@@ -150,6 +155,31 @@ def underfitting(history: History) -> FindingRaised | None:
         fix_setting=setting,
         fix_value=value,
         cause=cause,
+    )
+
+
+def weight_decay_high(history: History) -> FindingRaised | None:
+    """Find that weight decay moves the weights as much as the loss does, with much left to learn.
+
+    In each of the last three updates looked at, the update points to weights of 0 a good part of
+    the way; without decay the first ones point away from there.
+    """
+    pulls = [look.pull for look in lately(history) if look.pull is not None]
+    if len(pulls) < RECENT or min(pulls) < PULL or progress(history) < UNLEARNED:
+        return None
+    looks = lately(history)
+    return FindingRaised(
+        code="weight_decay_high",
+        severity="look",
+        title="too much weight decay",
+        evidence=(
+            f"the cosine between update and the way to weights of 0 is {pulls[-1]:.2f}, and the "
+            f"training loss is still {100 * progress(history):.0f} % of guessing's"
+        ),
+        advice="a hundredth of the weight decay",
+        step=looks[0].step,
+        lesson=15,
+        cause="weights are made small faster than they can learn",
     )
 
 

@@ -19,7 +19,10 @@ LOOKS, SETTLED_STEP = 4, 100
 """Updates in a row that must show it, and the step after which they count."""
 
 GAP = 0.15
-"""A difference of loss, as a share of guessing's, that batch statistics must make to be told."""
+"""A difference of loss, as a share of guessing's, that batch statistics must make to be told …"""
+
+STATISTICS_STEP = 100
+"""… after so many steps: the running ones follow by a tenth of the difference a step."""
 
 HEAVY, LEARNED = 0.5, 0.7
 """A share of dropout that is heavy, and a training accuracy from which on it does no harm."""
@@ -112,7 +115,7 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
     In the last two looks at the sample the loss with the running statistics is above that with the
     batches' own, by three standard errors and a share of guessing's loss.
     """
-    looks = [look for look in list(history.samples)[-2:] if look.step]
+    looks = [look for look in list(history.samples)[-2:] if look.step > STATISTICS_STEP]
     if len(looks) < 2:
         return None
     for look in looks:

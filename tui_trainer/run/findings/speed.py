@@ -20,6 +20,9 @@ WAITING = 0.5
 
 LOOKS = 8
 
+SHORT = 0.1
+"""The share of the memory below which what is left is told."""
+
 
 def slower(history: History) -> FindingRaised | None:
     """Tell that the last two epochs ran at less than half of the best speed so far."""
@@ -72,7 +75,7 @@ def input_bound(history: History) -> FindingRaised | None:
 def memory_short(history: History) -> FindingRaised | None:
     """Find that the machine has little memory left, at two looks in a row."""
     left = [look.memory_left for look in list(history.samples)[-2:]]
-    told = [share for share in left if share is not None]
+    told = [share for share in left if share is not None and share < SHORT]
     if len(told) < 2:
         return None
     size = int(history.settings["batch_size"])
