@@ -8,27 +8,39 @@ import torch
 from torch import Tensor
 
 from tui_trainer.anatomy.measured import effective_field, measured_field
+from tui_trainer.engine.check import check
 from tui_trainer.engine.description import layers_of, review_of
-from tui_trainer.engine.networks import about, build_network
+from tui_trainer.engine.networks import about, build_network, fault_of_own
 from tui_trainer.engine.session import Session
 from tui_trainer.run import commands
 from tui_trainer.run.answers import Answer, FieldMeasured, NetworkDescribed
-from tui_trainer.run.commands import Command, DescribeNetwork, LookAtField, Question
+from tui_trainer.run.commands import (
+    CheckNetwork,
+    Command,
+    DescribeNetwork,
+    LookAtField,
+    Question,
+)
 from tui_trainer.run.events import CommandRejected, Event
 from tui_trainer.run.text import model_name, one_line
 
 
-def answer(session: Session, question: Question) -> Answer | CommandRejected:
-    """Return the answer to a question, or why there is none.
+def answer(session: Session, question: Question) -> Iterator[Answer | CommandRejected]:
+    """Answer a question, in one event or several, or say why there is no answer.
 
     Whatever a network of one's own does when it is looked at, the run goes on.
     """
     try:
-        if isinstance(question, LookAtField):
-            return _field(session, question)
-        return _network(session, question)
+        match question:
+            case LookAtField():
+                yield _field(session, question)
+            case DescribeNetwork():
+                yield _network(session, question)
+            case CheckNetwork():
+                yield from check(session)
     except Exception as error:
-        return reject(session, question, one_line(str(error) or type(error).__name__))
+        told = fault_of_own(error, session.config.model) or error
+        yield reject(session, question, one_line(str(told) or type(told).__name__))
 
 
 def answer_until_stopped(session: Session) -> Iterator[Event]:
@@ -38,8 +50,8 @@ def answer_until_stopped(session: Session) -> Iterator[Event]:
             match wish:
                 case commands.Stop():
                     return
-                case LookAtField() | DescribeNetwork():
-                    yield answer(session, wish)
+                case LookAtField() | DescribeNetwork() | CheckNetwork():
+                    yield from answer(session, wish)
                 case _:
                     yield reject(session, wish, "the run is over")
 

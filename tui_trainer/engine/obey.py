@@ -48,9 +48,9 @@ def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
         match wish:
             case commands.Stop():
                 session.stop = wish
-            case commands.LookAtField() | commands.DescribeNetwork():
+            case commands.LookAtField() | commands.DescribeNetwork() | commands.CheckNetwork():
                 session.watch.pause()
-                yield answer(session, wish)
+                yield from answer(session, wish)
             case _ if session.stop is not None:
                 continue  # there is no next batch that it could be for
             case commands.Pause():
@@ -87,8 +87,8 @@ def wait_for_rewind(session: Session) -> Generator[Event, None, bool]:
                     session.stop = wish
                 case commands.Rewind(rate) if session.state == "diverged":
                     yield from _rewind(session, wish, rate)
-                case commands.LookAtField() | commands.DescribeNetwork():
-                    yield answer(session, wish)
+                case commands.LookAtField() | commands.DescribeNetwork() | commands.CheckNetwork():
+                    yield from answer(session, wish)
                 case _:
                     yield reject(session, wish, "the run has diverged; rewind it, or stop")
     return session.stop is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tui_trainer.run.checked import CheckItem
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.verdicts import Verdict
 
@@ -53,5 +54,20 @@ class NetworkDescribed:
     review: tuple[Verdict, ...]
 
 
-Answer = FieldMeasured | NetworkDescribed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemChecked:
+    """One item of the check of a run's first steps is done; the last has ``done`` == ``total``.
+
+    Attributes:
+        item: What was tried and what came of it.
+        done: How many items are done, this one included.
+        total: How many there are.
+    """
+
+    item: CheckItem
+    done: int
+    total: int
+
+
+Answer = FieldMeasured | NetworkDescribed | ItemChecked
 """What is passed on with the events, and not recorded."""

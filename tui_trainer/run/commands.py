@@ -120,7 +120,15 @@ class DescribeNetwork:
     model: str
 
 
-Question = LookAtField | DescribeNetwork
+@dataclass(frozen=True, slots=True)
+class CheckNetwork:
+    """Ask whether this run could have begun well: its first steps are tried on a fresh network.
+
+    It takes about twenty seconds, is answered item by item, and changes nothing of the run.
+    """
+
+
+Question = LookAtField | DescribeNetwork | CheckNetwork
 
 Command = (
     SetLearningRate

@@ -32,7 +32,8 @@ EARLY_IMAGES = 8_192
 """The sample is looked at before the first batch, once more after so many images, …"""
 
 SPACING = 32
-"""… and then at the end of an epoch, if there were so many training images for each of it."""
+"""… at the end of the first epoch, and then at the end of one if there were so many training
+images for each image of the sample."""
 
 
 class Probes:
@@ -106,7 +107,8 @@ class Probes:
 
     def at_end_of_epoch(self, session: Session) -> Iterator[Probe]:
         """Look at the sample, if it is time again."""
-        if self._wanted and session.images - self.sampled_at >= SPACING * self._sample.size:
+        is_due = session.images - self.sampled_at >= SPACING * self._sample.size
+        if self._wanted and (is_due or session.epoch == 1):
             yield self._look_at_sample(session)
 
     def _is_early(self, session: Session) -> bool:

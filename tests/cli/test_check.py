@@ -1,0 +1,188 @@
+"""``mnist-tui check``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli, Refused
+from tests.engine.idx_files import write_dataset
+from tui_trainer.engine.check.plan import Plan
+from tui_trainer.run.topics import TOPICS
+
+OWN = """
+from torch import nn
+
+class Net(nn.Module):
+    '''A network of one's own.'''
+
+    def __init__(self, image_size, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.scores = nn.Linear(8 * image_size**2, classes)
+
+    def forward(self, x):
+        print("forward!")
+        return self.scores(self.norm(self.conv(x)).relu().flatten(1))
+
+class Softmaxed(Net):
+    def forward(self, x):
+        return super().forward(x).softmax(dim=1)
+
+class Frozen(Net):
+    def __init__(self, image_size, classes):
+        super().__init__(image_size, classes)
+        self.conv.requires_grad_(False)
+
+class Raises(Net):
+    def forward(self, x):
+        if len(x) > 2:
+            raise ValueError("too many")
+        return super().forward(x)
+"""
+
+QUICK = ("--batch-size", 32, "--threads", 1, "--device", "cpu", "--augment", "none", "--lr", 0.02)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,500 training images of 8×8 pixels."""
+    return write_dataset(tmp_path_factory.mktemp("images"), size=8, train=1_500, test=20)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("own") / "net.py"
+    path.write_text(OWN, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def checked(run: Cli, images: Path) -> Any:
+    def call(*arguments: object, code: int) -> dict[str, dict[str, Any]]:
+        got, out, err = run("check", "--data-dir", images, *QUICK, "--json", *arguments)
+        assert "error" not in err
+        record = json.loads(out)
+        assert got == code, record["items"]
+        return {item["name"]: item for item in record["items"]}
+
+    return call
+
+
+def test_a_good_network_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(steps=40, range_steps=25, control_steps=5)
+    monkeypatch.setattr("tui_trainer.engine.check.lab.whole_plan", lambda *_: plan)
+    code, out, err = run("check", "tiny", "--data-dir", images, *QUICK)
+
+    assert (code, err) == (0, ""), out
+    lines = out.splitlines()
+    assert lines[0].startswith("tiny: ")
+    assert "batches of 32" in lines[0]
+    assert "✓ every parameter has a gradient  [topic 19: " in out
+    assert lines[-1].startswith("0 fail, ")
+
+
+def test_json_tells_every_item(run: Cli, images: Path) -> None:
+    code, out, err = run("check", "mlp", "--data-dir", images, *QUICK, "--seed", 3, "--json")
+
+    assert (code, err) == (0, "")
+    record = json.loads(out)
+    assert (record["model"], record["batch_size"], record["seed"]) == ("mlp", 32, 3)
+    assert list(record["counts"]) == ["fail", "look", "pass"]
+    assert sum(record["counts"].values()) == len(record["items"]) == 13
+    assert record["seconds"] > 0
+    for item in record["items"]:
+        assert set(item) == {
+            *("name", "verdict", "title", "evidence", "advice", "lesson", "topic", "value"),
+            "seconds",
+        }
+        assert item["verdict"] in record["counts"]
+        assert item["topic"] == TOPICS[item["lesson"]]
+        assert item["value"] is None or isinstance(item["value"], float)
+    names = {item["name"] for item in record["items"]}
+    assert {"input", "initial-loss", "one-batch", "learning-rate", "shuffled-labels"} <= names
+
+
+def test_softmax_before_the_loss_fails(checked: Any, own: Path) -> None:
+    items = checked(f"{own}:Softmaxed", code=6)
+
+    assert items["softmax"]["verdict"] == "fail"
+    assert items["gradients"]["verdict"] == "pass"
+
+
+def test_a_frozen_layer_fails(checked: Any, own: Path) -> None:
+    items = checked(f"{own}:Frozen", code=6)
+
+    failed = {name for name, item in items.items() if item["verdict"] == "fail"}
+    assert failed == {"gradients"}
+    assert "conv.weight, conv.bias frozen" in items["gradients"]["evidence"]
+
+
+def test_a_rate_that_is_hopeless_fails(checked: Any) -> None:
+    assert checked("mlp", "--lr", 1e-6, code=6)["learning-rate"]["verdict"] == "fail"
+
+
+def test_what_ones_own_network_prints_is_no_data(run: Cli, images: Path, own: Path) -> None:
+    code, out, err = run("check", f"{own}:Net", "--data-dir", images, *QUICK, "--json")
+
+    assert code == 0
+    assert json.loads(out)["model"] == "net.py:Net"
+    assert "forward!" in err
+
+
+def test_a_network_that_raises_is_told_with_its_line(run: Cli, images: Path, own: Path) -> None:
+    code, _, err = run("check", f"{own}:Raises", "--data-dir", images, *QUICK)
+
+    assert code == 1
+    assert "net.py:29: ValueError: too many" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["lenet"], "lenet"),
+        (["nowhere.py:Net"], "nowhere.py"),
+        (["--lr", "0"], "--lr: the learning rate must be above 0"),
+        (["--batch-size", "0"], "--batch-size: the batch size must be"),
+        (["--optimizer", "x"], "--optimizer: unknown optimizer 'x'"),
+        (["--dropout", "0.5"], "--dropout 0.5: era-s6 has no dropout layer"),
+        (["--data-dir", "nowhere"], "nowhere"),
+        (["--preset", "x"], "--preset: unknown preset 'x'"),
+        (["--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["--paused"], "--paused"),
+        (["tiny", "small"], "small"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    data_refused: Refused, arguments: list[str], words: str
+) -> None:
+    assert words in data_refused("check", *arguments)
+
+
+def test_it_begins_from_a_recipe(run: Cli, images: Path) -> None:
+    code, out, _ = run(
+        "check", "--preset", "story-1", "--data-dir", images, "--threads", 1, "--json"
+    )
+
+    record = json.loads(out)
+    assert code in (0, 6)
+    assert (record["model"], record["optimizer"]) == ("mlp", "adam")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_courses_network_passes_on_the_real_images(run: Cli, optimizer: str) -> None:
+    code, out, err = run("check", "era-s6", "--optimizer", optimizer, "--threads", 2, "--json")
+
+    record = json.loads(out)
+    assert (code, err) == (0, "")
+    assert record["counts"]["fail"] == 0
+    first = next(item for item in record["items"] if item["name"] == "first-steps")
+    assert (
+        "healthy runs of networks like it" in first["evidence"] or "100: more" in first["evidence"]
+    )

@@ -1,0 +1,144 @@
+"""Where the first steps are tried: a fresh network, some images, and chance of its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from tui_trainer.anatomy.trace import Step
+from tui_trainer.engine.check.plan import Plan, whole_plan
+from tui_trainer.engine.check.trial import Trial, make_trial
+from tui_trainer.engine.data import Data, Split, stratified_split
+from tui_trainer.engine.networks import build_network, use_innermost_channels
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.layers import LayerRow
+
+_ORDER = "mnist-tui: check"
+
+SPEED_STEPS = 2
+"""Steps by which the plan is made; they cost a hundredth of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """What the items of a check work with. None of them changes anything in it.
+
+    Attributes:
+        config: The run that is checked.
+        data: Its images; the test set is left sealed.
+        device: Where they lie.
+        layers: The layer table of the network.
+        network: A fresh network, built with the run's seed as the run builds it.
+        chance: The state of torch's generator behind that, from which dropout is drawn.
+        plan: How much is tried.
+        sample: Some training images, each class with its share.
+        val_sample: As many of the validation split, or all; empty where there is none.
+        clock: Seconds that only go up.
+    """
+
+    config: RunConfig
+    data: Data
+    device: torch.device
+    layers: tuple[LayerRow, ...]
+    network: nn.Module
+    chance: torch.Tensor
+    plan: Plan
+    sample: Split
+    val_sample: Split
+    clock: Callable[[], float]
+
+    @contextmanager
+    def apart(self) -> Generator[None]:
+        """Draw from the generators as a run of this seed would, and put them back."""
+        with _forked(self.device):
+            torch.manual_seed(self.config.seed)
+            torch.set_rng_state(self.chance)
+            yield
+
+    def trial(self, **settings: object) -> Trial:
+        """Return a training of a copy of the network; ``settings`` take the place of the run's."""
+        return make_trial(self.network, self.data, replace(self.config, **settings))  # type: ignore[arg-type]
+
+    def name_of(self, place: int, step: Step) -> str:
+        """Return what the layer table calls a step of the network's trace."""
+        return self.layers[place].name if place < len(self.layers) else step.call.name
+
+
+def open_lab(
+    config: RunConfig,
+    data: Data,
+    device: torch.device,
+    layers: tuple[LayerRow, ...],
+    clock: Callable[[], float],
+    plan: Plan | None = None,
+) -> Lab:
+    """Build a fresh network and choose the images; nothing of a run under way is touched.
+
+    Raises:
+        InputError: If the network cannot be built.
+    """
+    with _forked(device):
+        torch.manual_seed(config.seed)
+        network = build_network(
+            config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
+        )
+        chance = torch.get_rng_state()
+    network = network.to(device)
+    if device.type == "cpu":
+        network = use_innermost_channels(network, data.image_size)
+    network = network.train()
+    if plan is None:
+        with _forked(device):
+            plan = whole_plan(config.batch_size, _speed(network, data, config, clock))
+    return Lab(
+        config=config,
+        data=data,
+        device=device,
+        layers=layers,
+        network=network,
+        chance=chance,
+        plan=plan,
+        sample=some(data.train, plan.sample),
+        val_sample=some(data.val, plan.val_sample),
+        clock=clock,
+    )
+
+
+def _speed(network: nn.Module, data: Data, config: RunConfig, clock: Callable[[], float]) -> float:
+    """Return how many images a second are trained on, by a few steps after a first one."""
+    trial = make_trial(network, data, config)
+    trial.step()
+    images, began = trial.images, clock()
+    for _ in range(SPEED_STEPS):
+        float(trial.step())
+    return (trial.images - images) / max(1e-9, clock() - began)
+
+
+def batches(split: Split, size: int) -> Iterator[Split]:
+    """Yield a split in parts of ``size`` images, the last of what is left."""
+    for start in range(0, len(split), size):
+        yield Split(split.images[start : start + size], split.labels[start : start + size])
+
+
+def some(split: Split, count: int) -> Split:
+    """Return ``count`` images, or all, each class with its share, in an order of no meaning."""
+    chosen = list(range(len(split)))
+    if count < len(split):
+        _, chosen = stratified_split(split.labels.tolist(), count)
+    random.Random(_ORDER).shuffle(chosen)
+    indices = torch.tensor(chosen, dtype=torch.int64, device=split.labels.device)
+    return Split(split.images[indices], split.labels[indices])
+
+
+@contextmanager
+def _forked(device: torch.device) -> Generator[None]:
+    """Put torch's generators back afterwards, the device's too."""
+    is_here = device.type == "cpu"
+    devices = [] if is_here else [device.index or 0]
+    with torch.random.fork_rng(devices, device_type="cuda" if is_here else device.type):
+        yield
