@@ -113,8 +113,21 @@ def test_a_note_is_no_warning() -> None:
 def test_overfitting_on_a_healthy_run_is_judged_by_the_test_images() -> None:
     run = _judged(_told("overfitting", 20), _told("memorising", 25), _told("plateau", 30))
     assert run.false_codes() == {"overfitting", "memorising", "plateau"}
-    assert replace(run, overfitted=False).false_codes() == run.false_codes()
-    assert replace(run, overfitted=True).false_codes() == {"plateau"}
+    assert replace(run, true_codes=frozenset()).false_codes() == run.false_codes()
+    right = frozenset({"overfitting", "memorising"})
+    assert replace(run, true_codes=right).false_codes() == {"plateau"}
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "by_heart"),
+    [(1.0, 0.97, True), (1.0, 0.98, False), (0.99, 0.95, True), (0.98, 0.95, False)],
+)
+def test_by_heart_is_a_gap_of_two_points_beyond_the_interval(
+    train: float, test: float, by_heart: bool
+) -> None:
+    truth = Truth((0.1,), (test,), 0.0, 0.01)
+    assert truth.by_heart(train) is by_heart
+    assert truth.codes(train) == (frozenset({"memorising"}) if by_heart else frozenset())
 
 
 @pytest.mark.parametrize(("rise", "overfitted"), [(0.0, False), (0.02, False), (0.021, True)])
@@ -144,7 +157,7 @@ def test_the_tables_give_each_rule_and_each_kind_its_rates() -> None:
     runs = [
         *[_judged() for _ in range(48)],
         _judged(_told("a", 3)),
-        _judged(_told("overfitting", 30), overfitted=True),
+        _judged(_told("overfitting", 30), true_codes=frozenset({"overfitting"})),
         *[_judged(_told("a", 4), kind="spoilt") for _ in range(4)],
         _judged(_told("b", 4), kind="spoilt"),
     ]

@@ -41,6 +41,7 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "TARGET_MISSED": 3,
         "DIVERGED": 4,
         "DESIGN_WRONG": 5,
+        "CHECK_FAILED": 6,
         "UNSAVED": 7,
         "REPLAY_DIFFERS": 8,
         "HUNG_UP": 129,
@@ -49,7 +50,7 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "TERMINATED": 143,
     }
     assert all(code.meaning for code in ExitCode)
-    assert exit_code_help().splitlines()[9] == "130  interrupted by Ctrl+C"
+    assert exit_code_help().splitlines()[10] == "130  interrupted by Ctrl+C"
 
 
 @pytest.mark.parametrize(

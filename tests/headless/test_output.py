@@ -146,7 +146,7 @@ def finding(severity: str = "look") -> FindingRaised:
         severity="wrong" if severity == "wrong" else "look",
         title="overfitting",
         evidence="validation loss up 0.012, 3.1 standard errors",
-        advice="try dropout 0.1",
+        advice="dropout 0.1",
         step=1_240,
         lesson=15,
     )
@@ -168,7 +168,7 @@ def setting(name: str, old: float, new: float) -> SettingChanged:
     return SettingChanged(setting=name, old=old, new=new, step=1_240, epoch=2, images=9)
 
 
-EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try dropout 0.1"
+EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try: dropout 0.1"
 
 
 @pytest.mark.parametrize(

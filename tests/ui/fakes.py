@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
 
 from tui_trainer.run import commands
-from tui_trainer.run.answers import FieldMeasured, NetworkDescribed
+from tui_trainer.run.answers import FieldMeasured, ItemChecked, NetworkDescribed
+from tui_trainer.run.checked import CheckItem
 from tui_trainer.run.commands import Command, Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import (
@@ -38,8 +41,13 @@ RECORDINGS = Path(__file__).parent / "recordings"
 
 def recording(name: str) -> list[Event]:
     """Return the events of a real run, recorded by ``python -m tests.ui.record``."""
+    return list(_recording(name))
+
+
+@cache
+def _recording(name: str) -> tuple[Event, ...]:
     with gzip.open(RECORDINGS / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return list(read_events(lines, name))
+        return tuple(read_events(lines, name))
 
 
 def recorded_fields(name: str) -> list[FieldMeasured]:
@@ -66,8 +74,8 @@ def described(name: str) -> NetworkDescribed:
 class FakeEngine:
     """Says ``events``, then answers commands as the engine would, until it is told to stop.
 
-    ``fields`` and ``networks`` are what it knows to answer to questions. It answers them after the
-    end of a run too.
+    ``fields``, ``networks`` and ``checks`` are what it knows to answer to questions. It answers
+    them after the end of a run too.
     """
 
     events: Iterable[Event]
@@ -75,6 +83,7 @@ class FakeEngine:
     answers: bool = True
     fields: Iterable[FieldMeasured] = ()
     networks: Iterable[NetworkDescribed] = ()
+    checks: Sequence[CheckItem] = ()
     received: list[Command] = field(default_factory=list)
     configs: list[RunConfig] = field(default_factory=list)
     started: RunStarted | None = None
@@ -133,6 +142,9 @@ class FakeEngine:
                 yield self._field(command)
             case commands.DescribeNetwork(model):
                 yield self._network(model)
+            case commands.CheckNetwork():
+                for number, item in enumerate(self.checks, 1):
+                    yield ItemChecked(item=item, done=number, total=len(self.checks))
             case commands.Stop():
                 yield finished(reason=command.reason, step=step)
 
@@ -200,9 +212,10 @@ def window(
     runs: Path = Path("no-runs-here"),
     fields: Iterable[FieldMeasured] = (),
     networks: Iterable[NetworkDescribed] = (),
+    checks: Sequence[CheckItem] = (),
 ) -> tuple[MnistTui, FakeEngine]:
     """Return an app on a fake engine, with nothing in it that depends on the clock."""
-    engine = FakeEngine(list(events), error, fields=fields, networks=networks)
+    engine = FakeEngine(list(events), error, fields=fields, networks=networks, checks=checks)
     still = Governor(cpu_time=lambda: 0.0)
     app = kind(
         engine,
@@ -235,11 +248,14 @@ async def settle(pilot: Pilot[None], app: MnistTui, events: Iterable[Event]) -> 
 
 
 async def until(
-    pilot: Pilot[None], holds: Callable[[MnistTui], bool], app: MnistTui, *, tries: int = 500
+    pilot: Pilot[None], holds: Callable[[MnistTui], bool], app: MnistTui, *, tries: int = 1_500
 ) -> None:
-    """Wait until something holds; after ten seconds a test goes on and says what is missing."""
+    """Wait until something holds; after half a minute a test goes on and says what is missing.
+
+    Between two looks it sleeps and no more: a pause of the pilot asks each widget of the screen.
+    """
     for _ in range(tries):
-        await pilot.pause(0.02)
+        await asyncio.sleep(0.02)
         if holds(app):
             break
     await pilot.pause()

@@ -21,10 +21,10 @@ from tui_trainer.run.events import (
     RunFinished,
 )
 from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.history import History
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.farewell import farewell
 from tui_trainer.ui.keymap import KEYMAP
+from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.screens.confirm import ConfirmScreen
 from tui_trainer.ui.screens.runs import RunsScreen
 from tui_trainer.ui.screens.train import TrainScreen
@@ -166,17 +166,17 @@ async def test_a_window_too_small_recovers_while_events_arrive() -> None:
 
 
 def test_the_panel_says_where_the_run_is_recorded_and_since_when_it_is_saved() -> None:
-    history = History()
-    for event in (*PAUSED, RECORDED):
-        history.apply(event)
-    history.findings.clear()
-    assert "recorded in runs/one" in panel(history)
-    history.apply(CheckpointSaved(step=1_234, epoch=3, files=("last",)))
-    assert "recorded in runs/one, saved after step 1,234" in panel(history)
-    history.apply(REFUSED)
-    assert "not being saved" in panel(history)
-    assert "nothing to report" not in panel(history)
+    run = LiveRun(RunConfig(), lambda config, inbox: iter(()), lambda message: None)
+    run.apply((*PAUSED, RECORDED))
+    run.history.findings.clear()
+    assert "recorded in runs/one" in panel(run)
+    run.apply((CheckpointSaved(step=1_234, epoch=3, files=("last",)),))
+    assert "recorded in runs/one, saved after step 1,234" in panel(run)
+    run.apply((REFUSED,))
+    assert "not being saved" in panel(run)
+    assert "nothing to report" not in panel(run)
 
 
-def panel(history: History) -> str:
-    return "\n".join("".join(cell.text for cell in line) for line in findings_lines(history, 80))
+def panel(run: LiveRun) -> str:
+    lines, _ = findings_lines(run, 80)
+    return "\n".join("".join(cell.text for cell in line) for line in lines)

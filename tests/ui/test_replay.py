@@ -7,9 +7,10 @@ from tests.ui.fakes import recording, settle, until, window
 from tui_trainer.run import commands
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import Event
-from tui_trainer.ui.keymap import KNOB_KEYS, REPLAY_KEYS, RUN_KEYS
+from tui_trainer.ui.keymap import KNOB_KEYS, RUN_KEYS
 from tui_trainer.ui.recorded_run import RecordedRun
 from tui_trainer.ui.replay_app import ReplayApp
+from tui_trainer.ui.replay_keys import REPLAY_KEYS
 from tui_trainer.ui.screens.replay import ReplayScreen
 from tui_trainer.ui.screens.text import HelpScreen
 from tui_trainer.ui.screens.train import TrainScreen

@@ -16,6 +16,7 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
+from tests.ui import found
 from tests.ui.fakes import (
     ModelFirst,
     described,
@@ -75,6 +76,7 @@ def look(
         runs=runs,
         fields=FIELDS,
         networks=[described("other-network")],
+        checks=found.CHECKS,
     )
 
     async def before(pilot: Pilot[None]) -> None:
@@ -124,6 +126,25 @@ def test_overfitting(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     look(snap_compare, recording("overfitting"), size=size, config=RunConfig(schedule="constant"))
 
 
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_findings(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    keys = ["v", "v"] if size == SMALL else []
+    look(snap_compare, found.mid_run(*found.ALL), *keys, size=size, config=ERA)
+
+
+def test_a_finding_chosen_and_one_snoozed(snap_compare: SnapCompare) -> None:
+    look(snap_compare, found.mid_run(*found.ALL), "z", "down", "down", config=ERA)
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_check(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    look(snap_compare, MID_RUN, "c", _is_checked, size=size, config=ERA)
+
+
+def _is_checked(app: MnistTui) -> bool:
+    return bool(app.run_now.check.items) and not app.run_now.check.is_under_way
+
+
 def test_diverged(snap_compare: SnapCompare) -> None:
     look(snap_compare, recording("diverged"), config=RunConfig(lr=1_000.0))
 
@@ -142,7 +163,7 @@ def test_quit_question(snap_compare: SnapCompare) -> None:
 
 
 def test_help(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, "question_mark", size=(120, 95), config=ERA)
+    look(snap_compare, MID_RUN, "question_mark", size=(120, 102), config=ERA)
 
 
 def test_too_small(snap_compare: SnapCompare) -> None:

@@ -28,6 +28,7 @@ from tui_trainer.run.events import (
     StepDone,
     TestEvaluated,
 )
+from tui_trainer.run.findings.rates import divergence
 from tui_trainer.run.text import Cell
 from tui_trainer.run.verdicts import FINDING_SIGNS
 
@@ -59,7 +60,7 @@ class Report:
         self._remedy = 0.01
         self._meter = Meter()
         self._downloads = Downloads(console)
-        self._titles: dict[str, str] = {}
+        self._findings: dict[str, FindingRaised] = {}
         self._paused = False
         self._look: TestEvaluated | None = None
         self._last_epoch: EpochDone | None = None
@@ -95,11 +96,7 @@ class Report:
                 self._look = event
             case RunFinished():
                 self.last = event
-                for line in (
-                    sentences.summary(event, self._last_epoch) if not self._json_lines else ()
-                ):
-                    self._data.line(line)
-                self._tell_saved(event)
+                self._summarise(event)
             case RunFailed():
                 self.last = event
             case RunResumed():
@@ -132,7 +129,9 @@ class Report:
                 self._meter.epoch_done(event)
                 self._last_epoch = event
             case FindingRaised():
-                self._titles[event.code] = event.title
+                self._findings[event.code] = event
+            case FindingCleared():
+                self._findings.pop(event.code, None)
             case SettingChanged(setting="epochs"):
                 self._set_epochs(int(event.new))
         if self._json_lines and isinstance(event, RunStarted | RecordingStarted):
@@ -214,15 +213,23 @@ class Report:
 
     def _finding(self, event: FindingRaised | FindingCleared) -> None:
         if isinstance(event, FindingCleared):
-            title = self._titles.pop(event.code, event.code)
+            gone = self._findings.pop(event.code, None)
+            title = gone.title if gone is not None else event.code
             cleared = f"no longer: {title}, since step {text.count(event.step)}"
-            self._console.say(cleared, glyph="✓", style="good")
+            if gone is not None and gone.severity == "note":
+                self._console.say(cleared, glyph=FINDING_SIGNS["note"])
+            else:
+                self._console.say(cleared, glyph="✓", style="good")
             return
-        self._titles[event.code] = event.title
-        if event.fix_setting == "learning_rate" and event.fix_value is not None:
+        before = self._findings.get(event.code)
+        self._findings[event.code] = event
+        if event.code == divergence.__name__ and event.fix_value is not None:
             self._remedy = event.fix_value
+        if before is not None and not sentences.is_news(event, before):
+            return
         line = text.one_line(sentences.finding_line(event))
-        self._console.say(line, glyph=FINDING_SIGNS[event.severity], style=event.severity)
+        style = event.severity if event.severity != "note" else ""
+        self._console.say(line, glyph=FINDING_SIGNS[event.severity], style=style)
 
     def _incident(
         self,

@@ -104,9 +104,16 @@ def look_line(event: TestEvaluated) -> str:
 
 
 def finding_line(event: FindingRaised) -> str:
-    """Return a finding: its title, since when, the evidence, the advice."""
+    """Return a finding: its title, since when, the evidence, the likely cause, what to try."""
     told = f"{event.title}, since step {text.count(event.step)}: {event.evidence}"
-    return f"{told} — {event.advice}" if event.advice else told
+    likely = f" — likely: {event.cause}" if event.cause else ""
+    return f"{told}{likely}{f' — try: {event.advice}' if event.advice else ''}"
+
+
+def is_news(event: FindingRaised, before: FindingRaised) -> bool:
+    """Return whether a finding that is raised again says more than that its numbers have moved."""
+    told = (event.severity, event.title, event.advice)
+    return told != (before.severity, before.title, before.advice)
 
 
 def setting_line(event: SettingChanged) -> str:

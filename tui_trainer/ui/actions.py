@@ -8,6 +8,7 @@ import dataclasses
 from tui_trainer.run import commands, text
 from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.ui.screens.check import CheckScreen
 from tui_trainer.ui.screens.confirm import ConfirmScreen
 from tui_trainer.ui.screens.model import ModelScreen
 from tui_trainer.ui.screens.train import TrainScreen
@@ -20,7 +21,7 @@ PATIENCE = 20.0
 ON_THE_RUN = frozenset(
     {
         *("climb", "toggle_pause", "run_step", "run_epoch", "look_at_test", "stop_run"),
-        *("run_again", "apply_fix"),
+        *("run_again", "apply_fix", "check"),
     }
 )
 """The actions that are for the screens of the live run alone."""
@@ -64,6 +65,8 @@ class RunActions(LabWindow):
                 return None if run.history.started is None else True
             case "run_again":
                 return over
+            case "check":
+                return None if run.history.started is None else True
             case "apply_fix":
                 return True if run.fixable() else None
             case "show_mode":
@@ -87,13 +90,17 @@ class RunActions(LabWindow):
         """Read the sealed test set."""
         self.run_now.send(commands.LookAtTest())
 
+    def action_check(self) -> None:
+        """Try the first steps on a fresh network, and show what comes of it."""
+        self.push_screen(CheckScreen(self.run_now))
+
     def action_climb(self, setting: str, direction: int) -> None:
         """Turn a knob to its next rung."""
         self.run_now.climb(setting, direction)
         self.show_wishes()
 
     def action_apply_fix(self) -> None:
-        """Turn the knob that the gravest finding names; after a run, begin another with it."""
+        """Turn the knob that the chosen finding names; after a run, begin another with it."""
         finding = self.run_now.fixable()
         if finding is None or finding.fix_setting is None or finding.fix_value is None:
             return

@@ -17,6 +17,7 @@ from tui_trainer.ui.bridge import EventsArrived, RunRefused
 from tui_trainer.ui.governor import Governor
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.live_run import LiveRun, Start
+from tui_trainer.ui.screens.check import CheckScreen
 from tui_trainer.ui.screens.model import ModelScreen
 from tui_trainer.ui.screens.runs import RunsScreen
 from tui_trainer.ui.screens.train import TrainScreen
@@ -92,6 +93,8 @@ class MnistTui(RunActions):
                 screen.show_run(self.run_now, self._governor.cost, events)
             elif isinstance(screen, ModelScreen):
                 screen.show_run(self.run_now, events)
+            elif isinstance(screen, CheckScreen):
+                screen.show_run(self.run_now)
             elif isinstance(screen, RunsScreen) and screen.is_current:
                 screen.show_live(self.run_now)
 

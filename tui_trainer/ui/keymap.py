@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 from textual.binding import Binding
+
+from tui_trainer.ui.binding import key_for
+from tui_trainer.ui.replay_keys import REPLAY_KEYS
 
 RATE = Binding.Group("lr", compact=True)
 BATCH = Binding.Group("batch", compact=True)
 DROPOUT = Binding.Group("dropout", compact=True)
-SEEK = Binding.Group("seek", compact=True)
-SPEED = Binding.Group("speed", compact=True)
-EPOCH = Binding.Group("epoch", compact=True)
 FEATURE = Binding.Group("feature", compact=True)
 FOLD = Binding.Group("fold")
 
-
-def _key(
-    key: str,
-    action: str,
-    description: str,
-    tooltip: str,
-    *,
-    shows_as: str | None = None,
-    show: bool = False,
-    group: Binding.Group | None = None,
-    priority: bool = False,
-) -> Binding:
-    """Build a binding whose id is its action, so that a person's keymap can name it."""
-    identity = ".".join(re.findall(r"[\w-]+", action))
-    return Binding(
-        key,
-        action,
-        description,
-        show=show,
-        key_display=shows_as,
-        tooltip=tooltip,
-        id=identity,
-        group=group,
-        priority=priority,
-    )
-
-
 RUN_KEYS = [
-    _key(
+    key_for(
         "space",
         "toggle_pause",
         "pause",
@@ -51,17 +22,18 @@ RUN_KEYS = [
         show=True,
         shows_as="space",
     ),
-    _key("s", "run_step", "step", "Train one batch, then pause"),
-    _key("e", "run_epoch", "epoch", "Train to the end of the epoch, then pause"),
-    _key("x", "stop_run", "stop", "End the run here and read the test set"),
-    _key("r", "run_again", "run again", "Start the same run anew", show=True),
-    _key(
+    key_for("s", "run_step", "step", "Train one batch, then pause"),
+    key_for("e", "run_epoch", "epoch", "Train to the end of the epoch, then pause"),
+    key_for("x", "stop_run", "stop", "End the run here and read the test set"),
+    key_for("r", "run_again", "run again", "Start the same run anew", show=True),
+    key_for("c", "check", "check", "Try the first steps on a fresh network: 15 seconds", show=True),
+    key_for(
         "T", "look_at_test", "look at test", "Read the sealed test set now; every look is counted"
     ),
 ]
 
 KNOB_KEYS = [
-    _key(
+    key_for(
         "plus,equals_sign",
         "climb('learning_rate', 1)",
         "lr up",
@@ -70,7 +42,7 @@ KNOB_KEYS = [
         shows_as="+",
         group=RATE,
     ),
-    _key(
+    key_for(
         "minus",
         "climb('learning_rate', -1)",
         "lr down",
@@ -79,7 +51,7 @@ KNOB_KEYS = [
         shows_as="-",
         group=RATE,
     ),
-    _key(
+    key_for(
         "greater_than_sign,full_stop",
         "climb('batch_size', 1)",
         "batch up",
@@ -88,7 +60,7 @@ KNOB_KEYS = [
         shows_as=">",
         group=BATCH,
     ),
-    _key(
+    key_for(
         "less_than_sign,comma",
         "climb('batch_size', -1)",
         "batch down",
@@ -97,8 +69,8 @@ KNOB_KEYS = [
         shows_as="<",
         group=BATCH,
     ),
-    _key("a", "climb('augmentation', 1)", "augment", "Augmentation on or off", show=True),
-    _key(
+    key_for("a", "climb('augmentation', 1)", "augment", "Augmentation on or off", show=True),
+    key_for(
         "right_square_bracket",
         "climb('dropout', 1)",
         "dropout up",
@@ -107,7 +79,7 @@ KNOB_KEYS = [
         shows_as="]",
         group=DROPOUT,
     ),
-    _key(
+    key_for(
         "left_square_bracket",
         "climb('dropout', -1)",
         "dropout down",
@@ -116,21 +88,48 @@ KNOB_KEYS = [
         shows_as="[",
         group=DROPOUT,
     ),
-    _key("f", "apply_fix", "fix", "Apply what the gravest finding suggests", show=True),
+    key_for("f", "apply_fix", "fix", "Apply what the chosen finding suggests", show=True),
+]
+
+CHOICE_KEYS = [
+    key_for(
+        "up",
+        "move_finding(-1)",
+        "finding up",
+        "Choose the finding above: f applies what it suggests",
+        shows_as="↑",
+    ),
+    key_for(
+        "down",
+        "move_finding(1)",
+        "finding down",
+        "Choose the finding below",
+        shows_as="↓",
+    ),
+]
+FINDING_KEYS = [
+    *CHOICE_KEYS,
+    key_for(
+        "z",
+        "snooze_finding",
+        "snooze",
+        "Hide the chosen finding until it comes anew, or gets worse",
+    ),
+    key_for("Z", "wake_findings", "wake", "Bring back the findings that were snoozed"),
 ]
 
 WINDOW_KEYS = [
-    _key(
+    key_for(
         "v",
         "next_view",
         "view",
         "Next view of a window too small for all panels",
         show=True,
     ),
-    _key("t", "next_theme", "theme", "Next colour theme"),
-    _key("p", "save_picture", "picture", "Save the window as an SVG picture"),
-    _key("i", "show_failure", "details", "Show the traceback of a failed run"),
-    _key(
+    key_for("t", "next_theme", "theme", "Next colour theme"),
+    key_for("p", "save_picture", "picture", "Save the window as an SVG picture"),
+    key_for("i", "show_failure", "details", "Show the traceback of a failed run"),
+    key_for(
         "question_mark",
         "show_help",
         "help",
@@ -138,25 +137,25 @@ WINDOW_KEYS = [
         show=True,
         shows_as="?",
     ),
-    _key("q", "leave", "quit", "Quit; asks first while a run is under way", show=True),
+    key_for("q", "leave", "quit", "Quit; asks first while a run is under way", show=True),
     Binding("ctrl+z", "suspend_process", "suspend", show=False, system=True),
     Binding("ctrl+c,ctrl+q", "leave", "quit", show=False, priority=True, system=True),
 ]
 
 MODE_KEYS = [
-    _key("1", "show_mode('train')", "train", "The run in training", show=True),
-    _key("2", "show_mode('model')", "model", "The network: layers, review, field", show=True),
-    _key("5", "show_mode('runs')", "runs", "The recorded runs", show=True),
+    key_for("1", "show_mode('train')", "train", "The run in training", show=True),
+    key_for("2", "show_mode('model')", "model", "The network: layers, review, field", show=True),
+    key_for("5", "show_mode('runs')", "runs", "The recorded runs", show=True),
 ]
 
 TABLE_KEYS = [
-    _key("enter", "select_cursor", "replay", "Play the chosen run", show=True, shows_as="enter"),
+    key_for("enter", "select_cursor", "replay", "Play the chosen run", show=True, shows_as="enter"),
 ]
 LIST_KEYS = [
-    _key("r", "reload", "refresh", "Read the folder of runs again", show=True),
+    key_for("r", "reload", "refresh", "Read the folder of runs again", show=True),
 ]
 
-_FOLD_ALL = _key(
+_FOLD_ALL = key_for(
     "z",
     "screen.fold_all",
     "fold all",
@@ -165,7 +164,7 @@ _FOLD_ALL = _key(
     group=FOLD,
 )
 LAYER_KEYS = [
-    _key(
+    key_for(
         "enter",
         "select_cursor",
         "fold",
@@ -177,7 +176,7 @@ LAYER_KEYS = [
     _FOLD_ALL,
 ]
 FIELD_KEYS = [
-    _key(
+    key_for(
         "up",
         "screen.move_feature(-1, 0)",
         "feature up",
@@ -186,7 +185,7 @@ FIELD_KEYS = [
         shows_as="↑",
         group=FEATURE,
     ),
-    _key(
+    key_for(
         "down",
         "screen.move_feature(1, 0)",
         "feature down",
@@ -195,7 +194,7 @@ FIELD_KEYS = [
         shows_as="↓",
         group=FEATURE,
     ),
-    _key(
+    key_for(
         "left",
         "screen.move_feature(0, -1)",
         "feature left",
@@ -204,7 +203,7 @@ FIELD_KEYS = [
         shows_as="←",
         group=FEATURE,
     ),
-    _key(
+    key_for(
         "right",
         "screen.move_feature(0, 1)",
         "feature right",
@@ -213,14 +212,14 @@ FIELD_KEYS = [
         shows_as="→",
         group=FEATURE,
     ),
-    _key(
+    key_for(
         "pageup",
         "screen.move_layer(-1)",
         "layer before",
         "In the row above of the layer table",
         shows_as="pgup",
     ),
-    _key(
+    key_for(
         "pagedown",
         "screen.move_layer(1)",
         "layer after",
@@ -230,82 +229,26 @@ FIELD_KEYS = [
 ]
 MODEL_KEYS = [
     _FOLD_ALL,
-    _key("d", "next_digit", "digit", "Draw the receptive field on the next digit", show=True),
-    _key("c", "compare", "compare", "Compare with another network", show=True),
-    _key("tab", "next_panel", "panel", "To the next panel: its keys are shown", show=True),
-]
-
-# The arrows and their like go before a panel that could scroll with them.
-REPLAY_KEYS = [
-    _key("space", "toggle_play", "play", "Play, or stand still", show=True, shows_as="space"),
-    _key(
-        "left",
-        "jump(-1)",
-        "back",
-        "A twentieth of the run back",
-        show=True,
-        shows_as="←",
-        group=SEEK,
-        priority=True,
-    ),
-    _key(
-        "right",
-        "jump(1)",
-        "forward",
-        "A twentieth of the run on",
-        show=True,
-        shows_as="→",
-        group=SEEK,
-        priority=True,
-    ),
-    _key("home", "go_to_start", "start", "To the start of the run", priority=True),
-    _key("end", "go_to_end", "end", "To the end of the run", priority=True),
-    _key(
-        "plus,equals_sign",
-        "change_speed(1)",
-        "faster",
-        "Faster, up to ×1000",
-        show=True,
-        shows_as="+",
-        group=SPEED,
-    ),
-    _key(
-        "minus",
-        "change_speed(-1)",
-        "slower",
-        "Slower, down to ×1",
-        show=True,
-        shows_as="-",
-        group=SPEED,
-    ),
-    _key(
-        "comma,b",
-        "previous_epoch",
-        "epoch back",
-        "To the start of this epoch, or the one before",
-        show=True,
-        shows_as=",",
-        group=EPOCH,
-    ),
-    _key(
-        "full_stop,n",
-        "next_epoch",
-        "epoch on",
-        "To the end of this epoch",
-        show=True,
-        shows_as=".",
-        group=EPOCH,
-    ),
-    _key("escape", "close", "close", "Put the player away", show=True, shows_as="esc"),
+    key_for("d", "next_digit", "digit", "Draw the receptive field on the next digit", show=True),
+    key_for("c", "compare", "compare", "Compare with another network", show=True),
+    key_for("tab", "next_panel", "panel", "To the next panel: its keys are shown", show=True),
 ]
 
 GROUPS = {
     "The run": RUN_KEYS,
     "Its knobs": KNOB_KEYS,
+    "Its findings": FINDING_KEYS,
     "The window": [*MODE_KEYS, *WINDOW_KEYS],
     "The network": [*LAYER_KEYS[:1], *MODEL_KEYS],
     "The receptive field, once tab has led there": FIELD_KEYS,
     "The list of runs": [*TABLE_KEYS, *LIST_KEYS],
     "A recorded run": REPLAY_KEYS,
 }
+FIRST_TO_GO = (
+    "show_mode('runs')",
+    "climb('augmentation', 1)",
+    "show_mode('model')",
+)
+"""What a footer leaves out first where it has no room for all; the help has it."""
+
 KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *WINDOW_KEYS]

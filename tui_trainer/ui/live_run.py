@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from textual.message import Message
 
 from tui_trainer.run import commands
-from tui_trainer.run.answers import FieldMeasured
-from tui_trainer.run.commands import KNOBS, Command, Inbox, LookAtField
+from tui_trainer.run.answers import FieldMeasured, ItemChecked
+from tui_trainer.run.commands import KNOBS, CheckNetwork, Command, Inbox, LookAtField
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import CommandRejected, Event, FindingRaised, SettingChanged
+from tui_trainer.run.events import CommandRejected, Event, FindingRaised, RunFailed, SettingChanged
+from tui_trainer.run.findings.rates import divergence
 from tui_trainer.run.history import History
 from tui_trainer.run.knobs import next_batch_size, next_dropout, next_rate
 from tui_trainer.ui.bridge import Bridge
+from tui_trainer.ui.checking import Checking
+from tui_trainer.ui.standing import Standing
 
 Start = Callable[[RunConfig, Inbox], Iterator[Event]]
 """Begins a run: what the command line hands to a front end in place of the engine."""
@@ -23,17 +26,23 @@ class LiveRun:
     """One run as the window knows it.
 
     ``history`` tells what is true: it changes by events alone. ``wanted`` holds the wishes that no
-    event has answered yet, so that pressing a key twice climbs two rungs. ``field`` is the latest
-    answer to what a feature sees; ``unanswered`` is why the latest such question got none.
+    event has answered yet, so that pressing a key twice climbs two rungs. ``standing`` is what a
+    person makes of the findings. ``field`` is the latest answer to what a feature sees;
+    ``unanswered`` is why the latest such question got none. ``check`` is what the check of the
+    first steps has told.
     """
+
+    is_live = True
 
     def __init__(self, config: RunConfig, start: Start, post: Callable[[Message], object]) -> None:
         self.config = config
         self.history = History()
+        self.standing = Standing(self.history)
         self.inbox = Inbox()
         self.wanted: dict[str, float] = {}
         self.field: FieldMeasured | None = None
         self.unanswered = ""
+        self.check = Checking()
         self._asked: LookAtField | None = None
         self._next: LookAtField | None = None
         self.bridge = Bridge(start(config, self.inbox), post)
@@ -49,12 +58,19 @@ class LiveRun:
     def apply(self, events: tuple[Event, ...]) -> None:
         """Take in what the engine says."""
         for event in events:
+            self.standing.notice(event)
             self.history.apply(event)
             if isinstance(event, FieldMeasured):
                 self.field = event
                 self._ask_next("")
             elif isinstance(event, CommandRejected) and event.command == LookAtField.__name__:
                 self._ask_next(event.reason)
+            elif isinstance(event, ItemChecked):
+                self.check.take(event)
+            elif isinstance(event, RunFailed) and self.check.is_under_way:
+                self.check.refuse("the training failed")
+            elif isinstance(event, CommandRejected) and event.command == CheckNetwork.__name__:
+                self.check.refuse(event.reason)
             elif isinstance(event, CommandRejected):
                 self.wanted.clear()
             elif isinstance(event, SettingChanged) and self.wanted.get(event.setting) == event.new:
@@ -71,6 +87,11 @@ class LiveRun:
         return self.history.state == "paused"
 
     @property
+    def is_probed(self) -> bool:
+        """Whether gradients and activations are looked at."""
+        return self.config.probes
+
+    @property
     def is_lost(self) -> bool:
         """Whether the run has diverged, and waits to be rewound or stopped."""
         return self.history.lost is not None and not self.history.is_over
@@ -78,6 +99,13 @@ class LiveRun:
     def send(self, command: Command) -> None:
         """Send a wish."""
         self.inbox.send(command)
+
+    def ask_for_check(self, *, again: bool = False) -> None:
+        """Ask for the check of the first steps, unless it was asked for before."""
+        check = self.check
+        if not check.is_under_way and (again or not check.items):
+            self.check = Checking(is_under_way=True)
+            self.send(CheckNetwork())
 
     def look_at(self, question: LookAtField) -> None:
         """Ask what a feature sees; while an answer is awaited, only the newest question is kept."""
@@ -127,9 +155,14 @@ class LiveRun:
             self.turn(setting, value)
 
     def fixable(self) -> FindingRaised | None:
-        """Return the gravest standing finding that a knob can mend, None if there is none."""
-        found = [f for f in self.history.findings.values() if f.fix_setting is not None]
-        return max(found, key=lambda f: f.severity == "wrong", default=None)
+        """Return the chosen finding if a knob can mend it, None if there is none.
+
+        Of a run that is lost nothing but that can be mended: the finding says what to go back to.
+        """
+        chosen = self.standing.chosen
+        if self.is_lost:
+            return self.history.findings.get(divergence.__name__)
+        return chosen if chosen is not None and chosen.fix_setting is not None else None
 
     def end(self, timeout: float = 5.0, reason: str = "stopped") -> bool:
         """Stop without a last look at the test set, and wait; return whether the thread is done."""

@@ -11,6 +11,8 @@ from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import EpochDone, Event, FindingRaised, StepDone
 from tui_trainer.run.folder import RunFolder
 from tui_trainer.run.history import History
+from tui_trainer.run.probed import SampleProbed, UpdateProbed
+from tui_trainer.ui.standing import Standing
 
 SPEEDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 """Times as fast as it was trained."""
@@ -32,6 +34,8 @@ class RecordedRun:
         name: What it is called.
         config: The settings that it began with.
         history: What was true at :attr:`position`.
+        standing: Its findings at that moment, as they are on show.
+        is_probed: Whether gradients and activations were looked at.
         wanted: No wishes: nobody can turn its knobs.
         position: Seconds on the axis, from 0 to :attr:`total`.
         total: The seconds of the whole run.
@@ -39,12 +43,16 @@ class RecordedRun:
         is_paused: Whether it stands still because a person wants it to.
     """
 
+    is_live = False
+
     def __init__(
         self, name: str, config: RunConfig, events: Sequence[Event], *, speed: float = 10.0
     ) -> None:
         self.name = name
         self.config = config
         self.history = History()
+        self.standing = Standing(self.history)
+        self.is_probed = any(isinstance(e, UpdateProbed | SampleProbed) for e in events)
         self.wanted: Mapping[str, float] = MappingProxyType({})
         self.speed = speed
         self.is_paused = False
@@ -90,6 +98,7 @@ class RecordedRun:
         target = min(self.total, max(0.0, seconds))
         if target < self.position:
             self.history, self._next = History(), 0
+            self.standing.begin_anew(self.history)
         self._apply_to(target)
 
     def jump(self, direction: int) -> None:
@@ -120,6 +129,7 @@ class RecordedRun:
         end = bisect.bisect_right(self._times, self.position, lo=self._next)
         passed = self._events[self._next : end]
         for event in passed:
+            self.standing.notice(event)
             self.history.apply(event)
         self._next = end
         return passed

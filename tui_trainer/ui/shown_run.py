@@ -8,6 +8,7 @@ from typing import Protocol
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import FindingRaised
 from tui_trainer.run.history import History
+from tui_trainer.ui.standing import Standing
 
 
 class ShownRun(Protocol):
@@ -25,5 +26,17 @@ class ShownRun(Protocol):
     def wanted(self) -> Mapping[str, float]:
         """Where its knobs are wished to go, and have not gone yet."""
 
+    @property
+    def standing(self) -> Standing:
+        """Its findings as they are on show."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether keys act on it."""
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether gradients and activations are looked at."""
+
     def fixable(self) -> FindingRaised | None:
-        """Return the gravest standing finding that a knob can mend, None if there is none."""
+        """Return the finding that a key would mend now, None if there is none."""

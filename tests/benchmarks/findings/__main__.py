@@ -111,8 +111,13 @@ def _with_truth(runs: list[Judged], chosen: argparse.Namespace) -> list[Judged]:
     from tests.benchmarks.findings.truth import truths_of
 
     known = truths_of(sorted(asked), chosen.folder, chosen.workers)
-    told = {path.stem: truth.overfitted for path, truth in known.items()}
-    return [replace(run, overfitted=told.get(run.name)) for run in runs]
+    truths = {path.stem: truth for path, truth in known.items()}
+    return [
+        replace(run, true_codes=truths[run.name].codes(run.train_accuracy or 0.0))
+        if run.name in truths
+        else run
+        for run in runs
+    ]
 
 
 def _print_tables(runs: list[Judged], chosen: argparse.Namespace) -> None:

@@ -61,7 +61,8 @@ class Judged:
         told: Every finding, in order; one that was raised again comes again.
         val_accuracy: After its last epoch; None if it had none.
         sane: The least of it for a run that went well.
-        overfitted: What the test images say; None where nobody asked them.
+        train_accuracy: The running one of its last epoch; None if it had none.
+        true_codes: What the test images say of overfitting; None where nobody asked them.
         error: What the training raised; empty if nothing.
     """
 
@@ -73,7 +74,8 @@ class Judged:
     steps: int
     val_accuracy: float | None
     sane: float
-    overfitted: bool | None = None
+    train_accuracy: float | None = None
+    true_codes: frozenset[str] | None = None
     error: str = ""
 
     def warnings(self) -> list[Told]:
@@ -82,8 +84,7 @@ class Judged:
 
     def false_codes(self) -> set[str]:
         """Return the codes of the warnings that are wrong, if the run is healthy."""
-        codes = {told.code for told in self.warnings()}
-        return codes - JUDGED_BY_TRUTH if self.overfitted else codes
+        return {told.code for told in self.warnings()} - (self.true_codes or frozenset())
 
     def first_right(self, expected: Iterable[str]) -> Told | None:
         """Return the first warning with one of these codes since the sabotage began."""
@@ -147,6 +148,7 @@ def judge_events(
         told=tuple(told[number] for number in sorted(told)),
         steps=steps[-1] if steps else 0,
         val_accuracy=epochs[-1].val_accuracy if epochs else None,
+        train_accuracy=epochs[-1].train_accuracy if epochs else None,
         sane=sane,
     )
 

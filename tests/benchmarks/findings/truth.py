@@ -14,9 +14,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.benchmarks.findings.record import config_of, read_recorded
+from tui_trainer.run.stats import wilson
 
 ERRORS = 2.0
 """Standard errors that the last epoch's test loss must be above the lowest one's."""
+
+
+POINTS = 0.02
+"""The gap between training and test accuracy that learning by heart makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,22 @@ class Truth:
     def overfitted(self) -> bool:
         """Whether the loss ended above its lowest by more than two standard errors."""
         return self.rise > ERRORS * self.error
+
+    def codes(self, train_accuracy: float) -> frozenset[str]:
+        """Return the codes of the findings that were right about the end of the run."""
+        overfitted = {"overfitting", "memorising"} if self.overfitted else set()
+        return frozenset(overfitted | ({"memorising"} if self.by_heart(train_accuracy) else set()))
+
+    def by_heart(self, train_accuracy: float) -> bool:
+        """Whether the test images are told apart worse than those trained on, by two points.
+
+        At the favourable end of the Wilson interval, and with a quarter of the errors or fewer on
+        the training images: what a warning of learning by heart claims.
+        """
+        total = 10_000
+        high = wilson(round(self.accuracies[-1] * total), total)[1]
+        errors, known = 1 - self.accuracies[-1], 1 - train_accuracy
+        return train_accuracy - high >= POINTS and known <= errors / 4
 
 
 def truth_of(path: Path, root: Path) -> Truth:

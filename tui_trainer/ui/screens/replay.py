@@ -11,8 +11,9 @@ from textual.binding import BindingType
 from textual.timer import Timer
 
 from tui_trainer.run.events import Event
-from tui_trainer.ui.keymap import REPLAY_KEYS
+from tui_trainer.ui.keymap import FINDING_KEYS
 from tui_trainer.ui.recorded_run import RecordedRun
+from tui_trainer.ui.replay_keys import REPLAY_KEYS
 from tui_trainer.ui.screens.run import RunScreen
 from tui_trainer.ui.widgets.lines import ProgressLine, TopLine
 from tui_trainer.ui.widgets.replay_lines import replay_cells, replay_progress_cells
@@ -27,7 +28,7 @@ LONGEST = 1.0
 class ReplayScreen(RunScreen):
     """Plays a run; nothing in it acts on the run in training."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*REPLAY_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [*REPLAY_KEYS, *FINDING_KEYS]
     IS_LIVE: ClassVar[bool] = False
 
     def __init__(self, run: RecordedRun, clock: Callable[[], float] = time.monotonic) -> None:

@@ -8,9 +8,11 @@ from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 
 from tui_trainer.run.events import Event, StepDone
+from tui_trainer.ui.keymap import FINDING_KEYS
 from tui_trainer.ui.pace import Pace
 from tui_trainer.ui.pictures import (
     ACCURACY,
@@ -36,6 +38,7 @@ class RunScreen(ViewScreen):
     """Shows a run. What it shows comes from the run's history alone."""
 
     CSS_PATH = ["views.tcss", "run.tcss"]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [*FINDING_KEYS]
     AUTO_FOCUS = ""
     VIEWS: ClassVar[tuple[str, ...]] = ("curves", "layers", "findings")
 
@@ -54,8 +57,8 @@ class RunScreen(ViewScreen):
             yield Chart("learning rate", RATE, id="rate")
             yield LayerPanel(id="layers")
             yield ClassPanel(id="classes")
-            yield FindingsPanel(id="findings", is_live=self.IS_LIVE)
-        yield FindingLine(id="finding-line", is_live=self.IS_LIVE)
+            yield FindingsPanel(id="findings")
+        yield FindingLine(id="finding-line")
         yield ProgressLine(id="progress")
         yield from self.compose_end()
 
@@ -68,6 +71,9 @@ class RunScreen(ViewScreen):
             history.failure is None,
             history.lost is None,
             run.fixable() is None,
+            len(run.standing.shown) > 1,
+            bool(run.standing.shown),
+            bool(run.standing.snoozed),
             "dropout" in history.settings,
         )
         if keys != self._keys:
@@ -87,10 +93,47 @@ class RunScreen(ViewScreen):
             self.query_one("#accuracy", Chart).show(partial(accuracy_picture, history))
             self.query_one("#rate", Chart).show(partial(rate_picture, history))
         if not is_step:
-            self.query_one(FindingsPanel).show(history)
-            self.query_one(FindingLine).show(history)
+            self._show_findings(run)
             self.query_one(ClassPanel).show(history)
             if history.started is not None:
                 layers, budget = history.started.layers, history.started.budget
                 self.query_one(LayerPanel).show(layers, budget)
-            self._refresh_keys(run)
+
+    def _show_findings(self, run: ShownRun) -> None:
+        self.query_one(FindingsPanel).show(run)
+        self.query_one(FindingLine).show(run)
+        self._refresh_keys(run)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the keys for findings where they have no effect."""
+        standing = self.shown.standing if self.shown is not None else None
+        match action:
+            case "move_finding":
+                return standing is not None and len(standing.shown) > 1
+            case "snooze_finding":
+                return standing is not None and bool(standing.shown)
+            case "wake_findings":
+                return standing is not None and bool(standing.snoozed)
+        return super().check_action(action, parameters)
+
+    def action_move_finding(self, direction: int) -> None:
+        """Choose the finding below or above."""
+        self.query_one(FindingsPanel).action_move_finding(direction)
+
+    def action_snooze_finding(self) -> None:
+        """Put the chosen finding off; another one is chosen then."""
+        if self.shown is not None:
+            self.shown.standing.snooze()
+            self._show_findings(self.shown)
+
+    def action_wake_findings(self) -> None:
+        """Bring back what was put off."""
+        if self.shown is not None:
+            self.shown.standing.wake()
+            self._show_findings(self.shown)
+
+    def on_findings_panel_chosen(self) -> None:
+        """Show what the keys act on now."""
+        if self.shown is not None:
+            self._show_findings(self.shown)
+            self.query_one(FindingsPanel).show_chosen()

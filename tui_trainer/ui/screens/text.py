@@ -23,6 +23,7 @@ _SIGNS = [
     ("▼", "intervention", "you turned a knob here"),
     ("▲", "look", "a finding or a verdict worth a look"),
     ("✗", "wrong", "something is wrong"),
+    ("·", "title", "a finding that is no fault, but worth knowing"),
     ("□", "intervention", "a receptive field by arithmetic; open where it is off the image"),
     ("■", "validation", "the pixels whose gradient is not zero: measured, and how large"),
 ]

@@ -6,7 +6,7 @@ from tui_trainer.run import text
 from tui_trainer.run.compare import Comparison, Figure, Line
 from tui_trainer.run.layers import Stage
 from tui_trainer.run.text import Cell
-from tui_trainer.ui.widgets.findings import Lines
+from tui_trainer.ui.widgets.finding_lines import Lines
 
 MIDDLE = 3
 """Columns of the sign between both sides."""

@@ -2,90 +2,126 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import PurePath
+from typing import ClassVar
 
+from textual.binding import BindingType
 from textual.content import Content
+from textual.geometry import Region
+from textual.message import Message
 
 from tui_trainer.run import text
-from tui_trainer.run.events import FindingRaised, RunFinished
+from tui_trainer.run.events import RunFinished
+from tui_trainer.run.findings import watched
 from tui_trainer.run.history import History
 from tui_trainer.run.text import Cell, fit
-from tui_trainer.run.verdicts import FINDING_SIGNS
+from tui_trainer.ui.keymap import CHOICE_KEYS
 from tui_trainer.ui.pictures import knob_change
+from tui_trainer.ui.shown_run import ShownRun
+from tui_trainer.ui.standing import Standing
 from tui_trainer.ui.widgets.cell_line import CellLine
+from tui_trainer.ui.widgets.finding_lines import (
+    Lines,
+    headline_cells,
+    paragraph,
+    standing_lines,
+)
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
 CHANGES_SHOWN = 5
 
-Lines = list[list[Cell]]
+NAMED = 3
+"""How many of the things that are watched for are named: the shortest names."""
 
 
 class FindingsPanel(TextPanel):
-    """The findings of the run, gravest first."""
+    """The findings of the run, gravest first; one of them is chosen, and told in full."""
 
-    def __init__(self, *, id: str, is_live: bool = True) -> None:  # noqa: A002
+    DEFAULT_CSS = """
+    FindingsPanel { scrollbar-gutter: stable; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*CHOICE_KEYS]
+
+    class Chosen(Message):
+        """A person has chosen another finding."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__("findings", id=id)
-        self._is_live = is_live
-        self._history: History | None = None
+        self._run: ShownRun | None = None
+        self._chosen = range(0)
 
-    def show(self, history: History) -> None:
-        """Show what the history says now."""
-        self._history = history
-        count = len(history.findings)
-        self.border_title = f"findings · {count}" if count else "findings"
+    def show(self, run: ShownRun) -> None:
+        """Show what is true of the run now."""
+        self._run = run
+        self.border_title = _title(run.standing)
+        shown = len(run.standing.shown)
+        self.border_subtitle = f"{'↑↓ choose · ' if shown > 1 else ''}z snooze" if shown else ""
         self.fill()
 
     def text(self, width: int) -> Content:
         """Return the result, the findings and the latest changes."""
-        if self._history is None:
+        if self._run is None:
             return Content("")
-        lines = findings_lines(self._history, width, is_live=self._is_live)
+        lines, self._chosen = findings_lines(self._run, width - 1)
         return Content("\n").join(content_of(line) for line in lines)
+
+    def action_move_finding(self, direction: int) -> None:
+        """Choose the finding below or above; at an end, scroll."""
+        if self._run is None:
+            return
+        if self._run.standing.choose(direction):
+            self.post_message(self.Chosen())
+        else:
+            self.scroll_relative(y=direction, animate=False)
+
+    def show_chosen(self) -> None:
+        """Scroll to the chosen finding."""
+        width = self.scrollable_content_region.width
+        rows = Region(0, self._chosen.start, width, len(self._chosen))
+        self.scroll_to_region(rows, animate=False)
 
 
 class FindingLine(CellLine):
-    """The gravest finding in one line, for windows too small for the panel."""
+    """The chosen finding in one line, for windows too small for the panel."""
 
     DEFAULT_CSS = """
     FindingLine { height: 1; padding: 0 1; }
     """
 
-    def __init__(self, *, id: str, is_live: bool = True) -> None:  # noqa: A002
+    def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._is_live = is_live
-        self._history: History | None = None
+        self._run: ShownRun | None = None
 
-    def show(self, history: History) -> None:
-        """Show the gravest finding, the result, or that there is nothing to report."""
-        self._history = history
+    def show(self, run: ShownRun) -> None:
+        """Show the finding, the result, or that there is nothing to report."""
+        self._run = run
         self.update()
 
     def cells(self, width: int) -> list[Cell]:
         """Return what fits."""
-        if self._history is None:
-            return []
-        return fit(headline(self._history, is_live=self._is_live), width)
+        return fit(headline(self._run), width) if self._run is not None else []
 
 
-def headline(history: History, *, is_live: bool = True) -> list[Cell]:
-    """Return what matters most now, in one line; keys that act on the run only if it is live."""
+def _title(standing: Standing) -> str:
+    """Return how many findings there are: warnings first, notes and those put off apart."""
+    parts = ["findings"]
+    if standing.warnings:
+        parts.append(text.count(standing.warnings))
+    if standing.notes:
+        parts.append(text.plural(standing.notes, "note"))
+    if standing.snoozed:
+        parts.append(f"{standing.snoozed} snoozed")
+    return " · ".join(parts)
+
+
+def headline(run: ShownRun) -> list[Cell]:
+    """Return what matters most now, in one line: a note only where there is nothing else."""
+    history, found = run.history, run.standing.chosen
     if history.failure is not None:
         return [Cell(f"✗ {history.failure.message}", style="wrong"), Cell("  i details", rank=1)]
-    if history.findings:
-        found = max(history.findings.values(), key=lambda f: f.severity == "wrong")
-        more = f"  (+{len(history.findings) - 1})" if len(history.findings) > 1 else ""
-        cells = [
-            Cell(
-                f"{FINDING_SIGNS[found.severity]} {found.title}{more}",
-                style=f"{found.severity} bold",
-            )
-        ]
-        cells.append(Cell(f" · {found.advice}", rank=1))
-        if is_live and found.fix_setting is not None:
-            cells.append(Cell(" · press f", rank=2, style="muted"))
-        return cells
+    if found is not None and (found.severity != "note" or run.standing.is_picked):
+        return headline_cells(run, found)
     if history.unsaved:
         path, reason = next(iter(history.unsaved.items()))
         return [
@@ -100,27 +136,30 @@ def headline(history: History, *, is_live: bool = True) -> list[Cell]:
             Cell(f"▼ {knob_change(change)}", style="intervention"),
             Cell(f"  at step {text.count(change.step)}", rank=1, style="muted"),
         ]
+    if found is not None:
+        return headline_cells(run, found)
     return [Cell("✓ no findings", style="good")]
 
 
-def findings_lines(history: History, width: int, *, is_live: bool = True) -> Lines:
-    """Return everything the panel says, wrapped to ``width`` columns."""
+def findings_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
+    """Return everything the panel says, in ``width`` columns, and the chosen finding's lines."""
+    history = run.history
     lines: Lines = []
     if history.failure is not None:
         lines += paragraph("✗ training failed", "wrong bold", width)
         lines += paragraph(history.failure.message, "", width, indent=2)
-        keys = "press i for the traceback" + (", r to run again" if is_live else "")
+        keys = "press i for the traceback" + (", r to run again" if run.is_live else "")
         lines += paragraph(keys, "muted", width, indent=2)
         lines.append([])
     lines += _result_lines(history.finished, history, width)
-    gravest_first = sorted(history.findings.values(), key=lambda f: f.severity != "wrong")
-    for finding in gravest_first:
-        lines += _finding_lines(finding, width, is_live=is_live)
-    lines += _unsaved_lines(history, width, is_live=is_live)
-    is_quiet = not (history.findings or history.finished or history.failure or history.unsaved)
+    findings, chosen = standing_lines(run, width)
+    place = range(len(lines) + chosen.start, len(lines) + chosen.stop)
+    lines += findings
+    lines += _unsaved_lines(run, width)
+    is_quiet = not (findings or history.finished or history.failure or history.unsaved)
     if not lines or is_quiet:
-        lines += _quiet_lines(history, width)
-    return lines + _change_lines(history, width)
+        lines += _quiet_lines(run, width)
+    return lines + _change_lines(history, width), place
 
 
 def _result_lines(finished: RunFinished | None, history: History, width: int) -> Lines:
@@ -149,24 +188,12 @@ def _test_lines(history: History) -> Lines:
     ]
 
 
-def _finding_lines(finding: FindingRaised, width: int, *, is_live: bool) -> Lines:
-    title = f"{FINDING_SIGNS[finding.severity]} {finding.title}"
-    topic = f"topic {finding.lesson}"
-    gap = width - text.columns(title) - len(topic)
-    head = [Cell(title, style=f"{finding.severity} bold")]
-    if gap >= 2:
-        head += [Cell(" " * gap), Cell(topic, style="muted")]
-    lines: Lines = [head, *paragraph(finding.evidence, "", width, indent=2)]
-    key = " — press f to apply" if is_live and finding.fix_setting is not None else ""
-    return [*lines, *paragraph(f"try: {finding.advice}{key}", "title", width, indent=2), []]
-
-
-def _quiet_lines(history: History, width: int) -> Lines:
+def _quiet_lines(run: ShownRun, width: int) -> Lines:
+    history = run.history
     if history.started is None:
         return paragraph(history.detail or "starting", "muted", width)
     lines = [[Cell("✓ nothing to report", style="good")]]
-    watched = "divergence" if not history.started.val_size else "overfitting and divergence"
-    lines += paragraph(f"watching for {watched}", "muted", width, indent=2)
+    lines += paragraph(_watch(run), "muted", width, indent=2)
     if history.folder is not None:
         step = f", saved after step {text.count(history.saved.step)}" if history.saved else ""
         words = f"recorded in {text.printable(history.folder)}{step}"
@@ -174,14 +201,23 @@ def _quiet_lines(history: History, width: int) -> Lines:
     return [*lines, []]
 
 
-def _unsaved_lines(history: History, width: int, *, is_live: bool) -> Lines:
+def _watch(run: ShownRun) -> str:
+    """Return what the rules look for, as far as this run lets them."""
+    names = sorted(watched(run.history), key=len)
+    told, more = ", ".join(names[:NAMED]), len(names) - NAMED
+    others = f" and {more} more" if more > 0 else ""
+    blind = "" if run.is_probed else "; probes are off" if run.is_live else "; without probes"
+    return f"watching for {told}{others}{blind}"
+
+
+def _unsaved_lines(run: ShownRun, width: int) -> Lines:
     """Return what is not being saved, and why."""
-    if not history.unsaved:
+    if not run.history.unsaved:
         return []
     lines = paragraph("▲ not being saved", "look bold", width)
-    for path, reason in history.unsaved.items():
+    for path, reason in run.history.unsaved.items():
         lines += paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
-    if not is_live:
+    if not run.is_live:
         return [*lines, []]
     words = "training goes on; it is tried again"
     return [*lines, *paragraph(words, "muted", width, indent=2), []]
@@ -197,10 +233,3 @@ def _change_lines(history: History, width: int) -> Lines:
         ]
         lines.append(fit(cells, width))
     return lines
-
-
-def paragraph(words: str, role: str, width: int, *, indent: int = 0) -> Lines:
-    """Return a text wrapped to ``width`` columns, in the colour of a role."""
-    margin = " " * indent
-    wrapped = textwrap.wrap(words, max(10, width), initial_indent=margin, subsequent_indent=margin)
-    return [[Cell(line, style=role)] for line in wrapped]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Footer
+from textual.widgets._footer import FooterKey
+
+from tui_trainer.ui.keymap import FIRST_TO_GO
 
 
 class KeyFooter(Footer):
@@ -15,7 +21,7 @@ class KeyFooter(Footer):
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
-        self._shown: list[tuple[Binding, bool, str]] | None = None
+        self._shown: tuple[list[tuple[Binding, bool, str]], set[str]] | None = None
 
     async def recompose(self) -> None:
         """Show the keys of the screen, once it is in front: till then they change to and fro."""
@@ -23,6 +29,33 @@ class KeyFooter(Footer):
             return
         active = self.screen.active_bindings.values()
         keys = [(key.binding, key.enabled, key.tooltip) for key in active if key.binding.show]
-        if keys != self._shown:
-            self._shown = keys
+        shown = (keys, self._without_room([key for key, _, _ in keys]))
+        if shown != self._shown:
+            self._shown = shown
             await super().recompose()
+
+    def compose(self) -> ComposeResult:
+        """The keys that there is room for."""
+        left_out = self._shown[1] if self._shown is not None else set()
+        for part in super().compose():
+            if not (isinstance(part, FooterKey) and part.action in left_out):
+                yield part
+
+    def _without_room(self, keys: Sequence[Binding]) -> set[str]:
+        """Return the actions whose keys do not fit into a small window."""
+        left_out: set[str] = set()
+        if not self.compact:
+            return left_out
+        parts: dict[str, int] = {}
+        # Of several keys for one action the footer has the first.
+        for key in {key.action: key for key in reversed(keys)}.values():
+            named = key.description if key.group is None else key.group.description
+            part = key.action if key.group is None else named
+            # The name has a blank on either side; the keys of a group share one name.
+            parts[part] = parts.get(part, len(named) + 2) + len(self.app.get_key_display(key))
+        for action in FIRST_TO_GO:
+            if sum(parts.values()) - 1 <= self.size.width:
+                break
+            if parts.pop(action, None) is not None:
+                left_out.add(action)
+        return left_out

@@ -10,7 +10,7 @@ from tui_trainer.run import text
 from tui_trainer.run.text import Cell
 from tui_trainer.run.topics import TOPICS
 from tui_trainer.run.verdicts import SIGNS, Verdict, by_severity, counts
-from tui_trainer.ui.widgets.findings import Lines, paragraph
+from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 

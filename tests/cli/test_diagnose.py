@@ -1,0 +1,93 @@
+"""``mnist-tui diagnose``: real runs, and the same findings as the run itself told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.test_import_hygiene import HEAVY, loaded_by
+from tests.ui.fakes import recording, run_folder
+from tui_trainer.run.events import Event, FindingCleared, FindingRaised, RunStarted, StepDone
+from tui_trainer.run.findings import with_findings
+
+TINY = ["--no-ui", "--json", "--model", "small", "--train-size", 600, "--val-size", 100]
+BRIEF = ["--threads", 1, "--device", "cpu", "--epochs", 1, "--batch-size", 16]
+
+
+def judged(name: str) -> list[Event]:
+    """Return a recorded run with the findings that it would be told today."""
+    old = (FindingRaised, FindingCleared)
+    return list(with_findings(e for e in recording(name) if not isinstance(e, old)))
+
+
+@pytest.mark.parametrize("rate", [0.1, 1_000])
+def test_it_finds_what_the_run_was_told(run: Cli, tmp_path: Path, rate: float) -> None:
+    path = tmp_path / "one"
+    code, out, err = run(*TINY, *BRIEF, "--lr", rate, "--out", path)
+    assert code == (4 if rate == 1_000 else 0), err
+    standing: dict[str, dict[str, object]] = {}
+    gone: list[str] = []
+    for event in map(json.loads, out.splitlines()):
+        if event["event"] == "FindingRaised":
+            standing[event["code"]] = event
+        elif event["event"] == "FindingCleared":
+            gone.append(event["code"])
+            del standing[event["code"]]
+    code, out, err = run("diagnose", path, "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert sorted(record["code"] for record in told["timeline"]) == sorted(gone)
+    assert {record["code"] for record in told["standing"]} == set(standing)
+    for record in told["standing"]:
+        event = standing[record["code"]]
+        assert {name: record[name] for name in event if name != "event"} == {
+            name: value for name, value in event.items() if name != "event"
+        }
+    assert (rate == 1_000) == ("divergence" in standing)
+    assert told["run"]["folder"] == str(path)
+    assert told["run"]["is_probed"]
+
+
+def test_it_is_told_in_words(run: Cli) -> None:
+    run_folder(Path("runs/one"), judged("diverged"))
+    code, out, err = run("diagnose", "one")
+    assert (code, err) == (0, "")
+    assert out.startswith("one: era-s6 · 19,568 parameters")
+    assert "✗ diverged in epoch 1 · since step" in out
+    assert run("diagnose")[1] == out, "the last run is the one that is meant"
+
+
+def test_a_run_under_way_is_judged_as_far_as_it_has_come(run: Cli) -> None:
+    events = recording("mid-run")
+    folder = run_folder(Path("runs/one"), events[:-1], state="running")
+    with folder.events.open("a") as lines:
+        lines.write('{"event": "StepDo')
+    _, out, _ = run("diagnose")
+    last = [event.step for event in events[:-1] if isinstance(event, StepDone)][-1]
+    assert f"as far as step {last:,}" in out
+
+
+def test_what_cannot_be_diagnosed_is_refused_in_a_line(run: Cli) -> None:
+    def refused(*arguments: object) -> str:
+        code, out, err = run("diagnose", *arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        return err
+
+    assert "runs: no run in it yet" in refused()
+    assert "nothing: no such run" in refused("nothing")
+    start = [event for event in recording("finished") if isinstance(event, RunStarted)]
+    folder = run_folder(Path("runs/one"), start)
+    assert "one: no batch was trained in it" in refused("one")
+    folder.events.write_text("{}\n")
+    assert "line 1: no event" in refused("one")
+
+
+def test_it_loads_neither_torch_nor_the_window(tmp_path: Path) -> None:
+    run_folder(tmp_path / "one", recording("diverged"))
+    arguments = ["mnist-tui", "diagnose", str(tmp_path / "one")]
+    roots = loaded_by(f"import tui_trainer.cli as c; sys.argv = {arguments!r}; c.main()")
+    assert "tui_trainer" in roots
+    assert not roots & (HEAVY | {"textual", "plotext"})

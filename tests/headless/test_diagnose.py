@@ -1,0 +1,128 @@
+"""Recorded runs, judged by the rules of today."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.run import facts
+from tests.ui.fakes import recording
+from tui_trainer.headless.diagnose import (
+    Diagnosis,
+    Episode,
+    as_record,
+    diagnose,
+    diagnosis_lines,
+)
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import Event, FindingCleared, FindingRaised, RunStarted, StepDone
+from tui_trainer.run.findings import RULES, with_findings
+from tui_trainer.run.history import History
+from tui_trainer.run.probed import SampleProbed, UpdateProbed
+
+OVERFITTING = recording("overfitting")
+DIVERGED = recording("diverged")
+FINDINGS = (FindingRaised, FindingCleared)
+
+
+def judged(events: list[Event]) -> list[Event]:
+    """Return a run's events with the findings of today among them."""
+    return list(with_findings(event for event in events if not isinstance(event, FINDINGS)))
+
+
+@pytest.mark.parametrize("name", ["overfitting", "diverged", "finished", "mid-run"])
+def test_it_finds_what_the_run_itself_would_be_told(name: str) -> None:
+    history = History()
+    told = judged(recording(name))
+    for event in told:
+        history.apply(event)
+    found = diagnose(name, told)
+    assert [episode.finding for episode in found.standing] == history.gravest_first
+    cleared = [event for event in told if isinstance(event, FindingCleared)]
+    assert sorted(e.finding.code for e in found.timeline) == sorted(c.code for c in cleared)
+
+
+def test_what_was_found_while_it_ran_is_left_aside() -> None:
+    old = facts.finding(code="a rule of before", title="a rule of before")
+    found = diagnose("one", [*OVERFITTING, old])
+    assert old.code not in [episode.finding.code for episode in found.standing]
+    assert found.standing, "it overfits"
+
+
+def test_it_tells_the_run_what_stands_and_why() -> None:
+    found = diagnose("one", DIVERGED)
+    lines = diagnosis_lines(found)
+    steps = [event.step for event in DIVERGED if isinstance(event, StepDone)]
+    assert lines[0].startswith("one: ")
+    assert lines[0].endswith(f"diverged after step {steps[-1]}")
+    (lost,) = [e.finding for e in found.standing if e.finding.code == "divergence"]
+    assert f"  {lost.evidence}" in lines
+    assert f"  try: {lost.advice}" in lines
+    assert any(line.startswith(f"✗ {lost.title} · since step ") for line in lines)
+    assert any(line.endswith(" · topic 7: learning rate") for line in lines)
+
+
+def diagnosis(
+    *, standing: tuple[Episode, ...] = (), timeline: tuple[Episode, ...] = ()
+) -> Diagnosis:
+    start = facts.started()
+    history = History()
+    for event in (start, facts.step(1_300)):
+        history.apply(event)
+    return Diagnosis("one", start, history, standing, timeline, ("dead units", "a plateau"))
+
+
+GONE = Episode(facts.finding(), step=1_200, epoch=2, cleared_step=1_300, cleared_epoch=3)
+
+
+def test_what_came_and_went_has_a_line() -> None:
+    lines = diagnosis_lines(diagnosis(timeline=(GONE,)))
+    assert "✓ nothing is found at the end" in lines
+    assert "  ▲ step 1,200 (epoch 2) to step 1,300 (epoch 3): overfitting since epoch 3" in lines
+
+
+def test_a_plot_is_drawn_where_bars_can_be_shown() -> None:
+    found = facts.finding(plot=(1, 2), plot_label="loss", cause="few images", step=7)
+    stands = diagnosis(standing=(Episode(found, step=9, epoch=1),))
+    lines = diagnosis_lines(stands)
+    assert "▲ overfitting since epoch 3 · since step 7, told at step 9, epoch 1" in lines[2]
+    assert lines[4:7] == [
+        "  ▁▁▁███  loss (1 to 2)",
+        "  likely: few images",
+        "  try: switch augmentation on",
+    ]
+    assert "  loss (1 to 2)" in diagnosis_lines(stands, has_bars=False)
+
+
+def test_what_could_not_be_watched_for_is_said_with_the_reason() -> None:
+    told = diagnosis_lines(diagnosis())[-1]
+    assert told == "· recorded without probes: not watched for: dead units, a plateau"
+    unseen = [e for e in DIVERGED if not isinstance(e, UpdateProbed | SampleProbed)]
+    old = [replace(e, val_size=0) if isinstance(e, RunStarted) else e for e in unseen]
+    found = diagnose("old", old)
+    blind = {watch.watches for watch in RULES if watch.on == (SampleProbed,)}
+    assert blind <= set(found.blind) < {watch.watches for watch in RULES}
+    told = diagnosis_lines(found)[-1]
+    assert told.startswith("· recorded without probes and validation images: not watched for: ")
+
+
+def test_json_has_the_run_what_stands_and_what_went() -> None:
+    stands = Episode(facts.finding(plot=(float("nan"), 1.0)), step=9, epoch=1)
+    record = as_record(diagnosis(standing=(stands,), timeline=(GONE,)))
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert list(record) == ["run", "standing", "timeline"]
+    assert record["run"]["is_probed"] is False
+    assert record["run"]["not_watched"] == ["dead units", "a plateau"]
+    (now,), (then,) = record["standing"], record["timeline"]
+    assert (now["code"], now["plot"], now["cleared_step"]) == ("overfitting", [None, 1.0], None)
+    assert (now["topic"], now["raised_step"]) == ("overfitting, and when to use dropout", 9)
+    assert (then["raised_epoch"], then["cleared_step"]) == (2, 1_300)
+
+
+def test_a_run_without_a_step_is_refused() -> None:
+    with pytest.raises(InputError, match="one: no batch was trained in it"):
+        diagnose("one", [facts.started()])
+    with pytest.raises(InputError, match="nothing to diagnose"):
+        diagnose("one", [])

@@ -1,0 +1,93 @@
+"""What a run without a window tells of findings."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from tests.headless.fakes import Engine, epoch_done, finished, started, step
+from tests.run import facts
+from tui_trainer.headless import run_headless
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.events import (
+    Diverged,
+    Event,
+    FindingCleared,
+    RecordingStarted,
+    RunResumed,
+    to_json,
+)
+
+FOUND = facts.finding(evidence="gap 0.02", cause="few images", step=20)
+NOTE = replace(FOUND, code="note", severity="note", title="batch norm is fine", advice="", cause="")
+
+
+def run(*events: Event, json_lines: bool = False) -> tuple[list[str], list[str]]:
+    """Return the lines on stdout and on stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    run_headless(Engine(events), Inbox(), json_lines=json_lines, stdout=out, stderr=err)
+    return out.getvalue().splitlines(), err.getvalue().splitlines()
+
+
+def test_a_finding_has_its_evidence_its_cause_and_what_to_try() -> None:
+    assert run(FOUND)[1][0] == (
+        "▲ overfitting since epoch 3, since step 20: gap 0.02 — likely: few images"
+        " — try: switch augmentation on"
+    )
+
+
+def test_a_note_has_a_sign_of_its_own_when_it_comes_and_when_it_goes() -> None:
+    _, err = run(NOTE, FindingCleared(code="note", step=30))
+    assert err[0] == "· batch norm is fine, since step 20: gap 0.02"
+    assert err[1] == "· no longer: batch norm is fine, since step 30"
+
+
+def test_new_numbers_are_not_told_and_everything_else_is() -> None:
+    renewed = replace(FOUND, evidence="gap 0.03", plot=(1.0, 2.0), cause="fewer images")
+    worse = replace(renewed, severity="wrong")
+    titled = replace(worse, title="overfitting since epoch 2")
+    advised = replace(titled, advice="dropout 0.1")
+    raised = [FOUND, renewed, FOUND, worse, titled, advised, advised]
+    _, err = run(*raised, FindingCleared(code="overfitting", step=30), advised, finished())
+    signs = [line[0] for line in err]
+    assert signs == ["▲", "✗", "✗", "✗", "✓", "✗"]
+    assert [line.count("gap 0.03") for line in err] == [0, 1, 1, 1, 0, 1]
+
+
+def test_json_has_every_event_as_it_is() -> None:
+    renewed = replace(FOUND, evidence="gap 0.03")
+    out, err = run(FOUND, renewed, finished(), json_lines=True)
+    assert out[:2] == [to_json(FOUND), to_json(renewed)]
+    assert sum("overfitting" in line for line in err) == 1
+
+
+def test_how_to_go_on_from_a_divergence_is_told_by_its_own_finding() -> None:
+    lost = Diverged(step=2, epoch=1, learning_rate=0.1, good_step=1)
+    fix = {"fix_setting": "learning_rate", "severity": "wrong"}
+    divergence = replace(FOUND, code="divergence", fix_value=0.01, **fix)  # type: ignore[arg-type]
+    low = replace(FOUND, code="learning_rate_low", fix_setting="learning_rate", fix_value=1.0)
+    events: list[Event] = [
+        RecordingStarted(folder="runs/one"),
+        started(),
+        step(1),
+        lost,
+        divergence,
+        low,
+    ]
+    _, err = run(*events, finished("diverged", correct=None))
+    assert err[-1].endswith("mnist-tui resume runs/one --lr 0.01")
+
+
+def test_what_was_told_before_a_resume_is_not_told_again() -> None:
+    resumed = RunResumed(step=20, epoch=2, images=2_000, threads=1, lines=None)
+    out, err = io.StringIO(), io.StringIO()
+    events: list[Event] = [
+        started(),
+        step(20),
+        epoch_done(1),
+        FOUND,
+        resumed,
+        replace(FOUND, evidence="more"),
+    ]
+    run_headless(Engine(events), Inbox(), resuming=True, stdout=out, stderr=err)
+    assert "overfitting" not in err.getvalue()

@@ -1,0 +1,109 @@
+"""Findings and check items for the window's tests, in words like those of the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.run import facts
+from tests.ui.fakes import recording
+from tui_trainer.run.checked import Checked, CheckItem
+from tui_trainer.run.events import Event, FindingRaised
+
+MID_RUN = recording("mid-run")
+
+OVERFITTING = facts.finding(
+    evidence=(
+        "by epoch 9 validation loss 0.0412 → 0.0523, up 0.0111 (4.1 standard errors; it jitters "
+        "by 0.0011), while training loss fell 0.0301 → 0.0102"
+    ),
+    cause="500 images for 19,568 parameters: they are learned by heart",
+    plot=(0.047, 0.0433, 0.0412, 0.0423, 0.0455, 0.049, 0.0523),
+    plot_label="validation loss, epochs 3 to 9",
+)
+DEAD = facts.finding(
+    code="dead_units",
+    title="12 of 16 units of conv3 are dead",
+    evidence="they are 0 for all 512 images of the sample since step 300",
+    cause="a step so large that their biases went far below zero",
+    advice="learning rate ÷ 10, from 0.1 to 0.01",
+    fix_setting="learning_rate",
+    fix_value=0.01,
+    lesson=7,
+    plot=(0, 0, 12, 4, 0, 0),
+    plot_label="dead units by layer, conv1 to scores",
+)
+NOTE = facts.finding(
+    code="validation_better",
+    severity="note",
+    title="validation better than training",
+    evidence="by 0.6 points: the training figures are of augmented images",
+    cause="augmentation makes the training images harder",
+    advice="",
+    fix_setting=None,
+    fix_value=None,
+    lesson=14,
+)
+BATCH = facts.finding(
+    code="batch_size_fit",
+    severity="note",
+    title="larger batches would do",
+    evidence="the gradient's noise scale is 2,100 images, the batch has 128",
+    advice="batch 256",
+    fix_setting="batch_size",
+    fix_value=256,
+    lesson=20,
+)
+ALL = (NOTE, OVERFITTING, BATCH, DEAD)
+
+
+def mid_run(*findings: Event) -> list[Event]:
+    """Return a run in the middle of its fourth epoch, with these events at its end."""
+    return [*MID_RUN[:-1], *findings, MID_RUN[-1]]
+
+
+def codes(findings: Iterable[FindingRaised]) -> list[str]:
+    return [found.code for found in findings]
+
+
+def item(number: int, verdict: Checked = "pass", **changes: str) -> CheckItem:
+    """Return an item of the check; what went wrong has an advice."""
+    return CheckItem(
+        **{
+            "name": f"item-{number}",
+            "verdict": verdict,
+            "title": f"thing {number} is as it should be",
+            "evidence": f"{number} of {number} things were looked at",
+            "advice": "" if verdict == "pass" else "look at it",
+            "lesson": 19,
+            "value": number / 8,
+            **changes,
+        }  # type: ignore[arg-type]
+    )
+
+
+CHECKS = (
+    item(1, title="the input is normalized", evidence="training +0.01 ± 1.00 (512 images)"),
+    item(2, title="the first loss is that of guessing"),
+    item(
+        3,
+        "look",
+        title="one score is favoured before anything is learned",
+        evidence="class 3 is given to 61 % of 512 images, where 10 % would be even",
+        advice="smaller weights in the last layer, or no bias there",
+    ),
+    item(4, title="scores are not saturated"),
+    item(5, title="every parameter has a gradient"),
+    item(6, title="the optimizer moves every parameter"),
+    item(7, title="no unit is dead"),
+    item(8, title="one batch is learned by heart"),
+    item(
+        9,
+        "fail",
+        title="the loss rises in the first 100 steps",
+        evidence="from 2.31 to 4.87, the mean of the last 20 batches",
+        advice="learning rate 0.05 in place of 0.5",
+    ),
+    item(10, title="updates are of a usual size"),
+    item(11, "look", title="the learning rate is high"),
+    item(12, title="shuffled labels stay at chance"),
+)

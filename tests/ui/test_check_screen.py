@@ -1,0 +1,109 @@
+"""The check of the first steps, in the window."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ui.fakes import settle, until, window
+from tests.ui.found import CHECKS, MID_RUN, item
+from tui_trainer.run.answers import ItemChecked
+from tui_trainer.run.commands import CheckNetwork
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import CommandRejected, Event, RunFailed, StateChanged
+from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.ui.screens.check import CheckScreen
+from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.ui.widgets.check import CheckPanel, check_lines
+
+
+def checked(*events: Event) -> LiveRun:
+    run = LiveRun(RunConfig(), lambda config, inbox: iter(()), lambda message: None)
+    run.apply(tuple(MID_RUN[:20]))
+    run.ask_for_check()
+    run.apply(events)
+    return run
+
+
+def answers(count: int = len(CHECKS)) -> list[ItemChecked]:
+    whole = len(CHECKS)
+    told = enumerate(CHECKS[:count], 1)
+    return [ItemChecked(item=one, done=number, total=whole) for number, one in told]
+
+
+def panel(run: LiveRun, width: int = 70) -> list[str]:
+    lines = ["".join(cell.text for cell in line) for line in check_lines(run, width)[0]]
+    assert all(len(line) <= width for line in lines)
+    return lines
+
+
+def test_while_it_goes_on_it_tells_how_far_it_is_and_that_the_training_waits() -> None:
+    assert panel(checked())[0].startswith("checking …, the training waits")
+    told = panel(checked(*answers(4)))
+    assert told[0].startswith("checking … 4 of 12, the training waits  ━━━━")
+    assert sum(line.lstrip("▸ ")[:1] in "✗▲✓" for line in told if line.strip()) == 4
+    paused = checked(StateChanged(state="paused", step=9), *answers(4))
+    assert "waits" not in panel(paused)[0]
+
+
+def test_at_its_end_it_tells_what_that_means() -> None:
+    assert panel(checked(*answers()))[0] == "✗ 1 fail · ▲ 2 look · ✓ 9 pass: a training would fail"
+    fine = ItemChecked(item=item(1), done=1, total=1)
+    assert panel(checked(fine))[0].startswith("✓ 1 pass: nothing stands in the way")
+
+
+def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
+    run = checked(*answers())
+    told = panel(run)
+    place = next(number for number, line in enumerate(told) if line.startswith("▸"))
+    assert told[place].startswith("▸ ✗ the loss rises in the first 100 steps ")
+    assert told[place].endswith(" 1.125")
+    assert told[place + 1 : place + 4] == [
+        "    from 2.31 to 4.87, the mean of the last 20 batches",
+        "    try: learning rate 0.05 in place of 0.5",
+        "    topic 19: seeing early that a network fails",
+    ]
+    assert run.check.choose(-1)
+    assert sum("try:" in line for line in panel(run)) == 0
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (
+            CommandRejected(command="CheckNetwork", reason="no more memory", step=1),
+            "no more memory",
+        ),
+        (RunFailed(message="it broke", traceback=""), "the training failed"),
+    ],
+)
+def test_a_check_that_cannot_be_done_says_why(event: Event, reason: str) -> None:
+    run = checked(*answers(2), event)
+    assert not run.check.is_under_way
+    assert panel(run)[0] == f"▲ not checked: {reason}"
+
+
+def test_a_long_title_is_cut_and_its_number_is_not() -> None:
+    one = ItemChecked(item=item(1, title="very " * 20), done=1, total=1)
+    (title,) = (line for line in panel(checked(one), 40) if line.startswith("▸"))
+    assert title.endswith("…  0.125")
+
+
+async def test_c_checks_once_and_keeps_what_comes_after_it_was_put_away() -> None:
+    app, engine = window(MID_RUN, checks=CHECKS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, app, MID_RUN)
+        await pilot.press("c")
+        assert isinstance(app.screen, CheckScreen)
+        await pilot.press("escape")
+        assert isinstance(app.screen, TrainScreen)
+        await until(pilot, lambda app: len(app.run_now.check.items) == len(CHECKS), app)
+        await pilot.press("c")
+        panel = app.screen.query_one(CheckPanel)
+        assert "r again" in str(panel.border_subtitle)
+        assert engine.received == [CheckNetwork()]
+        await pilot.press("up", "up", "down")
+        assert app.run_now.check.chosen == 7
+        await pilot.press("r")
+        await until(pilot, lambda app: not app.run_now.check.is_under_way, app)
+        assert engine.received == [CheckNetwork(), CheckNetwork()]
+        assert len(app.run_now.check.items) == len(CHECKS)

@@ -1,0 +1,31 @@
+"""``mnist-tui diagnose``: what the rules of today say of a recorded run."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from tui_trainer.cli.options import option
+from tui_trainer.cli.saved import RunName
+
+
+def diagnose(
+    run: RunName = None,
+    as_json: Annotated[
+        bool, option("As one JSON object: run, standing, timeline", "--json")
+    ] = False,
+) -> None:
+    """Say what went well or wrong in a recorded run; exit code 0 whatever is found."""
+    from tui_trainer.headless import diagnose as front
+    from tui_trainer.run.folder import find_run
+
+    folder = find_run(run)
+    found = front.diagnose(folder.name, folder.read_events().events)
+    if as_json:
+        record = front.as_record(found)
+        record["run"]["folder"] = str(folder.path)
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        front.print_diagnosis(found)

@@ -1,0 +1,112 @@
+"""Findings as lines: the whole of one, or no more than its title."""
+
+from __future__ import annotations
+
+import textwrap
+
+from tui_trainer.run import text
+from tui_trainer.run.events import FindingRaised
+from tui_trainer.run.sparkline import caption, sparkline
+from tui_trainer.run.text import Cell
+from tui_trainer.run.topics import TOPICS
+from tui_trainer.run.verdicts import FINDING_SIGNS, Gravity
+from tui_trainer.ui.shown_run import ShownRun
+
+Lines = list[list[Cell]]
+
+GRAVITY_ROLES: dict[Gravity, str] = {"wrong": "wrong bold", "look": "look bold", "note": "title"}
+"""How a finding's title is painted; a note is nothing to worry about, and looks like it."""
+
+BESIDE = 60
+"""From so many columns on a plot has its caption beside it."""
+
+
+def standing_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
+    """Return the findings on show, and the lines of the chosen one.
+
+    The chosen one is told in full; of the others, warnings with their evidence and notes by their
+    title alone, so that several fit into one panel.
+    """
+    standing = run.standing
+    shown, chosen = standing.shown, standing.chosen
+    lines: Lines = []
+    place = range(0)
+    # With one finding there is nothing to choose, and nothing to mark.
+    gutter = 2 if len(shown) > 1 else 0
+    for found in shown:
+        is_chosen = found is chosen
+        block = _finding_lines(found, width - gutter, run, is_full=is_chosen)
+        if gutter:
+            block = [
+                [Cell("▸ " if is_chosen and number == 0 else "  ", style="title"), *line]
+                for number, line in enumerate(block)
+            ]
+        if is_chosen:
+            place = range(len(lines), len(lines) + len(block))
+        lines += [*block, *([[]] if is_chosen or found.severity != "note" else [])]
+    if lines and lines[-1]:
+        lines.append([])
+    if standing.snoozed:
+        lines += [*paragraph(f"{standing.snoozed} snoozed: Z brings back", "muted", width), []]
+    return lines, place
+
+
+def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
+    """Return the finding that matters most in one line, with how many more there are."""
+    standing = run.standing
+    others = len(standing.shown) - 1
+    more = f" (+{others})" if others else ""
+    title = f"{FINDING_SIGNS[found.severity]} {found.title}{more}"
+    cells = [Cell(title, style=GRAVITY_ROLES[found.severity])]
+    if found.advice:
+        cells.append(Cell(f" · {found.advice}", rank=1))
+    if run.fixable() is found:
+        cells.append(Cell(" · press f", rank=2, style="muted"))
+    return cells
+
+
+def paragraph(words: str, role: str, width: int, *, indent: int = 0) -> Lines:
+    """Return a text wrapped to ``width`` columns, in the colour of a role."""
+    margin = " " * indent
+    wrapped = textwrap.wrap(words, max(10, width), initial_indent=margin, subsequent_indent=margin)
+    return [[Cell(line, style=role)] for line in wrapped]
+
+
+def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: bool) -> Lines:
+    sign, role = FINDING_SIGNS[found.severity], GRAVITY_ROLES[found.severity]
+    lines = headed(f"{sign} {found.title}", role, found.lesson, width, is_named=is_full)
+    if not is_full:
+        quiet = "" if found.severity == "note" else found.evidence
+        return [*lines, *paragraph(quiet, "muted", width, indent=2)]
+    lines += paragraph(found.evidence, "", width, indent=2)
+    if found.plot:
+        lines += _plot_lines(found, width)
+    if found.cause:
+        lines += paragraph(f"likely: {found.cause}", "", width, indent=2)
+    if found.advice:
+        key = " — press f to apply" if run.fixable() is found else ""
+        lines += paragraph(f"try: {found.advice}{key}", "title", width, indent=2)
+    return lines
+
+
+def headed(title: str, role: str, lesson: int, width: int, *, is_named: bool = True) -> Lines:
+    """Return a title with its course topic flush right, by its name if that fits; else below it."""
+    topic = f"topic {lesson}"
+    named = f"{topic}: {TOPICS[lesson]}" if lesson in TOPICS and is_named else topic
+    if text.columns(title) + text.columns(named) + 2 <= width:
+        topic = named
+    gap = width - text.columns(title) - text.columns(topic)
+    if gap >= 2:
+        return [[Cell(title, style=role), Cell(" " * gap), Cell(topic, style="muted")]]
+    return [*paragraph(title, role, width), *paragraph(topic, "muted", width, indent=2)]
+
+
+def _plot_lines(found: FindingRaised, width: int) -> Lines:
+    """Return the plot with what it shows: beside it where there is room, else below."""
+    words = caption(found.plot, found.plot_label)
+    room = width - 2
+    bars = sparkline(found.plot, room - text.columns(words) - 2)
+    if width >= BESIDE and bars and len(bars) >= min(2 * len(found.plot), room // 3):
+        return [[Cell(f"  {bars}", style="train"), Cell(f"  {words}", style="muted")]]
+    bars = sparkline(found.plot, room)
+    return [[Cell(f"  {bars}", style="train")], *paragraph(words, "muted", width, indent=2)]
