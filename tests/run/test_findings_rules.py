@@ -84,6 +84,7 @@ def epochs(count: int, **changes: object) -> list[Event]:
     return [epoch_done(number, **changes) for number in range(1, count + 1)]
 
 
+MOVED = [update(n, parameters=_moved(0.005)) for n in (2, 5, 10, 20, 40, 80)]
 UNLEARNED = epochs(3, train_loss=1.0)
 
 TWINS = [
@@ -167,7 +168,17 @@ TWINS = [
         [*learning(100, 0.1), *learning(100, 1.5, 101)],
         [*learning(100, 0.1), *learning(100, 0.4, 101)],
     ),
-    Twins("not_learning", learning(200, GUESSING), learning(200, 2.1), says="ln 10"),
+    Twins(
+        "not_learning",
+        [*MOVED, *learning(200, GUESSING)],
+        [*MOVED, *learning(200, 2.1)],
+        says="ln 10",
+    ),
+    Twins(
+        "not_learning",
+        learning(600, GUESSING),
+        [*probed(), *learning(600, GUESSING)],
+    ),
     Twins(
         "dropout_high",
         epochs(1, train_accuracy=0.5),
@@ -318,7 +329,7 @@ def test_rules_yield_to_rules_that_look_before_them_or_elsewhere() -> None:
 
 
 def test_a_finding_that_another_explains_is_not_said_and_is_taken_back() -> None:
-    stuck = learning(200, GUESSING)
+    stuck: list[Event] = [*MOVED, *learning(200, GUESSING)]
     (first,) = [e for e in with_findings(iter([START, *stuck])) if isinstance(e, FindingRaised)]
     assert first.code == "not_learning"
     later: list[Event] = [*stuck, *probed(still_layers=("bn1",)), *learning(10, GUESSING, 201)]

@@ -76,6 +76,7 @@ def item(number: int, verdict: Checked = "pass", **changes: str) -> CheckItem:
             "advice": "" if verdict == "pass" else "look at it",
             "lesson": 19,
             "value": number / 8,
+            "figure": f"{number} of {number}",
             **changes,
         }  # type: ignore[arg-type]
     )

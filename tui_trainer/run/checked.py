@@ -25,6 +25,7 @@ class CheckItem:
         advice: What to try; empty where all is well.
         lesson: The course topic it belongs to, 1 to 20.
         value: The number that was judged; None where there is none.
+        figure: That number in a few words, as in ``loss 2.303``.
         seconds: How long it took.
     """
 
@@ -35,6 +36,7 @@ class CheckItem:
     lesson: int
     advice: str = ""
     value: float | None = None
+    figure: str = ""
     seconds: float = 0.0
 
 

@@ -93,6 +93,7 @@ def _item(table: Tensor, steps: int, chance: torch.Generator) -> CheckItem:
         advice=advice,
         lesson=19,
         value=right / total,
+        figure=f"{100 * right / total:.1f} % right",
     )
 
 

@@ -132,6 +132,7 @@ def _loss_item(
         advice=advice,
         lesson=19,
         value=last,
+        figure=f"loss {last:.3f}",
     )
 
 
@@ -183,6 +184,7 @@ def _ratio_item(walk: Walk) -> CheckItem:
         advice=advice,
         lesson=7,
         value=middle,
+        figure=f"{100 * middle:.2g} % a step",
     )
 
 
@@ -211,6 +213,7 @@ def _epoch_item(
         advice="fewer kernels while the maps are large, or an earlier pooling" if is_long else "",
         lesson=19,
         value=seconds,
+        figure=f"{text.duration(seconds)} an epoch",
     )
 
 
@@ -262,5 +265,5 @@ def _span(reached: Sequence[envelope.Reached]) -> str:
     accuracies = sorted(place.val_accuracy for place in reached)
     return (
         f"loss {losses[0]:.2f} to {losses[-1]:.2f}, validation {100 * accuracies[0]:.1f} to "
-        f"{100 * accuracies[-1]:.1f} %"
+        f"{100 * accuracies[-1]:.1f} %, {100 * statistics.median(accuracies):.1f} % in the middle"
     )

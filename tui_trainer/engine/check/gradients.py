@@ -58,6 +58,7 @@ def _gradient_item(network: nn.Module) -> CheckItem:
         advice=_advice(frozen, unreached, still) if bad else "",
         lesson=19,
         value=float(bad),
+        figure=f"{len(named) - bad} of {len(named)}",
     )
 
 
@@ -95,6 +96,7 @@ def _update_item(lab: Lab, trial: Trial, strangers: int) -> CheckItem:
         else ("raise the learning rate" if left else ""),
         lesson=19,
         value=float(len(left) + strangers),
+        figure=f"{len(left) + strangers} left out",
     )
 
 

@@ -43,6 +43,7 @@ def input_items(lab: Lab) -> Iterator[CheckItem]:
         advice=advice,
         lesson=10,
         value=std,
+        figure=f"deviation {std:.2f}",
     )
 
 

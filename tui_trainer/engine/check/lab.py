@@ -20,8 +20,8 @@ from tui_trainer.run.layers import LayerRow
 
 _ORDER = "mnist-tui: check"
 
-SPEED_STEPS = 2
-"""Steps by which the plan is made; they cost a hundredth of it."""
+SPEED_STEPS = 4
+"""Steps by which the plan is made, after a first one; the fastest counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +110,15 @@ def open_lab(
 
 
 def _speed(network: nn.Module, data: Data, config: RunConfig, clock: Callable[[], float]) -> float:
-    """Return how many images a second are trained on, by a few steps after a first one."""
+    """Return how many images a second are trained on, by the fastest of a few steps."""
     trial = make_trial(network, data, config)
-    trial.step()
-    images, began = trial.images, clock()
+    float(trial.step())
+    fastest = 0.0
     for _ in range(SPEED_STEPS):
+        images, began = trial.images, clock()
         float(trial.step())
-    return (trial.images - images) / max(1e-9, clock() - began)
+        fastest = max(fastest, (trial.images - images) / max(1e-9, clock() - began))
+    return fastest
 
 
 def batches(split: Split, size: int) -> Iterator[Split]:

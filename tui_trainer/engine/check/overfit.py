@@ -62,4 +62,5 @@ def _item(losses: list[float], hits: int, total: int) -> CheckItem:
         advice=advice,
         lesson=19,
         value=share,
+        figure=f"{hits} of {total} right",
     )

@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 SECONDS = 16.0
 """What the trials may take together; loading torch and the images comes on top."""
 
-SHARES = (1.0, 0.5, 0.25, 0.125)
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.125)
 """How much of the long trials is left for a slow network; below the last it takes longer."""
 
-FEWEST, FEWEST_RATES = 15, 25
+FEWEST, FEWEST_RATES = 15, 40
 """Steps of a trial that still say something; over five decades of rates it takes more."""
 
 BATCH = 32
 """The images that are learned by heart: several of each digit, and quick."""
 
-CONTROL_BATCH = 64
-"""The images a step of the control with shuffled labels."""
+CONTROL_BATCH, RANGE_BATCH = 64, 128
+"""The images a step of the control with shuffled labels, and at most of the range test."""
+
+USUAL_OVERFIT = 50
+"""Steps after which one batch is mostly known by heart: the trial ends there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Plan:
     Attributes:
         share: The share of the whole plan that the long trials have.
         steps: The first steps of the run, at its batch size.
-        range_steps: The steps of the learning rate's range test, likewise.
+        range_steps: The steps of the learning rate's range test.
         overfit_steps: At most so many steps to learn one batch by heart.
         control_steps: The steps on shuffled labels.
         sample: Training images that are looked at.
@@ -36,16 +39,17 @@ class Plan:
 
     share: float = 1.0
     steps: int = 100
-    range_steps: int = 50
+    range_steps: int = 40
     overfit_steps: int = 120
-    control_steps: int = 40
+    control_steps: int = 20
     sample: int = 512
     val_sample: int = 1_000
 
     def images(self, batch_size: int) -> int:
         """Return how many images are trained on; one that is only looked at costs a third."""
-        trained = (self.steps + self.range_steps) * batch_size
-        apart = self.overfit_steps * BATCH + self.control_steps * CONTROL_BATCH
+        trained = self.steps * batch_size + self.range_steps * min(batch_size, RANGE_BATCH)
+        by_heart = min(self.overfit_steps, USUAL_OVERFIT) * BATCH
+        apart = by_heart + self.control_steps * CONTROL_BATCH
         return trained + apart + (4 * self.sample + 2 * self.val_sample) // 3
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tui_trainer.engine.check.lab import Lab
+from tui_trainer.engine.check.plan import RANGE_BATCH
 from tui_trainer.run import text
 from tui_trainer.run.checked import Checked, CheckItem
 from tui_trainer.run.config import RunConfig
@@ -35,7 +36,7 @@ TURNED_LOOK, TURNED_FAIL = 3.0, 10.0
 BLOWN_LOOK, BLOWN_FAIL = 1.5, 4.0
 """How far above the one at which it has blown up."""
 
-LEAST_FALL = 0.05
+LEAST_FALL = 0.2
 """Nats that a loss must fall for its course to say anything."""
 
 
@@ -74,7 +75,7 @@ def rate_items(lab: Lab) -> Iterator[CheckItem]:
     usual = RunConfig(optimizer=lab.config.optimizer).learning_rate
     count = lab.plan.range_steps
     rates = [usual * BELOW * (ABOVE / BELOW) ** (i / (count - 1)) for i in range(count)]
-    trial = lab.trial()
+    trial = lab.trial(batch_size=min(lab.config.batch_size, RANGE_BATCH))
     losses: list[float] = []
     for rate in rates:
         losses.append(float(trial.step(rate=rate)))
@@ -136,6 +137,7 @@ def _item(seen: Range, rate: float) -> CheckItem:
         advice=advice,
         lesson=7,
         value=rate,
+        figure=f"lr {_r(rate)}",
     )
 
 

@@ -81,6 +81,7 @@ def _loss_item(first: _First, classes: int) -> CheckItem:
         advice=advice,
         lesson=19,
         value=loss,
+        figure=f"loss {loss:.3f}",
     )
 
 
@@ -104,6 +105,7 @@ def _size_item(first: _First) -> CheckItem:
         advice=advice,
         lesson=6,
         value=sure,
+        figure=f"{100 * sure:.0f} % sure",
     )
 
 
@@ -135,6 +137,7 @@ def _kind_item(lab: Lab, first: _First) -> CheckItem:
         advice=advice,
         lesson=6,
         value=floor,
+        figure=f"loss {floor:.2f} at best" if floor else "",
     )
 
 

@@ -78,6 +78,7 @@ def _item(layers: list[_Layer], answers: bool) -> CheckItem:
         advice=advice,
         lesson=8,
         value=dead / units if units else 0.0,
+        figure=f"{dead} of {units}",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
@@ -12,21 +11,25 @@ from tui_trainer.run.findings.watch import (
     images,
     images_at_work,
     lately,
+    moved,
     progress,
     turned_since,
-    update_ratio,
 )
 from tui_trainer.run.history import History
 from tui_trainer.run.stats import wilson
 
-STUCK = 0.95
+STUCK = 0.98
 """A loss above this share of guessing's is guessing …"""
 
 STUCK_IMAGES, STUCK_STEPS = 10_000, 100
-"""… after so many images at a rate that is no low of the schedule, and so many steps."""
+"""… after so many images at a rate that is no low of the schedule, and so many steps, …"""
 
-SLOW = 1e-4
-"""Updates below this share of the weights are what a stuck network suffers from."""
+STUCK_PATH = 0.25
+"""… in which the weights went so far, as a share of their size: a network without norms can take
+thousands of small steps before its loss begins to fall. Where nobody looked at the updates …"""
+
+STUCK_BLIND_IMAGES = 50_000
+"""… so many images have to do."""
 
 PULL, UNLEARNED = 0.35, 0.3
 """A cosine from which on weight decay prevails, and the share of guessing's loss above which that
@@ -49,7 +52,10 @@ def not_learning(history: History) -> FindingRaised | None:
         return None
     if step.step < STUCK_STEPS or progress(history) < STUCK:
         return None
-    if images_at_work(history) < STUCK_IMAGES:
+    path = moved(history)
+    if images_at_work(history) < (STUCK_BLIND_IMAGES if path is None else STUCK_IMAGES):
+        return None
+    if path is not None and path < STUCK_PATH:
         return None
     if turned_since(history, step.images - STUCK_IMAGES):
         return None
@@ -61,6 +67,7 @@ def not_learning(history: History) -> FindingRaised | None:
         evidence=(
             f"training loss {history.smoothed_loss:.3f} after {text.count(step.images)} images; "
             f"guessing has {history.guessing_loss:.3f} = ln {started.classes}"
+            + (f"; the weights have gone {path:.1f} times their size" if path else "")
         ),
         advice=advice,
         step=step.step,
@@ -71,12 +78,10 @@ def not_learning(history: History) -> FindingRaised | None:
 
 def _why_stuck(history: History) -> tuple[str, str]:
     """Return what a network that does not learn most likely suffers from, and what to try."""
-    shrunk, looks = _shrinking(history), lately(history)
+    shrunk = _shrinking(history)
     if shrunk is not None:
         cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
         return cause, "a hundredth of the weight decay"
-    if looks and (share := max(map(update_ratio, looks))) < SLOW:
-        return f"an update moves the weights by only {100 * share:.2g} %", "a larger learning rate"
     return (
         "images and labels may not belong together (shuffled?), or nothing reaches the scores",
         "check labels against images; mnist-tui check looks at the first steps",
@@ -117,9 +122,9 @@ def chance_level(history: History) -> FindingRaised | None:
 def underfitting(history: History) -> FindingRaised | None:
     """Find that the training images themselves are not learned, and no more progress is made.
 
-    In the last three epochs the running training loss fell by less than 3 % each, and on plain
-    training images in evaluation mode the accuracy, at the favourable end of its interval, is
-    below 85 %.
+    In the last three epochs the running training loss fell by less than 3 % from one to the next,
+    and on plain training images in evaluation mode the accuracy, at the favourable end of its
+    interval, is below 85 %.
     """
     recent = history.epochs[-3:]
     sample = history.samples[-1] if history.samples else None
@@ -128,7 +133,7 @@ def underfitting(history: History) -> FindingRaised | None:
     losses = [epoch.train_loss for epoch in recent]
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]
     bounds = wilson(sample.correct, sample.sample)
-    if bounds[1] >= POOR or statistics.fmean(falls) > SETTLED or progress(history) > STUCK:
+    if bounds[1] >= POOR or max(falls) > SETTLED or progress(history) > STUCK:
         return None
     accuracy = text.accuracy_with_interval(sample.correct / sample.sample, bounds)
     shrunk = _shrinking(history)

@@ -85,7 +85,7 @@ def memorising(history: History) -> FindingRaised | None:
     """Find that the training images are known by heart, and others are not.
 
     In each of the last three epochs the validation error, at the favourable end of its Wilson
-    interval, must be two points above the running training error, and that a quarter of it at most.
+    interval of three standard errors, must be two points above the running training error, and that a quarter of it at most.
     The validation loss need not rise for this: a small training split is learned by heart while the
     loss still falls. A finding of its own only until overfitting shows by a rise as well.
     """
@@ -160,10 +160,11 @@ def validation_better(history: History) -> FindingRaised | None:
 
 def _is_by_heart(epoch: EpochDone) -> bool:
     """Whether an epoch's validation error is far above its training error, whatever the sample."""
-    if epoch.val_accuracy is None or epoch.val_interval is None:
+    if epoch.val_accuracy is None or epoch.val_correct is None or not epoch.val_total:
         return False
     known = 1 - epoch.train_accuracy
-    gap = 1 - epoch.val_interval[1] - known
+    # A far end: every epoch is another chance for a small sample to look worse than it is.
+    gap = 1 - wilson(epoch.val_correct, epoch.val_total, z=SIGNIFICANT)[1] - known
     return gap >= BY_HEART_GAP and known <= (1 - epoch.val_accuracy) / 4
 
 

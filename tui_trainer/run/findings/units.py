@@ -8,15 +8,15 @@ from tui_trainer.run.findings.watch import names
 from tui_trainer.run.history import History
 from tui_trainer.run.probed import LayerProbe
 
-ALL_DEAD, MANY_DEAD = 0.9, 0.5
-"""Shares of a layer's units: nothing gets through, and half of it is wasted."""
+ALL_DEAD, MANY_DEAD = 0.9, 0.55
+"""Shares of a layer's units: nothing gets through, and more than half of it is wasted."""
 
 SATURATED = 0.8
 """The share of a sigmoid's or tanh's outputs at its bounds."""
 
 
 def dead_units(history: History) -> FindingRaised | None:
-    """Find layers half of whose units or more are never active, unit by unit.
+    """Find layers more than half of whose units are never active, unit by unit.
 
     A unit is one channel; it is dead if it gave 0 for every image of the sample, at every place.
     Once is enough if a layer is dead as a whole, else it must have been so at the last two looks.

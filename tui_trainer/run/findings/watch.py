@@ -89,6 +89,21 @@ def update_ratio(update: UpdateProbed) -> float:
     return statistics.median(ratios) if ratios else 0.0
 
 
+def moved(history: History) -> float | None:
+    """Return how far the weights have gone, all steps together, as a share of their size.
+
+    From the updates that were looked at, each standing for the steps since the one before. None
+    where none was looked at.
+    """
+    if not history.updates:
+        return None
+    path, last = 0.0, 0
+    for look in history.updates:
+        path += update_ratio(look) * (look.step - last)
+        last = look.step
+    return path
+
+
 def images(history: History) -> int:
     """Return how many training images have been seen."""
     return history.last_step.images if history.last_step else 0

@@ -82,7 +82,7 @@ def check_lines(run: LiveRun, width: int) -> tuple[Lines, range]:
         lines += [*paragraph(f"▲ not checked: {check.refusal}", "look bold", width), []]
     elif check.items:
         lines += [*_result_lines(check, width), []]
-    digits = max((len(_number(item)) for item in check.items), default=0)
+    digits = max((len(item.figure) for item in check.items), default=0)
     for number, item in enumerate(check.items):
         is_chosen = number == check.chosen
         block = [_item_line(item, width, digits, is_chosen=is_chosen)]
@@ -112,7 +112,7 @@ def _item_line(item: CheckItem, width: int, digits: int, *, is_chosen: bool) -> 
         Cell(f"{CHECK_SIGNS[item.verdict]} ", style=CHECK_ROLES[item.verdict]),
         Cell(title, style="title bold" if is_chosen else ""),
         Cell(" " * (room - text.columns(title) + 2)),
-        Cell(_number(item).rjust(digits), style="muted"),
+        Cell(item.figure.rjust(digits), style="muted"),
     ]
 
 
@@ -130,8 +130,3 @@ def _result_lines(check: Checking, width: int) -> Lines:
     gravest = next(verdict for verdict, number in found.items() if number)
     words = f"{' · '.join(parts)}: {RESULTS[gravest]}"
     return paragraph(words, f"{CHECK_ROLES[gravest]} bold", width)
-
-
-def _number(item: CheckItem) -> str:
-    """Return the number that was judged, in four digits at most."""
-    return "" if item.value is None else f"{item.value:.4g}"
