@@ -125,9 +125,10 @@ def test_overfitting_on_a_healthy_run_is_judged_by_the_test_images() -> None:
 def test_by_heart_is_a_gap_of_two_points_beyond_the_interval(
     train: float, test: float, by_heart: bool
 ) -> None:
-    truth = Truth((0.1,), (test,), 0.0, 0.01)
-    assert truth.by_heart(train) is by_heart
-    assert truth.codes(train) == (frozenset({"memorising"}) if by_heart else frozenset())
+    truth = Truth((0.1, 0.1), (0.5, test), 0.0, 0.01)
+    assert truth.by_heart(2, train) is by_heart
+    run = replace(_judged(_told("memorising", 20)), train_accuracies=(0.5, train))
+    assert truth.codes(run) == (frozenset({"memorising"}) if by_heart else frozenset())
 
 
 @pytest.mark.parametrize(("rise", "overfitted"), [(0.0, False), (0.02, False), (0.021, True)])

@@ -113,9 +113,7 @@ def _with_truth(runs: list[Judged], chosen: argparse.Namespace) -> list[Judged]:
     known = truths_of(sorted(asked), chosen.folder, chosen.workers)
     truths = {path.stem: truth for path, truth in known.items()}
     return [
-        replace(run, true_codes=truths[run.name].codes(run.train_accuracy or 0.0))
-        if run.name in truths
-        else run
+        replace(run, true_codes=truths[run.name].codes(run)) if run.name in truths else run
         for run in runs
     ]
 

@@ -61,7 +61,7 @@ class Judged:
         told: Every finding, in order; one that was raised again comes again.
         val_accuracy: After its last epoch; None if it had none.
         sane: The least of it for a run that went well.
-        train_accuracy: The running one of its last epoch; None if it had none.
+        train_accuracies: The running ones, epoch by epoch.
         true_codes: What the test images say of overfitting; None where nobody asked them.
         error: What the training raised; empty if nothing.
     """
@@ -74,7 +74,7 @@ class Judged:
     steps: int
     val_accuracy: float | None
     sane: float
-    train_accuracy: float | None = None
+    train_accuracies: tuple[float, ...] = ()
     true_codes: frozenset[str] | None = None
     error: str = ""
 
@@ -148,7 +148,7 @@ def judge_events(
         told=tuple(told[number] for number in sorted(told)),
         steps=steps[-1] if steps else 0,
         val_accuracy=epochs[-1].val_accuracy if epochs else None,
-        train_accuracy=epochs[-1].train_accuracy if epochs else None,
+        train_accuracies=tuple(epoch.train_accuracy for epoch in epochs),
         sane=sane,
     )
 

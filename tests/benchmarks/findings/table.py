@@ -16,8 +16,8 @@ TRUTH = (
     "Warnings are `look` and `wrong`; a `note` is none. On a healthy run every warning counts as "
     "wrong, but for two that the 10,000 sealed test images decide: overfitting is right if their "
     "loss ended above its lowest by more than 2 standard errors (each image compared with itself), "
-    "memorising also if they are told apart worse than the training images by 2 points and four "
-    "times the errors. Intervals are Wilson's, 95 %."
+    "memorising also if, when it was said, they were told apart worse than the training images by "
+    "2 points and four times the errors. Intervals are Wilson's, 95 %."
 )
 
 Row = tuple[str, ...]

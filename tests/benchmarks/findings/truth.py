@@ -13,12 +13,15 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from tests.benchmarks.findings.judge import Judged
 from tests.benchmarks.findings.record import config_of, read_recorded
 from tui_trainer.run.stats import wilson
 
 ERRORS = 2.0
 """Standard errors that the last epoch's test loss must be above the lowest one's."""
 
+
+TEST_IMAGES = 10_000
 
 POINTS = 0.02
 """The gap between training and test accuracy that learning by heart makes."""
@@ -45,21 +48,22 @@ class Truth:
         """Whether the loss ended above its lowest by more than two standard errors."""
         return self.rise > ERRORS * self.error
 
-    def codes(self, train_accuracy: float) -> frozenset[str]:
-        """Return the codes of the findings that were right about the end of the run."""
+    def codes(self, run: Judged) -> frozenset[str]:
+        """Return the codes of the findings that were right of a run."""
         overfitted = {"overfitting", "memorising"} if self.overfitted else set()
-        return frozenset(overfitted | ({"memorising"} if self.by_heart(train_accuracy) else set()))
+        said = {round(told.epochs) for told in run.warnings() if told.code == "memorising"}
+        is_right = all(self.by_heart(epoch, run.train_accuracies[epoch - 1]) for epoch in said)
+        return frozenset(overfitted | ({"memorising"} if said and is_right else set()))
 
-    def by_heart(self, train_accuracy: float) -> bool:
-        """Whether the test images are told apart worse than those trained on, by two points.
+    def by_heart(self, epoch: int, train_accuracy: float) -> bool:
+        """Whether, after an epoch, the test images were told apart worse than the training images.
 
-        At the favourable end of the Wilson interval, and with a quarter of the errors or fewer on
-        the training images: what a warning of learning by heart claims.
+        By two points at the favourable end of the Wilson interval, and with four times the errors:
+        what a warning of learning by heart claims.
         """
-        total = 10_000
-        high = wilson(round(self.accuracies[-1] * total), total)[1]
-        errors, known = 1 - self.accuracies[-1], 1 - train_accuracy
-        return train_accuracy - high >= POINTS and known <= errors / 4
+        accuracy = self.accuracies[epoch - 1]
+        high = wilson(round(accuracy * TEST_IMAGES), TEST_IMAGES)[1]
+        return train_accuracy - high >= POINTS and 4 * (1 - train_accuracy) <= 1 - accuracy
 
 
 def truth_of(path: Path, root: Path) -> Truth:
