@@ -224,7 +224,7 @@ def test_a_fault_of_our_own_is_a_line_and_a_traceback_on_request(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("division by\nzero")
 
-    monkeypatch.setattr("tui_trainer.cli.train._compose", fail)
+    monkeypatch.setattr("tui_trainer.cli.train.compose_run", fail)
     code, out, err = run(*(["--debug"] if debug else []))
     assert (code, out) == (ExitCode.FAILED, "")
     assert err.splitlines()[-1] == "mnist-tui: error: ZeroDivisionError: division by zero"
@@ -238,7 +238,7 @@ def test_ctrl_c_before_the_run(
     def interrupt(*_: object) -> None:
         raise interruption
 
-    monkeypatch.setattr("tui_trainer.cli.train._compose", interrupt)
+    monkeypatch.setattr("tui_trainer.cli.train.compose_run", interrupt)
     code, out, err = run("--no-ui")
     assert (code, out) == (ExitCode.INTERRUPTED, "")
     assert "Traceback" not in err

@@ -12,7 +12,7 @@ import typer.main
 from tests.cli.conftest import Cli, Printed
 from tui_trainer import __version__, cli
 from tui_trainer.cli.options import SECTIONS
-from tui_trainer.cli.train import _compose
+from tui_trainer.cli.train import compose_run
 from tui_trainer.run.config import FIELD_TYPES, MODELS, RunConfig
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exit_codes import ExitCode
@@ -165,6 +165,6 @@ def test_help_tells_the_true_defaults() -> None:
 def test_help_tells_every_preset() -> None:
     helps = {parameter.name: parameter.help for parameter in parameters()}
     with pytest.raises(InputError) as caught:
-        _compose(dict.fromkeys([*FIELD_TYPES, "config"]) | {"preset": "none"})
+        compose_run(dict.fromkeys([*FIELD_TYPES, "config"]) | {"preset": "none"})
     presets = str(caught.value).partition("choose ")[2]
     assert helps["preset"].endswith(presets)

@@ -10,7 +10,7 @@ import typer
 
 from tui_trainer.cli.networks import OWN
 from tui_trainer.cli.options import choice, option
-from tui_trainer.cli.train import PRESETS, _compose
+from tui_trainer.cli.train import PRESETS, compose_run
 from tui_trainer.run.config import (
     AUGMENTS,
     DATASETS,
@@ -60,7 +60,7 @@ def check(
     debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
 ) -> None:
     """Try the first steps of a training, in about 20 seconds; exit code 6 if it would fail."""
-    settings = _compose({**dict.fromkeys(FIELD_TYPES), **ctx.params})
+    settings = compose_run({**dict.fromkeys(FIELD_TYPES), **ctx.params})
     from tui_trainer.headless.check import print_check
 
     def begin() -> Iterator[Event]:

@@ -117,7 +117,7 @@ def new_run(
     if ctx.invoked_subcommand is not None:
         _check_nothing_given(ctx)
         return
-    settings = _compose(ctx.params)
+    settings = compose_run(ctx.params)
     if print_config:
         from tui_trainer.run.config_file import to_toml
 
@@ -154,7 +154,7 @@ def _check_nothing_given(ctx: typer.Context) -> None:
             raise InputError(f"{given}: belongs to a new run; options of a command come after it")
 
 
-def _compose(params: dict[str, Any]) -> RunConfig:
+def compose_run(params: dict[str, Any]) -> RunConfig:
     """Lay preset, file and options over one another."""
     from tui_trainer.run.config import FIELD_TYPES
     from tui_trainer.run.config_file import Source, compose, read_config, read_preset

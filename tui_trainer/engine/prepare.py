@@ -70,8 +70,8 @@ def prepare(
         network=network,
         layers=layers,
         optimizer=make_optimizer(network, config),
-        stream=BatchStream(len(data.train), _generator(config.seed, "order"), device),
-        chance=_generator(config.seed, "augmentation"),
+        stream=BatchStream(len(data.train), generator_for(config.seed, "order"), device),
+        chance=generator_for(config.seed, "augmentation"),
         watch=Stopwatch(clock),
         keeper=keeper,
         probes=Probes(
@@ -87,6 +87,6 @@ def prepare(
     )
 
 
-def _generator(seed: int, use: str) -> torch.Generator:
+def generator_for(seed: int, use: str) -> torch.Generator:
     """Return a generator of its own for each use, so that none disturbs another's sequence."""
     return torch.Generator().manual_seed(random.Random(f"{seed} {use}").getrandbits(63))

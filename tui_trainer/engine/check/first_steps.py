@@ -173,7 +173,7 @@ def _ratio_item(walk: Walk) -> CheckItem:
     if verdict != "pass":
         is_low = middle < USUAL_RATIO[0]
         title = f"each step moves the weights {'hardly' if is_low else 'too far'}"
-        advice = f"a {'higher' if is_low else 'lower'} learning rate: around 0.001 is usual"
+        advice = f"a {'higher' if is_low else 'lower'} learning rate; a step of 0.001 is usual"
     return CheckItem(
         name="updates",
         verdict=verdict,

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tui_trainer.engine.data import BatchStream, Data
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
-from tui_trainer.engine.prepare import _generator
+from tui_trainer.engine.prepare import generator_for
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.schedules import factor
 
@@ -75,14 +75,14 @@ def make_trial(network: nn.Module, data: Data, config: RunConfig) -> Trial:
     """Return a training of a copy of ``network``, from its first batch on."""
     own = copy.deepcopy(network)
     own.train()
-    stream = BatchStream(len(data.train), _generator(config.seed, "order"), _device(own))
+    stream = BatchStream(len(data.train), generator_for(config.seed, "order"), _device(own))
     return Trial(
         config=config,
         data=data,
         network=own,
         optimizer=make_optimizer(own, config),
         stream=stream,
-        chance=_generator(config.seed, "augmentation"),
+        chance=generator_for(config.seed, "augmentation"),
     )
 
 
