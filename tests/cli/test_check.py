@@ -98,7 +98,7 @@ def test_json_tells_every_item(run: Cli, images: Path) -> None:
     for item in record["items"]:
         assert set(item) == {
             *("name", "verdict", "title", "evidence", "advice", "lesson", "topic", "value"),
-            "seconds",
+            *("figure", "seconds"),
         }
         assert item["verdict"] in record["counts"]
         assert item["topic"] == TOPICS[item["lesson"]]

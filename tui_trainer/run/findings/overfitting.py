@@ -85,9 +85,10 @@ def memorising(history: History) -> FindingRaised | None:
     """Find that the training images are known by heart, and others are not.
 
     In each of the last three epochs the validation error, at the favourable end of its Wilson
-    interval of three standard errors, must be two points above the running training error, and that a quarter of it at most.
-    The validation loss need not rise for this: a small training split is learned by heart while the
-    loss still falls. A finding of its own only until overfitting shows by a rise as well.
+    interval of three standard errors, must be two points above the running training error, and that
+    a quarter of it at most. The validation loss need not rise for this: a small training split is
+    learned by heart while the loss still falls. A finding of its own only until overfitting shows
+    by a rise as well.
     """
     recent = history.epochs[-PERSISTENCE:]
     started = history.started
