@@ -13,6 +13,7 @@ from tui_trainer.run.findings.watch import (
     lately,
     moved,
     progress,
+    turn_rate,
     turned_since,
 )
 from tui_trainer.run.history import History
@@ -198,7 +199,6 @@ def plateau(history: History) -> FindingRaised | None:
     if turned_since(history, images(history) - PATIENCE * started.train_size):
         return None
     best = min(history.epochs, key=lambda e: e.val_loss if e.val_loss is not None else 1e9)
-    rate = history.settings["learning_rate"]
     return FindingRaised(
         code="plateau",
         severity="note",
@@ -207,11 +207,9 @@ def plateau(history: History) -> FindingRaised | None:
             f"validation loss {best.val_loss:.4f} in epoch {best.epoch}, then "
             + ", ".join(f"{epoch.val_loss:.4f}" for epoch in recent)
         ),
-        advice=f"learning rate ÷ 5, from {rate:g} to {rate / 5:g}",
+        **turn_rate(history, 0.2),
         step=recent[0].step,
         lesson=7,
-        fix_setting="learning_rate",
-        fix_value=float(f"{rate / 5:.6g}"),
         cause="at this learning rate the weights only move to and fro",
         plot=tuple(epoch.val_loss or 0.0 for epoch in history.epochs[-24:]),
         plot_label="validation loss, epoch by epoch",

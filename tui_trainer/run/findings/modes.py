@@ -6,7 +6,7 @@ import statistics
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.findings.watch import lately, names, update_ratio
+from tui_trainer.run.findings.watch import lately, names, turn_rate, update_ratio
 from tui_trainer.run.history import History
 from tui_trainer.run.probed import UpdateProbed
 from tui_trainer.run.stats import wilson
@@ -123,7 +123,7 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
             return None
         if -look.batch_gap < max(3 * (look.batch_gap_error or 0), GAP * history.guessing_loss):
             return None
-    now, rate = looks[-1], history.settings["learning_rate"]
+    now = looks[-1]
     return FindingRaised(
         code="batch_norm_gap",
         severity="look",
@@ -132,11 +132,9 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
             f"on the same images the loss is {now.loss:.3f} with the running statistics, "
             f"{now.loss + (now.batch_gap or 0):.3f} with those of batches"
         ),
-        advice=f"learning rate ÷ 10, from {rate:g} to {rate / 10:g}",
+        **turn_rate(history, 0.1),
         step=looks[0].step,
         lesson=9,
-        fix_setting="learning_rate",
-        fix_value=float(f"{rate / 10:.6g}"),
         cause="the features move faster than the running statistics follow",
     )
 

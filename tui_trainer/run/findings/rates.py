@@ -7,7 +7,14 @@ import statistics
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.findings.watch import AT_WORK, images, lately, progress, update_ratio
+from tui_trainer.run.findings.watch import (
+    AT_WORK,
+    images,
+    lately,
+    progress,
+    turn_rate,
+    update_ratio,
+)
 from tui_trainer.run.history import History
 
 GUESSING_MARGIN = 1.5
@@ -94,7 +101,7 @@ def learning_rate_high(history: History) -> FindingRaised | None:
         if len(looks) < 4 or min(map(update_ratio, looks)) < SETTLED_LARGE:
             return None
     ratios = [update_ratio(look) for look in looks]
-    rate, now = history.settings["learning_rate"], looks[-1]
+    now = looks[-1]
     return FindingRaised(
         code="learning_rate_high",
         severity="wrong" if progress(history) > NOT_LEARNED else "look",
@@ -104,11 +111,9 @@ def learning_rate_high(history: History) -> FindingRaised | None:
             f"{now.learning_rate:.3g}, by {_share(min(ratios))} or more since step "
             f"{text.count(looks[0].step)}; about 0.1 % is usual"
         ),
-        advice=f"learning rate ÷ 10, from {rate:g} to {rate / 10:g}",
+        **turn_rate(history, 0.1),
         step=looks[0].step,
         lesson=7,
-        fix_setting="learning_rate",
-        fix_value=float(f"{rate / 10:.6g}"),
         cause="each step jumps over the valley that it should go down into",
         plot=tuple(update_ratio(look) for look in history.updates)[-24:],
         plot_label="size of the updates, as a share of the weights",
@@ -139,11 +144,9 @@ def learning_rate_low(history: History) -> FindingRaised | None:
             f"{text.count(looks[0].step)}, where about 0.1 % is usual, and the training loss is "
             f"still {100 * progress(history):.0f} % of guessing's"
         ),
-        advice=f"learning rate × {factor:g}, from {rate:g} to {rate * factor:g}",
+        **turn_rate(history, factor),
         step=looks[0].step,
         lesson=7,
-        fix_setting="learning_rate",
-        fix_value=float(f"{rate * factor:.6g}"),
         cause="the steps are too small to get anywhere in the epochs that there are",
     )
 
@@ -164,7 +167,6 @@ def loss_rising(history: History) -> FindingRaised | None:
     low, now = min(trend, default=math.inf), history.steady_loss
     if now is None or now < low + RISE * history.guessing_loss or now < RISE_FACTOR * low:
         return None
-    rate = history.settings["learning_rate"]
     return FindingRaised(
         code="loss_rising",
         severity="wrong",
@@ -173,11 +175,9 @@ def loss_rising(history: History) -> FindingRaised | None:
             f"training loss {low:.3f} → {now:.3f}, at learning rate {last.learning_rate:.3g}; "
             f"guessing has {history.guessing_loss:.2f}"
         ),
-        advice=f"learning rate ÷ 10, from {rate:g} to {rate / 10:g}",
+        **turn_rate(history, 0.1),
         step=last.step,
         lesson=7,
-        fix_setting="learning_rate",
-        fix_value=float(f"{rate / 10:.6g}"),
         cause="what was learned is being destroyed: steps too large, or in the wrong direction",
         plot=tuple(trend[:: max(1, len(trend) // 24)][-24:]),
         plot_label="training loss",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypedDict
 
 from tui_trainer.run.events import (
     Diverged,
@@ -130,6 +131,23 @@ def images_at_work(history: History) -> float:
 def turned_since(history: History, seen: int) -> bool:
     """Say whether a knob was turned by hand after that many images."""
     return any(change.images >= seen for change in history.interventions)
+
+
+class Remedy(TypedDict):
+    """What to try, and the knob that does it."""
+
+    advice: str
+    fix_setting: str
+    fix_value: float
+
+
+def turn_rate(history: History, times: float) -> Remedy:
+    """Return the advice to multiply the base learning rate, by less than 1 to lower it."""
+    rate = history.settings["learning_rate"]
+    value = float(f"{rate * times:.6g}")
+    sign = f"× {times:g}" if times >= 1 else f"÷ {1 / times:g}"
+    advice = f"learning rate {sign}, from {rate:g} to {value:g}"
+    return Remedy(advice=advice, fix_setting="learning_rate", fix_value=value)
 
 
 def names(found: Iterable[str], most: int = 3) -> str:
