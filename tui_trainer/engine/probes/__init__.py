@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.probes.sample import Sample
-from tui_trainer.engine.probes.update import UpdateLook
+from tui_trainer.engine.probes.update import UpdateLook, flat_gradient
 from tui_trainer.run.probed import Probe, UpdateProbed
 
 if TYPE_CHECKING:
@@ -120,13 +119,3 @@ class Probes:
 
     def _is_due(self, step: int) -> bool:
         return self._wanted and (step in EARLY_STEPS or step % self._every == 0)
-
-
-def flat_gradient(network: nn.Module) -> Tensor:
-    """Return a copy of all parameters' gradients, one after another, 0 where there is none."""
-    return torch.cat(
-        [
-            torch.zeros(p.numel(), device=p.device) if p.grad is None else p.grad.reshape(-1)
-            for p in network.parameters()
-        ]
-    )

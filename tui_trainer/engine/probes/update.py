@@ -48,12 +48,7 @@ class UpdateLook:
         """Take in the gradients, and the weights before the update."""
         self._gradients = [p.grad for p in self._parameters]
         self._before = [p.detach().clone() for p in self._parameters]
-        self.gradient = torch.cat(
-            [
-                torch.zeros_like(p).reshape(-1) if p.grad is None else p.grad.reshape(-1)
-                for p in self._parameters
-            ]
-        )
+        self.gradient = flat_gradient(self._network)
 
     @torch.no_grad()
     def result(self, session: Session, rate: float) -> UpdateProbed:
@@ -105,6 +100,16 @@ class UpdateLook:
             ),
             input_share=(self._fetched - self._began) / spent if on_cpu and spent > 0 else None,
         )
+
+
+def flat_gradient(network: nn.Module) -> Tensor:
+    """Return a copy of all parameters' gradients, one after another, 0 where there is none."""
+    return torch.cat(
+        [
+            torch.zeros(p.numel(), device=p.device) if p.grad is None else p.grad.reshape(-1)
+            for p in network.parameters()
+        ]
+    )
 
 
 def still_layers(network: nn.Module) -> tuple[str, ...]:
