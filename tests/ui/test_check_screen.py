@@ -56,7 +56,7 @@ def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
     told = panel(run)
     place = next(number for number, line in enumerate(told) if line.startswith("▸"))
     assert told[place].startswith("▸ ✗ the loss rises in the first 100 steps ")
-    assert told[place].endswith(" 1.125")
+    assert told[place].endswith(" loss 4.870")
     assert told[place + 1 : place + 4] == [
         "    from 2.31 to 4.87, the mean of the last 20 batches",
         "    try: learning rate 0.05 in place of 0.5",
@@ -85,7 +85,7 @@ def test_a_check_that_cannot_be_done_says_why(event: Event, reason: str) -> None
 def test_a_long_title_is_cut_and_its_number_is_not() -> None:
     one = ItemChecked(item=item(1, title="very " * 20), done=1, total=1)
     (title,) = (line for line in panel(checked(one), 40) if line.startswith("▸"))
-    assert title.endswith("…  0.125")
+    assert title.endswith("…  deviation 1.00")
 
 
 async def test_c_checks_once_and_keeps_what_comes_after_it_was_put_away() -> None:
