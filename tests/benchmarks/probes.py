@@ -1,6 +1,6 @@
 """What the probes cost: ``python -m tests.benchmarks.probes era-s6 small tiny mlp``.
 
-Trains an epoch and takes the time of every look inside, in the same run that it is a share of: so
+Trains a few epochs and takes the time of every look inside, in the same run that it is a share of: so
 another busy program makes both longer. CPU time of the training thread, so that it does not matter
 who else has the core.
 """
@@ -56,8 +56,8 @@ class Cost:
         return called
 
 
-def measure(model: str, images: int, batch_size: int) -> Cost:
-    """Train a network for an epoch on so many images, and return what looking inside has cost."""
+def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
+    """Train a network on so many images, and return what looking inside has cost."""
     from tui_trainer.engine.loop import train
     from tui_trainer.engine.probes import Probes
     from tui_trainer.run.commands import Inbox
@@ -71,7 +71,12 @@ def measure(model: str, images: int, batch_size: int) -> Cost:
     for name in TELLING:
         setattr(Probes, name, cost.timed_events(originals[name]))
     config = RunConfig(
-        model=model, epochs=1, batch_size=batch_size, train_size=images, val_size=5_000, threads=1
+        model=model,
+        epochs=epochs,
+        batch_size=batch_size,
+        train_size=images,
+        val_size=5_000,
+        threads=1,
     )
     begin = 0.0
     try:
@@ -90,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the cost for each network and return the exit code."""
     parser = Parser("probes", "Measure what the probes cost")
     parser.add_argument("models", nargs="*", default=["era-s6", "small", "tiny", "mlp"])
+    parser.add_argument("--epochs", type=whole, default=3)
     parser.add_argument("--batch-size", type=whole, default=128)
     parser.add_argument("--images", type=int, default=55_000)
     chosen = parser.parse_args(arguments)
@@ -97,10 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if model not in MODELS:
             parser.error(f"unknown network {model!r}")
     for model in chosen.models:
-        cost = measure(model, chosen.images, chosen.batch_size)
+        cost = measure(model, chosen.epochs, chosen.images, chosen.batch_size)
         print(
             f"{model:16} {100 * cost.share:5.2f} %  "
-            f"({cost.looking:.2f} of {cost.training:.1f} s of CPU, batch {chosen.batch_size})",
+            f"({cost.looking:.2f} of {cost.training:.1f} s of CPU; {chosen.epochs} epochs, "
+            f"batch {chosen.batch_size})",
             flush=True,
         )
     return 0
