@@ -1,8 +1,8 @@
 """What the probes cost: ``python -m tests.benchmarks.probes era-s6 small tiny mlp``.
 
-Trains a few epochs and takes the time of every look inside, in the same run that it is a share of: so
-another busy program makes both longer. CPU time of the training thread, so that it does not matter
-who else has the core.
+Trains a few epochs and takes the time of every look inside, in the same run that it is a share of:
+another busy program makes both longer. It is CPU time of the training thread, so that it does not
+matter who else has the core.
 """
 
 from __future__ import annotations

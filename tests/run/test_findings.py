@@ -324,3 +324,17 @@ def test_an_event_is_passed_on_before_the_next_is_asked_for() -> None:
 def test_events_without_a_start_are_passed_on_too() -> None:
     run: list[Event] = [*steps([9.0] * 100), *epochs(RISING), finished()]
     assert [event for event in with_findings(iter(run)) if event in run] == run
+
+
+def test_a_divergence_says_where_it_began() -> None:
+    lost = Diverged(step=30, epoch=1, learning_rate=9.0, good_step=10)
+    (plain,) = raised([started(), *steps([2.0] * 29), lost])
+    assert "since step 30;" in plain.evidence
+    (named,) = raised(
+        [started(), *steps([2.0] * 29), replace(lost, where=("conv3.weight", "conv3.bias"))]
+    )
+    assert "since step 30, first in conv3.weight, conv3.bias;" in named.evidence
+    moved = (facts.parameter("a.weight"), facts.parameter("b.weight", update=0.5))
+    look = facts.update(20, parameters=moved)
+    (told,) = raised([started(), *steps([2.0] * 29), look, lost])
+    assert "(at step 20 b.weight had moved by 50 % of its size)" in told.evidence

@@ -217,6 +217,7 @@ class Session:
                 epoch=self.epoch if epoch is None else epoch,
                 learning_rate=self.last_rate if rate is None else rate,
                 good_step=good.facts["step"] if good else 0,
+                where=self._where_lost(),
             )
         )
 
@@ -229,6 +230,13 @@ class Session:
         state = self.network.state_dict().values()
         if self.step and not all(bool(torch.isfinite(tensor).all()) for tensor in state):
             raise self.lost()
+
+    def _where_lost(self) -> tuple[str, ...]:
+        """Return what of the network's state is not finite; nothing if everything or nothing is."""
+        state = self.network.state_dict()
+        lost = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+        floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        return tuple(lost) if len(lost) < len(floats) else ()
 
     def enter(self, state: State, detail: str = "") -> Iterator[StateChanged]:
         """Change the state, and say so if it is another one."""

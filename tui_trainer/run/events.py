@@ -194,12 +194,15 @@ class Diverged:
 
     Attributes:
         good_step: The step of the last good state, which a rewind goes back to.
+        where: The parameters and running statistics that are not finite, in the network's order,
+            if some still are.
     """
 
     step: int
     epoch: int
     learning_rate: float
     good_step: int = 0
+    where: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

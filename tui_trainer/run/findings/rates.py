@@ -11,11 +11,14 @@ from tui_trainer.run.findings.watch import (
     AT_WORK,
     images,
     lately,
+    names,
     progress,
     turn_rate,
     update_ratio,
+    weights,
 )
 from tui_trainer.run.history import History
+from tui_trainer.run.probed import ParameterProbe
 
 GUESSING_MARGIN = 1.5
 """A training loss this many times that of guessing, ln(classes), is worse than knowing nothing."""
@@ -59,8 +62,8 @@ def divergence(history: History) -> FindingRaised | None:
     if lost is not None:
         title, evidence = (
             f"diverged in epoch {lost.epoch}",
-            f"the loss is not a finite number since step {lost.step:,}; those weights are lost, "
-            f"the last good ones are of step {lost.good_step:,}",
+            f"the loss is not a finite number since step {lost.step:,}{_where(history)}; those "
+            f"weights are lost, the last good ones are of step {lost.good_step:,}",
         )
         remedy = min(remedy, _rate_at(history, lost.good_step))
         advice = f"go back to step {lost.good_step:,} with learning rate {remedy:g}"
@@ -250,6 +253,24 @@ def _last_rate_change(history: History) -> int:
     """Return how many images had been seen when the learning rate was last turned by hand."""
     changes = (c.images for c in history.interventions if c.setting == "learning_rate")
     return max(changes, default=0)
+
+
+def _where(history: History) -> str:
+    """Return where a divergence began, as far as that is known, to be put into a sentence."""
+    if history.lost is not None and history.lost.where:
+        return f", first in {names(history.lost.where)}"
+    moves = [(p.update / p.weight, p.name) for p in _last_weights(history) if p.weight > 0]
+    share, name = max(moves, default=(0.0, ""))
+    if share < TOO_LARGE:
+        return ""
+    step = history.updates[-1].step
+    return f" (at step {step:,} {name} had moved by {_share(share)} of its size)"
+
+
+def _last_weights(history: History) -> list[ParameterProbe]:
+    if not history.updates:
+        return []
+    return [p for p in weights(history.updates[-1]) if math.isfinite(p.update)]
 
 
 def _rate_at(history: History, step: int) -> float:
