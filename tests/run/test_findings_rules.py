@@ -137,8 +137,14 @@ TWINS = [
         "dead_units",
         [sample(10, layers=(layer(dead=9),)), sample(20, layers=(layer(dead=9),))],
         [sample(10, layers=(layer(dead=9),)), sample(20, layers=(layer(dead=7),))],
-        "look",
+        "note",
         "9 of 16 units dead in relu1",
+    ),
+    Twins(
+        "dead_units",
+        [sample(n, layers=(layer(dead=9), layer("relu2", dead=9))) for n in (10, 20)],
+        [sample(n, layers=(layer(dead=9), layer("relu2", dead=3))) for n in (10, 20)],
+        "look",
     ),
     Twins(
         "saturated",
@@ -176,8 +182,9 @@ TWINS = [
     ),
     Twins(
         "not_learning",
-        learning(600, GUESSING),
-        [*probed(), *learning(600, GUESSING)],
+        [*probed(), *learning(1_100, GUESSING)],
+        [*probed(), *learning(900, GUESSING)],
+        start=started(epochs=200),
     ),
     Twins(
         "dropout_high",
@@ -194,8 +201,8 @@ TWINS = [
     ),
     Twins(
         "labels_noisy",
-        [sample(20, confusion=NOISY, sure=0.8)],
-        [sample(20, confusion=PAIRS, sure=0.8), sample(30, confusion=NOISY)],
+        [sample(20, confusion=NOISY, sure=0.8), sample(30, confusion=NOISY, sure=0.8)],
+        [sample(20, confusion=PAIRS, sure=0.8), sample(30, confusion=NOISY, sure=0.8)],
         "look",
         "23 %",
     ),

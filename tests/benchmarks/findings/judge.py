@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.benchmarks.findings.files import read_meta, recorded_events
+from tests.benchmarks.findings.suite import HEALTHY
 from tui_trainer.run.events import (
     EpochDone,
     Event,
@@ -77,6 +78,11 @@ class Judged:
     train_accuracies: tuple[float, ...] = ()
     true_codes: frozenset[str] | None = None
     error: str = ""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it was drawn as a healthy run and went well."""
+        return self.kind == HEALTHY and (self.val_accuracy or 0.0) >= self.sane
 
     def warnings(self) -> list[Told]:
         """Return the warnings in the order in which they came."""

@@ -80,11 +80,11 @@ class Kind:
     bases: tuple[Base, ...] = ANY
 
 
-def _own(*names: str) -> Callable[[int, int], Sabotage]:
+def _own(*names: str, epochs: int = EPOCHS) -> Callable[[int, int], Sabotage]:
     """Train a network that is built wrong, in turn."""
 
     def spoil(seed: int, place: int) -> Sabotage:
-        return Sabotage({"model": f"{NETWORKS}:{names[place % len(names)]}"})
+        return Sabotage({"model": f"{NETWORKS}:{names[place % len(names)]}", "epochs": epochs})
 
     return spoil
 
@@ -225,7 +225,7 @@ KINDS: Mapping[str, Kind] = {
         frozenset({"weight_decay_high", "underfitting", "not_learning"}),
     ),
     "bottleneck": Kind(
-        _own("Bottleneck", "BottleneckMaps"),
+        _own("Bottleneck", "BottleneckMaps", epochs=10),
         frozenset({"underfitting", "not_learning"}),
         (MLP, CONV_GAP, MLP, CONV_GAP, MLP),
     ),

@@ -16,8 +16,11 @@ from typing import Any
 HEALTHY = "healthy"
 EPOCHS = 20
 
-FIRST_SEEDS: Mapping[str, int] = {"tuning": 1, "judging": 1_001}
-"""The first seed of each set; no set has as many as a thousand."""
+FIRST_SEEDS: Mapping[str, int] = {"tuning": 1, "second-tuning": 1_001, "judging": 2_001}
+"""The first seed of each set; no set has as many as a thousand.
+
+The second was meant for judging. What it showed was mended, and so it judges no more.
+"""
 
 
 @dataclass(frozen=True, slots=True)

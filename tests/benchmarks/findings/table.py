@@ -33,7 +33,7 @@ def rate(hits: int, total: int) -> str:
 
 def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[str]:
     """Return the totals, each with what it must be."""
-    healthy = [run for run in runs if run.kind == HEALTHY]
+    healthy = [run for run in runs if run.is_healthy]
     wrong = sum(bool(run.false_codes()) for run in healthy)
     kinds = detections(runs, expected)
     total = sum(kind.total for kind in kinds.values())
@@ -63,7 +63,7 @@ def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> l
             early >= LEAST_EARLY * total,
         ),
     ]
-    return lines + [f"cannot be judged: {line}" for line in faults_of(runs)]
+    return lines + [f"left out: {line}" for line in faults_of(runs)]
 
 
 def _goal(told: str, goal: str, is_met: bool) -> str:
@@ -78,9 +78,10 @@ def faults_of(runs: Iterable[Judged]) -> list[str]:
             lines.append(f"{run.name}: {run.error}")
         elif run.kind == HEALTHY and (run.val_accuracy or 0.0) < run.sane:
             shown = "none" if run.val_accuracy is None else f"{100 * run.val_accuracy:.1f} %"
+            said = ", ".join(sorted({told.code for told in run.warnings()})) or "nothing"
             lines.append(
                 f"{run.name}: validation accuracy {shown}, a healthy one of its sort has at least "
-                f"{100 * run.sane:.0f} %"
+                f"{100 * run.sane:.0f} %; of it was said: {said}"
             )
     return lines
 
@@ -101,7 +102,7 @@ RULES_HEAD: Row = (
 
 def rules(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[Row]:
     """Return a row for each finding that was told or that a kind of sabotage has for its name."""
-    healthy = [run for run in runs if run.kind == HEALTHY]
+    healthy = [run for run in runs if run.is_healthy]
     told = {finding.code for run in runs for finding in run.told}
     codes = sorted(told.union(*expected.values()) if expected else told)
     rows: list[Row] = []

@@ -78,7 +78,12 @@ RULES: tuple[Watch, ...] = (
         "a network that does not learn",
         (*_BROKEN, *_STUCK, "learning_rate_low", "learning_rate_high", "dropout_high"),
     ),
-    Watch(learning.weight_decay_high, UPDATES, "too much weight decay", ("learning_rate_high",)),
+    Watch(
+        learning.weight_decay_high,
+        UPDATES,
+        "too much weight decay",
+        ("learning_rate_high", "not_shuffled", *_STUCK),
+    ),
     Watch(modes.dropout_high, EPOCHS, "too much dropout"),
     Watch(learning.chance_level, EPOCHS, "validation at chance", (*_BROKEN, "validation_differs")),
     Watch(labels.labels_noisy, SAMPLES, "noisy labels", ("not_learning",)),

@@ -101,17 +101,17 @@ def labels_noisy(history: History) -> FindingRaised | None:
 
     A network that has learned errs on the images whose label is wrong, and those errors are spread
     evenly over all pairs of classes, where its own errors keep to a few pairs that look alike. And
-    it learns that no label can be relied on: it is not sure of any image.
+    it learns that no label can be relied on: it is not sure of any image. At the last two looks at
+    the sample, from the end of the first epoch on.
     """
-    look, started = history.samples[-1] if history.samples else None, history.started
-    if look is None or started is None or look.images < started.train_size:
+    looks, started = list(history.samples)[-2:], history.started
+    if started is None or len(looks) < 2:
         return None
+    if not all(look.images >= started.train_size and _looks_noisy(look) for look in looks):
+        return None
+    look = looks[-1]
     errors = _errors(look)
     wrong, evenness = sum(errors), _repeats(errors)
-    if wrong < FEWEST_ERRORS or wilson(wrong, look.sample)[0] < NOISY:
-        return None
-    if look.sure > SURE or evenness > EVEN or look.correct * len(look.confusion) < 2 * look.sample:
-        return None
     low, high = wilson(wrong, look.sample)
     return FindingRaised(
         code="labels_noisy",
@@ -167,6 +167,15 @@ def class_missing(history: History) -> FindingRaised | None:
         plot=tuple(share or 0.0 for share in accuracies),
         plot_label="validation accuracy, class by class",
     )
+
+
+def _looks_noisy(look: SampleProbed) -> bool:
+    """Say whether the errors at one look are those that wrong labels make."""
+    errors = _errors(look)
+    wrong = sum(errors)
+    if wrong < FEWEST_ERRORS or wilson(wrong, look.sample)[0] < NOISY or look.sure > SURE:
+        return False
+    return _repeats(errors) <= EVEN and look.correct * len(look.confusion) >= 2 * look.sample
 
 
 def _unlearned(epoch: EpochDone, learned: float) -> set[int]:

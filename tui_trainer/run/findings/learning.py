@@ -25,12 +25,9 @@ STUCK = 0.98
 STUCK_IMAGES, STUCK_STEPS = 10_000, 100
 """… after so many images at a rate that is no low of the schedule, and so many steps, …"""
 
-STUCK_PATH = 0.25
-"""… in which the weights went so far, as a share of their size: a network without norms can take
-thousands of small steps before its loss begins to fall. Where nobody looked at the updates …"""
-
-STUCK_BLIND_IMAGES = 50_000
-"""… so many images have to do."""
+STUCK_PATH, STUCK_SHARE = 0.5, 0.5
+"""… in which the weights went so far, as a share of their size, or that share of the run went by: a
+network without norms can take thousands of small steps before its loss begins to fall."""
 
 PULL, UNLEARNED = 0.35, 0.3
 """A cosine from which on weight decay prevails, and the share of guessing's loss above which that
@@ -38,6 +35,9 @@ is too early: where everything is learned, nothing else is left to move the weig
 
 POOR = 0.85
 """The accuracy on the training images themselves that calls for more capacity."""
+
+BEGUN = 0.9
+"""A loss above this share of guessing's has not begun to fall: that is another matter."""
 
 SETTLED = 0.03
 """The share by which the training loss may still fall from epoch to epoch."""
@@ -53,10 +53,10 @@ def not_learning(history: History) -> FindingRaised | None:
         return None
     if step.step < STUCK_STEPS or progress(history) < STUCK:
         return None
-    path = moved(history)
-    if images_at_work(history) < (STUCK_BLIND_IMAGES if path is None else STUCK_IMAGES):
+    if images_at_work(history) < STUCK_IMAGES or _smoothed(history) < STUCK:
         return None
-    if path is not None and path < STUCK_PATH:
+    path, all_images = moved(history), started.epochs * started.train_size
+    if (path or 0.0) < STUCK_PATH and step.images < STUCK_SHARE * all_images:
         return None
     if turned_since(history, step.images - STUCK_IMAGES):
         return None
@@ -75,6 +75,11 @@ def not_learning(history: History) -> FindingRaised | None:
         lesson=19,
         cause=cause,
     )
+
+
+def _smoothed(history: History) -> float:
+    """Return the trend of the training loss as a share of guessing's."""
+    return (history.smoothed_loss or 0.0) / history.guessing_loss
 
 
 def _why_stuck(history: History) -> tuple[str, str]:
@@ -134,7 +139,7 @@ def underfitting(history: History) -> FindingRaised | None:
     losses = [epoch.train_loss for epoch in recent]
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]
     bounds = wilson(sample.correct, sample.sample)
-    if bounds[1] >= POOR or max(falls) > SETTLED or progress(history) > STUCK:
+    if bounds[1] >= POOR or max(falls) > SETTLED or progress(history) > BEGUN:
         return None
     accuracy = text.accuracy_with_interval(sample.correct / sample.sample, bounds)
     shrunk = _shrinking(history)

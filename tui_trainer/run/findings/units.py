@@ -7,9 +7,10 @@ from tui_trainer.run.events import FindingRaised
 from tui_trainer.run.findings.watch import names
 from tui_trainer.run.history import History
 from tui_trainer.run.probed import LayerProbe
+from tui_trainer.run.verdicts import Gravity
 
-ALL_DEAD, MANY_DEAD = 0.9, 0.55
-"""Shares of a layer's units: nothing gets through, and more than half of it is wasted."""
+ALL_DEAD, MOST_DEAD, MANY_DEAD = 0.9, 0.75, 0.55
+"""Shares of a layer's units: nothing gets through, little does, more than half of it is wasted."""
 
 SATURATED = 0.8
 """The share of a sigmoid's or tanh's outputs at its bounds."""
@@ -20,6 +21,7 @@ def dead_units(history: History) -> FindingRaised | None:
 
     A unit is one channel; it is dead if it gave 0 for every image of the sample, at every place.
     Once is enough if a layer is dead as a whole, else it must have been so at the last two looks.
+    Half of a single layer is wasted without harm: that is a note.
     """
     looks = list(history.samples)[-2:]
     if not looks:
@@ -36,7 +38,7 @@ def dead_units(history: History) -> FindingRaised | None:
             return None
     return FindingRaised(
         code="dead_units",
-        severity="wrong" if _share(worst) >= ALL_DEAD else "look",
+        severity=_severity(bad),
         title=f"{worst.dead} of {worst.units} units dead in {worst.name}",
         evidence="never active on "
         + f"{now.sample} images: "
@@ -67,6 +69,14 @@ def saturated(history: History) -> FindingRaised | None:
         lesson=9,
         cause="at a bound its slope is next to 0, and no gradient gets through",
     )
+
+
+def _severity(bad: list[LayerProbe]) -> Gravity:
+    """Return how grave it is that these layers are half dead or more."""
+    share = max(map(_share, bad))
+    if share >= ALL_DEAD:
+        return "wrong"
+    return "look" if share >= MOST_DEAD or len(bad) > 1 else "note"
 
 
 def _of_relus(layers: tuple[LayerProbe, ...]) -> list[LayerProbe]:
