@@ -289,6 +289,7 @@ def test_probabilities_are_known_for_what_they_are(
     assert look.are_probabilities
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 def test_a_network_that_cannot_be_watched_is_still_probed(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
