@@ -204,7 +204,7 @@ def _unspoilt(case: Case, sabotage: Sabotage) -> dict[str, Any]:
 
 
 def test_an_update_uphill_is_the_opposite_of_what_it_was(small_data: Path) -> None:
-    case = cases("judging", "uphill-later-2002")[0]
+    case = cases("judging", "uphill-later-3002")[0]
     sabotage = sabotage_of(case)
     assert sabotage.onset == case.onset == 2
     # Without momentum each update is its own batch's alone.

@@ -85,7 +85,7 @@ def epochs(count: int, **changes: object) -> list[Event]:
 
 
 MOVED = [update(n, parameters=_moved(0.005)) for n in (2, 5, 10, 20, 40, 80)]
-UNLEARNED = epochs(3, train_loss=1.0)
+UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 
 TWINS = [
     Twins("probabilities", [sample(are_probabilities=True)], [sample()], says="softmax"),
@@ -176,8 +176,8 @@ TWINS = [
     ),
     Twins(
         "not_learning",
-        [*MOVED, *learning(200, GUESSING)],
-        [*MOVED, *learning(200, 2.1)],
+        [*MOVED, *learning(700, GUESSING)],
+        [*MOVED, *learning(700, 2.1)],
         says="ln 10",
     ),
     Twins(
@@ -236,6 +236,12 @@ TWINS = [
         "batch_norm_gap",
         [sample(150, batch_gap=-0.9), sample(200, batch_gap=-0.9)],
         [sample(50, batch_gap=-0.9), sample(100, batch_gap=-0.9), sample(200, batch_gap=-0.1)],
+        "note",
+    ),
+    Twins(
+        "batch_norm_gap",
+        [sample(n, batch_gap=-0.9) for n in (150, 200, 250, 300, 350)],
+        [sample(n, batch_gap=-0.9) for n in (150, 200, 250, 300)],
         "look",
     ),
     Twins(
@@ -336,10 +342,10 @@ def test_rules_yield_to_rules_that_look_before_them_or_elsewhere() -> None:
 
 
 def test_a_finding_that_another_explains_is_not_said_and_is_taken_back() -> None:
-    stuck: list[Event] = [*MOVED, *learning(200, GUESSING)]
+    stuck: list[Event] = [*MOVED, *learning(700, GUESSING)]
     (first,) = [e for e in with_findings(iter([START, *stuck])) if isinstance(e, FindingRaised)]
     assert first.code == "not_learning"
-    later: list[Event] = [*stuck, *probed(still_layers=("bn1",)), *learning(10, GUESSING, 201)]
+    later: list[Event] = [*stuck, *probed(still_layers=("bn1",)), *learning(10, GUESSING, 701)]
     told = list(with_findings(iter([START, *later])))
     cleared = [e.code for e in told if isinstance(e, FindingCleared)]
     assert cleared == ["not_learning"]

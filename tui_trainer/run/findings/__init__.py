@@ -151,7 +151,8 @@ def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterat
 def _update(history: History, watch: Watch, *, renews: bool) -> Iterator[Event]:
     """Raise the rule's finding when it begins to hold; renew its numbers; clear it when gone."""
     standing = history.findings.get(watch.code)
-    is_explained = any(code in history.findings for code in watch.yields_to)
+    explaining = (history.findings.get(code) for code in watch.yields_to)
+    is_explained = any(found is not None and found.severity != "note" for found in explaining)
     found = None if is_explained else watch.rule(history)
     if found is None and standing is not None:
         last = history.last_step or (history.epochs[-1] if history.epochs else standing)

@@ -22,8 +22,11 @@ from tui_trainer.run.stats import wilson
 STUCK = 0.98
 """A loss above this share of guessing's is guessing …"""
 
-STUCK_IMAGES, STUCK_STEPS = 10_000, 100
+STUCK_IMAGES, STUCK_STEPS = 60_000, 100
 """… after so many images at a rate that is no low of the schedule, and so many steps, …"""
+
+FEW_IMAGES = 10_000
+"""(no fewer than these, in whatever run) …"""
 
 STUCK_PATH, STUCK_SHARE = 0.5, 0.5
 """… in which the weights went so far, as a share of their size, or that share of the run went by: a
@@ -53,10 +56,11 @@ def not_learning(history: History) -> FindingRaised | None:
         return None
     if step.step < STUCK_STEPS or progress(history) < STUCK:
         return None
-    if images_at_work(history) < STUCK_IMAGES or _smoothed(history) < STUCK:
+    if images_at_work(history) < FEW_IMAGES or _smoothed(history) < STUCK:
         return None
     path, all_images = moved(history), started.epochs * started.train_size
-    if (path or 0.0) < STUCK_PATH and step.images < STUCK_SHARE * all_images:
+    is_long = images_at_work(history) >= STUCK_IMAGES and (path or 0.0) >= STUCK_PATH
+    if not is_long and step.images < STUCK_SHARE * all_images:
         return None
     if turned_since(history, step.images - STUCK_IMAGES):
         return None
@@ -135,6 +139,8 @@ def underfitting(history: History) -> FindingRaised | None:
     recent = history.epochs[-3:]
     sample = history.samples[-1] if history.samples else None
     if len(recent) < 3 or sample is None or sample.step < recent[0].step:
+        return None
+    if recent[-1].train_accuracy >= POOR:
         return None
     losses = [epoch.train_loss for epoch in recent]
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]

@@ -8,7 +8,7 @@ from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
 from tui_trainer.run.findings.watch import lately, names, turn_rate, update_ratio
 from tui_trainer.run.history import History
-from tui_trainer.run.probed import UpdateProbed
+from tui_trainer.run.probed import SampleProbed, UpdateProbed
 from tui_trainer.run.stats import wilson
 
 SMALL_BATCH, LARGE_STEP, COMMON = 16, 0.008, 0.15
@@ -23,6 +23,9 @@ GAP = 0.15
 
 STATISTICS_STEP = 100
 """… after so many steps: the running ones follow by a tenth of the difference a step."""
+
+NOTED, WARNED = 2, 5
+"""Looks in a row at which it is a note, and a warning."""
 
 HEAVY, LEARNED = 0.5, 0.7
 """A share of dropout that is heavy, and a training accuracy from which on it does no harm."""
@@ -112,21 +115,22 @@ def _agreement(look: UpdateProbed) -> float | None:
 def batch_norm_gap(history: History) -> FindingRaised | None:
     """Find that batch norm's running statistics are not those of the batches.
 
-    In the last two looks at the sample the loss with the running statistics is above that with the
-    batches' own, by three standard errors and a share of guessing's loss.
+    At looks at the sample in a row the loss with the running statistics is above that with the
+    batches' own, by three standard errors and a share of guessing's loss. Two such looks are a
+    note, for a large learning rate brings that about and its decline mends it; five are a warning.
     """
-    looks = [look for look in list(history.samples)[-2:] if look.step > STATISTICS_STEP]
-    if len(looks) < 2:
+    looks: list[SampleProbed] = []
+    for look in reversed(history.samples):
+        least = max(3 * (look.batch_gap_error or 0), GAP * history.guessing_loss)
+        if look.step <= STATISTICS_STEP or look.batch_gap is None or -look.batch_gap < least:
+            break
+        looks.insert(0, look)
+    if len(looks) < NOTED:
         return None
-    for look in looks:
-        if look.batch_gap is None:
-            return None
-        if -look.batch_gap < max(3 * (look.batch_gap_error or 0), GAP * history.guessing_loss):
-            return None
     now = looks[-1]
     return FindingRaised(
         code="batch_norm_gap",
-        severity="look",
+        severity="look" if len(looks) >= WARNED else "note",
         title="batch norm differs in evaluation",
         evidence=(
             f"on the same images the loss is {now.loss:.3f} with the running statistics, "

@@ -35,7 +35,7 @@ SETTLED_STEP, SETTLED_LARGE = 100, 0.015
 NOT_LEARNED = 0.5
 """A rate is judged to be too low only while the loss is still above this share of guessing's."""
 
-RISE = 0.25
+RISE = 0.45
 """How far the loss must have risen above its lowest, as a share of guessing's …"""
 
 RISE_FACTOR = 2.5
@@ -157,7 +157,7 @@ def learning_rate_low(history: History) -> FindingRaised | None:
 def loss_rising(history: History) -> FindingRaised | None:
     """Find that the training loss, once low, is rising far beyond the noise of its batches.
 
-    Its trend, with no batch counted in full that exploded, is above the lowest by a quarter of
+    Its trend, with no batch counted in full that exploded, is above the lowest by 45 % of
     guessing's loss and 2.5 times as high, some time after the last knob was turned.
     """
     changed = max((c.images for c in history.interventions), default=0)

@@ -38,7 +38,7 @@ class Watch:
         rule: The rule.
         on: The kinds of events after which it looks.
         watches: What for, in a word or two.
-        yields_to: Findings that explain what it would say: while one stands, it says nothing.
+        yields_to: Warnings that explain what it would say: while one stands, it says nothing.
     """
 
     rule: Rule
