@@ -112,7 +112,13 @@ def test_small_views(snap_compare: SnapCompare, view: str) -> None:
     look(snap_compare, MID_RUN, *keys, size=SMALL, config=ERA)
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(
+    "theme",
+    [
+        pytest.param(theme, marks=[] if theme in ("daylight", "contrast") else [pytest.mark.slow])
+        for theme in THEMES
+    ],
+)
 def test_theme(snap_compare: SnapCompare, theme: str) -> None:
     look(snap_compare, MID_RUN, theme=theme, config=ERA)
 
