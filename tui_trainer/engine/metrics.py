@@ -77,3 +77,8 @@ def evaluate(network: nn.Module, data: Data, split: Split) -> Evaluation:
         hits.append(scores.argmax(dim=1) == labels)
     network.train()
     return Evaluation(torch.cat(losses).cpu(), torch.cat(hits).cpu(), split.labels.cpu())
+
+
+def are_probabilities(scores: Tensor) -> bool:
+    """Say whether the scores (N, classes) of each image add up to 1, and none is below 0."""
+    return bool((scores >= 0).all()) and bool(((scores.sum(dim=1) - 1).abs() < 1e-3).all())

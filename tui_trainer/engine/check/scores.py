@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from tui_trainer.anatomy.trace import trace
 from tui_trainer.engine.check.lab import Lab, batches
+from tui_trainer.engine.metrics import are_probabilities
 from tui_trainer.run.checked import Checked, CheckItem
 
 ABOVE_LOOK, ABOVE_FAIL = 1.0, 3.0
@@ -113,7 +114,7 @@ def _kind_item(lab: Lab, first: _First) -> CheckItem:
     last, classes = _last_operation(lab), lab.data.classes
     verdict: Checked = "pass"
     title, advice, floor = "the scores are open on both sides", "", 0.0
-    if _are_probabilities(first.scores):
+    if are_probabilities(first.scores):
         verdict, title = "fail", "softmax stands before the loss"
         advice = "leave it away: the loss takes scores, and has a softmax of its own"
         floor = _floor(classes, 0.0, 1.0)
@@ -139,10 +140,6 @@ def _kind_item(lab: Lab, first: _First) -> CheckItem:
         value=floor,
         figure=f"loss {floor:.2f} at best" if floor else "",
     )
-
-
-def _are_probabilities(scores: Tensor) -> bool:
-    return bool((scores >= 0).all()) and bool(((scores.sum(dim=1) - 1).abs() < 1e-3).all())
 
 
 def _floor(classes: int, low: float, high: float) -> float:

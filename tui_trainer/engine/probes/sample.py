@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.data import Data, Split
 from tui_trainer.engine.memory import scarce_memory
-from tui_trainer.engine.metrics import EVAL_PIXELS
+from tui_trainer.engine.metrics import EVAL_PIXELS, are_probabilities
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.probed import LayerProbe, SampleProbed
 
@@ -83,9 +83,7 @@ class Sample:
             confusion=tuple(tuple(row) for row in confusion.tolist()),
             score_low=float(scores.min()),
             score_high=float(scores.max()),
-            are_probabilities=bool(
-                (scores >= 0).all() and ((scores.sum(dim=1) - 1).abs() < 1e-3).all()
-            ),
+            are_probabilities=are_probabilities(scores),
             input_mean=self._given.mean,
             input_std=self._given.std,
             val_mean=self._given.val_mean,

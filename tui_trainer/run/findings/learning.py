@@ -20,17 +20,17 @@ from tui_trainer.run.history import History
 from tui_trainer.run.stats import wilson
 
 STUCK = 0.98
-"""A loss above this share of guessing's is guessing …"""
+"""A loss above this share of guessing's is guessing, …"""
 
-STUCK_IMAGES, STUCK_STEPS = 60_000, 100
-"""… after so many images at a rate that is no low of the schedule, and so many steps, …"""
+FEW_IMAGES, STUCK_STEPS = 10_000, 100
+"""… but not before so many images at a rate that is no low of the schedule, and so many steps."""
 
-FEW_IMAGES = 10_000
-"""(no fewer than these, in whatever run) …"""
+STUCK_IMAGES, STUCK_PATH = 60_000, 0.5
+"""It is told after so many of these images if the weights went so far, as a share of their size: a
+network without norms can take thousands of small steps before its loss begins to fall; …"""
 
-STUCK_PATH, STUCK_SHARE = 0.5, 0.5
-"""… in which the weights went so far, as a share of their size, or that share of the run went by: a
-network without norms can take thousands of small steps before its loss begins to fall."""
+STUCK_SHARE = 0.5
+"""… else when so much of the run is over."""
 
 PULL, UNLEARNED = 0.35, 0.3
 """A cosine from which on weight decay prevails, and the share of guessing's loss above which that
@@ -56,10 +56,11 @@ def not_learning(history: History) -> FindingRaised | None:
         return None
     if step.step < STUCK_STEPS or progress(history) < STUCK:
         return None
-    if images_at_work(history) < FEW_IMAGES or _smoothed(history) < STUCK:
+    at_work = images_at_work(history)
+    if at_work < FEW_IMAGES or _smoothed(history) < STUCK:
         return None
     path, all_images = moved(history), started.epochs * started.train_size
-    is_long = images_at_work(history) >= STUCK_IMAGES and (path or 0.0) >= STUCK_PATH
+    is_long = at_work >= STUCK_IMAGES and (path or 0.0) >= STUCK_PATH
     if not is_long and step.images < STUCK_SHARE * all_images:
         return None
     if turned_since(history, step.images - STUCK_IMAGES):

@@ -6,7 +6,7 @@ import statistics
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.findings.watch import lately, names, turn_rate, update_ratio
+from tui_trainer.run.findings.watch import SETTLED_STEP, lately, names, turn_rate, update_ratio
 from tui_trainer.run.history import History
 from tui_trainer.run.probed import SampleProbed, UpdateProbed
 from tui_trainer.run.stats import wilson
@@ -15,8 +15,8 @@ SMALL_BATCH, LARGE_STEP, COMMON = 16, 0.008, 0.15
 """Images of a small batch, the share of the weights that a large update moves, and the cosine
 below which two gradients have little in common."""
 
-LOOKS, SETTLED_STEP = 4, 100
-"""Updates in a row that must show it, and the step after which they count."""
+LOOKS = 4
+"""Updates in a row that must show it."""
 
 GAP = 0.15
 """A difference of loss, as a share of guessing's, that batch statistics must make to be told …"""

@@ -9,6 +9,7 @@ from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
 from tui_trainer.run.findings.watch import (
     AT_WORK,
+    SETTLED_STEP,
     images,
     lately,
     names,
@@ -29,8 +30,8 @@ BURN_IN_IMAGES = 5_000
 TOO_LARGE, TOO_SMALL = 0.07, 3e-5
 """Updates beyond these shares of the weights are no steps but leaps, or stand still."""
 
-SETTLED_STEP, SETTLED_LARGE = 100, 0.015
-"""From this step on four updates in a row of this share are too large: the start is over."""
+SETTLED_LARGE = 0.015
+"""Once the start is over, four updates in a row of this share are too large."""
 
 NOT_LEARNED = 0.5
 """A rate is judged to be too low only while the loss is still above this share of guessing's."""

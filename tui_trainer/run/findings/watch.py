@@ -23,6 +23,9 @@ Rule = Callable[[History], FindingRaised | None]
 RECENT = 3
 """Probes in a row that must show what is found in them."""
 
+SETTLED_STEP = 100
+"""The step from which on updates count as those of a run under way: the start is over."""
+
 AT_WORK = 0.3
 """The share of the base learning rate from which on a schedule lets the network learn."""
 
