@@ -171,8 +171,20 @@ TWINS = [
     ),
     Twins(
         "loss_rising",
+        [*learning(100, 0.1), *learning(100, 3.2, 101)],
+        [*learning(100, 0.1), *learning(100, 0.4, 101)],
+    ),
+    Twins(
+        "loss_rising",
         [*learning(100, 0.1), *learning(100, 1.5, 101)],
         [*learning(100, 0.1), *learning(100, 0.4, 101)],
+        "note",
+    ),
+    Twins(
+        "loss_rising",
+        [*learning(100, 0.1), *learning(700, 1.5, 101)],
+        [*learning(100, 0.1), *learning(700, 0.4, 101)],
+        says="1.5",
     ),
     Twins(
         "not_learning",

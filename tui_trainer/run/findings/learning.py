@@ -25,11 +25,11 @@ STUCK = 0.98
 FEW_IMAGES, STUCK_STEPS = 10_000, 100
 """… but not before so many images at a rate that is no low of the schedule, and so many steps."""
 
-STUCK_IMAGES, STUCK_PATH = 60_000, 0.5
-"""It is told after so many of these images if the weights went so far, as a share of their size: a
-network without norms can take thousands of small steps before its loss begins to fall; …"""
+STUCK_IMAGES, STUCK_PATH, MANY_STEPS = 60_000, 2.0, 500
+"""It is told after so many of these images if the weights went so far, as a share of their size, in
+so many steps: a network without norms can take long before its loss begins to fall; …"""
 
-STUCK_SHARE = 0.5
+HALF = 0.5
 """… else when so much of the run is over."""
 
 PULL, UNLEARNED = 0.35, 0.3
@@ -40,7 +40,8 @@ POOR = 0.85
 """The accuracy on the training images themselves that calls for more capacity."""
 
 BEGUN = 0.9
-"""A loss above this share of guessing's has not begun to fall: that is another matter."""
+"""A loss above this share of guessing's has hardly begun to fall: in the first half of a run it may
+yet do so in earnest."""
 
 SETTLED = 0.03
 """The share by which the training loss may still fall from epoch to epoch."""
@@ -59,9 +60,9 @@ def not_learning(history: History) -> FindingRaised | None:
     at_work = images_at_work(history)
     if at_work < FEW_IMAGES or _smoothed(history) < STUCK:
         return None
-    path, all_images = moved(history), started.epochs * started.train_size
-    is_long = at_work >= STUCK_IMAGES and (path or 0.0) >= STUCK_PATH
-    if not is_long and step.images < STUCK_SHARE * all_images:
+    path = moved(history)
+    is_far = (path or 0.0) >= STUCK_PATH and step.step >= MANY_STEPS
+    if not (is_far and at_work >= STUCK_IMAGES) and not _is_half_over(history):
         return None
     if turned_since(history, step.images - STUCK_IMAGES):
         return None
@@ -80,6 +81,13 @@ def not_learning(history: History) -> FindingRaised | None:
         lesson=19,
         cause=cause,
     )
+
+
+def _is_half_over(history: History) -> bool:
+    """Whether half of the images of all epochs have been trained on."""
+    started = history.started
+    whole = started.epochs * started.train_size if started else 0
+    return images(history) >= HALF * whole
 
 
 def _smoothed(history: History) -> float:
@@ -135,7 +143,7 @@ def underfitting(history: History) -> FindingRaised | None:
 
     In the last three epochs the running training loss fell by less than 3 % from one to the next,
     and on plain training images in evaluation mode the accuracy, at the favourable end of its
-    interval, is below 85 %.
+    interval, is below 85 %. Where the loss is still near guessing's, half of the run must be over.
     """
     recent = history.epochs[-3:]
     sample = history.samples[-1] if history.samples else None
@@ -146,7 +154,11 @@ def underfitting(history: History) -> FindingRaised | None:
     losses = [epoch.train_loss for epoch in recent]
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]
     bounds = wilson(sample.correct, sample.sample)
-    if bounds[1] >= POOR or max(falls) > SETTLED or progress(history) > BEGUN:
+    if (
+        bounds[1] >= POOR
+        or max(falls) > SETTLED
+        or not (progress(history) <= BEGUN or _is_half_over(history))
+    ):
         return None
     accuracy = text.accuracy_with_interval(sample.correct / sample.sample, bounds)
     shrunk = _shrinking(history)

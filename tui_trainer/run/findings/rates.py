@@ -42,6 +42,9 @@ RISE = 0.45
 RISE_FACTOR = 2.5
 """… and how many times that lowest it must be."""
 
+LOST, STAYS_IMAGES = 1.2, 30_000
+"""It is a warning at this many times guessing's loss, or once it stayed up for so many images."""
+
 SETTLING_IMAGES = 8_000
 """Images after a knob was turned in which the loss may rise."""
 
@@ -159,7 +162,9 @@ def loss_rising(history: History) -> FindingRaised | None:
     """Find that the training loss, once low, is rising far beyond the noise of its batches.
 
     Its trend, with no batch counted in full that exploded, is above the lowest by 45 % of
-    guessing's loss and 2.5 times as high, some time after the last knob was turned.
+    guessing's loss and 2.5 times as high, some time after the last knob was turned. That is a note:
+    of itself, a network that fell off its path often finds back. It is a warning where the loss is
+    well above guessing's, or has stayed up.
     """
     changed = max((c.images for c in history.interventions), default=0)
     seen, started, last = images(history), history.started, history.last_step
@@ -167,17 +172,21 @@ def loss_rising(history: History) -> FindingRaised | None:
         return None
     begun = history.epochs_at(changed)
     curve = history.train_loss
-    trend = [y for x, y in zip(curve.x, curve.trend, strict=True) if x >= begun]
-    low, now = min(trend, default=math.inf), history.steady_loss
-    if now is None or now < low + RISE * history.guessing_loss or now < RISE_FACTOR * low:
+    points = [(x, y) for x, y in zip(curve.x, curve.trend, strict=True) if x >= begun]
+    trend = [y for _, y in points]
+    low, now, guessing = min(trend, default=math.inf), history.steady_loss, history.guessing_loss
+    limit = max(low + RISE * guessing, RISE_FACTOR * low)
+    if now is None or now < limit:
         return None
+    since = next((x for x, y in reversed(points) if y < limit), begun)
+    stays = (history.epochs_at(seen) - since) * started.train_size >= STAYS_IMAGES
     return FindingRaised(
         code="loss_rising",
-        severity="wrong",
+        severity="wrong" if now >= LOST * guessing or stays else "note",
         title="the training loss rises",
         evidence=(
             f"training loss {low:.3f} → {now:.3f}, at learning rate {last.learning_rate:.3g}; "
-            f"guessing has {history.guessing_loss:.2f}"
+            f"guessing has {guessing:.2f}"
         ),
         **turn_rate(history, 0.1),
         step=last.step,
