@@ -10,6 +10,7 @@ from torch import Tensor
 from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.engine.check import check
 from tui_trainer.engine.description import layers_of, review_of
+from tui_trainer.engine.experiments import try_lesson
 from tui_trainer.engine.networks import about, build_network, fault_of_own
 from tui_trainer.engine.session import Session
 from tui_trainer.run import commands
@@ -20,6 +21,8 @@ from tui_trainer.run.commands import (
     DescribeNetwork,
     LookAtField,
     Question,
+    StopTrying,
+    TryLesson,
 )
 from tui_trainer.run.events import CommandRejected, Event
 from tui_trainer.run.text import model_name, one_line
@@ -38,6 +41,10 @@ def answer(session: Session, question: Question) -> Iterator[Answer | CommandRej
                 yield _network(session, question)
             case CheckNetwork():
                 yield from check(session)
+            case TryLesson():
+                yield from try_lesson(session, question)
+            case StopTrying():
+                pass  # what was under way has ended by its arrival
     except Exception as error:
         told = fault_of_own(error, session.config.model) or error
         yield reject(session, question, one_line(str(told) or type(told).__name__))
@@ -50,7 +57,7 @@ def answer_until_stopped(session: Session) -> Iterator[Event]:
             match wish:
                 case commands.Stop():
                     return
-                case LookAtField() | DescribeNetwork() | CheckNetwork():
+                case _ if isinstance(wish, Question):
                     yield from answer(session, wish)
                 case _:
                     yield reject(session, wish, "the run is over")

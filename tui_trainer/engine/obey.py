@@ -9,7 +9,7 @@ from tui_trainer.engine.answers import answer, reject
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import restore, save
 from tui_trainer.run import commands
-from tui_trainer.run.commands import KNOBS, Command, Knob
+from tui_trainer.run.commands import KNOBS, Command, Knob, Question
 from tui_trainer.run.errors import SettingError
 from tui_trainer.run.events import CommandRejected, Event, Rewound, SettingChanged
 from tui_trainer.run.text import model_name
@@ -48,7 +48,7 @@ def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
         match wish:
             case commands.Stop():
                 session.stop = wish
-            case commands.LookAtField() | commands.DescribeNetwork() | commands.CheckNetwork():
+            case _ if isinstance(wish, Question):
                 session.watch.pause()
                 yield from answer(session, wish)
             case _ if session.stop is not None:
@@ -87,7 +87,7 @@ def wait_for_rewind(session: Session) -> Generator[Event, None, bool]:
                     session.stop = wish
                 case commands.Rewind(rate) if session.state == "diverged":
                     yield from _rewind(session, wish, rate)
-                case commands.LookAtField() | commands.DescribeNetwork() | commands.CheckNetwork():
+                case _ if isinstance(wish, Question):
                     yield from answer(session, wish)
                 case _:
                     yield reject(session, wish, "the run has diverged; rewind it, or stop")

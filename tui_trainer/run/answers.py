@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui_trainer.run.checked import CheckItem
+from tui_trainer.run.exhibit import Exhibit
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.verdicts import Verdict
 
@@ -69,5 +70,20 @@ class ItemChecked:
     total: int
 
 
-Answer = FieldMeasured | NetworkDescribed | ItemChecked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LessonTried:
+    """What the experiment of a lesson shows; one that takes long is told again and again.
+
+    Attributes:
+        lesson: The lesson's name.
+        exhibit: What there is to see.
+        step: After how many batches of the run.
+    """
+
+    lesson: str
+    exhibit: Exhibit
+    step: int
+
+
+Answer = FieldMeasured | NetworkDescribed | ItemChecked | LessonTried
 """What is passed on with the events, and not recorded."""

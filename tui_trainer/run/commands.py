@@ -128,7 +128,30 @@ class CheckNetwork:
     """
 
 
-Question = LookAtField | DescribeNetwork | CheckNetwork
+@dataclass(frozen=True, slots=True)
+class TryLesson:
+    """Ask for the experiment of a lesson, on the network as it is now; nothing of the run changes.
+
+    One that is under way ends when the next question of this kind, :class:`StopTrying` or a
+    :class:`Stop` arrives.
+
+    Attributes:
+        lesson: The lesson's name.
+        choices: The reader's choices: a control's name and its value each.
+        goes: Whether to do what takes seconds, such as training; else only what is there at once.
+    """
+
+    lesson: str
+    choices: tuple[tuple[str, str | float], ...] = ()
+    goes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopTrying:
+    """End the experiment of a lesson that is under way; the run goes on."""
+
+
+Question = LookAtField | DescribeNetwork | CheckNetwork | TryLesson | StopTrying
 
 Command = (
     SetLearningRate
@@ -174,6 +197,11 @@ class Inbox:
         with self._arrived:
             self._commands.append(command)
             self._arrived.notify_all()
+
+    def awaits(self, *kinds: type[Command]) -> bool:
+        """Whether a command of one of these kinds has arrived and was not taken; takes none."""
+        with self._arrived:
+            return any(isinstance(command, kinds) for command in self._commands)
 
     def take(self, step: int, *, wait: bool = False) -> list[Command]:
         """Return the commands that have arrived, oldest first, and forget them.

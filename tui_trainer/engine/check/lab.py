@@ -55,7 +55,7 @@ class Lab:
     @contextmanager
     def apart(self) -> Generator[None]:
         """Draw from the generators as a run of this seed would, and put them back."""
-        with _forked(self.device):
+        with forked(self.device):
             torch.manual_seed(self.config.seed)
             torch.set_rng_state(self.chance)
             yield
@@ -82,7 +82,7 @@ def open_lab(
     Raises:
         InputError: If the network cannot be built.
     """
-    with _forked(device):
+    with forked(device):
         torch.manual_seed(config.seed)
         network = build_network(
             config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
@@ -93,7 +93,7 @@ def open_lab(
         network = use_innermost_channels(network, data.image_size)
     network = network.train()
     if plan is None:
-        with _forked(device):
+        with forked(device):
             plan = whole_plan(config.batch_size, _speed(network, data, config, clock))
     return Lab(
         config=config,
@@ -138,7 +138,7 @@ def some(split: Split, count: int) -> Split:
 
 
 @contextmanager
-def _forked(device: torch.device) -> Generator[None]:
+def forked(device: torch.device) -> Generator[None]:
     """Put torch's generators back afterwards, the device's too."""
     is_here = device.type == "cpu"
     devices = [] if is_here else [device.index or 0]

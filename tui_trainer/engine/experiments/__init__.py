@@ -1,0 +1,58 @@
+"""The experiments of the lessons, one module each: what they show is measured, never made up.
+
+A module's ``show`` gets a :class:`Bench`, the reader's choices, and whether to do what takes
+seconds; it yields exhibits, the last of which stays. Between two of them it can be stopped. Nothing
+of the run is changed: whatever is trained is a network of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from importlib import import_module
+
+import torch
+
+from tui_trainer.engine.check.lab import forked
+from tui_trainer.engine.experiments.bench import SEED, Bench, open_bench
+from tui_trainer.engine.session import Session
+from tui_trainer.lessons.lesson import SLUGS
+from tui_trainer.run.answers import LessonTried
+from tui_trainer.run.commands import Stop, StopTrying, TryLesson
+from tui_trainer.run.exhibit import Choices, Exhibit
+
+Show = Callable[[Bench, Choices, bool], Iterator[Exhibit]]
+
+
+def experiment(slug: str) -> Show:
+    """Return the experiment of a lesson.
+
+    Raises:
+        ValueError: If there is no such lesson.
+    """
+    if slug not in SLUGS:
+        raise ValueError(f"there is no lesson {slug}")
+    name = slug.replace("-", "_").replace("1x1", "mixing").replace("3x3", "kernel_3x3")
+    show: Show = import_module(f"{__name__}.{name}").show
+    return show
+
+
+def try_lesson(session: Session, wish: TryLesson) -> Iterator[LessonTried]:
+    """Show a lesson's experiment on a session's network, until it is over or ended.
+
+    Raises:
+        ValueError: If there is no such lesson.
+        InputError: If a network that it needs cannot be built.
+    """
+    bench = open_bench(session)
+    exhibits = experiment(wish.lesson)(bench, dict(wish.choices), wish.goes)
+    for turn in itertools.count():
+        # Around each part, not around the whole: between two of them the run's chance is the run's.
+        with forked(bench.device):
+            torch.manual_seed(SEED + turn)
+            exhibit = next(exhibits, None)
+        if exhibit is None:
+            return
+        yield LessonTried(lesson=wish.lesson, exhibit=exhibit, step=session.step)
+        if session.inbox.awaits(TryLesson, StopTrying, Stop):
+            return

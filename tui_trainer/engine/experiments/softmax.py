@@ -1,0 +1,97 @@
+"""Softmax: the scores of a digit, a temperature, and the gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from tui_trainer.engine.experiments.bench import Bench, Digit
+from tui_trainer.engine.experiments.pictures import digit_picture
+from tui_trainer.lessons.softmax import cross_entropy, score_gradient, softmax
+from tui_trainer.run.exhibit import (
+    Bar,
+    Bars,
+    Choices,
+    Control,
+    Exhibit,
+    Pictures,
+    Words,
+    at,
+    chosen_number,
+    chosen_word,
+)
+from tui_trainer.run.stats import wilson
+from tui_trainer.run.text import percent
+
+LOOKED_AT = 1_000
+"""Images of validation among which the wrong ones are looked for."""
+
+WHICH = Control(name="which", label="digits", value="all", steps=("all", "wrong"))
+DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
+TEMPERATURE = Control(
+    name="temperature",
+    label="temperature",
+    value=1.0,
+    steps=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+    low=0.01,
+    high=100.0,
+)
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show a digit's scores as probabilities, and the gradient of its loss."""
+    which, temperature = chosen_word(choices, WHICH), chosen_number(choices, TEMPERATURE)
+    place = int(chosen_number(choices, DIGIT))
+    digit, scores, wrong, total = _chosen(bench, which, place)
+    if not all(map(math.isfinite, scores)):
+        blocks = (Pictures(caption="", items=(digit_picture(digit),)),)
+        yield Exhibit(blocks=blocks, result="The scores are no numbers any more: the run diverged.")
+        return
+    probabilities = softmax(scores, temperature)
+    gradient = score_gradient(probabilities, digit.label, temperature)
+    bars = tuple(
+        Bar(
+            label=f"{label}  z {score:+7.2f}",
+            share=p,
+            number=f"p {p:.4f}  ∂loss/∂z {slope:+.4f}",
+            is_marked=label == digit.label,
+        )
+        for label, (score, p, slope) in enumerate(zip(scores, probabilities, gradient, strict=True))
+    )
+    loss = cross_entropy(probabilities, digit.label)
+    given = max(range(len(scores)), key=scores.__getitem__)
+    low, high = wilson(wrong, total)
+    yield Exhibit(
+        blocks=(
+            Pictures(caption=f"validation image {digit.number}", items=(digit_picture(digit),)),
+            Words(
+                text=f"It is a {digit.label}; the network says {given}.",
+                tone="good" if given == digit.label else "wrong",
+            ),
+            Bars(caption="score z, probability p, gradient; ▸ is the right class", bars=bars),
+        ),
+        controls=(
+            at(WHICH, which),
+            at(DIGIT, float(place)),
+            at(TEMPERATURE, temperature),
+        ),
+        result=f"At T = {temperature:g} the loss is {loss:.4f}.",
+        certainty=(
+            f"One image. Of {total} validation images the network, after step {bench.step:,}, "
+            f"gets {wrong} wrong: {percent(wrong / total)} [{100 * low:.2f}, {100 * high:.2f}]."
+        ),
+    )
+
+
+def _chosen(bench: Bench, which: str, place: int) -> tuple[Digit, list[float], int, int]:
+    """Return a digit with its scores, how many were wrong, and of how many."""
+    images = bench.digits.images[:LOOKED_AT]
+    labels = bench.digits.labels[:LOOKED_AT]
+    with torch.no_grad():
+        scores = bench.copy()(bench.data.prepare(images))
+    wrong = (scores.argmax(dim=1) != labels).nonzero().flatten().tolist()
+    among = wrong if which == "wrong" and wrong else range(len(labels))
+    number = among[place % len(among)]
+    return bench.digit(number), scores[number].double().tolist(), len(wrong), len(labels)

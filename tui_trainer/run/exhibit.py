@@ -1,0 +1,220 @@
+"""What an experiment of a lesson shows: plain blocks that any front end can draw.
+
+An exhibit is data: words, tables, pictures, curves and bars, and the controls that the reader
+turns. Whoever makes one knows nothing of terminals; whoever draws one knows nothing of lessons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Tone = Literal["plain", "muted", "title", "good", "look", "wrong"]
+"""How words are meant; a front end has a colour for each, and none of them says a thing alone."""
+
+Value = str | float
+"""What a control stands at: one of its words, or a number."""
+
+Choices = Mapping[str, Value]
+"""The reader's choices by the names of the controls; one that is missing is at its beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """Something that the reader turns.
+
+    Attributes:
+        name: What the experiment calls it.
+        label: What the reader reads, two words at most.
+        value: Where it stands.
+        steps: What it can be turned to, in order; a free one may stand between them.
+        low: The least number that may be typed; None where nothing can be typed.
+        high: The largest.
+    """
+
+    name: str
+    label: str
+    value: Value
+    steps: tuple[Value, ...]
+    low: float | None = None
+    high: float | None = None
+
+    def turned(self, direction: int) -> Value:
+        """Return its next step up (1) or down (-1); where it stands if there is none."""
+        if isinstance(self.value, float | int):
+            numbers = [step for step in self.steps if isinstance(step, float | int)]
+            beyond = [step for step in numbers if (step - self.value) * direction > 0]
+            return (min(beyond) if direction > 0 else max(beyond)) if beyond else self.value
+        place = self.steps.index(self.value) + direction if self.value in self.steps else 0
+        return self.steps[min(max(0, place), len(self.steps) - 1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """A paragraph, or lines that keep their breaks.
+
+    Attributes:
+        text: What is said.
+        tone: How it is meant.
+        keeps_lines: Whether its lines are kept as they are, for formulas and sums.
+    """
+
+    text: str
+    tone: Tone = "plain"
+    keeps_lines: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows of cells under heads.
+
+    Attributes:
+        caption: What it shows, in a few words.
+        heads: The columns' names.
+        rows: The cells, ready to be read; a cell that begins with a digit or a sign is flush right.
+        marked: The row that matters now; None if all do alike.
+    """
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A map of numbers as a picture, two pixels a character.
+
+    Attributes:
+        caption: What it is, in two or three words: pictures stand side by side.
+        height: Rows of pixels.
+        width: Columns of pixels.
+        values: height × width numbers, row after row.
+        low: The number of the darkest pixel, or of the strongest negative one.
+        high: The number of the brightest.
+        is_signed: Whether 0 is the middle: negative and positive numbers have a colour each.
+        frame: A rectangle to mark, in pixels: top, left, height, width; None for none.
+    """
+
+    caption: str
+    height: int
+    width: int
+    values: tuple[float, ...]
+    low: float
+    high: float
+    is_signed: bool = False
+    frame: tuple[int, int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.values) != self.height * self.width:
+            raise ValueError(f"{len(self.values)} values for {self.height}×{self.width} pixels")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """Pictures side by side, as many as fit beside each other.
+
+    Attributes:
+        caption: What they show together.
+        items: The pictures.
+    """
+
+    caption: str
+    items: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One curve of a plot: x and y of its points, x rising."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """Curves in one plot, at most eight.
+
+    Attributes:
+        caption: What is drawn.
+        x_label: What x is, with its unit.
+        curves: The curves.
+        is_log: Whether y is drawn on a logarithmic scale; values at or below 0 are then left out.
+    """
+
+    caption: str
+    x_label: str
+    curves: tuple[Curve, ...]
+    is_log: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One bar: its share of the full width, 0 to 1, and the number that stands beside it."""
+
+    label: str
+    share: float
+    number: str
+    is_marked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bars:
+    """Bars below each other.
+
+    Attributes:
+        caption: What they show.
+        bars: The bars.
+    """
+
+    caption: str
+    bars: tuple[Bar, ...]
+
+
+Block = Words | Table | Pictures | Curves | Bars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """What an experiment shows now.
+
+    Attributes:
+        blocks: What there is to see, from top to bottom.
+        controls: What the reader can turn.
+        result: What was measured, in a sentence; empty before there is something.
+        certainty: How sure that is, and on how much it rests.
+        progress: The share of an experiment under way that is done; None if none is.
+        trains: What enter would do and about how long it takes ("train 200 steps three times: about
+            12 s"); empty if the experiment needs no training.
+    """
+
+    blocks: tuple[Block, ...]
+    controls: tuple[Control, ...] = ()
+    result: str = ""
+    certainty: str = ""
+    progress: float | None = None
+    trains: str = ""
+
+
+def at(control: Control, value: Value) -> Control:
+    """Return a control that stands at a value."""
+    return replace(control, value=value)
+
+
+def chosen_number(choices: Choices, control: Control) -> float:
+    """Return what a reader chose of a control of numbers, within its bounds."""
+    value = choices.get(control.name, control.value)
+    if isinstance(value, str):
+        return float(control.value)
+    numbers = [step for step in control.steps if not isinstance(step, str)]
+    low = control.low if control.low is not None else min(numbers)
+    high = control.high if control.high is not None else max(numbers)
+    return min(max(low, float(value)), high)
+
+
+def chosen_word(choices: Choices, control: Control) -> str:
+    """Return what a reader chose of a control of words; where it begins if there is no such."""
+    value = choices.get(control.name, control.value)
+    return str(value) if value in control.steps else str(control.value)
