@@ -132,8 +132,7 @@ class CheckNetwork:
 class TryLesson:
     """Ask for the experiment of a lesson, on the network as it is now; nothing of the run changes.
 
-    One that is under way ends when the next question of this kind, :class:`StopTrying` or a
-    :class:`Stop` arrives.
+    One that is under way ends when another wish of :data:`ENDS_TRYING` arrives.
 
     Attributes:
         lesson: The lesson's name.
@@ -170,6 +169,9 @@ Command = (
 )
 
 Knob = SetLearningRate | SetBatchSize | SetAugmentation | SetDropout | SetEpochs
+
+ENDS_TRYING = (TryLesson, StopTrying, Stop)
+"""What ends the experiment of a lesson that is under way."""
 
 KNOBS: dict[str, Callable[[float], Knob]] = {
     "learning_rate": SetLearningRate,
@@ -219,4 +221,11 @@ class Inbox:
             taken = []
             while self._commands:
                 taken.append(self._commands.popleft())
-        return taken
+        return _still_wanted(taken)
+
+
+def _still_wanted(wishes: list[Command]) -> list[Command]:
+    """Return wishes without the experiments that a later one of them would end at once."""
+    ends = [place for place, wish in enumerate(wishes) if isinstance(wish, ENDS_TRYING)]
+    last = ends[-1] if ends else 0
+    return [w for n, w in enumerate(wishes) if n >= last or not isinstance(w, TryLesson)]

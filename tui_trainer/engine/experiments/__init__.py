@@ -18,7 +18,7 @@ from tui_trainer.engine.experiments.bench import SEED, Bench, open_bench
 from tui_trainer.engine.session import Session
 from tui_trainer.lessons.lesson import SLUGS
 from tui_trainer.run.answers import LessonTried
-from tui_trainer.run.commands import Stop, StopTrying, TryLesson
+from tui_trainer.run.commands import ENDS_TRYING, TryLesson
 from tui_trainer.run.exhibit import Choices, Exhibit
 
 Show = Callable[[Bench, Choices, bool], Iterator[Exhibit]]
@@ -54,5 +54,5 @@ def try_lesson(session: Session, wish: TryLesson) -> Iterator[LessonTried]:
         if exhibit is None:
             return
         yield LessonTried(lesson=wish.lesson, exhibit=exhibit, step=session.step)
-        if session.inbox.awaits(TryLesson, StopTrying, Stop):
+        if session.inbox.awaits(*ENDS_TRYING):
             return
