@@ -16,6 +16,7 @@ import typer
 from tui_trainer.cli.check import check
 from tui_trainer.cli.diagnose import diagnose
 from tui_trainer.cli.export import export
+from tui_trainer.cli.learn import learn
 from tui_trainer.cli.networks import compare, model, review, zoo
 from tui_trainer.cli.options import EPILOG, PlainCommand, SectionedGroup
 from tui_trainer.cli.replay import replay
@@ -32,7 +33,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(new_run)
-for command in (check, resume, replay, diagnose, runs, export, model, review, compare, zoo):
+for command in (
+    *(check, resume, replay, diagnose, runs, export, model, review, compare, zoo),
+    learn,
+):
     app.command(cls=PlainCommand)(command)
 
 

@@ -8,6 +8,7 @@ of the run is changed: whatever is trained is a network of its own.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
@@ -15,10 +16,17 @@ import torch
 
 from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import SEED, Bench, open_bench
+from tui_trainer.engine.keeper import Keeper
+from tui_trainer.engine.networks import fault_of_own
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
 from tui_trainer.lessons.lesson import SLUGS
 from tui_trainer.run.answers import LessonTried
-from tui_trainer.run.commands import ENDS_TRYING, TryLesson
+from tui_trainer.run.commands import ENDS_TRYING, Inbox, TryLesson
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import Event
 from tui_trainer.run.exhibit import Choices, Exhibit
 
 Show = Callable[[Bench, Choices, bool], Iterator[Exhibit]]
@@ -56,3 +64,40 @@ def try_lesson(session: Session, wish: TryLesson) -> Iterator[LessonTried]:
         yield LessonTried(lesson=wish.lesson, exhibit=exhibit, step=session.step)
         if session.inbox.awaits(*ENDS_TRYING):
             return
+
+
+def lesson_events(
+    config: RunConfig,
+    inbox: Inbox,
+    *,
+    resume: Resumption | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Event]:
+    """Prepare a run, as ``train`` does up to its first batch, and show experiments beside it.
+
+    They are those that the inbox asks for; it is over when none waits there.
+
+    Args:
+        config: The run's settings.
+        inbox: Where the questions are; more can come while one is answered.
+        resume: From where a recorded run is shown; an untrained one if None.
+        clock: Seconds that only go up.
+
+    Raises:
+        InputError: If the device, the data, the network, the checkpoint or the combination of
+            settings cannot be used.
+        NetworkError: If a network of one's own raises; it says where.
+    """
+    try:
+        session = yield from prepare(config, inbox, Keeper(), clock)
+        if resume is not None:
+            resume_from(session, resume)
+        yield session.started()
+        while asked := [wish for wish in inbox.take(session.step) if isinstance(wish, TryLesson)]:
+            yield from try_lesson(session, asked[-1])
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if fault := fault_of_own(error, config.model):
+            raise fault from error
+        raise

@@ -1,0 +1,239 @@
+"""``mnist-tui learn``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Generator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, Refused
+from tests.test_import_hygiene import HEAVY, loaded_by
+from tui_trainer.engine.experiments import lesson_events
+from tui_trainer.engine.keeper import Keeper
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.session import Session
+from tui_trainer.headless.asking import Asking, answer_to
+from tui_trainer.headless.lesson_page import WIDTH, lesson_lines
+from tui_trainer.lessons.here import here
+from tui_trainer.lessons.lesson import SLUGS, lesson
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import Event
+from tui_trainer.run.history import History
+
+COLUMNS = (
+    "iteration w1 w2 w3 w4 w5 w6 w7 w8 h1 a_h1 h2 a_h2 o1 a_o1 o2 a_o2 E1 E2 E_total "
+    "dE_dw1 dE_dw2 dE_dw3 dE_dw4 dE_dw5 dE_dw6 dE_dw7 dE_dw8"
+)
+
+NETWORK = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, image_size, classes):
+        super().__init__()
+        self.scores = nn.Linear(image_size**2, classes)
+
+    def forward(self, x):
+        print("forward!")
+        return self.scores(x.flatten(1))
+"""
+
+
+def test_without_a_topic_all_are_listed(run: Cli) -> None:
+    code, out, err = run("learn")
+
+    assert (code, err) == (0, "")
+    lines = out.splitlines()[1:]
+    assert [line.split()[:2] for line in lines[: len(SLUGS)]] == [
+        [str(number), slug] for number, slug in enumerate(SLUGS)
+    ]
+    assert lesson("softmax").title in out
+
+
+def test_a_lesson_is_shown_on_an_untrained_network(run: Cli) -> None:
+    code, out, err = run("learn", "6", "--model", "tiny", "--set", "temperature=2")
+
+    assert (code, err) == (0, "")
+    assert out.startswith("Softmax\n=======\n")
+    assert "Shown on tiny, 4,714 parameters, untrained" in out
+    assert "temperature = 2  (" in out
+    assert "tiny has 10 scores for each image" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= WIDTH
+    assert all(line.isprintable() for line in out.splitlines())
+
+
+def test_a_lesson_is_shown_on_a_recorded_run(run: Cli) -> None:
+    train = ("--train-size", 300, "--val-size", 60, "--epochs", 1, "--batch-size", 50)
+    code, _, err = run("--no-ui", "--model", "tiny", "--threads", 1, *train, "--out", "kept")
+    assert code == 0, err
+    before = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
+    code, out, err = run("learn", "softmax", "--run", "kept")
+    after = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
+
+    assert (code, err) == (0, "")
+    assert "Shown on run kept (tiny, 4,714 parameters) after step 6." in out
+    assert "Of 60 validation images the network, after step 6" in " ".join(out.split())
+    assert "Its training loss is " in out
+    assert after == before != {}
+
+
+def test_what_ones_own_network_prints_is_no_part_of_it(run: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(NETWORK, encoding="utf-8")
+    code, out, err = run("learn", "softmax", "--model", f"{path}:Net")
+
+    assert code == 0
+    assert "forward!" in err
+    assert "forward!" not in out
+    assert "Shown on net.py:Net, 7,850 parameters" in out
+
+
+def test_what_trains_is_trained_if_asked(run: Cli) -> None:
+    untrained = run("learn", "learning-rate", "--model", "mlp")
+    trained = run("learn", "learning-rate", "--model", "mlp", "--try", "--threads", 1)
+
+    assert (untrained[0], trained[0], untrained[2], trained[2]) == (0, 0, "", "")
+    assert "mnist-tui learn learning-rate --model mlp --try" in untrained[1]
+    assert "--try" not in trained[1]
+    assert "result: " in trained[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["lenet"], "no lesson lenet; there are backpropagation, layers,"),
+        (["99"], "no lesson 99"),
+        (["max"], "max-pooling-position"),
+        (["softmax", "--model", "lenet"], "--model: unknown model 'lenet'"),
+        (["softmax", "--run", "nowhere"], "nowhere: no such run"),
+        (["softmax", "--run", "a", "--model", "tiny"], "--model: does not go with --run"),
+        (["softmax", "--threads", "0"], "--threads: threads must be"),
+        (["softmax", "--set", "temperature"], "--set temperature: write NAME=VALUE"),
+        (["--try"], "--try: say which lesson is meant"),
+        (["softmax", "--csv"], "--csv: only the lesson backpropagation"),
+        (["--eta", "1"], "--eta: only the lesson backpropagation"),
+        (["backprop", "--eta", "1"], "--eta: goes with --csv"),
+        (["backprop", "--csv", "--try"], "--try: does not go with --csv"),
+        (["backprop", "--csv", "--run", "a"], "--run: does not go with --csv"),
+        (["backprop", "--csv", "--eta", "nan"], "--eta nan: the learning rate must be"),
+        (["backprop", "--csv", "--eta", "inf"], "--eta inf"),
+        (["backprop", "--csv", "--eta", "-1"], "--eta -1"),
+        (["backprop", "--csv", "--eta", "much"], "--eta"),
+        (["backprop", "--csv", "--iterations", "-1"], "--iterations -1: choose from 0 to"),
+        (["backprop", "--csv", "--iterations", "1.5"], "--iterations"),
+        (["softmax", "kernels"], "kernels"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    data_refused: Refused, arguments: list[str], words: str
+) -> None:
+    assert words in data_refused("learn", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("tempo=1", "softmax has no such control; it has which, digit, temperature"),
+        ("temperature=0", "--set temperature=0: choose 0.01 to 100"),
+        ("which=most", "--set which=most: choose all, wrong"),
+    ],
+)
+def test_choices_that_cannot_be_made_name_those_that_can(
+    data_refused: Refused, setting: str, words: str
+) -> None:
+    assert words in data_refused("learn", "softmax", "--model", "mlp", "--set", setting)
+
+
+# --- the table of iterations
+
+
+def test_the_table_has_these_columns_and_begins_at_the_start(run: Cli) -> None:
+    code, out, err = run("learn", "backpropagation", "--eta", 1, "--iterations", 68, "--csv")
+
+    assert (code, err) == (0, "")
+    head, *rows = csv.reader(io.StringIO(out))
+    assert " ".join(head) == COLUMNS
+    assert [row[0] for row in rows] == [str(number) for number in range(69)]
+    start = dict(zip(head, map(float, rows[0]), strict=True))
+    assert [start[f"w{n}"] for n in range(1, 9)] == [0.15, 0.2, 0.25, 0.3, 0.4, 0.45, 0.5, 0.55]
+    assert start["E_total"] == pytest.approx(0.014181, abs=1e-6)
+    assert float(rows[-1][head.index("E_total")]) < start["E_total"] / 10
+
+
+@pytest.mark.parametrize("eta", [0.1, 2.0])
+def test_its_rows_follow_from_each_other(run: Cli, eta: float) -> None:
+    _, out, _ = run("learn", "0", "--eta", eta, "--iterations", 5, "--csv")
+    rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(io.StringIO(out))]
+
+    for now, then in pairwise(rows):
+        for number in range(1, 9):
+            step = eta * now[f"dE_dw{number}"]
+            assert then[f"w{number}"] == pytest.approx(now[f"w{number}"] - step, abs=1e-15)
+        hidden = now["w1"] * 0.05 + now["w2"] * 0.1
+        assert now["a_h1"] == pytest.approx(1 / (1 + math.exp(-hidden)), abs=1e-15)
+        assert now["E_total"] == pytest.approx(
+            ((0.5 - now["a_o1"]) ** 2 + (0.5 - now["a_o2"]) ** 2) / 2, abs=1e-15
+        )
+
+
+def test_no_iterations_are_the_start_alone(run: Cli) -> None:
+    code, out, _ = run("learn", "backprop", "--iterations", 0, "--csv")
+    assert (code, len(out.splitlines())) == (0, 2)
+
+
+def test_the_table_and_the_list_do_not_load_torch() -> None:
+    for arguments in (["backprop", "--csv"], []):
+        argv = ["mnist-tui", "learn", *arguments]
+        roots = loaded_by(f"import tui_trainer.cli as c; sys.argv = {argv!r}; c.main()")
+        assert "tui_trainer" in roots
+        assert not roots & (HEAVY | {"textual", "plotext"})
+
+
+# --- every lesson
+
+
+@cache
+def _session() -> tuple[Session, History]:
+    config = RunConfig(model="tiny", train_size=600, val_size=200, threads=1, batch_size=32)
+    preparing = prepare(config, Inbox(), Keeper(), time.perf_counter)
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as prepared:
+            session: Session = prepared.value
+            break
+    history = History()
+    history.apply(session.started())
+    return session, history
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, history = _session()
+
+    def prepared(*_: object) -> Generator[Event, None, Session]:
+        yield from ()
+        return session
+
+    monkeypatch.setattr("tui_trainer.engine.experiments.prepare", prepared)
+    inbox = session.inbox
+    asking = Asking(slug, {}, goes=False, inbox=inbox)
+    _, tried = answer_to(asking, lesson_events(session.config, inbox))
+    each = lesson(slug)
+    lines = lesson_lines(each, tried.exhibit, here(each, history), "tiny", "mnist-tui learn --try")
+
+    assert tried.exhibit.blocks
+    for line in lines:
+        assert len(line) <= 80, line
+        assert line.isprintable(), line
+        assert "nan" not in line.split(), line
+    assert "EXPERIMENT" in lines
+    assert any(said in " ".join(" ".join(lines).split()) for said in here(each, history))

@@ -1,0 +1,192 @@
+"""``mnist-tui learn``: a lesson in plain text, its experiment included."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui_trainer.cli.networks import OWN
+from tui_trainer.cli.options import option
+from tui_trainer.cli.saved import SavedRun, saved_run, with_changes
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.history import History
+from tui_trainer.run.text import count, plural
+
+if TYPE_CHECKING:
+    from tui_trainer.lessons.lesson import Lesson
+    from tui_trainer.run.events import Event, RunStarted
+
+BY_HAND = "backpropagation"
+ETA, ITERATIONS = 1.0, 68
+MOST_ITERATIONS = 1_000_000
+
+
+def learn(
+    topic: Annotated[
+        str | None,
+        typer.Argument(
+            help="A lesson: its number, its name or the beginning of it; all of them if not given",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[str | None, option(f"The network it is shown on (era-s6): {OWN}")] = None,
+    run: Annotated[
+        str | None, option("Show it on a recorded run instead: its name or folder", "--run")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        option(
+            "Turn a control of the experiment; may be given again", "--set", metavar="NAME=VALUE"
+        ),
+    ] = None,
+    trains: Annotated[
+        bool, option("Do the experiment's training, in about 15 seconds", "--try")
+    ] = False,
+    as_csv: Annotated[
+        bool, option("For backpropagation: the table of iterations, with commas", "--csv")
+    ] = False,
+    eta: Annotated[float | None, option(f"With --csv: the learning rate ({ETA:g})")] = None,
+    iterations: Annotated[int | None, option(f"With --csv: how many ({ITERATIONS})")] = None,
+    threads: Annotated[int | None, option("CPU threads; with --try found by a short trial")] = None,
+    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+) -> None:
+    """Show a lesson and its experiment in plain text, or the list of the lessons."""
+    from tui_trainer.lessons.lesson import find_lesson, lessons
+
+    found = None if topic is None else find_lesson(topic)
+    options: dict[str, object] = {"--model": model, "--run": run, "--set": settings}
+    options |= {"--try": trains, "--threads": threads}
+    given = [name for name, value in options.items() if value]
+    _check_table(found, given, as_csv=as_csv, eta=eta, iterations=iterations)
+    if as_csv:
+        _print_iterations(
+            ETA if eta is None else eta, ITERATIONS if iterations is None else iterations
+        )
+    elif found is None:
+        if given:
+            raise InputError(f"{given[0]}: say which lesson is meant")
+        from tui_trainer.headless.learn import print_list
+
+        print_list(lessons())
+    elif model is not None and run is not None:
+        raise InputError("--model: does not go with --run, whose network is shown")
+    elif run is not None:
+        saved = saved_run(run)
+        config = with_changes(saved.config, threads=_threads(threads, trains))
+        _show(found, config, settings or [], trains, saved)
+    else:
+        changes = {} if model is None else {"model": model}
+        config = with_changes(RunConfig(), threads=_threads(threads, trains), **changes)
+        _show(found, config, settings or [], trains)
+
+
+def _threads(asked: int | None, trains: bool) -> int | None:
+    """Return how many threads to use: for a few images, two wait longer than they work."""
+    return 1 if asked is None and not trains else asked
+
+
+def _show(
+    lesson: Lesson,
+    config: RunConfig,
+    settings: list[str],
+    trains: bool,
+    saved: SavedRun | None = None,
+) -> None:
+    """Try a lesson's experiment on a network, and print the lesson with it."""
+    from tui_trainer.headless.asking import Asking, answer_to, parse_choices
+    from tui_trainer.headless.lesson_page import print_lesson
+    from tui_trainer.lessons.here import here
+
+    inbox = Inbox()
+    chosen = parse_choices(settings)
+    asking = Asking(lesson.slug, chosen, goes=trains, inbox=inbox)
+    started, tried = answer_to(asking, _events(config, inbox, saved))
+    history = History()
+    for event in saved.past if saved else (started,):
+        history.apply(event)
+    command = (
+        "" if trains else f"mnist-tui learn {lesson.slug}{_again(config, settings, saved)} --try"
+    )
+    print_lesson(
+        lesson,
+        tried.exhibit,
+        here(lesson, history),
+        _shown_on(started, tried.step, saved),
+        command,
+    )
+
+
+def _events(config: RunConfig, inbox: Inbox, saved: SavedRun | None) -> Iterator[Event]:
+    from tui_trainer.engine.checkpoints import read_checkpoint
+    from tui_trainer.engine.experiments import lesson_events
+    from tui_trainer.engine.resuming import Resumption
+
+    resume = None
+    if saved is not None:
+        state = read_checkpoint(saved.checkpoint)
+        resume = Resumption(state, saved.checkpoint, saved.recorded.looks)
+    yield from lesson_events(config, inbox, resume=resume)
+
+
+def _again(config: RunConfig, settings: list[str], saved: SavedRun | None) -> str:
+    """Return the options that show the same again."""
+    import shlex
+
+    options = ["--run", saved.folder.name] if saved else ["--model", config.model]
+    if options == ["--model", RunConfig().model]:
+        options = []
+    for setting in settings:
+        options += ["--set", setting]
+    return f" {shlex.join(options)}" if options else ""
+
+
+def _shown_on(started: RunStarted, step: int, saved: SavedRun | None) -> str:
+    """Return in a few words which network it is."""
+    what = f"{started.model}, {plural(started.parameters, 'parameter')}"
+    if saved is None:
+        return f"{what}, untrained; --run RUN shows it on a run of yours"
+    return f"run {saved.folder.name} ({what}) after step {count(step)}"
+
+
+# --- the table of iterations
+
+
+def _check_table(
+    lesson: Lesson | None,
+    given: Sequence[str],
+    *,
+    as_csv: bool,
+    eta: float | None,
+    iterations: int | None,
+) -> None:
+    """Make sure that the options of the table are given where there is one, and can be used.
+
+    Raises:
+        InputError: If not.
+    """
+    options = {"--csv": as_csv or None, "--eta": eta, "--iterations": iterations}
+    asked = [name for name, value in options.items() if value is not None]
+    if not asked:
+        return
+    if lesson is None or lesson.slug != BY_HAND:
+        raise InputError(f"{asked[0]}: only the lesson {BY_HAND} has a table of iterations")
+    if not as_csv:
+        raise InputError(f"{asked[0]}: goes with --csv")
+    if given:
+        raise InputError(f"{given[0]}: does not go with --csv, which needs no network")
+    if eta is not None and not (math.isfinite(eta) and eta >= 0):
+        raise InputError(f"--eta {eta:g}: the learning rate must be a finite number, 0 or more")
+    if iterations is not None and not 0 <= iterations <= MOST_ITERATIONS:
+        raise InputError(f"--iterations {iterations}: choose from 0 to {MOST_ITERATIONS:,}")
+
+
+def _print_iterations(eta: float, iterations: int) -> None:
+    from tui_trainer.headless.learn import print_rows
+    from tui_trainer.lessons.backpropagation import COLUMNS, START, table
+
+    print_rows(COLUMNS, table(START, eta, iterations))

@@ -1,0 +1,186 @@
+"""Distance of max pooling from the prediction: how many layers come between, and what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
+from tui_trainer.anatomy.table import layer_table
+from tui_trainer.engine.check.lab import forked
+from tui_trainer.engine.experiments.bench import Bench
+from tui_trainer.engine.experiments.comparison import Judged, arm, compare, on_bench
+from tui_trainer.engine.experiments.networks import POOL, Conv, stack
+from tui_trainer.engine.experiments.race import Arm
+from tui_trainer.run.exhibit import (
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Table,
+    Words,
+    at,
+    chosen_number,
+)
+from tui_trainer.run.layers import LayerRow, shape_text, totals
+from tui_trainer.run.stats import wilson
+from tui_trainer.run.text import (
+    accuracy_with_interval,
+    count,
+    field,
+    model_name,
+    short_count,
+)
+
+KERNELS = (8, 12, 16, 20, 24)
+"""The kernels of the networks that are trained."""
+
+SHIFTED = 500
+"""Images that are moved by a pixel after the training."""
+
+BETWEEN = Control(name="between", label="convs between", value=3.0, steps=(1.0, 2.0, 3.0))
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show the network's pools; train one with its last pool at the end and one with it before."""
+    between = round(chosen_number(choices, BETWEEN))
+    controls = (at(BETWEEN, float(between)),)
+    side, classes = bench.data.image_size, bench.data.classes
+    setup = _setup({named(apart): _rows(apart, side, classes) for apart in (0, between)})
+    if not goes:
+        yield Exhibit(
+            blocks=(_own(bench), setup),
+            controls=controls,
+            trains=f"train both, with 0 and {between} convolutions between: about 15 s",
+        )
+        return
+    arms = [
+        arm(bench, named(apart), on_bench(bench, partial(network, apart, classes)))
+        for apart in (0, between)
+    ]
+    yield from compare(
+        bench, arms, setup=(setup,), controls=controls, found=partial(_after_moving, bench)
+    )
+
+
+def named(between: int) -> str:
+    """Return what a network with so many convolutions behind its last pool is called."""
+    return f"{between} between"
+
+
+def network(between: int, classes: int) -> nn.Sequential:
+    """Return five convolutions, pooled behind the first and once more before the last so many."""
+    plan: list[Conv | str] = []
+    for number, kernels in enumerate(KERNELS, start=1):
+        plan.append(Conv(kernels))
+        if number in (1, len(KERNELS) - between):
+            plan.append(POOL)
+    return stack(plan, classes)
+
+
+@cache
+def _rows(between: int, image_size: int, classes: int) -> tuple[LayerRow, ...]:
+    """Return the layer table of a network that is trained."""
+    with forked(torch.device("cpu")):
+        return layer_table(network(between, classes), (image_size, image_size, 1))
+
+
+def moved(images: Tensor) -> Tensor:
+    """Return images (N, H, H), each moved by one pixel: right, left, down, up in turns.
+
+    What comes in at the border is black.
+    """
+    result = torch.zeros_like(images)
+    result[0::4, :, 1:] = images[0::4, :, :-1]
+    result[1::4, :, :-1] = images[1::4, :, 1:]
+    result[2::4, 1:, :] = images[2::4, :-1, :]
+    result[3::4, :-1, :] = images[3::4, 1:, :]
+    return result
+
+
+def _own(bench: Bench) -> Block:
+    """Return how far each max pooling of the run's network is from its scores."""
+    design = Design(bench.layers)
+    pools = [place for place in design.places("max pool") if place in design.distances]
+    name = model_name(bench.config.model)
+    if not pools:
+        return Words(text=f"{name} has no max pooling.", tone="look")
+    return Table(
+        caption=f"{name}: from each max pooling to the scores",
+        heads=("pool", "maps", "field", "layers between", "scored by"),
+        rows=tuple(
+            (
+                design.rows[place].name,
+                shape_text(design.rows[place].output_shape),
+                field(design.rows[place].receptive_field),
+                str(max(0, design.distances[place] - 1)),
+                ", ".join(design.rows[head].name for head in sorted(design.heads)),
+            )
+            for place in pools
+        ),
+        marked=len(pools) - 1,
+    )
+
+
+def _setup(tables: Mapping[str, Sequence[LayerRow]]) -> Table:
+    """Return what is trained: the same kernels, the last pool in another place."""
+    rows = []
+    for name, layers in tables.items():
+        last = next(row for row in reversed(layers) if row.kind in (*CONVOLUTIONS, "max pool"))
+        total = totals(layers)
+        rows.append(
+            (
+                name,
+                shape_text(last.output_shape),
+                field(last.receptive_field),
+                count(total.parameters),
+                short_count(total.multiply_adds),
+            )
+        )
+    return Table(
+        caption="trained: five convolutions; so many between last pool and scores",
+        heads=("network", "last maps", "field", "parameters", "mult-adds"),
+        rows=tuple(rows),
+    )
+
+
+def _after_moving(bench: Bench, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
+    """Return what a shift of the digit by one pixel does to the scores of each network."""
+    images = bench.sample(SHIFTED).images
+    rows = []
+    for each in arms:
+        change, switched = _change(bench, each.trial.network, images)
+        interval = wilson(switched, len(images))
+        rows.append(
+            (
+                each.name,
+                f"{change:.3f}",
+                accuracy_with_interval(switched / len(images), interval),
+            )
+        )
+    return (
+        Table(
+            caption=f"{len(images)} images moved by one pixel",
+            heads=("network", "scores move by", "answers that change, 95 %"),
+            rows=tuple(rows),
+        ),
+        Words(
+            text="The scores' movement is told in deviations of the scores themselves: "
+            "root mean square of the change, over their deviation.",
+            tone="muted",
+        ),
+    )
+
+
+def _change(bench: Bench, network: nn.Module, images: Tensor) -> tuple[float, int]:
+    """Return how far scores move, in their own deviations, and how many answers change."""
+    network.eval()
+    with torch.no_grad():
+        still = network(bench.data.prepare(images))
+        other = network(bench.data.prepare(moved(images)))
+    network.train()
+    change = float((other - still).square().mean().sqrt() / still.std())
+    return change, int((other.argmax(dim=1) != still.argmax(dim=1)).sum())

@@ -1,0 +1,43 @@
+"""The list of the lessons, and the table of iterations of one of them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from tui_trainer.headless.streams import Console, DataOut, OutputLost, silence
+from tui_trainer.headless.table import table
+from tui_trainer.lessons.lesson import Lesson
+
+
+def print_list(lessons: Sequence[Lesson]) -> None:
+    """Write the lessons to stdout, one a line."""
+    out = DataOut(sys.stdout, Console(sys.stderr, time.monotonic))
+    rows = [
+        ("", "lesson", "title"),
+        *((str(each.topic), each.slug, each.title) for each in lessons),
+    ]
+    for line in table(rows, {0}):
+        out.row(line)
+    out.line("")
+    out.line("mnist-tui learn NAME shows one; a number or the beginning of a name will do.")
+
+
+def print_rows(names: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
+    """Write a table to stdout as comma-separated values, every digit of each number.
+
+    Reading them gives the same numbers; ``nan`` and ``inf`` stand for those that are not finite. A
+    number that is a whole one by its type has no point.
+
+    Raises:
+        OutputLost: If stdout takes nothing more.
+    """
+    try:
+        print(",".join(names))
+        for row in rows:
+            print(",".join(map(repr, row)))
+        sys.stdout.flush()
+    except OSError as error:
+        silence(sys.stdout)
+        raise OutputLost(error) from error

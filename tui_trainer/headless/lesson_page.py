@@ -1,0 +1,120 @@
+"""A lesson in plain text, for a pipe or a pager."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from tui_trainer.headless.exhibit import control_lines, exhibit_lines, wrapped
+from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.lessons.lesson import Lesson
+from tui_trainer.run.exhibit import Exhibit
+from tui_trainer.run.findings import RULES
+from tui_trainer.run.text import columns
+
+WIDTH = 76
+INDENT = "  "
+LEAST_WIDTH = 40
+
+SCREENS = {
+    "train": "1 Train",
+    "model": "2 Model",
+    "check": "check of the first steps",
+    "runs": "5 Runs",
+}
+"""What a lesson's screens are called, with their keys."""
+
+
+def print_lesson(
+    lesson: Lesson, exhibit: Exhibit, here: Sequence[str], shown_on: str, command: str
+) -> None:
+    """Write a lesson with what its experiment shows to stdout.
+
+    Args:
+        lesson: The lesson.
+        exhibit: What its experiment shows.
+        here: What it says of the reader's network.
+        shown_on: Which network that is.
+        command: What has it trained, if the experiment trains and has not yet; else empty.
+
+    Raises:
+        OutputLost: If stdout takes nothing more.
+    """
+    out = DataOut(sys.stdout, Console(sys.stderr, time.monotonic))
+    width = WIDTH if out.width is None else max(LEAST_WIDTH, min(WIDTH, out.width))
+    for line in lesson_lines(lesson, exhibit, here, shown_on, command, width):
+        out.row(line)
+
+
+def lesson_lines(
+    lesson: Lesson,
+    exhibit: Exhibit,
+    here: Sequence[str],
+    shown_on: str,
+    command: str,
+    width: int = WIDTH,
+) -> list[str]:
+    """Return a lesson as lines of at most so many columns; see :func:`print_lesson`."""
+    inner = width - len(INDENT)
+    parts = {
+        "what it is": wrapped(lesson.what, inner),
+        "why it matters": wrapped(lesson.why, inner),
+        "rule of thumb": [*wrapped(lesson.rule, inner), "", *wrapped(lesson.reason, inner)],
+        "trap": wrapped(lesson.trap, inner),
+        "formulas": list(lesson.formulas),
+        "experiment": _experiment(lesson, exhibit, shown_on, command, inner),
+        "in your network": [line for said in here for line in wrapped(said, inner)],
+        "question": [
+            *wrapped(lesson.question, inner),
+            "",
+            "answer:",
+            *wrapped(lesson.answer, inner),
+        ],
+        "see also": _links(lesson, inner),
+    }
+    place = f"topic {lesson.topic} of the course" if lesson.topic else "part one of the course"
+    lines = [lesson.title, "=" * columns(lesson.title), place]
+    for head, part in parts.items():
+        if part:
+            lines += ["", head.upper(), *(f"{INDENT}{line}".rstrip() for line in part)]
+    return lines
+
+
+def _experiment(
+    lesson: Lesson, exhibit: Exhibit, shown_on: str, command: str, width: int
+) -> list[str]:
+    """Return the experiment: what to do, what it shows, what was measured, and how surely."""
+    lines = [*wrapped(lesson.experiment, width), "", *wrapped(f"Shown on {shown_on}.", width), ""]
+    lines += exhibit_lines(exhibit, width)
+    for label, told in (("result", exhibit.result), ("how sure", exhibit.certainty)):
+        if told:
+            lines += ["", *_labelled(label, told, width)]
+    if exhibit.controls:
+        lines += ["", "to turn, with --set NAME=VALUE:"]
+        lines += [f"{INDENT}{line}" for line in control_lines(exhibit.controls, width - 2)]
+    if exhibit.trains and command:
+        lines += ["", *wrapped(f"not trained yet: {exhibit.trains}", width), f"{INDENT}{command}"]
+    return lines
+
+
+def _links(lesson: Lesson, width: int) -> list[str]:
+    watches = {watch.code: watch.watches for watch in RULES}
+    findings = [watches.get(code, code.replace("_", " ")) for code in lesson.findings]
+    screens = [SCREENS.get(screen, screen) for screen in lesson.screens]
+    lines = []
+    for label, names, separator in (
+        ("in the window", ["4 Learn", *screens], ", "),
+        ("findings", findings, ", "),
+        ("design review", list(lesson.reviews), ", "),
+    ):
+        if names:
+            lines += _labelled(label, separator.join(names), width)
+    return lines
+
+
+def _labelled(label: str, told: str, width: int) -> list[str]:
+    """Return a text behind its label, what follows the first line under it."""
+    lead = f"{label}: "
+    first, *others = wrapped(told, width - len(lead))
+    return [f"{lead}{first}", *(f"{' ' * len(lead)}{line}" for line in others)]
