@@ -44,6 +44,7 @@ from tui_trainer.run.exit_codes import ExitCode
         (["--data-dir", "\udcff"], "--data-dir: needs a text that UTF-8 can hold, not '\\udcff'"),
         (["--json"], "--json: needs --no-ui; the window has the terminal to itself"),
         (["--paused", "--no-ui"], "--paused: opens the window paused"),
+        (["--guide", "--no-ui"], "--guide: walks through the window"),
         (["--no-ui", "--theme", "x"], "unknown theme 'x'; "),
     ],
 )

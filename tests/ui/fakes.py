@@ -14,7 +14,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from tui_trainer.run import commands
-from tui_trainer.run.answers import FieldMeasured, ItemChecked, NetworkDescribed
+from tui_trainer.run.answers import FieldMeasured, ItemChecked, LessonTried, NetworkDescribed
 from tui_trainer.run.checked import CheckItem
 from tui_trainer.run.commands import Command, Inbox
 from tui_trainer.run.config import RunConfig
@@ -30,11 +30,15 @@ from tui_trainer.run.events import (
     StepDone,
     to_json,
 )
+from tui_trainer.run.exhibit import Exhibit
 from tui_trainer.run.folder import RunFolder
 from tui_trainer.run.journal import read_events
 from tui_trainer.run.summary import Summary
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.governor import Governor
+
+Tries = Callable[[commands.TryLesson], Iterable[Exhibit]]
+"""What an experiment shows when it is asked for."""
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -74,8 +78,8 @@ def described(name: str) -> NetworkDescribed:
 class FakeEngine:
     """Says ``events``, then answers commands as the engine would, until it is told to stop.
 
-    ``fields``, ``networks`` and ``checks`` are what it knows to answer to questions. It answers
-    them after the end of a run too.
+    ``fields``, ``networks``, ``checks`` and ``tries`` are what it knows to answer to questions. It
+    answers them after the end of a run too.
     """
 
     events: Iterable[Event]
@@ -84,6 +88,7 @@ class FakeEngine:
     fields: Iterable[FieldMeasured] = ()
     networks: Iterable[NetworkDescribed] = ()
     checks: Sequence[CheckItem] = ()
+    tries: Tries | None = None
     received: list[Command] = field(default_factory=list)
     configs: list[RunConfig] = field(default_factory=list)
     started: RunStarted | None = None
@@ -145,6 +150,12 @@ class FakeEngine:
             case commands.CheckNetwork():
                 for number, item in enumerate(self.checks, 1):
                     yield ItemChecked(item=item, done=number, total=len(self.checks))
+            case commands.TryLesson(lesson):
+                if self.tries is None:
+                    yield self._rejected(command, f"there is no lesson {lesson}")
+                    return
+                for exhibit in self.tries(command):
+                    yield LessonTried(lesson=lesson, exhibit=exhibit, step=step)
             case commands.Stop():
                 yield finished(reason=command.reason, step=step)
 
@@ -195,6 +206,12 @@ def finished(*, reason: str = "stopped", step: int = 0) -> RunFinished:
     )
 
 
+class LearnFirst(MnistTui):
+    """The app, opened at the Learn screen."""
+
+    DEFAULT_MODE = "learn"
+
+
 class ModelFirst(MnistTui):
     """The app, opened at the Model screen: a test of that screen need not wait for the other."""
 
@@ -213,9 +230,12 @@ def window(
     fields: Iterable[FieldMeasured] = (),
     networks: Iterable[NetworkDescribed] = (),
     checks: Sequence[CheckItem] = (),
+    tries: Tries | None = None,
 ) -> tuple[MnistTui, FakeEngine]:
     """Return an app on a fake engine, with nothing in it that depends on the clock."""
-    engine = FakeEngine(list(events), error, fields=fields, networks=networks, checks=checks)
+    engine = FakeEngine(
+        list(events), error, fields=fields, networks=networks, checks=checks, tries=tries
+    )
     still = Governor(cpu_time=lambda: 0.0)
     app = kind(
         engine,

@@ -47,12 +47,21 @@ def run_app(
     paused: bool,
     pictures: Path | None = None,
     wishes: tuple[Command, ...] = (),
+    guided: bool = False,
 ) -> int:
     """Open the window, and return the exit code when it is closed."""
     from tui_trainer.ui.app import MnistTui
     from tui_trainer.ui.farewell import farewell
 
-    window = MnistTui(start, settings, theme=theme, paused=paused, pictures=pictures, wishes=wishes)
+    window = MnistTui(
+        start,
+        settings,
+        theme=theme,
+        paused=paused,
+        pictures=pictures,
+        wishes=wishes,
+        guided=guided,
+    )
     try:
         window.run()
     finally:
@@ -85,7 +94,9 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
     return ENDINGS.get(window.ended_by or "", ExitCode.FINISHED)
 
 
-def check_window(theme: str | None, *, no_ui: bool, json_lines: bool, paused: bool) -> None:
+def check_window(
+    theme: str | None, *, no_ui: bool, json_lines: bool, paused: bool, guided: bool = False
+) -> None:
     """Refuse options that do not go together, an unknown theme, and a terminal that will not do.
 
     Raises:
@@ -95,6 +106,8 @@ def check_window(theme: str | None, *, no_ui: bool, json_lines: bool, paused: bo
         raise InputError("--json: needs --no-ui; the window has the terminal to itself")
     if paused and no_ui:
         raise InputError("--paused: opens the window paused; it does not go with --no-ui")
+    if guided and no_ui:
+        raise InputError("--guide: walks through the window; it does not go with --no-ui")
     if theme is not None:
         from tui_trainer.ui.themes import find
 

@@ -101,6 +101,9 @@ def new_run(
     ] = None,
     theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
     paused: Annotated[bool, option("Open the window with the run paused", "--paused")] = False,
+    guide: Annotated[
+        bool, option("Open the window with a guided path: ten minutes, step by step", "--guide")
+    ] = False,
     print_config: Annotated[
         bool, option("Print the settings that would run, as TOML", "--print-config")
     ] = False,
@@ -128,7 +131,7 @@ def new_run(
 
     if out is not None and no_save:
         raise InputError("--no-save: does not go with --out, which says where to save")
-    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
+    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused, guided=guide)
     out = expanded(out)
 
     from tui_trainer.cli.starts import Job, Start
@@ -138,7 +141,7 @@ def new_run(
     if no_ui:
         code = run_headless(start, settings, json_lines=json_lines, debug=debug)
     else:
-        code = run_app(start, settings, theme=theme, paused=paused, pictures=out)
+        code = run_app(start, settings, theme=theme, paused=paused, pictures=out, guided=guide)
     raise typer.Exit(code)
 
 

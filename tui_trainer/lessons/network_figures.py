@@ -156,12 +156,11 @@ def _pools(table: _Table) -> dict[str, str]:
         return found
     after = dict.fromkeys(sum(layer < pool for layer in table.layers) for pool in pools)
     maps = [table.rows[0].output_shape, *(table.rows[pool].output_shape for pool in pools)]
-    distances = table.distances(CONVOLUTIONS)
     return {
         **found,
         "pool_places": f"{_after(list(after))} of {len(table.layers)}",
         "pool_maps": " → ".join(dict.fromkeys(text.field(_size(shape)) for shape in maps)),
-        "pool_distance": str(min(distances[pool] for pool in pools)),
+        "pool_distance": str(min(table.behind[pool] for pool in pools)),
     }
 
 

@@ -170,5 +170,5 @@ class Path:
         if event.lesson == "overfitting" and was_trained and exhibit.result:
             self._tried.add(choices)
             self.done |= {OVERFITTED} if len(self._tried) == 1 else {OVERFITTED, MENDED}
-        if event.lesson == "softmax" and ("which", "wrong") in choices:
+        if event.lesson == "softmax" and ("digits", "wrong") in choices:
             self.done.add(SAW_WRONG)

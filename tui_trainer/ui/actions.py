@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 
+from textual.screen import Screen
+
 from tui_trainer.run import commands, text
 from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.screens.check import CheckScreen
 from tui_trainer.ui.screens.confirm import ConfirmScreen
+from tui_trainer.ui.screens.learn import LearnScreen
 from tui_trainer.ui.screens.model import ModelScreen
+from tui_trainer.ui.screens.run import RunScreen
 from tui_trainer.ui.screens.train import TrainScreen
 from tui_trainer.ui.window import LabWindow
 
@@ -27,9 +31,16 @@ ON_THE_RUN = frozenset(
 """The actions that are for the screens of the live run alone."""
 
 
-def _shows_its_effect(action: str, parameters: tuple[object, ...]) -> bool:
-    """Return whether the Model screen shows what an action on the run does."""
-    return action == "toggle_pause" or (action == "climb" and parameters[0] == "batch_size")
+def _shows_its_effect(front: Screen[object], action: str, parameters: tuple[object, ...]) -> bool:
+    """Return whether a screen shows what an action on the run does."""
+    match front:
+        case TrainScreen():
+            return True
+        case ModelScreen():
+            return action == "toggle_pause" or (action == "climb" and parameters[0] == "batch_size")
+        case LearnScreen():
+            return front.shows_effect(action)
+    return False
 
 
 class RunActions(LabWindow):
@@ -48,10 +59,8 @@ class RunActions(LabWindow):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
-        if action in ON_THE_RUN and not isinstance(self.front, TrainScreen):
-            is_model = isinstance(self.front, ModelScreen)
-            if not (is_model and _shows_its_effect(action, parameters)):
-                return False
+        if action in ON_THE_RUN and not _shows_its_effect(self.front, action, parameters):
+            return False
         run = self.run_now
         over = run.history.is_over
         match action:
@@ -69,10 +78,22 @@ class RunActions(LabWindow):
                 return None if run.history.started is None else True
             case "apply_fix":
                 return True if run.fixable() else None
+            case "open_lesson":
+                return self.topic is not None
             case "show_mode":
                 return parameters[0] != self.current_mode
             case _:
                 return super().check_action(action, parameters)
+
+    @property
+    def topic(self) -> int | None:
+        """The topic of what is chosen on the screen in front; None where nothing is."""
+        front = self.front
+        if isinstance(front, ModelScreen):
+            return front.topic
+        run = front.shown if isinstance(front, RunScreen) else None
+        chosen = run.standing.chosen if run is not None else None
+        return chosen.lesson if chosen is not None else None
 
     def action_toggle_pause(self) -> None:
         """Pause, or go on."""

@@ -8,22 +8,23 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from tui_trainer.run.commands import Command, Stop
+from tui_trainer.run.commands import Command, Stop, TryLesson
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import CommandRejected, FindingRaised
 from tui_trainer.run.folder import RUNS
-from tui_trainer.ui.actions import RunActions
 from tui_trainer.ui.bridge import EventsArrived, RunRefused
 from tui_trainer.ui.governor import Governor
+from tui_trainer.ui.guiding import Guided
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.live_run import LiveRun, Start
 from tui_trainer.ui.screens.check import CheckScreen
+from tui_trainer.ui.screens.learn import LearnScreen
 from tui_trainer.ui.screens.model import ModelScreen
 from tui_trainer.ui.screens.runs import RunsScreen
 from tui_trainer.ui.screens.train import TrainScreen
 
 
-class MnistTui(RunActions):
+class MnistTui(Guided):
     """A laboratory for one run at a time.
 
     Attributes:
@@ -33,7 +34,7 @@ class MnistTui(RunActions):
 
     BINDINGS: ClassVar[list[BindingType]] = [*KEYMAP]
     KEYS = KEYMAP
-    MODES: ClassVar = {"train": TrainScreen, "model": ModelScreen}
+    MODES: ClassVar = {"train": TrainScreen, "model": ModelScreen, "learn": LearnScreen}
     DEFAULT_MODE = "train"
 
     def __init__(
@@ -47,6 +48,7 @@ class MnistTui(RunActions):
         wishes: tuple[Command, ...] = (),
         governor: Governor | None = None,
         runs: Path = RUNS,
+        guided: bool = False,
     ) -> None:
         super().__init__(theme=theme, pictures=pictures)
         self.refusal: str | None = None
@@ -56,6 +58,8 @@ class MnistTui(RunActions):
         self._governor = governor or Governor()
         self.add_mode("runs", partial(RunsScreen, runs, lambda: self.run_now.history.folder))
         self.run_now = LiveRun(config, start, self.post_message)
+        if guided:
+            self.begin_guide()
 
     def on_mount(self) -> None:
         """Begin to train as soon as there is a window to show it."""
@@ -74,8 +78,10 @@ class MnistTui(RunActions):
         if message.source is not self.run_now.bridge:
             return
         self.run_now.apply(message.events)
+        self.notice(message.events)
         for event in message.events:
-            if isinstance(event, CommandRejected):
+            # Why a lesson cannot be tried stands where its experiment would.
+            if isinstance(event, CommandRejected) and event.command != TryLesson.__name__:
                 self.notify(event.reason, title="not possible", severity="warning")
             # The finding comes after the divergence, and says what to go back to.
             if isinstance(event, FindingRaised) and self.run_now.is_lost:
@@ -91,23 +97,36 @@ class MnistTui(RunActions):
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
                 screen.show_run(self.run_now, self._governor.cost, events)
-            elif isinstance(screen, ModelScreen):
+            elif isinstance(screen, ModelScreen | LearnScreen):
                 screen.show_run(self.run_now, events)
             elif isinstance(screen, CheckScreen):
                 screen.show_run(self.run_now)
             elif isinstance(screen, RunsScreen) and screen.is_current:
                 screen.show_live(self.run_now)
+        self.show_guide()
 
     def show_wishes(self) -> None:
         """Show at once where a knob is wanted to go: a batch may pass before the engine answers."""
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
                 screen.show_knobs(self.run_now, self._governor.cost)
+            elif isinstance(screen, LearnScreen):
+                screen.show_knobs()
 
     async def action_show_mode(self, mode: str) -> None:
-        """Show the run in training, its network, or the recorded runs."""
+        """Show the run in training, its network, the lessons, or the recorded runs."""
         await self.switch_mode(mode)
         self._show()
+
+    async def action_open_lesson(self) -> None:
+        """Show the lesson of what is chosen on the screen in front."""
+        topic = self.topic
+        if topic is None:
+            return
+        self.notice_lesson()
+        await self.action_show_mode("learn")
+        if isinstance(self.front, LearnScreen):
+            self.front.open(topic)
 
     def on_run_refused(self, message: RunRefused) -> None:
         """Leave with the reason: it is for the command line to tell."""

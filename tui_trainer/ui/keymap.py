@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.binding import Binding
 
 from tui_trainer.ui.binding import key_for
+from tui_trainer.ui.learn_keys import EXPERIMENT_KEYS, LEARN_KEYS, LESSON_LIST_KEYS
 from tui_trainer.ui.replay_keys import REPLAY_KEYS
 
 RATE = Binding.Group("lr", compact=True)
@@ -145,7 +146,15 @@ WINDOW_KEYS = [
 MODE_KEYS = [
     key_for("1", "show_mode('train')", "train", "The run in training", show=True),
     key_for("2", "show_mode('model')", "model", "The network: layers, review, field", show=True),
+    key_for("4", "show_mode('learn')", "learn", "The lessons, each with an experiment", show=True),
     key_for("5", "show_mode('runs')", "runs", "The recorded runs", show=True),
+    key_for(
+        "l",
+        "open_lesson",
+        "lesson",
+        "The lesson of the chosen finding or verdict",
+        show=True,
+    ),
 ]
 
 TABLE_KEYS = [
@@ -174,6 +183,10 @@ LAYER_KEYS = [
         group=FOLD,
     ),
     _FOLD_ALL,
+]
+REVIEW_KEYS = [
+    key_for("up", "move_verdict(-1)", "verdict above", "Choose the verdict above", shows_as="↑"),
+    key_for("down", "move_verdict(1)", "verdict below", "Choose the verdict below", shows_as="↓"),
 ]
 FIELD_KEYS = [
     key_for(
@@ -234,21 +247,40 @@ MODEL_KEYS = [
     key_for("tab", "next_panel", "panel", "To the next panel: its keys are shown", show=True),
 ]
 
+GUIDE_KEYS = [
+    key_for(
+        "g", "toggle_guide", "guide", "Begin the guided path, or end it: ten minutes, step by step"
+    ),
+    key_for("k", "move_guide(1)", "next step", "To the next step of the guided path"),
+    key_for("K", "move_guide(-1)", "step back", "To the step before"),
+]
+
 GROUPS = {
     "The run": RUN_KEYS,
     "Its knobs": KNOB_KEYS,
     "Its findings": FINDING_KEYS,
     "The window": [*MODE_KEYS, *WINDOW_KEYS],
     "The network": [*LAYER_KEYS[:1], *MODEL_KEYS],
+    "Its review, once tab has led there": REVIEW_KEYS,
     "The receptive field, once tab has led there": FIELD_KEYS,
+    "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
+    "An experiment, once tab has led there": EXPERIMENT_KEYS,
+    "The guided path": GUIDE_KEYS,
     "The list of runs": [*TABLE_KEYS, *LIST_KEYS],
     "A recorded run": REPLAY_KEYS,
 }
 FIRST_TO_GO = (
     "show_mode('runs')",
+    "show_mode('learn')",
+    "open_lesson",
     "climb('augmentation', 1)",
     "show_mode('model')",
+    *(group.description for group in (DROPOUT, BATCH, RATE)),
+    "show_mode('train')",
 )
-"""What a footer leaves out first where it has no room for all; the help has it."""
+"""What a footer leaves out first where it has no room for all: actions and groups of keys.
 
-KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *WINDOW_KEYS]
+The help has all of them.
+"""
+
+KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *GUIDE_KEYS, *WINDOW_KEYS]

@@ -7,15 +7,30 @@ from collections.abc import Callable, Iterable, Iterator
 from textual.message import Message
 
 from tui_trainer.run import commands
-from tui_trainer.run.answers import FieldMeasured, ItemChecked
-from tui_trainer.run.commands import KNOBS, CheckNetwork, Command, Inbox, LookAtField
+from tui_trainer.run.answers import FieldMeasured, ItemChecked, LessonTried
+from tui_trainer.run.commands import (
+    KNOBS,
+    CheckNetwork,
+    Command,
+    Inbox,
+    LookAtField,
+    TryLesson,
+)
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import CommandRejected, Event, FindingRaised, RunFailed, SettingChanged
+from tui_trainer.run.events import (
+    CommandRejected,
+    Event,
+    FindingRaised,
+    RunFailed,
+    RunFinished,
+    SettingChanged,
+)
 from tui_trainer.run.findings.rates import divergence
 from tui_trainer.run.history import History
 from tui_trainer.run.knobs import next_batch_size, next_dropout, next_rate
 from tui_trainer.ui.bridge import Bridge
 from tui_trainer.ui.checking import Checking
+from tui_trainer.ui.learning import Learning
 from tui_trainer.ui.standing import Standing
 
 Start = Callable[[RunConfig, Inbox], Iterator[Event]]
@@ -29,7 +44,7 @@ class LiveRun:
     event has answered yet, so that pressing a key twice climbs two rungs. ``standing`` is what a
     person makes of the findings. ``field`` is the latest answer to what a feature sees;
     ``unanswered`` is why the latest such question got none. ``check`` is what the check of the
-    first steps has told.
+    first steps has told, ``learning`` the lesson that is tried.
     """
 
     is_live = True
@@ -43,6 +58,7 @@ class LiveRun:
         self.field: FieldMeasured | None = None
         self.unanswered = ""
         self.check = Checking()
+        self.learning = Learning(self.send)
         self._asked: LookAtField | None = None
         self._next: LookAtField | None = None
         self.bridge = Bridge(start(config, self.inbox), post)
@@ -67,14 +83,24 @@ class LiveRun:
                 self._ask_next(event.reason)
             elif isinstance(event, ItemChecked):
                 self.check.take(event)
-            elif isinstance(event, RunFailed) and self.check.is_under_way:
-                self.check.refuse("the training failed")
+            elif isinstance(event, LessonTried):
+                self.learning.take(event)
+            elif isinstance(event, RunFailed | RunFinished):
+                self._end(event)
             elif isinstance(event, CommandRejected) and event.command == CheckNetwork.__name__:
                 self.check.refuse(event.reason)
+            elif isinstance(event, CommandRejected) and event.command == TryLesson.__name__:
+                self.learning.refuse(event.reason)
             elif isinstance(event, CommandRejected):
                 self.wanted.clear()
             elif isinstance(event, SettingChanged) and self.wanted.get(event.setting) == event.new:
                 del self.wanted[event.setting]
+
+    def _end(self, event: RunFailed | RunFinished) -> None:
+        """Take in that what was under way beside the run has ended with it."""
+        self.learning.end()
+        if isinstance(event, RunFailed) and self.check.is_under_way:
+            self.check.refuse("the training failed")
 
     @property
     def is_under_way(self) -> bool:

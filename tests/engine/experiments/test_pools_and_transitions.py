@@ -96,7 +96,7 @@ def test_the_course_s_transitions_are_found(bench_of: Benches) -> None:
     names = [(bench.layers[mix].name, bench.layers[pool].name) for mix, pool in found]
     assert names == [("shrink1", "pool1"), ("shrink2", "pool2")]
     assert transition_layers.transitions(bench_of("tiny").layers) == []
-    (exhibit,) = transition_layers.show(bench, {"which": 2.0}, False)
+    (exhibit,) = transition_layers.show(bench, {"transition": 2.0}, False)
     left = tables(exhibit)[0].rows[-1]
     assert left[1:4] == ("7×7×16", "784", f"{100 * 784 / (14 * 14 * 64):.1f} %")
 
@@ -142,19 +142,19 @@ def test_the_pools_distances_are_counted_layer_by_layer(bench_of: Benches) -> No
     own = tables(exhibit)[0]
     # Behind pool1: conv3, conv4, shrink2, and then the convolution that gives the scores.
     assert [(row[0], row[3], row[4]) for row in own.rows] == [
-        ("pool1", "3", "scores"),
-        ("pool2", "0", "scores"),
+        ("pool1", "4", "scores"),
+        ("pool2", "1", "scores"),
     ]
 
 
-@pytest.mark.parametrize("between", [1, 2, 3])
-def test_so_many_convolutions_stand_between_with_equal_parameters(between: int) -> None:
-    near, far = (max_pooling_distance.network(apart, 10) for apart in (0, between))
+@pytest.mark.parametrize("behind", [2, 3, 4])
+def test_so_many_layers_are_behind_the_pool_with_equal_parameters(behind: int) -> None:
+    near, far = (max_pooling_distance.network(apart, 10) for apart in (1, behind))
     assert sum(p.numel() for p in near.parameters()) == sum(p.numel() for p in far.parameters())
-    for network, apart in ((near, 0), (far, between)):
+    for network, apart in ((near, 1), (far, behind)):
         kinds = [type(module) for module in network]
         last = max(place for place, kind in enumerate(kinds) if kind is nn.MaxPool2d)
-        assert kinds[last:].count(nn.Conv2d) == apart
+        assert sum(kind in (nn.Conv2d, nn.Linear) for kind in kinds[last:]) == apart
         assert kinds.count(nn.MaxPool2d) == 2
 
 
@@ -172,9 +172,9 @@ def test_images_move_by_one_pixel_in_turns() -> None:
 
 
 def test_what_a_shift_does_is_measured_after_the_training(bench_of: Benches) -> None:
-    last = trained(max_pooling_distance.show, bench_of("tiny"), {"between": 2.0})
+    last = trained(max_pooling_distance.show, bench_of("tiny"), {"behind": 3.0})
     shift = tables(last)[1]
-    assert [row[0] for row in shift.rows] == ["0 between", "2 between"]
+    assert [row[0] for row in shift.rows] == ["1 layer behind", "3 layers behind"]
     for row in shift.rows:
         assert math.isfinite(float(row[1]))
         assert float(row[1]) > 0

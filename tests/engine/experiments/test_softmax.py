@@ -40,7 +40,7 @@ def test_probabilities_and_gradient_are_those_of_torch(
 def test_only_wrong_digits_are_shown_when_asked_for(bench_of: Benches) -> None:
     bench = bench_of("tiny")
     for place in range(5):
-        (exhibit,) = show(bench, {"which": "wrong", "digit": float(place)}, False)
+        (exhibit,) = show(bench, {"digits": "wrong", "digit": float(place)}, False)
         bars = bars_of(exhibit).bars
         assert not max(bars, key=lambda bar: bar.share).is_marked
 

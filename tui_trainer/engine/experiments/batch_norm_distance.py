@@ -12,7 +12,7 @@ from torch.nn import functional
 from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.comparison import Judged, arm, compare
-from tui_trainer.engine.experiments.pictures import digit_picture
+from tui_trainer.engine.experiments.pictures import digit_picture, no_numbers
 from tui_trainer.engine.experiments.race import Arm
 from tui_trainer.lessons.score_norm import most_certain
 from tui_trainer.run.exhibit import (
@@ -97,7 +97,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         yield Exhibit(
             blocks=(picture, *_where(bench)),
             controls=controls,
-            result="The scores are no numbers any more: the run diverged.",
+            result=no_numbers("the scores").text,
             trains=trains,
         )
         return
@@ -138,7 +138,7 @@ def _bars(seen: _Seen) -> Bars:
         caption=f"p as it is → behind a norm: mean [least, most] of {DRAWS} batches; ▸ is right",
         bars=tuple(
             Bar(
-                label=f"{label}  z {score:+6.2f} → {z:+5.2f}",
+                label=f"{label}  z {score:+z6.2f} → {z:+z5.2f}",
                 share=float(p.mean()),
                 number=f"p {own:.3f} → {p.mean():.3f} [{p.min():.3f}, {p.max():.3f}]",
                 is_marked=label == seen.label,
@@ -223,8 +223,9 @@ def _trained(bench: Bench, controls: tuple[Control, ...]) -> Iterator[Exhibit]:
         arm(bench, "on the scores", normed.to(bench.device)),
     ]
     setup = Words(
-        text="The network small has batch norm behind every convolution; one of the two has it on "
-        f"its {bench.data.classes} scores too. First weights, images and their order are the same.",
+        text="The network small has batch norm for every convolution, behind the pool where there "
+        f"is one; one of the two has it on its {bench.data.classes} scores too. First weights, "
+        "images and their order are the same.",
         tone="muted",
     )
     yield from compare(bench, arms, setup=(setup,), controls=controls, found=_sure, images=TRAINED)

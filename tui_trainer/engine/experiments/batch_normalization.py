@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tui_trainer.engine.experiments.bench import SEED, Bench
 from tui_trainer.engine.experiments.maps import Subject, subject
 from tui_trainer.engine.experiments.norm_twins import RATE, race_of_twins
+from tui_trainer.engine.experiments.pictures import no_numbers
 from tui_trainer.engine.experiments.samples import affordable, drawn
 from tui_trainer.lessons.batch_normalization import normalized, scatter
 from tui_trainer.run.exhibit import (
@@ -62,7 +63,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     look = look_at(bench, seen, norms[name], size, training=mode == "training")
     blocks: tuple[Block, ...] = (*seen.note, _table(look, name, mode, size))
     if look.is_lost:
-        lost = Words(text="Its outputs are no numbers any more: the run diverged.", tone="wrong")
+        lost = no_numbers("its outputs")
         yield Exhibit(blocks=(lost,), controls=controls, result="There is nothing to normalize.")
         return
     yield Exhibit(
@@ -237,8 +238,8 @@ def _one_number(look: NormLook) -> Words:
     value, became = look.first
     found = normalized(value, mean, std, scale, shift)
     text = (
-        f"channel 0:  {scale:.3f} · ({value:.3f} − {mean:.3f}) / {std:.3f} + {shift:.3f} "
-        f"= {found:.3f}\nthe layer gives {became:.3f}"
+        f"channel 0:  {scale:z.3f} · ({value:z.3f} − {mean:z.3f}) / {std:.3f} + {shift:z.3f} "
+        f"= {found:z.3f}\nthe layer gives {became:z.3f}"
     )
     return Words(text=text.replace("− -", "+ ").replace("+ -", "− "), keeps_lines=True)
 
@@ -287,4 +288,4 @@ def _small(value: float) -> str:
 
 def _figure(value: float) -> str:
     digits = 3 if not math.isfinite(value) or abs(value) < 10 else 1
-    return f"{value:.{digits}f}"
+    return f"{value:z.{digits}f}"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.experiments.bench import SEED, Bench, Digit
-from tui_trainer.engine.experiments.pictures import map_picture
+from tui_trainer.engine.experiments.pictures import map_picture, no_numbers
 from tui_trainer.engine.experiments.samples import same_chance
 from tui_trainer.engine.networks import DROPOUT_LAYERS, dropout_of
 from tui_trainer.lessons.dropout import spread_of_sum
@@ -64,8 +64,8 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         return
     scores = _scores(bench, digit, site, share, draw)
     if not bool(torch.isfinite(site.features).all() & torch.isfinite(scores).all()):
-        text = "The features are no numbers any more: the run diverged."
-        yield Exhibit(blocks=(Words(text=text, tone="wrong"),), controls=controls, result=text)
+        lost = no_numbers("the features")
+        yield Exhibit(blocks=(lost,), controls=controls, result=lost.text)
         return
     hides = share if mode == "training" else 0.0
     yield Exhibit(
@@ -151,19 +151,21 @@ def _pictures(site: Site, share: float, draw: int, mode: str) -> Pictures:
     mask = mask_of(shown.shape, share, draw)
     result = shown * mask / (1 - share)
     most = max(float(shown.abs().max()) / (1 - share), 1e-12)
-    low = -most if float(shown.min()) < 0 else 0.0
     times = max(1, math.ceil(LEAST_SIDE / max(shown.shape)))
 
     def large(values: Tensor) -> Tensor:
         return values.repeat_interleave(times, 0).repeat_interleave(times, 1)
 
+    # One scale for both, that of what is scaled up: whether a feature grows is to be seen.
+    bound = most if float(shown.min()) < 0 else None
+    before = map_picture(large(shown), "before", low=0.0, high=most, bound=bound)
     kept = int(mask.sum())
     return Pictures(
         caption=f"{mode} mode: {mask.numel() - kept} of {mask.numel()} features are hidden",
         items=(
-            map_picture(large(shown), "before", low=low, high=most),
+            before,
             map_picture(large(mask), "mask", low=0.0, high=1.0),
-            map_picture(large(result), f"after, × {1 / (1 - share):.2f}", low=low, high=most),
+            map_picture(large(result), f"after, × {1 / (1 - share):.2f}", like=before),
         ),
     )
 

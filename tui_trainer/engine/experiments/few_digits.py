@@ -213,7 +213,7 @@ def _result(pupils: Sequence[Pupil], ends: Ends) -> str:
             f"[{100 * low:.1f}, {100 * high:.1f}]"
         )
     points = 100 * (ends[1][1].accuracy - ends[0][1].accuracy)
-    return f"{'; '.join(told)}. On new digits {pupils[1].arm.name} is {points:+.1f} points."
+    return f"{'; '.join(told)}. On new digits {pupils[1].arm.name} is {points:+z.1f} points."
 
 
 def _certainty(pupils: Sequence[Pupil], ends: Ends) -> str:

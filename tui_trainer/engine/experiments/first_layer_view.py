@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +115,7 @@ def _pictures(step: KernelStep) -> Pictures | None:
             by = WIDE // max(height, width)
             shown = shown.repeat_interleave(by, 0).repeat_interleave(by, 1)
         most = most or float(maps[0].abs().max()) or 1.0
-        return replace(map_picture(shown, caption), low=-most, high=most, is_signed=True)
+        return map_picture(shown, caption, bound=most)
 
     channels = len(step.before)
     caption = "the first of its channels" if channels > 1 else "one step"
@@ -151,7 +150,7 @@ def _numbers(step: KernelStep) -> Table:
         caption="its weights" if everything else f"the {len(places)} steepest of {len(slopes)}",
         heads=("row, column", "before", "∂loss/∂w", "−η·∂loss/∂w", "after"),
         rows=tuple(
-            (name(place), *(f"{numbers[place]:+.7f}" for numbers in flat)) for place in places
+            (name(place), *(f"{numbers[place]:+z.7f}" for numbers in flat)) for place in places
         ),
         marked=places.index(step.steepest),
     )

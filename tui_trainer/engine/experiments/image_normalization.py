@@ -208,4 +208,4 @@ def _own_figures(bench: Bench, counts: list[int], images: int) -> Words:
 def _short(number: float) -> str:
     """Return a number in at most about six characters."""
     digits = 1 if abs(number) >= 100 else 2 if abs(number) >= 10 else 3
-    return f"{round(number, digits) + 0.0:.{digits}f}"  # no −0
+    return f"{number:z.{digits}f}"

@@ -10,7 +10,7 @@ import torch
 
 from tui_trainer.engine.experiments.bench import Bench, Digit
 from tui_trainer.engine.experiments.maps import Subject, is_convolution, subject
-from tui_trainer.engine.experiments.pictures import digit_picture, map_picture
+from tui_trainer.engine.experiments.pictures import digit_picture, map_picture, no_numbers
 from tui_trainer.lessons.kernel_3x3_convolutions import KERNELS, products, slide, stack, window
 from tui_trainer.run.exhibit import (
     Block,
@@ -77,7 +77,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     )
     costs = _costs(seen, digit)
     if not all(math.isfinite(value) for line in made for value in line):
-        lost = Words(text="Its weights are no numbers any more: the run diverged.", tone="wrong")
+        lost = no_numbers("its weights")
         picture = Pictures(caption="", items=(digit_picture(digit),))
         yield Exhibit(blocks=(picture, lost, costs), controls=controls)
         return
@@ -85,7 +85,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     yield Exhibit(
         blocks=(*_blocks(kernel, name, digit, made, row, column), costs, *note),
         controls=controls,
-        result=f"At row {row}, column {column} the kernel gives {made[row][column]:+.3f}.",
+        result=f"At row {row}, column {column} the kernel gives {made[row][column]:+z.3f}.",
         certainty="Arithmetic on one image: nothing is estimated.",
     )
 
@@ -148,15 +148,15 @@ def _blocks(
         heads=("pixels", "", "", "kernel", "", "", "products", "", ""),
         rows=tuple(
             tuple(
-                [f"{value:.2f}" for value in values]
-                + [f"{weight:+.2f}" for weight in weights]
-                + [f"{part + 0.0:+.3f}" for part in line]  # without the sign of −0
+                [f"{value:z.2f}" for value in values]
+                + [f"{weight:+z.2f}" for weight in weights]
+                + [f"{part:+z.3f}" for part in line]
             )
             for values, weights, line in zip(covered, kernel.weights, parts, strict=True)
         ),
     )
     sums = Words(
-        text=f"sum {total:+.3f}, bias {kernel.bias:+.3f}: {total + kernel.bias:+.3f}; "
+        text=f"sum {total:+z.3f}, bias {kernel.bias:+z.3f}: {total + kernel.bias:+z.3f}; "
         f"behind a ReLU {max(0.0, total + kernel.bias):.3f}",
         keeps_lines=True,
     )

@@ -12,7 +12,7 @@ from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.comparison import arm, compare, on_bench, parameters
 from tui_trainer.engine.experiments.maps import Subject, is_convolution, subject
 from tui_trainer.engine.experiments.networks import POOL, Conv, stack
-from tui_trainer.engine.experiments.pictures import map_picture
+from tui_trainer.engine.experiments.pictures import map_picture, no_numbers
 from tui_trainer.lessons.kernels import convolution, cosine
 from tui_trainer.run.exhibit import (
     Block,
@@ -115,15 +115,14 @@ def _likeness(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
     """Return the kernels as pictures, and which one the chosen one is most like."""
     total = len(kernels)
     if not bool(torch.isfinite(kernels).all()):
-        return (Words(text="The kernels are no numbers any more: the run diverged.", tone="wrong"),)
+        return (no_numbers("the kernels"),)
     start = min(max(0, chosen - SHOWN // 2), max(0, total - SHOWN))
     bound = float(kernels.abs().max()) or 1.0
     items = tuple(
         map_picture(
             _enlarged(kernels[number, 0]),
             f"▸{number + 1}" if number == chosen else f"{number + 1}",
-            low=-bound,
-            high=bound,
+            bound=bound,
         )
         for number in range(start, min(total, start + SHOWN))
     )
@@ -136,9 +135,9 @@ def _likeness(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
     one, other, largest = _most_alike(kernels)
     width = kernels[0].numel()
     words = (
-        f"Kernel {chosen + 1} is most like kernel {nearest + 1}: cosine {others[nearest]:+.2f}. "
-        f"Of all pairs, {one + 1} and {other + 1} are most alike: {largest:+.2f}; {total} random "
-        f"kernels of {width} weights would reach about {_by_chance(total, width):+.2f}. "
+        f"Kernel {chosen + 1} is most like kernel {nearest + 1}: cosine {others[nearest]:+z.2f}. "
+        f"Of all pairs, {one + 1} and {other + 1} are most alike: {largest:+z.2f}; {total} random "
+        f"kernels of {width} weights would reach about {_by_chance(total, width):+z.2f}. "
         "Two with a cosine near +1 do one kernel's work."
     )
     return (pictures, Words(text=words))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from tui_trainer.engine.experiments.maps import (
     place_after,
     subject,
 )
-from tui_trainer.engine.experiments.pictures import digit_picture, map_picture
+from tui_trainer.engine.experiments.pictures import digit_picture, map_picture, no_numbers
 from tui_trainer.lessons.max_pooling import SIZE, WAYS, pooled, survivors, windows
 from tui_trainer.run.exhibit import (
     Block,
@@ -64,7 +64,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     digit = bench.digit(int(chosen_number(choices, DIGIT)))
     looked = _look(bench, seen, digit, places[name])
     if not bool(torch.isfinite(looked.maps).all()):
-        lost = Words(text="Its maps are no numbers any more: the run diverged.", tone="wrong")
+        lost = no_numbers("its maps")
         picture = Pictures(caption="", items=(digit_picture(digit),))
         controls: tuple[Control, ...] = (at(layer, name), at(DIGIT, float(digit.number)))
         yield Exhibit(blocks=(*seen.note, picture, lost), controls=controls)
@@ -163,18 +163,17 @@ def _blocks(chosen: Tensor, name: str, place: int) -> tuple[Block, ...]:
     whole = map_picture(chosen, "the map", frame=frame)
     pictures = [whole]
     for way in WAYS:
-        small = map_picture(torch.tensor(pooled(rows, way)), way, frame=(down, right, 1, 1))
+        small = torch.tensor(pooled(rows, way))
         # One scale for all, so that a mean looks as faint as it is.
-        same = replace(small, low=whole.low, high=whole.high, is_signed=whole.is_signed)
-        pictures.append(same)
-    outcomes = [f"{take(numbers):+.3f}" for take in WAYS.values()]
+        pictures.append(map_picture(small, way, like=whole, frame=(down, right, 1, 1)))
+    outcomes = [f"{take(numbers):+z.3f}" for take in WAYS.values()]
     table = Table(
         caption=f"the window in rows {frame[0]} and {frame[0] + 1}, "
         f"columns {frame[1]} and {frame[1] + 1}",
         heads=("left", "right", *WAYS),
         rows=(
-            (f"{numbers[0]:+.3f}", f"{numbers[1]:+.3f}", *outcomes),
-            (f"{numbers[2]:+.3f}", f"{numbers[3]:+.3f}", *("" for _ in outcomes)),
+            (f"{numbers[0]:+z.3f}", f"{numbers[1]:+z.3f}", *outcomes),
+            (f"{numbers[2]:+z.3f}", f"{numbers[3]:+z.3f}", *("" for _ in outcomes)),
         ),
     )
     sides = f"{len(rows)}×{len(rows[0])} → {len(rows) // SIZE}×{across}"

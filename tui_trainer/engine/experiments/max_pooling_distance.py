@@ -1,4 +1,4 @@
-"""Distance of max pooling from the prediction: how many layers come between, and what they do."""
+"""Distance of max pooling from the prediction: how many layers are behind it, what they do."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from tui_trainer.run.text import (
     count,
     field,
     model_name,
+    plural,
     short_count,
 )
 
@@ -41,51 +42,56 @@ KERNELS = (8, 12, 16, 20, 24)
 SHIFTED = 500
 """Images that are moved by a pixel after the training."""
 
-BETWEEN = Control(name="between", label="convs between", value=3.0, steps=(1.0, 2.0, 3.0))
+BEHIND = Control(name="behind", label="layers behind", value=4.0, steps=(2.0, 3.0, 4.0))
+"""Layers with weights from the last pool to the scores: the one that makes these is the first."""
 
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show the network's pools; train one with its last pool at the end and one with it before."""
-    between = round(chosen_number(choices, BETWEEN))
-    controls = (at(BETWEEN, float(between)),)
+    behind = round(chosen_number(choices, BEHIND))
+    controls = (at(BEHIND, float(behind)),)
     side, classes = bench.data.image_size, bench.data.classes
-    setup = _setup({named(apart): _rows(apart, side, classes) for apart in (0, between)})
+    setup = _setup({named(apart): _rows(apart, side, classes) for apart in (1, behind)})
     if not goes:
         yield Exhibit(
             blocks=(_own(bench), setup),
             controls=controls,
-            trains=f"train both, with 0 and {between} convolutions between: about 15 s",
+            trains=f"train both, with 1 and {behind} layers behind the pool: about 15 s",
         )
         return
     arms = [
         arm(bench, named(apart), on_bench(bench, partial(network, apart, classes)))
-        for apart in (0, between)
+        for apart in (1, behind)
     ]
     yield from compare(
         bench, arms, setup=(setup,), controls=controls, found=partial(_after_moving, bench)
     )
 
 
-def named(between: int) -> str:
-    """Return what a network with so many convolutions behind its last pool is called."""
-    return f"{between} between"
+def named(behind: int) -> str:
+    """Return what a network with so many layers with weights behind its last pool is called."""
+    return f"{plural(behind, 'layer')} behind"
 
 
-def network(between: int, classes: int) -> nn.Sequential:
-    """Return five convolutions, pooled behind the first and once more before the last so many."""
+def network(behind: int, classes: int) -> nn.Sequential:
+    """Return five convolutions and the layer that makes the scores, pooled twice.
+
+    The first pool is behind the first convolution; so many layers with weights are behind the
+    other, that of the scores among them.
+    """
     plan: list[Conv | str] = []
     for number, kernels in enumerate(KERNELS, start=1):
         plan.append(Conv(kernels))
-        if number in (1, len(KERNELS) - between):
+        if number in (1, len(KERNELS) + 1 - behind):
             plan.append(POOL)
     return stack(plan, classes)
 
 
 @cache
-def _rows(between: int, image_size: int, classes: int) -> tuple[LayerRow, ...]:
+def _rows(behind: int, image_size: int, classes: int) -> tuple[LayerRow, ...]:
     """Return the layer table of a network that is trained."""
     with forked(torch.device("cpu")):
-        return layer_table(network(between, classes), (image_size, image_size, 1))
+        return layer_table(network(behind, classes), (image_size, image_size, 1))
 
 
 def moved(images: Tensor) -> Tensor:
@@ -109,14 +115,14 @@ def _own(bench: Bench) -> Block:
     if not pools:
         return Words(text=f"{name} has no max pooling.", tone="look")
     return Table(
-        caption=f"{name}: from each max pooling to the scores",
-        heads=("pool", "maps", "field", "layers between", "scored by"),
+        caption=f"{name}: layers with weights behind each max pooling",
+        heads=("pool", "maps", "field", "layers behind", "scored by"),
         rows=tuple(
             (
                 design.rows[place].name,
                 shape_text(design.rows[place].output_shape),
                 field(design.rows[place].receptive_field),
-                str(max(0, design.distances[place] - 1)),
+                str(design.distances[place]),
                 ", ".join(design.rows[head].name for head in sorted(design.heads)),
             )
             for place in pools
@@ -141,7 +147,7 @@ def _setup(tables: Mapping[str, Sequence[LayerRow]]) -> Table:
             )
         )
     return Table(
-        caption="trained: five convolutions; so many between last pool and scores",
+        caption="trained: five convolutions, the last pool in another place",
         heads=("network", "last maps", "field", "parameters", "mult-adds"),
         rows=tuple(rows),
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tui_trainer.engine.experiments.bench import Bench, Digit
 from tui_trainer.engine.experiments.maps import Subject, is_convolution, maps_of, subject
-from tui_trainer.engine.experiments.pictures import digit_picture, map_picture
+from tui_trainer.engine.experiments.pictures import digit_picture, map_picture, no_numbers
 from tui_trainer.lessons.mixing_convolutions import correlation, kernel_parameters, mixed, relu
 from tui_trainer.run.exhibit import (
     Bar,
@@ -86,7 +86,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     digit = bench.digit(0)
     kernel = _kernel(seen, place, number, digit)
     if not bool(torch.isfinite(kernel.output).all()):
-        lost = Words(text="Its maps are no numbers any more: the run diverged.", tone="wrong")
+        lost = no_numbers("its maps")
         picture = Pictures(caption="", items=(digit_picture(digit),))
         yield Exhibit(blocks=(*seen.note, picture, lost), controls=(at(which, float(number)),))
         return
@@ -149,12 +149,7 @@ def _blocks(kernel: Kernel, mix: list[list[float]]) -> tuple[Block, ...]:
     """Return the channels, their mix and the kernel's own, its weights, and what it saves."""
     read = [map_picture(kernel.maps[c], f"channel {c}") for c in kernel.channels]
     total = map_picture(torch.tensor(mix), "sum")
-    positive = replace(
-        map_picture(torch.tensor(relu(mix)), "ReLU"),
-        low=total.low,
-        high=total.high,
-        is_signed=total.is_signed,
-    )
+    positive = map_picture(torch.tensor(relu(mix)), "ReLU", like=total)
     own = map_picture(kernel.output, f"all {len(kernel.weights)}")
     own_name = f"all {len(kernel.weights)}: kernel {kernel.number} of {kernel.row.name}"
     return (
@@ -178,7 +173,7 @@ def _weights(kernel: Kernel) -> Bars:
             Bar(
                 label=f"channel {channel}",
                 share=float(sizes[channel]) / largest,
-                number=f"{float(kernel.weights[channel]):+.3f}",
+                number=f"{float(kernel.weights[channel]):+z.3f}",
                 is_marked=channel in kernel.channels,
             )
             for channel in order
@@ -211,5 +206,5 @@ def _result(kernel: Kernel, mix: list[list[float]]) -> str:
         return "One of the two maps is the same everywhere: there is nothing to compare."
     return (
         f"Your mix of {MIXED} channels goes with what the kernel makes of all "
-        f"{len(kernel.weights)}: correlation {alike:+.3f}."
+        f"{len(kernel.weights)}: correlation {alike:+z.3f}."
     )

@@ -93,8 +93,8 @@ def gap_of(bench: Bench) -> _Found:
     )
     found = 100 * gap(ours, len(train), theirs, len(val))
     result = (
-        f"The run's gap between training and validation is {found:+.2f} points "
-        f"[{100 * low:+.2f}, {100 * high:+.2f}]."
+        f"The run's gap between training and validation is {found:+z.2f} points "
+        f"[{100 * low:+z.2f}, {100 * high:+z.2f}]."
     )
     sure = "That is more than chance." if low > 0 else "That may be chance."
     return _Found((table,), result, f"{len(train)} and {len(val)} images, not augmented. {sure}")

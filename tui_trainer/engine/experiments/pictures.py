@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from tui_trainer.engine.experiments.bench import Digit
-from tui_trainer.run.exhibit import Picture
+from tui_trainer.run.exhibit import Picture, Words
 
 Frame = tuple[int, int, int, int]
 
@@ -16,24 +16,43 @@ def digit_picture(digit: Digit, caption: str = "", frame: Frame | None = None) -
     return map_picture(digit.pixels.float(), caption, low=0.0, high=255.0, frame=frame)
 
 
+def no_numbers(what: str) -> Words:
+    """Say that the maps, or what else is told, are lost."""
+    text = f"{what[0].upper()}{what[1:]} are no numbers any more: the run diverged."
+    return Words(text=text, tone="wrong")
+
+
 def map_picture(
     values: Tensor,
     caption: str,
     *,
     low: float | None = None,
     high: float | None = None,
+    bound: float | None = None,
+    like: Picture | None = None,
     frame: Frame | None = None,
 ) -> Picture:
     """Return a map (H, W) as a picture, from its own least to its own largest if not told.
 
-    A map with negative numbers is shown with 0 in the middle, unless bounds are given.
+    A map with negative numbers is shown with 0 in the middle, unless ``low`` is given.
+
+    Args:
+        values: The map.
+        caption: What it is.
+        low: The number of the darkest pixel.
+        high: That of the brightest.
+        bound: Signed, from minus this to this: for maps that share a scale with 0 in its middle.
+        like: A picture whose scale it takes.
+        frame: A rectangle to mark.
     """
     values = values.detach().float().cpu()
     least, most = float(values.min()), float(values.max())
-    is_signed = low is None and least < 0
+    is_signed = bound is not None or (low is None and least < 0)
     if is_signed:
-        most = max(-least, most) or 1.0
-        least = -most
+        high = bound or max(-least, most) or 1.0
+        low = -high
+    if like is not None:
+        low, high, is_signed = like.low, like.high, like.is_signed
     return Picture(
         caption=caption,
         height=values.shape[0],

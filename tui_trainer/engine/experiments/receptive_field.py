@@ -134,7 +134,7 @@ def _pictures(chosen: Step, digit: Digit, effect: Tensor | None) -> tuple[Block,
     items = [digit_picture(digit, frame=frame)]
     lost: tuple[Block, ...] = ()
     if effect is None:
-        text = "What counts cannot be measured: the numbers are no numbers any more."
+        text = "What counts cannot be measured: the run diverged, and nothing is a number any more."
         lost = (Words(text=text, tone="wrong"),)
     else:
         items.append(map_picture(effect, "what counts", low=0.0, frame=frame))

@@ -215,8 +215,8 @@ def gradient_bars(bench: Bench) -> Bars:
     first, last = next(iter(sizes.values())), next(reversed(sizes.values()))
     ratio = first / last if last else math.nan
     return Bars(
-        caption=f"gradient of a number, RMS; first layer to last {ratio:.2g}, lost below "
-        f"{VANISHED:g}",
+        caption=f"gradient of a number, RMS; first layer ÷ last: {ratio:.2g}; vanishing "
+        f"below {VANISHED:g}",
         bars=tuple(
             Bar(label=clip(name, 18), share=_share(size, most), number=f"{size:.1e}")
             for name, size in shown

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from tui_trainer.engine.experiments.bench import Bench, Digit
-from tui_trainer.engine.experiments.pictures import digit_picture
+from tui_trainer.engine.experiments.pictures import digit_picture, no_numbers
 from tui_trainer.lessons.softmax import cross_entropy, score_gradient, softmax
 from tui_trainer.run.exhibit import (
     Bar,
@@ -28,7 +28,7 @@ from tui_trainer.run.text import percent
 LOOKED_AT = 1_000
 """Images of validation among which the wrong ones are looked for."""
 
-WHICH = Control(name="which", label="digits", value="all", steps=("all", "wrong"))
+WHICH = Control(name="digits", label="digits", value="all", steps=("all", "wrong"))
 DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 TEMPERATURE = Control(
     name="temperature",
@@ -45,17 +45,18 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     which, temperature = chosen_word(choices, WHICH), chosen_number(choices, TEMPERATURE)
     place = int(chosen_number(choices, DIGIT))
     digit, scores, wrong, total = _chosen(bench, which, place)
+    controls = (at(WHICH, which), at(DIGIT, float(place)), at(TEMPERATURE, temperature))
     if not all(map(math.isfinite, scores)):
         blocks = (Pictures(caption="", items=(digit_picture(digit),)),)
-        yield Exhibit(blocks=blocks, result="The scores are no numbers any more: the run diverged.")
+        yield Exhibit(blocks=blocks, controls=controls, result=no_numbers("the scores").text)
         return
     probabilities = softmax(scores, temperature)
     gradient = score_gradient(probabilities, digit.label, temperature)
     bars = tuple(
         Bar(
-            label=f"{label}  z {score:+7.2f}",
+            label=f"{label}  z {score:+z7.2f}",
             share=p,
-            number=f"p {p:.4f}  ∂loss/∂z {slope:+.4f}",
+            number=f"p {p:.4f}  ∂loss/∂z {slope:+z.4f}",
             is_marked=label == digit.label,
         )
         for label, (score, p, slope) in enumerate(zip(scores, probabilities, gradient, strict=True))
@@ -72,11 +73,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             ),
             Bars(caption="score z, probability p, gradient; ▸ is the right class", bars=bars),
         ),
-        controls=(
-            at(WHICH, which),
-            at(DIGIT, float(place)),
-            at(TEMPERATURE, temperature),
-        ),
+        controls=controls,
         result=f"At T = {temperature:g} the loss is {loss:.4f}.",
         certainty=(
             f"One image. Of {total} validation images the network, after step {bench.step:,}, "

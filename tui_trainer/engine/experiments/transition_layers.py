@@ -10,7 +10,7 @@ from torch import Tensor
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.maps import LayerMaps, Subject, maps_of, subject
-from tui_trainer.engine.experiments.pictures import map_picture
+from tui_trainer.engine.experiments.pictures import map_picture, no_numbers
 from tui_trainer.lessons.transition_layers import saving
 from tui_trainer.run.exhibit import (
     Block,
@@ -31,7 +31,7 @@ from tui_trainer.run.text import count, percent, short_count
 BEFORE, AFTER = 2, 4
 """Maps drawn before and after: as many as stand side by side in 80 columns."""
 
-WHICH = Control(name="which", label="transition", value=1.0, steps=(1.0,))
+WHICH = Control(name="transition", label="transition", value=1.0, steps=(1.0,))
 DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 LEFT = Control(
     name="left",
@@ -117,7 +117,7 @@ def _maps(bench: Bench, seen: Subject, mix: int, pool: int, number: int) -> tupl
     if before is None or after is None:
         return ()
     if before.is_lost or after.is_lost:
-        return (Words(text="The maps are no numbers any more: the run diverged.", tone="wrong"),)
+        return (no_numbers("the maps"),)
     return (
         Pictures(
             caption=f"a {digit.label}: the {BEFORE} liveliest maps before",

@@ -140,7 +140,7 @@ def _pictures(digit: Digit, maps: LayerMaps) -> Pictures:
 
 
 def _map(values: Tensor, channel: int, mean: float) -> Picture:
-    return map_picture(values, f"{channel}: {mean:.2f}")
+    return map_picture(values, f"{channel}: {mean:z.3f}")
 
 
 def _layers(seen: Subject, side: int) -> tuple[Block, ...]:

@@ -137,6 +137,11 @@ class ModelScreen(ViewScreen):
         self._feature = (height // 2, width // 2)
 
     @property
+    def topic(self) -> int | None:
+        """The topic of the verdict that is chosen in the review; None where none is."""
+        return self.query_one(ReviewPanel).topic
+
+    @property
     def _silence(self) -> str:
         """Why nothing can be asked; empty if it can."""
         run, row = self._run, self._row

@@ -56,7 +56,9 @@ class FindingsPanel(TextPanel):
         self._run = run
         self.border_title = _title(run.standing)
         shown = len(run.standing.shown)
-        self.border_subtitle = f"{'↑↓ choose · ' if shown > 1 else ''}z snooze" if shown else ""
+        choose = "↑↓ choose · " if shown > 1 else ""
+        lesson = "l lesson · " if run.is_live else ""
+        self.border_subtitle = f"{choose}{lesson}z snooze" if shown else ""
         self.fill()
 
     def text(self, width: int) -> Content:

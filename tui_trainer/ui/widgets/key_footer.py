@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Footer
-from textual.widgets._footer import FooterKey
+from textual.widgets._footer import FooterKey, FooterLabel
 
 from tui_trainer.ui.keymap import FIRST_TO_GO
 
@@ -36,26 +36,35 @@ class KeyFooter(Footer):
 
     def compose(self) -> ComposeResult:
         """The keys that there is room for."""
-        left_out = self._shown[1] if self._shown is not None else set()
+        keys, left_out = self._shown or ([], set())
+        gone = {key.action for key, _, _ in keys if _part(key) in left_out}
         for part in super().compose():
-            if not (isinstance(part, FooterKey) and part.action in left_out):
-                yield part
+            if isinstance(part, FooterKey) and part.action in gone:
+                continue
+            if isinstance(part, FooterLabel) and str(part.content) in left_out:
+                continue
+            yield part
 
     def _without_room(self, keys: Sequence[Binding]) -> set[str]:
-        """Return the actions whose keys do not fit into a small window."""
+        """Return the actions, and the names of groups, whose keys do not fit into the window."""
         left_out: set[str] = set()
-        if not self.compact:
-            return left_out
         parts: dict[str, int] = {}
+        blanks = 2 if self.compact else 3
         # Of several keys for one action the footer has the first.
         for key in {key.action: key for key in reversed(keys)}.values():
             named = key.description if key.group is None else key.group.description
-            part = key.action if key.group is None else named
-            # The name has a blank on either side; the keys of a group share one name.
-            parts[part] = parts.get(part, len(named) + 2) + len(self.app.get_key_display(key))
+            # The name has blanks on either side; the keys of a group share one name.
+            parts[_part(key)] = parts.get(_part(key), len(named) + blanks) + len(
+                self.app.get_key_display(key)
+            )
         for action in FIRST_TO_GO:
             if sum(parts.values()) - 1 <= self.size.width:
                 break
             if parts.pop(action, None) is not None:
                 left_out.add(action)
         return left_out
+
+
+def _part(key: Binding) -> str:
+    """Return what a key stands under in the footer: its group's name, or its own action."""
+    return key.action if key.group is None else key.group.description

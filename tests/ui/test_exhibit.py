@@ -1,0 +1,243 @@
+"""The blocks of an exhibit as they are drawn, at every width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.style import Style
+from textual.color import Color
+
+from tests.ui.exhibits import (
+    ADVICE,
+    BARS,
+    CONTROLS,
+    COUNT,
+    CURVES,
+    DIGIT,
+    EVERYTHING,
+    KERNEL,
+    PICTURES,
+    PLACE,
+    SUM,
+    TABLE,
+)
+from tui_trainer.run.exhibit import Bar, Bars, Curve, Curves, Exhibit, Pictures, Table, Words, at
+from tui_trainer.ui.widgets.exhibit_head import ExhibitView, head_lines, value_text
+from tui_trainer.ui.widgets.exhibit_layout import exhibit_lines
+from tui_trainer.ui.widgets.exhibit_lines import (
+    CURVE_GLYPHS,
+    bars_lines,
+    curve_roles,
+    curves_lines,
+    table_lines,
+    words_lines,
+)
+from tui_trainer.ui.widgets.exhibit_pictures import Brush, Drawn, pictures_lines
+from tui_trainer.ui.widgets.finding_lines import Lines
+from tui_trainer.ui.widgets.number_line import number_for
+
+COLOURS = {
+    "background": Color(0, 0, 0),
+    "foreground": Color(255, 255, 255),
+    "panel": Color(40, 40, 40),
+    "role-train": Color(0, 0, 255),
+    "role-validation": Color(255, 128, 0),
+    "role-intervention": Color(0, 255, 0),
+    "role-wrong": Color(255, 0, 0),
+}
+BRUSH = Brush(lambda role: Style.null(), COLOURS)
+WIDTHS = (54, 74, 86, 110, 150)
+
+
+def plain(lines: Lines) -> list[str]:
+    return ["".join(cell.text for cell in line) for line in lines]
+
+
+def drawn(lines: Drawn) -> list[str]:
+    return ["".join(segment.text for segment in line) for line in lines]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_wider_than_its_room(width: int) -> None:
+    lines = exhibit_lines(EVERYTHING, width, 12, BRUSH)
+    assert max(sum(segment.cell_length for segment in line) for line in lines) <= width
+    words = "\n".join(drawn(lines))
+    for told in ("pooled early", "[96.1, 98.0]", "100 %", "■ ×1", "2 · 2 =  4", "▲ Pool once"):
+        assert told in words
+
+
+def test_numbers_are_flush_right_and_the_row_that_matters_is_marked() -> None:
+    assert plain(table_lines(TABLE, 74)) == [
+        "two networks",
+        "  network       accuracy  95 % interval  parameters",
+        "▸ pooled early    97.2 %  [96.1, 98.0]       19,568",
+        "  pooled late          –  –                   9,000",
+    ]
+
+
+def test_a_table_folds_its_words_before_it_is_told_row_by_row() -> None:
+    wordy = Table(
+        caption="",
+        heads=("what", "number"),
+        rows=(("a long name that can be folded", "1,234"), ("short", "-5")),
+    )
+    assert plain(table_lines(wordy, 24)) == [
+        "what              number",
+        "a long name that   1,234",
+        "can be folded",
+        "short                 -5",
+    ]
+    told = plain(table_lines(TABLE, 40))
+    assert all(len(line) <= 40 for line in told)
+    assert told[1] == "▸ network pooled early · accuracy 97.2 %"
+
+
+def test_bars_keep_their_share_and_their_numbers_stand_below_each_other() -> None:
+    one, two = plain(bars_lines(BARS, 50))[1:]
+    assert one.count("█") + 1 == two.count("█") / 4 + 0.5
+    assert one.endswith("  25 %")
+    assert len(one) == len(two)
+    marked = replace(BARS.bars[0], is_marked=True, share=float("nan"))
+    assert plain(bars_lines(Bars(caption="", bars=(marked,)), 50))[0].startswith("▸ one  ")
+
+
+def test_a_bar_without_room_beside_its_number_stands_below_it() -> None:
+    wide = Bar(label="a label of some length", share=1.0, number="p 0.1234  slope +0.5678")
+    first, second = plain(bars_lines(Bars(caption="", bars=(wide,)), 50))
+    assert "█" not in first
+    assert second == "  " + "█" * 40
+
+
+def test_every_curve_has_a_role_and_a_glyph_of_its_own() -> None:
+    many = tuple(Curve(name=f"curve {n}", x=(0, 1), y=(n, n + 1)) for n in range(8))
+    assert len(set(curve_roles(many))) == len(set(CURVE_GLYPHS)) == 8
+    named = (many[0], replace(many[1], name="validation"), replace(many[2], name="train loss"))
+    assert curve_roles(named) == ["intervention", "validation", "train"]
+    lines = curves_lines(CURVES, 60, 12)
+    words = plain(lines)
+    assert words[-1] == "● ÷10   ■ ×1   ▲ ×10"
+    assert all(glyph in "".join(words[1:-2]) for glyph in "●■▲")
+    assert "logarithmic" in words[-2]
+    styles = {cell.style for line in lines for cell in line}
+    assert {"train", "validation", "intervention"} <= styles
+
+
+def test_curves_that_cannot_be_drawn_say_so() -> None:
+    none = Curves(
+        caption="loss", x_label="steps", curves=(Curve(name="a", x=(1.0,), y=(-1.0,)),), is_log=True
+    )
+    assert plain(curves_lines(none, 60, 12)) == ["loss", "nothing to draw yet"]
+
+
+def test_words_keep_their_lines_if_they_are_to() -> None:
+    assert plain(words_lines(SUM, 60)) == ["1 · 2 =  2", "2 · 2 =  4"]
+    long = Words(text="a = " + "b + " * 20, keeps_lines=True)
+    folded = plain(words_lines(long, 40))
+    assert max(map(len, folded)) <= 40
+    assert folded[1].startswith("    b")
+    assert plain(words_lines(replace(ADVICE, tone="wrong"), 60))[0].startswith("✗ ")
+    two = words_lines(Words(text="one\n\ntwo"), 60)
+    assert plain(two) == ["one", "", "two"]
+
+
+def test_pictures_stand_side_by_side_with_whole_captions() -> None:
+    lines = drawn(pictures_lines(PICTURES, 74, BRUSH))
+    assert lines[:2] == ["what comes in, and what is looked for", "■ below 0  ■ above 0"]
+    # The digit and the margin for its frame; the kernel's pixels are drawn four times as large.
+    assert lines[2].startswith("▀" * 30)
+    assert lines[16].count("▀") == 30 + 12
+    below = " ".join(lines[17:])
+    assert "a slope" in below
+    assert all(words in below for words in ("a kernel of", "the first", "layer"))
+
+
+def test_pictures_that_do_not_fit_stand_below_each_other() -> None:
+    lines = drawn(pictures_lines(PICTURES, 40, BRUSH))
+    assert max(map(len, lines)) <= 40
+    assert sum("▀" in line for line in lines) == 15 + 6
+
+
+def pixels(picture: Pictures) -> dict[tuple[int, int, int], int]:
+    """Return how often each colour is painted, as the upper of the two pixels of a block."""
+    found: dict[tuple[int, int, int], int] = {}
+    for line in pictures_lines(picture, 74, BRUSH):
+        for segment in line:
+            colour = segment.style.color if segment.style and "▀" in segment.text else None
+            if colour is not None and colour.triplet is not None:
+                key = tuple(colour.triplet)
+                found[key] = found.get(key, 0) + len(segment.text)  # type: ignore[index,arg-type]
+    return found
+
+
+def test_a_sign_and_no_number_at_all_have_their_colours() -> None:
+    found = pixels(Pictures(caption="", items=(KERNEL,)))
+    # The strongest ones have the whole colour; 4 × 2 blocks a number.
+    assert found[(0, 0, 255)] == found[(255, 128, 0)] == found[(255, 0, 0)] == 8
+
+
+def test_a_frame_stands_around_what_it_marks() -> None:
+    def blocks(frame: tuple[int, int, int, int]) -> int:
+        framed = replace(DIGIT, frame=frame)
+        return pixels(Pictures(caption="", items=(framed,))).get((0, 255, 0), 0)
+
+    # Rows 2 to 8 of 7 columns, every other row: a whole side, two corners each, the other side.
+    assert blocks((2, 3, 5, 5)) == 7 + 2 + 2 + 7
+    assert blocks((-1, -1, 3, 3)) < blocks((2, 3, 3, 3))
+
+
+def test_text_stands_beside_a_picture_where_there_is_room() -> None:
+    picture = Pictures(caption="", items=(DIGIT,))
+    wide = drawn(exhibit_lines((picture, ADVICE), 86, 12, BRUSH))
+    narrow = drawn(exhibit_lines((picture, ADVICE), 60, 12, BRUSH))
+    assert "▀" in wide[0]
+    assert "▲ Pool" in wide[0]
+    assert any(line.startswith("▲ Pool") for line in narrow)
+
+
+@pytest.mark.parametrize(
+    ("view", "told"),
+    [
+        (ExhibitView(silence="asking the engine …"), "asking the engine …"),
+        (ExhibitView(trains="train it: about 9 s"), "▷ enter: train it: about 9 s"),
+        (ExhibitView(is_under_way=True, waits=True), "the training waits · esc stops"),
+        (ExhibitView(is_under_way=True), "0 %  esc stops"),
+        (
+            ExhibitView(is_stopped=True, exhibit=Exhibit(blocks=(), progress=0.42)),
+            "‖ stopped at 42 %; enter begins anew",
+        ),
+    ],
+)
+def test_the_head_says_how_the_experiment_stands(view: ExhibitView, told: str) -> None:
+    head = plain(head_lines(replace(view, controls=CONTROLS, chosen=1), 70))
+    assert head[0].startswith("  place · early ›  ▸ count ‹ 2 ›")
+    assert told in head[1]
+
+
+def test_controls_keep_their_width_and_go_below_each_other_where_they_must() -> None:
+    ends = [
+        plain(head_lines(ExhibitView(controls=(at(PLACE, place), at(COUNT, count))), 70))[0]
+        for place, count in (("early", 1.0), ("late", 10.0))
+    ]
+    assert ends[0].index("count") == ends[1].index("count")
+    assert len(plain(head_lines(ExhibitView(controls=CONTROLS), 30))) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.05, "0.05"), (20_000.0, "20,000"), (-1.0, "-1"), ("all", "all")]
+)
+def test_values_are_told_as_they_are_read(value: str | float, told: str) -> None:
+    assert value_text(value) == told
+
+
+def test_a_typed_number_is_taken_within_its_bounds() -> None:
+    assert number_for(COUNT, " 2.5 ") == 2.5
+    assert number_for(COUNT, "1e2") == 100
+    check: Callable[[str], object] = lambda typed: number_for(COUNT, typed)  # noqa: E731
+    for typed in ("", "two", "1,5"):
+        with pytest.raises(ValueError, match="a number is wanted, like 2"):
+            check(typed)
+    for typed in ("0.4", "1001", "nan", "inf", "-1"):
+        with pytest.raises(ValueError, match=r"it goes from 0\.5 to 1,000"):
+            check(typed)

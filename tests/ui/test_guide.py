@@ -1,0 +1,89 @@
+"""The guided path in the window: its strip, its keys, and what moves it on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ui.fakes import settle, until, window
+from tests.ui.found import MID_RUN
+from tests.ui.test_snapshots import ERA, SnapCompare, look
+from tui_trainer.lessons.path import Path, steps
+from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.screens.learn import LearnScreen
+from tui_trainer.ui.widgets.guide import KEYS, OVER, GuideStrip, guide_lines
+
+SIZES = [(80, 24), (120, 40)]
+
+
+def strip(app: MnistTui) -> str:
+    """Return what the strip on the screen in front says; nothing without one."""
+    found = list(app.front.query(GuideStrip))
+    if not found:
+        return ""
+    return "\n".join("".join(cell.text for cell in line) for line in found[0]._lines)
+
+
+@pytest.mark.parametrize("width", [60, 78, 118])
+def test_a_step_is_told_in_few_lines(width: int) -> None:
+    for number, step in enumerate(steps(), 1):
+        lines = [
+            "".join(c.text for c in line)
+            for line in guide_lines(step, (number, len(steps())), width, is_over=False)
+        ]
+        assert len(lines) <= {60: 6, 78: 4, 118: 4}[width]
+        assert all(len(line) <= width for line in lines)
+        assert lines[0].startswith(f"guide {number} of {len(steps())} {step.title}")
+        assert width < 78 or lines[0].endswith(KEYS)
+        told = " ".join(lines[1:])
+        assert told == f"{step.do} {step.watch}"
+
+
+def test_a_step_that_needs_a_run_says_how_to_begin_one() -> None:
+    live = next(step for step in steps() if step.live)
+    assert guide_lines(live, (1, 8), 118, is_over=True)[-1][0].text == OVER
+    free = next(step for step in steps() if not step.live)
+    assert guide_lines(free, (5, 8), 118, is_over=True)[-1][0].text == free.watch
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_it_begins_moves_and_ends_by_keys_and_follows_to_the_lessons(
+    size: tuple[int, int],
+) -> None:
+    app, _ = window(MID_RUN)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot, app, MID_RUN)
+        assert strip(app) == ""
+        await pilot.press("g")
+        # The first epoch of this run is done, so that the first step is left behind at once.
+        await until(pilot, lambda app: "guide 2 of 8 Break it" in strip(app), app)
+        await pilot.press("K")
+        await until(pilot, lambda app: "guide 1 of 8" in strip(app), app)
+        await pilot.press("k", "k", "k", "k")
+        await until(pilot, lambda app: "guide 5 of 8" in strip(app), app)
+        await pilot.press("4")
+        await until(pilot, lambda app: isinstance(app.front, LearnScreen), app)
+        await until(pilot, lambda app: "guide 5 of 8" in strip(app), app)
+        region = app.front.query_one(GuideStrip).region
+        assert region.bottom == size[1] - 1
+        assert region.height == len(strip(app).splitlines())
+        await pilot.press("2", "g")
+        assert app.guide is not None
+        await pilot.press("4", "g")
+        await until(pilot, lambda app: strip(app) == "", app)
+        assert app.guide is None
+
+
+async def test_it_is_there_from_the_start_if_asked_for_and_does_not_take_the_keys() -> None:
+    app, engine = window(MID_RUN)
+    app.guide = Path()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, app, MID_RUN)
+        await until(pilot, lambda app: "guide 2 of 8" in strip(app), app)
+        await pilot.press("space")
+        await until(pilot, lambda app: bool(engine.received), app)
+        assert type(engine.received[0]).__name__ in ("Pause", "Resume")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
+def test_it_stands_above_the_keys(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    look(snap_compare, MID_RUN, "g", lambda app: "guide 2" in strip(app), size=size, config=ERA)

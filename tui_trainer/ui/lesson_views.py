@@ -1,0 +1,81 @@
+"""From a run and a lesson to what the panels of the Learn screen show."""
+
+from __future__ import annotations
+
+from tui_trainer.lessons.here import here
+from tui_trainer.lessons.lesson import Lesson
+from tui_trainer.run import text
+from tui_trainer.run.events import FindingRaised
+from tui_trainer.run.text import Cell
+from tui_trainer.run.verdicts import by_severity
+from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.ui.widgets.exhibit_head import ExhibitView
+from tui_trainer.ui.widgets.lesson import LessonView
+
+
+def belongs(found: FindingRaised, lesson: Lesson) -> bool:
+    """Return whether a finding is told in a lesson."""
+    return found.lesson == lesson.topic or found.code in lesson.findings
+
+
+def silence(run: LiveRun) -> str:
+    """Return why nothing can be tried on a run; empty if it can."""
+    history = run.history
+    if history.failure is not None:
+        return "The run has failed: nothing can be tried until another one is begun (1, then r)."
+    if history.started is None:
+        detail = f": {history.detail}" if history.detail else ""
+        return f"The run is being prepared{detail}. What can be tried here comes with it."
+    return ""
+
+
+def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
+    """Return a lesson with what it says of a run; ``is_open`` is whether its answer is seen."""
+    history = run.history
+    review = by_severity(history.started.review) if history.started else ()
+    return LessonView(
+        lesson=lesson,
+        here=here(lesson, history),
+        knobs=tuple(_knobs(run)),
+        findings=tuple(found for found in run.standing.shown if belongs(found, lesson)),
+        verdicts=tuple(
+            verdict
+            for verdict in review
+            if verdict.lesson == lesson.topic or verdict.title in lesson.reviews
+        ),
+        fixable=run.fixable(),
+        is_open=is_open,
+    )
+
+
+def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
+    """Return the experiment of a lesson as it stands, with a control chosen by its place."""
+    learning, quiet = run.learning, silence(run)
+    is_here = learning.lesson == lesson.slug
+    exhibit = learning.exhibit if is_here else None
+    controls = learning.controls if is_here else ()
+    return ExhibitView(
+        title=f"{lesson.topic} · {lesson.title}",
+        exhibit=exhibit,
+        controls=controls,
+        chosen=min(control, max(0, len(controls) - 1)),
+        trains="" if quiet else learning.trains,
+        silence=quiet or learning.refusal or ("" if exhibit else "asking the engine …"),
+        is_under_way=learning.is_under_way,
+        is_stopped=learning.is_stopped,
+        waits=not run.is_paused and not run.history.is_over,
+        is_result=learning.is_result,
+    )
+
+
+def _knobs(run: LiveRun) -> list[Cell]:
+    """Return where the knobs stand, and where they are wanted to go."""
+    cells: list[Cell] = []
+    for setting, value in run.history.settings.items():
+        gap = "   " if cells else ""
+        cells.append(Cell(f"{gap}{text.KNOB_NAMES[setting]} ", style="muted"))
+        cells.append(Cell(text.knob(setting, value), style="intervention"))
+        wanted = run.wanted.get(setting)
+        if wanted is not None and wanted != value:
+            cells.append(Cell(f" → {text.knob(setting, wanted)}", style="intervention bold"))
+    return cells

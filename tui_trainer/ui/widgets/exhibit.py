@@ -1,0 +1,171 @@
+"""The experiment of a lesson: its controls, and what it shows, whatever lesson it is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui_trainer.run.exhibit import Control, at
+from tui_trainer.ui.learn_keys import EXPERIMENT_KEYS, TYPING_KEYS
+from tui_trainer.ui.widgets.exhibit_head import (
+    ExhibitView,
+    certainty_lines,
+    head_lines,
+    hints,
+    result_lines,
+)
+from tui_trainer.ui.widgets.exhibit_layout import exhibit_lines, painted
+from tui_trainer.ui.widgets.exhibit_pictures import Drawn, brush_of
+
+PLOT = range(9, 18)
+"""Lines of a plot, from a low panel to a high one."""
+
+PLOT_SHARE = 0.5
+"""Of the panel's lines."""
+
+
+class ExhibitPanel(ScrollView, can_focus=True):
+    """The controls above, which stay; what there is to see below, which scrolls."""
+
+    DEFAULT_CSS = """
+    ExhibitPanel {
+        border: round $role-border;
+        border-title-color: $role-title;
+        border-subtitle-color: $role-muted;
+        padding: 0 1;
+        scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
+        overflow-x: hidden;
+    }
+    ExhibitPanel:focus { border: round $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*EXPERIMENT_KEYS, *TYPING_KEYS]
+
+    class Turned(Message):
+        """A person wants a control to stand at another value: there it does in the message."""
+
+        def __init__(self, turned: Control) -> None:
+            super().__init__()
+            self.turned = turned
+
+    class Chosen(Message):
+        """A person has chosen another control."""
+
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
+
+    class Typed(Message):
+        """A person begins to type a number for the chosen control."""
+
+        def __init__(self, wanted: Control, begun: str) -> None:
+            super().__init__()
+            self.wanted, self.begun = wanted, begun
+
+    class Going(Message):
+        """A person wants the experiment to train."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.border_title = "experiment"
+        self.view = ExhibitView()
+        self._head: list[Strip] = []
+        self._body: list[Strip] = []
+
+    def on_mount(self) -> None:
+        """Paint anew in the colours of a new theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+
+    def on_resize(self) -> None:
+        """Lay out anew in the new size."""
+        self._repaint()
+
+    def show(self, view: ExhibitView) -> None:
+        """Show an experiment as it stands; what has not changed is not painted."""
+        if view == self.view:
+            return
+        is_other = view.title != self.view.title
+        self.view = view
+        self.border_title = f"{view.title} · experiment"
+        self._repaint()
+        if is_other:
+            self.scroll_home(animate=False)
+
+    def _repaint(self) -> None:
+        width, height = self.scrollable_content_region.size
+        if width <= 0 or height <= 0:
+            return
+        brush = brush_of(self)
+        view = self.view
+        head, body = painted(head_lines(view, width), brush), Drawn()
+        if view.exhibit is not None:
+            result = painted(result_lines(view, width), brush)
+            plot = min(max(PLOT.start, int(height * PLOT_SHARE)), PLOT.stop)
+            body += [*result, []] if result else []
+            body += exhibit_lines(view.exhibit.blocks, width, plot, brush)
+            body += painted(certainty_lines(view, width), brush)
+        if 2 * len(head) > height:
+            # What stays must leave room for what scrolls.
+            head, body = Drawn(), head + body
+        ground = brush.style("")
+        self._head = [Strip(line).adjust_cell_length(width, ground) for line in head]
+        self._body = [Strip(line).adjust_cell_length(width, ground) for line in body]
+        self.virtual_size = Size(width, len(head) + len(body))
+        self.border_subtitle = hints(view, is_long=self.virtual_size.height > height)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line: of the head, or of the body as far as it is scrolled."""
+        if y < len(self._head):
+            return self._head[y]
+        place = y - len(self._head) + self.scroll_offset.y
+        if place < len(self._body):
+            return self._body[place]
+        return Strip.blank(self.scrollable_content_region.width, self.rich_style)
+
+    def lines(self) -> list[str]:
+        """Return all that the panel says, what is scrolled away too."""
+        return [strip.text for strip in (*self._head, *self._body)]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the keys that have no meaning here to the window."""
+        view = self.view
+        match action:
+            case "type_number":
+                return view.takes_numbers and (parameters != ("-",) or view.takes_negatives)
+            case "go":
+                return bool(view.trains) or view.takes_numbers
+            case "turn_control":
+                return view.control is not None
+        return super().check_action(action, parameters)
+
+    def action_choose_control(self, direction: int) -> None:
+        """Choose the control before or after; at an end, scroll."""
+        place = self.view.chosen + direction
+        if 0 <= place < len(self.view.controls):
+            self.post_message(self.Chosen(place))
+        else:
+            self.scroll_relative(y=direction, animate=False)
+
+    def action_turn_control(self, direction: int) -> None:
+        """Turn the chosen control; at its end nothing happens."""
+        control = self.view.control
+        if control is not None and control.turned(direction) != control.value:
+            self.post_message(self.Turned(at(control, control.turned(direction))))
+
+    def action_type_number(self, begun: str = "") -> None:
+        """Type a number for the chosen control."""
+        if self.view.control is not None and self.view.takes_numbers:
+            self.post_message(self.Typed(self.view.control, begun))
+
+    def action_go(self) -> None:
+        """Train what the experiment trains; where nothing does, type a number."""
+        if not self.view.trains:
+            self.action_type_number()
+        elif not self.view.is_under_way:
+            self.post_message(self.Going())

@@ -1,0 +1,164 @@
+"""What stands above an experiment: its controls, and how it stands; what stands around it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tui_trainer.run.exhibit import Control, Exhibit, Value
+from tui_trainer.run.text import Cell, columns
+from tui_trainer.ui.widgets.exhibit_lines import PROSE
+from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
+from tui_trainer.ui.widgets.lines import bar
+
+BAR = 24
+"""Columns of the progress bar at most."""
+
+CONTROL_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ExhibitView:
+    """What the panel is to show.
+
+    Attributes:
+        title: The lesson's number and title: another one is shown from its beginning.
+        exhibit: What the experiment shows; None before there is an answer.
+        controls: Its controls where they are wanted to stand.
+        chosen: The control that the arrow keys turn.
+        trains: What enter would train; empty if nothing.
+        silence: Why nothing can be tried, or nothing can be seen yet; empty if it can.
+        is_under_way: Whether it trains.
+        is_stopped: Whether it was stopped.
+        waits: Whether the training of the run waits for it.
+        is_result: Whether what is shown came of a training.
+    """
+
+    title: str = ""
+    exhibit: Exhibit | None = None
+    controls: tuple[Control, ...] = ()
+    chosen: int = 0
+    trains: str = ""
+    silence: str = ""
+    is_under_way: bool = False
+    is_stopped: bool = False
+    waits: bool = False
+    is_result: bool = False
+
+    @property
+    def control(self) -> Control | None:
+        """The chosen control; None where there is none."""
+        return self.controls[self.chosen] if self.chosen < len(self.controls) else None
+
+    @property
+    def takes_numbers(self) -> bool:
+        """Whether a number can be typed for the chosen control."""
+        return self.control is not None and is_free(self.control)
+
+    @property
+    def takes_negatives(self) -> bool:
+        """Whether such a number can be below 0."""
+        return self.control is not None and (self.control.low or 0.0) < 0
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, of what trains."""
+        return (self.exhibit.progress if self.exhibit else None) or 0.0
+
+
+def is_free(control: Control) -> bool:
+    """Return whether a number can be typed for a control."""
+    return control.low is not None and control.high is not None
+
+
+def value_text(value: Value) -> str:
+    """Return what a control stands at: a word, or a number with its thousands parted."""
+    if isinstance(value, str):
+        return value
+    is_whole = math.isfinite(value) and value == int(value) and abs(value) < 1e9
+    return f"{int(value):,}" if is_whole else f"{value:g}"
+
+
+def head_lines(view: ExhibitView, width: int) -> Lines:
+    """Return the controls, and how the experiment stands."""
+    lines = _control_lines(view, width)
+    if view.silence:
+        lines += paragraph(view.silence, "look" if view.exhibit else "muted", width)
+    elif view.is_under_way:
+        lines += _progress_lines(view, width)
+    elif view.is_stopped:
+        words = f"‖ stopped at {100 * view.share:.0f} %; enter begins anew"
+        lines += paragraph(words, "look", width)
+    elif view.trains and not view.is_result:
+        lines += paragraph(f"▷ enter: {view.trains}", "title", width)
+    return [*lines, []] if lines else []
+
+
+def _control_lines(view: ExhibitView, width: int) -> Lines:
+    """Return the controls side by side, as many in a line as fit."""
+    lines: Lines = []
+    used = 0
+    for place, control in enumerate(view.controls):
+        cells = _control_cells(control, is_chosen=place == view.chosen)
+        *told, blank = (columns(cell.text) for cell in cells)
+        size = sum(told) + blank
+        # The blanks behind the last one may be cut.
+        if not lines or used + CONTROL_GAP + sum(told) > width:
+            lines.append([])
+            used = 0
+        gap = [Cell(" " * CONTROL_GAP)] if used else []
+        lines[-1] += [*gap, *cells]
+        used += size + (CONTROL_GAP if gap else 0)
+    return lines
+
+
+def _control_cells(control: Control, *, is_chosen: bool) -> list[Cell]:
+    """Return a control: it keeps its width, and an arrow says where it can be turned."""
+    room = max(columns(value_text(step)) for step in (*control.steps, control.value))
+    value = value_text(control.value)
+    down, up = (control.turned(way) != control.value for way in (-1, 1))
+    return [
+        Cell("▸ " if is_chosen else "  ", style="title"),
+        Cell(f"{control.label} ", style="title" if is_chosen else "muted"),
+        Cell("‹ " if down else "· ", style="intervention" if is_chosen else "muted"),
+        Cell(value, style="intervention bold" if is_chosen else "intervention"),
+        Cell(" ›" if up else " ·", style="intervention" if is_chosen else "muted"),
+        Cell(" " * (room - columns(value))),
+    ]
+
+
+def _progress_lines(view: ExhibitView, width: int) -> Lines:
+    """Return how far the experiment is, and what it means for the run."""
+    percent = f" {100 * view.share:3.0f} %  "
+    words = "the training waits · esc stops" if view.waits else "esc stops"
+    line = [*bar(view.share, min(BAR, max(6, width - 40))), Cell(percent, style="title")]
+    return [[*line, Cell(words, style="muted")]]
+
+
+def result_lines(view: ExhibitView, width: int) -> Lines:
+    """Return what was measured."""
+    result = view.exhibit.result if view.exhibit else ""
+    return paragraph(result, "title bold", min(width, PROSE)) if result else []
+
+
+def certainty_lines(view: ExhibitView, width: int) -> Lines:
+    """Return how sure that is."""
+    certainty = view.exhibit.certainty if view.exhibit else ""
+    told = paragraph(f"how sure: {certainty}", "muted", min(width, PROSE))
+    return [[], *told] if certainty else []
+
+
+def hints(view: ExhibitView, *, is_long: bool) -> str:
+    """Return the keys that do something here."""
+    parts = []
+    if len(view.controls) > 1:
+        parts.append("↑↓ choose")
+    if view.controls:
+        parts.append("←→ turn")
+    if view.takes_numbers:
+        parts.append("0-9 type")
+    if view.trains and not view.is_under_way:
+        parts.append("enter trains again" if view.is_result else "enter trains")
+    if is_long:
+        parts.append("pgdn more")
+    return " · ".join(parts)

@@ -1,0 +1,117 @@
+"""A line to type a number in."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from tui_trainer.run.exhibit import Control, at
+from tui_trainer.ui.widgets.exhibit_head import value_text
+
+
+class NumberLine(Horizontal):
+    """Asks for a control's number; it shows only while one is typed."""
+
+    DEFAULT_CSS = """
+    NumberLine { display: none; height: 1; background: $surface; padding: 0 1; }
+    NumberLine.-open { display: block; }
+    NumberLine > Static { width: auto; height: 1; color: $role-title; }
+    NumberLine > Input { width: 14; margin: 0 1; }
+    NumberLine > #number-note { width: 1fr; color: $role-muted; }
+    NumberLine.-wrong > #number-note { color: $role-wrong; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "close", show=False)]
+
+    class Given(Message):
+        """A number was typed that the control can stand at: there it does in the message."""
+
+        def __init__(self, turned: Control) -> None:
+            super().__init__()
+            self.turned = turned
+
+    class Closed(Message):
+        """The line has been put away."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._control: Control | None = None
+
+    def compose(self) -> ComposeResult:
+        """What is asked, the number, and what is wrong with it."""
+        yield Static(id="number-asked", markup=False)
+        yield Input(compact=True, select_on_focus=False)
+        yield Static(id="number-note", markup=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a number is being typed."""
+        return self._control is not None
+
+    def open(self, control: Control, begun: str) -> None:
+        """Ask for a number that begins with what was typed already."""
+        self._control = control
+        asked = f"{control.label}, {_range(control)}:"
+        self.query_one("#number-asked", Static).update(asked)
+        self._note("enter takes it, esc does not")
+        line = self.query_one(Input)
+        line.value = begun
+        line.cursor_position = len(begun)
+        self.add_class("-open")
+        line.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the number if it is one, and say what is wrong if not."""
+        event.stop()
+        control = self._control
+        if control is None:
+            return
+        try:
+            value = number_for(control, event.value)
+        except ValueError as error:
+            self._note(f"✗ {error}", is_wrong=True)
+            return
+        self.action_close()
+        self.post_message(self.Given(at(control, value)))
+
+    def action_close(self) -> None:
+        """Put the line away."""
+        self._control = None
+        self.remove_class("-open")
+        self.post_message(self.Closed())
+
+    def _note(self, words: str, *, is_wrong: bool = False) -> None:
+        self.query_one("#number-note", Static).update(words)
+        self.set_class(is_wrong, "-wrong")
+
+
+def number_for(control: Control, typed: str) -> float:
+    """Return a typed number that a control can stand at.
+
+    Raises:
+        ValueError: If it is none; it says which one can.
+    """
+    try:
+        value = float(typed.strip())
+    except ValueError:
+        raise ValueError(f"a number is wanted, like {value_text(control.value)}") from None
+    low, high = _bounds(control)
+    # What is no number at all, nan, is between nothing.
+    if not low <= value <= high:
+        raise ValueError(f"it goes {_range(control)}")
+    return value
+
+
+def _bounds(control: Control) -> tuple[float, float]:
+    low = -math.inf if control.low is None else control.low
+    return low, math.inf if control.high is None else control.high
+
+
+def _range(control: Control) -> str:
+    low, high = _bounds(control)
+    return f"from {value_text(low)} to {value_text(high)}"
