@@ -87,6 +87,7 @@ def test_a_full_disk_behind_stdout() -> None:
     assert shell("mnist-tui --lr -1 2>/dev/full") == (2, "", "")
 
 
+@pytest.mark.slow
 def test_a_locale_without_letters() -> None:
     plain = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     code, out, err = shell("mnist-tui --data-dir números --print-config", **plain)

@@ -22,6 +22,7 @@ print(kept())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own setting")
 def test_what_a_batch_frees_is_kept_for_the_next() -> None:
     """Of 192 freed megabytes the process has next to none as it is, and nearly all when told so."""

@@ -104,6 +104,7 @@ def test_clearing_forgets_the_gradients() -> None:
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
+@pytest.mark.slow
 def test_a_run_does_not_load_the_compiler(tiny: Path) -> None:
     """It takes two seconds and 70 MB, and nothing here is compiled."""
     code = (

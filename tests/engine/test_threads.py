@@ -75,6 +75,7 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 def test_the_trial_leaves_the_network_and_the_chance_alone() -> None:
     network = zoo.build("era-s6-dropout", image_size=8, classes=10)

@@ -169,7 +169,7 @@ def test_the_onnx_file_is_valid_and_whole_with_the_names_and_shapes_promised(
 # --- comparisons
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", SLOWLY)
 def test_a_comparison_tells_another_network(tmp_path: Path, kind: str) -> None:
     write, compare = FORMATS[kind]
     network, path, images = trained("mlp"), tmp_path / "network", pictures(9)

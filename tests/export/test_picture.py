@@ -59,6 +59,7 @@ def test_a_png_is_a_png_whatever_the_case_of_its_name(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["run.PNG"]
 
 
+@pytest.mark.slow
 def test_the_same_events_give_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     """And that one needs no torch for it, nor a window."""
     code = (

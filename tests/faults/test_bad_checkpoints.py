@@ -242,7 +242,7 @@ def checked(run: Path, *words: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "files", [20, pytest.param(1_000, marks=pytest.mark.slow)], ids=["20", "1000"]
+    "files", [8, pytest.param(1_000, marks=pytest.mark.slow)], ids=["8", "1000"]
 )
 def test_mutated_checkpoints_are_refused_or_trained(
     files: int, half_run: Path, tmp_path: Path
@@ -264,7 +264,7 @@ def test_mutated_checkpoints_are_refused_or_trained(
     assert outcomes.count[REFUSED] > files / 2
 
 
-@pytest.mark.parametrize("files", [6, pytest.param(300, marks=pytest.mark.slow)], ids=["6", "300"])
+@pytest.mark.parametrize("files", [3, pytest.param(300, marks=pytest.mark.slow)], ids=["3", "300"])
 def test_the_other_files_of_a_run_are_refused_or_used(
     files: int, config: RunConfig, tmp_path: Path
 ) -> None:

@@ -51,7 +51,9 @@ def start(*arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> subproces
     )
 
 
-@pytest.mark.parametrize("arguments", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "arguments", [(), pytest.param(("--json",), marks=pytest.mark.slow)], ids=["text", "json"]
+)
 def test_a_reader_that_leaves_ends_the_run_in_silence(arguments: tuple[str, ...]) -> None:
     """No traceback, not even from the interpreter's own last flush."""
     with start(*arguments) as process:

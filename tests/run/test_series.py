@@ -48,6 +48,7 @@ def test_a_bucket_tells_its_points(points: int) -> None:
     assert list(series.x) == ends
 
 
+@pytest.mark.slow
 def test_a_million_points_take_no_more_room_than_a_thousand() -> None:
     chance = random.Random(0)
     series, largest = Series(), 0

@@ -53,6 +53,24 @@ def test_a_control_stands_where_it_is_wanted_until_the_answer_says_where_it_stan
     assert [control.value for control in learning.controls] == ["early", 2.0]
 
 
+def test_all_controls_are_put_back_at_once_those_of_other_lessons_stay() -> None:
+    learning, sent = opened()
+    learning.take(told())
+    learning.put_back()
+    assert len(sent) == 1
+    for turned in (at(COUNT, 900.0), at(PLACE, "late")):
+        learning.turn(turned)
+        learning.take(told())
+    learning.open("softmax")
+    learning.take(told(lesson="softmax"))
+    learning.put_back()
+    learning.open("dropout")
+    assert sent[-1] == TryLesson("dropout", (("count", 900.0), ("place", "late")))
+    learning.take(told())
+    learning.put_back()
+    assert sent[-1] == TryLesson("dropout")
+
+
 def test_a_lesson_keeps_its_choices_while_another_one_is_tried() -> None:
     learning, sent = opened()
     learning.take(told())

@@ -39,6 +39,8 @@ from tui_trainer.ui.widgets.network import LayersTable, NetworkTable
 
 THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 55)
+MOST = (SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow))
+"""The sizes, the largest among the slow pictures: there is room for everything in it."""
 
 
 Deed = str | Callable[[MnistTui], bool]
@@ -127,7 +129,7 @@ def test_paused(snap_compare: SnapCompare) -> None:
     look(snap_compare, recording("paused"), config=RunConfig(model="small", epochs=2))
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_overfitting(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     look(snap_compare, recording("overfitting"), size=size, config=RunConfig(schedule="constant"))
 
@@ -203,7 +205,7 @@ def test_rewind_offer(snap_compare: SnapCompare) -> None:
     look(snap_compare, waiting, config=RunConfig(lr=1_000.0))
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_replay(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     run = RecordedRun("2026-11-22-2015-era-s6", ERA, MID_RUN)
     run.is_paused = True
@@ -215,7 +217,7 @@ async def _pause(pilot: Pilot[None]) -> None:
     await pilot.pause(0.1)
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_runs(
     snap_compare: SnapCompare,
     size: tuple[int, int],

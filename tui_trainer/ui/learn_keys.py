@@ -86,6 +86,13 @@ EXPERIMENT_KEYS = [
         show=True,
         shows_as="enter",
     ),
+    key_for(
+        "backspace",
+        "put_back",
+        "put back",
+        "Put every control of the experiment back to where it began",
+        shows_as="⌫",
+    ),
 ]
 TYPING_KEYS = [
     Binding(key, f"type_number('{sign}')", "type", show=False)

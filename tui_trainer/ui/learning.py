@@ -70,6 +70,11 @@ class Learning:
         self._choices.setdefault(self.lesson, {})[control.name] = control.value
         self._ask(goes=False)
 
+    def put_back(self) -> None:
+        """Let every control stand where it began, those that are not shown now too."""
+        if self._choices.pop(self.lesson, None):
+            self._ask(goes=False)
+
     def go(self) -> None:
         """Begin the training of the experiment."""
         self._ask(goes=True)

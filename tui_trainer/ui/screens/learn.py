@@ -274,6 +274,12 @@ class LearnScreen(ViewScreen):
         """Go back to the experiment."""
         self.query_one(ExhibitPanel).focus()
 
+    def on_exhibit_panel_putting_back(self) -> None:
+        """Put every control back to where it began."""
+        if self._run is not None and not silence(self._run):
+            self._run.learning.put_back()
+            self._show_experiment()
+
     def on_exhibit_panel_going(self) -> None:
         """Begin what trains."""
         if self._run is not None and not silence(self._run):

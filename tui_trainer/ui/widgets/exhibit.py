@@ -67,6 +67,9 @@ class ExhibitPanel(ScrollView, can_focus=True):
             super().__init__()
             self.wanted, self.begun = wanted, begun
 
+    class PuttingBack(Message):
+        """A person wants every control where it began."""
+
     class Going(Message):
         """A person wants the experiment to train."""
 
@@ -162,6 +165,10 @@ class ExhibitPanel(ScrollView, can_focus=True):
         """Type a number for the chosen control."""
         if self.view.control is not None and self.view.takes_numbers:
             self.post_message(self.Typed(self.view.control, begun))
+
+    def action_put_back(self) -> None:
+        """Put every control back."""
+        self.post_message(self.PuttingBack())
 
     def action_go(self) -> None:
         """Train what the experiment trains; where nothing does, type a number."""
