@@ -141,9 +141,9 @@ def test_what_cannot_be_used_is_one_line(
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("tempo=1", "softmax has no such control; it has which, digit, temperature"),
+        ("tempo=1", "softmax has no such control; it has digits, digit, temperature"),
         ("temperature=0", "--set temperature=0: choose 0.01 to 100"),
-        ("which=most", "--set which=most: choose all, wrong"),
+        ("digits=most", "--set digits=most: choose all, wrong"),
     ],
 )
 def test_choices_that_cannot_be_made_name_those_that_can(

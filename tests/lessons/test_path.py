@@ -16,7 +16,7 @@ from tui_trainer.run.history import History
 REMEDY = Control(
     name="remedy", label="remedy", value="augmentation", steps=("augmentation", "dropout")
 )
-WHICH = Control(name="which", label="digits", value="all", steps=("all", "wrong"))
+WHICH = Control(name="digits", label="digits", value="all", steps=("all", "wrong"))
 
 EPOCH: list[Event] = [facts.started(), *(facts.step(n) for n in range(1, 11)), facts.epoch_done()]
 RAISED = facts.changed("learning_rate", 0.1, 5.0, images=1_100)

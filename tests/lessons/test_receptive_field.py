@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
 
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.lessons.receptive_field import Seen, fewest_pixels, recurrence, sum_text
+from tui_trainer.lessons.receptive_field import Seen, fewest_pixels, sum_text
 from tui_trainer.zoo import build
 
 
@@ -19,7 +21,7 @@ def test_the_recurrence_gives_the_fields_of_the_layer_table(model: str, size: in
     chain = [
         (row.kernel_size[0], row.stride[0]) for row in sliding if row.kernel_size and row.stride
     ]
-    seen = recurrence(chain)
+    _, *seen = accumulate(chain, lambda seen, layer: seen.through(*layer), initial=Seen())
     assert len(seen) > 5
     for row, found in zip(sliding, seen, strict=True):
         assert (row.receptive_field, row.jump) == ((found.field,) * 2, (found.jump,) * 2)

@@ -11,13 +11,13 @@ from tui_trainer.lessons.run_figures import setting_figures, training_figures
 from tui_trainer.run.history import History
 
 _NAMES = """
-    model parameters budget budget_share layer_count conv_count pool_count norm_count dropout_count
+    model parameters budget_share layer_count conv_count pool_count norm_count dropout_count
     kernel_sizes count_1x1 count_3x3 first_kernels most_kernels kernels_course pool_places pool_maps
     pool_distance norm_distance transition_count transition_share last_map head receptive_field
     image_size jump field_course multiply_adds first_share_of_work
-    learning_rate rate_now schedule optimizer batch_size steps_per_epoch train_size val_size classes
+    learning_rate rate_now schedule optimizer batch_size steps_per_epoch train_size classes
     guessing_loss mean std augmentation dropout
-    epoch step images train_loss val_loss train_accuracy val_accuracy right_probability gap
+    step train_loss val_loss train_accuracy val_accuracy right_probability gap
     first_epoch_accuracy best_epoch speed update_ratio gradient_first_last dead_share batch_gap
     noise_scale findings_now
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tui_trainer.lessons.receptive_field import Seen
+
 SIDE = 3
 """The side of the kernels."""
 
@@ -36,14 +38,11 @@ def pooled_behind(convolutions: int) -> int:
 def stack_field(convolutions: int) -> int:
     """Return how many pixels across a feature behind the last layer sees.
 
-    The first convolution moves by 2, and a 2×2 max pool stands in the middle. r grows by (k − 1)·j
-    at each layer, and a step of 2 doubles j (A. Araujo, W. Norris and J. Sim, "Computing Receptive
-    Fields of Convolutional Neural Networks", Distill 2019).
+    The first convolution moves by 2, and a 2×2 max pool stands in the middle.
     """
-    field, jump = SIDE, 2
+    seen = Seen()
     for number in range(1, convolutions + 1):
-        if number > 1:
-            field += (SIDE - 1) * jump
+        seen = seen.through(SIDE, 2 if number == 1 else 1)
         if number == pooled_behind(convolutions):
-            field, jump = field + jump, 2 * jump
-    return field
+            seen = seen.through(2, 2)
+    return seen.field

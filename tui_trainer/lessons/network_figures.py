@@ -74,21 +74,16 @@ class _Table:
             place = self.sources(place)[0]
             yield place
 
-    def distances(self, kinds: tuple[str, ...]) -> dict[int, int]:
-        """Return how many layers of these kinds come behind each row that reaches the scores."""
-        last = len(self.rows) - 1
+    @cached_property
+    def behind(self) -> dict[int, int]:
+        """How many of the layers come behind each row that reaches the scores."""
+        last, layers = len(self.rows) - 1, set(self.layers)
         found = {last: 0}
         for place in range(last, 0, -1):
             if place in found:
-                behind = found[place] + (self.rows[place].kind in kinds)
                 for source in self.sources(place):
-                    found[source] = max(found.get(source, 0), behind)
+                    found[source] = max(found.get(source, 0), found[place] + (place in layers))
         return found
-
-    @cached_property
-    def behind(self) -> dict[int, int]:
-        """How many convolutions and fully connected layers come behind each row."""
-        return self.distances((*CONVOLUTIONS, FULLY_CONNECTED))
 
     def is_transition(self, place: int) -> bool:
         """Whether a row is a 1×1 convolution to fewer channels, and makes no scores.

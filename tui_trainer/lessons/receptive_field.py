@@ -27,15 +27,6 @@ class Seen:
         return Seen(self.field + dilation * (kernel - 1) * self.jump, self.jump * stride)
 
 
-def recurrence(layers: Iterable[tuple[int, int]]) -> list[Seen]:
-    """Return what is seen behind each of a chain of layers, told as (kernel, stride)."""
-    seen, found = Seen(), []
-    for kernel, stride in layers:
-        seen = seen.through(kernel, stride)
-        found.append(seen)
-    return found
-
-
 def sum_text(before: Seen, kernel: int, dilation: int = 1) -> str:
     """Return the sum that gives the field behind a kernel: ``5 + (3 − 1)·2 = 9``."""
     spread = f"{dilation}·({kernel} − 1)" if dilation > 1 else f"({kernel} − 1)"

@@ -18,8 +18,7 @@ def setting_figures(history: History, started: RunStarted) -> dict[str, str]:
     found = {
         "model": text.model_name(started.model),
         "parameters": text.count(started.parameters),
-        "budget": text.count(started.budget),
-        "budget_share": f"{text.percent(share, 0)} of {text.count(started.budget)}",
+        "budget_share": f"{text.percent(share, 0)} of a budget of {text.count(started.budget)}",
         "image_size": text.field((started.image_size, started.image_size)),
         "learning_rate": text.learning_rate(history.settings["learning_rate"]),
         "schedule": started.schedule,
@@ -27,7 +26,6 @@ def setting_figures(history: History, started: RunStarted) -> dict[str, str]:
         "batch_size": text.count(batch),
         "steps_per_epoch": text.count(math.ceil(started.train_size / batch)),
         "train_size": text.count(started.train_size),
-        "val_size": text.count(started.val_size),
         "classes": text.count(started.classes),
         "guessing_loss": f"{history.guessing_loss:.3f}",
         "mean": f"{started.mean:.4f}",
@@ -51,9 +49,7 @@ def training_figures(history: History) -> dict[str, str]:
     standing = [finding.title for finding in history.gravest_first]
     found = {
         "rate_now": text.learning_rate(step.learning_rate),
-        "epoch": text.count(step.epoch),
         "step": text.count(step.step),
-        "images": text.count(step.images),
         "findings_now": ", ".join(standing) or "none",
     }
     if history.images_per_second:

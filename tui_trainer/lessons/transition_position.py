@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tui_trainer.lessons.kernels import convolution
+from tui_trainer.lessons.receptive_field import Seen
 
 STEM = 8
 """The kernels of the first convolution, which is always pooled and not counted."""
@@ -39,22 +40,21 @@ def placed(
 
     Padded 3×3 convolutions, each with batch norm, no bias, the first one pooled; the transition
     mixes the maps into half as many, with batch norm too, and pools 2×2; then the mean over each
-    map and a fully connected layer. The field grows by (kernel − 1) · jump a layer; a pool doubles
-    the jump. A parameter that is not of a convolution counts one multiply-add, as in the layer
-    table.
+    map and a fully connected layer. A parameter that is not of a convolution counts one
+    multiply-add, as in the layer table.
     """
     sides: list[int] = []
-    field, jump, parameters, work = 1, 1, 0, 0
+    seen, parameters, work = Seen(), 0, 0
     for number, width in enumerate((STEM, *kernels)):
         layers = [(3, width), (1, width // 2)] if number == after else [(3, width)]
         for kernel, maps in layers:
             cost = convolution(channels, maps, side * side, side=kernel)
             parameters += cost.parameters + 2 * maps
             work += cost.multiply_adds + 2 * maps
-            field += (kernel - 1) * jump
+            seen = seen.through(kernel)
             channels = maps
         sides.append(side)
         if number in (0, after):
-            field, jump, side = field + jump, 2 * jump, side // 2
+            seen, side = seen.through(2, 2), side // 2
     scores = (channels + 1) * classes
-    return Placed(after, tuple(sides[1:]), field, parameters + scores, work + scores)
+    return Placed(after, tuple(sides[1:]), seen.field, parameters + scores, work + scores)

@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 
+from tui_trainer.engine.experiments import comparison
 from tui_trainer.engine.experiments.bench import Bench, open_bench
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.prepare import prepare
@@ -43,3 +44,9 @@ def _bench(model: str) -> Bench:
 def bench_of() -> Benches:
     """A bench by a network's name, before its first step; the tests share it: change nothing."""
     return _bench
+
+
+@pytest.fixture(autouse=True)
+def _settles_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two batches are as good as twenty where nobody asks how well a network does."""
+    monkeypatch.setattr(comparison, "SETTLED_ON", 2)

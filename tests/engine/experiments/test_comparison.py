@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tests.engine.experiments.conftest import Benches, Ticking
+from tui_trainer.engine.experiments import comparison
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.comparison import (
     RECIPE,
@@ -91,7 +92,10 @@ def test_arms_are_trained_by_the_recipe_whatever_the_run_does(bench_of: Benches)
     assert one.trial.config.augmentation.is_none
 
 
-def test_settled_statistics_are_the_plain_mean_over_training_batches(bench_of: Benches) -> None:
+def test_settled_statistics_are_the_plain_mean_over_training_batches(
+    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "SETTLED_ON", 20)
     bench = bench_of("tiny")
     network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(28 * 28, 10))
     trial = arm(bench, "one", network).trial

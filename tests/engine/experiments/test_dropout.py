@@ -11,7 +11,6 @@ from torch import Tensor
 from tests.engine.experiments.conftest import Benches
 from tests.engine.experiments.lost import lost
 from tui_trainer.engine.experiments.dropout import LOOKS, MASKS, show
-from tui_trainer.lessons.dropout import dropped
 from tui_trainer.run.exhibit import Bars, Exhibit, Pictures, Words
 
 
@@ -31,7 +30,9 @@ def test_what_is_kept_is_scaled_up_and_the_rest_is_nothing(bench_of: Benches, mo
     before, mask, after = pictures_of(exhibit).items
     kept = [value == 1.0 for value in mask.values]
     assert 0 < sum(kept) < len(kept)
-    assert list(after.values) == pytest.approx(dropped(before.values, kept, 0.5))
+    assert list(after.values) == pytest.approx(
+        [2 * value if keeps else 0.0 for value, keeps in zip(before.values, kept, strict=True)]
+    )
     (other,) = show(bench_of(model), {"share": 0.5, "draw": 4.0}, False)
     assert pictures_of(other).items[1].values != mask.values
 

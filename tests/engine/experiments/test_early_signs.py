@@ -90,9 +90,9 @@ def test_the_reference_is_shown_where_it_applies(bench_of: Benches) -> None:
             dataclasses.replace(bench, data=many, config=config, step=step), {}, False
         )
         told = rows(exhibit)
-        assert told["after 100 steps"][2] in sign
-        assert "at most" in told["after 100 steps"][1]
-        assert told["after an epoch"][2] == "·"
+        assert told["loss after 100 steps"][2] in sign
+        assert "at most" in told["loss after 100 steps"][1]
+        assert told["right after an epoch"][2] == "·"
 
 
 @pytest.mark.parametrize("model", ["mlp", "conv-fc"])

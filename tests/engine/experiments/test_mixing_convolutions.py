@@ -15,7 +15,7 @@ from tui_trainer.run.exhibit import Bars, Pictures, Table, Words
 
 def test_the_kernel_and_the_mix_are_those_of_torch(bench_of: Benches) -> None:
     bench = bench_of("era-s6")
-    weights = {"first": 1.0, "second": -2.0, "third": 0.25}
+    weights = {"weight1": 1.0, "weight2": -2.0, "weight3": 0.25}
     (exhibit,) = show(bench, {"kernel": 3.0, **weights}, False)
     maps = {m.row.name: m.values for m in maps_of(subject(bench), bench.digit(0).network_input)}
     pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
@@ -56,6 +56,6 @@ def test_a_network_without_a_1x1_is_replaced(bench_of: Benches, model: str) -> N
 
 
 def test_a_diverged_network_is_named(bench_of: Benches) -> None:
-    (exhibit,) = show(lost(bench_of("tiny")), {"kernel": 4.0, "first": 1.0}, False)
+    (exhibit,) = show(lost(bench_of("tiny")), {"kernel": 4.0, "weight1": 1.0}, False)
     assert isinstance(exhibit.blocks[-1], Words)
     assert "no numbers" in exhibit.blocks[-1].text

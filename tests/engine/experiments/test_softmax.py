@@ -27,7 +27,7 @@ def test_probabilities_and_gradient_are_those_of_torch(
     digit = bench.digit(3)
     scores = bench.copy()(digit.network_input).detach().double().requires_grad_()
     loss = functional.cross_entropy(scores / temperature, torch.tensor([digit.label]))
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     expected = torch.softmax(scores.detach()[0] / temperature, 0).tolist()
     assert [bar.share for bar in bars_of(exhibit).bars] == pytest.approx(expected, abs=1e-6)
     assert f"{loss.item():.4f}" in exhibit.result

@@ -60,7 +60,7 @@ def test_the_maps_are_those_of_the_network_and_bear_their_means(bench_of: Benche
     for picture, (channel, mean) in zip(
         shown, sorted(enumerate(means), key=lambda pair: -pair[1]), strict=False
     ):
-        assert picture.caption == f"{channel}: {mean:.2f}"
+        assert picture.caption == f"{channel}: {mean:z.3f}"
         assert sum(picture.values) / len(picture.values) == pytest.approx(mean, abs=1e-5)
 
 

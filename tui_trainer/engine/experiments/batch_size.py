@@ -72,7 +72,7 @@ MODEL = "small"
 
 EQUAL = Control(name="equal", label="equal", value="samples", steps=("samples", "time"))
 RULE = Control(name="rate", label="rate", value="same", steps=("same", "scaled"))
-DRAW = Control(name="draw", label="images", value=0.0, steps=tuple(map(float, range(100))))
+DRAW = Control(name="draw", label="draw", value=0.0, steps=tuple(map(float, range(100))))
 
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:

@@ -48,7 +48,7 @@ RATES = (*(float(f"{m}e{e}") for e in range(-4, 1) for m in (1, 2, 5)), 10.0)
 
 VIEW = Control(name="view", label="view", value="one step", steps=("one step", "schedule"))
 RATE = Control(name="rate", label="rate η", value=0.1, steps=RATES, low=1e-6, high=10.0)
-FACTOR = Control(name="factor", label="factor", value=10.0, steps=(3.0, 10.0))
+FACTOR = Control(name="factor", label="apart by", value=10.0, steps=(3.0, 10.0))
 START = Control(name="start", label="start", value="fresh", steps=("fresh", "now"))
 
 

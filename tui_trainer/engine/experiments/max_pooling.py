@@ -27,7 +27,6 @@ from tui_trainer.run.exhibit import (
     Exhibit,
     Pictures,
     Table,
-    Words,
     at,
     chosen_number,
     chosen_word,

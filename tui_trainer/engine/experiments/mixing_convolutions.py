@@ -21,7 +21,6 @@ from tui_trainer.run.exhibit import (
     Exhibit,
     Pictures,
     Table,
-    Words,
     at,
     chosen_number,
 )
@@ -37,7 +36,7 @@ LARGEST = 6
 ROOMY = 16
 """A map of at most this side leaves room for its neighbours in the picture."""
 
-WEIGHTS = ("first", "second", "third")
+WEIGHTS = ("weight1", "weight2", "weight3")
 STEPS = tuple(step / 4 for step in range(-8, 9))
 FARTHEST = 10.0
 

@@ -134,7 +134,7 @@ def _loss_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
         ),
         (
             "mean largest p",
-            f"{now.sure:.3f}; scores ± {now.spread:.2f}",
+            f"{now.sure:.3f}; scores ± {now.spread:.2g}",
             "no surer than right" if begun else "below 0.5",
             _sign(now.sure < share + SURE if begun else now.sure < 0.5),
         ),
@@ -154,14 +154,14 @@ def _reference_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
     _, high = wilson(now.correct, now.total)
     return (
         (
-            f"after {envelope.STEPS} steps",
-            f"loss {now.loss:.3f} at step {bench.step:,}",
+            f"loss after {envelope.STEPS} steps",
+            f"{now.loss:.3f}",
             f"{min(losses):.2f} to {max(losses):.2f}; at most {most:.2f}",
             _sign(now.loss <= most) if is_far else OPEN,
         ),
         (
-            "after an epoch",
-            f"{percent(now.accuracy, 1)} right",
+            "right after an epoch",
+            percent(now.accuracy, 1),
             f"{100 * min(accuracies):.1f} to {percent(max(accuracies), 1)}, {len(runs)} runs",
             _sign(high >= min(accuracies)) if is_epoch else OPEN,
         ),

@@ -20,7 +20,6 @@ from tui_trainer.run.exhibit import (
     Picture,
     Pictures,
     Table,
-    Words,
     at,
     chosen_number,
     chosen_word,

@@ -78,11 +78,11 @@ def _about(chosen: Placed, stacks: list[Placed]) -> Words:
     """Return what the chosen place means."""
     kernels = " → ".join(map(str, KERNELS))
     maps = KERNELS[chosen.after - 1]
-    dearest = max(stacks, key=lambda one: one.multiply_adds)
-    share = 100 * chosen.multiply_adds / dearest.multiply_adds
+    costliest = max(stacks, key=lambda one: one.multiply_adds)
+    share = 100 * chosen.multiply_adds / costliest.multiply_adds
     return Words(
         text=f"A first convolution of {STEM} kernels, pooled, then {kernels}. After layer "
         f"{chosen.after} the transition mixes {maps} maps into {maps // 2} and pools: "
         f"{chosen.after} work on full maps, {len(KERNELS) - chosen.after} on quarter ones, with "
-        f"{share:.0f} % of the work of the dearest place, after layer {dearest.after}."
+        f"{share:.0f} % of the work of the costliest place, after layer {costliest.after}."
     )

@@ -134,7 +134,7 @@ def _pictures(digit: Digit, maps: LayerMaps) -> Pictures:
     means = maps.values.flatten(1).mean(dim=1)
     order = torch.nan_to_num(means, nan=-torch.inf).argsort(descending=True)[:SHOWN].tolist()
     return Pictures(
-        caption="the digit and its last maps, the largest means first: a mean is what is kept",
+        caption="its last maps, the largest means first: of each the mean is kept",
         items=(digit_picture(digit), *(_map(maps.values[c], c, float(means[c])) for c in order)),
     )
 
