@@ -138,7 +138,7 @@ def _one_step(bench: Bench, eta: float, factor: float) -> tuple[tuple[Block, ...
     curves = (
         Curve(name="measured", x=tuple(line.sizes), y=tuple(seen)),
         Curve(name="promised by the slope", x=ends, y=tuple(promise)),
-        Curve(name=f"● one step, η = {learning_rate(eta)}", x=(0.0, eta), y=(before, seen[place])),
+        Curve(name=f"one step, η = {learning_rate(eta)}", x=(0.0, eta), y=(before, seen[place])),
     )
     best, turns = lowest(line.sizes, line.losses), uphill(line.sizes, line.losses)
     where = (
