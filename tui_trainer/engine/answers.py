@@ -40,7 +40,7 @@ def answer(session: Session, question: Question) -> Iterator[Answer | CommandRej
             case DescribeNetwork():
                 yield _network(session, question)
             case CheckNetwork():
-                yield from check(session)
+                yield from _checked(session, question)
             case TryLesson():
                 yield from try_lesson(session, question)
             case StopTrying():
@@ -66,6 +66,15 @@ def answer_until_stopped(session: Session) -> Iterator[Event]:
 def reject(session: Session, wish: Command, reason: str) -> CommandRejected:
     """Return that a wish cannot be granted, and why."""
     return CommandRejected(command=type(wish).__name__, reason=reason, step=session.step)
+
+
+def _checked(session: Session, question: CheckNetwork) -> Iterator[Answer | CommandRejected]:
+    """Check the first steps, item by item; a wish to stop the run need not wait for the last."""
+    for item in check(session):
+        yield item
+        if item.done < item.total and session.inbox.awaits(commands.Stop):
+            yield reject(session, question, "the run is being stopped")
+            return
 
 
 def _field(session: Session, question: LookAtField) -> FieldMeasured:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
 from tui_trainer.engine.check import TOTAL, check, check_run
 from tui_trainer.engine.check.plan import Plan
 from tui_trainer.engine.check.trial import make_trial
@@ -138,6 +138,19 @@ def test_a_run_that_is_over_is_checked_too(tiny: Path) -> None:
 
     place = [isinstance(event, RunFinished) for event in events].index(True)
     assert len(of(ItemChecked, events[place:])) == TOTAL
+
+
+def test_a_stop_need_not_wait_for_the_last_item(tiny: Path) -> None:
+    inbox = Inbox(CheckNetwork())
+    events: list[Event] = []
+    for event in train(tiny_config(tiny), inbox, clock=FakeClock()):
+        events.append(event)
+        if isinstance(event, ItemChecked) and event.done == 2:
+            inbox.send(Stop(test=False))
+
+    assert len(of(ItemChecked, events)) == 2
+    assert only(CommandRejected, events).command == "CheckNetwork"
+    assert only(RunFinished, events).reason == "stopped"
 
 
 OWN = """
