@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from textual.pilot import Pilot
@@ -238,7 +239,7 @@ async def test_a_refusal_says_why_and_another_lesson_can_be_tried() -> None:
 async def test_before_the_start_the_lesson_is_there_and_nothing_is_asked() -> None:
     app, engine = learn(NETWORK[:1])
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.pause(0.1)
+        await until(pilot, is_laid_out, app)
         screen = app.screen
         assert isinstance(screen, LearnScreen)
         assert "The run is being prepared" in exhibit_text(screen)
@@ -483,13 +484,24 @@ async def test_every_lesson_can_be_read_before_a_run_and_in_one() -> None:
             await pilot.resize_terminal(*size)
             for topic, one in enumerate(lessons()):
                 screen.open(topic)
-                await pilot.pause()
+                await until(pilot, partial(is_rendered, one), app)
                 is_whole(screen, one)
                 exhibit = screen.query_one(ExhibitPanel)
                 width = exhibit.scrollable_content_region.width
                 assert not width or all(len(line) <= width for line in exhibit.lines())
                 await until(pilot, is_answered, app, tries=50)
         assert {question.lesson for question in asked(engine)} == set(SLUGS)
+
+
+def is_laid_out(app: MnistTui) -> bool:
+    """Whether the lesson has its whole height: a busy machine takes its time for that."""
+    screen = app.screen
+    return isinstance(screen, LearnScreen) and screen.query_one(LessonPanel).max_scroll_y > 0
+
+
+def is_rendered(lesson: Lesson, app: MnistTui) -> bool:
+    screen = app.screen
+    return isinstance(screen, LearnScreen) and is_told(lesson.question, lesson_text(screen))
 
 
 def is_answered(app: MnistTui) -> bool:
