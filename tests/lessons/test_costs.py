@@ -7,7 +7,6 @@ import random
 import statistics as stdlib
 
 import pytest
-import torch
 from torch import nn
 
 from tui_trainer.anatomy.table import layer_table
@@ -20,37 +19,22 @@ from tui_trainer.lessons.image_normalization import (
     scaled_statistics,
     statistics,
 )
-from tui_trainer.lessons.kernels import Cost, convolution, cosine
+from tui_trainer.lessons.kernels import Cost, convolution
 from tui_trainer.lessons.transition_layers import after_transition, saving
 from tui_trainer.lessons.transition_position import KERNELS, placed
 from tui_trainer.run.layers import totals
 
 
 @pytest.mark.parametrize(
-    ("channels", "kernels", "side", "bias"),
-    [(1, 8, 3, False), (16, 32, 3, True), (32, 16, 1, False), (3, 5, 7, True)],
+    ("channels", "kernels", "side"), [(1, 8, 3), (16, 32, 3), (32, 16, 1), (3, 5, 7)]
 )
 def test_a_convolution_costs_what_the_layer_table_counts(
-    channels: int, kernels: int, side: int, bias: bool
+    channels: int, kernels: int, side: int
 ) -> None:
-    layer = nn.Conv2d(channels, kernels, side, padding=side // 2, bias=bias)
+    layer = nn.Conv2d(channels, kernels, side, padding=side // 2, bias=False)
     total = totals(layer_table(nn.Sequential(layer), (14, 12, channels)))
-    cost = convolution(channels, kernels, 14 * 12, side=side, bias=bias)
+    cost = convolution(channels, kernels, 14 * 12, side=side)
     assert cost == Cost(total.parameters, total.multiply_adds)
-
-
-def test_cosine_is_one_for_a_multiple_and_minus_one_for_the_negative() -> None:
-    kernel = [0.5, -1.0, 2.0, 0.25]
-    assert cosine(kernel, [3 * w for w in kernel]) == pytest.approx(1.0)
-    assert cosine(kernel, [-w for w in kernel]) == pytest.approx(-1.0)
-    assert cosine([1.0, 0.0], [0.0, 5.0]) == 0.0
-    assert cosine([0.0, 0.0], [1.0, 1.0]) == 0.0
-
-
-def test_cosine_is_that_of_torch() -> None:
-    one, other = torch.randn(2, 9, generator=torch.Generator().manual_seed(3)).double()
-    expected = nn.functional.cosine_similarity(one, other, dim=0).item()
-    assert cosine(one.tolist(), other.tolist()) == pytest.approx(expected, abs=1e-12)
 
 
 def test_pixel_statistics_are_those_of_the_pixels_one_by_one() -> None:

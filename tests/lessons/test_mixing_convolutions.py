@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tui_trainer.lessons.mixing_convolutions import correlation, kernel_parameters, mixed, relu
+from tui_trainer.lessons.mixing_convolutions import correlation, mixed, relu
 
 
 def test_a_mix_is_a_convolution_with_a_1x1_kernel() -> None:
@@ -17,11 +17,6 @@ def test_a_mix_is_a_convolution_with_a_1x1_kernel() -> None:
     made = mixed(maps.tolist(), weights.tolist())
     assert torch.tensor(made, dtype=torch.float64).allclose(expected, atol=1e-12)
     assert relu(made) == torch.tensor(made, dtype=torch.float64).relu().tolist()
-
-
-def test_weights_are_those_of_torch() -> None:
-    assert kernel_parameters(1, 64, 16) == torch.nn.Conv2d(64, 16, 1, bias=False).weight.numel()
-    assert kernel_parameters(3, 64, 16) == torch.nn.Conv2d(64, 16, 3, bias=False).weight.numel()
 
 
 def test_correlation_is_that_of_torch_and_none_without_variation() -> None:

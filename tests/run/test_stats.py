@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import pytest
 
-from tui_trainer.run.stats import Z95, wilson
+from tui_trainer.run.stats import Z95, mcnemar, wilson
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,24 @@ def test_what_is_no_proportion(correct: int, total: int) -> None:
 
 def test_the_quantile_is_that_of_95_percent() -> None:
     assert pytest.approx(NormalDist().inv_cdf(0.975)) == Z95
+
+
+@pytest.mark.parametrize(
+    "pair", [(0, 0), (1, 0), (5, 0), (0, 6), (3, 9), (10, 25), (8, 8), (40, 70)]
+)
+def test_mcnemar_counts_the_coins_that_fall_as_unevenly(pair: tuple[int, int]) -> None:
+    """Of n fair coins, how often the heads are as far from half as here, by Pascal's triangle."""
+    total = sum(pair)
+    row = [1]
+    for _ in range(total):
+        row = [a + b for a, b in zip([0, *row], [*row, 0], strict=True)]
+    far = abs(pair[0] - pair[1])
+    extreme = sum(ways for heads, ways in enumerate(row) if abs(2 * heads - total) >= far)
+    assert mcnemar(*pair) == pytest.approx(extreme / 2**total)
+    assert mcnemar(*pair) == mcnemar(*reversed(pair))
+
+
+def test_mcnemar_of_a_published_table() -> None:
+    # A. Agresti, "Categorical Data Analysis": 86 approved only before, 150 only after: z² = 17.36.
+    assert mcnemar(86, 150) == pytest.approx(2 * (1 - NormalDist().cdf(math.sqrt(17.36))), rel=0.3)
+    assert mcnemar(10_000, 10_000) == 1

@@ -25,11 +25,6 @@ def relu(rows: Rows) -> list[list[float]]:
     return [[0.0 if value < 0 else value for value in row] for row in rows]
 
 
-def kernel_parameters(side: int, inputs: int, outputs: int) -> int:
-    """Return the weights of a convolution, without biases: side² for each pair of channels."""
-    return side**2 * inputs * outputs
-
-
 def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
     """Return Pearson's correlation of two lists of numbers; None if one of them does not vary."""
     mean, mean_other = sum(one) / len(one), sum(other) / len(other)

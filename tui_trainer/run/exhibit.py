@@ -198,9 +198,17 @@ class Exhibit:
     trains: str = ""
 
 
+def counting(
+    name: str, label: str, total: int, *, first: int = 0, value: float | None = None
+) -> Control:
+    """Return a control that counts ``total`` things from ``first`` on; it begins at the first."""
+    steps = tuple(map(float, range(first, first + total)))
+    return Control(name=name, label=label, value=steps[0] if value is None else value, steps=steps)
+
+
 def at(control: Control, value: Value) -> Control:
     """Return a control that stands at a value."""
-    return replace(control, value=value)
+    return replace(control, value=value if isinstance(value, str) else float(value))
 
 
 def chosen_number(choices: Choices, control: Control) -> float:
@@ -212,6 +220,11 @@ def chosen_number(choices: Choices, control: Control) -> float:
     low = control.low if control.low is not None else min(numbers)
     high = control.high if control.high is not None else max(numbers)
     return min(max(low, float(value)), high)
+
+
+def chosen_whole(choices: Choices, control: Control) -> int:
+    """Return what a reader chose of a control that counts: what lies between two is the lower."""
+    return int(chosen_number(choices, control))
 
 
 def chosen_word(choices: Choices, control: Control) -> str:

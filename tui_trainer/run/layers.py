@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 BUDGET = 20_000
 """The course's limit on parameters, which shares are measured against."""
 
-_COMPANIONS = ("batch norm", "relu", "activation", "dropout")
+COMPANIONS = ("batch norm", "relu", "activation", "dropout")
+"""Kinds of layers that belong to the one before them: they change no shape."""
+
 _VIEWS = ("input", "flatten")
 FLOAT_BYTES = 4
 
@@ -183,7 +185,7 @@ def stages(rows: Sequence[LayerRow]) -> list[Stage]:
     folded: list[Stage] = []
     owner = 0
     for row in rows:
-        if row.kind in _COMPANIONS and folded:
+        if row.kind in COMPANIONS and folded:
             folded[owner] = replace(
                 folded[owner],
                 companions=(*folded[owner].companions, row.kind),
@@ -261,7 +263,7 @@ def _block_names(rows: Sequence[LayerRow]) -> list[str]:
         height, width, _ = row.input_shape or row.output_shape
         is_flat = (height, width) == (1, 1)
         # What belongs to a layer stays with it, even where the layer has ended a block.
-        belongs = len(names) > 1 and row.kind in (*_COMPANIONS, *_VIEWS)
+        belongs = len(names) > 1 and row.kind in (*COMPANIONS, *_VIEWS)
         if not belongs and (is_over or is_flat):
             size = "scores" if is_flat else f"{height}×{width}"
         if not belongs:

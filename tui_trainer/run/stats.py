@@ -35,3 +35,23 @@ def wilson(correct: int, total: int, z: float = Z95) -> tuple[float, float]:
     low = 0.0 if correct == 0 else centre - half
     high = 1.0 if correct == total else centre + half
     return low, high
+
+
+def mcnemar(only_one: int, only_other: int) -> float:
+    """Return how likely two judges of the same images would differ so much by chance alone.
+
+    The images that both get right, or both wrong, say nothing of which is better. Of the others
+    each is as likely to speak for the one as for the other if there is no difference: the two-sided
+    p value is 2·P(X ≤ the fewer), with X binomial of n = ``only_one + only_other`` and ½.
+
+    Args:
+        only_one: Images that only the first one gets right.
+        only_other: Images that only the second one does.
+
+    Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions
+    or percentages", Psychometrika 12 (1947), 153-157, with the binomial in place of the normal
+    distribution.
+    """
+    total, fewer = only_one + only_other, min(only_one, only_other)
+    tail = sum(math.comb(total, count) for count in range(fewer + 1))
+    return float(min(1.0, 2 * tail / 2**total))

@@ -48,5 +48,5 @@ def bench_of() -> Benches:
 
 @pytest.fixture(autouse=True)
 def _settles_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two batches are as good as twenty where nobody asks how well a network does."""
-    monkeypatch.setattr(comparison, "SETTLED_ON", 2)
+    """Two batches are as good as many where nobody asks how well a network does."""
+    monkeypatch.setattr(comparison, "SETTLED_ON", 64)

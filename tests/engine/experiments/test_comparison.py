@@ -16,7 +16,7 @@ from tui_trainer.engine.experiments.comparison import (
     arm,
     compare,
     differences,
-    on_bench,
+    lead,
     settle,
 )
 from tui_trainer.engine.experiments.networks import POOL, Conv, Rescaled, stack
@@ -33,8 +33,13 @@ def small(classes: int = 10) -> nn.Module:
     return stack([Conv(4), POOL, Conv(6), POOL], classes)
 
 
+def right(count: int, first: int = 0) -> Score:
+    """A score of 1,000 images, as many in a row told rightly."""
+    return Score(tuple(first <= place < first + count for place in range(1_000)), 0.1)
+
+
 def two_arms(bench: Bench) -> list[Arm]:
-    network = on_bench(bench, small)
+    network = bench.build(small)
     return [arm(bench, "steady", network), arm(bench, "lost", network, lr=1e3)]
 
 
@@ -44,7 +49,7 @@ def finished(bench: Bench, arms: list[Arm], images: int) -> list[Exhibit]:
 
 def test_arms_see_equally_many_images_and_the_table_says_what_is_so(bench_of: Benches) -> None:
     bench = quick(bench_of("tiny"))
-    network = on_bench(bench, small)
+    network = bench.build(small)
     arms = [arm(bench, "one", network), arm(bench, "slow", network, lr=0.001)]
     last = finished(bench, arms, images=320)[-1]
     table = next(block for block in last.blocks if isinstance(block, Table))
@@ -76,7 +81,7 @@ def test_an_arm_that_diverges_is_said_to_be_lost_and_ranks_nowhere(bench_of: Ben
     broken = small()
     for parameter in broken.parameters():
         parameter.data.fill_(float("nan"))
-    arms = [arm(bench, "sound", on_bench(bench, small)), arm(bench, "broken", broken)]
+    arms = [arm(bench, "sound", bench.build(small)), arm(bench, "broken", broken)]
     last = finished(bench, arms, images=160)[-1]
     assert "broken is no number" in last.result
     assert last.result.index("sound") < last.result.index("broken")
@@ -95,7 +100,7 @@ def test_arms_are_trained_by_the_recipe_whatever_the_run_does(bench_of: Benches)
 def test_settled_statistics_are_the_plain_mean_over_training_batches(
     bench_of: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "SETTLED_ON", 20)
+    monkeypatch.setattr(comparison, "SETTLED_ON", 640)
     bench = bench_of("tiny")
     network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(28 * 28, 10))
     trial = arm(bench, "one", network).trial
@@ -110,17 +115,34 @@ def test_settled_statistics_are_the_plain_mean_over_training_batches(
 
 
 def test_differences_are_told_apart_from_chance() -> None:
-    def of(right: int) -> Score:
-        return Score(right, 1_000, 0.1)
-
-    assert (
-        differences({"a": of(900), "b": of(905)})
-        == "No difference is more than the choice of images explains."
-    )
-    told = differences({"a": of(500), "b": of(900), "c": of(905)})
+    nobody = "No difference is more than the choice of images explains."
+    assert differences({"a": right(900), "b": right(905, first=50)}) == nobody
+    told = differences({"a": right(500), "b": right(900), "c": right(905, first=50)})
     assert "images explains: c over a; b over a." in told
     assert "other differences may be" in told
-    assert "other" not in differences({"a": of(500), "b": of(900)})
+    assert "other" not in differences({"a": right(500), "b": right(900)})
+
+
+def test_the_lead_is_in_points_and_says_whether_it_may_be_chance() -> None:
+    assert lead({"c": right(910, first=60), "b": right(900)}) == (
+        "Ahead: c, by 1.00 points over b, which may be chance."
+    )
+    assert lead({"b": right(900), "a": right(700)}) == "Ahead: b, by 20.00 points over a."
+    assert lead({"a": right(700), "d": right(700)}) == "a and d are level."
+
+
+def test_statistics_of_every_norm_are_settled_on_as_many_images_for_every_arm(
+    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "SETTLED_ON", 64)
+    bench = bench_of("tiny")
+    network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10), nn.BatchNorm1d(10))
+    for size, batches in ((16, 4), (32, 2), (128, 1)):
+        trial = arm(bench, "one", network, batch_size=size).trial
+        settle(trial)
+        norm = trial.network[2]  # type: ignore[index]
+        assert int(norm.num_batches_tracked) == batches
+        assert norm.running_mean.any()
 
 
 def test_a_rescaled_network_gets_the_pixels_as_they_are_stored(bench_of: Benches) -> None:

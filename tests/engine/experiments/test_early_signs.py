@@ -15,6 +15,7 @@ from tui_trainer.engine.experiments import early_signs, sabotage
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.early_signs import show
 from tui_trainer.engine.experiments.sabotage import FAULTS, SHIFT, faulty, healthy
+from tui_trainer.engine.experiments.samples import drawn
 from tui_trainer.engine.experiments.signs import BATCH, SAMPLE
 from tui_trainer.run.exhibit import Bars, Curves, Exhibit, Table
 
@@ -53,9 +54,8 @@ def test_the_gradients_are_those_of_torch(bench_of: Benches) -> None:
     (exhibit,) = show(bench, {}, False)
     (bars,) = [block for block in exhibit.blocks if isinstance(block, Bars)]
     network = bench.copy().train()
-    train = bench.data.train
-    scores = network(bench.data.prepare(train.images[:BATCH]))
-    loss = functional.cross_entropy(scores, train.labels[:BATCH])
+    images, labels = drawn(bench, BATCH, 0)
+    loss = functional.cross_entropy(network(images), labels)
     loss.backward()  # type: ignore[no-untyped-call]
     for bar in bars.bars:
         weight = network.get_submodule(bar.label).weight

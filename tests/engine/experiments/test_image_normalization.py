@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.engine.experiments.conftest import Benches, Ticking
-from tui_trainer.engine.experiments.image_normalization import EDGES, show
+from tui_trainer.engine.experiments.image_normalization import EDGES, LOOKED_AT, THROUGH, show
 from tui_trainer.run.exhibit import Bars, Choices, Exhibit, Table, Words
 
 
@@ -45,8 +45,9 @@ def test_the_first_layer_s_output_is_that_of_the_layer_on_raw_pixels(bench_of: B
     bench = bench_of("tiny")
     (exhibit,) = show(bench, {}, False)
     first = next(m for m in bench.copy().modules() if isinstance(m, nn.Conv2d))
+    images = bench.sample(LOOKED_AT, training=True).images[:THROUGH]
     with torch.no_grad():
-        given = first(bench.data.train.images[:128].unsqueeze(1).float())
+        given = first(images.unsqueeze(1).float())
     row = table_of(exhibit).rows[0]
     assert row[0] == "0–255"
     assert float(row[4]) == pytest.approx(given.mean().item(), abs=0.01)

@@ -98,5 +98,5 @@ def test_enter_trains_three_rates_from_the_same_start(
     curves = curves_of(end).curves
     # The first loss is that of the start, the same for all.
     assert len({curve.y[0] for curve in curves}) == 1
-    assert " leads " in end.result or "level" in end.result
+    assert "Ahead: " in end.result or "level" in end.result
     assert "200 validation images" in end.certainty

@@ -73,8 +73,48 @@ def test_a_score_is_that_of_the_network_in_evaluation_mode(bench_of: Benches) ->
     assert low < told.accuracy < high
 
 
-@pytest.mark.parametrize(("other", "is_told_apart"), [(960, False), (930, True)])
-def test_only_a_difference_beyond_chance_counts(other: int, is_told_apart: bool) -> None:
-    scores = {"a": Score(970, 1_000, 0.1), "b": Score(other, 1_000, 0.2)}
+def judged(*right: int) -> Score:
+    """A score of 1,000 images: hits are those from ``right[0]`` up to ``right[1]``, and so on."""
+    spans = list(zip(right[::2], right[1::2], strict=True))
+    return Score(tuple(any(a <= n < b for a, b in spans) for n in range(1_000)), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_told_apart"),
+    [
+        # Of 970: 30 more wrong, none right that the first has wrong.
+        (judged(30, 970), True),
+        # As few right, but on other images too: 55 against 25, then 45 against 35.
+        (judged(55, 995), True),
+        (judged(0, 925, 970, 1_000), False),
+        # Ten fewer, all among those of the first.
+        (judged(10, 970), True),
+        # Five fewer: 0 of 5 is no rarer than 1 in 16.
+        (judged(5, 970), False),
+        (judged(0, 970), False),
+    ],
+)
+def test_only_a_difference_beyond_chance_counts(other: Score, is_told_apart: bool) -> None:
+    scores = {"b": other, "a": judged(0, 970)}
 
     assert distinguishable(scores) == ([("a", "b")] if is_told_apart else [])
+
+
+def test_of_many_pairs_the_sure_ones_must_be_surer() -> None:
+    # 7 against 0: a p value of 1 in 64, enough for one pair and too much for one of six.
+    one, other = judged(0, 970), judged(7, 970)
+    assert distinguishable({"a": one, "b": other}) == [("a", "b")]
+    more = {"a": one, "b": other, "c": judged(0, 968), "d": judged(2, 970)}
+    assert distinguishable(more) == []
+
+
+def test_arms_that_do_not_differ_are_seldom_told_apart() -> None:
+    chance = torch.Generator().manual_seed(7)
+    told = 0
+    for _ in range(200):
+        hits = torch.rand(4, 300, generator=chance) < 0.9
+        told += bool(
+            distinguishable({str(n): Score(tuple(h), 0.1) for n, h in enumerate(hits.tolist())})
+        )
+    # Exact tests err on the side of caution: at most one comparison of twenty has such a pair.
+    assert told <= 10

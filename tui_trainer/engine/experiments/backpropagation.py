@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -39,7 +40,9 @@ from tui_trainer.run.exhibit import (
     Words,
     at,
     chosen_number,
+    chosen_whole,
     chosen_word,
+    counting,
 )
 
 ROWS = 13
@@ -53,7 +56,7 @@ VIEW = Control(
     value="walk",
     steps=("walk", "gradients", "curves", "iterations", "edit", "first layer"),
 )
-STEP = Control(name="step", label="step", value=0.0, steps=tuple(map(float, range(35))))
+STEP = counting("step", "step", 35)
 ITERATION = Control(
     name="iteration", label="iteration", value=0.0, steps=MANY, low=0.0, high=1_000.0
 )
@@ -99,14 +102,15 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
 
 def _walk(network: Network, choices: Choices, view: Control) -> Exhibit:
     """Return one step of the walk: the drawing, and what is worked out in it."""
-    eta, iteration, place = _wholes(choices, ETA, ITERATION, STEP)
-    here = at_iteration(network, eta, int(iteration))
+    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
+    place = chosen_whole(choices, STEP)
+    here = at_iteration(network, eta, iteration)
     steps = walk(here, eta)
-    step = steps[int(place)]
+    step = steps[place]
     before, after = forward(here).E_total, forward(updated(here, eta)).E_total
     return Exhibit(
         blocks=(
-            Words(text=f"Step {int(place)} of {len(steps) - 1}, {step.title}", tone="title"),
+            Words(text=f"Step {place} of {len(steps) - 1}, {step.title}", tone="title"),
             Words(text=step.drawing(), keeps_lines=True),
             Words(text="\n".join(step.lines), keeps_lines=True),
             *edited(network),
@@ -119,34 +123,14 @@ def _walk(network: Network, choices: Choices, view: Control) -> Exhibit:
 
 def _gradients(network: Network, choices: Choices, view: Control) -> Exhibit:
     """Return each gradient by the chain rule, by automatic differentiation, and by two errors."""
-    eta, iteration = _wholes(choices, ETA, ITERATION)
-    here = at_iteration(network, eta, int(iteration))
-    ways = zip(
-        WEIGHTS,
-        here.weights,
-        gradients(here),
-        automatic_gradients(here),
-        finite_differences(here),
-        strict=True,
-    )
-    rows, away, off = [], 0.0, 0.0
-    for name, weight, chain, automatic, finite in ways:
-        away, off = max(away, abs(automatic - chain)), max(off, abs(finite - chain))
-        rows.append(
-            (
-                name,
-                narrow(weight),
-                f"{chain:.5e}",
-                f"{automatic:.5e}",
-                f"{automatic - chain:+.0e}",
-                f"{finite:.5e}",
-                f"{finite - chain:+.0e}",
-            )
-        )
-    heads = ("∂E/∂", "weight", "chain rule", "automatic", "differs", "finite", "differs")
+    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
+    here = at_iteration(network, eta, iteration)
+    chain, automatic, finite = gradients(here), automatic_gradients(here), finite_differences(here)
+    away = max(abs(a - b) for a, b in zip(automatic, chain, strict=True))
+    off = max(abs(a - b) for a, b in zip(finite, chain, strict=True))
     return Exhibit(
         blocks=(
-            Table(caption="each gradient three times", heads=heads, rows=tuple(rows)),
+            _three_ways(here, zip(chain, automatic, finite, strict=True)),
             Words(text=f"finite = (E(w + ε) − E(w − ε)) / 2ε with ε = {NUDGE:g}", keeps_lines=True),
             Words(
                 text=(
@@ -170,6 +154,27 @@ def _gradients(network: Network, choices: Choices, view: Control) -> Exhibit:
     )
 
 
+def _three_ways(network: Network, ways: Iterable[tuple[float, float, float]]) -> Table:
+    """Return a table of each gradient by chain rule, by automatic and by finite differences."""
+    rows = zip(WEIGHTS, network.weights, ways, strict=True)
+    return Table(
+        caption="each gradient three times",
+        heads=("∂E/∂", "weight", "chain rule", "automatic", "differs", "finite", "differs"),
+        rows=tuple(
+            (
+                name,
+                narrow(weight),
+                f"{chain:.5e}",
+                f"{automatic:.5e}",
+                f"{automatic - chain:+.0e}",
+                f"{finite:.5e}",
+                f"{finite - chain:+.0e}",
+            )
+            for name, weight, (chain, automatic, finite) in rows
+        ),
+    )
+
+
 def automatic_gradients(network: Network) -> list[float]:
     """Return ∂E/∂w1 to ∂E/∂w8 by torch's automatic differentiation, in double precision."""
     weights = torch.tensor(network.weights, dtype=torch.float64, requires_grad=True)
@@ -186,27 +191,15 @@ def automatic_gradients(network: Network) -> list[float]:
 
 def _curves(network: Network, choices: Choices, view: Control) -> Exhibit:
     """Return the error over the iterations for the course's learning rates and the reader's own."""
-    eta, length = _wholes(choices, ETA, LENGTH)
+    eta, length = chosen_number(choices, ETA), chosen_whole(choices, LENGTH)
     scale = chosen_word(choices, SCALE)
     etas = sorted({*ETAS, eta})
-    errors = {rate: error_curve(network, rate, int(length)) for rate in etas}
-    places = tuple(map(float, range(int(length) + 1)))
+    errors = {rate: error_curve(network, rate, length) for rate in etas}
+    places = tuple(map(float, range(length + 1)))
     curves = tuple(Curve(name=f"η {rate:g}", x=places, y=errors[rate]) for rate in etas)
-    start = errors[eta][0]
-    rows = tuple(
-        (
-            f"{rate:g}",
-            f"{curve[-1]:.3e}",
-            f"{curve[-1] / start:.2g}" if start else "",
-            _first_below(curve, start / 10),
-            _first_below(curve, start / 100),
-        )
-        for rate, curve in errors.items()
-    )
     best = min(etas, key=lambda rate: (not math.isfinite(errors[rate][-1]), errors[rate][-1]))
     least = f"After {length:g} iterations E_total is {errors[best][-1]:.3g} at η = {best:g}"
     mine = "your own" if best == eta else f"at your η = {eta:g} it is {errors[eta][-1]:.3g}"
-    heads = ("η", f"E after {length:g}", "of the start", "a tenth after", "a hundredth after")
     return Exhibit(
         blocks=(
             Curves(
@@ -215,17 +208,32 @@ def _curves(network: Network, choices: Choices, view: Control) -> Exhibit:
                 curves=curves,
                 is_log=scale == "log",
             ),
-            Table(
-                caption=f"E_total begins at {start:.6f}",
-                heads=heads,
-                rows=rows,
-                marked=etas.index(eta),
-            ),
+            replace(_falls(errors), marked=etas.index(eta)),
             *edited(network),
         ),
         controls=(view, at(ETA, eta), at(LENGTH, length), at(SCALE, scale)),
         result=f"{least}, the least of {len(etas)} rates; {mine}.",
         certainty="One example with one start: the best rate here says nothing of other networks.",
+    )
+
+
+def _falls(errors: Mapping[float, tuple[float, ...]]) -> Table:
+    """Return how far, and how soon, the error falls at each learning rate."""
+    first = next(iter(errors.values()))
+    start, length = first[0], len(first) - 1
+    return Table(
+        caption=f"E_total begins at {start:.6f}",
+        heads=("η", f"E after {length}", "of the start", "a tenth after", "a hundredth after"),
+        rows=tuple(
+            (
+                f"{rate:g}",
+                f"{curve[-1]:.3e}",
+                f"{curve[-1] / start:.2g}" if start else "",
+                _first_below(curve, start / 10),
+                _first_below(curve, start / 100),
+            )
+            for rate, curve in errors.items()
+        ),
     )
 
 
@@ -236,10 +244,9 @@ def _first_below(errors: tuple[float, ...], bound: float) -> str:
 
 def _iterations(network: Network, choices: Choices, view: Control) -> Exhibit:
     """Return the table of iterations, some columns and some rows of it at a time."""
-    eta, iteration = _wholes(choices, ETA, ITERATION)
+    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
     columns = chosen_word(choices, COLUMN)
-    here = int(iteration)
-    first = max(0, here - ROWS // 2)
+    first = max(0, iteration - ROWS // 2)
     rows = list(table(network, eta, first + ROWS - 1))
     names = SHOWN[columns]
     places = [COLUMNS.index(name) for name in names]
@@ -254,13 +261,13 @@ def _iterations(network: Network, choices: Choices, view: Control) -> Exhibit:
                     (str(int(row[0])), *(_cell(row[place]) for place in places))
                     for row in rows[first:]
                 ),
-                marked=here - first,
+                marked=iteration - first,
             ),
             Words(
                 text=(
                     f"All {len(COLUMNS)} columns from the given start, for a spreadsheet: "
                     f"mnist-tui learn backpropagation --eta {eta:g} "
-                    f"--iterations {max(1, here)} --csv"
+                    f"--iterations {max(1, iteration)} --csv"
                 ),
                 tone="muted",
             ),
@@ -268,7 +275,7 @@ def _iterations(network: Network, choices: Choices, view: Control) -> Exhibit:
         ),
         controls=(view, at(ITERATION, iteration), at(ETA, eta), at(COLUMN, columns)),
         result=(
-            f"After {here} iterations E_total is {rows[here][error]:.6f}; "
+            f"After {iteration} iterations E_total is {rows[iteration][error]:.6f}; "
             f"it began at {rows[0][error]:.6f}."
         ),
         certainty="One example in double precision: plain arithmetic, nothing is left to chance.",
@@ -295,11 +302,3 @@ def _edit(network: Network, choices: Choices, view: Control) -> Exhibit:
         result=f"E_total is {number(now)} with these numbers and {number(given)} as given.",
         certainty="Your numbers hold in the walk, the gradients, the curves and the iterations.",
     )
-
-
-def _wholes(choices: Choices, eta: Control, *counts: Control) -> list[float]:
-    """Return what was chosen of a rate, and of controls that count: of these the whole number."""
-    return [
-        chosen_number(choices, eta),
-        *(float(int(chosen_number(choices, count))) for count in counts),
-    ]

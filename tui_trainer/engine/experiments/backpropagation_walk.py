@@ -199,18 +199,33 @@ def _through_hidden(
         network=network,
         at=(f"a_h{j}", f"h{j}"),
     )
+    yield from _into_hidden(network, j, pair, (both, shares, slope[0]))
+
+
+def _into_hidden(
+    network: Network, j: int, pair: Sequence[HiddenChain], told: tuple[str, str, str]
+) -> Iterator[Step]:
+    """Yield the steps to the two weights into hidden unit j.
+
+    Args:
+        network: What the drawing shows.
+        j: Which unit, from 1.
+        pair: The chains to the two weights.
+        told: The sum over both outputs in symbols and in numbers, and the unit's slope in symbols.
+    """
+    both, shares, slope = told
     for i, chain in enumerate(pair, start=1):
         weight = f"w{2 * j - 2 + i}"
         one, two = chain.shares
         lost = one + two * chain.slope * chain.fed
         yield Step(
-            title=f"{title}∂E/∂{weight}, mind the parentheses",
+            title=f"back through h{j}: ∂E/∂{weight}, mind the parentheses",
             lines=(
                 f"∂h{j}/∂{weight} = i{i} = {number(chain.fed)}",
                 *_lines(
                     (
                         f"∂E/∂{weight}",
-                        f"({both}) · {slope[0]} · ∂h{j}/∂{weight}",
+                        f"({both}) · {slope} · ∂h{j}/∂{weight}",
                         f"({shares}) · {_product(chain.slope, chain.fed)}",
                         number(chain.gradient),
                     )

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
-from tui_trainer.engine.experiments.bench import Bench
+from tui_trainer.engine.experiments.bench import DIGIT, Bench
 from tui_trainer.engine.experiments.comparison import Judged, arm, compare
-from tui_trainer.engine.experiments.pictures import digit_picture, no_numbers
+from tui_trainer.engine.experiments.pictures import alone, no_numbers
 from tui_trainer.engine.experiments.race import Arm
 from tui_trainer.lessons.score_norm import most_certain
 from tui_trainer.run.exhibit import (
@@ -22,11 +22,10 @@ from tui_trainer.run.exhibit import (
     Choices,
     Control,
     Exhibit,
-    Pictures,
     Table,
     Words,
     at,
-    chosen_number,
+    chosen_whole,
 )
 from tui_trainer.run.text import clip, plural
 
@@ -45,7 +44,6 @@ MOST_ROWS = 8
 TRAINED = 8_000
 """Training images for each of the two networks."""
 
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 BATCH = Control(
     name="batch", label="batch size", value=16.0, steps=(4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 )
@@ -84,13 +82,13 @@ class _Seen:
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show what the companions of a digit would do to it; or train with and without such a norm."""
-    place, size = int(chosen_number(choices, DIGIT)), int(chosen_number(choices, BATCH))
-    controls = (at(DIGIT, float(place)), at(BATCH, float(size)))
+    place, size = chosen_whole(choices, DIGIT), chosen_whole(choices, BATCH)
+    controls = (at(DIGIT, place), at(BATCH, size))
     if goes:
         yield from _trained(bench, controls)
         return
     digit = bench.digit(place)
-    picture = Pictures(caption="", items=(digit_picture(digit),))
+    picture = alone(digit)
     trains = "train a network with and without it: about 15 s"
     seen = _look(bench, digit.number, size)
     if not bool(torch.isfinite(seen.scores).all()):
@@ -121,15 +119,20 @@ def _look(bench: Bench, number: int, size: int) -> _Seen:
     drawn = torch.stack([others[torch.randperm(len(others))[:companions]] for _ in range(DRAWS)])
     own = torch.full((DRAWS, 1), number)
     batches = scores[torch.cat([own, drawn], dim=1)]
-    spread, mean = torch.var_mean(batches, dim=1, correction=0)
     return _Seen(
         place=number,
         label=int(labels[number]),
         scores=scores,
         labels=labels.cpu(),
         companions=companions,
-        normed=(batches[:, 0] - mean) / (spread + EPSILON).sqrt(),
+        normed=_normed(batches)[:, 0],
     )
+
+
+def _normed(batches: Tensor) -> Tensor:
+    """Return the scores of batches (batches, N, classes) behind a batch norm of scale 1."""
+    spread, mean = torch.var_mean(batches, dim=1, correction=0, keepdim=True)
+    return (batches - mean) / (spread + EPSILON).sqrt()
 
 
 def _bars(seen: _Seen) -> Bars:
@@ -170,9 +173,9 @@ def _certainty(seen: _Seen, bench: Bench) -> str:
     size = seen.companions + 1
     whole = len(seen.scores) // size * size
     scores, labels = seen.scores[:whole], seen.labels[:whole]
-    parts = [functional.batch_norm(s, None, None, training=True) for s in torch.split(scores, size)]
+    behind = _normed(scores.view(-1, size, scores.shape[1])).flatten(0, 1)
     plain = float(functional.cross_entropy(scores, labels))
-    normed = float(functional.cross_entropy(torch.cat(parts), labels))
+    normed = float(functional.cross_entropy(behind, labels))
     best, least = most_certain(bench.data.classes)
     return (
         f"{DRAWS} draws of {plural(seen.companions, 'companion')} out of {len(seen.scores) - 1} "
@@ -240,7 +243,7 @@ def _sure(arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
         rows.append((each.name, f"{scores[each.name].loss:.4f}", scale))
     return (
         Table(
-            caption="on validation images, each by itself",
+            caption="on the images they are judged by, each by itself",
             heads=("network", "loss", "mean γ of the scores' norm"),
             rows=tuple(rows),
         ),

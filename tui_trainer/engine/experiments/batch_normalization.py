@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.engine.experiments.bench import SEED, Bench
-from tui_trainer.engine.experiments.maps import Subject, subject
+from tui_trainer.engine.experiments.maps import Subject, passing, subject
 from tui_trainer.engine.experiments.norm_twins import RATE, race_of_twins
 from tui_trainer.engine.experiments.pictures import no_numbers
 from tui_trainer.engine.experiments.samples import affordable, drawn
@@ -19,7 +19,6 @@ from tui_trainer.lessons.batch_normalization import normalized, scatter
 from tui_trainer.run.exhibit import (
     Bar,
     Bars,
-    Block,
     Choices,
     Control,
     Exhibit,
@@ -27,6 +26,7 @@ from tui_trainer.run.exhibit import (
     Words,
     at,
     chosen_number,
+    chosen_whole,
     chosen_word,
 )
 
@@ -55,19 +55,23 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     names = tuple(norms)
     layer = Control(name="layer", label="layer", value=names[0], steps=names)
     name, mode = chosen_word(choices, layer), chosen_word(choices, MODE)
-    size, rate = int(chosen_number(choices, BATCH)), chosen_number(choices, RATE)
-    controls = (at(layer, name), at(MODE, mode), at(BATCH, float(size)), at(RATE, rate))
+    size, rate = chosen_whole(choices, BATCH), chosen_number(choices, RATE)
+    controls = (at(layer, name), at(MODE, mode), at(BATCH, size), at(RATE, rate))
     if goes:
         yield from race_of_twins(bench, controls, rate)
         return
     look = look_at(bench, seen, norms[name], size, training=mode == "training")
-    blocks: tuple[Block, ...] = (*seen.note, _table(look, name, mode, size))
     if look.is_lost:
         lost = no_numbers("its outputs")
         yield Exhibit(blocks=(lost,), controls=controls, result="There is nothing to normalize.")
         return
     yield Exhibit(
-        blocks=(*blocks, _one_number(look), _scatter(look)),
+        blocks=(
+            *seen.note,
+            _table(look, name, mode, size),
+            _one_number(look),
+            _scatter(look),
+        ),
         controls=controls,
         result=_result(look, mode),
         certainty=(
@@ -144,10 +148,9 @@ def look_at(
     inputs, _ = drawn(bench, pool, 0)
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    channels = len(norm.running_mean)
     running_mean, running_var = (t.double().cpu() for t in (norm.running_mean, norm.running_var))
     given, result = _through(seen.network, norm, inputs)
-    by_image = given.transpose(0, 1).reshape(channels, len(inputs), -1).mean(dim=2).t()
+    by_image = given.flatten(2).mean(dim=2) if given.dim() > 2 else given
     given, result = given[:size], result[:size]
     if training:
         # In the order of the passes: this one moves the running statistics of the copy.
@@ -157,7 +160,7 @@ def look_at(
     mean, std = _moments(given)
     out_mean, out_std = _moments(result)
     used_mean, used_var = (mean, std**2) if training else (running_mean, running_var)
-    ones = torch.ones(channels, dtype=torch.float64)
+    scale, shift = _learned(norm)
     return NormLook(
         mean=mean,
         std=std,
@@ -167,34 +170,26 @@ def look_at(
         running_std=running_var.sqrt(),
         used_mean=used_mean,
         used_std=(used_var + norm.eps).sqrt(),
-        scale=ones if norm.weight is None else norm.weight.detach().double().cpu(),
-        shift=0 * ones if norm.bias is None else norm.bias.detach().double().cpu(),
+        scale=scale,
+        shift=shift,
         first=_middle(given, result),
         by_image=by_image,
     )
 
 
-class _Reached(Exception):
-    """The layer that is looked at has been run; what comes after it is not needed."""
+def _learned(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Return γ and β (C); 1 and 0 where they are not learned."""
+    scale = torch.ones(norm.num_features) if norm.weight is None else norm.weight.detach()
+    shift = torch.zeros(norm.num_features) if norm.bias is None else norm.bias.detach()
+    return scale.double().cpu(), shift.double().cpu()
 
 
 def _through(network: nn.Module, norm: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what a layer is given and what it gives (N, C, …), in double precision."""
-    found: list[Tensor] = []
-
-    def keep(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
-        found.extend(t.detach().double().cpu() for t in (given[0], result))
-        raise _Reached
-
-    handle = norm.register_forward_hook(keep)
-    try:
-        with torch.no_grad():
-            network(inputs)
-    except _Reached:
-        pass
-    finally:
-        handle.remove()
-    return found[0], found[1]
+    """Return what a batch norm is given and what it gives (N, C, …), in double precision."""
+    met = passing(network, norm, inputs)
+    if met is None:
+        raise ValueError("a batch norm of the layer table is not reached")
+    return met[0].double().cpu(), met[1].double().cpu()
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.comparison import RECIPE, Judged, arm, compare
-from tui_trainer.engine.experiments.leads import Leader
 from tui_trainer.engine.experiments.race import Arm
 from tui_trainer.engine.experiments.samples import BACKWARD, affordable, drawn, flat_gradient
 from tui_trainer.lessons.batch_size import (
@@ -33,8 +32,9 @@ from tui_trainer.run.exhibit import (
     Table,
     Words,
     at,
-    chosen_number,
+    chosen_whole,
     chosen_word,
+    counting,
 )
 from tui_trainer.run.text import count, learning_rate, plural
 
@@ -72,14 +72,14 @@ MODEL = "small"
 
 EQUAL = Control(name="equal", label="equal", value="samples", steps=("samples", "time"))
 RULE = Control(name="rate", label="rate", value="same", steps=("same", "scaled"))
-DRAW = Control(name="draw", label="draw", value=0.0, steps=tuple(map(float, range(100))))
+DRAW = counting("draw", "draw", 100)
 
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show the cosines between batches' gradients, or train with three batch sizes."""
     equal, rule = chosen_word(choices, EQUAL), chosen_word(choices, RULE)
-    draw = int(chosen_number(choices, DRAW))
-    controls = (at(EQUAL, equal), at(RULE, rule), at(DRAW, float(draw)))
+    draw = chosen_whole(choices, DRAW)
+    controls = (at(EQUAL, equal), at(RULE, rule), at(DRAW, draw))
     if goes:
         yield from _race(bench, controls, equal, rule)
         return
@@ -217,19 +217,14 @@ def _race(bench: Bench, controls: tuple[Control, ...], equal: str, rule: str) ->
         how = f"{learning_rate(usual)} · n / {USUAL}"
     text = f"{MODEL}, the same first weights, equal {equal}; learning rate {how}."
     setup = (Words(text=text, tone="muted"),)
-    leader = Leader(_spent)
-    is_timed = equal == "time"
-    yield from leader.told(
-        compare(
-            bench,
-            arms,
-            setup=setup,
-            controls=controls,
-            found=leader.found,
-            # Where time is equal, no size may run out of images before the others.
-            images=100 * IMAGES if is_timed else IMAGES,
-            by_time=is_timed,
-        )
+    yield from compare(
+        bench,
+        arms,
+        setup=setup,
+        controls=controls,
+        found=_spent,
+        images=IMAGES,
+        by_time=equal == "time",
     )
 
 

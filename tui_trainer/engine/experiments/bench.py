@@ -16,7 +16,11 @@ from tui_trainer.engine.data import Data, Split
 from tui_trainer.engine.networks import build_network, use_innermost_channels
 from tui_trainer.engine.session import Session
 from tui_trainer.run.config import RunConfig
+from tui_trainer.run.exhibit import counting
 from tui_trainer.run.layers import LayerRow
+
+DIGIT = counting("digit", "digit", 100)
+"""Which digit is looked at."""
 
 SEED = 1
 """What is drawn in an experiment is drawn from this seed, so that it can be shown again."""
@@ -66,6 +70,11 @@ class Bench:
         """The images to look at: those of validation, or of training where there is none."""
         return self.data.val if len(self.data.val) else self.data.train
 
+    @property
+    def split_name(self) -> str:
+        """Which images these are."""
+        return "validation" if len(self.data.val) else "training"
+
     def digit(self, number: int) -> Digit:
         """Return an image to look at; beyond the last one it begins anew."""
         number %= len(self.digits)
@@ -91,15 +100,19 @@ class Bench:
         Raises:
             InputError: If it cannot be built.
         """
-        torch.manual_seed(SEED)
-        dropout = self.config.dropout if model is None else None
-        network = build_network(
-            model or self.config.model,
-            image_size=self.data.image_size,
-            classes=self.data.classes,
-            dropout=dropout,
+        return self.build(
+            lambda: build_network(
+                model or self.config.model,
+                image_size=self.data.image_size,
+                classes=self.data.classes,
+                dropout=self.config.dropout if model is None else None,
+            )
         )
-        network = network.to(self.device)
+
+    def build(self, build: Callable[[], nn.Module], seed: int = SEED) -> nn.Module:
+        """Return a network built from a seed, where the images are, for training."""
+        torch.manual_seed(seed)
+        network = build().to(self.device)
         if self.device.type == "cpu":
             network = use_innermost_channels(network, self.data.image_size)
         return network.train()

@@ -2,7 +2,7 @@
 
 An experiment makes its arms with :func:`arm` and hands them to :func:`compare`::
 
-    arms = [arm(bench, "8 kernels", on_bench(bench, lambda: stack(8))), ...]
+    arms = [arm(bench, "8 kernels", bench.build(lambda: stack(8))), ...]
     yield from compare(bench, arms, setup=blocks, controls=controls)
 
 ``compare`` yields exhibits while it trains, and at last one with result and certainty. A name has
@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.engine.check.trial import Trial
 from tui_trainer.engine.data import Data, Split
-from tui_trainer.engine.experiments.bench import SEED, Bench
+from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.race import (
     Arm,
     Score,
@@ -27,8 +28,8 @@ from tui_trainer.engine.experiments.race import (
     race,
     score,
 )
-from tui_trainer.engine.networks import use_innermost_channels
 from tui_trainer.run.exhibit import Block, Control, Curves, Exhibit, Table
+from tui_trainer.run.stats import wilson
 from tui_trainer.run.text import accuracy_with_interval, count, percent
 
 IMAGES = 12_000
@@ -51,8 +52,8 @@ RECIPE: Mapping[str, object] = {
 }
 """How arms are trained, whatever the run's own settings are: what is compared is not these."""
 
-SETTLED_ON = 20
-"""Batches over which running statistics are taken anew before an arm is judged."""
+SETTLED_ON = 640
+"""Training images over which running statistics are taken anew before an arm is judged."""
 
 WORST = 3.0
 """Losses are capped at so many times that of a network that knows nothing."""
@@ -62,21 +63,17 @@ Found = Callable[[Sequence[Arm], Judged], tuple[Block, ...]]
 """What else there is to see once the arms are trained and judged."""
 
 
-def on_bench(bench: Bench, build: Callable[[], nn.Module]) -> nn.Module:
-    """Build a network from the bench's seed and put it where its images are, for training."""
-    torch.manual_seed(SEED)
-    network = build().to(bench.device)
-    if bench.device.type == "cpu":
-        network = use_innermost_channels(network, bench.data.image_size)
-    return network.train()
-
-
 def arm(
     bench: Bench, name: str, network: nn.Module, data: Data | None = None, **settings: object
 ) -> Arm:
     """Return a training of a copy of a network by ``RECIPE``; ``settings`` change that."""
-    cap = WORST * math.log(bench.data.classes)
-    return Arm(name, bench.trial(network, data, **{**RECIPE, **settings}), cap=cap)
+    trial = bench.trial(network, data, **{**RECIPE, **settings})
+    return Arm(name, trial, cap=loss_cap(bench))
+
+
+def loss_cap(bench: Bench) -> float:
+    """Return the largest loss that is drawn, in nats."""
+    return WORST * math.log(bench.data.classes)
 
 
 def compare(
@@ -99,13 +96,15 @@ def compare(
         setup: What was to be seen before; it stays below the curves.
         controls: What the reader can turn.
         found: Gives more to see at the end, between the table and the curves.
-        images: How many training images each gets at most.
+        images: How many training images each gets at most, unless they get equal seconds.
         judged: On how many images of validation they are judged.
         seconds: How long they may train together.
         by_time: Equal seconds for each, and not equal images.
     """
     yield Exhibit(blocks=setup, controls=controls, progress=0.0)
-    for share in race(arms, images=images, clock=bench.clock, seconds=seconds, by_time=by_time):
+    # Where time is equal, none may run out of images before the others.
+    most = math.inf if by_time else images
+    for share in race(arms, images=most, clock=bench.clock, seconds=seconds, by_time=by_time):
         yield Exhibit(blocks=(losses(arms), *setup), controls=controls, progress=share)
     split = bench.sample(judged)
     scores: dict[str, Score] = {}
@@ -127,13 +126,14 @@ def settle(trial: Trial) -> None:
     After so short a training they are still those of weights long gone, and an evaluation would
     judge that delay. Nothing is learned by it.
     """
-    norms = [module for module in trial.network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in trial.network.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over all batches
     if norms:
         with torch.no_grad():
-            for _ in range(SETTLED_ON):
+            # As many images for each arm, whatever its batches are.
+            for _ in range(math.ceil(SETTLED_ON / trial.config.batch_size)):
                 trial.network(trial.batch()[0])
 
 
@@ -159,7 +159,7 @@ def outcome(arms: Sequence[Arm], scores: Judged) -> Table:
                 count(parameters(each.trial.network)),
                 count(each.trial.images),
                 "lost" if each.is_lost else f"{each.losses[-1]:.4f}" if each.losses else "none",
-                told(scores[each.name]),
+                told(scores[each.name].correct, scores[each.name].total),
             )
             for each in arms
         ),
@@ -167,9 +167,9 @@ def outcome(arms: Sequence[Arm], scores: Judged) -> Table:
     )
 
 
-def told(one: Score) -> str:
-    """Return an accuracy with its interval."""
-    return accuracy_with_interval(one.accuracy, one.interval if one.total else None)
+def told(correct: int, total: int) -> str:
+    """Return a share of images in percent, with its Wilson interval: ``90.0 % [88.0, 91.7]``."""
+    return accuracy_with_interval(correct / total, wilson(correct, total))
 
 
 def parameters(network: nn.Module) -> int:
@@ -178,7 +178,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def result(arms: Sequence[Arm], scores: Judged) -> str:
-    """Return who got how many images right, best first, and who was lost."""
+    """Return who leads, who got how many images right, best first, and who was lost."""
     ranked = sorted(
         (each for each in arms if not each.is_lost),
         key=lambda each: scores[each.name].accuracy,
@@ -187,9 +187,22 @@ def result(arms: Sequence[Arm], scores: Judged) -> str:
     parts = [f"{each.name} {percent(scores[each.name].accuracy)}" for each in ranked]
     lost = [each.name for each in arms if each.is_lost]
     sentences = [f"Right: {', '.join(parts)}."] if parts else []
+    if len(ranked) > 1:
+        sentences.insert(0, lead({each.name: scores[each.name] for each in ranked}))
     if lost:
         sentences.append(f"The loss of {', '.join(lost)} is no number any more.")
     return " ".join(sentences)
+
+
+def lead(ranked: Judged) -> str:
+    """Return by how many points the first of several, best first, is ahead of the second."""
+    first, second = list(ranked)[:2]
+    points = 100 * (ranked[first].accuracy - ranked[second].accuracy)
+    if not points:
+        return f"{first} and {second} are level."
+    is_sure = (first, second) in distinguishable(ranked)
+    chance = "" if is_sure else ", which may be chance"
+    return f"Ahead: {first}, by {points:.2f} points over {second}{chance}."
 
 
 def certainty(
@@ -201,11 +214,10 @@ def certainty(
     amount = f"{few} training images each" if few == many else f"{few} to {many} training images"
     if by_time:
         amount = f"{max(each.seconds for each in arms):.1f} s each, {amount}"
-    kind = "validation" if len(bench.data.val) else "training"
     return (
-        f"{amount}; judged on {count(len(split))} {kind} images with 95 % Wilson intervals. "
-        f"{differences(scores)} One seed each: after so short a training other first weights may "
-        "move each by some points."
+        f"{amount}; judged on {count(len(split))} {bench.split_name} images with 95 % Wilson "
+        f"intervals. {differences(scores)} One seed each: after so short a training other first "
+        "weights may move each by some points."
     )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.experiments.bench import SEED, Bench, Digit
-from tui_trainer.engine.experiments.pictures import map_picture, no_numbers
+from tui_trainer.engine.experiments.bench import DIGIT, SEED, Bench, Digit
+from tui_trainer.engine.experiments.maps import passing
+from tui_trainer.engine.experiments.pictures import enlarged, map_picture, no_numbers
 from tui_trainer.engine.experiments.samples import same_chance
 from tui_trainer.engine.networks import DROPOUT_LAYERS, dropout_of
 from tui_trainer.lessons.dropout import spread_of_sum
@@ -25,7 +26,9 @@ from tui_trainer.run.exhibit import (
     Words,
     at,
     chosen_number,
+    chosen_whole,
     chosen_word,
+    counting,
 )
 
 MASKS = 200
@@ -45,17 +48,16 @@ SHARE = Control(
     low=0.0,
     high=0.9,
 )
-DRAW = Control(name="draw", label="mask", value=0.0, steps=tuple(map(float, range(100))))
+DRAW = counting("draw", "mask", 100)
 MODE = Control(name="mode", label="mode", value="training", steps=("training", "evaluation"))
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show a feature map behind a mask, and how far the scores scatter from mask to mask."""
     usual = at(SHARE, min(0.9, dropout_of(bench.network) or float(SHARE.value)))
     share, mode = chosen_number(choices, usual), chosen_word(choices, MODE)
-    draw, place = int(chosen_number(choices, DRAW)), int(chosen_number(choices, DIGIT))
-    controls = (at(usual, share), at(DRAW, float(draw)), at(MODE, mode), at(DIGIT, float(place)))
+    draw, place = chosen_whole(choices, DRAW), chosen_whole(choices, DIGIT)
+    controls = (at(usual, share), at(DRAW, draw), at(MODE, mode), at(DIGIT, place))
     digit = bench.digit(place)
     site = _site(bench, digit)
     if site is None:
@@ -119,16 +121,8 @@ def _site(bench: Bench, digit: Digit) -> Site | None:
     name = own[0] if own else weighted[-1] if weighted else None
     if name is None:
         return None
-    given: list[Tensor] = []
-    handle = modules[name].register_forward_pre_hook(
-        lambda module, inputs: given.extend(t.detach().float().cpu().clone() for t in inputs[:1])
-    )
-    try:
-        with torch.no_grad():
-            network(digit.network_input)
-    finally:
-        handle.remove()
-    if not given:
+    met = passing(network, modules[name], digit.network_input)
+    if met is None:
         return None
     where = (
         f"The network's own dropout: {', '.join(own)}; the map is that before {name}."
@@ -137,7 +131,7 @@ def _site(bench: Bench, digit: Digit) -> Site | None:
     )
     if own and not isinstance(modules[name], nn.Dropout):
         where += " It hides whole maps; in the picture each feature is hidden by itself."
-    return Site(given[0][0], None if own else name, where)
+    return Site(met[0][0].float().cpu(), None if own else name, where)
 
 
 def mask_of(shape: torch.Size, share: float, draw: int) -> Tensor:
@@ -153,19 +147,16 @@ def _pictures(site: Site, share: float, draw: int, mode: str) -> Pictures:
     most = max(float(shown.abs().max()) / (1 - share), 1e-12)
     times = max(1, math.ceil(LEAST_SIDE / max(shown.shape)))
 
-    def large(values: Tensor) -> Tensor:
-        return values.repeat_interleave(times, 0).repeat_interleave(times, 1)
-
     # One scale for both, that of what is scaled up: whether a feature grows is to be seen.
     bound = most if float(shown.min()) < 0 else None
-    before = map_picture(large(shown), "before", low=0.0, high=most, bound=bound)
+    before = map_picture(enlarged(shown, times), "before", low=0.0, high=most, bound=bound)
     kept = int(mask.sum())
     return Pictures(
         caption=f"{mode} mode: {mask.numel() - kept} of {mask.numel()} features are hidden",
         items=(
             before,
-            map_picture(large(mask), "mask", low=0.0, high=1.0),
-            map_picture(large(result), f"after, × {1 / (1 - share):.2f}", like=before),
+            map_picture(enlarged(mask, times), "mask", low=0.0, high=1.0),
+            map_picture(enlarged(result, times), f"after, × {1 / (1 - share):.2f}", like=before),
         ),
     )
 
@@ -185,7 +176,7 @@ def _scores(bench: Bench, digit: Digit, site: Site, share: float, draw: int) -> 
             modules[site.layer].register_forward_pre_hook(
                 lambda module, given: (nn.functional.dropout(given[0], share), *given[1:])
             )
-        with same_chance(SEED + draw):
+        with same_chance(bench.device, SEED + draw):
             masked = network(inputs)
     return torch.cat((plain, masked)).double().softmax(dim=1).cpu()
 

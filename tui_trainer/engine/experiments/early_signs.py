@@ -12,16 +12,7 @@ from tui_trainer.engine.experiments.race import Arm, race, score
 from tui_trainer.engine.experiments.sabotage import ABOUT, FAULTS, MODEL, RATE, Told
 from tui_trainer.engine.experiments.signs import gradient_bars, sign_table
 from tui_trainer.lessons import early_signs
-from tui_trainer.run.exhibit import (
-    Choices,
-    Control,
-    Curve,
-    Curves,
-    Exhibit,
-    Words,
-    at,
-    chosen_word,
-)
+from tui_trainer.run.exhibit import Choices, Control, Curve, Curves, Exhibit, Words, at, chosen_word
 from tui_trainer.run.text import count
 
 STEPS = 120
@@ -76,7 +67,8 @@ def _trained(bench: Bench, fault: str, controls: tuple[Control, ...]) -> Iterato
         blocks = (_curves(arms, guessing), words)
         yield Exhibit(blocks=blocks, controls=controls, progress=share)
     split = bench.sample(JUDGED)
-    judged = [told(score(arm.trial, split)) for arm in arms]
+    scores = [score(arm.trial, split) for arm in arms]
+    judged = [told(each.correct, each.total) for each in scores]
     trials = [trial for _, trial in pairs]
     yield Exhibit(
         blocks=(_curves(arms, guessing), words),

@@ -6,16 +6,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import nn
 
 from tui_trainer.engine.data import Data, Split
 from tui_trainer.engine.experiments.bench import SEED, Bench
-from tui_trainer.engine.experiments.comparison import RECIPE, arm, differences, on_bench
+from tui_trainer.engine.experiments.comparison import RECIPE, arm, differences, told
 from tui_trainer.engine.experiments.race import SECONDS, Arm, Score, race, score
 from tui_trainer.lessons.overfitting import gap, gap_interval
 from tui_trainer.run.exhibit import Control, Curve, Curves, Exhibit, Table, Words
-from tui_trainer.run.text import accuracy_with_interval, count, percent
+from tui_trainer.run.text import count, percent
 
 DIGITS = 500
 """Training images, unless the reader wants others."""
@@ -60,7 +59,6 @@ def learner(bench: Bench, dropout: float = 0.0, seed: int = SEED) -> nn.Module:
     inputs = bench.data.image_size**2
 
     def build() -> nn.Module:
-        torch.manual_seed(seed)
         return nn.Sequential(
             nn.Flatten(),
             nn.Linear(inputs, HIDDEN),
@@ -69,7 +67,7 @@ def learner(bench: Bench, dropout: float = 0.0, seed: int = SEED) -> nn.Module:
             nn.Linear(HIDDEN, bench.data.classes),
         )
 
-    return on_bench(bench, build)
+    return bench.build(build, seed)
 
 
 @dataclass
@@ -193,7 +191,7 @@ def _table(pupils: Sequence[Pupil], ends: Ends) -> Table:
             (
                 pupil.arm.name,
                 percent(own.accuracy),
-                accuracy_with_interval(new.accuracy, new.interval),
+                told(new.correct, new.total),
                 f"{min(pupil.val):.3f}",
                 f"{pupil.val[-1]:.3f}",
             )
@@ -204,16 +202,16 @@ def _table(pupils: Sequence[Pupil], ends: Ends) -> Table:
 
 
 def _result(pupils: Sequence[Pupil], ends: Ends) -> str:
-    told = []
+    gaps = []
     for pupil, (own, new) in zip(pupils, ends, strict=True):
         counted = (own.correct, own.total, new.correct, new.total)
         low, high = gap_interval(*counted)
-        told.append(
+        gaps.append(
             f"{pupil.arm.name}: {100 * gap(*counted):.1f} points between own and new digits "
             f"[{100 * low:.1f}, {100 * high:.1f}]"
         )
     points = 100 * (ends[1][1].accuracy - ends[0][1].accuracy)
-    return f"{'; '.join(told)}. On new digits {pupils[1].arm.name} is {points:+z.1f} points."
+    return f"{'; '.join(gaps)}. On new digits {pupils[1].arm.name} is {points:+z.1f} points."
 
 
 def _certainty(pupils: Sequence[Pupil], ends: Ends) -> str:

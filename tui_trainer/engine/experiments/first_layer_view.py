@@ -15,7 +15,7 @@ from tui_trainer.engine.experiments.first_layer_step import (
     first_layer,
     kernel_step,
 )
-from tui_trainer.engine.experiments.pictures import map_picture
+from tui_trainer.engine.experiments.pictures import enlarged, map_picture
 from tui_trainer.run.exhibit import (
     Block,
     Choices,
@@ -27,6 +27,8 @@ from tui_trainer.run.exhibit import (
     Words,
     at,
     chosen_number,
+    chosen_whole,
+    counting,
 )
 
 MOST_WEIGHTS = 9
@@ -48,12 +50,8 @@ def show_first_layer(bench: Bench, choices: Choices, view: Control) -> Exhibit:
     if first is None:
         raise ValueError(f"{FALLBACK} has no layer of weights")
     is_kernel = isinstance(first.layer, nn.Conv2d)
-    kernels = Control(
-        name="kernel",
-        label="kernel" if is_kernel else "unit",
-        value=0.0,
-        steps=tuple(map(float, range(len(first.layer.weight)))),
-    )
+    label = "kernel" if is_kernel else "unit"
+    kernels = counting("kernel", label, len(first.layer.weight))
     rates = Control(
         name="rate",
         label="η",
@@ -62,8 +60,8 @@ def show_first_layer(bench: Bench, choices: Choices, view: Control) -> Exhibit:
         low=0.0,
         high=1_000.0,
     )
-    kernel, rate = int(chosen_number(choices, kernels)), chosen_number(choices, rates)
-    controls = (view, at(kernels, float(kernel)), at(rates, rate))
+    kernel, rate = chosen_whole(choices, kernels), chosen_number(choices, rates)
+    controls = (view, at(kernels, kernel), at(rates, rate))
     step = kernel_step(first, kernel, rate)
     if not (math.isfinite(step.loss_before) and bool(step.gradient.isfinite().all())):
         text = "The loss of this network is no number any more, and no slope leads back from it."
@@ -112,8 +110,7 @@ def _pictures(step: KernelStep) -> Pictures | None:
             by = math.ceil(max(height, width) / (WIDE + 2))
             shown = functional.avg_pool2d(shown[None], by, ceil_mode=True)[0]
         else:
-            by = WIDE // max(height, width)
-            shown = shown.repeat_interleave(by, 0).repeat_interleave(by, 1)
+            shown = enlarged(shown, WIDE // max(height, width))
         most = most or float(maps[0].abs().max()) or 1.0
         return map_picture(shown, caption, bound=most)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from tui_trainer.anatomy.review.design import is_weighted
 from tui_trainer.engine.experiments.bench import Bench
-from tui_trainer.engine.experiments.comparison import arm, compare, on_bench
+from tui_trainer.engine.experiments.comparison import arm, compare
+from tui_trainer.engine.experiments.maps import passing
 from tui_trainer.engine.experiments.networks import POOL, Conv, Rescaled, stack
 from tui_trainer.lessons.image_normalization import (
     RAW,
@@ -47,8 +48,6 @@ THROUGH = 128
 
 EDGES = (0, 1, 32, 64, 96, 128, 160, 192, 224, 256)
 """Where the greys are parted for the bars; black is by itself."""
-
-WEIGHTED = ("conv", "depthwise", "fully connected")
 
 PLAIN, NORMED = "without", "with"
 
@@ -95,23 +94,27 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         controls[1:1] = [at(SHIFT, typed.shift), at(DIVISOR, typed.divisor)]
     else:
         del scales["typed"]
-    train = bench.data.train
-    # Evenly over the whole: a dataset may be sorted by its classes.
-    images = train.images[:: max(1, len(train) // LOOKED_AT)][:LOOKED_AT]
-    counts = torch.bincount(images.flatten().cpu(), minlength=WHITE + 1).tolist()
-    blocks = (
-        _table(bench, images, counts, scales, chosen),
-        _bars(counts, scales[chosen]),
-        _own_figures(bench, counts, len(images)),
-    )
-    if not goes:
-        yield Exhibit(
-            blocks=blocks,
-            controls=tuple(controls),
-            trains=f"train one network on {', '.join(scales)}, {norm} batch norm: up to 15 s",
-        )
+    if goes:
+        yield from _trained(bench, tuple(controls), scales, norm)
         return
-    network = on_bench(bench, partial(_network, bench, norm == NORMED))
+    images = bench.sample(LOOKED_AT, training=True).images
+    counts = torch.bincount(images.flatten().cpu(), minlength=WHITE + 1).tolist()
+    yield Exhibit(
+        blocks=(
+            _table(bench, images, counts, scales, chosen),
+            _bars(counts, scales[chosen]),
+            _own_figures(bench, counts, len(images)),
+        ),
+        controls=tuple(controls),
+        trains=f"train one network on {', '.join(scales)}, {norm} batch norm: up to 15 s",
+    )
+
+
+def _trained(
+    bench: Bench, controls: tuple[Control, ...], scales: dict[str, Scale], norm: str
+) -> Iterator[Exhibit]:
+    """Train one network on each scale."""
+    network = bench.build(partial(_network, bench, norm == NORMED))
     mean, std = bench.data.mean, bench.data.std
     arms = [
         arm(bench, name, Rescaled(network, scale, mean, std), lr=RATE)
@@ -121,9 +124,8 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         f"The same network and the same first weights {norm} batch norm, the same images, learning "
         f"rate {RATE:g}. Only the scale of the pixels differs."
     )
-    yield from compare(
-        bench, arms, setup=(Words(text=text),), controls=tuple(controls), images=IMAGES
-    )
+    setup = (Words(text=text),)
+    yield from compare(bench, arms, setup=setup, controls=controls, images=IMAGES)
 
 
 def _network(bench: Bench, norm: bool) -> nn.Module:
@@ -153,33 +155,19 @@ def _table(
     )
 
 
-class _Enough(BaseException):
-    """The first layer was reached. No network's own ``except Exception`` is to hold it up."""
-
-
 def _first_output(bench: Bench, images: Tensor, scale: Scale) -> tuple[str, str] | None:
     """Return mean and deviation of the first layer's output; None where it cannot be seen."""
     network = bench.copy()
     modules = dict(network.named_modules())
-    weighted = (row for row in bench.layers if row.kind in WEIGHTED and row.name in modules)
+    weighted = (row for row in bench.layers if is_weighted(row) and row.name in modules)
     first = next((modules[row.name] for row in weighted), None)
     if first is None:
         return None
-    found: list[Tensor] = []
-
-    def keep(module: nn.Module, args: object, output: Tensor) -> None:
-        found.append(output.detach().float())
-        raise _Enough
-
-    handle = first.register_forward_hook(keep)
-    with torch.no_grad(), suppress(_Enough):
-        Rescaled(network, scale, bench.data.mean, bench.data.std)(
-            bench.data.prepare(images[:THROUGH])
-        )
-    handle.remove()
-    if not found or not bool(torch.isfinite(found[0]).all()):
+    rescaled = Rescaled(network, scale, bench.data.mean, bench.data.std)
+    met = passing(rescaled, first, bench.data.prepare(images[:THROUGH]))
+    if met is None or not bool(torch.isfinite(met[1]).all()):
         return None
-    return _short(float(found[0].mean())), _short(float(found[0].std()))
+    return _short(float(met[1].mean())), _short(float(met[1].std()))
 
 
 def _bars(counts: list[int], scale: Scale) -> Bars:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from tui_trainer.engine.experiments.bench import Bench, Digit
+from tui_trainer.anatomy.review.design import CONVOLUTIONS
+from tui_trainer.engine.experiments.bench import DIGIT, Bench, Digit
 from tui_trainer.engine.experiments.maps import Subject, is_convolution, subject
-from tui_trainer.engine.experiments.pictures import digit_picture, map_picture, no_numbers
+from tui_trainer.engine.experiments.pictures import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lessons.kernel_3x3_convolutions import KERNELS, products, slide, stack, window
 from tui_trainer.run.exhibit import (
     Block,
@@ -21,8 +22,9 @@ from tui_trainer.run.exhibit import (
     Table,
     Words,
     at,
-    chosen_number,
+    chosen_whole,
     chosen_word,
+    counting,
 )
 from tui_trainer.run.text import count, field, short_count
 
@@ -34,8 +36,6 @@ STACKS = ((7,), (3, 3, 3), (5,), (3, 3))
 
 CHANNELS = 16
 """Channels of the compared stacks where the network has no convolution to take them from."""
-
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +64,21 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     names = (*KERNELS, *(f"own {number}" for number in numbers))
     which = Control(name="kernel", label="kernel", value=names[0], steps=names)
     name = chosen_word(choices, which)
-    digit = bench.digit(int(chosen_number(choices, DIGIT)))
+    digit = bench.digit(chosen_whole(choices, DIGIT))
     kernel = _kernel(seen, own, name, digit)
     made = slide(kernel.rows, kernel.weights, kernel.bias, kernel.padding)
     down, across = _control("row", len(made)), _control("column", len(made[0]))
-    row, column = int(chosen_number(choices, down)), int(chosen_number(choices, across))
+    row, column = chosen_whole(choices, down), chosen_whole(choices, across)
     controls = (
         at(which, name),
-        at(down, float(row)),
-        at(across, float(column)),
-        at(DIGIT, float(digit.number)),
+        at(down, row),
+        at(across, column),
+        at(DIGIT, digit.number),
     )
     costs = _costs(seen, digit)
     if not all(math.isfinite(value) for line in made for value in line):
         lost = no_numbers("its weights")
-        picture = Pictures(caption="", items=(digit_picture(digit),))
+        picture = alone(digit)
         yield Exhibit(blocks=(picture, lost, costs), controls=controls)
         return
     note = () if own is not None else (Words(text=_lacks(seen), tone="muted"),)
@@ -92,14 +92,13 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
 
 def _control(name: str, places: int) -> Control:
     """Return the control of a row or a column; it begins in the middle."""
-    steps = tuple(map(float, range(places)))
-    return Control(name=name, label=name, value=float(places // 2), steps=steps)
+    return counting(name, name, places, value=float(places // 2))
 
 
 def _own_place(seen: Subject) -> int | None:
     """Return the network's first convolution if it slides 3×3 kernels over the image, by ones."""
     for place, row in enumerate(seen.layers):
-        if row.kind in ("conv", "depthwise"):
+        if row.kind in CONVOLUTIONS:
             fits = (
                 is_convolution(row, side=3)
                 and row.sources == (0,)

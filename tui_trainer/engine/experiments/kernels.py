@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from tui_trainer.engine.experiments.bench import Bench
-from tui_trainer.engine.experiments.comparison import arm, compare, on_bench, parameters
+from tui_trainer.engine.experiments.comparison import arm, compare, parameters
 from tui_trainer.engine.experiments.maps import Subject, is_convolution, subject
 from tui_trainer.engine.experiments.networks import POOL, Conv, stack
-from tui_trainer.engine.experiments.pictures import map_picture, no_numbers
-from tui_trainer.lessons.kernels import convolution, cosine
+from tui_trainer.engine.experiments.pictures import enlarged, map_picture, no_numbers
+from tui_trainer.lessons.kernels import convolution
 from tui_trainer.run.exhibit import (
     Block,
     Choices,
@@ -23,7 +23,8 @@ from tui_trainer.run.exhibit import (
     Table,
     Words,
     at,
-    chosen_number,
+    chosen_whole,
+    counting,
 )
 from tui_trainer.run.text import count, short_count
 
@@ -42,7 +43,6 @@ RACED = (2, 4, 8, 16)
 BY_CHANCE = 200
 """Sets of random kernels from which the likeness by chance is told."""
 
-KERNEL = Control(name="kernel", label="kernel", value=1.0, steps=tuple(map(float, range(1, 257))))
 CHANNELS = Control(
     name="channels",
     label="channels in",
@@ -58,19 +58,19 @@ SIDE = Control(
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show the first convolution's kernels and a table of costs; train with 2 to 16 of them."""
-    seen = subject(bench, lambda seen: _first(seen) is not None, fallback="small")
+    seen = subject(bench, lambda seen: _first(seen) is not None)
     kernels = _kernels(seen)
-    number = min(int(chosen_number(choices, KERNEL)), len(kernels))
-    channels = int(chosen_number(choices, CHANNELS))
-    side = int(chosen_number(choices, SIDE))
-    steps = tuple(map(float, range(1, len(kernels) + 1)))
+    kernel = counting("kernel", "kernel", len(kernels), first=1)
+    number = chosen_whole(choices, kernel)
+    channels = chosen_whole(choices, CHANNELS)
+    side = chosen_whole(choices, SIDE)
     controls = (
-        Control(name=KERNEL.name, label=KERNEL.label, value=float(number), steps=steps),
-        at(CHANNELS, float(channels)),
-        at(SIDE, float(side)),
+        at(kernel, number),
+        at(CHANNELS, channels),
+        at(SIDE, side),
     )
-    blocks = (*seen.note, *_likeness(kernels, number - 1), _costs(channels, side))
     if not goes:
+        blocks = (*seen.note, *_likeness(kernels, number - 1), _costs(channels, side))
         names = ", ".join(map(str, RACED))
         yield Exhibit(
             blocks=blocks,
@@ -80,7 +80,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         return
     classes = bench.data.classes
     networks = {
-        f"{first} kernels": on_bench(bench, partial(stack, plan(first), classes)) for first in RACED
+        f"{first} kernels": bench.build(partial(stack, plan(first), classes)) for first in RACED
     }
     arms = [arm(bench, name, network) for name, network in networks.items()]
     sizes = ", ".join(count(parameters(network)) for network in networks.values())
@@ -120,7 +120,7 @@ def _likeness(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
     bound = float(kernels.abs().max()) or 1.0
     items = tuple(
         map_picture(
-            _enlarged(kernels[number, 0]),
+            enlarged(kernels[number, 0], max(1, DRAWN // max(kernels.shape[2:]))),
             f"▸{number + 1}" if number == chosen else f"{number + 1}",
             bound=bound,
         )
@@ -129,38 +129,28 @@ def _likeness(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
     pictures = Pictures(caption=f"{total} kernels of the first convolution", items=items)
     if total < 2:
         return (pictures, Words(text="There is no other kernel to compare it with."))
-    flat = kernels.flatten(1).double().tolist()
-    others = {other: cosine(flat[chosen], flat[other]) for other in range(total) if other != chosen}
-    nearest = max(others, key=others.__getitem__)
-    one, other, largest = _most_alike(kernels)
+    cosines = _cosines(kernels.flatten(1))
+    nearest = int(cosines[chosen].argmax())
+    one, other = sorted(divmod(int(cosines.argmax()), total))
     width = kernels[0].numel()
     words = (
-        f"Kernel {chosen + 1} is most like kernel {nearest + 1}: cosine {others[nearest]:+z.2f}. "
-        f"Of all pairs, {one + 1} and {other + 1} are most alike: {largest:+z.2f}; {total} random "
-        f"kernels of {width} weights would reach about {_by_chance(total, width):+z.2f}. "
+        f"Kernel {chosen + 1} is most like kernel {nearest + 1}: cosine "
+        f"{cosines[chosen, nearest]:+z.2f}. Of all pairs, {one + 1} and {other + 1} are most "
+        f"alike: {cosines.max():+z.2f}; {total} random kernels of {width} weights would reach "
+        f"about {_by_chance(total, width):+z.2f}. "
         "Two with a cosine near +1 do one kernel's work."
     )
     return (pictures, Words(text=words))
 
 
-def _enlarged(kernel: Tensor) -> Tensor:
-    """Return a kernel with each weight as a square of pixels, large enough to be seen."""
-    times = max(1, DRAWN // max(kernel.shape))
-    return kernel.repeat_interleave(times, 0).repeat_interleave(times, 1)
-
-
 def _cosines(kernels: Tensor) -> Tensor:
-    """Return the cosines (…, N, N) between kernels (…, N, weights), −1 for each with itself."""
+    """Return the cosines (…, N, N) between kernels (…, N, weights), −1 for each with itself.
+
+    a·b / (|a| |b|): 1 is the same pattern at any strength, 0 nothing in common, −1 its negative.
+    """
     unit = torch.nn.functional.normalize(kernels.double(), dim=-1)
     cosines = unit @ unit.transpose(-1, -2)
     return cosines.masked_fill(torch.eye(kernels.shape[-2], dtype=torch.bool), -1.0)
-
-
-def _most_alike(kernels: Tensor) -> tuple[int, int, float]:
-    """Return the two kernels that are most alike, and their cosine."""
-    cosines = _cosines(kernels.flatten(1))
-    one, other = divmod(int(cosines.argmax()), len(kernels))
-    return min(one, other), max(one, other), float(cosines[one, other])
 
 
 def _by_chance(total: int, width: int) -> float:

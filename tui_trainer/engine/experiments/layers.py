@@ -8,8 +8,8 @@ from functools import partial
 
 from torch import nn
 
-from tui_trainer.engine.experiments.bench import Bench, Digit
-from tui_trainer.engine.experiments.comparison import arm, compare, on_bench
+from tui_trainer.engine.experiments.bench import DIGIT, Bench, Digit
+from tui_trainer.engine.experiments.comparison import arm, compare
 from tui_trainer.engine.experiments.maps import (
     LayerMaps,
     Subject,
@@ -18,7 +18,7 @@ from tui_trainer.engine.experiments.maps import (
     middle_frame,
     subject,
 )
-from tui_trainer.engine.experiments.pictures import digit_picture, map_picture, no_numbers
+from tui_trainer.engine.experiments.pictures import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lessons.layers import pooled_behind, stack_field, stack_parameters, width_for
 from tui_trainer.run.exhibit import (
     Block,
@@ -29,9 +29,10 @@ from tui_trainer.run.exhibit import (
     Table,
     Words,
     at,
-    chosen_number,
+    chosen_whole,
     chosen_word,
 )
+from tui_trainer.run.layers import COMPANIONS
 from tui_trainer.run.text import count, field, plural
 
 DEPTHS = (1, 2, 4, 6)
@@ -46,25 +47,20 @@ IMAGES = 6_000
 SHOWN = 4
 """Channels of a layer that are drawn."""
 
-COMPANIONS = ("input", "batch norm", "relu", "activation", "dropout")
-"""What is passed by on the walk: it changes no shape."""
-
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
-
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show a layer's maps of a digit, or train one budget at four depths."""
     seen = subject(bench, lambda seen: any(map(is_convolution, seen.layers)))
-    digit = bench.digit(int(chosen_number(choices, DIGIT)))
+    digit = bench.digit(chosen_whole(choices, DIGIT))
     walk = [
         maps
         for maps in maps_of(seen, digit.network_input, None)
-        if maps.row.kind not in COMPANIONS and maps.row.output_shape[:2] != (1, 1)
+        if maps.row.kind not in ("input", *COMPANIONS) and maps.row.output_shape[:2] != (1, 1)
     ]
     names = tuple(maps.row.name for maps in walk)
     layer = Control(name="layer", label="layer", value=names[0], steps=names)
     name = chosen_word(choices, layer)
-    controls = (at(layer, name), at(DIGIT, float(digit.number)))
+    controls = (at(layer, name), at(DIGIT, digit.number))
     classes = bench.data.classes
     plan = _plan(classes)
     if goes:
@@ -73,7 +69,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             for depth in DEPTHS
         }
         arms = [
-            arm(bench, plural(depth, "layer"), on_bench(bench, network))
+            arm(bench, plural(depth, "layer"), bench.build(network))
             for depth, network in networks.items()
         ]
         yield from compare(bench, arms, setup=(plan,), controls=controls, images=IMAGES)
@@ -99,7 +95,7 @@ def _layer(seen: Subject, digit: Digit, maps: LayerMaps) -> tuple[Block, ...]:
     said = Words(text=f"{', '.join(facts)}. {where}")
     if maps.is_lost:
         lost = no_numbers("its maps")
-        return Pictures(caption="", items=(digit_picture(digit),)), said, lost
+        return alone(digit), said, lost
     pictures = [
         map_picture(maps.values[channel], f"channel {channel}")
         for channel in range(min(SHOWN, channels))

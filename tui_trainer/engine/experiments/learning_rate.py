@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.engine.experiments.bench import SEED, Bench
-from tui_trainer.engine.experiments.comparison import WORST, compare
-from tui_trainer.engine.experiments.leads import Leader
+from tui_trainer.engine.experiments.comparison import compare, loss_cap
 from tui_trainer.engine.experiments.race import Arm
 from tui_trainer.engine.experiments.samples import BACKWARD, affordable, drawn, same_chance
 from tui_trainer.lessons.learning_rate import lowest, promised, step_sizes, uphill, with_momentum
@@ -61,15 +60,11 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     if goes:
         yield from _race(bench, controls, eta, factor, start)
         return
-    blocks, result, certainty = (
-        _schedule(bench, eta) if view == "schedule" else _one_step(bench, eta, factor)
-    )
+    shown = _schedule(bench, eta) if view == "schedule" else _one_step(bench, eta, factor)
     rates = ", ".join(map(learning_rate, (eta / factor, eta, eta * factor)))
-    yield Exhibit(
-        blocks=blocks,
+    yield replace(
+        shown,
         controls=controls,
-        result=result,
-        certainty=certainty,
         trains=f"train up to {STEPS} steps with each of the rates {rates}: about 15 s",
     )
 
@@ -103,7 +98,7 @@ def follow(bench: Bench, sizes: list[float]) -> Line:
     inputs, labels = drawn(bench, affordable(bench.layers, passes, least=LEAST, most=MOST), 0)
 
     def loss() -> Tensor:
-        with same_chance(SEED):
+        with same_chance(bench.device, SEED):
             return functional.cross_entropy(network(inputs), labels)
 
     weights = [p for p in network.parameters() if p.requires_grad]
@@ -121,25 +116,14 @@ def follow(bench: Bench, sizes: list[float]) -> Line:
     return Line(sizes, losses, slope, len(labels))
 
 
-def _one_step(bench: Bench, eta: float, factor: float) -> tuple[tuple[Block, ...], str, str]:
+def _one_step(bench: Bench, eta: float, factor: float) -> Exhibit:
     """Return the loss along the step's own direction, and what was found there."""
     line = follow(bench, step_sizes(eta, factor))
     before, place = line.losses[0], line.sizes.index(min(line.sizes, key=lambda s: abs(s - eta)))
     if not math.isfinite(before) or not math.isfinite(line.slope):
         words = Words(text="The loss is no number any more: the run diverged.", tone="wrong")
-        return (words,), "There is no slope to follow.", ""
+        return Exhibit(blocks=(words,), result="There is no slope to follow.")
     after = line.losses[place]
-    cap = max(2 * before, WORST * math.log(bench.data.classes))
-    seen = [min(loss, cap) if math.isfinite(loss) else cap for loss in line.losses]
-    # A straight line needs two points: it ends where it would promise no loss at all.
-    reach = line.sizes[-1]
-    ends = (0.0, min(reach, before / line.slope) if line.slope > 0 else reach)
-    promise = promised(before, line.slope, ends)
-    curves = (
-        Curve(name="measured", x=tuple(line.sizes), y=tuple(seen)),
-        Curve(name="promised by the slope", x=ends, y=tuple(promise)),
-        Curve(name=f"one step, η = {learning_rate(eta)}", x=(0.0, eta), y=(before, seen[place])),
-    )
     best, turns = lowest(line.sizes, line.losses), uphill(line.sizes, line.losses)
     where = (
         f"the lowest of this line is {line.losses[best]:.4f} at η = "
@@ -150,15 +134,6 @@ def _one_step(bench: Bench, eta: float, factor: float) -> tuple[tuple[Block, ...
         if turns is not None
         else f"; no step up to {learning_rate(line.sizes[-1])} ends higher than it began"
     )
-    kind = "minus the gradient" if bench.config.optimizer == "sgd" else "minus its sign"
-    blocks: tuple[Block, ...] = (
-        Curves(
-            caption=f"loss of one batch, the weights moved along {kind}",
-            x_label="learning rate of the step",
-            curves=curves,
-        ),
-        *_momentum(bench, eta),
-    )
     result = (
         f"A step with η = {learning_rate(eta)}: loss {before:.4f} → {after:.4f}; {where}{limit}."
     )
@@ -166,7 +141,31 @@ def _one_step(bench: Bench, eta: float, factor: float) -> tuple[tuple[Block, ...
         f"One batch of {line.images} images, in training mode, after step {bench.step:,}; another "
         "batch has another curve."
     )
-    return blocks, result, certainty
+    blocks = (_drawn(bench, line, eta, place), *_momentum(bench, eta))
+    return Exhibit(blocks=blocks, result=result, certainty=certainty)
+
+
+def _drawn(bench: Bench, line: Line, eta: float, place: int) -> Curves:
+    """Return the losses along a line, what the slope promises, and the step at a place."""
+    before = line.losses[0]
+    cap = max(2 * before, loss_cap(bench))
+    seen = [min(loss, cap) if math.isfinite(loss) else cap for loss in line.losses]
+    # A straight line needs two points: it ends where it would promise no loss at all.
+    reach = line.sizes[-1]
+    ends = (0.0, min(reach, before / line.slope) if line.slope > 0 else reach)
+    promise = promised(before, line.slope, ends)
+    kind = "minus the gradient" if bench.config.optimizer == "sgd" else "minus its sign"
+    return Curves(
+        caption=f"loss of one batch, the weights moved along {kind}",
+        x_label="learning rate of the step",
+        curves=(
+            Curve(name="measured", x=tuple(line.sizes), y=tuple(seen)),
+            Curve(name="promised by the slope", x=ends, y=tuple(promise)),
+            Curve(
+                name=f"one step, η = {learning_rate(eta)}", x=(0.0, eta), y=(before, seen[place])
+            ),
+        ),
+    )
 
 
 def _momentum(bench: Bench, eta: float) -> tuple[Block, ...]:
@@ -179,7 +178,7 @@ def _momentum(bench: Bench, eta: float) -> tuple[Block, ...]:
     return (Words(text=text, tone="muted"),)
 
 
-def _schedule(bench: Bench, eta: float) -> tuple[tuple[Block, ...], str, str]:
+def _schedule(bench: Bench, eta: float) -> Exhibit:
     """Return the rate over the run by each schedule, and where the run is now."""
     config, total = bench.config, bench.config.epochs
     epochs = [total * i / POINTS for i in range(POINTS + 1)]
@@ -196,7 +195,8 @@ def _schedule(bench: Bench, eta: float) -> tuple[tuple[Block, ...], str, str]:
         x_label="epochs",
         curves=tuple(curves),
     )
-    return (block,), result, "Arithmetic, not measured; the epochs at the present batch size."
+    certainty = "Arithmetic, not measured; the epochs at the present batch size."
+    return Exhibit(blocks=(block,), result=result, certainty=certainty)
 
 
 def _rates(bench: Bench, schedule: str, eta: float, epochs: list[float]) -> Curve:
@@ -211,9 +211,12 @@ def _race(
     """Train with three rates on the same batches from the same weights."""
     network: nn.Module = bench.fresh() if start == "fresh" else bench.copy()
     size = min(bench.config.batch_size, LARGEST_BATCH)
-    cap = WORST * math.log(bench.data.classes)
     arms = [
-        Arm(f"η {learning_rate(rate)}", bench.trial(network, lr=rate, batch_size=size), cap=cap)
+        Arm(
+            f"η {learning_rate(rate)}",
+            bench.trial(network, lr=rate, batch_size=size),
+            loss_cap(bench),
+        )
         for rate in (eta / factor, eta, eta * factor)
     ]
     begun = "an untrained network" if start == "fresh" else f"the network after step {bench.step:,}"
@@ -221,13 +224,8 @@ def _race(
         f"Three times {begun}, the same batches of {count(size)}, {bench.config.optimizer}; only "
         "the rate differs, and stays the same throughout."
     )
-    leader = Leader()
     setup = (Words(text=text, tone="muted"),)
-    yield from leader.told(
-        compare(
-            bench, arms, setup=setup, controls=controls, found=leader.found, images=STEPS * size
-        )
-    )
+    yield from compare(bench, arms, setup=setup, controls=controls, images=STEPS * size)
 
 
 def _rate_control(bench: Bench) -> Control:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, floor
 
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.anatomy.table import layer_table
+from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.experiments.bench import Bench
+from tui_trainer.engine.experiments.networks import layers_of, zoo_network
 from tui_trainer.run.exhibit import Words
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.text import model_name
-
-CONVOLUTIONS = ("conv", "depthwise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,11 @@ def subject(
     if fits(own):
         return own
     network = bench.fresh(fallback).eval()
+    side, classes = bench.data.image_size, bench.data.classes
     return Subject(
         fallback,
         network,
-        layer_table(copy.deepcopy(network).cpu(), bench.data.shape),
+        layers_of(zoo_network, side, fallback, side, classes),
         f"{own.name} has no {lacks}: here stands {fallback} in its place, untrained.",
     )
 
@@ -167,6 +167,34 @@ def batch_of_maps(seen: Subject, inputs: Tensor, place: int) -> Tensor:
     if not found:
         raise IndexError(f"the network has no layer {place}")
     return found[0].float().cpu()
+
+
+class _Enough(BaseException):
+    """The layer was reached. No network's own ``except Exception`` is to hold it up."""
+
+
+def passing(network: nn.Module, layer: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return what a layer of a network reads and what it gives; None where it is not reached.
+
+    What comes after it is not run. Both are copies, where the network is.
+    """
+    found: list[Tensor] = []
+
+    def reads(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        found[:] = [given[0].detach().clone()]
+
+    def gives(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
+        found.append(result.detach().clone())
+        raise _Enough
+
+    handles = (layer.register_forward_pre_hook(reads), layer.register_forward_hook(gives))
+    try:
+        with torch.no_grad(), suppress(_Enough):
+            network(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return (found[0], found[1]) if found else None
 
 
 def middle_frame(row: LayerRow, size: Sequence[int]) -> tuple[int, int, int, int] | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tui_trainer.engine.experiments.bench import Bench, Digit
+from tui_trainer.engine.experiments.bench import DIGIT, Bench, Digit
 from tui_trainer.engine.experiments.maps import (
     Subject,
     batch_of_maps,
@@ -18,7 +18,7 @@ from tui_trainer.engine.experiments.maps import (
     place_after,
     subject,
 )
-from tui_trainer.engine.experiments.pictures import digit_picture, map_picture, no_numbers
+from tui_trainer.engine.experiments.pictures import alone, map_picture, no_numbers
 from tui_trainer.lessons.max_pooling import SIZE, WAYS, pooled, survivors, windows
 from tui_trainer.run.exhibit import (
     Block,
@@ -28,9 +28,11 @@ from tui_trainer.run.exhibit import (
     Pictures,
     Table,
     at,
-    chosen_number,
+    chosen_whole,
     chosen_word,
+    counting,
 )
+from tui_trainer.run.layers import COMPANIONS
 from tui_trainer.run.stats import Z95
 from tui_trainer.run.text import percent
 
@@ -40,9 +42,6 @@ STRONGEST = 0.1
 SHIFTED = 16
 """Digits that are shifted by a pixel."""
 
-COMPANIONS = ("batch norm", "relu", "activation", "dropout")
-
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 
 POOLS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "maximum": lambda maps: functional.max_pool2d(maps, SIZE),
@@ -60,27 +59,27 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     places = _places(seen)
     layer = Control(name="layer", label="layer", value=_usual(seen, places), steps=tuple(places))
     name = chosen_word(choices, layer)
-    digit = bench.digit(int(chosen_number(choices, DIGIT)))
+    digit = bench.digit(chosen_whole(choices, DIGIT))
     looked = _look(bench, seen, digit, places[name])
     if not bool(torch.isfinite(looked.maps).all()):
         lost = no_numbers("its maps")
-        picture = Pictures(caption="", items=(digit_picture(digit),))
-        controls: tuple[Control, ...] = (at(layer, name), at(DIGIT, float(digit.number)))
+        picture = alone(digit)
+        controls: tuple[Control, ...] = (at(layer, name), at(DIGIT, digit.number))
         yield Exhibit(blocks=(*seen.note, picture, lost), controls=controls)
         return
     channel = _channel(looked.first)
-    number = int(chosen_number(choices, channel))
+    number = chosen_whole(choices, channel)
     chosen = looked.maps[number]
     window = _window(chosen)
-    place = int(chosen_number(choices, window))
+    place = chosen_whole(choices, window)
     result, certainty = _measured(looked)
     yield Exhibit(
         blocks=(*seen.note, *_blocks(chosen, f"{name}, channel {number}", place)),
         controls=(
             at(layer, name),
-            at(channel, float(number)),
-            at(window, float(place)),
-            at(DIGIT, float(digit.number)),
+            at(channel, number),
+            at(window, place),
+            at(DIGIT, digit.number),
         ),
         result=result,
         certainty=certainty,
@@ -137,19 +136,13 @@ def _usual(seen: Subject, places: Mapping[str, int]) -> str:
 def _channel(maps: Tensor) -> Control:
     """Return the control of the channels; it begins at the one that varies most."""
     spread = torch.nan_to_num(maps.flatten(1).var(dim=1))
-    steps = tuple(map(float, range(len(maps))))
-    return Control(name="channel", label="channel", value=float(spread.argmax()), steps=steps)
+    return counting("channel", "channel", len(maps), value=float(spread.argmax()))
 
 
 def _window(chosen: Tensor) -> Control:
     """Return the control of the windows; it begins over the largest feature."""
     largest = POOLS["maximum"](chosen[None]).flatten()
-    return Control(
-        name="window",
-        label="window",
-        value=float(largest.argmax()),
-        steps=tuple(map(float, range(len(largest)))),
-    )
+    return counting("window", "window", len(largest), value=float(largest.argmax()))
 
 
 def _blocks(chosen: Tensor, name: str, place: int) -> tuple[Block, ...]:

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
-from tui_trainer.anatomy.table import layer_table
-from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import Bench
-from tui_trainer.engine.experiments.comparison import Judged, arm, compare, on_bench
-from tui_trainer.engine.experiments.networks import POOL, Conv, stack
+from tui_trainer.engine.experiments.comparison import Judged, arm, compare, told
+from tui_trainer.engine.experiments.networks import POOL, Conv, layers_of, stack
 from tui_trainer.engine.experiments.race import Arm
-from tui_trainer.run.exhibit import (
-    Block,
-    Choices,
-    Control,
-    Exhibit,
-    Table,
-    Words,
-    at,
-    chosen_number,
-)
+from tui_trainer.run.exhibit import Block, Choices, Control, Exhibit, Table, Words, at, chosen_whole
 from tui_trainer.run.layers import LayerRow, shape_text, totals
-from tui_trainer.run.stats import wilson
 from tui_trainer.run.text import (
-    accuracy_with_interval,
     count,
     field,
     model_name,
@@ -48,10 +35,12 @@ BEHIND = Control(name="behind", label="layers behind", value=4.0, steps=(2.0, 3.
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show the network's pools; train one with its last pool at the end and one with it before."""
-    behind = round(chosen_number(choices, BEHIND))
-    controls = (at(BEHIND, float(behind)),)
+    behind = chosen_whole(choices, BEHIND)
+    controls = (at(BEHIND, behind),)
     side, classes = bench.data.image_size, bench.data.classes
-    setup = _setup({named(apart): _rows(apart, side, classes) for apart in (1, behind)})
+    setup = _setup(
+        {named(apart): layers_of(network, side, apart, classes) for apart in (1, behind)}
+    )
     if not goes:
         yield Exhibit(
             blocks=(_own(bench), setup),
@@ -60,7 +49,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         )
         return
     arms = [
-        arm(bench, named(apart), on_bench(bench, partial(network, apart, classes)))
+        arm(bench, named(apart), bench.build(partial(network, apart, classes)))
         for apart in (1, behind)
     ]
     yield from compare(
@@ -85,13 +74,6 @@ def network(behind: int, classes: int) -> nn.Sequential:
         if number in (1, len(KERNELS) + 1 - behind):
             plan.append(POOL)
     return stack(plan, classes)
-
-
-@cache
-def _rows(behind: int, image_size: int, classes: int) -> tuple[LayerRow, ...]:
-    """Return the layer table of a network that is trained."""
-    with forked(torch.device("cpu")):
-        return layer_table(network(behind, classes), (image_size, image_size, 1))
 
 
 def moved(images: Tensor) -> Tensor:
@@ -159,14 +141,7 @@ def _after_moving(bench: Bench, arms: Sequence[Arm], scores: Judged) -> tuple[Bl
     rows = []
     for each in arms:
         change, switched = _change(bench, each.trial.network, images)
-        interval = wilson(switched, len(images))
-        rows.append(
-            (
-                each.name,
-                f"{change:.3f}",
-                accuracy_with_interval(switched / len(images), interval),
-            )
-        )
+        rows.append((each.name, f"{change:.3f}", told(switched, len(images))))
     return (
         Table(
             caption=f"{len(images)} images moved by one pixel",

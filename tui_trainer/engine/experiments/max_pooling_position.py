@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 
-import torch
-
-from tui_trainer import zoo
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
-from tui_trainer.anatomy.table import layer_table
-from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import Bench
-from tui_trainer.engine.experiments.comparison import IMAGES, arm, compare
+from tui_trainer.engine.experiments.comparison import arm, compare
+from tui_trainer.engine.experiments.networks import layers_of, zoo_network
 from tui_trainer.run.exhibit import Choices, Control, Exhibit, Table, Words, at, chosen_word
 from tui_trainer.run.layers import LayerRow, totals
 from tui_trainer.run.text import count, field, short_count
@@ -21,14 +16,12 @@ EARLY, LATE = "pool-early", "pool-late"
 
 EQUAL = Control(name="equal", label="equal", value="images", steps=("images", "time"))
 
-MOST_IMAGES = 50_000
-"""Training images that an arm gets at most where time is what is equal."""
-
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show both networks layer by layer; train both for equal images or equal time."""
     equal = chosen_word(choices, EQUAL)
-    early, late = (_rows(name, bench.data.image_size, bench.data.classes) for name in (EARLY, LATE))
+    side, classes = bench.data.image_size, bench.data.classes
+    early, late = (layers_of(zoo_network, side, name, side, classes) for name in (EARLY, LATE))
     controls = (at(EQUAL, equal),)
     blocks = (_table(early, late), _sums(early, late))
     if not goes:
@@ -39,17 +32,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         )
         return
     arms = [arm(bench, name, bench.fresh(name)) for name in (EARLY, LATE)]
-    is_time = equal == "time"
-    most = MOST_IMAGES if is_time else IMAGES
-    yield from compare(bench, arms, setup=blocks, controls=controls, images=most, by_time=is_time)
-
-
-@cache
-def _rows(name: str, image_size: int, classes: int) -> tuple[LayerRow, ...]:
-    """Return the layer table of a network of the zoo."""
-    with forked(torch.device("cpu")):
-        network = zoo.build(name, image_size=image_size, classes=classes)
-    return layer_table(network, (image_size, image_size, 1))
+    yield from compare(bench, arms, setup=blocks, controls=controls, by_time=equal == "time")
 
 
 def _table(early: Sequence[LayerRow], late: Sequence[LayerRow]) -> Table:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from tui_trainer.engine.experiments.bench import Bench, Digit
 from tui_trainer.engine.experiments.maps import Subject, is_convolution, maps_of, subject
-from tui_trainer.engine.experiments.pictures import digit_picture, map_picture, no_numbers
-from tui_trainer.lessons.mixing_convolutions import correlation, kernel_parameters, mixed, relu
+from tui_trainer.engine.experiments.pictures import alone, map_picture, no_numbers
+from tui_trainer.lessons.kernels import convolution
+from tui_trainer.lessons.mixing_convolutions import correlation, mixed, relu
 from tui_trainer.run.exhibit import (
     Bar,
     Bars,
@@ -23,6 +24,8 @@ from tui_trainer.run.exhibit import (
     Table,
     at,
     chosen_number,
+    chosen_whole,
+    counting,
 )
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.text import count, short_count
@@ -79,15 +82,14 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     assert place is not None  # the other network has one
     weights = seen.weight(place)
     assert weights is not None
-    steps = tuple(map(float, range(len(weights))))
-    which = Control(name="kernel", label="kernel", value=0.0, steps=steps)
-    number = int(chosen_number(choices, which))
+    which = counting("kernel", "kernel", len(weights))
+    number = chosen_whole(choices, which)
     digit = bench.digit(0)
     kernel = _kernel(seen, place, number, digit)
     if not bool(torch.isfinite(kernel.output).all()):
         lost = no_numbers("its maps")
-        picture = Pictures(caption="", items=(digit_picture(digit),))
-        yield Exhibit(blocks=(*seen.note, picture, lost), controls=(at(which, float(number)),))
+        picture = alone(digit)
+        yield Exhibit(blocks=(*seen.note, picture, lost), controls=(at(which, number),))
         return
     controls = [_weight_control(kernel, index) for index in range(MIXED)]
     chosen = [chosen_number(choices, control) for control in controls]
@@ -95,7 +97,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     yield Exhibit(
         blocks=(*seen.note, *_blocks(kernel, mix)),
         controls=(
-            at(which, float(number)),
+            at(which, number),
             *(at(control, value) for control, value in zip(controls, chosen, strict=True)),
         ),
         result=_result(kernel, mix),
@@ -186,8 +188,8 @@ def _costs(row: LayerRow) -> Table:
     inputs = (row.input_shape or row.output_shape)[2]
     rows = []
     for side in (1, 3):
-        parameters = kernel_parameters(side, inputs, outputs)
-        rows.append((f"{side}×{side}", count(parameters), short_count(parameters * height * width)))
+        cost = convolution(inputs, outputs, height * width, side=side)
+        rows.append((f"{side}×{side}", count(cost.parameters), short_count(cost.multiply_adds)))
     return Table(
         caption=f"{row.name}, {inputs} → {outputs} channels at {height}×{width}",
         heads=("kernel", "weights", "multiply-adds"),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from tui_trainer import zoo
+from tui_trainer.anatomy.table import layer_table
+from tui_trainer.engine.check.lab import forked
 from tui_trainer.lessons.image_normalization import Scale
 from tui_trainer.lessons.transition_position import STEM
+from tui_trainer.run.layers import LayerRow
 
 
 class Conv(NamedTuple):
@@ -52,6 +58,20 @@ def stack(
         layers.append(nn.AdaptiveAvgPool2d(1))
     features = channels * (last_side or 1) ** 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes))
+
+
+def zoo_network(name: str, image_size: int, classes: int) -> nn.Module:
+    """Build a network of the zoo."""
+    return zoo.build(name, image_size=image_size, classes=classes)
+
+
+@cache
+def layers_of(
+    build: Callable[..., nn.Module], image_size: int, *args: Hashable
+) -> tuple[LayerRow, ...]:
+    """Return the layer table of what a function builds from its arguments, traced only once."""
+    with forked(torch.device("cpu")):
+        return layer_table(build(*args), (image_size, image_size, 1))
 
 
 def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequential:

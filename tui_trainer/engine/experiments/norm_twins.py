@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.comparison import arm, compare
-from tui_trainer.engine.experiments.leads import Leader
 from tui_trainer.engine.experiments.race import Arm
 from tui_trainer.lessons.batch_normalization import mean_of_batch
 from tui_trainer.run.exhibit import Control, Curve, Curves, Exhibit, Words
@@ -86,8 +85,6 @@ def race_of_twins(bench: Bench, controls: tuple[Control, ...], rate: float) -> I
         f"the rate {learning_rate(rate)}."
     )
     setup = (Words(text=text, tone="muted"),)
-    leader = Leader()
-    exhibits = compare(bench, arms, setup=setup, controls=controls, found=leader.found)
-    for exhibit in leader.told(exhibits):
+    for exhibit in compare(bench, arms, setup=setup, controls=controls):
         *shown, last = exhibit.blocks
         yield replace(exhibit, blocks=(*shown, *watched.moving(), last))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from tui_trainer.engine.experiments.bench import Digit
-from tui_trainer.run.exhibit import Picture, Words
+from tui_trainer.run.exhibit import Picture, Pictures, Words
 
 Frame = tuple[int, int, int, int]
 
@@ -14,6 +14,16 @@ def digit_picture(digit: Digit, caption: str = "", frame: Frame | None = None) -
     """Return a digit as a picture, its greys from 0 to 255."""
     caption = caption or f"a {digit.label}"
     return map_picture(digit.pixels.float(), caption, low=0.0, high=255.0, frame=frame)
+
+
+def alone(digit: Digit, caption: str = "") -> Pictures:
+    """Return a digit with nothing beside it."""
+    return Pictures(caption=caption, items=(digit_picture(digit),))
+
+
+def enlarged(values: Tensor, times: int) -> Tensor:
+    """Return a map (H, W) with each number as a square of ``times`` × ``times`` pixels."""
+    return values.repeat_interleave(times, 0).repeat_interleave(times, 1)
 
 
 def no_numbers(what: str) -> Words:

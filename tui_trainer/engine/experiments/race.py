@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import torch
+from itertools import combinations, takewhile
 
 from tui_trainer.engine.check.trial import Trial
-from tui_trainer.engine.data import Data, Split
+from tui_trainer.engine.data import Split
 from tui_trainer.engine.metrics import evaluate
 from tui_trainer.run.exhibit import Curve
-from tui_trainer.run.stats import wilson
+from tui_trainer.run.stats import mcnemar, wilson
 
 SECONDS = 15.0
 """What trainings may take together; what is then measured on validation comes on top."""
@@ -22,6 +21,9 @@ SLICE = 0.3
 
 HALF_LIFE = 600
 """Images after which an earlier batch counts half in the smoothed loss."""
+
+CHANCE = 0.05
+"""How likely it may be that any pair is told apart where there is no difference at all."""
 
 
 @dataclass
@@ -69,19 +71,27 @@ class Score:
     """How an arm does on a split.
 
     Attributes:
-        correct: How many images it told rightly.
-        total: Of how many.
+        hits: Whether it told each image rightly, at least one.
         loss: The mean loss.
     """
 
-    correct: int
-    total: int
+    hits: tuple[bool, ...]
     loss: float
+
+    @property
+    def correct(self) -> int:
+        """How many images it told rightly."""
+        return sum(self.hits)
+
+    @property
+    def total(self) -> int:
+        """Of how many."""
+        return len(self.hits)
 
     @property
     def accuracy(self) -> float:
         """The share of images told rightly."""
-        return self.correct / self.total if self.total else 0.0
+        return self.correct / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -92,7 +102,7 @@ class Score:
 def race(
     arms: Sequence[Arm],
     *,
-    images: int,
+    images: float,
     clock: Callable[[], float],
     seconds: float = SECONDS,
     by_time: bool = False,
@@ -125,23 +135,28 @@ def race(
             yield min(1.0, max(far, spent / seconds))
 
 
-def score(trial: Trial, split: Split, data: Data | None = None) -> Score:
+def score(trial: Trial, split: Split) -> Score:
     """Return how a trial's network does on images, in evaluation mode."""
-    with torch.no_grad():
-        result = evaluate(trial.network, data or trial.data, split)
-    return Score(result.correct, result.total, result.loss)
+    result = evaluate(trial.network, trial.data, split)
+    return Score(tuple(result.hits.tolist()), result.loss)
 
 
 def distinguishable(scores: Mapping[str, Score]) -> list[tuple[str, str]]:
     """Return the pairs, better one first, whose difference in accuracy is more than chance.
 
-    By the difference of two shares against 1.96 of its standard errors: the images are the same for
-    both, so that this errs on the side of caution.
+    All are judged on the same images, so that each pair is compared image by image. Of many pairs
+    some differ by chance: the smaller its p value, the fewer others a pair is weighed against.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+    of Statistics 6 (1979), 65-70.
     """
-    pairs = []
-    for one, a in scores.items():
-        for other, b in scores.items():
-            error = math.sqrt(sum(s.accuracy * (1 - s.accuracy) / max(1, s.total) for s in (a, b)))
-            if a.accuracy - b.accuracy > 1.96 * error > 0:
-                pairs.append((one, other))
-    return pairs
+    ranked = sorted(scores, key=lambda name: scores[name].correct, reverse=True)
+    pairs = sorted((_by_chance(scores[a], scores[b]), a, b) for a, b in combinations(ranked, 2))
+    left = range(len(pairs), 0, -1)
+    sure = takewhile(lambda one: one[0][0] <= CHANCE / one[1], zip(pairs, left, strict=True))
+    return [(better, worse) for (_, better, worse), _ in sure]
+
+
+def _by_chance(one: Score, other: Score) -> float:
+    pairs = list(zip(one.hits, other.hits, strict=True))
+    return mcnemar(pairs.count((True, False)), pairs.count((False, True)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.anatomy.measured import effective_field
-from tui_trainer.engine.experiments.bench import Bench, Digit
+from tui_trainer.engine.experiments.bench import DIGIT, Bench, Digit
 from tui_trainer.engine.experiments.maps import Subject, middle_frame, subject
 from tui_trainer.engine.experiments.pictures import digit_picture, map_picture
 from tui_trainer.lessons.receptive_field import Seen, fewest_pixels, sum_text
@@ -22,13 +22,12 @@ from tui_trainer.run.exhibit import (
     Table,
     Words,
     at,
-    chosen_number,
+    chosen_whole,
     chosen_word,
 )
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.text import field, percent, plural
 
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 KERNEL = Control(
     name="kernel", label="add kernel", value=1.0, steps=(1.0, 2.0, 3.0, 5.0, 7.0), low=1, high=28
 )
@@ -75,8 +74,8 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     layer = Control(name="layer", label="layer", value=last.row.name, steps=names)
     name = chosen_word(choices, layer)
     chosen = steps[names.index(name)]
-    digit = bench.digit(int(chosen_number(choices, DIGIT)))
-    kernel, stride = int(chosen_number(choices, KERNEL)), int(chosen_number(choices, STRIDE))
+    digit = bench.digit(chosen_whole(choices, DIGIT))
+    kernel, stride = chosen_whole(choices, KERNEL), chosen_whole(choices, STRIDE)
     effect = _effect(seen, chosen, digit)
     yield Exhibit(
         blocks=(
@@ -87,9 +86,9 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         ),
         controls=(
             at(layer, name),
-            at(DIGIT, float(digit.number)),
-            at(KERNEL, float(kernel)),
-            at(STRIDE, float(stride)),
+            at(DIGIT, digit.number),
+            at(KERNEL, kernel),
+            at(STRIDE, stride),
         ),
         result=_result(chosen, effect, digit),
         certainty=(

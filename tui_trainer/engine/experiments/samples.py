@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import SEED, Bench
 from tui_trainer.run.layers import FLOAT_BYTES, LayerRow, totals
 
@@ -62,8 +63,8 @@ def flat_gradient(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
 
 
 @contextmanager
-def same_chance(seed: int) -> Iterator[None]:
+def same_chance(device: torch.device, seed: int) -> Iterator[None]:
     """Draw what a network draws, such as its dropout, from a seed, and put the state back."""
-    with torch.random.fork_rng():
+    with forked(device):
         torch.manual_seed(seed)
         yield

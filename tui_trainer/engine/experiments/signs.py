@@ -13,6 +13,8 @@ from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.check.units import WHOLE_LOOK
 from tui_trainer.engine.experiments.bench import Bench
+from tui_trainer.engine.experiments.comparison import parameters
+from tui_trainer.engine.experiments.samples import drawn
 from tui_trainer.run import envelope
 from tui_trainer.run.exhibit import Bar, Bars, Table
 from tui_trainer.run.findings.gradients import VANISHED
@@ -71,7 +73,7 @@ def sign_table(bench: Bench) -> tuple[Table, str, str]:
     now = _now(bench)
     if not math.isfinite(now.loss):
         result = "The loss is no number any more: the run diverged, and no sign is needed."
-        rows: tuple[Row, ...] = (("loss on validation", "no number", "a number", "✗"),)
+        rows: tuple[Row, ...] = ((f"loss on {bench.split_name}", "no number", "a number", "✗"),)
     else:
         rows = (*_loss_rows(bench, now), *_reference_rows(bench, now), _dead_row(bench))
         doubts = [row[0] for row in rows if row[3] == LOOK]
@@ -83,7 +85,7 @@ def sign_table(bench: Bench) -> tuple[Table, str, str]:
     _, why_not = envelope.alike(_asked(bench), envelope.healthy_runs())
     compared = f" Healthy runs: {why_not}." if why_not else ""
     certainty = (
-        f"{now.total} validation images; the dead units over {WATCHED}, the gradients over "
+        f"{now.total} {bench.split_name} images; the dead units over {WATCHED}, the gradients over "
         f"{min(BATCH, len(bench.data.train))} training images. One moment of one run: a finding "
         "asks for more, and `mnist-tui check` tries the first steps on a fresh network."
         f"{compared}"
@@ -121,13 +123,13 @@ def _loss_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
     share = now.accuracy
     return (
         (
-            "loss on validation",
+            f"loss on {bench.split_name}",
             f"{now.loss:.3f} ± {reach:.3f}",
             f"below {guessing:.3f}, ln {classes}" if begun else at_first,
             _sign(now.loss + reach < guessing if begun else is_near),
         ),
         (
-            "right on validation",
+            f"right on {bench.split_name}",
             f"{percent(share, 1)} [{100 * low:.1f}, {100 * high:.1f}]",
             f"above {percent(1 / classes, 1)}" if begun else f"about {percent(1 / classes, 1)}",
             _sign(low > 1 / classes) if begun else OPEN,
@@ -174,7 +176,7 @@ def _asked(bench: Bench) -> envelope.Asked:
         dataset=bench.data.name if config.data_dir is None else "data of one's own",
         train_size=len(bench.data.train),
         classes=bench.data.classes,
-        parameters=sum(p.numel() for p in bench.network.parameters()),
+        parameters=parameters(bench.network),
         has_norm=any(row.kind.endswith(" norm") for row in bench.layers),
         optimizer=config.optimizer,
         learning_rate=config.learning_rate,
@@ -205,9 +207,8 @@ def _dead_row(bench: Bench) -> Row:
 def gradient_bars(bench: Bench) -> Bars:
     """Return the size of each weight tensor's gradient, layer by layer, on a scale of powers."""
     network = bench.copy().train()
-    train = bench.data.train
-    scores = network(bench.data.prepare(train.images[:BATCH]))
-    functional.cross_entropy(scores, train.labels[:BATCH]).backward()  # type: ignore[no-untyped-call]
+    inputs, labels = drawn(bench, BATCH, 0)
+    functional.cross_entropy(network(inputs), labels).backward()  # type: ignore[no-untyped-call]
     sizes = _sizes(network)
     known = [size for size in sizes.values() if size > 0 and math.isfinite(size)]
     most = math.log10(max(known)) if known else 0.0

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import torch
 
-from tui_trainer.engine.experiments.bench import Bench, Digit
-from tui_trainer.engine.experiments.pictures import digit_picture, no_numbers
+from tui_trainer.engine.experiments.bench import DIGIT, Bench, Digit
+from tui_trainer.engine.experiments.comparison import told
+from tui_trainer.engine.experiments.pictures import alone, no_numbers
+from tui_trainer.engine.experiments.samples import affordable
 from tui_trainer.lessons.softmax import cross_entropy, score_gradient, softmax
 from tui_trainer.run.exhibit import (
     Bar,
@@ -16,20 +18,17 @@ from tui_trainer.run.exhibit import (
     Choices,
     Control,
     Exhibit,
-    Pictures,
     Words,
     at,
     chosen_number,
+    chosen_whole,
     chosen_word,
 )
-from tui_trainer.run.stats import wilson
-from tui_trainer.run.text import percent
 
-LOOKED_AT = 1_000
-"""Images of validation among which the wrong ones are looked for."""
+LEAST, MOST = 400, 1_000
+"""Images among which the wrong ones are looked for, as many as there is time for."""
 
 WHICH = Control(name="digits", label="digits", value="all", steps=("all", "wrong"))
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 TEMPERATURE = Control(
     name="temperature",
     label="temperature",
@@ -43,11 +42,11 @@ TEMPERATURE = Control(
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show a digit's scores as probabilities, and the gradient of its loss."""
     which, temperature = chosen_word(choices, WHICH), chosen_number(choices, TEMPERATURE)
-    place = int(chosen_number(choices, DIGIT))
+    place = chosen_whole(choices, DIGIT)
     digit, scores, wrong, total = _chosen(bench, which, place)
-    controls = (at(WHICH, which), at(DIGIT, float(place)), at(TEMPERATURE, temperature))
+    controls = (at(WHICH, which), at(DIGIT, place), at(TEMPERATURE, temperature))
     if not all(map(math.isfinite, scores)):
-        blocks = (Pictures(caption="", items=(digit_picture(digit),)),)
+        blocks = (alone(digit),)
         yield Exhibit(blocks=blocks, controls=controls, result=no_numbers("the scores").text)
         return
     probabilities = softmax(scores, temperature)
@@ -63,10 +62,9 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     )
     loss = cross_entropy(probabilities, digit.label)
     given = max(range(len(scores)), key=scores.__getitem__)
-    low, high = wilson(wrong, total)
     yield Exhibit(
         blocks=(
-            Pictures(caption=f"validation image {digit.number}", items=(digit_picture(digit),)),
+            alone(digit, f"{bench.split_name} image {digit.number}"),
             Words(
                 text=f"It is a {digit.label}; the network says {given}.",
                 tone="good" if given == digit.label else "wrong",
@@ -76,16 +74,16 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         controls=controls,
         result=f"At T = {temperature:g} the loss is {loss:.4f}.",
         certainty=(
-            f"One image. Of {total} validation images the network, after step {bench.step:,}, "
-            f"gets {wrong} wrong: {percent(wrong / total)} [{100 * low:.2f}, {100 * high:.2f}]."
+            f"One image. Of {total} {bench.split_name} images the network, after step "
+            f"{bench.step:,}, gets {wrong} wrong: {told(wrong, total)}."
         ),
     )
 
 
 def _chosen(bench: Bench, which: str, place: int) -> tuple[Digit, list[float], int, int]:
     """Return a digit with its scores, how many were wrong, and of how many."""
-    images = bench.digits.images[:LOOKED_AT]
-    labels = bench.digits.labels[:LOOKED_AT]
+    total = affordable(bench.layers, 1, least=LEAST, most=MOST)
+    images, labels = bench.digits.images[:total], bench.digits.labels[:total]
     with torch.no_grad():
         scores = bench.copy()(bench.data.prepare(images))
     wrong = (scores.argmax(dim=1) != labels).nonzero().flatten().tolist()

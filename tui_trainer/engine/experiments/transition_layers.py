@@ -8,10 +8,10 @@ from math import prod
 from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
-from tui_trainer.engine.experiments.bench import Bench
+from tui_trainer.engine.experiments.bench import DIGIT, Bench
 from tui_trainer.engine.experiments.maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.engine.experiments.pictures import map_picture, no_numbers
-from tui_trainer.lessons.transition_layers import saving
+from tui_trainer.lessons.transition_layers import Saving, Shape, saving
 from tui_trainer.run.exhibit import (
     Block,
     Choices,
@@ -21,8 +21,9 @@ from tui_trainer.run.exhibit import (
     Pictures,
     Table,
     at,
-    chosen_number,
+    chosen_whole,
     chosen_word,
+    counting,
 )
 from tui_trainer.run.layers import LayerRow, shape_text
 from tui_trainer.run.text import count, percent, short_count
@@ -30,8 +31,6 @@ from tui_trainer.run.text import count, percent, short_count
 BEFORE, AFTER = 2, 4
 """Maps drawn before and after: as many as stand side by side in 80 columns."""
 
-WHICH = Control(name="transition", label="transition", value=1.0, steps=(1.0,))
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 LEFT = Control(
     name="left",
     label="channels left",
@@ -52,36 +51,32 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         lacks="transition layer (1×1 to fewer maps, then a pool)",
     )
     found = transitions(seen.layers)
-    which_one = Control(
-        name=WHICH.name,
-        label=WHICH.label,
-        value=1.0,
-        steps=tuple(map(float, range(1, len(found) + 1))),
-    )
-    which = round(chosen_number(choices, which_one))
+    which_one = counting("transition", "transition", len(found), first=1)
+    which = chosen_whole(choices, which_one)
     mix, pool = found[which - 1]
     entering = seen.layers[mix].input_shape or seen.layers[mix].output_shape
     left_out = at(LEFT, float(seen.layers[mix].output_shape[2]))
-    channels = round(chosen_number(choices, left_out))
-    pools = chosen_word(choices, POOLS)
-    number = round(chosen_number(choices, DIGIT))
+    channels = chosen_whole(choices, left_out)
+    answer = chosen_word(choices, POOLS)
+    pools = answer == "yes"
+    number = chosen_whole(choices, DIGIT)
     kernels = _kernels_behind(seen.layers, pool) or entering[2]
-    spared = saving(entering, channels, kernels, pools=pools == "yes")
+    spared = saving(entering, channels, kernels, pools=pools)
     yield Exhibit(
         blocks=(
             *seen.note,
             *_maps(bench, seen, mix, pool, number),
             _figures(seen.layers, mix, pool),
-            _calculator(entering, channels, kernels, pools == "yes"),
+            _calculator(spared, entering, channels, kernels, pools),
         ),
         controls=(
-            at(which_one, float(which)),
-            at(DIGIT, float(number)),
-            at(left_out, float(channels)),
-            at(POOLS, pools),
+            at(which_one, which),
+            at(DIGIT, number),
+            at(left_out, channels),
+            at(POOLS, answer),
         ),
         result=(
-            f"With {channels} channels left and {'a' if pools == 'yes' else 'no'} pool, transition "
+            f"With {channels} channels left and {'a' if pools else 'no'} pool, transition "
             f"and next layer together take {percent(spared.left, 1)} of the multiply-adds that the "
             "next layer takes without."
         ),
@@ -164,13 +159,12 @@ def _kernels_behind(rows: Sequence[LayerRow], pool: int) -> int | None:
     return next(behind, None)
 
 
-def _calculator(entering: tuple[int, int, int], channels: int, kernels: int, pools: bool) -> Table:
+def _calculator(spared: Saving, entering: Shape, channels: int, kernels: int, pools: bool) -> Table:
     """Return what the next 3×3 layer costs without a transition and with one."""
-    without, behind, mixing = saving(entering, channels, kernels, pools=pools)
     costs = (
-        ("next layer without", without),
-        ("next layer behind it", behind),
-        ("the 1×1 itself", mixing),
+        ("next layer without", spared.without),
+        ("next layer behind it", spared.behind),
+        ("the 1×1 itself", spared.mixing),
     )
     arrow = f"{entering[2]} → {channels} channels{', pooled' if pools else ''}"
     return Table(

@@ -6,23 +6,31 @@ from collections.abc import Iterator
 from functools import partial
 
 from tui_trainer.engine.experiments.bench import Bench
-from tui_trainer.engine.experiments.comparison import arm, compare, on_bench
+from tui_trainer.engine.experiments.comparison import arm, compare
 from tui_trainer.engine.experiments.networks import with_transition
 from tui_trainer.lessons.transition_position import KERNELS, STEM, Placed, placed
-from tui_trainer.run.exhibit import Choices, Control, Exhibit, Table, Words, at, chosen_number
+from tui_trainer.run.exhibit import (
+    Choices,
+    Exhibit,
+    Table,
+    Words,
+    at,
+    chosen_whole,
+    counting,
+)
 from tui_trainer.run.text import count, short_count
 
 PLACES = tuple(range(1, len(KERNELS) + 1))
 
-AFTER = Control(name="after", label="after layer", value=2.0, steps=tuple(map(float, PLACES)))
+AFTER = counting("after", "after layer", len(PLACES), first=1, value=2.0)
 
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show the stack with its transition at each place; train the chosen place and both ends."""
-    after = round(chosen_number(choices, AFTER))
+    after = chosen_whole(choices, AFTER)
     side, classes = bench.data.image_size, bench.data.classes
     stacks = [placed(place, side=side, classes=classes) for place in PLACES]
-    controls = (at(AFTER, float(after)),)
+    controls = (at(AFTER, after),)
     blocks = (_table(stacks, after, side), _about(stacks[after - 1], stacks))
     raced = trained(after)
     if not goes:
@@ -37,7 +45,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         arm(
             bench,
             f"after layer {place}",
-            on_bench(bench, partial(with_transition, KERNELS, place, classes)),
+            bench.build(partial(with_transition, KERNELS, place, classes)),
         )
         for place in raced
     ]

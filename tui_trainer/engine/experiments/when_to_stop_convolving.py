@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import Design, is_weighted, map_size
 from tui_trainer.anatomy.review.fields import OBJECT, STOP
 from tui_trainer.engine.data import Split
-from tui_trainer.engine.experiments.bench import Bench, Digit
-from tui_trainer.engine.experiments.comparison import JUDGED, Judged, arm, compare, on_bench, told
+from tui_trainer.engine.experiments.bench import DIGIT, Bench, Digit
+from tui_trainer.engine.experiments.comparison import JUDGED, Judged, arm, compare, told
 from tui_trainer.engine.experiments.maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.engine.experiments.pictures import digit_picture, map_picture
 from tui_trainer.engine.experiments.race import Arm, score
@@ -37,7 +37,7 @@ from tui_trainer.run.exhibit import (
     Table,
     Words,
     at,
-    chosen_number,
+    chosen_whole,
     chosen_word,
 )
 from tui_trainer.run.layers import LayerRow
@@ -56,7 +56,6 @@ TRUNK = ((8, True), (16, True), (20, False))
 """The convolutions of the trunk: kernels, and whether a pool follows."""
 
 END = Control(name="end", label="ending", value=AVERAGE, steps=ENDINGS)
-DIGIT = Control(name="digit", label="digit", value=0.0, steps=tuple(map(float, range(100))))
 
 ABOUT = {
     CONVOLUTION: "Another 3×3 convolution uses each weight at every place, and sees two places "
@@ -72,8 +71,8 @@ ABOUT = {
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     """Show where a network may stop convolving, and what each ending would cost there."""
-    end, number = chosen_word(choices, END), int(chosen_number(choices, DIGIT))
-    controls = (at(END, end), at(DIGIT, float(number)))
+    end, number = chosen_word(choices, END), chosen_whole(choices, DIGIT)
+    controls = (at(END, end), at(DIGIT, number))
     if goes:
         yield from _trained(bench, controls)
         return
@@ -145,7 +144,7 @@ def _map(values: Tensor, channel: int, mean: float) -> Picture:
 
 def _layers(seen: Subject, side: int) -> tuple[Block, ...]:
     """Return map and field behind each layer that has a kernel, up to the prediction."""
-    end = max(Design(seen.layers).heads)
+    end = max(Design(seen.layers).heads, default=len(seen.layers) - 1)
     rows = [row for row in seen.layers[: end + 1] if row.kernel_size]
     digit = round(side * OBJECT[0] / OBJECT[1])
     maps = [map_size(row.output_shape) for row in rows]
@@ -227,7 +226,7 @@ def _trained(bench: Bench, controls: tuple[Control, ...]) -> Iterator[Exhibit]:
     classes = bench.data.classes
     names = {AVERAGE: "global average", KERNEL: f"kernel {side}×{side}", CONNECTED: CONNECTED}
     arms = [
-        arm(bench, name, on_bench(bench, partial(_ended, end, side, classes)))
+        arm(bench, name, bench.build(partial(_ended, end, side, classes)))
         for end, name in names.items()
     ]
     setup = Words(
@@ -247,8 +246,12 @@ def _trained(bench: Bench, controls: tuple[Control, ...]) -> Iterator[Exhibit]:
 
 def _elsewhere(bench: Bench, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
     """Return how each ending does on the same digits moved aside, which none has trained on."""
-    split = moved(bench.sample(JUDGED // 2))
-    rows = [(each.name, told(scores[each.name]), told(score(each.trial, split))) for each in arms]
+    judged = bench.sample(JUDGED)
+    split = moved(judged.take(list(range(len(judged) // 2))))
+    rows = []
+    for each in arms:
+        here, there = scores[each.name], score(each.trial, split)
+        rows.append((each.name, told(here.correct, here.total), told(there.correct, there.total)))
     return (
         Table(
             caption=f"and on {len(split):,} of them moved {MOVED} pixels down and to the right",
