@@ -111,6 +111,7 @@ def test_what_trains_is_trained_if_asked(run: Cli) -> None:
     [
         (["lenet"], "no lesson lenet; there are backpropagation, layers,"),
         (["99"], "no lesson 99"),
+        ([" "], "no lesson (nothing); there are"),
         (["max"], "max-pooling-position"),
         (["softmax", "--model", "lenet"], "--model: unknown model 'lenet'"),
         (["softmax", "--run", "nowhere"], "nowhere: no such run"),
@@ -118,6 +119,7 @@ def test_what_trains_is_trained_if_asked(run: Cli) -> None:
         (["softmax", "--threads", "0"], "--threads: threads must be"),
         (["softmax", "--set", "temperature"], "--set temperature: write NAME=VALUE"),
         (["--try"], "--try: say which lesson is meant"),
+        (["--model", ""], "--model: say which lesson is meant"),
         (["softmax", "--csv"], "--csv: only the lesson backpropagation"),
         (["--eta", "1"], "--eta: only the lesson backpropagation"),
         (["backprop", "--eta", "1"], "--eta: goes with --csv"),

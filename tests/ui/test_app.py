@@ -343,7 +343,7 @@ async def test_a_click_on_the_footer_is_a_key() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, PAUSED)
-        await pilot.click("FooterKey", offset=(1, 0))
+        await pilot.click("KeyFooter", offset=(3, 0))
         await pilot.pause(0.1)
         assert engine.received == [commands.Resume()]
 

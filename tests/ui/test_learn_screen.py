@@ -11,11 +11,21 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.ui.exhibits import CURVES, tries
-from tests.ui.fakes import FakeEngine, LearnFirst, finished, recording, settle, until, window
+from tests.ui.fakes import (
+    FakeEngine,
+    LearnFirst,
+    ModelFirst,
+    finished,
+    recording,
+    settle,
+    until,
+    window,
+)
 from tests.ui.found import DEAD, mid_run
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tui_trainer.lessons.lesson import SLUGS, Lesson, lessons
@@ -185,6 +195,24 @@ async def test_a_number_can_be_typed_where_a_control_takes_one_and_must_be_one()
         assert isinstance(app.screen, ModelScreen)
 
 
+@pytest.mark.parametrize("burst", ["12.5", "1e2", "750\r"])
+async def test_keys_that_come_faster_than_the_line_opens_are_typed(burst: str) -> None:
+    app, engine = learn()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await show(pilot, app)
+        await pilot.press("v", "down")
+        names = {".": "full_stop", "\r": "enter"}
+        for sign in burst:
+            app.post_message(Key(names.get(sign, sign), sign))
+        await pilot.pause()
+        if not burst.endswith("\r"):
+            await pilot.press("enter")
+        await still(pilot, app)
+        assert asked(engine)[-1].choices == (("count", float(burst)),)
+        assert not any(question.goes for question in asked(engine))
+        assert app.screen is screen
+
+
 async def test_enter_trains_and_what_came_of_it_stays() -> None:
     app, engine = learn()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -343,7 +371,8 @@ async def test_steps_paint_nothing_here_and_an_epoch_asks_anew(
 
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
-        for widget in screen.walk_children():
+        await pilot.press("g")
+        for widget in [*screen.walk_children(), screen]:
             monkeypatch.setattr(widget, "refresh", spy(widget.refresh))
         steps = tuple(event for event in NETWORK if isinstance(event, StepDone))
         await tell(pilot, app, *steps)
@@ -404,26 +433,10 @@ async def test_all_sizes_and_themes_can_be_gone_through() -> None:
         assert app.is_running
 
 
-async def test_l_opens_the_lesson_of_the_chosen_finding() -> None:
-    events = mid_run(DEAD)
-    app, engine = learn(events, kind=MnistTui)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, events)
-        await pilot.press("l")
-        await still(pilot, app)
-        assert isinstance(app.screen, LearnScreen)
-        assert app.screen.lesson.topic == DEAD.lesson
-        assert asked(engine)[-1].lesson == SLUGS[DEAD.lesson]
-
-
 async def test_l_opens_the_lesson_of_the_chosen_verdict() -> None:
-    app, _ = learn(kind=MnistTui)
+    app, _ = learn(kind=ModelFirst)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, NETWORK)
-        await pilot.press("l")
-        assert isinstance(app.screen, TrainScreen)
-        await pilot.press("2")
-        await pilot.pause()
         await pilot.press("l")
         assert isinstance(app.screen, ModelScreen)
         panel = app.screen.query_one(ReviewPanel)

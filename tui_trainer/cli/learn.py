@@ -61,7 +61,7 @@ def learn(
     found = None if topic is None else find_lesson(topic)
     options: dict[str, object] = {"--model": model, "--run": run, "--set": settings}
     options |= {"--try": trains, "--threads": threads}
-    given = [name for name, value in options.items() if value]
+    given = [name for name, value in options.items() if value is not None and value is not False]
     _check_table(found, given, as_csv=as_csv, eta=eta, iterations=iterations)
     if as_csv:
         _print_iterations(

@@ -91,7 +91,9 @@ def lesson(slug: str, language: str = LANGUAGE) -> Lesson:
         InputError: If there is no such lesson; it names those that there are.
     """
     if slug not in SLUGS:
-        raise InputError(f"no lesson {printable(slug)}; there are {', '.join(SLUGS)}")
+        raise InputError(
+            f"no lesson {printable(slug) or '(nothing)'}; there are {', '.join(SLUGS)}"
+        )
     path = files("tui_trainer.lessons") / "texts" / language / f"{slug}.toml"
     told = tomllib.loads(path.read_text(encoding="utf-8"))
     return Lesson(
@@ -112,6 +114,7 @@ def find_lesson(wanted: str, language: str = LANGUAGE) -> Lesson:
     Raises:
         InputError: If none is meant, or several are.
     """
+    wanted = wanted.strip()
     if wanted.isdecimal() and int(wanted) < len(SLUGS):
         return lesson(SLUGS[int(wanted)], language)
     asked = "-".join(wanted.lower().replace("×", "x").split())

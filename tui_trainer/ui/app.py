@@ -124,9 +124,11 @@ class MnistTui(Guided):
         if topic is None:
             return
         self.notice_lesson()
-        await self.action_show_mode("learn")
+        await self.switch_mode("learn")
+        # Before the screen is shown the run: it asks what the experiment of its lesson shows.
         if isinstance(self.front, LearnScreen):
             self.front.open(topic)
+        self._show()
 
     def on_run_refused(self, message: RunRefused) -> None:
         """Leave with the reason: it is for the command line to tell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.binding import Binding
 
 from tui_trainer.ui.binding import key_for
-from tui_trainer.ui.learn_keys import EXPERIMENT_KEYS, LEARN_KEYS, LESSON_LIST_KEYS
+from tui_trainer.ui.learn_keys import EXPERIMENT_KEYS, LEARN_KEYS, LESSON, LESSON_LIST_KEYS
 from tui_trainer.ui.replay_keys import REPLAY_KEYS
 
 RATE = Binding.Group("lr", compact=True)
@@ -255,6 +255,8 @@ GUIDE_KEYS = [
     key_for("K", "move_guide(-1)", "step back", "To the step before"),
 ]
 
+EXPERIMENT = "An experiment, once tab has led there"
+
 GROUPS = {
     "The run": RUN_KEYS,
     "Its knobs": KNOB_KEYS,
@@ -264,7 +266,7 @@ GROUPS = {
     "Its review, once tab has led there": REVIEW_KEYS,
     "The receptive field, once tab has led there": FIELD_KEYS,
     "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
-    "An experiment, once tab has led there": EXPERIMENT_KEYS,
+    EXPERIMENT: EXPERIMENT_KEYS,
     "The guided path": GUIDE_KEYS,
     "The list of runs": [*TABLE_KEYS, *LIST_KEYS],
     "A recorded run": REPLAY_KEYS,
@@ -277,6 +279,7 @@ FIRST_TO_GO = (
     "show_mode('model')",
     *(group.description for group in (DROPOUT, BATCH, RATE)),
     "show_mode('train')",
+    LESSON.description,
 )
 """What a footer leaves out first where it has no room for all: actions and groups of keys.
 

@@ -95,7 +95,17 @@ EXPERIMENT_KEYS = [
     ),
 ]
 TYPING_KEYS = [
-    Binding(key, f"type_number('{sign}')", "type", show=False)
+    Binding(key, f"screen.type_number('{sign}')", "type", show=False)
     for key, sign in (*((digit, digit) for digit in digits), ("minus", "-"), ("full_stop", "."))
 ]
 """What begins to type a number, where the chosen control takes one."""
+
+NUMBER_KEYS = [
+    Binding(key, f"add('{sign}')", "type", show=False)
+    for key, sign in (
+        *((digit, digit) for digit in digits),
+        *(("minus", "-"), ("plus", "+"), ("full_stop", "."), ("e", "e"), ("E", "E")),
+    )
+]
+"""What goes on with it. The line to type in takes these itself, but not those that were on their
+way to the experiment when it opened: they arrive here."""

@@ -89,10 +89,14 @@ class LabWindow(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every key's action by name."""
-        own = [(key, screen) for key in screen.BINDINGS if isinstance(key, Binding)]
+        nodes = [screen] if screen.focused is None else [screen.focused, screen]
+        own = [(key, node) for node in nodes for key in node.BINDINGS if isinstance(key, Binding)]
+        offered: set[str] = set()
         for binding, node in [*own, *((binding, self) for binding in self.KEYS)]:
-            if binding.tooltip and node.check_action(*_parsed(binding.action)):
-                name, action = binding.description.capitalize(), binding.action
+            name, action = binding.description.capitalize(), binding.action
+            is_new = bool(binding.tooltip) and action not in offered
+            if is_new and node.check_action(*_parsed(action)):
+                offered.add(action)
                 yield SystemCommand(
                     name,
                     binding.tooltip,

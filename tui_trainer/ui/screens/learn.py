@@ -189,6 +189,9 @@ class LearnScreen(ViewScreen):
                 return 0 <= place < len(self._lessons) or None
             case "open_answer":
                 return not self.is_small or self.view == "lesson"
+            case "type_number":
+                view = self.query_one(ExhibitPanel).view
+                return view.takes_numbers and (parameters != ("-",) or view.takes_negatives)
             case "next_panel":
                 return not self.is_small
             case "stop_trying":
@@ -262,9 +265,15 @@ class LearnScreen(ViewScreen):
         """Ask what the experiment shows with a control turned."""
         self._turn(message.turned)
 
-    def on_exhibit_panel_typed(self, message: ExhibitPanel.Typed) -> None:
+    def action_type_number(self, begun: str) -> None:
+        """Ask for a number that begins so; at once, for the next key goes on with it."""
+        control = self.query_one(ExhibitPanel).view.control
+        if control is not None:
+            self.query_one(NumberLine).open(control, begun)
+
+    def on_exhibit_panel_typing(self) -> None:
         """Ask for a number."""
-        self.query_one(NumberLine).open(message.wanted, message.begun)
+        self.action_type_number("")
 
     def on_number_line_given(self, message: NumberLine.Given) -> None:
         """Ask what the experiment shows with that number."""

@@ -12,8 +12,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui_trainer.run.text import Cell
-from tui_trainer.ui.keymap import GROUPS
+from tui_trainer.ui.keymap import EXPERIMENT, GROUPS
 from tui_trainer.ui.widgets.painting import content_of
+
+_MORE_KEYS = {
+    "The window": ("ctrl+p", "Command palette: every action by name"),
+    EXPERIMENT: ("0 … 9", "Type a number, where the chosen control takes one"),
+}
+"""What no single binding stands for, by the group it belongs to."""
 
 _SIGNS = [
     ("─", "train", "training: the running trend of each batch as it is met"),
@@ -24,6 +30,8 @@ _SIGNS = [
     ("▲", "look", "a finding or a verdict worth a look"),
     ("✗", "wrong", "something is wrong"),
     ("·", "title", "a finding that is no fault, but worth knowing"),
+    ("▸", "title", "what the keys act on: a finding, a lesson, a control"),
+    ("‹ ›", "intervention", "a control can be turned that way; where · stands it cannot"),
     ("□", "intervention", "a receptive field by arithmetic; open where it is off the image"),
     ("■", "validation", "the pixels whose gradient is not zero: measured, and how large"),
 ]
@@ -67,14 +75,12 @@ class HelpScreen(_TextScreen):
                     continue
                 key = binding.key_display or binding.key
                 lines.append([Cell(f"  {key:<8}", style="intervention"), Cell(binding.tooltip)])
-            if title == "The window":
-                words = "Command palette: every action by name"
-                lines.append([Cell("  ctrl+p  ", style="intervention"), Cell(words)])
+            if title in _MORE_KEYS:
+                key, words = _MORE_KEYS[title]
+                lines.append([Cell(f"  {key:<8}", style="intervention"), Cell(words)])
             lines.append([])
         lines.append([Cell("Signs", style="title bold")])
-        lines += [
-            [Cell(f"  {sign}       ", style=role), Cell(words)] for sign, role, words in _SIGNS
-        ]
+        lines += [[Cell(f"  {sign:<8}", style=role), Cell(words)] for sign, role, words in _SIGNS]
         lines += [
             [],
             [Cell("Accuracies stand with their 95 % Wilson interval. The accuracy axis gives")],

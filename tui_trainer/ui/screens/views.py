@@ -56,8 +56,6 @@ class ViewScreen(Screen[None]):
         self.query_one("#too-small", Static).update(
             f"{words}\nTraining goes on." if self.IS_LIVE else words
         )
-        # Where each column counts, the keys stand closer together.
-        self.query_one(KeyFooter).compact = width < 100
         self.refresh_bindings()
 
     @property

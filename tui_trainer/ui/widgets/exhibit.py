@@ -60,12 +60,8 @@ class ExhibitPanel(ScrollView, can_focus=True):
             super().__init__()
             self.place = place
 
-    class Typed(Message):
-        """A person begins to type a number for the chosen control."""
-
-        def __init__(self, wanted: Control, begun: str) -> None:
-            super().__init__()
-            self.wanted, self.begun = wanted, begun
+    class Typing(Message):
+        """A person wants to type a number for the chosen control."""
 
     class PuttingBack(Message):
         """A person wants every control where it began."""
@@ -139,8 +135,6 @@ class ExhibitPanel(ScrollView, can_focus=True):
         """Leave the keys that have no meaning here to the window."""
         view = self.view
         match action:
-            case "type_number":
-                return view.takes_numbers and (parameters != ("-",) or view.takes_negatives)
             case "go":
                 return bool(view.trains) or view.takes_numbers
             case "turn_control":
@@ -161,11 +155,6 @@ class ExhibitPanel(ScrollView, can_focus=True):
         if control is not None and control.turned(direction) != control.value:
             self.post_message(self.Turned(at(control, control.turned(direction))))
 
-    def action_type_number(self, begun: str = "") -> None:
-        """Type a number for the chosen control."""
-        if self.view.control is not None and self.view.takes_numbers:
-            self.post_message(self.Typed(self.view.control, begun))
-
     def action_put_back(self) -> None:
         """Put every control back."""
         self.post_message(self.PuttingBack())
@@ -173,6 +162,6 @@ class ExhibitPanel(ScrollView, can_focus=True):
     def action_go(self) -> None:
         """Train what the experiment trains; where nothing does, type a number."""
         if not self.view.trains:
-            self.action_type_number()
+            self.post_message(self.Typing())
         elif not self.view.is_under_way:
             self.post_message(self.Going())

@@ -89,16 +89,28 @@ def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: 
     return lines
 
 
-def headed(title: str, role: str, lesson: int, width: int, *, is_named: bool = True) -> Lines:
-    """Return a title with its course topic flush right, by its name if that fits; else below it."""
-    topic = f"topic {lesson}"
+def headed(
+    title: str,
+    role: str,
+    lesson: int,
+    width: int,
+    *,
+    is_named: bool = True,
+    is_linked: bool = False,
+) -> Lines:
+    """Return a title with its course topic flush right, by its name if that fits; else below it.
+
+    ``is_linked`` puts the key that opens the topic's lesson before it.
+    """
+    topic = f"{'l ▸ ' if is_linked else ''}topic {lesson}"
+    link = "intervention" if is_linked else "muted"
     named = f"{topic}: {TOPICS[lesson]}" if lesson in TOPICS and is_named else topic
     if text.columns(title) + text.columns(named) + 2 <= width:
         topic = named
     gap = width - text.columns(title) - text.columns(topic)
     if gap >= 2:
-        return [[Cell(title, style=role), Cell(" " * gap), Cell(topic, style="muted")]]
-    return [*paragraph(title, role, width), *paragraph(topic, "muted", width, indent=2)]
+        return [[Cell(title, style=role), Cell(" " * gap), Cell(topic, style=link)]]
+    return [*paragraph(title, role, width), *paragraph(topic, link, width, indent=2)]
 
 
 def _plot_lines(found: FindingRaised, width: int) -> Lines:

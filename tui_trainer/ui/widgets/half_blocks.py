@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import groupby, zip_longest
 
 from rich.color import Color as RichColor
@@ -37,6 +37,6 @@ def mixed(pixel: Pixel, colour: Color, share: float) -> Pixel:
     return Color(*pixel).blend(colour, share).rgb
 
 
-@cache
+@lru_cache(maxsize=4_096)
 def _style(upper: Pixel, lower: Pixel) -> Style:
     return Style(color=RichColor.from_rgb(*upper), bgcolor=RichColor.from_rgb(*lower))

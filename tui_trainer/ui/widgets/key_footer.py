@@ -3,66 +3,184 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from textual.app import ComposeResult
+from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding
-from textual.widgets import Footer
-from textual.widgets._footer import FooterKey, FooterLabel
+from textual.events import Click, MouseMove
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
 
+from tui_trainer.run.text import columns
 from tui_trainer.ui.keymap import FIRST_TO_GO
 
+ROOMY = 100
+"""From so many columns on the keys stand further apart."""
 
-class KeyFooter(Footer):
-    """Builds its keys anew only if one of them is another.
 
-    Textual rebuilds a footer each time the focus moves or a screen comes to the front, several
-    times over: some tenths of a second in which nothing else is painted.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A few columns of the line: a key, or what it does.
+
+    Attributes:
+        text: What stands there, blanks included.
+        action: The action that it stands for.
+        presses: The key that a click on it presses; empty for the name of a group.
+        tooltip: What is told while the mouse is over it.
+        is_key: Whether it is a key, not a name.
+        is_enabled: Whether the key has an effect now.
+    """
+
+    text: str
+    action: str
+    presses: str
+    tooltip: str
+    is_key: bool
+    is_enabled: bool
+
+
+class KeyFooter(Widget):
+    """The keys in one line, painted only if one of them is another.
+
+    Textual's own footer has a widget for each key, and makes them anew each time the focus moves
+    or a screen comes to the front: some tenths of a second in which nothing else is painted.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"key-footer--key", "key-footer--name"}
+    DEFAULT_CSS = """
+    KeyFooter {
+        dock: bottom;
+        height: 1;
+        color: $footer-foreground;
+        background: $footer-background;
+        pointer: pointer;
+
+        .key-footer--key {
+            color: $footer-key-foreground;
+            background: $footer-key-background;
+            text-style: bold;
+        }
+
+        .key-footer--name {
+            color: $footer-description-foreground;
+            background: $footer-description-background;
+        }
+    }
     """
 
     def __init__(self) -> None:
-        super().__init__(show_command_palette=False)
-        self._shown: tuple[list[tuple[Binding, bool, str]], set[str]] | None = None
+        super().__init__()
+        self.pieces: list[Piece] = []
+        self._strip: Strip | None = None
 
-    async def recompose(self) -> None:
+    def on_mount(self) -> None:
+        """Follow the keys of the screen, and the theme."""
+        self.screen.bindings_updated_signal.subscribe(self, self._follow)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+
+    def on_resize(self) -> None:
+        """Choose anew what fits."""
+        self.update()
+
+    def _follow(self, screen: Screen[object]) -> None:
+        self.call_after_refresh(self.update)
+
+    def update(self) -> None:
         """Show the keys of the screen, once it is in front: till then they change to and fro."""
-        if not self.screen.is_current:
+        if not self.is_attached or not self.screen.is_current:
             return
-        active = self.screen.active_bindings.values()
-        keys = [(key.binding, key.enabled, key.tooltip) for key in active if key.binding.show]
-        shown = (keys, self._without_room([key for key, _, _ in keys]))
-        if shown != self._shown:
-            self._shown = shown
-            await super().recompose()
-
-    def compose(self) -> ComposeResult:
-        """The keys that there is room for."""
-        keys, left_out = self._shown or ([], set())
-        gone = {key.action for key, _, _ in keys if _part(key) in left_out}
-        for part in super().compose():
-            if isinstance(part, FooterKey) and part.action in gone:
-                continue
-            if isinstance(part, FooterLabel) and str(part.content) in left_out:
-                continue
-            yield part
-
-    def _without_room(self, keys: Sequence[Binding]) -> set[str]:
-        """Return the actions, and the names of groups, whose keys do not fit into the window."""
-        left_out: set[str] = set()
-        parts: dict[str, int] = {}
-        blanks = 2 if self.compact else 3
-        # Of several keys for one action the footer has the first.
-        for key in {key.action: key for key in reversed(keys)}.values():
-            named = key.description if key.group is None else key.group.description
-            # The name has blanks on either side; the keys of a group share one name.
-            parts[_part(key)] = parts.get(_part(key), len(named) + blanks) + len(
-                self.app.get_key_display(key)
-            )
-        for action in FIRST_TO_GO:
-            if sum(parts.values()) - 1 <= self.size.width:
+        active = [key for key in self.screen.active_bindings.values() if key.binding.show]
+        parts: dict[str, list[tuple[Binding, bool]]] = {}
+        actions: set[str] = set()
+        for _, binding, is_enabled, _ in active:
+            # Of several keys for one action the footer has the first.
+            if binding.action not in actions:
+                actions.add(binding.action)
+                parts.setdefault(_part(binding), []).append((binding, is_enabled))
+        laid = {name: self._laid(keys) for name, keys in parts.items()}
+        for name in FIRST_TO_GO:
+            if sum(map(_width, laid.values())) - 1 <= self.size.width:
                 break
-            if parts.pop(action, None) is not None:
-                left_out.add(action)
-        return left_out
+            laid.pop(name, None)
+        pieces = [piece for part in laid.values() for piece in part]
+        if pieces != self.pieces:
+            self.pieces = pieces
+            self._repaint()
+
+    def _laid(self, keys: Sequence[tuple[Binding, bool]]) -> list[Piece]:
+        """Return the keys of one action, or of a group, and behind them what they do."""
+        lead = "" if self.size.width < ROOMY else " "
+        first, is_enabled = keys[0]
+        group = first.group if len(keys) > 1 else None
+        gap = "" if group is None or group.compact else " "
+        pieces = [
+            Piece(
+                f"{gap if number else lead}{self.app.get_key_display(binding)}",
+                binding.action,
+                binding.key,
+                binding.tooltip,
+                True,
+                enabled,
+            )
+            for number, (binding, enabled) in enumerate(keys)
+        ]
+        if group is not None:
+            name = Piece(f" {group.description} ", "", "", "", False, True)
+        else:
+            told = f" {first.description} "
+            name = Piece(told, first.action, first.key, first.tooltip, False, is_enabled)
+        return [*pieces, name]
+
+    def _repaint(self) -> None:
+        self._strip = None
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return the line."""
+        if self._strip is None:
+            ground = self.rich_style
+            key, name = (
+                ground + self.get_component_rich_style(f"key-footer--{part}")
+                for part in ("key", "name")
+            )
+            dim = Style(dim=True)
+            line = [
+                Segment(p.text, (key if p.is_key else name) + (Style() if p.is_enabled else dim))
+                for p in self.pieces
+            ]
+            self._strip = Strip(line).adjust_cell_length(self.size.width, ground)
+        return self._strip
+
+    def on_click(self, event: Click) -> None:
+        """Press the key that was clicked on."""
+        piece = self._at(event.x)
+        if piece is not None and not piece.is_enabled:
+            self.app.bell()
+        elif piece is not None and piece.presses:
+            self.app.simulate_key(piece.presses)
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Tell more of the key that the mouse is over."""
+        piece = self._at(event.x)
+        tooltip = piece.tooltip if piece is not None else ""
+        if tooltip != (self.tooltip or ""):
+            self.tooltip = tooltip or None
+
+    def _at(self, x: int) -> Piece | None:
+        """Return what stands in a column."""
+        for piece in self.pieces:
+            x -= columns(piece.text)
+            if x < 0:
+                return piece
+        return None
+
+
+def _width(part: Sequence[Piece]) -> int:
+    return sum(columns(piece.text) for piece in part)
 
 
 def _part(key: Binding) -> str:

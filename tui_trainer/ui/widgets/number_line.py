@@ -12,7 +12,18 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_trainer.run.exhibit import Control, at
+from tui_trainer.ui.learn_keys import NUMBER_KEYS
 from tui_trainer.ui.widgets.exhibit_head import value_text
+
+
+class NumberInput(Input):
+    """Takes keys that were pressed before it had the focus, too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*NUMBER_KEYS]
+
+    def action_add(self, sign: str) -> None:
+        """Go on with the number."""
+        self.insert_text_at_cursor(sign)
 
 
 class NumberLine(Horizontal):
@@ -45,7 +56,7 @@ class NumberLine(Horizontal):
     def compose(self) -> ComposeResult:
         """What is asked, the number, and what is wrong with it."""
         yield Static(id="number-asked", markup=False)
-        yield Input(compact=True, select_on_focus=False)
+        yield NumberInput(compact=True, select_on_focus=False)
         yield Static(id="number-note", markup=False)
 
     @property
@@ -54,16 +65,23 @@ class NumberLine(Horizontal):
         return self._control is not None
 
     def open(self, control: Control, begun: str) -> None:
-        """Ask for a number that begins with what was typed already."""
+        """Ask for a number that begins with what was typed already; the next key goes on with it.
+
+        Of a line that is open, go on with the number that stands there.
+        """
+        if self.is_open:
+            self.query_one(NumberInput).action_add(begun)
+            return
         self._control = control
         asked = f"{control.label}, {_range(control)}:"
         self.query_one("#number-asked", Static).update(asked)
         self._note("enter takes it, esc does not")
-        line = self.query_one(Input)
+        line = self.query_one(NumberInput)
         line.value = begun
         line.cursor_position = len(begun)
         self.add_class("-open")
-        line.focus()
+        # Not line.focus(), which lets keys that wait already go to the experiment.
+        self.screen.set_focus(line)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take the number if it is one, and say what is wrong if not."""

@@ -9,12 +9,9 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Region
 
-from tui_trainer.run import text
-from tui_trainer.run.text import Cell
-from tui_trainer.run.topics import TOPICS
 from tui_trainer.run.verdicts import SIGNS, Verdict, by_severity, counts
 from tui_trainer.ui.keymap import REVIEW_KEYS
-from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
+from tui_trainer.ui.widgets.finding_lines import Lines, headed, paragraph
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
@@ -74,7 +71,7 @@ class ReviewPanel(TextPanel):
         width = self.scrollable_content_region.width
         before = by_severity(self._verdicts or ())[:place]
         top = sum(len(_verdict_lines(verdict, width - 1)) for verdict in before)
-        high = len(_verdict_lines(self._chosen, width - 1)) if self._chosen else 0
+        high = len(_verdict_lines(self._chosen, width - 1, is_chosen=True)) if self._chosen else 0
         self.scroll_to_region(Region(0, top, width, high), animate=False)
 
 
@@ -96,20 +93,8 @@ def review_lines(verdicts: Sequence[Verdict], width: int, chosen: Verdict | None
 def _verdict_lines(verdict: Verdict, width: int, *, is_chosen: bool = False) -> Lines:
     role = verdict.verdict
     title = f"{SIGNS[role]} {verdict.title}"
-    # The key stands before what it leads to.
-    topic = f"{'l ▸ ' if is_chosen else ''}topic {verdict.lesson}"
-    named = f"{topic}: {TOPICS[verdict.lesson]}" if verdict.lesson in TOPICS else topic
-    if text.columns(title) + text.columns(named) + 2 <= width:
-        topic = named
-    gap = width - text.columns(title) - text.columns(topic)
-    evidence = verdict.evidence
-    if gap >= 2:
-        link = Cell(topic, style="intervention" if is_chosen else "muted")
-        head: Lines = [[Cell(title, style=f"{role} bold"), Cell(" " * gap), link]]
-    else:
-        head = paragraph(title, f"{role} bold", width)
-        evidence += f" · {topic}"
-    lines: Lines = [*head, *paragraph(evidence, "", width, indent=2)]
+    lines = headed(title, f"{role} bold", verdict.lesson, width, is_linked=is_chosen)
+    lines += paragraph(verdict.evidence, "", width, indent=2)
     if verdict.advice:
         lines += paragraph(f"try: {verdict.advice}", "title", width, indent=2)
     return [*lines, []]

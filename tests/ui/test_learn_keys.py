@@ -1,0 +1,106 @@
+"""The keys of the lessons: where they are told, and what one of them asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual.widgets import Static
+
+from tests.ui.fakes import LearnFirst, settle, window
+from tests.ui.found import DEAD, mid_run
+from tests.ui.test_learn_screen import NETWORK, asked, learn, show, still
+from tui_trainer.lessons.lesson import SLUGS
+from tui_trainer.run.commands import TryLesson
+from tui_trainer.run.events import RunStarted
+from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.screens.learn import LearnScreen
+from tui_trainer.ui.screens.text import HelpScreen
+from tui_trainer.ui.widgets.key_footer import KeyFooter
+from tui_trainer.ui.widgets.review import review_lines
+
+
+async def test_l_opens_the_lesson_of_the_chosen_finding_and_no_other_is_asked_for() -> None:
+    events = mid_run(DEAD)
+    app, engine = learn(events, kind=MnistTui)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, events)
+        await pilot.press("l")
+        await still(pilot, app)
+        assert isinstance(app.screen, LearnScreen)
+        assert app.screen.lesson.topic == DEAD.lesson
+        assert asked(engine) == [TryLesson(SLUGS[DEAD.lesson])]
+
+
+async def test_the_footer_of_the_least_window_has_all_it_shows_and_no_gaps() -> None:
+    app, _ = learn()
+    async with app.run_test(size=(60, 16)) as pilot:
+        screen = await show(pilot, app)
+        footer = screen.query_one(KeyFooter)
+        for view in ("lesson", "experiment", "list"):
+            assert screen.view == view
+            line = "".join(piece.text for piece in footer.pieces).rstrip()
+            assert 40 < len(line) <= 60
+            assert "  " not in line
+            assert {"show_help", "leave"} <= {piece.action for piece in footer.pieces}
+            await pilot.press("v")
+
+
+async def test_the_palette_has_the_keys_of_the_panel_in_which_one_is_each_once() -> None:
+    app, _ = learn()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await show(pilot, app)
+        assert "Put back" not in titles(app)
+        await pilot.press("enter")
+        assert {"Go", "Put back", "Turn up", "Control below", "Answer", "Next"} <= set(titles(app))
+        assert len(titles(app)) == len(set(titles(app)))
+        (turn,) = [c for c in app.get_system_commands(app.screen) if c.title == "Turn up"]
+        turn.callback()
+        await still(pilot, app)
+        assert dict(app.run_now.learning._choices[SLUGS[0]]) == {"place": "late"}
+
+
+def titles(app: MnistTui) -> list[str]:
+    return [command.title for command in app.get_system_commands(app.screen)]
+
+
+async def test_the_help_tells_what_is_typed_and_the_signs_of_a_control() -> None:
+    app, _ = window(NETWORK, kind=LearnFirst)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, NETWORK)
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        text = app.screen.query_one(".text Static", Static)
+        lines = [text.render_line(y).text.rstrip() for y in range(text.size.height)]
+        assert "  0 … 9   Type a number, where the chosen control takes one" in lines
+        assert any(line.startswith("  ‹ ›     a control can be turned") for line in lines)
+        assert all(len(line) <= text.size.width for line in lines)
+
+
+def test_a_verdict_without_room_for_its_topic_beside_it_still_says_which_key_leads_there() -> None:
+    review = next(event.review for event in NETWORK if isinstance(event, RunStarted))
+    verdict = replace(review[0], title="pools before it normalizes", lesson=11)
+    for width, line in ((90, 0), (34, 1)):
+        cells = review_lines([verdict], width, verdict)[line]
+        assert cells[-1].text.strip().startswith("l ▸ topic 11")
+        assert cells[-1].style == "intervention"
+    assert not any("l ▸" in c.text for line in review_lines([verdict], 90) for c in line)
+
+
+async def test_over_a_key_of_the_footer_the_mouse_tells_more_and_a_dim_one_only_rings() -> None:
+    app, _ = learn(mid_run())
+    rung: list[bool] = []
+    app.bell = lambda: rung.append(True)  # type: ignore[method-assign]
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await show(pilot, app, mid_run())
+        footer = screen.query_one(KeyFooter)
+        line = "".join(piece.text for piece in footer.pieces)
+        await pilot.hover(KeyFooter, offset=(line.index("nb lesson") + 1, 0))
+        assert footer.tooltip == "The lesson before"
+        # The first lesson has none before it.
+        await pilot.click(KeyFooter, offset=(line.index("nb lesson") + 1, 0))
+        assert rung
+        await pilot.click(KeyFooter, offset=(line.index("nb lesson"), 0))
+        await still(pilot, app)
+        assert screen.lesson.topic == 1
+        await pilot.hover(KeyFooter, offset=(line.index("nb lesson") + 4, 0))
+        assert not footer.tooltip
