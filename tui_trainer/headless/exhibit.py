@@ -206,7 +206,7 @@ def _beside(columns: Sequence[Sequence[str]]) -> int:
 
 def _curves_lines(curves: Curves, width: int) -> list[str]:
     """Return curves as dots, each with its letter on it now and then."""
-    shown = [_without_gaps(curve, is_log=curves.is_log) for curve in curves.curves]
+    shown = [curve.drawable(is_log=curves.is_log) for curve in curves.curves]
     ends = [x for curve in shown for x in curve.x]
     if not ends or max(ends) <= 0:
         return ["(nothing to draw)"]
@@ -236,16 +236,6 @@ def _curves_lines(curves: Curves, width: int) -> list[str]:
     widest = max(text.columns(name) for name, _ in told)
     legend = [f"{_placed(name, widest, flush_right=False)}  {ends}" for name, ends in told]
     return [*drawn, label.rjust(width), *legend]
-
-
-def _without_gaps(curve: Curve, *, is_log: bool) -> Curve:
-    """Return a curve without what cannot be drawn."""
-    kept = [
-        (x, y)
-        for x, y in zip(curve.x, curve.y, strict=True)
-        if math.isfinite(x) and math.isfinite(y) and (y > 0 or not is_log)
-    ]
-    return Curve(name=curve.name, x=tuple(x for x, _ in kept), y=tuple(y for _, y in kept))
 
 
 def _letters(curve: Curve, letter: str, place: int, count: int, x_max: float, width: int) -> Points:

@@ -6,6 +6,7 @@ turns. Whoever makes one knows nothing of terminals; whoever draws one knows not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -131,6 +132,15 @@ class Curve:
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
+
+    def drawable(self, *, is_log: bool) -> Curve:
+        """Return the curve without the points that have no place in a plot."""
+        kept = [
+            (x, y)
+            for x, y in zip(self.x, self.y, strict=True)
+            if math.isfinite(x) and math.isfinite(y) and (y > 0 or not is_log)
+        ]
+        return replace(self, x=tuple(x for x, _ in kept), y=tuple(y for _, y in kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ class Guided(RunActions):
         front = self.front if self.screen_stack else None  # none is left while the app closes
         if not isinstance(front, TrainScreen | LearnScreen) or not front.is_mounted:
             return
-        strips = front.query(GuideStrip)
+        strips = front.query_children(GuideStrip)
         if self.guide is None:
             if strips:
                 strips.remove()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.events import Resize
 from textual.widget import Widget
 
 from tui_trainer.lessons.lesson import Lesson, lessons
@@ -58,6 +57,11 @@ class LearnScreen(ViewScreen):
     AUTO_FOCUS = "#lessons"
     BINDINGS: ClassVar[list[BindingType]] = [*LEARN_KEYS]
     VIEWS: ClassVar[tuple[str, ...]] = ("lesson", "experiment", "list")
+    PANELS: ClassVar[Mapping[str, type[Widget]]] = {
+        "lesson": LessonPanel,
+        "experiment": ExhibitPanel,
+        "list": LessonList,
+    }
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -198,38 +202,9 @@ class LearnScreen(ViewScreen):
                 return self._run is not None and self._run.learning.is_under_way
         return super().check_action(action, parameters)
 
-    def next_view(self) -> None:
-        """Show the next panel of a small window; its keys act at once."""
-        super().next_view()
-        self._focus_view()
-
-    def show_view(self, view: str) -> None:
-        """Show a panel, in a large window by its keys alone."""
-        while self.view != view:
-            super().next_view()
-        self._focus_view()
-
-    def on_resize(self, event: Resize) -> None:
-        """Keep the focus on what a small window shows."""
-        if self.is_small:
-            self._focus_view()
-
-    def _focus_view(self) -> None:
-        panels: dict[str, type[Widget]] = {
-            "lesson": LessonPanel,
-            "experiment": ExhibitPanel,
-            "list": LessonList,
-        }
-        self.query_one(panels[self.view]).focus()
-        self.refresh_bindings()
-
     def on_descendant_focus(self) -> None:
         """Make room for the lesson while it is read."""
         self.set_class(isinstance(self.focused, LessonPanel), "-reads")
-
-    def action_next_panel(self) -> None:
-        """Go to the next panel."""
-        self.focus_next()
 
     def action_to_experiment(self) -> None:
         """Go to the experiment."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -40,6 +39,11 @@ class ModelScreen(ViewScreen):
     AUTO_FOCUS = "#layers-table"
     BINDINGS: ClassVar[list[BindingType]] = [*MODEL_KEYS]
     VIEWS: ClassVar[tuple[str, ...]] = ("table", "review", "field")
+    PANELS: ClassVar[Mapping[str, type[Widget]]] = {
+        "table": LayersTable,
+        "review": ReviewPanel,
+        "field": FieldPanel,
+    }
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -103,7 +107,7 @@ class ModelScreen(ViewScreen):
         table.show(started.layers, batch_size, started.budget)
         self.query_one(ReviewPanel).show(started.review)
         if self.focused is None:
-            self.call_after_refresh(self._focus_view)
+            self.call_after_refresh(self.focus_view)
 
     def on_screen_resume(self) -> None:
         """Ask anew: the weights have changed meanwhile."""
@@ -205,30 +209,6 @@ class ModelScreen(ViewScreen):
 
     def _is_seen(self, view: str) -> bool:
         return not self.is_small or self.view == view
-
-    def next_view(self) -> None:
-        """Show the next panel of a small window; its keys act at once."""
-        super().next_view()
-        self._focus_view()
-
-    def on_resize(self, event: Resize) -> None:
-        """Keep the focus on what a small window shows."""
-        if self.is_small:
-            self._focus_view()
-
-    def _focus_view(self) -> None:
-        """Let the keys of the view act; in a large window, those of the table at first."""
-        panels: dict[str, type[Widget]] = {
-            "table": LayersTable,
-            "review": ReviewPanel,
-            "field": FieldPanel,
-        }
-        self.query_one(panels[self.view]).focus()
-        self.refresh_bindings()
-
-    def action_next_panel(self) -> None:
-        """Go to the next panel."""
-        self.focus_next()
 
     def action_fold_all(self) -> None:
         """Fold all blocks away, or open all."""

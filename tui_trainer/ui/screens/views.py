@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.events import Resize
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from tui_trainer.ui.shown_run import ShownRun
@@ -23,6 +25,7 @@ class ViewScreen(Screen[None]):
 
     Attributes:
         VIEWS: The names of the views, the first shown first.
+        PANELS: The panel of each view that takes keys of its own.
         IS_LIVE: Whether keys act on the run.
         shown: The run that is on show; None before there is one.
     """
@@ -30,6 +33,7 @@ class ViewScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-medium"), (44, "-tall")]  # noqa: RUF012
     VIEWS: ClassVar[tuple[str, ...]] = ()
+    PANELS: ClassVar[Mapping[str, type[Widget]]] = {}
     IS_LIVE: ClassVar[bool] = True
 
     def __init__(self) -> None:
@@ -57,6 +61,8 @@ class ViewScreen(Screen[None]):
             f"{words}\nTraining goes on." if self.IS_LIVE else words
         )
         self.refresh_bindings()
+        if self.is_small:
+            self.focus_view()  # on what can be seen
 
     @property
     def view(self) -> str:
@@ -69,7 +75,23 @@ class ViewScreen(Screen[None]):
         return self.has_class("-narrow") or self.has_class("-short")
 
     def next_view(self) -> None:
-        """Show the next panel of a small window."""
+        """Show the next panel of a small window; its keys act at once."""
+        self.show_view(self.VIEWS[(self._view + 1) % len(self.VIEWS)])
+
+    def show_view(self, view: str) -> None:
+        """Show a panel, in a large window by its keys alone."""
         self.remove_class(f"-view-{self.view}")
-        self._view = (self._view + 1) % len(self.VIEWS)
+        self._view = self.VIEWS.index(view)
         self.add_class(f"-view-{self.view}")
+        self.focus_view()
+
+    def focus_view(self) -> None:
+        """Let the keys of the view act, where its panel has some."""
+        panel = self.PANELS.get(self.view)
+        if panel is not None:
+            self.query_one(panel).focus()
+            self.refresh_bindings()
+
+    def action_next_panel(self) -> None:
+        """Go to the next panel."""
+        self.focus_next()

@@ -198,7 +198,7 @@ def curves_lines(block: Curves, width: int, height: int) -> Lines:
     """
     width = min(width, CURVES_WIDTH)
     lines = _caption(block.caption, width)
-    curves = [_drawable(curve, is_log=block.is_log) for curve in block.curves]
+    curves = [curve.drawable(is_log=block.is_log) for curve in block.curves]
     end = max((x for curve in curves for x in curve.x), default=0.0)
     if end <= 0:
         return [*lines, *paragraph("nothing to draw yet", "muted", width)]
@@ -218,16 +218,6 @@ def curves_lines(block: Curves, width: int, height: int) -> Lines:
     x_label = block.x_label + (" · logarithmic y" if block.is_log else "")
     lines.append([Cell(" " * max(0, width - columns(x_label)) + x_label, style="muted")])
     return lines + _legend(block.curves, roles, width)
-
-
-def _drawable(curve: Curve, *, is_log: bool) -> Curve:
-    """Return a curve without the points that have no place in the plot."""
-    kept = [
-        (x, y)
-        for x, y in zip(curve.x, curve.y, strict=True)
-        if math.isfinite(x) and math.isfinite(y) and (y > 0 or not is_log)
-    ]
-    return Curve(name=curve.name, x=tuple(x for x, _ in kept), y=tuple(y for _, y in kept))
 
 
 def curve_roles(curves: tuple[Curve, ...]) -> list[str]:
