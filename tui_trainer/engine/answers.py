@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.engine.check import check
 from tui_trainer.engine.description import layers_of, review_of
 from tui_trainer.engine.experiments import try_lesson
+from tui_trainer.engine.inspecting import begin_view, go_on
 from tui_trainer.engine.networks import about, build_network, fault_of_own
 from tui_trainer.engine.session import Session
 from tui_trainer.run import commands
@@ -19,6 +20,7 @@ from tui_trainer.run.commands import (
     CheckNetwork,
     Command,
     DescribeNetwork,
+    Inspect,
     LookAtField,
     Question,
     StopTrying,
@@ -28,7 +30,7 @@ from tui_trainer.run.events import CommandRejected, Event
 from tui_trainer.run.text import model_name, one_line
 
 
-def answer(session: Session, question: Question) -> Iterator[Answer | CommandRejected]:
+def answer(session: Session, question: Question) -> Iterator[Event]:
     """Answer a question, in one event or several, or say why there is no answer.
 
     Whatever a network of one's own does when it is looked at, the run goes on.
@@ -45,15 +47,45 @@ def answer(session: Session, question: Question) -> Iterator[Answer | CommandRej
                 yield from try_lesson(session, question)
             case StopTrying():
                 pass  # what was under way has ended by its arrival
+            case Inspect():
+                yield from begin_view(session, question)
     except Exception as error:
-        told = fault_of_own(error, session.config.model) or error
-        yield reject(session, question, one_line(str(told) or type(told).__name__))
+        yield _fault(session, question, error)
+
+
+def go_on_looking(session: Session, *, waits: bool = False) -> Iterator[Event]:
+    """Work on the view that was asked for, as far as there is time for it.
+
+    Args:
+        session: The session.
+        waits: Whether nothing else is to be done: it is worked on until a wish arrives.
+    """
+    try:
+        yield from go_on(session, waits=waits)
+    except Exception as error:
+        wish = session.desk.wish
+        session.desk.clear()
+        if wish is not None:
+            yield _fault(session, wish, error)
+
+
+def next_wishes(session: Session) -> Generator[Event, None, list[Command]]:
+    """Return the next wishes, one at least; what is asked for is worked on meanwhile."""
+    while True:
+        yield from go_on_looking(session, waits=True)
+        if wishes := session.inbox.take(session.step, wait=not session.desk.is_busy):
+            return wishes
+
+
+def _fault(session: Session, question: Question, error: Exception) -> CommandRejected:
+    told = fault_of_own(error, session.config.model) or error
+    return reject(session, question, one_line(str(told) or type(told).__name__))
 
 
 def answer_until_stopped(session: Session) -> Iterator[Event]:
     """Answer questions about the network of a run that is over, until there are no more."""
     while True:
-        for wish in session.inbox.take(session.step, wait=True):
+        for wish in (yield from next_wishes(session)):
             match wish:
                 case commands.Stop():
                     return

@@ -64,6 +64,10 @@ class SealedTest:
         self.looks += 1
         return self._split
 
+    def shown(self) -> Split:
+        """Return the test images to show those that a counted look has judged; no look itself."""
+        return self._split
+
 
 @dataclass(frozen=True, slots=True)
 class Data:

@@ -10,7 +10,7 @@ from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.run.attempts import Attempts, RecordingNews
 from tui_trainer.run.events import CheckpointSaved
 from tui_trainer.run.files import write_atomically
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.run.folder import SUFFIX, RunFolder
 
 MOST_OWED = 1 << 26
 """Bytes of states that are kept while the disk takes nothing, 64 MiB; beyond ``last``, that is."""
@@ -43,6 +43,13 @@ class Keeper:
         self._kept_at = 0.0
         self._attempt = Attempts()
         self._owed: dict[str, bytes] = {}
+
+    def files(self) -> dict[str, Path]:
+        """Return the states that are saved, by name; none where the run is not recorded."""
+        if self._folder is None:
+            return {}
+        found = sorted(self._folder.checkpoints.glob(f"[!.]*{SUFFIX}"))
+        return {path.name.removesuffix(SUFFIX): path for path in found}
 
     def begin_from(self, state: Checkpoint, *, is_saved: bool = True) -> None:
         """Take a state as the last good one; unless it is saved as it is, the next save is due."""

@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from tui_trainer.engine.answers import answer_until_stopped
 from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.metrics import evaluate
 from tui_trainer.engine.networks import fault_of_own
 from tui_trainer.engine.obey import obey, take_last_wishes, wait_for_rewind
 from tui_trainer.engine.pending import DivergedError
@@ -171,7 +170,7 @@ def close_epoch(session: Session) -> Iterator[Event]:
     rise: tuple[float, float] | tuple[None, None] = (None, None)
     if len(session.data.val):
         yield from session.enter("validating")
-        result = evaluate(session.network, session.data, session.data.val)
+        result = session.validate()
         if not math.isfinite(result.loss):
             raise session.lost()
         if session.best is None or result.loss < session.best.loss:

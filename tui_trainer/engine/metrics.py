@@ -26,11 +26,13 @@ class Evaluation:
         losses: Cross-entropy of each image, in nats, (N) on the CPU.
         hits: Whether each image was classified rightly, (N) on the CPU.
         labels: The true classes, (N) on the CPU.
+        scores: The scores of each image, (N, classes) on the CPU; None where they were not kept.
     """
 
     losses: Tensor
     hits: Tensor
     labels: Tensor
+    scores: Tensor | None = None
 
     @property
     def loss(self) -> float:
@@ -68,15 +70,26 @@ class Evaluation:
 def evaluate(network: nn.Module, data: Data, split: Split) -> Evaluation:
     """Run the network in evaluation mode over a split, and leave it in training mode."""
     network.eval()
-    losses, hits = [], []
+    losses, hits, told = [], [], []
     batch = max(1, EVAL_PIXELS // data.image_size**2)
     for start in range(0, len(split), batch):
         labels = split.labels[start : start + batch]
         scores = network(data.prepare(split.images[start : start + batch]))
         losses.append(functional.cross_entropy(scores, labels, reduction="none"))
         hits.append(scores.argmax(dim=1) == labels)
+        told.append(scores)
     network.train()
-    return Evaluation(torch.cat(losses).cpu(), torch.cat(hits).cpu(), split.labels.cpu())
+    return Evaluation(
+        losses=torch.cat(losses).cpu(),
+        hits=torch.cat(hits).cpu(),
+        labels=split.labels.cpu(),
+        scores=torch.cat(told).cpu(),
+    )
+
+
+def probabilities_of(scores: Tensor) -> Tensor:
+    """Return the probabilities (N, classes) of scores; of scores that are such, themselves."""
+    return scores if are_probabilities(scores) else scores.softmax(dim=1)
 
 
 def are_probabilities(scores: Tensor) -> bool:

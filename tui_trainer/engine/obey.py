@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 
-from tui_trainer.engine.answers import answer, reject
+from tui_trainer.engine.answers import answer, go_on_looking, next_wishes, reject
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import restore, save
 from tui_trainer.run import commands
@@ -37,7 +37,10 @@ def obey(session: Session) -> Iterator[Event]:
     while session.paused and session.stop is None:
         session.watch.pause()
         yield from session.enter("paused")
-        yield from _grant(session, session.inbox.take(session.step, wait=True))
+        yield from _grant(session, (yield from next_wishes(session)))
+    if session.desk.is_busy and session.stop is None:
+        session.watch.pause()
+        yield from go_on_looking(session)
     if session.stop is None:
         session.watch.start()
         yield from session.enter("training")
@@ -81,7 +84,7 @@ def wait_for_rewind(session: Session) -> Generator[Event, None, bool]:
     session.watch.pause()
     session.state = "diverged"
     while session.stop is None and session.state == "diverged":
-        for wish in session.inbox.take(session.step, wait=True):
+        for wish in (yield from next_wishes(session)):
             match wish:
                 case commands.Stop():
                     session.stop = wish

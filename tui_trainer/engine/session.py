@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
+from tui_trainer.engine.chronicle import Chronicle
 from tui_trainer.engine.data import BatchStream, Data
 from tui_trainer.engine.description import review_of
+from tui_trainer.engine.inspecting.desk import TEST, VALIDATION, Desk, Judgement
 from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.metrics import Evaluation, evaluate
+from tui_trainer.engine.metrics import Evaluation, evaluate, probabilities_of
 from tui_trainer.engine.networks import about, dropout_of, set_dropout
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.pending import DivergedError, PendingStep, read_figures
@@ -81,7 +83,12 @@ class Session:
     val_accuracy: float | None = None
     best_val_accuracy: float | None = None
     epoch_began: float = 0.0
+    chronicle: Chronicle = field(init=False)
+    desk: Desk = field(default_factory=Desk)
     pending: list[PendingStep] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chronicle = Chronicle(len(self.data.val))
 
     def started(self) -> RunStarted:
         """Tell what is about to be trained, on what."""
@@ -244,9 +251,25 @@ class Session:
             self.state = state
             yield StateChanged(state=state, step=self.step, detail=detail)
 
+    def validate(self) -> Evaluation:
+        """Evaluate the present weights on the validation images; the chronicle takes it in."""
+        result = evaluate(self.network, self.data, self.data.val)
+        judgement = self._judged(VALIDATION, result)
+        self.chronicle.note(self.epoch, judgement.given, judgement.labels)
+        return replace(result, scores=None)
+
+    def _judged(self, images: str, result: Evaluation, look: int = 0) -> Judgement:
+        """Keep for whoever inspects the network what it says of the images of a split."""
+        assert result.scores is not None
+        probabilities = probabilities_of(result.scores)
+        judgement = Judgement(images, self.step, probabilities, result.labels, look)
+        self.desk.keep(judgement)
+        return judgement
+
     def look_at_test(self) -> TestEvaluated:
         """Open the sealed test set once more and evaluate the present weights on it."""
         result = evaluate(self.network, self.data, self.data.test.open())
+        self._judged(TEST, result, self.data.test.looks)
         return TestEvaluated(
             look=self.data.test.looks,
             step=self.step,

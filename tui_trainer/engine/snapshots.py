@@ -52,6 +52,7 @@ def capture(session: Session, lines: int | None = None) -> Checkpoint:
         "test_looks": session.data.test.looks,
         "seconds": session.watch.seconds,
         "probed_images": session.probes.sampled_at,
+        "chronicled": [session.chronicle.epochs, session.chronicle.since],
         "lines": lines,
     }
     return Checkpoint(facts, {name: _kept(tensor) for name, tensor in tensors_of(session)})
@@ -71,6 +72,8 @@ def tensors_of(session: Session) -> Iterator[tuple[str, Tensor]]:
     yield "order", session.stream.order.to(torch.int32)
     if session.probes.last_gradient is not None:
         yield "probe/gradient", session.probes.last_gradient
+    if session.chronicle.epochs:
+        yield "chronicle", session.chronicle.table
     if session.best is not None:
         yield "best/losses", session.best.losses
         yield "best/hits", session.best.hits
@@ -100,6 +103,9 @@ def restore(session: Session, state: Checkpoint) -> None:
     best = state.part("best")
     labels = session.data.val.labels.cpu()
     session.best = Evaluation(best["losses"], best["hits"], labels) if best else None
+    session.desk.judged.clear()
+    epochs, since = state.facts.get("chronicled", (0, 0))
+    session.chronicle.restore(state.tensors.get("chronicle"), epochs, since)
     session.probes.sampled_at = state.facts.get("probed_images", -1)
     gradient = state.tensors.get("probe/gradient")
     session.probes.last_gradient = None if gradient is None else gradient.to(session.device)

@@ -14,6 +14,11 @@ class Stopwatch:
         self._since: float | None = None
 
     @property
+    def now(self) -> float:
+        """What the clock says, in seconds: it does not stand still."""
+        return self._clock()
+
+    @property
     def seconds(self) -> float:
         """The time it has run so far, in seconds."""
         running = 0.0 if self._since is None else self._clock() - self._since

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui_trainer.run.checked import CheckItem
+from tui_trainer.run.commands import Inspect
 from tui_trainer.run.exhibit import Exhibit
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.verdicts import Verdict
@@ -85,5 +86,20 @@ class LessonTried:
     step: int
 
 
-Answer = FieldMeasured | NetworkDescribed | ItemChecked | LessonTried
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """What a view of the network shows; one that takes long is told again and again.
+
+    Attributes:
+        wish: What was asked.
+        exhibit: What there is to see.
+        step: After how many batches of the run the weights were as they are shown.
+    """
+
+    wish: Inspect
+    exhibit: Exhibit
+    step: int
+
+
+Answer = FieldMeasured | NetworkDescribed | ItemChecked | LessonTried | Inspected
 """What is passed on with the events, and not recorded."""

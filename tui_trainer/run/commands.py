@@ -150,7 +150,26 @@ class StopTrying:
     """End the experiment of a lesson that is under way; the run goes on."""
 
 
-Question = LookAtField | DescribeNetwork | CheckNetwork | TryLesson | StopTrying
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Ask for a view of what the network has learned, with the weights as they are now.
+
+    It is worked on between batches, and the run goes on. A newer one takes its place.
+
+    Attributes:
+        view: A name of :data:`tui_trainer.run.inspection.VIEWS`.
+        choices: The reader's choices: a control's name and its value each.
+        goes: Whether to do what enter does here, such as a counted look at the test set.
+        follows: Whether nobody waits for it: it keeps to the probes' share of the time.
+    """
+
+    view: str
+    choices: tuple[tuple[str, str | float], ...] = ()
+    goes: bool = False
+    follows: bool = False
+
+
+Question = LookAtField | DescribeNetwork | CheckNetwork | TryLesson | StopTrying | Inspect
 
 Command = (
     SetLearningRate
@@ -199,6 +218,11 @@ class Inbox:
         with self._arrived:
             self._commands.append(command)
             self._arrived.notify_all()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every command that has arrived was taken."""
+        return not self._commands
 
     def awaits(self, *kinds: type[Command]) -> bool:
         """Whether a command of one of these kinds has arrived and was not taken; takes none."""

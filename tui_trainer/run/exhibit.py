@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Tone = Literal["plain", "muted", "title", "good", "look", "wrong"]
@@ -183,7 +183,47 @@ class Bars:
     bars: tuple[Bar, ...]
 
 
-Block = Words | Table | Pictures | Curves | Bars
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """A square table of numbers, in which a cell can be chosen.
+
+    Attributes:
+        caption: What it shows.
+        row_label: What a row is, in a word or two.
+        column_label: What a column is.
+        heads: What the rows, and the columns, are called.
+        texts: The cells, ready to be read, row by row.
+        heats: How much each stands out, 0 to 1, row by row.
+        cell: The chosen cell: its row and column.
+        controls: The names of the two controls that choose it, the row's first.
+    """
+
+    caption: str
+    row_label: str
+    column_label: str
+    heads: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+    heats: tuple[tuple[float, ...], ...]
+    cell: tuple[int, int]
+    controls: tuple[str, str]
+
+
+Block = Words | Table | Pictures | Curves | Bars | Matrix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Where enter leads: another view, with choices of its own.
+
+    Attributes:
+        view: The view's name.
+        choices: What its controls are to stand at.
+        hint: What is opened, in a few words.
+    """
+
+    view: str
+    choices: tuple[tuple[str, Value], ...]
+    hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +238,8 @@ class Exhibit:
         progress: The share of an experiment under way that is done; None if none is.
         trains: What enter would do and about how long it takes ("train 200 steps three times: about
             12 s"); empty if the experiment needs no training.
+        opens: Where enter leads in place of that; None if nowhere.
+        figures: What is shown as plain numbers, texts, lists and mappings, for a script.
     """
 
     blocks: tuple[Block, ...]
@@ -206,6 +248,8 @@ class Exhibit:
     certainty: str = ""
     progress: float | None = None
     trains: str = ""
+    opens: Opening | None = None
+    figures: Mapping[str, object] = field(default_factory=dict)
 
 
 def counting(

@@ -1,0 +1,122 @@
+"""What a view works with: a network as it was between two batches, its images, and its past."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.engine.chronicle import Chronicle
+from tui_trainer.engine.data import Split
+from tui_trainer.engine.experiments.bench import Bench, Digit
+from tui_trainer.engine.inspecting.desk import TEST, VALIDATION, Desk, Judgement
+from tui_trainer.engine.metrics import probabilities_of
+from tui_trainer.engine.networks import build_network
+from tui_trainer.run.exhibit import Choices, Control, chosen_word
+
+IMAGES = Control(name="images", label="images", value=VALIDATION, steps=(VALIDATION, TEST))
+"""Which images are judged. The test set is opened by enter alone, and each look is counted."""
+
+PART_PIXELS = 128 * 28 * 28
+"""Pixels that are judged in one part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a view works with. It changes nothing of it.
+
+    Attributes:
+        bench: The run's settings and images; its network is a copy of its own, in evaluation
+            mode, which stays as it is while the run goes on.
+        chronicle: What became of each validation image.
+        desk: What was found before.
+        seed: The seed that the run's network was built with.
+        built_dropout: The dropout that it was built with.
+        checkpoints: The saved states of the run, by name: where each is.
+        test: The test images; only to be shown once they were judged.
+    """
+
+    bench: Bench
+    chronicle: Chronicle
+    desk: Desk
+    seed: int
+    built_dropout: float | None
+    checkpoints: dict[str, str]
+    test: Split
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, in evaluation mode. What changes it, or hooks into it, takes a copy."""
+        return self.bench.network
+
+    @property
+    def step(self) -> int:
+        """After how many batches its weights were so."""
+        return self.bench.step
+
+    def control(self, choices: Choices) -> Control:
+        """Return the control of the images that are judged, where it stands.
+
+        Where there is no validation split, the training images stand in.
+        """
+        first = self.bench.split_name
+        control = Control(name=IMAGES.name, label=IMAGES.label, value=first, steps=(first, TEST))
+        word = chosen_word(choices, control)
+        return Control(name=IMAGES.name, label=IMAGES.label, value=word, steps=control.steps)
+
+    def split(self, images: str) -> Split:
+        """Return the images of a judgement."""
+        return self.test if images == TEST else self.bench.digits
+
+    def digit(self, images: str, number: int) -> Digit:
+        """Return one of them; beyond the last one it begins anew."""
+        split = self.split(images)
+        number %= len(split)
+        pixels = split.images[number]
+        return Digit(
+            number=number,
+            label=int(split.labels[number]),
+            pixels=pixels,
+            network_input=self.bench.data.prepare(pixels.unsqueeze(0)),
+        )
+
+    def judged(self, images: str) -> Generator[None, None, Judgement | None]:
+        """Return what the network says of all images of a split; after each part it breathes.
+
+        Of the test set it is what the latest look has found, whenever that was; None before one.
+        """
+        found = self.desk.judged.get(images)
+        if images == TEST or (found is not None and found.step == self.step):
+            return found
+        split = self.bench.digits
+        parts: list[Tensor] = []
+        size = max(1, PART_PIXELS // self.bench.data.image_size**2)
+        for start in range(0, len(split), size):
+            parts.append(self.probabilities(split.images[start : start + size]))
+            yield
+        judgement = Judgement(images, self.step, torch.cat(parts), split.labels.cpu())
+        self.desk.keep(judgement)
+        return judgement
+
+    def probabilities(self, images: Tensor, network: nn.Module | None = None) -> Tensor:
+        """Return the probabilities (N, classes) of images (N, H, H) of greys, on the CPU."""
+        with torch.no_grad():
+            scores = (network or self.network)(self.bench.data.prepare(images))
+        return probabilities_of(scores).cpu()
+
+    def at_start(self) -> nn.Module:
+        """Return the network as it was before its first batch, on the CPU.
+
+        Raises:
+            InputError: If it cannot be built.
+        """
+        torch.manual_seed(self.seed)
+        data = self.bench.data
+        return build_network(
+            self.bench.config.model,
+            image_size=data.image_size,
+            classes=data.classes,
+            dropout=self.built_dropout,
+        ).eval()
