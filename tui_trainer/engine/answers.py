@@ -11,7 +11,7 @@ from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.engine.check import check
 from tui_trainer.engine.description import layers_of, review_of
 from tui_trainer.engine.experiments import try_lesson
-from tui_trainer.engine.inspecting import begin_view, go_on
+from tui_trainer.engine.inspecting.asked import begin_view, go_on
 from tui_trainer.engine.networks import about, build_network, fault_of_own
 from tui_trainer.engine.session import Session
 from tui_trainer.run import commands

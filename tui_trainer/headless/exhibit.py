@@ -16,6 +16,7 @@ from tui_trainer.run.exhibit import (
     Curve,
     Curves,
     Exhibit,
+    Matrix,
     Pictures,
     Table,
     Value,
@@ -97,6 +98,8 @@ def _block_lines(block: Block, width: int) -> list[str]:
             return [*_caption(block.caption, width), *_curves_lines(block, width)]
         case Bars():
             return [*_caption(block.caption, width), *_bars_lines(block, width)]
+        case Matrix():
+            return _matrix_lines(block, width)
 
 
 def _caption(caption: str, width: int) -> list[str]:
@@ -160,6 +163,18 @@ def _bars_lines(bars: Bars, width: int) -> list[str]:
         drawn = text.share_bar(share, longest)
         lines.append(f"{lead}{label}  {drawn}  {bar.number}".rstrip())
     return lines
+
+
+def _matrix_lines(matrix: Matrix, width: int) -> list[str]:
+    """Return a matrix, every number flush right; its chosen cell is not marked."""
+    caption = f"{matrix.caption}: rows {matrix.row_label}, columns {matrix.column_label}"
+    lead = max(map(text.columns, (*matrix.heads, matrix.row_label)))
+    wide = max(text.columns(cell) for row in (matrix.heads, *matrix.texts) for cell in row)
+    rows = zip((matrix.row_label, *matrix.heads), (matrix.heads, *matrix.texts), strict=True)
+    lines = [
+        f"{head.rjust(lead)}  {' '.join(c.rjust(wide) for c in cells)}" for head, cells in rows
+    ]
+    return [*_caption(caption, width), *lines]
 
 
 # --- pictures

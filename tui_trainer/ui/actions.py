@@ -12,6 +12,7 @@ from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.ui.live_run import LiveRun
 from tui_trainer.ui.screens.check import CheckScreen
 from tui_trainer.ui.screens.confirm import ConfirmScreen
+from tui_trainer.ui.screens.inspect import InspectScreen
 from tui_trainer.ui.screens.learn import LearnScreen
 from tui_trainer.ui.screens.model import ModelScreen
 from tui_trainer.ui.screens.run import RunScreen
@@ -40,6 +41,8 @@ def _shows_its_effect(front: Screen[object], action: str, parameters: tuple[obje
             return action == "toggle_pause" or (action == "climb" and parameters[0] == "batch_size")
         case LearnScreen():
             return front.shows_effect(action)
+        case InspectScreen():
+            return action == "toggle_pause"
     return False
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from tui_trainer.run.commands import Command, Stop, TryLesson
+from tui_trainer.run.commands import Command, Inspect, Stop, TryLesson
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import CommandRejected, FindingRaised
 from tui_trainer.run.folder import RUNS
@@ -18,10 +18,14 @@ from tui_trainer.ui.guiding import Guided
 from tui_trainer.ui.keymap import KEYMAP
 from tui_trainer.ui.live_run import LiveRun, Start
 from tui_trainer.ui.screens.check import CheckScreen
+from tui_trainer.ui.screens.inspect import InspectScreen
 from tui_trainer.ui.screens.learn import LearnScreen
 from tui_trainer.ui.screens.model import ModelScreen
 from tui_trainer.ui.screens.runs import RunsScreen
 from tui_trainer.ui.screens.train import TrainScreen
+
+TOLD_IN_PLACE = (TryLesson.__name__, Inspect.__name__)
+"""Why one of these got no answer stands where the answer would."""
 
 
 class MnistTui(Guided):
@@ -34,7 +38,12 @@ class MnistTui(Guided):
 
     BINDINGS: ClassVar[list[BindingType]] = [*KEYMAP]
     KEYS = KEYMAP
-    MODES: ClassVar = {"train": TrainScreen, "model": ModelScreen, "learn": LearnScreen}
+    MODES: ClassVar = {
+        "train": TrainScreen,
+        "model": ModelScreen,
+        "inspect": InspectScreen,
+        "learn": LearnScreen,
+    }
     DEFAULT_MODE = "train"
 
     def __init__(
@@ -80,8 +89,7 @@ class MnistTui(Guided):
         self.run_now.apply(message.events)
         self.notice(message.events)
         for event in message.events:
-            # Why a lesson cannot be tried stands where its experiment would.
-            if isinstance(event, CommandRejected) and event.command != TryLesson.__name__:
+            if isinstance(event, CommandRejected) and event.command not in TOLD_IN_PLACE:
                 self.notify(event.reason, title="not possible", severity="warning")
             # The finding comes after the divergence, and says what to go back to.
             if isinstance(event, FindingRaised) and self.run_now.is_lost:
@@ -97,7 +105,7 @@ class MnistTui(Guided):
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
                 screen.show_run(self.run_now, self._governor.cost, events)
-            elif isinstance(screen, ModelScreen | LearnScreen):
+            elif isinstance(screen, ModelScreen | LearnScreen | InspectScreen):
                 screen.show_run(self.run_now, events)
             elif isinstance(screen, CheckScreen):
                 screen.show_run(self.run_now)
@@ -114,7 +122,7 @@ class MnistTui(Guided):
                 screen.show_knobs()
 
     async def action_show_mode(self, mode: str) -> None:
-        """Show the run in training, its network, the lessons, or the recorded runs."""
+        """Show the run, its network, what that has learned, the lessons, or the recorded runs."""
         await self.switch_mode(mode)
         self._show()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.binding import Binding
 
 from tui_trainer.ui.binding import key_for
+from tui_trainer.ui.inspect_keys import INSPECT_KEYS, VIEW, VIEW_LIST_KEYS
 from tui_trainer.ui.learn_keys import EXPERIMENT_KEYS, LEARN_KEYS, LESSON, LESSON_LIST_KEYS
 from tui_trainer.ui.replay_keys import REPLAY_KEYS
 
@@ -146,6 +147,9 @@ WINDOW_KEYS = [
 MODE_KEYS = [
     key_for("1", "show_mode('train')", "train", "The run in training", show=True),
     key_for("2", "show_mode('model')", "model", "The network: layers, review, field", show=True),
+    key_for(
+        "3", "show_mode('inspect')", "inspect", "What it has learned, and its errors", show=True
+    ),
     key_for("4", "show_mode('learn')", "learn", "The lessons, each with an experiment", show=True),
     key_for("5", "show_mode('runs')", "runs", "The recorded runs", show=True),
     key_for(
@@ -255,7 +259,7 @@ GUIDE_KEYS = [
     key_for("K", "move_guide(-1)", "step back", "To the step before"),
 ]
 
-EXPERIMENT = "An experiment, once tab has led there"
+EXPERIMENT = "An experiment or a view, once tab has led there"
 
 GROUPS = {
     "The run": RUN_KEYS,
@@ -265,6 +269,7 @@ GROUPS = {
     "The network": [*LAYER_KEYS[:1], *MODEL_KEYS],
     "Its review, once tab has led there": REVIEW_KEYS,
     "The receptive field, once tab has led there": FIELD_KEYS,
+    "What it has learned": [*VIEW_LIST_KEYS, *INSPECT_KEYS],
     "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
     EXPERIMENT: EXPERIMENT_KEYS,
     "The guided path": GUIDE_KEYS,
@@ -274,12 +279,14 @@ GROUPS = {
 FIRST_TO_GO = (
     "show_mode('runs')",
     "show_mode('learn')",
+    "show_mode('inspect')",
     "open_lesson",
     "climb('augmentation', 1)",
     "show_mode('model')",
     *(group.description for group in (DROPOUT, BATCH, RATE)),
     "show_mode('train')",
     LESSON.description,
+    VIEW.description,
 )
 """What a footer leaves out first where it has no room for all: actions and groups of keys.
 

@@ -82,7 +82,7 @@ EXPERIMENT_KEYS = [
         "enter",
         "go",
         "go",
-        "Train what the experiment trains; else type a number",
+        "Do what is said beside ▷: train, open, read the test set; else type a number",
         show=True,
         shows_as="enter",
     ),
@@ -90,7 +90,7 @@ EXPERIMENT_KEYS = [
         "backspace",
         "put_back",
         "put back",
-        "Put every control of the experiment back to where it began",
+        "Put every control back to where it began",
         shows_as="⌫",
     ),
 ]

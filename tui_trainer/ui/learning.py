@@ -6,34 +6,32 @@ from collections.abc import Callable
 
 from tui_trainer.run.answers import LessonTried
 from tui_trainer.run.commands import Command, StopTrying, TryLesson
-from tui_trainer.run.exhibit import Control, Exhibit, Value, at
+from tui_trainer.ui.choosing import Choosing
 
 
-class Learning:
+class Learning(Choosing):
     """A lesson's experiment, and the reader's choices.
 
     At most one question is on its way that is answered at once; of those asked meanwhile only the
     newest is kept. An experiment that trains is ended by the next question, so that one is sent.
 
     Attributes:
-        lesson: The lesson that is tried, by its name; empty before there is one.
-        exhibit: What it shows; None before there is an answer.
-        refusal: Why the latest question got no answer; empty where it got one.
         is_result: Whether what is shown came of a training, and would be lost by asking anew.
         is_stopped: Whether a training was stopped before its end.
     """
 
     def __init__(self, send: Callable[[Command], None]) -> None:
-        self.lesson = ""
-        self.exhibit: Exhibit | None = None
-        self.refusal = ""
+        super().__init__(send)
         self.is_result = False
         self.is_stopped = False
-        self._send = send
-        self._choices: dict[str, dict[str, Value]] = {}
         self._trains = ""
         self._asked: TryLesson | None = None
         self._next: TryLesson | None = None
+
+    @property
+    def lesson(self) -> str:
+        """The lesson that is tried, by its name; empty before there is one."""
+        return self._subject
 
     @property
     def is_asking(self) -> bool:
@@ -50,34 +48,12 @@ class Learning:
         """What the lesson's experiment would train, as it told before it was begun."""
         return self._trains
 
-    @property
-    def controls(self) -> tuple[Control, ...]:
-        """The controls; while an answer is awaited, where they are wanted to stand."""
-        if self.exhibit is None:
-            return ()
-        chosen = self._choices.get(self.lesson, {}) if self.is_asking else {}
-        return tuple(at(c, chosen.get(c.name, c.value)) for c in self.exhibit.controls)
-
     def open(self, lesson: str) -> None:
         """Choose a lesson, and ask what its experiment shows."""
         if lesson != self.lesson:
-            self.lesson, self.exhibit, self._trains = lesson, None, ""
+            self._subject, self.exhibit, self._trains = lesson, None, ""
             self.refusal, self.is_stopped = "", False
-        self._ask(goes=False)
-
-    def turn(self, control: Control) -> None:
-        """Let a control stand where this one does, and ask what the experiment shows then."""
-        self._choices.setdefault(self.lesson, {})[control.name] = control.value
-        self._ask(goes=False)
-
-    def put_back(self) -> None:
-        """Let every control stand where it began, those that are not shown now too."""
-        if self._choices.pop(self.lesson, None):
-            self._ask(goes=False)
-
-    def go(self) -> None:
-        """Begin the training of the experiment."""
-        self._ask(goes=True)
+        self.ask()
 
     def stop(self) -> None:
         """End the training of the experiment."""
@@ -108,9 +84,9 @@ class Learning:
         self.refusal = reason
         self._ask_next()
 
-    def _ask(self, *, goes: bool) -> None:
-        choices = tuple(self._choices.get(self.lesson, {}).items())
-        question = TryLesson(self.lesson, choices, goes)
+    def ask(self, *, goes: bool = False) -> None:
+        """Ask what the experiment shows, or have it trained."""
+        question = TryLesson(self.lesson, self.chosen, goes)
         if self._asked is not None and not self._asked.goes:
             self._next = question
             return

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from textual.message import Message
 
 from tui_trainer.run import commands
-from tui_trainer.run.answers import FieldMeasured, ItemChecked, LessonTried
+from tui_trainer.run.answers import FieldMeasured, Inspected, ItemChecked, LessonTried
 from tui_trainer.run.commands import (
     KNOBS,
     CheckNetwork,
     Command,
     Inbox,
+    Inspect,
     LookAtField,
     TryLesson,
 )
@@ -30,6 +31,7 @@ from tui_trainer.run.history import History
 from tui_trainer.run.knobs import next_batch_size, next_dropout, next_rate
 from tui_trainer.ui.bridge import Bridge
 from tui_trainer.ui.checking import Checking
+from tui_trainer.ui.inspecting import Inspecting
 from tui_trainer.ui.learning import Learning
 from tui_trainer.ui.standing import Standing
 
@@ -44,7 +46,8 @@ class LiveRun:
     event has answered yet, so that pressing a key twice climbs two rungs. ``standing`` is what a
     person makes of the findings. ``field`` is the latest answer to what a feature sees;
     ``unanswered`` is why the latest such question got none. ``check`` is what the check of the
-    first steps has told, ``learning`` the lesson that is tried.
+    first steps has told, ``learning`` the lesson that is tried, ``inspecting`` the view of what
+    the network has learned.
     """
 
     is_live = True
@@ -59,6 +62,7 @@ class LiveRun:
         self.unanswered = ""
         self.check = Checking()
         self.learning = Learning(self.send)
+        self.inspecting = Inspecting(self.send)
         self._asked: LookAtField | None = None
         self._next: LookAtField | None = None
         self.bridge = Bridge(start(config, self.inbox), post)
@@ -85,12 +89,16 @@ class LiveRun:
                 self.check.take(event)
             elif isinstance(event, LessonTried):
                 self.learning.take(event)
+            elif isinstance(event, Inspected):
+                self.inspecting.take(event)
             elif isinstance(event, RunFailed | RunFinished):
                 self._end(event)
             elif isinstance(event, CommandRejected) and event.command == CheckNetwork.__name__:
                 self.check.refuse(event.reason)
             elif isinstance(event, CommandRejected) and event.command == TryLesson.__name__:
                 self.learning.refuse(event.reason)
+            elif isinstance(event, CommandRejected) and event.command == Inspect.__name__:
+                self.inspecting.refuse(event.reason)
             elif isinstance(event, CommandRejected):
                 self.wanted.clear()
             elif isinstance(event, SettingChanged) and self.wanted.get(event.setting) == event.new:
@@ -99,6 +107,8 @@ class LiveRun:
     def _end(self, event: RunFailed | RunFinished) -> None:
         """Take in that what was under way beside the run has ended with it."""
         self.learning.end()
+        if isinstance(event, RunFailed):
+            self.inspecting.end()
         if isinstance(event, RunFailed) and self.check.is_under_way:
             self.check.refuse("the training failed")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class Scene:
     desk: Desk
     seed: int
     built_dropout: float | None
-    checkpoints: dict[str, str]
+    checkpoints: Mapping[str, Path]
     test: Split
 
     @property

@@ -26,12 +26,12 @@ from tui_trainer.run.events import (
     SettingChanged,
     StateChanged,
 )
-from tui_trainer.run.exhibit import Control
 from tui_trainer.run.probed import SampleProbed
 from tui_trainer.ui.learn_keys import LEARN_KEYS
+from tui_trainer.ui.learning import Learning
 from tui_trainer.ui.lesson_views import belongs, exhibit_view, lesson_view, silence
 from tui_trainer.ui.live_run import LiveRun
-from tui_trainer.ui.screens.views import ViewScreen
+from tui_trainer.ui.screens.exhibits import ExhibitScreen
 from tui_trainer.ui.widgets.exhibit import ExhibitPanel
 from tui_trainer.ui.widgets.lesson import LessonList, LessonPanel
 from tui_trainer.ui.widgets.lines import TopLine, state_cells
@@ -50,7 +50,7 @@ TRIES = (LessonTried, CommandRejected, RunStarted, RunFinished, RunFailed, State
 """What changes the experiment as it is shown."""
 
 
-class LearnScreen(ViewScreen):
+class LearnScreen(ExhibitScreen):
     """Shows a lesson and its experiment; nothing of it is painted while batches are trained."""
 
     CSS_PATH = ["views.tcss", "learn.tcss"]  # noqa: RUF012
@@ -68,11 +68,8 @@ class LearnScreen(ViewScreen):
         self._clock = clock
         self._lessons = lessons()
         self._place = 0
-        self._control = 0
         self._is_open = False
-        self._run: LiveRun | None = None
         self._asked_at = float("-inf")
-        self._keys: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         """The state above; the list, the lesson and its experiment below."""
@@ -112,7 +109,7 @@ class LearnScreen(ViewScreen):
         if any(isinstance(event, RENEWS) for event in events):
             self._show_lesson()
         if any(isinstance(event, TRIES) for event in events):
-            self._show_experiment()
+            self.show_exhibit()
 
     def show_knobs(self) -> None:
         """Show where the knobs are wanted to go."""
@@ -144,7 +141,7 @@ class LearnScreen(ViewScreen):
     def _show_all(self) -> None:
         self.query_one(LessonList).show(self._place)
         self._show_lesson()
-        self._show_experiment()
+        self.show_exhibit()
 
     def _show_lesson(self) -> None:
         if self._run is not None:
@@ -152,26 +149,26 @@ class LearnScreen(ViewScreen):
             self.query_one(LessonPanel).show(view)
             self._refresh_keys()
 
-    def _show_experiment(self) -> None:
+    def show_exhibit(self) -> None:
+        """Show the experiment as it stands."""
         if self._run is not None:
             view = exhibit_view(self._run, self.lesson, self._control)
             self.query_one(ExhibitPanel).show(view)
             self._refresh_keys()
 
+    @property
+    def choosing(self) -> Learning | None:
+        """What the experiment's controls turn."""
+        return self._run.learning if self._run else None
+
     def _refresh_keys(self) -> None:
         """Let the footer build its keys anew, but only when one has come or gone."""
-        run, view = self._run, self.query_one(ExhibitPanel).view
-        if run is None:
-            return
-        history = run.history
-        keys = (
-            *(history.started is None, history.is_over, history.lost is not None),
-            *(bool(view.controls), view.takes_numbers, bool(view.trains), view.is_under_way),
-            *(self._place, "dropout" in history.settings, self._mends),
-        )
-        if keys != self._keys:
-            self._keys = keys
-            self.refresh_bindings()
+        if self._run is not None:
+            history = self._run.history
+            self.refresh_keys(
+                *(history.started is None, history.is_over, history.lost is not None),
+                *(self._place, "dropout" in history.settings, self._mends),
+            )
 
     @property
     def _mends(self) -> bool:
@@ -193,11 +190,6 @@ class LearnScreen(ViewScreen):
                 return 0 <= place < len(self._lessons) or None
             case "open_answer":
                 return not self.is_small or self.view == "lesson"
-            case "type_number":
-                view = self.query_one(ExhibitPanel).view
-                return view.takes_numbers and (parameters != ("-",) or view.takes_negatives)
-            case "next_panel":
-                return not self.is_small
             case "stop_trying":
                 return self._run is not None and self._run.learning.is_under_way
         return super().check_action(action, parameters)
@@ -225,52 +217,8 @@ class LearnScreen(ViewScreen):
         """Stop the experiment that is under way."""
         if self._run is not None:
             self._run.learning.stop()
-            self._show_experiment()
+            self.show_exhibit()
 
     def on_lesson_list_chosen(self, message: LessonList.Chosen) -> None:
         """Show another lesson."""
         self.open(self._place + message.by)
-
-    def on_exhibit_panel_chosen(self, message: ExhibitPanel.Chosen) -> None:
-        """Let the arrow keys turn another control."""
-        self._control = message.place
-        self._show_experiment()
-
-    def on_exhibit_panel_turned(self, message: ExhibitPanel.Turned) -> None:
-        """Ask what the experiment shows with a control turned."""
-        self._turn(message.turned)
-
-    def action_type_number(self, begun: str) -> None:
-        """Ask for a number that begins so; at once, for the next key goes on with it."""
-        control = self.query_one(ExhibitPanel).view.control
-        if control is not None:
-            self.query_one(NumberLine).open(control, begun)
-
-    def on_exhibit_panel_typing(self) -> None:
-        """Ask for a number."""
-        self.action_type_number("")
-
-    def on_number_line_given(self, message: NumberLine.Given) -> None:
-        """Ask what the experiment shows with that number."""
-        self._turn(message.turned)
-
-    def on_number_line_closed(self) -> None:
-        """Go back to the experiment."""
-        self.query_one(ExhibitPanel).focus()
-
-    def on_exhibit_panel_putting_back(self) -> None:
-        """Put every control back to where it began."""
-        if self._run is not None and not silence(self._run):
-            self._run.learning.put_back()
-            self._show_experiment()
-
-    def on_exhibit_panel_going(self) -> None:
-        """Begin what trains."""
-        if self._run is not None and not silence(self._run):
-            self._run.learning.go()
-            self._show_experiment()
-
-    def _turn(self, control: Control) -> None:
-        if self._run is not None and not silence(self._run):
-            self._run.learning.turn(control)
-            self._show_experiment()

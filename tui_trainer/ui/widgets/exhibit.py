@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui_trainer.run.exhibit import Control, at
+from tui_trainer.run.exhibit import Control, Matrix, Opening, Value, at
 from tui_trainer.ui.learn_keys import EXPERIMENT_KEYS, TYPING_KEYS
 from tui_trainer.ui.widgets.exhibit_head import (
     ExhibitView,
@@ -69,6 +69,20 @@ class ExhibitPanel(ScrollView, can_focus=True):
     class Going(Message):
         """A person wants the experiment to train."""
 
+    class CellChosen(Message):
+        """A person has chosen another cell of the matrix: the choices that say so."""
+
+        def __init__(self, choices: tuple[tuple[str, Value], ...]) -> None:
+            super().__init__()
+            self.choices = choices
+
+    class Opened(Message):
+        """A person wants to see what enter leads to."""
+
+        def __init__(self, opening: Opening) -> None:
+            super().__init__()
+            self.opening = opening
+
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
         self.border_title = "experiment"
@@ -90,7 +104,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
             return
         is_other = view.title != self.view.title
         self.view = view
-        self.border_title = f"{view.title} · experiment"
+        self.border_title = f"{view.title} · {view.noun}"
         self._repaint()
         if is_other:
             self.scroll_home(animate=False)
@@ -136,32 +150,48 @@ class ExhibitPanel(ScrollView, can_focus=True):
         view = self.view
         match action:
             case "go":
-                return bool(view.trains) or view.takes_numbers
+                opens = view.exhibit is not None and view.exhibit.opens is not None
+                return bool(view.trains) or opens or view.takes_numbers
             case "turn_control":
-                return view.control is not None
+                return view.control is not None or view.is_in_matrix
         return super().check_action(action, parameters)
 
     def action_choose_control(self, direction: int) -> None:
         """Choose the control before or after; at an end, scroll."""
-        place = self.view.chosen + direction
-        if 0 <= place < len(self.view.controls):
+        view, place = self.view, self.view.chosen + direction
+        if view.matrix is not None and view.is_in_matrix:
+            row, column = view.matrix.cell
+            if row + direction >= 0 or not view.controls:
+                self._move_cell(view.matrix, row + direction, column)
+            else:
+                self.post_message(self.Chosen(len(view.controls) - 1))
+        elif 0 <= place < len(view.controls) + (view.matrix is not None):
             self.post_message(self.Chosen(place))
         else:
             self.scroll_relative(y=direction, animate=False)
 
     def action_turn_control(self, direction: int) -> None:
         """Turn the chosen control; at its end nothing happens."""
-        control = self.view.control
-        if control is not None and control.turned(direction) != control.value:
+        control, matrix = self.view.control, self.view.matrix
+        if matrix is not None and self.view.is_in_matrix:
+            self._move_cell(matrix, matrix.cell[0], matrix.cell[1] + direction)
+        elif control is not None and control.turned(direction) != control.value:
             self.post_message(self.Turned(at(control, control.turned(direction))))
+
+    def _move_cell(self, matrix: Matrix, row: int, column: int) -> None:
+        """Choose another cell; beyond the edge nothing happens."""
+        if 0 <= row < len(matrix.heads) and 0 <= column < len(matrix.heads):
+            places = (float(row), float(column))
+            self.post_message(self.CellChosen(tuple(zip(matrix.controls, places, strict=True))))
 
     def action_put_back(self) -> None:
         """Put every control back."""
         self.post_message(self.PuttingBack())
 
     def action_go(self) -> None:
-        """Train what the experiment trains; where nothing does, type a number."""
+        """Do what enter is said to do; where nothing is, type a number."""
+        opens = self.view.exhibit.opens if self.view.exhibit else None
         if not self.view.trains:
-            self.post_message(self.Typing())
+            self.post_message(self.Opened(opens) if opens else self.Typing())
         elif not self.view.is_under_way:
             self.post_message(self.Going())

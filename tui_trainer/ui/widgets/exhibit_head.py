@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tui_trainer.run.exhibit import Control, Exhibit, Value
+from tui_trainer.run.exhibit import Control, Exhibit, Matrix, Value
 from tui_trainer.run.text import Cell, columns
 from tui_trainer.ui.widgets.exhibit_lines import PROSE
 from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
@@ -32,6 +32,8 @@ class ExhibitView:
         is_stopped: Whether it was stopped.
         waits: Whether the training of the run waits for it.
         is_result: Whether what is shown came of a training.
+        noun: What it is, behind the title.
+        verb: What enter does with ``trains``, as in "enter trains".
     """
 
     title: str = ""
@@ -44,6 +46,32 @@ class ExhibitView:
     is_stopped: bool = False
     waits: bool = False
     is_result: bool = False
+    noun: str = "experiment"
+    verb: str = "trains"
+
+    @property
+    def matrix(self) -> Matrix | None:
+        """The matrix in which a cell can be chosen; None where there is none."""
+        blocks = self.exhibit.blocks if self.exhibit else ()
+        return next((block for block in blocks if isinstance(block, Matrix)), None)
+
+    @property
+    def is_in_matrix(self) -> bool:
+        """Whether the arrow keys move the chosen cell of a matrix."""
+        return self.matrix is not None and self.chosen >= len(self.controls)
+
+    def with_matrix_chosen(self, control: int | None) -> ExhibitView:
+        """Return the view with a control chosen, those left out that a matrix stands for.
+
+        Args:
+            control: The control's place, that of the matrix behind them; None for the matrix.
+        """
+        matrix = self.matrix
+        controls = tuple(c for c in self.controls if not matrix or c.name not in matrix.controls)
+        last = len(controls) - (matrix is None)
+        if control is None:
+            control = last if matrix else 0
+        return replace(self, controls=controls, chosen=max(0, min(control, last)))
 
     @property
     def control(self) -> Control | None:
@@ -91,6 +119,8 @@ def head_lines(view: ExhibitView, width: int) -> Lines:
         lines += paragraph(words, "look", width)
     elif view.trains and not view.is_result:
         lines += paragraph(f"▷ enter: {view.trains}", "title", width)
+    elif view.exhibit is not None and view.exhibit.opens is not None:
+        lines += paragraph(f"▷ enter: {view.exhibit.opens.hint}", "title", width)
     return [*lines, []] if lines else []
 
 
@@ -151,14 +181,19 @@ def certainty_lines(view: ExhibitView, width: int) -> Lines:
 def hints(view: ExhibitView, *, is_long: bool) -> str:
     """Return the keys that do something here."""
     parts = []
-    if len(view.controls) > 1:
+    if view.is_in_matrix:
+        parts.append("↑↓←→ cell")
+    elif len(view.controls) + (view.matrix is not None) > 1:
         parts.append("↑↓ choose")
-    if view.controls:
+    if view.controls and not view.is_in_matrix:
         parts.append("←→ turn")
     if view.takes_numbers:
         parts.append("0-9 type")
     if view.trains and not view.is_under_way:
-        parts.append("enter trains again" if view.is_result else "enter trains")
+        again = " again" if view.is_result else ""
+        parts.append(f"enter {view.verb}{again}")
+    elif view.exhibit is not None and view.exhibit.opens is not None:
+        parts.append("enter opens")
     if is_long:
         parts.append("pgdn more")
     return " · ".join(parts)

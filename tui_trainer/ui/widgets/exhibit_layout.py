@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.segment import Segment
 
-from tui_trainer.run.exhibit import Bars, Block, Curves, Pictures, Table, Words
+from tui_trainer.run.exhibit import Bars, Block, Curves, Matrix, Pictures, Table, Words
 from tui_trainer.run.text import columns
 from tui_trainer.ui.widgets.exhibit_lines import (
     bars_lines,
@@ -16,6 +16,7 @@ from tui_trainer.ui.widgets.exhibit_lines import (
     table_lines,
     words_lines,
 )
+from tui_trainer.ui.widgets.exhibit_matrix import matrix_lines, matrix_width
 from tui_trainer.ui.widgets.exhibit_pictures import Brush, Drawn, pictures_lines, pictures_width
 from tui_trainer.ui.widgets.finding_lines import Lines
 
@@ -36,12 +37,11 @@ def exhibit_lines(blocks: Sequence[Block], width: int, height: int, brush: Brush
     while left:
         block = left.pop(0)
         drawn = _drawn(block, width, height, brush)
-        if isinstance(block, Pictures):
-            room = width - pictures_width(block) - GAP
-            beside = _beside(left, room, len(drawn) + OVER, height, brush)
+        if isinstance(block, Pictures | Matrix):
+            across = _needs(block)
+            beside = _beside(left, width - across - GAP, len(drawn) + OVER, height, brush)
             if beside:
                 # Its caption is folded to its own width then, that nothing be pushed aside.
-                across = pictures_width(block)
                 narrow = _drawn(block, across, height, brush)
                 drawn = _side_by_side(narrow, beside, across, brush)
         lines += [[], *drawn] if lines else drawn
@@ -60,6 +60,8 @@ def _drawn(block: Block, width: int, height: int, brush: Brush) -> Drawn:
             return painted(curves_lines(block, width, height), brush)
         case Pictures():
             return pictures_lines(block, width, brush)
+        case Matrix():
+            return matrix_lines(block, width, brush)
 
 
 def painted(lines: Lines, brush: Brush) -> Drawn:
@@ -94,6 +96,8 @@ def _needs(block: Block) -> int:
             return pictures_width(block)
         case Curves():
             return WORDS + WORDS
+        case Matrix():
+            return matrix_width(block)
 
 
 def _side_by_side(left: Drawn, right: Drawn, across: int, brush: Brush) -> Drawn:

@@ -1,0 +1,135 @@
+"""Looking at a view: it is begun, worked on part by part, and told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from importlib import import_module
+
+import torch
+
+from tui_trainer.engine.check.lab import forked
+from tui_trainer.engine.experiments.bench import SEED, open_bench
+from tui_trainer.engine.inspecting.desk import TEST, Parts
+from tui_trainer.engine.inspecting.scene import IMAGES, Scene
+from tui_trainer.engine.keeper import Keeper
+from tui_trainer.engine.networks import fault_of_own
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.resuming import Resumption, resume_from
+from tui_trainer.engine.session import Session
+from tui_trainer.run.answers import Inspected
+from tui_trainer.run.commands import Inbox, Inspect
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import Event
+from tui_trainer.run.exhibit import Choices
+from tui_trainer.run.inspection import NAMES
+
+Show = Callable[[Scene, Choices, bool], Parts]
+
+
+def view_named(name: str) -> Show:
+    """Return what shows a view.
+
+    Raises:
+        ValueError: If there is no such view.
+    """
+    if name not in NAMES:
+        raise ValueError(f"there is no view {name}")
+    show: Show = import_module(f"{__package__}.{name}").show
+    return show
+
+
+def set_scene(session: Session) -> Scene:
+    """Take a copy of a session's network as it is now, and what a view needs beside it."""
+    bench = open_bench(session)
+    return Scene(
+        bench=replace(bench, network=bench.copy().requires_grad_(False)),
+        chronicle=session.chronicle,
+        desk=session.desk,
+        seed=session.config.seed,
+        built_dropout=session.config.dropout,
+        checkpoints=session.keeper.files(),
+        test=session.data.test.shown(),
+    )
+
+
+def begin_view(session: Session, wish: Inspect) -> Iterator[Event]:
+    """Begin to work on a view; a look at the test set, if that is wished for, is told at once.
+
+    Raises:
+        ValueError: If there is no such view.
+    """
+    show, choices = view_named(wish.view), dict(wish.choices)
+    found = session.desk.judged.get(TEST)
+    is_old = found is None or found.step != session.step
+    if wish.goes and choices.get(IMAGES.name) == TEST and is_old:
+        if session.state == "diverged":
+            raise ValueError("the weights are lost: there is nothing to judge on the test set")
+        yield session.look_at_test()
+    session.desk.begin(wish, show(set_scene(session), choices, wish.goes), session.step)
+
+
+def view_events(
+    config: RunConfig,
+    wishes: Iterable[Inspect],
+    *,
+    resume: Resumption | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Event]:
+    """Prepare a run, as ``train`` does up to its first batch, and show views of its network.
+
+    Args:
+        config: The run's settings.
+        wishes: The views; each is taken when the one before has been answered.
+        resume: From where a recorded run is shown; an untrained one if None.
+        clock: Seconds that only go up.
+
+    Raises:
+        InputError: If the device, the data, the network, the checkpoint or the combination of
+            settings cannot be used.
+        NetworkError: If a network of one's own raises; it says where.
+    """
+    try:
+        session = yield from prepare(config, Inbox(), Keeper(), clock)
+        if resume is not None:
+            resume_from(session, resume)
+        yield session.started()
+        for wish in wishes:
+            yield from begin_view(session, wish)
+            yield from go_on(session, waits=True)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if fault := fault_of_own(error, config.model):
+            raise fault from error
+        raise
+
+
+def go_on(session: Session, *, waits: bool = False) -> Iterator[Inspected]:
+    """Work on the view that was asked for, as far as there is time for it.
+
+    Args:
+        session: The session; its chance is left as it is.
+        waits: Whether nothing else is to be done: it is worked on until a wish arrives.
+    """
+    desk, watch = session.desk, session.watch
+    while desk.wish is not None and desk.parts is not None:
+        if waits and not session.inbox.is_empty:
+            return
+        began = watch.now
+        if not waits and not desk.may_work(began):
+            return
+        with forked(session.device):
+            torch.manual_seed(SEED + desk.turn)
+            try:
+                exhibit = next(desk.parts)
+            except StopIteration:
+                desk.clear()
+                return
+        desk.turn += 1
+        if not waits:
+            desk.spend(watch.now - began)
+        if exhibit is not None:
+            yield Inspected(wish=desk.wish, exhibit=exhibit, step=desk.step)

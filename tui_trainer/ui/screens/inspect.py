@@ -1,0 +1,182 @@
+"""The Inspect screen: what the network has learned, and where it is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widget import Widget
+
+from tui_trainer.run.answers import Inspected
+from tui_trainer.run.events import (
+    CommandRejected,
+    EpochDone,
+    Event,
+    Rewound,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    StateChanged,
+    StepDone,
+)
+from tui_trainer.run.inspection import NAMES, VIEWS, View
+from tui_trainer.ui.inspect_keys import INSPECT_KEYS
+from tui_trainer.ui.inspect_views import inspected_view
+from tui_trainer.ui.inspecting import Inspecting
+from tui_trainer.ui.lesson_views import silence
+from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.ui.screens.exhibits import ExhibitScreen
+from tui_trainer.ui.widgets.exhibit import ExhibitPanel
+from tui_trainer.ui.widgets.lines import TopLine, state_cells
+from tui_trainer.ui.widgets.number_line import NumberLine
+from tui_trainer.ui.widgets.view_list import ViewList
+
+FOLLOW_EVERY = 2.0
+"""Seconds from an answer to the next question, while batches are trained …"""
+
+PAINT_SHARE = 0.01
+"""… and more, if painting an answer costs more of the time than this share."""
+
+CHANGES = (
+    *(Inspected, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged, Rewound),
+    EpochDone,
+)
+"""What changes what is seen, or whether anything can be."""
+
+
+class InspectScreen(ExhibitScreen):
+    """Shows a view of the network, which follows the training at a small share of its time."""
+
+    CSS_PATH = ["views.tcss", "inspect.tcss"]  # noqa: RUF012
+    AUTO_FOCUS = "#view"
+    BINDINGS: ClassVar[list[BindingType]] = [*INSPECT_KEYS]
+    VIEWS: ClassVar[tuple[str, ...]] = ("view", "list")
+    PANELS: ClassVar[Mapping[str, type[Widget]]] = {"view": ExhibitPanel, "list": ViewList}
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._place = 0
+        self._chosen_control: dict[str, int] = {}
+        self._came_from: list[int] = []
+        self._follow_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        """The state above; the list and the view below."""
+        yield TopLine(id="top")
+        with Container(id="inspect"):
+            yield ViewList(VIEWS, id="views")
+            yield ExhibitPanel(id="view")
+        yield NumberLine(id="number")
+        yield from self.compose_end()
+
+    @property
+    def chosen_view(self) -> View:
+        """The view that is chosen."""
+        return VIEWS[self._place]
+
+    @property
+    def choosing(self) -> Inspecting | None:
+        """What the controls of the view turn."""
+        return self._run.inspecting if self._run else None
+
+    def open(self, name: str) -> None:
+        """Choose a view by its name, and show it in a small window too."""
+        self._go_to(NAMES.index(name))
+
+    def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
+        """Show the run as it is now; a step may be worth a new look."""
+        is_new = run is not self._run
+        self.shown = self._run = run
+        self.query_one(TopLine).show(run, state_cells(run.history))
+        if is_new or any(isinstance(event, RunStarted) for event in events):
+            self._ask()
+        if is_new or any(isinstance(event, CHANGES) for event in events):
+            self.show_exhibit()
+        if any(isinstance(event, StepDone) for event in events):
+            self._follow()
+
+    def on_screen_resume(self) -> None:
+        """Ask anew: the weights may have changed meanwhile."""
+        if self._run is not None:
+            self._ask()
+            self.show_exhibit()
+        self.query_one(ViewList).show(self._place)
+
+    def show_exhibit(self) -> None:
+        """Show the view as it stands, and keep account of what that costs."""
+        if self._run is None:
+            return
+        began = self._clock()
+        control = self._chosen_control.get(self.chosen_view.name)
+        self.query_one(ExhibitPanel).show(inspected_view(self._run, self.chosen_view, control))
+        now = self._clock()
+        self._follow_at = now + max(FOLLOW_EVERY, (now - began) / PAINT_SHARE)
+        history = self._run.history
+        self.refresh_keys(
+            history.started is None, history.is_over, self._place, len(self._came_from)
+        )
+
+    def _ask(self) -> None:
+        """Ask what the view shows, if one can see the answer."""
+        if self._run is not None and self.is_active and not silence(self._run):
+            self._run.inspecting.open(self.chosen_view.name)
+
+    def _follow(self) -> None:
+        """Ask what the view shows by now, once it is time."""
+        if self._run is None or not self.is_active or self._clock() < self._follow_at:
+            return
+        if ("images", "test") not in self._run.inspecting.chosen:
+            self._run.inspecting.follow()
+
+    def _go_to(self, place: int) -> None:
+        if place != self._place:
+            self._place = place
+            self.query_one(ViewList).show(place)
+            self._ask()
+        self.show_exhibit()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim what has no effect yet (None), hide what has none at all (False)."""
+        match action:
+            case "move_view":
+                return 0 <= self._place + int(str(parameters[0])) < len(VIEWS) or None
+            case "go_back":
+                return bool(self._came_from)
+        return super().check_action(action, parameters)
+
+    def action_to_view(self) -> None:
+        """Go to the view."""
+        self.show_view("view")
+
+    def action_move_view(self, by: int) -> None:
+        """Choose the next view, or the one before."""
+        self._came_from.clear()
+        self._go_to(self._place + by)
+
+    def action_go_back(self) -> None:
+        """Go back to the view from which this one was opened."""
+        if self._came_from:
+            self._go_to(self._came_from.pop())
+
+    def on_view_list_chosen(self, message: ViewList.Chosen) -> None:
+        """Show another view."""
+        if 0 <= self._place + message.by < len(VIEWS):
+            self.action_move_view(message.by)
+
+    def on_exhibit_panel_chosen(self, message: ExhibitPanel.Chosen) -> None:
+        """Let the arrow keys turn another control of this view."""
+        self._chosen_control[self.chosen_view.name] = message.place
+        self.show_exhibit()
+
+    def on_exhibit_panel_opened(self, message: ExhibitPanel.Opened) -> None:
+        """Open another view, with the choices that lead there."""
+        opening = message.opening
+        if self._run is not None and self.can_choose:
+            self._came_from.append(self._place)
+            self._run.inspecting.prepare(opening.view, opening.choices)
+            self._go_to(NAMES.index(opening.view))
