@@ -308,7 +308,7 @@ def test_seconds_are_training_time_and_speed_leaves_validation_out(
         return evaluate(*args)
 
     monkeypatch.setattr(loop, "train_step", slow_step)
-    monkeypatch.setattr("tui_trainer.engine.loop.evaluate", slow_validation)
+    monkeypatch.setattr("tui_trainer.engine.session.evaluate", slow_validation)
 
     events = run(tiny_config(tiny), clock=clock)
 
