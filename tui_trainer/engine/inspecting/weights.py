@@ -1,0 +1,127 @@
+"""The weights that a network uses, now and at its start, whatever it is written with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.anatomy.review.design import CONVOLUTIONS
+from tui_trainer.anatomy.trace import Step, trace
+from tui_trainer.engine.inspecting.scene import Scene
+from tui_trainer.engine.own_code import NetworkError
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.layers import LayerRow
+
+WEIGHTED = (*CONVOLUTIONS, "fully connected")
+"""The kinds of layers whose weights are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a layer multiplies with.
+
+    Attributes:
+        place: The layer's place in the layer table.
+        row: Its row there.
+        now: Its kernels (kernels, channels, height, width), on the CPU. A fully connected layer has
+            one of 1×1 for each unit; where it reads the image itself, one as large as that.
+        start: The same before the first batch; None where it is not known.
+    """
+
+    place: int
+    row: LayerRow
+    now: Tensor
+    start: Tensor | None
+
+    @property
+    def name(self) -> str:
+        """The layer's name: no other has it."""
+        return self.row.name
+
+    @property
+    def kernel_text(self) -> str:
+        """The size of a kernel, as in ``3×3×16``."""
+        _, channels, height, width = self.now.shape
+        return f"{height}×{width}×{channels}"
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether some weights are no finite numbers."""
+        return not bool(torch.isfinite(self.now).all())
+
+
+def weights_of(scene: Scene, network: nn.Module) -> tuple[list[Weights], str]:
+    """Return the weights of every layer that has some, and why those of the start are missing.
+
+    They are taken from the operations that use them, so that it is all the same whether a module
+    or a function does. What is used several times is told once, where it is used first.
+
+    Args:
+        scene: What is looked at.
+        network: A copy of its network.
+
+    Returns:
+        The weights in the order of the layers; the reason, empty where none is missing.
+    """
+    side, rows = scene.bench.data.image_size, scene.bench.layers
+    black = scene.bench.data.prepare(torch.zeros(1, side, side, dtype=torch.uint8))
+    now = _used(network, rows, black.to(scene.bench.device), side)
+    start, reason = dict[int, Tensor](), ""
+    try:
+        start = _used(scene.at_start(), rows, black.cpu(), side)
+    except (InputError, NetworkError) as error:
+        reason = f"The start cannot be shown: {error}"
+    if not reason and any(p not in start or start[p].shape != now[p].shape for p in now):
+        start, reason = {}, "The start cannot be shown: the network is built in another way now."
+    found = [Weights(place, rows[place], values, start.get(place)) for place, values in now.items()]
+    return found, reason
+
+
+def _used(
+    network: nn.Module, rows: Sequence[LayerRow], image: Tensor, side: int
+) -> dict[int, Tensor]:
+    """Return the weights that are used on an image, by the place of the layer in its table."""
+    found: dict[int, Tensor] = {}
+    taken: list[Tensor] = []
+
+    def reached(place: int, step: Step, result: Tensor) -> None:
+        weight = step.call.arguments.get("weight")
+        if place >= len(rows) or rows[place].kind not in WEIGHTED or not torch.is_tensor(weight):
+            return
+        if step.call.name not in ("conv2d", "linear") or any(weight is other for other in taken):
+            return
+        taken.append(weight)
+        values = weight.detach().clone().float().cpu()
+        if values.ndim == 2:
+            is_image = values.shape[1] == side * side and _reads_image(rows, place)
+            shape = (1, side, side) if is_image else (-1, 1, 1)
+            values = values.reshape(len(values), *shape)
+        if values.ndim == 4:
+            found[place] = values
+
+    with torch.no_grad():
+        trace(network, image, reached=reached)
+    return found
+
+
+def _reads_image(rows: Sequence[LayerRow], place: int) -> bool:
+    """Whether a layer reads the image with nothing before it but a flattening."""
+    return all(
+        source == 0 or (rows[source].kind == "flatten" and rows[source].sources == (0,))
+        for source in rows[place].sources
+    )
+
+
+def change(now: Tensor, start: Tensor) -> float:
+    """Return how far weights have moved, as a share of their norm then: ‖w − w₀‖ / ‖w₀‖."""
+    norm = float(start.norm())
+    return float((now - start).norm()) / norm if norm > 0 else float("nan")
+
+
+def cosine(now: Tensor, start: Tensor) -> float:
+    """Return the cosine of the angle by which weights have turned, w·w₀ / (‖w‖ ‖w₀‖)."""
+    norms = float(now.norm()) * float(start.norm())
+    return float((now * start).sum()) / norms if norms > 0 else float("nan")
