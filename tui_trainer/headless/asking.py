@@ -18,11 +18,53 @@ from tui_trainer.run.exhibit import Control, Exhibit, Value
 from tui_trainer.run.text import Cell, printable
 
 
+class Choosing:
+    """Choices that were written before it was known which controls there are.
+
+    Some controls come with another's choice: they are made one after the other.
+
+    Args:
+        chosen: The choices by the names of their controls, as they were written.
+
+    Attributes:
+        made: Those that have found their control.
+    """
+
+    def __init__(self, chosen: Mapping[str, str]) -> None:
+        self._open = dict(chosen)
+        self.made: dict[str, Value] = {}
+
+    @property
+    def open(self) -> Mapping[str, str]:
+        """Those that have not."""
+        return self._open
+
+    def fit(self, controls: Iterable[Control]) -> bool:
+        """Make the choices that fit these controls; return whether there were any.
+
+        Raises:
+            InputError: If one of the controls cannot be turned to what was chosen.
+        """
+        fitting = [control for control in controls if control.name in self._open]
+        for control in fitting:
+            self.made[control.name] = chosen_value(control, self._open.pop(control.name))
+        return bool(fitting)
+
+    def misfit(self, whose: str, controls: Iterable[Control]) -> InputError:
+        """Return that the first of the open choices has no control, and which there are."""
+        name, written = next(iter(self._open.items()))
+        names = ", ".join(dict.fromkeys(control.name for control in controls))
+        there = f"it has {names}" if names else "it has none"
+        return InputError(
+            f"--set {printable(name)}={printable(written)}: {whose} has no such control; {there}"
+        )
+
+
 class Asking:
     """Asks for an experiment until all choices are made.
 
-    Which controls there are is known from what an experiment shows; some come with another's
-    choice. So it is asked again with those that fit, and at last, if it is to go, to go.
+    Which controls there are is known from what an experiment shows. So it is asked again with the
+    choices that fit, and at last, if it is to go, to go.
 
     Args:
         lesson: The lesson's name.
@@ -33,15 +75,14 @@ class Asking:
 
     def __init__(self, lesson: str, chosen: Mapping[str, str], *, goes: bool, inbox: Inbox) -> None:
         self._lesson = lesson
-        self._open = dict(chosen)
-        self._made: dict[str, Value] = {}
+        self._choosing = Choosing(chosen)
         self._goes = goes
         self._inbox = inbox
         self._ask()
 
     def _ask(self) -> None:
-        goes = self._goes and not self._open
-        choices = tuple(self._made.items())
+        goes = self._goes and not self._choosing.open
+        choices = tuple(self._choosing.made.items())
         self._inbox.send(TryLesson(lesson=self._lesson, choices=choices, goes=goes))
 
     def answered(self, exhibit: Exhibit) -> None:
@@ -50,19 +91,10 @@ class Asking:
         Raises:
             InputError: If one of them cannot be made.
         """
-        if not self._open:
+        if not self._choosing.open:
             return
-        controls = {control.name: control for control in exhibit.controls}
-        fitting = [name for name in self._open if name in controls]
-        if not fitting:
-            name, written = next(iter(self._open.items()))
-            there = f"it has {', '.join(controls)}" if controls else "it has none"
-            raise InputError(
-                f"--set {printable(name)}={printable(written)}: {self._lesson} has no such "
-                f"control; {there}"
-            )
-        for name in fitting:
-            self._made[name] = chosen_value(controls[name], self._open.pop(name))
+        if not self._choosing.fit(exhibit.controls):
+            raise self._choosing.misfit(self._lesson, exhibit.controls)
         self._ask()
 
 

@@ -59,6 +59,13 @@ def wrapped(paragraphs: str, width: int) -> list[str]:
     return lines
 
 
+def labelled(label: str, told: str, width: int) -> list[str]:
+    """Return a text behind its label, what follows the first line under it."""
+    lead = f"{label}: "
+    first, *others = wrapped(told, width - len(lead))
+    return [f"{lead}{first}", *(f"{' ' * len(lead)}{line}" for line in others)]
+
+
 def control_lines(controls: Sequence[Control], width: int) -> list[str]:
     """Return where the controls stand and what each can be turned to, one below the other."""
     lines = []

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tui_trainer.headless.exhibit import control_lines, exhibit_lines, wrapped
+from tui_trainer.headless.exhibit import control_lines, exhibit_lines, labelled, wrapped
 from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.lessons.lesson import Lesson
 from tui_trainer.run.exhibit import Exhibit
@@ -20,6 +20,7 @@ LEAST_WIDTH = 40
 SCREENS = {
     "train": "1 Train",
     "model": "2 Model",
+    "inspect": "3 Inspect",
     "check": "check of the first steps",
     "runs": "5 Runs",
 }
@@ -89,7 +90,7 @@ def _experiment(
     lines += exhibit_lines(exhibit, width)
     for label, told in (("result", exhibit.result), ("how sure", exhibit.certainty)):
         if told:
-            lines += ["", *_labelled(label, told, width)]
+            lines += ["", *labelled(label, told, width)]
     if exhibit.controls:
         lines += ["", "to turn, with --set NAME=VALUE:"]
         lines += [f"{INDENT}{line}" for line in control_lines(exhibit.controls, width - 2)]
@@ -109,12 +110,5 @@ def _links(lesson: Lesson, width: int) -> list[str]:
         ("design review", list(lesson.reviews), ", "),
     ):
         if names:
-            lines += _labelled(label, separator.join(names), width)
+            lines += labelled(label, separator.join(names), width)
     return lines
-
-
-def _labelled(label: str, told: str, width: int) -> list[str]:
-    """Return a text behind its label, what follows the first line under it."""
-    lead = f"{label}: "
-    first, *others = wrapped(told, width - len(lead))
-    return [f"{lead}{first}", *(f"{' ' * len(lead)}{line}" for line in others)]

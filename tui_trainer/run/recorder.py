@@ -151,7 +151,7 @@ class Recorder:
             for event in events:
                 begun = begun or isinstance(event, RunStarted | RunResumed)
                 if not (over or isinstance(event, Answer)):
-                    yield from self._write(event, wait=not (begun or self._is_new))
+                    yield from self.write(event, wait=not (begun or self._is_new))
                 if isinstance(event, RunFinished):
                     over = True
                     self.close()
@@ -166,13 +166,19 @@ class Recorder:
             if over:
                 raise
             message = one_line(f"{type(error).__name__}: {error}")
-            for _ in self._write(RunFailed(message=message, traceback=traceback.format_exc())):
+            for _ in self.write(RunFailed(message=message, traceback=traceback.format_exc())):
                 pass  # whoever is to be told of it is told of the error itself
             raise
         finally:
             self.close()
 
-    def _write(self, event: Event, *, wait: bool = False) -> Iterator[RecordingNews]:
+    def write(self, event: Event, *, wait: bool = False) -> Iterator[RecordingNews]:
+        """Write an event down, and tell if it cannot be written, or can be again.
+
+        Args:
+            event: What happened.
+            wait: Whether it may be written with the next one.
+        """
         self._lines.add(to_json(event))
         is_turn = self._summary.apply(event)
         if wait or (isinstance(event, StepDone) and self._lines.waiting < STEPS_TOGETHER):

@@ -1,0 +1,337 @@
+"""``mnist-tui evaluate``, called in this process on a run of a dataset of two hundred images."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli, Refused
+from tests.engine.idx_files import write_dataset
+from tests.headless.test_html_report import Page
+from tests.test_import_hygiene import HEAVY, loaded_by
+from tui_trainer import cli
+from tui_trainer.run.events import EpochDone, RunFinished, TestEvaluated
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.folder import RunFolder
+from tui_trainer.run.inspection import VIEWS
+from tui_trainer.run.lock import Lock
+from tui_trainer.run.stats import wilson
+
+BRIEF = ("--no-ui", "--threads", 1, "--epochs", 2, "--batch-size", 20, "--val-size", 40)
+ALL = [view.name for view in VIEWS if not view.is_drawn_on]
+CONFUSION = ("--view", "confusion")
+
+PRINTING = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, image_size, classes):
+        super().__init__(nn.Flatten(), nn.Linear(image_size**2, classes))
+
+    def forward(self, x):
+        print("forward!")
+        return super().forward(x)
+"""
+
+
+def train(folder: Path, *options: object) -> RunFolder:
+    """Train a run below a folder, and return where it lies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        arguments = (*BRIEF, *options, "--out", "runs/mine")
+        patch.setattr(sys, "argv", ["mnist-tui", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    assert caught.value.code == 0
+    return RunFolder(folder / "runs" / "mine")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), train=200, gzip=False)
+
+
+@pytest.fixture(scope="module")
+def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run, trained once for all."""
+    return train(tmp_path_factory.mktemp("once"), "--model", "tiny", "--data-dir", data)
+
+
+@pytest.fixture
+def trained(once: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunFolder:
+    """A finished run below ``runs``: a copy of it, to do with as one likes."""
+    monkeypatch.chdir(tmp_path)
+    return RunFolder(shutil.copytree(once.path, Path("runs") / "mine"))
+
+
+def record(run: Cli, *arguments: object) -> dict[str, Any]:
+    """Return what is told as JSON; there is nothing else."""
+    code, out, err = run("evaluate", *arguments, "--json")
+    assert code == 0, err
+    told: dict[str, Any] = json.loads(out, parse_constant=pytest.fail)
+    return told
+
+
+def contents(folder: RunFolder) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+
+# --- text
+
+
+def test_a_view_is_told_in_text_and_the_run_stays_as_it_was(run: Cli, trained: RunFolder) -> None:
+    before = contents(trained)
+    code, out, err = run("evaluate", *CONFUSION)
+
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:2] == ["run mine", "========"]
+    assert "tiny, 4,714 parameters, on data" in lines[2]
+    assert "after step 16, in epoch 2" in " ".join(lines[2:4])
+    (judged,) = [line for line in lines if line.startswith("40 validation images: ")]
+    assert judged.endswith("] right")
+    assert lines[lines.index("CONFUSION MATRIX") + 1] == "  which classes it takes for which"
+    assert "    numbers = counts  (counts, shares)" in lines
+    assert not any("images = " in line for line in lines)
+    assert max(map(len, lines)) <= 76
+    assert contents(trained) == before
+
+
+def test_what_is_chosen_goes_for_the_views_that_have_it(run: Cli, trained: RunFolder) -> None:
+    code, out, _ = run("evaluate", *CONFUSION, "--set", "numbers=shares", "--set", "true=3")
+    assert code == 0
+    assert "share of the true class" in out
+    assert "    true = 3  (0" in out
+
+
+def test_what_ones_own_network_prints_is_no_part_of_it(run: Cli, data: Path) -> None:
+    Path("net.py").write_text(PRINTING, encoding="utf-8")
+    assert run(*BRIEF, "--model", "net.py:Net", "--data-dir", data)[0] == 0
+    code, out, err = run("evaluate", *CONFUSION, "--json")
+    assert code == 0
+    assert json.loads(out)["model"] == "net.py:Net"
+    assert "forward!" in err
+
+
+# --- JSON
+
+
+def test_json_tells_what_was_judged_and_every_figure(run: Cli, trained: RunFolder) -> None:
+    told = record(run, "mine", *CONFUSION, "--checkpoint", "best")
+    summary = trained.read_summary()
+
+    assert told["run"] == {"name": "mine", "folder": str(Path("runs") / "mine")}
+    assert (told["checkpoint"], told["model"], told["parameters"]) == ("best", "tiny", 4_714)
+    assert (told["split"], told["images"], told["test_looks"]) == ("validation", 40, 1)
+    assert told["epoch"] == summary.best_epoch
+    assert told["step"] == 8 * told["epoch"]
+    assert told["accuracy"] == summary.best_val_accuracy
+    assert told["interval"] == list(wilson(told["correct"], 40))
+    figures = told["views"]["confusion"]
+    assert sum(map(sum, figures["confusion"])) == 40
+    assert sum(figures["confusion"][each][each] for each in range(10)) == told["correct"]
+
+
+def test_each_view_is_told_once_whatever_it_is_called(run: Cli, trained: RunFolder) -> None:
+    told = record(run, "mine", "--view", "conf", "--view", "confusion")
+    assert list(told["views"]) == ["confusion"]
+
+
+@pytest.mark.slow
+def test_every_view_is_told_in_every_form(run: Cli, trained: RunFolder) -> None:
+    told = record(run, "mine", "--report", "all.html")
+    code, out, _ = run("evaluate", "--test")
+
+    assert list(told["views"]) == ALL
+    assert all(told["views"].values())
+    assert Page(Path("all.html").read_text(encoding="utf-8")).values("section", "id") == ALL
+    assert code == 0
+    for view in VIEWS:
+        assert (view.title.upper() in out) != view.is_drawn_on
+    assert max(map(len, out.splitlines())) <= 80
+    assert trained.read_events().looks == 2
+
+
+# --- the test set
+
+
+def test_a_look_at_the_test_set_is_counted_in_the_run(run: Cli, trained: RunFolder) -> None:
+    before = trained.read_summary()
+    code, out, err = run("evaluate", *CONFUSION, "--test")
+
+    assert (code, err) == (0, "")
+    assert "20 test images: " in out
+    assert "look 2 at the test set, counted in the run: this figure is no longer quite" in out
+    recorded = trained.read_events()
+    last = recorded.events[-1]
+    assert isinstance(last, TestEvaluated)
+    assert (recorded.looks, last.look, last.step) == (2, 2, 16)
+    after = trained.read_summary()
+    assert (after.test_looks, after.state, after.epochs_done) == (2, "completed", 2)
+    assert after.test_accuracy == before.test_accuracy, "the same weights say the same"
+
+    told = record(run, "mine", *CONFUSION, "--test", "--checkpoint", "best")
+    assert (told["split"], told["images"], told["test_looks"]) == ("test", 20, 3)
+    assert trained.read_summary().test_correct == told["correct"]
+
+
+def test_a_run_that_was_looked_at_goes_on_and_counts_on(run: Cli, trained: RunFolder) -> None:
+    run("evaluate", *CONFUSION, "--test")
+    code, out, err = run("resume", "--no-ui", "--epochs", 3)
+
+    assert code == 0, err
+    assert "look 3" in out
+    recorded = trained.read_events()
+    assert recorded.looks == 3
+    assert [e.look for e in recorded.events if isinstance(e, TestEvaluated)] == [1, 3]
+    assert [e.epoch for e in recorded.events if isinstance(e, EpochDone)] == [1, 2, 3]
+    assert sum(isinstance(event, RunFinished) for event in recorded.events) == 1
+    assert trained.read_summary().test_looks == 3
+    assert run("replay", "--no-ui")[0] == 0
+    assert run("diagnose")[0] == 0
+    assert "3 looks" in run("runs")[1]
+
+
+def test_no_look_is_spent_on_what_cannot_be_chosen(
+    data_refused: Refused, trained: RunFolder
+) -> None:
+    told = data_refused("evaluate", "mine", *CONFUSION, "--test", "--set", "colour=red")
+    assert told.startswith("--set colour=red: confusion has no such control; it has images, num")
+    assert trained.read_events().looks == 1
+
+
+def test_a_run_that_is_being_written_is_not_looked_at(
+    run: Cli, data_refused: Refused, trained: RunFolder
+) -> None:
+    before = contents(trained)
+    lock = Lock(trained.lock)
+    told = data_refused("evaluate", "mine", *CONFUSION, "--test")
+    assert told.endswith(
+        f"in use: process {os.getpid()} is writing this run; wait for it, or stop it first"
+    )
+    assert run("evaluate", "mine", *CONFUSION)[0] == 0, "validation is free to look at"
+    lock.release()
+    assert {**contents(trained), trained.lock: b""} == {**before, trained.lock: b""}
+
+
+# --- the report
+
+
+def test_the_report_is_one_file_that_tells_how_it_is_made_again(
+    run: Cli, trained: RunFolder, tmp_path: Path
+) -> None:
+    path = tmp_path / "out of class.html"
+    path.write_text("an older one", encoding="utf-8")
+    code, out, err = run("evaluate", trained.path, *CONFUSION, "--test", "--report", path)
+    text = path.read_text(encoding="utf-8")
+    read = Page(text)
+
+    assert (code, err) == (0, "")
+    assert out == f"{path}: 1 view, {len(text.encode()) / 1000:.1f} kB\n"
+    again = "mnist-tui evaluate mine --test --view confusion --report 'out of class.html'"
+    assert again in read.text
+    assert str(tmp_path) not in text
+    assert "look 2 at the test set" in read.text
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == [path.name]
+
+
+@pytest.mark.slow
+def test_the_report_shows_the_kernels_of_every_layer(run: Cli, trained: RunFolder) -> None:
+    run("evaluate", "--view", "kernels", "--report", "all.html")
+    run("evaluate", "--view", "kernels", "--report", "one.html", "--set", "layer=point2")
+    every, one = (Page(Path(name).read_text("utf-8")) for name in ("all.html", "one.html"))
+
+    assert every.names.count("table") == 1, "what is the same of all layers is told once"
+    assert every.names.count("h3") == every.names.count("tr") - 1 > 2
+    assert {"layer conv1", "layer point2", "layer depth4"} <= set(every.words)
+    assert one.names.count("h3") == 0
+    assert "layer point2" in one.text
+
+
+def test_the_same_run_makes_the_same_report(run: Cli, trained: RunFolder) -> None:
+    run("evaluate", *CONFUSION, "--report", "r.html")
+    first = Path("r.html").read_bytes()
+    code, out, err = run("evaluate", *CONFUSION, "--report", "r.html", "--json")
+    assert code == 0
+    assert json.loads(out)["run"]["name"] == "mine"
+    assert err.startswith("r.html: 1 view, ")
+    assert Path("r.html").read_bytes() == first
+
+
+def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
+    data_refused: Refused, trained: RunFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for path, told in (
+        (tmp_path, "is not an ordinary file; choose another name"),
+        (tmp_path / "nowhere" / "r.html", "there is no folder"),
+        (tmp_path / "file" / "r.html", ""),
+        ("x" * 300, "cannot be written: "),
+    ):
+        line = data_refused("evaluate", "mine", "--test", "--report", path)
+        assert line.startswith(f"--report {path}: ")
+        assert told in line
+    assert trained.read_events().looks == 1
+
+
+# --- what cannot be used
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--view", "roc"], "--view 'roc': no such view; choose confusion, digits"),
+        (["--view", "c"], "--view 'c': more than one view begins so; choose confusion, classes"),
+        (["--view", "draw"], "--view draw: shows what is drawn by hand, in the window"),
+        (["--set", "numbers"], "--set numbers: write NAME=VALUE"),
+        (["--set", "images=test"], "--set images: validation is judged, or with --test"),
+        ([*CONFUSION, "--set", "numbers=percent"], "--set numbers=percent: choose counts, shares"),
+        ([*CONFUSION, "--set", "a=1", "--set", "numbers=shares"], "--set a=1: confusion has no"),
+        (["--checkpoint", "worst"], "--checkpoint worst: not in mine; there is best, last"),
+        (["--threads", "0"], "--threads: threads must be"),
+        (["mine", "more"], "more"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    data_refused: Refused, trained: RunFolder, arguments: list[str], words: str
+) -> None:
+    assert words in data_refused("evaluate", *arguments)
+
+
+def test_no_such_run(data_refused: Refused) -> None:
+    assert "no run in it yet" in data_refused("evaluate")
+    assert data_refused("evaluate", "nothing").startswith("nothing: no such run")
+
+
+def test_weights_that_are_damaged_are_not_judged(data_refused: Refused, trained: RunFolder) -> None:
+    content = bytearray(trained.checkpoint("last").read_bytes())
+    content[-1] ^= 1
+    trained.checkpoint("last").write_bytes(content)
+    assert "is damaged" in data_refused("evaluate", "--test")
+    assert trained.read_events().looks == 1
+
+
+def test_an_interruption_leaves_nothing_behind(
+    run: Cli, trained: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tui_trainer.engine.inspecting.confusion.show", interrupted)
+    code, out, err = run("evaluate", *CONFUSION, "--test", "--report", "r.html")
+    assert (code, out, err) == (ExitCode.INTERRUPTED, "", "")
+    assert not Path("r.html").exists()
+    assert not Lock.is_held(trained.lock)
+    assert trained.read_events().looks == 2, "the test set was read"
+
+
+def test_a_fault_of_the_input_does_not_load_torch() -> None:
+    argv = ["mnist-tui", "evaluate", "--view", "roc"]
+    code = f"import tui_trainer.cli as c; sys.argv = {argv!r}; sys.stderr = io.StringIO(); c.main()"
+    assert not HEAVY & loaded_by(code)

@@ -1,0 +1,122 @@
+"""Asking for views one after the other: which wishes there are, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.headless.fakes import started
+from tui_trainer.headless.evaluate import Evaluation, as_record, evaluate
+from tui_trainer.headless.viewing import Viewing
+from tui_trainer.run.answers import Inspected
+from tui_trainer.run.commands import Inspect
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import Event, StateChanged
+from tui_trainer.run.exhibit import Control, Exhibit, Value, Words
+from tui_trainer.run.inspection import find_view
+
+IMAGES = ("validation", "test")
+STEPS: dict[str, dict[str, tuple[Value, ...]]] = {
+    "confusion": {"images": IMAGES, "numbers": ("counts", "shares")},
+    "kernels": {"layer": ("conv1", "conv2", "conv3"), "shows": ("now", "change")},
+    "maps": {"images": IMAGES, "layer": ("all", "conv1"), "digit": (0.0, 1.0)},
+    "likes": {"layer": ("classes", "conv1"), "digit": (0.0, 1.0)},
+}
+"""The controls of each view of the fake engine; with ``change`` the kernels have one more."""
+
+
+def events(viewing: Viewing, asked: list[Inspect]) -> Iterator[Event]:
+    yield StateChanged(state="preparing", step=0, detail="reading")
+    yield started()
+    for wish in viewing.wishes():
+        asked.append(wish)
+        chosen = dict(wish.choices)
+        steps = STEPS[wish.view]
+        if chosen.get("shows") == "change":
+            steps = {**steps, "since": ("start", "best")}
+        controls = tuple(
+            Control(name=name, label=name, value=chosen.get(name, each[0]), steps=each)
+            for name, each in steps.items()
+        )
+        figures = {"images": 50, "correct": 45, "chosen": chosen, "lost": (float("nan"), 1.0)}
+        for progress in (0.5, None):
+            exhibit = Exhibit(
+                blocks=(Words(text=wish.view),),
+                controls=controls,
+                progress=progress,
+                figures=figures if progress is None else {},
+            )
+            yield Inspected(wish=wish, exhibit=exhibit, step=7)
+
+
+def seen(
+    *names: str, on_test: bool = False, all_layers: bool = False, **chosen: str
+) -> tuple[Evaluation, list[Inspect]]:
+    """Return what was found, and what was asked."""
+    views = [find_view(name) for name in names]
+    viewing = Viewing(views, chosen, on_test=on_test, all_layers=all_layers)
+    asked: list[Inspect] = []
+    found = evaluate(events(viewing, asked), viewing, run="r", checkpoint="last", epoch=1, looks=1)
+    return found, asked
+
+
+def test_the_overview_comes_first_and_nothing_is_asked_twice() -> None:
+    found, asked = seen("kernels", "confusion")
+    assert [wish.view for wish in asked] == ["confusion", "kernels"]
+    assert [shown.view.name for shown in found.views] == ["kernels", "confusion"]
+    assert (found.total, found.correct, found.images, found.step) == (50, 45, "validation", 7)
+
+
+def test_the_test_set_is_opened_once_and_then_judged_by_all() -> None:
+    found, asked = seen("maps", "confusion", on_test=True)
+    assert [(wish.view, wish.goes) for wish in asked] == [("confusion", True), ("maps", False)]
+    assert all(dict(wish.choices) == {"images": "test"} for wish in asked)
+    assert found.is_on_test
+
+
+def test_choices_are_made_on_other_images_before_the_test_set_is_opened() -> None:
+    _, asked = seen("confusion", on_test=True, numbers="shares")
+    assert [dict(wish.choices) for wish in asked] == [
+        *({}, {"images": "test"}),
+        {"images": "test", "numbers": "shares"},
+    ]
+    assert [wish.goes for wish in asked] == [False, True, False]
+
+
+def test_a_choice_goes_for_the_views_that_have_its_control() -> None:
+    found, _ = seen("confusion", "maps", "likes", digit="1")
+    assert [shown.exhibit.figures["chosen"] for shown in found.views] == [
+        *({}, {"digit": 1.0}, {"digit": 1.0})
+    ]
+
+
+def test_a_control_that_another_choice_brings_can_be_turned() -> None:
+    found, _ = seen("kernels", shows="change", since="best")
+    assert found.views[0].exhibit.figures["chosen"] == {"shows": "change", "since": "best"}
+
+
+@pytest.mark.parametrize("on_test", [False, True])
+def test_a_choice_that_no_view_has_is_refused(on_test: bool) -> None:
+    with pytest.raises(InputError, match="--set unit=1: maps has no such control; it has images"):
+        seen("maps", on_test=on_test, unit="1")
+    with pytest.raises(
+        InputError, match=r"evaluate has no such control; it has images, numbers, layer, digit$"
+    ):
+        seen("confusion", "maps", on_test=on_test, unit="1", digit="1")
+
+
+def test_every_layer_is_asked_for_where_one_is_shown_at_a_time() -> None:
+    found, asked = seen("kernels", "maps", "likes", all_layers=True)
+    layers = [dict(wish.choices).get("layer") for wish in asked if wish.view == "kernels"]
+    assert layers == [None, "conv2", "conv3"]
+    assert [len(shown.others) for shown in found.views] == [2, 0, 0]
+    assert [len(shown.others) for shown in seen("kernels")[0].views] == [0]
+    chosen, _ = seen("kernels", all_layers=True, layer="conv2")
+    assert chosen.views[0].others == ()
+
+
+def test_what_is_no_number_is_null_in_json() -> None:
+    record = as_record(seen("maps")[0], "runs/r")
+    assert record["views"]["maps"]["lost"] == [None, 1.0]
+    assert record["accuracy"] == 0.9

@@ -1,0 +1,163 @@
+"""``mnist-tui evaluate``: what a network has learned, and where it is wrong, without a window."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.saved import RunName, SavedRun, saved_run, with_changes
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.inspection import VIEWS, View, find_view
+from tui_trainer.run.text import plural, printable, size
+
+if TYPE_CHECKING:
+    from tui_trainer.headless.evaluate import Evaluation
+    from tui_trainer.headless.viewing import Viewing
+    from tui_trainer.run.events import Event
+
+SHOWN = tuple(view for view in VIEWS if not view.is_drawn_on)
+"""The views that show something without a hand."""
+
+IMAGES = "images"
+
+
+def evaluate(
+    run: RunName = None,
+    checkpoint: Annotated[str, option("Whose weights: last, best, epoch-N (last)")] = "last",
+    test: Annotated[
+        bool, option("Judge the sealed test set; the look is counted in the run", "--test")
+    ] = False,
+    views: Annotated[
+        list[str] | None,
+        option(
+            choice("Only this view; may be given again", tuple(view.name for view in SHOWN)),
+            "--view",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        option("Turn a control of the views; may be given again", "--set", metavar="NAME=VALUE"),
+    ] = None,
+    as_json: Annotated[bool, option("All figures as one JSON object", "--json")] = False,
+    report: Annotated[
+        Path | None,
+        option("Write one HTML file with all pictures instead", "--report", metavar="FILE"),
+    ] = None,
+    threads: Annotated[int | None, option("CPU threads (as many as the run had)")] = None,
+    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+) -> None:
+    """Show what a run's network has learned, and where it is wrong, in text, JSON or HTML."""
+    from tui_trainer.headless.asking import parse_choices
+
+    chosen, wanted = parse_choices(settings or []), _wanted(views or [])
+    if IMAGES in chosen:
+        raise InputError(f"--set {IMAGES}: validation is judged, or with --test the test set")
+    found = saved_run(run, checkpoint)
+    if report is not None:
+        _check_report(report)
+
+    from tui_trainer.headless import evaluate as front
+    from tui_trainer.headless.viewing import Viewing
+
+    viewing = Viewing(wanted, chosen, on_test=test, all_layers=report is not None)
+    evaluation = front.evaluate(
+        _events(found, viewing, threads, on_test=test),
+        viewing,
+        run=found.folder.name,
+        checkpoint=checkpoint,
+        epoch=found.facts["epoch"],
+        looks=found.recorded.looks,
+    )
+    if as_json:
+        front.print_record(evaluation, str(found.folder.path))
+    if report is not None:
+        told = _write(report, evaluation, _again(evaluation, wanted, settings or [], report))
+        typer.echo(told, err=as_json)
+    elif not as_json:
+        front.print_evaluation(evaluation)
+
+
+def _wanted(names: Sequence[str]) -> Sequence[View]:
+    """Return the views of these names, each once; all of them if none is named.
+
+    Raises:
+        InputError: If there is no such view, or it shows nothing here.
+    """
+    found: list[View] = []
+    for name in names:
+        try:
+            view = find_view(name)
+        except InputError as error:
+            raise InputError(f"--view {error}") from None
+        if view.is_drawn_on:
+            raise InputError(f"--view {view.name}: shows what is drawn by hand, in the window")
+        if view not in found:
+            found.append(view)
+    return found or SHOWN
+
+
+def _events(
+    found: SavedRun, viewing: Viewing, threads: int | None, *, on_test: bool
+) -> Iterator[Event]:
+    from tui_trainer.engine.checkpoints import read_checkpoint
+    from tui_trainer.engine.inspecting.asked import view_events
+    from tui_trainer.engine.resuming import Resumption
+    from tui_trainer.run.looks import counted
+
+    config = with_changes(
+        found.config, threads=found.facts["threads"] if threads is None else threads
+    )
+    state = read_checkpoint(found.checkpoint)
+    resume = Resumption(state, found.checkpoint, found.recorded.looks)
+    events = view_events(config, viewing.wishes(), resume=resume)
+    return counted(events, found.folder, found.recorded) if on_test else events
+
+
+# --- the report
+
+
+def _check_report(path: Path) -> None:
+    """Make sure, as far as that can be known, that a report can be written there.
+
+    Raises:
+        InputError: If not.
+    """
+    shown = printable(path)
+    try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise InputError(f"--report {shown}: is not an ordinary file; choose another name")
+        if not target.parent.is_dir():
+            raise InputError(f"--report {shown}: there is no folder {printable(path.parent)}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--report {shown}: cannot be written: {reason}") from None
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"--report {shown}: {printable(path.parent)} cannot be written to")
+
+
+def _write(path: Path, found: Evaluation, command: str) -> str:
+    """Write the report, and return what was written."""
+    from tui_trainer.export.files import replacing
+    from tui_trainer.headless.html_report import report
+
+    content = report(found, command).encode()
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
+    return f"{printable(path)}: {plural(len(found.views), 'view')}, {size(len(content))}"
+
+
+def _again(found: Evaluation, views: Sequence[View], settings: Sequence[str], report: Path) -> str:
+    """Return the command that makes the report again, without the folders of this machine."""
+    words = ["mnist-tui", "evaluate", found.run]
+    words += ["--checkpoint", found.checkpoint] if found.checkpoint != "last" else []
+    words += ["--test"] if found.is_on_test else []
+    words += [word for view in views for word in ("--view", view.name) if views != SHOWN]
+    words += [word for setting in settings for word in ("--set", setting)]
+    return shlex.join([*words, "--report", report.name])
