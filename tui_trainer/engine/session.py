@@ -262,7 +262,9 @@ class Session:
         """Keep for whoever inspects the network what it says of the images of a split."""
         assert result.scores is not None
         probabilities = probabilities_of(result.scores)
-        judgement = Judgement(images, self.step, probabilities, result.labels, look)
+        judgement = Judgement(
+            images, self.step, probabilities, result.labels, look, at=self.watch.now
+        )
         self.desk.keep(judgement)
         return judgement
 

@@ -103,7 +103,7 @@ def restore(session: Session, state: Checkpoint) -> None:
     best = state.part("best")
     labels = session.data.val.labels.cpu()
     session.best = Evaluation(best["losses"], best["hits"], labels) if best else None
-    session.desk.judged.clear()
+    session.desk.forget()
     epochs, since = state.facts.get("chronicled", (0, 0))
     session.chronicle.restore(state.tensors.get("chronicle"), epochs, since)
     session.probes.sampled_at = state.facts.get("probed_images", -1)

@@ -23,13 +23,21 @@ CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder", "input_share
 """The fields that differ between two runs with the same seed."""
 
 State = Literal[
-    "preparing", "training", "paused", "validating", "testing", "finished", "diverged", "failed"
+    "preparing",
+    "training",
+    "paused",
+    "validating",
+    "testing",
+    "finished",
+    "diverged",
+    "failed",
+    "on show",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanged:
-    """The run is now preparing, training, paused, validating or testing."""
+    """The run is now preparing, training, paused, validating or testing, or only on show."""
 
     state: State
     step: int

@@ -243,8 +243,13 @@ class History:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has ended, well or not."""
-        return self.finished is not None or self.failure is not None
+        """Whether no batch will be trained any more: it has ended, well or not, or is on show."""
+        return self.finished is not None or self.failure is not None or self.is_on_show
+
+    @property
+    def is_on_show(self) -> bool:
+        """Whether one of its states is looked at, and nothing is trained."""
+        return self.state == "on show"
 
     @property
     def gravest_first(self) -> list[FindingRaised]:

@@ -12,7 +12,7 @@ import torch
 from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import SEED, open_bench
 from tui_trainer.engine.inspecting.desk import TEST, Parts
-from tui_trainer.engine.inspecting.scene import IMAGES, Scene
+from tui_trainer.engine.inspecting.scene import IMAGES, PATIENCE, Scene
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.networks import fault_of_own
 from tui_trainer.engine.prepare import prepare
@@ -41,7 +41,7 @@ def view_named(name: str) -> Show:
     return show
 
 
-def set_scene(session: Session) -> Scene:
+def set_scene(session: Session, *, follows: bool = False) -> Scene:
     """Take a copy of a session's network as it is now, and what a view needs beside it."""
     bench = open_bench(session)
     return Scene(
@@ -52,7 +52,17 @@ def set_scene(session: Session) -> Scene:
         built_dropout=session.config.dropout,
         checkpoints=session.keeper.files(),
         test=session.data.test.shown(),
+        began=session.watch.now,
+        patience=PATIENCE if session.state == "training" else 0.0,
+        follows=follows,
     )
+
+
+def opens_test(session: Session, wish: Inspect) -> bool:
+    """Return whether a view is to be answered by another look at the test set."""
+    found = session.desk.judged.get(TEST)
+    is_old = found is None or found.step != session.step
+    return wish.goes and is_old and (IMAGES.name, TEST) in wish.choices
 
 
 def begin_view(session: Session, wish: Inspect) -> Iterator[Event]:
@@ -62,13 +72,12 @@ def begin_view(session: Session, wish: Inspect) -> Iterator[Event]:
         ValueError: If there is no such view.
     """
     show, choices = view_named(wish.view), dict(wish.choices)
-    found = session.desk.judged.get(TEST)
-    is_old = found is None or found.step != session.step
-    if wish.goes and choices.get(IMAGES.name) == TEST and is_old:
+    if opens_test(session, wish):
         if session.state == "diverged":
             raise ValueError("the weights are lost: there is nothing to judge on the test set")
         yield session.look_at_test()
-    session.desk.begin(wish, show(set_scene(session), choices, wish.goes), session.step)
+    scene = set_scene(session, follows=wish.follows)
+    session.desk.begin(wish, show(scene, choices, wish.goes), session.step)
 
 
 def view_events(

@@ -82,9 +82,12 @@ def thickened(images: Tensor, amount: float) -> Tensor:
     larger = functional.interpolate(
         images.unsqueeze(1), scale_factor=fine, mode="bilinear", align_corners=False
     ).squeeze(1)
+    changed = larger
     for _ in range(round(abs(amount) * FINE / 2)):
-        larger = widened(larger) if amount > 0 else narrowed(larger)
-    return functional.avg_pool2d(larger, fine)
+        changed = widened(changed) if amount > 0 else narrowed(changed)
+    # Only what was added or taken: there and back again alone would already be a blur.
+    difference = functional.avg_pool2d(changed - larger, fine)
+    return (images + difference).clamp(0, 255)
 
 
 def noisy(images: Tensor, amount: float, seed: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.engine.inspecting.desk import Judgement, Parts
-from tui_trainer.engine.inspecting.judging import certainty, sealed
+from tui_trainer.engine.inspecting.judging import certainty, lost, sealed
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.confusion import Confusion
 from tui_trainer.run.exhibit import (
@@ -38,6 +38,9 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     judged = yield from scene.judged(str(images.value))
     if judged is None:
         yield sealed(scene, (images, at(NUMBERS, numbers)))
+        return
+    if gone := lost(judged, (images, at(NUMBERS, numbers))):
+        yield gone
         return
     confusion = confusion_of(judged, scene.bench.data.classes)
     worst = confusion.worst_pairs()

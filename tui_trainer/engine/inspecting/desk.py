@@ -36,6 +36,7 @@ class Judgement:
         probabilities: Of each class (N, classes), on the CPU.
         labels: The true classes (N), on the CPU.
         look: Which reading of the test set it was; 0 for other splits.
+        at: When that was, by the run's clock in seconds.
     """
 
     images: str
@@ -43,6 +44,7 @@ class Judgement:
     probabilities: Tensor
     labels: Tensor
     look: int = 0
+    at: float = 0.0
 
     @property
     def given(self) -> Tensor:
@@ -67,9 +69,10 @@ class Desk:
     Attributes:
         wish: What was asked.
         parts: The view at work; None while there is nothing to do.
-        step: After how many batches its weights were taken.
+        step: After how many batches the weights were as they are shown.
         turn: How many parts are done.
         judged: The newest judgement of each split.
+        told_steps: The step of the judgement of each split that was shown last.
     """
 
     wish: Inspect | None = None
@@ -77,6 +80,7 @@ class Desk:
     step: int = 0
     turn: int = 0
     judged: dict[str, Judgement] = field(default_factory=dict)
+    told_steps: dict[str, int] = field(default_factory=dict)
     _credit: float = CREDIT
     _at: float | None = None
 
@@ -108,3 +112,14 @@ class Desk:
     def keep(self, judgement: Judgement) -> None:
         """Keep a judgement, in place of the one before of its split."""
         self.judged[judgement.images] = judgement
+
+    def told(self, judgement: Judgement | None) -> Judgement | None:
+        """Return a judgement, now that it is to be shown."""
+        if judgement is not None:
+            self.step = self.told_steps[judgement.images] = judgement.step
+        return judgement
+
+    def forget(self) -> None:
+        """Forget the judgements: the weights are others at the same step."""
+        self.judged.clear()
+        self.told_steps.clear()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from tui_trainer.engine.experiments.pictures import no_numbers
 from tui_trainer.engine.inspecting.desk import TEST, Judgement
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.exhibit import Control, Exhibit, Words
 from tui_trainer.run.stats import wilson
 from tui_trainer.run.text import count
+
+SMALLEST = 1e-38
+"""A probability below it counts as this: the loss of one image stays a number."""
 
 
 def certainty(judged: Judgement) -> str:
@@ -18,6 +24,36 @@ def certainty(judged: Judgement) -> str:
         f"{count(total)} {judged.images} images after step {count(judged.step)}{look}: "
         f"{100 * right / total:.2f} % right [{100 * low:.2f}, {100 * high:.2f}]."
     )
+
+
+def lost(judged: Judgement, controls: tuple[Control, ...]) -> Exhibit | None:
+    """Return what is shown where probabilities are no numbers; None where all of them are."""
+    gone = int((~judged.probabilities.isfinite().all(dim=1)).sum())
+    if not gone:
+        return None
+    total = len(judged.labels)
+    some = f"the probabilities of {count(gone)} of {count(total)} images"
+    return Exhibit(
+        blocks=(no_numbers("the probabilities" if gone == total else some),),
+        controls=controls,
+        figures={"images": total, "without_numbers": gone},
+    )
+
+
+def losses(judged: Judgement) -> Tensor:
+    """Return the cross-entropy of each image (N), in nats and double precision."""
+    return -judged.right_probability.double().clamp_min(SMALLEST).log()
+
+
+def hardest_first(judged: Judgement, among: Tensor | None = None) -> list[int]:
+    """Return the numbers of images, the highest loss first; of those that are told (N) alone."""
+    order = losses(judged).argsort(descending=True, stable=True)
+    return (order if among is None else order[among[order]]).tolist()
+
+
+def in_cell(judged: Judgement, label: int, said: int) -> list[int]:
+    """Return the numbers of one class's images that were given a class, the hardest first."""
+    return hardest_first(judged, (judged.labels == label) & (judged.given == said))
 
 
 def sealed(scene: Scene, controls: tuple[Control, ...]) -> Exhibit:

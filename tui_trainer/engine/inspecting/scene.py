@@ -20,6 +20,12 @@ from tui_trainer.run.exhibit import Choices, Control, chosen_word
 IMAGES = Control(name="images", label="images", value=VALIDATION, steps=(VALIDATION, TEST))
 """Which images are judged. The test set is opened by enter alone, and each look is counted."""
 
+MOST_TRAINING = 5_000
+"""Training images that are judged where there is no validation split."""
+
+PATIENCE = 20.0
+"""Seconds that a judgement will do while batches are trained, unless it is of the same step."""
+
 PART_PIXELS = 128 * 28 * 28
 """Pixels that are judged in one part."""
 
@@ -37,6 +43,10 @@ class Scene:
         built_dropout: The dropout that it was built with.
         checkpoints: The saved states of the run, by name: where each is.
         test: The test images; only to be shown once they were judged.
+        began: When the view was begun, by the run's clock in seconds.
+        patience: How many seconds old a judgement may be: while batches are trained, what a person
+            has opened is to fit what it was opened from.
+        follows: Whether nobody waits: any judgement will do that was not told yet.
     """
 
     bench: Bench
@@ -46,6 +56,9 @@ class Scene:
     built_dropout: float | None
     checkpoints: Mapping[str, Path]
     test: Split
+    began: float = 0.0
+    patience: float = 0.0
+    follows: bool = False
 
     @property
     def network(self) -> nn.Module:
@@ -68,8 +81,13 @@ class Scene:
         return Control(name=IMAGES.name, label=IMAGES.label, value=word, steps=control.steps)
 
     def split(self, images: str) -> Split:
-        """Return the images of a judgement."""
-        return self.test if images == TEST else self.bench.digits
+        """Return the images of a judgement; of training images the first few thousand."""
+        if images == TEST:
+            return self.test
+        digits = self.bench.digits
+        if images == VALIDATION:
+            return digits
+        return Split(digits.images[:MOST_TRAINING], digits.labels[:MOST_TRAINING])
 
     def digit(self, images: str, number: int) -> Digit:
         """Return one of them; beyond the last one it begins anew."""
@@ -89,17 +107,27 @@ class Scene:
         Of the test set it is what the latest look has found, whenever that was; None before one.
         """
         found = self.desk.judged.get(images)
-        if images == TEST or (found is not None and found.step == self.step):
-            return found
-        split = self.bench.digits
+        if images == TEST or (found is not None and self._will_do(found)):
+            return self.desk.told(found)
+        split = self.split(images)
         parts: list[Tensor] = []
         size = max(1, PART_PIXELS // self.bench.data.image_size**2)
         for start in range(0, len(split), size):
             parts.append(self.probabilities(split.images[start : start + size]))
             yield
-        judgement = Judgement(images, self.step, torch.cat(parts), split.labels.cpu())
+        judgement = Judgement(
+            images, self.step, torch.cat(parts), split.labels.cpu(), at=self.began
+        )
         self.desk.keep(judgement)
-        return judgement
+        return self.desk.told(judgement)
+
+    def _will_do(self, found: Judgement) -> bool:
+        """Return whether a judgement is new enough."""
+        if found.step == self.step:
+            return True
+        if self.follows:
+            return found.step > self.desk.told_steps.get(found.images, -1)
+        return self.began - found.at < self.patience
 
     def probabilities(self, images: Tensor, network: nn.Module | None = None) -> Tensor:
         """Return the probabilities (N, classes) of images (N, H, H) of greys, on the CPU."""

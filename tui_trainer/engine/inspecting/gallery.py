@@ -1,0 +1,144 @@
+"""Pictures of digits with what is said of each: which it is, what it was taken for, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from tui_trainer.engine.chronicle import Chronicle
+from tui_trainer.engine.experiments.pictures import map_picture
+from tui_trainer.engine.inspecting.desk import VALIDATION, Judgement
+from tui_trainer.engine.inspecting.scene import Scene
+from tui_trainer.run.exhibit import Choices, Control, Picture, at, chosen_whole, counting
+from tui_trainer.run.text import count, percent, plural
+
+SIDE = 16
+"""Pixels across a thumbnail: four stand side by side on a narrow screen."""
+
+INK = 25
+"""A grey from which on a pixel belongs to what is drawn."""
+
+PER_PAGE = 12
+
+NOT_KNOWN = "since when it is wrong is not known: no epoch of this run was recorded image by image"
+
+
+def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Picture:
+    """Return a small picture of an image's greys (H, W): what is drawn, without its margin."""
+    ink = (pixels >= INK).nonzero()
+    shown = pixels.float()
+    if len(ink):
+        (top, left), (bottom, right) = ink.amin(0).tolist(), ink.amax(0).tolist()
+        side = max(bottom - top, right - left) + 1
+        top = _start((top + bottom + 1) // 2, side, pixels.shape[0])
+        left = _start((left + right + 1) // 2, side, pixels.shape[1])
+        shown = shown[top : top + side, left : left + side]
+    small = interpolate(
+        shown[None, None], size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
+    )[0, 0]
+    frame = (0, 0, SIDE, SIDE) if is_chosen else None
+    return map_picture(small, caption, low=0.0, high=255.0, frame=frame)
+
+
+def _start(centre: int, side: int, size: int) -> int:
+    return max(0, min(size - side, centre - side // 2))
+
+
+def thumbnails(
+    scene: Scene, images: str, captions: Mapping[int, str], chosen: int | None = None
+) -> tuple[Picture, ...]:
+    """Return thumbnails of images of a split, by their numbers; the chosen one is framed."""
+    split = scene.split(images)
+    return tuple(
+        thumbnail(split.images[number].cpu(), caption, is_chosen=number == chosen)
+        for number, caption in captions.items()
+    )
+
+
+def captions(scene: Scene, judged: Judgement, numbers: Sequence[int]) -> dict[int, str]:
+    """Return what stands below pictures: number, class, what it was taken for, since when."""
+    told = {}
+    for number in numbers:
+        label, said = int(judged.labels[number]), int(judged.given[number])
+        sure = share(float(judged.sureness[number]))
+        told[number] = f"#{number} true {label}, said {said} {sure}"
+        if is_chronicled(scene.chronicle, judged.images) and label != said:
+            epoch = int(scene.chronicle.row("wrong_since")[number])
+            told[number] += f" since epoch {epoch}" if epoch else " since now"
+    return told
+
+
+def share(probability: float) -> str:
+    """Return a probability in percent, short: ``93 %``; only 1 itself is ``100 %``."""
+    return percent(probability, 0 if 0.005 <= probability < 0.99 or probability == 1 else 1)
+
+
+def page_control(total: int, choices: Choices, per_page: int = PER_PAGE) -> Control:
+    """Return the control that pages through so many pictures, where it stands."""
+    control = counting("page", "page", max(1, -(-total // per_page)), first=1)
+    return at(control, chosen_whole(choices, control))
+
+
+def on_page(numbers: Sequence[int], page: Control, per_page: int = PER_PAGE) -> Sequence[int]:
+    """Return those of the numbers that are on the page."""
+    first = (int(float(page.value)) - 1) * per_page
+    return numbers[first : first + per_page]
+
+
+def is_chronicled(chronicle: Chronicle, images: str) -> bool:
+    """Whether it is known what became of these images, epoch by epoch."""
+    return images == VALIDATION and chronicle.epochs > 0
+
+
+def past(scene: Scene, images: str, number: int, *, is_right: bool) -> str:
+    """Return what became of an image, epoch by epoch, as a sentence without its full stop.
+
+    Args:
+        scene: Where the chronicle is.
+        images: The image's split; only that of validation is recorded.
+        number: Which image.
+        is_right: Whether it is right now, which may be in the middle of an epoch.
+    """
+    if images != VALIDATION:
+        return "since when it is wrong is recorded of validation images alone"
+    chronicle = scene.chronicle
+    if not chronicle.epochs:
+        return NOT_KNOWN
+    wrong_since, first, forgotten, times = (
+        int(chronicle.row(name)[number])
+        for name in ("wrong_since", "first_right", "forgotten", "times_wrong")
+    )
+    last = chronicle.since + chronicle.epochs - 1
+    if not times:
+        told = f"right at the end of {_each(chronicle)}"
+    elif wrong_since and not first:
+        told = f"wrong at the end of {_each(chronicle)}"
+    elif wrong_since:
+        told = f"right until epoch {wrong_since - 1}, wrong since epoch {wrong_since}"
+    elif not forgotten:
+        told = f"right since epoch {first}, wrong before"
+    else:
+        told = f"right again at the end of epoch {last}"
+    if forgotten:
+        told += f", forgotten {'once' if forgotten == 1 else f'{forgotten} times'}"
+    if is_right == (wrong_since > 0):
+        told += f"; {'right' if is_right else 'wrong'} now, after step {count(scene.step)}"
+    return told
+
+
+def _each(chronicle: Chronicle) -> str:
+    """Return the epochs that a chronicle has seen."""
+    if chronicle.since > 1:
+        return f"each epoch since {chronicle.since}, the first that is recorded"
+    return "the one epoch so far" if chronicle.epochs == 1 else f"all {chronicle.epochs} epochs"
+
+
+def history(scene: Scene, images: str, number: int) -> Mapping[str, object] | None:
+    """Return the same as plain numbers; None where nothing is known."""
+    if not is_chronicled(scene.chronicle, images):
+        return None
+    names = ("wrong_since", "first_right", "forgotten", "times_wrong")
+    told = {name: int(scene.chronicle.row(name)[number]) for name in names}
+    return {**told, "epochs": scene.chronicle.epochs, "first_epoch": scene.chronicle.since}

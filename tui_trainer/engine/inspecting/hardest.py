@@ -1,0 +1,127 @@
+"""The hardest digits: the images with the highest loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui_trainer.engine.inspecting import gallery
+from tui_trainer.engine.inspecting.desk import Judgement, Parts
+from tui_trainer.engine.inspecting.digits import facts
+from tui_trainer.engine.inspecting.judging import (
+    certainty,
+    hardest_first,
+    in_cell,
+    losses,
+    lost,
+    sealed,
+)
+from tui_trainer.engine.inspecting.scene import Scene
+from tui_trainer.run.exhibit import (
+    Choices,
+    Exhibit,
+    Opening,
+    Pictures,
+    Table,
+    Value,
+    at,
+    chosen_whole,
+    counting,
+)
+from tui_trainer.run.text import count, loss, percent, plural
+
+MOST = 240
+"""Images that can be paged through: the rest is right, or nearly so."""
+
+FEW = 100
+"""One in so many images: what they have of the loss is told."""
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Show a page of the hardest digits, and what stands behind each."""
+    images = scene.control(choices)
+    judged = yield from scene.judged(str(images.value))
+    if judged is None:
+        yield sealed(scene, (images,))
+        return
+    if gone := lost(judged, (images,)):
+        yield gone
+        return
+    numbers = hardest_first(judged)[:MOST]
+    page = gallery.page_control(len(numbers), choices)
+    shown = gallery.on_page(numbers, page)
+    which = counting("digit", "digit", len(shown), first=1)
+    which = at(which, chosen_whole(choices, which))
+    chosen = shown[int(float(which.value)) - 1]
+    yield
+    first = numbers.index(shown[0]) + 1
+    captions = gallery.captions(scene, judged, shown)
+    yield Exhibit(
+        blocks=(
+            Pictures(
+                caption=f"{first} to {first + len(shown) - 1} of {count(len(judged.labels))}, "
+                "the highest loss first",
+                items=gallery.thumbnails(scene, judged.images, captions, chosen),
+            ),
+            _table(scene, judged, shown, first, chosen),
+        ),
+        controls=(images, page, which),
+        result=_result(judged),
+        certainty=certainty(judged),
+        opens=opening(judged, chosen, images.value),
+        figures={
+            "images": len(judged.labels),
+            "mean_loss": float(losses(judged).mean()),
+            "hardest": facts(scene, judged, numbers),
+        },
+    )
+
+
+def opening(judged: Judgement, number: int, images: Value) -> Opening:
+    """Return the way to an image in its cell of the confusion matrix."""
+    label, said = int(judged.labels[number]), int(judged.given[number])
+    return Opening(
+        view="digits",
+        choices=(
+            ("images", images),
+            ("true", float(label)),
+            ("said", float(said)),
+            ("digit", in_cell(judged, label, said).index(number) + 1.0),
+        ),
+        hint=f"#{number}, true {label}, said {said}, and its probabilities",
+    )
+
+
+def _result(judged: Judgement) -> str:
+    """Say which part of the loss the hardest images make up, and how many of them are wrong."""
+    each = losses(judged)
+    few = max(1, len(each) // FEW)
+    hardest = each.topk(few)
+    wrong = int((judged.given != judged.labels)[hardest.indices].sum())
+    part = float(hardest.values.sum()) / max(float(each.sum()), 1e-12)
+    return (
+        f"The hardest {plural(few, 'image')} of {count(len(each))} {'make' if few > 1 else 'makes'} "
+        f"up {percent(part, 0)} of the loss; {count(wrong)} of them are wrong."
+    )
+
+
+def _table(scene: Scene, judged: Judgement, shown: Sequence[int], first: int, chosen: int) -> Table:
+    each = losses(judged)
+    is_told = gallery.is_chronicled(scene.chronicle, judged.images)
+    rows = []
+    for place, number in enumerate(shown):
+        label, said = int(judged.labels[number]), int(judged.given[number])
+        row = [
+            str(first + place),
+            f"#{number}",
+            loss(float(each[number])).strip(),
+            f"{label} {gallery.share(float(judged.right_probability[number]))}",
+            f"{said} {gallery.share(float(judged.sureness[number]))}",
+        ]
+        rows.append((*row, _since(scene, number)) if is_told else tuple(row))
+    heads = ("rank", "image", "loss", "true", "said", *(["wrong since"] if is_told else []))
+    return Table(caption="", heads=heads, rows=tuple(rows), marked=shown.index(chosen))
+
+
+def _since(scene: Scene, number: int) -> str:
+    epoch = int(scene.chronicle.row("wrong_since")[number])
+    return f"epoch {epoch}" if epoch else "–"

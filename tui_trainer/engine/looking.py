@@ -1,0 +1,90 @@
+"""A recorded run on show: questions about one of its states are answered, nothing is trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from tui_trainer.engine.answers import answer, next_wishes, reject
+from tui_trainer.engine.inspecting.asked import opens_test
+from tui_trainer.engine.inspecting.desk import TEST
+from tui_trainer.engine.keeper import Keeper
+from tui_trainer.engine.networks import fault_of_own
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.resuming import Resumption, resume_from
+from tui_trainer.engine.session import Session
+from tui_trainer.run import commands
+from tui_trainer.run.commands import Inbox, Inspect, Question
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.events import Event
+from tui_trainer.run.folder import RunFolder
+from tui_trainer.run.looks import counted
+
+
+def look(
+    config: RunConfig,
+    inbox: Inbox,
+    folder: RunFolder,
+    resume: Resumption,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Event]:
+    """Prepare a recorded run and answer questions about it, until told to stop.
+
+    Nothing in its folder is changed, but that a look at the test set is counted there.
+
+    Args:
+        config: The run's settings.
+        inbox: Where the questions arrive.
+        folder: Where the run lies.
+        resume: The state that is looked at.
+        clock: Seconds that only go up.
+
+    Raises:
+        InputError: If the device, the data, the network, the checkpoint or the combination of
+            settings cannot be used.
+        NetworkError: If a network of one's own raises; it says where.
+    """
+    try:
+        session = yield from prepare(config, inbox, Keeper(folder), clock)
+        resume_from(session, resume)
+        checkpoint = resume.path.name.removesuffix(resume.path.suffix)
+        yield from session.enter("on show", f"{folder.name} · checkpoint {checkpoint}")
+        yield from _answer(session, folder)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if fault := fault_of_own(error, config.model):
+            raise fault from error
+        raise
+
+
+def _answer(session: Session, folder: RunFolder) -> Iterator[Event]:
+    while True:
+        for wish in (yield from next_wishes(session)):
+            match wish:
+                case commands.Stop():
+                    return
+                case Inspect() if opens_test(session, wish):
+                    yield from _counted(session, wish, folder)
+                case _ if isinstance(wish, Question):
+                    yield from answer(session, wish)
+                case _:
+                    yield reject(session, wish, "the run is only shown here")
+
+
+def _counted(session: Session, wish: Inspect, folder: RunFolder) -> Iterator[Event]:
+    """Answer a question that opens the test set, which is counted before anyone sees it."""
+    test = session.data.test
+    looks = test.looks
+    try:
+        recorded = folder.read_events()
+        # Others may have looked since this began.
+        test.looks = max(looks, recorded.looks)
+        yield from counted(answer(session, wish), folder, recorded)
+    except InputError as error:
+        test.looks = looks
+        session.desk.judged.pop(TEST, None)
+        session.desk.clear()
+        yield reject(session, wish, str(error))
