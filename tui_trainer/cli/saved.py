@@ -57,9 +57,7 @@ def saved_run(name: str | None, checkpoint: str = "last") -> SavedRun:
         InputError: If there is no such run or checkpoint, or one of its files cannot be used.
     """
     folder = find_run(name)
-    path = folder.checkpoint(checkpoint)
-    if not path.is_file():
-        raise InputError(_no_checkpoint(folder, checkpoint))
+    path = checkpoint_of(folder, checkpoint)
     facts = read_facts(path)
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
         if not isinstance(facts.get(number), int):
@@ -69,6 +67,18 @@ def saved_run(name: str | None, checkpoint: str = "last") -> SavedRun:
     if not any(isinstance(event, RunStarted) for event in past):
         raise InputError(f"{printable(folder.events)}: tells of no start; is the file whole?")
     return SavedRun(folder, config, recorded, past, path, facts)
+
+
+def checkpoint_of(folder: RunFolder, name: str) -> Path:
+    """Return the file of a run's checkpoint.
+
+    Raises:
+        InputError: If there is no such; it names those that there are.
+    """
+    path = folder.checkpoint(name)
+    if not path.is_file():
+        raise InputError(_no_checkpoint(folder, name))
+    return path
 
 
 def with_changes(config: RunConfig, **changes: Any) -> RunConfig:

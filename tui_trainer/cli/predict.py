@@ -1,0 +1,111 @@
+"""``mnist-tui predict``: which digit a picture shows, by the networks of a recorded run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.saved import checkpoint_of
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.folder import find_run
+from tui_trainer.run.text import clip, printable
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.inspecting.opinions import Judge
+    from tui_trainer.headless.predict import Prediction
+
+AUTO, DARK, LIGHT = "auto", "dark", "light"
+INKS = (AUTO, DARK, LIGHT)
+
+
+def predict(
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Pictures of one digit each, or folders of such", metavar="IMAGE..."),
+    ],
+    run: Annotated[
+        str | None, option("Name or folder of a run; the last one if not given", "--run")
+    ] = None,
+    checkpoints: Annotated[
+        list[str] | None,
+        option(
+            "Whose weights: last, best, epoch-N (last); give it again for several side by side",
+            "--checkpoint",
+            metavar="NAME",
+        ),
+    ] = None,
+    ink: Annotated[str, option(choice("What is ink (auto, by the border)", INKS), "--ink")] = AUTO,
+    raw: Annotated[
+        bool,
+        option("Only scale the picture: neither centre the digit nor mend its strokes", "--raw"),
+    ] = False,
+    shows: Annotated[bool, option("Show each digit as the network gets it", "--show")] = False,
+    as_json: Annotated[bool, option("As JSON, a line a picture", "--json")] = False,
+    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+) -> None:
+    """Say which digit each picture shows; exit code 2 if one of them cannot be used.
+
+    Any size and format, dark on light or light on dark. The others are told all the same.
+    """
+    if ink not in INKS:
+        raise InputError(f"--ink {clip(printable(ink), 40)}: choose {', '.join(INKS)}")
+    folder = find_run(run)
+    names = list(dict.fromkeys(checkpoints or ["last"]))
+    files = {name: checkpoint_of(folder, name) for name in names}
+    from tui_trainer.headless.predict import print_predictions
+
+    told = _predictions(images, files, ink=ink, is_raw=raw)
+    raise typer.Exit(print_predictions(told, names, as_json=as_json, shows=shows))
+
+
+def _predictions(
+    images: Sequence[Path], files: dict[str, Path], *, ink: str, is_raw: bool
+) -> Iterator[Prediction | InputError]:
+    """Yield what the checkpoints say of each picture, or why it cannot be used.
+
+    Raises:
+        InputError: If a checkpoint cannot be used.
+    """
+    import torch
+
+    from tui_trainer.engine.image_files import files_of
+    from tui_trainer.engine.inspecting.opinions import judge_of
+
+    torch.set_num_threads(1)  # one small image: two threads would wait longer than they work
+    judges = {name: judge_of(file) for name, file in files.items()}
+    for place in images:
+        try:
+            paths = files_of(place)
+        except InputError as error:
+            yield error
+            continue
+        for path in paths:
+            try:
+                yield _prediction(path, judges, ink=ink, is_raw=is_raw)
+            except InputError as error:
+                yield error
+
+
+def _prediction(path: Path, judges: dict[str, Judge], *, ink: str, is_raw: bool) -> Prediction:
+    from tui_trainer.engine.image_files import read_ink
+    from tui_trainer.engine.ink import as_digit, as_it_lies
+    from tui_trainer.headless.predict import Prediction
+
+    found = read_ink(path, ink)
+    probabilities = {}
+    digits = {}
+    for name, judge in judges.items():
+        side = judge.image_size
+        if side not in digits:
+            digits[side] = as_it_lies(found, side) if is_raw else as_digit(found, side)
+        digit = digits[side]
+        if digit is None:  # read_ink tells that first
+            raise InputError(f"{printable(path)}: there is no ink in it")
+        probabilities[name] = judge.probabilities(digit)
+    side, digit = next(iter(digits.items()))
+    assert digit is not None
+    return Prediction(str(path), probabilities, side, tuple(digit.flatten().tolist()))
