@@ -1,0 +1,481 @@
+"""The drawing pad of the Inspect screen, in a window on a fake engine.
+
+pytest tests/ui/test_pad.py --snapshot-update
+python -m tests.ui.png          # all of them as PNG, to look at
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from textual.content import Content
+from textual.events import MouseDown, MouseMove, MouseUp
+from textual.geometry import Region
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from tests.ui.fakes import FakeEngine, recording, settle, until
+from tests.ui.test_painting import Bench
+from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
+from tui_trainer.run.answers import Inspected
+from tui_trainer.run.commands import Command, Inspect
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.drawing import Drawing, drawing_of
+from tui_trainer.run.events import Event
+from tui_trainer.run.exhibit import Bar, Bars, Exhibit, Picture, Pictures
+from tui_trainer.run.inspection import NAMES
+from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.governor import Governor
+from tui_trainer.ui.screens.confirm import ConfirmScreen
+from tui_trainer.ui.screens.inspect import InspectScreen
+from tui_trainer.ui.screens.text import HelpScreen
+from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.ui.sketch import BLANK, BRUSHES, MOST_UNDONE, SIDE, STEPS, Sketch
+from tui_trainer.ui.widgets.exhibit import ExhibitPanel
+from tui_trainer.ui.widgets.key_footer import KeyFooter
+from tui_trainer.ui.widgets.pad import Pad
+from tui_trainer.ui.widgets.view_list import ViewList
+
+NETWORK = recording("network")
+DRAW = NAMES.index("draw")
+
+
+class InspectFirst(MnistTui):
+    """The app, opened at the Inspect screen."""
+
+    DEFAULT_MODE = "inspect"
+
+
+@dataclass
+class LookingEngine(FakeEngine):
+    """Says of a drawing how much ink each tenth of its columns has."""
+
+    def _answer(self, command: Command) -> Iterator[Event]:
+        if isinstance(command, Inspect):
+            step = self.step.step if self.step else 0
+            yield Inspected(wish=command, exhibit=seen(command), step=step)
+        else:
+            yield from super()._answer(command)
+
+
+def seen(question: Inspect) -> Exhibit:
+    text = str(dict(question.choices).get("drawing", ""))
+    if question.view != "draw" or not text:
+        return Exhibit(blocks=(), result=f"nothing of {question.view}")
+    drawing = drawing_of(text)
+    tenths = [0] * 10
+    for place, ink in enumerate(drawing.ink):
+        tenths[place % drawing.width * 10 // drawing.width] += ink
+    total = sum(tenths)
+    most = tenths.index(max(tenths))
+    shrunk = tuple(float(drawing.ink[2 * y * SIDE + 2 * x]) for y in range(28) for x in range(28))
+    picture = Picture(caption="seen so", height=28, width=28, values=shrunk, low=0, high=255)
+    bars = tuple(
+        Bar(label=str(n), share=x / total, number=f"{100 * x / total:5.1f} %", is_marked=n == most)
+        for n, x in enumerate(tenths)
+    )
+    return Exhibit(
+        blocks=(Pictures(caption="", items=(picture,)), Bars(caption="ink by tenths", bars=bars)),
+        result=f"Most ink is in tenth {most}.",
+    )
+
+
+def inspecting() -> tuple[MnistTui, LookingEngine]:
+    engine = LookingEngine(NETWORK)
+    app = InspectFirst(
+        engine,
+        RunConfig(),
+        theme="midnight",
+        governor=Governor(cpu_time=lambda: 0.0),
+        runs=Path("no-runs-here"),
+    )
+    return app, engine
+
+
+async def open_pad(pilot: Pilot[None], app: MnistTui) -> tuple[InspectScreen, Pad]:
+    """Wait for the run, and open the pad."""
+    await settle(pilot, app, NETWORK)
+    screen = app.screen
+    assert isinstance(screen, InspectScreen)
+    screen.open("draw")
+    await still(pilot, app)
+    return screen, screen.query_one(Pad)
+
+
+async def still(pilot: Pilot[None], app: MnistTui) -> None:
+    """Wait until what the screen has asked is answered, or for a second: not all engines do."""
+    await pilot.pause(0.05)
+    await until(pilot, lambda app: not app.run_now.inspecting.is_asking, app, tries=50)
+    await pilot.pause()
+
+
+def drawings(engine: LookingEngine) -> list[str]:
+    """Return the drawings that were asked about, nothing twice in a row."""
+    told = [
+        str(dict(command.choices).get("drawing", ""))
+        for command in engine.received
+        if isinstance(command, Inspect) and command.view == "draw"
+    ]
+    return [text for place, text in enumerate(told) if not place or text != told[place - 1]]
+
+
+def lines(pad: Pad) -> list[str]:
+    return [pad.render_line(y).text for y in range(pad.size.height)]
+
+
+async def drag(pad: Pad, pilot: Pilot[None], *cells: tuple[int, int], button: int = 1) -> None:
+    """Drag the mouse from one character of the picture to the next."""
+    region = pad.content_region
+    for place, (x, y) in enumerate(cells):
+        at = {"x": region.x + x, "y": region.y + y}
+        kind = MouseMove if place else MouseDown
+        _mouse(pilot, kind, button=button, **at)
+        await pilot.pause()  # the mouse is captured by then, wherever it goes
+    _mouse(pilot, MouseUp, button=button, **at)
+    await pilot.pause()
+
+
+def _mouse(
+    pilot: Pilot[None],
+    kind: type[MouseDown | MouseMove | MouseUp],
+    *,
+    x: float,
+    y: float,
+    button: int,
+) -> None:
+    screen = pilot.app.screen
+    event = kind(screen, x, y, 0, 0, button, False, False, False, screen_x=x, screen_y=y)
+    screen._forward_event(event)
+
+
+def focused(app: MnistTui) -> Widget | None:
+    return app.screen.focused
+
+
+def shown(app: MnistTui) -> str:
+    return "\n".join(app.screen.query_one(ExhibitPanel).lines())
+
+
+def ink(drawing: Drawing) -> int:
+    return sum(drawing.ink)
+
+
+def test_a_line_has_no_gaps_however_far_apart_the_mouse_is_told_of() -> None:
+    coarse, fine = Sketch(), Sketch()
+    for sketch, points in ((coarse, (5, 45)), (fine, range(5, 46, 2))):
+        sketch.begin((points[0], 20.0))
+        for x in points[1:]:
+            sketch.go_to((float(x), 20.0))
+        sketch.end()
+    assert coarse.drawing == fine.drawing
+    assert all(coarse.drawing.ink[20 * SIDE + x] == 255 for x in range(5, 45))
+    assert coarse.place == (22, 10)
+
+
+def test_every_stroke_is_taken_back_by_itself_and_a_clearing_too() -> None:
+    sketch = Sketch()
+    states = [sketch.drawing]
+    for y in (10.0, 30.0):
+        sketch.begin((8.0, y))
+        sketch.go_to((40.0, y))
+        sketch.go_to((40.0, y + 8))
+        sketch.end()
+        states.append(sketch.drawing)
+    sketch.clear()
+    assert sketch.text == ""
+    sketch.clear()
+    for state in reversed(states):
+        assert sketch.can_undo
+        sketch.undo()
+        assert sketch.drawing == state
+    assert not sketch.can_undo
+    sketch.undo()
+    assert sketch.drawing == BLANK
+
+
+def test_a_stroke_under_way_is_taken_back_whole_and_one_that_did_nothing_is_none() -> None:
+    sketch = Sketch()
+    sketch.put_down()
+    sketch.move(3, 0)
+    sketch.undo()
+    assert (sketch.is_down, sketch.text, sketch.can_undo) == (False, "", False)
+    sketch.toggle_eraser()
+    sketch.put_down()
+    sketch.end()
+    assert not sketch.can_undo
+    sketch.toggle_eraser()
+    for place in range(MOST_UNDONE + 9):
+        sketch.begin((place / 2, place / 2))
+        sketch.end()
+    assert len(sketch._before) == MOST_UNDONE
+
+
+def test_the_eraser_takes_away_what_it_goes_over_in_the_midst_of_a_stroke_too() -> None:
+    sketch = Sketch()
+    sketch.put_down()
+    sketch.move(0, 5)
+    whole = sketch.drawing
+    sketch.toggle_eraser()
+    assert sketch.takes_away
+    for _ in range(5):
+        sketch.move(0, -1)
+    sketch.end()
+    assert ink(sketch.drawing) == 0 < ink(whole)
+    sketch.begin((20.0, 20.0), erases=False)
+    assert not sketch.takes_away
+    sketch.end()
+    assert sketch.takes_away
+
+
+def test_brushes_grow_thicker_and_the_pen_stays_on_the_pad() -> None:
+    sketch = Sketch()
+    sketch.thicken(-1)
+    inks = []
+    for _ in BRUSHES:
+        sketch.clear()
+        sketch.begin((5.0, 25.0))
+        sketch.go_to((45.0, 25.0))
+        sketch.end()
+        inks.append(ink(sketch.drawing) / 255 / 40)
+        sketch.thicken(1)
+    assert inks == pytest.approx([2 * radius for _, radius in BRUSHES], rel=0.2)
+    assert BRUSHES[sketch.brush][0] == "thin"
+    for _ in range(STEPS):
+        sketch.move(-1, 1)
+    assert sketch.place == (0, STEPS - 1)
+    sketch.begin((-9.0, 500.0))
+    assert sketch.place == (0, STEPS - 1)
+
+
+async def test_the_mouse_draws_and_the_network_is_asked_about_it() -> None:
+    app, engine = inspecting()
+    async with app.run_test(size=(80, 24)) as pilot:
+        _, pad = await open_pad(pilot, app)
+        assert "draw a digit" in "".join(lines(pad))
+        assert drawings(engine) == [""]
+        await drag(pad, pilot, (4, 3), (20, 3), (20, 11))
+        await still(pilot, app)
+        drawing = drawing_of(drawings(engine)[-1])
+        assert drawing == pad.sketch.drawing
+        # From the middle of one character to that of the next: two pixels of the drawing each.
+        assert all(drawing.ink[14 * SIDE + x] == 255 for x in range(9, 41))
+        assert all(drawing.ink[y * SIDE + 41] == 255 for y in range(14, 46))
+        assert "Most ink is in tenth 7." in shown(app)
+        assert "draw a digit" not in "".join(lines(pad))
+        before = len(drawings(engine))
+        await drag(pad, pilot, (12, 3), (30, 3), button=3)
+        await still(pilot, app)
+        assert len(drawings(engine)) > before
+        assert not any(pad.sketch.drawing.ink[14 * SIDE + 26 : 15 * SIDE])
+        assert focused(app) is pad
+
+
+async def test_finer_mice_draw_finer_and_a_button_let_go_outside_ends_the_stroke() -> None:
+    app, _ = inspecting()
+    async with app.run_test(size=(120, 40)) as pilot:
+        _, pad = await open_pad(pilot, app)
+        left, top = pad.content_region.offset
+        at = {"x": left + 10.25, "y": top + 10.75}
+        _mouse(pilot, MouseDown, button=1, **at)
+        await pilot.pause()
+        assert pad.sketch._pen == (10.25, 21.5)
+        _mouse(pilot, MouseMove, button=0, x=left + 30, y=top + 3)
+        await pilot.pause()
+        assert not pad.sketch.is_down
+        assert app.mouse_captured is None
+        was = pad.sketch.drawing
+        _mouse(pilot, MouseMove, button=1, x=left + 30, y=top + 3)
+        # Beside the picture nothing begins.
+        _mouse(pilot, MouseDown, button=1, x=left + 30, y=top + 30)
+        await pilot.pause()
+        assert pad.sketch.drawing is was
+        assert not pad.sketch.is_down
+
+
+@pytest.mark.parametrize("size", [SMALL, pytest.param(MEDIUM, marks=pytest.mark.slow)])
+async def test_the_keys_draw_the_same_whatever_the_window(size: tuple[int, int]) -> None:
+    app, engine = inspecting()
+    async with app.run_test(size=size) as pilot:
+        _, pad = await open_pad(pilot, app)
+        await pilot.press("u", "up", "left", "w", "space", "down", "end", "right", "pageup")
+        assert pad.sketch.is_down
+        assert Content.from_markup(pad.border_title or "").plain == "pad · pen down · thick"
+        await pilot.press("space", "home", "left_square_bracket", "left_square_bracket")
+        assert not pad.sketch.is_down
+        await still(pilot, app)
+        expected = BLANK.stroke([(27, 27), (27, 29), (25, 31), (27, 31), (29, 29)], BRUSHES[2][1])
+        assert drawing_of(drawings(engine)[-1]) == expected
+        assert pad.sketch.place == (13, 13)
+        await pilot.press("e", "space", "down", "space", "right_square_bracket", "e", "u", "u")
+        await still(pilot, app)
+        assert drawings(engine)[-1] == ""
+        # None of these keys has done to the run what it does elsewhere.
+        assert {type(command) for command in engine.received} == {Inspect}
+
+
+async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> None:
+    app, engine = inspecting()
+    async with app.run_test(size=(120, 40)) as pilot:
+        _, pad = await open_pad(pilot, app)
+        await drag(pad, pilot, (10, 5), (40, 20))
+        await still(pilot, app)
+        text = pad.sketch.text
+        await pilot.press("n")
+        assert not pad.display
+        assert isinstance(focused(app), ExhibitPanel)
+        await pilot.press("1", "3", "b")
+        await still(pilot, app)
+        assert drawings(engine)[-1] == pad.sketch.text == text
+        assert focused(app) is pad
+        small = [sum(map(ord, line)) for line in lines(pad)]
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert len(small) != len(lines(pad))
+        assert pad.sketch.text == text
+        engine.received.clear()
+        app.begin_run(RunConfig())
+        await settle(pilot, app, NETWORK)
+        await still(pilot, app)
+        assert drawings(engine)[-1] == text
+        assert "Most ink" in shown(app)
+        # The controls are put back, not the drawing.
+        await pilot.press("tab", "backspace")
+        await still(pilot, app)
+        assert drawings(engine)[-1] == text
+        await pilot.press("tab", "delete")
+        await still(pilot, app)
+        assert drawings(engine)[-1] == ""
+        assert "nothing of draw" in shown(app)
+
+
+async def test_the_pad_takes_the_keys_where_the_list_has_no_room_and_gives_them_back() -> None:
+    app, _ = inspecting()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, NETWORK)
+        screen = app.screen
+        assert isinstance(screen, InspectScreen)
+        views, pad = screen.query_one(ViewList), screen.query_one(Pad)
+        views.focus()
+        screen.open(NAMES[DRAW - 1])
+        await pilot.press("down")
+        await pilot.pause()
+        assert focused(app) is pad
+        assert not views.display
+        await pilot.press("tab")
+        assert isinstance(focused(app), ExhibitPanel)
+        await pilot.press("tab", "n")
+        await pilot.pause()
+        assert focused(app) is views
+        assert views.display
+        await pilot.resize_terminal(200, 55)
+        await pilot.press("up")
+        await pilot.pause()
+        # There is room for both: the list keeps its keys until the pad is asked for.
+        assert focused(app) is views
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        assert focused(app) is pad
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("v")
+        assert focused(app) is views
+        assert not pad.display
+        await pilot.press("up", "down", "enter")
+        await pilot.pause()
+        assert focused(app) is pad
+        assert screen.query_one(ExhibitPanel).display
+
+
+async def test_the_keys_of_the_window_go_on_working_and_the_pen_is_lifted() -> None:
+    app, _ = inspecting()
+    async with app.run_test(size=(80, 24)) as pilot:
+        _, pad = await open_pad(pilot, app)
+        await pilot.press("space", "down", "tab")
+        await pilot.pause()
+        assert isinstance(focused(app), ExhibitPanel)
+        assert not pad.sketch.is_down
+        await pilot.press("tab", "question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        await pilot.press("escape", "1")
+        assert isinstance(app.screen, TrainScreen)
+        await pilot.press("3", "q")
+        assert isinstance(app.screen, ConfirmScreen)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+async def test_the_footer_has_all_it_shows(width: int) -> None:
+    app, _ = inspecting()
+    async with app.run_test(size=(width, 16)) as pilot:
+        screen, pad = await open_pad(pilot, app)
+        footer = screen.query_one(KeyFooter)
+        line = "".join(piece.text for piece in footer.pieces).rstrip()
+        assert 40 < len(line) <= width
+        assert {"toggle_pen", "move_view(1)", "leave"} <= {p.action for p in footer.pieces}
+        # The smallest window holds the whole picture all the same.
+        assert pad.size == (28, 14)
+
+
+async def test_only_the_lines_that_a_stroke_goes_over_are_painted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pad = Pad(id="pad")
+    async with Bench(pad).run_test(size=(60, 20)) as pilot:
+        pad.focus()
+        await pilot.press("space", "up")
+        await pilot.pause()
+        before = [pad.render_line(y) for y in range(pad.size.height)]
+        asked: list[tuple[Region, ...]] = []
+        monkeypatch.setattr(pad, "refresh", lambda *regions, **_: asked.append(regions))
+        await pilot.press("up")
+        after = [pad.render_line(y) for y in range(pad.size.height)]
+        monkeypatch.undo()
+        (regions,) = asked
+    differ = {y for y in range(len(after)) if after[y] != before[y]}
+    assert differ <= {region.y for region in regions}
+    assert 0 < len(differ) <= len(regions) <= 5
+
+
+THREE = (
+    *((18, 16), (21, 11), (27, 9), (33, 10), (36, 15), (34, 21), (28, 25)),
+    *((34, 28), (38, 34), (36, 41), (30, 45), (23, 45), (17, 41)),
+)
+
+
+def _draws_three(app: MnistTui) -> bool:
+    """Draw a digit, once the pad is there; say whether the network has said something of it."""
+    pad = app.screen.query_one(Pad)
+    if not isinstance(app.screen, InspectScreen) or not pad.size.width:
+        return False
+    sketch = pad.sketch
+    if sketch.text and not sketch.is_down:
+        return "Most ink" in shown(app)
+    pad._do(lambda: sketch.begin(THREE[0]))
+    for point in THREE:
+        pad._do(partial(sketch.go_to, point))
+    pad._do(sketch.end)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("size", "is_drawn"),
+    [
+        pytest.param(SMALL, False, id="80x24-blank"),
+        pytest.param(SMALL, True, id="80x24-drawn"),
+        pytest.param(MEDIUM, True, id="120x40-drawn"),
+        pytest.param(LARGE, True, id="200x55-drawn", marks=pytest.mark.slow),
+    ],
+)
+def test_pad(snap_compare: SnapCompare, size: tuple[int, int], is_drawn: bool) -> None:
+    app, _ = inspecting()
+
+    async def before(pilot: Pilot[None]) -> None:
+        await open_pad(pilot, app)
+        if is_drawn:
+            await until(pilot, _draws_three, app)
+            await pilot.press("left", "up")
+        await pilot.pause(0.2)
+
+    assert snap_compare(app, terminal_size=size, run_before=before)

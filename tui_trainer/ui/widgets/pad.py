@@ -1,0 +1,270 @@
+"""The drawing pad: a picture of two pixels a character, drawn on with the mouse or the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+from rich.color import Color as RichColor
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import BindingType
+from textual.color import Color
+from textual.events import MouseDown, MouseEvent, MouseMove, MouseUp
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_trainer.run.drawing import Point
+from tui_trainer.run.text import Cell
+from tui_trainer.ui.pad_keys import PAD_KEYS
+from tui_trainer.ui.sketch import BRUSHES, SIDE, STEPS, Sketch
+from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks, mixed, ramp
+from tui_trainer.ui.widgets.painting import Styles, content_of, role_styles
+
+LARGE, SMALL = SIDE, SIDE // 2
+"""Pixels across that are shown; of the smaller ones each is four of the drawing."""
+
+ROOMY = (112, LARGE // 2)
+"""Columns of the window, and lines inside the pad, from which on it is shown large."""
+
+SHADES = 24
+"""Steps from paper to ink that are told apart: fewer styles to make, and to send to a terminal."""
+
+HINT = ("draw a digit", "", "drag with the mouse,", "or space and ↑ ↓ ← →")
+"""What an empty pad says, from its second line on: the pen begins in the middle."""
+
+TOOLS = ("w brush   e eraser", "u undo    ⌫ clear")
+"""What stands below the picture, where there is room."""
+
+DRAWS, ERASES = 1, 3
+"""The mouse buttons."""
+
+
+class Pad(Widget, can_focus=True):
+    """Paints the lines that change alone: while one draws, the training pays for it."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    Pad {
+        width: auto;
+        border: round $role-border;
+        border-title-color: $role-title;
+        padding: 0 1;
+    }
+    Pad:focus { border: round $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*PAD_KEYS]
+
+    class Drawn(Message):
+        """There is another drawing on the pad: in the message as text, empty if it is blank."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.sketch = Sketch()
+        self._across = SMALL
+        self._is_blank = True
+        self._drags = False
+        self._shades: list[Pixel] = []
+        self._pens: tuple[Pixel, Pixel] | None = None
+        self._style: Styles | None = None
+        self._title: list[Cell] = []
+        self._write_title()
+
+    def on_mount(self) -> None:
+        """Paint anew in the colours of a new theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        """Return the columns of the picture, the larger one where there is room."""
+        is_roomy = viewport.width >= ROOMY[0] and container.height >= ROOMY[1]
+        return LARGE if is_roomy else SMALL
+
+    def on_resize(self) -> None:
+        """Paint anew in the new size; the drawing stays as it is."""
+        self._across = LARGE if self.size.width >= LARGE else SMALL
+        self._repaint()
+
+    def _repaint(self) -> None:
+        """Paint everything."""
+        names = ("surface", "foreground", "role-intervention")
+        paper, ink, pen = (Color.parse(self.app.theme_variables[name]) for name in names)
+        shades = ramp(paper, ink)
+        self._shades = [shades[255 * shade // SHADES] for shade in range(SHADES + 1)]
+        self._pens = mixed(paper.rgb, pen, 0.6), pen.rgb
+        self._style = role_styles(self)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line: of the picture, or of what stands below it."""
+        width, below = self.size.width, y - self._across // 2 - 1
+        if self._style is None or below == -1 or below >= len(TOOLS):
+            return Strip.blank(width, self.rich_style)
+        if below >= 0:
+            line = [Segment(TOOLS[below], self._style("muted"))]
+        else:
+            rows = [self._pixels(2 * y), self._pixels(2 * y + 1)]
+            [line] = half_blocks(rows, self._shades[0])
+            if self._is_blank and 0 < y <= len(HINT) and HINT[y - 1]:
+                line = self._over(line, HINT[y - 1])
+        return Strip(line).adjust_cell_length(width, self._style(""))
+
+    def _pixels(self, row: int) -> list[Pixel]:
+        """Return a row of the picture, the pen on it."""
+        ink, shades = self.sketch.drawing.ink, self._shades
+        if self._across == LARGE:
+            values = ink[row * SIDE : (row + 1) * SIDE]
+            pixels = [shades[value * SHADES // 255] for value in values]
+        else:
+            upper, lower = (ink[y * SIDE : (y + 1) * SIDE] for y in (2 * row, 2 * row + 1))
+            sums = zip(upper[::2], upper[1::2], lower[::2], lower[1::2], strict=True)
+            pixels = [shades[sum(four) * SHADES // 1020] for four in sums]
+        if self.has_focus and self._pens is not None:
+            size = self._across // STEPS
+            column, place = self.sketch.place
+            if row // size == place:
+                pixels[column * size : (column + 1) * size] = [
+                    self._pens[self.sketch.is_down]
+                ] * size
+        return pixels
+
+    def _over(self, line: list[Segment], words: str) -> list[Segment]:
+        """Return a line of the picture with words on its paper; the pen stays in sight."""
+        paper = self._shades[0]
+        [[blank]] = half_blocks([[paper], [paper]], paper)
+        told = self._style("muted") if self._style else Style()
+        told += Style(bgcolor=RichColor.from_rgb(*paper))
+        cells = [Segment(sign, piece.style) for piece in line for sign in piece.text]
+        return [
+            Segment(sign, told) if cell.style == blank.style else cell
+            for sign, cell in zip(words.center(self._across), cells, strict=True)
+        ]
+
+    def _do(self, deed: Callable[[], None]) -> None:
+        """Do something to the sketch, paint what it changes, and tell of another drawing."""
+        sketch, was_blank = self.sketch, self._is_blank
+        before, place = sketch.drawing, sketch.place
+        facts = sketch.can_undo, was_blank
+        deed()
+        after = sketch.drawing
+        if after is not before:
+            self._is_blank = after.is_blank
+        # An empty pad has its hint: that comes, or goes.
+        hint = range(0 if self._is_blank == was_blank else SIDE)
+        rows = {place[1] * SIDE // STEPS, sketch.place[1] * SIDE // STEPS, *hint}
+        if after is not before:
+            spans = [slice(row * SIDE, (row + 1) * SIDE) for row in range(SIDE)]
+            rows |= {row for row, span in enumerate(spans) if before.ink[span] != after.ink[span]}
+        lines = {row * self._across // SIDE // 2 for row in rows}
+        regions = [Region(0, y, self.size.width, 1) for y in sorted(lines)]
+        if self._write_title():
+            # Above the content lies the border, with the title in it.
+            regions.append(Region(-2, -1, self.size.width + 4, 1))
+        self.refresh(*regions)
+        if (sketch.can_undo, self._is_blank) != facts:
+            self.refresh_bindings()
+        if after.ink != before.ink:
+            self.post_message(self.Drawn(sketch.text))
+
+    def _write_title(self) -> bool:
+        """Say in the title what the pen does; return whether it does something else now."""
+        sketch = self.sketch
+        tool = "eraser" if sketch.takes_away else "pen"
+        title = [
+            Cell("pad · "),
+            Cell(f"{tool} {'down' if sketch.is_down else 'up'}", style="intervention bold"),
+            Cell(f" · {BRUSHES[sketch.brush][0]}"),
+        ]
+        if title == self._title:
+            return False
+        self._title = title
+        # Textual's own attribute: setting the public one would repaint the whole widget.
+        self._border_title = content_of(title)
+        return True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim what has no effect yet."""
+        match action:
+            case "undo":
+                return self.sketch.can_undo or None
+            case "clear":
+                return not self._is_blank or None
+        return super().check_action(action, parameters)
+
+    def action_toggle_pen(self) -> None:
+        """Put the pen down, or lift it."""
+        self._do(self.sketch.end if self.sketch.is_down else self.sketch.put_down)
+
+    def action_move_pen(self, across: int, down: int) -> None:
+        """Move the pen; while it is down, it draws."""
+        self._do(partial(self.sketch.move, across, down))
+
+    def action_thicken(self, by: int) -> None:
+        """Take a thicker brush, or a thinner one."""
+        self._do(partial(self.sketch.thicken, by))
+
+    def action_toggle_eraser(self) -> None:
+        """Erase, or draw again."""
+        self._do(self.sketch.toggle_eraser)
+
+    def action_undo(self) -> None:
+        """Take the latest stroke back."""
+        self._do(self.sketch.undo)
+
+    def action_clear(self) -> None:
+        """Clear the pad."""
+        self._do(self.sketch.clear)
+
+    def on_blur(self) -> None:
+        """Lift the pen: the keys go elsewhere."""
+        self._do(self.sketch.end)
+
+    def on_mouse_down(self, event: MouseDown) -> None:
+        """Put the pen down where the mouse is."""
+        point = self._point(event)
+        if event.button in (DRAWS, ERASES) and all(0 <= place < SIDE for place in point):
+            event.stop()
+            self._drags = True
+            self.capture_mouse()
+            erases = True if event.button == ERASES else None
+            self._do(partial(self.sketch.begin, point, erases=erases))
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Draw along."""
+        if not self._drags:
+            return
+        event.stop()
+        if event.button:
+            self._do(partial(self.sketch.go_to, self._point(event)))
+        else:
+            self._let_go()  # the button was, where the window could not hear of it
+
+    def on_mouse_up(self, event: MouseUp) -> None:
+        """Lift the pen."""
+        if self._drags:
+            event.stop()
+            self._let_go()
+
+    def on_hide(self) -> None:
+        """Let go of the mouse: another view is shown."""
+        if self._drags:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._drags = False
+        self.release_mouse()
+        self._do(self.sketch.end)
+
+    def _point(self, event: MouseEvent) -> Point:
+        """Return where the mouse is on the drawing; in the middle of a character, if not finer."""
+        x, y = event.pointer_x - self.gutter.left, event.pointer_y - self.gutter.top
+        if x == int(x) and y == int(y):
+            x, y = x + 0.5, y + 0.5
+        size = SIDE / self._across
+        return x * size, 2 * y * size
