@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rich.segment import Segment
 from textual.color import Color
@@ -14,8 +15,17 @@ from textual.widget import Widget
 from tui_trainer.run.exhibit import Picture, Pictures
 from tui_trainer.run.text import columns
 from tui_trainer.ui.widgets.finding_lines import paragraph
-from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks
+from tui_trainer.ui.widgets.half_blocks import half_blocks
 from tui_trainer.ui.widgets.painting import Styles, role_styles
+from tui_trainer.ui.widgets.picture_pixels import (
+    FRAME,
+    NEGATIVE,
+    NONE,
+    POSITIVE,
+    Inks,
+    inks_of,
+    pixels_of,
+)
 
 Drawn = list[list[Segment]]
 
@@ -27,8 +37,8 @@ WIDE_ENOUGH = 14
 
 SIGNED = ("■ below 0", "■ above 0")
 
-NEGATIVE, POSITIVE, FRAME = "validation", "train", "intervention"
-"""The roles of what is below 0 and above it, and of the rectangle that is marked."""
+KEPT = 64
+"""Pictures that are kept as they are drawn: one is often drawn again before it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +56,8 @@ class Brush:
 
 def brush_of(widget: Widget) -> Brush:
     """Return the brush for a widget, in the present theme."""
-    names = ("background", "foreground", "panel", "role-wrong")
-    roles = (f"role-{role}" for role in (NEGATIVE, POSITIVE, FRAME))
+    names = ("background", "foreground", "panel")
+    roles = (f"role-{role}" for role in (NEGATIVE, POSITIVE, FRAME, NONE))
     variables = widget.app.theme_variables
     return Brush(
         role_styles(widget), {name: Color.parse(variables[name]) for name in (*names, *roles)}
@@ -109,80 +119,44 @@ def _in_rows(block: Pictures, width: int) -> list[list[Picture]]:
 
 def _row(pictures: list[Picture], width: int, brush: Brush) -> Drawn:
     """Return a row of pictures; those that are less high stand on the ground of the highest."""
+    muted, plain, inks = brush.style("muted"), brush.style(""), inks_of(brush.colours)
     blocks = []
     for picture in pictures:
         across = min(_width(picture), width)
-        drawn = half_blocks(_pixels(picture, width, brush), brush.colours["background"].rgb)
-        folded = textwrap.wrap(picture.caption, across)
-        blocks.append((across, drawn, [[Segment(line, brush.style("muted"))] for line in folded]))
-    high = max(len(drawn) for _, drawn, _ in blocks)
-    low = max(len(caption) for _, _, caption in blocks)
+        drawn, shown = _drawn(picture, _skips(picture, width), inks)
+        blocks.append((across, drawn, shown, _folded(picture.caption, across)))
+    high = max(len(drawn) for _, drawn, _, _ in blocks)
+    low = max(len(caption) for _, _, _, caption in blocks)
     lines: Drawn = []
     for y in range(high + low):
         line: list[Segment] = []
-        for place, (across, drawn, caption) in enumerate(blocks):
-            row: Drawn = [*([[]] * (high - len(drawn))), *drawn, *caption]
-            piece = row[y] if y < len(row) else []
-            blank = across - sum(segment.cell_length for segment in piece)
-            gap = blank + (GAP if place < len(blocks) - 1 else 0)
-            line += [*piece, Segment(" " * gap, brush.style(""))]
+        for place, (across, drawn, shown, caption) in enumerate(blocks):
+            used, above = 0, high - len(drawn)
+            if above <= y < high:
+                line += drawn[y - above]
+                used = shown
+            elif high <= y < high + len(caption):
+                line.append(Segment(caption[y - high], muted))
+                used = columns(caption[y - high])
+            gap = across - used + (GAP if place < len(blocks) - 1 else 0)
+            line.append(Segment(" " * gap, plain))
         lines.append(line)
     return lines
 
 
-def _pixels(picture: Picture, width: int, brush: Brush) -> list[list[Pixel]]:
-    """Return the colours of a picture's pixels, row by row, its frame around those it marks."""
-    scale = _scale(picture)
-    margin = 1 if picture.frame else 0
-    # A map wider than there is room for shows every other pixel, or fewer.
-    skips = max(1, math.ceil(picture.width / max(1, width - 2 * margin)))
-    colours = [_colour(value, picture, brush) for value in picture.values]
-    rows = [
-        [
-            colours[y // scale * picture.width + x // scale]
-            for x in range(0, picture.width * scale, skips)
-        ]
-        for y in range(0, picture.height * scale, skips)
-    ]
-    if picture.frame is None:
-        return rows
-    ground = brush.colours["panel"].rgb
-    across = len(rows[0]) + 2 if rows else 2
-    framed = [
-        [ground] * across,
-        *([ground, *row, ground] for row in rows),
-        [ground] * across,
-    ]
-    _mark(framed, picture.frame, scale / skips, brush.colours[f"role-{FRAME}"].rgb)
-    return framed
+def _skips(picture: Picture, width: int) -> int:
+    """Return of how many pixels one is shown: a map wider than the room shows not all of them."""
+    margin = 2 if picture.frame else 0
+    return max(1, math.ceil(picture.width / max(1, width - margin)))
 
 
-def _mark(
-    rows: list[list[Pixel]], frame: tuple[int, int, int, int], scale: float, line: Pixel
-) -> None:
-    """Draw a rectangle just outside of what it marks; a side that is off the picture stays open."""
-    top, left = int(frame[0] * scale), int(frame[1] * scale)
-    bottom = int((frame[0] + frame[2]) * scale) + 1
-    right = int((frame[1] + frame[3]) * scale) + 1
-    for y in range(max(0, top), min(bottom + 1, len(rows))):
-        for x in range(max(0, left), min(right + 1, len(rows[y]))):
-            if y in (top, bottom) or x in (left, right):
-                rows[y][x] = line
+@lru_cache(maxsize=KEPT)
+def _drawn(picture: Picture, skips: int, inks: Inks) -> tuple[Drawn, int]:
+    """Return a picture's lines, which nobody may change, and its columns."""
+    rows = pixels_of(picture, inks, _scale(picture), skips)
+    return half_blocks(rows, inks.ground.rgb), len(rows[0]) if rows else 0
 
 
-def _colour(value: float, picture: Picture, brush: Brush) -> Pixel:
-    """Return the colour of one number; of none at all, that of what is wrong."""
-    colours = brush.colours
-    if math.isnan(value):
-        return colours["role-wrong"].rgb
-    if picture.is_signed:
-        most = max(-picture.low, picture.high) or 1.0
-        share = min(1.0, max(-1.0, value / most))
-        return _shade(colours, f"role-{POSITIVE if share > 0 else NEGATIVE}", abs(share))
-    span = picture.high - picture.low
-    share = min(1.0, max(0.0, (value - picture.low) / span)) if span > 0 else 0.0
-    return _shade(colours, "foreground", share)
-
-
-def _shade(colours: Mapping[str, Color], end: str, share: float) -> Pixel:
-    return colours["background"].blend(colours[end], round(share * 255) / 255).rgb
+@lru_cache(maxsize=4 * KEPT)
+def _folded(caption: str, width: int) -> tuple[str, ...]:
+    return tuple(textwrap.wrap(caption, width))

@@ -1,0 +1,188 @@
+"""What the open Inspect screen costs the training: ``python -m tests.benchmarks.inspecting``.
+
+The window stands on a view that follows the training, and nobody touches a key. Its images a second
+are compared with those of the bare loop, in turn, as in ``speed.py``. Beside the table stands how
+many answers a minute were shown: a view that never follows costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks import contenders, speed
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.comparisons import Entry
+from tests.benchmarks.measure import Figure, Pair, paired, write_figures
+from tests.benchmarks.meter import Meter, Report
+from tests.benchmarks.options import Parser, above_zero, output_file, whole
+from tests.benchmarks.processes import end_on_terminate, wait
+from tests.benchmarks.terminal import terminal
+from tui_trainer.cli.starts import Job, Start
+from tui_trainer.run.answers import Inspected
+from tui_trainer.run.commands import Inbox
+from tui_trainer.run.config import MODELS, RunConfig
+from tui_trainer.run.events import Event, RunStarted
+from tui_trainer.run.inspection import NAMES
+from tui_trainer.run.recorder import Recorder
+
+VIEWS = ("confusion", "maps", "histograms")
+GOAL = 0.95
+VALIDATION = 5_000
+"""Images that are judged in the views of errors: as many as a run keeps by itself."""
+
+WINDOW = "--window"
+TRAIN = "train"
+"""The screen of the run, for comparison: what of the cost is that of any window."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the views, and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == [WINDOW]:  # the process that is measured
+        show(given[1:])
+    options = made_parser().parse_args(given)
+    end_on_terminate()
+    with tempfile.TemporaryDirectory(prefix="mnist-tui-inspecting-") as folder:
+        bench = Bench(options.seconds, Path(folder), speed.say, options.threads)
+        results = measure(bench, Path(folder), options.model, options.views, options.rounds)
+        print("\n".join([*speed.table(results), "", speed.machine(bench, load())]))
+    if options.json is not None:
+        write_figures(options.json, [figure for _, figure in results])
+    return 0
+
+
+def made_parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser("inspecting", "Measure what the open Inspect screen costs the training.")
+    parser.add_argument("model", nargs="?", choices=MODELS, default="era-s6")
+    parser.add_argument("--views", nargs="*", choices=(TRAIN, *NAMES), default=VIEWS)
+    parser.add_argument("--seconds", type=above_zero, default=20.0, help="measured a slice (20)")
+    parser.add_argument("--rounds", type=whole, default=3, help="how often each runs (3)")
+    parser.add_argument("--threads", type=whole, help="torch's; by a trial if not given")
+    parser.add_argument("--json", metavar="FILE", type=output_file, help="write figures there, too")
+    return parser
+
+
+def load() -> str:
+    """Return how busy the machine is."""
+    return f"load {os.getloadavg()[0]:.1f} at the end"
+
+
+def measure(
+    bench: Bench, folder: Path, model: str, views: Sequence[str], rounds: int
+) -> list[tuple[Entry, Figure]]:
+    """Run the bare loop and the window in turn, and return a figure for each view."""
+    pairs: dict[str, list[Pair]] = {view: [] for view in views}
+    answers: dict[str, list[float]] = {view: [] for view in views}
+    settings = ("--model", model, "--batch-size", "128", "--augment", "light", *bench.threads)
+    for number in range(rounds):
+        for view in views:
+            speed.say(f"{view}: round {number + 1} of {rounds}")
+            ours, shown = window(bench.seconds, folder, view, settings)
+            bare = bench.train("bare", *settings)
+            pairs[view].append((ours.images_per_second, bare.images_per_second))
+            answers[view].append(shown)
+    for view, shown_each in answers.items():
+        speed.say(f"{view}: {statistics.median(shown_each):.0f} answers a minute")
+    entry = partial(Entry, unit="images/s", goal=f"≥ {GOAL}", met=lambda f: f.ratio >= GOAL)
+    return [
+        (entry(f"{view}/bare"), paired(f"{view}/bare", pairs[view], "images/s")) for view in views
+    ]
+
+
+def window(
+    seconds: float, folder: Path, view: str, settings: Sequence[str]
+) -> tuple[Report, float]:
+    """Train in the window, on a view, in a terminal; return also the answers shown a minute.
+
+    Raises:
+        ContenderError: If it crashes or hangs.
+    """
+    path = folder / "window.json"
+    path.unlink(missing_ok=True)
+    told = ("--report", str(path), "--seconds", str(seconds))
+    module = "tests.benchmarks.inspecting"
+    with terminal([sys.executable, "-m", module, WINDOW, view, "app", *told, *settings]) as shown:
+        wait(shown.process, seconds, shown.written)
+    report = Report.read(path)
+    count = float(path.with_suffix(".answers").read_text(encoding="utf-8"))
+    return report, 60 * count / (report.ended - report.began)
+
+
+def show(arguments: Sequence[str]) -> None:
+    """Train in the window, on a view, and end this process: the contender itself."""
+    view, *rest = arguments
+    options = contenders.parser().parse_args(rest)
+    meter = Meter(options.seconds)
+    folder = options.report.with_suffix(f".{os.getpid()}.run")
+    config = replace(contenders.config_of(options), val_size=VALIDATION)
+    answered = train_shown(view, config, meter, folder)
+    meter.write(options.report)
+    shown = sum(at >= meter.report().began for at in answered)
+    options.report.with_suffix(".answers").write_text(str(shown), encoding="utf-8")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def train_shown(view: str, config: RunConfig, meter: Meter, folder: Path) -> list[float]:
+    """Train in the window until the meter's time is up; return when there were answers.
+
+    What is measured begins after the first answer, for which a person waits: it may cost more.
+    """
+    from tui_trainer.ui.app import MnistTui
+    from tui_trainer.ui.screens.inspect import InspectScreen
+
+    class Opened(MnistTui):
+        """The app, opened at the view."""
+
+        DEFAULT_MODE = TRAIN if view == TRAIN else "inspect"
+
+        def on_mount(self) -> None:
+            self.call_after_refresh(self.open_view)
+
+        def open_view(self) -> None:
+            if isinstance(self.front, InspectScreen):
+                self.front.open(view)
+
+    answered: list[float] = []
+
+    def begin(config: RunConfig, inbox: Inbox) -> Iterator[Event]:
+        job = Job(Recorder.create(folder, config.resolved()))
+        events = noted(Start(job)(config, inbox), answered, meter)
+        try:
+            for event in events:
+                yield event
+                if answered or view == TRAIN:
+                    break
+            yield from contenders.measured(events, inbox, meter)
+        finally:
+            app.call_later(app.exit)
+
+    app = Opened(begin, config)
+    app.run()
+    failure = app.run_now.history.failure
+    if failure is not None:
+        print(failure.traceback, file=sys.stderr)
+    return answered
+
+
+def noted(events: Iterator[Event], answered: list[float], meter: Meter) -> Iterator[Event]:
+    """Pass a run's events on, and note when a view was answered as a whole."""
+    for event in events:
+        if isinstance(event, RunStarted):
+            meter.threads = event.threads
+        if isinstance(event, Inspected) and event.exhibit.progress is None:
+            answered.append(time.monotonic())
+        yield event
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""Which pictures a terminal can show: it is asked, and what it answers leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tui_trainer.run.errors import InputError
+from tui_trainer.ui import real_pictures
+from tui_trainer.ui.real_pictures import (
+    CELL,
+    Answer,
+    Display,
+    asked,
+    found_meanwhile,
+)
+
+DA1, SIZE, KITTY = b"\x1b[c", b"\x1b[16t", b"\x1b_Gi=31"
+Replies = Callable[[bytes], bytes]
+
+
+@contextmanager
+def terminal(replies: Replies) -> Iterator[tuple[int, bytearray]]:
+    """A terminal that answers what it reads; yields the program's end, and what it was asked."""
+    ours, theirs = pty.openpty()
+    seen = bytearray()
+
+    def answer() -> None:
+        while True:
+            try:
+                raw = os.read(ours, 1_024)
+            except OSError:
+                return
+            seen.extend(raw)
+            if reply := replies(raw):
+                os.write(ours, reply)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    try:
+        yield theirs, seen
+    finally:
+        os.close(theirs)
+        thread.join(5.0)
+        os.close(ours)
+
+
+def replying(**replies: bytes) -> Replies:
+    """Answer in the order of the questions, as terminals do."""
+    known = {SIZE: replies.get("size", b""), KITTY: replies.get("kitty", b"")}
+    known[DA1] = replies.get("da1", b"")
+
+    def reply(raw: bytes) -> bytes:
+        found = re.findall(rb"\x1b\[16t|\x1b_Gi=31|\x1b\[c", raw)
+        return b"".join(known[question] for question in found)
+
+    return reply
+
+
+def ask(replies: Replies) -> tuple[Answer, bytes, bytes]:
+    """Return the answer, what was asked, and what was left for the window to read."""
+    with terminal(replies) as (end, seen):
+        import termios
+
+        before = termios.tcgetattr(end)
+        with asked(end, end) as answer:
+            time.sleep(0.02)
+        assert termios.tcgetattr(end) == before
+        os.set_blocking(end, False)
+        try:
+            left = os.read(end, 1_024)
+        except BlockingIOError:
+            left = b""
+    return answer, bytes(seen), left
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("TMUX", real_pictures.VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_terminal_with_sixel_is_not_asked_for_more() -> None:
+    answer, seen, left = ask(replying(da1=b"\x1b[?62;4;22c", size=b"\x1b[6;22;11t"))
+
+    assert answer.display(None) == Display("sixel", (11, 22))
+    assert KITTY not in seen
+    assert left == b""
+
+
+def test_kitty_is_known_by_its_answer() -> None:
+    answer, _, left = ask(replying(da1=b"\x1b[?62c", kitty=b"\x1b_Gi=31;OK\x1b\\"))
+
+    assert answer.display(None) == Display("kitty", CELL)
+    assert left == b""
+
+
+@pytest.mark.parametrize("kitty", [b"", b"\x1b_Gi=31;ENOTSUPPORTED:no\x1b\\"])
+def test_other_terminals_have_half_blocks(kitty: bytes) -> None:
+    answer, _, left = ask(replying(da1=b"\x1b[?65;1;9c", size=b"\x1b[6;20;10t", kitty=kitty))
+
+    assert answer.display(None) == Display("blocks", (1, 2))
+    assert left == b""
+
+
+def test_what_is_wished_for_overrules_what_was_told() -> None:
+    answer = Answer(attributes=("62", "4"), cell=(9, 18))
+
+    assert answer.display("kitty") == Display("kitty", (9, 18))
+    assert answer.display("blocks") == Display()
+
+
+@pytest.mark.parametrize(("name", "value"), [("TERM", "screen-256color"), ("TMUX", "/tmp/x,1,0")])
+def test_who_prints_kittys_question_is_not_asked(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    answer, seen, _ = ask(replying(da1=b"\x1b[?1;2c"))
+
+    assert answer.display(None).way == "blocks"
+    assert DA1 in seen
+    assert KITTY not in seen
+
+
+def test_one_that_never_answers_is_not_waited_for_and_is_asked_but_once() -> None:
+    answer, seen, _ = ask(lambda _: b"")
+
+    assert answer == Answer()
+    assert seen == SIZE + DA1
+
+
+def test_a_late_answer_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textual._xterm_parser import XTermParser
+
+    monkeypatch.setattr(real_pictures, "PATIENCE", 0.0)
+    with terminal(lambda _: b"") as (end, _), asked(end, end) as answer:
+        pass
+
+    assert answer.attributes is None
+    # Only what can come late: the answers to the first questions.
+    for late in ("\x1b[?62;4;22c", "\x1b[6;20;10t"):
+        assert not list(XTermParser().feed(late))
+
+
+def test_keys_typed_before_are_no_answer() -> None:
+    answer, _, _ = ask(lambda raw: b"q3\x1b[?62;4c" if DA1 in raw else b"")
+
+    assert answer.display(None).way == "sixel"
+
+
+def test_what_is_no_terminal_is_not_asked() -> None:
+    code = (
+        "from tui_trainer.ui.real_pictures import display, found_meanwhile\n"
+        "with found_meanwhile(): pass\n"
+        "import sys; print(display().way, 'PIL' in sys.modules, 'textual_image' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "blocks False False\n"
+    assert done.stderr == ""
+
+
+def test_an_unknown_wish_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(real_pictures.VARIABLE, "jpeg")
+
+    with pytest.raises(InputError, match=r"jpeg.*auto, kitty, sixel, blocks"), found_meanwhile():
+        pass
+
+
+def test_the_library_is_loaded_without_a_question() -> None:
+    code = (
+        "import os, sys\n"
+        "from PIL import Image\n"
+        "from tui_trainer.ui.real_pictures import Display, picture_widget\n"
+        "for way in ('kitty', 'sixel'):\n"
+        "    made = picture_widget(Image.new('RGB', (22, 44)), Display(way, (11, 22)))\n"
+        "    print(type(made).__module__, type(made).__name__, file=sys.stderr)\n"
+        "from textual_image._terminal import get_cell_size\n"
+        "print(tuple(get_cell_size()), os.environ.get('TEXTUAL_CELL_WIDTH'), file=sys.stderr)\n"
+    )
+    with terminal(replying(da1=b"\x1b[?62;4c")) as (end, seen):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdin=end,
+            stdout=end,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    assert done.stderr.splitlines() == [
+        "textual_image.widget TGPImage",
+        "textual_image.widget.sixel Image",
+        "(11, 22) None",
+    ]
+    assert bytes(seen) == b""

@@ -1,0 +1,132 @@
+"""From the numbers of a picture to the colours of its pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from textual.color import Color
+
+from tui_trainer.run.exhibit import Picture
+from tui_trainer.ui.widgets.half_blocks import Pixel, ramp
+
+NEGATIVE, POSITIVE, FRAME, NONE = "validation", "train", "intervention", "wrong"
+"""The roles of what is below 0, above it, marked by a rectangle, and no number at all."""
+
+LAST = 255
+"""The last place of a ramp; that of 0 in a picture of signed numbers."""
+
+
+class Inks(NamedTuple):
+    """The colours that a picture is painted in.
+
+    Attributes:
+        ground: Of the darkest pixel, and of 0 where numbers have a sign.
+        light: Of the brightest.
+        below: Of the strongest negative number.
+        above: Of the strongest positive one.
+        none: Of what is no number.
+        frame: Of a rectangle that marks something.
+        margin: Of the ground that such a rectangle has around the picture.
+    """
+
+    ground: Color
+    light: Color
+    below: Color
+    above: Color
+    none: Color
+    frame: Color
+    margin: Color
+
+
+def inks_of(colours: Mapping[str, Color]) -> Inks:
+    """Return the inks of a theme, from its colours by their names."""
+    return Inks(
+        ground=colours["background"],
+        light=colours["foreground"],
+        below=colours[f"role-{NEGATIVE}"],
+        above=colours[f"role-{POSITIVE}"],
+        none=colours[f"role-{NONE}"],
+        frame=colours[f"role-{FRAME}"],
+        margin=colours["panel"],
+    )
+
+
+def pixels_of(picture: Picture, inks: Inks, scale: int = 1, skips: int = 1) -> list[list[Pixel]]:
+    """Return the colours of a picture's pixels, row by row, its frame around those it marks.
+
+    Args:
+        picture: The picture.
+        inks: What it is painted in.
+        scale: How many pixels a number is wide, and high.
+        skips: Of those only each so manieth is taken, across and down.
+    """
+    palette = _palette(inks, picture.is_signed)
+    colours = [palette[place] for place in _places(picture)]
+    width = picture.width
+    across = [x // scale for x in range(0, width * scale, skips)]
+    rows = []
+    for y in range(0, picture.height * scale, skips):
+        row = colours[y // scale * width : (y // scale + 1) * width]
+        rows.append(row if scale == skips == 1 else [row[x] for x in across])
+    if picture.frame is None:
+        return rows
+    ground = inks.margin.rgb
+    edge = [ground] * (len(across) + 2)
+    framed = [edge[:], *([ground, *row, ground] for row in rows), edge[:]]
+    _mark(framed, picture.frame, scale / skips, inks.frame.rgb)
+    return framed
+
+
+def _mark(
+    rows: list[list[Pixel]], frame: tuple[int, int, int, int], scale: float, line: Pixel
+) -> None:
+    """Draw a rectangle just outside of what it marks; a side that is off the picture stays open."""
+    top, left = int(frame[0] * scale), int(frame[1] * scale)
+    bottom = int((frame[0] + frame[2]) * scale) + 1
+    right = int((frame[1] + frame[3]) * scale) + 1
+    for y in range(max(0, top), min(bottom + 1, len(rows))):
+        for x in range(max(0, left), min(right + 1, len(rows[y]))):
+            if y in (top, bottom) or x in (left, right):
+                rows[y][x] = line
+
+
+@lru_cache(maxsize=8)
+def _palette(inks: Inks, is_signed: bool) -> tuple[Pixel, ...]:
+    """Return the colours from the lowest number to the highest; last, that of no number."""
+    none = inks.none.rgb
+    if not is_signed:
+        return (*ramp(inks.ground, inks.light), none)
+    below, above = ramp(inks.ground, inks.below), ramp(inks.ground, inks.above)
+    return (*reversed(below[1:]), *above, none)
+
+
+def _places(picture: Picture) -> list[int]:
+    """Return each number's place in the palette; -1 is that of no number.
+
+    Where the bounds span no range everything is at the lowest place, or at that of 0.
+    """
+    if picture.is_signed:
+        most = max(-picture.low, picture.high) or 1.0
+        if not 0 < most < math.inf:
+            return [-1 if v != v else LAST for v in picture.values]
+        return [
+            -1
+            if v != v
+            else 0
+            if v <= -most
+            else 2 * LAST
+            if v >= most
+            else LAST + round(v / most * LAST)
+            for v in picture.values
+        ]
+    low, high = picture.low, picture.high
+    span = high - low
+    if not 0 < span < math.inf:
+        return [-1 if v != v else 0 for v in picture.values]
+    return [
+        -1 if v != v else 0 if v <= low else LAST if v >= high else round((v - low) / span * LAST)
+        for v in picture.values
+    ]
