@@ -9,10 +9,12 @@ from importlib.resources import files
 
 import pytest
 
+from tui_trainer.headless import lesson_page
 from tui_trainer.lessons.lesson import Lesson, lessons
 from tui_trainer.run.findings import RULES
+from tui_trainer.ui.widgets import lesson as lesson_panel
 
-SCREENS = {"train", "model", "check", "runs"}
+SCREENS = {"train", "model", "inspect", "check", "runs"}
 
 Titles = dict[int, set[str]]
 """What stands in the source, by the topic that it names."""
@@ -120,3 +122,4 @@ def assert_linked(named: Titles, linked: dict[Lesson, set[str]]) -> None:
 def test_every_screen_exists() -> None:
     for lesson in lessons():
         assert set(lesson.screens) <= SCREENS, lesson.slug
+    assert set(lesson_page.SCREENS) == set(lesson_panel.SCREENS) == SCREENS

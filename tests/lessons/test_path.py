@@ -8,7 +8,8 @@ import pytest
 
 from tests.run import facts
 from tui_trainer.lessons.path import LESSON_OPENED, PREDICATES, Path, steps
-from tui_trainer.run.answers import LessonTried
+from tui_trainer.run.answers import Inspected, LessonTried
+from tui_trainer.run.commands import Inspect
 from tui_trainer.run.events import Diverged, Event, Rewound
 from tui_trainer.run.exhibit import Control, Exhibit
 from tui_trainer.run.history import History
@@ -16,7 +17,7 @@ from tui_trainer.run.history import History
 REMEDY = Control(
     name="remedy", label="remedy", value="augmentation", steps=("augmentation", "dropout")
 )
-WHICH = Control(name="digits", label="digits", value="all", steps=("all", "wrong"))
+SAID = Control(name="said", label="said", value=9.0, steps=(4.0, 9.0))
 
 EPOCH: list[Event] = [facts.started(), *(facts.step(n) for n in range(1, 11)), facts.epoch_done()]
 RAISED = facts.changed("learning_rate", 0.1, 5.0, images=1_100)
@@ -35,6 +36,13 @@ def tried(lesson: str, *controls: Control, progress: float | None = None) -> Les
         blocks=(), controls=controls, progress=progress, result="" if progress else "measured"
     )
     return LessonTried(lesson=lesson, exhibit=exhibit, step=10)
+
+
+def inspected(
+    view: str, choices: tuple[tuple[str, float], ...] = (), *controls: Control
+) -> Inspected:
+    exhibit = Exhibit(blocks=(), controls=controls)
+    return Inspected(wish=Inspect(view, choices), exhibit=exhibit, step=10)
 
 
 def at_step(name: str) -> Path:
@@ -86,9 +94,11 @@ def test_the_whole_walk_moves_on_by_itself() -> None:
     path.notice(tried("overfitting", other, progress=0.5))
     path.notice(tried("overfitting", other))
     assert path.now(history).name == "wrong"
-    path.notice(tried("softmax", WHICH))
+    path.notice(inspected("confusion", (("true", 4.0), ("said", 9.0))))
     assert path.now(history).name == "wrong"
-    path.notice(tried("softmax", replace(WHICH, value="wrong")))
+    path.notice(inspected("digits", (("true", 4.0), ("said", 4.0))))
+    assert path.now(history).name == "wrong"
+    path.notice(inspected("digits", (("true", 4.0), ("said", 9.0))))
     assert path.now(history).name == "end"
     assert path.now(history).name == "end"
     assert path.progress == (len(steps()), len(steps()))
@@ -118,6 +128,16 @@ def test_a_network_that_forgot_everything_is_not_back_yet() -> None:
     for number in range(60, 200):
         history.apply(facts.step(number, loss=0.3))
     assert path.now(history).name == "overfit"
+
+
+def test_a_cell_is_the_one_that_the_exhibit_shows() -> None:
+    path = at_step("wrong")
+    path.notice(inspected("digits"))
+    assert path.now(told(*EPOCH)).name == "wrong"
+    path.notice(inspected("digits", (("true", 9.0),), SAID))
+    assert path.now(told(*EPOCH)).name == "wrong"
+    path.notice(inspected("digits", (("true", 4.0),), SAID))
+    assert path.now(told(*EPOCH)).name == "end"
 
 
 def test_a_rising_loss_that_is_only_noted_breaks_nothing() -> None:

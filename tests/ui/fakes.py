@@ -14,7 +14,13 @@ from typing import Any
 from textual.pilot import Pilot
 
 from tui_trainer.run import commands
-from tui_trainer.run.answers import FieldMeasured, ItemChecked, LessonTried, NetworkDescribed
+from tui_trainer.run.answers import (
+    FieldMeasured,
+    Inspected,
+    ItemChecked,
+    LessonTried,
+    NetworkDescribed,
+)
 from tui_trainer.run.checked import CheckItem
 from tui_trainer.run.commands import Command, Inbox
 from tui_trainer.run.config import RunConfig
@@ -39,6 +45,9 @@ from tui_trainer.ui.governor import Governor
 
 Tries = Callable[[commands.TryLesson], Iterable[Exhibit]]
 """What an experiment shows when it is asked for."""
+
+Views = Callable[[commands.Inspect], Iterable[Exhibit]]
+"""What a view of the network shows; a ``ValueError`` says why there is nothing to show."""
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -78,8 +87,8 @@ def described(name: str) -> NetworkDescribed:
 class FakeEngine:
     """Says ``events``, then answers commands as the engine would, until it is told to stop.
 
-    ``fields``, ``networks``, ``checks`` and ``tries`` are what it knows to answer to questions. It
-    answers them after the end of a run too.
+    ``fields``, ``networks``, ``checks``, ``tries`` and ``views`` are what it knows to answer to
+    questions. It answers them after the end of a run too.
     """
 
     events: Iterable[Event]
@@ -89,6 +98,7 @@ class FakeEngine:
     networks: Iterable[NetworkDescribed] = ()
     checks: Sequence[CheckItem] = ()
     tries: Tries | None = None
+    views: Views | None = None
     received: list[Command] = field(default_factory=list)
     configs: list[RunConfig] = field(default_factory=list)
     started: RunStarted | None = None
@@ -104,6 +114,7 @@ class FakeEngine:
             if isinstance(event, StepDone):
                 self.step = event
             over = over or isinstance(event, RunFinished)
+            over = over or (isinstance(event, StateChanged) and event.state == "on show")
             yield event
         if self.step is not None and not over:
             # The bridge keeps steps back for a moment; what follows them brings them out.
@@ -156,6 +167,8 @@ class FakeEngine:
                     return
                 for exhibit in self.tries(command):
                     yield LessonTried(lesson=lesson, exhibit=exhibit, step=step)
+            case commands.Inspect():
+                yield from self._inspected(command)
             case commands.Stop():
                 yield finished(reason=command.reason, step=step)
 
@@ -167,6 +180,13 @@ class FakeEngine:
         if not known:
             return self._rejected(question, f"there is no layer {place}")
         return replace(known[0], row=row, column=column, digit=known[0].digit + digit)
+
+    def _inspected(self, wish: commands.Inspect) -> Iterator[Event]:
+        try:
+            for exhibit in self.views(wish) if self.views else ():
+                yield Inspected(wish=wish, exhibit=exhibit, step=self.step.step if self.step else 0)
+        except ValueError as error:
+            yield self._rejected(wish, str(error))
 
     def _network(self, model: str) -> Event:
         found = (network for network in self.networks if network.model == model)
@@ -212,6 +232,12 @@ class LearnFirst(MnistTui):
     DEFAULT_MODE = "learn"
 
 
+class InspectFirst(MnistTui):
+    """The app, opened at the Inspect screen."""
+
+    DEFAULT_MODE = "inspect"
+
+
 class ModelFirst(MnistTui):
     """The app, opened at the Model screen: a test of that screen need not wait for the other."""
 
@@ -231,10 +257,17 @@ def window(
     networks: Iterable[NetworkDescribed] = (),
     checks: Sequence[CheckItem] = (),
     tries: Tries | None = None,
+    views: Views | None = None,
 ) -> tuple[MnistTui, FakeEngine]:
     """Return an app on a fake engine, with nothing in it that depends on the clock."""
     engine = FakeEngine(
-        list(events), error, fields=fields, networks=networks, checks=checks, tries=tries
+        list(events),
+        error,
+        fields=fields,
+        networks=networks,
+        checks=checks,
+        tries=tries,
+        views=views,
     )
     still = Governor(cpu_time=lambda: 0.0)
     app = kind(

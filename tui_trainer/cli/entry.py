@@ -15,10 +15,13 @@ import typer
 
 from tui_trainer.cli.check import check
 from tui_trainer.cli.diagnose import diagnose
+from tui_trainer.cli.evaluate import evaluate
 from tui_trainer.cli.export import export
+from tui_trainer.cli.inspect import inspect
 from tui_trainer.cli.learn import learn
 from tui_trainer.cli.networks import compare, model, review, zoo
 from tui_trainer.cli.options import EPILOG, PlainCommand, SectionedGroup
+from tui_trainer.cli.predict import predict
 from tui_trainer.cli.replay import replay
 from tui_trainer.cli.resume import resume
 from tui_trainer.cli.runs import runs
@@ -36,6 +39,9 @@ app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(new
 for command in (
     *(check, resume, replay, diagnose, runs, export, model, review, compare, zoo),
     learn,
+    inspect,
+    evaluate,
+    predict,
 ):
     app.command(cls=PlainCommand)(command)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tui_trainer.cli.starts import Start
+from tui_trainer.cli.starts import Show, Start
 from tui_trainer.run.commands import Command, Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exit_codes import ENDINGS, ExitCode
+
+if TYPE_CHECKING:
+    from tui_trainer.ui.app import MnistTui
 
 LEAST_COLUMNS, LEAST_LINES = 60, 16
 """The smallest terminal that the window opens in."""
@@ -50,18 +54,37 @@ def run_app(
     guided: bool = False,
 ) -> int:
     """Open the window, and return the exit code when it is closed."""
-    from tui_trainer.ui.app import MnistTui
+    from tui_trainer.ui.real_pictures import found_meanwhile
+
+    with found_meanwhile():
+        from tui_trainer.ui.app import MnistTui
+
+    return _show(
+        MnistTui(
+            start,
+            settings,
+            theme=theme,
+            paused=paused,
+            pictures=pictures,
+            wishes=wishes,
+            guided=guided,
+        )
+    )
+
+
+def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:
+    """Open the window on a recorded run, and return the exit code when it is closed."""
+    from tui_trainer.ui.real_pictures import found_meanwhile
+
+    with found_meanwhile():
+        from tui_trainer.ui.inspect_app import InspectApp
+
+    return _show(InspectApp(show, settings, theme=theme, view=view))
+
+
+def _show(window: MnistTui) -> int:
     from tui_trainer.ui.farewell import farewell
 
-    window = MnistTui(
-        start,
-        settings,
-        theme=theme,
-        paused=paused,
-        pictures=pictures,
-        wishes=wishes,
-        guided=guided,
-    )
     try:
         window.run()
     finally:
@@ -108,16 +131,28 @@ def check_window(
         raise InputError("--paused: opens the window paused; it does not go with --no-ui")
     if guided and no_ui:
         raise InputError("--guide: walks through the window; it does not go with --no-ui")
-    if theme is not None:
-        from tui_trainer.ui.themes import find
-
-        find(theme)
+    check_theme(theme)
     if not no_ui:
         check_terminal()
 
 
-def check_terminal() -> None:
+def check_theme(theme: str | None) -> None:
+    """Refuse an unknown theme.
+
+    Raises:
+        InputError: If there is no such theme, or it cannot be used.
+    """
+    if theme is not None:
+        from tui_trainer.ui.themes import find
+
+        find(theme)
+
+
+def check_terminal(instead: str = "add --no-ui") -> None:
     """Refuse to open a window where there is no terminal, or too small a one.
+
+    Args:
+        instead: What does the same without a window.
 
     Raises:
         InputError: In both cases.
@@ -125,11 +160,11 @@ def check_terminal() -> None:
     from tui_trainer.headless.streams import is_terminal
 
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        raise InputError("the window needs a terminal; in a script or a pipe, add --no-ui")
+        raise InputError(f"the window needs a terminal; in a script or a pipe, {instead}")
     size = os.get_terminal_size(sys.stderr.fileno())
     # A pseudo-terminal that nobody has sized says 0×0: that is no reason to refuse.
     if 0 < size.columns < LEAST_COLUMNS or 0 < size.lines < LEAST_LINES:
         raise InputError(
             f"the terminal is {size.columns}×{size.lines}, the window needs "
-            f"{LEAST_COLUMNS}×{LEAST_LINES}; enlarge it, or add --no-ui"
+            f"{LEAST_COLUMNS}×{LEAST_LINES}; enlarge it, or {instead}"
         )

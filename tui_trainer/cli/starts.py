@@ -12,6 +12,7 @@ from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import Event, StateChanged
 from tui_trainer.run.findings import with_findings
+from tui_trainer.run.folder import RunFolder
 from tui_trainer.run.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -66,6 +67,38 @@ class Start:
         if job.recorder is not None:
             events = job.recorder.record(events)
         return itertools.chain(job.past, events) if job.past else events
+
+
+class Show:
+    """Shows a recorded run at one of its checkpoints, on the thread that asks for an event.
+
+    Args:
+        folder: Where the run lies.
+        checkpoint: The file of the checkpoint.
+        past: What the run told up to there.
+        looks: How often its test set has been read.
+    """
+
+    def __init__(
+        self, folder: RunFolder, checkpoint: Path, past: tuple[Event, ...], looks: int
+    ) -> None:
+        self._folder = folder
+        self._checkpoint = checkpoint
+        self._past = past
+        self._looks = looks
+
+    def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
+        """Return what the run told, then what is answered about it."""
+        return itertools.chain(self._past, self._answers(config, inbox))
+
+    def _answers(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
+        yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
+        from tui_trainer.engine.checkpoints import read_checkpoint
+        from tui_trainer.engine.looking import look
+        from tui_trainer.engine.resuming import Resumption
+
+        resume = Resumption(read_checkpoint(self._checkpoint), self._checkpoint, self._looks)
+        yield from look(config, inbox, self._folder, resume)
 
 
 def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterator[Event]:

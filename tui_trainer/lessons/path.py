@@ -1,8 +1,8 @@
 """The guided path of a first-time user: steps that advance when what they ask for is done.
 
 Ten minutes: train, break it, see the finding, go back, overfit on purpose, mend it, look at what it
-got wrong. What is said is data; when a step is done is told by the run's history and by what was
-tried in lessons.
+got wrong. What is said is data; when a step is done is told by the run's history, by what was tried
+in lessons, and by the views of the network that were looked at.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from tui_trainer.lessons.lesson import LANGUAGE
-from tui_trainer.run.answers import LessonTried
+from tui_trainer.run.answers import Inspected, LessonTried
 from tui_trainer.run.events import Event
 from tui_trainer.run.exhibit import Value
 from tui_trainer.run.history import History
@@ -158,9 +158,17 @@ class Path:
         self.done.add(deed)
 
     def notice(self, event: Event) -> None:
-        """Take in what a lesson's experiment shows; other events are the history's."""
-        if not isinstance(event, LessonTried):
-            return
+        """Take in what was shown on asking; other events are the history's."""
+        if isinstance(event, LessonTried):
+            self._notice_trial(event)
+        elif isinstance(event, Inspected) and event.wish.view == "digits":
+            controls = ((control.name, control.value) for control in event.exhibit.controls)
+            cell = {**dict(event.wish.choices), **dict(controls)}
+            if cell.get("true") != cell.get("said"):
+                self.done.add(SAW_WRONG)
+
+    def _notice_trial(self, event: LessonTried) -> None:
+        """Take in what a lesson's experiment shows."""
         exhibit = event.exhibit
         choices = tuple((control.name, control.value) for control in exhibit.controls)
         if exhibit.progress is not None:
@@ -170,5 +178,3 @@ class Path:
         if event.lesson == "overfitting" and was_trained and exhibit.result:
             self._tried.add(choices)
             self.done |= {OVERFITTED} if len(self._tried) == 1 else {OVERFITTED, MENDED}
-        if event.lesson == "softmax" and ("digits", "wrong") in choices:
-            self.done.add(SAW_WRONG)

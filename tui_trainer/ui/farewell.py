@@ -19,6 +19,8 @@ def farewell(window: MnistTui) -> tuple[ExitCode, str]:
     if started is None or step is None:
         return ExitCode.FINISHED, ""
     reason = history.finished.reason if history.finished else "left"
+    if history.is_on_show:
+        reason = "looked at"
     parts = [
         f"{started.model}: {reason} in epoch {step.epoch} of {started.epochs}, "
         f"step {text.count(step.step)}, after {text.duration(step.seconds)} of training"

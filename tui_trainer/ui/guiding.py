@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from tui_trainer.lessons.path import LESSON_OPENED, Path
 from tui_trainer.run.events import Event
 from tui_trainer.ui.actions import RunActions
+from tui_trainer.ui.screens.inspect import InspectScreen
 from tui_trainer.ui.screens.learn import LearnScreen
 from tui_trainer.ui.screens.train import TrainScreen
 from tui_trainer.ui.widgets.guide import GuideStrip
 from tui_trainer.ui.widgets.key_footer import KeyFooter
+
+WALKED = (TrainScreen, LearnScreen, InspectScreen)
+"""The screens that the path leads to: its strip stands on them."""
 
 
 class Guided(RunActions):
@@ -25,7 +29,7 @@ class Guided(RunActions):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the path's keys where its strip is not."""
         if action in ("toggle_guide", "move_guide"):
-            is_here = isinstance(self.front, TrainScreen | LearnScreen)
+            is_here = isinstance(self.front, WALKED)
             return is_here and (action == "toggle_guide" or self.guide is not None)
         return super().check_action(action, parameters)
 
@@ -47,7 +51,7 @@ class Guided(RunActions):
     def show_guide(self) -> None:
         """Show the step that is due on the screen in front, or take the strip away."""
         front = self.front if self.screen_stack else None  # none is left while the app closes
-        if not isinstance(front, TrainScreen | LearnScreen) or not front.is_mounted:
+        if not isinstance(front, WALKED) or not front.is_mounted:
             return
         strips = front.query_children(GuideStrip)
         if self.guide is None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual.binding import Binding
 
 from tui_trainer.ui.binding import key_for
+from tui_trainer.ui.learn_keys import ENLARGE
 
 VIEW = Binding.Group("view", compact=True)
 
@@ -23,6 +26,7 @@ VIEW_LIST_KEYS = [
 INSPECT_KEYS = [
     key_for("n", "move_view(1)", "next", "The next view", show=True, shows_as="n", group=VIEW),
     key_for("b", "move_view(-1)", "back", "The view before", show=True, shows_as="b", group=VIEW),
+    replace(ENLARGE, show=True),
     key_for("tab", "next_panel", "panel", "To the next panel: its keys are shown", show=True),
     key_for(
         "escape",

@@ -7,6 +7,7 @@ from textual.binding import Binding
 from tui_trainer.ui.binding import key_for
 from tui_trainer.ui.inspect_keys import INSPECT_KEYS, VIEW, VIEW_LIST_KEYS
 from tui_trainer.ui.learn_keys import EXPERIMENT_KEYS, LEARN_KEYS, LESSON, LESSON_LIST_KEYS
+from tui_trainer.ui.pad_keys import PAD_KEYS, PEN
 from tui_trainer.ui.replay_keys import REPLAY_KEYS
 
 RATE = Binding.Group("lr", compact=True)
@@ -270,6 +271,7 @@ GROUPS = {
     "Its review, once tab has led there": REVIEW_KEYS,
     "The receptive field, once tab has led there": FIELD_KEYS,
     "What it has learned": [*VIEW_LIST_KEYS, *INSPECT_KEYS],
+    "The drawing pad": PAD_KEYS,
     "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
     EXPERIMENT: EXPERIMENT_KEYS,
     "The guided path": GUIDE_KEYS,
@@ -286,6 +288,8 @@ FIRST_TO_GO = (
     *(group.description for group in (DROPOUT, BATCH, RATE)),
     "show_mode('train')",
     LESSON.description,
+    PEN.description,
+    *("undo", "clear", "toggle_eraser"),
     VIEW.description,
 )
 """What a footer leaves out first where it has no room for all: actions and groups of keys.

@@ -11,6 +11,13 @@ from tui_trainer.ui.binding import key_for
 CONTROL = Binding.Group("control", compact=True)
 LESSON = Binding.Group("lesson", compact=True)
 
+ENLARGE = key_for(
+    "z",
+    "enlarge",
+    "enlarge",
+    "The pictures as large as they fit; real ones, where the terminal can show them",
+)
+
 LESSON_LIST_KEYS = [
     key_for("up", "move(-1)", "lesson above", "The lesson above", shows_as="↑"),
     key_for("down", "move(1)", "lesson below", "The lesson below", shows_as="↓"),
@@ -31,6 +38,7 @@ LEARN_KEYS = [
         "b", "move_lesson(-1)", "back", "The lesson before", show=True, shows_as="b", group=LESSON
     ),
     key_for("o", "open_answer", "answer", "Open the answer to the question, or fold it", show=True),
+    ENLARGE,
     key_for("tab", "next_panel", "panel", "To the next panel: its keys are shown", show=True),
     key_for(
         "escape",

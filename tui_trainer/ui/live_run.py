@@ -194,7 +194,10 @@ class LiveRun:
         """Return the chosen finding if a knob can mend it, None if there is none.
 
         Of a run that is lost nothing but that can be mended: the finding says what to go back to.
+        Of one that is only on show, nothing.
         """
+        if self.history.is_on_show:
+            return None
         chosen = self.standing.chosen
         if self.is_lost:
             return self.history.findings.get(divergence.__name__)

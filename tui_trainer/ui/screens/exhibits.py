@@ -6,6 +6,7 @@ from tui_trainer.run.exhibit import Control
 from tui_trainer.ui.choosing import Choosing
 from tui_trainer.ui.lesson_views import silence
 from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.ui.screens.pictures import PicturesScreen, pictures_in
 from tui_trainer.ui.screens.views import ViewScreen
 from tui_trainer.ui.widgets.exhibit import ExhibitPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
@@ -40,7 +41,7 @@ class ExhibitScreen(ViewScreen):
         keys = (
             *(bool(view.controls), view.takes_numbers, bool(view.trains), view.is_under_way),
             *(view.is_in_matrix, view.exhibit is not None and view.exhibit.opens is not None),
-            *facts,
+            *(self._has_pictures, *facts),
         )
         if keys != self._keys:
             self._keys = keys
@@ -52,9 +53,22 @@ class ExhibitScreen(ViewScreen):
             case "type_number":
                 view = self.query_one(ExhibitPanel).view
                 return view.takes_numbers and (parameters != ("-",) or view.takes_negatives)
+            case "enlarge":
+                return self._has_pictures
             case "next_panel":
                 return not self.is_small
         return super().check_action(action, parameters)
+
+    @property
+    def _has_pictures(self) -> bool:
+        exhibit = self.query_one(ExhibitPanel).view.exhibit
+        return exhibit is not None and bool(pictures_in(exhibit.blocks))
+
+    def action_enlarge(self) -> None:
+        """Show the pictures as they are now as large as they fit."""
+        view = self.query_one(ExhibitPanel).view
+        if view.exhibit is not None:
+            self.app.push_screen(PicturesScreen(view.title, view.exhibit.blocks))
 
     def on_exhibit_panel_chosen(self, message: ExhibitPanel.Chosen) -> None:
         """Let the arrow keys turn another control."""

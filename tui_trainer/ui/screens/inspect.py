@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.events import Resize
 from textual.widget import Widget
 
 from tui_trainer.run.answers import Inspected
@@ -33,6 +35,7 @@ from tui_trainer.ui.screens.exhibits import ExhibitScreen
 from tui_trainer.ui.widgets.exhibit import ExhibitPanel
 from tui_trainer.ui.widgets.lines import TopLine, state_cells
 from tui_trainer.ui.widgets.number_line import NumberLine
+from tui_trainer.ui.widgets.pad import Pad
 from tui_trainer.ui.widgets.view_list import ViewList
 
 FOLLOW_EVERY = 2.0
@@ -40,6 +43,12 @@ FOLLOW_EVERY = 2.0
 
 PAINT_SHARE = 0.01
 """… and more, if painting an answer costs more of the time than this share."""
+
+FLAT = 18
+"""Below so many lines a window has none to spare for the frame of the pad."""
+
+DRAWING = "drawing"
+"""The choice by which a view is told what is drawn."""
 
 CHANGES = (
     *(Inspected, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged, Rewound),
@@ -64,12 +73,14 @@ class InspectScreen(ExhibitScreen):
         self._chosen_control: dict[str, int] = {}
         self._came_from: list[int] = []
         self._follow_at = 0.0
+        self._is_from_list = False
 
     def compose(self) -> ComposeResult:
         """The state above; the list and the view below."""
         yield TopLine(id="top")
         with Container(id="inspect"):
             yield ViewList(VIEWS, id="views")
+            yield Pad(id="pad")
             yield ExhibitPanel(id="view")
         yield NumberLine(id="number")
         yield from self.compose_end()
@@ -125,6 +136,16 @@ class InspectScreen(ExhibitScreen):
         """Ask what the view shows, if one can see the answer."""
         if self._run is not None and self.is_active and not silence(self._run):
             self._run.inspecting.open(self.chosen_view.name)
+            self._tell_drawing()
+
+    def _tell_drawing(self) -> None:
+        """Ask what the view shows of the drawing, if it has not been told of it."""
+        text = self.query_one(Pad).sketch.text
+        inspecting = self._run.inspecting if self._run and self.can_choose else None
+        if inspecting is None or not self.chosen_view.is_drawn_on:
+            return
+        if dict(inspecting.chosen).get(DRAWING, "") != text:
+            inspecting.choose(((DRAWING, text),))
 
     def _follow(self) -> None:
         """Ask what the view shows by now, once it is time."""
@@ -137,8 +158,44 @@ class InspectScreen(ExhibitScreen):
         if place != self._place:
             self._place = place
             self.query_one(ViewList).show(place)
+            self._show_pad()
             self._ask()
         self.show_exhibit()
+
+    def _show_pad(self) -> None:
+        """Show the pad where it is drawn on, and let its keys act if those of the view would."""
+        draws = self.chosen_view.is_drawn_on
+        if draws == self.has_class("-draws"):
+            return
+        self.set_class(draws, "-draws")
+        if draws:
+            self._is_from_list = isinstance(self.focused, ViewList)
+            if not self._is_from_list or not self._has_list:
+                self.query_one(Pad).focus()
+        elif not isinstance(self.focused, ViewList):
+            goes_back = self._is_from_list and not self.is_small
+            self.query_one(ViewList if goes_back else ExhibitPanel).focus()
+
+    @property
+    def _has_list(self) -> bool:
+        """Whether the list of the views is to be seen."""
+        if self.is_small:
+            return self.view == "list"
+        return not self.chosen_view.is_drawn_on or self.has_class("-wide")
+
+    def on_resize(self, event: Resize) -> None:
+        """Let the keys of the pad act where there is no room for the list any more."""
+        self.set_class(event.size.height < FLAT, "-flat")
+        if isinstance(self.focused, ViewList) and not self._has_list:
+            self.focus_view()
+
+    def focus_view(self) -> None:
+        """Let the keys of the view act: those of the pad where there is one."""
+        if self.view == "view" and self.chosen_view.is_drawn_on:
+            self.query_one(Pad).focus()
+            self.refresh_bindings()
+        else:
+            super().focus_view()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none at all (False)."""
@@ -147,6 +204,8 @@ class InspectScreen(ExhibitScreen):
                 return 0 <= self._place + int(str(parameters[0])) < len(VIEWS) or None
             case "go_back":
                 return bool(self._came_from)
+            case "next_panel" if self.chosen_view.is_drawn_on and self.view == "view":
+                return True
         return super().check_action(action, parameters)
 
     def action_to_view(self) -> None:
@@ -172,6 +231,20 @@ class InspectScreen(ExhibitScreen):
         """Let the arrow keys turn another control of this view."""
         self._chosen_control[self.chosen_view.name] = message.place
         self.show_exhibit()
+
+    @on(ExhibitPanel.PuttingBack)
+    def keep_drawing(self, message: ExhibitPanel.PuttingBack) -> None:
+        """Put every control back; a drawing stays."""
+        text = self.query_one(Pad).sketch.text
+        if self._run is not None and self.can_choose and self.chosen_view.is_drawn_on and text:
+            message.prevent_default()
+            self._run.inspecting.prepare(self.chosen_view.name, ((DRAWING, text),))
+            self._run.inspecting.ask()
+            self.show_exhibit()
+
+    def on_pad_drawn(self) -> None:
+        """Ask what the network makes of the drawing."""
+        self._tell_drawing()
 
     def on_exhibit_panel_opened(self, message: ExhibitPanel.Opened) -> None:
         """Open another view, with the choices that lead there."""

@@ -25,6 +25,7 @@ from tui_trainer.ui.widgets.panel import TextPanel
 SCREENS = {
     "train": "1 train",
     "model": "2 model",
+    "inspect": "3 inspect",
     "check": "1 train, then c: check",
     "runs": "5 runs",
 }

@@ -23,6 +23,7 @@ STATES = {
     "finished": ("✓", "good"),
     "diverged": ("✗", "wrong"),
     "failed": ("✗", "wrong"),
+    "on show": ("◇", "title"),
 }
 
 
@@ -81,7 +82,7 @@ def state_cells(history: History) -> list[Cell]:
         got = history.download
         share = f" {100 * got.done_bytes // got.total_bytes} %" if got.total_bytes else ""
         cells.append(Cell(f" · {got.file}{share} {text.megabytes(got.done_bytes)}", rank=1))
-    elif history.state == "preparing" and history.detail:
+    elif history.state in ("preparing", "on show") and history.detail:
         cells.append(Cell(f" · {history.detail}", rank=1))
     if history.started is not None:
         total = text.count(history.started.epochs)

@@ -138,4 +138,5 @@ def _about(run: ListedRun, hidden: Collection[int]) -> list[Cell]:
         Cell(f" · seed {summary.seed}", rank=7, style="muted"),
         Cell(f" · {summary.device} ×{summary.threads}", rank=8, style="muted"),
         Cell(f" · begun {summary.started_at[:16].replace('T', ' ')}", rank=9, style="muted"),
+        Cell(f" · mnist-tui inspect {run.folder.name}", rank=10, style="muted"),
     ]

@@ -1,0 +1,85 @@
+"""``mnist-tui inspect``, called in this process: what it refuses, and what it opens a window on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, Refused
+from tests.engine.idx_files import write_dataset
+from tui_trainer.cli import fronts
+from tui_trainer.cli.starts import Show
+from tui_trainer.run.commands import Inbox, Inspect, Stop
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import EpochDone, RunStarted, StepDone
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.folder import RunFolder
+from tui_trainer.run.history import History
+from tui_trainer.run.inspection import NAMES
+
+BRIEF = ("--no-ui", "--threads", 1, "--device", "cpu", "--epochs", 2, "--model", "mlp")
+
+
+@pytest.fixture
+def trained(run: Cli, tmp_path: Path) -> RunFolder:
+    """A run of two epochs below ``runs``, the first of which is kept."""
+    data = write_dataset(tmp_path / "data", gzip=False)
+    code, _, _ = run(*BRIEF, "--data-dir", data, "--batch-size", 16, "--checkpoint-every", 1)
+    assert code == ExitCode.FINISHED
+    (path,) = Path("runs").iterdir()
+    return RunFolder(path)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Show, RunConfig, str]]:
+    """What windows were opened on, in place of a window."""
+    windows: list[tuple[Show, RunConfig, str]] = []
+
+    def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:
+        windows.append((show, settings, view))
+        return ExitCode.FINISHED
+
+    monkeypatch.setattr(fronts, "check_terminal", lambda instead: None)
+    monkeypatch.setattr(fronts, "run_inspect", run_inspect)
+    return windows
+
+
+def test_a_checkpoint_is_shown_with_what_the_run_told_up_to_there(
+    run: Cli, trained: RunFolder, opened: list[tuple[Show, RunConfig, str]]
+) -> None:
+    assert run("inspect") == (ExitCode.FINISHED, "", "")
+    words = ("inspect", trained.name, "--checkpoint", "epoch-1", "--view", "cal", "--threads", 1)
+    assert run(*words) == (ExitCode.FINISHED, "", "")
+    (last, _, first_view), (early, settings, view) = opened
+    assert (first_view, view) == (NAMES[0], "calibration")
+    assert settings.threads == 1
+    lines = trained.events.read_bytes()
+    for show, epochs in ((last, 2), (early, 1)):
+        history = History()
+        for event in show(settings, Inbox(Inspect("confusion"), Stop())):
+            assert (
+                not isinstance(event, RunStarted | StepDone | EpochDone) or not history.is_on_show
+            )
+            history.apply(event)
+        assert history.is_on_show
+        assert len(history.epochs) == epochs
+    assert trained.events.read_bytes() == lines
+
+
+@pytest.mark.usefixtures("opened")
+def test_what_cannot_be_shown_is_told_in_a_line(trained: RunFolder, refused: Refused) -> None:
+    assert refused("inspect", "nothing").startswith("nothing: no such run")
+    told = refused("inspect", trained.name, "--checkpoint", "epoch-9")
+    assert told.startswith(f"--checkpoint epoch-9: not in {trained.name}; there is best, epoch-1")
+    assert refused("inspect", "--view", "aura").startswith("--view 'aura': no such view; choose ")
+    assert refused("inspect", "--view", "d").endswith("choose digits, draw")
+    assert refused("inspect", "--threads", 0).startswith("--threads: ")
+    assert "plaid" in refused("inspect", "--theme", "plaid")
+    trained.checkpoint("last").write_bytes(b"no checkpoint")
+    assert str(trained.checkpoint("last")) in refused("inspect")
+
+
+def test_without_a_terminal_it_says_what_does_the_same(refused: Refused) -> None:
+    told = refused("inspect")
+    assert told == "the window needs a terminal; in a script or a pipe, use mnist-tui evaluate"

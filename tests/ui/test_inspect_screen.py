@@ -1,0 +1,238 @@
+"""The Inspect screen in a window on a fake engine.
+
+pytest tests/ui/test_inspect_screen.py --snapshot-update
+python -m tests.ui.png          # all of them as PNG, to look at
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.ui.exhibits import views
+from tests.ui.fakes import FakeEngine, InspectFirst, recording, settle, until, window
+from tests.ui.test_guide import strip
+from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
+from tui_trainer.lessons.path import SAW_WRONG, Path
+from tui_trainer.run.commands import Inspect
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.events import Event, StateChanged, StepDone
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.inspection import NAMES
+from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.bridge import EventsArrived
+from tui_trainer.ui.farewell import farewell
+from tui_trainer.ui.inspect_app import InspectApp
+from tui_trainer.ui.screens.inspect import FOLLOW_EVERY, InspectScreen
+from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.ui.widgets.exhibit import ExhibitPanel
+from tui_trainer.ui.widgets.key_footer import KeyFooter
+from tui_trainer.ui.widgets.lines import TopLine
+
+NETWORK = recording("network")
+STEP = [event for event in NETWORK if isinstance(event, StepDone)][-1]
+SHOWN: list[Event] = [
+    *recording("mid-run"),
+    StateChanged(state="on show", step=STEP.step, detail="era · checkpoint best"),
+]
+
+
+def inspecting(kind: type[MnistTui] = InspectFirst) -> tuple[MnistTui, FakeEngine]:
+    return window(NETWORK, kind=kind, views=views)
+
+
+async def shown(pilot: Pilot[None], app: MnistTui, *keys: str) -> InspectScreen:
+    """Press keys, and wait for the Inspect screen to show what it has asked."""
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause(0.02)
+        await until(pilot, lambda app: app.run_now.inspecting.is_free, app, tries=50)
+    await until(pilot, lambda app: app.run_now.inspecting.is_free, app, tries=50)
+    assert isinstance(app.front, InspectScreen)
+    return app.front
+
+
+def asked(engine: FakeEngine) -> list[Inspect]:
+    return [command for command in engine.received if isinstance(command, Inspect)]
+
+
+def said(screen: InspectScreen) -> str:
+    return "\n".join(screen.query_one(ExhibitPanel).lines())
+
+
+def footer(app: MnistTui) -> str:
+    foot = app.front.query_one(KeyFooter)
+    return "".join(foot.render_line(y).text for y in range(foot.size.height))
+
+
+async def train(pilot: Pilot[None], app: MnistTui) -> None:
+    """Let a batch be trained."""
+    step = replace(STEP, step=STEP.step + 1)
+    app.post_message(EventsArrived((step,), app.run_now.bridge))
+    await pilot.pause(0.05)
+
+
+async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
+    app, engine = inspecting(MnistTui)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, NETWORK)
+        screen = await shown(pilot, app, "3")
+        assert asked(engine) == [Inspect("confusion")]
+        assert "109 images wrong" in said(screen)
+        assert "▸ 11◂" in said(screen)
+        assert screen.check_action("move_view", (-1,)) is None
+        # One that cannot be shown says why, and the others can.
+        await shown(pilot, app, "n", "n")
+        assert screen.chosen_view.name == "classes"
+        assert "there is nothing to count" in said(screen)
+        await shown(pilot, app, "n")
+        assert "all of calibration" in said(screen)
+        assert app.run_now.inspecting.drawn == 4  # half of it was shown before
+        await shown(pilot, app, "b", "b")
+        assert screen.chosen_view.name == "digits"
+        await shown(pilot, app, "shift+tab", "up")
+        assert screen.chosen_view.name == "confusion"
+        screen.open(NAMES[-1])
+        assert screen.check_action("move_view", (1,)) is None
+
+
+async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() -> None:
+    app, engine = inspecting()
+    app.run_now.inspecting.prepare("confusion", (("true", 2.0), ("said", 8.0)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, NETWORK)
+        screen = await shown(pilot, app, "left", "up")
+        assert asked(engine)[-1].choices == (("true", 1.0), ("said", 7.0))
+        assert "▷ enter: the 1 digits of true 1, said 7" in said(screen)
+        assert not screen.check_action("go_back", ())
+        await shown(pilot, app, "enter")
+        assert asked(engine)[-1] == Inspect("digits", (("true", 1.0), ("said", 7.0)))
+        assert "true 1, said 7" in said(screen)
+        assert screen.check_action("go_back", ())
+        await shown(pilot, app, "escape")
+        assert screen.chosen_view.name == "confusion"
+        assert "true 1, said 7" in said(screen)
+        # Above the first row are the controls, and below them the matrix again.
+        await shown(pilot, app, "up", "up")
+        view = screen.query_one(ExhibitPanel).view
+        assert not view.is_in_matrix
+        assert view.control is not None
+        assert view.control.name == "numbers"
+        assert [control.name for control in view.controls] == ["images", "numbers"]
+        await shown(pilot, app, "right")
+        assert "share of the true class" in said(screen)
+        await shown(pilot, app, "down", "right", "right", "right")
+        assert screen.query_one(ExhibitPanel).view.is_in_matrix
+        # Beyond the last column nothing happens.
+        chosen = {"true": 0.0, "said": 9.0, "numbers": "shares"}
+        assert dict(asked(engine)[-1].choices) == chosen
+        await shown(pilot, app, "backspace")
+        assert asked(engine)[-1] == Inspect("confusion")
+
+
+async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
+    app, engine = inspecting()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, app, NETWORK)
+        screen = await shown(pilot, app)
+        now = 100.0
+        screen._clock = lambda: now
+        screen.show_exhibit()
+        await train(pilot, app)
+        assert len(asked(engine)) == 1
+        now += FOLLOW_EVERY + 0.1
+        await train(pilot, app)
+        await shown(pilot, app)
+        assert asked(engine)[1:] == [Inspect("confusion", follows=True)]
+        await train(pilot, app)
+        assert len(asked(engine)) == 2
+        await pilot.press("1")
+        await until(pilot, lambda app: isinstance(app.front, TrainScreen), app)
+        now += 10 * FOLLOW_EVERY
+        await train(pilot, app)
+        assert len(asked(engine)) == 2
+        # Who comes back sees the weights of now.
+        await shown(pilot, app, "3")
+        assert asked(engine)[2:] == [Inspect("confusion")]
+
+
+async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> None:
+    app, engine = inspecting()
+    app.run_now.inspecting.prepare("confusion", (("true", 0.0),))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, app, NETWORK)
+        screen = await shown(pilot, app, "up", "up", "right")
+        on_test = asked(engine)[-1]
+        assert dict(on_test.choices)["images"] == "test"
+        assert not on_test.goes
+        assert "The test set is sealed." in said(screen)
+        assert "▷ enter: read the test set: look 2" in said(screen)
+        await shown(pilot, app, "enter")
+        assert asked(engine)[-1] == replace(on_test, goes=True)
+        assert "109 images wrong" in said(screen)
+        looks = len(asked(engine))
+        screen._clock = lambda: 1e9
+        await train(pilot, app)
+        assert len(asked(engine)) == looks
+
+
+async def test_the_guided_path_goes_on_once_wrong_digits_were_looked_at() -> None:
+    app, _ = inspecting()
+    app.guide = Path()
+    while app.guide.step.name != "wrong":
+        app.guide.skip()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, app, NETWORK)
+        await shown(pilot, app)
+        await until(pilot, lambda app: "Look at what it got wrong" in strip(app), app)
+        await shown(pilot, app, "enter")
+        assert SAW_WRONG in app.guide.done
+        await until(pilot, lambda app: "That is the path" in strip(app), app)
+
+
+async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without_a_question() -> (
+    None
+):
+    engine = FakeEngine(SHOWN, views=views)
+    app = InspectApp(engine, RunConfig(epochs=5), theme="midnight", view="digits")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, app, SHOWN)
+        await until(pilot, lambda app: app.run_now.inspecting.is_free, app)
+        screen = app.front
+        assert isinstance(screen, InspectScreen)
+        assert asked(engine)[-1].view == "digits"
+        assert "true 9, said 7" in said(screen)
+        top = screen.query_one(TopLine).render_line(0).text
+        assert "◇ on show · era · checkpoint best · epoch" in top
+        for action in ("run_again", "apply_fix", "toggle_pause", "toggle_guide", "stop_run"):
+            assert app.check_action(action, ()) is False
+        await pilot.press("1")
+        await until(pilot, lambda app: isinstance(app.front, TrainScreen), app)
+        await pilot.press("r", "f", "space", "g", "x", "plus")
+        assert "run again" not in footer(app)
+        assert "fix" not in footer(app)
+        assert app.run_now.fixable() is None
+        assert engine.received == asked(engine)
+        await pilot.press("q")
+        await until(pilot, lambda app: not app.is_running, app)
+    code, words = farewell(app)
+    assert code == ExitCode.FINISHED
+    assert words.startswith("era-s6: looked at in epoch 4 of 5, step ")
+    assert "resume" not in words
+
+
+@pytest.mark.parametrize(
+    "size",
+    [SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow)],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
+def test_confusion(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    app, _ = inspecting()
+
+    async def before(pilot: Pilot[None]) -> None:
+        await settle(pilot, app, NETWORK)
+        await shown(pilot, app)
+
+    assert snap_compare(app, terminal_size=size, run_before=before)

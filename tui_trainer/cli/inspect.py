@@ -1,0 +1,50 @@
+"""``mnist-tui inspect``: the window on a recorded run, without training it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.saved import RunName, saved_run, with_changes
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.inspection import NAMES, View, find_view
+
+
+def inspect(
+    run: RunName = None,
+    checkpoint: Annotated[
+        str, option("Whose weights: last, best, epoch-N (last)", "--checkpoint")
+    ] = "last",
+    view: Annotated[
+        str, option(choice(f"The view that is shown first ({NAMES[0]})", NAMES), "--view")
+    ] = NAMES[0],
+    threads: Annotated[int | None, option("CPU threads (as many as the run had)")] = None,
+    theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
+) -> None:
+    """Open the window on what a recorded run has learned, and train nothing."""
+    from tui_trainer.cli.fronts import check_terminal, check_theme, run_inspect
+    from tui_trainer.cli.starts import Show
+
+    first = _view_named(view)
+    check_theme(theme)
+    check_terminal("use mnist-tui evaluate")
+    found = saved_run(run, checkpoint)
+    settings = with_changes(
+        found.config, threads=found.facts["threads"] if threads is None else threads
+    )
+    show = Show(found.folder, found.checkpoint, found.past, found.recorded.looks)
+    raise typer.Exit(run_inspect(show, settings, theme=theme, view=first.name))
+
+
+def _view_named(name: str) -> View:
+    """Return a view.
+
+    Raises:
+        InputError: If there is none of this name.
+    """
+    try:
+        return find_view(name)
+    except InputError as error:
+        raise InputError(f"--view {error}") from None
