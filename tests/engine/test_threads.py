@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from tests.engine.conftest import MNIST
 from tests.engine.runs import only
 from tui_trainer import zoo
 from tui_trainer.engine.loop import train
-from tui_trainer.engine.threads import choose_threads, fastest_threads
+from tui_trainer.engine.threads import choose_threads, fastest_threads, one_thread
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import RunStarted
@@ -112,3 +113,15 @@ def test_a_number_that_is_asked_for_is_not_tried(
 
 def _is_start(event: object) -> bool:
     return isinstance(event, RunStarted)
+
+
+def test_one_thread_works_alone_and_the_others_come_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with suppress(ValueError), one_thread():
+            assert torch.get_num_threads() == 1
+            raise ValueError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

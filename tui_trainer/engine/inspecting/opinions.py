@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tui_trainer.engine.faults import fault, reason
 from tui_trainer.engine.metrics import probabilities_of
 from tui_trainer.engine.snapshots import network_of
+from tui_trainer.engine.threads import one_thread
 from tui_trainer.run.checkpoint_head import read_facts
 from tui_trainer.run.errors import InputError
 
@@ -50,7 +51,7 @@ class Judge:
         """
         pixels = digit.cpu().to(torch.float32)[None, None].div(255).sub(self.mean).div(self.std)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), one_thread():
                 return tuple(probabilities_of(self.network(pixels))[0].tolist())
         except Exception as error:
             kind = type(error).__name__
