@@ -171,7 +171,7 @@ def test_quit_question(snap_compare: SnapCompare) -> None:
 
 
 def test_help(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, "question_mark", size=(120, 136), config=ERA)
+    look(snap_compare, MID_RUN, "question_mark", size=(120, 168), config=ERA)
 
 
 def test_too_small(snap_compare: SnapCompare) -> None:

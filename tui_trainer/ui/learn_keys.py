@@ -15,7 +15,7 @@ ENLARGE = key_for(
     "z",
     "enlarge",
     "enlarge",
-    "The pictures as large as they fit; real ones, where the terminal can show them",
+    "The pictures at full size, real ones where the terminal can",
 )
 
 LESSON_LIST_KEYS = [
@@ -90,7 +90,7 @@ EXPERIMENT_KEYS = [
         "enter",
         "go",
         "go",
-        "Do what is said beside ▷: train, open, read the test set; else type a number",
+        "Do what stands beside ▷; else type a number",
         show=True,
         shows_as="enter",
     ),

@@ -13,7 +13,7 @@ PAD_KEYS = [
         "space",
         "toggle_pen",
         "pen",
-        "Put the pen down, or lift it: while it is down, the arrow keys draw",
+        "Pen down, or up: while it is down, the arrows draw",
         show=True,
         shows_as="space",
     ),
