@@ -186,13 +186,14 @@ class Confusion:
         Source: K. Takahashi, K. Yamamoto, A. Kuchiba and T. Koyama, "Confidence interval for
         micro-averaged F1 and macro-averaged F1 scores", Applied Intelligence 52 (2022), 4961-4972.
         """
-        totals = [max(1, score.images + score.said) for score in self.scores]
-        losses = [(s.f1 or 0.0) / total for s, total in zip(self.scores, totals, strict=True)]
+        scores, there = self.scores, len(self._there)
+        totals = [max(1, score.images + score.said) for score in scores]
+        losses = [(s.f1 or 0.0) / total for s, total in zip(scores, totals, strict=True)]
         first = second = 0.0
         for row, counts in enumerate(self.counts):
             for column, count in enumerate(counts):
                 gain = 2 / totals[row] if row == column else 0.0
-                slope = self.total * (gain - losses[row] - losses[column]) / len(self._there)
+                slope = self.total * (gain - losses[row] - losses[column]) / there
                 first += count / self.total * slope
                 second += count / self.total * slope * slope
         return math.sqrt(max(0.0, second - first * first) / self.total)

@@ -79,14 +79,14 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     told = sureness.tolist()
     edges = edges_of(told, bins, binning)
     found = Calibration.of(told, (judged.given == judged.labels).tolist(), edges)
-    yield
+    yield None
     scores = _scores(judged)
     inside = torch.tensor(places(told, edges))
-    yield
+    yield None
     drawn: list[Tensor] = []
     for turn in range(DRAWS // PER_PART):
         drawn.append(gaps_by_chance(sureness, inside, len(found.bins), PER_PART, SEED + turn))
-        yield
+        yield None
     chance = by_chance(torch.cat(drawn), found)
     yield Exhibit(
         blocks=(
@@ -203,7 +203,7 @@ def _verdict(found: Calibration, chance: ByChance) -> Words:
     """Say in words whether it is too sure, not sure enough, or as sure as it is right."""
     low, high = found.gap_interval
     on_average = (
-        f"its mean confidence is {_points(found.gap)} points above its accuracy "
+        f"its mean confidence differs from its accuracy by {_points(found.gap)} points "
         f"[{_points(low)}, {_points(high)}]"
     )
     if found.ece <= chance.ece_high:

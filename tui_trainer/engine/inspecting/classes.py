@@ -40,7 +40,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
         yield gone
         return
     confusion = confusion_of(judged, scene.bench.data.classes)
-    yield
+    yield None
     scores = list(confusion.scores)
     there = [score for score in scores if score.f1 is not None]
     worst = min(there, key=lambda score: score.f1 or 0.0)

@@ -50,7 +50,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     confusion = confusion_of(judged, scene.bench.data.classes)
     label, said, cell_controls = _cell(confusion, choices)
     numbers = in_cell(judged, label, said)
-    yield
+    yield None
     which = counting("digit", "digit", max(1, len(numbers)), first=1)
     place = chosen_whole(choices, which) - 1
     controls = (images, *cell_controls, at(which, place + 1.0))

@@ -129,7 +129,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     labels = scene.split(VALIDATION).labels.cpu()
     kinds = record.kinds()
     ranked = {kind: record.ranked(which) for kind, which in kinds.items() if kind != ALWAYS}
-    yield
+    yield None
     kind = chosen_word(choices, KIND)
     blocks, controls, opens = _pictures(scene, record, labels, kind, ranked[kind], choices)
     yield Exhibit(

@@ -12,7 +12,7 @@ from tui_trainer.engine.experiments.pictures import map_picture
 from tui_trainer.engine.inspecting.desk import VALIDATION, Judgement
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.exhibit import Choices, Control, Picture, at, chosen_whole, counting
-from tui_trainer.run.text import count, percent, plural
+from tui_trainer.run.text import count, percent
 
 SIDE = 16
 """Pixels across a thumbnail: four stand side by side on a narrow screen."""

@@ -52,7 +52,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     which = counting("digit", "digit", len(shown), first=1)
     which = at(which, chosen_whole(choices, which))
     chosen = shown[int(float(which.value)) - 1]
-    yield
+    yield None
     first = numbers.index(shown[0]) + 1
     captions = gallery.captions(scene, judged, shown)
     yield Exhibit(
@@ -98,10 +98,8 @@ def _result(judged: Judgement) -> str:
     hardest = each.topk(few)
     wrong = int((judged.given != judged.labels)[hardest.indices].sum())
     part = float(hardest.values.sum()) / max(float(each.sum()), 1e-12)
-    return (
-        f"The hardest {plural(few, 'image')} of {count(len(each))} {'make' if few > 1 else 'makes'} "
-        f"up {percent(part, 0)} of the loss; {count(wrong)} of them are wrong."
-    )
+    few_told = f"The hardest {plural(few, 'image')} of {count(len(each))}"
+    return f"{few_told}: {percent(part, 0)} of the loss, and {count(wrong)} wrong."
 
 
 def _table(scene: Scene, judged: Judgement, shown: Sequence[int], first: int, chosen: int) -> Table:

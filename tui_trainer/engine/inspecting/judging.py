@@ -7,12 +7,10 @@ from torch import Tensor
 from tui_trainer.engine.experiments.pictures import no_numbers
 from tui_trainer.engine.inspecting.desk import TEST, Judgement
 from tui_trainer.engine.inspecting.scene import Scene
+from tui_trainer.run.calibration import SMALLEST
 from tui_trainer.run.exhibit import Control, Exhibit, Words
 from tui_trainer.run.stats import wilson
 from tui_trainer.run.text import count
-
-SMALLEST = 1e-38
-"""A probability below it counts as this: the loss of one image stays a number."""
 
 
 def certainty(judged: Judgement) -> str:

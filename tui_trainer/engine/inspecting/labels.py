@@ -112,7 +112,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
         yield _too_weak(judged, images)
         return
     found = suspects_of(judged.probabilities, judged.labels)
-    yield
+    yield None
     blocks, controls = _blocks(scene, judged, found, images, choices)
     chosen = int(float(controls[-1].value)) - 1 if found.numbers else 0
     if found.numbers:
@@ -180,18 +180,15 @@ def _blocks(
 def _words(scene: Scene, judged: Judgement, found: Suspects) -> tuple[Words, ...]:
     """Say how the suspects are found, and how far they can be trusted."""
     some = len(found.numbers)
-    chance = f"{found.expected:.0f}, in 19 of 20 cases at most {found.expected_high:.0f}"
+    chance = (
+        "were all labels right and the network as sure as it is right, there would be "
+        f"{found.expected:.0f}, in 19 of 20 cases at most {found.expected_high:.0f}."
+    )
     if some > found.expected_high:
-        verdict = (
-            f"Were all labels right and the network as sure as it is right, there would be {chance}: "
-            "there are more. That can be wrong labels, or an overconfident network: "
-            "see its calibration."
-        )
+        verdict = f"More than honest errors: {chance} Wrong labels make more, and so does an "
+        verdict += "overconfident network: see its calibration."
     else:
-        verdict = (
-            "That is no more than honest errors: were all labels right and the network as sure as "
-            f"it is right, there would be {chance}."
-        )
+        verdict = f"No more than honest errors: {chance}"
     told = [Words(text=verdict)]
     if some > MANY * len(judged.labels):
         text = "So many are no matter of single images: it learns little yet, or labels are noisy. "
