@@ -16,9 +16,10 @@ from tests.engine.inspecting.judgements import (
     trained_scene,
     words,
 )
+from tui_trainer.engine.inspecting.confusion import PREVIEW
 from tui_trainer.engine.inspecting.desk import TEST
 from tui_trainer.engine.inspecting.scene import Scene
-from tui_trainer.run.exhibit import Matrix, Opening, Table
+from tui_trainer.run.exhibit import Matrix, Opening, Pictures, Table
 from tui_trainer.run.stats import wilson
 
 
@@ -89,3 +90,23 @@ def test_one_image_that_is_right_leaves_no_error(scene_of: Scenes, seen: Seen) -
     shown = seen(judged_as(scene, torch.eye(10)[scene.bench.digits.labels]), "confusion")
     assert figures(shown)["worst_pairs"] == []
     assert words(shown) == "No error."
+
+
+def test_the_hardest_digits_of_the_chosen_cell_stand_below(scene_of: Scenes, seen: Seen) -> None:
+    scene = drawn_scene(scene_of("tiny"))
+    worst = figures(seen(scene, "confusion"))["worst_pairs"][0]
+    cell = {"true": float(worst["true"]), "said": float(worst["said"])}
+    digits = figures(seen(scene, "digits", **cell))["digits"]
+
+    shown = only(Pictures, seen(scene, "confusion", **cell)).items
+    numbers = [int(picture.caption.split()[0].removeprefix("#")) for picture in shown]
+    assert numbers == [digit["image"] for digit in digits][:PREVIEW]
+
+
+def test_a_cell_without_digits_has_none_below(scene_of: Scenes, seen: Seen) -> None:
+    scene = drawn_scene(scene_of("tiny"))
+    counts = figures(seen(scene, "confusion"))["confusion"]
+    row, column = next((r, c) for r in range(10) for c in range(10) if not counts[r][c])
+
+    shown = seen(scene, "confusion", true=float(row), said=float(column))
+    assert not [block for block in shown.blocks if isinstance(block, Pictures)]

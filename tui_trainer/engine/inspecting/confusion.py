@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tui_trainer.engine.inspecting import gallery
 from tui_trainer.engine.inspecting.desk import Judgement, Parts
-from tui_trainer.engine.inspecting.judging import certainty, lost, sealed
+from tui_trainer.engine.inspecting.judging import certainty, in_cell, lost, sealed
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.confusion import Confusion
 from tui_trainer.run.exhibit import (
@@ -15,6 +16,7 @@ from tui_trainer.run.exhibit import (
     Exhibit,
     Matrix,
     Opening,
+    Pictures,
     Table,
     Words,
     at,
@@ -27,6 +29,9 @@ from tui_trainer.run.text import plural
 NUMBERS = Control(name="numbers", label="numbers", value="counts", steps=("counts", "shares"))
 PAIRS = 8
 """Kinds of errors that are listed."""
+
+PREVIEW = 6
+"""Digits of the chosen cell that are shown below."""
 
 MOST_CLASSES = 16
 """Classes whose matrix is drawn; of more only the worst pairs are told."""
@@ -54,6 +59,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     if confusion.classes <= MOST_CLASSES:
         blocks.append(_matrix(confusion, cell, is_shares=numbers == "shares"))
     blocks.append(_pairs(confusion, worst) if worst else Words(text="No error.", tone="good"))
+    blocks += _preview(scene, judged, *cell)
     yield Exhibit(
         blocks=tuple(blocks),
         controls=(
@@ -120,6 +126,16 @@ def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> 
         cell=cell,
         controls=("true", "said"),
     )
+
+
+def _preview(scene: Scene, judged: Judgement, label: int, said: int) -> list[Block]:
+    """Return the first digits of the chosen cell, the hardest first; nothing if it has none."""
+    numbers = in_cell(judged, label, said)[:PREVIEW]
+    if not numbers:
+        return []
+    shown = gallery.captions(scene, judged, numbers)
+    caption = f"true {label}, said {said}, the hardest first; enter opens all"
+    return [Pictures(caption=caption, items=gallery.thumbnails(scene, judged.images, shown))]
 
 
 def _cell_text(confusion: Confusion, row: int, column: int, *, is_shares: bool) -> str:
