@@ -224,12 +224,10 @@ def test_an_export_of_curves_and_weights(run: Cli, trained: RunFolder, tmp_path:
     assert len(rows) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("formats", "files"),
-    [
-        ("torch", ["network.pt2"]),
-        pytest.param("torch,onnx", ["network.onnx", "network.pt2"], marks=pytest.mark.slow),
-    ],
+    [("torch", ["network.pt2"]), ("torch,onnx", ["network.onnx", "network.pt2"])],
 )
 def test_a_network_is_checked_against_torch_on_the_test_set(
     run: Cli, trained: RunFolder, formats: str, files: list[str]

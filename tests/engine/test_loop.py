@@ -41,6 +41,7 @@ def without_clock(events: list[Event]) -> list[dict[str, Any]]:
 # --- it learns
 
 
+@pytest.mark.slow
 def test_a_small_network_learns_real_digits() -> None:
     config = RunConfig(model="small", train_size=2_000, val_size=500, epochs=3, batch_size=32)
 

@@ -98,9 +98,8 @@ class Figures:
         )
 
 
-@pytest.mark.parametrize(
-    ("kills", "lives"), [(4, 2), pytest.param(60, 4, marks=pytest.mark.slow)], ids=["4", "60"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "lives"), [(4, 2), (60, 4)], ids=["4", "60"])
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not(
     kills: int, lives: int, config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:

@@ -155,6 +155,7 @@ async def test_what_does_not_fit_is_on_the_next_page() -> None:
         assert told(app, "#pictures-keys") == page
 
 
+@pytest.mark.slow
 async def test_sixels_are_written_where_the_terminal_draws_them() -> None:
     app = Window((PICTURES,), Display("sixel", (10, 20)))
     async with app.run_test(size=(120, 40)) as pilot:

@@ -45,7 +45,7 @@ def test_a_step_that_needs_a_run_says_how_to_begin_one() -> None:
     assert guide_lines(free, (5, 8), 118, is_over=True)[-1][0].text == free.watch
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [SIZES[0], pytest.param(SIZES[1], marks=pytest.mark.slow)])
 async def test_it_begins_moves_and_ends_by_keys_and_follows_to_the_lessons(
     size: tuple[int, int],
 ) -> None:

@@ -419,6 +419,7 @@ async def test_v_goes_through_the_views_of_a_small_window() -> None:
             await pilot.press("v")
 
 
+@pytest.mark.slow
 async def test_all_sizes_and_themes_can_be_gone_through() -> None:
     app, _ = learn()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -477,6 +478,7 @@ def is_whole(screen: LearnScreen, lesson: Lesson) -> None:
     assert is_told(lesson.title, titles.replace("▸", " ")) or screen.is_small
 
 
+@pytest.mark.slow
 async def test_every_lesson_can_be_read_before_a_run_and_in_one() -> None:
     app, engine = learn(NETWORK[:1])
     async with app.run_test(size=SMALL) as pilot:

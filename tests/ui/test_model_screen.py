@@ -225,6 +225,7 @@ async def test_v_goes_through_the_views_of_a_small_window() -> None:
             await pilot.press("v")
 
 
+@pytest.mark.slow
 async def test_all_sizes_and_themes_can_be_gone_through() -> None:
     app, _ = model()
     async with app.run_test(size=(120, 40)) as pilot:

@@ -317,6 +317,7 @@ async def test_the_keys_draw_the_same_whatever_the_window(size: tuple[int, int])
         assert {type(command) for command in engine.received} == {Inspect}
 
 
+@pytest.mark.slow
 async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> None:
     app, engine = inspecting()
     async with app.run_test(size=(120, 40)) as pilot:

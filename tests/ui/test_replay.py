@@ -130,6 +130,7 @@ async def test_escape_leaves_the_app_where_the_replay_is_all_there_is() -> None:
         assert app._exit
 
 
+@pytest.mark.slow
 async def test_keys_of_the_run_neither_act_nor_show_in_a_replay() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -292,6 +292,10 @@ def test_model_folded(snap_compare: SnapCompare) -> None:
     look(snap_compare, NETWORK, "z", "tab", "tab", kind=ModelFirst)
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param(SMALL, marks=pytest.mark.slow), MEDIUM],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
 def test_model_compared(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     look(snap_compare, NETWORK, "c", _choose_small, "enter", _compares, kind=ModelFirst, size=size)
