@@ -273,3 +273,19 @@ def test_views_are_answered_after_the_end_of_a_run_too(tiny: Path) -> None:
     over = events.index(only(RunFinished, events))
     assert isinstance(events[over + 1], Inspected)
     assert of(Inspected, events)[0].step == 14
+
+
+def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+        yield Exhibit(blocks=(Words(text=str(torch.get_num_threads())),))
+
+    monkeypatch.setattr(asked, "view_named", lambda name: show)
+    before = torch.get_num_threads()
+    try:
+        events = told_of(tiny, ScriptedInbox({2: [Inspect("confusion")]}), threads=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert only(Inspected, events).exhibit.blocks == (Words(text="1"),)

@@ -18,6 +18,7 @@ from tui_trainer.engine.networks import fault_of_own
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
+from tui_trainer.engine.threads import one_thread
 from tui_trainer.run.answers import Inspected
 from tui_trainer.run.commands import Inbox, Inspect
 from tui_trainer.run.config import RunConfig
@@ -130,7 +131,8 @@ def go_on(session: Session, *, waits: bool = False) -> Iterator[Inspected]:
         began = watch.now
         if not waits and not desk.may_work(began):
             return
-        with forked(session.device):
+        # A part is too small to be divided: several threads would wait for each other.
+        with forked(session.device), one_thread():
             torch.manual_seed(SEED + desk.turn)
             try:
                 exhibit = next(desk.parts)

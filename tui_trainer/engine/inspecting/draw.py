@@ -15,7 +15,6 @@ from tui_trainer.engine.ink import as_digit, as_it_lies
 from tui_trainer.engine.inspecting.desk import Parts
 from tui_trainer.engine.inspecting.opinions import chosen, is_read, judge_of
 from tui_trainer.engine.inspecting.scene import Scene
-from tui_trainer.engine.threads import one_thread
 from tui_trainer.run.drawing import Drawing, drawing_of
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exhibit import (
@@ -97,8 +96,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     if digit is None:
         yield Exhibit(blocks=(Words(text=_HOW),), controls=controls, figures={"blank": True})
         return
-    with one_thread():
-        probabilities = scene.probabilities(digit[None].to(scene.bench.device))[0]
+    probabilities = scene.probabilities(digit[None].to(scene.bench.device))[0]
     opinions = [Opinion(NOW, scene.step, tuple(probabilities.tolist()))]
     names = chosen(scene.checkpoints, MOST_CHECKPOINTS)
     for name in names:
