@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.engine.inspecting.conftest import session_of
 from tests.engine.runs import ScriptedInbox, tiny_config
 from tests.engine.test_resuming import cut, trained
 from tests.engine.test_rewinding import config as wreckable
 from tests.engine.test_rewinding import wrecked
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.chronicle import ROWS, Chronicle
+from tui_trainer.engine.inspecting.desk import NO_CLASS
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.run.commands import Rewind, SetEpochs
 
@@ -62,6 +64,17 @@ def test_it_may_begin_late() -> None:
     assert (chronicle.since, chronicle.epochs) == (5, 2)
     assert chronicle.row("wrong_since").tolist() == [5, 0, 0, 6]
     assert chronicle.row("first_right").tolist() == [0, 5, 5, 5]
+
+
+def test_scores_that_are_no_numbers_are_wrong_whatever_the_label() -> None:
+    session = session_of("tiny", val_size=50)
+    with torch.no_grad():
+        next(session.network.parameters()).fill_(float("nan"))
+    assert 0 in session.data.val.labels.tolist()
+    session.validate()
+    total = len(session.data.val)
+    assert session.chronicle.row("given").tolist() == [NO_CLASS] * total
+    assert session.chronicle.row("times_wrong").tolist() == [1] * total
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -15,9 +15,9 @@ class Chronicle:
         epochs: How many epochs it has seen.
         since: The first of them; a run recorded by an older version has epochs before.
         table: Its numbers (5, N), whole ones, the rows as in :data:`ROWS`: the class it was given
-            last; the epoch since which it has been wrong without a break, 0 if it is right; the
-            epoch in which it was right for the first time, 0 if never; how often it was right in
-            one epoch and wrong in the next; in how many epochs it was wrong.
+            last, -1 for none; the epoch since which it has been wrong without a break, 0 if it is
+            right; the epoch in which it was right for the first time, 0 if never; how often it was
+            right in one epoch and wrong in the next; in how many epochs it was wrong.
     """
 
     def __init__(self, images: int) -> None:
@@ -34,8 +34,8 @@ class Chronicle:
 
         Args:
             epoch: The epoch, from 1.
-            given: The classes that the network gave (N).
-            labels: The true ones (N).
+            given: The classes that the network gave (N); -1 where its scores were no numbers.
+            labels: The true ones (N), each at least 0.
         """
         wrong = (given != labels).to(torch.int32)
         before = self.row("wrong_since")

@@ -37,7 +37,7 @@ VIEWS = (
     View("hardest", "hardest digits", ERRORS, "the images with the highest loss"),
     View("labels", "suspected labels", ERRORS, "images whose label may be wrong"),
     View("forgotten", "learned, forgotten", ERRORS, "images it had right and lost again"),
-    View("kernels", "kernels", INSIDE, "the kernels of a convolution, and how they changed"),
+    View("kernels", "kernels", INSIDE, "the kernels of each layer, and how they changed"),
     View("maps", "feature maps", INSIDE, "a digit on its way through all layers"),
     View("histograms", "histograms", INSIDE, "weights and activations, and dead units"),
     View("where", "where it looked", INSIDE, "which pixels of a digit decide"),

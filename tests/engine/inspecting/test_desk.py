@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tui_trainer.engine.inspecting.desk import CREDIT, SHARE, WAITED_FOR, Desk, Judgement
+from tui_trainer.engine.inspecting.desk import CREDIT, NO_CLASS, SHARE, WAITED_FOR, Desk, Judgement
 from tui_trainer.run.commands import Inspect
 
 PART = 0.05
@@ -82,3 +82,11 @@ def test_the_newest_judgement_of_each_split_is_kept() -> None:
     assert found.given.tolist() == [1, 0]
     assert found.sureness.tolist() == pytest.approx([0.9, 0.8])
     assert found.right_probability.tolist() == pytest.approx([0.1, 0.8])
+
+
+def test_an_image_without_numbers_is_given_no_class() -> None:
+    """Were it class 0, a network that is lost would have every 0 right."""
+    lost = float("nan")
+    probabilities = torch.tensor([[0.9, 0.1], [lost, lost], [0.2, lost]])
+    judged = Judgement("validation", 1, probabilities, torch.tensor([0, 0, 1]))
+    assert judged.given.tolist() == [0, NO_CLASS, NO_CLASS]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from tests.engine.inspecting.conftest import Scenes, Seen
 from tests.engine.inspecting.judgements import (
@@ -18,7 +19,8 @@ from tests.engine.inspecting.judgements import (
     words,
 )
 from tui_trainer.engine.inspecting import gallery
-from tui_trainer.engine.inspecting.desk import TEST
+from tui_trainer.engine.inspecting.desk import TEST, Judgement
+from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.exhibit import Bars, Pictures
 
 
@@ -120,6 +122,15 @@ HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
 )
 
 
+def said_of(scene: Scene, number: int, *, is_right: bool) -> Judgement:
+    """A judgement of step 7, older or newer than the scene: one image right or not."""
+    labels = scene.bench.digits.labels.cpu()
+    given = labels.clone()
+    given[number] = labels[number] if is_right else other(scene, number)
+    probabilities = one_hot(given, scene.bench.data.classes).float()
+    return Judgement("validation", 7, probabilities, labels)
+
+
 @pytest.mark.parametrize(("epochs", "told"), HISTORIES)
 def test_it_tells_what_became_of_an_image(
     scene_of: Scenes, epochs: tuple[dict[int, int], ...], told: str
@@ -128,14 +139,14 @@ def test_it_tells_what_became_of_an_image(
     wrong = [dict.fromkeys(epoch, other(plain, 5)) for epoch in epochs]
     scene = chronicled(plain, *wrong)
     is_right = not wrong[-1]
-    assert gallery.past(scene, "validation", 5, is_right=is_right) == told
-    after = f"{told}; {'wrong' if is_right else 'right'} now, after step 0"
-    assert gallery.past(scene, "validation", 5, is_right=not is_right) == after
+    assert gallery.past(scene, said_of(scene, 5, is_right=is_right), 5) == told
+    after = f"{told}; {'wrong' if is_right else 'right'} now, after step 7"
+    assert gallery.past(scene, said_of(scene, 5, is_right=not is_right), 5) == after
 
 
 def test_a_record_that_began_late_says_since_when(scene_of: Scenes) -> None:
     scene = chronicled(scene_of("tiny"), {}, {}, since=4)
-    told = gallery.past(scene, "validation", 0, is_right=True)
+    told = gallery.past(scene, said_of(scene, 0, is_right=True), 0)
     assert told == "right at the end of each epoch since 4, the first that is recorded"
 
 

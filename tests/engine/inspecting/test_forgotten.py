@@ -8,6 +8,7 @@ import torch
 
 from tests.engine.inspecting.conftest import Scenes, Seen
 from tests.engine.inspecting.judgements import chronicled, figures, only, other, words
+from tui_trainer.engine.inspecting.desk import NO_CLASS
 from tui_trainer.engine.inspecting.forgotten import record_of
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.exhibit import Pictures
@@ -101,3 +102,11 @@ def test_a_record_stays_as_it_was_while_the_run_goes_on(scene_of: Scenes) -> Non
     assert record.last == 4
     for kind, which in record.kinds().items():
         assert torch.equal(which, before[kind])
+
+
+def test_an_epoch_whose_scores_were_no_numbers_is_told_as_such(
+    scene_of: Scenes, seen: Seen
+) -> None:
+    shown = seen(chronicled(scene_of("tiny"), {}, {3: NO_CLASS}), "forgotten")
+    assert "said nothing" in only(Pictures, shown).items[0].caption
+    assert figures(shown)["forgotten"][0]["said"] is None

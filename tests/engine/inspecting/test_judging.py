@@ -125,7 +125,7 @@ def test_probabilities_that_are_no_numbers_are_told(
 ) -> None:
     exhibit = seen(lost_scene(scene_of("tiny")), view)
     assert words(exhibit) == ("The probabilities are no numbers any more: the run diverged.")
-    assert exhibit.figures == {"images": 200, "without_numbers": 200}
+    assert exhibit.figures == {"images": 200, "correct": 0, "without_numbers": 200}
     assert exhibit.result == ""
 
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from tests.engine.inspecting.conftest import Scenes, Seen, session_of
+from tests.engine.inspecting.judgements import words
 from tests.engine.inspecting.own_networks import write_odd
 from tui_trainer.engine.inspecting.asked import set_scene
-from tui_trainer.engine.inspecting.kernels import kernels_of
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.engine.inspecting.tiles import PIXELS, WIDEST
-from tui_trainer.engine.inspecting.weights import weights_of
+from tui_trainer.engine.inspecting.weights import kernels_of, weights_of
+from tui_trainer.run.errors import InputError
 from tui_trainer.run.exhibit import Exhibit, Pictures, Table, Words
 
 
@@ -135,3 +136,13 @@ def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen
         for block in exhibit.blocks
     )
     assert len(kernels_of(found[0])) == 4
+
+
+def test_a_start_that_is_drawn_by_another_chance_is_not_made_up(tmp_path: Path, seen: Seen) -> None:
+    path = write_odd(tmp_path)
+    scene = set_scene(session_of(f"{path}:Whim"))
+    with pytest.raises(InputError, match="chance"):
+        scene.at_start()
+    assert "start cannot be shown" in words(seen(scene, "kernels"))
+    changes = seen(scene, "histograms", of="changes")
+    assert changes.controls[0].value == "weights"

@@ -100,6 +100,7 @@ def test_lost_maps_are_told(scene_of: Scenes, seen: Seen) -> None:
     for layer in ("all", seen(scene, "maps").controls[2].steps[1]):
         exhibit = seen(lost, "maps", layer=layer)
         assert any(isinstance(b, Words) and b.tone == "wrong" for b in exhibit.blocks)
+        assert not any(isinstance(b, Bars) for b in exhibit.blocks)
 
 
 def test_the_test_set_is_sealed(scene_of: Scenes, seen: Seen) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.engine.inspecting.desk import Judgement, Parts
-from tui_trainer.engine.inspecting.judging import certainty, lost, sealed
+from tui_trainer.engine.inspecting.judging import certainty, judgement_of
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.calibration import (
     EQUAL_MASS,
@@ -68,12 +68,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     binning = chosen_word(choices, BINNING)
     bins = max(int(step) for step in BINS.steps if float(step) <= bins)
     controls = (images, at(BINS, bins), at(BINNING, binning))
-    judged = yield from scene.judged(str(images.value))
-    if judged is None:
-        yield sealed(scene, controls)
-        return
-    if gone := lost(judged, controls):
-        yield gone
+    if (judged := (yield from judgement_of(scene, controls))) is None:
         return
     sureness = judged.sureness.double()
     told = sureness.tolist()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tui_trainer.engine.inspecting.confusion import confusion_of
 from tui_trainer.engine.inspecting.desk import Parts
-from tui_trainer.engine.inspecting.judging import certainty, lost, sealed
+from tui_trainer.engine.inspecting.judging import certainty, judgement_of
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.confusion import Average, ClassScore, Confusion, Interval
 from tui_trainer.run.exhibit import (
@@ -32,12 +32,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     """Show each class's figures, the worst one marked, and the averages."""
     images, order = scene.control(choices), chosen_word(choices, ORDER)
     controls = (images, at(ORDER, order))
-    judged = yield from scene.judged(str(images.value))
-    if judged is None:
-        yield sealed(scene, controls)
-        return
-    if gone := lost(judged, controls):
-        yield gone
+    if (judged := (yield from judgement_of(scene, controls))) is None:
         return
     confusion = confusion_of(judged, scene.bench.data.classes)
     yield None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tui_trainer.engine.inspecting import gallery
 from tui_trainer.engine.inspecting.desk import Judgement, Parts
-from tui_trainer.engine.inspecting.judging import certainty, in_cell, lost, sealed
+from tui_trainer.engine.inspecting.judging import certainty, in_cell, judgement_of
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.confusion import Confusion
 from tui_trainer.run.exhibit import (
@@ -40,19 +40,15 @@ MOST_CLASSES = 16
 def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     """Show the matrix; its first cell that is chosen is the most frequent error."""
     images, numbers = scene.control(choices), chosen_word(choices, NUMBERS)
-    judged = yield from scene.judged(str(images.value))
-    if judged is None:
-        yield sealed(scene, (images, at(NUMBERS, numbers)))
-        return
-    if gone := lost(judged, (images, at(NUMBERS, numbers))):
-        yield gone
+    controls = (images, at(NUMBERS, numbers))
+    if (judged := (yield from judgement_of(scene, controls))) is None:
         return
     confusion = confusion_of(judged, scene.bench.data.classes)
     worst = confusion.worst_pairs()
     first = worst[0] if worst else (0, 0, 0)
     row, column = (
-        counting(name, label, confusion.classes, value=float(cell))
-        for name, label, cell in (("true", "true", first[0]), ("said", "said", first[1]))
+        counting(name, name, confusion.classes, value=float(place))
+        for name, place in zip(("true", "said"), first, strict=False)
     )
     cell = (chosen_whole(choices, row), chosen_whole(choices, column))
     blocks: list[Block] = []
@@ -62,12 +58,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     blocks += _preview(scene, judged, *cell)
     yield Exhibit(
         blocks=tuple(blocks),
-        controls=(
-            images,
-            at(NUMBERS, numbers),
-            at(row, float(cell[0])),
-            at(column, float(cell[1])),
-        ),
+        controls=(*controls, at(row, cell[0]), at(column, cell[1])),
         result=f"{plural(confusion.total - confusion.correct, 'image')} wrong, "
         f"{plural(len(worst), 'kind')} of error.",
         certainty=certainty(judged),
@@ -134,7 +125,7 @@ def _preview(scene: Scene, judged: Judgement, label: int, said: int) -> list[Blo
     if not numbers:
         return []
     shown = gallery.captions(scene, judged, numbers)
-    caption = f"true {label}, said {said}, the hardest first; enter opens all"
+    caption = f"true {label}, said {said}, the hardest first"
     return [Pictures(caption=caption, items=gallery.thumbnails(scene, judged.images, shown))]
 
 

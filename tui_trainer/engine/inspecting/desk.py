@@ -13,6 +13,9 @@ from tui_trainer.run.exhibit import Exhibit
 VALIDATION, TEST = "validation", "test"
 """Splits that are judged; where there is no validation split it is ``training``."""
 
+NO_CLASS = -1
+"""What an image is given whose scores are no numbers: it is wrong, whatever its label."""
+
 SHARE = 0.015
 """The share of the time that a view may take while nobody waits for it."""
 
@@ -48,8 +51,9 @@ class Judgement:
 
     @property
     def given(self) -> Tensor:
-        """The class that each image is given (N): the most probable one."""
-        return self.probabilities.argmax(dim=1)
+        """The class that each image is given (N): the most probable one, or :data:`NO_CLASS`."""
+        most, given = self.probabilities.max(dim=1)
+        return given.masked_fill(most.isnan(), NO_CLASS)
 
     @property
     def sureness(self) -> Tensor:

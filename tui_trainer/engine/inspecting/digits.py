@@ -10,7 +10,7 @@ from tui_trainer.engine.experiments.pictures import digit_picture
 from tui_trainer.engine.inspecting import gallery
 from tui_trainer.engine.inspecting.confusion import confusion_of
 from tui_trainer.engine.inspecting.desk import Judgement, Parts
-from tui_trainer.engine.inspecting.judging import certainty, in_cell, losses, lost, sealed
+from tui_trainer.engine.inspecting.judging import certainty, in_cell, judgement_of, losses
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.confusion import Confusion
 from tui_trainer.run.exhibit import (
@@ -40,12 +40,7 @@ MOST_BARS = 12
 def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     """Show the digits of a cell, the hardest first; the first cell is the most frequent error."""
     images = scene.control(choices)
-    judged = yield from scene.judged(str(images.value))
-    if judged is None:
-        yield sealed(scene, (images,))
-        return
-    if gone := lost(judged, (images,)):
-        yield gone
+    if (judged := (yield from judgement_of(scene, (images,)))) is None:
         return
     confusion = confusion_of(judged, scene.bench.data.classes)
     label, said, cell_controls = _cell(confusion, choices)
@@ -54,37 +49,12 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     which = counting("digit", "digit", max(1, len(numbers)), first=1)
     place = chosen_whole(choices, which) - 1
     controls = (images, *cell_controls, at(which, place + 1.0))
-    cell = f"true {label}, said {said}"
     if not numbers:
-        text = f"No {images.value} image of class {label} is taken for a {said}."
-        if label == said:
-            text = f"No {images.value} image of class {label} is right."
-        yield Exhibit(
-            blocks=(Words(text=text),),
-            controls=controls,
-            result=text,
-            certainty=certainty(judged),
-            figures={"true": label, "said": said, "count": 0, "digits": []},
-        )
+        yield _empty(judged, label, said, controls)
         return
     chosen = numbers[place]
-    first = place - place % PER_PAGE
-    shown = gallery.captions(scene, judged, numbers[first : first + PER_PAGE])
-    told = gallery.past(scene, judged.images, chosen, is_right=label == said)
-    where = f"{count(first + 1)} to {count(first + len(shown))} of {count(len(numbers))}"
-    blocks: tuple[Block, ...] = (
-        Pictures(
-            caption="", items=(digit_picture(scene.digit(judged.images, chosen), f"#{chosen}"),)
-        ),
-        Words(text=_sentence(judged, chosen, told)),
-        _bars(judged, chosen),
-        Pictures(
-            caption=f"{cell}: {where}, the hardest first",
-            items=gallery.thumbnails(scene, judged.images, shown, chosen),
-        ),
-    )
     yield Exhibit(
-        blocks=blocks,
+        blocks=_blocks(scene, judged, numbers, place),
         controls=controls,
         result=_result(confusion, label, said),
         certainty=certainty(judged),
@@ -100,6 +70,41 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
             "chosen": chosen,
             "digits": facts(scene, judged, numbers),
         },
+    )
+
+
+def _empty(judged: Judgement, label: int, said: int, controls: tuple[Control, ...]) -> Exhibit:
+    """Return what is shown of a cell without images."""
+    what = "right" if label == said else f"taken for a {said}"
+    text = f"No {judged.images} image of class {label} is {what}."
+    return Exhibit(
+        blocks=(Words(text=text),),
+        controls=controls,
+        result=text,
+        certainty=certainty(judged),
+        figures={"true": label, "said": said, "count": 0, "digits": []},
+    )
+
+
+def _blocks(
+    scene: Scene, judged: Judgement, numbers: Sequence[int], place: int
+) -> tuple[Block, ...]:
+    """Return the image at a place among those of a cell, and its page of them as thumbnails."""
+    chosen = numbers[place]
+    label, said = int(judged.labels[chosen]), int(judged.given[chosen])
+    first = place - place % PER_PAGE
+    shown = gallery.captions(scene, judged, numbers[first : first + PER_PAGE])
+    where = f"{count(first + 1)} to {count(first + len(shown))} of {count(len(numbers))}"
+    return (
+        Pictures(
+            caption="", items=(digit_picture(scene.digit(judged.images, chosen), f"#{chosen}"),)
+        ),
+        Words(text=_sentence(judged, chosen, gallery.past(scene, judged, chosen))),
+        _bars(judged, chosen),
+        Pictures(
+            caption=f"true {label}, said {said}: {where}, the hardest first",
+            items=gallery.thumbnails(scene, judged.images, shown, chosen),
+        ),
     )
 
 

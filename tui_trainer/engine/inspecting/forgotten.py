@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tui_trainer.engine.chronicle import Chronicle
 from tui_trainer.engine.inspecting import gallery
-from tui_trainer.engine.inspecting.desk import VALIDATION, Parts
+from tui_trainer.engine.inspecting.desk import NO_CLASS, VALIDATION, Parts
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.exhibit import (
     Block,
@@ -22,9 +22,7 @@ from tui_trainer.run.exhibit import (
     Table,
     Words,
     at,
-    chosen_whole,
     chosen_word,
-    counting,
 )
 from tui_trainer.run.text import count, percent, plural
 
@@ -71,7 +69,7 @@ class Record:
         first_right: The epoch in which each was right for the first time (N), 0 if never.
         forgotten: How often each was forgotten (N).
         times_wrong: In how many epochs each was wrong (N).
-        given: The class that each was given last (N).
+        given: The class that each was given last (N), or :data:`NO_CLASS`.
         since: The first epoch that it saw.
         epochs: How many.
     """
@@ -167,11 +165,12 @@ def _name(kind: str) -> str:
     return kind.replace(" ", "_").replace("-", "_")
 
 
-def _facts(record: Record, labels: Tensor, number: int) -> Mapping[str, int]:
+def _facts(record: Record, labels: Tensor, number: int) -> Mapping[str, int | None]:
+    said = int(record.given[number])
     return {
         "image": number,
         "true": int(labels[number]),
-        "said": int(record.given[number]),
+        "said": None if said == NO_CLASS else said,
         "wrong_since": int(record.wrong_since[number]),
         "first_right": int(record.first_right[number]),
         "forgotten": int(record.forgotten[number]),
@@ -223,28 +222,24 @@ def _pictures(
     stands = at(KIND, kind)
     if not numbers:
         return (Words(text=f"No image is {kind} ({ABOUT[kind]})."),), (stands,), None
-    page = gallery.page_control(len(numbers), choices)
-    shown = gallery.on_page(numbers, page)
-    which = counting("digit", "digit", len(shown), first=1)
-    which = at(which, chosen_whole(choices, which))
-    chosen = shown[int(float(which.value)) - 1]
-    captions = {number: _caption(record, labels, number) for number in shown}
+    page = gallery.page_of(numbers, choices)
+    captions = {number: _caption(record, labels, number) for number in page.numbers}
     pictures = Pictures(
         caption=f"{kind}: {ABOUT[kind]}; {count(len(numbers))}, the most often forgotten first",
-        items=gallery.thumbnails(scene, VALIDATION, captions, chosen),
+        items=gallery.thumbnails(scene, VALIDATION, captions, page.chosen),
     )
     opens = Opening(
         view="where",
-        choices=(("images", VALIDATION), ("digit", float(chosen))),
-        hint=f"where it looked in #{chosen}",
+        choices=(("images", VALIDATION), ("digit", float(page.chosen))),
+        hint=f"where it looked in #{page.chosen}",
     )
-    return (pictures,), (stands, page, which), opens
+    return (pictures,), (stands, *page.controls), opens
 
 
 def _caption(record: Record, labels: Tensor, number: int) -> str:
     label, said = int(labels[number]), int(record.given[number])
     times, since = int(record.forgotten[number]), int(record.wrong_since[number])
-    told = [f"#{number} true {label}, said {said}"]
+    told = [f"#{number} true {label}, said {'nothing' if said == NO_CLASS else said}"]
     if times:
         told.append("once" if times == 1 else f"{times}×")
     told.append(f"wrong since {since}" if since else "right now")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -21,8 +22,37 @@ INK = 25
 """A grey from which on a pixel belongs to what is drawn."""
 
 PER_PAGE = 12
+"""Thumbnails of a page."""
 
 NOT_KNOWN = "since when it is wrong is not known: no epoch of this run was recorded image by image"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of many images, one of them chosen.
+
+    Attributes:
+        controls: Which page, and which image of it.
+        first: The place among all of the first one shown, from 1.
+        numbers: The images shown, at least one.
+        chosen: One of these.
+    """
+
+    controls: tuple[Control, Control]
+    first: int
+    numbers: Sequence[int]
+    chosen: int
+
+
+def page_of(numbers: Sequence[int], choices: Choices) -> Page:
+    """Return the page and the image on it that a reader chose, of at least one image."""
+    page = counting("page", "page", -(-len(numbers) // PER_PAGE), first=1)
+    place = chosen_whole(choices, page)
+    first = (place - 1) * PER_PAGE
+    shown = numbers[first : first + PER_PAGE]
+    digit = counting("digit", "digit", len(shown), first=1)
+    which = chosen_whole(choices, digit)
+    return Page((at(page, place), at(digit, which)), first + 1, shown, shown[which - 1])
 
 
 def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Picture:
@@ -75,33 +105,21 @@ def share(probability: float) -> str:
     return percent(probability, 0 if 0.005 <= probability < 0.99 or probability == 1 else 1)
 
 
-def page_control(total: int, choices: Choices, per_page: int = PER_PAGE) -> Control:
-    """Return the control that pages through so many pictures, where it stands."""
-    control = counting("page", "page", max(1, -(-total // per_page)), first=1)
-    return at(control, chosen_whole(choices, control))
-
-
-def on_page(numbers: Sequence[int], page: Control, per_page: int = PER_PAGE) -> Sequence[int]:
-    """Return those of the numbers that are on the page."""
-    first = (int(float(page.value)) - 1) * per_page
-    return numbers[first : first + per_page]
-
-
 def is_chronicled(chronicle: Chronicle, images: str) -> bool:
     """Whether it is known what became of these images, epoch by epoch."""
     return images == VALIDATION and chronicle.epochs > 0
 
 
-def past(scene: Scene, images: str, number: int, *, is_right: bool) -> str:
+def past(scene: Scene, judged: Judgement, number: int) -> str:
     """Return what became of an image, epoch by epoch, as a sentence without its full stop.
 
     Args:
         scene: Where the chronicle is.
-        images: The image's split; only that of validation is recorded.
+        judged: What is said of the split now, which may be in the middle of an epoch; only that of
+            validation is recorded.
         number: Which image.
-        is_right: Whether it is right now, which may be in the middle of an epoch.
     """
-    if images != VALIDATION:
+    if judged.images != VALIDATION:
         return "since when it is wrong is recorded of validation images alone"
     chronicle = scene.chronicle
     if not chronicle.epochs:
@@ -123,8 +141,9 @@ def past(scene: Scene, images: str, number: int, *, is_right: bool) -> str:
         told = f"right again at the end of epoch {last}"
     if forgotten:
         told += f", forgotten {'once' if forgotten == 1 else f'{forgotten} times'}"
+    is_right = int(judged.given[number]) == int(judged.labels[number])
     if is_right == (wrong_since > 0):
-        told += f"; {'right' if is_right else 'wrong'} now, after step {count(scene.step)}"
+        told += f"; {'right' if is_right else 'wrong'} now, after step {count(judged.step)}"
     return told
 
 

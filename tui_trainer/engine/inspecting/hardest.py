@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tui_trainer.engine.inspecting import gallery
 from tui_trainer.engine.inspecting.desk import Judgement, Parts
 from tui_trainer.engine.inspecting.digits import facts
@@ -11,9 +9,8 @@ from tui_trainer.engine.inspecting.judging import (
     certainty,
     hardest_first,
     in_cell,
+    judgement_of,
     losses,
-    lost,
-    sealed,
 )
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.exhibit import (
@@ -23,9 +20,6 @@ from tui_trainer.run.exhibit import (
     Pictures,
     Table,
     Value,
-    at,
-    chosen_whole,
-    counting,
 )
 from tui_trainer.run.text import count, loss, percent, plural
 
@@ -39,35 +33,26 @@ FEW = 100
 def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     """Show a page of the hardest digits, and what stands behind each."""
     images = scene.control(choices)
-    judged = yield from scene.judged(str(images.value))
-    if judged is None:
-        yield sealed(scene, (images,))
-        return
-    if gone := lost(judged, (images,)):
-        yield gone
+    if (judged := (yield from judgement_of(scene, (images,)))) is None:
         return
     numbers = hardest_first(judged)[:MOST]
-    page = gallery.page_control(len(numbers), choices)
-    shown = gallery.on_page(numbers, page)
-    which = counting("digit", "digit", len(shown), first=1)
-    which = at(which, chosen_whole(choices, which))
-    chosen = shown[int(float(which.value)) - 1]
+    page = gallery.page_of(numbers, choices)
     yield None
-    first = numbers.index(shown[0]) + 1
-    captions = gallery.captions(scene, judged, shown)
+    captions = gallery.captions(scene, judged, page.numbers)
+    last = page.first + len(page.numbers) - 1
     yield Exhibit(
         blocks=(
             Pictures(
-                caption=f"{first} to {first + len(shown) - 1} of {count(len(judged.labels))}, "
+                caption=f"{page.first} to {last} of {count(len(judged.labels))}, "
                 "the highest loss first",
-                items=gallery.thumbnails(scene, judged.images, captions, chosen),
+                items=gallery.thumbnails(scene, judged.images, captions, page.chosen),
             ),
-            _table(scene, judged, shown, first, chosen),
+            _table(scene, judged, page),
         ),
-        controls=(images, page, which),
+        controls=(images, *page.controls),
         result=_result(judged),
         certainty=certainty(judged),
-        opens=opening(judged, chosen, images.value),
+        opens=opening(judged, page.chosen, images.value),
         figures={
             "images": len(judged.labels),
             "mean_loss": float(losses(judged).mean()),
@@ -102,14 +87,14 @@ def _result(judged: Judgement) -> str:
     return f"{few_told}: {percent(part, 0)} of the loss, and {count(wrong)} wrong."
 
 
-def _table(scene: Scene, judged: Judgement, shown: Sequence[int], first: int, chosen: int) -> Table:
+def _table(scene: Scene, judged: Judgement, page: gallery.Page) -> Table:
     each = losses(judged)
     is_told = gallery.is_chronicled(scene.chronicle, judged.images)
     rows = []
-    for place, number in enumerate(shown):
+    for place, number in enumerate(page.numbers, page.first):
         label, said = int(judged.labels[number]), int(judged.given[number])
         row = [
-            str(first + place),
+            str(place),
             f"#{number}",
             loss(float(each[number])).strip(),
             f"{label} {gallery.share(float(judged.right_probability[number]))}",
@@ -117,7 +102,7 @@ def _table(scene: Scene, judged: Judgement, shown: Sequence[int], first: int, ch
         ]
         rows.append((*row, _since(scene, number)) if is_told else tuple(row))
     heads = ("rank", "image", "loss", "true", "said", *(["wrong since"] if is_told else []))
-    return Table(caption="", heads=heads, rows=tuple(rows), marked=shown.index(chosen))
+    return Table(caption="", heads=heads, rows=tuple(rows), marked=page.numbers.index(page.chosen))
 
 
 def _since(scene: Scene, number: int) -> str:

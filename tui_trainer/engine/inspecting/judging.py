@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from torch import Tensor
 
 from tui_trainer.engine.experiments.pictures import no_numbers
@@ -15,13 +17,33 @@ from tui_trainer.run.text import count
 
 def certainty(judged: Judgement) -> str:
     """Return on how many images a view rests, and how many were right."""
-    total, right = len(judged.labels), int((judged.given == judged.labels).sum())
+    total, right = len(judged.labels), _correct(judged)
     low, high = wilson(right, total)
     look = f", look {judged.look} at the test set" if judged.look else ""
     return (
         f"{count(total)} {judged.images} images after step {count(judged.step)}{look}: "
         f"{100 * right / total:.2f} % right [{100 * low:.2f}, {100 * high:.2f}]."
     )
+
+
+def _correct(judged: Judgement) -> int:
+    return int((judged.given == judged.labels).sum())
+
+
+def judgement_of(
+    scene: Scene, controls: tuple[Control, ...]
+) -> Generator[Exhibit | None, None, Judgement | None]:
+    """Return what the network says of the images that the first control stands at.
+
+    None where nothing can be told of them: the test set is sealed, or probabilities are no numbers.
+    That is shown then.
+    """
+    judged = yield from scene.judged(str(controls[0].value))
+    shown = sealed(scene, controls) if judged is None else lost(judged, controls)
+    if shown is not None:
+        yield shown
+        return None
+    return judged
 
 
 def lost(judged: Judgement, controls: tuple[Control, ...]) -> Exhibit | None:
@@ -34,7 +56,7 @@ def lost(judged: Judgement, controls: tuple[Control, ...]) -> Exhibit | None:
     return Exhibit(
         blocks=(no_numbers("the probabilities" if gone == total else some),),
         controls=controls,
-        figures={"images": total, "without_numbers": gone},
+        figures={"images": total, "correct": _correct(judged), "without_numbers": gone},
     )
 
 

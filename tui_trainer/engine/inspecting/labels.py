@@ -12,7 +12,7 @@ from tui_trainer.engine.inspecting import gallery
 from tui_trainer.engine.inspecting.desk import Judgement, Parts
 from tui_trainer.engine.inspecting.digits import facts
 from tui_trainer.engine.inspecting.hardest import opening
-from tui_trainer.engine.inspecting.judging import certainty, lost, sealed
+from tui_trainer.engine.inspecting.judging import certainty, judgement_of
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.run.exhibit import (
     Block,
@@ -22,9 +22,6 @@ from tui_trainer.run.exhibit import (
     Pictures,
     Table,
     Words,
-    at,
-    chosen_whole,
-    counting,
 )
 from tui_trainer.run.stats import wilson
 from tui_trainer.run.text import count, percent, plural
@@ -100,12 +97,7 @@ def suspects_of(probabilities: Tensor, labels: Tensor) -> Suspects:
 def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     """Show the suspects, the least plausible label first."""
     images = scene.control(choices)
-    judged = yield from scene.judged(str(images.value))
-    if judged is None:
-        yield sealed(scene, (images,))
-        return
-    if gone := lost(judged, (images,)):
-        yield gone
+    if (judged := (yield from judgement_of(scene, (images,)))) is None:
         return
     right, total = int((judged.given == judged.labels).sum()), len(judged.labels)
     if wilson(right, total)[0] < LEAST_RIGHT:
@@ -113,19 +105,16 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
         return
     found = suspects_of(judged.probabilities, judged.labels)
     yield None
-    blocks, controls = _blocks(scene, judged, found, images, choices)
-    chosen = int(float(controls[-1].value)) - 1 if found.numbers else 0
-    if found.numbers:
-        chosen += (int(float(controls[1].value)) - 1) * gallery.PER_PAGE
+    page = gallery.page_of(found.numbers, choices) if found.numbers else None
     low, high = wilson(len(found.numbers), total)
     share = f"{percent(len(found.numbers) / total)} [{100 * low:.2f}, {100 * high:.2f}]"
     yield Exhibit(
-        blocks=blocks,
-        controls=controls,
+        blocks=_blocks(scene, judged, found, page),
+        controls=(images, *page.controls) if page else (images,),
         result=f"{plural(len(found.numbers), 'suspected label')} of {count(total)}: {share}; "
         f"the network's own honest errors would make about {found.expected:.0f}.",
         certainty=certainty(judged),
-        opens=opening(judged, found.numbers[chosen], images.value) if found.numbers else None,
+        opens=opening(judged, page.chosen, images.value) if page else None,
         figures=figures(scene, judged, found),
     )
 
@@ -156,25 +145,19 @@ def _too_weak(judged: Judgement, images: Control) -> Exhibit:
 
 
 def _blocks(
-    scene: Scene, judged: Judgement, found: Suspects, images: Control, choices: Choices
-) -> tuple[tuple[Block, ...], tuple[Control, ...]]:
-    """Return what there is to see, and the controls where they stand."""
+    scene: Scene, judged: Judgement, found: Suspects, page: gallery.Page | None
+) -> tuple[Block, ...]:
+    """Return what there is to see."""
     words = _words(scene, judged, found)
-    if not found.numbers:
+    if page is None:
         none = f"No suspect among {count(len(judged.labels))} images."
-        return (Words(text=none, tone="good"), *words), (images,)
-    page = gallery.page_control(len(found.numbers), choices)
-    shown = gallery.on_page(found.numbers, page)
-    which = counting("digit", "digit", len(shown), first=1)
-    which = at(which, chosen_whole(choices, which))
-    chosen = shown[int(float(which.value)) - 1]
+        return (Words(text=none, tone="good"), *words)
+    captions = gallery.captions(scene, judged, page.numbers)
     pictures = Pictures(
         caption="suspected: look yourself. The least plausible label first",
-        items=gallery.thumbnails(
-            scene, judged.images, gallery.captions(scene, judged, shown), chosen
-        ),
+        items=gallery.thumbnails(scene, judged.images, captions, page.chosen),
     )
-    return (pictures, *words, _pairs(judged, found)), (images, page, which)
+    return (pictures, *words, _pairs(judged, found))
 
 
 def _words(scene: Scene, judged: Judgement, found: Suspects) -> tuple[Words, ...]:

@@ -121,19 +121,16 @@ def _exhibit(
     sample = next((of.images for of in (units or {}).values()), 0)
     chosen = next((maps for maps in walk if maps.row.name == layer.value), None)
     blocks: tuple[Block, ...]
-    if chosen is None:
+    if not walk:
+        blocks = (*_head(digit, verdict), Words(text="It has no layer whose maps can be seen."))
+    elif chosen is None:
         shown = _spread(walk)
         strips = [_strip(maps, scene.bench.layers, dead.get(maps.place, set())) for maps in shown]
         blocks = (*_head(digit, verdict), *strips)
     else:
-        of_one = even_parts(len(chosen.values), _per_page(chosen))
-        page = counting("page", "page", len(of_one), first=1)
-        page = at(page, chosen_whole(choices, page))
-        controls = (*controls, page) if len(of_one) > 1 else controls
-        part = of_one[int(page.value) - 1]
+        part, page = _page(chosen, choices)
+        controls = (*controls, *page)
         blocks = _layer(digit, chosen, part, dead.get(chosen.place, set()))
-    if not walk:
-        blocks = (*_head(digit, verdict), Words(text="It has no layer whose maps can be seen."))
     return Exhibit(
         blocks=blocks,
         controls=controls,
@@ -155,10 +152,19 @@ def _exhibit(
     )
 
 
+def _page(maps: LayerMaps, choices: Choices) -> tuple[range, tuple[Control, ...]]:
+    """Return which maps of a layer are shown, and the control that pages through them, if any."""
+    parts = even_parts(len(maps.values), _per_page(maps))
+    page = counting("page", "page", len(parts), first=1)
+    place = chosen_whole(choices, page)
+    return parts[place - 1], ((at(page, place),) if len(parts) > 1 else ())
+
+
 def _head(digit: Digit, verdict: Verdict) -> tuple[Block, ...]:
     small = shrunk(digit.pixels.float().cpu(), SMALL)
     picture = map_picture(small, f"a {digit.label}", low=0.0, high=255.0)
-    return (Pictures(caption="", items=(picture,)), verdict.bars(BARS))
+    bars = () if verdict.is_lost else (verdict.bars(BARS),)
+    return (Pictures(caption="", items=(picture,)), *bars)
 
 
 def _spread(walk: Sequence[LayerMaps]) -> list[LayerMaps]:

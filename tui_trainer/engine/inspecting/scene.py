@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tui_trainer import zoo
 from tui_trainer.engine.chronicle import Chronicle
 from tui_trainer.engine.data import Split
 from tui_trainer.engine.experiments.bench import Bench, Digit
 from tui_trainer.engine.inspecting.desk import TEST, VALIDATION, Desk, Judgement
 from tui_trainer.engine.metrics import probabilities_of
 from tui_trainer.engine.networks import build_network
+from tui_trainer.run.errors import InputError
 from tui_trainer.run.exhibit import Choices, Control, chosen_word
 
 IMAGES = Control(name="images", label="images", value=VALIDATION, steps=(VALIDATION, TEST))
@@ -139,8 +141,22 @@ class Scene:
         """Return the network as it was before its first batch, on the CPU.
 
         Raises:
-            InputError: If it cannot be built.
+            InputError: If it cannot be built, or one's own is another one each time.
+            NetworkError: If one's own raises; it says where.
         """
+        network = self._built()
+        if self.bench.config.model not in zoo.REGISTRY:
+            again = self._built().state_dict()
+            state = network.state_dict()
+            if state.keys() != again.keys() or not all(
+                torch.equal(values.nan_to_num(), again[name].nan_to_num())
+                for name, values in state.items()
+            ):
+                raise InputError("its weights are drawn by other chance than torch's own")
+        return network
+
+    def _built(self) -> nn.Module:
+        """Return a network as a run of the seed begins with."""
         torch.manual_seed(self.seed)
         data = self.bench.data
         return build_network(

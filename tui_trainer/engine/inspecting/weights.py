@@ -13,10 +13,17 @@ from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.engine.own_code import NetworkError
 from tui_trainer.run.errors import InputError
+from tui_trainer.run.exhibit import Control, Exhibit, Words
 from tui_trainer.run.layers import LayerRow
 
 WEIGHTED = (*CONVOLUTIONS, "fully connected")
 """The kinds of layers whose weights are shown."""
+
+FAINT = 0.01
+"""A kernel whose norm is below this share of the layer's median is as good as none."""
+
+ROWS = 16
+"""Layers that a table has at most, the chosen one among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,30 @@ class Weights:
     def is_lost(self) -> bool:
         """Whether some weights are no finite numbers."""
         return not bool(torch.isfinite(self.now).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What is told of one kernel.
+
+    Attributes:
+        norm: ‖w‖, the square root of the sum of its squares.
+        moved: ‖w − w₀‖ / ‖w₀‖; NaN where the start is not known.
+        cosine: Of the angle between w and w₀; NaN likewise.
+        is_faint: Whether it is next to nothing beside the others of its layer.
+        is_dead: Whether its unit gives nothing on the sample; None while that is not known.
+    """
+
+    norm: float
+    moved: float
+    cosine: float
+    is_faint: bool
+    is_dead: bool | None = None
+
+    @property
+    def mark(self) -> str:
+        """What it is marked with; empty where nothing is the matter."""
+        return "dead" if self.is_dead else "faint" if self.is_faint else ""
 
 
 def weights_of(scene: Scene, network: nn.Module) -> tuple[list[Weights], str]:
@@ -113,6 +144,34 @@ def _reads_image(rows: Sequence[LayerRow], place: int) -> bool:
         source == 0 or (rows[source].kind == "flatten" and rows[source].sources == (0,))
         for source in rows[place].sources
     )
+
+
+def kernels_of(weights: Weights) -> list[Kernel]:
+    """Return what is told of each kernel of a layer."""
+    norms = weights.now.flatten(1).norm(dim=1)
+    faint = norms <= FAINT * float(norms.median())
+    unknown = float("nan")
+    return [
+        Kernel(
+            norm=float(norms[number]),
+            moved=unknown if weights.start is None else change(now, weights.start[number]),
+            cosine=unknown if weights.start is None else cosine(now, weights.start[number]),
+            is_faint=bool(faint[number]) and bool(torch.isfinite(norms[number])),
+        )
+        for number, now in enumerate(weights.now)
+    ]
+
+
+def around(place: int, total: int) -> slice:
+    """Return which of so many layers a table has: those around the one at a place."""
+    first = max(0, min(place - ROWS // 2, total - ROWS))
+    return slice(first, first + ROWS)
+
+
+def nothing_to_see(*controls: Control) -> Exhibit:
+    """Return what is shown of a network without such layers."""
+    text = "It has no layer whose weights can be seen."
+    return Exhibit(blocks=(Words(text=text),), controls=controls)
 
 
 def change(now: Tensor, start: Tensor) -> float:
