@@ -18,14 +18,22 @@ from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tui_trainer.lessons.path import SAW_WRONG, Path
 from tui_trainer.run.commands import Inspect
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event, StateChanged, StepDone
+from tui_trainer.run.events import (
+    Diverged,
+    Event,
+    RunFinished,
+    RunStarted,
+    State,
+    StateChanged,
+    StepDone,
+)
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.inspection import NAMES
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.farewell import farewell
 from tui_trainer.ui.inspect_app import InspectApp
-from tui_trainer.ui.screens.inspect import FOLLOW_EVERY, InspectScreen
+from tui_trainer.ui.screens.inspect import FOLLOW_EVERY, InspectScreen, halts
 from tui_trainer.ui.screens.train import TrainScreen
 from tui_trainer.ui.widgets.exhibit import ExhibitPanel
 from tui_trainer.ui.widgets.key_footer import KeyFooter
@@ -156,6 +164,27 @@ async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
         # Who comes back sees the weights of now.
         await shown(pilot, app, "3")
         assert asked(engine)[2:] == [Inspect("confusion")]
+
+
+@pytest.mark.parametrize("state", ["paused", "training"])
+async def test_a_pause_shows_the_weights_that_it_stopped_at(state: State) -> None:
+    app, engine = inspecting()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, app, NETWORK)
+        await shown(pilot, app)
+        halt = StateChanged(state=state, step=STEP.step)
+        app.post_message(EventsArrived((halt,), app.run_now.bridge))
+        await pilot.pause(0.05)
+        await shown(pilot, app)
+        assert asked(engine) == [Inspect("confusion")] * (2 if state == "paused" else 1)
+
+
+def test_when_a_view_would_lag_behind() -> None:
+    ended = recording("finished")
+    assert [type(event) for event in ended if halts(event)] == [RunStarted, RunFinished]
+    lost = Diverged(step=9, epoch=1, learning_rate=1.0)
+    assert halts(lost)
+    assert not halts(STEP)
 
 
 async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> None:

@@ -102,6 +102,19 @@ def test_enter_goes_and_what_follows_does_not() -> None:
     assert sent[-1] == Inspect("confusion", follows=True)
 
 
+def test_enter_counts_once_however_often_it_is_pressed() -> None:
+    inspecting, sent = opened()
+    inspecting.take(told(sent[-1]))
+    inspecting.go()
+    assert inspecting.is_going
+    inspecting.go()
+    inspecting.take(told(sent[-1]))
+    assert sent[1:] == [Inspect("confusion", goes=True)]
+    assert not inspecting.is_going
+    inspecting.go()
+    assert len(sent) == 3
+
+
 def test_it_follows_when_no_answer_is_awaited_and_gives_way_to_the_reader() -> None:
     inspecting, sent = opened()
     inspecting.follow()

@@ -19,12 +19,13 @@ def inspected_view(run: LiveRun, view: View, control: int | None) -> ExhibitView
     """
     inspecting, quiet = run.inspecting, silence(run)
     exhibit = inspecting.exhibit if inspecting.view == view.name else None
+    is_waiting = exhibit is None or inspecting.is_going
     shown = ExhibitView(
         title=view.title,
         exhibit=exhibit,
         controls=inspecting.controls if exhibit else (),
-        trains="" if quiet or exhibit is None else exhibit.trains,
-        silence=quiet or inspecting.refusal or ("" if exhibit else "looking …"),
+        trains="" if quiet or exhibit is None or inspecting.is_going else exhibit.trains,
+        silence=quiet or inspecting.refusal or ("looking …" if is_waiting else ""),
         noun=f"after step {count(inspecting.step)}" if exhibit else view.about,
         verb="goes on",
     )

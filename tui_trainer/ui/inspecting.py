@@ -40,6 +40,11 @@ class Inspecting(Choosing):
         return self._asked is not None and not self._asked.follows
 
     @property
+    def is_going(self) -> bool:
+        """Whether what enter does is under way."""
+        return self._asked is not None and self._asked.goes
+
+    @property
     def is_free(self) -> bool:
         """Whether no answer is awaited at all."""
         return self._asked is None
@@ -59,6 +64,11 @@ class Inspecting(Choosing):
         """Ask what the view shows by now, if no answer is awaited."""
         if self.is_free:
             self._put(Inspect(self.view, self.chosen, follows=True))
+
+    def go(self) -> None:
+        """Do what enter does here: once, however often it is pressed meanwhile, for it counts."""
+        if not self.is_going:
+            super().go()
 
     def ask(self, *, goes: bool = False) -> None:
         """Ask what the view shows; ``goes`` is whether enter was pressed."""

@@ -16,6 +16,7 @@ from textual.widget import Widget
 from tui_trainer.run.answers import Inspected
 from tui_trainer.run.events import (
     CommandRejected,
+    Diverged,
     EpochDone,
     Event,
     Rewound,
@@ -55,6 +56,12 @@ CHANGES = (
     EpochDone,
 )
 """What changes what is seen, or whether anything can be."""
+
+
+def halts(event: Event) -> bool:
+    """Whether a run begins, or its weights stay as they are from here on: a view can lag behind."""
+    is_paused = isinstance(event, StateChanged) and event.state == "paused"
+    return is_paused or isinstance(event, RunStarted | RunFinished | Diverged | Rewound)
 
 
 class InspectScreen(ExhibitScreen):
@@ -104,7 +111,7 @@ class InspectScreen(ExhibitScreen):
         is_new = run is not self._run
         self.shown = self._run = run
         self.query_one(TopLine).show(run, state_cells(run.history))
-        if is_new or any(isinstance(event, RunStarted) for event in events):
+        if is_new or any(halts(event) for event in events):
             self._ask()
         if is_new or any(isinstance(event, CHANGES) for event in events):
             self.show_exhibit()
