@@ -289,3 +289,15 @@ def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
     finally:
         torch.set_num_threads(before)
     assert only(Inspected, events).exhibit.blocks == (Words(text="1"),)
+
+
+def test_who_follows_is_told_of_what_is_whole_alone(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    employ(monkeypatch, FakeClock(), parts=4)
+    waited, followed = (
+        of(Inspected, told_of(tiny, ScriptedInbox({3: [Inspect("likes", follows=follows)]})))
+        for follows in (False, True)
+    )
+    assert len(waited) == 4
+    assert [event.exhibit for event in followed] == [waited[-1].exhibit]

@@ -142,5 +142,6 @@ def go_on(session: Session, *, waits: bool = False) -> Iterator[Inspected]:
         desk.turn += 1
         if not waits:
             desk.spend(watch.now - began)
-        if exhibit is not None:
+        # Who waits sees it grow; who follows keeps the last whole one in sight meanwhile.
+        if exhibit is not None and (exhibit.progress is None or not desk.wish.follows):
             yield Inspected(wish=desk.wish, exhibit=exhibit, step=desk.step)

@@ -16,7 +16,7 @@ VALIDATION, TEST = "validation", "test"
 NO_CLASS = -1
 """What an image is given whose scores are no numbers: it is wrong, whatever its label."""
 
-SHARE = 0.015
+SHARE = 0.01
 """The share of the time that a view may take while nobody waits for it."""
 
 WAITED_FOR = 0.5

@@ -39,7 +39,7 @@ from tui_trainer.ui.widgets.number_line import NumberLine
 from tui_trainer.ui.widgets.pad import Pad
 from tui_trainer.ui.widgets.view_list import ViewList
 
-FOLLOW_EVERY = 2.0
+FOLLOW_EVERY = 3.0
 """Seconds from an answer to the next question, while batches are trained …"""
 
 PAINT_SHARE = 0.01
