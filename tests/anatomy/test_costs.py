@@ -9,11 +9,7 @@ from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.engine.torchvision_compat import import_torchvision
 
-# The others have no kind of layer that this one has not.
-TORCHVISION = (
-    "mobilenet_v3_small",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet18", "squeezenet1_1")),
-)
+TORCHVISION = ("mobilenet_v3_small", "resnet18", "squeezenet1_1")
 
 
 def assert_costs_equal_torchinfos(network: nn.Module, shape: tuple[int, int, int]) -> None:
@@ -39,6 +35,7 @@ def test_the_zoos_costs_are_torchinfos(name: str) -> None:
     assert_costs_equal_torchinfos(network, SHAPE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvisions_networks_costs_are_torchinfos(name: str) -> None:
     network = getattr(import_torchvision().models, name)()

@@ -174,6 +174,7 @@ def test_known_networks_have_the_published_fields() -> None:
         assert (last.receptive_field, last.jump) == ((size, size), (32, 32))
 
 
+@pytest.mark.slow
 def test_resnet18_sees_435_pixels_before_its_mean() -> None:
     """Its ten 3×3 kernels' share, by hand: 7 + 2·2, then 2 × jump each, on the longest way."""
     jumps = [4] * 4 + [4, 8, 8, 8] + [8, 16, 16, 16] + [16, 32, 32, 32]

@@ -73,6 +73,7 @@ def checked(run: Cli, images: Path) -> Any:
     return call
 
 
+@pytest.mark.slow
 def test_a_good_network_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan(steps=40, range_steps=25, control_steps=5)
     monkeypatch.setattr("tui_trainer.engine.check.lab.whole_plan", lambda *_: plan)

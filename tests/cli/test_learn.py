@@ -96,6 +96,7 @@ def test_what_ones_own_network_prints_is_no_part_of_it(run: Cli, tmp_path: Path)
     assert "Shown on net.py:Net, 7,850 parameters" in out
 
 
+@pytest.mark.slow
 def test_what_trains_is_trained_if_asked(run: Cli) -> None:
     untrained = run("learn", "learning-rate", "--model", "mlp")
     trained = run("learn", "learning-rate", "--model", "mlp", "--try", "--threads", 1)

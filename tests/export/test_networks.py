@@ -68,15 +68,9 @@ SLOWLY = [
 # --- every network in every format
 
 
-# It has every kind of layer but dropout and an average of a part; an ONNX file takes some seconds.
-QUICK = ("tiny",)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize(
-    "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
-)
+@pytest.mark.parametrize("name", MODELS)
 def test_an_exported_network_says_the_same_for_any_batch(
     tmp_path: Path, name: str, kind: str
 ) -> None:

@@ -353,6 +353,7 @@ async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> No
         assert "nothing of draw" in shown(app)
 
 
+@pytest.mark.slow
 async def test_the_pad_takes_the_keys_where_the_list_has_no_room_and_gives_them_back() -> None:
     app, _ = inspecting()
     async with app.run_test(size=(120, 40)) as pilot:
