@@ -9,7 +9,7 @@ from tui_trainer.engine.answers import answer, next_wishes, reject
 from tui_trainer.engine.inspecting.asked import opens_test
 from tui_trainer.engine.inspecting.desk import TEST
 from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.networks import fault_of_own
+from tui_trainer.engine.networks import own_faults_told
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
@@ -46,18 +46,12 @@ def look(
             settings cannot be used.
         NetworkError: If a network of one's own raises; it says where.
     """
-    try:
+    with own_faults_told(config.model):
         session = yield from prepare(config, inbox, Keeper(folder), clock)
         resume_from(session, resume)
         checkpoint = resume.path.name.removesuffix(resume.path.suffix)
         yield from session.enter("on show", f"{folder.name} · checkpoint {checkpoint}")
         yield from _answer(session, folder)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        if fault := fault_of_own(error, config.model):
-            raise fault from error
-        raise
 
 
 def _answer(session: Session, folder: RunFolder) -> Iterator[Event]:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tui_trainer.engine.answers import answer_until_stopped
 from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.networks import fault_of_own
+from tui_trainer.engine.networks import own_faults_told
 from tui_trainer.engine.obey import obey, take_last_wishes, wait_for_rewind
 from tui_trainer.engine.pending import DivergedError
 from tui_trainer.engine.prepare import prepare
@@ -19,7 +19,6 @@ from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import save
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import EpochDone, Event, RunFinished
 from tui_trainer.run.stats import wilson
 
@@ -52,14 +51,8 @@ def train(
             be used.
         NetworkError: If a network of one's own raises; it says where.
     """
-    try:
+    with own_faults_told(config.model):
         yield from _train(config, inbox, keeper or Keeper(), resume, patient, clock)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        if fault := fault_of_own(error, config.model):
-            raise fault from error
-        raise
 
 
 def _train(

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +144,23 @@ def fault_of_own(error: Exception, model: str) -> own_code.NetworkError | None:
     if reference is None or not (place := own_code.line_of(error, reference)):
         return None
     return own_code.NetworkError(own_code.told(error, place, reference))
+
+
+@contextmanager
+def own_faults_told(model: str) -> Iterator[None]:
+    """Let what a network of one's own raises be told as its fault; anything else as it is.
+
+    Raises:
+        NetworkError: In place of what the network raised; it says where.
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if fault := fault_of_own(error, model):
+            raise fault from error
+        raise
 
 
 def dropout_of(network: nn.Module) -> float | None:

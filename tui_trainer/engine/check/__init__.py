@@ -21,14 +21,13 @@ from tui_trainer.engine.check.rates import rate_items
 from tui_trainer.engine.check.scores import score_items
 from tui_trainer.engine.check.units import unit_items
 from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.networks import fault_of_own
+from tui_trainer.engine.networks import own_faults_told
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.session import Session
 from tui_trainer.run.answers import ItemChecked
 from tui_trainer.run.checked import CheckItem
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event
 
 Group = Callable[[Lab], Iterator[CheckItem]]
@@ -79,16 +78,10 @@ def check_run(
             used.
         NetworkError: If a network of one's own raises; it says where.
     """
-    try:
+    with own_faults_told(config.model):
         session = yield from prepare(config, Inbox(), Keeper(), clock)
         yield session.started()
         yield from check(session, clock=clock)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        if fault := fault_of_own(error, config.model):
-            raise fault from error
-        raise
 
 
 def _tried(lab: Lab, group: Group) -> list[CheckItem]:

@@ -17,7 +17,7 @@ import torch
 from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import SEED, Bench, open_bench
 from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.networks import fault_of_own
+from tui_trainer.engine.networks import own_faults_told
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
@@ -25,7 +25,6 @@ from tui_trainer.lessons.lesson import SLUGS
 from tui_trainer.run.answers import LessonTried
 from tui_trainer.run.commands import ENDS_TRYING, Inbox, TryLesson
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event
 from tui_trainer.run.exhibit import Choices, Exhibit
 
@@ -88,16 +87,10 @@ def lesson_events(
             settings cannot be used.
         NetworkError: If a network of one's own raises; it says where.
     """
-    try:
+    with own_faults_told(config.model):
         session = yield from prepare(config, inbox, Keeper(), clock)
         if resume is not None:
             resume_from(session, resume)
         yield session.started()
         while asked := [wish for wish in inbox.take(session.step) if isinstance(wish, TryLesson)]:
             yield from try_lesson(session, asked[-1])
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        if fault := fault_of_own(error, config.model):
-            raise fault from error
-        raise

@@ -14,7 +14,7 @@ from tui_trainer.engine.experiments.bench import SEED, open_bench
 from tui_trainer.engine.inspecting.desk import TEST, Parts
 from tui_trainer.engine.inspecting.scene import IMAGES, PATIENCE, Scene
 from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.networks import fault_of_own
+from tui_trainer.engine.networks import own_faults_told
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
@@ -22,7 +22,6 @@ from tui_trainer.engine.threads import one_thread
 from tui_trainer.run.answers import Inspected
 from tui_trainer.run.commands import Inbox, Inspect
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event
 from tui_trainer.run.exhibit import Choices
 from tui_trainer.run.inspection import NAMES
@@ -101,7 +100,7 @@ def view_events(
             settings cannot be used.
         NetworkError: If a network of one's own raises; it says where.
     """
-    try:
+    with own_faults_told(config.model):
         session = yield from prepare(config, Inbox(), Keeper(), clock)
         if resume is not None:
             resume_from(session, resume)
@@ -109,12 +108,6 @@ def view_events(
         for wish in wishes:
             yield from begin_view(session, wish)
             yield from go_on(session, waits=True)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        if fault := fault_of_own(error, config.model):
-            raise fault from error
-        raise
 
 
 def go_on(session: Session, *, waits: bool = False) -> Iterator[Inspected]:

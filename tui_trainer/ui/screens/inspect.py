@@ -229,7 +229,7 @@ class InspectScreen(ExhibitScreen):
         if self._came_from:
             self._go_to(self._came_from.pop())
 
-    def on_view_list_chosen(self, message: ViewList.Chosen) -> None:
+    def on_choice_list_chosen(self, message: ViewList.Chosen) -> None:
         """Show another view."""
         if 0 <= self._place + message.by < len(VIEWS):
             self.action_move_view(message.by)

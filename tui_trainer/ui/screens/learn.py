@@ -219,6 +219,6 @@ class LearnScreen(ExhibitScreen):
             self._run.learning.stop()
             self.show_exhibit()
 
-    def on_lesson_list_chosen(self, message: LessonList.Chosen) -> None:
+    def on_choice_list_chosen(self, message: LessonList.Chosen) -> None:
         """Show another lesson."""
         self.open(self._place + message.by)

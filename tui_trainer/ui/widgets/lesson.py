@@ -10,13 +10,13 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Region
-from textual.message import Message
 
 from tui_trainer.lessons.lesson import Lesson
 from tui_trainer.run.events import FindingRaised
 from tui_trainer.run.text import Cell, columns
 from tui_trainer.run.verdicts import FINDING_SIGNS, SIGNS, Verdict
 from tui_trainer.ui.learn_keys import LESSON_LIST_KEYS
+from tui_trainer.ui.widgets.choice_list import ChoiceList
 from tui_trainer.ui.widgets.exhibit_lines import PROSE
 from tui_trainer.ui.widgets.finding_lines import GRAVITY_ROLES, Lines, paragraph
 from tui_trainer.ui.widgets.painting import content_of
@@ -97,35 +97,14 @@ class LessonPanel(TextPanel):
         return Content("\n").join(content_of(line) for line in lines)
 
 
-class LessonList(TextPanel):
+class LessonList(ChoiceList):
     """The lessons by their topics' numbers; one of them is chosen."""
 
-    DEFAULT_CSS = """
-    LessonList { scrollbar-gutter: stable; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [*LESSON_LIST_KEYS]
-
-    class Chosen(Message):
-        """A person has chosen another lesson."""
-
-        def __init__(self, by: int) -> None:
-            super().__init__()
-            self.by = by
 
     def __init__(self, lessons: Sequence[Lesson], *, id: str) -> None:  # noqa: A002
         super().__init__("lessons", id=id)
-        self.border_subtitle = "n next · b back"
         self._lessons = lessons
-        self._place = 0
-        self._rows = range(0)
-
-    def show(self, place: int) -> None:
-        """Show which lesson is chosen."""
-        self._place = place
-        self.fill()
-        width = self.scrollable_content_region.width
-        rows = Region(0, self._rows.start, width, len(self._rows))
-        self.scroll_to_region(rows, animate=False)
 
     def text(self, width: int) -> Content:
         """Return the numbers and titles, a long one in several lines."""
@@ -143,10 +122,6 @@ class LessonList(TextPanel):
                     [Cell(sign, style="title"), Cell(topic, style="muted"), Cell(title, style=role)]
                 )
         return Content("\n").join(content_of(line) for line in lines)
-
-    def action_move(self, by: int) -> None:
-        """Choose the lesson above or below."""
-        self.post_message(self.Chosen(by))
 
 
 def lesson_lines(view: LessonView, width: int) -> Lines:

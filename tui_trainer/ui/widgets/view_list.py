@@ -7,46 +7,23 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.content import Content
-from textual.geometry import Region
-from textual.message import Message
 
 from tui_trainer.run.inspection import View
 from tui_trainer.run.text import Cell
 from tui_trainer.ui.inspect_keys import VIEW_LIST_KEYS
+from tui_trainer.ui.widgets.choice_list import ChoiceList
 from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
 from tui_trainer.ui.widgets.painting import content_of
-from tui_trainer.ui.widgets.panel import TextPanel
 
 
-class ViewList(TextPanel):
+class ViewList(ChoiceList):
     """The views by their groups; one of them is chosen, and said to be what it is."""
 
-    DEFAULT_CSS = """
-    ViewList { scrollbar-gutter: stable; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [*VIEW_LIST_KEYS]
-
-    class Chosen(Message):
-        """A person has chosen another view."""
-
-        def __init__(self, by: int) -> None:
-            super().__init__()
-            self.by = by
 
     def __init__(self, views: Sequence[View], *, id: str) -> None:  # noqa: A002
         super().__init__("views", id=id)
-        self.border_subtitle = "n next · b back"
         self._views = views
-        self._place = 0
-        self._rows = range(0)
-
-    def show(self, place: int) -> None:
-        """Show which view is chosen."""
-        self._place = place
-        self.fill()
-        width = self.scrollable_content_region.width
-        rows = Region(0, self._rows.start, width, len(self._rows))
-        self.scroll_to_region(rows, animate=False)
 
     def text(self, width: int) -> Content:
         """Return the groups and titles; below the chosen one, what it shows."""
@@ -64,7 +41,3 @@ class ViewList(TextPanel):
             lines += paragraph(view.about, "muted", width, indent=4)
             self._rows = range(begun, len(lines))
         return Content("\n").join(content_of(line) for line in lines)
-
-    def action_move(self, by: int) -> None:
-        """Choose the view above or below."""
-        self.post_message(self.Chosen(by))

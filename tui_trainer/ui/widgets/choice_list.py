@@ -1,0 +1,41 @@
+"""A list of which one thing is chosen: what the lists of lessons and of views share."""
+
+from __future__ import annotations
+
+from textual.geometry import Region
+from textual.message import Message
+
+from tui_trainer.ui.widgets.panel import TextPanel
+
+
+class ChoiceList(TextPanel):
+    """Keeps the chosen thing in sight; whoever inherits writes its rows while it makes the text."""
+
+    DEFAULT_CSS = """
+    ChoiceList { scrollbar-gutter: stable; }
+    """
+
+    class Chosen(Message):
+        """A person has chosen another one, so many places further down."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    def __init__(self, title: str, *, id: str) -> None:  # noqa: A002
+        super().__init__(title, id=id)
+        self.border_subtitle = "n next · b back"
+        self._place = 0
+        self._rows = range(0)
+
+    def show(self, place: int) -> None:
+        """Show which one is chosen."""
+        self._place = place
+        self.fill()
+        width = self.scrollable_content_region.width
+        rows = Region(0, self._rows.start, width, len(self._rows))
+        self.scroll_to_region(rows, animate=False)
+
+    def action_move(self, by: int) -> None:
+        """Choose the one above or below."""
+        self.post_message(self.Chosen(by))
