@@ -22,7 +22,7 @@ from tests.engine.idx_files import (
     write_dataset,
     write_file,
 )
-from tui_trainer.engine.idx import MAX_BYTES, RawDataset, read_folder
+from tui_trainer.engine.idx import MAX_BYTES, RawDataset, content_digest, read_folder
 from tui_trainer.run.errors import InputError
 
 EMBEDDED = Path(__file__).parents[2] / "tui_trainer" / "datasets" / "mnist"
@@ -91,6 +91,46 @@ def test_torch_wraps_the_buffers_without_a_copy(plain: Path) -> None:
 
 def test_a_dataset_does_not_print_its_pixels(plain: Path) -> None:
     assert repr(read(plain)) == "RawDataset(name='tiny', size=8, classes=10)"
+
+
+# --- the same data elsewhere
+
+
+def test_the_digest_ignores_names_places_and_compression(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "here", size=8)
+    write_dataset(tmp_path / "there", size=8, gzip=False, prefix="my-", flat=False)
+    here = read_folder(tmp_path / "here", name="here")
+    there = read_folder(tmp_path / "there", name="there")
+
+    assert len(content_digest(here)) == 64
+    assert content_digest(here) == content_digest(there)
+
+
+def change_byte(data: RawDataset) -> None:
+    data.test_images[-1] ^= 1
+
+
+def change_label(data: RawDataset) -> None:
+    data.train_labels[0] = (data.train_labels[0] + 1) % data.classes
+
+
+def change_order(data: RawDataset) -> None:
+    data.train_labels.reverse()
+
+
+@pytest.mark.parametrize("change", [change_byte, change_label, change_order])
+def test_the_digest_changes_with_the_content(
+    plain: Path, change: Callable[[RawDataset], None]
+) -> None:
+    data = read(plain)
+    before = content_digest(data)
+    change(data)
+
+    assert content_digest(data) != before
+
+
+def test_the_digest_changes_with_the_number_of_classes(plain: Path) -> None:
+    assert content_digest(read(plain)) != content_digest(read(plain, classes=11))
 
 
 # --- where the files may lie and what they may be called
