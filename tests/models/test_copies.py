@@ -1,0 +1,205 @@
+"""A copy shares nothing with its model, carries no graph, and answers the same."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune
+
+from tui_trainer.models.copies import copy_model, uncompiled
+
+
+def small() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 6 * 6, 4))
+
+
+def old_weight_norm() -> nn.Module:
+    net = small()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nn.utils.weight_norm(net[0])
+    return net
+
+
+def old_spectral_norm() -> nn.Module:
+    net = small()
+    nn.utils.spectral_norm(net[3])
+    return net
+
+
+def parametrized() -> nn.Module:
+    net = small()
+    parametrizations.weight_norm(net[0])
+    parametrizations.orthogonal(net[3])
+    return net
+
+
+def pruned() -> nn.Module:
+    net = small()
+    prune.l1_unstructured(net[0], "weight", 0.3)  # type: ignore[no-untyped-call]
+    return net
+
+
+class Kept(nn.Module):
+    """Keeps activations: as attribute, in a list, and in a dict that a hook fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = small()
+        self.kept: list[Tensor] = []
+        self.seen: dict[str, Tensor] = {}
+        self.body[0].register_forward_hook(lambda m, i, out: self.seen.update(conv=out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.last = x * torch.ones(1, requires_grad=True)
+        self.kept.append(self.last)
+        return self.body(x)  # type: ignore[no-any-return]
+
+
+class Closures(nn.Module):
+    """Uses its layers through a lambda, a partial, a bound method and a default argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = small()
+        self.first: Callable[[Tensor], Tensor] = lambda x: self.body[0](x).relu()
+        self.then = functools.partial(self.flat, factor=1.0)
+        conv = self.body[0]
+        self.extra: Callable[[Tensor], Tensor] = lambda x, layer=conv: layer(x).mean()  # type: ignore[misc]
+
+    def flat(self, x: Tensor, factor: float) -> Tensor:
+        return self.body[2](x) * factor  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body[3](self.then(self.first(x))) + self.extra(x)  # type: ignore[no-any-return]
+
+
+class Uncopyable(nn.Module):
+    """Has a lock, a Python module and an iterator among its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = small()
+        self.lock = threading.Lock()
+        self.tools = functools
+        self.numbers = iter(range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with self.lock:
+            return self.body(x)  # type: ignore[no-any-return]
+
+
+class Strange(nn.Module):
+    """Has tensors of every kind: expanded, whole numbers, complex, empty, of inference mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = small()
+        self.register_buffer("grid", torch.linspace(-1, 1, 8)[None].expand(8, 8))
+        self.grid: Tensor
+        self.order = nn.Parameter(torch.randperm(8), requires_grad=False)
+        self.phase = nn.Parameter(torch.randn(2, dtype=torch.cfloat))
+        self.nothing = nn.Parameter(torch.zeros(0, 3))
+        self.tied = self.body[3].weight
+        with torch.inference_mode():
+            self.scale = torch.ones(1) * 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body((x + self.grid)[..., self.order]) * self.phase.abs().sum()  # type: ignore[no-any-return]
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "plain": small,
+    "old weight norm": old_weight_norm,
+    "old spectral norm": old_spectral_norm,
+    "parametrized": parametrized,
+    "pruned": pruned,
+    "kept activations": Kept,
+    "closures": Closures,
+    "uncopyable attributes": Uncopyable,
+    "strange tensors": Strange,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_copy_answers_the_same_and_shares_nothing(name: str) -> None:
+    torch.manual_seed(0)
+    model, images = MODELS[name](), torch.randn(2, 1, 8, 8)
+    model(images).sum().backward()  # leaves graphs where a model keeps what it computes
+    gradients = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+
+    twin = copy_model(model)
+    assert not any(
+        isinstance(value, Tensor) and value.grad_fn is not None
+        for module in twin.modules()
+        for value in vars(module).values()
+    )
+    twin(images).sum().backward()
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.add_(1)
+
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        assert gradient is None or torch.equal(parameter.grad, gradient)  # type: ignore[arg-type]
+    fresh = copy_model(model)
+    model.eval()
+    fresh.eval()
+    assert torch.equal(fresh(images), model(images))
+    ours = {p.data_ptr() for p in model.parameters() if p.numel()}
+    assert not ours & {p.data_ptr() for p in twin.parameters() if p.numel()}
+
+
+def test_modes_hooks_and_sharing_are_kept() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(2, 2), nn.Linear(2, 2)
+            self.two.weight = self.one.weight
+            self.one.eval()
+            self.calls: list[int] = []
+            self.register_forward_hook(lambda module, args, out: module.calls.append(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(self.one(x))  # type: ignore[no-any-return]
+
+    model = Tied()
+    twin = copy_model(model)
+    assert isinstance(twin, Tied)
+    assert twin.one.weight is twin.two.weight
+    assert (twin.training, twin.one.training, twin.two.training) == (True, False, True)
+    twin(torch.zeros(1, 2))
+    assert (twin.calls, model.calls) == ([1], [])
+
+
+class OptimizedModule(nn.Module):
+    """What ``torch.compile`` returns has this name and this attribute; making one takes seconds."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self._orig_mod = inner
+
+    def __deepcopy__(self, memo: object) -> OptimizedModule:
+        raise AssertionError("a compiled module must not be copied as such")
+
+
+def test_a_compiled_module_is_copied_as_what_was_compiled() -> None:
+    inner = small()
+    assert uncompiled(OptimizedModule(OptimizedModule(inner))) is inner
+    assert isinstance(copy_model(OptimizedModule(inner)), nn.Sequential)
+    twin = copy_model(nn.Sequential(OptimizedModule(inner), nn.ReLU()))
+    assert isinstance(twin[0], nn.Sequential)  # type: ignore[index]
+
+
+def test_what_a_deepcopy_of_its_own_raises_is_raised() -> None:
+    class Refuses(nn.Module):
+        def __deepcopy__(self, memo: object) -> Refuses:
+            raise TypeError("not this one")
+
+    with pytest.raises(TypeError, match="not this one"):
+        copy_model(Refuses())

@@ -1,0 +1,115 @@
+"""What a model keeps outside its state goes into a checkpoint and comes back."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.models.outside import OutsideState, has_overlap
+
+
+class Counter:
+    """A plain object that a model keeps."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+
+class Keeper(nn.Module):
+    """Keeps state in every way that is not the state_dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(2, 2)
+        self.norm = nn.BatchNorm1d(2)
+        self.ways: Tensor
+        self.register_buffer("ways", torch.randn(2, 2), persistent=False)
+        self.phase = torch.rand(2)
+        self.cache: dict[str, Tensor] = {"a": torch.rand(1)}
+        self.memory = deque([torch.rand(2)], maxlen=4)
+        self.pair = (torch.rand(1), 3)
+        self.rng = torch.Generator().manual_seed(7)
+        self.np_rng = np.random.default_rng(7)
+        self.old_rng = np.random.RandomState(7)
+        self.py_rng = random.Random(7)
+        self.table = np.random.rand(3)
+        self.temperature = 1.0
+        self.counter = Counter()
+        self.window: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.temperature *= 0.9
+        self.counter.calls += 1
+        self.phase += 1
+        self.window = torch.ones(3) * self.counter.calls
+        self.table += 1
+        self.norm.eval()
+        self.head.bias.requires_grad_(False)
+        self.kept = self.head(x)
+        return self.kept  # type: ignore[no-any-return]
+
+    def draws(self) -> list[float]:
+        return [
+            float(torch.rand(1, generator=self.rng)),
+            self.np_rng.random(),
+            self.old_rng.rand(),
+            self.py_rng.random(),
+        ]
+
+
+def test_all_of_it_comes_back_in_a_model_built_anew() -> None:
+    model = Keeper()
+    outside = OutsideState(model)
+    for _ in range(3):
+        model(torch.ones(1, 2))
+    model.draws()
+    tensors, scalars, flags = outside.tensors(), outside.scalars(), outside.flags()
+    assert "kept" not in tensors  # it belongs to a graph
+    assert scalars == {"temperature": model.temperature, "counter.calls": 3}
+    expected = model.draws()
+
+    other = Keeper()
+    OutsideState(other).restore(tensors, scalars, flags)
+    assert torch.equal(other.ways, model.ways)
+    assert torch.equal(other.phase, model.phase)
+    assert torch.equal(other.cache["a"], model.cache["a"])
+    assert torch.equal(other.memory[0], model.memory[0])
+    assert torch.equal(other.pair[0], model.pair[0])
+    assert other.window is not None
+    assert torch.equal(other.window, torch.ones(3) * 3)
+    assert np.array_equal(other.table, model.table)
+    assert (other.temperature, other.counter.calls) == (model.temperature, 3)
+    assert other.draws() == expected
+    assert not other.norm.training
+    assert other.head.training
+    assert not other.head.bias.requires_grad
+    assert other.head.weight.requires_grad
+
+
+def test_going_back_to_an_earlier_state_puts_scalars_back_too() -> None:
+    model = Keeper()
+    outside = OutsideState(model)
+    tensors, scalars, flags = outside.tensors(), outside.scalars(), outside.flags()
+    model(torch.ones(1, 2))
+    outside.restore(tensors, scalars, flags)
+    assert (model.temperature, model.counter.calls) == (1.0, 0)
+    assert model.norm.training
+
+
+def test_a_plain_model_has_nothing_outside() -> None:
+    outside = OutsideState(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.1)))
+    assert outside.tensors() == {}
+    assert outside.scalars() == {}
+    outside.model[2].p = 0.5  # type: ignore[index]
+    assert outside.scalars() == {"2.p": 0.5}
+
+
+def test_overlap_is_seen() -> None:
+    line = torch.arange(3.0)
+    assert has_overlap(line.expand(3, 3))
+    assert not has_overlap(line)
+    assert not has_overlap(torch.zeros(2, 2).t())

@@ -1,0 +1,35 @@
+"""The global generators are put back, and go into checkpoints."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
+
+
+def draws() -> tuple[float, float, float]:
+    return float(torch.rand(1)), float(np.random.rand()), random.random()
+
+
+def test_generators_are_put_back() -> None:
+    seed_all(3)
+    expected = draws()
+    seed_all(3)
+    with preserve_rng_state():
+        draws()
+        np.random.randn()
+    assert draws() == expected
+
+
+def test_states_go_into_tensors_and_back() -> None:
+    seed_all(2**40 + 3)
+    np.random.randn()  # leaves a cached number behind
+    random.gauss(0, 1)
+    states = rng_tensors()
+    expected = draws(), np.random.randn(), random.gauss(0, 1)
+    seed_all(0)
+    set_rng_tensors(states)
+    assert (draws(), np.random.randn(), random.gauss(0, 1)) == expected

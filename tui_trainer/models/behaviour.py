@@ -1,0 +1,142 @@
+"""How a model answers: are its logits an image's own, the same each time, and of any use?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.rng import preserve_rng_state, seed_all
+
+FIXED_IMAGES = 4
+"""Images of noise by which a model is told from another one."""
+
+TOLERANCE = 1e-3
+"""By how much logits may differ, as a share of the largest: orders of summation differ …"""
+
+COARSE_TOLERANCE = 5e-2
+"""… and more so where a model computes in 16 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What was seen of a model in evaluation mode, on a few images.
+
+    Gaps are the greatest difference between two logits that should be equal, as a share of the
+    greatest difference between any two logits of one image.
+
+    Attributes:
+        batch_gap: Between an image alone and the same image among others.
+        random_gap: Between an image and the same image again, with other random numbers.
+        state_gap: Between an image and the same image again, after the model has seen others.
+        image_gap: Between any two images.
+    """
+
+    batch_gap: float
+    random_gap: float
+    state_gap: float
+    image_gap: float
+
+    @property
+    def depends_on_batch(self) -> bool:
+        """Whether an image's logits depend on the other images of its batch."""
+        return not self.is_random and self.batch_gap > 10 * TOLERANCE
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its logits are drawn, in part, in evaluation mode."""
+        return self.random_gap > 10 * TOLERANCE
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether its logits depend on what it has seen before, in evaluation mode."""
+        return not self.is_random and self.state_gap > 10 * TOLERANCE
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it answers every image with the same logits."""
+        return self.image_gap == 0
+
+
+@torch.no_grad()
+def behaviour_of(model: nn.Module, images: Tensor) -> Behaviour:
+    """Try a copy of a model, in evaluation mode, on images (N, channels, H, W), N at least 2.
+
+    Raises:
+        Exception: Whatever the model raises.
+    """
+    with preserve_rng_state(images.device):
+        first = _logits(model, images, 0)
+        again = _logits(model, images, 1)
+        alone = torch.cat(
+            [_logits(model, images[i : i + 1], 0) for i in range(min(2, len(images)))]
+        )
+        after = _logits(model, images, 0, before=images.flip(0) * 0.5)
+    size = float((first.amax(dim=1) - first.amin(dim=1)).nan_to_num(0.0, 0.0, 0.0).amax()) or 1.0
+    return Behaviour(
+        batch_gap=_gap(alone, first[: len(alone)]) / size,
+        random_gap=_gap(again, first) / size,
+        state_gap=_gap(after, first) / size,
+        image_gap=_gap(first, first.roll(1, dims=0)) / size,
+    )
+
+
+def fixed_images(image_size: int, channels: int = 1) -> Tensor:
+    """Return the same few images of noise each time, (4, channels, H, H)."""
+    rng = torch.Generator().manual_seed(2026)
+    shape = (FIXED_IMAGES, channels, image_size, image_size)
+    return torch.randn(shape, generator=rng, dtype=torch.float32)
+
+
+@torch.no_grad()
+def fingerprint(model: nn.Module, image_size: int, channels: int = 1) -> Tensor:
+    """Return a model's logits (4, classes) on fixed images, on the CPU: they tell it from others.
+
+    Computed on a copy in evaluation mode; the model and all generators stay as they are.
+
+    Raises:
+        Exception: Whatever the model raises.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    images = fixed_images(image_size, channels).to(device)
+    with preserve_rng_state(device):
+        return _logits(model, images, 0).cpu()
+
+
+def same_answers(one: Tensor, other: Tensor, *, coarse: bool = False) -> bool:
+    """Say whether two fingerprints are those of one model, but for the order of summation."""
+    if one.shape != other.shape:
+        return False
+    finite = torch.isfinite(one)
+    if not torch.equal(finite, torch.isfinite(other)):
+        return False
+    one, other = one[finite], other[finite]
+    if not one.numel():
+        return True
+    limit = (COARSE_TOLERANCE if coarse else TOLERANCE) * float(one.abs().max()) + 1e-6
+    return float((one - other).abs().max()) <= limit
+
+
+def is_coarse(model: nn.Module) -> bool:
+    """Say whether a model computes, in part, in 16 bits or fewer."""
+    return any(t.is_floating_point() and t.element_size() < 4 for t in model.state_dict().values())
+
+
+def _logits(model: nn.Module, images: Tensor, seed: int, before: Tensor | None = None) -> Tensor:
+    twin = copy_model(model)
+    twin.eval()
+    seed_all(seed)
+    if before is not None:
+        twin(before.clone())
+        seed_all(seed)
+    logits: Tensor = twin(images.clone())
+    return logits.detach().to(torch.float32)
+
+
+def _gap(one: Tensor, other: Tensor) -> float:
+    """Return the greatest difference; where only one is a number, it is infinite."""
+    if not torch.equal(torch.isfinite(one), torch.isfinite(other)):
+        return float("inf")
+    return float((one - other).nan_to_num(0.0).abs().max())

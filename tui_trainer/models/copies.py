@@ -1,0 +1,170 @@
+"""A safe copy of any model that PyTorch trains.
+
+``copy.deepcopy`` alone is not enough. It refuses tensors that carry a graph, which weight norm,
+pruning and kept activations leave on a module. It keeps compiled modules, which are bound to the
+original. And it shares functions: ``self.act = lambda x: self.conv(x)`` of the copy would still use
+the original's weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Mapping
+from types import CellType, FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+_DEEPEST = 4
+"""Levels of containers and closures that are searched for functions."""
+
+
+def copy_model(model: nn.Module) -> nn.Module:
+    """Return a deep copy without autograd graphs, which shares no tensor with the model.
+
+    Modes, hooks, sharing between parameters, memory layout and plain attributes are kept. A
+    compiled module is copied as the module that was compiled. Attributes that cannot be copied,
+    such as locks, open files and Python modules, are shared.
+
+    Raises:
+        Exception: Whatever a ``__deepcopy__`` of the model's own raises.
+    """
+    root = uncompiled(model)
+    try:
+        return _copied(root, {})
+    except Exception:
+        shared = _not_copyable(root)
+        if not shared:
+            raise
+        return _copied(root, shared)
+
+
+def uncompiled(module: nn.Module) -> nn.Module:
+    """Return the module that ``torch.compile`` has wrapped, or the module itself."""
+    # By name: importing the class would load torch._dynamo, which takes two seconds.
+    while type(module).__name__ == "OptimizedModule" and hasattr(module, "_orig_mod"):
+        module = module._orig_mod  # type: ignore[assignment]
+    return module
+
+
+def _copied(root: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    with _Detached(), torch.inference_mode(False):
+        for module in root.modules():
+            if (inner := uncompiled(module)) is not module:
+                memo[id(module)] = copy.deepcopy(inner, memo)
+        twin = copy.deepcopy(root, memo)
+        for module in twin.modules():
+            module._compiled_call_impl = None
+        _rebind(twin, memo)
+    return twin
+
+
+class _Detached(TorchFunctionMode):
+    """Copies tensors that belong to a graph, or to inference mode, without it."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is Tensor.__deepcopy__:
+            tensor, memo = args
+            if id(tensor) not in memo and (not tensor.is_leaf or tensor.is_inference()):
+                memo[id(tensor)] = tensor.detach().clone()
+            if id(tensor) in memo:
+                return memo[id(tensor)]
+        return func(*args, **(kwargs or {}))
+
+
+def _not_copyable(root: nn.Module) -> dict[int, Any]:
+    """Return a memo that shares each attribute which cannot be copied by itself."""
+    memo: dict[int, Any] = {}
+    for module in root.modules():
+        for value in vars(module).values():
+            if isinstance(value, Tensor | nn.Module | Mapping) or callable(value):
+                continue
+            try:
+                with _Detached():
+                    copy.deepcopy(value, {id(m): m for m in root.modules()})
+            except Exception:  # whatever it is, it cannot be copied
+                memo[id(value)] = value
+    return memo
+
+
+# --- functions that are bound to the original
+
+
+def _rebind(twin: nn.Module, memo: Mapping[int, Any]) -> None:
+    """Bind the functions among a copy's attributes and hooks to the copy."""
+    done: dict[int, Any] = {}
+    for module in twin.modules():
+        for name, value in vars(module).items():
+            if name in ("_parameters", "_buffers", "_modules"):
+                continue
+            bound = _bound(value, memo, done, _DEEPEST)
+            if bound is not value:
+                vars(module)[name] = bound
+
+
+def _bound(value: Any, memo: Mapping[int, Any], done: dict[int, Any], depth: int) -> Any:
+    """Return a value in which closures hold the copies of what they held; itself if none does."""
+    if isinstance(value, nn.Module | Tensor):
+        return memo.get(id(value), value)
+    if depth == 0:
+        return value
+    if isinstance(value, FunctionType):
+        return _bound_function(value, memo, done, depth)
+    if isinstance(value, functools.partial):
+        parts = [_bound(part, memo, done, depth - 1) for part in (value.func, *value.args)]
+        words = {k: _bound(part, memo, done, depth - 1) for k, part in value.keywords.items()}
+        return functools.partial(parts[0], *parts[1:], **words)
+    if isinstance(value, dict):
+        for key, part in value.items():
+            value[key] = _bound(part, memo, done, depth - 1)
+    elif isinstance(value, list):
+        value[:] = [_bound(part, memo, done, depth - 1) for part in value]
+    elif type(value) is tuple:
+        parts = [_bound(part, memo, done, depth - 1) for part in value]
+        same = all(new is old for new, old in zip(parts, value, strict=True))
+        return value if same else tuple(parts)
+    elif (owner := getattr(value, "__self__", None)) is not None and id(owner) in memo:
+        return getattr(memo[id(owner)], getattr(value, "__name__", ""), value)
+    return value
+
+
+def _bound_function(
+    function: FunctionType, memo: Mapping[int, Any], done: dict[int, Any], depth: int
+) -> Callable[..., Any]:
+    if id(function) in done:
+        return done[id(function)]  # type: ignore[no-any-return]
+    done[id(function)] = function
+    cells = function.__closure__ or ()
+    defaults = function.__defaults__ or ()
+    try:
+        held = [cell.cell_contents for cell in cells]
+    except ValueError:  # a cell that has no content yet
+        return function
+    new = [_bound_content(content, memo, done, depth - 1) for content in held]
+    new_defaults = tuple(_bound_content(part, memo, done, depth - 1) for part in defaults)
+    kept = [*zip(held, new, strict=True), *zip(defaults, new_defaults, strict=True)]
+    if all(before is after for before, after in kept):
+        return function
+    twin = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        new_defaults or None,
+        tuple(CellType(content) for content in new) or None,
+    )
+    twin.__kwdefaults__ = function.__kwdefaults__
+    functools.update_wrapper(twin, function)
+    done[id(function)] = twin
+    return twin
+
+
+def _bound_content(content: Any, memo: Mapping[int, Any], done: dict[int, Any], depth: int) -> Any:
+    """Return what a closure of the copy holds; containers outside the model stay shared."""
+    if isinstance(content, dict | list | tuple):
+        return content
+    return _bound(content, memo, done, depth)

@@ -1,0 +1,47 @@
+"""Training and evaluation mode: each module's flag is what the model's author set.
+
+``train()`` and ``eval()`` are called, for models override them (to keep a batch norm still, to
+merge weights), but never chained: an override may return nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode; put each module back into its own mode afterwards."""
+    before = modes_of(model)
+    model.eval()
+    try:
+        yield
+    finally:
+        set_modes(model, before)
+
+
+def modes_of(model: nn.Module) -> dict[nn.Module, bool]:
+    """Return whether each module is in training mode."""
+    return {module: module.training for module in model.modules()}
+
+
+def set_modes(model: nn.Module, modes: dict[nn.Module, bool]) -> None:
+    """Put each module back into its mode, after ``train()`` has undone what ``eval()`` did."""
+    model.train(modes[model])
+    for module, training in modes.items():
+        if module.training != training:
+            module.training = training
+
+
+def begin_training(model: nn.Module) -> None:
+    """Put a fresh model into training mode, but for the modules that its author took out of it.
+
+    A model that is in evaluation mode as a whole was only handed over like that: all of it trains.
+    """
+    kept = [m for m in model.modules() if not m.training] if model.training else []
+    model.train()
+    for module in kept:
+        module.training = False

@@ -1,0 +1,287 @@
+"""What a model keeps outside its ``state_dict``: it belongs to a run's state all the same.
+
+Plain tensors, buffers that are not persistent, generators of its own, counters: PyTorch saves none
+of them, so a model that is built again from its state alone can be another one.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.models.rng import decoded, encoded
+
+MOST_BYTES = 1 << 26
+"""Bytes of tensors outside the state that are kept, 64 MiB: caches can be of any size."""
+
+_DEEPEST = 3
+"""Levels of containers and plain objects that are searched."""
+
+_MOST_ITEMS = 256
+"""Items of a container that are searched."""
+
+_OWN = frozenset(vars(nn.Module())) | {"_is_full_backward_hook", "_forward_pre_hooks_with_kwargs"}
+"""What ``nn.Module`` itself keeps on each module."""
+
+_SCALARS = (bool, int, float, str, type(None))
+
+Scalar = bool | int | float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """One value, where it is, and how another one is put in its place."""
+
+    name: str
+    value: Any
+    put: Callable[[Any], None]
+
+
+@dataclass
+class OutsideState:
+    """The state of one model outside its ``state_dict``.
+
+    Attributes:
+        model: The model.
+        built: The scalars that it had when it was built: only what has changed since is kept.
+    """
+
+    model: nn.Module
+    built: dict[str, Scalar] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.built = dict(self._scalars())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return tensors and the states of generators, by name; without graphs, on the CPU."""
+        found: dict[str, Tensor] = {}
+        size = 0
+        for slot in _slots(self.model):
+            tensor = _saved(slot.value)
+            if tensor is not None and size + tensor.nbytes <= MOST_BYTES:
+                size += tensor.nbytes
+                found[slot.name] = tensor
+        return found
+
+    def scalars(self) -> dict[str, Scalar]:
+        """Return the numbers, truths and texts that are not what they were when it was built."""
+        now = self._scalars()
+        return {k: v for k, v in now if k not in self.built or self.built[k] != v}
+
+    def flags(self) -> dict[str, list[str]]:
+        """Return which modules are in evaluation mode, and which parameters are frozen."""
+        return {
+            "evaluating": [n for n, m in self.model.named_modules() if not m.training],
+            "frozen": [n for n, p in self.model.named_parameters() if not p.requires_grad],
+        }
+
+    def restore(
+        self,
+        tensors: Mapping[str, Tensor],
+        scalars: Mapping[str, Any],
+        flags: Mapping[str, list[str]],
+    ) -> None:
+        """Put what was saved back; names that the model no longer has are passed over."""
+        missing = dict(tensors)
+        for slot in list(_slots(self.model)):
+            if (saved := missing.pop(slot.name, None)) is not None:
+                _put_back(slot, saved)
+            elif type(slot.value) in _SCALARS and slot.name in scalars:
+                slot.put(scalars[slot.name])
+            elif type(slot.value) in _SCALARS and slot.name in self.built:
+                slot.put(self.built[slot.name])
+        for name, saved in missing.items():
+            _put_new(self.model, name, saved)
+        _set_flags(self.model, flags)
+
+    def _scalars(self) -> Iterator[tuple[str, Scalar]]:
+        for slot in _slots(self.model):
+            if type(slot.value) in _SCALARS:
+                yield slot.name, slot.value
+
+
+def _set_flags(model: nn.Module, flags: Mapping[str, list[str]]) -> None:
+    if "evaluating" in flags:
+        still = set(flags["evaluating"])
+        for name, module in model.named_modules():
+            module.training = name not in still
+    if "frozen" in flags:
+        frozen = set(flags["frozen"])
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad == (name in frozen) and _can_learn(parameter):
+                parameter.requires_grad_(name not in frozen)
+
+
+def _can_learn(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+# --- what there is
+
+
+def _slots(model: nn.Module) -> Iterator[_Slot]:
+    """Yield every value outside the state that is a tensor, a generator or a scalar."""
+    seen: set[int] = set()
+    modules = dict(model.named_modules())
+    for path, module in modules.items():
+        lead = f"{path}." if path else ""
+        for name in sorted(module._non_persistent_buffers_set):
+            if (buffer := module._buffers.get(name)) is not None:
+                yield _Slot(lead + name, buffer, _setter(module._buffers, name))
+        for name, value in list(vars(module).items()):
+            if name not in _OWN:
+                yield from _within(lead + name, value, _setter(vars(module), name), seen, _DEEPEST)
+    for name in dict.fromkeys(type(m).__module__ for m in modules.values()):
+        yield from _globals(name, seen)
+
+
+def _globals(name: str, seen: set[int]) -> Iterator[_Slot]:
+    """Yield the tensors and generators that a model's own file keeps as globals."""
+    module = sys.modules.get(name)
+    if module is None or name.split(".")[0] in ("torch", "torchvision", "tui_trainer", "builtins"):
+        return
+    for key, value in list(vars(module).items()):
+        if isinstance(value, Tensor | torch.Generator | np.random.Generator | random.Random):
+            yield from _within(f"globals/{key}", value, _setter(vars(module), key), seen, 0)
+
+
+def _within(
+    name: str, value: Any, put: Callable[[Any], None], seen: set[int], depth: int
+) -> Iterator[_Slot]:
+    if isinstance(value, nn.Module) or callable(value) or isinstance(value, nn.Parameter):
+        return
+    if type(value) in _SCALARS or isinstance(value, Tensor) or _is_generator(value):
+        if type(value) in _SCALARS or id(value) not in seen:
+            seen.add(id(value))
+            yield _Slot(name, value, put)
+        return
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        yield _Slot(name, value, put)
+        return
+    if depth == 0 or id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, MutableMapping):
+        parts: list[tuple[Any, Any]] = list(value.items())
+        keys = [(k, v) for k, v in parts if isinstance(k, str | int)][:_MOST_ITEMS]
+        for key, part in keys:
+            yield from _within(f"{name}.{key}", part, _setter(value, key), seen, depth - 1)
+    elif isinstance(value, MutableSequence):
+        for place, part in enumerate(list(value)[:_MOST_ITEMS]):
+            yield from _within(f"{name}.{place}", part, _setter(value, place), seen, depth - 1)
+    elif isinstance(value, tuple):
+        for place, part in enumerate(value[:_MOST_ITEMS]):
+            yield from _within(f"{name}.{place}", part, _ignored, seen, depth - 1)
+    elif hasattr(value, "__dict__") and not isinstance(value, type):
+        for key, part in list(vars(value).items())[:_MOST_ITEMS]:
+            yield from _within(f"{name}.{key}", part, _setter(vars(value), key), seen, depth - 1)
+
+
+def _setter(owner: Any, key: Any) -> Callable[[Any], None]:
+    def put(value: Any) -> None:
+        owner[key] = value
+
+    return put
+
+
+def _ignored(value: Any) -> None:
+    """A tuple keeps what it has; a tensor in it is written where it lies."""
+
+
+def _is_generator(value: Any) -> bool:
+    kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+    return isinstance(value, kinds)
+
+
+# --- to tensors and back
+
+
+def _saved(value: Any) -> Tensor | None:
+    """Return what a checkpoint keeps of a value; None of a scalar, or of what a graph made."""
+    if isinstance(value, Tensor):
+        # What belongs to a graph was computed in this step, and is computed again in the next.
+        is_plain = value.layout == torch.strided and not value.is_quantized and not value.is_meta
+        if value.grad_fn is not None or not is_plain:
+            return None
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, torch.Generator):
+        return value.get_state()
+    if isinstance(value, random.Random):
+        version, numbers, gauss = value.getstate()
+        return encoded([version, list(numbers), gauss])
+    if isinstance(value, np.random.Generator):
+        return encoded(_plain(value.bit_generator.state))
+    if isinstance(value, np.random.RandomState):
+        return encoded(_plain(value.get_state(legacy=False)))
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Return a generator's state as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _arrays(value: Any) -> Any:
+    """Return it as NumPy wants it again."""
+    if isinstance(value, dict):
+        return {key: _arrays(part) for key, part in value.items()}
+    return np.array(value, dtype=np.uint64) if isinstance(value, list) else value
+
+
+def _put_back(slot: _Slot, saved: Tensor) -> None:
+    value = slot.value
+    if isinstance(value, Tensor):
+        fits = value.shape == saved.shape and value.dtype == saved.dtype
+        if fits and value.is_leaf and not has_overlap(value) and not value.is_inference():
+            with torch.no_grad():
+                value.copy_(saved)
+        else:
+            slot.put(saved.to(value.device, copy=True))
+    elif isinstance(value, torch.Generator):
+        value.set_state(saved)
+    elif isinstance(value, random.Random):
+        version, numbers, gauss = decoded(saved)
+        value.setstate((version, tuple(numbers), gauss))
+    elif isinstance(value, np.random.Generator):
+        value.bit_generator.state = _arrays(decoded(saved))
+    elif isinstance(value, np.random.RandomState):
+        value.set_state(_arrays(decoded(saved)))
+    elif isinstance(value, np.ndarray):
+        if value.shape == tuple(saved.shape) and value.flags.writeable:
+            value[...] = saved.numpy()
+        else:
+            slot.put(saved.numpy().copy())
+    else:  # a cache that is still empty
+        slot.put(saved.clone())
+
+
+def _put_new(model: nn.Module, name: str, saved: Tensor) -> None:
+    """Put back a tensor that a fresh model does not have yet, as an attribute of its module."""
+    path, _, attribute = name.rpartition(".")
+    module = dict(model.named_modules()).get(path)
+    if module is not None and attribute.isidentifier() and not hasattr(module, attribute):
+        setattr(module, attribute, saved.clone())
+
+
+def has_overlap(tensor: Tensor) -> bool:
+    """Say whether several elements share memory, as after ``expand``: it cannot be written to."""
+    if tensor.layout != torch.strided or tensor.numel() < 2:
+        return False
+    overlap: int = torch._debug_has_internal_overlap(tensor)  # 0 no, 1 yes, 2 too hard to say
+    if overlap != 2:
+        return overlap == 1
+    places = torch.zeros((), dtype=torch.int64)
+    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        places = places.unsqueeze(-1) + torch.arange(size) * stride
+    return len(places.unique()) < places.numel()  # type: ignore[no-untyped-call]

@@ -1,0 +1,84 @@
+"""The generators that a model can draw from: torch's, NumPy's and Python's global ones."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+STATES = ("torch", "numpy", "python")
+
+
+@contextmanager
+def preserve_rng_state(device: torch.device | None = None) -> Iterator[None]:
+    """Put the global generators of torch, NumPy and ``random`` back afterwards.
+
+    Args:
+        device: An accelerator whose generator is put back too.
+    """
+    is_cpu = device is None or device.type == "cpu"
+    devices = [] if device is None or is_cpu else [device.index or 0]
+    drawn, picked = np.random.get_state(), random.getstate()
+    kind = "cuda" if device is None or is_cpu else device.type
+    try:
+        with torch.random.fork_rng(devices, device_type=kind):
+            yield
+    finally:
+        np.random.set_state(drawn)
+        random.setstate(picked)
+
+
+def seed_all(seed: int) -> None:
+    """Seed the global generators of torch, NumPy and ``random``."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def rng_tensors() -> dict[str, Tensor]:
+    """Return the states of the global generators, by name."""
+    drawn: Any = np.random.get_state(legacy=True)
+    name, keys, *rest = drawn
+    version, numbers, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": encoded([name, keys.tolist(), *rest]),
+        "python": encoded([version, list(numbers), gauss]),
+    }
+
+
+def set_rng_tensors(states: dict[str, Tensor]) -> None:
+    """Put the global generators into states of :func:`rng_tensors`; what is missing stays.
+
+    Raises:
+        ValueError: If one is no state of its generator.
+        RuntimeError: Likewise.
+    """
+    if "torch" in states:
+        torch.set_rng_state(states["torch"])
+    if "numpy" in states:
+        name, keys, *rest = decoded(states["numpy"])
+        np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    if "python" in states:
+        version, numbers, gauss = decoded(states["python"])
+        random.setstate((version, tuple(numbers), gauss))
+
+
+def encoded(value: Any) -> Tensor:
+    """Return plain numbers and texts as a tensor of bytes, as checkpoints hold them."""
+    return torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+
+
+def decoded(tensor: Tensor) -> Any:
+    """Return what :func:`encoded` was given.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    return json.loads(bytes(tensor.tolist()))
