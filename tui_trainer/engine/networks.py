@@ -13,10 +13,8 @@ these that its signature names; nothing goes through ``**kwargs``:
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,6 +22,7 @@ from torch import Tensor, nn
 
 from tui_trainer import zoo
 from tui_trainer.engine import own_code
+from tui_trainer.engine.model_arguments import Wanted, arguments_of, class_hint, input_hint
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.reference import HOW, Reference, parse_reference
 from tui_trainer.run.text import clip, one_line, printable
@@ -39,37 +38,6 @@ DROPOUT_LAYERS = (
 
 LONGEST_ABOUT = 200
 """The characters of a docstring that are told."""
-
-_SIZE_NAMES = ("image_size", "input_shape", "in_shape")
-_CHANNEL_NAMES = ("in_channels", "channels")
-_CLASS_NAMES = ("classes", "num_classes", "n_classes")
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What a network is built for: N×N pixels, so many channels and classes."""
-
-    image_size: int
-    classes: int
-    channels: int
-    dropout: float | None
-
-    @property
-    def values(self) -> Mapping[str, Any]:
-        """What a signature can ask for, by name."""
-        shape = (self.channels, self.image_size, self.image_size)
-        return {
-            **dict(zip(_SIZE_NAMES, (self.image_size, shape, shape), strict=True)),
-            **dict.fromkeys(_CHANNEL_NAMES, self.channels),
-            **dict.fromkeys(_CLASS_NAMES, self.classes),
-            "dropout": self.dropout or 0.0,
-        }
-
-    def images(self) -> Tensor:
-        """Return two images of noise, of a generator of their own."""
-        shape = (2, self.channels, self.image_size, self.image_size)
-        noise = torch.Generator().manual_seed(0)
-        return torch.rand(shape, generator=noise, dtype=torch.float32)
 
 
 def build_network(
@@ -94,7 +62,7 @@ def build_network(
     if model in zoo.REGISTRY:
         return zoo.build(model, image_size=image_size, classes=classes, dropout=dropout)
     reference = _reference(model)
-    wanted = _Wanted(image_size, classes, channels, dropout)
+    wanted = Wanted(image_size, classes, channels, dropout)
     target = own_code.load(reference)
     network, given = _built(target, reference, wanted)
     if dropout is not None and "dropout" not in given:
@@ -182,7 +150,7 @@ def use_innermost_channels(network: nn.Module, image_size: int, channels: int = 
     Convolutions on the CPU are 1.6 times as fast so. A network that takes its maps apart with
     ``view``, as many do, fails on maps that lie so.
     """
-    images = _Wanted(image_size, 2, channels, None).images()
+    images = Wanted(image_size, 2, channels, None).images()
     before = _scores(network, images)
     try:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -204,7 +172,7 @@ def _name(reference: Reference) -> str:
     return f"{own_code.place_of(reference)}:{reference.name}"
 
 
-def _built(target: Any, reference: Reference, wanted: _Wanted) -> tuple[nn.Module, set[str]]:
+def _built(target: Any, reference: Reference, wanted: Wanted) -> tuple[nn.Module, set[str]]:
     """Call a class or a function with what it names; return its network and the names."""
     name = _name(reference)
     if isinstance(target, nn.Module):
@@ -214,7 +182,7 @@ def _built(target: Any, reference: Reference, wanted: _Wanted) -> tuple[nn.Modul
     if not own_code.is_python(target):
         kind = type(target).__name__
         raise InputError(f"{name}: is no class and no function written in Python (type {kind})")
-    arguments = _arguments(target, name, wanted)
+    arguments = arguments_of(target, name, wanted)
     with own_code.guest(reference):
         try:
             network = target(**arguments)
@@ -226,36 +194,7 @@ def _built(target: Any, reference: Reference, wanted: _Wanted) -> tuple[nn.Modul
     return network, set(arguments)
 
 
-def _arguments(target: Any, name: str, wanted: _Wanted) -> dict[str, Any]:
-    """Return the arguments of a call, by name.
-
-    Raises:
-        InputError: If one that has no default is none of those that can be given.
-    """
-    arguments = {}
-    for key, parameter in _parameters(target).items():
-        is_needed = parameter.default is parameter.empty
-        is_optional = {"channels": False, "dropout": wanted.dropout is not None}.get(key, True)
-        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        if by_name and key in wanted.values and (is_needed or is_optional):
-            arguments[key] = wanted.values[key]
-        elif is_needed and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            known = ", ".join(wanted.values)
-            raise InputError(
-                f"{name}: needs an argument {key!r}, which has no default; those that can be given "
-                f"are {known}"
-            )
-    return arguments
-
-
-def _parameters(target: Any) -> Mapping[str, inspect.Parameter]:
-    try:
-        return inspect.signature(target).parameters
-    except (TypeError, ValueError):
-        return {}
-
-
-def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted: _Wanted) -> None:
+def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted: Wanted) -> None:
     """Make sure that a network gives two images a score for each class, and can be trained.
 
     Raises:
@@ -268,14 +207,14 @@ def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted:
         except (Exception, SystemExit) as error:
             words = own_code.told(error, name, reference)
             is_misfit = type(error) in (RuntimeError, ValueError) and "memory" not in words
-            hint = _input_hint(target, wanted) if is_misfit else ""
+            hint = input_hint(network, target, wanted) if is_misfit else ""
             raise InputError(f"{words}; {reference.name} could not score images{hint}") from None
     if not isinstance(scores, Tensor):
         raise InputError(f"{name}: gives no tensor of scores (type {type(scores).__name__})")
     due = (2, wanted.classes)
     if tuple(scores.shape) != due:
         shape = tuple(scores.shape)
-        hint = _class_hint(target) if len(shape) == 2 and shape[0] == 2 else ""
+        hint = class_hint(network, target, shape, wanted)
         raise InputError(f"{name}: gives {shape} for two images; scores must be {due}{hint}")
     if not scores.is_floating_point() or not bool(torch.isfinite(scores).all()):
         raise InputError(f"{name}: gives scores that are no finite numbers: {_some(scores)}")
@@ -297,21 +236,6 @@ def _scores(network: nn.Module, images: Tensor) -> Any:
     finally:
         for module, mode in modes.items():
             module.training = mode
-
-
-def _input_hint(target: Any, wanted: _Wanted) -> str:
-    size, channels = wanted.image_size, wanted.channels
-    told = _parameters(target)
-    missing = [names[0] for names in (_SIZE_NAMES, _CHANNEL_NAMES) if not {*names} & {*told}]
-    if {"input_shape", "in_shape"} & {*told}:
-        missing = []
-    hint = f"; an argument called {' or '.join(missing)} would tell it" if missing else ""
-    return f"; it was given {size}×{size}×{channels} images{hint}"
-
-
-def _class_hint(target: Any) -> str:
-    has_it = {*_CLASS_NAMES} & {*_parameters(target)}
-    return "" if has_it else f"; an argument called {_CLASS_NAMES[0]} would tell it"
 
 
 def _some(scores: Tensor) -> str:
