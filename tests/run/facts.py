@@ -20,7 +20,13 @@ from tui_trainer.run.events import (
 )
 from tui_trainer.run.findings import with_findings
 from tui_trainer.run.layers import LayerRow
-from tui_trainer.run.probed import LayerProbe, ParameterProbe, SampleProbed, UpdateProbed
+from tui_trainer.run.probed import (
+    LayerProbe,
+    ModelTried,
+    ParameterProbe,
+    SampleProbed,
+    UpdateProbed,
+)
 
 TRAIN = 1_000
 BATCH = 100
@@ -236,6 +242,12 @@ def even(correct: int = 38, wrong: int = 2) -> tuple[tuple[int, ...], ...]:
 
 def layer(name: str = "relu1", **changes: Any) -> LayerProbe:
     probe = LayerProbe(name=name, kind="relu", units=16, dead=0, saturated=0.0, mean=0.3, std=0.5)
+    return replace(probe, **changes)
+
+
+def tried(**changes: Any) -> ModelTried:
+    """Return the trial of a model that answers as it should."""
+    probe = ModelTried(batch_gap=1e-6, random_gap=0.0, state_gap=0.0, image_gap=0.4)
     return replace(probe, **changes)
 
 

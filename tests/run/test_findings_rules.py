@@ -20,6 +20,7 @@ from tests.run.facts import (
     sample,
     started,
     step,
+    tried,
     update,
 )
 from tui_trainer.run.events import Event, FindingCleared, FindingRaised, RunStarted
@@ -88,6 +89,22 @@ MOVED = [update(n, parameters=_moved(0.005)) for n in (2, 5, 10, 20, 40, 80)]
 UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 
 TWINS = [
+    Twins(
+        "depends_on_batch",
+        [tried(batch_gap=0.4)],
+        [tried(batch_gap=0.005), tried(batch_gap=0.4, random_gap=0.4), tried(state_gap=0.4)],
+        says="40 %",
+    ),
+    Twins(
+        "depends_on_batch", [tried(batch_gap=float("nan"))], [tried(image_gap=0.0)], says="nan %"
+    ),
+    Twins(
+        "random_in_evaluation",
+        [tried(random_gap=0.3, batch_gap=0.3)],
+        [tried(random_gap=0.001, batch_gap=0.3)],
+        "look",
+        "dropout",
+    ),
     Twins("probabilities", [sample(are_probabilities=True)], [sample()], says="softmax"),
     Twins(
         "evaluation_mode",
@@ -396,9 +413,10 @@ def test_what_is_watched_depends_on_what_the_run_tells() -> None:
     assert "dead units" not in few
     history.apply(sample())
     history.apply(update(2))
+    history.apply(tried())
     assert set(few) < set(watched(history))
     assert "dead units" in watched(history)
     full = History()
-    for event in (START, sample(), update(2)):
+    for event in (START, tried(), sample(), update(2)):
         full.apply(event)
     assert len(watched(full)) == len(RULES)

@@ -28,7 +28,7 @@ from tui_trainer.run.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.run.probed import SampleProbed, UpdateProbed
+from tui_trainer.run.probed import ModelTried, SampleProbed, UpdateProbed
 from tui_trainer.run.series import Series, Trend
 from tui_trainer.run.verdicts import FINDING_SIGNS
 
@@ -55,7 +55,8 @@ class History:
     The curves' x is counted in epochs: training images seen by the size of the training split.
     ``folder`` is where the run is recorded, ``unsaved`` has the files that cannot be written, with
     the reason; ``saved`` is the last checkpoint that was told; ``lost`` is a divergence that the
-    run has not come back from. ``updates`` and ``samples`` are what the probes saw lately.
+    run has not come back from. ``updates`` and ``samples`` are what the probes saw lately,
+    ``tried`` is how the model answered before the first step.
     """
 
     state: State = "preparing"
@@ -80,6 +81,7 @@ class History:
     settings: dict[str, float] = field(default_factory=dict)
     updates: deque[UpdateProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     samples: deque[SampleProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
+    tried: ModelTried | None = None
     images_per_second: float = 0.0
     batches_in_epoch: int = 0
     _loss_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
@@ -100,6 +102,8 @@ class History:
                 self.updates.append(event)
             case SampleProbed():
                 self.samples.append(event)
+            case ModelTried():
+                self.tried = event
             case EpochDone():
                 self.epochs.append(event)
             case SettingChanged():

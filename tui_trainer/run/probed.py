@@ -152,5 +152,27 @@ class SampleProbed:
     memory_left: float | None = None
 
 
-Probe = UpdateProbed | SampleProbed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTried:
+    """How the model answers in evaluation mode, tried on a few images before the first step.
+
+    A gap is the largest difference between two logits of an image that should be equal, as a share
+    of the largest difference between two logits of one image.
+
+    Attributes:
+        step: After how many batches.
+        batch_gap: Between an image alone and the same image among others.
+        random_gap: Between an image and the same image again, with other random numbers.
+        state_gap: Between an image and the same image again, after the model has seen others.
+        image_gap: Between different images: 0 if the model gives every image the same logits.
+    """
+
+    step: int = 0
+    batch_gap: float
+    random_gap: float
+    state_gap: float
+    image_gap: float
+
+
+Probe = UpdateProbed | SampleProbed | ModelTried
 """What the probes tell."""

@@ -34,6 +34,7 @@ from tui_trainer.run.findings.watch import (
     EPOCHS,
     SAMPLES,
     STEPS,
+    TRIED,
     UPDATES,
     Rule,
     Watch,
@@ -43,7 +44,10 @@ from tui_trainer.run.probed import SampleProbed
 
 __all__ = ["RULES", "Rule", "Watch", "watched", "with_findings"]
 
-_BROKEN = ("divergence", "no_gradient", "not_updated", "evaluation_mode", "probabilities")
+_BROKEN = (
+    *("divergence", "no_gradient", "not_updated", "evaluation_mode", "probabilities"),
+    "depends_on_batch",
+)
 """What is broken: more is not said while one of these stands than they explain."""
 
 _STUCK = ("dead_units", "saturated", "vanishing_gradients", "exploding_scores", "constant_labels")
@@ -53,6 +57,8 @@ _NO_GOOD = ("validation_differs", "not_learning", "dropout_high", "labels_noisy"
 
 RULES: tuple[Watch, ...] = (
     # What is broken, and shows at once.
+    Watch(modes.random_in_evaluation, TRIED, "logits that are random in evaluation"),
+    Watch(modes.depends_on_batch, TRIED, "logits that depend on the batch"),
     Watch(modes.probabilities, SAMPLES, "softmax before the loss"),
     Watch(modes.evaluation_mode, UPDATES, "evaluation mode while training"),
     Watch(gradients.no_gradient, UPDATES, "weights without gradient", ("dead_units",)),

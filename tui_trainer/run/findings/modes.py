@@ -1,4 +1,4 @@
-"""Layers used in the wrong way: softmax, batch norm and dropout."""
+"""Layers used in the wrong way: softmax, batch norm and dropout, over the batch or at random."""
 
 from __future__ import annotations
 
@@ -29,6 +29,59 @@ NOTED, WARNED = 2, 5
 
 HEAVY, LEARNED = 0.5, 0.7
 """A share of dropout that is heavy, and a training accuracy from which on it does no harm."""
+
+
+UNEQUAL = 0.01
+"""The share of a model's logits by which two answers to one image must differ to be reported.
+
+Ten times what orders of summation explain; ``models.behaviour`` has the same limit.
+"""
+
+
+def depends_on_batch(history: History) -> FindingRaised | None:
+    """Find that an image's logits depend on the other images of its batch, in evaluation mode."""
+    tried = history.tried
+    # A gap that is not finite was recorded as null and is read as NaN: that is a gap too.
+    if tried is None or tried.batch_gap <= UNEQUAL or not tried.random_gap <= UNEQUAL:
+        return None
+    return FindingRaised(
+        code="depends_on_batch",
+        severity="wrong",
+        title="logits depend on the rest of the batch",
+        evidence=(
+            "the logits of one image alone and of the same image in a batch differ by "
+            f"{_share(tried.batch_gap)}, in evaluation mode"
+        ),
+        advice="compute over the classes or the features of one image: dim=1, not dim=0",
+        step=tried.step,
+        lesson=6,
+        cause="a softmax, a norm, a mean or a reshape over the batch dimension: every accuracy "
+        "depends on which images share a batch",
+    )
+
+
+def random_in_evaluation(history: History) -> FindingRaised | None:
+    """Find that the logits of an image differ from one evaluation to the next."""
+    tried = history.tried
+    if tried is None or tried.random_gap <= UNEQUAL:
+        return None
+    return FindingRaised(
+        code="random_in_evaluation",
+        severity="look",
+        title="logits are random in evaluation mode",
+        evidence=(
+            "two evaluations of the same image gave logits that differ by "
+            f"{_share(tried.random_gap)}"
+        ),
+        advice="pass training=self.training to functional dropout, or use nn.Dropout",
+        step=tried.step,
+        lesson=14,
+        cause="dropout or noise that eval() does not switch off: validation and test count it too",
+    )
+
+
+def _share(gap: float) -> str:
+    return f"{text.percent(gap, 0)} of their range ({text.percent(UNEQUAL, 0)} may be rounding)"
 
 
 def probabilities(history: History) -> FindingRaised | None:

@@ -15,7 +15,7 @@ from tui_trainer.run.events import (
     StepDone,
 )
 from tui_trainer.run.history import History
-from tui_trainer.run.probed import ParameterProbe, SampleProbed, UpdateProbed
+from tui_trainer.run.probed import ModelTried, ParameterProbe, SampleProbed, UpdateProbed
 
 Rule = Callable[[History], FindingRaised | None]
 """Looks at a run's history and finds something, or nothing. Its name is the finding's code."""
@@ -63,6 +63,7 @@ class Watch:
         told: dict[type[Event], object] = {
             UpdateProbed: history.updates,
             SampleProbed: history.samples,
+            ModelTried: history.tried,
             EpochDone: history.started.val_size,
         }
         return bool(told[self.on[0]])
@@ -72,6 +73,7 @@ STEPS = (StepDone, EpochDone, Diverged)
 EPOCHS = (EpochDone, Diverged)
 UPDATES = (UpdateProbed,)
 SAMPLES = (SampleProbed,)
+TRIED = (ModelTried,)
 
 
 def lately(history: History, count: int = RECENT) -> list[UpdateProbed]:
