@@ -391,8 +391,8 @@ BAD = {
         "double.py:16: mat1 and mat2 must have the same dtype",
     ),
     "state.py:Net": (
-        PLAIN + "\n    def get_extra_state(self):\n        return 'a text'\n",
-        "state.py:Net: _extra_state of its state is no tensor, and cannot be saved",
+        PLAIN + "\n    def get_extra_state(self):\n        return object()\n",
+        "state.py:Net: its extra state cannot be saved: Object of type object is not JSON",
     ),
 }
 
@@ -576,7 +576,7 @@ def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path, di
         f"{path}: does not fit: the network has no scores.bias"
     )
     assert told(lambda: network_of(path)).startswith(
-        f"{path}: its network cannot be built: Error(s) in loading state_dict for Net"
+        f"{path}: its network cannot be built: the network has no scores.bias"
     )
     write(
         "net.py",
@@ -585,7 +585,7 @@ def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path, di
         .replace("(20, 10)", "(20, 10))"),
     )
     resumed = told(lambda: run(config, tmp_path / "run", resume=path))
-    assert resumed.startswith(f"{path}: does not fit: network/scores.0.weight is missing")
+    assert resumed.startswith(f"{path}: does not fit: scores.0.weight is missing")
     (tmp_path / "net.py").unlink()
     assert told(lambda: run(config, tmp_path / "run", resume=path)).startswith("net.py: cannot be")
     assert "net.py: cannot be read: No such file" in told(lambda: network_of(path))
@@ -624,12 +624,30 @@ class Net(nn.Module):
 def test_a_fault_that_shows_late_is_told_with_its_line(
     write: Write, tmp_path: Path, digits: Path
 ) -> None:
-    """The last batch of an epoch is smaller: a classic."""
+    """The last batch of an epoch is smaller: a classic, found before the first step."""
     config = own_config(digits, write("net.py", LATE) + ":Net", augment="none")
 
-    with pytest.raises(
-        NetworkError, match=r"^net\.py:11: shape '\[32, 784\]' is invalid"
-    ) as caught:
+    line = r"^net\.py:11: shape '\[32, 784\]' is invalid .* with a batch of 12 images$"
+    with pytest.raises(InputError, match=line):
+        run(config, tmp_path / "run")
+    assert not RunFolder(tmp_path / "run").checkpoint("last").exists()
+
+
+def test_a_fault_that_nothing_foretells_is_told_with_its_line(
+    write: Write, tmp_path: Path, digits: Path
+) -> None:
+    """What fails in a later step ends the run; its last good state is kept."""
+    text = LATE.replace("self.training and len(x) != 32", "self.training and self.fails()")
+    text += """
+    steps = 0
+
+    def fails(self):
+        self.steps += 1
+        return self.steps > 7
+"""
+    config = own_config(digits, write("net.py", text) + ":Net", augment="none")
+
+    with pytest.raises(NetworkError, match=r"^net\.py:11: shape '\[32, 784\]' is inv") as caught:
         run(config, tmp_path / "run")
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert RunFolder(tmp_path / "run").checkpoint("last").is_file()

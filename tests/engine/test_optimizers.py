@@ -57,7 +57,7 @@ def test_the_weights_go_where_pytorchs_optimizer_takes_them(name: str, fused: bo
     config, build = PAIRS[name]
     mine, yours = network(), network()
     ours = make_optimizer(mine, config)
-    ours.fused = fused
+    ours.fused = [fused] * len(ours.parameters)
     theirs = build(yours.parameters())
 
     for step, rate in enumerate((0.1, 0.05, 0.2, 0.001), start=1):

@@ -26,7 +26,10 @@ from tui_trainer.run.checkpoint_head import DAMAGED, FORMAT, parse_facts, parse_
 from tui_trainer.run.files import read_at_most
 
 MAX_BYTES = 1 << 30
-"""The largest file that is read."""
+"""The largest file that is read, and so the largest that is written."""
+
+_FOREIGN = "complex"
+"""The fact that names complex tensors of a type that safetensors does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,9 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
-        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
-        facts = json.dumps(self.facts, sort_keys=True)
+        tensors, foreign = _as_stored(self.tensors)
+        own = {**self.facts, _FOREIGN: foreign} if foreign else self.facts
+        facts = json.dumps(own, sort_keys=True)
         metadata = {
             "format": str(FORMAT),
             "version": __version__,
@@ -82,7 +86,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise fault(path, DAMAGED) from None
     if _digest(facts, tensors) != digest:
         raise fault(path, "is damaged: its checksum does not match its content")
-    return Checkpoint(parse_facts(facts, path), tensors)
+    told = dict(parse_facts(facts, path))
+    try:
+        for name in told.pop(_FOREIGN, []):
+            tensors[name] = torch.view_as_complex(tensors[name])
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
+        raise fault(path, DAMAGED) from None
+    return Checkpoint(told, tensors)
+
+
+def _as_stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Return tensors that safetensors can hold, and the names of those stored as pairs of reals."""
+    foreign = [n for n, t in tensors.items() if t.dtype in (torch.complex128, torch.complex32)]
+    stored = {
+        name: (torch.view_as_real(tensor) if name in foreign else tensor).contiguous()
+        for name, tensor in tensors.items()
+    }
+    return stored, foreign
 
 
 def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:

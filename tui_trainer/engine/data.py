@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tui_trainer.engine.augment import augment
 from tui_trainer.engine.faults import fault
-from tui_trainer.engine.idx import RawDataset, read_folder
+from tui_trainer.engine.idx import RawDataset, content_digest, read_folder
 from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import DownloadProgress
@@ -73,7 +73,8 @@ class SealedTest:
 class Data:
     """A dataset, split and ready on the device.
 
-    ``mean`` and ``std`` are those of the training split's pixels, on a scale of 0 to 1.
+    ``mean`` and ``std`` are those of the training split's pixels, on a scale of 0 to 1; ``digest``
+    is one of the images and labels as they were read, empty where nobody has asked for it.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Data:
     test: SealedTest
     mean: float
     std: float
+    digest: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -143,10 +145,29 @@ class BatchStream:
         return len(self.order) - self.cursor
 
     def take(self, count: int) -> Tensor:
-        """Return the next ``count`` indices, or as many as the epoch still has."""
+        """Return the next ``count`` indices, or as many as the epoch still has.
+
+        A single image that would be left over joins the batch: of one image, batch norm behind a
+        fully connected layer has no statistics.
+        """
+        count = _joined(count, self.remaining)
         indices = self.order[self.cursor : self.cursor + count]
         self.cursor += len(indices)
         return indices
+
+
+def _joined(count: int, remaining: int) -> int:
+    return remaining if 1 < count == remaining - 1 else count
+
+
+def batch_sizes(count: int, images: int) -> list[int]:
+    """Return the sizes of an epoch's batches, largest first: one, or two if the last differs."""
+    whole, rest = divmod(images, count)
+    if not whole:
+        return [images]
+    if rest == 1 and count > 1:
+        return [count + 1, count] if whole > 1 else [count + 1]
+    return [count, rest] if rest else [count]
 
 
 def load(config: RunConfig, device: torch.device) -> Generator[DownloadProgress, None, Data]:
@@ -208,6 +229,7 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         test=SealedTest(test.to(device)),
         mean=mean,
         std=std,
+        digest=content_digest(raw),
     )
 
 

@@ -6,8 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-from torch.nn import functional
-
 from tui_trainer.engine.answers import answer_until_stopped
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.networks import own_faults_told
@@ -17,6 +15,7 @@ from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import save
+from tui_trainer.engine.steps import densify, forward_backward, loss_of
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import EpochDone, Event, RunFinished
@@ -66,6 +65,8 @@ def _train(
     session = yield from prepare(config, inbox, keeper, clock)
     if resume is None:
         yield session.started()
+        if session.tried is not None:
+            yield session.tried
         yield from save(session, "last")
     else:
         resume_from(session, resume)
@@ -134,18 +135,18 @@ def train_step(session: Session) -> None:
     rate = session.learning_rate
     probes.see_batch(labels)
 
-    scores = session.network(images)
-    smoothing = session.config.label_smoothing
-    objective = functional.cross_entropy(scores, labels, label_smoothing=smoothing)
+    logits = session.network(images)
     session.optimizer.clear()
-    objective.backward()  # type: ignore[no-untyped-call]
+    smoothing = session.config.label_smoothing
+    objective = forward_backward(logits, labels, smoothing)
+    densify(session.optimizer.parameters)
     probes.see_gradients()
     session.optimizer.step(rate)
 
-    scores = scores.detach()
+    logits = logits.detach()
     # What is told is the loss without smoothing: the validation loss can be compared with that.
-    loss = functional.cross_entropy(scores, labels) if smoothing else objective.detach()
-    hits = (scores.argmax(dim=1) == labels).sum()
+    loss = loss_of(logits, labels) if smoothing else objective.detach()
+    hits = (logits.argmax(dim=1) == labels).sum()
     session.count_step(loss, hits, len(indices), rate)
     probes.see_update(session, rate)
 

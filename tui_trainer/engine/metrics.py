@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.engine.data import Data, Split
+from tui_trainer.models.modes import evaluating
 
 EVAL_PIXELS = 128 * 28 * 28
 """Pixels a forward pass, 128 images of MNIST's size.
@@ -66,19 +67,18 @@ class Evaluation:
         return float(differences.mean()), spread / self.total**0.5
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode: a tensor that a model keeps could not be trained through
 def evaluate(network: nn.Module, data: Data, split: Split) -> Evaluation:
-    """Run the network in evaluation mode over a split, and leave it in training mode."""
-    network.eval()
+    """Run the network in evaluation mode over a split, and put each module back into its mode."""
     losses, hits, told = [], [], []
     batch = max(1, EVAL_PIXELS // data.image_size**2)
-    for start in range(0, len(split), batch):
-        labels = split.labels[start : start + batch]
-        scores = network(data.prepare(split.images[start : start + batch]))
-        losses.append(functional.cross_entropy(scores, labels, reduction="none"))
-        hits.append(scores.argmax(dim=1) == labels)
-        told.append(scores)
-    network.train()
+    with evaluating(network):
+        for start in range(0, len(split), batch):
+            labels = split.labels[start : start + batch]
+            scores = network(data.prepare(split.images[start : start + batch])).to(torch.float32)
+            losses.append(functional.cross_entropy(scores, labels, reduction="none"))
+            hits.append(scores.argmax(dim=1) == labels)
+            told.append(scores)
     return Evaluation(
         losses=torch.cat(losses).cpu(),
         hits=torch.cat(hits).cpu(),

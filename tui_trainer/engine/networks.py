@@ -19,10 +19,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import ScriptModule
+from torch.nn.parameter import is_lazy
 
 from tui_trainer import zoo
 from tui_trainer.engine import own_code
+from tui_trainer.engine.faults import reason
 from tui_trainer.engine.model_arguments import Wanted, arguments_of, class_hint, input_hint
+from tui_trainer.models.copies import copy_model, uncompile
+from tui_trainer.models.modes import begin_training, evaluating
+from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.state import materialize, state_tensors
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.reference import HOW, Reference, parse_reference
 from tui_trainer.run.text import clip, one_line, printable
@@ -43,9 +50,11 @@ LONGEST_ABOUT = 200
 def build_network(
     model: str, *, image_size: int, classes: int, dropout: float | None = None, channels: int = 1
 ) -> nn.Module:
-    """Build a network with fresh weights, drawn from torch's global generator.
+    """Build a network with fresh weights, drawn from the global generators, in training mode.
 
-    One's own is imported anew, and tried on two images before it is returned.
+    A custom model is imported again, and a copy of it is tried on two images before it is returned.
+    What ``torch.compile`` has wrapped is unwrapped, and its input is a copy of what it is given:
+    some models write into their input.
 
     Args:
         model: A name of the zoo, ``path/to/file.py:ClassName`` or ``package.module:factory``.
@@ -65,6 +74,7 @@ def build_network(
     wanted = Wanted(image_size, classes, channels, dropout)
     target = own_code.load(reference)
     network, given = _built(target, reference, wanted)
+    network = uncompile(network)
     if dropout is not None and "dropout" not in given:
         if dropout_of(network) is None:
             raise InputError(
@@ -73,7 +83,16 @@ def build_network(
             )
         set_dropout(network, dropout)
     _check_scores(network, target, reference, wanted)
+    with own_code.guest(reference):
+        begin_training(network)
+    materialize(network)
+    if not isinstance(network, ScriptModule):  # it takes no hooks
+        network.register_forward_pre_hook(_own_input)
     return network
+
+
+def _own_input(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(a.clone() if isinstance(a, Tensor) else a for a in args)
 
 
 def check_dropout(model: str, dropout: float | None) -> None:
@@ -150,15 +169,18 @@ def use_innermost_channels(network: nn.Module, image_size: int, channels: int = 
     Convolutions on the CPU are 1.6 times as fast so. A network that takes its maps apart with
     ``view``, as many do, fails on maps that lie so.
     """
-    images = Wanted(image_size, 2, channels, None).images()
-    before = _scores(network, images)
+    images = Wanted(image_size, 2, channels).images()
     try:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if torch.allclose(_scores(network, images), before, rtol=1e-3, atol=1e-4):
-            return network
+        twin = copy_model(network)
+        before = _scores(twin, images)
+        twin = twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if torch.allclose(_scores(twin, images), before, rtol=1e-3, atol=1e-4):
+            with preserve_rng_state():
+                twin(images)  # in training mode it may take other ways
+            return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
     except Exception:  # whatever it is, the network can do without
         pass
-    return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
+    return network
 
 
 def _reference(model: object) -> Reference:
@@ -203,7 +225,12 @@ def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted:
     name = _name(reference)
     with own_code.guest(reference):
         try:
-            scores = _scores(network, wanted.images())
+            if any(map(is_lazy, _tensors(network))):
+                _scores(network, wanted.images())  # lazy layers learn their shapes
+            twin = _copy_of(network, name)
+            scores = _scores(twin, wanted.images())
+        except InputError:
+            raise
         except (Exception, SystemExit) as error:
             words = own_code.told(error, name, reference)
             is_misfit = type(error) in (RuntimeError, ValueError) and "memory" not in words
@@ -222,20 +249,35 @@ def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted:
         raise InputError(f"{name}: has no parameters to train")
     if not scores.requires_grad:
         raise InputError(f"{name}: its scores have no gradient; do they come from its parameters?")
-    if strange := [k for k, v in network.state_dict().items() if not isinstance(v, Tensor)]:
-        raise InputError(f"{name}: {strange[0]} of its state is no tensor, and cannot be saved")
+    try:
+        state_tensors(network)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: its extra state cannot be saved: {reason(error)}") from None
+
+
+def _copy_of(network: nn.Module, name: str) -> nn.Module:
+    """Return a copy.
+
+    Raises:
+        InputError: If none can be made: views and checks work on copies.
+    """
+    try:
+        return copy_model(network)
+    except Exception as error:
+        raise InputError(
+            f"{name}: cannot be copied: {type(error).__name__}: {reason(error)}; leave out of the "
+            "model what cannot be copied, or give it a __deepcopy__"
+        ) from None
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
 
 
 def _scores(network: nn.Module, images: Tensor) -> Any:
-    """Return what it says of images in evaluation mode, with gradient; it is left as it was."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            return network(images)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    """Return its logits in evaluation mode, with gradient; modes and generators are put back."""
+    with preserve_rng_state(), evaluating(network):
+        return network(images.clone())
 
 
 def _some(scores: Tensor) -> str:

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Generator, Iterator
 
 from tui_trainer.engine.answers import answer, go_on_looking, next_wishes, reject
+from tui_trainer.engine.preflight import is_custom, try_batch_size
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import restore, save
 from tui_trainer.run import commands
 from tui_trainer.run.commands import KNOBS, Command, Knob, Question
-from tui_trainer.run.errors import SettingError
+from tui_trainer.run.errors import InputError, SettingError
 from tui_trainer.run.events import CommandRejected, Event, Rewound, SettingChanged
 from tui_trainer.run.text import model_name
 
@@ -135,6 +136,8 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
                 setting, old, session.base_rate = "learning_rate", session.base_rate, value
             case commands.SetBatchSize(value):
                 dataclasses.replace(session.config, batch_size=value)
+                if is_custom(session.config.model):
+                    try_batch_size(session.network, session.data, session.config, value)
                 setting, old, session.batch_size = "batch_size", session.batch_size, value
             case commands.SetAugmentation(value):
                 setting, old = "augmentation", int(session.augmenting)
@@ -154,6 +157,8 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
                 setting, old, session.config = "epochs", session.config.epochs, changed
     except SettingError as fault:
         return reject(session, wish, fault.problem)
+    except InputError as error:
+        return reject(session, wish, str(error))
     return SettingChanged(
         setting=setting,
         old=old,

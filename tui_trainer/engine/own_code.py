@@ -273,6 +273,13 @@ def line_of(error: BaseException, reference: Reference) -> str:
     return ""
 
 
+def line_in_own(code: CodeType, reference: Reference) -> str:
+    """Return where a function begins, if it is in the person's own files."""
+    if not _is_own(code.co_filename, _folder(reference)):
+        return ""
+    return f"{_shown_file(code.co_filename)}:{code.co_firstlineno}"
+
+
 def _words(error: BaseException) -> str:
     """Return an exception in words; torch's RuntimeErrors speak for themselves."""
     said = clip(reason(error), LONGEST_MESSAGE)

@@ -15,11 +15,14 @@ from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.memory import keep_freed_memory
 from tui_trainer.engine.networks import build_network, check_dropout, use_innermost_channels
 from tui_trainer.engine.optimizers import make_optimizer
+from tui_trainer.engine.preflight import is_custom, try_model
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.engine.timing import Stopwatch
+from tui_trainer.models.outside import OutsideState
+from tui_trainer.models.rng import seed_all
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import Event, StateChanged
@@ -46,7 +49,7 @@ def prepare(
     yield StateChanged(state="preparing", step=0, detail="reading the images")
     data = yield from load(config, device)
     yield StateChanged(state="preparing", step=0, detail="building the network")
-    torch.manual_seed(config.seed)
+    seed_all(config.seed)
     network = build_network(
         config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
     )
@@ -61,6 +64,10 @@ def prepare(
             count = min(config.batch_size, MOST_IMAGES)
             images = data.prepare(data.train.images[:count])
             threads = choose_threads(network, images, data.train.labels[:count])
+    tried = None
+    if is_custom(config.model):
+        yield StateChanged(state="preparing", step=0, detail="trying the first steps")
+        tried = try_model(network, data, config)
     return Session(
         config=config,
         inbox=inbox,
@@ -84,6 +91,8 @@ def prepare(
         base_rate=config.learning_rate,
         batch_size=config.batch_size,
         augmenting=not config.augmentation.is_none,
+        tried=tried,
+        outside=OutsideState(network) if is_custom(config.model) else None,
     )
 
 

@@ -10,9 +10,12 @@ from typing import Any
 import torch
 
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.faults import fault, shown
+from tui_trainer.engine.data import Data
+from tui_trainer.engine.faults import fault
+from tui_trainer.engine.preflight import is_custom
 from tui_trainer.engine.session import Session
-from tui_trainer.engine.snapshots import COUNTERS, restore, tensors_of
+from tui_trainer.engine.snapshots import COUNTERS, check_answers, restore
+from tui_trainer.models.state import misfit
 from tui_trainer.run.errors import SettingError
 
 _FACTS = ("epochs", "dropout", "threads", "cursor", "test_looks", "seconds", "lines")
@@ -22,6 +25,7 @@ _COUNTS = (
 )
 _NUMBERS = ("loss_sum", "last_rate", "base_rate", "epoch_began", "seconds")
 _SHARES = ("val_accuracy", "best_val_accuracy")
+_GENERATORS = ("order", "augmentation", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ def resume_from(session: Session, resume: Resumption) -> None:
     """
     check_fits(session, resume.state, resume.path)
     restore(session, resume.state)
+    check_answers(session.network, resume.state, resume.path)
     session.watch.go_on_from(resume.state.facts["seconds"])
     session.data.test.looks = max(resume.looks, resume.state.facts["test_looks"])
     lines, lines_then = session.keeper.lines(), resume.state.facts["lines"]
@@ -65,26 +70,41 @@ def check_fits(session: Session, state: Checkpoint, path: Path) -> None:
         InputError: If it is of another one; the message names the first difference.
     """
     facts = state.facts
-    for what, mine in (("model", session.config.model), ("data", session.data.fingerprint)):
-        if facts.get(what) != mine:
-            noun = {"model": "another network", "data": "other data"}[what]
-            raise fault(path, f"is of {noun}: {facts.get(what)}, not {mine}")
+    mine = session.config.model
+    # A file that has moved is known by its answers, if the checkpoint keeps some.
+    is_moved = (
+        is_custom(mine) and is_custom(str(facts.get("model"))) and "fingerprint" in state.tensors
+    )
+    if facts.get("model") != mine and not is_moved:
+        raise fault(path, f"is of another network: {facts.get('model')}, not {mine}")
+    if not _is_same_data(facts, session.data):
+        told = facts.get("data")
+        raise fault(path, f"is of other data: {told}, not {session.data.fingerprint}")
     missing = [name for name in (*COUNTERS, *_FACTS) if name not in facts]
     if missing:
         raise fault(path, f"lacks {missing[0]}; it is no whole checkpoint")
     _check_facts(session, facts, path)
-    for name, tensor in tensors_of(session):
-        if name.startswith(("network/", "optimizer/", "random/")) and name != "random/cuda":
-            there = state.tensors.get(name)
-            if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
-                shape = "missing" if there is None else f"{tuple(there.shape)}"
-                raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
-    own = session.network.state_dict()
-    if strange := [name for name in state.part("network") if name not in own]:
-        raise fault(path, f"does not fit: the network has no {shown(strange[0])}")
+    if problem := misfit(session.network, state.part("network")):
+        raise fault(path, f"does not fit: {problem}")
+    wanted = {f"optimizer/{name}": t for name, t in session.optimizer.memory().items()}
+    wanted |= {f"random/{name}": torch.get_rng_state() for name in _GENERATORS}
+    for name, tensor in wanted.items():
+        there = state.tensors.get(name)
+        if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
+            shape = "missing" if there is None else f"{tuple(there.shape)}"
+            raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
     _check_places(session, state, path)
     _check_probes(session, state, path)
     _check_chronicle(session, state, path)
+
+
+def _is_same_data(facts: Mapping[str, Any], data: Data) -> bool:
+    """Say whether it is the data of a checkpoint, by content; in older ones by name and numbers."""
+    mine, theirs = data.fingerprint, str(facts.get("data"))
+    if not (facts.get("data_digest") and data.digest):
+        return theirs == mine
+    # Behind the name stand the sizes of the splits and their statistics.
+    return facts["data_digest"] == data.digest and theirs.endswith(mine.removeprefix(data.name))
 
 
 def _check_facts(session: Session, facts: Mapping[str, Any], path: Path) -> None:
@@ -152,7 +172,7 @@ def _check_places(session: Session, state: Checkpoint, path: Path) -> None:
     if facts["epoch"] < facts["epochs_done"]:
         raise fault(path, "has more epochs behind it than it has begun")
     for name, tensor in state.part("random").items():
-        if name != "cuda":
+        if name in _GENERATORS:
             try:
                 torch.Generator().set_state(tensor)
             except (RuntimeError, TypeError):

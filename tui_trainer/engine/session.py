@@ -20,6 +20,8 @@ from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.pending import DivergedError, PendingStep, read_figures
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.timing import Stopwatch
+from tui_trainer.models.outside import OutsideState
+from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.run import commands
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
@@ -33,6 +35,7 @@ from tui_trainer.run.events import (
     TestEvaluated,
 )
 from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.probed import ModelTried
 from tui_trainer.run.schedules import factor
 from tui_trainer.run.stats import wilson
 from tui_trainer.run.text import model_name
@@ -46,7 +49,8 @@ class Session:
     epoch under way included; ``base_rate``, ``batch_size`` and ``augmenting`` are the knobs the
     next batch is trained with; ``loss_sum`` and ``hit_sum`` are the epoch's as far as its batches
     have been read from the device, which happens every ``flush_every`` steps; ``last_rate`` is the
-    learning rate of the last update; ``epoch_began`` is when the epoch did, on the watch.
+    learning rate of the last update; ``epoch_began`` is when the epoch did, on the watch. ``tried``
+    and ``outside`` are a custom model's: how it answers, and its state outside the ``state_dict``.
     """
 
     config: RunConfig
@@ -66,6 +70,8 @@ class Session:
     base_rate: float
     batch_size: int
     augmenting: bool
+    tried: ModelTried | None = None
+    outside: OutsideState | None = None
     step: int = 0
     epoch: int = 0
     epochs_done: int = 0
@@ -89,6 +95,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.chronicle = Chronicle(len(self.data.val))
+        self._finite = finite_names(self.network)
 
     def started(self) -> RunStarted:
         """Tell what is about to be trained, on what."""
@@ -234,14 +241,14 @@ class Session:
         Raises:
             DivergedError: If a weight or a running statistic is not finite.
         """
-        state = self.network.state_dict().values()
-        if self.step and not all(bool(torch.isfinite(tensor).all()) for tensor in state):
+        state = state_tensors(self.network)
+        if self.step and not all(is_finite(state[name]) for name in self._finite & state.keys()):
             raise self.lost()
 
     def _where_lost(self) -> tuple[str, ...]:
         """Return what of the network's state is not finite; nothing if everything or nothing is."""
-        state = self.network.state_dict()
-        lost = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+        state = {n: t for n, t in state_tensors(self.network).items() if n in self._finite}
+        lost = [name for name, tensor in state.items() if not is_finite(tensor)]
         floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
         return tuple(lost) if len(lost) < len(floats) else ()
 

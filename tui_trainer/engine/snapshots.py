@@ -13,11 +13,16 @@ from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.faults import fault, reason
 from tui_trainer.engine.metrics import Evaluation
 from tui_trainer.engine.networks import build_network, dropout_of, set_dropout
+from tui_trainer.engine.preflight import is_custom
 from tui_trainer.engine.session import Session
+from tui_trainer.models.behaviour import fingerprint, is_coarse, same_answers
+from tui_trainer.models.outside import OutsideState
+from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
+from tui_trainer.models.state import load_state, state_tensors
 from tui_trainer.run.attempts import RecordingNews
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import CheckpointSaved
-from tui_trainer.run.text import clip
+from tui_trainer.run.text import clip, model_name
 
 COUNTERS = (
     *("step", "epoch", "epochs_done", "images", "epoch_images", "loss_sum", "hit_sum"),
@@ -54,19 +59,29 @@ def capture(session: Session, lines: int | None = None) -> Checkpoint:
         "probed_images": session.probes.sampled_at,
         "chronicled": [session.chronicle.epochs, session.chronicle.since],
         "lines": lines,
+        "seed": session.config.seed,
+        "data_digest": session.data.digest,
     }
+    if session.outside is not None:
+        facts |= {"outside": session.outside.scalars(), **session.outside.flags()}
     return Checkpoint(facts, {name: _kept(tensor) for name, tensor in tensors_of(session)})
 
 
 def tensors_of(session: Session) -> Iterator[tuple[str, Tensor]]:
     """Yield every tensor that belongs to a session's state, by its name in a checkpoint."""
-    for name, tensor in session.network.state_dict().items():
+    for name, tensor in state_tensors(session.network).items():
         yield f"network/{name}", tensor
+    if session.outside is not None:
+        for name, tensor in session.outside.tensors().items():
+            yield f"outside/{name}", tensor
+    if (logits := _fingerprint(session.network, session.data.image_size)) is not None:
+        yield "fingerprint", logits
     for name, tensor in session.optimizer.memory().items():
         yield f"optimizer/{name}", tensor
     yield "random/order", session.stream.generator.get_state()
     yield "random/augmentation", session.chance.get_state()
-    yield "random/torch", torch.get_rng_state()
+    for name, tensor in rng_tensors().items():
+        yield f"random/{name}", tensor
     if session.device.type == "cuda":
         yield "random/cuda", torch.cuda.get_rng_state(session.device)
     yield "order", session.stream.order.to(torch.int32)
@@ -77,6 +92,16 @@ def tensors_of(session: Session) -> Iterator[tuple[str, Tensor]]:
     if session.best is not None:
         yield "best/losses", session.best.losses
         yield "best/hits", session.best.hits
+
+
+def _fingerprint(network: nn.Module, image_size: int) -> Tensor | None:
+    """Return the logits that tell a model from others; None where it does not take noise."""
+    try:
+        return fingerprint(network, image_size)
+    except (
+        Exception
+    ):  # a custom model does what nobody has foreseen: the state is kept all the same
+        return None
 
 
 def _kept(tensor: Tensor) -> Tensor:
@@ -91,13 +116,15 @@ def restore(session: Session, state: Checkpoint) -> None:
     if session.dropout not in (None, state.facts["dropout"]):
         # Only then: one's own network can have layers of several shares, and no knob was turned.
         session.set_dropout(state.facts["dropout"])
-    _copy(state.part("network"), session.network.state_dict())
+    load_state(session.network, state.part("network"))
+    if session.outside is not None:
+        _restore_outside(session.outside, state)
     _copy(state.part("optimizer"), session.optimizer.memory())
     session.optimizer.clear()
     session.stream.resume(state.tensors["order"].to(torch.int64), state.facts["cursor"])
     session.stream.generator.set_state(state.tensors["random/order"])
     session.chance.set_state(state.tensors["random/augmentation"])
-    torch.set_rng_state(state.tensors["random/torch"])
+    set_rng_tensors(state.part("random"))
     if session.device.type == "cuda" and "random/cuda" in state.tensors:
         torch.cuda.set_rng_state(state.tensors["random/cuda"], session.device)
     best = state.part("best")
@@ -112,29 +139,71 @@ def restore(session: Session, state: Checkpoint) -> None:
     session.pending.clear()
 
 
+def _restore_outside(outside: OutsideState, state: Checkpoint) -> None:
+    flags = {name: state.facts[name] for name in ("evaluating", "frozen") if name in state.facts}
+    outside.restore(state.part("outside"), state.facts.get("outside", {}), flags)
+
+
+def check_answers(network: nn.Module, state: Checkpoint, path: Path) -> None:
+    """Make sure that a model built again answers as the one that was saved.
+
+    Its state can be the same and the model another one: its code has changed, or it uses tensors
+    that are neither in its state nor kept beside it.
+
+    Raises:
+        InputError: If it answers differently.
+    """
+    saved = state.tensors.get("fingerprint")
+    if saved is None:
+        return
+    now = _fingerprint(network, state.facts["image_size"])
+    is_elsewhere = (
+        state.facts.get("device") != "cpu" or next(network.parameters()).device.type != "cpu"
+    )
+    if now is None or not same_answers(saved, now, coarse=is_coarse(network) or is_elsewhere):
+        raise fault(
+            path,
+            f"{model_name(state.facts['model'])} now answers differently from the model that was "
+            "saved: its code has changed, or it uses values that are neither parameters nor "
+            "buffers (register_buffer keeps them); use the code that it was trained with "
+            "(--model FILE.py:CLASS)",
+        )
+
+
 def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in target.items():
             tensor.copy_(source[name])
 
 
-def network_of(path: Path) -> nn.Module:
+def network_of(path: Path, model: str | None = None) -> nn.Module:
     """Return the network of a checkpoint, with its weights, on the CPU.
 
+    Args:
+        path: The checkpoint.
+        model: Where the model is now, if it is not where it was.
+
     Raises:
-        InputError: If the checkpoint cannot be used, or this version has no such network.
+        InputError: If the checkpoint cannot be used, this version has no such network, or the
+            model that is built now is another one.
     """
     state = read_checkpoint(path)
     facts = state.facts
+    model = facts.get("model") if model is None else model
     try:
-        network = build_network(
-            facts["model"],
-            image_size=facts["image_size"],
-            classes=facts["classes"],
-            # As it was built, not as its knob stood: one's own can have other layers without.
-            dropout=facts.get("built_dropout", facts["dropout"]),
-        )
-        network.load_state_dict(state.part("network"))
+        with preserve_rng_state():
+            seed_all(facts.get("seed", 0))
+            network = build_network(
+                model,  # type: ignore[arg-type]
+                image_size=facts["image_size"],
+                classes=facts["classes"],
+                # As it was built, not as its knob stood: one's own can have other layers without.
+                dropout=facts.get("built_dropout", facts["dropout"]),
+            )
+        outside = OutsideState(network) if is_custom(str(model)) else None
+        load_state(network, state.part("network"))
+        if outside is not None:
+            _restore_outside(outside, state)
     except InputError as error:
         raise fault(path, f"its network cannot be built: {error}") from None
     except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
@@ -142,6 +211,7 @@ def network_of(path: Path) -> nn.Module:
         raise fault(path, f"its network cannot be built: {told}") from None
     if facts["dropout"] not in (None, dropout_of(network)):
         set_dropout(network, facts["dropout"])
+    check_answers(network, state, path)
     return network
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from types import CellType, FunctionType
 from typing import Any
@@ -50,8 +51,30 @@ def uncompiled(module: nn.Module) -> nn.Module:
     return module
 
 
+def uncompile(model: nn.Module) -> nn.Module:
+    """Return a model in which each compiled module is replaced by what was compiled.
+
+    The arithmetic is the same. What was compiled is bound to its own parameters and code paths, so
+    that it can be neither copied nor watched.
+    """
+    root = uncompiled(model)
+    for module in list(root.modules()):
+        for name, child in module._modules.items():
+            if child is not None and uncompiled(child) is not child:
+                module._modules[name] = uncompile(child)
+        for name, value in list(vars(module).items()):
+            original = getattr(value, "_torchdynamo_orig_callable", None)
+            if original is not None:
+                vars(module)[name] = original
+        module._compiled_call_impl = None
+    if "torch._dynamo" in sys.modules:
+        # Methods that are compiled by a decorator stay as they are, and run without a compiler.
+        torch.compiler.set_stance("force_eager")
+    return root
+
+
 def _copied(root: nn.Module, memo: dict[int, Any]) -> nn.Module:
-    with _Detached(), torch.inference_mode(False):
+    with _Detached(), torch.inference_mode(False), torch.no_grad():
         for module in root.modules():
             if (inner := uncompiled(module)) is not module:
                 memo[id(module)] = copy.deepcopy(inner, memo)
@@ -59,6 +82,9 @@ def _copied(root: nn.Module, memo: dict[int, Any]) -> nn.Module:
         for module in twin.modules():
             module._compiled_call_impl = None
         _rebind(twin, memo)
+    for ours, copied in zip(root.parameters(), twin.parameters(), strict=True):
+        if copied.requires_grad != ours.requires_grad:  # a ScriptModule's are copied as they come
+            copied.requires_grad_(ours.requires_grad)
     return twin
 
 

@@ -1,0 +1,212 @@
+"""The first step of a custom model, tried before it counts.
+
+A model can work for two images in evaluation mode, and fail in training mode, in the last batch of
+the first epoch, on one image alone, or in its second step. All of that is tried on a copy before
+anything is recorded. What is wrong is one line with the place in the person's own code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer import zoo
+from tui_trainer.engine import own_code
+from tui_trainer.engine.checkpoints import MAX_BYTES
+from tui_trainer.engine.data import Data, batch_sizes
+from tui_trainer.engine.faults import reason
+from tui_trainer.engine.optimizers import Optimizer, make_optimizer
+from tui_trainer.engine.steps import densify, forward_backward
+from tui_trainer.models.behaviour import behaviour_of
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.modes import evaluating
+from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.state import state_tensors
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.probed import ModelTried
+from tui_trainer.run.reference import Reference, parse_reference
+from tui_trainer.run.text import plural, size
+
+FEW = 8
+"""Images by which it is seen how the model answers."""
+
+LARGEST_GAP = 1e9
+"""A gap that stands for one between a number and none: JSON has no infinity."""
+
+
+def is_custom(model: str) -> bool:
+    """Say whether a model is a person's own code: those of the zoo are known to work."""
+    return model not in zoo.REGISTRY
+
+
+def try_model(network: nn.Module, data: Data, config: RunConfig) -> ModelTried:
+    """Try first steps on a copy: the run's own batch, evaluation mode, the smallest batch, again.
+
+    Args:
+        network: The model, on the device and in the memory layout that it will be trained in.
+        data: The run's images.
+        config: The run's settings, with the model's path written out.
+
+    Returns:
+        How the model answers.
+
+    Raises:
+        InputError: If the run would fail; in one line.
+    """
+    reference = _reference(config.model)
+    place = _forward_line(network, reference)
+    images = data.train.images
+    sizes = batch_sizes(config.batch_size, len(data.train))
+    with preserve_rng_state(images.device):
+        twin = copy_model(network)
+        _try_steps(twin, data, config, sizes[:1], reference, place)
+        few = data.prepare(images[: min(FEW, len(images))])
+        if len(few) > 1:
+            _try_evaluation(twin, few, reference, place)
+        _try_steps(twin, data, config, sizes[::-1], reference, place)
+        _check_apart(network, twin, place)
+        if len(few) < 2:
+            return ModelTried(batch_gap=0.0, random_gap=0.0, state_gap=0.0, image_gap=1.0)
+        with _told(reference, place, "in evaluation mode"):
+            seen = behaviour_of(network, few)
+    gaps = dataclasses.asdict(seen).items()
+    return ModelTried(**{name: min(gap, LARGEST_GAP) for name, gap in gaps})
+
+
+def try_batch_size(network: nn.Module, data: Data, config: RunConfig, size: int) -> None:
+    """Try a training step with another batch size, on a copy.
+
+    Raises:
+        InputError: If the model cannot follow; in one line.
+    """
+    reference = _reference(config.model)
+    place = _forward_line(network, reference)
+    sizes = batch_sizes(size, len(data.train))
+    with preserve_rng_state(data.train.images.device):
+        _try_steps(copy_model(network), data, config, sizes, reference, place)
+
+
+def _try_steps(
+    twin: nn.Module,
+    data: Data,
+    config: RunConfig,
+    sizes: Sequence[int],
+    reference: Reference,
+    place: str,
+) -> None:
+    """Train a batch of each size.
+
+    Raises:
+        InputError: If one fails, or the model gives something else than logits.
+    """
+    optimizer = make_optimizer(twin, config)
+    _check_size(twin, optimizer, place)
+    for count in sizes:
+        images = data.prepare(data.train.images[:count])
+        labels = data.train.labels[:count]
+        where = f"in training mode, with a batch of {plural(count, 'image')}"
+        with _told(reference, place, where), torch.enable_grad():
+            logits = twin(images)
+            _check_logits(logits, count, data.classes, place, where)
+            optimizer.clear()
+            forward_backward(logits, labels, config.label_smoothing)
+            densify(optimizer.parameters)
+            optimizer.step(0.0)
+
+
+@torch.no_grad()
+def _try_evaluation(twin: nn.Module, few: Tensor, reference: Reference, place: str) -> None:
+    """Try several images and one alone in evaluation mode; the modes are put back.
+
+    Raises:
+        InputError: If one fails, or the model gives something else than logits.
+    """
+    with _told(reference, place, "in evaluation mode"), evaluating(twin):
+        _check_logits(twin(few.clone()), len(few), None, place, "in evaluation mode")
+        where = "in evaluation mode, with one image alone"
+        with _told(reference, place, where):
+            _check_logits(twin(few[:1].clone()), 1, None, place, where)
+
+
+def _check_logits(logits: Any, count: int, classes: int | None, place: str, where: str) -> None:
+    if not isinstance(logits, Tensor):
+        kind = type(logits).__name__
+        raise InputError(
+            f"{place}: {where}, forward returns a {kind} in place of a tensor of logits; "
+            "return the logits alone, in both modes"
+        )
+    is_due = logits.ndim == 2 and len(logits) == count and classes in (None, logits.shape[1])
+    if not is_due:
+        due = f"({count}, {classes})" if classes else f"({count}, classes)"
+        raise InputError(f"{place}: {where}, forward returns {tuple(logits.shape)}, not {due}")
+
+
+def _check_size(twin: nn.Module, optimizer: Optimizer, place: str) -> None:
+    """Refuse a model whose checkpoints could not be read again.
+
+    Raises:
+        InputError: If it is too large.
+    """
+    kept = (*state_tensors(twin).values(), *optimizer.memory().values(), *twin.parameters())
+    stored = sum(tensor.nbytes for tensor in kept)
+    if stored > MAX_BYTES:
+        raise InputError(
+            f"{place}: its checkpoints would have {size(stored)}, with the optimizer's state and a "
+            f"gradient; mnist-tui reads {size(MAX_BYTES)} at most: train a smaller model"
+        )
+
+
+def _check_apart(network: nn.Module, twin: nn.Module, place: str) -> None:
+    """Make sure that training a copy has left the model alone.
+
+    Raises:
+        InputError: If the copy still uses tensors of the model.
+    """
+    ours = {id(parameter) for parameter in network.parameters()}
+    shared = any(id(parameter) in ours for parameter in twin.parameters())
+    if shared or any(parameter.grad is not None for parameter in network.parameters()):
+        raise InputError(
+            f"{place}: a copy of the model still uses the model's own weights; a global variable "
+            "or a function holds them: keep layers as attributes of the module"
+        )
+
+
+@contextmanager
+def _told(reference: Reference, place: str, where: str) -> Iterator[None]:
+    """Turn what the model raises into one line.
+
+    Raises:
+        InputError: In its place.
+    """
+    try:
+        with own_code.guest(reference):
+            yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, MemoryError) or "not enough memory" in str(error):
+            raise InputError(f"{place}: not enough memory {where}: {reason(error)}") from None
+        words = own_code.told(error, place, reference)
+        raise InputError(f"{words}; {where}") from None
+
+
+def _reference(model: str) -> Reference:
+    reference = parse_reference(model)
+    assert reference is not None, "only custom models are tried"
+    return reference
+
+
+def _forward_line(network: nn.Module, reference: Reference) -> str:
+    """Return file and line of the model's ``forward``, or the name of the model."""
+    forward = inspect.getattr_static(type(network), "forward", None)
+    code = getattr(inspect.unwrap(forward), "__code__", None) if callable(forward) else None
+    if code is not None and (line := own_code.line_in_own(code, reference)):
+        return line
+    return f"{own_code.place_of(reference)}:{reference.name}"

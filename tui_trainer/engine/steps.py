@@ -1,0 +1,34 @@
+"""The forward-backward of a step, the same wherever a model is trained."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Return the mean cross-entropy of logits (N, classes) and labels (N), in nats.
+
+    Logits of 16 bits are taken as float32, as autocast does: their loss would be too coarse.
+    """
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+
+
+def forward_backward(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Compute the loss of logits and its gradients; return the loss."""
+    loss = loss_of(logits, labels, label_smoothing)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss
+
+
+def densify(parameters: list[nn.Parameter]) -> None:
+    """Turn sparse gradients, as of ``nn.Embedding(sparse=True)``, into dense ones.
+
+    Momentum, weight decay and the probes then treat such a parameter like any other.
+    """
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.layout != torch.strided:
+            parameter.grad = parameter.grad.to_dense()
