@@ -292,9 +292,12 @@ def test_dropout_is_passed_or_set_or_refused(write: Write) -> None:
 BAD = {
     "syntax.py:Net": (
         HEAD + "class Net(nn.Module)\n    pass\n",
-        "syntax.py:4: expected ':'; it could not be imported",
+        "syntax.py:4: SyntaxError: expected ':': class Net(nn.Module); it could not be imported",
     ),
-    "indent.py:Net": ("x = 1\n  y = 2\n", "indent.py:2: unexpected indent; it could"),
+    "indent.py:Net": (
+        "x = 1\n  y = 2\n",
+        "indent.py:2: IndentationError: unexpected indent: y = 2; it could",
+    ),
     "null.py:Net": ("x = 1\0\n", "null.py: SyntaxError: source code string cannot contain null"),
     "zero.py:Net": ("\n1 / 0\n", "zero.py:2: ZeroDivisionError: division by zero; it could not be"),
     "deep.py:Net": ("def f():\n    f()\nf()\n", "deep.py:2: RecursionError: maximum recursion"),

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder
-from threading import Lock
+from threading import RLock
 from types import ModuleType
 
 import torch
@@ -20,7 +20,7 @@ import torch
 _OPERATORS = ("nms", "qnms")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-_lock = Lock()
+_lock = RLock()
 # A library takes its operators with it when it is collected: kept for the life of the process.
 _fragment: torch.library.Library | None = None
 
@@ -38,13 +38,23 @@ def import_torchvision() -> ModuleType:
     Raises:
         ImportError: If torchvision is not installed.
     """
+    with _lock:
+        declare_operators()
+        return importlib.import_module("torchvision")
+
+
+def declare_operators() -> None:
+    """Declare torchvision's operators where its compiled ones do not fit: its import works then.
+
+    Raises:
+        ImportError: If torchvision is not installed.
+    """
     global _fragment
     with _lock:
         if "torchvision" not in sys.modules and _fragment is None and not _operators_load():
             _fragment = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
             for name in _OPERATORS:
                 _fragment.define(name + _SCHEMA)  # type: ignore[no-untyped-call]
-        return importlib.import_module("torchvision")
 
 
 def _operators_load() -> bool:
