@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from contextlib import suppress
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.models.outside import OutsideState, has_overlap
+from tui_trainer.models.outside import OutsideState, has_overlap, preserve_globals
 
 
 class Counter:
@@ -113,3 +114,38 @@ def test_overlap_is_seen() -> None:
     assert has_overlap(line.expand(3, 3))
     assert not has_overlap(line)
     assert not has_overlap(torch.zeros(2, 2).t())
+
+
+GLOBAL_RNG = np.random.default_rng(3)
+GLOBAL_NOISE = torch.zeros(2)
+
+
+class Noisy(nn.Module):
+    """Draws from a generator of its file, and writes into a tensor of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        GLOBAL_NOISE.add_(1)
+        return x + float(GLOBAL_RNG.random())
+
+
+def test_globals_of_the_models_own_file_are_put_back() -> None:
+    model, given = nn.Sequential(Noisy()), torch.zeros(1, 2)
+    with preserve_globals(model):
+        first = model(given)
+    with preserve_globals(model), suppress(ValueError):
+        assert torch.equal(model(given), first)
+        raise ValueError
+    assert float(GLOBAL_NOISE.sum()) == 0
+    assert "globals/GLOBAL_RNG" in OutsideState(model).tensors()
+
+
+def test_a_file_that_was_imported_again_has_its_own_globals() -> None:
+    source = "import random\nfrom torch import nn\nRNG = random.Random(1)\n"
+    source += "class Net(nn.Module):\n    def forward(self, x):\n        return x + RNG.random()\n"
+    spaces: list[dict[str, object]] = [{"__name__": "_own_test"} for _ in range(2)]
+    for space in spaces:
+        exec(source, space)
+    net = spaces[0]["Net"]()  # type: ignore[operator]
+    with preserve_globals(net):
+        drawn = net(0.0)
+    assert net(0.0) == drawn

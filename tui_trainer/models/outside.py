@@ -7,9 +7,10 @@ of them, so a model that is built again from its state alone can be another one.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ _MOST_ITEMS = 256
 
 _OWN = frozenset(vars(nn.Module())) | {"_is_full_backward_hook", "_forward_pre_hooks_with_kwargs"}
 """What ``nn.Module`` itself keeps on each module."""
+
+_NOT_OWN = ("torch", "torchvision", "tui_trainer", "builtins")
+"""Packages whose global names are no model's own."""
 
 _SCALARS = (bool, int, float, str, type(None))
 
@@ -107,6 +111,22 @@ class OutsideState:
                 yield slot.name, slot.value
 
 
+@contextmanager
+def preserve_globals(model: nn.Module) -> Iterator[None]:
+    """Put the tensors and generators that a model's files keep as globals back afterwards.
+
+    A copy of the model shares them, for it shares its functions.
+    """
+    before = [(slot, _saved(slot.value)) for slot in _globals(model, set())]
+    try:
+        yield
+    finally:
+        for slot, saved in before:
+            if saved is not None:
+                slot.put(slot.value)
+                _put_back(slot, saved)
+
+
 def _set_flags(model: nn.Module, flags: Mapping[str, list[str]]) -> None:
     if "evaluating" in flags:
         still = set(flags["evaluating"])
@@ -138,18 +158,33 @@ def _slots(model: nn.Module) -> Iterator[_Slot]:
         for name, value in list(vars(module).items()):
             if name not in _OWN:
                 yield from _within(lead + name, value, _setter(vars(module), name), seen, _DEEPEST)
-    for name in dict.fromkeys(type(m).__module__ for m in modules.values()):
-        yield from _globals(name, seen)
+    yield from _globals(model, seen)
 
 
-def _globals(name: str, seen: set[int]) -> Iterator[_Slot]:
-    """Yield the tensors and generators that a model's own file keeps as globals."""
-    module = sys.modules.get(name)
-    if module is None or name.split(".")[0] in ("torch", "torchvision", "tui_trainer", "builtins"):
-        return
-    for key, value in list(vars(module).items()):
-        if isinstance(value, Tensor | torch.Generator | np.random.Generator | random.Random):
-            yield from _within(f"globals/{key}", value, _setter(vars(module), key), seen, 0)
+def _globals(model: nn.Module, seen: set[int]) -> Iterator[_Slot]:
+    """Yield the tensors and generators that a model's own files keep as globals."""
+    for names in _global_names(model):
+        for key, value in list(names.items()):
+            if isinstance(value, Tensor) or _is_generator(value):
+                yield from _within(f"globals/{key}", value, _setter(names, key), seen, 0)
+
+
+def _global_names(model: nn.Module) -> list[dict[str, Any]]:
+    """Return the global names that the methods of a model's own classes use.
+
+    They are not looked up in ``sys.modules``: a file that was imported again has others there.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    classes = dict.fromkeys(cls for module in model.modules() for cls in type(module).__mro__)
+    for cls in classes:
+        if cls.__module__.split(".")[0] in _NOT_OWN:
+            continue
+        for value in vars(cls).values():
+            if isinstance(value, FunctionType):
+                found[id(value.__globals__)] = value.__globals__
+    return [
+        names for names in found.values() if str(names["__name__"]).split(".")[0] not in _NOT_OWN
+    ]
 
 
 def _within(
