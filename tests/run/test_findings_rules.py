@@ -113,6 +113,13 @@ TWINS = [
         says="bn1, bn2",
     ),
     Twins(
+        "evaluation_mode",
+        probed(still_layers=("bn1",), is_training=True),
+        probed(is_training=True),
+        "note",
+        "bn1",
+    ),
+    Twins(
         "no_gradient",
         probed(parameters=(parameter("conv1.weight", gradient=None, update=0.0), parameter("b"))),
         probed(parameters=(parameter("a"), parameter("bias", gradient=0.0, is_weight=False))),

@@ -14,6 +14,7 @@ from tui_trainer.engine.experiments import try_lesson
 from tui_trainer.engine.inspecting.asked import begin_view, go_on
 from tui_trainer.engine.networks import about, build_network, fault_of_own
 from tui_trainer.engine.session import Session
+from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.run import commands
 from tui_trainer.run.answers import Answer, FieldMeasured, NetworkDescribed
 from tui_trainer.run.commands import (
@@ -160,7 +161,7 @@ def _network(session: Session, question: DescribeNetwork) -> NetworkDescribed:
         InputError: If it cannot be built.
     """
     data = session.data
-    with torch.random.fork_rng(devices=[]):
+    with preserve_rng_state():
         network = build_network(question.model, image_size=data.image_size, classes=data.classes)
     layers = layers_of(network, data.shape, data.classes)
     return NetworkDescribed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.outside import preserve_globals
+from tui_trainer.models.rng import preserve_rng_state
 
 ROUNDS = 3
 """How often each number of threads is tried; its best time counts, for noise only adds to it."""
@@ -32,12 +36,12 @@ def choose_threads(network: nn.Module, images: Tensor, labels: Tensor) -> int:
         images: A prepared batch (N, 1, H, H); ``MOST_IMAGES`` are enough.
         labels: Its classes (N).
     """
-    trial = copy.deepcopy(network)
+    trial = clone_inputs(copy_model(network))
 
     def step() -> None:
         functional.cross_entropy(trial(images), labels).backward()  # type: ignore[no-untyped-call]
 
-    with torch.random.fork_rng(devices=[]):
+    with preserve_rng_state(), preserve_globals(network):
         return fastest_threads(step, torch.get_num_threads())
 
 

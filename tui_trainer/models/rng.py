@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,7 +53,7 @@ def rng_tensors() -> dict[str, Tensor]:
     }
 
 
-def set_rng_tensors(states: dict[str, Tensor]) -> None:
+def set_rng_tensors(states: Mapping[str, Tensor]) -> None:
     """Put the global generators into states of :func:`rng_tensors`; what is missing stays.
 
     Raises:

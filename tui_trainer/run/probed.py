@@ -43,6 +43,8 @@ class UpdateProbed:
         batch_size: How many images the batch had.
         label_counts: How many images of each class.
         still_layers: The norm and dropout layers that were in evaluation mode.
+        is_training: Whether the model as a whole was in training mode; False where an old record
+            does not say.
         gradient: The norm of the gradient of all parameters.
         last_gradient: That of the step before; None where the step before was not looked at.
         agreement: The scalar product of the two, which tells signal from noise: batches share the
@@ -70,6 +72,7 @@ class UpdateProbed:
     parameters: tuple[ParameterProbe, ...]
     input_share: float | None = None
     pull: float | None = None
+    is_training: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from tui_trainer.engine.check.lab import Lab, some
 from tui_trainer.engine.check.plan import Plan
 from tui_trainer.engine.data import Data, load
 from tui_trainer.engine.description import layers_of
+from tui_trainer.models.rng import rng_tensors
 from tui_trainer.run.checked import CheckItem
 from tui_trainer.run.config import RunConfig
 
@@ -75,7 +76,7 @@ def lab_of(
         device=CPU,
         layers=layers_of(network, data.shape, data.classes),
         network=network.train(),
-        chance=torch.get_rng_state(),
+        rng_states=rng_tensors(),
         plan=plan,
         sample=some(data.train, plan.sample),
         val_sample=some(data.val, plan.val_sample),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,10 @@ from tui_trainer.engine.check.plan import Plan, whole_plan
 from tui_trainer.engine.check.trial import Trial, make_trial
 from tui_trainer.engine.data import Data, Split, stratified_split
 from tui_trainer.engine.networks import build_network, use_innermost_channels
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.modes import begin_training
+from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.layers import LayerRow
 
@@ -34,7 +38,7 @@ class Lab:
         device: Where they lie.
         layers: The layer table of the network.
         network: A fresh network, built with the run's seed as the run builds it.
-        chance: The state of torch's generator behind that, from which dropout is drawn.
+        rng_states: The states of the global generators after that, from which dropout is drawn.
         plan: How much is tried.
         sample: Some training images, each class with its share.
         val_sample: As many of the validation split, or all; empty where there is none.
@@ -46,7 +50,7 @@ class Lab:
     device: torch.device
     layers: tuple[LayerRow, ...]
     network: nn.Module
-    chance: torch.Tensor
+    rng_states: Mapping[str, torch.Tensor]
     plan: Plan
     sample: Split
     val_sample: Split
@@ -55,10 +59,14 @@ class Lab:
     @contextmanager
     def apart(self) -> Generator[None]:
         """Draw from the generators as a run of this seed would, and put them back."""
-        with forked(self.device):
-            torch.manual_seed(self.config.seed)
-            torch.set_rng_state(self.chance)
+        with preserve_rng_state(self.device):
+            seed_all(self.config.seed)
+            set_rng_tensors(self.rng_states)
             yield
+
+    def copy(self) -> nn.Module:
+        """Return a copy of the network, in training mode."""
+        return clone_inputs(copy_model(self.network))
 
     def trial(self, **settings: object) -> Trial:
         """Return a training of a copy of the network; ``settings`` take the place of the run's."""
@@ -82,18 +90,18 @@ def open_lab(
     Raises:
         InputError: If the network cannot be built.
     """
-    with forked(device):
-        torch.manual_seed(config.seed)
+    with preserve_rng_state(device):
+        seed_all(config.seed)
         network = build_network(
             config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
         )
-        chance = torch.get_rng_state()
+        rng_states = rng_tensors()
     network = network.to(device)
     if device.type == "cpu":
         network = use_innermost_channels(network, data.image_size)
-    network = network.train()
+    begin_training(network)
     if plan is None:
-        with forked(device):
+        with preserve_rng_state(device):
             plan = whole_plan(config.batch_size, _speed(network, data, config, clock))
     return Lab(
         config=config,
@@ -101,7 +109,7 @@ def open_lab(
         device=device,
         layers=layers,
         network=network,
-        chance=chance,
+        rng_states=rng_states,
         plan=plan,
         sample=some(data.train, plan.sample),
         val_sample=some(data.val, plan.val_sample),
@@ -135,12 +143,3 @@ def some(split: Split, count: int) -> Split:
     random.Random(_ORDER).shuffle(chosen)
     indices = torch.tensor(chosen, dtype=torch.int64, device=split.labels.device)
     return Split(split.images[indices], split.labels[indices])
-
-
-@contextmanager
-def forked(device: torch.device) -> Generator[None]:
-    """Put torch's generators back afterwards, the device's too."""
-    is_here = device.type == "cpu"
-    devices = [] if is_here else [device.index or 0]
-    with torch.random.fork_rng(devices, device_type="cuda" if is_here else device.type):
-        yield

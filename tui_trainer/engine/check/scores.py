@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ def score_items(lab: Lab) -> Iterator[CheckItem]:
 
 @torch.no_grad()
 def _first(lab: Lab) -> _First:
-    network = copy.deepcopy(lab.network).train()
+    network = lab.copy()
     parts = list(batches(lab.sample, BATCH))
     # What is left over may be a single image, of which batch norm can take no statistics.
     whole = [part.images for part in parts if len(part) == len(parts[0])]

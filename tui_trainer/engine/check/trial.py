@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,9 @@ from torch.nn import functional
 from tui_trainer.engine.data import BatchStream, Data
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
 from tui_trainer.engine.prepare import generator_for
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.modes import begin_training
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.schedules import factor
 
@@ -73,8 +75,8 @@ class Trial:
 
 def make_trial(network: nn.Module, data: Data, config: RunConfig) -> Trial:
     """Return a training of a copy of ``network``, from its first batch on."""
-    own = copy.deepcopy(network)
-    own.train()
+    own = clone_inputs(copy_model(network))
+    begin_training(own)
     stream = BatchStream(len(data.train), generator_for(config.seed, "order"), _device(own))
     return Trial(
         config=config,

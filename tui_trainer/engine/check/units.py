@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -93,7 +92,7 @@ def _settled(lab: Lab) -> nn.Module:
 
     The running ones of a network that has not been trained are of no image at all.
     """
-    network = copy.deepcopy(lab.network).train()
+    network = lab.copy()
     set_dropout(network, 0.0)
     for module in network.modules():
         if isinstance(module, _BatchNorm) and module.track_running_stats:

@@ -12,9 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
-import torch
 
-from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import SEED, Bench, open_bench
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.networks import own_faults_told
@@ -22,6 +20,8 @@ from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
 from tui_trainer.lessons.lesson import SLUGS
+from tui_trainer.models.outside import preserve_globals
+from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.run.answers import LessonTried
 from tui_trainer.run.commands import ENDS_TRYING, Inbox, TryLesson
 from tui_trainer.run.config import RunConfig
@@ -55,8 +55,8 @@ def try_lesson(session: Session, wish: TryLesson) -> Iterator[LessonTried]:
     exhibits = experiment(wish.lesson)(bench, dict(wish.choices), wish.goes)
     for turn in itertools.count():
         # Around each part, not around the whole: between two of them the run's chance is the run's.
-        with forked(bench.device):
-            torch.manual_seed(SEED + turn)
+        with preserve_rng_state(bench.device), preserve_globals(session.network):
+            seed_all(SEED + turn)
             exhibit = next(exhibits, None)
         if exhibit is None:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +14,10 @@ from tui_trainer.engine.check.trial import Trial, make_trial
 from tui_trainer.engine.data import Data, Split
 from tui_trainer.engine.networks import build_network, use_innermost_channels
 from tui_trainer.engine.session import Session
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.modes import begin_training
+from tui_trainer.models.rng import seed_all
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.exhibit import counting
 from tui_trainer.run.layers import LayerRow
@@ -90,9 +93,17 @@ class Bench:
         """Return so many images, each class with its share; of validation unless told otherwise."""
         return some(self.data.train if training else self.digits, count)
 
-    def copy(self) -> nn.Module:
-        """Return a copy of the run's network as it is now, in evaluation mode."""
-        return copy.deepcopy(self.network).eval()
+    def copy(self, *, training: bool = False) -> nn.Module:
+        """Return a copy of the run's network as it is now, in evaluation mode unless ``training``.
+
+        It leaves the images that it is given as they are.
+        """
+        network = clone_inputs(copy_model(self.network))
+        if training:
+            begin_training(network)
+        else:
+            network.eval()
+        return network
 
     def fresh(self, model: str | None = None) -> nn.Module:
         """Return an untrained network for these images, the run's own kind if none is named.
@@ -111,11 +122,12 @@ class Bench:
 
     def build(self, build: Callable[[], nn.Module], seed: int = SEED) -> nn.Module:
         """Return a network built from a seed, where the images are, for training."""
-        torch.manual_seed(seed)
+        seed_all(seed)
         network = build().to(self.device)
         if self.device.type == "cpu":
             network = use_innermost_channels(network, self.data.image_size)
-        return network.train()
+        begin_training(network)
+        return clone_inputs(network)
 
     def trial(self, network: nn.Module, data: Data | None = None, **settings: object) -> Trial:
         """Return a training of a copy of a network, at a constant rate unless told otherwise.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 
@@ -11,6 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.engine.experiments.bench import SEED, Bench
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.modes import begin_training
+from tui_trainer.models.rng import seed_all
 
 BATCH = 8
 """Digits in the batch: enough for a batch norm, and few: double precision takes its time."""
@@ -46,7 +49,7 @@ class FirstLayer:
 
     def loss(self) -> Tensor:
         """Return the mean loss of the batch; dropout leaves out the same features each time."""
-        torch.manual_seed(SEED)
+        seed_all(SEED)
         scores = self.network(self.images)
         return functional.cross_entropy(scores, self.labels, label_smoothing=self.smoothing)
 
@@ -102,7 +105,9 @@ def first_layer(bench: Bench, network: nn.Module) -> FirstLayer | None:
     images = bench.data.prepare(train.images[:BATCH]).cpu()
     labels = train.labels[:BATCH].cpu()
     for kind in NUDGES:
-        own = copy.deepcopy(network).cpu().to(kind).train().requires_grad_()
+        own = clone_inputs(copy_model(network).cpu())
+        own = own.double() if kind is torch.float64 else own.float()
+        begin_training(own)
         try:
             met = _first_met(own, images[:2].to(kind))
         except RuntimeError:  # It makes tensors of one kind, or on one device, by itself.
@@ -110,6 +115,7 @@ def first_layer(bench: Bench, network: nn.Module) -> FirstLayer | None:
         if met is None:
             return None
         name, layer, places = met
+        layer.weight.requires_grad_()
         smoothing = bench.config.label_smoothing
         return FirstLayer(own, name, layer, places, images.to(kind), labels, smoothing)
     return None
@@ -128,7 +134,7 @@ def _first_met(network: nn.Module, images: Tensor) -> tuple[str, Layer, int] | N
 
             hooks.append(module.register_forward_hook(note))
     with torch.no_grad():
-        torch.manual_seed(SEED)
+        seed_all(SEED)
         network(images)
     for hook in hooks:
         hook.remove()

@@ -92,7 +92,7 @@ def follow(bench: Bench, sizes: list[float]) -> Line:
     For SGD that is minus the gradient; for Adam, whose first step divides each derivative by its
     own size, minus its sign. The network is in training mode, and draws the same for each size.
     """
-    network = bench.copy().train()
+    network = bench.copy(training=True)
     # Forward for each size, and once forward and back.
     passes = len(sizes) + BACKWARD
     inputs, labels = drawn(bench, affordable(bench.layers, passes, least=LEAST, most=MOST), 0)
@@ -209,7 +209,7 @@ def _race(
     bench: Bench, controls: tuple[Control, ...], eta: float, factor: float, start: str
 ) -> Iterator[Exhibit]:
     """Train with three rates on the same batches from the same weights."""
-    network: nn.Module = bench.fresh() if start == "fresh" else bench.copy()
+    network: nn.Module = bench.fresh() if start == "fresh" else bench.network
     size = min(bench.config.batch_size, LARGEST_BATCH)
     arms = [
         Arm(

@@ -75,7 +75,8 @@ def subject(
     own = Subject(model_name(bench.config.model), bench.copy(), bench.layers)
     if fits(own):
         return own
-    network = bench.fresh(fallback).eval()
+    network = bench.fresh(fallback)
+    network.eval()
     side, classes = bench.data.image_size, bench.data.classes
     return Subject(
         fallback,

@@ -13,6 +13,7 @@ from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.comparison import Judged, arm, compare, told
 from tui_trainer.engine.experiments.networks import POOL, Conv, layers_of, stack
 from tui_trainer.engine.experiments.race import Arm
+from tui_trainer.models.modes import evaluating
 from tui_trainer.run.exhibit import Block, Choices, Control, Exhibit, Table, Words, at, chosen_whole
 from tui_trainer.run.layers import LayerRow, shape_text, totals
 from tui_trainer.run.text import (
@@ -158,10 +159,8 @@ def _after_moving(bench: Bench, arms: Sequence[Arm], scores: Judged) -> tuple[Bl
 
 def _change(bench: Bench, network: nn.Module, images: Tensor) -> tuple[float, int]:
     """Return how far scores move, in their own deviations, and how many answers change."""
-    network.eval()
-    with torch.no_grad():
+    with evaluating(network), torch.no_grad():
         still = network(bench.data.prepare(images))
         other = network(bench.data.prepare(moved(images)))
-    network.train()
     change = float((other - still).square().mean().sqrt() / still.std())
     return change, int((other.argmax(dim=1) != still.argmax(dim=1)).sum())

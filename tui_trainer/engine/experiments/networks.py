@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.engine.check.lab import forked
 from tui_trainer.lessons.image_normalization import Scale
 from tui_trainer.lessons.transition_position import STEM
+from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.run.layers import LayerRow
 
 
@@ -70,7 +70,7 @@ def layers_of(
     build: Callable[..., nn.Module], image_size: int, *args: Hashable
 ) -> tuple[LayerRow, ...]:
     """Return the layer table of what a function builds from its arguments, traced only once."""
-    with forked(torch.device("cpu")):
+    with preserve_rng_state(torch.device("cpu")):
         return layer_table(build(*args), (image_size, image_size, 1))
 
 

@@ -14,6 +14,7 @@ from tui_trainer.engine.data import Data, Split
 from tui_trainer.engine.experiments.bench import SEED, Bench
 from tui_trainer.engine.experiments.comparison import RECIPE, arm
 from tui_trainer.engine.experiments.race import Arm
+from tui_trainer.models.rng import seed_all
 
 MODEL = "small"
 """The network of the zoo that is trained: batch norm behind every convolution."""
@@ -65,7 +66,7 @@ def healthy(bench: Bench, name: str, *, seed: int = SEED) -> tuple[Arm, Told]:
     """Return a sound training; another seed draws other first weights."""
     network = bench.fresh(MODEL)
     if seed != SEED:
-        torch.manual_seed(seed)
+        seed_all(seed)
         for module in network.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.reset_parameters()

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import SEED, Bench
+from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.run.layers import FLOAT_BYTES, LayerRow, totals
 
 WORK = 3e9
@@ -65,6 +65,6 @@ def flat_gradient(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
 @contextmanager
 def same_chance(device: torch.device, seed: int) -> Iterator[None]:
     """Draw what a network draws, such as its dropout, from a seed, and put the state back."""
-    with forked(device):
-        torch.manual_seed(seed)
+    with preserve_rng_state(device):
+        seed_all(seed)
         yield

@@ -206,7 +206,7 @@ def _dead_row(bench: Bench) -> Row:
 
 def gradient_bars(bench: Bench) -> Bars:
     """Return the size of each weight tensor's gradient, layer by layer, on a scale of powers."""
-    network = bench.copy().train()
+    network = bench.copy(training=True)
     inputs, labels = drawn(bench, BATCH, 0)
     functional.cross_entropy(network(inputs), labels).backward()  # type: ignore[no-untyped-call]
     sizes = _sizes(network)

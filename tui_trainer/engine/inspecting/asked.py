@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
 
-import torch
-
-from tui_trainer.engine.check.lab import forked
 from tui_trainer.engine.experiments.bench import SEED, open_bench
 from tui_trainer.engine.inspecting.desk import TEST, Parts
 from tui_trainer.engine.inspecting.scene import IMAGES, PATIENCE, Scene
@@ -19,6 +16,8 @@ from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.threads import one_thread
+from tui_trainer.models.outside import preserve_globals
+from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.run.answers import Inspected
 from tui_trainer.run.commands import Inbox, Inspect
 from tui_trainer.run.config import RunConfig
@@ -125,8 +124,12 @@ def go_on(session: Session, *, waits: bool = False) -> Iterator[Inspected]:
         if not waits and not desk.may_work(began):
             return
         # A part is too small to be divided: several threads would wait for each other.
-        with forked(session.device), one_thread():
-            torch.manual_seed(SEED + desk.turn)
+        with (
+            preserve_rng_state(session.device),
+            preserve_globals(session.network),
+            one_thread(),
+        ):
+            seed_all(SEED + desk.turn)
             try:
                 exhibit = next(desk.parts)
             except StopIteration:

@@ -16,6 +16,8 @@ from tui_trainer.engine.experiments.bench import Bench, Digit
 from tui_trainer.engine.inspecting.desk import TEST, VALIDATION, Desk, Judgement
 from tui_trainer.engine.metrics import probabilities_of
 from tui_trainer.engine.networks import build_network
+from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.rng import seed_all
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exhibit import Choices, Control, chosen_word
 
@@ -141,27 +143,41 @@ class Scene:
         """Return the network as it was before its first batch, on the CPU.
 
         Raises:
-            InputError: If it cannot be built, or one's own is another one each time.
-            NetworkError: If one's own raises; it says where.
+            InputError: If it cannot be built, or a custom model is another one each time.
+            NetworkError: If a custom model raises; it says where.
         """
         network = self._built()
-        if self.bench.config.model not in zoo.REGISTRY:
-            again = self._built().state_dict()
-            state = network.state_dict()
-            if state.keys() != again.keys() or not all(
-                torch.equal(values.nan_to_num(), again[name].nan_to_num())
-                for name, values in state.items()
-            ):
-                raise InputError("its weights are drawn by other chance than torch's own")
+        if self.bench.config.model not in zoo.REGISTRY and not _are_alike(network, self._built()):
+            raise InputError(
+                "cannot rebuild the initial weights: the model draws them from a random generator "
+                "other than torch's, NumPy's and Python's global ones; seed that generator in "
+                "__init__"
+            )
         return network
 
     def _built(self) -> nn.Module:
         """Return a network as a run of the seed begins with."""
-        torch.manual_seed(self.seed)
+        seed_all(self.seed)
         data = self.bench.data
-        return build_network(
+        network = build_network(
             self.bench.config.model,
             image_size=data.image_size,
             classes=data.classes,
             dropout=self.built_dropout,
-        ).eval()
+        )
+        network.eval()
+        return clone_inputs(network)
+
+
+def _are_alike(one: nn.Module, other: nn.Module) -> bool:
+    """Say whether two models have the same state, bit by bit."""
+    state, again = one.state_dict(), other.state_dict()
+    return state.keys() == again.keys() and all(
+        torch.equal(_bits(tensor), _bits(again[name])) for name, tensor in state.items()
+    )
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """Return a tensor of any kind as bytes: NaN equals itself there."""
+    dense = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    return dense.resolve_conj().contiguous().reshape(-1).view(torch.uint8)

@@ -96,7 +96,8 @@ def calibrated(scene: Scene, network: nn.Module) -> nn.Module:
         norm.training = True
     with torch.no_grad():
         network(scene.bench.data.prepare(images).cpu())
-    return network.eval()
+    network.eval()
+    return network
 
 
 def counted(values: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,10 @@ from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.data import Data, Split
 from tui_trainer.engine.memory import scarce_memory
 from tui_trainer.engine.metrics import EVAL_PIXELS, are_probabilities
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.outside import preserve_globals
+from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.probed import LayerProbe, SampleProbed
 
@@ -52,9 +54,13 @@ class Sample:
         self._given: _Given | None = None
 
     def look(self, session: Session) -> SampleProbed:
-        """Run the network over the sample and tell what it makes of it; it is left as it was."""
+        """Run the network over the sample and report what it makes of it.
+
+        It is run as a copy: whatever its forward changes, draws or caches is not the run's.
+        """
         data, labels = session.data, self._images.labels
-        with torch.no_grad():
+        keeps = preserve_rng_state(session.device), preserve_globals(session.network)
+        with torch.no_grad(), keeps[0], keeps[1]:
             if self._given is None:
                 inputs = data.prepare(self._images.images)
                 val = data.prepare(self._others.images) if len(self._others) else None
@@ -62,8 +68,11 @@ class Sample:
                 self._given = _Given(inputs, *_moments(inputs), *others)
             inputs = self._given.inputs
             seen = _Layers(session.layers)
-            scores = _scores(session.network, data, inputs, seen)
-            gap, gap_error = _batch_gap(session, inputs, labels, scores)
+            network = clone_inputs(copy_model(session.network))
+            network.eval()
+            scores = _scores(network, data, inputs, seen)
+            size = min(session.batch_size, len(inputs))
+            gap, gap_error = _batch_gap(network, size, inputs, labels, scores)
         losses = functional.cross_entropy(scores, labels, reduction="none").double().cpu()
         largest = scores.softmax(dim=1).amax(dim=1).double().cpu()
         pairs = labels * data.classes + scores.argmax(dim=1)
@@ -141,51 +150,30 @@ def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers) -> Te
     finally:
         if handle is not None:
             handle.remove()
-    with _evaluating(network):
-        scores += [
-            network(rest[start : start + size]).float() for start in range(0, len(rest), size)
-        ]
+    scores += [network(rest[start : start + size]).float() for start in range(0, len(rest), size)]
     return torch.cat(scores)
 
 
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode, and each module back into its own afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def _batch_gap(
-    session: Session, inputs: Tensor, labels: Tensor, scores: Tensor
+    network: nn.Module, size: int, inputs: Tensor, labels: Tensor, scores: Tensor
 ) -> tuple[float | None, float | None]:
     """Return how much batch statistics raise the loss over running ones, and the standard error.
 
-    Without batch norm both are None; over a single batch the error is 0.
+    Batches have ``size`` images. Without batch norm both are None; over a single batch the error
+    is 0. The running statistics change: the network is a copy.
     """
-    network = session.network
     norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         return None, None
-    size = min(session.batch_size, len(inputs))
     count = max(1, min(GAP_IMAGES, len(inputs)) // size)
     running = functional.cross_entropy(scores, labels, reduction="none")
-    kept = [(buffer, buffer.detach().clone()) for norm in norms for buffer in norm.buffers()]
+    for norm in norms:
+        norm.training = True
     gaps = []
-    with torch.random.fork_rng([], enabled=inputs.device.type == "cpu"):
-        with _evaluating(network):
-            for norm in norms:
-                norm.training = True
-            for start in range(0, count * size, size):
-                part = slice(start, start + size)
-                loss = functional.cross_entropy(network(inputs[part]).float(), labels[part])
-                gaps.append(loss - running[part].mean())
-        for buffer, before in kept:
-            buffer.copy_(before)
+    for start in range(0, count * size, size):
+        part = slice(start, start + size)
+        loss = functional.cross_entropy(network(inputs[part]).float(), labels[part])
+        gaps.append(loss - running[part].mean())
     found = torch.stack(gaps).double().cpu()
     error = float(found.std()) / count**0.5 if count > 1 else 0.0
     return float(found.mean()), error

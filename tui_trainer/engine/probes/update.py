@@ -80,6 +80,7 @@ class UpdateLook:
             batch_size=int(self._counts.sum()),
             label_counts=tuple(self._counts.tolist()),
             still_layers=self._still,
+            is_training=self._network.training,
             gradient=size,
             last_gradient=last_size if last is not None else None,
             agreement=product if last is not None else None,

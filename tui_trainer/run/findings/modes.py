@@ -111,11 +111,26 @@ def probabilities(history: History) -> FindingRaised | None:
 
 
 def evaluation_mode(history: History) -> FindingRaised | None:
-    """Find batch norm or dropout layers that are in evaluation mode while the network trains."""
+    """Find batch norm or dropout layers that are in evaluation mode while the network trains.
+
+    If the model as a whole is in training mode, its own code keeps them there: a note.
+    """
     looks = lately(history, 2)
     still = sorted(set.intersection(*(set(look.still_layers) for look in looks))) if looks else []
     if not still:
         return None
+    if looks[-1].is_training:
+        return FindingRaised(
+            code="evaluation_mode",
+            severity="note",
+            title="layers kept in evaluation mode",
+            evidence=f"{names(still)} at step {text.count(looks[-1].step)}",
+            advice="",
+            step=looks[0].step,
+            lesson=9,
+            cause="the model's own code keeps them there: batch norm goes by its running "
+            "statistics, dropout drops nothing",
+        )
     return FindingRaised(
         code="evaluation_mode",
         severity="wrong",
