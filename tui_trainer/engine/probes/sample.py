@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,10 +70,11 @@ class Sample:
             inputs = self._given.inputs
             seen = _Layers(session.layers)
             network = clone_inputs(copy_model(session.network))
+            norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
             network.eval()
             scores = _scores(network, data, inputs, seen)
             size = min(session.batch_size, len(inputs))
-            gap, gap_error = _batch_gap(network, size, inputs, labels, scores)
+            gap, gap_error = _batch_gap(network, norms, size, inputs, labels, scores)
         losses = functional.cross_entropy(scores, labels, reduction="none").double().cpu()
         largest = scores.softmax(dim=1).amax(dim=1).double().cpu()
         pairs = labels * data.classes + scores.argmax(dim=1)
@@ -155,14 +157,19 @@ def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers) -> Te
 
 
 def _batch_gap(
-    network: nn.Module, size: int, inputs: Tensor, labels: Tensor, scores: Tensor
+    network: nn.Module,
+    norms: Sequence[_BatchNorm],
+    size: int,
+    inputs: Tensor,
+    labels: Tensor,
+    scores: Tensor,
 ) -> tuple[float | None, float | None]:
     """Return how much batch statistics raise the loss over running ones, and the standard error.
 
-    Batches have ``size`` images. Without batch norm both are None; over a single batch the error
-    is 0. The running statistics change: the network is a copy.
+    Batches have ``size`` images; ``norms`` are those in training mode. Without any both are None;
+    over a single batch the error is 0. The running statistics change: the network is a copy.
     """
-    norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [norm for norm in norms if norm.track_running_stats]
     if not norms:
         return None, None
     count = max(1, min(GAP_IMAGES, len(inputs)) // size)
