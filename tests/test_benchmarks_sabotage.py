@@ -161,7 +161,7 @@ CHECKS: Mapping[str, Check] = {
     "deep-sigmoid": _first_gradient,
     "raw-pixels": lambda a, b: float(_inputs(b).max()) == pytest.approx(255),
     "faint-input": lambda a, b: float(_inputs(b).std()) < 0.05 * float(_inputs(a).std()),
-    "frozen-layer": lambda a, b: all(_moved(a)) and not _moved(b)[0] and _moved(b)[-1],
+    "detached-layer": lambda a, b: all(_moved(a)) and not _moved(b)[0] and _moved(b)[-1],
     "half-optimized": lambda a, b: all(_moved(a)) and 0 < sum(_moved(b)) <= 0.6 * len(_moved(b)),
     "never-training": _never_trains,
     "softmax-twice": _scores_add_up,

@@ -127,6 +127,40 @@ TWINS = [
         "conv1.weight",
     ),
     Twins(
+        "no_gradient",
+        [sample(unused=()), *probed(parameters=(parameter("cut", gradient=None), parameter("b")))],
+        [
+            sample(unused=("idle",)),
+            *probed(
+                parameters=(
+                    parameter("idle", gradient=None),
+                    parameter("still", gradient=None, frozen=True),
+                )
+            ),
+        ],
+        says="detach()",
+    ),
+    Twins(
+        "frozen_parameters",
+        probed(parameters=(parameter("a", gradient=None, frozen=True), parameter("b"))),
+        probed(parameters=(parameter("a", gradient=None), parameter("b"))),
+        "note",
+        "1 parameter tensor frozen",
+    ),
+    Twins(
+        "unused_parameters",
+        [sample(unused=("bn3.weight",)), *probed(parameters=(parameter("bn3.weight"),))],
+        [sample(unused=()), *probed(parameters=(parameter("bn3.weight"),))],
+        "note",
+        "bn3.weight",
+    ),
+    Twins(
+        "not_updated",
+        probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update=0.0))),
+        probed(parameters=(parameter("conv1.bias", update=0.0, gradient=1e-9),)),
+        says="out.bias",
+    ),
+    Twins(
         "not_updated",
         probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update=0.0))),
         probed(parameters=(parameter("a", update=0.0),), learning_rate=0.0),

@@ -13,6 +13,7 @@ from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.data import Data
 from tui_trainer.engine.faults import fault
 from tui_trainer.engine.preflight import is_custom
+from tui_trainer.engine.probes.update import gradient_size
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import COUNTERS, check_answers, restore
 from tui_trainer.models.state import misfit
@@ -137,7 +138,7 @@ def _check_probes(session: Session, state: Checkpoint, path: Path) -> None:
     gradient = state.tensors.get("probe/gradient")
     if gradient is None:
         return
-    total = sum(p.numel() for p in session.network.parameters())
+    total = gradient_size(session.network)
     if gradient.dtype != torch.float32 or tuple(gradient.shape) != (total,):
         raise fault(path, "does not fit: probe/gradient is no gradient of this network")
 

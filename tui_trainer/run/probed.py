@@ -21,6 +21,8 @@ class ParameterProbe:
         weight: The norm of it, before the update.
         gradient: The norm of its gradient; None where it got none.
         update: The norm of what the update added to it.
+        frozen: Whether it does not require a gradient.
+        epsilon: The relative spacing of its numbers: an update that is smaller is lost.
     """
 
     name: str
@@ -29,6 +31,8 @@ class ParameterProbe:
     weight: float
     gradient: float | None
     update: float
+    frozen: bool = False
+    epsilon: float = 2**-23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,8 @@ class SampleProbed:
         val_mean: The mean of as many validation images likewise; None without a validation split.
         val_std: The standard deviation likewise.
         layers: Each layer, in the order of the layer table.
+        unused: The parameters that forward does not use in training mode, by name; None in a record
+            of before.
         memory_left: The share of the machine's memory that is left, if that is little; else None.
     """
 
@@ -153,6 +159,7 @@ class SampleProbed:
     val_std: float | None
     layers: tuple[LayerProbe, ...]
     memory_left: float | None = None
+    unused: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,11 +134,10 @@ def louder(times: float) -> NetworkHook:
     return spoil
 
 
-def first_layer_frozen(network: nn.Module) -> None:
-    """Take the first layer's parameters out of the training."""
+def first_layer_detached(network: nn.Module) -> None:
+    """Cut the first layer off from the gradient; freezing it on purpose would be no fault."""
     first = next(m for m in network.modules() if isinstance(m, MIXING))
-    for parameter in first.parameters():
-        parameter.requires_grad_(False)
+    first.register_forward_hook(lambda module, args, output: output.detach())
 
 
 def softmax_at_the_end(network: nn.Module) -> None:

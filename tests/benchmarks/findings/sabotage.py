@@ -184,9 +184,9 @@ KINDS: Mapping[str, Kind] = {
     "faint-input": Kind(
         lambda seed, place: Sabotage(data=faults.faint(50)), frozenset({"input_scale"})
     ),
-    "frozen-layer": Kind(
-        lambda seed, place: Sabotage(network=faults.first_layer_frozen),
-        frozenset({"no_gradient", "not_updated"}),
+    "detached-layer": Kind(
+        lambda seed, place: Sabotage(network=faults.first_layer_detached),
+        frozenset({"no_gradient"}),
     ),
     "half-optimized": Kind(
         lambda seed, place: Sabotage(session=faults.half_optimized(place % 3)),

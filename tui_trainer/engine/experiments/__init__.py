@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
-
 from tui_trainer.engine.experiments.bench import SEED, Bench, open_bench
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.networks import own_faults_told

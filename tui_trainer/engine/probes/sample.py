@@ -15,8 +15,10 @@ from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.data import Data, Split
 from tui_trainer.engine.memory import scarce_memory
 from tui_trainer.engine.metrics import EVAL_PIXELS, are_probabilities
+from tui_trainer.engine.unused import unused_parameters
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.modes import modes_of, set_modes
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.run.layers import LayerRow
@@ -36,6 +38,9 @@ MAP_IMAGES = 64
 
 GAP_IMAGES = 128
 """Images, or one whole batch, of which batch statistics are compared with the running ones."""
+
+READ_IMAGES = 8
+"""Images on which it is seen which parameters forward uses."""
 
 LOOKED_AT = ("conv", "depthwise", "fully connected", "batch norm", "relu", "activation")
 """The kinds of layers that are told of."""
@@ -70,11 +75,14 @@ class Sample:
             inputs = self._given.inputs
             seen = _Layers(session.layers)
             network = clone_inputs(copy_model(session.network))
+            modes = modes_of(network)
             norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
             network.eval()
             scores = _scores(network, data, inputs, seen)
             size = min(session.batch_size, len(inputs))
             gap, gap_error = _batch_gap(network, norms, size, inputs, labels, scores)
+            set_modes(network, modes)
+            unused = unused_parameters(network, inputs[: min(size, READ_IMAGES)])
         losses = functional.cross_entropy(scores, labels, reduction="none").double().cpu()
         largest = scores.softmax(dim=1).amax(dim=1).double().cpu()
         pairs = labels * data.classes + scores.argmax(dim=1)
@@ -101,6 +109,7 @@ class Sample:
             val_std=self._given.val_std,
             layers=seen.probes(),
             memory_left=scarce_memory(),
+            unused=unused,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from tui_trainer.models.numbers import can_learn, gradient_of, numbers_of
 from tui_trainer.run.probed import ParameterProbe, UpdateProbed
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class UpdateLook:
         self._last = last_gradient
         self._began = session.watch.seconds
         self._fetched = self._began
-        self._names, self._parameters = zip(*session.network.named_parameters(), strict=True)
+        self._parameters = dict(_learning(session.network))
         self._before: list[Tensor] = []
         self._gradients: list[Tensor | None] = []
         self._counts = torch.empty(0)
@@ -46,22 +48,23 @@ class UpdateLook:
     @torch.no_grad()
     def see_gradients(self) -> None:
         """Take in the gradients, and the weights before the update."""
-        self._gradients = [p.grad for p in self._parameters]
-        self._before = [p.detach().clone() for p in self._parameters]
+        parameters = self._parameters.values()
+        self._gradients = [gradient_of(p) for p in parameters]
+        self._before = [p.detach().clone() for p in parameters]
         self.gradient = flat_gradient(self._network)
 
     @torch.no_grad()
     def result(self, session: Session, rate: float) -> UpdateProbed:
         """Return what was seen, now that the weights are new; ``session`` counts the step."""
-        weights = [p.detach() for p in self._parameters]
-        changes = [new - old for new, old in zip(weights, self._before, strict=True)]
-        change = torch.cat([c.reshape(-1) for c in changes])
-        before = torch.cat([p.reshape(-1) for p in self._before])
+        pairs = zip(self._parameters.values(), self._before, strict=True)
+        changes = [numbers_of(new.detach() - old) for new, old in pairs]
+        befores = [numbers_of(old) for old in self._before]
+        change, before = _flat(changes), _flat(befores)
         last = self._last
         if last is None or len(last) != len(self.gradient):
             last = None
-        norms = _norms([*self._before, *changes, *[_or_nothing(g) for g in self._gradients]])
-        n = len(self._names)
+        norms = _norms([*befores, *changes, *[_or_nothing(g) for g in self._gradients]])
+        n = len(self._parameters)
         pair = last if last is not None else self.gradient
         whole = [
             *(self.gradient.norm(), change.norm(), change.dot(self.gradient)),
@@ -94,23 +97,45 @@ class UpdateLook:
                     weight=norms[i],
                     gradient=None if self._gradients[i] is None else norms[2 * n + i],
                     update=norms[n + i],
+                    frozen=not parameter.requires_grad,
+                    epsilon=torch.finfo(parameter.dtype).eps,
                 )
-                for i, (name, parameter) in enumerate(
-                    zip(self._names, self._parameters, strict=True)
-                )
+                for i, (name, parameter) in enumerate(self._parameters.items())
             ),
             input_share=(self._fetched - self._began) / spent if on_cpu and spent > 0 else None,
         )
 
 
 def flat_gradient(network: nn.Module) -> Tensor:
-    """Return a copy of all parameters' gradients, one after another, 0 where there is none."""
-    return torch.cat(
+    """Return a copy of all gradients as float32, one after another, 0 where there is none.
+
+    Parameters that cannot learn are left out, and complex numbers count as two.
+    """
+    parameters = [p for _, p in _learning(network)]
+    found = [gradient_of(p) for p in parameters]
+    return _flat(
         [
-            torch.zeros(p.numel(), device=p.device) if p.grad is None else p.grad.reshape(-1)
-            for p in network.parameters()
+            torch.zeros(_size(p), device=p.device) if gradient is None else gradient
+            for p, gradient in zip(parameters, found, strict=True)
         ]
     )
+
+
+def gradient_size(network: nn.Module) -> int:
+    """Return how many numbers :func:`flat_gradient` has."""
+    return sum(_size(p) for _, p in _learning(network))
+
+
+def _learning(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, p) for name, p in network.named_parameters() if can_learn(p))
+
+
+def _size(parameter: nn.Parameter) -> int:
+    return parameter.numel() * (2 if parameter.is_complex() else 1)
+
+
+def _flat(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([tensor.reshape(-1).to(torch.float32) for tensor in tensors])
 
 
 def still_layers(network: nn.Module) -> tuple[str, ...]:
@@ -133,5 +158,5 @@ def _or_nothing(gradient: Tensor | None) -> Tensor:
 def _norms(tensors: list[Tensor]) -> list[float]:
     """Return the Euclidean norm of each."""
     device = tensors[0].device
-    norms: list[float] = torch.stack([t.to(device).norm() for t in tensors]).tolist()
+    norms: list[float] = torch.stack([t.to(device).norm().double() for t in tensors]).tolist()
     return norms

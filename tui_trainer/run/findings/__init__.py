@@ -62,6 +62,8 @@ RULES: tuple[Watch, ...] = (
     Watch(modes.probabilities, SAMPLES, "softmax before the loss"),
     Watch(modes.evaluation_mode, UPDATES, "evaluation mode while training"),
     Watch(gradients.no_gradient, UPDATES, "weights without gradient", ("dead_units",)),
+    Watch(gradients.frozen_parameters, UPDATES, "frozen parameters"),
+    Watch(gradients.unused_parameters, UPDATES, "parameters that are not used"),
     Watch(gradients.not_updated, UPDATES, "weights that are not trained"),
     Watch(gradients.uphill, UPDATES, "updates that go uphill", ("learning_rate_high",)),
     Watch(images.input_scale, SAMPLES, "input that is not normalized"),

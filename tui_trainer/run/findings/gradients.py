@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tui_trainer.run import text
 from tui_trainer.run.events import FindingRaised
@@ -24,46 +24,102 @@ UPHILL = -0.15
 
 
 def no_gradient(history: History) -> FindingRaised | None:
-    """Find parameters that get no gradient: frozen, or not on the way to the scores.
+    """Find parameters that require a gradient and get none.
 
     In each of the last three updates looked at. A gradient of exactly 0 in every number counts
-    too, for weights that mix inputs.
+    too, for weights that mix inputs. Those that ``forward`` does not use are a note of their own.
     """
-    looks = lately(history)
-    lost = [p.name for p in _each(looks, _gets_none)]
+    looks, unused = lately(history), _unused(history)
+    lost = [p.name for p in _each(looks, _gets_none) if p.name not in (unused or ())]
     if not lost:
         return None
-    none = [p.name for p in looks[-1].parameters if p.gradient is None]
-    cause = (
-        "frozen (requires_grad is False), or not used on the way to the scores"
-        if none
-        else "nothing of them reaches the scores: dead units, or a cut such as detach()"
-    )
+    none = any(p.gradient is None for p in looks[-1].parameters if p.name in lost)
+    cause = "nothing of them reaches the logits: dead units, or a cut such as detach()"
+    advice = "look for dead units, a factor of 0 or detach() between them and the logits"
+    if none:
+        cause = "forward does not use them, or cuts them off from the logits"
+        advice = "use them in forward, without detach(), no_grad(), .data or .item()"
+    if none and unused is not None:
+        cause = "forward uses them and cuts them off: detach(), no_grad(), .data or .item()"
+        advice = "remove that call, or freeze them on purpose with requires_grad_(False)"
     total = sum(p.count for p in looks[-1].parameters if p.name in lost)
     return FindingRaised(
         code="no_gradient",
-        severity="look",
+        severity="wrong" if none and unused is not None else "look",
         title=f"no gradient: {names(lost, 2)}",
         evidence=(
             f"{text.plural(total, 'number')} of {names(lost)} got no gradient in the updates "
             f"looked at since step {text.count(looks[0].step)}"
         ),
-        advice="let them require a gradient, or take them out",
+        advice=advice,
         step=looks[0].step,
         lesson=19,
         cause=cause,
     )
 
 
-def not_updated(history: History) -> FindingRaised | None:
-    """Find parameters that have a gradient and never move: the optimizer does not know them.
+def frozen_parameters(history: History) -> FindingRaised | None:
+    """Note the parameters that do not require a gradient: frozen on purpose."""
+    look = history.updates[-1] if history.updates else None
+    frozen = [p for p in look.parameters if p.frozen] if look else []
+    if look is None or not frozen:
+        return None
+    return _noted(
+        "frozen_parameters",
+        frozen,
+        step=look.step,
+        title=f"{text.plural(len(frozen), 'parameter tensor')} frozen",
+        cause="requires_grad is False: they keep their first values",
+    )
 
-    In each of the last three updates looked at, all at a learning rate above 0.
+
+def unused_parameters(history: History) -> FindingRaised | None:
+    """Note the parameters that ``forward`` does not use."""
+    look, unused = history.updates[-1] if history.updates else None, _unused(history) or ()
+    idle = [p for p in look.parameters if p.name in unused and not p.frozen] if look else []
+    if look is None or not idle:
+        return None
+    return _noted(
+        "unused_parameters",
+        idle,
+        step=look.step,
+        title=f"{text.plural(len(idle), 'parameter tensor')} not used",
+        cause="forward does not use them: they keep their first values",
+    )
+
+
+def _noted(
+    code: str, parameters: Sequence[ParameterProbe], *, step: int, title: str, cause: str
+) -> FindingRaised:
+    total = sum(p.count for p in parameters)
+    return FindingRaised(
+        code=code,
+        severity="note",
+        title=title,
+        evidence=f"{names([p.name for p in parameters])}: {text.plural(total, 'number')}",
+        advice="",
+        step=step,
+        lesson=19,
+        cause=cause,
+    )
+
+
+def _unused(history: History) -> tuple[str, ...] | None:
+    """Return the parameters that ``forward`` does not use; None where that was not recorded."""
+    return history.samples[-1].unused if history.samples else None
+
+
+def not_updated(history: History) -> FindingRaised | None:
+    """Find parameters that have a gradient and never move: the optimizer does not have them.
+
+    In each of the last three updates looked at, all at a learning rate above 0. A gradient that is
+    rounding noise, as of a bias before batch norm, moves nothing and is no reason to report it.
     """
     looks = lately(history)
     if any(look.learning_rate <= 0 for look in looks):
         return None
-    still = [p.name for p in _each(looks, lambda p: bool(p.gradient) and p.update == 0)]
+    rate = looks[-1].learning_rate if looks else 0.0
+    still = [p.name for p in _each(looks, lambda p: p.update == 0 and _would_move(p, rate))]
     if not still:
         return None
     return FindingRaised(
@@ -165,7 +221,13 @@ def exploding_scores(history: History) -> FindingRaised | None:
 
 def _gets_none(parameter: ParameterProbe) -> bool:
     zero = parameter.gradient == 0 and parameter.is_weight
-    return parameter.gradient is None or zero
+    return not parameter.frozen and (parameter.gradient is None or zero)
+
+
+def _would_move(parameter: ParameterProbe, rate: float) -> bool:
+    """Say whether a step along the gradient is more than the rounding of the weights."""
+    step = rate * (parameter.gradient or 0.0)
+    return step > parameter.epsilon * parameter.weight
 
 
 def _each(
@@ -180,4 +242,4 @@ def _each(
 
 def _rms(parameter: ParameterProbe) -> float:
     """Return the gradient of one number of a parameter, as the root of its mean square."""
-    return float((parameter.gradient or 0.0) / parameter.count**0.5)
+    return float((parameter.gradient or 0.0) / max(1, parameter.count) ** 0.5)

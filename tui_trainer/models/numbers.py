@@ -1,0 +1,29 @@
+"""The numbers of any tensor: complex, sparse, of 16 bits or of none at all."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def can_learn(tensor: Tensor) -> bool:
+    """Say whether a tensor can have a gradient that moves it: integers and truths have none."""
+    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0
+
+
+def numbers_of(tensor: Tensor) -> Tensor:
+    """Return a tensor's numbers as a dense real tensor of float32, or float64 where it has that.
+
+    A complex number counts as two. An ordinary tensor of float32 is returned itself, detached.
+    """
+    numbers = tensor.detach()
+    if numbers.layout != torch.strided:
+        numbers = numbers.to_dense()
+    if numbers.is_complex():
+        numbers = torch.view_as_real(numbers.resolve_conj())
+    return numbers if numbers.dtype == torch.float64 else numbers.to(torch.float32)
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor | None:
+    """Return the numbers of a parameter's gradient, None where it has none."""
+    return None if parameter.grad is None else numbers_of(parameter.grad)
