@@ -136,7 +136,7 @@ def test_globals_of_the_models_own_file_are_put_back() -> None:
         assert torch.equal(model(given), first)
         raise ValueError
     assert float(GLOBAL_NOISE.sum()) == 0
-    assert "globals/GLOBAL_RNG" in OutsideState(model).tensors()
+    assert f"globals/{__name__}/GLOBAL_RNG" in OutsideState(model).tensors()
 
 
 def test_a_file_that_was_imported_again_has_its_own_globals() -> None:

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.jit import ScriptModule
 from torch.nn.parameter import is_lazy
 
 from tui_trainer import zoo
@@ -27,6 +26,7 @@ from tui_trainer.engine import own_code
 from tui_trainer.engine.faults import reason
 from tui_trainer.engine.model_arguments import Wanted, arguments_of, class_hint, input_hint
 from tui_trainer.models.copies import copy_model, uncompile
+from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import begin_training, evaluating
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import materialize, state_tensors
@@ -86,13 +86,7 @@ def build_network(
     with own_code.guest(reference):
         begin_training(network)
     materialize(network)
-    if not isinstance(network, ScriptModule):  # it takes no hooks
-        network.register_forward_pre_hook(_own_input)
-    return network
-
-
-def _own_input(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(a.clone() if isinstance(a, Tensor) else a for a in args)
+    return clone_inputs(network)
 
 
 def check_dropout(model: str, dropout: float | None) -> None:

@@ -26,6 +26,7 @@ from tui_trainer.engine.steps import densify, forward_backward
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import evaluating
+from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
 from tui_trainer.run.config import RunConfig
@@ -64,7 +65,7 @@ def try_model(network: nn.Module, data: Data, config: RunConfig) -> ModelTried:
     place = _forward_line(network, reference)
     images = data.train.images
     sizes = batch_sizes(config.batch_size, len(data.train))
-    with preserve_rng_state(images.device):
+    with preserve_rng_state(images.device), preserve_globals(network):
         twin = copy_model(network)
         _try_steps(twin, data, config, sizes[:1], reference, place)
         few = data.prepare(images[: min(FEW, len(images))])
@@ -89,7 +90,7 @@ def try_batch_size(network: nn.Module, data: Data, config: RunConfig, size: int)
     reference = _reference(config.model)
     place = _forward_line(network, reference)
     sizes = batch_sizes(size, len(data.train))
-    with preserve_rng_state(data.train.images.device):
+    with preserve_rng_state(data.train.images.device), preserve_globals(network):
         _try_steps(copy_model(network), data, config, sizes, reference, place)
 
 

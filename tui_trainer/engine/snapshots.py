@@ -155,6 +155,7 @@ def check_answers(network: nn.Module, state: Checkpoint, path: Path) -> None:
     """
     saved = state.tensors.get("fingerprint")
     if saved is None:
+        _check_older(network, state, path)
         return
     now = _fingerprint(network, state.facts["image_size"])
     is_elsewhere = (
@@ -167,6 +168,21 @@ def check_answers(network: nn.Module, state: Checkpoint, path: Path) -> None:
             "saved: its code has changed, or it uses values that are neither parameters nor "
             "buffers (register_buffer keeps them); use the code that it was trained with "
             "(--model FILE.py:CLASS)",
+        )
+
+
+def _check_older(network: nn.Module, state: Checkpoint, path: Path) -> None:
+    """Refuse a model that an older version saved in part.
+
+    Raises:
+        InputError: If it uses tensors that the checkpoint does not have.
+    """
+    if is_custom(state.facts["model"]) and (outside := OutsideState(network).tensors()):
+        raise fault(
+            path,
+            f"{next(iter(outside))} of {model_name(state.facts['model'])} is neither parameter nor "
+            "buffer, and this older checkpoint does not keep it; train it again, or resume the run "
+            "to save it anew",
         )
 
 

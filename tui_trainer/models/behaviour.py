@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.models.copies import copy_model
+from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 
 FIXED_IMAGES = 4
@@ -67,7 +68,7 @@ def behaviour_of(model: nn.Module, images: Tensor) -> Behaviour:
     Raises:
         Exception: Whatever the model raises.
     """
-    with preserve_rng_state(images.device):
+    with preserve_rng_state(images.device), preserve_globals(model):
         first = _logits(model, images, 0)
         again = _logits(model, images, 1)
         alone = torch.cat(
@@ -101,7 +102,7 @@ def fingerprint(model: nn.Module, image_size: int, channels: int = 1) -> Tensor:
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     images = fixed_images(image_size, channels).to(device)
-    with preserve_rng_state(device):
+    with preserve_rng_state(device), preserve_globals(model):
         return _logits(model, images, 0).cpu()
 
 

@@ -11,8 +11,8 @@ from torch.jit import ScriptModule
 def clone_inputs(model: nn.Module) -> nn.Module:
     """Let a model work on a clone of each tensor that it is called with; return the model.
 
-    For copies of a model, which are called several times with the same images. Scripted modules,
-    which take no hooks, stay as they are.
+    Every custom model is built like that, and its copies keep it. Scripted modules, which take no
+    hooks, stay as they are.
     """
     hooks = model._forward_pre_hooks.values()
     if not isinstance(model, ScriptModule) and _cloned not in hooks:

@@ -6,7 +6,9 @@ of them, so a model that is built again from its state alone can be another one.
 
 from __future__ import annotations
 
+import functools
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,8 +33,8 @@ _MOST_ITEMS = 256
 _OWN = frozenset(vars(nn.Module())) | {"_is_full_backward_hook", "_forward_pre_hooks_with_kwargs"}
 """What ``nn.Module`` itself keeps on each module."""
 
-_NOT_OWN = ("torch", "torchvision", "tui_trainer", "builtins")
-"""Packages whose global names are no model's own."""
+_NOT_OWN = frozenset({"torch", "torchvision", "tui_trainer", "builtins", "numpy"})
+"""Packages, beside the standard library, whose names are not a model's own."""
 
 _SCALARS = (bool, int, float, str, type(None))
 
@@ -113,17 +115,17 @@ class OutsideState:
 
 @contextmanager
 def preserve_globals(model: nn.Module) -> Iterator[None]:
-    """Put the tensors and generators that a model's files keep as globals back afterwards.
+    """Put back afterwards what a model's files keep as globals, and its classes as attributes.
 
-    A copy of the model shares them, for it shares its functions.
+    A copy of the model shares them, for it shares its functions and its classes.
     """
-    before = [(slot, _saved(slot.value)) for slot in _globals(model, set())]
+    before = [(slot, _saved(slot.value)) for slot in _shared(model, set())]
     try:
         yield
     finally:
         for slot, saved in before:
+            slot.put(slot.value)
             if saved is not None:
-                slot.put(slot.value)
                 _put_back(slot, saved)
 
 
@@ -158,33 +160,40 @@ def _slots(model: nn.Module) -> Iterator[_Slot]:
         for name, value in list(vars(module).items()):
             if name not in _OWN:
                 yield from _within(lead + name, value, _setter(vars(module), name), seen, _DEEPEST)
-    yield from _globals(model, seen)
+    yield from _shared(model, seen)
 
 
-def _globals(model: nn.Module, seen: set[int]) -> Iterator[_Slot]:
-    """Yield the tensors and generators that a model's own files keep as globals."""
-    for names in _global_names(model):
+def _shared(model: nn.Module, seen: set[int]) -> Iterator[_Slot]:
+    """Yield what a model's own files keep as globals, and its classes as their attributes."""
+    for place, names, setter in _namespaces(model):
         for key, value in list(names.items()):
-            if isinstance(value, Tensor) or _is_generator(value):
-                yield from _within(f"globals/{key}", value, _setter(names, key), seen, 0)
+            if not key.startswith("__"):
+                yield from _within(f"{place}/{key}", value, setter(key), seen, 1)
 
 
-def _global_names(model: nn.Module) -> list[dict[str, Any]]:
-    """Return the global names that the methods of a model's own classes use.
+def _namespaces(
+    model: nn.Module,
+) -> Iterator[tuple[str, Mapping[str, Any], Callable[[str], Callable[[Any], None]]]]:
+    """Yield the names that a model's own classes and their methods use, and how each is set.
 
-    They are not looked up in ``sys.modules``: a file that was imported again has others there.
+    Globals are not looked up in ``sys.modules``: a file that was imported again has others there.
     """
-    found: dict[int, dict[str, Any]] = {}
+    done: set[int] = set()
     classes = dict.fromkeys(cls for module in model.modules() for cls in type(module).__mro__)
     for cls in classes:
-        if cls.__module__.split(".")[0] in _NOT_OWN:
+        if not _is_own(cls):
             continue
+        yield f"classes/{cls.__qualname__}", vars(cls), functools.partial(_class_setter, cls)
         for value in vars(cls).values():
-            if isinstance(value, FunctionType):
-                found[id(value.__globals__)] = value.__globals__
-    return [
-        names for names in found.values() if str(names["__name__"]).split(".")[0] not in _NOT_OWN
-    ]
+            names = value.__globals__ if isinstance(value, FunctionType) else {}
+            file = str(names.get("__name__"))
+            if names and id(names) not in done and file.split(".")[0] not in _NOT_OWN:
+                done.add(id(names))
+                yield f"globals/{file}", names, functools.partial(_setter, names)
+
+
+def _class_setter(cls: type, key: str) -> Callable[[Any], None]:
+    return lambda value: setattr(cls, key, value)
 
 
 def _within(
@@ -214,9 +223,15 @@ def _within(
     elif isinstance(value, tuple):
         for place, part in enumerate(value[:_MOST_ITEMS]):
             yield from _within(f"{name}.{place}", part, _ignored, seen, depth - 1)
-    elif hasattr(value, "__dict__") and not isinstance(value, type):
+    elif hasattr(value, "__dict__") and _is_own(type(value)):
         for key, part in list(vars(value).items())[:_MOST_ITEMS]:
             yield from _within(f"{name}.{key}", part, _setter(vars(value), key), seen, depth - 1)
+
+
+def _is_own(cls: type) -> bool:
+    """Say whether a class is a person's: what others keep inside is not looked into."""
+    package = cls.__module__.split(".")[0]
+    return package not in _NOT_OWN and package not in sys.stdlib_module_names
 
 
 def _setter(owner: Any, key: Any) -> Callable[[Any], None]:

@@ -110,7 +110,9 @@ def _state(path: Path) -> tuple[Path, int, int]:
 
 def _judge(path: Path) -> Judge:
     facts = read_facts(path)
-    network = network_of(path).eval().requires_grad_(False)
+    network = network_of(path)
+    network.eval()  # not chained: a custom model's may return nothing
+    network.requires_grad_(False)
     told = _STATISTICS.search(str(facts.get("data")))
     try:
         mean, std = (float(number) for number in told.groups()) if told else (0.0, 0.0)
