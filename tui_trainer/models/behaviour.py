@@ -122,7 +122,8 @@ def same_answers(one: Tensor, other: Tensor, *, coarse: bool = False) -> bool:
 
 def is_coarse(model: nn.Module) -> bool:
     """Say whether a model computes, in part, in 16 bits or fewer."""
-    return any(t.is_floating_point() and t.element_size() < 4 for t in model.state_dict().values())
+    tensors = (*model.parameters(), *model.buffers())
+    return any(t.is_floating_point() and t.element_size() < 4 for t in tensors)
 
 
 def _logits(model: nn.Module, images: Tensor, seed: int, before: Tensor | None = None) -> Tensor:
