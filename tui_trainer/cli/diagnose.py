@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
-
-import typer
 
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName
+from tui_trainer.headless.streams import standard_output
 
 
 def diagnose(
@@ -26,6 +24,6 @@ def diagnose(
     if as_json:
         record = front.as_record(found)
         record["run"]["folder"] = str(folder.path)
-        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        standard_output().record(record)
     else:
         front.print_diagnosis(found)

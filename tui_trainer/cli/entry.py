@@ -6,10 +6,13 @@ first frame is on screen while torch loads on the training thread.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -26,8 +29,23 @@ from tui_trainer.cli.replay import replay
 from tui_trainer.cli.resume import resume
 from tui_trainer.cli.runs import runs
 from tui_trainer.cli.train import new_run
+from tui_trainer.headless.streams import Console, OutputLost, silence, stdout_for_data
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.terminal import use_fallback
+from tui_trainer.run.text import one_line
+
+
+def keeping_stdout(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that keeps stdout for its data; see :func:`stdout_for_data`."""
+
+    @functools.wraps(command)
+    def call(*arguments: Any, **options: Any) -> None:
+        with stdout_for_data():
+            command(*arguments, **options)
+
+    return call
+
 
 app = typer.Typer(
     add_completion=False,
@@ -35,7 +53,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(new_run)
+app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
+    keeping_stdout(new_run)
+)
 for command in (
     *(check, resume, replay, diagnose, runs, export, model, review, compare, zoo),
     learn,
@@ -43,12 +63,14 @@ for command in (
     evaluate,
     predict,
 ):
-    app.command(cls=PlainCommand)(command)
+    app.command(cls=PlainCommand)(keeping_stdout(command))
 
 
 def main() -> None:
     """Run the command line; every fault of the input is one line and exit code 2."""
     _occupy_closed_streams()
+    for stream in (sys.stdout, sys.stderr):
+        use_fallback(stream)
     try:
         code = app(standalone_mode=False, prog_name="mnist-tui")
     except InputError as error:
@@ -82,17 +104,12 @@ def _occupy_closed_streams() -> None:
 
 def _refuse(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
     """Say on stderr, and nowhere else if there is none, what is wrong."""
-    from tui_trainer.headless.streams import Console
-    from tui_trainer.run.text import one_line
-
     Console(sys.stderr, time.monotonic).say(f"mnist-tui: error: {one_line(problem)}")
     return code
 
 
 def _fail(error: Exception) -> ExitCode:
     """Report what nobody foresaw: a full disk behind stdout, a fault of our own."""
-    from tui_trainer.headless.streams import OutputLost, silence
-
     if isinstance(error, OutputLost):
         error = error.error
         if isinstance(error, BrokenPipeError):

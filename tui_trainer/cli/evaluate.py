@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run, with_changes
+from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.inspection import VIEWS, View, find_view
 from tui_trainer.run.text import plural, printable, size
@@ -78,7 +79,10 @@ def evaluate(
         front.print_record(evaluation, str(found.folder.path))
     if report is not None:
         told = _write(report, evaluation, _again(evaluation, wanted, settings or [], report))
-        typer.echo(told, err=as_json)
+        if as_json:
+            Console(sys.stderr, time.monotonic).say(told)
+        else:
+            standard_output().line(told)
     elif not as_json:
         front.print_evaluation(evaluation)
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.text import count, model_name, printable
 
@@ -47,10 +46,11 @@ def export(
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"--to {printable(folder)}: cannot be made: {reason}") from None
+    out = standard_output()
     for name in wanted:
         path = folder / FORMATS[name]
         told = _WRITERS[name](found, path)
-        typer.echo(f"{path}{told and f': {told}'}")
+        out.line(f"{path}{told and f': {told}'}")
 
 
 def _wanted(formats: str) -> list[str]:

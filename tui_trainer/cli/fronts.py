@@ -83,6 +83,7 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
 
 
 def _show(window: MnistTui) -> int:
+    from tui_trainer.headless.streams import data_stream
     from tui_trainer.ui.farewell import farewell
 
     try:
@@ -92,10 +93,9 @@ def _show(window: MnistTui) -> int:
         window.run_now.end()
     code, words = farewell(window)
     if words:
-        print(words, file=sys.stderr if code else sys.stdout, flush=True)
+        print(words, file=sys.stderr if code else data_stream(), flush=True)
     if window.run_now.bridge.is_alive:
         # A thread that is still loading or in the middle of a batch must not hold up the shell.
-        sys.stdout.flush()
         os._exit(code)
     return code
 
@@ -157,7 +157,7 @@ def check_terminal(instead: str = "add --no-ui") -> None:
     Raises:
         InputError: In both cases.
     """
-    from tui_trainer.headless.streams import is_terminal
+    from tui_trainer.run.terminal import is_terminal
 
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise InputError(f"the window needs a terminal; in a script or a pipe, {instead}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui_trainer.cli.options import option
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.run.config import MODELS, RunConfig
 from tui_trainer.run.errors import InputError, SettingError
 from tui_trainer.run.exit_codes import ExitCode
@@ -57,7 +55,7 @@ def model(
     found = _looked_at(name, image_size, channels, classes, budget, batch_size, measure)
     if as_json:
         record = {"model": name, "classes": classes, **_record(found)}
-        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        standard_output().record(record)
     elif markdown:
         front.print_lines(front.markdown(found))
     else:
@@ -89,7 +87,7 @@ def review(
                 for verdict in by_severity(verdicts)
             ],
         }
-        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        standard_output().record(record)
     else:
         front.print_review(found, verdicts)
     raise typer.Exit(ExitCode.DESIGN_WRONG if counts(verdicts)["wrong"] else 0)
@@ -118,7 +116,7 @@ def compare(
             {"model": name, **_record(found)}
             for name, found in zip((left, right), (ours, theirs), strict=True)
         ]
-        typer.echo(json.dumps(records, indent=2, ensure_ascii=False))
+        standard_output().record(records)
         return
     comparison = compare_rows(ours.rows, theirs.rows, budget=budget, batch_size=batch_size)
     front.print_comparison(ours, theirs, comparison)
@@ -136,7 +134,7 @@ def zoo(as_json: AsJson = False) -> None:
         {"model": network.name, "about": network.about, "totals": _totals(network)}
         for network in found
     ]
-    typer.echo(json.dumps(records, indent=2, ensure_ascii=False))
+    standard_output().record(records)
 
 
 def _looked_at(
@@ -165,9 +163,8 @@ def _looked_at(
 
     torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
     network = build_network(name, image_size=image_size, classes=classes, channels=channels)
-    with redirect_stdout(sys.stderr):  # what one's own prints is no part of the answer
-        rows = layers_of(network, (image_size, image_size, channels), classes)
-        measured = _measured(network, rows) if measure else ()
+    rows = layers_of(network, (image_size, image_size, channels), classes)
+    measured = _measured(network, rows) if measure else ()
     scale = scale_of(rows, budget=budget, batch_size=batch_size)
     return Network(model_name(name), about(name), rows, scale, measured)
 

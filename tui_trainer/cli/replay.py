@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run, with_changes
+from tui_trainer.headless.streams import Console
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.text import count, plural
 
@@ -66,5 +68,5 @@ def _compare(found: SavedRun, result: Checkpoint) -> int:
     bits, total = differing_bits(read_checkpoint(found.checkpoint), result)
     steps = plural(result.facts["step"], "step")
     told = f"replayed {steps}: {count(bits)} of {count(total)} bits of the weights differ"
-    print(f"{told} from {found.folder.name}", file=sys.stderr, flush=True)
+    Console(sys.stderr, time.monotonic).say(f"{told} from {found.folder.name}")
     return ExitCode.REPLAY_DIFFERS if bits else ExitCode.FINISHED

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tui_trainer.cli.options import option
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.run.folder import RUNS, ListedRun, list_runs
 
 
@@ -21,7 +22,7 @@ def runs(
     """List the recorded runs, the latest first."""
     listed = list_runs(folder)
     if as_json:
-        typer.echo(json.dumps([_record(run) for run in listed], indent=2, ensure_ascii=False))
+        standard_output().record([_record(run) for run in listed])
         return
     from tui_trainer.headless.table import print_runs
 

@@ -9,6 +9,7 @@ import typer
 
 from tui_trainer import __version__
 from tui_trainer.cli.options import choice, option
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.run.config import (
     AUGMENTS,
     DATASETS,
@@ -115,7 +116,7 @@ def new_run(
     Without --no-ui a window opens: press ? in it for its keys.
     """
     if version:
-        typer.echo(f"mnist-tui {__version__}")
+        standard_output().line(f"mnist-tui {__version__}")
         raise typer.Exit
     if ctx.invoked_subcommand is not None:
         _check_nothing_given(ctx)
@@ -124,8 +125,7 @@ def new_run(
     if print_config:
         from tui_trainer.run.config_file import to_toml
 
-        # As bytes: TOML is UTF-8 whatever the locale is.
-        typer.echo(to_toml(settings.resolved()).encode(), nl=False)
+        standard_output().text(to_toml(settings.resolved()))
         raise typer.Exit
     from tui_trainer.cli.fronts import check_window, run_app, run_headless
 

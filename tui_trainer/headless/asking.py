@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stdout
 
 from tui_trainer.headless.exhibit import choice_text
 from tui_trainer.headless.streams import Console
@@ -152,18 +151,17 @@ def answer_to(
     console = Console(sys.stderr, clock)
     started: RunStarted | None = None
     tried: LessonTried | None = None
-    with redirect_stdout(sys.stderr):
-        for event in events:
-            match event:
-                case StateChanged():
-                    console.draw([Cell(event.detail)])
-                case RunStarted():
-                    started = event
-                case LessonTried():
-                    tried = event
-                    asking.answered(event.exhibit)
-                    if event.exhibit.progress is not None and console.due():
-                        console.draw([Cell(f"trying: {100 * event.exhibit.progress:.0f} % done")])
+    for event in events:
+        match event:
+            case StateChanged():
+                console.draw([Cell(event.detail)])
+            case RunStarted():
+                started = event
+            case LessonTried():
+                tried = event
+                asking.answered(event.exhibit)
+                if event.exhibit.progress is not None and console.due():
+                    console.draw([Cell(f"trying: {100 * event.exhibit.progress:.0f} % done")])
     console.clear()
     if started is None or tried is None:
         raise ValueError("the experiment has shown nothing")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import sys
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
-from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.run import text
 from tui_trainer.run.answers import ItemChecked
 from tui_trainer.run.checked import CHECK_SIGNS, CheckItem, counts
@@ -35,7 +34,7 @@ def print_check(
         OutputLost: If stdout takes nothing more.
     """
     console = Console(sys.stderr, clock)
-    out = DataOut(sys.stdout, console)
+    out = standard_output(console)
     began, started, items = clock(), None, list[CheckItem]()
     with redirect_stdout(sys.stderr):
         for event in events:
@@ -57,8 +56,7 @@ def print_check(
     console.clear()
     seconds = clock() - began
     if as_json:
-        record = json.dumps(as_record(started, items, seconds), indent=2, ensure_ascii=False)
-        out.line(record)
+        out.record(as_record(started, items, seconds))
     else:
         out.line("")
         out.line(summary(items, seconds))

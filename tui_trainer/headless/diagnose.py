@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tui_trainer.headless import sentences
-from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.run import text
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event, FindingCleared, FindingRaised, RunStarted, to_json
@@ -98,10 +96,9 @@ def _without_findings(events: Iterable[Event]) -> Iterator[Event]:
 
 def print_diagnosis(found: Diagnosis) -> None:
     """Write a diagnosis to stdout for a person to read."""
-    out = DataOut(sys.stdout, Console(sys.stderr, time.monotonic))
+    out = standard_output()
     # A stream that cannot show bars gets the numbers' ends alone.
-    has_bars = not Console(sys.stdout, time.monotonic).ascii_only
-    for line in diagnosis_lines(found, has_bars=has_bars):
+    for line in diagnosis_lines(found, has_bars=not out.ascii_only):
         out.line(line)
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer import __version__
 from tui_trainer.headless.exhibit import control_lines, exhibit_lines, labelled, wrapped
-from tui_trainer.headless.streams import Console, DataOut, OutputLost, silence
+from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.headless.viewing import IMAGES, Shown, Viewing
 from tui_trainer.run.answers import Inspected
 from tui_trainer.run.events import Event, RunStarted, StateChanged, TestEvaluated
@@ -106,20 +104,19 @@ def evaluate(
     started: RunStarted | None = None
     step = 0
     try:
-        with redirect_stdout(sys.stderr):
-            for event in events:
-                match event:
-                    case StateChanged():
-                        console.draw([Cell(one_line(event.detail))])
-                    case RunStarted():
-                        started = event
-                    case TestEvaluated():
-                        looks = event.look
-                    case Inspected():
-                        step = event.step
-                        viewing.answered(event)
-                        if console.due():
-                            console.draw([Cell(viewing.doing)])
+        for event in events:
+            match event:
+                case StateChanged():
+                    console.draw([Cell(one_line(event.detail))])
+                case RunStarted():
+                    started = event
+                case TestEvaluated():
+                    looks = event.look
+                case Inspected():
+                    step = event.step
+                    viewing.answered(event)
+                    if console.due():
+                        console.draw([Cell(viewing.doing)])
     finally:
         console.clear()
     overview = viewing.overview
@@ -152,7 +149,7 @@ def print_evaluation(found: Evaluation) -> None:
     Raises:
         OutputLost: If stdout takes nothing more.
     """
-    out = DataOut(sys.stdout, Console(sys.stderr, time.monotonic))
+    out = standard_output()
     width = WIDTH if out.width is None else max(LEAST_WIDTH, min(WIDTH, out.width))
     for line in evaluation_lines(found, width):
         out.row(line)
@@ -216,12 +213,7 @@ def print_record(found: Evaluation, folder: str) -> None:
     Raises:
         OutputLost: If stdout takes nothing more.
     """
-    record = as_record(found, folder)
-    try:
-        print(json.dumps(record, indent=2, allow_nan=False), flush=True)
-    except OSError as error:
-        silence(sys.stdout)
-        raise OutputLost(error) from error
+    standard_output().record(as_record(found, folder))
 
 
 def as_record(found: Evaluation, folder: str) -> dict[str, Any]:

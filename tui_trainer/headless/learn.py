@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
-from tui_trainer.headless.streams import Console, DataOut, OutputLost, silence
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.table import table
 from tui_trainer.lessons.lesson import Lesson
+
+ROWS_TOGETHER = 256
+"""The rows of a table that are written at once."""
 
 
 def print_list(lessons: Sequence[Lesson]) -> None:
     """Write the lessons to stdout, one a line."""
-    out = DataOut(sys.stdout, Console(sys.stderr, time.monotonic))
+    out = standard_output()
     rows = [
         ("", "lesson", "title"),
         *((str(each.topic), each.slug, each.title) for each in lessons),
@@ -33,11 +35,7 @@ def print_rows(names: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
     Raises:
         OutputLost: If stdout takes nothing more.
     """
-    try:
-        print(",".join(names))
-        for row in rows:
-            print(",".join(map(repr, row)))
-        sys.stdout.flush()
-    except OSError as error:
-        silence(sys.stdout)
-        raise OutputLost(error) from error
+    out, lines = standard_output(), iter(rows)
+    out.text(f"{','.join(names)}\n")
+    while some := list(islice(lines, ROWS_TOGETHER)):
+        out.text("".join(f"{','.join(map(repr, row))}\n" for row in some))

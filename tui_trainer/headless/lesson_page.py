@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 
 from tui_trainer.headless.exhibit import control_lines, exhibit_lines, labelled, wrapped
-from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.lessons.lesson import Lesson
 from tui_trainer.run.exhibit import Exhibit
 from tui_trainer.run.findings import RULES
@@ -42,7 +40,7 @@ def print_lesson(
     Raises:
         OutputLost: If stdout takes nothing more.
     """
-    out = DataOut(sys.stdout, Console(sys.stderr, time.monotonic))
+    out = standard_output()
     width = WIDTH if out.width is None else max(LEAST_WIDTH, min(WIDTH, out.width))
     for line in lesson_lines(lesson, exhibit, here, shown_on, command, width):
         out.row(line)

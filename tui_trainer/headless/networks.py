@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.table import GAP, table
 from tui_trainer.run import text
 from tui_trainer.run.compare import Comparison
@@ -53,7 +51,7 @@ def scale_of(rows: Sequence[LayerRow], *, budget: int = BUDGET, batch_size: int 
 
 def print_network(network: Network) -> None:
     """Write the layer table to stdout, block by block; on a narrow terminal in fewer columns."""
-    out = _out()
+    out = standard_output()
     for line in headline(network):
         out.line(line)
     out.line("")
@@ -149,14 +147,14 @@ def _markdown_row(row: Sequence[str]) -> str:
 
 def print_lines(lines: Sequence[str]) -> None:
     """Write lines to stdout as they are."""
-    out = _out()
+    out = standard_output()
     for line in lines:
         out.line(line)
 
 
 def print_review(network: Network, verdicts: Sequence[Verdict]) -> None:
     """Write the verdicts to stdout, the gravest first."""
-    out = _out()
+    out = standard_output()
     for line in headline(network):
         out.line(line)
     number = counts(verdicts)
@@ -172,7 +170,7 @@ def print_review(network: Network, verdicts: Sequence[Verdict]) -> None:
 
 def print_comparison(left: Network, right: Network, comparison: Comparison) -> None:
     """Write two networks side by side to stdout: their stages, then what they cost."""
-    out = _out()
+    out = standard_output()
     for network in (left, right):
         out.line(f"{network.name}: {network.about}" if network.about else network.name)
     out.line("")
@@ -210,7 +208,7 @@ def _less(is_less: bool) -> str:
 
 def print_zoo(networks: Sequence[Network]) -> None:
     """Write one line a network to stdout."""
-    out = _out()
+    out = standard_output()
     head = ("network", "parameters", "multiply-adds", "sees", "what it is")
     lines = [head]
     for network in networks:
@@ -226,7 +224,3 @@ def print_zoo(networks: Sequence[Network]) -> None:
         )
     for line in table(lines, {1, 2, 3}):
         out.row(line)
-
-
-def _out() -> DataOut:
-    return DataOut(sys.stdout, Console(sys.stderr, time.monotonic))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.headless.pictures import picture_lines
-from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.run import text
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exhibit import Picture
@@ -63,7 +63,7 @@ def print_predictions(
         OutputLost: If stdout takes nothing more.
     """
     console = Console(sys.stderr, time.monotonic)
-    out = DataOut(sys.stdout, console)
+    out = standard_output(console)
     code, is_headed = ExitCode.FINISHED, as_json or len(checkpoints) == 1
     with redirect_stdout(sys.stderr):
         for each in told:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from tui_trainer.headless.interrupts import LeftAtOnce, interruptible
 from tui_trainer.headless.report import Report
-from tui_trainer.headless.streams import Console, DataOut, OutputLost
+from tui_trainer.headless.streams import Console, DataOut, OutputLost, data_stream
 from tui_trainer.run import text
 from tui_trainer.run.commands import Inbox, Stop
 from tui_trainer.run.errors import InputError
@@ -49,12 +49,12 @@ def run_headless(
         debug: Whether an unexpected error shows its traceback.
         resuming: Whether the events begin with those of before, up to a ``RunResumed``: they are
             taken in, and not told again.
-        stdout: Where the data go; ``sys.stdout`` if None.
+        stdout: Where the data go; the process's own stdout if None.
         stderr: Where the prose and the live line go; ``sys.stderr`` if None.
         clock: Seconds, for the pace of the live line only.
     """
     console = Console(sys.stderr if stderr is None else stderr, clock)
-    data = DataOut(sys.stdout if stdout is None else stdout, console)
+    data = DataOut(data_stream() if stdout is None else stdout, console)
     report = Report(data, console, json_lines=json_lines, quiet=resuming)
     lost: OutputLost | None = None
     try:

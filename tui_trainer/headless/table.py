@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.run import text
 from tui_trainer.run.folder import ListedRun
 from tui_trainer.run.run_table import HEAD, RIGHT, cells
@@ -19,7 +19,7 @@ GAP = 2
 def print_runs(runs: Sequence[ListedRun], root: Path) -> None:
     """Write the runs to stdout, one a line; on stderr, that there are none."""
     console = Console(sys.stderr, time.monotonic)
-    out = DataOut(sys.stdout, console)
+    out = standard_output(console)
     if not runs:
         console.say(f"{text.printable(root)}: no run in it yet")
         return

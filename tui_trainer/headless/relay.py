@@ -1,0 +1,106 @@
+"""What other people's code prints while a live line is on the screen: shown above it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import TextIO
+
+from tui_trainer.run.descriptors import Redirection
+from tui_trainer.run.terminal import FALLBACK
+
+INTERVAL = 0.1
+"""Seconds between two looks at what was printed."""
+
+MOST_KEPT = 1 << 20
+"""Bytes that are kept of what was shown already, before the memory is given back."""
+
+
+class Relay:
+    """Leads descriptors 1 and 2 into memory, and passes on what is written there.
+
+    Not through a pipe: a library that fills one while it holds the interpreter would wait for ever
+    for the thread that empties it. A process that is killed loses what it wrote in the last tenth
+    of a second.
+
+    Args:
+        stderr: The stream behind descriptor 2.
+        show: Gets what was written; called with ``lock`` held.
+        lock: Held while something is passed on.
+
+    Attributes:
+        terminal: A stream that still leads to where descriptor 2 led before.
+
+    Raises:
+        OSError: From the constructor, if there is no memory or no descriptor left.
+    """
+
+    def __init__(
+        self, stderr: TextIO, show: Callable[[bytes], None], lock: threading.RLock
+    ) -> None:
+        self._show = show
+        self._lock = lock
+        self._sink = _memory_file()
+        self._read = 0
+        try:
+            self._redirection = Redirection(self._sink)
+        except OSError:
+            os.close(self._sink)
+            raise
+        self.terminal = open(  # noqa: SIM115 (the descriptor is the redirection's to close)
+            self._redirection.stderr, "w", encoding=stderr.encoding, errors=FALLBACK, closefd=False
+        )
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, name="printed", daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            with self._lock:
+                if not self._ended.is_set():
+                    self.pass_on()
+
+    def pass_on(self) -> None:
+        """Show what was written since the last time."""
+        self._pass_on_from(self._sink)
+        if self._read > MOST_KEPT:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        try:
+            fresh = _memory_file()
+        except OSError:
+            return
+        self._redirection.lead_to(fresh)
+        self._pass_on_from(self._sink)
+        os.close(self._sink)
+        self._sink, self._read = fresh, 0
+
+    def _pass_on_from(self, sink: int) -> None:
+        size = os.fstat(sink).st_size
+        while self._read < size:
+            content = os.pread(sink, min(size - self._read, MOST_KEPT), self._read)
+            if not content:
+                break
+            self._read += len(content)
+            self._show(content)
+
+    def end(self) -> None:
+        """Put the descriptors back, and show what is left."""
+        self._ended.set()
+        self._redirection.end()
+        self._pass_on_from(self._sink)
+        os.close(self._sink)
+
+
+def _memory_file() -> int:
+    """Return the descriptor of a file without a name: in memory, else where temporary files lie.
+
+    Raises:
+        OSError: If none can be had.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("mnist-tui")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
