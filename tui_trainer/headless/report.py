@@ -16,6 +16,7 @@ from tui_trainer.run.events import (
     Event,
     FindingCleared,
     FindingRaised,
+    FolderNotLocked,
     RecordingFailed,
     RecordingRestored,
     RecordingStarted,
@@ -111,6 +112,7 @@ class Report:
                 | Diverged()
                 | RecordingFailed()
                 | RecordingRestored()
+                | FolderNotLocked()
             ):
                 self._incident(event)
 
@@ -121,6 +123,10 @@ class Report:
                 self._state(event)
             case RecordingStarted():
                 self._folder = event.folder
+            case FolderNotLocked():
+                if self._json_lines:
+                    self._data.event(event)
+                self._incident(event)
             case RunStarted():
                 self._meter.run = event
             case StepDone():
@@ -233,7 +239,12 @@ class Report:
 
     def _incident(
         self,
-        event: SettingChanged | CommandRejected | Diverged | RecordingFailed | RecordingRestored,
+        event: SettingChanged
+        | CommandRejected
+        | Diverged
+        | RecordingFailed
+        | RecordingRestored
+        | FolderNotLocked,
     ) -> None:
         match event:
             case SettingChanged():
@@ -252,6 +263,8 @@ class Report:
                     f"not saved: {event.path}: {event.message}; "
                     "training goes on, and it will be tried again"
                 )
+            case FolderNotLocked():
+                glyph, style, line = "▲", "look", event.warning
             case RecordingRestored():
                 self.unsaved.pop(event.path, None)
                 glyph, style, line = "✓", "good", f"saved again: {event.path}"

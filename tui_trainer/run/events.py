@@ -316,6 +316,25 @@ class RecordingStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FolderNotLocked:
+    """The run's folder is on a file system that gives no lock; ``message`` is the system's reason.
+
+    Two processes that open the run at the same moment are not kept apart.
+    """
+
+    folder: str
+    message: str
+
+    @property
+    def warning(self) -> str:
+        """What a person should know, in one line."""
+        return (
+            f"{self.folder}: not locked, its file system gives no lock ({self.message}); "
+            "do not resume this run twice at the same time"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFailed:
     """A file of the run folder could not be written; training goes on, and it is tried again.
 
@@ -386,6 +405,7 @@ Event = (
     | FindingRaised
     | FindingCleared
     | RecordingStarted
+    | FolderNotLocked
     | RecordingFailed
     | RecordingRestored
     | RunFailed

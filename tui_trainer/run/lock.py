@@ -1,25 +1,64 @@
-"""One process a run folder: a lock that the system takes back when its holder dies."""
+"""One process a run folder: a lock that the system takes back when its holder dies.
+
+Some file systems have no locks: NFS without lockd, Lustre without ``flock``, many in user space.
+There the file itself names its holder. Whether that process still runs is checked by its number and
+start time on the same machine, and by its last sign of life from another machine.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import platform
 import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _acquire(file: BinaryIO) -> None:
+    def _acquire(file: FileIO, *, shared: bool) -> None:
         # Far behind the text: Windows keeps others from reading what is locked.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
-else:
-    import fcntl
+    _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
-    def _acquire(file: BinaryIO) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+else:
+    try:
+        import fcntl
+    except ImportError:  # a Python built without it
+        fcntl = None  # type: ignore[assignment]
+
+    def _acquire(file: FileIO, *, shared: bool) -> None:
+        if fcntl is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        # NFS gives an exclusive lock only on a file that is open for writing, a shared one only
+        # on one that is open for reading.
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+    _HELD = (errno.EAGAIN, errno.EWOULDBLOCK)
+
+BEAT = 15.0
+"""Seconds between two signs of life, where there are no locks."""
+
+STALE = 4 * BEAT
+"""Seconds without a sign of life after which a holder elsewhere counts as dead; clocks differ."""
+
+ATTEMPTS, PAUSE = 3, 0.05
+"""How often a lock is tried, and the seconds between: whoever only looks holds it for a moment."""
+
+RECORD_BYTES = 512
+"""The size of the record."""
+
+LONGEST_HOST = 64
+"""The letters of a machine's name that are written."""
 
 
 class LockedError(Exception):
@@ -35,30 +74,71 @@ class Lock:
 
     The file stays when it is released: to remove it would let two hold two files of one name.
 
+    Attributes:
+        unlocked: Why the file system gives no lock; empty if it does. Two processes that begin in
+            the same moment are then not kept apart.
+
     Raises:
         LockedError: From the constructor, if another process, or this one, holds it already.
-        OSError: If the file cannot be opened.
+        OSError: If the file cannot be opened or written.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO | None = path.open("a+b")
+        self.unlocked = ""
+        self._released = threading.Event()
+        self._writing = threading.Lock()
+        number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        self._file: FileIO | None = FileIO(number, "r+")
         try:
-            _acquire(self._file)
-        except OSError:
-            self._file.seek(0)
-            number = self._file.read(20).decode("ascii", "replace").strip()
-            self.release()
-            raise LockedError(f"process {number}" if number.isdigit() else "it") from None
-        self._file.truncate(0)
-        self._file.seek(0)
-        self._file.write(str(os.getpid()).encode())
-        self._file.flush()
+            self._take(self._file)
+        except BaseException:
+            self._file.close()
+            self._file = None
+            raise
+
+    def _take(self, file: FileIO) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                _acquire(file, shared=False)
+                break
+            except OSError as error:
+                if error.errno not in _HELD:
+                    self.unlocked = error.strerror or str(error)
+                    if _lives(record := _record(file)):
+                        raise LockedError(_holder(record)) from None
+                    break
+                if attempt == ATTEMPTS - 1:
+                    raise LockedError(_holder(_record(file))) from None
+            time.sleep(PAUSE)
+        self._write(file)
+        if self.unlocked:
+            threading.Thread(target=self._beat, name="lock", daemon=True).start()
+
+    def _write(self, file: FileIO) -> None:
+        who = {"pid": os.getpid(), "began": _began(os.getpid()), "host": _host()}
+        where = {"machine": _machine(), "inode": os.fstat(file.fileno()).st_ino}
+        record = json.dumps({**who, **where, "beat": time.time()})
+        # In one piece and always as long: whoever reads meanwhile finds it whole.
+        file.seek(0)
+        file.write(record.ljust(RECORD_BYTES).encode())
+
+    def _beat(self) -> None:
+        """Say from time to time that this process lives: another machine cannot see it."""
+        while not self._released.wait(BEAT):
+            with self._writing, suppress(OSError, ValueError):
+                if self._file is not None:
+                    self._write(self._file)
 
     def release(self) -> None:
         """Let others have it; no effect the second time."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
+        self._released.set()
+        with self._writing:
+            file, self._file = self._file, None
+            if file is not None:
+                with suppress(OSError):
+                    file.truncate(0)
+                with suppress(OSError):
+                    file.close()
 
     @staticmethod
     def is_held(path: Path) -> bool:
@@ -66,10 +146,85 @@ class Lock:
         try:
             if not path.is_file():  # opening a pipe would wait
                 return False
-            with path.open("rb") as file:
-                _acquire(file)
-        except FileNotFoundError:
-            return False
+            with FileIO(path) as file:
+                try:
+                    _acquire(file, shared=True)
+                except OSError as error:
+                    return error.errno in _HELD or _lives(_record(file))
         except OSError:
-            return True
+            return False
         return False
+
+
+def _record(file: FileIO) -> Mapping[str, Any]:
+    """Return what the holder wrote of itself; empty where there is none, or nothing whole."""
+    try:
+        file.seek(0)
+        record = json.loads(file.read(RECORD_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if isinstance(record, int):  # an older version wrote its number alone
+        return {"pid": record}
+    is_copy = isinstance(record, dict) and record.get("inode") != os.fstat(file.fileno()).st_ino
+    return record if isinstance(record, dict) and not is_copy else {}
+
+
+def _holder(record: Mapping[str, Any]) -> str:
+    if type(number := record.get("pid")) is not int:
+        return "it"
+    host = str(record.get("host", ""))
+    return f"process {number}" + (f" on {host}" if host not in ("", _host()) else "")
+
+
+def _lives(record: Mapping[str, Any]) -> bool:
+    """Return whether the process of a record still runs, as far as can be seen from here."""
+    number, beat = record.get("pid"), record.get("beat")
+    if type(number) is not int or number <= 0:
+        return False
+    is_fresh = isinstance(beat, int | float) and abs(time.time() - beat) < STALE
+    if record.get("machine") != _machine():
+        return is_fresh
+    if began := record.get("began"):
+        return bool(began == _began(number))
+    return is_fresh and _exists(number)
+
+
+def _exists(number: int) -> bool:
+    if sys.platform == "win32":  # a signal would end the process there
+        return True
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _began(number: int) -> str:
+    """Return when a process began, in a form that tells it from others of its number.
+
+    Empty where the system does not tell, or the process has ended.
+    """
+    try:
+        # The name, in brackets, can hold anything. Source: proc(5), /proc/pid/stat.
+        state, *fields = (
+            Path(f"/proc/{number}/stat").read_text("latin-1").rpartition(")")[2].split()
+        )
+    except (OSError, ValueError):
+        return ""
+    return "" if state in "ZX" else fields[18]
+
+
+def _host() -> str:
+    return platform.node()[:LONGEST_HOST]
+
+
+def _machine() -> str:
+    """Return what identifies this machine since its start, and its space of process numbers."""
+    parts = [_host()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
+    with suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)

@@ -17,6 +17,7 @@ from tui_trainer.run.config_file import to_toml
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import (
     Event,
+    FolderNotLocked,
     RecordingStarted,
     RunFailed,
     RunFinished,
@@ -147,6 +148,8 @@ class Recorder:
         """
         begun = over = False
         yield RecordingStarted(folder=str(self.folder.path))
+        if self._lock.unlocked:
+            yield FolderNotLocked(folder=str(self.folder.path), message=self._lock.unlocked)
         try:
             for event in events:
                 begun = begun or isinstance(event, RunStarted | RunResumed)
