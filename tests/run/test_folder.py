@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,14 +22,19 @@ def record(folder: Path, *events: Event) -> RunFolder:
     return RunFolder(folder)
 
 
-def at(folder: RunFolder, time: int) -> None:
-    os.utime(folder.events, (time, time))
+def at(folder: RunFolder, minute: int) -> None:
+    """Let a run have last changed at that minute, and its files look the other way round."""
+    record = json.loads(folder.summary.read_text())
+    record["updated_at"] = f"2026-11-22T20:{minute:02}:00+00:00"
+    folder.summary.write_text(json.dumps(record))
+    for path in folder.path.iterdir():
+        os.utime(path, (1_000 - minute, 1_000 - minute))
 
 
 def test_runs_are_listed_the_latest_first(tmp_path: Path) -> None:
-    at(record(tmp_path / "old", started(), finished()), 100)
-    at(record(tmp_path / "new", started(), step(1)), 300)
-    at(record(tmp_path / "middle", started(), finished(reason="stopped")), 200)
+    at(record(tmp_path / "old", started(), finished()), 1)
+    at(record(tmp_path / "new", started(), step(1)), 3)
+    at(record(tmp_path / "middle", started(), finished(reason="stopped")), 2)
     (tmp_path / "no run").mkdir()
     (tmp_path / "file").write_text("")
     listed = list_runs(tmp_path)
@@ -88,8 +95,8 @@ def test_a_run_is_found_by_name_by_path_and_as_the_last(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     first = record(root / "first", started(), finished())
     second = record(root / "second", started(), finished())
-    at(first, 200)
-    at(second, 100)
+    at(first, 2)
+    at(second, 1)
     assert find_run("second", root) == second
     assert find_run(str(second.path), tmp_path / "elsewhere") == second
     assert find_run(None, root) == first
@@ -100,3 +107,72 @@ def test_no_such_run(tmp_path: Path, name: str) -> None:
     record(tmp_path / "first", started())
     with pytest.raises(InputError, match="no such run"):
         find_run(name, tmp_path)
+
+
+def copied(folder: RunFolder) -> RunFolder:
+    return RunFolder(shutil.copytree(folder.path, folder.path.with_name("copy")))
+
+
+def test_a_copy_is_as_old_as_what_it_is_a_copy_of(tmp_path: Path) -> None:
+    old, new = (record(tmp_path / name, started(), finished()) for name in ("old", "new"))
+    at(old, 1)
+    at(new, 2)
+    copied(old)
+    assert find_run(None, tmp_path) == new
+
+
+def test_a_run_without_a_summary_is_as_old_as_its_name(tmp_path: Path) -> None:
+    for name in ("2026-11-22-2001-tiny", "2026-11-22-2003-tiny", "2026-11-22-2002-tiny", "other"):
+        record(tmp_path / name, started(), step(1)).summary.unlink()
+    listed = [run.folder.name for run in list_runs(tmp_path)]
+    assert listed == [f"2026-11-22-200{minute}-tiny" for minute in (3, 2, 1)] + ["other"]
+
+
+@pytest.mark.parametrize("time", ["", "yesterday", "9999-99-99", "2026-11-22T20:00:00"])
+def test_a_strange_time_spoils_no_list(tmp_path: Path, time: str) -> None:
+    folder = record(tmp_path / "run", started(), finished())
+    text = json.loads(folder.summary.read_text())
+    folder.summary.write_text(json.dumps({**text, "updated_at": time, "started_at": time}))
+    assert len(list_runs(tmp_path)) == 1
+
+
+def saved(folder: RunFolder) -> RunFolder:
+    folder.checkpoints.mkdir()
+    folder.checkpoint("last").write_bytes(b"")
+    return folder
+
+
+def test_what_can_be_resumed_comes_first_for_whoever_resumes(tmp_path: Path) -> None:
+    left = saved(record(tmp_path / "left", started(), step(1)))
+    stopped = saved(record(tmp_path / "stopped", started(), step(1), finished(reason="stopped")))
+    complete = saved(record(tmp_path / "complete", started(), step(1), finished()))
+    unsaved = record(tmp_path / "unsaved", started(), step(1))
+    for minute, folder in enumerate((stopped, left, complete, unsaved)):
+        at(folder, minute)
+    assert find_run(None, tmp_path) == unsaved
+    assert find_run(None, tmp_path, to_resume=True) == left
+    shutil.rmtree(left.path)
+    assert find_run(None, tmp_path, to_resume=True) == stopped
+    shutil.rmtree(stopped.path)
+    assert find_run(None, tmp_path, to_resume=True) == unsaved
+
+
+def test_a_run_that_is_trained_now_is_not_resumed(tmp_path: Path) -> None:
+    complete = saved(record(tmp_path / "complete", started(), step(1), finished()))
+    events = Recorder.create(tmp_path / "now", RunConfig()).record(iter([started(), step(1)]))
+    for _ in range(3):
+        next(events)
+    saved(RunFolder(tmp_path / "now"))
+    assert find_run(None, tmp_path) == RunFolder(tmp_path / "now")
+    assert find_run(None, tmp_path, to_resume=True) == complete
+
+
+def test_a_run_is_found_however_its_folder_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = record(tmp_path / "run", started(), finished())
+    (tmp_path / "link").symlink_to(folder.path)
+    monkeypatch.chdir(folder.path)
+    for name in (f"{folder.path}/", ".", "../run", str(tmp_path / "link"), f"{tmp_path}/./run//"):
+        assert find_run(name).read_events().lines == 2, name
+    assert find_run(".").name == "run"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,50 @@ def test_a_run_that_cannot_begin_takes_nothing_else_away(tmp_path: Path) -> None
     with pytest.raises(InputError):
         list(Recorder.create(tmp_path, CONFIG).record(refused(PREPARING)))
     assert names(tmp_path) == ["notes.txt"]
+
+
+def left(*events: Event) -> Iterator[Event]:
+    yield from events
+    raise GeneratorExit
+
+
+def broken(*events: Event) -> Iterator[Event]:
+    yield from events
+    raise RuntimeError("a mistake in a network")
+
+
+@pytest.mark.parametrize("end", [refused, broken, left])
+@pytest.mark.parametrize("events", [[], [PREPARING], [PREPARING, started()]])
+def test_a_run_without_a_step_leaves_nothing(
+    tmp_path: Path, end: Callable[..., Iterator[Event]], events: list[Event]
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for folder in (tmp_path / "made" / "for" / "it", tmp_path):
+        recorder = Recorder.create(folder, CONFIG)
+        recorder.folder.output.write_text("importing")
+        recorder.folder.checkpoints.mkdir()
+        recorder.folder.checkpoint("last").write_bytes(b"step 0")
+        with suppress(InputError, RuntimeError, GeneratorExit):
+            list(recorder.record(end(*events)))
+        assert names(tmp_path) == ["notes.txt"]
+
+
+def test_other_files_in_a_made_folder_are_kept(tmp_path: Path) -> None:
+    recorder = Recorder.create(tmp_path / "run", CONFIG)
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError):
+        list(recorder.record(refused()))
+    assert names(tmp_path / "run") == ["notes.txt"]
+
+
+def test_a_recorder_that_never_recorded_leaves_nothing(tmp_path: Path) -> None:
+    Recorder.create_below(tmp_path / "new" / "runs", CONFIG).leave()
+    assert names(tmp_path) == []
+
+
+def test_a_run_that_was_stopped_before_its_first_step_is_kept(tmp_path: Path) -> None:
+    recorded(tmp_path, [started(), finished(reason="stopped")])
+    assert names(tmp_path) == FILES
 
 
 def test_a_run_that_failed_says_so(tmp_path: Path) -> None:

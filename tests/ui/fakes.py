@@ -319,7 +319,9 @@ def run_folder(path: Path, events: Iterable[Event], *, state: str | None = None)
     folder = RunFolder(path)
     path.mkdir(parents=True)
     folder.config.write_text('model = "small"\nepochs = 2\n', encoding="utf-8")
-    summary = Summary(started_at="2026-11-22T20:15:00Z", updated_at="2026-11-22T20:16:00Z")
+    day, hour = path.name[:10], path.name[11:13]
+    changed = f"{day}T{hour}:16:00" if hour.isdigit() else "2026-11-22T20:16:00"
+    summary = Summary(started_at="2026-11-22T20:15:00Z", updated_at=changed)
     with folder.events.open("w", encoding="utf-8") as lines:
         for event in events:
             summary.apply(event)

@@ -34,7 +34,7 @@ def resume(
     from tui_trainer.cli.fronts import check_window, run_app, run_headless
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
-    found = saved_run(run, checkpoint)
+    found = saved_run(run, checkpoint, to_resume=True)
     wishes = _more_epochs(found, epochs)
     if lr is not None:
         with_changes(found.config, lr=lr)

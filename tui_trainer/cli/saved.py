@@ -50,13 +50,13 @@ class SavedRun:
         return bool(self.facts["epochs_done"] >= self.facts["epochs"])
 
 
-def saved_run(name: str | None, checkpoint: str = "last") -> SavedRun:
-    """Return a run by its name or folder, up to a checkpoint of it.
+def saved_run(name: str | None, checkpoint: str = "last", *, to_resume: bool = False) -> SavedRun:
+    """Return a run by its name or folder, up to a checkpoint of it; see :func:`find_run`.
 
     Raises:
         InputError: If there is no such run or checkpoint, or one of its files cannot be used.
     """
-    folder = find_run(name)
+    folder = find_run(name, to_resume=to_resume)
     path = checkpoint_of(folder, checkpoint)
     facts = read_facts(path)
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):

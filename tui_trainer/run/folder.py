@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from tui_trainer.run.errors import InputError
 from tui_trainer.run.files import read_at_most
 from tui_trainer.run.journal import Recorded, read_recorded
 from tui_trainer.run.lock import Lock
-from tui_trainer.run.summary import MAX_BYTES, RUNNING, Summary, summary_from_json
+from tui_trainer.run.summary import COMPLETED, MAX_BYTES, RUNNING, Summary, summary_from_json
 from tui_trainer.run.text import model_name, printable
 
 RUNS = Path("runs")
@@ -23,6 +24,9 @@ CUT_OFF = "cut off"
 """The state of a run whose process was killed."""
 
 SUFFIX = ".safetensors"
+
+_TIME = "%Y-%m-%d-%H%M"
+"""The local time that a run's folder is named for."""
 
 LONGEST_NAME = 48
 """The letters of a network's name that its run's folder bears; a letter can take four bytes."""
@@ -61,6 +65,11 @@ class RunFolder:
     def lock(self) -> Path:
         """What the process that writes the run holds."""
         return self.path / ".lock"
+
+    @property
+    def output(self) -> Path:
+        """What the model's code printed while a window was open."""
+        return self.path / "output.log"
 
     @property
     def is_run(self) -> bool:
@@ -129,6 +138,32 @@ class ListedRun:
     summary: Summary | None
     fault: str = ""
 
+    @property
+    def last_change(self) -> datetime:
+        """When something last happened in it, as its own files tell.
+
+        Never a file's date, which ``cp``, ``git`` and ``rsync`` change: without a summary it is
+        the time in the folder's name.
+        """
+        times = (self.summary.updated_at, self.summary.started_at) if self.summary else ()
+        for time in times:
+            with suppress(ValueError):
+                return datetime.fromisoformat(time).astimezone(UTC)
+        with suppress(ValueError, OverflowError):
+            return datetime.strptime(self.folder.name[:15], _TIME).astimezone(UTC)
+        return datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process trains it now."""
+        return self.summary is not None and self.summary.state == RUNNING
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether epochs are left, a state was saved, and no process trains it now."""
+        is_left = self.summary is not None and self.summary.state != COMPLETED
+        return is_left and not self.is_running and self.folder.checkpoint("last").is_file()
+
 
 def list_runs(root: Path) -> list[ListedRun]:
     """Return the runs right below a folder, the latest first; none where there is no folder."""
@@ -137,7 +172,8 @@ def list_runs(root: Path) -> list[ListedRun]:
         runs = [folder for folder in folders if folder.is_run]
     except OSError:
         return []
-    return [_listed(folder) for folder in sorted(runs, key=last_change, reverse=True)]
+    listed = [_listed(folder) for folder in runs]
+    return sorted(listed, key=lambda run: (run.last_change, run.folder.name), reverse=True)
 
 
 def _listed(folder: RunFolder) -> ListedRun:
@@ -147,16 +183,13 @@ def _listed(folder: RunFolder) -> ListedRun:
         return ListedRun(folder, None, str(error))
 
 
-def last_change(folder: RunFolder) -> float:
-    """Return when something last happened in a run, in seconds since 1970; 0 if nothing did."""
-    try:
-        return folder.events.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def find_run(name: str | None, root: Path = RUNS) -> RunFolder:
+def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) -> RunFolder:
     """Return the run of a name below ``root``, or at a path; the last one if none is named.
+
+    Args:
+        name: The name or the path.
+        root: The folder that runs lie in.
+        to_resume: Whether the last one that can be resumed comes before one that is complete.
 
     Raises:
         InputError: If there is none.
@@ -167,6 +200,8 @@ def find_run(name: str | None, root: Path = RUNS) -> RunFolder:
             raise InputError(
                 f"{printable(root)}: no run in it yet; train one, or name the folder of a run"
             )
+        if to_resume:
+            runs.sort(key=lambda run: (not run.can_resume, run.is_running))
         return runs[0].folder
     try:
         for path in (root / name, Path(name).expanduser()):
@@ -183,7 +218,7 @@ def new_folder(root: Path, model: str, now: datetime) -> Path:
     Raises:
         OSError: If it cannot be made.
     """
-    name = f"{now:%Y-%m-%d-%H%M}-{_as_file_name(model_name(model))}"
+    name = f"{now.strftime(_TIME)}-{_as_file_name(model_name(model))}"
     root.mkdir(parents=True, exist_ok=True)
     for number in range(1, 10_000):
         path = root / (name if number == 1 else f"{name}-{number}")

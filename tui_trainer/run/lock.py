@@ -135,7 +135,7 @@ class Lock:
         with self._writing:
             file, self._file = self._file, None
             if file is not None:
-                with suppress(OSError):
+                with suppress(OSError, ValueError):  # closed already, when all is torn down
                     file.truncate(0)
                 with suppress(OSError):
                     file.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -53,6 +53,7 @@ class Recorder:
         self._now = now
         self._is_new = True
         self._made: list[Path] = []
+        self._has_result = False
         self._summary = Summary(version=__version__)
         self._lines = LineFile(folder.events)
         self._attempt = Attempts()
@@ -66,9 +67,9 @@ class Recorder:
         """
         option = f"--out {printable(path)}"
         try:
-            made = not path.exists()
+            made = _missing(path)
             path.mkdir(parents=True, exist_ok=True)
-            return cls._begin(RunFolder(path), config, option, made=made)
+            return cls._begin(RunFolder(path), config, option, made)
         except OSError as error:
             raise _not_writable(option, error, "choose another folder") from None
 
@@ -80,19 +81,22 @@ class Recorder:
             InputError: If it cannot be written.
         """
         try:
+            made = _missing(root)
             path = new_folder(root, config.model, datetime.now())
-            return cls._begin(RunFolder(path), config, printable(path), made=True)
+            return cls._begin(RunFolder(path), config, printable(path), [path, *made])
         except OSError as error:
             remedy = "choose a folder with --out DIR, or --no-save"
             raise _not_writable(printable(root), error, remedy) from None
 
     @classmethod
-    def _begin(cls, folder: RunFolder, config: RunConfig, option: str, *, made: bool) -> Recorder:
+    def _begin(
+        cls, folder: RunFolder, config: RunConfig, option: str, made: list[Path]
+    ) -> Recorder:
         files = (folder.config, folder.events, folder.summary, folder.checkpoints)
         if there := [path.name for path in files if path.exists()]:
             raise InputError(f"{option}: holds a run already ({there[0]}); choose another folder")
         recorder = cls(folder, _locked(folder, option))
-        recorder._made = [*files[:3], folder.lock, *([folder.path] if made else [])]
+        recorder._made = made
         try:
             write_atomically(folder.config, to_toml(config).encode())
             recorder._lines.create()
@@ -142,15 +146,17 @@ class Recorder:
         """Pass events on, each written down before anyone else sees it.
 
         What cannot be written is kept and tried again; the run goes on, and is told of it once. A
-        run that cannot begin leaves no files, so that the folder is free for the next attempt; one
-        that cannot go on leaves them as they were. Answers to questions are not written. When the
-        run is over the folder is let go, though questions may still be answered.
+        run that ends before its first step leaves no files, so that the folder is free for the
+        next attempt; one that cannot be resumed leaves them as they were. Answers to questions are
+        not written. When the run is over the folder is let go, though questions may still be
+        answered.
         """
         begun = over = False
-        yield RecordingStarted(folder=str(self.folder.path))
-        if self._lock.unlocked:
-            yield FolderNotLocked(folder=str(self.folder.path), message=self._lock.unlocked)
+        folder = str(self.folder.path)
         try:
+            yield RecordingStarted(folder=folder)
+            if self._lock.unlocked:
+                yield FolderNotLocked(folder=folder, message=self._lock.unlocked)
             for event in events:
                 begun = begun or isinstance(event, RunStarted | RunResumed)
                 if not (over or isinstance(event, Answer)):
@@ -160,9 +166,7 @@ class Recorder:
                     self.close()
                 yield event
         except InputError:
-            if not begun and self._is_new:
-                self._forget()
-            elif not begun:
+            if not (begun or self._is_new):
                 self._lines.forget()
             raise
         except Exception as error:
@@ -173,7 +177,7 @@ class Recorder:
                 pass  # whoever is to be told of it is told of the error itself
             raise
         finally:
-            self.close()
+            self.leave()
 
     def write(self, event: Event, *, wait: bool = False) -> Iterator[RecordingNews]:
         """Write an event down, and tell if it cannot be written, or can be again.
@@ -182,6 +186,7 @@ class Recorder:
             event: What happened.
             wait: Whether it may be written with the next one.
         """
+        self._has_result = self._has_result or isinstance(event, StepDone | RunFinished)
         self._lines.add(to_json(event))
         is_turn = self._summary.apply(event)
         if wait or (isinstance(event, StepDone) and self._lines.waiting < STEPS_TOGETHER):
@@ -197,22 +202,38 @@ class Recorder:
             )
 
     def _time(self) -> str:
-        return self._now().isoformat(timespec="seconds")
+        return self._now().isoformat(timespec="milliseconds")
+
+    def leave(self) -> None:
+        """Let the folder go; what a new run left there goes too, if it trained no step.
+
+        Nothing else is touched: a folder goes only if it was made for the run and is empty.
+        """
+        if self._has_result or not self._is_new:
+            self.close()
+        else:
+            self._forget()
 
     def _forget(self) -> None:
-        """Take away what was written; the folder too, if it was made and nothing else is in it."""
         self.close()
+        self._has_result = True  # there is nothing more to take away
+        folder = self.folder
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
         with suppress(OSError):
+            for file in (folder.config, folder.events, folder.summary, folder.output, folder.lock):
+                file.unlink(missing_ok=True)
             for path in self._made:
-                if path == self.folder.path:
-                    os.rmdir(path)
-                else:
-                    path.unlink(missing_ok=True)
+                path.rmdir()
 
     def close(self) -> None:
         """Write what is left, as far as that can be done, and let the folder go."""
         self._lines.close()
         self._lock.release()
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return the folders that are to be made for a folder to be there, the innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def _locked(folder: RunFolder, name: str) -> Lock:

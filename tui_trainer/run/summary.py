@@ -26,7 +26,7 @@ from tui_trainer.run.events import (
 FORMAT = 1
 """The version of the file: it goes up when a field changes its meaning or goes."""
 
-RUNNING = "running"
+RUNNING, COMPLETED = "running", "completed"
 
 MAX_BYTES = 65_536
 
