@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,13 @@ from tui_trainer.run.commands import Command, Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exit_codes import ENDINGS, ExitCode
+from tui_trainer.run.terminal import is_dumb, is_terminal, own_size
+from tui_trainer.run.text import clip, printable
 
 if TYPE_CHECKING:
+    from tui_trainer.run.folder import RunFolder
     from tui_trainer.ui.app import MnistTui
+    from tui_trainer.ui.outputs import Outputs
 
 LEAST_COLUMNS, LEAST_LINES = 60, 16
 """The smallest terminal that the window opens in."""
@@ -54,22 +59,32 @@ def run_app(
     guided: bool = False,
 ) -> int:
     """Open the window, and return the exit code when it is closed."""
-    from tui_trainer.ui.real_pictures import found_meanwhile
+    try:
+        from tui_trainer.ui.real_pictures import found_meanwhile
 
-    with found_meanwhile():
-        from tui_trainer.ui.app import MnistTui
+        with found_meanwhile():
+            from tui_trainer.ui.app import MnistTui
+            from tui_trainer.ui.outputs import Outputs
 
-    return _show(
-        MnistTui(
-            start,
-            settings,
-            theme=theme,
-            paused=paused,
-            pictures=pictures,
-            wishes=wishes,
-            guided=guided,
-        )
-    )
+        with Outputs() as outputs:
+            start.follow = partial(_follow, outputs)
+            window = MnistTui(
+                start,
+                settings,
+                theme=theme,
+                paused=paused,
+                pictures=pictures,
+                wishes=wishes,
+                guided=guided,
+            )
+            _show(window, outputs)
+    finally:
+        start.leave()
+    return _leave(window, outputs)
+
+
+def _follow(outputs: Outputs, folder: RunFolder | None) -> None:
+    outputs.follow(None if folder is None else folder.output)
 
 
 def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:
@@ -78,21 +93,32 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
 
     with found_meanwhile():
         from tui_trainer.ui.inspect_app import InspectApp
+        from tui_trainer.ui.outputs import Outputs
 
-    return _show(InspectApp(show, settings, theme=theme, view=view))
+    with Outputs() as outputs:
+        _follow(outputs, show.folder)
+        window = InspectApp(show, settings, theme=theme, view=view)
+        _show(window, outputs)
+    return _leave(window, outputs)
 
 
-def _show(window: MnistTui) -> int:
-    from tui_trainer.headless.streams import data_stream
-    from tui_trainer.ui.farewell import farewell
-
+def _show(window: MnistTui, outputs: Outputs) -> None:
+    window.draw_on(outputs)
     try:
         window.run()
     finally:
         # A terminal that is gone can end the window by itself; the run is saved all the same.
         window.run_now.end()
+
+
+def _leave(window: MnistTui, outputs: Outputs) -> int:
+    """Say what became of the run, and return the exit code."""
+    from tui_trainer.headless.streams import data_stream
+    from tui_trainer.ui.farewell import farewell
+
     code, words = farewell(window)
-    if words:
+    logs = [f"the model printed something: {printable(path)}" for path in outputs.written]
+    if words := "\n".join([*filter(None, [words]), *logs]):
         print(words, file=sys.stderr if code else data_stream(), flush=True)
     if window.run_now.bridge.is_alive:
         # A thread that is still loading or in the middle of a batch must not hold up the shell.
@@ -107,13 +133,17 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
         InputError: If there is no such run, it cannot be shown, or the speed is out of range.
     """
     from tui_trainer.run.folder import find_run
+    from tui_trainer.ui.outputs import Outputs
     from tui_trainer.ui.recorded_run import SPEEDS, open_run
     from tui_trainer.ui.replay_app import ReplayApp
 
     if not SPEEDS[0] <= speed <= SPEEDS[-1]:
         raise InputError(f"--speed {speed:g}: choose from {SPEEDS[0]} to {SPEEDS[-1]}")
-    window = ReplayApp(open_run(find_run(name), speed=speed), theme=theme)
-    window.run()
+    recorded = open_run(find_run(name), speed=speed)
+    with Outputs() as outputs:
+        window = ReplayApp(recorded, theme=theme)
+        window.draw_on(outputs)
+        window.run()
     return ENDINGS.get(window.ended_by or "", ExitCode.FINISHED)
 
 
@@ -157,11 +187,13 @@ def check_terminal(instead: str = "add --no-ui") -> None:
     Raises:
         InputError: In both cases.
     """
-    from tui_trainer.run.terminal import is_terminal
-
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise InputError(f"the window needs a terminal; in a script or a pipe, {instead}")
-    size = os.get_terminal_size(sys.stderr.fileno())
+    if is_dumb():
+        kind = os.environ.get("TERM", "").strip()
+        what = f"TERM is {printable(clip(kind, 40))!r}" if kind else "TERM is not set"
+        raise InputError(f"{what}: the window needs a terminal that moves its cursor; {instead}")
+    size = own_size(sys.stderr)
     # A pseudo-terminal that nobody has sized says 0×0: that is no reason to refuse.
     if 0 < size.columns < LEAST_COLUMNS or 0 < size.lines < LEAST_LINES:
         raise InputError(

@@ -45,6 +45,9 @@ class Start:
         first: The first run.
         again: Where any further run of the same window is recorded.
         patient: Whether a diverged run waits for a person.
+
+    Attributes:
+        follow: Gets the folder of each run before it begins; None for one that is not recorded.
     """
 
     def __init__(
@@ -57,16 +60,27 @@ class Start:
         self._first: Job | None = first
         self._again = again
         self._patient = patient
+        self._recorders: list[Recorder] = []
+        self.follow: Callable[[RunFolder | None], object] = lambda folder: None
 
     def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         """Return the run's events; those of before, if it is resumed, come first."""
         job, self._first = self._first, None
         if job is None:
             job = Job(self._again(config))
+        self.follow(None if job.recorder is None else job.recorder.folder)
         events = with_findings(train(config, inbox, job, patient=self._patient), job.past)
         if job.recorder is not None:
+            self._recorders.append(job.recorder)
             events = job.recorder.record(events)
         return itertools.chain(job.past, events) if job.past else events
+
+    def leave(self) -> None:
+        """Take away the folders of runs that have not trained a step."""
+        if self._first is not None and self._first.recorder is not None:
+            self._recorders.append(self._first.recorder)
+        for recorder in self._recorders:
+            recorder.leave_no_trace()
 
 
 class Show:
@@ -82,7 +96,7 @@ class Show:
     def __init__(
         self, folder: RunFolder, checkpoint: Path, past: tuple[Event, ...], looks: int
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._checkpoint = checkpoint
         self._past = past
         self._looks = looks
@@ -98,7 +112,7 @@ class Show:
         from tui_trainer.engine.resuming import Resumption
 
         resume = Resumption(read_checkpoint(self._checkpoint), self._checkpoint, self._looks)
-        yield from look(config, inbox, self._folder, resume)
+        yield from look(config, inbox, self.folder, resume)
 
 
 def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterator[Event]:

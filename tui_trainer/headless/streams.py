@@ -288,7 +288,7 @@ def stdout_for_data() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout = _kept.pop()  # type: ignore[assignment]
+            sys.stdout = _kept.pop()
         return
     if not _kept:
         flush_streams()

@@ -177,7 +177,8 @@ class Recorder:
                 pass  # whoever is to be told of it is told of the error itself
             raise
         finally:
-            self.leave()
+            self.leave_no_trace()
+            self.close()
 
     def write(self, event: Event, *, wait: bool = False) -> Iterator[RecordingNews]:
         """Write an event down, and tell if it cannot be written, or can be again.
@@ -204,14 +205,12 @@ class Recorder:
     def _time(self) -> str:
         return self._now().isoformat(timespec="milliseconds")
 
-    def leave(self) -> None:
-        """Let the folder go; what a new run left there goes too, if it trained no step.
+    def leave_no_trace(self) -> None:
+        """Take away what a new run left in its folder, if it has not trained a step.
 
         Nothing else is touched: a folder goes only if it was made for the run and is empty.
         """
-        if self._has_result or not self._is_new:
-            self.close()
-        else:
+        if self._is_new and not self._has_result:
             self._forget()
 
     def _forget(self) -> None:

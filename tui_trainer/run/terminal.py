@@ -109,14 +109,19 @@ def terminal_size(stream: TextIO | None) -> os.terminal_size:
     The variables may be left over from another terminal, so they count only where the terminal
     behind the stream does not tell.
     """
-    columns = lines = 0
-    with suppress(OSError, ValueError, AttributeError):
-        if stream is not None:
-            columns, lines = os.get_terminal_size(stream.fileno())
+    columns, lines = own_size(stream)
     told = shutil.get_terminal_size()
     return os.terminal_size(
         (columns or _plausible(told.columns, 80), lines or _plausible(told.lines, 24))
     )
+
+
+def own_size(stream: TextIO | None) -> os.terminal_size:
+    """Return columns and lines as the terminal behind a stream tells them; 0 where it does not."""
+    with suppress(OSError, ValueError, AttributeError):
+        if stream is not None:
+            return os.get_terminal_size(stream.fileno())
+    return os.terminal_size((0, 0))
 
 
 def _plausible(number: int, otherwise: int) -> int:

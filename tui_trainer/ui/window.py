@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import Console
 from textual.actions import parse
 from textual.app import App, SystemCommand
 from textual.binding import Binding
@@ -15,6 +17,7 @@ from textual.screen import ModalScreen, Screen
 from tui_trainer.run.events import RunFailed
 from tui_trainer.ui import signals, themes
 from tui_trainer.ui.keymap import WINDOW_KEYS
+from tui_trainer.ui.outputs import CHECK_SECONDS, Outputs, driver_on
 from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.views import ViewScreen
 
@@ -36,6 +39,20 @@ class LabWindow(App[None]):
         self._signals = ExitStack()
         self._pictures = pictures or Path.cwd()
         self._theme_problems = self._register_themes(theme)
+        self._outputs: Outputs | None = None
+
+    def draw_on(self, outputs: Outputs) -> None:
+        """Draw on a terminal that nobody else prints to; to be called before the window opens."""
+        if outputs.terminal is not None:
+            self._outputs = outputs
+            self.driver_class = driver_on(self.driver_class, outputs.terminal)
+            self.error_console = Console(file=outputs.terminal, markup=False, highlight=False)
+
+    def _log_prints(self) -> None:
+        """Let Python's own prints go where descriptors 1 and 2 lead; Textual swallows them."""
+        if self._outputs is not None:
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+            self.set_interval(CHECK_SECONDS, self._outputs.check)
 
     def _register_themes(self, wanted: str | None) -> list[str]:
         """Offer our themes alone: only they are made for the roles of this app."""
@@ -54,6 +71,7 @@ class LabWindow(App[None]):
 
     def on_mount(self) -> None:
         """Tell of broken themes, and be ready to be ended."""
+        self._log_prints()
         for problem in self._theme_problems:
             self.notify(problem, title="theme left out", severity="warning", timeout=10)
         self._signals.enter_context(signals.obeyed(self._be_ended))

@@ -1,0 +1,150 @@
+"""The terminal for the window alone: whatever else is printed meanwhile goes into the run's log."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from tui_trainer.run.descriptors import Redirection
+from tui_trainer.run.terminal import CELL_FALLBACK, terminal_size
+
+if TYPE_CHECKING:
+    from textual.driver import Driver
+
+MOST_BYTES = 10 << 20
+"""The size of a log; what is printed after that is lost."""
+
+CHECK_SECONDS = 1.0
+"""Seconds between two looks at its size."""
+
+LAST_LINE = b"\n[the log is full: what was printed after this is lost]\n"
+
+
+class Outputs:
+    """Leads descriptors 1 and 2 into a log while the window is open, below Python: C code follows.
+
+    Straight into the file, so that the last words of a process that crashes are in it.
+
+    Attributes:
+        terminal: A stream to the terminal, for the window; None outside the block.
+    """
+
+    def __init__(self) -> None:
+        self.terminal: TextIO | None = None
+        self._redirection: Redirection | None = None
+        self._sink: int | None = None
+        self._path: Path | None = None
+        self._size_before = 0
+        self._written: list[Path] = []
+
+    def __enter__(self) -> Outputs:
+        if sys.platform != "win32" and sys.stderr is not None:
+            self._sink = os.open(os.devnull, os.O_WRONLY)
+            self._redirection = Redirection(self._sink)
+            self.terminal = open(
+                self._redirection.stderr,
+                "w",
+                encoding=_screen_encoding(sys.stderr.encoding),
+                errors=CELL_FALLBACK,
+                closefd=False,
+            )
+            self._lead_to(self._path)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._redirection is not None:
+            self._redirection.end()
+            self._leave_log()
+        self.terminal = self._redirection = None
+
+    def follow(self, log: Path | None) -> None:
+        """Lead what is printed from now on into this file; nowhere if None."""
+        if self._redirection is not None:
+            self._lead_to(log)
+        self._path = log
+
+    def check(self) -> None:
+        """Lead further output nowhere, once the log is full."""
+        if self._path is not None and self._sink is not None and _size(self._sink) > MOST_BYTES:
+            full = self._sink
+            self._sink = os.open(os.devnull, os.O_WRONLY)
+            assert self._redirection is not None
+            self._redirection.lead_to(self._sink)
+            os.ftruncate(full, MOST_BYTES)
+            os.write(full, LAST_LINE)
+            os.close(full)
+            self._note_written()
+            self._path = None
+
+    @property
+    def written(self) -> list[Path]:
+        """The logs that something was written to."""
+        return [path for path in self._written if path.exists()]
+
+    def _lead_to(self, log: Path | None) -> None:
+        sink = None
+        if log is not None:
+            try:
+                sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            except OSError:
+                log = None
+        if sink is None:
+            sink = os.open(os.devnull, os.O_WRONLY)
+        assert self._redirection is not None
+        self._redirection.lead_to(sink)
+        self._leave_log()
+        self._sink, self._path = sink, log
+        self._size_before = _size(sink)
+
+    def _leave_log(self) -> None:
+        """Close the present log; one in which nothing stands is taken away."""
+        if self._sink is None:
+            return
+        size = _size(self._sink)
+        os.close(self._sink)
+        self._sink = None
+        if self._path is not None and size > self._size_before:
+            self._note_written()
+        elif self._path is not None and size == 0:
+            self._path.unlink(missing_ok=True)
+
+    def _note_written(self) -> None:
+        if self._path is not None and self._path not in self._written:
+            self._written.append(self._path)
+
+
+def driver_on(base: type[Driver], terminal: TextIO) -> type[Driver]:
+    """Return a driver that draws on this stream, whatever descriptor 2 leads to.
+
+    Textual's own draws on ``sys.__stderr__`` and believes ``COLUMNS`` and ``LINES`` more than the
+    terminal.
+    """
+
+    class DriverOnTerminal(base):  # type: ignore[valid-type, misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self._file = terminal
+
+        def _get_terminal_size(self) -> tuple[int, int]:
+            return terminal_size(terminal)
+
+    return DriverOnTerminal
+
+
+def _size(number: int) -> int:
+    return os.fstat(number).st_size
+
+
+def _screen_encoding(encoding: str) -> str:
+    """Return a stream's encoding, or UTF-8 where no terminal can have such a one, as UTF-16."""
+    is_ascii_like = "\x1b[m".encode(encoding, "replace") == b"\x1b[m"
+    return codecs.lookup(encoding).name if is_ascii_like else "utf-8"
