@@ -213,7 +213,7 @@ def test_a_strange_network_spoils_nothing(run: Cli, tmp_path: Path) -> None:
         (["model", "nowhere.py:Net"], "nowhere.py"),
         (["review", "lenet"], "lenet"),
         (["compare", "era-s6", "lenet"], "lenet"),
-        (["compare", "era-s6"], "'right'"),
+        (["compare", "era-s6"], "compare takes two networks, not 1"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(

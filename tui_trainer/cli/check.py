@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.networks import OWN
-from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.options import NetworkArgument, NetworkOption, choice, one_network, option
 from tui_trainer.cli.train import PRESETS, compose_run
 from tui_trainer.run.config import (
     AUGMENTS,
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
 
 def check(
     ctx: typer.Context,
-    model: Annotated[
-        str | None, typer.Argument(help=f"The network (era-s6): {OWN}", metavar="[NETWORK]")
-    ] = None,
+    network: NetworkArgument = None,
+    model: NetworkOption = None,
     as_json: Annotated[bool, option("As one JSON object", "--json")] = False,
     preset: Annotated[str | None, option(choice("Start from a shipped recipe", PRESETS))] = None,
     config: Annotated[Path | None, option("Start from a TOML file of settings")] = None,
@@ -60,7 +58,8 @@ def check(
     debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
 ) -> None:
     """Try the first steps of a training, in about 20 seconds; exit code 6 if it would fail."""
-    settings = compose_run({**dict.fromkeys(FIELD_TYPES), **ctx.params})
+    given = {**dict.fromkeys(FIELD_TYPES), **ctx.params, "model": one_network(network, model)}
+    settings = compose_run(given)
     from tui_trainer.headless.check import print_check
 
     def begin() -> Iterator[Event]:

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import choice, option
-from tui_trainer.cli.saved import RunName, SavedRun, saved_run, with_changes
+from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console, standard_output
+from tui_trainer.run.config import RunConfig
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.inspection import VIEWS, View, find_view
 from tui_trainer.run.text import plural, printable, size
@@ -50,6 +52,9 @@ def evaluate(
         Path | None,
         option("Write one HTML file with all pictures instead", "--report", metavar="FILE"),
     ] = None,
+    model: ModelPlace = None,
+    data_dir: DataPlace = None,
+    batch_size: Annotated[int | None, option("Images a step, where one is trained")] = None,
     threads: Annotated[int | None, option("CPU threads (as many as the run had)")] = None,
     debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
 ) -> None:
@@ -59,7 +64,8 @@ def evaluate(
     chosen, wanted = parse_choices(settings or []), _wanted(views or [])
     if IMAGES in chosen:
         raise InputError(f"--set {IMAGES}: validation is judged, or with --test the test set")
-    found = saved_run(run, checkpoint)
+    found = saved_run(run, checkpoint, moved=Moved(model, data_dir))
+    config = found.settings(threads=threads, batch_size=batch_size)
     if report is not None:
         _check_report(report)
 
@@ -68,7 +74,7 @@ def evaluate(
 
     viewing = Viewing(wanted, chosen, on_test=test, all_layers=report is not None)
     evaluation = front.evaluate(
-        _events(found, viewing, threads, on_test=test),
+        _events(found, viewing, config, on_test=test),
         viewing,
         run=found.folder.name,
         checkpoint=checkpoint,
@@ -107,16 +113,13 @@ def _wanted(names: Sequence[str]) -> Sequence[View]:
 
 
 def _events(
-    found: SavedRun, viewing: Viewing, threads: int | None, *, on_test: bool
+    found: SavedRun, viewing: Viewing, config: RunConfig, *, on_test: bool
 ) -> Iterator[Event]:
     from tui_trainer.engine.checkpoints import read_checkpoint
     from tui_trainer.engine.inspecting.asked import view_events
     from tui_trainer.engine.resuming import Resumption
     from tui_trainer.run.looks import counted
 
-    config = with_changes(
-        found.config, threads=found.facts["threads"] if threads is None else threads
-    )
     state = read_checkpoint(found.checkpoint)
     resume = Resumption(state, found.checkpoint, found.recorded.looks)
     events = view_events(config, viewing.wishes(), resume=resume)

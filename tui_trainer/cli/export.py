@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import standard_output
@@ -26,6 +27,9 @@ FORMATS = {
 }
 """What can be written, and the file or folder that it goes to."""
 
+NEED_MODEL = {"weights", "onnx", "torch"}
+"""The formats that the model is built for, and tried on the data."""
+
 
 def export(
     run: RunName = None,
@@ -36,10 +40,13 @@ def export(
         Path | None, option("Folder to write to (exports, in the run's own)", "--to")
     ] = None,
     checkpoint: Annotated[str, option("Whose weights: last, best, epoch-N (last)")] = "last",
+    model: ModelPlace = None,
+    data_dir: DataPlace = None,
 ) -> None:
     """Write a run for other programs: weights, networks, curves."""
     wanted = _wanted(formats)
-    found = saved_run(run, checkpoint)
+    moved = Moved(model, data_dir) if NEED_MODEL & {*wanted} else None
+    found = saved_run(run, checkpoint, moved=moved)
     folder = to or found.folder.path / "exports"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +134,7 @@ def _network(found: SavedRun) -> nn.Module:
     """Return the checkpoint's network."""
     from tui_trainer.engine.snapshots import network_of
 
-    return network_of(found.checkpoint)
+    return network_of(found.checkpoint, found.config.model)
 
 
 def _test_images(found: SavedRun) -> tuple[Tensor, str]:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import choice, option
-from tui_trainer.cli.saved import RunName, saved_run, with_changes
+from tui_trainer.cli.saved import RunName, saved_run
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.inspection import NAMES, View, find_view
 
@@ -20,6 +21,9 @@ def inspect(
     view: Annotated[
         str, option(choice(f"The view that is shown first ({NAMES[0]})", NAMES), "--view")
     ] = NAMES[0],
+    model: ModelPlace = None,
+    data_dir: DataPlace = None,
+    batch_size: Annotated[int | None, option("Images a step, where one is trained")] = None,
     threads: Annotated[int | None, option("CPU threads (as many as the run had)")] = None,
     theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
 ) -> None:
@@ -30,10 +34,8 @@ def inspect(
     first = _view_named(view)
     check_theme(theme)
     check_terminal("use mnist-tui evaluate")
-    found = saved_run(run, checkpoint)
-    settings = with_changes(
-        found.config, threads=found.facts["threads"] if threads is None else threads
-    )
+    found = saved_run(run, checkpoint, moved=Moved(model, data_dir))
+    settings = found.settings(threads=threads, batch_size=batch_size)
     show = Show(found.folder, found.checkpoint, found.past, found.recorded.looks)
     raise typer.Exit(run_inspect(show, settings, theme=theme, view=first.name))
 

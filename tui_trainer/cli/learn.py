@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.networks import OWN
-from tui_trainer.cli.options import option
-from tui_trainer.cli.saved import SavedRun, saved_run, with_changes
+from tui_trainer.cli.moved import Moved, with_changes
+from tui_trainer.cli.options import NetworkArgument, one_network, option
+from tui_trainer.cli.saved import SavedRun, saved_run
 from tui_trainer.run.commands import Inbox
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.history import History
+from tui_trainer.run.reference import parse_reference
 from tui_trainer.run.text import count, plural
 
 if TYPE_CHECKING:
@@ -34,7 +35,13 @@ def learn(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[str | None, option(f"The network it is shown on (era-s6): {OWN}")] = None,
+    network: NetworkArgument = None,
+    model: Annotated[
+        str | None, option("The same; with --run, where its model is now, if it has moved")
+    ] = None,
+    data_dir: Annotated[
+        str | None, option("A folder of MNIST-format IDX files to show it on instead")
+    ] = None,
     run: Annotated[
         str | None, option("Show it on a recorded run instead: its name or folder", "--run")
     ] = None,
@@ -59,7 +66,9 @@ def learn(
     from tui_trainer.lessons.lesson import find_lesson, lessons
 
     found = None if topic is None else find_lesson(topic)
+    model = one_network(network, model)
     options: dict[str, object] = {"--model": model, "--run": run, "--set": settings}
+    options |= {"--data-dir": data_dir}
     options |= {"--try": trains, "--threads": threads}
     given = [name for name, value in options.items() if value is not None and value is not False]
     _check_table(found, given, as_csv=as_csv, eta=eta, iterations=iterations)
@@ -73,14 +82,15 @@ def learn(
         from tui_trainer.headless.learn import print_list
 
         print_list(lessons())
-    elif model is not None and run is not None:
-        raise InputError("--model: does not go with --run, whose network is shown")
     elif run is not None:
-        saved = saved_run(run)
+        if model is not None and parse_reference(model) is None:
+            raise InputError("--model: does not go with --run, whose network is shown")
+        saved = saved_run(run, moved=Moved(model, data_dir))
         config = with_changes(saved.config, threads=_threads(threads, trains))
         _show(found, config, settings or [], trains, saved)
     else:
-        changes = {} if model is None else {"model": model}
+        asked = {"model": model, "data_dir": data_dir}
+        changes = {name: value for name, value in asked.items() if value is not None}
         config = with_changes(RunConfig(), threads=_threads(threads, trains), **changes)
         _show(found, config, settings or [], trains)
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui_trainer.cli.options import option
+from tui_trainer.cli.options import (
+    OWN,
+    NetworkArgument,
+    NetworkOption,
+    one_network,
+    option,
+)
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.run.config import MODELS, RunConfig
 from tui_trainer.run.errors import InputError, SettingError
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.layers import BUDGET, LayerRow, totals
+from tui_trainer.run.reference import absolute
 from tui_trainer.run.topics import TOPICS
 from tui_trainer.run.verdicts import by_severity, counts
 
@@ -20,11 +28,9 @@ if TYPE_CHECKING:
 
     from tui_trainer.headless.networks import Network
 
-OWN = "a name of the zoo, FILE.py:CLASS or PACKAGE.MODULE:FUNCTION; your own code is run"
 MOST_PIXELS = 1_024
 ZOO_PIXELS = (8, 128)
 
-Name = Annotated[str, typer.Argument(help=f"The network: {OWN}", show_default=True)]
 ImageSize = Annotated[int, option("Side of the images, in pixels (28)")]
 Channels = Annotated[int, option("Channels of the images (1)")]
 Classes = Annotated[int, option("Number of classes (10)")]
@@ -35,7 +41,8 @@ DEFAULT = "era-s6"
 
 
 def model(
-    name: Name = DEFAULT,
+    network: NetworkArgument = None,
+    named: NetworkOption = None,
     as_json: AsJson = False,
     markdown: Annotated[bool, option("As a Markdown table", "--markdown")] = False,
     measure: Annotated[
@@ -52,6 +59,7 @@ def model(
         raise InputError("--json: does not go with --markdown; choose one")
     from tui_trainer.headless import networks as front
 
+    name = one_network(network, named) or DEFAULT
     found = _looked_at(name, image_size, channels, classes, budget, batch_size, measure)
     if as_json:
         record = {"model": name, "classes": classes, **_record(found)}
@@ -63,7 +71,8 @@ def model(
 
 
 def review(
-    name: Name = DEFAULT,
+    network: NetworkArgument = None,
+    named: NetworkOption = None,
     as_json: AsJson = False,
     budget: Budget = BUDGET,
     image_size: ImageSize = 28,
@@ -74,6 +83,7 @@ def review(
     from tui_trainer.anatomy.review import review as review_rows
     from tui_trainer.headless import networks as front
 
+    name = one_network(network, named) or DEFAULT
     found = _looked_at(name, image_size, channels, classes, budget)
     verdicts = review_rows(found.rows, budget=budget)
     if as_json:
@@ -94,8 +104,14 @@ def review(
 
 
 def compare(
-    left: Annotated[str, typer.Argument(help=f"A network: {OWN}", show_default=False)],
-    right: Annotated[str, typer.Argument(help="Another one", show_default=False)],
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Two networks: {OWN}", metavar="NETWORK NETWORK", show_default=False),
+    ] = None,
+    named: Annotated[
+        list[str] | None,
+        option("The same; give it once for each of them", "--model", metavar="NETWORK"),
+    ] = None,
     as_json: AsJson = False,
     budget: Budget = BUDGET,
     batch_size: BatchSize = 128,
@@ -107,6 +123,7 @@ def compare(
     from tui_trainer.headless import networks as front
     from tui_trainer.run.compare import compare as compare_rows
 
+    left, right = _two_networks(networks or [], named or [])
     ours, theirs = (
         _looked_at(name, image_size, channels, classes, budget, batch_size)
         for name in (left, right)
@@ -120,6 +137,22 @@ def compare(
         return
     comparison = compare_rows(ours.rows, theirs.rows, budget=budget, batch_size=batch_size)
     front.print_comparison(ours, theirs, comparison)
+
+
+def _two_networks(arguments: Sequence[str], named: Sequence[str]) -> tuple[str, str]:
+    """Return the two networks that are given alone or with ``--model``.
+
+    Raises:
+        InputError: If they are more or fewer.
+    """
+    given = [*arguments, *named]
+    if len(arguments) == 2 and {*map(absolute, named)} <= {*map(absolute, arguments)}:
+        given = [*arguments]
+    if len(given) != 2:
+        raise InputError(
+            f"compare takes two networks, not {len(given)}: mnist-tui compare NETWORK NETWORK"
+        )
+    return given[0], given[1]
 
 
 def zoo(as_json: AsJson = False) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tui_trainer.cli.moved import ModelPlace, Moved, check_model_place, placed
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.saved import checkpoint_of
 from tui_trainer.run.errors import InputError
@@ -38,6 +39,7 @@ def predict(
             metavar="NAME",
         ),
     ] = None,
+    model: ModelPlace = None,
     ink: Annotated[str, option(choice("What is ink (auto, by the border)", INKS), "--ink")] = AUTO,
     raw: Annotated[
         bool,
@@ -56,14 +58,16 @@ def predict(
     folder = find_run(run)
     names = list(dict.fromkeys(checkpoints or ["last"]))
     files = {name: checkpoint_of(folder, name) for name in names}
+    config = placed(folder.read_config(), folder, Moved(model))
+    check_model_place(config)
     from tui_trainer.headless.predict import print_predictions
 
-    told = _predictions(images, files, ink=ink, is_raw=raw)
+    told = _predictions(images, files, config.model, ink=ink, is_raw=raw)
     raise typer.Exit(print_predictions(told, names, as_json=as_json, shows=shows))
 
 
 def _predictions(
-    images: Sequence[Path], files: dict[str, Path], *, ink: str, is_raw: bool
+    images: Sequence[Path], files: dict[str, Path], model: str, *, ink: str, is_raw: bool
 ) -> Iterator[Prediction | InputError]:
     """Yield what the checkpoints say of each picture, or why it cannot be used.
 
@@ -76,7 +80,7 @@ def _predictions(
     from tui_trainer.engine.inspecting.opinions import judge_of
 
     torch.set_num_threads(1)  # one small image: two threads would wait longer than they work
-    judges = {name: judge_of(file) for name, file in files.items()}
+    judges = {name: judge_of(file, model) for name, file in files.items()}
     for place in images:
         try:
             paths = files_of(place)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
 from tui_trainer.cli.options import option
-from tui_trainer.cli.saved import RunName, SavedRun, saved_run, with_changes
+from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console
+from tui_trainer.run.config import RunConfig
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.text import count, plural
 
@@ -25,6 +27,9 @@ def replay(
         bool, option("Train it again, with the same changes at the same steps", "--no-ui")
     ] = False,
     json_lines: Annotated[bool, option("With --no-ui: events as JSON lines", "--json")] = False,
+    model: ModelPlace = None,
+    data_dir: DataPlace = None,
+    threads: Annotated[int | None, option("CPU threads (as many as before)")] = None,
     out: Annotated[Path | None, option("With --no-ui: save the new run in this folder")] = None,
     speed: Annotated[
         float, option("In the window: times as fast as it was trained (10)", "--speed")
@@ -37,19 +42,21 @@ def replay(
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
     if no_ui:
-        raise typer.Exit(_train_again(saved_run(run), out, json_lines=json_lines, debug=debug))
+        found = saved_run(run, moved=Moved(model, data_dir))
+        settings = with_changes(found.settings(threads=threads), target_accuracy=None)
+        raise typer.Exit(_train_again(found, settings, out, json_lines=json_lines, debug=debug))
     raise typer.Exit(run_replay(run, speed=speed, theme=theme))
 
 
-def _train_again(found: SavedRun, out: Path | None, *, json_lines: bool, debug: bool) -> int:
+def _train_again(
+    found: SavedRun, settings: RunConfig, out: Path | None, *, json_lines: bool, debug: bool
+) -> int:
     from tui_trainer.cli.fronts import run_headless
     from tui_trainer.cli.starts import Job, Start
     from tui_trainer.cli.train import expanded
     from tui_trainer.run.recorder import Recorder
     from tui_trainer.run.replay import ReplayInbox, recorded_wishes
 
-    threads = found.facts["threads"]
-    settings = with_changes(found.config, threads=threads, target_accuracy=None)
     inbox = ReplayInbox(
         recorded_wishes(found.past), None if found.is_complete else found.facts["step"]
     )

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
 from tui_trainer.cli.options import option
-from tui_trainer.cli.saved import RunName, SavedRun, saved_run, with_changes
-from tui_trainer.run.commands import Command, Inbox, SetEpochs, SetLearningRate
+from tui_trainer.cli.saved import RunName, SavedRun, saved_run
+from tui_trainer.run.commands import Command, Inbox, SetBatchSize, SetEpochs, SetLearningRate
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import TestEvaluated
 
@@ -20,6 +21,9 @@ def resume(
     checkpoint: Annotated[
         str, option("From which state: last, best, epoch-N (last)", "--checkpoint")
     ] = "last",
+    model: ModelPlace = None,
+    data_dir: DataPlace = None,
+    batch_size: Annotated[int | None, option("With batches of so many images from here on")] = None,
     threads: Annotated[int | None, option("CPU threads (as many as before)")] = None,
     no_ui: Annotated[bool, option("Without the window", "--no-ui")] = False,
     json_lines: Annotated[bool, option("With --no-ui: events as JSON lines", "--json")] = False,
@@ -34,22 +38,22 @@ def resume(
     from tui_trainer.cli.fronts import check_window, run_app, run_headless
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
-    found = saved_run(run, checkpoint, to_resume=True)
+    found = saved_run(run, checkpoint, moved=Moved(model, data_dir), to_resume=True)
     wishes = _more_epochs(found, epochs)
     if lr is not None:
         with_changes(found.config, lr=lr)
         wishes = (*wishes, SetLearningRate(lr))
+    if batch_size is not None:
+        wishes = (*wishes, SetBatchSize(batch_size))
     settings = with_changes(
-        found.config,
-        threads=found.facts["threads"] if threads is None else threads,
-        target_accuracy=target_accuracy,
+        found.settings(threads=threads, batch_size=batch_size), target_accuracy=target_accuracy
     )
 
     from tui_trainer.cli.starts import Job, Start
     from tui_trainer.cli.train import recorder_below
     from tui_trainer.run.recorder import Recorder
 
-    recorder = Recorder.reopen(found.folder, found.recorded, found.past)
+    recorder = Recorder.reopen(found.folder, found.recorded, found.past, found.moved)
     job = Job(recorder, found.checkpoint, found.past, found.recorded.looks)
     start = Start(job, recorder_below, patient=not no_ui)
     if no_ui:

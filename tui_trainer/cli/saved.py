@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tui_trainer.cli.moved import Moved, check_data_place, check_model_place, placed, with_changes
 from tui_trainer.run.checkpoint_head import read_facts
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError, SettingError
+from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event, RunStarted
 from tui_trainer.run.folder import RunFolder, find_run
 from tui_trainer.run.journal import Recorded
@@ -30,7 +30,7 @@ class SavedRun:
 
     Attributes:
         folder: Where it lies.
-        config: The settings that it began with.
+        config: The settings that it began with, with the paths that hold now.
         recorded: Everything that happened.
         past: What it told up to the checkpoint.
         checkpoint: The file of the checkpoint.
@@ -44,14 +44,42 @@ class SavedRun:
     checkpoint: Path
     facts: Mapping[str, Any]
 
+    def settings(self, **changes: Any) -> RunConfig:
+        """Return its settings, with the threads of the checkpoint and those changes that are given.
+
+        Raises:
+            InputError: If one of the new values cannot be used; it names the option.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        return with_changes(self.config, **{"threads": self.facts["threads"], **given})
+
+    @property
+    def moved(self) -> RunConfig | None:
+        """The settings to record, if its files are not where they were; else None."""
+        recorded = self.folder.read_config()
+        now = replace(recorded, model=self.config.model, data_dir=self.config.data_dir)
+        return None if now == recorded else now
+
     @property
     def is_complete(self) -> bool:
         """Whether it had all its epochs behind it."""
         return bool(self.facts["epochs_done"] >= self.facts["epochs"])
 
 
-def saved_run(name: str | None, checkpoint: str = "last", *, to_resume: bool = False) -> SavedRun:
-    """Return a run by its name or folder, up to a checkpoint of it; see :func:`find_run`.
+def saved_run(
+    name: str | None,
+    checkpoint: str = "last",
+    *,
+    moved: Moved | None = None,
+    to_resume: bool = False,
+) -> SavedRun:
+    """Return a run by its name or folder, up to a checkpoint of it.
+
+    Args:
+        name: Which run; see :func:`find_run`.
+        checkpoint: Which of its states.
+        moved: Where its files are now; None if it need not have its model and its data.
+        to_resume: Whether it is to be trained on.
 
     Raises:
         InputError: If there is no such run or checkpoint, or one of its files cannot be used.
@@ -62,7 +90,10 @@ def saved_run(name: str | None, checkpoint: str = "last", *, to_resume: bool = F
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
         if not isinstance(facts.get(number), int):
             raise InputError(f"{printable(path)}: lacks {number}; it is no whole checkpoint")
-    config, recorded = folder.read_config(), folder.read_events()
+    config, recorded = placed(folder.read_config(), folder, moved or Moved()), folder.read_events()
+    if moved is not None:
+        check_model_place(config)
+        check_data_place(config)
     past = recorded.before(facts.get("lines"))
     if not any(isinstance(event, RunStarted) for event in past):
         raise InputError(f"{printable(folder.events)}: tells of no start; is the file whole?")
@@ -79,18 +110,6 @@ def checkpoint_of(folder: RunFolder, name: str) -> Path:
     if not path.is_file():
         raise InputError(_no_checkpoint(folder, name))
     return path
-
-
-def with_changes(config: RunConfig, **changes: Any) -> RunConfig:
-    """Return a run's settings with some of them changed.
-
-    Raises:
-        InputError: If one of the new values cannot be used; it names the option.
-    """
-    try:
-        return dataclasses.replace(config, **changes)
-    except SettingError as error:
-        raise InputError(f"--{error.key.replace('_', '-')}: {error.problem}") from None
 
 
 def _no_checkpoint(folder: RunFolder, name: str) -> str:

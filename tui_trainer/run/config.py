@@ -11,7 +11,7 @@ from typing import Any
 
 from tui_trainer.run.errors import SettingError
 from tui_trainer.run.layers import BUDGET
-from tui_trainer.run.reference import HOW, absolute, parse_reference
+from tui_trainer.run.reference import HOW, absolute, absolute_path, parse_reference
 
 MODELS = (
     *("mlp", "conv-fc", "conv-gap", "squeeze", "squeeze-norm", "squeeze-dropout", "under-8k"),
@@ -173,8 +173,12 @@ class RunConfig:
     def resolved(self) -> RunConfig:
         """Return the same run with every value that follows from others written out."""
         amounts = {} if self.augmentation.is_none else dataclasses.asdict(self.augmentation)
-        model = absolute(self.model)
-        return dataclasses.replace(self, model=model, lr=self.learning_rate, **amounts)
+        return dataclasses.replace(self.with_absolute_paths(), lr=self.learning_rate, **amounts)
+
+    def with_absolute_paths(self) -> RunConfig:
+        """Return the same run with absolute paths, which hold from any folder."""
+        data = None if self.data_dir is None else absolute_path(self.data_dir)
+        return dataclasses.replace(self, model=absolute(self.model), data_dir=data)
 
     def as_dict(self) -> dict[str, Any]:
         """Return every setting that has a value, in the order of the fields: what TOML can hold."""

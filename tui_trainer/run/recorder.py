@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -54,6 +55,7 @@ class Recorder:
         self._is_new = True
         self._made: list[Path] = []
         self._has_result = False
+        self._moved: RunConfig | None = None
         self._summary = Summary(version=__version__)
         self._lines = LineFile(folder.events)
         self._attempt = Attempts()
@@ -97,6 +99,7 @@ class Recorder:
             raise InputError(f"{option}: holds a run already ({there[0]}); choose another folder")
         recorder = cls(folder, _locked(folder, option))
         recorder._made = made
+        recorder._summary.recorded_in = os.path.abspath(folder.path)
         try:
             write_atomically(folder.config, to_toml(config).encode())
             recorder._lines.create()
@@ -106,13 +109,21 @@ class Recorder:
         return recorder
 
     @classmethod
-    def reopen(cls, folder: RunFolder, recorded: Recorded, past: Iterable[Event]) -> Recorder:
+    def reopen(
+        cls,
+        folder: RunFolder,
+        recorded: Recorded,
+        past: Iterable[Event],
+        moved: RunConfig | None = None,
+    ) -> Recorder:
         """Go on with a recorded run.
 
         Args:
             folder: Its folder.
             recorded: Everything that happened.
             past: That part of it which still holds.
+            moved: The settings that it began with, with the paths that hold now; they are recorded
+                once the run goes on. None if nothing has moved.
 
         Raises:
             InputError: If another process writes it now, or it cannot be written.
@@ -130,8 +141,11 @@ class Recorder:
             # Read before the lock was ours, by a process that has just let it go.
             recorder.close()
             raise InputError(f"{name}: has grown while it was read; try again")
+        recorder._moved = moved
         with suppress(InputError):
-            recorder._summary.started_at = folder.read_summary().started_at
+            before = folder.read_summary()
+            recorder._summary.started_at = before.started_at
+            recorder._summary.recorded_in = before.recorded_in
         for event in past:
             recorder._summary.apply(event)
         return recorder
@@ -159,6 +173,8 @@ class Recorder:
                 yield FolderNotLocked(folder=folder, message=self._lock.unlocked)
             for event in events:
                 begun = begun or isinstance(event, RunStarted | RunResumed)
+                if isinstance(event, RunResumed) and self._moved is not None:
+                    yield from self._record_move(self._moved)
                 if not (over or isinstance(event, Answer)):
                     yield from self.write(event, wait=not (begun or self._is_new))
                 if isinstance(event, RunFinished):
@@ -201,6 +217,12 @@ class Recorder:
             yield from self._attempt(
                 self.folder.summary, lambda: write_atomically(self.folder.summary, text)
             )
+
+    def _record_move(self, config: RunConfig) -> Iterator[RecordingNews]:
+        """Record where the model and the data are now: the run was found to be theirs."""
+        path = self.folder.config
+        yield from self._attempt(path, lambda: write_atomically(path, to_toml(config).encode()))
+        self._summary.recorded_in = os.path.abspath(self.folder.path)
 
     def _time(self) -> str:
         return self._now().isoformat(timespec="milliseconds")

@@ -30,6 +30,10 @@ class Reference:
         place = PurePath(self.place).name if self.is_file else self.place
         return f"{place}:{self.name}" if self.name else place
 
+    def at(self, place: str) -> str:
+        """Return how the same name in another file is written."""
+        return f"{place}:{self.name}" if self.name else place
+
 
 def parse_reference(model: str) -> Reference | None:
     """Return the reference that a model's name is, None if it has not the form of one."""
@@ -56,5 +60,16 @@ def absolute(model: str) -> str:
     reference = parse_reference(model)
     if reference is None or not reference.is_file:
         return model
-    place = os.path.abspath(os.path.expanduser(reference.place))
-    return f"{place}:{reference.name}" if reference.name else place
+    return reference.at(absolute_path(reference.place))
+
+
+def absolute_path(path: str) -> str:
+    """Return a path written out from the root, a leading ``~`` too.
+
+    Where the current folder is gone, nothing can be written out, and the path stays as it is.
+    """
+    path = os.path.expanduser(path)
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        return path

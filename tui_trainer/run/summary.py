@@ -48,6 +48,8 @@ class Summary:
         seconds: Training time.
         started_at: When it began, as ISO 8601 in UTC.
         updated_at: When this was written.
+        recorded_in: The run's folder, as an absolute path, when the paths of its settings were
+            recorded: what has moved together with it is found again from there.
     """
 
     format: int = FORMAT
@@ -83,6 +85,7 @@ class Summary:
     seconds: float = 0.0
     started_at: str = ""
     updated_at: str = ""
+    recorded_in: str = ""
 
     def apply(self, event: Event) -> bool:
         """Take in one event; return whether it is one that the file should tell at once."""

@@ -130,9 +130,9 @@ def test_a_checkpoint_is_read_once_and_again_when_it_changes(
     scene = replace(scene_of("tiny"), checkpoints={"last": path})
     reads: list[Path] = []
 
-    def read(path: Path) -> nn.Module:
+    def read(path: Path, model: str | None) -> nn.Module:
         reads.append(path)
-        return network_of(path)
+        return network_of(path, model)
 
     monkeypatch.setattr(opinions, "network_of", read)
 

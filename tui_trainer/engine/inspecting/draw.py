@@ -100,7 +100,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     opinions = [Opinion(NOW, scene.step, tuple(probabilities.tolist()))]
     names = chosen(scene.checkpoints, MOST_CHECKPOINTS)
     for name in names:
-        if not is_read(scene.checkpoints[name]):
+        if not is_read(scene.checkpoints[name], scene.bench.config.model):
             yield _exhibit(digit, opinions, controls, progress=len(opinions) / (len(names) + 1))
         opinions.append(_opinion(scene, name, digit))
     yield _exhibit(digit, opinions, controls)
@@ -119,7 +119,7 @@ def _opinion(scene: Scene, name: str, digit: Tensor) -> Opinion:
     """Return what a checkpoint says, or in few words why it says nothing."""
     path = scene.checkpoints[name]
     try:
-        judge = judge_of(path)
+        judge = judge_of(path, scene.bench.config.model)
         if judge.image_size != len(digit):
             raise InputError(f"takes {judge.image_size}×{judge.image_size} pixels")
         return Opinion(name, judge.step, judge.probabilities(digit))

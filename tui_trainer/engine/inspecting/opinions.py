@@ -20,6 +20,9 @@ from tui_trainer.run.errors import InputError
 KEPT = 12
 """Checkpoints whose networks are kept in memory."""
 
+State = tuple[Path, str | None, int, int]
+"""A checkpoint, the place of its model, when its file was changed, and its size."""
+
 _STATISTICS = re.compile(r" mean (\S+) std (\S+)$")
 
 
@@ -74,21 +77,25 @@ def _by_number(name: str) -> tuple[int, str]:
     return (int(digits[0]) if digits else 0, name)
 
 
-def is_read(path: Path) -> bool:
+def is_read(path: Path, model: str | None = None) -> bool:
     """Say whether :func:`judge_of` knows the checkpoint already: it answers at once then."""
-    return _state(path) in _READ
+    return _state(path, model) in _READ
 
 
-def judge_of(path: Path) -> Judge:
+def judge_of(path: Path, model: str | None = None) -> Judge:
     """Return the network of a checkpoint; as long as the file stays as it is, it is read once.
+
+    Args:
+        path: The checkpoint.
+        model: Where the model is now, if it is not where it was.
 
     Raises:
         InputError: If the checkpoint cannot be used.
     """
-    state = _state(path)
+    state = _state(path, model)
     if state not in _READ:
         try:
-            _READ[state] = _judge(path)
+            _READ[state] = _judge(path, model)
         except InputError as error:
             _READ[state] = str(error)
         while len(_READ) > KEPT:
@@ -99,18 +106,18 @@ def judge_of(path: Path) -> Judge:
     return found
 
 
-def _state(path: Path) -> tuple[Path, int, int]:
+def _state(path: Path, model: str | None) -> State:
     """Return what tells a file from what it was before: when it was changed, and its size."""
     try:
         found = path.stat()
     except OSError:
-        return path, 0, 0
-    return path, found.st_mtime_ns, found.st_size
+        return path, model, 0, 0
+    return path, model, found.st_mtime_ns, found.st_size
 
 
-def _judge(path: Path) -> Judge:
+def _judge(path: Path, model: str | None) -> Judge:
     facts = read_facts(path)
-    network = network_of(path)
+    network = network_of(path, model)
     network.eval()  # not chained: a custom model's may return nothing
     network.requires_grad_(False)
     told = _STATISTICS.search(str(facts.get("data")))
@@ -123,5 +130,5 @@ def _judge(path: Path) -> Judge:
     return Judge(network, facts["image_size"], facts["classes"], facts["step"], mean, std)
 
 
-_READ: dict[tuple[Path, int, int], Judge | str] = {}
+_READ: dict[State, Judge | str] = {}
 """What was read, or why it could not be, the oldest first."""

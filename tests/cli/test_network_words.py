@@ -1,0 +1,118 @@
+"""A network is given alone or with --model, to every command that takes one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, Printed, Refused
+
+NETWORK = (
+    "from torch import nn\ndef net(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
+)
+
+
+@pytest.fixture
+def own() -> str:
+    Path("own").mkdir()
+    Path("own/net.py").write_text(NETWORK)
+    return "own/net.py:net"
+
+
+@pytest.mark.parametrize("command", ["model", "review"])
+@pytest.mark.parametrize("words", [["{}"], ["--model", "{}"], ["{}", "--model", "./{}"]])
+def test_a_network_is_looked_at(run: Cli, own: str, command: str, words: list[str]) -> None:
+    code, out, err = run(command, *(word.format(own) for word in words), "--json")
+    assert (code in (0, 5), err) == (True, "")
+    assert json.loads(out)["model"] in (own, f"./{own}")
+
+
+@pytest.mark.parametrize("words", [["tiny", "mlp"], ["tiny", "--model", "mlp"]])
+def test_two_networks_are_compared(run: Cli, words: list[str]) -> None:
+    code, out, _ = run("compare", *words, "--json")
+    assert code == 0
+    assert [each["model"] for each in json.loads(out)] == ["tiny", "mlp"]
+
+
+def test_two_named_networks_are_compared(run: Cli) -> None:
+    code, out, _ = run("compare", "--model", "tiny", "--model", "mlp", "--json")
+    assert (code, [each["model"] for each in json.loads(out)]) == (0, ["tiny", "mlp"])
+
+
+def test_a_lesson_is_shown_on_a_network(run: Cli, own: str) -> None:
+    both = [run("learn", "softmax", *words) for words in ([own], ["--model", own])]
+    assert both[0] == both[1]
+    assert both[0][0] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tiny"],
+        ["tiny", "--lr", "0.2"],
+        ["--lr", "0.2", "tiny"],
+        ["--no-probes", "tiny", "--epochs", "3"],
+        ["--model", "tiny"],
+        ["--model", "tiny", "tiny"],
+        ["tiny", "--model", "tiny"],
+    ],
+)
+def test_a_new_run_takes_its_network_in_two_ways(printed: Printed, words: list[str]) -> None:
+    # --print-config comes last, and is read though it stands behind the network.
+    assert printed(*words).model == "tiny"
+
+
+def test_a_new_run_of_ones_own(printed: Printed, own: str) -> None:
+    assert printed(own).model == str(Path.cwd() / "own" / "net.py") + ":net"
+    assert printed("package.module:net").model == "package.module:net"
+
+
+def test_the_word_counts_more_than_the_file(printed: Printed) -> None:
+    Path("run.toml").write_text('model = "mlp"\nepochs = 3\n')
+    config = printed("tiny", "--config", "run.toml")
+    assert (config.model, config.epochs) == ("tiny", 3)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tiny", "--model", "mlp"],
+        ["--model", "mlp", "tiny"],
+        ["model", "tiny", "--model", "mlp"],
+        ["review", "tiny", "--model", "mlp"],
+        ["check", "tiny", "--model", "mlp"],
+        ["learn", "softmax", "tiny", "--model", "mlp"],
+    ],
+)
+def test_two_networks_where_one_is_wanted(refused: Refused, words: list[str]) -> None:
+    told = "--model mlp: the network is given as tiny already; leave one of them out"
+    assert refused(*words) == told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["compare", "tiny"], "compare takes two networks, not 1"),
+        (["compare"], "compare takes two networks, not 0"),
+        (["compare", "tiny", "mlp", "--model", "small"], "compare takes two networks, not 3"),
+        (["nowhere.py"], "nowhere.py"),
+        (["tinny"], "No such command 'tinny'"),
+        (["tiny", "runs"], "--model: belongs to a new run"),
+        (["tiny", "mlp"], "No such command 'mlp'"),
+        (["tiny", "--lr"], "'--lr' requires an argument"),
+    ],
+)
+def test_words_that_are_no_network(
+    data_refused: Refused, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    assert told in data_refused(*words, *(["--no-ui"] if words[0] == "nowhere.py" else []))
+
+
+def test_a_command_is_a_command_though_a_network_has_its_name(
+    run: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("runs.py").write_text(NETWORK)
+    code, _, err = run("runs")
+    assert (code, err) == (0, "runs: no run in it yet\n")

@@ -1,0 +1,106 @@
+"""What of a recorded run is at another place now: its model's file, the folder of its data."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from tui_trainer.cli.options import option
+from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError, SettingError
+from tui_trainer.run.folder import RunFolder
+from tui_trainer.run.reference import parse_reference
+from tui_trainer.run.text import printable
+
+ModelPlace = Annotated[
+    str | None, option("Where the run's model is now, if it has moved", "--model")
+]
+DataPlace = Annotated[
+    str | None, option("Where the run's data are now, if they have moved", "--data-dir")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a person says that a run's files are now; None for what is where it was."""
+
+    model: str | None = None
+    data_dir: str | None = None
+
+
+def placed(config: RunConfig, folder: RunFolder, moved: Moved) -> RunConfig:
+    """Return a run's settings with the paths that hold now.
+
+    What is not where it was recorded, and was not said to be elsewhere, is looked for at the same
+    place relative to the run's folder: they may have moved together.
+
+    Raises:
+        InputError: If a path cannot be used; it names the option.
+    """
+    given = {"model": moved.model, "data_dir": moved.data_dir}
+    found = with_changes(
+        config, **{k: v for k, v in given.items() if v is not None}
+    ).with_absolute_paths()
+    reference = parse_reference(found.model)
+    if moved.model is None and reference is not None and reference.is_file:
+        found = replace(found, model=reference.at(_moved_along(reference.place, folder)))
+    if moved.data_dir is None and found.data_dir is not None:
+        found = replace(found, data_dir=_moved_along(found.data_dir, folder))
+    return found
+
+
+def with_changes(config: RunConfig, **changes: Any) -> RunConfig:
+    """Return a run's settings with some of them changed.
+
+    Raises:
+        InputError: If one of the new values cannot be used; it names the option.
+    """
+    try:
+        return replace(config, **changes)
+    except SettingError as error:
+        raise InputError(f"--{error.key.replace('_', '-')}: {error.problem}") from None
+
+
+def check_model_place(config: RunConfig) -> None:
+    """Make sure that a custom model's file is there.
+
+    Raises:
+        InputError: If not; it names the option that says where it is.
+    """
+    reference = parse_reference(config.model)
+    if reference is not None and reference.is_file and not os.path.exists(reference.place):
+        name = f"{Path(reference.place).name}:{reference.name}"
+        raise InputError(
+            f"{printable(reference.place)}: the run's model is not there; say where it is now: "
+            f"--model PATH/{printable(name)}"
+        )
+
+
+def check_data_place(config: RunConfig) -> None:
+    """Make sure that the folder of the data is there.
+
+    Raises:
+        InputError: If not; it names the option that says where it is.
+    """
+    if config.data_dir is not None and not os.path.exists(config.data_dir):
+        raise InputError(
+            f"{printable(config.data_dir)}: the run's data are not there; say where they are now: "
+            "--data-dir FOLDER"
+        )
+
+
+def _moved_along(place: str, folder: RunFolder) -> str:
+    """Return where a file is that moved together with a run's folder; its old place if nowhere."""
+    if os.path.exists(place):
+        return place
+    with suppress(InputError, OSError, ValueError):  # on Windows, another drive
+        recorded_in = folder.read_summary().recorded_in
+        way = os.path.relpath(place, recorded_in) if recorded_in else place
+        for base in (os.path.abspath(folder.path), folder.path.resolve()):
+            found = os.path.normpath(os.path.join(base, way))
+            if os.path.exists(found):
+                return found
+    return place
