@@ -318,7 +318,8 @@ BAD = {
     ),
     "needs.py:Net": (
         HEAD + LINEAR.format(arguments=", width"),
-        "needs.py:Net: needs an argument 'width', which has no default; those that can be given",
+        "needs.py:Net: needs an argument 'width', which has no default; write a function that "
+        "gives it, `def net(): return Net(width=...)`, and name needs.py:net; image_size, ",
     ),
     "raises.py:Net": (
         PLAIN.replace("784, 10", "784, -10"),
@@ -343,8 +344,9 @@ BAD = {
     "large.py:Net": (
         PLAIN.replace("784", "224 * 224"),
         "large.py:16: mat1 and mat2 shapes cannot be multiplied (2x784 and 50176x10); Net could "
-        "not score images; it was given 28×28×1 images; an argument called image_size or "
-        "in_channels would tell it",
+        "not score images; it takes 224×224 images with 1 channel, and was given 28×28 images with "
+        "1 channel: put nn.AdaptiveAvgPool2d before its first linear layer, or name an argument "
+        "image_size",
     ),
     "colour.py:Net": (
         PLAIN.replace("nn.Linear(784, 10)", "nn.Conv2d(3, 10, 28)").replace(".flatten(1)", ""),
@@ -366,8 +368,8 @@ BAD = {
     ),
     "seven.py:Net": (
         PLAIN.replace("784, 10", "784, 7"),
-        "seven.py:Net: gives (2, 7) for two images; scores must be (2, 10); an argument called "
-        "classes would tell it",
+        "seven.py:Net: gives (2, 7) for two images; scores must be (2, 10); let its last "
+        "layer, scores, give 10",
     ),
     "pair.py:Net": (
         PLAIN.replace("flatten(1))", "flatten(1)), images"),
@@ -421,7 +423,7 @@ def test_a_bad_file_gets_one_line_with_its_place(write: Write, model: str) -> No
         ("os:abort", "os:abort: is no class and no function written in Python (type builtin_"),
         ("os.path:nothing", "os.path: has no nothing; "),
         ("no.such.module:Net", "no.such.module: ModuleNotFoundError: No module named 'no'; it "),
-        ("torch.nn:Linear", "torch.nn:Linear: needs an argument 'in_features', which has no"),
+        ("torch.nn:Linear", "torch.nn:Linear: needs arguments 'in_features', 'out_features', "),
         ("lenet", "there is no network lenet; write path/to/file.py:ClassName or "),
     ],
 )

@@ -195,7 +195,9 @@ def _looked_at(
     from tui_trainer.run.text import model_name
 
     torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
-    network = build_network(name, image_size=image_size, classes=classes, channels=channels)
+    network = build_network(
+        name, image_size=image_size, classes=classes, channels=channels, is_adjustable=True
+    )
     rows = layers_of(network, (image_size, image_size, channels), classes)
     measured = _measured(network, rows) if measure else ()
     scale = scale_of(rows, budget=budget, batch_size=batch_size)

@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass
+import io
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tui_trainer.models.modes import evaluating
 from tui_trainer.run.errors import InputError
+from tui_trainer.run.text import clip, plural
 
-_SIZE_NAMES = ("image_size", "input_shape", "in_shape")
-_CHANNEL_NAMES = ("in_channels", "channels")
-_CLASS_NAMES = ("classes", "num_classes", "n_classes")
+SIZE_NAMES = ("image_size", "img_size")
+SHAPE_NAMES = ("input_shape", "in_shape")
+CHANNEL_NAMES = ("in_channels", "in_chans", "in_channel", "input_channels", "channels")
+CLASS_NAMES = ("num_classes", "classes", "n_classes", "num_class", "n_class", "nb_classes")
+
+USUAL_SIZES = (32, 28, 64, 96, 128, 224, 227, 299, 16, 8)
+"""Sides of the images that models are usually built for, in pixels."""
+
+LONGEST_LIST = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a network is built for: N×N pixels, so many channels and classes."""
+    """What a network is built for: N×N pixels, so many channels and classes.
+
+    Attributes:
+        is_adjustable: Whether the command has options for these.
+    """
 
     image_size: int
     classes: int
     channels: int
     dropout: float | None = None
+    is_adjustable: bool = False
 
     @property
     def values(self) -> Mapping[str, Any]:
         """What a signature can ask for, by name."""
-        shape = (self.channels, self.image_size, self.image_size)
         return {
-            **dict(zip(_SIZE_NAMES, (self.image_size, shape, shape), strict=True)),
-            **dict.fromkeys(_CHANNEL_NAMES, self.channels),
-            **dict.fromkeys(_CLASS_NAMES, self.classes),
+            **dict.fromkeys(SIZE_NAMES, self.image_size),
+            **dict.fromkeys(SHAPE_NAMES, (self.channels, self.image_size, self.image_size)),
+            **dict.fromkeys(CHANNEL_NAMES, self.channels),
+            **dict.fromkeys(CLASS_NAMES, self.classes),
             "dropout": self.dropout or 0.0,
         }
+
+    @property
+    def words(self) -> str:
+        """The images: ``32×32 images with 3 channels``."""
+        return f"{self.image_size}×{self.image_size} images with {plural(self.channels, 'channel')}"
 
     def images(self) -> Tensor:
         """Return two images of noise, of a generator of their own."""
@@ -50,7 +72,7 @@ def arguments_of(target: Any, name: str, wanted: Wanted) -> dict[str, Any]:
     Raises:
         InputError: If one that has no default is none of those that can be given.
     """
-    arguments = {}
+    arguments, missing = {}, []
     for key, parameter in parameters_of(target).items():
         is_needed = parameter.default is parameter.empty
         is_optional = {"channels": False, "dropout": wanted.dropout is not None}.get(key, True)
@@ -58,12 +80,48 @@ def arguments_of(target: Any, name: str, wanted: Wanted) -> dict[str, Any]:
         if by_name and key in wanted.values and (is_needed or is_optional):
             arguments[key] = wanted.values[key]
         elif is_needed and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            known = ", ".join(wanted.values)
-            raise InputError(
-                f"{name}: needs an argument {key!r}, which has no default; those that can be given "
-                f"are {known}"
-            )
+            missing.append(key)
+    if missing:
+        raise InputError(f"{name}: {_needs(missing)}; {_how_to_give(target, name, missing)}")
     return arguments
+
+
+def _needs(missing: list[str]) -> str:
+    names = clip(", ".join(map(repr, missing)), LONGEST_LIST)
+    if len(missing) == 1:
+        return f"needs an argument {names}, which has no default"
+    return f"needs arguments {names}, which have no default"
+
+
+def _how_to_give(target: Any, name: str, missing: list[str]) -> str:
+    """Return what to do about arguments that nobody but the author knows."""
+    known = f"{SIZE_NAMES[0]}, {CHANNEL_NAMES[0]}, {CLASS_NAMES[0]} and dropout are given by name"
+    if factories := clip(", ".join(_factories(target)), LONGEST_LIST):
+        return f"name a function that needs none: {factories}; {known}"
+    place, _, short = name.rpartition(":")
+    given = clip(", ".join(f"{key}=..." for key in missing), LONGEST_LIST)
+    return (
+        f"write a function that gives {'it' if len(missing) == 1 else 'them'}, "
+        f"`def net(): return {short}({given})`, and name {place}:net; {known}"
+    )
+
+
+def _factories(target: Any) -> Iterator[str]:
+    """Yield the functions next to a class, or a function, that it is called in."""
+    module = sys.modules.get(getattr(target, "__module__", None) or "")
+    called = getattr(target, "__name__", "")
+    for name, value in vars(module).items() if module else ():
+        is_here = isinstance(value, FunctionType) and value.__module__ == target.__module__
+        if is_here and value is not target and called in value.__code__.co_names:
+            given = Wanted(1, 1, 1).values
+            parameters = parameters_of(value).items()
+            if all(
+                key in given
+                or p.default is not p.empty
+                or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+                for key, p in parameters
+            ):
+                yield name
 
 
 def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
@@ -76,18 +134,90 @@ def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
 
 def input_hint(network: nn.Module, target: Any, wanted: Wanted) -> str:
     """Return what to do where a model fails on images of the given size and channels."""
-    size, channels = wanted.image_size, wanted.channels
-    told = parameters_of(target)
-    missing = [names[0] for names in (_SIZE_NAMES, _CHANNEL_NAMES) if not {*names} & {*told}]
-    if {"input_shape", "in_shape"} & {*told}:
-        missing = []
-    hint = f"; an argument called {' or '.join(missing)} would tell it" if missing else ""
-    return f"; it was given {size}×{size}×{channels} images{hint}"
+    fits = _fitting(network, wanted)
+    asked = {*parameters_of(target)}
+    named = {"size": {*SHAPE_NAMES, *SIZE_NAMES}, "channels": {*SHAPE_NAMES, *CHANNEL_NAMES}}
+    unasked = {key: "" if asked & names else _UNASKED[key] for key, names in named.items()}
+    if fits is None:
+        missing = " or ".join(filter(None, unasked.values()))
+        return f"; it was given {wanted.words}" + (
+            f"; name an argument {missing}" if missing else ""
+        )
+    if wanted.is_adjustable:
+        return f"; it takes {fits.words}: add {_options(fits, wanted)}"
+    advice = []
+    if fits.channels != wanted.channels:
+        advice.append(f"let its first layer take {plural(wanted.channels, 'channel')}")
+        advice.append(unasked["channels"] and f"or name an argument {unasked['channels']}")
+    if fits.image_size != wanted.image_size:
+        advice.append("put nn.AdaptiveAvgPool2d before its first linear layer")
+        advice.append(unasked["size"] and f"or name an argument {unasked['size']}")
+    words = ", ".join(filter(None, advice))
+    return f"; it takes {fits.words}, and was given {wanted.words}: {words}"
+
+
+_UNASKED = {"size": SIZE_NAMES[0], "channels": CHANNEL_NAMES[0]}
+
+
+def _options(fits: Wanted, wanted: Wanted) -> str:
+    options = {"--channels": "channels", "--image-size": "image_size", "--classes": "classes"}
+    return " ".join(
+        f"{option} {getattr(fits, key)}"
+        for option, key in options.items()
+        if getattr(fits, key) != getattr(wanted, key)
+    )
+
+
+def _fitting(network: nn.Module, wanted: Wanted) -> Wanted | None:
+    """Return for what usual images a model gives logits, found by trying."""
+    first = next((m.in_channels for m in network.modules() if hasattr(m, "in_channels")), 0)
+    channels = dict.fromkeys((first, wanted.channels, 3, 1))
+    sizes = dict.fromkeys((wanted.image_size, *USUAL_SIZES))
+    silence = io.StringIO()
+    with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad(), evaluating(network):
+        for count in channels:
+            for size in sizes:
+                found = replace(wanted, channels=count, image_size=size)
+                if not isinstance(count, int) or count < 1 or found == wanted:
+                    continue
+                try:
+                    logits = network(found.images())
+                except Exception:  # it does not take those either
+                    continue
+                if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == 2:
+                    return (
+                        replace(found, classes=logits.shape[1]) if wanted.is_adjustable else found
+                    )
+    return None
 
 
 def class_hint(network: nn.Module, target: Any, shape: tuple[int, ...], wanted: Wanted) -> str:
     """Return what to do where the logits have another shape than (2, classes)."""
-    if len(shape) != 2 or shape[0] != 2:
-        return ""
-    has_it = {*_CLASS_NAMES} & {*parameters_of(target)}
-    return "" if has_it else f"; an argument called {_CLASS_NAMES[0]} would tell it"
+    if not shape or shape[0] != 2:
+        return input_hint(network, target, wanted)
+    if len(shape) != 2:
+        if shape[1:2] != (wanted.classes,):
+            return ""
+        is_flat = all(side == 1 for side in shape[2:])
+        return "; flatten them: x.flatten(1)" if is_flat else "; average each map: x.mean((2, 3))"
+    given, advice = shape[1], []
+    sets = [key for key, p in parameters_of(target).items() if p.default == given]
+    if sets and type(parameters_of(target)[sets[0]].default) is int:
+        advice.append(f"call its argument {sets[0]} {CLASS_NAMES[0]}")
+    elif layer := _last_layer(network, given):
+        advice.append(f"let its last layer, {layer}, give {wanted.classes}")
+    if wanted.is_adjustable:
+        advice.append(f"add --classes {given}")
+    elif not advice:
+        advice.append(f"name an argument {CLASS_NAMES[0]} to learn how many")
+    return f"; {', or '.join(advice)}"
+
+
+def _last_layer(network: nn.Module, features: int) -> str:
+    """Return the name of the last layer if it has so many outputs."""
+    widths = {
+        name: getattr(module, "out_features", None) or getattr(module, "out_channels", None)
+        for name, module in network.named_modules()
+    }
+    name, width = next(((n, w) for n, w in reversed(widths.items()) if isinstance(w, int)), ("", 0))
+    return name if width == features else ""

@@ -3,10 +3,11 @@
 One's own is a subclass of ``nn.Module`` or a function that returns one. It is called with those of
 these that its signature names; nothing goes through ``**kwargs``:
 
-- ``image_size``: the side of the square images in pixels;
+- ``image_size`` or ``img_size``: the side of the square images in pixels;
 - ``input_shape`` or ``in_shape``: channels, height and width;
-- ``in_channels``, or ``channels`` if it has no default, which may well mean something else;
-- ``classes``, ``num_classes`` or ``n_classes``;
+- ``in_channels``, ``in_chans``, ``in_channel``, ``input_channels``, or ``channels`` if it has no
+  default, which may well mean something else;
+- ``num_classes``, ``classes``, ``n_classes``, ``num_class``, ``n_class`` or ``nb_classes``;
 - ``dropout``, if it is set, or 0 if the signature cannot do without.
 """
 
@@ -48,7 +49,13 @@ LONGEST_ABOUT = 200
 
 
 def build_network(
-    model: str, *, image_size: int, classes: int, dropout: float | None = None, channels: int = 1
+    model: str,
+    *,
+    image_size: int,
+    classes: int,
+    dropout: float | None = None,
+    channels: int = 1,
+    is_adjustable: bool = False,
 ) -> nn.Module:
     """Build a network with fresh weights, drawn from the global generators, in training mode.
 
@@ -62,6 +69,7 @@ def build_network(
         classes: Number of scores.
         dropout: Share of features its dropout layers hide; None for the network's own.
         channels: Channels of the images; those of the zoo take 1.
+        is_adjustable: Whether the command has options for the images and classes: advice for it.
 
     Raises:
         InputError: If there is no such network, it cannot be built, or does not give a score for
@@ -71,7 +79,7 @@ def build_network(
     if model in zoo.REGISTRY:
         return zoo.build(model, image_size=image_size, classes=classes, dropout=dropout)
     reference = _reference(model)
-    wanted = Wanted(image_size, classes, channels, dropout)
+    wanted = Wanted(image_size, classes, channels, dropout, is_adjustable)
     target = own_code.load(reference)
     network, given = _built(target, reference, wanted)
     network = uncompile(network)
