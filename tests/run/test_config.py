@@ -203,8 +203,6 @@ def test_a_network_of_ones_own_is_a_model(model: str) -> None:
         ":",
         ":Net",
         "nets:",
-        "net.py:Net()",
-        "net.py:1",
         "a b:Net",
         "lab/net:Net",
         "a..b:Net",
@@ -216,6 +214,16 @@ def test_what_is_nearly_a_reference_is_refused(model: str) -> None:
         f"no network of one's own is at {model!r}; write path/to/file.py:ClassName or "
         "package.module:factory"
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "meant"), [("net.py:Net()", "net.py:Net"), ("net.py:1", "net.py:ClassName")]
+)
+def test_a_reference_that_is_a_call_is_refused(model: str, meant: str) -> None:
+    assert fault(model=model).problem == (
+        f"{model!r}: after the colon comes one name, without parentheses: {meant}"
+    )
+    assert len(fault(model="x" * 100_000 + model).problem) < 400
 
 
 @pytest.mark.parametrize("model", OWN)

@@ -9,7 +9,7 @@ import pytest
 
 from tui_trainer.run.config import MODELS
 from tui_trainer.run.folder import new_folder
-from tui_trainer.run.reference import parse_reference
+from tui_trainer.run.reference import absolute, advice_on, parse_reference
 from tui_trainer.run.text import model_name
 
 NOW = datetime(2026, 1, 2, 3, 4)
@@ -57,3 +57,48 @@ def test_a_runs_folder_has_a_name_that_any_disk_can_hold(
     assert second.name == f"{first.name}-2"
     assert first.is_dir()
     assert second.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("model", "advice"),
+    [
+        ("lab/net.ipynb:Net", "a notebook; save it as a Python file, and name its class: net.py:"),
+        ("net.ipynb", "a notebook; "),
+        ("best.pt", "a file of weights; name the Python file with the model's class"),
+        ("runs/best.SafeTensors:Net", "a file of weights; "),
+        ("net.py:Net()", "after the colon comes one name, without parentheses: net.py:Net"),
+        ("net.py::Net", ""),
+        ("net.py:zoo.Net", "after the colon comes one name, without parentheses: net.py:Net"),
+        ("net.py:a-b", "after the colon comes one name, without parentheses: net.py:ClassName"),
+        ("lab:Net()", "a folder; name a file in it: lab/net.py:ClassName"),
+        ("lab/", "a folder; name a file in it: lab/net.py:ClassName"),
+        ("lab/there:Net", "did you mean lab/there.py:Net?"),
+        ("a\0b", ""),
+        ("lenet", ""),
+    ],
+)
+def test_what_is_no_reference_gets_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, advice: str
+) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/there.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+    if advice:
+        assert parse_reference(model) is None
+        assert advice_on(model).startswith(advice)
+    else:
+        assert parse_reference(model) is None or not advice_on(model)
+
+
+def test_a_module_of_the_current_folder_is_written_as_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/__init__.py").touch()
+    (tmp_path / "lab/nets.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert absolute("lab.nets:Net") == f"{tmp_path}/lab/nets.py:Net"
+    assert absolute("lab:Net") == f"{tmp_path}/lab/__init__.py:Net"
+    assert absolute("torchvision.models:resnet18") == "torchvision.models:resnet18"

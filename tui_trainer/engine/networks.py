@@ -32,7 +32,7 @@ from tui_trainer.models.modes import begin_training, evaluating
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import materialize, state_tensors
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.reference import HOW, Reference, parse_reference
+from tui_trainer.run.reference import HOW, Reference, advice_on, parse_reference
 from tui_trainer.run.text import clip, one_line, printable
 
 DROPOUT_LAYERS = (
@@ -188,7 +188,8 @@ def use_innermost_channels(network: nn.Module, image_size: int, channels: int = 
 def _reference(model: object) -> Reference:
     reference = parse_reference(model) if isinstance(model, str) else None
     if reference is None:
-        raise InputError(f"there is no network {clip(printable(model), 80)}; write {HOW}")
+        advice = (isinstance(model, str) and advice_on(model)) or f"write {HOW}"
+        raise InputError(f"there is no network {clip(printable(model), 80)}; {advice}")
     return reference
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tui_trainer.run.errors import SettingError
 from tui_trainer.run.layers import BUDGET
-from tui_trainer.run.reference import HOW, absolute, absolute_path, parse_reference
+from tui_trainer.run.reference import HOW, absolute, absolute_path, advice_on, parse_reference
 
 MODELS = (
     *("mlp", "conv-fc", "conv-gap", "squeeze", "squeeze-norm", "squeeze-dropout", "under-8k"),
@@ -233,6 +233,8 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
 
 def _unknown_model(model: str) -> str:
     """Return what is wrong with a model that is neither one of the zoo nor a reference."""
+    if advice := advice_on(model):
+        return f"{_shown(model)}: {advice}"
     if ":" in model:
         return f"no network of one's own is at {_shown(model)}; write {HOW}"
     near = difflib.get_close_matches(model.lower()[:LONGEST_SHOWN], MODELS, n=1)

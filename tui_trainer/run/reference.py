@@ -10,6 +10,13 @@ HOW = "path/to/file.py:ClassName or package.module:factory"
 """How such a reference is written."""
 
 
+WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".h5", ".pkl", ".bin", ".tar")
+"""How the names of files end that hold weights, not code."""
+
+LONGEST_PLACE = 200
+"""The characters of a path that advice repeats."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A class or a function that gives a network.
@@ -52,15 +59,50 @@ def _is_file(place: str) -> bool:
     return place.lower().endswith(".py")
 
 
+def advice_on(model: str) -> str:
+    """Return what to write in place of a name that is no reference; empty if nothing is known."""
+    place, colon, name = model.rpartition(":")
+    place = (place if colon else model).rstrip(":")
+    if len(place) > LONGEST_PLACE:
+        return ""
+    suffix = PurePath(place).suffix.lower()
+    if suffix == ".ipynb":
+        script = PurePath(place).with_suffix(".py").name
+        return f"a notebook; save it as a Python file, and name its class: {script}:ClassName"
+    if suffix in WEIGHTS:
+        return "a file of weights; name the Python file with the model's class: net.py:ClassName"
+    if _is_file(place):
+        called = name.partition("(")[0].rpartition(".")[2].strip()
+        called = called if called.isidentifier() else "ClassName"
+        return f"after the colon comes one name, without parentheses: {place}:{called}"
+    try:
+        if os.path.isfile(f"{place}.py"):
+            return f"did you mean {place}.py:{name or 'ClassName'}?"
+        if os.path.isdir(place):
+            return f"a folder; name a file in it: {os.path.join(place, 'net.py')}:ClassName"
+    except ValueError:  # a name that no file can have
+        return ""
+    return ""
+
+
 def absolute(model: str) -> str:
     """Return a model's name with the path of its file, if it has one, written out from the root.
 
-    A run can then go on from another folder. A leading ``~`` is written out too.
+    A run can then go on from another folder. A leading ``~`` is written out too. A module of the
+    current folder is written as its file.
     """
     reference = parse_reference(model)
-    if reference is None or not reference.is_file:
+    if reference is None:
         return model
-    return reference.at(absolute_path(reference.place))
+    place = reference.place if reference.is_file else _file_of_module(reference.place)
+    return reference.at(absolute_path(place)) if place else model
+
+
+def _file_of_module(name: str) -> str:
+    """Return the file of a module of the current folder, empty if it is not there."""
+    stem = name.replace(".", os.sep)
+    files = (os.path.join(stem, "__init__.py"), f"{stem}.py")
+    return next((file for file in files if os.path.isfile(file)), "")
 
 
 def absolute_path(path: str) -> str:
