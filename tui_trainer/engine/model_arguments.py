@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from tui_trainer.models.modes import evaluating
 from tui_trainer.run.errors import InputError
@@ -170,15 +171,15 @@ def _options(fits: Wanted, wanted: Wanted) -> str:
 
 def _fitting(network: nn.Module, wanted: Wanted) -> Wanted | None:
     """Return for what usual images a model gives logits, found by trying."""
-    first = next((m.in_channels for m in network.modules() if hasattr(m, "in_channels")), 0)
-    channels = dict.fromkeys((first, wanted.channels, 3, 1))
+    first = [module.in_channels for module in network.modules() if isinstance(module, _ConvNd)]
+    channels = dict.fromkeys((*first[:1], wanted.channels, 3, 1))
     sizes = dict.fromkeys((wanted.image_size, *USUAL_SIZES))
     silence = io.StringIO()
     with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad(), evaluating(network):
         for count in channels:
             for size in sizes:
                 found = replace(wanted, channels=count, image_size=size)
-                if not isinstance(count, int) or count < 1 or found == wanted:
+                if count < 1 or found == wanted:
                     continue
                 try:
                     logits = network(found.images())

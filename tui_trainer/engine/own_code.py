@@ -7,12 +7,13 @@ imported, built and tried is put back, see :mod:`tui_trainer.engine.process_stat
 
 from __future__ import annotations
 
+import codecs
 import functools
 import importlib
 import importlib.util
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -119,11 +120,19 @@ def _read(path: Path, place: str) -> str:
         raise InputError(f"{place}: cannot be read: {reason(error)}") from None
     if len(source) > MAX_BYTES:
         raise InputError(f"{place}: larger than a program can be; is it the right one?")
+    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or source[1:8:2] == bytes(4):
+        raise InputError(f"{place}: UTF-16 text; save the file as UTF-8")
+    if (bad := source.find(0)) >= 0:
+        raise InputError(f"{place}:{_line(source, bad)}: binary data; is it the right file?")
     try:
         return importlib.util.decode_source(source)
     except (UnicodeDecodeError, SyntaxError):
-        line = source.count(b"\n", 0, _first_bad_byte(source)) + 1
+        line = _line(source, _first_bad_byte(source))
         raise InputError(f"{place}:{line}: not UTF-8 text; save the file as UTF-8") from None
+
+
+def _line(source: bytes, position: int) -> int:
+    return source.count(b"\n", 0, position) + 1
 
 
 def _first_bad_byte(source: bytes) -> int:
@@ -198,6 +207,14 @@ def line_of(error: BaseException, reference: Reference) -> str:
     It is not where a deeper frame is ours: a hook of ours that a ``forward`` of theirs calls.
     """
     return own_errors.line_at_fault(error, _imports_of(reference))
+
+
+def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
+    """Repeat a step that raises in ``backward``; return the line of ``forward`` behind it, if any.
+
+    An error of autograd comes through no line of the person's own.
+    """
+    return own_errors.line_of_forward(step, _imports_of(reference))
 
 
 def line_in_own(code: CodeType, reference: Reference) -> str:

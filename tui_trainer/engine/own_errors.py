@@ -42,6 +42,10 @@ _PACKAGES = {
 """Packages whose name for pip is not that of their module."""
 
 
+_PASS_ON = ("__torch_function__", "as_it_is")
+"""Functions of ours that call torch on behalf of a model: :mod:`tui_trainer.anatomy.trace`."""
+
+
 def shown_file(name: str) -> str:
     """Return a file, from the current folder if it is below it."""
     path = Path(os.path.abspath(name))
@@ -81,9 +85,6 @@ def line_at_fault(error: BaseException, imports: OwnImports) -> str:
         elif is_ours(code.co_filename) and code.co_name not in _PASS_ON:
             place = ""
     return place
-
-
-_PASS_ON = ("__torch_function__", "__torch_dispatch__")
 
 
 def line_of_forward(step: Callable[[], object], imports: OwnImports) -> str:
@@ -166,6 +167,7 @@ def _words(error: BaseException, code: CodeType | None = None, line: int = 0) ->
         return "EOFError: it asks for input, and there is none"
     text = str(error) if isinstance(error, OSError) and error.filename else reason(error)
     if text == kind and code is not None:
-        text = clip(one_line(linecache.getline(code.co_filename, line)), LONGEST_LINE) or kind
+        source = one_line(linecache.getline(code.co_filename, line))
+        text = clip(source, LONGEST_LINE) if source and not source.startswith("raise") else kind
     text = clip(one_line(text), LONGEST_MESSAGE)
     return text if type(error) is RuntimeError or text == kind else f"{kind}: {text}"

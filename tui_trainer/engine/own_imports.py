@@ -143,6 +143,7 @@ class OwnImports(MetaPathFinder):
         for name in self._evicted:
             sys.modules.pop(name, None)
         sys.modules.update(self._hidden)
+        self._hidden.clear()
         self._set_path()
         place = finders.index(PathFinder) if PathFinder in finders else len(finders)
         sys.meta_path[:] = [*finders[:place], self, *finders[place:], _LastResort(self)]
@@ -158,7 +159,7 @@ class OwnImports(MetaPathFinder):
 
     def forget(self) -> None:
         """Remove the custom modules, so that they are imported anew."""
-        for name in self._imported:
+        for name in self._imported.difference(self._hidden):
             sys.modules.pop(name, None)
         for names in (self._imported, self._names, self._hidden):
             names.clear()
@@ -287,7 +288,7 @@ class OwnImports(MetaPathFinder):
         if found is None or top in sys.builtin_module_names:
             return False
         for root in self.roots:
-            if root != self._path[0] and _holds(root, top) and not _is_at(found, root / top):
+            if _holds(root, top) and not _is_at(found, root / top):
                 self._path = [root, *(folder for folder in self._path if folder != root)]
                 for name in [name for name in sys.modules if name.partition(".")[0] == top]:
                     module = sys.modules.pop(name)
