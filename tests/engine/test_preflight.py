@@ -103,6 +103,12 @@ def test_what_would_fail_is_one_line_before_the_first_step(name: str, tiny: Path
     assert told.startswith(place.partition(":")[0])
 
 
+def test_an_error_of_autograd_is_told_with_the_operation_behind_it(tiny: Path) -> None:
+    reference = model("y = self.head(x.flatten(1))\ny = y.exp()\ny += 1\nreturn y")
+    with pytest.raises(InputError, match=r"^net\.py:14: one of the variables needed for gradient"):
+        run(tiny_config(tiny, model=reference))
+
+
 def test_a_model_too_large_for_a_checkpoint_is_refused(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -23,6 +24,9 @@ SIZE_NAMES = ("image_size", "img_size")
 SHAPE_NAMES = ("input_shape", "in_shape")
 CHANNEL_NAMES = ("in_channels", "in_chans", "in_channel", "input_channels", "channels")
 CLASS_NAMES = ("num_classes", "classes", "n_classes", "num_class", "n_class", "nb_classes")
+
+SECONDS = 5.0
+"""How long it is tried what images a model takes."""
 
 USUAL_SIZES = (32, 28, 64, 96, 128, 224, 227, 299, 16, 8)
 """Sides of the images that models are usually built for, in pixels."""
@@ -174,12 +178,12 @@ def _fitting(network: nn.Module, wanted: Wanted) -> Wanted | None:
     first = [module.in_channels for module in network.modules() if isinstance(module, _ConvNd)]
     channels = dict.fromkeys((*first[:1], wanted.channels, 3, 1))
     sizes = dict.fromkeys((wanted.image_size, *USUAL_SIZES))
-    silence = io.StringIO()
+    silence, end = io.StringIO(), time.monotonic() + SECONDS
     with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad(), evaluating(network):
         for count in channels:
             for size in sizes:
                 found = replace(wanted, channels=count, image_size=size)
-                if count < 1 or found == wanted:
+                if count < 1 or found == wanted or time.monotonic() > end:
                     continue
                 try:
                     logits = network(found.images())

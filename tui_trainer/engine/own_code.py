@@ -214,7 +214,8 @@ def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
 
     An error of autograd comes through no line of the person's own.
     """
-    return own_errors.line_of_forward(step, _imports_of(reference))
+    with guest(reference):
+        return own_errors.line_of_forward(step, _imports_of(reference))
 
 
 def line_in_own(code: CodeType, reference: Reference) -> str:

@@ -8,8 +8,9 @@ anything is recorded. What is wrong is one line with the place in the person's o
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -113,13 +114,19 @@ def _try_steps(
         images = data.prepare(data.train.images[:count])
         labels = data.train.labels[:count]
         where = f"in training mode, with a batch of {plural(count, 'image')}"
-        with _told(reference, place, where), torch.enable_grad():
+        again = functools.partial(_forward_backward, twin, images, labels, config.label_smoothing)
+        with _told(reference, place, where, again), torch.enable_grad():
             logits = twin(images)
             _check_logits(logits, count, data.classes, place, where)
             optimizer.clear()
             forward_backward(logits, labels, config.label_smoothing)
             densify(optimizer.parameters)
             optimizer.step(0.0)
+
+
+@torch.enable_grad()
+def _forward_backward(twin: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> None:
+    forward_backward(twin(images), labels, smoothing)
 
 
 @torch.no_grad()
@@ -180,8 +187,12 @@ def _check_apart(network: nn.Module, twin: nn.Module, place: str) -> None:
 
 
 @contextmanager
-def _told(reference: Reference, place: str, where: str) -> Iterator[None]:
+def _told(
+    reference: Reference, place: str, where: str, again: Callable[[], object] | None = None
+) -> Iterator[None]:
     """Turn what the model raises into one line.
+
+    ``again`` repeats it, to find the line of ``forward`` behind an error of autograd.
 
     Raises:
         InputError: In its place.
@@ -194,6 +205,8 @@ def _told(reference: Reference, place: str, where: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if isinstance(error, MemoryError) or "not enough memory" in str(error):
             raise InputError(f"{place}: not enough memory {where}: {reason(error)}") from None
+        if again is not None and not own_code.line_of(error, reference):
+            place = own_code.line_of_forward(again, reference) or place
         words = own_code.told(error, place, reference)
         raise InputError(f"{words}; {where}") from None
 
