@@ -139,15 +139,13 @@ def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
 
 def input_hint(network: nn.Module, target: Any, wanted: Wanted) -> str:
     """Return what to do where a model fails on images of the given size and channels."""
-    fits = _fitting(network, wanted)
+    fits = _fitting(network, target, wanted)
     asked = {*parameters_of(target)}
-    named = {"size": {*SHAPE_NAMES, *SIZE_NAMES}, "channels": {*SHAPE_NAMES, *CHANNEL_NAMES}}
-    unasked = {key: "" if asked & names else _UNASKED[key] for key, names in named.items()}
+    unasked = {key: "" if asked & names else _ASKED[key][0] for key, names in _NAMED.items()}
     if fits is None:
-        missing = " or ".join(filter(None, unasked.values()))
-        return f"; it was given {wanted.words}" + (
-            f"; name an argument {missing}" if missing else ""
-        )
+        names = " or ".join(filter(None, unasked.values()))
+        given = f" (an argument called {names} is given that)" if names else ""
+        return f"; it was given {wanted.words}{given}"
     if wanted.is_adjustable:
         return f"; it takes {fits.words}: add {_options(fits, wanted)}"
     advice = []
@@ -161,7 +159,8 @@ def input_hint(network: nn.Module, target: Any, wanted: Wanted) -> str:
     return f"; it takes {fits.words}, and was given {wanted.words}: {words}"
 
 
-_UNASKED = {"size": SIZE_NAMES[0], "channels": CHANNEL_NAMES[0]}
+_ASKED = {"size": SIZE_NAMES, "channels": CHANNEL_NAMES}
+_NAMED = {key: {*names, *SHAPE_NAMES} for key, names in _ASKED.items()}
 
 
 def _options(fits: Wanted, wanted: Wanted) -> str:
@@ -173,27 +172,36 @@ def _options(fits: Wanted, wanted: Wanted) -> str:
     )
 
 
-def _fitting(network: nn.Module, wanted: Wanted) -> Wanted | None:
+def _fitting(network: nn.Module, target: Any, wanted: Wanted) -> Wanted | None:
     """Return for what usual images a model gives logits, found by trying."""
-    first = [module.in_channels for module in network.modules() if isinstance(module, _ConvNd)]
-    channels = dict.fromkeys((*first[:1], wanted.channels, 3, 1))
-    sizes = dict.fromkeys((wanted.image_size, *USUAL_SIZES))
+    is_rebuilt = bool({*parameters_of(target)} & set().union(*_NAMED.values()))
     silence, end = io.StringIO(), time.monotonic() + SECONDS
-    with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad(), evaluating(network):
-        for count in channels:
-            for size in sizes:
-                found = replace(wanted, channels=count, image_size=size)
-                if count < 1 or found == wanted or time.monotonic() > end:
-                    continue
-                try:
-                    logits = network(found.images())
-                except Exception:  # it does not take those either
-                    continue
-                if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == 2:
-                    return (
-                        replace(found, classes=logits.shape[1]) if wanted.is_adjustable else found
-                    )
+    with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad():
+        for found in _usual(network, wanted):
+            if time.monotonic() > end:
+                break
+            try:
+                model = target(**arguments_of(target, "", found)) if is_rebuilt else network
+                with evaluating(model):
+                    logits = model(found.images())
+            except (Exception, SystemExit):  # it does not take those either
+                continue
+            if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == 2:
+                return replace(found, classes=logits.shape[1]) if wanted.is_adjustable else found
     return None
+
+
+def _usual(network: nn.Module, wanted: Wanted) -> Iterator[Wanted]:
+    """Yield images that models are usually built for, but for those that were given."""
+    first = [module.in_channels for module in network.modules() if isinstance(module, _ConvNd)]
+    for channels in dict.fromkeys((*first[:1], wanted.channels, 3, 1)):
+        # Colour images of MNIST's size are rare: who has to change both gets CIFAR's.
+        is_colour = channels == 3 and wanted.channels == 1 and wanted.is_adjustable
+        preferred = USUAL_SIZES[0] if is_colour and wanted.image_size == 28 else wanted.image_size
+        for size in dict.fromkeys((preferred, *USUAL_SIZES)):
+            found = replace(wanted, channels=channels, image_size=size)
+            if channels > 0 and found != wanted:
+                yield found
 
 
 def class_hint(network: nn.Module, target: Any, shape: tuple[int, ...], wanted: Wanted) -> str:
