@@ -14,12 +14,12 @@ from tui_trainer.engine.check.trial import make_trial
 from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.networks import build_network, use_innermost_channels
-from tui_trainer.engine.own_code import NetworkError
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.session import Session
 from tui_trainer.run.answers import ItemChecked
 from tui_trainer.run.commands import CheckNetwork, Command, Inbox, Stop
 from tui_trainer.run.config import RunConfig
+from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
 
 SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, control_steps=2, sample=64, val_sample=10)
@@ -174,7 +174,7 @@ def test_a_network_of_ones_own_that_raises_is_told_with_its_line(
     path = tmp_path / "net.py"
     path.write_text(OWN, encoding="utf-8")
 
-    with pytest.raises(NetworkError, match=r"net\.py:11: ValueError: too many"):
+    with pytest.raises(InputError, match=r"net\.py:11: ValueError: too many"):
         list(check_run(tiny_config(tiny, model=f"{path}:Net")))
 
 

@@ -125,8 +125,9 @@ def test_a_frozen_layer_is_named(data: Data) -> None:
     network[4].weight.requires_grad_(False)
     seen = item(gradient_items, lab_of(data, network), "gradients")
 
-    assert (seen.verdict, seen.value) == ("fail", 1.0)
+    assert (seen.verdict, seen.value, seen.figure) == ("pass", 0.0, "9 of 9")
     assert "4.weight frozen" in seen.evidence
+    assert seen.title == "every parameter that is trained has a gradient"
 
 
 def test_a_detached_layer_is_named(data: Data) -> None:

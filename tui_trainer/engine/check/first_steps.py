@@ -14,6 +14,7 @@ from tui_trainer.engine.check.lab import Lab
 from tui_trainer.engine.check.trial import Trial
 from tui_trainer.engine.data import Split
 from tui_trainer.engine.metrics import evaluate
+from tui_trainer.models.numbers import numbers_of
 from tui_trainer.run import envelope, text
 from tui_trainer.run.checked import Checked, CheckItem
 from tui_trainer.run.stats import wilson
@@ -79,9 +80,10 @@ def _walk(lab: Lab) -> Walk:
         walk.rates.append(trial.learning_rate)
         walk.losses.append(float(trial.step()))
         walk.seconds.append(lab.clock() - began)
+        trained = {n for n, p in trial.network.named_parameters() if p.grad is not None}
         for name, weight in before.items():
-            moved = float((_weights(trial, copy=False)[name] - weight).norm())
-            if size := float(weight.norm()):
+            moved = float(numbers_of(_weights(trial, copy=False)[name] - weight).norm())
+            if (size := float(numbers_of(weight).norm())) and name in trained:
                 walk.ratios.setdefault(name, []).append(moved / size)
         if not math.isfinite(walk.losses[-1]):
             break
@@ -96,7 +98,7 @@ def _walk(lab: Lab) -> Walk:
 def _weights(trial: Trial, *, copy: bool = True) -> dict[str, Tensor]:
     """Return what mixes inputs and is trained: two dimensions or more."""
     named = trial.network.named_parameters()
-    weights = {n: p.detach() for n, p in named if p.dim() > 1 and p.requires_grad}
+    weights = {n: p.detach() for n, p in named if p.dim() > 1 and p.requires_grad and p.numel()}
     return {name: w.clone() for name, w in weights.items()} if copy else weights
 
 

@@ -13,6 +13,8 @@ from torch.nn import functional
 from tui_trainer.anatomy.trace import trace
 from tui_trainer.engine.check.lab import Lab, batches
 from tui_trainer.engine.metrics import are_probabilities
+from tui_trainer.models.behaviour import behaviour_of
+from tui_trainer.run import text
 from tui_trainer.run.checked import Checked, CheckItem
 
 ABOVE_LOOK, ABOVE_FAIL = 1.0, 3.0
@@ -25,6 +27,9 @@ SURE_LOOK, SURE_FAIL = 0.5, 0.9
 """The mean largest probability of an untrained network, 0.1 to 0.3 for ten classes."""
 
 BATCH = 128
+
+ALONE_IMAGES = 8
+"""Images by which it is seen whether each is judged for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +116,16 @@ def _size_item(first: _First) -> CheckItem:
 
 def _kind_item(lab: Lab, first: _First) -> CheckItem:
     last, classes = _last_operation(lab), lab.data.classes
+    seen = behaviour_of(lab.network, lab.data.prepare(lab.sample.images[:ALONE_IMAGES]))
     verdict: Checked = "pass"
     title, advice, floor = "the scores are open on both sides", "", 0.0
-    if are_probabilities(first.scores):
+    if seen.depends_on_batch:
+        verdict, title = "fail", "the scores depend on the other images of the batch"
+        advice = "compute over the classes or features of one image: dim=1, not dim=0"
+    elif seen.is_random:
+        verdict, title = "look", "the scores are random in evaluation mode"
+        advice = "pass training=self.training to functional dropout, or use nn.Dropout"
+    elif are_probabilities(first.scores):
         verdict, title = "fail", "softmax stands before the loss"
         advice = "leave it away: the loss takes scores, and has a softmax of its own"
         floor = _floor(classes, 0.0, 1.0)
@@ -125,7 +137,11 @@ def _kind_item(lab: Lab, first: _First) -> CheckItem:
         verdict, title = "look", f"{last} cuts the scores off at 0"
         advice = "let the last layer be linear: a score that is cut off gets no gradient"
     told = f"they lie between {float(first.scores.min()):.3g} and {float(first.scores.max()):.3g}"
-    if floor:
+    if seen.depends_on_batch:
+        told += f"; alone, an image gets others: they differ by {_share(seen.batch_gap)}"
+    elif seen.is_random:
+        told += f"; the same image twice: they differ by {_share(seen.random_gap)}"
+    elif floor:
         told += f"; whatever is learned, the loss stays above {floor:.2f}"
     elif last == "log_softmax":
         told += "; log softmax stands before the loss, where a second one changes nothing"
@@ -141,6 +157,10 @@ def _kind_item(lab: Lab, first: _First) -> CheckItem:
     )
 
 
+def _share(gap: float) -> str:
+    return f"{text.percent(gap, 0)} of their range"
+
+
 def _floor(classes: int, low: float, high: float) -> float:
     """Return the least cross-entropy of scores within bounds: the right one high, the rest low."""
     return math.log1p((classes - 1) * math.exp(low - high))
@@ -150,7 +170,7 @@ def _last_operation(lab: Lab) -> str:
     """Return the name of the operation that makes the scores; empty if it cannot be seen."""
     try:
         with torch.no_grad():
-            steps = trace(lab.network, lab.data.prepare(lab.sample.images[:1]))
+            steps = trace(lab.copy(), lab.data.prepare(lab.sample.images[:1]))
     except Exception:  # one's own network does what nobody has foreseen
         return ""
     moving = ("flatten", "view", "reshape", "squeeze", "dropout", "identity", "contiguous")

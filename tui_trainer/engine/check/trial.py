@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tui_trainer.engine.data import BatchStream, Data
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
 from tui_trainer.engine.prepare import generator_for
+from tui_trainer.engine.steps import densify, forward_backward, loss_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import begin_training
@@ -63,14 +63,13 @@ class Trial:
         """
         images, labels = self.batch() if batch is None else batch
         rate = self.learning_rate if rate is None else rate
-        scores = self.network(images)
-        smoothing = self.config.label_smoothing
-        objective = functional.cross_entropy(scores, labels, label_smoothing=smoothing)
+        logits = self.network(images)
         self.optimizer.clear()
-        objective.backward()  # type: ignore[no-untyped-call]
+        forward_backward(logits, labels, self.config.label_smoothing)
+        densify(self.optimizer.parameters)
         self.optimizer.step(rate)
         self.images += len(labels)
-        return functional.cross_entropy(scores.detach(), labels)
+        return loss_of(logits.detach(), labels)
 
 
 def make_trial(network: nn.Module, data: Data, config: RunConfig) -> Trial:

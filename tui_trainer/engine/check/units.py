@@ -95,7 +95,7 @@ def _settled(lab: Lab) -> nn.Module:
     network = lab.copy()
     set_dropout(network, 0.0)
     for module in network.modules():
-        if isinstance(module, _BatchNorm) and module.track_running_stats:
+        if isinstance(module, _BatchNorm) and module.track_running_stats and module.training:
             module.reset_running_stats()
             module.momentum = None
     network(lab.data.prepare(lab.sample.images[:IMAGES]))

@@ -126,7 +126,7 @@ def settle(trial: Trial) -> None:
     After so short a training they are still those of weights long gone, and an evaluation would
     judge that delay. Nothing is learned by it.
     """
-    norms = [module for module in trial.network.modules() if isinstance(module, _BatchNorm)]
+    norms = [m for m in trial.network.modules() if isinstance(m, _BatchNorm) and m.training]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over all batches
