@@ -96,7 +96,10 @@ TWINS = [
         says="40 %",
     ),
     Twins(
-        "depends_on_batch", [tried(batch_gap=float("nan"))], [tried(image_gap=0.0)], says="nan %"
+        "depends_on_batch",
+        [tried(batch_gap=float("nan"))],
+        [tried(image_gap=0.0)],
+        says="nan times",
     ),
     Twins(
         "random_in_evaluation",

@@ -14,6 +14,7 @@ from tui_trainer.engine.check.lab import Lab, some
 from tui_trainer.engine.check.plan import Plan
 from tui_trainer.engine.data import Data, load
 from tui_trainer.engine.description import layers_of
+from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import rng_tensors
 from tui_trainer.run.checked import CheckItem
 from tui_trainer.run.config import RunConfig
@@ -70,12 +71,13 @@ def lab_of(
     **settings: Any,
 ) -> Lab:
     """Return a lab for a network that lies at hand."""
+    begin_training(network)
     return Lab(
         config=RunConfig(**{**SETTINGS, **settings}),
         data=data,
         device=CPU,
         layers=layers_of(network, data.shape, data.classes),
-        network=network.train(),
+        network=network,
         rng_states=rng_tensors(),
         plan=plan,
         sample=some(data.train, plan.sample),

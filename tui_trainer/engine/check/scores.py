@@ -158,7 +158,7 @@ def _kind_item(lab: Lab, first: _First) -> CheckItem:
 
 
 def _share(gap: float) -> str:
-    return f"{text.percent(gap, 0)} of their range"
+    return f"{text.percent(gap, 0)} of their range" if gap <= 1 else f"{gap:.3g} times their range"
 
 
 def _floor(classes: int, low: float, high: float) -> float:

@@ -18,6 +18,9 @@ from tui_trainer.run.checked import Checked, CheckItem
 IMAGES = 256
 """A unit that is silent on all of them, at every place, is called dead."""
 
+FEW_STEPS = 4
+"""Updates after which logits that were the same for every image are looked at again."""
+
 LAYER_LOOK = 0.5
 """The share of a layer's units that may be dead …"""
 
@@ -38,9 +41,10 @@ class _Layer:
 
 def unit_items(lab: Lab) -> Iterator[CheckItem]:
     """Judge the units of every ReLU, and whether the scores depend on the image at all."""
-    network = _settled(lab)
     try:
-        layers, answers = _watched(lab, network)
+        layers, answers = _watched(lab, _settled(lab, lab.copy()))
+        if not answers:  # as behind a last layer of zeros, which the first updates move
+            _, answers = _watched(lab, _settled(lab, _trained(lab)))
     except Exception as error:  # one's own network does what nobody has foreseen
         yield CheckItem(
             name="dead-units",
@@ -87,12 +91,11 @@ def _places(layer: _Layer) -> str:
 
 
 @torch.no_grad()
-def _settled(lab: Lab) -> nn.Module:
+def _settled(lab: Lab, network: nn.Module) -> nn.Module:
     """Return a copy whose batch norm has taken the statistics of the sample.
 
     The running ones of a network that has not been trained are of no image at all.
     """
-    network = lab.copy()
     set_dropout(network, 0.0)
     for module in network.modules():
         if isinstance(module, _BatchNorm) and module.track_running_stats and module.training:
@@ -100,6 +103,14 @@ def _settled(lab: Lab) -> nn.Module:
             module.momentum = None
     network(lab.data.prepare(lab.sample.images[:IMAGES]))
     return network
+
+
+def _trained(lab: Lab) -> nn.Module:
+    """Return a copy after a few updates."""
+    trial = lab.trial()
+    for _ in range(FEW_STEPS):
+        trial.step(rate=lab.config.learning_rate)
+    return trial.network
 
 
 @torch.no_grad()

@@ -81,7 +81,8 @@ def random_in_evaluation(history: History) -> FindingRaised | None:
 
 
 def _share(gap: float) -> str:
-    return f"{text.percent(gap, 0)} of their range ({text.percent(UNEQUAL, 0)} may be rounding)"
+    share = f"{text.percent(gap, 0)} of" if gap <= 1 else f"{gap:.3g} times"
+    return f"{share} their range ({text.percent(UNEQUAL, 0)} may be rounding)"
 
 
 def probabilities(history: History) -> FindingRaised | None:

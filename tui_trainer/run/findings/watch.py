@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
+from tui_trainer.run.config import MODELS
 from tui_trainer.run.events import (
     Diverged,
     EpochDone,
@@ -55,7 +56,7 @@ class Watch:
         return self.rule.__name__
 
     def can_look(self, history: History) -> bool:
-        """Whether the run tells what it goes by."""
+        """Whether the run tells what it goes by; a model of the zoo is known to answer well."""
         if history.started is None:
             return False
         if StepDone in self.on:
@@ -63,7 +64,7 @@ class Watch:
         told: dict[type[Event], object] = {
             UpdateProbed: history.updates,
             SampleProbed: history.samples,
-            ModelTried: history.tried,
+            ModelTried: history.tried or history.started.model in MODELS,
             EpochDone: history.started.val_size,
         }
         return bool(told[self.on[0]])
