@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.engine.check import check
@@ -14,6 +14,9 @@ from tui_trainer.engine.experiments import try_lesson
 from tui_trainer.engine.inspecting.asked import begin_view, go_on
 from tui_trainer.engine.networks import about, build_network, fault_of_own
 from tui_trainer.engine.session import Session
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.run import commands
 from tui_trainer.run.answers import Answer, FieldMeasured, NetworkDescribed
@@ -28,7 +31,10 @@ from tui_trainer.run.commands import (
     TryLesson,
 )
 from tui_trainer.run.events import CommandRejected, Event
-from tui_trainer.run.text import model_name, one_line
+from tui_trainer.run.text import clip, model_name, one_line
+
+LONGEST_REASON = 300
+"""The characters of an error that are reported; torch's can be pages long."""
 
 
 def answer(session: Session, question: Question) -> Iterator[Event]:
@@ -80,7 +86,8 @@ def next_wishes(session: Session) -> Generator[Event, None, list[Command]]:
 
 def _fault(session: Session, question: Question, error: Exception) -> CommandRejected:
     told = fault_of_own(error, session.config.model) or error
-    return reject(session, question, one_line(str(told) or type(told).__name__))
+    words = clip(one_line(str(told) or type(told).__name__), LONGEST_REASON)
+    return reject(session, question, words)
 
 
 def answer_until_stopped(session: Session) -> Iterator[Event]:
@@ -114,7 +121,7 @@ def _field(session: Session, question: LookAtField) -> FieldMeasured:
     """Measure what one feature sees.
 
     Raises:
-        ValueError: If there is no such layer or feature.
+        ValueError: If there is no such layer or feature, or it cannot be measured.
     """
     data, layers = session.data, session.layers
     place, row, column = question.place, question.row, question.column
@@ -126,10 +133,15 @@ def _field(session: Session, question: LookAtField) -> FieldMeasured:
     split = data.val if len(data.val) else data.train
     digit = question.digit % len(split)
     image = split.images[digit]
-    measured = measured_field(session.network, data.shape, place, row, column)
-    effective = effective_field(
-        session.network, data.prepare(image.unsqueeze(0)), place, row, column
-    )
+    inputs = data.prepare(image.unsqueeze(0))
+    try:
+        with preserve_rng_state(session.device), preserve_globals(session.network):
+            measured = measured_field(_copy(session), data.shape, place, row, column)
+            effective = effective_field(_copy(session), inputs, place, row, column)
+    except Exception as error:  # it was run with other weights and types than its author meant
+        words = one_line(f"{type(error).__name__}: {error}")
+        name = layers[place].name
+        raise ValueError(f"what {name} sees cannot be measured in this model: {words}") from None
     return FieldMeasured(
         place=place,
         row=row,
@@ -141,6 +153,11 @@ def _field(session: Session, question: LookAtField) -> FieldMeasured:
         effective=_numbers(_brightness(effective)),
         step=session.step,
     )
+
+
+def _copy(session: Session) -> nn.Module:
+    """Return a copy of the network: measuring changes what a forward keeps."""
+    return clone_inputs(copy_model(session.network))
 
 
 def _brightness(field: Tensor) -> Tensor:

@@ -16,12 +16,22 @@ def numbers_of(tensor: Tensor) -> Tensor:
 
     A complex number counts as two. An ordinary tensor of float32 is returned itself, detached.
     """
+    numbers = as_real(tensor)
+    return numbers if numbers.dtype == torch.float64 else numbers.to(torch.float32)
+
+
+def as_real(tensor: Tensor) -> Tensor:
+    """Return a dense real view of a tensor, detached: pairs of numbers where it is complex."""
     numbers = tensor.detach()
     if numbers.layout != torch.strided:
         numbers = numbers.to_dense()
-    if numbers.is_complex():
-        numbers = torch.view_as_real(numbers.resolve_conj())
-    return numbers if numbers.dtype == torch.float64 else numbers.to(torch.float32)
+    return torch.view_as_real(numbers.resolve_conj()) if numbers.is_complex() else numbers
+
+
+def magnitudes(tensor: Tensor) -> Tensor:
+    """Return a tensor of the same shape to be shown: float32, of complex numbers the magnitudes."""
+    numbers = tensor.detach()
+    return (numbers.abs() if numbers.is_complex() else numbers).to(torch.float32)
 
 
 def gradient_of(parameter: nn.Parameter) -> Tensor | None:

@@ -15,6 +15,7 @@ from tui_trainer.engine.experiments.comparison import compare, loss_cap
 from tui_trainer.engine.experiments.race import Arm
 from tui_trainer.engine.experiments.samples import BACKWARD, affordable, drawn, same_chance
 from tui_trainer.lessons.learning_rate import lowest, promised, step_sizes, uphill, with_momentum
+from tui_trainer.models.numbers import as_real
 from tui_trainer.run import schedules
 from tui_trainer.run.config import SCHEDULES
 from tui_trainer.run.exhibit import (
@@ -103,10 +104,11 @@ def follow(bench: Bench, sizes: list[float]) -> Line:
 
     weights = [p for p in network.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss(), weights, allow_unused=True)
-    moved = [(w, g) for w, g in zip(weights, gradients, strict=True) if g is not None]
+    pairs = zip(weights, gradients, strict=True)
+    moved = [(as_real(w), as_real(g)) for w, g in pairs if g is not None]
     directions = [g if bench.config.optimizer == "sgd" else g.sign() for _, g in moved]
     slope = sum(float((d * g).sum()) for d, (_, g) in zip(directions, moved, strict=True))
-    starts = [w.detach().clone() for w, _ in moved]
+    starts = [w.clone() for w, _ in moved]
     losses = []
     with torch.no_grad():
         for size in sizes:

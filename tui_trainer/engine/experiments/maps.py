@@ -14,6 +14,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.networks import layers_of, zoo_network
+from tui_trainer.models.numbers import magnitudes
 from tui_trainer.run.exhibit import Words
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.text import model_name
@@ -126,7 +127,7 @@ def maps_of(
         height, width, channels = row.output_shape
         if result.shape[1:] == (channels, height, width) and (kinds is None or row.kind in kinds):
             # A copy: the ReLU behind it may write into it.
-            found.append(LayerMaps(place, row, result[0].detach().clone().float().cpu()))
+            found.append(LayerMaps(place, row, magnitudes(result[0]).clone().cpu()))
 
     def reached(place: int, step: Step, result: Tensor) -> None:
         keep(place, result)
@@ -167,7 +168,7 @@ def batch_of_maps(seen: Subject, inputs: Tensor, place: int) -> Tensor:
         trace(seen.network, inputs, reached=reached)
     if not found:
         raise IndexError(f"the network has no layer {place}")
-    return found[0].float().cpu()
+    return magnitudes(found[0]).cpu()
 
 
 class _Enough(BaseException):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.engine.experiments.bench import SEED, Bench
+from tui_trainer.models.numbers import numbers_of
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.run.layers import FLOAT_BYTES, LayerRow, totals
 
@@ -59,7 +60,9 @@ def flat_gradient(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
     parameters = [p for p in network.parameters() if p.requires_grad]
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     pairs = zip(found, parameters, strict=True)
-    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs])
+    return torch.cat(
+        [numbers_of(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
+    )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from tui_trainer.engine.check.units import WHOLE_LOOK
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.comparison import parameters
 from tui_trainer.engine.experiments.samples import drawn
+from tui_trainer.models.numbers import can_learn, gradient_of
 from tui_trainer.run import envelope
 from tui_trainer.run.exhibit import Bar, Bars, Table
 from tui_trainer.run.findings.gradients import VANISHED
@@ -227,12 +228,14 @@ def gradient_bars(bench: Bench) -> Bars:
 
 def _sizes(network: nn.Module) -> dict[str, float]:
     """Return the root mean square of each weight's gradient; 0 where there is none."""
-    weights = {n: p for n, p in network.named_parameters() if p.ndim >= 2}
+    named = {n: p for n, p in network.named_parameters() if can_learn(p)}
+    weights = {n: p for n, p in named.items() if p.ndim >= 2}
+    found = {name: gradient_of(weight) for name, weight in (weights or named).items()}
     return {
         name.removesuffix(".weight"): 0.0
-        if weight.grad is None
-        else float(weight.grad.square().mean().sqrt())
-        for name, weight in (weights or dict(network.named_parameters())).items()
+        if gradient is None
+        else float(gradient.square().mean().sqrt())
+        for name, gradient in found.items()
     }
 
 

@@ -23,6 +23,7 @@ from tui_trainer.engine.inspecting.tiles import shrunk
 from tui_trainer.engine.inspecting.units import part_size
 from tui_trainer.engine.inspecting.verdict import is_sealed
 from tui_trainer.engine.inspecting.weights import WEIGHTED
+from tui_trainer.models.numbers import magnitudes
 from tui_trainer.run.exhibit import (
     Bar,
     Bars,
@@ -109,7 +110,7 @@ def _searched(
             found = responses(network, scene.bench.layers, unit, inputs)
         if found is None:
             return
-        found = found.float().cpu()
+        found = magnitudes(found).cpu()
         across = found.shape[2]
         values, where = found.flatten(1).max(dim=1)
         labels = part.labels.tolist()

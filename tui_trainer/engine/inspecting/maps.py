@@ -101,9 +101,9 @@ def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
         if end in found:
             walk.append(LayerMaps(end, row, found[end].values))
         elif is_flat:
-            flat = batch_of_maps(seen, digit.network_input, end)[0]
-            if flat.ndim == 1:
-                walk.append(LayerMaps(end, row, flat[:, None, None]))
+            flat = batch_of_maps(seen, digit.network_input, end)
+            if flat.ndim == 2:
+                walk.append(LayerMaps(end, row, flat[0, :, None, None]))
     return walk
 
 

@@ -13,6 +13,7 @@ from tui_trainer.engine.experiments.maps import place_after
 from tui_trainer.engine.experiments.samples import affordable
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.engine.probes.sample import BOUNDS, NEAR
+from tui_trainer.models.numbers import magnitudes
 from tui_trainer.run.layers import COMPANIONS, LayerRow
 
 SAMPLE, FEWEST = 128, 40
@@ -113,7 +114,7 @@ def census(
         row = scene.bench.layers[place]
         if result.shape[1] != row.output_shape[2]:
             return
-        outputs = result.detach().float()
+        outputs = magnitudes(result)
         known, more = found.get(place), _units(row, outputs)
         found[place] = more if known is None else _together(known, more)
         if taken is not None:

@@ -12,6 +12,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.inspecting.scene import Scene
 from tui_trainer.engine.own_code import NetworkError
+from tui_trainer.models.numbers import magnitudes
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exhibit import Control, Exhibit, Words
 from tui_trainer.run.layers import LayerRow
@@ -125,7 +126,7 @@ def _used(
         if step.call.name not in ("conv2d", "linear") or any(weight is other for other in taken):
             return
         taken.append(weight)
-        values = weight.detach().clone().float().cpu()
+        values = magnitudes(weight).clone().cpu()
         if values.ndim == 2:
             is_image = values.shape[1] == side * side and _reads_image(rows, place)
             shape = (1, side, side) if is_image else (-1, 1, 1)

@@ -19,6 +19,7 @@ from tui_trainer.engine.unused import unused_parameters
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import modes_of, set_modes
+from tui_trainer.models.numbers import magnitudes
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.run.layers import LayerRow
@@ -227,7 +228,7 @@ class _Layers:
         known = self._units.get(place)
         if known is not None and (result.ndim > 2 and known.count >= MAP_IMAGES):
             return
-        outputs = result.detach().float()
+        outputs = magnitudes(result)
         if outputs.ndim > 2:  # channels innermost: so they lie in memory, mostly
             outputs = outputs[:MAP_IMAGES].movedim(1, -1).flatten(0, -2)
         low, high = outputs.aminmax(dim=0)
