@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ class ComplexWeights(_Small):
         self.factor = nn.Parameter(torch.randn(7, dtype=torch.complex64))
 
     def between(self, x: Tensor) -> Tensor:
-        return torch.fft.irfft(torch.fft.rfft(x) * self.factor, n=x.shape[1])
+        mixed: Tensor = torch.fft.irfft(torch.fft.rfft(x) * self.factor, n=x.shape[1])
+        return mixed
 
 
 class IntegerParameter(_Small):
@@ -410,7 +412,7 @@ class Lambda(_SmallConv):
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
-        self.normed = lambda x: self.norm(self.conv(x))
+        self.normed: Callable[[Tensor], Tensor] = lambda x: self.norm(self.conv(x))
 
     def forward(self, x: Tensor) -> Tensor:
         maps = functional.max_pool2d(self.normed(x).relu(), 2)

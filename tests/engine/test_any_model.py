@@ -25,6 +25,7 @@ from tui_trainer.run.commands import Command, Inbox, Inspect, LookAtField, TryLe
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.events import CommandRejected, Event
 from tui_trainer.run.findings import with_findings
+from tui_trainer.run.history import History
 from tui_trainer.run.inspection import NAMES
 from tui_trainer.run.probed import SampleProbed, UpdateProbed
 
@@ -132,7 +133,7 @@ def test_questions_leave_the_run_as_it_is(few: Path, kind: Kind) -> None:
 @every
 def test_choosing_threads_leaves_the_model_as_it_is(kind: Kind) -> None:
     torch.manual_seed(1)
-    network = kind(image_size=12)  # type: ignore[call-arg]
+    network = kind(image_size=12)
     before = [(p.detach().clone(), p.requires_grad) for p in network.parameters()]
     images, labels = torch.rand(4, 1, 12, 12), torch.tensor([0, 1, 2, 3])
     drawn = torch.get_rng_state(), str(np.random.get_state()), models.GLOBAL_RNG.bit_generator.state
@@ -156,8 +157,6 @@ def test_choosing_threads_leaves_the_model_as_it_is(kind: Kind) -> None:
 
 def codes(kind: Kind, few: Path, **settings: object) -> dict[str, str]:
     """Return code and severity of each finding that stands at the end of a short run."""
-    from tui_trainer.run.history import History
-
     history = History()
     config = config_of(kind, few, **{"epochs": 2, **settings})
     for event in with_findings(train(config, Inbox(), clock=FakeClock())):
@@ -204,7 +203,7 @@ def test_what_is_found_in_a_short_run(few: Path, kind: Kind, expected: dict[str,
 @every
 def test_the_flat_gradient_has_all_numbers_that_learn(kind: Kind) -> None:
     torch.manual_seed(1)
-    network = kind(image_size=12)  # type: ignore[call-arg]
+    network = kind(image_size=12)
     network(torch.rand(4, 1, 12, 12)).float().square().sum().backward()
     flat = flat_gradient(network)
 
@@ -238,7 +237,7 @@ def test_complex_gradients_count_as_two_numbers_and_integers_as_none() -> None:
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_which_parameters_forward_does_not_use(kind: Kind, unused: tuple[str, ...]) -> None:
-    network = kind(image_size=12)  # type: ignore[call-arg]
+    network = kind(image_size=12)
 
     assert unused_parameters(network, torch.rand(4, 1, 12, 12)) == unused
 
