@@ -98,13 +98,13 @@ def test_where_a_command_has_none_the_layers_are_named(tmp_path: Path) -> None:
     line = refusal(tmp_path, net(POOLED, MEAN))
     assert line.endswith(
         "it takes 28×28 images with 3 channels, and was given 28×28 images with 1 channel: let its "
-        "first layer take 1 channel, or name an argument in_channels"
+        "first layer, conv, take 1 channel, or name an argument in_channels"
     )
     line = refusal(tmp_path, net(FLAT.format(3, 30, 10), FLATTEN))
     assert line.endswith(
         "it takes 32×32 images with 3 channels, and was given 28×28 images with 1 channel: let its "
-        "first layer take 1 channel, or name an argument in_channels, put nn.AdaptiveAvgPool2d "
-        "before its first linear layer, or name an argument image_size"
+        "first layer, conv, take 1 channel, or name an argument in_channels, put "
+        "nn.AdaptiveAvgPool2d before its first linear layer, or name an argument image_size"
     )
 
 

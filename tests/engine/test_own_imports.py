@@ -172,8 +172,8 @@ def test_a_neighbour_may_have_the_name_of_a_module_above(write: Write) -> None:
 def test_nothing_is_taken_from_a_folder_that_everybody_can_write_to(
     write: Write, tmp_path: Path
 ) -> None:
-    (tmp_path / "open").mkdir(mode=0o777)
-    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o1777)  # as /tmp
     (tmp_path / "open/planted.py").write_text("")
     (tmp_path / "open/mine").mkdir()
     path = tmp_path / "open/mine/net.py"
@@ -200,6 +200,8 @@ def test_the_first_fault_counts_where_a_package_fails(write: Write) -> None:
     [
         ("import cv2_gone\n", ":1: ModuleNotFoundError: No module named 'cv2_gone'; it could not "
          "be imported: install it with `pip install cv2_gone`"),
+        ("from utils import nothing\n", ":1: ModuleNotFoundError: No module named 'utils'; it "
+         "could not be imported: utils is neither in repository nor in a folder above it"),
         ("import google.colab\n", ":1: ModuleNotFoundError: No module named 'google.colab'; it "
          "could not be imported: google.colab exists in Colab alone; delete the import"),
         ("import deep\n", ":1: ModuleNotFoundError: No module named 'deep'; it could not be "

@@ -150,7 +150,7 @@ def input_hint(network: nn.Module, target: Any, wanted: Wanted) -> str:
         return f"; it takes {fits.words}: add {_options(fits, wanted)}"
     advice = []
     if fits.channels != wanted.channels:
-        advice.append(f"let its first layer take {plural(wanted.channels, 'channel')}")
+        advice.append(f"let {_first_layer(network)} take {plural(wanted.channels, 'channel')}")
         advice.append(unasked["channels"] and f"or name an argument {unasked['channels']}")
     if fits.image_size != wanted.image_size:
         advice.append("put nn.AdaptiveAvgPool2d before its first linear layer")
@@ -202,6 +202,12 @@ def _usual(network: nn.Module, wanted: Wanted) -> Iterator[Wanted]:
             found = replace(wanted, channels=channels, image_size=size)
             if channels > 0 and found != wanted:
                 yield found
+
+
+def _first_layer(network: nn.Module) -> str:
+    layers = (name for name, m in network.named_modules() if isinstance(m, _ConvNd | nn.Linear))
+    name = next(layers, "")
+    return f"its first layer, {name}," if name else "its first layer"
 
 
 def class_hint(network: nn.Module, target: Any, shape: tuple[int, ...], wanted: Wanted) -> str:

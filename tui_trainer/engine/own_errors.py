@@ -42,6 +42,13 @@ _PACKAGES = {
 """Packages whose name for pip is not that of their module."""
 
 
+_LOCAL = (
+    *("common", "config", "configs", "core", "data", "dataset", "helper", "helpers", "layers"),
+    *("lib", "main", "model", "models", "modules", "net", "nets", "network", "networks", "src"),
+    *("tests", "train", "utils"),
+)
+"""Modules of this name are hardly installed ones."""
+
 _PASS_ON = ("__torch_function__", "as_it_is")
 """Functions of ours that call torch on behalf of a model: :mod:`tui_trainer.anatomy.trace`."""
 
@@ -134,6 +141,8 @@ def _missing(error: ModuleNotFoundError, imports: OwnImports) -> str:
         return ""  # a part of a package that is there
     if place := next(_elsewhere(top, imports.roots[-1]), None):
         return f"{shown_file(str(place))} has that name; add its folder to sys.path"
+    if top in _LOCAL:
+        return f"{top} is neither in {shown_file(str(imports.roots[0]))} nor in a folder above it"
     return f"install it with `pip install {_PACKAGES.get(top, top)}`"
 
 

@@ -52,8 +52,8 @@ def is_ours(file: str) -> bool:
 def roots_of(folder: Path) -> tuple[Path, ...]:
     """Return a folder and those above it in which its imports may resolve, nearest first.
 
-    The last one is the repository's, or the home folder. A folder that everybody can write to, as
-    ``/tmp``, is none: anybody could leave a ``utils.py`` there.
+    The last one is the repository's, or the home folder. ``/tmp``, and what else is shared by
+    several users, is none: anybody could leave a ``utils.py`` there.
     """
     roots = [folder]
     home = os.path.expanduser("~")
@@ -61,7 +61,8 @@ def roots_of(folder: Path) -> tuple[Path, ...]:
         if (roots[-1] / ".git").exists() or str(roots[-1]) == home or above == above.parent:
             break
         with suppress(OSError):
-            if above.stat().st_mode & stat.S_IWOTH:
+            mode = above.stat().st_mode
+            if mode & stat.S_IWOTH and mode & stat.S_ISVTX:
                 break
         roots.append(above)
     return tuple(roots)
