@@ -314,3 +314,25 @@ def test_stopped_in_the_middle_it_goes_on_with_the_same_bits(tiny: Path) -> None
     assert one.facts["outside"] == other.facts["outside"]
     assert one.facts["frozen"] == other.facts["frozen"] == ["head.bias"]
     assert one.facts["evaluating"] == other.facts["evaluating"] == ["norm"]
+
+
+def test_layers_that_are_made_by_the_first_forward_are_trained(tiny: Path) -> None:
+    forward = (
+        "x = x.flatten(1)\n"
+        "if self.middle is None: self.middle = nn.Linear(x.shape[1], 64)\n"
+        "return self.head(self.middle(x).relu())"
+    )
+    path = record(model(forward, "self.middle = None"), tiny, "run", epochs=1)
+    state = read_checkpoint(path)
+    assert state.tensors["network/middle.weight"].shape == (64, 64)
+    assert len(state.part("optimizer")) == 4
+    assert resumed("net.py:Net", tiny, path, epochs=2)
+
+
+def test_kernels_that_are_viewed_are_trained_as_they_lie(tiny: Path) -> None:
+    init = "self.conv = nn.Conv2d(1, 8, 3, padding=1)\nself.turned = self.conv.weight.mT"
+    forward = (
+        "return self.head((self.conv(x) + F.conv2d(x, self.turned, padding=1)).mean(1).flatten(1))"
+    )
+    path = record(model(forward, init), tiny, "run", epochs=1)
+    assert torch.equal(logits(path), logits(path))

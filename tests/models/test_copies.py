@@ -177,6 +177,42 @@ def test_modes_hooks_and_sharing_are_kept() -> None:
     assert (twin.calls, model.calls) == ([1], [])
 
 
+class Transposed(nn.Module):
+    """A decoder that shares its encoder's weight, turned; and a view that is no parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(4, 2), nn.Linear(2, 4)
+        self.decoder.weight = nn.Parameter(self.encoder.weight.t())
+        self.first = self.encoder.weight[0]
+        self.factor = 3.0
+        self.encoder.weight.register_hook(self.scaled)  # type: ignore[no-untyped-call]
+
+    def scaled(self, gradient: Tensor) -> Tensor:
+        return gradient * self.factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x)) + self.first  # type: ignore[no-any-return]
+
+
+def test_tensors_of_one_storage_still_change_together() -> None:
+    torch.manual_seed(0)
+    model, images = Transposed(), torch.randn(3, 4)
+    twin = copy_model(model)
+    assert isinstance(twin, Transposed)
+    twin.factor = 5.0
+    for net in (model, twin):
+        net(images).sum().backward()
+    ours, copied = model.encoder.weight.grad, twin.encoder.weight.grad
+    assert ours is not None
+    assert copied is not None
+    assert torch.allclose(copied, ours * 5 / 3)
+    with torch.no_grad():
+        twin.encoder.weight.fill_(7)
+    assert float(twin.decoder.weight.mean()) == float(twin.first.mean()) == 7
+    assert float(model.decoder.weight.detach().abs().max()) < 1
+
+
 class OptimizedModule(nn.Module):
     """What ``torch.compile`` returns has this name and this attribute; making one takes seconds."""
 

@@ -26,7 +26,7 @@ from tui_trainer import zoo
 from tui_trainer.engine import own_code
 from tui_trainer.engine.faults import reason
 from tui_trainer.engine.model_arguments import Wanted, arguments_of, class_hint, input_hint
-from tui_trainer.models.copies import copy_model, uncompile
+from tui_trainer.models.copies import copy_model, shared_storages, uncompile
 from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import begin_training, evaluating
 from tui_trainer.models.rng import preserve_rng_state
@@ -169,8 +169,11 @@ def use_innermost_channels(network: nn.Module, image_size: int, channels: int = 
     """Lay a network's weights out with the channels innermost, if it then says the same.
 
     Convolutions on the CPU are 1.6 times as fast so. A network that takes its maps apart with
-    ``view``, as many do, fails on maps that lie so.
+    ``view``, as many do, fails on maps that lie so; one that keeps views of its kernels would go on
+    with the old ones.
     """
+    if any(tensor.ndim > 3 for group in shared_storages(network) for tensor in group):
+        return network
     images = Wanted(image_size, 2, channels).images()
     try:
         twin = copy_model(network)
@@ -232,6 +235,8 @@ def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted:
                 _scores(network, wanted.images())  # lazy layers learn their shapes
             twin = _copy_of(network, name)
             scores = _scores(twin, wanted.images())
+            if len(_tensors(twin)) != len(_tensors(network)):
+                _scores(network, wanted.images())  # it makes layers when it sees its first images
         except InputError:
             raise
         except (Exception, SystemExit) as error:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
 
 _DEEPEST = 4
@@ -24,7 +25,7 @@ _DEEPEST = 4
 
 
 def copy_model(model: nn.Module) -> nn.Module:
-    """Return a deep copy without autograd graphs, which shares no tensor with the model.
+    """Return a deep copy without the model's autograd graphs, which shares no tensor with it.
 
     Modes, hooks, sharing between parameters, memory layout and plain attributes are kept. A
     compiled module is copied as the module that was compiled. Attributes that cannot be copied,
@@ -75,6 +76,8 @@ def uncompile(model: nn.Module) -> nn.Module:
 
 def _copied(root: nn.Module, memo: dict[int, Any]) -> nn.Module:
     with _Detached(), torch.inference_mode(False), torch.no_grad():
+        for group in shared_storages(root):
+            _copy_together(group, memo)
         for module in root.modules():
             if (inner := uncompiled(module)) is not module:
                 memo[id(module)] = copy.deepcopy(inner, memo)
@@ -85,7 +88,50 @@ def _copied(root: nn.Module, memo: dict[int, Any]) -> nn.Module:
     for ours, copied in zip(root.parameters(), twin.parameters(), strict=True):
         if copied.requires_grad != ours.requires_grad:  # a ScriptModule's are copied as they come
             copied.requires_grad_(ours.requires_grad)
+        for hook in (ours._backward_hooks or {}).values():
+            copied.register_hook(_bound(hook, memo, {}, _DEEPEST))  # type: ignore[no-untyped-call]
     return twin
+
+
+def shared_storages(model: nn.Module) -> list[list[Tensor]]:
+    """Return the groups of tensors that lie in one storage, a parameter among them.
+
+    As after ``decoder.weight = nn.Parameter(encoder.weight.t())``: what changes one changes all.
+    """
+    groups: dict[int, dict[int, Tensor]] = {}
+    values: Any
+    for module in model.modules():
+        if isinstance(module, ScriptModule):
+            continue
+        values = (*module._parameters.values(), *module._buffers.values(), *vars(module).values())
+        for tensor in (value for value in values if type(value) in (Tensor, nn.Parameter)):
+            if tensor.layout == torch.strided and not tensor.is_meta and tensor.numel():
+                place = tensor.untyped_storage().data_ptr()
+                groups.setdefault(place, {})[id(tensor)] = tensor
+    return [
+        list(group.values())
+        for group in groups.values()
+        if len(group) > 1 and any(isinstance(t, nn.Parameter) for t in group.values())
+    ]
+
+
+def _copy_together(group: list[Tensor], memo: dict[int, Any]) -> None:
+    """Copy tensors of one storage into one storage; views of a parameter become views of its copy.
+
+    Parameters alone are copied one by one by PyTorch, and then no longer change together.
+    """
+    storage = group[0].untyped_storage().clone()  # type: ignore[no-untyped-call]
+    for tensor in sorted(group, key=lambda t: not t.is_leaf):
+        place = tensor.storage_offset(), tensor.shape, tensor.stride()
+        base = memo.get(id(tensor._base))
+        if not tensor.is_leaf and isinstance(base, Tensor):
+            with torch.enable_grad():
+                memo[id(tensor)] = base.as_strided(tensor.shape, tensor.stride(), place[0])
+            continue
+        twin = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, *place)
+        if isinstance(tensor, nn.Parameter):
+            twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
+        memo[id(tensor)] = twin
 
 
 class _Detached(TorchFunctionMode):

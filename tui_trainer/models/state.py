@@ -77,7 +77,10 @@ def misfit(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
 
 
 def materialize(model: nn.Module) -> None:
-    """Give each buffer whose elements share memory, as after ``expand``, memory of its own."""
+    """Give each tensor whose elements share memory, as after ``expand``, memory of its own."""
+    for parameter in model.parameters():
+        if has_overlap(parameter):
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
     for module in model.modules():
         for key, buffer in module._buffers.items():
             if buffer is not None and has_overlap(buffer):
