@@ -87,6 +87,18 @@ def test_where_a_command_has_options_they_are_named(
     assert f": add {options}" in line
 
 
+def test_an_assertion_of_a_size_is_followed(tmp_path: Path) -> None:
+    text = net("fc = nn.Linear(3, 10)", "self.fc(self.seen(x).mean((2, 3)))")
+    text += (
+        "\n    def seen(self, x):\n        assert x.shape[1:] == (3, 96, 96)\n        return x\n"
+    )
+    line = refusal(tmp_path, text, adjustable=True)
+    assert line.startswith("net.py:13: AssertionError: assert x.shape[1:] == (3, 96, 96); Net")
+    assert line.endswith(
+        "; it takes 96×96 images with 3 channels: add --channels 3 --image-size 96"
+    )
+
+
 def test_options_are_those_that_differ(tmp_path: Path) -> None:
     line = refusal(tmp_path, net(POOLED, MEAN), adjustable=True, image_size=64)
     assert line.endswith("it takes 64×64 images with 3 channels: add --channels 3")

@@ -44,6 +44,9 @@ DROPOUT_LAYERS = (
     nn.FeatureAlphaDropout,
 )
 
+_MISFITS = (RuntimeError, ValueError, AssertionError)
+"""What a model raises where the images have other sizes than it was made for."""
+
 LONGEST_ABOUT = 200
 """The characters of a docstring that are told."""
 
@@ -241,7 +244,7 @@ def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted:
             raise
         except (Exception, SystemExit) as error:
             words = own_code.told(error, name, reference)
-            is_misfit = type(error) in (RuntimeError, ValueError) and "memory" not in words
+            is_misfit = type(error) in _MISFITS and "memory" not in words
             hint = input_hint(network, target, wanted) if is_misfit else ""
             raise InputError(f"{words}; {reference.name} could not score images{hint}") from None
     if not isinstance(scores, Tensor):
