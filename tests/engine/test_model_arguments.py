@@ -70,6 +70,8 @@ FLATTEN = "self.fc(self.conv(x).flatten(1))"
             "--channels 3 --image-size 224 --classes 1000",
         ),
         ("fc = nn.Linear(3072, 10)", "self.fc(x.flatten(1))", "32×32 images with 3", "--channels"),
+        # What it gives is another matter.
+        (POOLED, f"({MEAN}, x)", "32×32 images with 3 channels", "--channels 3 --image-size 32"),
         # Its view makes other batches of them.
         (
             "conv = nn.Conv2d(1, 8, 3); fc = nn.Linear(8 * 900, 10)",

@@ -173,7 +173,7 @@ def _options(fits: Wanted, wanted: Wanted) -> str:
 
 
 def _fitting(network: nn.Module, target: Any, wanted: Wanted) -> Wanted | None:
-    """Return for what usual images a model gives logits, found by trying."""
+    """Return what usual images a model takes, found by trying; it may give no logits for them."""
     is_rebuilt = bool({*parameters_of(target)} & set().union(*_NAMED.values()))
     silence, end = io.StringIO(), time.monotonic() + SECONDS
     with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad():
@@ -186,8 +186,10 @@ def _fitting(network: nn.Module, target: Any, wanted: Wanted) -> Wanted | None:
                     logits = model(found.images())
             except (Exception, SystemExit):  # it does not take those either
                 continue
-            if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == 2:
-                return replace(found, classes=logits.shape[1]) if wanted.is_adjustable else found
+            shape = tuple(logits.shape) if isinstance(logits, Tensor) else (2,)
+            if shape[:1] == (2,):
+                has_classes = len(shape) == 2 and wanted.is_adjustable
+                return replace(found, classes=shape[1]) if has_classes else found
     return None
 
 
