@@ -15,7 +15,8 @@ from types import CodeType
 import torch
 
 from tui_trainer.engine.faults import reason, shown
-from tui_trainer.engine.own_imports import OwnImports, is_ours
+from tui_trainer.engine.own_files import is_ours
+from tui_trainer.engine.own_imports import OwnImports
 from tui_trainer.run.text import clip, one_line
 
 LONGEST_MESSAGE = 300

@@ -12,9 +12,7 @@ import ast
 import importlib
 import importlib.util
 import os
-import stat
 import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -23,49 +21,11 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from tui_trainer.engine.own_files import holds, is_installed, roots_of
 from tui_trainer.engine.torchvision_compat import declare_operators
 
 MOST_ATTEMPTS = 8
 """How often one file is tried with other folders first in the path."""
-
-_OURS = Path(__file__).parents[1]
-_INSTALLED = tuple(
-    Path(folder)
-    for key, folder in sysconfig.get_paths().items()
-    if key in ("stdlib", "platstdlib", "purelib", "platlib")
-)
-
-
-def is_installed(path: Path) -> bool:
-    """Whether a file belongs to Python, to an installed package or to this program."""
-    if {"site-packages", "dist-packages"} & {*path.parts}:
-        return True
-    return any(path.is_relative_to(folder) for folder in (*_INSTALLED, _OURS))
-
-
-def is_ours(file: str) -> bool:
-    """Whether a file belongs to this program; the zoo is a library to who builds on it."""
-    path = Path(file)
-    return path.is_relative_to(_OURS) and not path.is_relative_to(_OURS / "zoo")
-
-
-def roots_of(folder: Path) -> tuple[Path, ...]:
-    """Return a folder and those above it in which its imports may resolve, nearest first.
-
-    The last one is the repository's, or the home folder. ``/tmp``, and what else is shared by
-    several users, is none: anybody could leave a ``utils.py`` there.
-    """
-    roots = [folder]
-    home = os.path.expanduser("~")
-    for above in folder.parents:
-        if (roots[-1] / ".git").exists() or str(roots[-1]) == home or above == above.parent:
-            break
-        with suppress(OSError):
-            mode = above.stat().st_mode
-            if mode & stat.S_IWOTH and mode & stat.S_ISVTX:
-                break
-        roots.append(above)
-    return tuple(roots)
 
 
 class _Source(SourceFileLoader):
@@ -101,7 +61,7 @@ class _LastResort(MetaPathFinder):
         if path is not None:
             return None
         for root in self.imports.roots:
-            if str(root) not in sys.path and _holds(root, fullname):
+            if str(root) not in sys.path and holds(root, fullname):
                 sys.path.append(str(root))
                 return self.imports.find_spec(fullname)
         return None
@@ -289,7 +249,7 @@ class OwnImports(MetaPathFinder):
         if found is None or top in sys.builtin_module_names:
             return False
         for root in self.roots:
-            if _holds(root, top) and not _is_at(found, root / top):
+            if holds(root, top) and not _is_at(found, root / top):
                 self._path = [root, *(folder for folder in self._path if folder != root)]
                 for name in [name for name in sys.modules if name.partition(".")[0] == top]:
                     module = sys.modules.pop(name)
@@ -313,16 +273,6 @@ def _package_depth(path: Path, text: str, repository: Path) -> int:
             break
         depth += 1
     return max([depth, *levels])
-
-
-def _holds(root: Path, name: str) -> bool:
-    """Whether a folder has a module of that name; a folder without Python files is none."""
-    folder = root / name
-    if (root / f"{name}.py").is_file() or (folder / "__init__.py").is_file():
-        return True
-    with suppress(OSError):
-        return any(folder.glob("*.py")) or any(folder.glob("*/*.py"))
-    return False
 
 
 def _came_through(error: BaseException, path: Path) -> bool:
