@@ -2,114 +2,231 @@
 
 from __future__ import annotations
 
-import copy
 import io
-import logging
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tui_trainer.export.comparing import Comparison, compare, silence
 from tui_trainer.export.files import replacing, require
+from tui_trainer.export.programs import Program, capture
+from tui_trainer.export.reasons import first_sentence, nodes_of, onnx_reason, onnxruntime_reason
+from tui_trainer.models.behaviour import (
+    behaviour_of,
+    fingerprint,
+    fixed_images,
+    is_coarse,
+    same_answers,
+)
+from tui_trainer.models.outside import OutsideState, has_overlap
+from tui_trainer.run.errors import InputError
+from tui_trainer.run.text import printable
 
 INPUT, OUTPUT = "images", "scores"
 """What an ONNX file calls the network's input and output."""
 
+MOST_NAMES = 4
+"""Names that a message lists."""
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How far an exported network is from the one it was made from.
 
-    Attributes:
-        images: How many images both were shown.
-        disagreements: For how many of them the class with the highest score is another one.
-        max_difference: Greatest absolute difference of any score.
-    """
-
-    images: int
-    disagreements: int
-    max_difference: float
-
-    @property
-    def words(self) -> str:
-        """The comparison as a sentence."""
-        return (
-            f"{self.disagreements:,} of {self.images:,} test images get another class than in "
-            f"torch, scores differ by {self.max_difference:.1g} at most"
-        )
+# --- weights
 
 
 def write_weights(network: nn.Module, path: Path) -> None:
     """Write what the network has learned as a safetensors file, under its own names.
 
-    Parameters and buffers, each with its own type, contiguous. The network is left as it is.
+    Every entry of the ``state_dict``, each with its own type, contiguous: what several names share
+    is written under each of them, so that ``load_state_dict`` takes the file as it is. The network
+    is left as it is.
 
     Raises:
-        InputError: If safetensors is not installed, or the file cannot be written.
+        InputError: If safetensors is not installed, a tensor is of a type that it does not have,
+            or the file cannot be written.
     """
     safetensors = require("safetensors.torch", "the weights file")
-    weights = {name: tensor.contiguous() for name, tensor in _copy_of(network).state_dict().items()}
-    content: bytes = safetensors.save(weights)
+    weights = {name: _plain(name, value) for name, value in network.state_dict().items()}
+    try:
+        content: bytes = safetensors.save(weights)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"safetensors refuses the weights: {first_sentence(error)}") from None
     with replacing(path) as part:
         part.write_bytes(content)
 
 
-def write_onnx(network: nn.Module, image_size: int, path: Path) -> None:
-    """Write the network in evaluation mode as an ONNX file that holds its weights too.
+def _plain(name: str, value: Any) -> Tensor:
+    safetensors = require("safetensors.torch", "the weights file")
+    if not isinstance(value, Tensor):
+        kind = type(value).__name__
+        raise InputError(f"{printable(name)} of the state_dict is not a tensor (type {kind})")
+    kind = str(value.dtype).removeprefix("torch.")
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        layout = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
+        raise InputError(f"{printable(name)}: safetensors has no {layout} tensors ({kind})")
+    tensor = value.detach().to("cpu", copy=True).resolve_conj().resolve_neg().contiguous()
+    try:
+        safetensors.save({"": tensor[:0] if tensor.dim() else tensor})
+    except (KeyError, ValueError, TypeError, RuntimeError):
+        raise InputError(
+            f"{printable(name)}: safetensors has no {kind}; export --as torch keeps it"
+        ) from None
+    return tensor
 
-    It maps ``images``, float32 (N, 1, image_size, image_size) normalized as in training, to
-    ``scores``, float32 (N, classes), for any N of 1 or more. Writes nothing to stdout or stderr,
-    and leaves the network as it is. Takes some seconds.
+
+def check_weights(network: nn.Module, path: Path, fresh: nn.Module, image_size: int) -> str:
+    """Load a weights file into a network built anew, and compare both on fixed images.
+
+    Args:
+        network: The network whose weights they are; it is left as it is.
+        path: What :func:`write_weights` wrote.
+        fresh: The same network with other initial weights; it gets those of the file.
+        image_size: Side of the images.
+
+    Returns:
+        What came of it, as a sentence.
 
     Raises:
-        InputError: If onnx or onnxscript is not installed, or the file cannot be written.
+        InputError: If the file does not load, or the answers differ for no reason that is known.
     """
-    for package in ("onnx", "onnxscript"):
-        require(package, "the ONNX file")
-    with _silence():
-        program = torch.onnx.export(
-            _copy_of(network),
-            (_example(image_size),),
-            dynamo=True,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )
-        if program is None:
-            raise RuntimeError("torch.onnx.export returned no program")
-        model = program.model_proto
-    _forget_origins(model)
-    with replacing(path) as part:
-        part.write_bytes(model.SerializeToString())
+    safetensors = require("safetensors.torch", "the weights file")
+    with silence():
+        weights = safetensors.load_file(path)
+        # PyTorch cannot copy into a tensor whose elements share memory; it can replace it.
+        shared = [name for name, tensor in fresh.state_dict().items() if has_overlap(tensor)]
+        try:
+            fresh.load_state_dict(weights, assign=bool(shared))
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            words = first_sentence(error)
+            raise InputError(f"a new network does not take the weights: {words}") from None
+        own, its = fingerprint(network, image_size), fingerprint(fresh, image_size)
+        if same_answers(own, its, coarse=is_coarse(network)):
+            how = f" (load_state_dict with assign=True: {_listed(shared)} is expanded)"
+            return f"a new network with these weights gives the same answers{how if shared else ''}"
+        if behaviour_of(network, fixed_images(image_size)).is_random:
+            return "not compared: the network's logits are random in evaluation mode"
+    missing = _differing(network, fresh)
+    if not missing:
+        raise InputError("a new network with these weights gives other answers")
+    return (
+        f"lacks {_listed(missing)}, not in the state_dict: a new network with these weights gives "
+        "other answers; register each as a buffer, or export --as torch"
+    )
 
 
-def write_torch_export(network: nn.Module, image_size: int, path: Path) -> None:
+def _differing(network: nn.Module, fresh: nn.Module) -> list[str]:
+    """Return the names of what two networks have outside the state that is not the same."""
+    own, its = OutsideState(network).tensors(), OutsideState(fresh).tensors()
+    return [
+        printable(name)
+        for name, tensor in own.items()
+        if name not in its or not torch.equal(its[name], tensor)
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+
+
+# --- programs
+
+
+def write_torch_export(network: nn.Module, image_size: int, path: Path) -> str:
     """Write the network in evaluation mode as a PyTorch program (``.pt2``), without its class.
 
     ``torch.export.load(path).module()`` maps normalized float32 images (N, 1, image_size,
-    image_size) to scores (N, classes), for any N of 1 or more. The network is left as it is.
+    image_size) to logits (N, classes), for any N of 1 or more. The network is left as it is.
+
+    Returns:
+        What the program cannot do; empty if it takes any N.
 
     Raises:
-        InputError: If the file cannot be written.
+        InputError: If the network cannot be exported, or the file cannot be written.
     """
-    with _silence():
-        program = torch.export.export(
-            _copy_of(network),
-            (_example(image_size),),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )
-        for node in program.graph.nodes:
-            node.meta.pop("stack_trace", None)  # paths of this machine
-        content = io.BytesIO()
-        torch.export.save(program, content)
+    captured = capture(network, image_size)
+    for node in nodes_of(captured.program):
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    content = io.BytesIO()
+    with silence():
+        try:
+            torch.export.save(captured.program, content)
+        except Exception as error:  # whatever its serializer lacks
+            raise InputError(f"torch.export cannot save it: {first_sentence(error)}") from None
     with replacing(path) as part:
         part.write_bytes(content.getvalue())
+    return captured.note
+
+
+def write_onnx(network: nn.Module, image_size: int, path: Path) -> str:
+    """Write the network in evaluation mode as an ONNX file that holds its weights too.
+
+    It maps ``images``, float32 (N, 1, image_size, image_size) normalized as in training, to
+    ``scores``, the logits (N, classes), for any N of 1 or more. Writes nothing to stdout or stderr,
+    and leaves the network as it is. Takes some seconds.
+
+    Returns:
+        What the program cannot do; empty if it takes any N.
+
+    Raises:
+        InputError: If onnx or onnxscript is not installed, the network cannot be exported, or the
+            file cannot be written.
+    """
+    for package in ("onnx", "onnxscript"):
+        require(package, "the ONNX file")
+    captured = capture(network, image_size)
+    with silence():
+        try:
+            content = _onnx_bytes(captured)
+        except Exception as error:  # whatever its converter lacks
+            raise InputError(onnx_reason(error, captured.program)) from None
+    with replacing(path) as part:
+        part.write_bytes(content)
+    return captured.note
+
+
+def _onnx_bytes(captured: Program) -> bytes:
+    program = torch.onnx.export(
+        captured.program,
+        dynamo=True,
+        verbose=False,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        # A program has its shapes already; this gives the open one its name.
+        dynamic_shapes=None if captured.is_fixed else ({0: "batch"},),
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model = program.model_proto
+    _forget_origins(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _forget_origins(model: Any) -> None:
+    """Remove the exporter's notes: half of a small file, and the paths of this machine in it."""
+    del model.metadata_props[:]
+    for function in model.functions:
+        del function.metadata_props[:]
+        _forget_in_nodes(function)
+    _forget_in_graph(model.graph)
+
+
+def _forget_in_graph(graph: Any) -> None:
+    del graph.metadata_props[:]
+    for part in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+    _forget_in_nodes(graph)
+
+
+def _forget_in_nodes(owner: Any) -> None:
+    for node in owner.node:
+        del node.metadata_props[:]
+        for attribute in node.attribute:
+            for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
+                _forget_in_graph(graph)
+
+
+# --- comparisons
 
 
 def compare_onnx(
@@ -121,23 +238,30 @@ def compare_onnx(
         network: The network; it is left as it is.
         path: What :func:`write_onnx` wrote.
         images: Prepared images, float32 (N, 1, H, H).
-        batch: Images a pass.
+        batch: Images a pass; a file with a fixed batch size gets that many.
         threads: Threads of onnxruntime; torch uses its own number.
 
     Raises:
-        InputError: If onnxruntime is not installed.
+        InputError: If onnxruntime is not installed, or cannot run the file.
     """
     runtime: Any = require("onnxruntime", "the comparison with the ONNX file")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        size = session.get_inputs()[0].shape[0]
 
-    def scores(few: Tensor) -> Tensor:
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: few.numpy()})[0])
+        def logits(few: Tensor) -> Tensor:
+            return torch.from_numpy(session.run([OUTPUT], {INPUT: few.numpy()})[0])
 
-    return _compare(network, scores, images, batch)
+        fixed = isinstance(size, int)
+        return compare(network, logits, images, size if fixed else batch, is_fixed=fixed)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "onnxruntime":
+            raise
+        raise InputError(onnxruntime_reason(error, network)) from None
 
 
 def compare_torch_export(
@@ -149,70 +273,12 @@ def compare_torch_export(
         network: The network; it is left as it is.
         path: What :func:`write_torch_export` wrote.
         images: Prepared images, float32 (N, 1, H, H).
-        batch: Images a pass.
+        batch: Images a pass; a program with a fixed batch size gets that many.
     """
-    with _silence(), path.open("rb") as file:
-        exported = torch.export.load(io.BytesIO(file.read())).module()
-    return _compare(network, exported, images, batch)
-
-
-@torch.inference_mode()
-def _compare(
-    network: nn.Module, other: Callable[[Tensor], Tensor], images: Tensor, batch: int
-) -> Comparison:
-    network = _copy_of(network)
-    disagreements, farthest = 0, torch.tensor(0.0)
-    for start in range(0, len(images), batch):
-        few = images[start : start + batch].to("cpu", memory_format=torch.contiguous_format)
-        mine, others = network(few), other(few)
-        disagreements += int((mine.argmax(dim=1) != others.argmax(dim=1)).sum())
-        # maximum() keeps a score that is not a number; Python's max() would lose it.
-        farthest = torch.maximum(farthest, (mine - others).abs().max())
-    return Comparison(len(images), disagreements, float(farthest))
-
-
-def _copy_of(network: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode, on the CPU, laid out as if it had been built there.
-
-    Working on a copy, an export can never leave the network of a run in the wrong mode.
-    """
-    twin = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-    return twin.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
-
-
-def _example(image_size: int) -> Tensor:
-    # Two images: what is traced with one is specialized to one.
-    return torch.zeros(2, 1, image_size, image_size)
-
-
-def _forget_origins(model: Any) -> None:
-    """Remove the exporter's notes: half of a small file, and the paths of this machine in it."""
-    graph = model.graph
-    parts: Iterable[Any] = (
-        model,
-        graph,
-        *graph.node,
-        *graph.input,
-        *graph.output,
-        *graph.value_info,
-        *graph.initializer,
-    )
-    for part in parts:
-        del part.metadata_props[:]
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the exporter from talking: it warns of its own insides and reports its progress."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with (
-            warnings.catch_warnings(),
-            redirect_stdout(io.StringIO()),
-            redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
+    with silence(), path.open("rb") as file:
+        program = torch.export.load(io.BytesIO(file.read()))
+        exported = program.module()
+    (given,) = (n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs)
+    size = given.meta["val"].shape[0]
+    fixed = isinstance(size, int)
+    return compare(network, exported, images, size if fixed else batch, is_fixed=fixed)

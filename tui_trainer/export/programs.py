@@ -1,0 +1,273 @@
+"""A network as a program of ``torch.export``: for any batch size if possible, else for one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from tui_trainer.export.comparing import compare, evaluation_copy, silence
+from tui_trainer.export.reasons import Place, explain, explain_batch, own_place
+from tui_trainer.models.behaviour import behaviour_of
+from tui_trainer.models.outside import OutsideState
+from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.run.errors import InputError
+
+_TRACED_IMAGES = 3
+"""Images that are traced with: with one, the batch size would be taken for a constant."""
+
+_TRIED = 5
+"""Batch size that a program is tried with, besides 1 and 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A network in evaluation mode, without its class.
+
+    Attributes:
+        program: The program; it leaves the tensor that it is given as it is.
+        note: What it cannot do, empty if it takes any batch.
+    """
+
+    program: torch.export.ExportedProgram
+    note: str = ""
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether its batch size is 1."""
+        return bool(self.note)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to trace a network.
+
+    Attributes:
+        strict: Whether the bytecode is analysed, which follows ``len(x)`` but calls less.
+        emptied: Whether it is first shown a batch of no images: a tensor that it keeps for a batch
+            size then fits none.
+        folded: Whether parametrized tensors are computed beforehand.
+        fixed: Whether the batch size is 1.
+    """
+
+    strict: bool = False
+    emptied: bool = False
+    folded: bool = False
+    fixed: bool = False
+
+
+_WAYS = (
+    _Way(),
+    _Way(emptied=True),
+    _Way(strict=True),
+    _Way(strict=True, emptied=True),
+    _Way(fixed=True),
+    _Way(strict=True, fixed=True),
+)
+
+
+class _OtherAnswersError(Exception):
+    """A program gives other answers than its network."""
+
+
+def capture(network: nn.Module, image_size: int) -> Program:
+    """Return a network as a program that maps (N, 1, H, H) to logits (N, classes), for any N.
+
+    Each way to trace it is tried until a program gives the network's answers for several batch
+    sizes. If none does, N is 1, and the note says why. The network is left as it is.
+
+    Raises:
+        InputError: If no program gives the network's answers; it says why, and where.
+    """
+    errors: list[Exception] = []
+    touched: list[Place] = []
+    ways = [_Way(folded=True), *_WAYS] if _can_fold(network) else _WAYS
+    for way in ways:
+        try:
+            program = _traced(network, image_size, way, touched)
+            _try_out(network, program, image_size, is_fixed=way.fixed)
+        except MemoryError:
+            raise
+        except Exception as error:  # an exporter raises anything
+            errors.append(error)
+            continue
+        if not way.fixed:
+            return Program(program)
+        return Program(program, f"batch size fixed to 1 ({explain_batch(errors, touched)})")
+    if any(isinstance(error, _OtherAnswersError) for error in errors[-2:]):
+        raise InputError(_why_other(network, image_size))
+    raise InputError(explain([*errors[-2:], *errors[:-2]]))
+
+
+@torch.no_grad()
+def _traced(
+    network: nn.Module, image_size: int, way: _Way, touched: list[Place]
+) -> torch.export.ExportedProgram:
+    twin = _with_scripted_hidden(evaluation_copy(network))
+    if way.folded:
+        _fold_parametrizations(twin)
+    images = noise(1 if way.fixed else _TRACED_IMAGES, image_size)
+    shapes = None if way.fixed else ({0: torch.export.Dim("batch")},)
+    with silence(), preserve_rng_state():
+        if way.emptied:
+            twin(images[:0].clone())
+        if _writes_into_input(network, images):
+            twin.register_forward_pre_hook(lambda _, args: (args[0].clone(), *args[1:]))
+        with _watched(touched), _no_fast_path():
+            return torch.export.export(twin, (images,), dynamic_shapes=shapes, strict=way.strict)
+
+
+def _try_out(
+    network: nn.Module, program: torch.export.ExportedProgram, image_size: int, *, is_fixed: bool
+) -> None:
+    with silence():
+        module = program.module()
+    images = noise(3 if is_fixed else 1 + 2 + _TRIED, image_size)
+    batch = 1 if is_fixed else _TRIED
+    if compare(network, module, images, batch, is_fixed=is_fixed).is_wrong:
+        raise _OtherAnswersError
+
+
+def noise(count: int, image_size: int) -> Tensor:
+    """Return images of noise, (count, 1, image_size, image_size), the same each time."""
+    rng = torch.Generator().manual_seed(count)
+    return torch.randn(count, 1, image_size, image_size, generator=rng, dtype=torch.float32)
+
+
+def _writes_into_input(network: nn.Module, images: Tensor) -> bool:
+    given = images.clone()
+    evaluation_copy(network)(given)
+    return not torch.equal(given, images)
+
+
+class _Hidden(nn.Module):
+    """A scripted module whose tensors are constants: ``torch.export`` takes it no other way."""
+
+    def __init__(self, scripted: nn.Module) -> None:
+        super().__init__()
+        self._held = [scripted]
+
+    def forward(self, images: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._held[0](images, *args, **kwargs)
+
+
+def _with_scripted_hidden(twin: nn.Module) -> nn.Module:
+    if isinstance(twin, torch.jit.ScriptModule):
+        return _Hidden(twin)
+    for module in list(twin.modules()):
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        for name, child in module.named_children():
+            if isinstance(child, torch.jit.ScriptModule):
+                module._modules[name] = _Hidden(child)
+    return twin
+
+
+def _can_fold(network: nn.Module) -> bool:
+    return any(map(parametrize.is_parametrized, network.modules()))
+
+
+def _fold_parametrizations(twin: nn.Module) -> None:
+    """Compute each parametrized tensor once, so that ONNX need not know how.
+
+    Not by ``remove_parametrizations``: it takes the property from the class, which a deep copy
+    shares with its original.
+    """
+    for module in list(twin.modules()):
+        if not parametrize.is_parametrized(module):
+            continue
+        names = list(module.parametrizations)  # type: ignore[union-attr, arg-type]
+        values = {name: getattr(module, name).detach().clone() for name in names}
+        module.__class__ = type(module).__bases__[0]
+        del module.parametrizations
+        for name, value in values.items():
+            module.register_buffer(name, value)
+
+
+@contextmanager
+def _no_fast_path() -> Iterator[None]:
+    """Trace attention by its parts: the fused layer of ``nn.TransformerEncoder`` is not in ONNX."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+_SIZE_READERS = (
+    (Tensor, "__len__"),
+    (torch.SymInt, "__int__"),
+    (torch.SymInt, "__index__"),
+    (torch.SymBool, "__bool__"),
+)
+"""What turns a size that is still open into one number or one truth."""
+
+
+@contextmanager
+def _watched(touched: list[Place]) -> Iterator[None]:
+    """Note the lines of a network's own code that turn a size which is still open into a number.
+
+    ``torch.export`` finds out only at the end that a size was no longer open, and names no line.
+    """
+    kept = [(owner, name, getattr(owner, name)) for owner, name in _SIZE_READERS]
+
+    def watching(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def reading(value: Any) -> Any:
+            before = _guards(value)
+            result = read(value)
+            frame = sys._getframe(1)
+            place = own_place([(frame.f_code.co_filename, frame.f_lineno)])
+            if place and (before is None or _guards(value) != before):
+                touched.append(place)
+            return result
+
+        return reading
+
+    try:
+        for owner, name, read in kept:
+            setattr(owner, name, watching(read))
+        yield
+    finally:
+        for owner, name, read in kept:
+            setattr(owner, name, read)
+
+
+def _guards(value: Any) -> int | None:
+    """Return how many conditions on sizes a trace has met, None if that cannot be known."""
+    if not isinstance(value, torch.SymBool):
+        return None
+    guards = getattr(getattr(value.node, "shape_env", None), "guards", None)
+    return None if guards is None else len(guards)
+
+
+def _why_other(network: nn.Module, image_size: int) -> str:
+    """Return why no program gives a network's answers."""
+    with silence():
+        try:
+            keeps_state = behaviour_of(network, noise(_TRIED, image_size)).keeps_state
+        except Exception:  # the network's own business here
+            keeps_state = False
+        names = _changing(network, image_size) if keeps_state else []
+    if not keeps_state:
+        return "the exported program gives other answers than the network, so it is not written"
+    kept = f" (it keeps {', '.join(names)})" if names else ""
+    return (
+        f"the network's answers depend on the images before{kept}, which an exported program "
+        "cannot follow; compute them from the image alone"
+    )
+
+
+def _changing(network: nn.Module, image_size: int) -> list[str]:
+    """Return the names of the numbers outside the state that a forward changes."""
+    twin = evaluation_copy(network)
+    outside = OutsideState(twin)
+    with preserve_rng_state(), torch.no_grad():
+        twin(noise(2, image_size))
+    return sorted(outside.scalars())

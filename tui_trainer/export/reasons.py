@@ -1,0 +1,220 @@
+"""What keeps a network from being exported, in one sentence with the line that it is about."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from sysconfig import get_paths
+
+import torch
+from torch import nn
+
+from tui_trainer.run.text import clip, one_line, printable
+
+LONGEST_CODE = 60
+"""Characters of a line of code that are shown."""
+
+LONGEST_REASON = 200
+"""Characters of an exporter's own message that are shown; it can be pages long."""
+
+_OURS = Path(__file__).parents[1]
+_TORCH = Path(torch.__file__).parent
+_STANDARD = Path(get_paths()["stdlib"])
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a network's own code, its file shown from the present folder if it is below it."""
+
+    file: str
+    line: int
+
+    @property
+    def code(self) -> str:
+        """The line itself, empty if it cannot be read."""
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        path, here = Path(self.file), Path.cwd()
+        shown = path.relative_to(here) if path.is_relative_to(here) else path
+        return f"{printable(shown)}:{self.line}"
+
+
+def own_place(frames: Iterable[tuple[str, int]]) -> Place | None:
+    """Return the last of these lines that is neither torch's, Python's nor ours; None without one.
+
+    A line of an installed package counts only where there is none of a person's own.
+    """
+    found, installed = None, None
+    for file, line in frames:
+        path = Path(file)
+        if not path.is_absolute() or path.is_relative_to(_TORCH) or path.is_relative_to(_OURS):
+            continue
+        if {"site-packages", "dist-packages"} & {*path.parts}:
+            installed = Place(file, line)
+        elif not path.is_relative_to(_STANDARD):
+            found = Place(file, line)
+    return found or installed
+
+
+def explain_batch(errors: Sequence[Exception], touched: Sequence[Place]) -> str:
+    """Return why a network has no program for any batch size.
+
+    Args:
+        errors: What was raised while it was traced for any batch size.
+        touched: The lines of its own code that turned an open size into a number, if known.
+    """
+    fixing = [error for error in errors if _fixes_batch(error)]
+    place = next(filter(None, map(_place_of, fixing)), None) or (touched[-1] if touched else None)
+    if place is None:
+        return explain(errors)
+    return f"{place}: {_batch_cause(place.code)}"
+
+
+def _fixes_batch(error: Exception) -> bool:
+    return any(
+        words in str(error) for words in ("Constraints violated", "unhashable type: non-nes")
+    )
+
+
+def _batch_cause(code: str) -> str:
+    if found := re.search(r"\blen\((\w+(?:\.\w+)*)\)", code):
+        return f"len({found[1]}) fixes the batch size; write {found[1]}.shape[0]"
+    if found := re.search(r"\b(?:int|float)\(\s*(\w+\.(?:shape\[0\]|size\(0\)))\s*\)", code):
+        return f"{found[0]} fixes the batch size; write {found[1]}"
+    if re.search(r"\bfor\b", code):
+        return "a loop over the images fixes the batch size; compute on the whole batch at once"
+    if re.match(r"(if|elif|while|assert)\b|.*\bif\b.*\belse\b", code):
+        return f"`{_shown(code)}` depends on the batch size"
+    return f"`{_shown(code)}` works for one batch size alone" if code else "the batch size is fixed"
+
+
+def explain(errors: Sequence[Exception]) -> str:
+    """Return why a network cannot be exported, as one sentence.
+
+    Args:
+        errors: What its exporters have raised, the most telling first.
+    """
+    for error in errors:
+        if (cause := _cause(error)) is not None:
+            return cause
+    for error in errors:
+        if (place := _place_of(error)) is not None:
+            return f"{place}: {first_sentence(error)}"
+    return first_sentence(errors[0])
+
+
+def _cause(error: Exception) -> str | None:
+    """Return a known cause in our own words, with its line if that is known."""
+    place, words = _place_of(error), f"{type(error).__name__}: {error}"
+    for pattern, cause in _CAUSES:
+        if re.search(pattern, words, re.IGNORECASE):
+            code = f"`{_shown(place.code)}`" if place and place.code else "forward"
+            return f"{place}: {code} {cause}" if place else f"{code} {cause}"
+    return None
+
+
+_CAUSES = (
+    (r"\bnumpy\b", "leaves torch for NumPy; use functions of torch"),
+    (
+        r"data-dependent branching|GuardOnDataDependent|dynamic control flow",
+        "depends on the values of the images, but an exported program takes the same course for "
+        "all; use torch.where",
+    ),
+    (
+        r"tolist\(\)|Tensor\.item|_local_scalar_dense",
+        "makes Python numbers of a tensor; compute with the tensor itself",
+    ),
+    (
+        r"fake tensor in the exported program constant|aten\.set_|metadata mutating",
+        "changes a tensor where torch.export cannot follow, as `.data = ` does; compute a new "
+        "tensor instead",
+    ),
+    (
+        r"marked as skipped|skipped function",
+        "calls what an exported program cannot contain; leave it out of forward",
+    ),
+)
+"""What the exporters' words are known to mean, the most certain first."""
+
+
+def _place_of(error: BaseException) -> Place | None:
+    frames = [(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
+    named = [(file, int(line)) for file, line in _FRAME.findall(str(error))]
+    return own_place(named) or own_place(frames)
+
+
+def _shown(code: str) -> str:
+    return clip(one_line(code).removesuffix(":"), LONGEST_CODE)
+
+
+def first_sentence(error: BaseException) -> str:
+    """Return the first sentence of what an exporter says, with the kind of error."""
+    text = re.split(r"\n\s*\n|(?<=[.!?])\s", _text(error), maxsplit=1)[0]
+    return f"{type(error).__name__}: {clip(one_line(text), LONGEST_REASON)}".removesuffix(": ")
+
+
+def _text(error: BaseException) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip()
+
+
+# --- ONNX
+
+
+def onnx_reason(error: Exception, program: torch.export.ExportedProgram) -> str:
+    """Return why a program has no ONNX file, as one sentence.
+
+    Args:
+        error: What the converter raised.
+        program: The program, whose operations know the lines that they come from.
+    """
+    nodes = list(nodes_of(program))
+    for node in nodes:
+        if _is_complex(node):
+            return f"{_at(node)}ONNX has no complex numbers; export --as torch"
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)  # type: ignore[arg-type]
+    found = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", _text(causes[-1]))
+    if found is None:
+        return f"torch.onnx cannot convert it: {first_sentence(causes[-1])}"
+    name = found[1]
+    place = next((_at(node) for node in nodes if str(node.target).startswith(name)), "")
+    return f"{place}ONNX has no operator for {name}; compute it otherwise, or export --as torch"
+
+
+def onnxruntime_reason(error: Exception, network: nn.Module) -> str:
+    """Return why onnxruntime does not run an ONNX file, as one sentence."""
+    text = str(error)
+    if found := re.search(
+        r"Type 'tensor\((\w+)\)' of input parameter .* of operator \((\w+)\)", text
+    ):
+        return f"ONNX has no {found[2]} for {found[1]}; convert the network to float32 first"
+    if found := re.search(r"Could not find an implementation for (\w+)\(", text):
+        dtypes = {str(t.dtype).removeprefix("torch.") for t in network.state_dict().values()}
+        types = ", ".join(sorted(dtypes & {"float64", "float16", "bfloat16"})) or "these types"
+        return f"onnxruntime has no {found[1]} for {types}, so the file cannot be checked"
+    return f"onnxruntime cannot run the file: {first_sentence(error)}"
+
+
+def nodes_of(program: torch.export.ExportedProgram) -> Iterator[torch.fx.Node]:
+    """Yield every operation of a program, those of nested graphs too."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            yield from module.graph.nodes
+
+
+def _is_complex(node: torch.fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_complex() and node.op == "call_function"
+
+
+def _at(node: torch.fx.Node) -> str:
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    place = own_place((file, int(line)) for file, line in frames)
+    return f"{place}: `{_shown(place.code)}`: " if place else ""
