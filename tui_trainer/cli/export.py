@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
+import typer
+
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
-from tui_trainer.headless.streams import standard_output
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.text import count, model_name, printable
+from tui_trainer.run.events import RunStarted
+from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.run.text import count, model_name, one_line, printable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from tui_trainer.export.comparing import Comparison
 
 FORMATS = {
     "weights": "weights.safetensors",
@@ -27,9 +35,6 @@ FORMATS = {
 }
 """What can be written, and the file or folder that it goes to."""
 
-NEED_MODEL = {"weights", "onnx", "torch"}
-"""The formats that the model is built for, and tried on the data."""
-
 
 def export(
     run: RunName = None,
@@ -40,24 +45,37 @@ def export(
         Path | None, option("Folder to write to (exports, in the run's own)", "--to")
     ] = None,
     checkpoint: Annotated[str, option("Whose weights: last, best, epoch-N (last)")] = "last",
-    model: ModelPlace = None,
-    data_dir: DataPlace = None,
 ) -> None:
-    """Write a run for other programs: weights, networks, curves."""
+    """Write a run for other programs: weights, networks, curves.
+
+    Networks are compared with the run's own; one that answers differently is not kept. What can be
+    written is written; the exit code is 2 if a format could not be.
+    """
     wanted = _wanted(formats)
-    moved = Moved(model, data_dir) if NEED_MODEL & {*wanted} else None
-    found = saved_run(run, checkpoint, moved=moved)
+    found = saved_run(run, checkpoint)
     folder = to or found.folder.path / "exports"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"--to {printable(folder)}: cannot be made: {reason}") from None
-    out = standard_output()
+    source = _Source(found)
+    code = ExitCode.FINISHED
     for name in wanted:
         path = folder / FORMATS[name]
-        told = _WRITERS[name](found, path)
-        out.line(f"{path}{told and f': {told}'}")
+        try:
+            words = _WRITERS[name](source, path)
+        except (InputError, MemoryError) as error:
+            code = max(code, _not_written(path, str(error) or "not enough memory"))
+        else:
+            typer.echo(f"{printable(path)}{words and f': {words}'}")
+    if code:
+        raise typer.Exit(code)
+
+
+def _not_written(path: Path, why: str) -> ExitCode:
+    typer.echo(f"mnist-tui: error: {path.name}: not written: {one_line(why)}", err=True)
+    return ExitCode.BAD_INPUT
 
 
 def _wanted(formats: str) -> list[str]:
@@ -71,55 +89,140 @@ def _wanted(formats: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _csv(found: SavedRun, path: Path) -> str:
+@dataclass
+class _Source:
+    """A run, with what several formats need of it made once."""
+
+    found: SavedRun
+
+    def network(self) -> nn.Module:
+        """Return the checkpoint's network, built anew: its modules are then those importable."""
+        from tui_trainer.engine.snapshots import network_of
+
+        with redirect_stdout(sys.stderr):
+            return network_of(self.found.checkpoint)
+
+    def guest(self) -> AbstractContextManager[None]:
+        """Run the model's code: its modules importable, what it prints on stderr."""
+        from tui_trainer.engine import own_code
+        from tui_trainer.engine.preflight import is_custom
+        from tui_trainer.run.reference import parse_reference
+
+        model = self.found.facts["model"]
+        reference = parse_reference(model) if is_custom(model) else None
+        return nullcontext() if reference is None else own_code.guest(reference)
+
+    def fresh_network(self) -> nn.Module:
+        """Return the same network with other initial weights."""
+        from tui_trainer.engine.networks import build_network
+        from tui_trainer.models.rng import preserve_rng_state, seed_all
+
+        facts = self.found.facts
+        with preserve_rng_state():
+            seed_all(facts.get("seed", 0) + 1)
+            return build_network(
+                facts["model"],
+                image_size=facts["image_size"],
+                classes=facts["classes"],
+                dropout=facts.get("built_dropout", facts["dropout"]),
+            )
+
+    @cached_property
+    def images(self) -> tuple[Tensor, str]:
+        """The run's test images as the network takes them, and what they are.
+
+        Their labels are left alone: that is no test evaluation. Where the dataset cannot be read,
+        fixed images of noise take their place.
+        """
+        import torch
+
+        from tui_trainer.engine.data import load
+        from tui_trainer.models.behaviour import fixed_images
+
+        loading = load(self.found.config, torch.device("cpu"))
+        while True:
+            try:
+                next(loading)
+            except StopIteration as done:
+                data = done.value
+                return data.prepare(data.test.shown().images), "test images"
+            except InputError as error:
+                kind = f"images of noise (there are no test images: {error})"
+                return fixed_images(self.found.facts["image_size"]), kind
+
+    @property
+    def input_form(self) -> str:
+        """How the network's input is made of a pixel."""
+        began = next(event for event in self.found.past if isinstance(event, RunStarted))
+        return f"its input is (pixel / 255 - {began.mean:.6g}) / {began.std:.6g}"
+
+
+def _csv(source: _Source, path: Path) -> str:
     from tui_trainer.export import curves
 
-    curves.write_steps_csv(found.past, path)
+    curves.write_steps_csv(source.found.past, path)
     epochs = path.with_name("epochs.csv")
-    curves.write_epochs_csv(found.past, epochs)
+    curves.write_epochs_csv(source.found.past, epochs)
     return f"a row a step; {epochs.name}: a row an epoch"
 
 
-def _tensorboard(found: SavedRun, path: Path) -> str:
+def _tensorboard(source: _Source, path: Path) -> str:
     from tui_trainer.export import curves
 
-    curves.write_tensorboard(found.past, path)
+    curves.write_tensorboard(source.found.past, path)
     return f"look at it with: tensorboard --logdir {path}"
 
 
-def _picture(found: SavedRun, path: Path) -> str:
+def _picture(source: _Source, path: Path) -> str:
     from tui_trainer.export import curves
 
-    curves.write_picture(found.past, path)
+    curves.write_picture(source.found.past, path)
     return ""
 
 
-def _weights(found: SavedRun, path: Path) -> str:
+def _weights(source: _Source, path: Path) -> str:
+    from tui_trainer.export import networks
+    from tui_trainer.export.files import replacing
+
+    facts = source.found.facts
+    fresh, network = source.fresh_network(), source.network()
+    with replacing(path) as part, source.guest():
+        networks.write_weights(network, part)
+        words = networks.check_weights(network, part, fresh, facts["image_size"])
+    return f"of {model_name(facts['model'])}, step {count(facts['step'])}; {words}"
+
+
+def _onnx(source: _Source, path: Path) -> str:
     from tui_trainer.export import networks
 
-    networks.write_weights(_network(found), path)
-    return f"of {model_name(found.facts['model'])}, step {count(found.facts['step'])}"
+    return _program(source, path, networks.write_onnx, networks.compare_onnx)
 
 
-def _onnx(found: SavedRun, path: Path) -> str:
+def _torch(source: _Source, path: Path) -> str:
     from tui_trainer.export import networks
 
-    network = _network(found)
-    networks.write_onnx(network, found.facts["image_size"], path)
-    images, input_form = _test_images(found)
-    return f"{networks.compare_onnx(network, path, images).words}; {input_form}"
+    return _program(source, path, networks.write_torch_export, networks.compare_torch_export)
 
 
-def _torch(found: SavedRun, path: Path) -> str:
-    from tui_trainer.export import networks
+def _program(
+    source: _Source,
+    path: Path,
+    write: Callable[[nn.Module, int, Path], str],
+    compare: Callable[[nn.Module, Path, Tensor], Comparison],
+) -> str:
+    """Write the network as a program, and keep the file only if its answers are the network's."""
+    from tui_trainer.export.files import replacing
 
-    network = _network(found)
-    networks.write_torch_export(network, found.facts["image_size"], path)
-    images, input_form = _test_images(found)
-    return f"{networks.compare_torch_export(network, path, images).words}; {input_form}"
+    network, (images, kind) = source.network(), source.images
+    with replacing(path) as part, source.guest():
+        note = write(network, source.found.facts["image_size"], part)
+        result = replace(compare(network, part, images), image_kind=kind)
+        if result.is_wrong:
+            raise InputError(f"it answers differently: {result.words}")
+    return "; ".join(filter(None, (note, result.words, source.input_form)))
 
 
-_WRITERS: dict[str, Callable[[SavedRun, Path], str]] = {
+_WRITERS: dict[str, Callable[[_Source, Path], str]] = {
     "weights": _weights,
     "onnx": _onnx,
     "torch": _torch,
@@ -128,30 +231,3 @@ _WRITERS: dict[str, Callable[[SavedRun, Path], str]] = {
     "svg": _picture,
     "png": _picture,
 }
-
-
-def _network(found: SavedRun) -> nn.Module:
-    """Return the checkpoint's network."""
-    from tui_trainer.engine.snapshots import network_of
-
-    return network_of(found.checkpoint, found.config.model)
-
-
-def _test_images(found: SavedRun) -> tuple[Tensor, str]:
-    """Return the run's test images as the network takes them, and how they were made.
-
-    Scores are compared on them, never counted: that is no look at the test set.
-    """
-    import torch
-
-    from tui_trainer.engine.data import load
-
-    loading = load(found.config, torch.device("cpu"))
-    while True:
-        try:
-            next(loading)
-        except StopIteration as done:
-            data = done.value
-            break
-    form = f"its input is (pixel / 255 - {data.mean:.6g}) / {data.std:.6g}"
-    return data.prepare(data.test.open().images), form

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -118,13 +119,27 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
             f"{printable(folder)}: holds a TensorBoard run already; choose another folder"
         )
     began = time.time()
-    with replacing(folder / f"events.out.tfevents.{began:.0f}.mnist-tui") as part:
+    with (
+        _without_empty(folder),
+        replacing(folder / f"events.out.tfevents.{began:.0f}.mnist-tui") as part,
+    ):
         log = _TensorBoardLog(part, began)
         try:
             for event in events:
                 log.add(event)
         finally:
             log.close()
+
+
+@contextmanager
+def _without_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder that is still empty after a failure."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 class _TensorBoardLog:

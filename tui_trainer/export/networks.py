@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from tui_trainer.run.text import printable
 
 INPUT, OUTPUT = "images", "scores"
 """What an ONNX file calls the network's input and output."""
+
+MOST_SINGLE = 1_000
+"""Images that a program with a fixed batch size of 1 is compared on: that takes long."""
 
 MOST_NAMES = 4
 """Names that a message lists."""
@@ -251,13 +255,11 @@ def compare_onnx(
     options.log_severity_level = 4
     try:
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        size = session.get_inputs()[0].shape[0]
 
         def logits(few: Tensor) -> Tensor:
             return torch.from_numpy(session.run([OUTPUT], {INPUT: few.numpy()})[0])
 
-        fixed = isinstance(size, int)
-        return compare(network, logits, images, size if fixed else batch, is_fixed=fixed)
+        return _compare(network, logits, session.get_inputs()[0].shape[0], images, batch)
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "onnxruntime":
             raise
@@ -279,6 +281,13 @@ def compare_torch_export(
         program = torch.export.load(io.BytesIO(file.read()))
         exported = program.module()
     (given,) = (n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs)
-    size = given.meta["val"].shape[0]
-    fixed = isinstance(size, int)
-    return compare(network, exported, images, size if fixed else batch, is_fixed=fixed)
+    return _compare(network, exported, given.meta["val"].shape[0], images, batch)
+
+
+def _compare(
+    network: nn.Module, other: Callable[[Tensor], Tensor], size: Any, images: Tensor, batch: int
+) -> Comparison:
+    """Compare with a program whose batch size is a number, or a name where it is open."""
+    if not isinstance(size, int):
+        return compare(network, other, images, batch)
+    return compare(network, other, images[:MOST_SINGLE], size, is_fixed=True)

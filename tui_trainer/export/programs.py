@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from tui_trainer.export.comparing import compare, evaluation_copy, silence
 from tui_trainer.export.reasons import Place, explain, explain_batch, own_place
 from tui_trainer.models.behaviour import behaviour_of
+from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.run.errors import InputError
@@ -118,7 +119,7 @@ def _traced(
         if way.emptied:
             twin(images[:0].clone())
         if _writes_into_input(network, images):
-            twin.register_forward_pre_hook(lambda _, args: (args[0].clone(), *args[1:]))
+            clone_inputs(twin)
         with _watched(touched), _no_fast_path():
             return torch.export.export(twin, (images,), dynamic_shapes=shapes, strict=way.strict)
 
