@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
@@ -15,7 +16,7 @@ import typer
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import RunStarted
+from tui_trainer.run.events import Event, RunStarted
 from tui_trainer.run.exit_codes import ExitCode
 from tui_trainer.run.text import count, model_name, one_line, printable
 
@@ -44,7 +45,9 @@ def export(
     to: Annotated[
         Path | None, option("Folder to write to (exports, in the run's own)", "--to")
     ] = None,
-    checkpoint: Annotated[str, option("Whose weights: last, best, epoch-N (last)")] = "last",
+    checkpoint: Annotated[
+        str, option("Whose weights, and curves up to it: last, best, epoch-N (last)")
+    ] = "last",
 ) -> None:
     """Write a run for other programs: weights, networks, curves.
 
@@ -59,23 +62,31 @@ def export(
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"--to {printable(folder)}: cannot be made: {reason}") from None
-    source = _Source(found)
-    code = ExitCode.FINISHED
+    source = _Source(found, checkpoint)
+    failures = 0
     for name in wanted:
         path = folder / FORMATS[name]
         try:
             words = _WRITERS[name](source, path)
-        except (InputError, MemoryError) as error:
-            code = max(code, _not_written(path, str(error) or "not enough memory"))
+        except Exception as error:  # the other formats are still tried
+            failures += 1
+            why = one_line(_reason(error, found.facts.get("model", "")))
+            typer.echo(f"mnist-tui: error: {path.name}: not written: {why}", err=True)
         else:
             typer.echo(f"{printable(path)}{words and f': {words}'}")
-    if code:
-        raise typer.Exit(code)
+    if failures:
+        raise typer.Exit(ExitCode.BAD_INPUT)
 
 
-def _not_written(path: Path, why: str) -> ExitCode:
-    typer.echo(f"mnist-tui: error: {path.name}: not written: {one_line(why)}", err=True)
-    return ExitCode.BAD_INPUT
+def _reason(error: Exception, model: str) -> str:
+    """Return why a format cannot be written; what the model raises comes with its line."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    from tui_trainer.engine.networks import fault_of_own
+
+    return str(fault_of_own(error, model) or f"{type(error).__name__}: {error}")
 
 
 def _wanted(formats: str) -> list[str]:
@@ -94,6 +105,15 @@ class _Source:
     """A run, with what several formats need of it made once."""
 
     found: SavedRun
+    checkpoint: str
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What happened: up to the checkpoint, or all of it where that is the last one.
+
+        After the last checkpoint a run can have diverged.
+        """
+        return self.found.recorded.events if self.checkpoint == "last" else self.found.past
 
     def network(self) -> nn.Module:
         """Return the checkpoint's network, built anew: its modules are then those importable."""
@@ -160,23 +180,23 @@ class _Source:
 def _csv(source: _Source, path: Path) -> str:
     from tui_trainer.export import curves
 
-    curves.write_steps_csv(source.found.past, path)
+    curves.write_steps_csv(source.events, path)
     epochs = path.with_name("epochs.csv")
-    curves.write_epochs_csv(source.found.past, epochs)
+    curves.write_epochs_csv(source.events, epochs)
     return f"a row a step; {epochs.name}: a row an epoch"
 
 
 def _tensorboard(source: _Source, path: Path) -> str:
     from tui_trainer.export import curves
 
-    curves.write_tensorboard(source.found.past, path)
-    return f"look at it with: tensorboard --logdir {path}"
+    curves.write_tensorboard(source.events, path)
+    return f"view it with: tensorboard --logdir {printable(shlex.quote(str(path)))}"
 
 
 def _picture(source: _Source, path: Path) -> str:
     from tui_trainer.export import curves
 
-    curves.write_picture(source.found.past, path)
+    curves.write_picture(source.events, path)
     return ""
 
 

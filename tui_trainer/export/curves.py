@@ -183,7 +183,9 @@ class _TensorBoardLog:
 
     def _scalar(self, tag: str, value: float | None, step: int) -> None:
         if value is not None:
-            self._write(step=step, summary=self._scalar_of(tag, value))
+            summary = self._scalar_of(tag, 0.0)
+            summary.value[0].simple_value = value  # given as an argument, NaN is warned of
+            self._write(step=step, summary=summary)
 
     def _write(self, **content: Any) -> None:
         record = self._record(wall_time=self._began + self._seconds, **content)
