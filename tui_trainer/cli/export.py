@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
@@ -13,8 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tui_trainer.cli.moved import (
+    DataPlace,
+    ModelPlace,
+    Moved,
+    check_data_place,
+    check_model_place,
+)
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
+from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import Event, RunStarted
 from tui_trainer.run.exit_codes import ExitCode
@@ -48,6 +57,8 @@ def export(
     checkpoint: Annotated[
         str, option("Whose weights, and curves up to it: last, best, epoch-N (last)")
     ] = "last",
+    model: ModelPlace = None,
+    data_dir: DataPlace = None,
 ) -> None:
     """Write a run for other programs: weights, networks, curves.
 
@@ -55,25 +66,26 @@ def export(
     written is written; the exit code is 2 if a format could not be.
     """
     wanted = _wanted(formats)
-    found = saved_run(run, checkpoint)
+    found = saved_run(run, checkpoint, moved=Moved(model, data_dir), checked=False)
     folder = to or found.folder.path / "exports"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"--to {printable(folder)}: cannot be made: {reason}") from None
-    source = _Source(found, checkpoint)
-    failures = 0
+    source = _Source(found, checkpoint, data_dir)
+    console = Console(sys.stderr, time.monotonic)
+    out, failures = standard_output(console), 0
     for name in wanted:
         path = folder / FORMATS[name]
         try:
             words = _WRITERS[name](source, path)
         except Exception as error:  # the other formats are still tried
             failures += 1
-            why = one_line(_reason(error, found.facts.get("model", "")))
-            typer.echo(f"mnist-tui: error: {path.name}: not written: {why}", err=True)
+            why = one_line(_reason(error, found.config.model))
+            console.say(f"mnist-tui: error: {path.name}: not written: {why}")
         else:
-            typer.echo(f"{printable(path)}{words and f': {words}'}")
+            out.line(f"{printable(path)}{words and f': {words}'}")
     if failures:
         raise typer.Exit(ExitCode.BAD_INPUT)
 
@@ -106,6 +118,7 @@ class _Source:
 
     found: SavedRun
     checkpoint: str
+    data_dir: str | None
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -119,8 +132,9 @@ class _Source:
         """Return the checkpoint's network, built anew: its modules are then those importable."""
         from tui_trainer.engine.snapshots import network_of
 
+        check_model_place(self.found.config)
         with redirect_stdout(sys.stderr):
-            return network_of(self.found.checkpoint)
+            return network_of(self.found.checkpoint, self.found.config.model)
 
     def guest(self) -> AbstractContextManager[None]:
         """Run the model's code: its modules importable, what it prints on stderr."""
@@ -128,7 +142,7 @@ class _Source:
         from tui_trainer.engine.preflight import is_custom
         from tui_trainer.run.reference import parse_reference
 
-        model = self.found.facts["model"]
+        model = self.found.config.model
         reference = parse_reference(model) if is_custom(model) else None
         return nullcontext() if reference is None else own_code.guest(reference)
 
@@ -137,38 +151,45 @@ class _Source:
         from tui_trainer.engine.networks import build_network
         from tui_trainer.models.rng import preserve_rng_state, seed_all
 
+        check_model_place(self.found.config)
         facts = self.found.facts
         with preserve_rng_state():
             seed_all(facts.get("seed", 0) + 1)
             return build_network(
-                facts["model"],
+                self.found.config.model,
                 image_size=facts["image_size"],
                 classes=facts["classes"],
                 dropout=facts.get("built_dropout", facts["dropout"]),
             )
 
     @cached_property
-    def images(self) -> tuple[Tensor, str]:
-        """The run's test images as the network takes them, and what they are.
+    def images(self) -> tuple[Tensor, str, str]:
+        """The run's test images as the network takes them, what they are, and why they are not.
 
         Their labels are left alone: that is no test evaluation. Where the dataset cannot be read,
         fixed images of noise take their place.
+
+        Raises:
+            InputError: If the dataset cannot be read where it was said to be.
         """
         import torch
 
         from tui_trainer.engine.data import load
         from tui_trainer.models.behaviour import fixed_images
 
-        loading = load(self.found.config, torch.device("cpu"))
-        while True:
-            try:
+        try:
+            check_data_place(self.found.config)
+            loading = load(self.found.config, torch.device("cpu"))
+            while True:
                 next(loading)
-            except StopIteration as done:
-                data = done.value
-                return data.prepare(data.test.shown().images), "test images"
-            except InputError as error:
-                kind = f"images of noise (there are no test images: {error})"
-                return fixed_images(self.found.facts["image_size"]), kind
+        except StopIteration as done:
+            data = done.value
+            return data.prepare(data.test.shown().images), "test images", ""
+        except InputError as error:
+            if self.data_dir is not None:
+                raise
+            noise = fixed_images(self.found.facts["image_size"])
+            return noise, "images of noise", f"test images cannot be read: {error}"
 
     @property
     def input_form(self) -> str:
@@ -233,13 +254,13 @@ def _program(
     """Write the network as a program, and keep the file only if its answers are the network's."""
     from tui_trainer.export.files import replacing
 
-    network, (images, kind) = source.network(), source.images
+    network, (images, kind, lack) = source.network(), source.images
     with replacing(path) as part, source.guest():
         note = write(network, source.found.facts["image_size"], part)
         result = replace(compare(network, part, images), image_kind=kind)
         if result.is_wrong:
             raise InputError(f"it answers differently: {result.words}")
-    return "; ".join(filter(None, (note, result.words, source.input_form)))
+    return "; ".join(filter(None, (note, result.words, lack, source.input_form)))
 
 
 _WRITERS: dict[str, Callable[[_Source, Path], str]] = {

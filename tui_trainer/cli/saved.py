@@ -72,6 +72,7 @@ def saved_run(
     *,
     moved: Moved | None = None,
     to_resume: bool = False,
+    checked: bool = True,
 ) -> SavedRun:
     """Return a run by its name or folder, up to a checkpoint of it.
 
@@ -80,6 +81,7 @@ def saved_run(
         checkpoint: Which of its states.
         moved: Where its files are now; None if it need not have its model and its data.
         to_resume: Whether it is to be trained on.
+        checked: Whether its model and its data must be where they are said to be.
 
     Raises:
         InputError: If there is no such run or checkpoint, or one of its files cannot be used.
@@ -91,7 +93,7 @@ def saved_run(
         if not isinstance(facts.get(number), int):
             raise InputError(f"{printable(path)}: lacks {number}; it is no whole checkpoint")
     config, recorded = placed(folder.read_config(), folder, moved or Moved()), folder.read_events()
-    if moved is not None:
+    if moved is not None and checked:
         check_model_place(config)
         check_data_place(config)
     past = recorded.before(facts.get("lines"))

@@ -89,7 +89,7 @@ def compare(
     """
     images = images.to("cpu", memory_format=torch.contiguous_format)
     disagreements, farthest, is_same = 0, torch.tensor(0.0, dtype=torch.float64), True
-    with silence(), preserve_rng_state():
+    with isolated():
         is_random, coarse = _is_random(network, images), _computes_coarsely(network, images)
         twin = evaluation_copy(network)
         for few in _batches(images, batch, () if is_fixed else _FIRST_BATCHES):
@@ -120,8 +120,8 @@ def evaluation_copy(network: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """Discard what an exporter says of its own insides, and what a forward prints."""
+def isolated() -> Iterator[None]:
+    """Discard what an exporter or a forward prints; put the random generators back afterwards."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -129,6 +129,7 @@ def silence() -> Iterator[None]:
             warnings.catch_warnings(),
             redirect_stdout(io.StringIO()),
             redirect_stderr(io.StringIO()),
+            preserve_rng_state(),
         ):
             warnings.simplefilter("ignore")
             yield

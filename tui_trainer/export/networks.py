@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.export.comparing import Comparison, compare, silence
+from tui_trainer.export.comparing import Comparison, compare, isolated
 from tui_trainer.export.files import replacing, require
 from tui_trainer.export.programs import Program, capture
 from tui_trainer.export.reasons import first_sentence, nodes_of, onnx_reason, onnxruntime_reason
@@ -94,7 +94,7 @@ def check_weights(network: nn.Module, path: Path, fresh: nn.Module, image_size: 
         InputError: If the file does not load, or the answers differ for no reason that is known.
     """
     safetensors = require("safetensors.torch", "the weights file")
-    with silence():
+    with isolated():
         weights = safetensors.load_file(path)
         # PyTorch cannot copy into a tensor whose elements share memory; it can replace it.
         shared = [name for name, tensor in fresh.state_dict().items() if has_overlap(tensor)]
@@ -151,7 +151,7 @@ def write_torch_export(network: nn.Module, image_size: int, path: Path) -> str:
     for node in nodes_of(captured.program):
         node.meta.pop("stack_trace", None)  # paths of this machine
     content = io.BytesIO()
-    with silence():
+    with isolated():
         try:
             torch.export.save(captured.program, content)
         except Exception as error:  # whatever its serializer lacks
@@ -178,7 +178,7 @@ def write_onnx(network: nn.Module, image_size: int, path: Path) -> str:
     for package in ("onnx", "onnxscript"):
         require(package, "the ONNX file")
     captured = capture(network, image_size)
-    with silence():
+    with isolated():
         try:
             content = _onnx_bytes(captured)
         except Exception as error:  # whatever its converter lacks
@@ -277,7 +277,7 @@ def compare_torch_export(
         images: Prepared images, float32 (N, 1, H, H).
         batch: Images a pass; a program with a fixed batch size gets that many.
     """
-    with silence(), path.open("rb") as file:
+    with isolated(), path.open("rb") as file:
         program = torch.export.load(io.BytesIO(file.read()))
         exported = program.module()
     (given,) = (n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs)

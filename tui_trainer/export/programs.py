@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from tui_trainer.export.comparing import compare, evaluation_copy, silence
+from tui_trainer.export.comparing import compare, evaluation_copy, isolated
 from tui_trainer.export.reasons import Place, explain, explain_batch, own_place
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.inputs import clone_inputs
@@ -115,7 +115,7 @@ def _traced(
         _fold_parametrizations(twin)
     images = noise(1 if way.fixed else _TRACED_IMAGES, image_size)
     shapes = None if way.fixed else ({0: torch.export.Dim("batch")},)
-    with silence(), preserve_rng_state():
+    with isolated():
         if way.emptied:
             twin(images[:0].clone())
         if _writes_into_input(network, images):
@@ -127,7 +127,7 @@ def _traced(
 def _try_out(
     network: nn.Module, program: torch.export.ExportedProgram, image_size: int, *, is_fixed: bool
 ) -> None:
-    with silence():
+    with isolated():
         module = program.module()
     images = noise(3 if is_fixed else 1 + 2 + _TRIED, image_size)
     batch = 1 if is_fixed else _TRIED
@@ -250,7 +250,7 @@ def _guards(value: Any) -> int | None:
 
 def _why_other(network: nn.Module, image_size: int) -> str:
     """Return why no program gives a network's answers."""
-    with silence():
+    with isolated():
         try:
             keeps_state = behaviour_of(network, noise(_TRIED, image_size)).keeps_state
         except Exception:  # the network's own business here
