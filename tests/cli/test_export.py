@@ -12,6 +12,7 @@ from tests.cli.conftest import Cli
 from tests.engine.idx_files import write_dataset
 from tui_trainer import cli
 from tui_trainer.export import networks
+from tui_trainer.export.comparing import Comparison
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.events import TestEvaluated
 from tui_trainer.run.folder import RunFolder
@@ -115,8 +116,8 @@ def test_a_failure_leaves_the_file_of_an_earlier_export(
 def test_a_program_that_answers_differently_is_not_kept(
     run: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def other(_: object, __: object, images: list[object]) -> networks.Comparison:
-        return networks.Comparison(len(images), 3, 0.5, is_same=False)
+    def other(_: object, __: object, images: list[object]) -> Comparison:
+        return Comparison(len(images), 3, 0.5, is_same=False)
 
     monkeypatch.setattr(networks, "compare_torch_export", other)
 

@@ -87,7 +87,7 @@ class NewNorms(Base):
 class Pruned(Base):
     def __init__(self) -> None:
         super().__init__()
-        prune.l1_unstructured(self.conv, "weight", 0.5)
+        prune.l1_unstructured(self.conv, "weight", 0.5)  # type: ignore[no-untyped-call]
 
 
 class Keeps(Base):
@@ -95,7 +95,8 @@ class Keeps(Base):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls, self.maps = 0, []
+        self.calls = 0
+        self.maps: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
@@ -118,6 +119,8 @@ class Scripted(Base):
 class Outside(Base):
     """What it computes with is not in its state."""
 
+    scale: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("scale", torch.rand(28, 28), persistent=False)
@@ -129,6 +132,8 @@ class Outside(Base):
 
 class Dtypes(Base):
     """Parameters of many types: halves, integers, truths, none at all."""
+
+    mask: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +153,8 @@ class Complex(nn.Module):
         self.weight = nn.Parameter(torch.randn(15 * 28, 10, dtype=torch.complex64))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (torch.fft.rfft2(x).flatten(1) @ self.weight).abs()
+        product: Tensor = torch.fft.rfft2(x).flatten(1) @ self.weight
+        return product.abs()
 
 
 class Doubles(Base):
@@ -472,8 +478,7 @@ def test_an_onnx_file_gives_the_answers_or_is_refused_with_a_reason(
     tmp_path: Path, model: type[nn.Module]
 ) -> None:
     network, path = model(), tmp_path / "network.onnx"
-    refusals = {
-        Complex: "ONNX has no complex numbers",
+    refusals: dict[type[nn.Module], str] = {
         Doubles: "onnxruntime has no Conv for ",
         Autocast: "ONNX has no Conv for bfloat16",
     }
@@ -544,6 +549,8 @@ def test_shared_tensors_are_written_under_each_name(tmp_path: Path) -> None:
 
 def test_expanded_buffers_are_loaded_by_assignment(tmp_path: Path) -> None:
     class Expanded(Base):
+        grid: Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("grid", torch.linspace(0, 1, 28).expand(28, 28))

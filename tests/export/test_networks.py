@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tui_trainer import zoo
+from tui_trainer.export.comparing import Comparison
 from tui_trainer.export.networks import (
-    Comparison,
     compare_onnx,
     compare_torch_export,
     write_onnx,
@@ -23,7 +23,7 @@ from tui_trainer.export.networks import (
 )
 from tui_trainer.run.config import MODELS
 
-Write = Callable[[nn.Module, int, Path], None]
+Write = Callable[[nn.Module, int, Path], str]
 Compare = Callable[[nn.Module, Path, Tensor], Comparison]
 
 FORMATS: dict[str, tuple[Write, Compare]] = {

@@ -115,7 +115,7 @@ def evaluation_copy(network: nn.Module) -> nn.Module:
     twin.eval()
     for parameter in twin.parameters():
         if parameter.is_leaf:  # those of a scripted module are not
-            parameter.requires_grad_(requires_grad=False)
+            parameter.requires_grad_(False)
     return twin.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
 
 
@@ -156,12 +156,12 @@ def _is_random(network: nn.Module, images: Tensor) -> bool:
     return not same_answers(*logits, coarse=False)
 
 
-class _Dtypes(TorchDispatchMode):
+class _Dtypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees whether anything is computed in 16 bits or fewer."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.coarse = False
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.coarse: bool = False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -176,6 +176,7 @@ class _Dtypes(TorchDispatchMode):
 def _computes_coarsely(network: nn.Module, images: Tensor) -> bool:
     if is_coarse(network) or not len(images):
         return is_coarse(network)
-    with _Dtypes() as dtypes:
+    dtypes = _Dtypes()
+    with dtypes:
         evaluation_copy(network)(images[:1].clone())
     return dtypes.coarse

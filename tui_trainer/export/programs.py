@@ -183,7 +183,7 @@ def _fold_parametrizations(twin: nn.Module) -> None:
     for module in list(twin.modules()):
         if not parametrize.is_parametrized(module):
             continue
-        names = list(module.parametrizations)  # type: ignore[union-attr, arg-type]
+        names = list(module.parametrizations)  # type: ignore[arg-type]
         values = {name: getattr(module, name).detach().clone() for name in names}
         module.__class__ = type(module).__bases__[0]
         del module.parametrizations
