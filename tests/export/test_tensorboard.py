@@ -137,7 +137,16 @@ def test_a_full_disk_ends_the_export_and_leaves_no_file(
 
     monkeypatch.setattr(record_writer.RecordWriter, "write", full)
 
-    with pytest.raises(InputError, match="cannot be written: No space left on device"):
-        write_tensorboard(short_run(), tmp_path)
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(InputError, match="cannot be written: No space left on device"):
+            write_tensorboard(short_run(), folder)
 
     assert os.listdir(tmp_path) == []
+
+
+def test_a_loss_that_is_no_number_is_written_without_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_tensorboard([step(1, loss=math.nan), step(2, loss=math.inf)], tmp_path)
+
+    assert capfd.readouterr() == ("", "")

@@ -109,6 +109,7 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
     """
     require("tensorboardX", _LOG)
     try:
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.glob("*tfevents*"))
     except OSError as error:
@@ -132,13 +133,14 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
 
 
 @contextmanager
-def _without_empty(folder: Path) -> Iterator[None]:
-    """Remove a folder that is still empty after a failure."""
+def _removing(folder: Path | None) -> Iterator[None]:
+    """Remove a folder that was made for nothing, after a failure."""
     try:
         yield
     except BaseException:
-        with suppress(OSError):
-            folder.rmdir()
+        if folder is not None:
+            with suppress(OSError):
+                folder.rmdir()
         raise
 
 
