@@ -41,10 +41,25 @@ def keeping_stdout(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def call(*arguments: Any, **options: Any) -> None:
+        _check_current_folder()
         with stdout_for_data():
             command(*arguments, **options)
 
     return call
+
+
+def _check_current_folder() -> None:
+    """Make sure that there is a current folder: libraries end the process where it was deleted.
+
+    Raises:
+        InputError: If there is none.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(
+            f"the current folder cannot be used: {error.strerror}; change to another one"
+        ) from None
 
 
 app = typer.Typer(
@@ -93,13 +108,18 @@ def _occupy_closed_streams() -> None:
     """Lead standard streams that are closed to nowhere.
 
     Otherwise the next file that is opened, one of a run, gets a stream's number, and whatever a
-    library prints goes into it.
+    library prints goes into it. Python's own streams are None then; a model's code may use them.
     """
-    for number in (0, 1, 2):
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+            stream = open(  # noqa: SIM115 (it is a standard stream from now on)
+                number, "w" if number else "r", encoding="utf-8", closefd=False
+            )
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def _refuse(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,25 +64,47 @@ def run_app(
     try:
         from tui_trainer.ui.real_pictures import found_meanwhile
 
-        with found_meanwhile():
+        with found_meanwhile(), _textual_named():
             from tui_trainer.ui.app import MnistTui
             from tui_trainer.ui.outputs import Outputs
 
         with Outputs() as outputs:
             start.follow = partial(_follow, outputs)
-            window = MnistTui(
-                start,
-                settings,
-                theme=theme,
-                paused=paused,
-                pictures=pictures,
-                wishes=wishes,
-                guided=guided,
-            )
+            with _textual_named():
+                window = MnistTui(
+                    start,
+                    settings,
+                    theme=theme,
+                    paused=paused,
+                    pictures=pictures,
+                    wishes=wishes,
+                    guided=guided,
+                )
             _show(window, outputs)
     finally:
         start.leave()
     return _leave(window, outputs)
+
+
+@contextmanager
+def _textual_named() -> Iterator[None]:
+    """Name the variables of Textual's own where the window cannot be made and they are set.
+
+    Raises:
+        InputError: In place of what Textual raises.
+    """
+    names = sorted(name for name in os.environ if name.startswith("TEXTUAL"))
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if not names:
+            raise
+        raise InputError(
+            f"the window cannot be made with {', '.join(names)} in the environment "
+            f"({type(error).__name__}: {error}); unset what is wrong"
+        ) from error
 
 
 def _follow(outputs: Outputs, folder: RunFolder | None) -> None:
@@ -91,13 +115,14 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
     """Open the window on a recorded run, and return the exit code when it is closed."""
     from tui_trainer.ui.real_pictures import found_meanwhile
 
-    with found_meanwhile():
+    with found_meanwhile(), _textual_named():
         from tui_trainer.ui.inspect_app import InspectApp
         from tui_trainer.ui.outputs import Outputs
 
     with Outputs() as outputs:
         _follow(outputs, show.folder)
-        window = InspectApp(show, settings, theme=theme, view=view)
+        with _textual_named():
+            window = InspectApp(show, settings, theme=theme, view=view)
         _show(window, outputs)
     return _leave(window, outputs)
 
@@ -133,15 +158,18 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
         InputError: If there is no such run, it cannot be shown, or the speed is out of range.
     """
     from tui_trainer.run.folder import find_run
-    from tui_trainer.ui.outputs import Outputs
-    from tui_trainer.ui.recorded_run import SPEEDS, open_run
-    from tui_trainer.ui.replay_app import ReplayApp
+
+    with _textual_named():
+        from tui_trainer.ui.outputs import Outputs
+        from tui_trainer.ui.recorded_run import SPEEDS, open_run
+        from tui_trainer.ui.replay_app import ReplayApp
 
     if not SPEEDS[0] <= speed <= SPEEDS[-1]:
         raise InputError(f"--speed {speed:g}: choose from {SPEEDS[0]} to {SPEEDS[-1]}")
     recorded = open_run(find_run(name), speed=speed)
     with Outputs() as outputs:
-        window = ReplayApp(recorded, theme=theme)
+        with _textual_named():
+            window = ReplayApp(recorded, theme=theme)
         window.draw_on(outputs)
         window.run()
     return ENDINGS.get(window.ended_by or "", ExitCode.FINISHED)

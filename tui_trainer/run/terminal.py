@@ -124,5 +124,10 @@ def own_size(stream: TextIO | None) -> os.terminal_size:
     return os.terminal_size((0, 0))
 
 
+def is_plausible(number: str) -> bool:
+    """Return whether ``COLUMNS`` or ``LINES`` is a number that a terminal can have."""
+    return number.isascii() and number.isdigit() and len(number) < 6 and 0 < int(number) <= LARGEST
+
+
 def _plausible(number: int, otherwise: int) -> int:
     return number if 0 < number <= LARGEST else otherwise

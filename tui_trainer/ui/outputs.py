@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tui_trainer.run.descriptors import Redirection
-from tui_trainer.run.terminal import CELL_FALLBACK, terminal_size
+from tui_trainer.run.terminal import CELL_FALLBACK, is_plausible, own_size, terminal_size
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -40,8 +40,16 @@ class Outputs:
         self._path: Path | None = None
         self._size_before = 0
         self._written: list[Path] = []
+        self._variables: dict[str, str] = {}
 
     def __enter__(self) -> Outputs:
+        # Rich believes these more than the terminal, however large they are.
+        size = own_size(sys.stderr)
+        self._variables = {
+            name: os.environ.pop(name)
+            for name, own in (("COLUMNS", size.columns), ("LINES", size.lines))
+            if name in os.environ and (own or not is_plausible(os.environ[name]))
+        }
         if sys.platform != "win32" and sys.stderr is not None:
             self._sink = os.open(os.devnull, os.O_WRONLY)
             self._redirection = Redirection(self._sink)
@@ -65,6 +73,7 @@ class Outputs:
             self._redirection.end()
             self._leave_log()
         self.terminal = self._redirection = None
+        os.environ.update(self._variables)
 
     def follow(self, log: Path | None) -> None:
         """Lead what is printed from now on into this file; nowhere if None."""
