@@ -110,9 +110,9 @@ def test_the_data_of_every_command_stay_whole(here: Path) -> None:
 class Terminal:
     """A pseudo-terminal with a process in it."""
 
-    def __init__(self, here: Path, *words: str, columns: int = 80, lines: int = 24, **more: str):
+    def __init__(self, here: Path, *words: str, **more: str):
         self.ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1", **more}
         environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         environment["MNIST_TUI_PICTURES"] = "blocks"

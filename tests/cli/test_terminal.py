@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.engine.idx_files import write_dataset
+
 PATIENCE = 60.0
+ROOT = str(Path(__file__).parents[2])
 
 CALL = "import sys; from tui_trainer.cli import main; sys.argv = ['mnist-tui', *sys.argv[1:]]; "
 REPORT = (
@@ -92,7 +97,7 @@ def test_a_locale_without_letters() -> None:
     plain = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     code, out, err = shell("mnist-tui --data-dir números --print-config", **plain)
     assert (code, err) == (0, "")
-    assert 'data_dir = "números"\n' in out
+    assert f'data_dir = "{Path.cwd()}/números"\n' in out
     code, out, err = shell("mnist-tui --model números", **plain)
     assert (code, out) == (2, "")
     assert "unknown model 'n?meros'" in err
@@ -114,6 +119,7 @@ def in_terminal(columns: int, lines: int, *arguments: str) -> tuple[int, str]:
             stderr=theirs,
             timeout=PATIENCE,
             check=False,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "200", "LINES": "60"},
         )
         os.set_blocking(ours, False)
         shown = os.read(ours, 1 << 16).decode()
@@ -153,3 +159,51 @@ def test_a_window_needs_a_terminal_on_both_sides(closed: str) -> None:
         os.close(ours)
         os.close(theirs)
     assert done.returncode == 2
+
+
+def test_a_folder_that_was_deleted(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code, out, err = shell(f'cd "{gone}" && rmdir "{gone}" && mnist-tui model', PYTHONPATH=ROOT)
+    assert (code, out) == (2, "")
+    assert err.startswith("mnist-tui: error: the current folder cannot be used: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_run_with_closed_streams(tmp_path: Path, closed: str) -> None:
+    write_dataset(tmp_path / "images", gzip=False)
+    words = (
+        f'cd "{tmp_path}" && mnist-tui mlp --no-ui --json --epochs 1 --data-dir images --no-save'
+    )
+    code, out, _ = shell(f"{words} {closed}", PYTHONPATH=ROOT)
+    assert code == 0
+    assert all(json.loads(line) for line in out.splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "cp1252"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=["ascii", "latin-1", "cp1252", "a bare C locale"],
+)
+@pytest.mark.parametrize("words", ["model era-s6", "review mlp", "learn backpropagation", "runs"])
+def test_every_encoding_will_do(tmp_path: Path, encoding: dict[str, str], words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tui_trainer", *words.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+        env={**os.environ, **encoding, "PYTHONPATH": ROOT},
+    )
+    assert done.returncode in (0, 5)
+    assert b"Traceback" not in done.stderr
+    if words == "model era-s6":
+        name = encoding.get("PYTHONIOENCODING", "ascii")
+        assert ("28x28" if name == "ascii" else "28×28").encode(name) in done.stdout

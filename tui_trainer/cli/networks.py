@@ -106,7 +106,7 @@ def review(
 def compare(
     networks: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Two networks: {OWN}", metavar="NETWORK NETWORK", show_default=False),
+        typer.Argument(help=f"Two networks: {OWN}", metavar="NETWORK", show_default=False),
     ] = None,
     named: Annotated[
         list[str] | None,

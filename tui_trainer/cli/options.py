@@ -109,7 +109,7 @@ OWN = "a name of the zoo, FILE.py:CLASS or PACKAGE.MODULE:FUNCTION; your own cod
 
 NetworkArgument = Annotated[
     str | None,
-    typer.Argument(help=f"The network (era-s6): {OWN}", metavar="[NETWORK]", show_default=False),
+    typer.Argument(help=f"The network (era-s6): {OWN}", metavar="NETWORK", show_default=False),
 ]
 NetworkOption = Annotated[str | None, option("The same", "--model", metavar="NETWORK")]
 
