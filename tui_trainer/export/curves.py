@@ -121,7 +121,7 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
         )
     began = time.time()
     with (
-        _without_empty(folder),
+        _removing(folder if is_new else None),
         replacing(folder / f"events.out.tfevents.{began:.0f}.mnist-tui") as part,
     ):
         log = _TensorBoardLog(part, began)
