@@ -28,7 +28,7 @@ CLASS_NAMES = ("num_classes", "classes", "n_classes", "num_class", "n_class", "n
 SECONDS = 5.0
 """How long it is tried what images a model takes."""
 
-USUAL_SIZES = (32, 28, 64, 96, 128, 224, 227, 299, 16, 8)
+USUAL_SIZES = (32, 28, 64, 96, 128, 224, 256, 299, 227, 16, 8)
 """Sides of the images that models are usually built for, in pixels."""
 
 LONGEST_LIST = 80
