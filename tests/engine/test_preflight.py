@@ -160,6 +160,35 @@ def test_a_batch_size_that_the_model_cannot_follow_is_refused(tiny: Path) -> Non
     assert only(RunFinished, events).reason == "completed"
 
 
+def test_a_batch_size_that_is_written_into_the_model_is_named(tiny: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"it takes 16 images at a time alone: write x\.shape\[0\]"
+    ):
+        run(tiny_config(tiny, model=model("return self.head(x.reshape(16, 64))")))
+
+
+def test_an_iterator_is_refused_for_its_place_is_not_saved(tiny: Path) -> None:
+    with pytest.raises(InputError, match=r"^net\.py:13: factors is an iterator, and how far"):
+        run(tiny_config(tiny, model=model(PLAIN, "self.factors = iter(range(99))")))
+
+
+def test_settings_of_the_process_that_a_forward_changes_are_put_back(
+    tiny: Path, tmp_path: Path
+) -> None:
+    forward = (
+        "import os, sys\n"
+        "torch.set_default_dtype(torch.float64)\n"
+        "os.chdir('/')\n"
+        "if not self.training: torch.set_grad_enabled(False)\n"
+        "sys.stdout = None\n" + PLAIN
+    )
+    events = run(tiny_config(tiny, model=model(forward)))
+    assert only(RunFinished, events).reason == "completed"
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
+    assert Path.cwd() == tmp_path
+
+
 # --- the last batch
 
 

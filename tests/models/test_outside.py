@@ -70,7 +70,7 @@ def test_all_of_it_comes_back_in_a_model_built_anew() -> None:
     model.draws()
     tensors, scalars, flags = outside.tensors(), outside.scalars(), outside.flags()
     assert "kept" not in tensors  # it belongs to a graph
-    assert scalars == {"temperature": model.temperature, "counter.calls": 3}
+    assert scalars == {"temperature": model.temperature, "counter/calls": 3}
     expected = model.draws()
 
     other = Keeper()
@@ -99,6 +99,44 @@ def test_going_back_to_an_earlier_state_puts_scalars_back_too() -> None:
     outside.restore(tensors, scalars, flags)
     assert (model.temperature, model.counter.calls) == (1.0, 0)
     assert model.norm.training
+
+
+class Remembers(nn.Module):
+    """Fills containers that are empty when it is built."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(2, 2)
+        self.means: deque[Tensor] = deque(maxlen=3)
+        self.by_size: dict[int, Tensor] = {}
+        self.by_layer: dict[str, Tensor] = {}
+        self.losses: list[float] = []
+        self.counter = Counter()
+        self.last: Tensor | None = torch.zeros(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.means.append(x.mean(0))
+        self.by_size[len(x)] = x.sum()
+        self.by_layer["features.0"] = x[0]
+        self.losses.append(float(x.sum()))
+        self.counter.kept = x.mean()  # type: ignore[attr-defined]
+        self.last = None
+        return self.head(x)  # type: ignore[no-any-return]
+
+
+def test_containers_that_have_grown_grow_again() -> None:
+    model = Remembers()
+    outside = OutsideState(model)
+    for factor in range(12):
+        model(torch.ones(1 + factor % 2, 2) * factor)
+    other = Remembers()
+    OutsideState(other).restore(outside.tensors(), outside.scalars(), outside.flags())
+    assert [t.tolist() for t in other.means] == [[9.0, 9.0], [10.0, 10.0], [11.0, 11.0]]
+    assert {k: float(v) for k, v in other.by_size.items()} == {1: 20.0, 2: 44.0}
+    assert other.by_layer["features.0"].tolist() == [11.0, 11.0]
+    assert other.losses == model.losses
+    assert float(other.counter.kept) == 11.0  # type: ignore[attr-defined]
+    assert other.last is None
 
 
 def test_a_plain_model_has_nothing_outside() -> None:

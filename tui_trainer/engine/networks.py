@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from tui_trainer.engine import own_code
 from tui_trainer.engine.faults import reason
 from tui_trainer.engine.model_arguments import Wanted, arguments_of, class_hint, input_hint
 from tui_trainer.models.copies import copy_model, shared_storages, uncompile
-from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.inputs import clone_inputs, contain
 from tui_trainer.models.modes import begin_training, evaluating
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import materialize, state_tensors
@@ -46,6 +46,9 @@ DROPOUT_LAYERS = (
 
 _MISFITS = (RuntimeError, ValueError, AssertionError)
 """What a model raises where the images have other sizes than it was made for."""
+
+_USUAL_BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256)
+"""Sizes that a model may be written for."""
 
 LONGEST_ABOUT = 200
 """The characters of a docstring that are told."""
@@ -85,7 +88,7 @@ def build_network(
     wanted = Wanted(image_size, classes, channels, dropout, is_adjustable)
     target = own_code.load(reference)
     network, given = _built(target, reference, wanted)
-    network = uncompile(network)
+    network = contain(clone_inputs(uncompile(network)))
     if dropout is not None and "dropout" not in given:
         if dropout_of(network) is None:
             raise InputError(
@@ -97,7 +100,7 @@ def build_network(
     with own_code.guest(reference):
         begin_training(network)
     materialize(network)
-    return clone_inputs(network)
+    return network
 
 
 def check_dropout(model: str, dropout: float | None) -> None:
@@ -245,7 +248,9 @@ def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted:
         except (Exception, SystemExit) as error:
             words = own_code.told(error, name, reference)
             is_misfit = type(error) in _MISFITS and "memory" not in words
-            hint = input_hint(network, target, wanted) if is_misfit else ""
+            hint = ""
+            if is_misfit:
+                hint = _batch_hint(network, wanted) or input_hint(network, target, wanted)
             raise InputError(f"{words}; {reference.name} could not score images{hint}") from None
     if not isinstance(scores, Tensor):
         raise InputError(f"{name}: gives no tensor of scores (type {type(scores).__name__})")
@@ -258,12 +263,30 @@ def _check_scores(network: nn.Module, target: Any, reference: Reference, wanted:
         raise InputError(f"{name}: gives scores that are no finite numbers: {_some(scores)}")
     if not any(p.requires_grad for p in network.parameters()):
         raise InputError(f"{name}: has no parameters to train")
-    if not scores.requires_grad:
+    if not scores.requires_grad and not _has_gradient(twin, wanted.images()):
         raise InputError(f"{name}: its scores have no gradient; do they come from its parameters?")
     try:
         state_tensors(network)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: its extra state cannot be saved: {reason(error)}") from None
+
+
+def _batch_hint(network: nn.Module, wanted: Wanted) -> str:
+    """Return what to do where a model takes batches of one size alone."""
+    image = wanted.images()[:1]
+    for count in _USUAL_BATCHES:
+        with suppress(Exception), torch.no_grad():
+            _scores(copy_model(network), image.expand(count, -1, -1, -1))
+            return f"; it takes {count} images at a time alone: write x.shape[0] for {count}"
+    return ""
+
+
+def _has_gradient(twin: nn.Module, images: Tensor) -> bool:
+    """Say whether the logits have a gradient in training mode: some models stop it in the other."""
+    with suppress(Exception), preserve_rng_state(), torch.enable_grad():
+        logits = twin(images)
+        return not isinstance(logits, Tensor) or logits.requires_grad
+    return True  # what is wrong in training mode is told by the trial of the first steps
 
 
 def _copy_of(network: nn.Module, name: str) -> nn.Module:

@@ -27,7 +27,7 @@ from tui_trainer.engine.steps import densify, forward_backward
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import evaluating
-from tui_trainer.models.outside import preserve_globals
+from tui_trainer.models.outside import iterators, preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
 from tui_trainer.run.config import RunConfig
@@ -64,6 +64,11 @@ def try_model(network: nn.Module, data: Data, config: RunConfig) -> ModelTried:
     """
     reference = _reference(config.model)
     place = _forward_line(network, reference)
+    if names := iterators(network):
+        raise InputError(
+            f"{place}: {names[0]} is an iterator, and how far it has come cannot be saved; keep a "
+            "list and a counter in its place"
+        )
     images = data.train.images
     sizes = batch_sizes(config.batch_size, len(data.train))
     with preserve_rng_state(images.device), preserve_globals(network):

@@ -95,16 +95,14 @@ class OutsideState:
         flags: Mapping[str, list[str]],
     ) -> None:
         """Put what was saved back; names that the model no longer has are passed over."""
-        missing = dict(tensors)
+        missing = {**tensors, **scalars}
         for slot in list(_slots(self.model)):
-            if (saved := missing.pop(slot.name, None)) is not None:
-                _put_back(slot, saved)
-            elif type(slot.value) in _SCALARS and slot.name in scalars:
-                slot.put(scalars[slot.name])
+            if slot.name in missing:
+                _put_back(slot, missing.pop(slot.name))
             elif type(slot.value) in _SCALARS and slot.name in self.built:
                 slot.put(self.built[slot.name])
-        for name, saved in missing.items():
-            _put_new(self.model, name, saved)
+        for name in sorted(missing, key=_by_number):
+            _put_new(self.model, name, missing[name])
         _set_flags(self.model, flags)
 
     def _scalars(self) -> Iterator[tuple[str, Scalar]]:
@@ -216,16 +214,17 @@ def _within(
         parts: list[tuple[Any, Any]] = list(value.items())
         keys = [(k, v) for k, v in parts if isinstance(k, str | int)][:_MOST_ITEMS]
         for key, part in keys:
-            yield from _within(f"{name}.{key}", part, _setter(value, key), seen, depth - 1)
+            word = key if isinstance(key, str) else f"#{key}"
+            yield from _within(f"{name}/{word}", part, _setter(value, key), seen, depth - 1)
     elif isinstance(value, MutableSequence):
         for place, part in enumerate(list(value)[:_MOST_ITEMS]):
-            yield from _within(f"{name}.{place}", part, _setter(value, place), seen, depth - 1)
+            yield from _within(f"{name}/{place}", part, _setter(value, place), seen, depth - 1)
     elif isinstance(value, tuple):
         for place, part in enumerate(value[:_MOST_ITEMS]):
-            yield from _within(f"{name}.{place}", part, _ignored, seen, depth - 1)
+            yield from _within(f"{name}/{place}", part, _ignored, seen, depth - 1)
     elif hasattr(value, "__dict__") and _is_own(type(value)):
         for key, part in list(vars(value).items())[:_MOST_ITEMS]:
-            yield from _within(f"{name}.{key}", part, _setter(vars(value), key), seen, depth - 1)
+            yield from _within(f"{name}/{key}", part, _setter(vars(value), key), seen, depth - 1)
 
 
 def _is_own(cls: type) -> bool:
@@ -289,9 +288,11 @@ def _arrays(value: Any) -> Any:
     return np.array(value, dtype=np.uint64) if isinstance(value, list) else value
 
 
-def _put_back(slot: _Slot, saved: Tensor) -> None:
+def _put_back(slot: _Slot, saved: Tensor | Scalar) -> None:
     value = slot.value
-    if isinstance(value, Tensor):
+    if not isinstance(saved, Tensor):
+        slot.put(saved)
+    elif isinstance(value, Tensor):
         fits = value.shape == saved.shape and value.dtype == saved.dtype
         if fits and value.is_leaf and not has_overlap(value) and not value.is_inference():
             with torch.no_grad():
@@ -316,12 +317,47 @@ def _put_back(slot: _Slot, saved: Tensor) -> None:
         slot.put(saved.clone())
 
 
-def _put_new(model: nn.Module, name: str, saved: Tensor) -> None:
-    """Put back a tensor that a fresh model does not have yet, as an attribute of its module."""
-    path, _, attribute = name.rpartition(".")
-    module = dict(model.named_modules()).get(path)
-    if module is not None and attribute.isidentifier() and not hasattr(module, attribute):
-        setattr(module, attribute, saved.clone())
+def _put_new(model: nn.Module, name: str, saved: Tensor | Scalar) -> None:
+    """Put back what a fresh model does not have yet: an attribute, or an item of a container."""
+    head, *keys = name.split("/")
+    path, _, attribute = head.rpartition(".")
+    owner: Any = dict(model.named_modules()).get(path)
+    if owner is None or not attribute.isidentifier():
+        return
+    value = saved.clone() if isinstance(saved, Tensor) else saved
+    for key in keys:
+        owner, attribute = _item(owner, attribute), key
+    if isinstance(owner, MutableMapping):
+        owner[int(attribute[1:]) if attribute.startswith("#") else attribute] = value
+    elif isinstance(owner, MutableSequence):
+        if attribute == str(len(owner)):
+            owner.append(value)
+    elif owner is not None and hasattr(owner, "__dict__") and not hasattr(owner, attribute):
+        setattr(owner, attribute, value)
+
+
+def _item(owner: Any, key: str) -> Any:
+    """Return an attribute of an object, or an item of a container; None where there is none."""
+    if isinstance(owner, MutableMapping):
+        return owner.get(int(key[1:]) if key.startswith("#") else key)
+    if isinstance(owner, MutableSequence):
+        return owner[int(key)] if key.isdigit() and int(key) < len(owner) else None
+    return getattr(owner, key, None)
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Return a key by which the items of a list are put back in their order."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in name.split("/")]
+
+
+def iterators(model: nn.Module) -> list[str]:
+    """Return the attributes that are iterators: how far they have come cannot be saved."""
+    return [
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, Iterator) and not hasattr(value, "fileno")
+    ]
 
 
 def has_overlap(tensor: Tensor) -> bool:
