@@ -232,8 +232,14 @@ def broken(*events: Event) -> Iterator[Event]:
     raise RuntimeError("a mistake in a network")
 
 
-@pytest.mark.parametrize("end", [refused, broken, left])
-@pytest.mark.parametrize("events", [[], [PREPARING], [PREPARING, started()]])
+@pytest.mark.parametrize(
+    ("end", "events"),
+    [
+        *((end, events) for end in (refused, broken, left) for events in ([], [PREPARING])),
+        (refused, [PREPARING, started()]),
+        (broken, [PREPARING, started()]),
+    ],
+)
 def test_a_run_without_a_step_leaves_nothing(
     tmp_path: Path, end: Callable[..., Iterator[Event]], events: list[Event]
 ) -> None:

@@ -160,7 +160,7 @@ class Recorder:
         """Pass events on, each written down before anyone else sees it.
 
         What cannot be written is kept and tried again; the run goes on, and is told of it once. A
-        run that ends before its first step leaves no files, so that the folder is free for the
+        run that fails before its first step leaves no files, so that the folder is free for the
         next attempt; one that cannot be resumed leaves them as they were. Answers to questions are
         not written. When the run is over the folder is let go, though questions may still be
         answered.
@@ -181,6 +181,10 @@ class Recorder:
                     over = True
                     self.close()
                 yield event
+        except GeneratorExit:
+            # The run has not failed: whoever listened has.
+            self._has_result = self._has_result or begun
+            raise
         except InputError:
             if not (begun or self._is_new):
                 self._lines.forget()
