@@ -96,6 +96,25 @@ def test_nothing_to_move_is_no_error() -> None:
     ours.clear()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_momentum_of_16_bits_is_the_same_each_time(dtype: torch.dtype) -> None:
+    """PyTorch's fused kernel leaves what lay in memory in some of its elements."""
+
+    def momentum() -> Tensor:
+        rng = torch.Generator().manual_seed(0)
+        weight = nn.Parameter(torch.randn(10, 384, generator=rng).to(dtype))
+        ours = SGD([weight], momentum=0.9, nesterov=True, weight_decay=5e-4)
+        for _ in range(4):
+            weight.grad = torch.randn(10, 384, generator=rng).to(dtype)
+            ours.step(0.01)
+        return ours.memory()["velocity/0"]
+
+    first = momentum()
+    for number in range(8):
+        torch.full((5_000,), 1e10 * number)  # other content of freed memory
+        assert torch.equal(momentum(), first)
+
+
 def test_clearing_forgets_the_gradients() -> None:
     net = network()
     gradients(net, 0)

@@ -26,13 +26,16 @@ class Optimizer(ABC):
     Attributes:
         parameters: All parameters; those that have a gradient are moved.
         fused: Which of them one kernel moves together, instead of some kernels for each: on the
-            CPU 0.1 ms a step instead of 0.7. There is none for complex numbers, nor on mps.
+            CPU 0.1 ms a step instead of 0.7. There is none for complex numbers, nor on mps; and of
+            16 bits, the CPU's leaves memory that it never wrote in the momentum (torch 2.13).
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         self.parameters = list(parameters)
         self.fused = [
-            p.is_floating_point() and p.layout == torch.strided and p.device.type in ("cpu", "cuda")
+            p.dtype in (torch.float32, torch.float64)
+            and p.layout == torch.strided
+            and p.device.type in ("cpu", "cuda")
             for p in self.parameters
         ]
 
