@@ -80,7 +80,11 @@ def test_what_cannot_be_followed_is_undefined_with_its_first_reason() -> None:
         (lambda x: F.interpolate(x, scale_factor=2), "interpolate", "larger"),
         (lambda x: F.pad(x, (1, 1, 1, 1), mode="circular"), "pad", "other side"),
         (lambda x: F.conv1d(x.flatten(2), torch.ones(1, 4, 3)), "conv1d", "two-dimensional"),
-        (lambda x: F.conv_transpose2d(x, torch.ones(4, 1, 2, 2)), "conv_transpose2d", "larger"),
+        (
+            lambda x: F.conv_transpose2d(x, torch.ones(4, 1, 2, 2), stride=2),
+            "conv_transpose2d",
+            "larger",
+        ),
         (lambda x: x.flatten(2).view(1, 4, 14, 56), "view", "cuts"),
         (lambda x: x.sort(dim=2)[0], "sort", "not known"),
     ],

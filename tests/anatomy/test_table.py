@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -8,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.anatomy.comparing import bounds
 from tests.anatomy.networks import SHAPE, Calls, Residual, Student, branched, named
 from tui_trainer import zoo
+from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.run.config import MODELS
-from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.layers import Box, LayerRow
 
 
 def table(name: str) -> tuple[LayerRow, ...]:
@@ -234,6 +237,50 @@ def test_what_is_written_in_place_is_what_is_read_afterwards() -> None:
     assert write.undefined.startswith("after setitem: ")
 
 
+# --- sequences
+
+
+class Rows(nn.Module):
+    """Reads the image's rows one after the other, as a sentence."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.squeeze(1)
+        out = self.layer(x, x, x) if isinstance(self.layer, nn.MultiheadAttention) else None
+        out = self.layer(x) if out is None else out
+        features: Tensor = out[0] if isinstance(out, tuple) else out
+        return features.flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("make", "within"),
+    [
+        (lambda: nn.MultiheadAttention(28, 2, batch_first=True), (0, 0, 28, 28)),
+        (lambda: nn.TransformerEncoderLayer(28, 2, 16, batch_first=True), (0, 0, 28, 28)),
+        (lambda: nn.GRU(28, 8, batch_first=True, bidirectional=True), (0, 0, 28, 28)),
+        (lambda: nn.Conv1d(28, 4, 3), (0, 0, 28, 3)),
+        (lambda: nn.ConvTranspose1d(28, 4, 3, padding=1), (0, 0, 28, 2)),
+        (lambda: nn.Conv1d(28, 4, 3, dilation=2), (0, 0, 28, 5)),
+    ],
+)
+def test_layers_over_sequences_see_what_they_mix(
+    make: Callable[[], nn.Module], within: tuple[float, ...]
+) -> None:
+    """Channels are the rows here: a convolution reads them all, and slides along the columns."""
+    network = Rows(make())
+    rows = layer_table(network, SHAPE)
+
+    box = rows[-1].box(0, 0)
+    assert not any(row.undefined for row in rows)
+    assert box is not None
+    assert box.within(28, 28) == Box(*within)
+    assert bounds(measured_field(network, SHAPE, len(rows) - 1, 0, 0)) is not None
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
+
+
 # --- what cannot be looked into
 
 
@@ -256,30 +303,12 @@ def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: nn.MultiheadAttention(28, 2, batch_first=True),
         lambda: nn.LSTM(28, 8, batch_first=True),
-        lambda: nn.TransformerEncoderLayer(28, 2, 16, batch_first=True),
-        lambda: nn.Conv1d(28, 4, 3),
-        lambda: nn.ConvTranspose1d(28, 4, 3),
         lambda: torch.jit.script(nn.Conv1d(28, 4, 3)),
     ],
 )
 def test_layers_that_are_not_followed_are_told_all_the_same(make: type[nn.Module]) -> None:
-    class Rows(nn.Module):
-        """Reads the image's rows one after the other, as a sentence."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = make()
-
-        def forward(self, x: Tensor) -> Tensor:
-            x = x.squeeze(1)
-            out = self.layer(x, x, x) if isinstance(self.layer, nn.MultiheadAttention) else None
-            out = self.layer(x) if out is None else out
-            features: Tensor = out[0] if isinstance(out, tuple) else out
-            return features.flatten(1)
-
-    network = Rows()
+    network = Rows(make())
     rows = layer_table(network, SHAPE)
 
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())

@@ -63,19 +63,31 @@ class Axis:
         features: How many features with fields of their own lie along it.
         dim: The tensor's dimension they lie in, counted from the end: -1 is the last. Features of
             a flattened map lie, with those of the other direction and channels, in one dimension.
+        inner: How far apart two neighbours are in that dimension: 1, but for a flattened map.
     """
 
     reach: Reach
     features: int
     dim: int
+    inner: int = 1
 
     def through(self, kernel: int, stride: int, before: int, dilation: int, features: int) -> Axis:
         """Return it after a convolution or a pool that leaves so many features."""
-        return Axis(self.reach.through(kernel, stride, before, dilation), features, self.dim)
+        reach = self.reach.through(kernel, stride, before, dilation)
+        return Axis(reach, features, self.dim, self.inner)
 
     def mixed(self) -> Axis:
         """Return it after all its features went into one, as in a fully connected layer."""
         return self.through(self.features, 1, 0, 1, features=1)
+
+    def spread(self) -> Axis:
+        """Return it after each of its features came to see all of them, as behind a softmax."""
+        whole = self.mixed()
+        return replace(whole, reach=replace(whole.reach, jump=0)) if self.features > 1 else self
+
+    def is_whole(self, shape: tuple[int, ...]) -> bool:
+        """Say whether its features are all that lies in its dimension."""
+        return self.inner == 1 and shape[self.dim] == self.features
 
     def joined(self, other: Axis) -> Axis:
         """Return it after the two were added, multiplied or put behind one another.
@@ -90,7 +102,7 @@ class Axis:
             return self.lit_by(other.reach)
         if self.features == 1:
             return other.lit_by(self.reach)
-        if (self.features, self.dim) != (other.features, other.dim):
+        if (self.features, self.dim, self.inner) != (other.features, other.dim, other.inner):
             raise Undefined("the features of its inputs do not lie in the same places")
         if self.reach.jump != other.reach.jump:
             jumps = sorted((self.reach.jump, other.reach.jump))

@@ -1,19 +1,16 @@
-"""What a feature sees, measured: the input pixels that its gradient reaches."""
+"""What a feature sees, measured: the input pixels that it depends on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.field import Field
-from tui_trainer.anatomy.operations import bind, operation_of
-from tui_trainer.anatomy.trace import Execute, Step, as_it_is, trace
-from tui_trainer.anatomy.windows import pool
+from tui_trainer.anatomy.surrogates import passes_through, surrogate
+from tui_trainer.anatomy.trace import Step, trace
 
 MOST_CHANNELS = 64
 """How many of a layer's channels the effective field is the mean of, at most."""
@@ -21,17 +18,14 @@ MOST_CHANNELS = 64
 Look = Callable[[Tensor, Field | None], Tensor]
 """Takes what is wanted out of a layer's output, given what its features see."""
 
-_LEFT_OUT = ("relu", "activation", "softmax", "dropout")
-
 
 def measured_field(
     network: nn.Module, input_shape: tuple[int, int, int], place: int, row: int, column: int
 ) -> Tensor:
-    """Return which pixels of the image one feature sees, by its gradient.
+    """Return which pixels of the image one feature depends on.
 
-    So that no gradient vanishes by chance, it is run as if all weights were positive, without
-    biases, batch norm, activations and dropout, and with averages for maxima. The network itself
-    is not changed.
+    Each function is replaced by one that reads the same and whose gradient does not vanish (see
+    :mod:`tui_trainer.anatomy.surrogates`). The network itself is not changed.
 
     Args:
         network: Maps (1, channels, height, width) to scores, on any device.
@@ -43,16 +37,106 @@ def measured_field(
 
     Returns:
         (height, width), of bool.
+
+    Raises:
+        IndexError: If the network has no such layer, or the layer no such feature.
+    """
+    found = dict(measured_fields(network, input_shape, {place: (row, column)}))
+    if place not in found:
+        raise IndexError(f"the network has no layer {place}")
+    return found[place]
+
+
+def measured_fields(
+    network: nn.Module,
+    input_shape: tuple[int, int, int],
+    features: Mapping[int, tuple[int, int]],
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield which pixels one feature of each of some layers depends on, from one run for all.
+
+    Args:
+        network: As for :func:`measured_field`.
+        input_shape: Likewise.
+        features: For each layer's place in the table, the row and the column of its feature.
+
+    Yields:
+        A layer's place, and (height, width), of bool. If the network cannot be run to its end,
+        what it reached before is told.
     """
     height, width, channels = input_shape
-    with torch.inference_mode(False):
-        image = _wide(torch.ones(1, channels, height, width, device=_device(network)))
+    last = max(features, default=0)
+    with torch.inference_mode(False), torch.enable_grad(), _frozen(network):
+        image = _positive_image(channels, height, width, _device(network))
+        image.requires_grad_()
+        sums: dict[int, Tensor] = {}
+        same: dict[int, int] = {}
 
-        def feature(result: Tensor, field: Field | None) -> Tensor:
-            return _features(result, field, 1, row, column).sum()
+        def note(place: int, result: Tensor, field: Field | None) -> None:
+            row, column = features[place]
+            value = _features(result, field, 1, row, column).sum()
+            sums[place] = value.real + value.imag if value.is_complex() else value
 
-        gradient = _gradient(network, image, place, feature, _positive)
-    return (gradient != 0).any(dim=1)[0].cpu()
+        def reached(place: int, step: Step, result: Tensor) -> None:
+            source = step.sources[0] if len(step.sources) == 1 else -1
+            if (
+                place in features
+                and features[place] == features.get(source)
+                and (step.repeats == 1 and passes_through(step.call.name))
+            ):
+                same[place] = source
+            elif place in features:
+                note(place, result, step.field)
+            if place == last:
+                raise _Enough
+
+        if 0 in features:
+            note(0, image, Field.of_image(height, width))
+        if last > 0:
+            try:
+                trace(network, image, surrogate, reached)
+            except _Enough:
+                pass
+            except Exception:
+                if not sums:
+                    raise
+        fields: dict[int, Tensor] = {}
+        for place in sorted((*sums, *same)):
+            if place in sums:
+                with suppress(RuntimeError):  # a network that writes into what it still needs
+                    fields[place] = _pixels(sums[place], image)
+            elif same[place] in fields:
+                fields[place] = fields[same[place]]
+            if place in fields:
+                yield place, fields[place]
+
+
+def _pixels(value: Tensor, image: Tensor) -> Tensor:
+    """Return which pixels (height, width) have a gradient that is a number and not 0."""
+    found: Tensor | None = None
+    if value.requires_grad:
+        (found,) = torch.autograd.grad(value, image, retain_graph=True, allow_unused=True)
+    if found is None:
+        return torch.zeros(image.shape[-2:], dtype=torch.bool)
+    return ((found != 0) & torch.isfinite(found)).any(dim=1)[0].cpu()
+
+
+def _positive_image(channels: int, height: int, width: int, device: torch.device) -> Tensor:
+    """Return an image whose pixels are positive and differ, so that none is a maximum by chance."""
+    generator = torch.Generator().manual_seed(0)
+    return (torch.rand(1, channels, height, width, generator=generator) + 0.5).to(device)
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Let no parameter require a gradient, so that what does depends on the image."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 def effective_field(network: nn.Module, image: Tensor, place: int, row: int, column: int) -> Tensor:
@@ -106,34 +190,21 @@ class _Enough(BaseException):
     """The layer was reached. No network's own ``except Exception`` is to hold it up."""
 
 
-def _gradient(
-    network: nn.Module,
-    images: Tensor,
-    place: int,
-    feature: Look,
-    execute: Execute = as_it_is,
-) -> Tensor:
+def _gradient(network: nn.Module, images: Tensor, place: int, feature: Look) -> Tensor:
     """Return the gradient of a feature of the layer at a place, by the images; 0 where none is.
 
     No parameter's gradient is touched.
     """
     images.requires_grad_()
     with torch.enable_grad():
-        # A copy, for a network may write into what it is given.
-        value = _at(network, images.clone(), place, feature, execute)
+        value = _at(network, images, place, feature)
         if not value.requires_grad:
             return torch.zeros_like(images)
         (gradient,) = torch.autograd.grad(value, images, allow_unused=True)
     return torch.zeros_like(images) if gradient is None else gradient
 
 
-def _at(
-    network: nn.Module,
-    images: Tensor,
-    place: int,
-    look: Look,
-    execute: Execute = as_it_is,
-) -> Tensor:
+def _at(network: nn.Module, images: Tensor, place: int, look: Look) -> Tensor:
     """Return what ``look`` finds in the output of the layer at a place; run the network so far.
 
     Raises:
@@ -148,7 +219,7 @@ def _at(
 
     if not found:
         with suppress(_Enough):
-            trace(network, images, execute, reached)
+            trace(network, images, reached=reached)
     if not found:
         raise IndexError(f"the network has no layer {place}")
     return found[0]
@@ -157,86 +228,3 @@ def _at(
 def _device(network: nn.Module) -> torch.device:
     first = next(network.parameters(), None)
     return torch.device("cpu") if first is None else first.device
-
-
-# --- the same functions, with every weight positive
-
-
-def _positive(
-    name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
-    """Run a function such that all that it reads has a share in its result."""
-    operation, named = operation_of(name), bind(name, args, kwargs)
-    if name != "glu" and (operation.norm or operation.kind in _LEFT_OUT):
-        return named["input"]
-    if name == "conv2d":
-        rest = {key: named[key] for key in _SLIDING if key in named}
-        return F.conv2d(named["input"], _even(named["weight"]), **rest)
-    if name == "linear":
-        return F.linear(named["input"], _even(named["weight"]))
-    result = run(*_all_wide(args), **_all_wide(kwargs))
-    if average := _AVERAGES.get(name):
-        values = average(named, result)
-        # Some maxima come with the places where they were found.
-        return type(result)((values, *result[1:])) if isinstance(result, tuple) else values
-    return result
-
-
-_SLIDING = ("stride", "padding", "dilation", "groups")
-
-
-def _average_pool(named: Mapping[str, Any], maxima: Any) -> Tensor:
-    """Return the averages of what a pool takes the maxima of."""
-    features, window = named["input"], pool(named, (), None)
-    (top, behind), (left, right) = (
-        (before, dilation * kernel + stride) for kernel, stride, before, dilation in window.steps
-    )
-    channels = features.shape[-3]
-    weight = _even(features.new_empty(channels, 1, *window.kernel))
-    wide = F.pad(features, (left, right, top, behind))
-    pooled = F.conv2d(wide, weight, None, window.stride, 0, window.dilation, channels)
-    height, width = (maxima[0] if isinstance(maxima, tuple) else maxima).shape[-2:]
-    return pooled[..., :height, :width].contiguous()  # as a pool leaves it, for views
-
-
-def _average_places(named: Mapping[str, Any], maxima: Any) -> Tensor:
-    return F.adaptive_avg_pool2d(named["input"], named["output_size"])
-
-
-def _average(named: Mapping[str, Any], maxima: Any) -> Tensor:
-    features, dim = named["input"], named.get("dim")
-    if isinstance(dim, Tensor):  # torch.max(one, other)
-        return torch.add(features, dim)
-    keep = bool(named.get("keepdim"))
-    mean: Tensor = features.mean() if dim is None else features.mean(dim, keep)
-    return mean
-
-
-_AVERAGES: Mapping[str, Callable[[Mapping[str, Any], Any], Tensor]] = {
-    "max_pool2d": _average_pool,
-    "adaptive_max_pool2d": _average_places,
-    **dict.fromkeys(("max", "amax", "min", "amin"), _average),
-    **dict.fromkeys(("maximum", "minimum"), lambda named, _: named["input"] + named["other"]),
-}
-
-
-def _even(weight: Tensor) -> Tensor:
-    """Return weights of this shape that take an average, so that nothing over- or underflows."""
-    share = weight.shape[0] / weight.numel()
-    return _wide(torch.full(weight.shape, share, device=weight.device))
-
-
-def _wide(numbers: Tensor) -> Tensor:
-    """Return numbers as float64, so that a thin share is not lost; mps has none."""
-    return numbers.to(torch.float32 if numbers.device.type == "mps" else torch.float64)
-
-
-def _all_wide(value: Any) -> Any:
-    """Return arguments with all the numbers in their tensors wide."""
-    if isinstance(value, Tensor):
-        return _wide(value) if value.is_floating_point() else value
-    if isinstance(value, Mapping):
-        return {name: _all_wide(part) for name, part in value.items()}
-    if type(value) in (tuple, list):
-        return type(value)(_all_wide(part) for part in value)
-    return value

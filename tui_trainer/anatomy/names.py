@@ -9,14 +9,19 @@ from torch.overrides import resolve_name
 
 _SPELLINGS = {
     "add": "iadd radd",
+    "matmul": "imatmul",
+    "movedim": "moveaxis",
     "sub": "isub rsub subtract",
     "mul": "imul rmul multiply",
     "div": "truediv rtruediv itruediv divide true_divide rdiv idiv",
     "pow": "rpow ipow",
     "cat": "concat concatenate",
     "transpose": "swapaxes swapdims",
-    "max_pool2d": "max_pool2d_with_indices",
-    "adaptive_max_pool2d": "adaptive_max_pool2d_with_indices",
+    **{
+        f"{kind}max_pool{dims}d": f"{kind}max_pool{dims}d_with_indices"
+        for kind in ("", "adaptive_")
+        for dims in (1, 2, 3)
+    },
     "dropout": (
         "dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout"
     ),
@@ -42,4 +47,6 @@ def in_place(function: Callable[..., Any], kwargs: Mapping[str, Any]) -> bool:
     """Say whether a function writes its result into what it reads: ``relu_``, ``+=``."""
     name = getattr(function, "__name__", "")
     augmented = name.startswith("__i") and name.endswith("__")
-    return bool(kwargs.get("inplace")) or augmented or (name[-1:] == "_" and name[-2:] != "__")
+    if kwargs.get("inplace") or kwargs.get("out") is not None:
+        return True
+    return augmented or (name[-1:] == "_" and name[-2:] != "__")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-from torch import Tensor
-
-from tui_trainer.anatomy import shapes
-from tui_trainer.anatomy.field import Axis, Field, Undefined, join
+from tui_trainer.anatomy import moves, shapes
+from tui_trainer.anatomy.field import Field, Undefined
 from tui_trainer.anatomy.windows import Window, adaptive, convolution, pool, reduced
 
 
@@ -25,6 +22,7 @@ class Call:
         fields: What those features see, one for each of the shapes; none where that is not defined
             for all of them.
         result: The shape of its result; of the first, if there are several.
+        features: The names of those of its arguments that are features.
     """
 
     name: str
@@ -32,6 +30,7 @@ class Call:
     shapes: tuple[tuple[int, ...], ...]
     fields: tuple[Field, ...]
     result: tuple[int, ...]
+    features: tuple[str, ...] = ()
 
     @property
     def is_convolution(self) -> bool:
@@ -42,11 +41,6 @@ class Call:
     def mixes_channels(self) -> bool:
         """Whether it is a convolution or a fully connected layer."""
         return self.is_convolution or self.name == "linear"
-
-    @property
-    def places(self) -> int:
-        """The places of a convolution's output."""
-        return prod(self.result[2 - self.arguments["weight"].dim() :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ class Operation:
     """
 
     kind: str
-    moves: Callable[[Call], Field]
+    moves: moves.Moves
     arguments: tuple[str, ...] = ("input",)
     window: Callable[..., Window | None] | None = None
     norm: bool = False
@@ -70,7 +64,7 @@ class Operation:
 
 def operation_of(name: str) -> Operation:
     """Return what is known of the function with this name."""
-    return OPERATIONS.get(name) or Operation(name, _unknown)
+    return OPERATIONS.get(name) or Operation(name, moves.unknown)
 
 
 def bind(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,17 +77,22 @@ def bind(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[st
     return {**dict(zip(names, args, strict=False)), **kwargs}
 
 
-def passes(name: str, old: tuple[int, ...], new: tuple[int, ...]) -> bool:
+def passes(
+    name: str, arguments: Mapping[str, Any], old: tuple[int, ...], new: tuple[int, ...]
+) -> bool:
     """Say whether a function is bookkeeping: it changes no value and nothing that features see.
 
     Args:
         name: The function's name.
+        arguments: Its arguments.
         old: The shape of what it read.
         new: The shape of its result.
     """
-    return name in _PASSING.split() or (
-        old == new and operation_of(name).moves in (_reshape, _index)
-    )
+    if name in PASSING.split():
+        return True
+    move = operation_of(name).moves
+    is_whole = move is moves.taken and shapes.is_plain(arguments["index"])
+    return old == new and (move is moves.reshaped or is_whole)
 
 
 def window_of(call: Call) -> Window | None:
@@ -113,104 +112,10 @@ def _window(call: Call) -> Window | None:
 def unreached(call: Call) -> tuple[int, int]:
     """Return how many of its map's last rows and columns a call's kernel does not reach."""
     window = window_of(call)
-    if window is None or operation_of(call.name).moves is not _slide:
+    if window is None or operation_of(call.name).window is reduced:
         return 0, 0
     (*_, height, width), (*_, down, across) = call.shapes[0], call.result
     return window.unreached((height, width), (down, across))
-
-
-# --- how the field is moved
-
-
-def _element_wise(call: Call) -> Field:
-    return join(call.fields)
-
-
-def _slide(call: Call) -> Field:
-    """Move the field as a kernel does that slides over a map of rows and columns."""
-    if len(call.fields) > 1:
-        raise Undefined("its weights depend on the image")
-    window = _window(call)
-    if window is None:
-        return _element_wise(call)
-    field = shapes.as_map(call.fields[0], call.shapes[0])
-    moved = [
-        axis.through(*steps, features=call.result[axis.dim])
-        for axis, steps in zip(field.axes, window.steps, strict=True)
-    ]
-    return Field(moved[0], moved[1])
-
-
-def _reduce(call: Call) -> Field:
-    """Move the field as a mean over some dimensions does."""
-    if isinstance(call.arguments.get("dim"), Tensor):  # torch.max(one, other)
-        return _element_wise(call)
-    return shapes.reduced(call.fields[0], call.shapes[0], call.arguments)
-
-
-def _mix_last(call: Call) -> Field:
-    """Move the field as a fully connected layer does: it mixes the last dimension."""
-    return join(call.fields).each(lambda axis: axis.mixed() if axis.dim == -1 else axis)
-
-
-def _along(call: Call) -> Field:
-    """Move the field as a softmax does: each value sees its whole dimension."""
-    dim = shapes.from_end(call.arguments.get("dim", 1), len(call.shapes[0]))
-
-    def seen(axis: Axis) -> Axis:
-        return axis.lit_by(axis.mixed().reach) if axis.dim == dim else axis
-
-    return call.fields[0].each(seen)
-
-
-def _apart(call: Call) -> Field:
-    """Move the field as putting tensors behind one another does, or cutting one to pieces."""
-    field = join(call.fields)
-    dim = shapes.from_end(call.arguments.get("dim", 0), len(call.shapes[0]))
-    if any(axis.dim == dim and axis.features > 1 for axis in field.axes):
-        raise Undefined("it joins or cuts along the rows, the columns or a flattened map")
-    return field
-
-
-def _reshape(call: Call) -> Field:
-    return shapes.reshaped(call.fields[0], call.shapes[0], call.result)
-
-
-def _permute(call: Call) -> Field:
-    return shapes.permuted(call.fields[0], [int(dim) for dim in call.arguments["rest"]])
-
-
-def _transpose(call: Call) -> Field:
-    order = list(range(len(call.shapes[0])))
-    one, other = call.arguments.get("dim0", -2), call.arguments.get("dim1", -1)
-    order[one], order[other] = order[other], order[one]
-    return shapes.permuted(call.fields[0], order)
-
-
-def _pad(call: Call) -> Field:
-    if call.arguments.get("mode") == "circular":
-        raise Undefined("what it adds is seen from the other side of the map")
-    return shapes.padded(call.fields[0], call.arguments["pad"], call.result)
-
-
-def _index(call: Call) -> Field:
-    return shapes.indexed(call.fields[0], call.shapes[0], call.arguments["index"])
-
-
-def _unknown(call: Call) -> Field:
-    """Where each feature sees the same, and none are put elsewhere, no operation can change it."""
-    field = join(call.fields)
-    places = 1 if len(call.result) < 3 else call.result[-1] * call.result[-2]
-    if places > 1 or any(axis.features > 1 for axis in field.axes):
-        raise Undefined("it is not known what its features see")
-    return field
-
-
-def _no_field(reason: str) -> Callable[[Call], Field]:
-    def refuse(call: Call) -> Field:
-        raise Undefined(reason)
-
-    return refuse
 
 
 # --- the table
@@ -219,8 +124,15 @@ _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _UP = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
 _POOL = ("input", "kernel_size", "stride", "padding")
 _OVER = ("input", "dim", "keepdim")
-_ONE_AXIS = "only its two-dimensional form is followed"
-_UPWARDS = "it makes the map larger"
+_PART = ("input", "dim", "start", "length")
+_SIZE = ("input", "output_size")
+_PATCHES = ("input", "kernel_size", "dilation", "padding", "stride")
+_FOURIER = ("input", "n", "dim")
+_HEADS = (
+    "query key value embed_dim num_heads in_proj_weight in_proj_bias bias_k bias_v add_zero_attn "
+    "dropout_p out_proj_weight out_proj_bias"
+)
+_STEPS = "input hx params has_biases num_layers dropout train bidirectional batch_first"
 
 _ACTIVATIONS = (
     "relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign tanh "
@@ -228,68 +140,134 @@ _ACTIVATIONS = (
     "tanhshrink threshold"
 )
 _ARITHMETIC = (
-    "sub div neg pow abs exp log log1p sqrt rsqrt square reciprocal sign round floor ceil "
-    "clamp clamp_min clamp_max clip where addcmul addcdiv lerp masked_fill "
-    "eq ne lt gt le ge nan_to_num erf sin cos channel_shuffle native_channel_shuffle"
+    "sub div neg pow abs exp expm1 log log2 log10 log1p sqrt rsqrt square reciprocal sign round "
+    "floor ceil trunc frac clamp clamp_min clamp_max clip where addcmul addcdiv lerp masked_fill "
+    "nan_to_num erf erfc sin cos tan atan asin acos sinh cosh atan2 hypot fmod remainder "
+    "floor_divide logaddexp angle imag conj sgn"
 )
-_RESHAPES = "view reshape view_as reshape_as squeeze unsqueeze unflatten ravel"
+COMPARISONS = (
+    "eq ne lt gt le ge logical_and logical_or logical_not logical_xor and or xor invert isnan "
+    "isinf isfinite bitwise_and bitwise_or bitwise_not"
+)
+"""Element by element too; but what they give is no number that a gradient passes."""
 
-OPERATIONS: Mapping[str, Operation] = {
-    "conv2d": Operation("conv", _slide, _CONV, convolution),
-    "conv1d": Operation("conv", _no_field(_ONE_AXIS), _CONV),
-    "conv3d": Operation("conv", _no_field(_ONE_AXIS), _CONV),
-    "conv_transpose1d": Operation("transposed conv", _no_field(_UPWARDS), _UP),
-    "conv_transpose2d": Operation("transposed conv", _no_field(_UPWARDS), _UP),
-    "conv_transpose3d": Operation("transposed conv", _no_field(_UPWARDS), _UP),
-    "interpolate": Operation("interpolate", _no_field(_UPWARDS)),
-    "max_pool2d": Operation("max pool", _slide, (*_POOL, "dilation", "ceil_mode"), pool),
-    "avg_pool2d": Operation("average pool", _slide, (*_POOL, "ceil_mode"), pool),
-    "adaptive_max_pool2d": Operation("max pool", _slide, ("input", "output_size"), adaptive),
-    "adaptive_avg_pool2d": Operation("average pool", _slide, ("input", "output_size"), adaptive),
-    "mean": Operation("average pool", _reduce, _OVER, reduced),
-    "amax": Operation("max pool", _reduce, _OVER, reduced),
-    "max": Operation("max pool", _reduce, _OVER, reduced),
-    "sum": Operation("sum", _reduce, _OVER, reduced),
-    "amin": Operation("amin", _reduce, _OVER, reduced),
-    "min": Operation("min", _reduce, _OVER, reduced),
-    "var": Operation("var", _reduce, ("input", "dim"), reduced),
-    "std": Operation("std", _reduce, ("input", "dim"), reduced),
-    "batch_norm": Operation("batch norm", _element_wise, norm=True),
-    "layer_norm": Operation("layer norm", _element_wise, norm=True),
-    "group_norm": Operation("group norm", _element_wise, norm=True),
-    "instance_norm": Operation("instance norm", _element_wise, norm=True),
-    "rms_norm": Operation("rms norm", _element_wise, norm=True),
-    "local_response_norm": Operation("local response norm", _element_wise, norm=True),
-    "linear": Operation("fully connected", _mix_last, ("input", "weight", "bias")),
-    "flatten": Operation("flatten", _reshape),
-    **{name: Operation("flatten", _reshape) for name in _RESHAPES.split()},
-    "permute": Operation("permute", _permute, ("input", "*dims")),
-    "transpose": Operation("transpose", _transpose, ("input", "dim0", "dim1")),
-    "mT": Operation("transpose", _transpose),
-    "getitem": Operation("slice", _index, ("input", "index")),
-    "relu": Operation("relu", _element_wise),
-    **{name: Operation("activation", _element_wise) for name in _ACTIVATIONS.split()},
-    "glu": Operation("activation", _apart, ("input", "dim")),
-    "softmax": Operation("softmax", _along, ("input", "dim")),
-    "log_softmax": Operation("softmax", _along, ("input", "dim")),
-    "softmin": Operation("softmax", _along, ("input", "dim")),
-    "normalize": Operation("normalize", _along, ("input", "p", "dim")),
-    "dropout": Operation("dropout", _element_wise),
-    "add": Operation("add", _element_wise),
-    "mul": Operation("multiply", _element_wise),
-    **{name: Operation(name, _element_wise) for name in _ARITHMETIC.split()},
-    "cat": Operation("concatenate", _apart, ("tensors", "dim")),
-    "chunk": Operation("chunk", _apart, ("input", "chunks", "dim")),
-    "split": Operation("split", _apart, ("input", "sizes", "dim")),
-    "pad": Operation("pad", _pad, ("input", "pad", "mode", "value")),
-    "maximum": Operation("maximum", _element_wise, ("input", "other")),
-    "minimum": Operation("minimum", _element_wise, ("input", "other")),
-    "identity": Operation("identity", _element_wise),
-    "setitem": Operation("setitem", _no_field("it writes into a part of the map")),
+_RESHAPES = "view reshape view_as reshape_as squeeze unsqueeze unflatten ravel"
+_NORMS = "batch layer group instance rms local_response"
+_TURNS = "it puts the rows or the columns in the opposite order"
+_ROLLS = "it moves rows or columns from one end to the other"
+_SEES_BEFORE = "a feature sees those before it, and the last one sees them all"
+
+_Rows = Mapping[str, Operation]
+
+
+def _each(names: str, kind: str, move: moves.Moves, *rest: Any) -> _Rows:
+    """Return one operation under several names; an empty kind is the name itself."""
+    return {name: Operation(kind or name, move, *rest) for name in names.split()}
+
+
+def _over(dims: int) -> _Rows:
+    """Return the operations whose kernels slide over so many dimensions."""
+    up = Operation("transposed conv", moves.convolved_upwards, _UP)
+    is_map = dims == 2
+    to_size = moves.pooled_to_size(dims)
+    sliding, given = (pool, adaptive) if is_map else (None, None)
+    maxima, means = (*_POOL, "dilation", "ceil_mode"), (*_POOL, "ceil_mode")
+    return {
+        f"conv{dims}d": Operation("conv", moves.convolved, _CONV, convolution if is_map else None),
+        f"conv_transpose{dims}d": up,
+        f"max_pool{dims}d": Operation("max pool", moves.pooled(dims), maxima, sliding),
+        f"avg_pool{dims}d": Operation("average pool", moves.pooled(dims), means, sliding),
+        f"lp_pool{dims}d": Operation(
+            "lp pool", moves.pooled(dims), ("input", "norm_type", *_POOL[1:])
+        ),
+        f"adaptive_max_pool{dims}d": Operation("max pool", to_size, _SIZE, given),
+        f"adaptive_avg_pool{dims}d": Operation("average pool", to_size, _SIZE, given),
+    }
+
+
+OPERATIONS: _Rows = {
+    **_over(1),
+    **_over(2),
+    **_over(3),
+    "interpolate": Operation("interpolate", moves.interpolated, ("input", "size", "scale_factor")),
+    "pixel_unshuffle": Operation("pixel_unshuffle", moves.unshuffled, ("input", "factor")),
+    "pixel_shuffle": Operation("pixel_shuffle", moves.shuffled, ("input", "factor")),
+    "unfold": Operation("unfold", moves.unfolded, _PATCHES),
+    "fold": Operation("fold", moves.no_field("it lays patches over one another")),
+    "mean": Operation("average pool", moves.reduced, _OVER, reduced),
+    "amax": Operation("max pool", moves.reduced, _OVER, reduced),
+    "max": Operation("max pool", moves.reduced, _OVER, reduced),
+    **_each("sum amin min", "", moves.reduced, _OVER, reduced),
+    **_each("var std", "", moves.reduced, ("input", "dim"), reduced),
+    **_each("prod logsumexp", "", moves.reduced, _OVER),
+    **{
+        f"{name}_norm": Operation(f"{name.replace('_', ' ')} norm", moves.element_wise, norm=True)
+        for name in _NORMS.split()
+    },
+    "linear": Operation("fully connected", moves.mixes_last, ("input", "weight", "bias")),
+    "bilinear": Operation("bilinear", moves.mixes_last, ("input", "input2", "weight", "bias")),
+    **_each("matmul mm bmm", "", moves.multiplied, ("input", "other")),
+    "rmatmul": Operation("matmul", moves.multiplied, ("other", "input")),
+    "mv": Operation("mv", moves.multiplied, ("input", "vec")),
+    **_each("addmm baddbmm addbmm", "", moves.multiplied, ("bias", "input", "mat2")),
+    **_each("lstm gru rnn_tanh rnn_relu", "", moves.recurrent, tuple(_STEPS.split())),
+    **_each(
+        "lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell",
+        "",
+        moves.mixes_last,
+        ("input", "hx", "w_ih", "w_hh", "b_ih", "b_hh"),
+    ),
+    "einsum": Operation("einsum", moves.summed, ("*operands",)),
+    "multi_head_attention_forward": Operation(
+        "attention", moves.attended((-3, -1)), tuple(_HEADS.split())
+    ),
+    "scaled_dot_product_attention": Operation(
+        "attention", moves.attended((-2, -1)), ("query", "key", "value", "attn_mask")
+    ),
+    **_each("fft ifft rfft irfft hfft ihfft", "", moves.transformed(1), _FOURIER),
+    **_each("fft2 ifft2 rfft2 irfft2", "", moves.transformed(2), _FOURIER),
+    **_each("fftn ifftn rfftn irfftn", "", moves.transformed(None), _FOURIER),
+    "flatten": Operation("flatten", moves.reshaped),
+    **_each(_RESHAPES, "flatten", moves.reshaped),
+    "permute": Operation("permute", moves.permuted, ("input", "*dims")),
+    "transpose": Operation("transpose", moves.transposed, ("input", "dim0", "dim1")),
+    **_each("mT t", "transpose", moves.transposed),
+    "movedim": Operation("permute", moves.moved, ("input", "source", "destination")),
+    "getitem": Operation("slice", moves.taken, ("input", "index")),
+    **_each("select narrow", "slice", moves.selected, _PART),
+    "relu": Operation("relu", moves.element_wise),
+    **_each(_ACTIVATIONS, "activation", moves.element_wise),
+    "glu": Operation("activation", moves.apart, ("input", "dim")),
+    **_each("softmax log_softmax softmin", "softmax", moves.along, ("input", "dim")),
+    "normalize": Operation("normalize", moves.along, ("input", "p", "dim")),
+    "dropout": Operation("dropout", moves.element_wise),
+    "add": Operation("add", moves.element_wise),
+    "mul": Operation("multiply", moves.element_wise),
+    **_each(_ARITHMETIC, "", moves.element_wise),
+    **_each(COMPARISONS, "", moves.element_wise),
+    **_each("channel_shuffle native_channel_shuffle", "", moves.element_wise),
+    **_each("maximum minimum fmax fmin", "", moves.element_wise, ("input", "other")),
+    "identity": Operation("identity", moves.element_wise),
+    "cat": Operation("concatenate", moves.apart, ("tensors", "dim")),
+    "stack": Operation("stack", moves.stacked, ("tensors", "dim")),
+    "chunk": Operation("chunk", moves.apart, ("input", "chunks", "dim")),
+    **_each("split tensor_split", "split", moves.apart, ("input", "sizes", "dim")),
+    "unbind": Operation("unbind", moves.unbound, ("input", "dim")),
+    "pad": Operation("pad", moves.padded, ("input", "pad", "mode", "value")),
+    "flip": Operation("flip", moves.unless_along(_TURNS), ("input", "*dims")),
+    "roll": Operation("roll", moves.unless_along(_ROLLS), ("input", "shifts", "dim")),
+    **_each(
+        "cumsum cumprod cummax cummin logcumsumexp",
+        "",
+        moves.unless_along(_SEES_BEFORE),
+        ("input", "dim"),
+    ),
+    "grid_sample": Operation("grid_sample", moves.no_field("its grid says what it reads")),
+    "setitem": Operation("setitem", moves.no_field("it writes into a part of the map")),
 }
 """What is known of each function, by its name; of any other it is not known what it moves."""
 
-_PASSING = (
+PASSING = (
     "contiguous detach clone alias to float double half bfloat16 type type_as cpu cuda "
-    "expand expand_as broadcast_to requires_grad data real positive"
+    "expand expand_as broadcast_to requires_grad data real positive resolve_conj resolve_neg cfloat"
 )

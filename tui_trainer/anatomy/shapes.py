@@ -31,19 +31,6 @@ def dims_of(dim: Any, count: int) -> frozenset[int] | None:
     return frozenset(from_end(d, count) for d in ((dim,) if isinstance(dim, int) else dim))
 
 
-def as_map(field: Field, shape: Shape) -> Field:
-    """Return a field, if its tensor is a map (…, rows, columns).
-
-    Raises:
-        Undefined: If its rows and columns lie elsewhere.
-    """
-    for axis, dim in zip(field.axes, (-2, -1), strict=True):
-        placed = axis.dim == dim or axis.features == 1
-        if not placed or len(shape) < 2 or shape[dim] != axis.features:
-            raise Undefined("what it takes for rows and columns is something else")
-    return Field(replace(field.down, dim=-2), replace(field.across, dim=-1))
-
-
 def reduced(field: Field, shape: Shape, arguments: Mapping[str, Any]) -> Field:
     """Return a field after a mean, a sum or a maximum over some dimensions."""
     dims = dims_of(arguments.get("dim"), len(shape)) or frozenset()
@@ -68,12 +55,12 @@ def reshaped(field: Field, old: Shape, new: Shape) -> Field:
     def seen(axis: Axis) -> Axis:
         if axis.features == 1:
             return axis
-        inner = prod(old[axis.dim :][1:])
-        outer = inner * old[axis.dim]
+        step = axis.inner * prod(old[axis.dim :][1:])  # between neighbours, in memory order
+        length = step * axis.features
         for dim in range(-len(new), 0):
             within = prod(new[dim:][1:])
-            if within <= inner and outer <= within * new[dim]:
-                return replace(axis, dim=dim)
+            if step % within == 0 and within * new[dim] % length == 0:
+                return replace(axis, dim=dim, inner=step // within)
         raise Undefined("it cuts the rows or the columns up")
 
     return field.each(seen)
@@ -86,12 +73,13 @@ def permuted(field: Field, order: Sequence[int]) -> Field:
     return field.each(lambda axis: replace(axis, dim=places.get(axis.dim, axis.dim)))
 
 
-def padded(field: Field, pad: Sequence[int], new: Shape) -> Field:
+def padded(field: Field, pad: Sequence[int], old: Shape, new: Shape) -> Field:
     """Return a field after features were added around its map, or cut off where pad is negative.
 
     Args:
         field: What the features saw before.
         pad: Before and behind, for the last dimension first.
+        old: The shape before it.
         new: The shape after it.
 
     Raises:
@@ -101,9 +89,9 @@ def padded(field: Field, pad: Sequence[int], new: Shape) -> Field:
     def seen(axis: Axis) -> Axis:
         place = 2 * (-axis.dim - 1)
         before, behind = pad[place : place + 2] if place + 1 < len(pad) else (0, 0)
-        if not before and not behind:
+        if (not before and not behind) or (axis.features == 1 and old[axis.dim] > 1):
             return axis
-        if field.down.dim == field.across.dim:
+        if not axis.is_whole(old):
             raise Undefined("it adds to a flattened map")
         return axis.through(1, 1, int(before), 1, features=new[axis.dim])
 
@@ -114,32 +102,53 @@ def indexed(field: Field, shape: Shape, index: Any) -> Field:
     """Return a field after a part of its tensor was taken, as in ``map[:, :, ::2, ::2]``.
 
     Raises:
-        Undefined: If it is taken by more than whole numbers and slices, or from a flattened map.
+        Undefined: If rows or columns are taken by more than whole numbers and slices, or a part of
+            a flattened map.
     """
+    if all(axis.features == 1 for axis in field.axes):
+        return field
     items = list(index) if isinstance(index, tuple) else [index]
-    if not all(item is None or item is ... or type(item) in (int, slice) for item in items):
+    lists = [item for item in items if _is_list(item)]
+    rest = tuple(item for item in items if not _is_list(item))
+    if len(lists) > 1 or not is_plain(rest):
         raise Undefined("it takes features out one by one")
     named = sum(item is not None and item is not ... for item in items)
-    at = items.index(...) if ... in items else len(items)
+    at = next((i for i, item in enumerate(items) if item is ...), len(items))
     items[at : at + 1] = [slice(None)] * (len(shape) - named)
-    cuts: dict[int, tuple[int, int, int, int]] = {}
+    cuts: dict[int, tuple[int, range | None]] = {}
     old, new, total = 0, 0, sum(not isinstance(item, int) for item in items)
     for item in items:
         if isinstance(item, slice):
-            places = range(*item.indices(shape[old]))
-            cuts[old - len(shape)] = (places.start, places.step, len(places), new - total)
+            cuts[old - len(shape)] = (new - total, range(*item.indices(shape[old])))
+        elif isinstance(item, int):
+            first = item % shape[old]
+            cuts[old - len(shape)] = (new - total, range(first, first + 1))
         elif item is not None:
-            cuts[old - len(shape)] = (item % shape[old], 1, 1, new - total)
+            cuts[old - len(shape)] = (new - total, None)
         old += item is not None
         new += not isinstance(item, int)
-    return field.each(lambda axis: _cut(axis, *cuts[axis.dim], shape=shape))
+    return field.each(lambda axis: _cut(axis, *cuts.get(axis.dim, (axis.dim, None)), shape=shape))
 
 
-def _cut(axis: Axis, first: int, step: int, count: int, dim: int, shape: Shape) -> Axis:
-    if axis.features == 1 or (first, step, count) == (0, 1, shape[axis.dim]):
+def _is_list(item: Any) -> bool:
+    """Say whether an index is a list of numbers, one-dimensional."""
+    return isinstance(item, list) or (isinstance(item, Tensor) and item.dim() == 1)
+
+
+def is_plain(index: Any) -> bool:
+    """Say whether an index has nothing but whole numbers, slices, ``...`` and None."""
+    items = index if isinstance(index, tuple) else (index,)
+    return all(item is None or item is ... or type(item) in (int, slice) for item in items)
+
+
+def _cut(axis: Axis, dim: int, places: range | None, shape: Shape) -> Axis:
+    """Return an axis after some places of its dimension were taken; None if one by one."""
+    if axis.features == 1 or places == range(shape[axis.dim]):
         return replace(axis, dim=dim)
-    if shape[axis.dim] != axis.features:
+    if places is None:
+        raise Undefined("it takes features out one by one")
+    if not axis.is_whole(shape):
         raise Undefined("it takes a part of a flattened map")
     reach = axis.reach
-    start = reach.start + first * reach.jump
-    return Axis(replace(reach, jump=reach.jump * step, start=start), count, dim)
+    start = reach.start + places.start * reach.jump
+    return Axis(replace(reach, jump=reach.jump * places.step, start=start), len(places), dim)

@@ -2,54 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import prod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from tui_trainer.anatomy import moves
 from tui_trainer.anatomy.field import Field
 from tui_trainer.anatomy.operations import Call, operation_of, unreached, window_of
-from tui_trainer.anatomy.trace import Step, trace
+from tui_trainer.anatomy.trace import Step, folded, remembered_folding, watch
+from tui_trainer.anatomy.training_only import used_in_training
+from tui_trainer.anatomy.untouched import untouched
 from tui_trainer.anatomy.windows import Window, reduced
+from tui_trainer.anatomy.work import Counter, Work
 from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.text import one_line
 
 UNUSED = "not used in the forward pass"
 """The name of the row of parameters that no operation reads."""
+
+TRAINING_ONLY = "used only in training mode"
+"""The name of the row of parameters that operations read in training mode alone."""
 
 Shape = tuple[int, int, int]
 
 
 def layer_table(network: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
-    """Run a network once on an empty image and tell of every operation on its way to the scores.
+    """Run a network once on an image of noise and tell of every operation on its way to the scores.
 
     The network must lie on the CPU. It is run in evaluation mode and left as it was: modes,
-    running statistics, hooks and random generators.
+    running statistics, attributes, hooks and random generators.
 
     Args:
-        network: Maps (1, channels, height, width) to scores (1, classes).
+        network: Maps (N, channels, height, width) to scores (N, classes).
         input_shape: Height, width and channels of the image.
 
     Returns:
-        The input, then a row an operation, in the order in which they are run. The rows'
+        The input, then a row an operation, in the order in which they are run; the operations of a
+        loop that is run many times have a row each, for all times together. The rows'
         parameters add up to those of the network: parameters that are used several times belong to
         the first row that uses them, those that are never used to a last row of their own. After a
         gate that is made of the whole map (squeeze and excite), a field is an upper bound.
+
+    Raises:
+        Exception: What the network itself raises.
     """
-    height, width, channels = input_shape
-    with torch.no_grad():
-        steps = trace(network, torch.zeros(1, channels, height, width))
+    try:
+        steps, work = _watched(network, input_shape, images=1)
+    except Exception:  # some networks cannot take an image alone
+        steps, work = _watched(network, input_shape, images=2)
     names = _names(steps, (path for path, _ in network.named_modules()))
     rows = [_input_row(input_shape)]
     counted: set[int] = set()
-    for step, name in zip(steps, names, strict=True):
-        rows.append(_row(step, name, _count(step.parameters, counted)))
-    if left := _count(network.parameters(), counted):
-        rows.append(_unused_row(left))
+    for step, name, done in zip(steps, names, work, strict=True):
+        rows.append(_row(step, name, _count(step.parameters, counted), done))
+    left = [p for p in network.parameters() if id(p) not in counted]
+    if sum(p.numel() for p in left):
+        trained = used_in_training(network, noise(input_shape, images=2))
+        rows += _unused_rows(left, trained, counted)
     return tuple(rows)
 
 
-def _row(step: Step, name: str, parameters: int) -> LayerRow:
+def work_of(network: nn.Module, input_shape: Shape) -> int:
+    """Return the multiply-adds of a network whose operations cannot be followed, biases left out.
+
+    0 if it cannot be counted.
+    """
+    counter = Counter()
+    try:
+        with torch.no_grad(), untouched(network, torch.device("cpu")), counter:
+            network(noise(input_shape, images=2))
+    except Exception:  # it runs, but not while somebody counts
+        return 0
+    return counter.total // 2
+
+
+def noise(input_shape: Shape, images: int) -> Tensor:
+    """Return images of noise (N, channels, height, width), the same ones each time.
+
+    An empty image would do for most networks; some look for the ink.
+    """
+    height, width, channels = input_shape
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(images, channels, height, width, generator=generator)
+
+
+def _watched(network: nn.Module, input_shape: Shape, images: int) -> tuple[list[Step], list[int]]:
+    """Return a network's rows as steps, and the multiply-adds of each row for one image."""
+    image = noise(input_shape, images)
+    work = Work()
+    with torch.no_grad(), work.counter:
+        steps = watch(network, image, work.execute, work.reached)
+    plan = remembered_folding(network, image, steps)
+    sums = [sum(work.of_steps[step] for step in members) for members in plan.rows]
+    return folded(steps, plan), [total // images for total in sums]
+
+
+def _row(step: Step, name: str, parameters: int, multiply_adds: int) -> LayerRow:
+    """Return a step as a row; where something of it cannot be told, the rest of it is."""
+    try:
+        return _whole_row(step, name, parameters, multiply_adds)
+    except Exception as error:  # it was called in a way that is not known
+        words = one_line(f"{type(error).__name__}: {error}")
+        shape = step.call.result
+        return LayerRow(
+            name=name,
+            kind=operation_of(step.call.name).kind,
+            kernel="",
+            output_shape=(1, 1, prod(shape[1:]) if len(shape) > 1 else prod(shape)),
+            parameters=parameters,
+            type=step.type or step.call.name,
+            multiply_adds=multiply_adds,
+            undefined=step.undefined or f"after {step.call.name}: it is not known ({words})",
+            sources=step.sources,
+            repeats=step.repeats,
+        )
+
+
+def _whole_row(step: Step, name: str, parameters: int, multiply_adds: int) -> LayerRow:
     call, window = step.call, window_of(step.call)
     reach = step.field.reaches if step.field else None
     seen = call.fields or (None,) * len(call.shapes)
@@ -68,14 +139,33 @@ def _row(step: Step, name: str, parameters: int) -> LayerRow:
         dilation=window.dilation if window else None,
         groups=call.arguments.get("groups", 1) if call.is_convolution else 1,
         bias=call.mixes_channels and call.arguments.get("bias") is not None,
-        multiply_adds=_multiply_adds(step),
+        multiply_adds=multiply_adds,
         receptive_field=(reach[0].size, reach[1].size) if reach else None,
-        jump=(reach[0].jump, reach[1].jump) if reach else None,
+        jump=_jump(step.field, call.result) if step.field else None,
         start=(reach[0].start, reach[1].start) if reach else None,
         undefined=step.undefined,
         unused=unreached(call),
         sources=step.sources,
+        repeats=step.repeats,
+        over_batch=_is_over_batch(call),
     )
+
+
+def _jump(field: Field, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how far the fields of neighbours are apart; 0 where all see the same."""
+    down, across = (
+        0 if axis.features == 1 and len(shape) == 4 and shape[axis.dim] > 1 else axis.reach.jump
+        for axis in field.axes
+    )
+    return down, across
+
+
+def _is_over_batch(call: Call) -> bool:
+    """Say whether a softmax or a normalization is taken over the images of a batch."""
+    if operation_of(call.name).moves is not moves.along or len(call.shapes[0]) < 2:
+        return False
+    dims = moves.dims_along(call)
+    return -len(call.shapes[0]) in dims
 
 
 def _input_row(shape: Shape) -> LayerRow:
@@ -91,27 +181,37 @@ def _input_row(shape: Shape) -> LayerRow:
     )
 
 
-def _unused_row(parameters: int) -> LayerRow:
-    return LayerRow(
-        name=UNUSED,
-        kind="unused",
-        kernel="",
-        output_shape=(0, 0, 0),
-        parameters=parameters,
-        undefined="it is not on the way to the scores",
-    )
+def _unused_rows(
+    left: Sequence[nn.Parameter], trained: Collection[int], counted: set[int]
+) -> Iterator[LayerRow]:
+    """Yield a row for the parameters of each kind that no operation reads in evaluation mode."""
+    for name, is_trained in ((TRAINING_ONLY, True), (UNUSED, False)):
+        if parameters := _count([p for p in left if (id(p) in trained) is is_trained], counted):
+            yield LayerRow(
+                name=name,
+                kind="training only" if is_trained else "unused",
+                kernel="",
+                output_shape=(0, 0, 0),
+                parameters=parameters,
+                undefined="it is not on the way to the scores",
+            )
 
 
 def _names(steps: Iterable[Step], modules: Iterable[str]) -> list[str]:
     """Return a name for each step: its module's, or that and the function's; numbered if needed."""
     taken = {"input", *modules}
+    used: set[str] = set()
+    last: dict[str, int] = {}
     names: list[str] = []
     for step in steps:
         name = step.module if step.type else f"{step.module}.{step.call.name}".lstrip(".")
-        free, number = name, 1
-        while free in names or (free in taken and not (step.type and number == 1)):
+        number = last.get(name, 0) + 1
+        free = name if number == 1 else f"{name}_{number}"
+        while free in used or (free in taken and not (step.type and number == 1)):
             number += 1
             free = f"{name}_{number}"
+        last[name] = number
+        used.add(free)
         names.append(free)
     return names
 
@@ -121,11 +221,6 @@ def _count(parameters: Iterable[nn.Parameter], counted: set[int]) -> int:
     new = {id(p): p.numel() for p in parameters if id(p) not in counted}
     counted.update(new)
     return sum(new.values())
-
-
-def _multiply_adds(step: Step) -> int:
-    call = step.call
-    return _count(step.parameters, set()) * (call.places if call.is_convolution else 1)
 
 
 def _kind(call: Call, module: str, window: Window | None) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from tui_trainer.anatomy.field import Field, Undefined
+from tui_trainer.anatomy.folding import Folding, folding
 from tui_trainer.anatomy.names import in_place, name_of, reads
 from tui_trainer.anatomy.operations import Call, bind, operation_of, passes
+from tui_trainer.anatomy.untouched import untouched
+from tui_trainer.run.text import one_line
 
 Execute = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
 """Runs a function: given its name, itself and its arguments, it returns the result."""
@@ -33,6 +38,7 @@ class Step:
         field: What its features see; None where that is not defined.
         undefined: Why not.
         sources: The places, in the table, of the steps whose results it read.
+        repeats: How often it is done, one time after the other, in a loop.
     """
 
     module: str
@@ -42,6 +48,12 @@ class Step:
     field: Field | None
     undefined: str
     sources: tuple[int, ...]
+    repeats: int = 1
+
+    @property
+    def kind(self) -> Hashable:
+        """What tells it from the other steps of a loop, whatever the number of images."""
+        return self.module, self.call.name, tuple(map(id, self.parameters)), len(self.call.result)
 
 
 Reached = Callable[[int, Step, Tensor], None]
@@ -79,21 +91,50 @@ def trace(
     network: nn.Module,
     image: Tensor,
     execute: Execute = as_it_is,
-    reached: Reached = lambda place, step, result: None,
+    reached: Reached | None = None,
 ) -> list[Step]:
-    """Run a network on an image in evaluation mode, and leave it as it was.
+    """Run a network on images in evaluation mode, and leave it and them as they were.
+
+    The steps of a loop have one place together, that of their row in the layer table. The last time
+    that they are done stands for all of them.
 
     Args:
         network: Maps (N, channels, height, width) to scores.
         image: What it is run on.
         execute: Runs each function; it may put another in its place.
-        reached: Is told of each step; what it raises ends the run.
+        reached: Is told of each row as it is reached; what it raises ends the run.
 
     Returns:
-        The steps that were run.
+        The steps that were run, those of a loop folded.
     """
+    if reached is None:
+        steps = watch(network, image, execute)
+        return folded(steps, remembered_folding(network, image, steps))
+    plan = _folding_of(network, image, execute)
+    if plan is None:  # it has no loops: a step is a row
+        return watch(network, image, execute, reached)
+    told = reached
+
+    def at_row(number: int, step: Step, result: Tensor) -> None:
+        at = number - 1
+        if at >= len(plan.kinds) or plan.kinds[at] != step.kind:
+            return  # it takes another way for these images
+        if plan.folding.stands_for_its_row(at):
+            told(plan.folding.row_of[at] + 1, step, result)
+
+    return folded(watch(network, image, execute, at_row), plan.folding)
+
+
+def watch(
+    network: nn.Module,
+    image: Tensor,
+    execute: Execute = as_it_is,
+    reached: Reached = lambda place, step, result: None,
+) -> list[Step]:
+    """Run a network as :func:`trace` does; each step has a place of its own, from 1."""
     with ExitStack() as stack:
-        stack.enter_context(_unchanged(network, image.device))
+        stack.enter_context(untouched(network, image.device))
+        image = image.clone()  # for it may write into what it is given
         tracer = _Tracer(network, image, execute, reached)
         for path, module in network.named_modules():
             if isinstance(module, ScriptModule):  # it takes no hooks
@@ -105,25 +146,52 @@ def trace(
     return tracer.steps
 
 
-@contextmanager
-def _unchanged(network: nn.Module, device: torch.device) -> Generator[None]:
-    """Put a network in evaluation mode; put modes, buffers and chance back afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in network.buffers()]
-    devices = [] if device.type == "cpu" else [device.index or 0]
-    kind = "cuda" if device.type == "cpu" else device.type
-    try:
-        with torch.random.fork_rng(devices, device_type=kind):
-            for module, _ in modes:
-                module.training = False
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+# --- loops
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How the steps of a network's run are folded, and what they are."""
+
+    folding: Folding
+    kinds: tuple[Hashable, ...]
+
+
+_PLANS: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], _Plan | None]] = WeakKeyDictionary()
+"""For networks that were run once, by the shape of an image; None where there are no loops."""
+
+
+def remembered_folding(network: nn.Module, image: Tensor, steps: Sequence[Step]) -> Folding:
+    """Fold the steps of a run; it is remembered for the next runs of the same network."""
+    found = folding((step.kind, step.call.shapes, step.call.result) for step in steps)
+    has_loops = len(found.rows) < len(steps)
+    plan = _Plan(found, tuple(step.kind for step in steps)) if has_loops else None
+    _PLANS.setdefault(network, {})[tuple(image.shape[1:])] = plan
+    return found
+
+
+def _folding_of(network: nn.Module, image: Tensor, execute: Execute) -> _Plan | None:
+    """Return how a network's run is folded; if it is not known yet, it is run on two images."""
+    shape = tuple(image.shape[1:])
+    if shape not in _PLANS.get(network, {}):
         with torch.no_grad():
-            for buffer, before in buffers:
-                if not torch.equal(buffer, before):
-                    buffer.copy_(before)
+            remembered_folding(network, image, watch(network, image[:2].detach(), execute))
+    return _PLANS[network][shape]
+
+
+def folded(steps: Sequence[Step], plan: Folding) -> list[Step]:
+    """Return one step for each row: the last of those that it has, which read what is before it."""
+    if len(plan.rows) == len(steps):
+        return list(steps)
+    found: list[Step] = []
+    for row, members in enumerate(plan.rows):
+        known = [steps[at] for at in members if at < len(steps)]
+        if not known:
+            break
+        read = {0 if s == 0 else plan.row_of[s - 1] + 1 for step in known for s in step.sources}
+        before = tuple(sorted(place for place in read if place <= row)) or (row,)
+        found.append(replace(known[-1], sources=before, repeats=len(members)))
+    return found
 
 
 class _Tracer(TorchFunctionMode):
@@ -141,9 +209,7 @@ class _Tracer(TorchFunctionMode):
         self._seen = {id(image): _Seen(image, field, "", (0,))}
         # What does not depend on the image, and the parameters that it was made of.
         self._still: dict[int, tuple[Tensor, tuple[nn.Parameter, ...]]] = {}
-        for module in network.modules():
-            for tensor in (*vars(module).values(), *module.buffers(recurse=False)):
-                self._keep([tensor] if isinstance(tensor, Tensor) else [], ())
+        self._keep(_constants(network), ())
         for parameter in network.parameters():
             self._keep([parameter], (parameter,))
         closed = (module for module in network.modules() if isinstance(module, ScriptModule))
@@ -180,7 +246,7 @@ class _Tracer(TorchFunctionMode):
     def _note(
         self,
         name: str,
-        arguments: Mapping[str, Any],
+        arguments: dict[str, Any],
         read: Sequence[Tensor],
         shapes: Mapping[int, tuple[int, ...]],
         made: Sequence[Tensor],
@@ -195,7 +261,7 @@ class _Tracer(TorchFunctionMode):
             reason = f"after {name}: what came before it cannot be seen"
             seen = (_Seen(read[0], None, reason, (len(self.steps),)),)
             used += self._closed
-        if passes(name, shapes[id(seen[0].tensor)], tuple(made[0].shape)):
+        if passes(name, arguments, shapes[id(seen[0].tensor)], tuple(made[0].shape)):
             self._seen |= {id(tensor): replace(seen[0], tensor=tensor) for tensor in made}
             return
         call = Call(
@@ -204,6 +270,7 @@ class _Tracer(TorchFunctionMode):
             shapes=tuple(shapes[id(s.tensor)] for s in seen),
             fields=_fields(seen),
             result=tuple(made[0].shape),
+            features=tuple(key for key, value in arguments.items() if self._reads(_tensors(value))),
         )
         self._add(call, used, seen, made)
 
@@ -221,6 +288,9 @@ class _Tracer(TorchFunctionMode):
                 field = operation_of(call.name).moves(call)
             except Undefined as reason:
                 undefined = f"after {call.name}: {reason}"
+            except Exception as error:  # it was called in a way that is not known
+                words = one_line(f"{type(error).__name__}: {error}")
+                undefined = f"after {call.name}: its field could not be worked out ({words})"
         sources = tuple(sorted({place for s in seen for place in s.sources}))
         path = self._visits[-1].path if self._visits else ""
         self.steps.append(Step(path, "", call, used, field, undefined, sources))
@@ -262,7 +332,7 @@ class _Tracer(TorchFunctionMode):
         """Return what is known of those that depend on the image."""
         return tuple(self._seen[id(tensor)] for tensor in tensors if id(tensor) in self._seen)
 
-    def _keep(self, tensors: Sequence[Tensor], made_of: tuple[nn.Parameter, ...]) -> None:
+    def _keep(self, tensors: Iterable[Tensor], made_of: tuple[nn.Parameter, ...]) -> None:
         self._still |= {id(tensor): (tensor, made_of) for tensor in tensors}
 
 
@@ -273,6 +343,28 @@ def _tensors(value: Any) -> list[Tensor]:
     if isinstance(value, Mapping):
         value = tuple(value.values())
     return [t for part in value for t in _tensors(part)] if isinstance(value, (tuple, list)) else []
+
+
+def _constants(network: nn.Module) -> Iterator[Tensor]:
+    """Yield the tensors that a network has but does not learn, also the globals of its files."""
+    files = set()
+    for module in network.modules():
+        for value in (*vars(module).values(), *vars(type(module)).values()):
+            yield from _held(value)
+        files.add(type(module).__module__)
+    for name in files:
+        if not name.startswith("torch.") and name in sys.modules:
+            for value in vars(sys.modules[name]).values():
+                yield from _held(value)
+
+
+def _held(value: Any, depth: int = 3) -> Iterator[Tensor]:
+    """Yield the tensors in a value, in containers that lie not too deep."""
+    if isinstance(value, Tensor):
+        yield value
+    elif depth and isinstance(value, (dict, list, tuple)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _held(part, depth - 1)
 
 
 def _fields(seen: Sequence[_Seen]) -> tuple[Field, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tui_trainer.anatomy import shapes
 from tui_trainer.anatomy.field import Field, Undefined
+from tui_trainer.anatomy.sliding import pooled_to
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -87,10 +88,11 @@ def adaptive(arguments: Mapping[str, Any], shape: Shape, field: Field | None) ->
     down, across = (wanted, wanted) if isinstance(wanted, int) else tuple(wanted)
     height, width = shape[-2:]
     down, across = down or height, across or width
-    if height % down or width % across:
+    steps = [pooled_to(height, down), pooled_to(width, across)]
+    if None in steps:
         raise Undefined(f"{height}×{width} features do not divide into {down}×{across} places")
-    kernel = (height // down, width // across)
-    return Window(kernel, kernel)
+    kernel, stride, padding, _ = zip(*(step for step in steps if step), strict=True)
+    return Window(_pair(kernel), _pair(stride), _pair(padding))
 
 
 def reduced(

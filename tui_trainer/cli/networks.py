@@ -46,7 +46,10 @@ def model(
     as_json: AsJson = False,
     markdown: Annotated[bool, option("As a Markdown table", "--markdown")] = False,
     measure: Annotated[
-        bool, option("Measure the receptive fields too: the pixels with a gradient", "--measure")
+        bool,
+        option(
+            "Measure the receptive fields too: the pixels that each layer depends on", "--measure"
+        ),
     ] = False,
     budget: Budget = BUDGET,
     batch_size: BatchSize = 128,
@@ -54,7 +57,12 @@ def model(
     channels: Channels = 1,
     classes: Classes = 10,
 ) -> None:
-    """Show what a network is: its layers, their shapes, parameters and receptive fields."""
+    """Show what a network is: its layers, their shapes, parameters and receptive fields.
+
+    Multiply-adds are those that are really done for one image: over places, tokens and time steps,
+    in attention and other products; biases and norms as torchinfo counts them. torchinfo counts a
+    fully connected layer over tokens once, and no products without weights.
+    """
     if as_json and markdown:
         raise InputError("--json: does not go with --markdown; choose one")
     from tui_trainer.headless import networks as front
@@ -230,18 +238,22 @@ def _check_input(name: str, image_size: int, channels: int, classes: int) -> Non
 
 
 def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
-    """Return the size of the field of each row's middle feature, as it is measured."""
-    from tui_trainer.anatomy.measured import measured_field
+    """Return the size of the field of each row's middle feature, as it is measured.
 
-    texts = []
-    for place, row in enumerate(rows):
-        if row.kind in ("unused", "network"):
-            texts.append("—")
-            continue
-        height, width, _ = row.output_shape
-        field = measured_field(network, rows[0].output_shape, place, height // 2, width // 2)
+    A row whose field cannot be measured has a dash.
+    """
+    from tui_trainer.anatomy.measured import measured_fields
+    from tui_trainer.headless.networks import with_progress
+
+    places = [at for at, row in enumerate(rows) if row.kind == "input" or row.is_layer]
+    if len(rows) == 2 and rows[1].kind == "network":  # none of its operations can be seen
+        places = [0]
+    middles = {at: (rows[at].output_shape[0] // 2, rows[at].output_shape[1] // 2) for at in places}
+    texts = ["—"] * len(rows)
+    fields = measured_fields(network, rows[0].output_shape, middles)
+    for place, field in with_progress("measuring receptive fields", fields, len(places)):
         tall, wide = int(field.any(dim=1).sum()), int(field.any(dim=0).sum())
-        texts.append(f"{tall}×{wide}")
+        texts[place] = f"{tall}×{wide}"
     return tuple(texts)
 
 
@@ -273,6 +285,7 @@ def _record(network: Network) -> dict[str, Any]:
                 "undefined": row.undefined,
                 "unused": row.unused,
                 "inputs": [network.rows[source].name for source in row.sources],
+                "repeats": row.repeats,
                 **({"measured": network.measured[place]} if network.measured else {}),
             }
         )

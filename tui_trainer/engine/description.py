@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from tui_trainer.anatomy.review import review
-from tui_trainer.anatomy.table import layer_table
+from tui_trainer.anatomy.table import layer_table, work_of
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.text import one_line
 from tui_trainer.run.verdicts import Verdict
@@ -18,7 +18,8 @@ Shape = tuple[int, int, int]
 def layers_of(network: nn.Module, image: Shape, classes: int) -> tuple[LayerRow, ...]:
     """Return the layer table of a network that has been shown to run.
 
-    One's own can do what nobody has foreseen: it is trained all the same, and told of as one layer.
+    A custom model can do what nobody has foreseen: it is trained all the same, and told of as one
+    layer.
 
     Args:
         network: Maps (N, channels, height, width) to scores (N, classes).
@@ -57,7 +58,7 @@ def _as_one_layer(
             input_shape=image,
             output_shape=(1, 1, classes),
             parameters=parameters,
-            multiply_adds=parameters,
+            multiply_adds=work_of(network, image),
             undefined=reason,
             sources=(0,),
         ),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from tui_trainer.headless.streams import standard_output
+from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.headless.table import GAP, table
 from tui_trainer.run import text
 from tui_trainer.run.compare import Comparison
@@ -19,10 +22,13 @@ from tui_trainer.run.layer_cells import (
     total_cells,
 )
 from tui_trainer.run.layers import BUDGET, LayerRow, Stage, blocks, totals
+from tui_trainer.run.text import Cell
 from tui_trainer.run.topics import TOPICS
 from tui_trainer.run.verdicts import SIGNS, Verdict, by_severity, counts
 
 BAR_COLUMNS = 10
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,3 +230,15 @@ def print_zoo(networks: Sequence[Network]) -> None:
         )
     for line in table(lines, {1, 2, 3}):
         out.row(line)
+
+
+def with_progress(what: str, parts: Iterable[T], total: int) -> Iterator[T]:
+    """Yield each part; where stderr is a terminal, a live line there tells how many there were."""
+    console = Console(sys.stderr, time.monotonic)
+    try:
+        for done, part in enumerate(parts, start=1):
+            yield part
+            if console.due():
+                console.draw([Cell(f"{what}: {done} of {total} layers")])
+    finally:
+        console.clear()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from tui_trainer.run import text
-from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.layers import NO_LAYERS, LayerRow
 
 CONVOLUTIONS = ("conv", "depthwise")
 FULLY_CONNECTED = "fully connected"
@@ -38,7 +38,7 @@ class _Table:
     """
 
     def __init__(self, rows: Sequence[LayerRow]) -> None:
-        self.rows = tuple(row for row in rows if row.kind != "unused")
+        self.rows = tuple(row for row in rows if row.kind not in NO_LAYERS)
         self.tells_sources = any(row.sources for row in self.rows)
 
     def places(self, *kinds: str) -> list[int]:

@@ -69,7 +69,7 @@ def cells(row: LayerRow, scale: Scale) -> tuple[str, ...]:
     """Return a layer as the cells of its row; ``·`` stands for nothing, ``—`` for not defined."""
     return (
         row.name,
-        row.kind,
+        row.kind_text,
         kernel_text(row),
         shape_text(row.input_shape) if row.input_shape else "·",
         row.shape_text,

@@ -12,6 +12,9 @@ BUDGET = 20_000
 COMPANIONS = ("batch norm", "relu", "activation", "dropout")
 """Kinds of layers that belong to the one before them: they change no shape."""
 
+NO_LAYERS = ("unused", "training only")
+"""Kinds of rows that hold parameters which no image meets in evaluation mode."""
+
 _VIEWS = ("input", "flatten")
 FLOAT_BYTES = 4
 
@@ -59,14 +62,18 @@ class LayerRow:
         dilation: Likewise.
         groups: Of a convolution: into how many its channels are split.
         bias: Whether a convolution or a fully connected layer adds one.
-        multiply_adds: For one image: parameters × places of the output for a convolution, each
-            parameter once for any other layer. It is torchinfo's convention.
+        multiply_adds: For one image, in all repeats: those of convolutions at every place, of fully
+            connected layers for every token, of recurrent layers in every time step, and of
+            products without weights; a bias counts one addition for each feature, a norm each
+            parameter once. What is done element by element counts nothing.
         receptive_field: How many pixels one of its features sees; None where that is not defined.
         jump: How far the fields of two neighbouring features are apart.
         start: The centre of the first feature's field, 0 being the centre of the first pixel.
         undefined: Why there is no receptive field.
         unused: How many rows and columns at the end of its input no kernel reaches.
         sources: The places, in the table, of the rows whose output it reads.
+        repeats: How often it is run, one time after the other, in a loop.
+        over_batch: Whether it is a softmax or a normalization over the images of the batch.
     """
 
     name: str
@@ -89,6 +96,8 @@ class LayerRow:
     undefined: str = ""
     unused: tuple[int, int] = (0, 0)
     sources: tuple[int, ...] = ()
+    repeats: int = 1
+    over_batch: bool = False
 
     @property
     def shape_text(self) -> str:
@@ -98,12 +107,18 @@ class LayerRow:
     @property
     def is_layer(self) -> bool:
         """Whether an image goes through it: it is neither the image nor what nothing reads."""
-        return self.kind not in ("input", "unused")
+        return self.kind not in ("input", *NO_LAYERS)
+
+    @property
+    def kind_text(self) -> str:
+        """Its kind, and how often it is run if that is more than once: ``linear × 783``."""
+        return f"{self.kind} × {self.repeats:,}" if self.repeats > 1 else self.kind
 
     @property
     def activation_bytes(self) -> int:
         """What its output takes in memory, for one image, in bytes; a view of another's nothing."""
-        return 0 if self.kind in _VIEWS else FLOAT_BYTES * math.prod(self.output_shape)
+        numbers = 0 if self.kind in _VIEWS else math.prod(self.output_shape)
+        return FLOAT_BYTES * numbers * self.repeats
 
     def box(self, row: int, column: int) -> Box | None:
         """Return what the feature at a row and column of its map sees; None if not defined."""
@@ -134,7 +149,7 @@ class Totals:
 
 def totals(rows: Sequence[LayerRow]) -> Totals:
     """Add up a table; it may be empty."""
-    last = next((row for row in reversed(rows) if row.kind != "unused"), None)
+    last = next((row for row in reversed(rows) if row.kind not in NO_LAYERS), None)
     return Totals(
         sum(row.parameters for row in rows),
         sum(row.multiply_adds for row in rows),
@@ -195,7 +210,7 @@ def stages(rows: Sequence[LayerRow]) -> list[Stage]:
             continue
         if row.kind != "max pool" or not folded:
             owner = len(folded)
-        what = f"{row.kind} {row.kernel}".strip()
+        what = f"{row.kind_text} {row.kernel}".strip()
         folded.append(
             Stage(
                 row.name,

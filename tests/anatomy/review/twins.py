@@ -178,6 +178,14 @@ TWINS: tuple[Twins, ...] = (
         ("softmax",),
     ),
     Twins(
+        "softmax-output",
+        "a log-softmax over the batch",
+        _FULL,
+        lambda: sound(put("softmax", nn.LogSoftmax(dim=0), after="output")),
+        "wrong",
+        ("softmax",),
+    ),
+    Twins(
         "norm-presence",
         "one norm less",
         _FULL,

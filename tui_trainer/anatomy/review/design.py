@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
-from tui_trainer.run.layers import BUDGET, LayerRow
+from tui_trainer.run.layers import BUDGET, NO_LAYERS, LayerRow
 
 CONVOLUTIONS = ("conv", "depthwise")
 POOLS = ("max pool", "average pool")
@@ -22,7 +22,7 @@ def is_weighted(row: LayerRow) -> bool:
     """Whether a row combines features with weights: a convolution, fully connected, or unknown."""
     if row.kind in (*CONVOLUTIONS, "fully connected"):
         return True
-    is_known = row.kind in (*ACTIVATIONS, *_JOINS, "input", "unused") or is_norm(row)
+    is_known = row.kind in (*ACTIVATIONS, *_JOINS, "input", *NO_LAYERS) or is_norm(row)
     return row.parameters > 0 and not is_known
 
 
@@ -46,7 +46,7 @@ class Design:
     def __init__(self, rows: Sequence[LayerRow], budget: int = BUDGET) -> None:
         self.rows = tuple(rows)
         self.budget = budget
-        self.last = max(place for place, row in enumerate(self.rows) if row.kind != "unused")
+        self.last = max(place for place, row in enumerate(self.rows) if row.kind not in NO_LAYERS)
         readers: list[list[int]] = [[] for _ in self.rows]
         for place, row in enumerate(self.rows):
             for source in sorted(set(row.sources)):

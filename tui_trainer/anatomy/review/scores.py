@@ -6,6 +6,7 @@ import math
 
 from tui_trainer.anatomy.review.design import ACTIVATIONS, Design, at_the_end
 from tui_trainer.anatomy.review.wording import Voice, names
+from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.verdicts import Verdict
 
 _UNBOUNDED = ("leaky", "prelu", "rrelu", "identity")
@@ -55,6 +56,15 @@ def softmax_output(design: Design) -> Verdict | None:
     """
     voice = Voice("softmax-output", 6)
     found = at_the_end(design, "softmax")
+    if over_batch := _over_batch(design):
+        kind = over_batch[0].kind
+        return voice.wrong(
+            f"{kind} over the batch: outputs depend on other images",
+            f"{names(over_batch)} is taken over dim=0, the images of the batch: an image alone "
+            "gets other scores than in a batch",
+            f"take the {kind} over dim=1; at the end of the network leave it out",
+            over_batch,
+        )
     logs = [row for row in found if "log" in row.type.lower()]
     logs += at_the_end(design, "log") if found else []
     classes = design.rows[design.last].output_shape[2]
@@ -71,6 +81,12 @@ def softmax_output(design: Design) -> Verdict | None:
         advice = f"leave {names(found)} out: cross-entropy takes the softmax itself"
         return voice.wrong("softmax is taken twice", evidence, advice, found)
     return voice.good("scores go to the loss as they are", f"{_scores(design)}, no softmax")
+
+
+def _over_batch(design: Design) -> list[LayerRow]:
+    """Return the softmaxes and normalizations over the images of a batch that reach the scores."""
+    reaching = design.ancestors([design.last]) | {design.last}
+    return [design.rows[place] for place in sorted(reaching) if design.rows[place].over_batch]
 
 
 def _scores(design: Design) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import Design, map_size
 from tui_trainer.anatomy.review.wording import Voice, listed, share
+from tui_trainer.run.layers import NO_LAYERS
 from tui_trainer.run.verdicts import Verdict
 
 
@@ -42,7 +43,7 @@ def budget(design: Design) -> Verdict:
     evidence = f"{total:,} of {limit:,} parameters, {part}"
     if total <= limit:
         return voice.good("within the budget", evidence)
-    used = [row for row in design.rows if row.kind != "unused" and row.parameters]
+    used = [row for row in design.rows if row.kind not in NO_LAYERS and row.parameters]
     largest = sorted(used, key=lambda row: row.parameters, reverse=True)[:2]
     told = listed([f"{row.name} {row.parameters:,}" for row in largest])
     advice = "fewer kernels where most parameters are, or a 1×1 convolution before them"
@@ -51,11 +52,14 @@ def budget(design: Design) -> Verdict:
 
 
 def unused_parameters(design: Design) -> Verdict:
-    """Judge whether every parameter is used; a branch for training only is not, in evaluation."""
+    """Judge whether every parameter is used, if only in training, as an auxiliary head is."""
     voice = Voice("unused-parameters", 1)
     rows = [row for row in design.rows if row.kind == "unused" and row.parameters]
     if not rows:
         evidence = f"{design.parameters:,} of {design.parameters:,} parameters"
+        helping = sum(row.parameters for row in design.rows if row.kind == "training only")
+        if helping:
+            evidence += f", {helping:,} of them only in training mode"
         return voice.good("every parameter is used", evidence)
     spent = sum(row.parameters for row in rows)
     return voice.look(

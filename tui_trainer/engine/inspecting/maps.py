@@ -37,7 +37,7 @@ from tui_trainer.run.exhibit import (
     chosen_word,
     counting,
 )
-from tui_trainer.run.layers import COMPANIONS, LayerRow, shape_text
+from tui_trainer.run.layers import COMPANIONS, NO_LAYERS, LayerRow, shape_text
 from tui_trainer.run.text import count, field, plural
 
 ALL = "all"
@@ -57,7 +57,7 @@ PAGE = 16
 BARS = 6
 """Classes whose probabilities stand beside the digit."""
 
-NO_STEPS = ("input", "flatten", "pad", "unused", "softmax", *COMPANIONS)
+NO_STEPS = ("input", "flatten", "pad", *NO_LAYERS, "softmax", *COMPANIONS)
 """Kinds of layers that are no step of their own; the companions end that of the layer before."""
 
 

@@ -1,0 +1,228 @@
+"""The multiply-adds that a network really does for one image.
+
+A convolution uses each weight at every place, a fully connected layer for every token, a recurrent
+layer in every time step; a bias counts as one addition for each feature. A norm and a PReLU count
+each parameter once, as torchinfo does. Products without weights are counted too: attention,
+``matmul``, ``einsum``. What is done element by element, sums, pools, resizing and Fourier
+transforms count nothing; a multiply-add of complex numbers counts as one.
+
+torchinfo 1.8 counts otherwise: a fully connected layer over tokens or places once, a transposed
+convolution with a stride at the places of its output, of attention and other products without
+weights nothing, of a layer that a network calls as a function nothing. The flop counter of torch
+gives two for each of these multiply-adds, but nothing for biases and norms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+
+from tui_trainer.anatomy.operations import Call, bind, operation_of
+from tui_trainer.anatomy.trace import Step
+
+
+class Counter(TorchDispatchMode):
+    """Counts the multiply-adds of the products that are done while it is entered.
+
+    It sees the operations that functions are made of, also within a closed module.
+
+    Attributes:
+        total: How many there were so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        with torch._C.DisableTorchFunction():  # what is in a closed module has no rows
+            result = func(*args, **(kwargs or {}))
+        packet = func._overloadpacket
+        if packet in _OTHERS:
+            self.total += _OTHERS[packet](args)
+        elif packet in flop_registry:
+            self.total += flop_registry[packet](*args, **(kwargs or {}), out_val=result) // 2
+        return result
+
+
+class Work:
+    """What the steps of a run take; its counter must be entered while the network is run.
+
+    Attributes:
+        counter: Sees the products that are done.
+        of_steps: The multiply-adds of each step, for all images.
+    """
+
+    def __init__(self) -> None:
+        self.counter = Counter()
+        self.of_steps: list[int] = []
+        self._last: tuple[Call | None, int] | None = None
+        self._since = 0
+        self._constant = 0
+
+    def execute(
+        self, name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Run a function as the network calls it, and count."""
+        self._settle()
+        start = self.counter.total
+        result = run(*args, **kwargs)
+        self._since = self.counter.total
+        self._last = (_layer_call(name, args, kwargs, result), self._since - start)
+        return result
+
+    def reached(self, place: int, step: Step, result: Tensor) -> None:
+        """Note what the step took that was just done."""
+        # A module in which no function was seen is reached without one.
+        done = self.counter.total - self._since if self._last is None else self._last[1]
+        done = multiply_adds(step.call, done, step.parameters)
+        self._last, self._since = None, self.counter.total
+        self.of_steps.append(done + self._constant)
+        self._constant = 0
+
+    def _settle(self) -> None:
+        """Keep what a layer took that did not read the image, for the step that reads it.
+
+        A recurrent cell does so in its first step, on a state of zeros.
+        """
+        if self._last is not None and self._last[0] is not None:
+            self._constant += multiply_adds(*self._last, ())
+        self._last = None
+
+
+def _layer_call(
+    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+) -> Call | None:
+    """Return a layer's call, whatever it reads; None for any other function."""
+    if name not in _LAYERS:
+        return None
+    arguments = bind(name, args, kwargs)
+    made = result[0] if isinstance(result, tuple) else result
+    return Call(name, arguments, (tuple(arguments["input"].shape),), (), tuple(made.shape))
+
+
+def multiply_adds(call: Call, counted: int, parameters: Sequence[Tensor]) -> int:
+    """Return how many a call takes, for all the images that it was run on.
+
+    Args:
+        call: What was run.
+        counted: The multiply-adds of its products, as they were counted.
+        parameters: The parameters that it used.
+    """
+    if call.is_convolution:
+        return _convolution(call)
+    if formula := _FORMULAS.get(call.name):
+        return formula(call, counted)
+    if operation_of(call.name).norm or call.name == "prelu":
+        return sum(p.numel() for p in parameters)
+    return counted
+
+
+def _convolution(call: Call) -> int:
+    weight, bias = call.arguments["weight"], call.arguments.get("bias")
+    dims = weight.dim() - 2
+    batch = prod(call.result[: -dims - 1])
+    places = prod(call.result[-dims:])
+    reads = prod(call.shapes[0][-dims:]) if "transpose" in call.name else places
+    return batch * (int(weight.numel()) * reads + _numbers(bias) * places)
+
+
+def _each_token(call: Call, counted: int) -> int:
+    """Count a layer that uses all its weights for each token: each vector of its result."""
+    used = _numbers(call.arguments.get("weight")) + _numbers(call.arguments.get("bias"))
+    return prod(call.result[:-1]) * used
+
+
+def _each_step(call: Call, counted: int) -> int:
+    """Count a recurrent layer, which uses all its weights in each step of a sequence."""
+    weights = next(v for v in call.arguments.values() if isinstance(v, list))
+    return prod(call.shapes[0][:-1]) * sum(map(_numbers, weights))
+
+
+def _one_step(call: Call, counted: int) -> int:
+    weights = [call.arguments.get(key) for key in ("w_ih", "w_hh", "b_ih", "b_hh")]
+    return prod(call.result[:-1]) * sum(map(_numbers, weights))
+
+
+def _biased_product(call: Call, counted: int) -> int:
+    return counted + (prod(call.result) if _numbers(call.arguments.get("bias")) else 0)
+
+
+def _attention(call: Call, counted: int) -> int:
+    named = call.arguments
+    queries, keys = (prod(named[key].shape[:-1]) for key in ("query", "key"))
+    third = _numbers(named.get("in_proj_bias")) // 3
+    return counted + third * (queries + 2 * keys) + _numbers(named.get("out_proj_bias")) * queries
+
+
+def _einsum(call: Call, counted: int) -> int:
+    """Count each combination of all indices once; a product element by element is none."""
+    equation, *operands = call.arguments["rest"]
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = list(operands[0])
+    if not isinstance(equation, str) or "." in equation or len(operands) != 2:
+        return counted
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    sizes: dict[str, int] = {}
+    for letters, operand in zip(inputs.split(","), operands, strict=True):
+        sizes |= zip(letters, operand.shape, strict=True)
+    names = inputs.replace(",", "")
+    kept = set(output) if arrow else {name for name in names if names.count(name) == 1}
+    summed = set(sizes) - kept
+    shared = set.intersection(*(set(letters) for letters in inputs.split(",")))
+    return prod(sizes.values()) if summed & shared else 0
+
+
+_FORMULAS: Mapping[str, Callable[[Call, int], int]] = {
+    "linear": _each_token,
+    "bilinear": _each_token,
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _each_step),
+    **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _one_step),
+    **dict.fromkeys(("addmm", "addmv", "baddbmm"), _biased_product),
+    "multi_head_attention_forward": _attention,
+    "einsum": _einsum,
+}
+
+
+_LAYERS = (
+    *(f"conv{kind}{dims}d" for kind in ("", "_transpose") for dims in (1, 2, 3)),
+    *("linear", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
+)
+
+
+def _numbers(tensor: Any) -> int:
+    return int(tensor.numel()) if isinstance(tensor, Tensor) else 0
+
+
+# --- products that the flop counter of torch does not know
+
+
+def _cpu_attention(args: Sequence[Any]) -> int:
+    query, key, value = (tensor.shape for tensor in args[:3])
+    if query[1] != key[1]:  # grouped queries
+        key, value = (*key[:1], query[1], *key[2:]), (*value[:1], query[1], *value[2:])
+    return int(sdpa_flop_count(query, key, value)) // 2
+
+
+def _recurrent(args: Sequence[Any]) -> int:
+    return prod(args[0].shape[:-1]) * sum(map(_numbers, args[1:5]))
+
+
+_ATEN = torch.ops.aten
+_OTHERS: Mapping[Any, Callable[[Sequence[Any]], int]] = {
+    _ATEN._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,
+    _ATEN.mkldnn_rnn_layer: _recurrent,
+    _ATEN.mv: lambda args: _numbers(args[0]),
+    _ATEN.addmv: lambda args: _numbers(args[1]),
+    _ATEN.dot: lambda args: _numbers(args[0]),
+    _ATEN.vdot: lambda args: _numbers(args[0]),
+    _ATEN.addbmm: lambda args: _numbers(args[1]) * args[2].shape[-1],
+}
