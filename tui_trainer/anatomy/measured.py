@@ -40,18 +40,21 @@ def measured_field(
 
     Raises:
         IndexError: If the network has no such layer, or the layer no such feature.
+        RuntimeError: If no gradient can be taken.
     """
     found = dict(measured_fields(network, input_shape, {place: (row, column)}))
     if place not in found:
         raise IndexError(f"the network has no layer {place}")
-    return found[place]
+    if (field := found[place]) is None:
+        raise RuntimeError(f"the field of layer {place} cannot be measured: it has no gradient")
+    return field
 
 
 def measured_fields(
     network: nn.Module,
     input_shape: tuple[int, int, int],
     features: Mapping[int, tuple[int, int]],
-) -> Iterator[tuple[int, Tensor]]:
+) -> Iterator[tuple[int, Tensor | None]]:
     """Yield which pixels one feature of each of some layers depends on, from one run for all.
 
     Args:
@@ -60,8 +63,8 @@ def measured_fields(
         features: For each layer's place in the table, the row and the column of its feature.
 
     Yields:
-        A layer's place, and (height, width), of bool. If the network cannot be run to its end,
-        what it reached before is told.
+        A layer's place, and (height, width), of bool; None where no gradient can be taken. If the
+        network cannot be run to its end, what it reached before is told.
     """
     height, width, channels = input_shape
     last = max(features, default=0)
@@ -99,22 +102,20 @@ def measured_fields(
             except Exception:
                 if not sums:
                     raise
-        fields: dict[int, Tensor] = {}
+        fields: dict[int, Tensor | None] = {}
         for place in sorted((*sums, *same)):
-            if place in sums:
-                with suppress(RuntimeError):  # a network that writes into what it still needs
-                    fields[place] = _pixels(sums[place], image)
-            elif same[place] in fields:
-                fields[place] = fields[same[place]]
-            if place in fields:
-                yield place, fields[place]
+            fields[place] = fields[same[place]] if place in same else _pixels(sums[place], image)
+            yield place, fields[place]
 
 
-def _pixels(value: Tensor, image: Tensor) -> Tensor:
+def _pixels(value: Tensor, image: Tensor) -> Tensor | None:
     """Return which pixels (height, width) have a gradient that is a number and not 0."""
     found: Tensor | None = None
     if value.requires_grad:
-        (found,) = torch.autograd.grad(value, image, retain_graph=True, allow_unused=True)
+        try:
+            (found,) = torch.autograd.grad(value, image, retain_graph=True, allow_unused=True)
+        except Exception:  # a network that writes into what it still needs, or has its own backward
+            return None
     if found is None:
         return torch.zeros(image.shape[-2:], dtype=torch.bool)
     return ((found != 0) & torch.isfinite(found)).any(dim=1)[0].cpu()
@@ -160,19 +161,21 @@ def effective_field(network: nn.Module, image: Tensor, place: int, row: int, col
     image = image.detach().to(_device(network))
 
     def channels(result: Tensor, field: Field | None) -> Tensor:
-        return _features(result, field, 1, row, column)
+        return _features(result, field, 2, row, column)
 
     with torch.inference_mode(False), torch.no_grad():
-        count = _at(network, image, place, channels).shape[1]
+        # Two images: some networks cannot take one alone.
+        count = _at(network, image.repeat(2, 1, 1, 1), place, channels).shape[1]
         chosen = torch.linspace(0, count - 1, min(count, MOST_CHANNELS)).round().long()
-        images = image.repeat(len(chosen), 1, 1, 1)
+        number = max(2, len(chosen))
+        images = image.repeat(number, 1, 1, 1)
 
         def diagonal(result: Tensor, field: Field | None) -> Tensor:
-            found = _features(result, field, len(chosen), row, column)
+            found = _features(result, field, number, row, column)[: len(chosen)]
             return found.gather(1, chosen.to(found.device)[:, None]).sum()
 
         gradient = _gradient(network, images, place, diagonal)
-    return gradient.abs().mean(dim=(0, 1)).cpu()
+    return gradient[: len(chosen)].abs().mean(dim=(0, 1)).cpu()
 
 
 def _features(result: Tensor, field: Field | None, images: int, row: int, column: int) -> Tensor:

@@ -25,20 +25,16 @@ def element_wise(call: Call) -> Field:
 
 def unknown(call: Call) -> Field:
     """Where all features see the same, no operation can change it; of others nothing is known."""
-    field = join(call.fields)
-    if any(axis.features > 1 for axis in field.axes):
-        raise Undefined("it is not known what its features see")
-    return field
+    return no_field("it is not known what its features see")(call)
 
 
 def no_field(reason: str) -> Moves:
     """Return a move that gives a reason, unless all features see the same already."""
 
     def refuse(call: Call) -> Field:
-        field = join(call.fields)
-        if any(axis.features > 1 for axis in field.axes):
+        if any(axis.features > 1 for field in call.fields for axis in field.axes):
             raise Undefined(reason)
-        return field
+        return join(call.fields)
 
     return refuse
 
@@ -321,6 +317,16 @@ def unless_along(reason: str, default: Any = -1) -> Moves:
         return field
 
     return move
+
+
+def repeated(call: Call) -> Field:
+    """Move the field as copies behind one another do; of channels they change nothing."""
+    named, count = call.arguments, len(call.shapes[0])
+    times = tuple(named.get("dims", named.get("sizes", named["rest"])))
+    times = (1,) * (count - len(times)) + times
+    if any(times[axis.dim] > 1 and axis.features > 1 for axis in call.fields[0].axes):
+        raise Undefined("it is not known what its features see: it repeats the map")
+    return call.fields[0]
 
 
 # --- where the features lie

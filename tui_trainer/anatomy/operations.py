@@ -155,6 +155,8 @@ _RESHAPES = "view reshape view_as reshape_as squeeze unsqueeze unflatten ravel"
 _NORMS = "batch layer group instance rms local_response"
 _TURNS = "it puts the rows or the columns in the opposite order"
 _ROLLS = "it moves rows or columns from one end to the other"
+_ORDERS = "it is not known which features it takes"
+_ONE_BY_ONE = "it takes features out one by one"
 _SEES_BEFORE = "a feature sees those before it, and the last one sees them all"
 
 _Rows = Mapping[str, Operation]
@@ -199,7 +201,13 @@ OPERATIONS: _Rows = {
     "max": Operation("max pool", moves.reduced, _OVER, reduced),
     **_each("sum amin min", "", moves.reduced, _OVER, reduced),
     **_each("var std", "", moves.reduced, ("input", "dim"), reduced),
-    **_each("prod logsumexp", "", moves.reduced, _OVER),
+    **_each("prod logsumexp nansum nanmean argmax argmin any all", "", moves.reduced, _OVER),
+    **_each("median nanmedian", "", moves.reduced, _OVER),
+    **_each("norm vector_norm kthvalue", "", moves.reduced, ("input", "p", "dim", "keepdim")),
+    **_each("sort argsort", "", moves.unless_along(_ORDERS), ("input", "dim")),
+    "topk": Operation("topk", moves.unless_along(_ORDERS), ("input", "k", "dim")),
+    **_each("repeat tile", "", moves.repeated, ("input", "*sizes")),
+    "index_select": Operation("index_select", moves.unless_along(_ONE_BY_ONE), ("input", "dim")),
     **{
         f"{name}_norm": Operation(f"{name.replace('_', ' ')} norm", moves.element_wise, norm=True)
         for name in _NORMS.split()
@@ -245,7 +253,7 @@ OPERATIONS: _Rows = {
     "mul": Operation("multiply", moves.element_wise),
     **_each(_ARITHMETIC, "", moves.element_wise),
     **_each(COMPARISONS, "", moves.element_wise),
-    **_each("channel_shuffle native_channel_shuffle", "", moves.element_wise),
+    **_each("channel_shuffle native_channel_shuffle complex polar", "", moves.element_wise),
     **_each("maximum minimum fmax fmin", "", moves.element_wise, ("input", "other")),
     "identity": Operation("identity", moves.element_wise),
     "cat": Operation("concatenate", moves.apart, ("tensors", "dim")),
@@ -255,6 +263,7 @@ OPERATIONS: _Rows = {
     "unbind": Operation("unbind", moves.unbound, ("input", "dim")),
     "pad": Operation("pad", moves.padded, ("input", "pad", "mode", "value")),
     "flip": Operation("flip", moves.unless_along(_TURNS), ("input", "*dims")),
+    "rot90": Operation("rot90", moves.unless_along(_TURNS), ("input", "k", "dims")),
     "roll": Operation("roll", moves.unless_along(_ROLLS), ("input", "shifts", "dim")),
     **_each(
         "cumsum cumprod cummax cummin logcumsumexp",

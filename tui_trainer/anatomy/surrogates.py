@@ -55,6 +55,13 @@ def surrogate(
     """Run a function's stand-in, or the function itself where it has none."""
     if not any(map(depends, _tensors((args, tuple(kwargs.values()))))):
         return run(*args, **kwargs)
+    with torch.enable_grad():  # what is run without gradients depends on the image all the same
+        return _followed(name, run, args, kwargs)
+
+
+def _followed(
+    name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
     found: Any = None
     with suppress(Exception):  # it was called in a way that is not known
         found = _stand_in(name, run, bind(name, args, kwargs), args, kwargs)
@@ -92,7 +99,7 @@ def _stand_in(
 ) -> Any:
     """Return what a function's stand-in gives; None for a function without one."""
     move = operation_of(name).moves
-    if name in COMPARISONS.split() or name.endswith("channel_shuffle"):
+    if name in _AS_THEY_ARE:
         return None
     if name == "glu":
         one, other = named["input"].chunk(2, named.get("dim", -1))
@@ -101,6 +108,8 @@ def _stand_in(
         return named["input"].clone()
     if "conv" in name and "weight" in named:
         return _convolved(name, run, named)
+    if name in ("sort", "topk"):
+        return _ordered(run, args, kwargs)
     if name in _PRODUCTS:
         return _product(*args[:2])
     if stand_in := _STAND_INS.get(name):
@@ -208,6 +217,14 @@ def _connected(named: Named) -> Tensor:
     return result + weight.mean() if depends(weight) else result
 
 
+_AS_THEY_ARE = (
+    *COMPARISONS.split(),
+    "channel_shuffle",
+    "native_channel_shuffle",
+    "complex",
+    "polar",
+)
+
 _PRODUCTS = ("matmul", "mm", "bmm")
 
 
@@ -253,6 +270,14 @@ def _reduced(
         real = run(*args, **kwargs)
     # Some maxima come with the places where they were found.
     return type(real)((mean, *real[1:])) if isinstance(real, tuple) else mean
+
+
+def _ordered(run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return ordered features, each of which depends on all that were compared."""
+    values, *places = run(*args, **kwargs)
+    named = bind(getattr(run, "__name__", ""), args, kwargs)
+    mean = _even(args[0].mean(named.get("dim", -1), keepdim=True))
+    return (values + mean, *places)
 
 
 def _average_pool(dims: int) -> Callable[[Named], Any]:

@@ -99,9 +99,11 @@ def _content(tensor: Tensor) -> Undo | None:
     def put_back() -> None:
         if tensor.shape != before.shape:
             tensor.data = before
+        elif tensor.layout != torch.strided:
+            tensor.data.copy_(before)
         elif not _same(tensor, before):
             with torch.inference_mode(tensor.is_inference()):
-                _once(tensor.detach()).copy_(_once(before))
+                _once(tensor.data).copy_(_once(before))  # as data: no graph is to know of it
 
     return put_back
 

@@ -95,7 +95,9 @@ class Work:
         """
         if self._last is not None and self._last[0] is not None:
             self._constant += multiply_adds(*self._last, ())
-        self._last = None
+        # What was done since the last function is that of a closed module without a row.
+        self._constant += self.counter.total - self._since
+        self._last, self._since = None, self.counter.total
 
 
 def _layer_call(

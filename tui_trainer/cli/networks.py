@@ -252,8 +252,9 @@ def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]
     texts = ["—"] * len(rows)
     fields = measured_fields(network, rows[0].output_shape, middles)
     for place, field in with_progress("measuring receptive fields", fields, len(places)):
-        tall, wide = int(field.any(dim=1).sum()), int(field.any(dim=0).sum())
-        texts[place] = f"{tall}×{wide}"
+        if field is not None and field.any():  # else no gradient passes, as behind a comparison
+            tall, wide = int(field.any(dim=1).sum()), int(field.any(dim=0).sum())
+            texts[place] = f"{tall}×{wide}"
     return tuple(texts)
 
 

@@ -103,7 +103,7 @@ def network_lines(network: Network, width: int | None) -> list[str]:
         if place in starts:
             told.append(gaps[starts.index(place)])
         told.append(line)
-    return [*told, "──", printed[-1], *_notes(network.rows)]
+    return [*told, "──", printed[-1], *_notes(network.rows), *_measured_notes(network)]
 
 
 def _with_bar(row: Sequence[str], share: float) -> tuple[str, ...]:
@@ -128,6 +128,16 @@ def _notes(rows: Sequence[LayerRow]) -> list[str]:
     """Return, once each, why a receptive field is not defined."""
     reasons = dict.fromkeys(row.undefined for row in rows if row.undefined)
     return [f"— no receptive field: {reason}" for reason in reasons]
+
+
+def _measured_notes(network: Network) -> list[str]:
+    """Return why a measured field is missing."""
+    rows = zip(network.rows, network.measured, strict=False)
+    missing = [row.name for row, field in rows if field == "—" and row.is_layer]
+    if not missing:
+        return []
+    what = text.plural(len(missing), "layer")
+    return [f"— not measured: no gradient passes {what} (the first is {missing[0]})"]
 
 
 def markdown(network: Network) -> list[str]:
