@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.anatomy.comparing import bounds
 from tests.anatomy.networks import SHAPE, Student, branched
 from tui_trainer import zoo
-from tui_trainer.anatomy.measured import MOST_CHANNELS, effective_field, measured_field
+from tui_trainer.anatomy.measured import (
+    MOST_CHANNELS,
+    effective_field,
+    measured_field,
+    measured_fields,
+)
 from tui_trainer.anatomy.table import layer_table
+from tui_trainer.run.layers import Box
 
 
 @pytest.fixture(autouse=True)
@@ -176,3 +185,167 @@ def test_a_network_on_the_gpu_is_looked_at_where_it_is() -> None:
     )
     assert torch.equal(measured_field(network, SHAPE, 18, 7, 7), expected[1])
     assert torch.equal(torch.cuda.get_rng_state(), chance)
+
+
+# --- where a gradient would vanish
+
+
+class Deep(nn.Module):
+    """Sixteen convolutions with whatever a test puts between them."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3, stride=4, padding=1)
+        self.body = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1) for _ in range(16))
+        self.head = nn.Linear(4, 10)
+        self.between = between
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for conv in self.body:
+            x = self.between(conv(x))
+        scores: Tensor = self.head(x.mean((2, 3)))
+        return scores
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda x: x * x.sigmoid(),
+        lambda x: x * torch.tanh(F.softplus(x)),
+        lambda x: (x * 1e-6).relu(),
+        lambda x: torch.sigmoid(x * 1e6),
+        lambda x: F.relu(-x.abs()),
+        lambda x: x.sign(),
+        lambda x: x / x.sum().sqrt(),
+        lambda x: x.clamp(0, 0),
+        lambda x: x - x.detach(),
+        lambda x: torch.where(x > 0, x, x * 0),
+    ],
+)
+@pytest.mark.parametrize("spoil", [None, float("nan")])
+def test_a_field_does_not_vanish_with_the_gradient(
+    between: Callable[[Tensor], Tensor], spoil: float | None
+) -> None:
+    network = Deep(between)
+    if spoil is not None:
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(spoil)
+    rows = layer_table(network, SHAPE)
+
+    for place in (2, len(rows) // 2, len(rows) - 1):
+        height, width, _ = rows[place].output_shape
+        box = rows[place].box(height // 2, width // 2)
+        seen = bounds(measured_field(network, SHAPE, place, height // 2, width // 2))
+
+        assert box is not None
+        assert seen == box.within(26, 26)  # the stem does not reach the last two pixels
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda x: torch.linalg.vector_norm(x - x, dim=1),
+        lambda x: torch.sqrt(x - x) + torch.special.entr(x - x),
+        lambda x: torch.acos(x * 1e9) + x.logcumsumexp(1),
+        lambda x: torch.special.xlogy(x - x, x - x),
+    ],
+)
+def test_what_is_no_number_does_not_count_as_seen(do: Callable[[Tensor], Tensor]) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 1, 3), Does(do))
+    place = len(layer_table(network, SHAPE)) - 1
+
+    seen = bounds(measured_field(network, SHAPE, place, 13, 13))
+
+    assert seen in (None, Box(13, 13, 16, 16))
+
+
+class Does(nn.Module):
+    """Whatever a test gives it to do."""
+
+    def __init__(self, do: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.do = do
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.do(x)
+
+
+def test_one_run_measures_all_layers_as_one_by_one() -> None:
+    for network in (build(), *branched().values()):
+        rows = layer_table(network, SHAPE)
+        middles = {
+            at: (r.output_shape[0] // 2, r.output_shape[1] // 2) for at, r in enumerate(rows)
+        }
+
+        found = dict(measured_fields(network, SHAPE, middles))
+
+        assert list(found) == list(middles)
+        for place, field in found.items():
+            assert field is not None
+            assert torch.equal(field, measured_field(network, SHAPE, place, *middles[place]))
+
+
+def test_a_network_that_ends_in_an_error_is_measured_up_to_there() -> None:
+    class Fails(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.conv(x)
+            if out.requires_grad and not self.conv.weight.requires_grad:
+                raise RuntimeError("only while it is measured")
+            return out.flatten(1)
+
+    network = Fails()
+    fields = dict(measured_fields(network, SHAPE, {1: (3, 3), 2: (0, 0)}))
+
+    assert list(fields) == [1]
+    assert network.conv.weight.requires_grad
+
+
+def test_frozen_parts_and_what_runs_without_gradients_are_measured() -> None:
+    class Backbone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3).requires_grad_(False)
+            self.head = nn.Linear(2, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.no_grad():
+                x = self.conv(x)
+            scores: Tensor = self.head(x.mean((2, 3)))
+            return scores
+
+    network = Backbone()
+
+    assert measured_field(network, SHAPE, 3, 0, 0).all()
+    assert [p.requires_grad for p in network.parameters()] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_step_of_a_sequence_depends_on_the_steps_before_it(
+    layer: Callable[..., nn.RNNBase],
+) -> None:
+    for both in (False, True):
+        network = Sequence(layer(28, 4, 2, batch_first=True, bidirectional=both))
+        rows = layer_table(network, SHAPE)
+
+        seen = measured_field(network, SHAPE, len(rows) - 1, 0, 0)
+
+        assert seen[:10].all()
+        assert bool(seen[10:].any()) is both
+
+
+class Sequence(nn.Module):
+    """The tenth step of a recurrent layer over the image's rows."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.layer(x.squeeze(1))[0][:, 9]
+        return found

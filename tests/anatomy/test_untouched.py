@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import random
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from tests.anatomy.networks import SHAPE, Student
 from tui_trainer import zoo
+from tui_trainer.anatomy.field import Field
+from tui_trainer.anatomy.measured import effective_field, measured_field
+from tui_trainer.anatomy.operations import OPERATIONS, Call
 from tui_trainer.anatomy.table import layer_table
+from tui_trainer.anatomy.trace import trace
 
 
 @pytest.mark.parametrize(
@@ -75,3 +87,245 @@ def test_a_network_that_does_not_fit_is_left_as_it_was() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
     assert network.training
     assert torch.equal(torch.get_rng_state(), chance)
+
+
+class Base(nn.Module):
+    """A small network; what a test adds is in its body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.head = nn.Linear(4, 10)
+
+    def body(self, x: Tensor) -> Tensor:
+        found: Tensor = self.conv(x)
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.body(x).relu().mean((2, 3)))
+        return scores
+
+
+class Keeps(Base):
+    """Activations, counters and containers among its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+        self.facts: dict[str, Any] = {"runs": 0, "sum": torch.zeros(3)}
+        self.runs = 0
+
+    def body(self, x: Tensor) -> Tensor:
+        self.kept = self.conv(x)
+        self.seen.append(self.kept)
+        self.facts["runs"] += 1
+        self.facts["sum"] += 1
+        self.facts["last"] = self.kept
+        self.runs += 1
+        found: Tensor = self.kept
+        return found
+
+
+class Window(Base):
+    """A tensor that is made anew for each other shape."""
+
+    window: Tensor | None = None
+
+    def body(self, x: Tensor) -> Tensor:
+        if self.window is None or self.window.shape != x.shape:
+            self.window = torch.hann_window(28).expand_as(x).contiguous()
+        found: Tensor = self.conv(x * self.window)
+        return found
+
+
+class Buffers(Base):
+    """Buffers that are replaced, resized, written into; one whose rows share memory."""
+
+    mean: Tensor
+    rows: Tensor
+    log: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(4))
+        self.register_buffer("log", torch.zeros(2))
+        self.register_buffer("rows", torch.zeros(1, 28).expand(28, 28))
+        self.register_buffer("sparse", torch.eye(3).to_sparse())
+
+    def body(self, x: Tensor) -> Tensor:
+        found: Tensor = self.conv(x + self.rows)
+        self.mean = found.mean((0, 2, 3)).detach()
+        self.log.resize_(5).fill_(1)
+        self.rows[:1, :1] += 1 if self.rows.is_contiguous() else 0
+        return found
+
+
+class Limits(Base):
+    """Weights that are held within bounds before each use."""
+
+    def body(self, x: Tensor) -> Tensor:
+        self.conv.weight.data.clamp_(-1e-3, 1e-3)
+        return super().body(x)
+
+
+class Draws(Base):
+    def body(self, x: Tensor) -> Tensor:
+        shift = random.random() + float(np.random.rand())
+        return super().body(x) + torch.rand(()) + shift
+
+
+class Writes(Base):
+    def body(self, x: Tensor) -> Tensor:
+        return super().body(x.sub_(0.5).div_(0.5))
+
+
+class Merges(Base):
+    """Folds a scale into its weights in evaluation mode, as reparametrized networks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4)
+        self.merged = False
+
+    def train(self, mode: bool = True) -> Merges:
+        if mode == getattr(self, "merged", False):
+            with torch.no_grad():
+                self.conv.weight.mul_(0.5 if mode else 2)
+            self.merged = not mode
+        super().train(mode)
+        self.norm.training = False
+        return self
+
+
+def plain_state(network: nn.Module) -> list[Any]:
+    """Return all that a network's modules hold: tensors by identity and by value."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return id(value), value.detach().to_dense().tolist(), tuple(value.shape)
+        if isinstance(value, dict):
+            return {key: of(part) for key, part in value.items()}
+        return [of(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+    return [of(vars(module)) for module in network.modules()]
+
+
+def drawn() -> list[int]:
+    """Return the state of NumPy's global generator."""
+    state: Any = np.random.get_state()
+    return [*state[1].tolist(), state[2]]
+
+
+def old_weight_norm() -> nn.Module:
+    network = Base()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nn.utils.weight_norm(network.conv)
+    return network
+
+
+def parametrized() -> nn.Module:
+    network = Base()
+    nn.utils.parametrizations.weight_norm(network.conv)
+    nn.utils.parametrizations.spectral_norm(network.head)
+    return network
+
+
+def pruned() -> nn.Module:
+    network = Base()
+    prune.l1_unstructured(network.conv, "weight", 0.5)  # type: ignore[no-untyped-call]
+    return network
+
+
+def compiled() -> nn.Module:
+    network = Base()
+    network.conv = torch.compile(network.conv, backend="eager")  # type: ignore[assignment]
+    return network
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(Keeps, Window, Buffers, Limits, Draws, Writes, Merges),
+        *(old_weight_norm, parametrized, pruned, compiled),
+    ],
+)
+def test_whatever_a_forward_changes_is_put_back(make: Callable[[], nn.Module]) -> None:
+    network, images = make(), torch.rand(2, 1, 28, 28)
+    network(images.clone())
+    network.train()
+    inputs = images.clone()
+    before = plain_state(network)
+    chance = torch.get_rng_state(), random.getstate(), drawn()
+
+    rows = layer_table(network, SHAPE)
+    trace(network, inputs, reached=lambda place, step, result: None)
+    last = max(place for place, row in enumerate(rows) if row.is_layer)
+    assert measured_field(network, SHAPE, last, 0, 0).all()
+    assert effective_field(network, inputs[:1], last, 0, 0).shape == (28, 28)
+
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
+    assert plain_state(network) == before
+    assert torch.equal(inputs, images)
+    assert torch.equal(chance[0], torch.get_rng_state())
+    assert chance[1:] == (random.getstate(), drawn())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_networks_of_other_number_types_have_their_table(dtype: torch.dtype) -> None:
+    class Cast(Base):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.to(dtype))
+
+    rows = layer_table(Cast().to(dtype), SHAPE)
+
+    assert rows[-1].receptive_field == (30, 30)
+    assert measured_field(Cast().to(dtype), SHAPE, len(rows) - 1, 0, 0).all()
+
+
+def test_constants_of_a_network_or_its_file_are_no_features() -> None:
+    class Scales(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scales = [torch.ones(4, 1, 1)]
+
+        def body(self, x: Tensor) -> Tensor:
+            return super().body(x) * (self.scales[0] * 2) * (GLOBAL + 1)
+
+    rows = layer_table(Scales(), SHAPE)
+
+    assert [row.kind for row in rows[2:4]] == ["multiply", "multiply"]
+    assert not any(row.undefined for row in rows)
+
+
+GLOBAL = torch.ones(4, 1, 1)
+
+
+def test_a_network_that_takes_no_image_alone_has_its_table() -> None:
+    class Squeezes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 10, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.log_softmax(F.adaptive_avg_pool2d(self.conv(x), 1).squeeze(), dim=1)
+
+    rows = layer_table(Squeezes(), SHAPE)
+
+    assert rows[-1].output_shape == (1, 1, 10)
+    assert rows[1].multiply_adds == 26 * 26 * 100
+
+
+def test_a_call_that_is_not_understood_takes_nothing_else_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(call: Call) -> Field:
+        raise KeyError("pad")
+
+    monkeypatch.setitem(OPERATIONS, "relu", replace(OPERATIONS["relu"], moves=fails))
+
+    rows = layer_table(Base(), SHAPE)
+
+    assert [row.kind for row in rows] == ["input", "conv", "relu", "mean", "fully connected"]
+    assert rows[2].undefined == "after relu: its field could not be worked out (KeyError: 'pad')"
+    assert rows[1].receptive_field == (3, 3)

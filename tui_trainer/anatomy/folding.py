@@ -8,8 +8,8 @@ from dataclasses import dataclass
 LEAST_REPEATS = 8
 """A block of steps is folded if it is done at least so often, one time after the other."""
 
-LONGEST_BLOCK = 512
-"""Steps of a block, at most; the time that the search takes grows with it."""
+BLOCKS = (4, 16, 64, 256, 1024)
+"""Steps of a block, at most: short ones are looked for first, they are the inner loops."""
 
 _CANDIDATES = 8
 """How many of the next steps that are like the first one may begin the second time."""
@@ -41,12 +41,12 @@ def folding(steps: Iterable[Hashable]) -> Folding:
     """
     numbers: dict[Hashable, int] = {}
     kinds = [numbers.setdefault(step, len(numbers)) for step in steps]
-    rows = [(place,) for place in range(len(kinds))]
-    while True:
-        folded_kinds, folded_rows = _fold(kinds, rows, numbers)
-        if len(folded_rows) == len(rows):
-            break
-        kinds, rows = folded_kinds, folded_rows
+    rows: list[tuple[int, ...]] = [(place,) for place in range(len(kinds))]
+    for longest in BLOCKS:
+        before = 0
+        while before != len(rows):
+            before = len(rows)
+            kinds, rows = _fold(kinds, rows, numbers, longest)
     row_of = [0] * sum(map(len, rows))
     for row, members in enumerate(rows):
         for step in members:
@@ -55,7 +55,10 @@ def folding(steps: Iterable[Hashable]) -> Folding:
 
 
 def _fold(
-    kinds: Sequence[int], rows: Sequence[tuple[int, ...]], numbers: dict[Hashable, int]
+    kinds: list[int],
+    rows: Sequence[tuple[int, ...]],
+    numbers: dict[Hashable, int],
+    longest: int,
 ) -> tuple[list[int], list[tuple[int, ...]]]:
     """Fold each block that follows itself often enough; of several, the shortest."""
     following = _following(kinds)
@@ -63,7 +66,7 @@ def _fold(
     new_rows: list[tuple[int, ...]] = []
     place = 0
     while place < len(kinds):
-        length, times = _repeated(kinds, place, following)
+        length, times = _repeated(kinds, place, following, longest)
         for offset in range(length):
             first = place + offset
             if times == 1:
@@ -76,13 +79,15 @@ def _fold(
     return new_kinds, new_rows
 
 
-def _repeated(kinds: Sequence[int], place: int, following: Sequence[int]) -> tuple[int, int]:
+def _repeated(
+    kinds: list[int], place: int, following: Sequence[int], longest: int
+) -> tuple[int, int]:
     """Return the length of the block at a place and how often it is done; (1, 1) for none."""
     candidate = place
     for _ in range(_CANDIDATES):
         candidate = following[candidate]
         length = candidate - place
-        if not 0 < length <= LONGEST_BLOCK:
+        if not 0 < length <= longest:
             break
         if place + LEAST_REPEATS * length > len(kinds):
             break

@@ -66,46 +66,57 @@ def measured_fields(
         A layer's place, and (height, width), of bool; None where no gradient can be taken. If the
         network cannot be run to its end, what it reached before is told.
     """
-    height, width, channels = input_shape
-    last = max(features, default=0)
     with torch.inference_mode(False), torch.enable_grad(), _frozen(network):
-        image = _positive_image(channels, height, width, _device(network))
-        image.requires_grad_()
-        sums: dict[int, Tensor] = {}
-        same: dict[int, int] = {}
+        image = _positive_image(input_shape, _device(network)).requires_grad_()
+        sums, same = _sums(network, image, features)
+    fields: dict[int, Tensor | None] = {}
+    for place in sorted((*sums, *same)):
+        fields[place] = fields[same[place]] if place in same else _pixels(sums[place], image)
+        yield place, fields[place]
 
-        def note(place: int, result: Tensor, field: Field | None) -> None:
-            row, column = features[place]
-            value = _features(result, field, 1, row, column).sum()
-            sums[place] = value.real + value.imag if value.is_complex() else value
 
-        def reached(place: int, step: Step, result: Tensor) -> None:
-            source = step.sources[0] if len(step.sources) == 1 else -1
-            if (
-                place in features
-                and features[place] == features.get(source)
-                and (step.repeats == 1 and passes_through(step.call.name))
-            ):
+def _sums(
+    network: nn.Module, image: Tensor, features: Mapping[int, tuple[int, int]]
+) -> tuple[dict[int, Tensor], dict[int, int]]:
+    """Run a network's stand-ins; return the sum of each layer's features that are wanted.
+
+    Also return, for layers that pass the features of another on as they are, that one's place.
+    """
+    sums: dict[int, Tensor] = {}
+    same: dict[int, int] = {}
+
+    def note(place: int, result: Tensor, field: Field | None) -> None:
+        row, column = features[place]
+        value = _features(result, field, 1, row, column).sum()
+        sums[place] = value.real + value.imag if value.is_complex() else value
+
+    def reached(place: int, step: Step, result: Tensor) -> None:
+        if place in features:
+            # Of a loop, a layer may have read another time than the one that is measured.
+            source = step.sources[0] if len(step.sources) == 1 and not loops else -1
+            is_same = features[place] == features.get(source) and passes_through(step.call.name)
+            if is_same:
                 same[place] = source
-            elif place in features:
+            else:
                 note(place, result, step.field)
-            if place == last:
-                raise _Enough
+        if step.repeats > 1:
+            loops.add(place)
+        if place == last:
+            raise _Enough
 
-        if 0 in features:
-            note(0, image, Field.of_image(height, width))
-        if last > 0:
-            try:
-                trace(network, image, surrogate, reached)
-            except _Enough:
-                pass
-            except Exception:
-                if not sums:
-                    raise
-        fields: dict[int, Tensor | None] = {}
-        for place in sorted((*sums, *same)):
-            fields[place] = fields[same[place]] if place in same else _pixels(sums[place], image)
-            yield place, fields[place]
+    loops: set[int] = set()
+    last = max(features, default=0)
+    if 0 in features:
+        note(0, image, Field.of_image(*image.shape[-2:]))
+    if last > 0:
+        try:
+            trace(network, image, surrogate, reached)
+        except _Enough:
+            pass
+        except Exception:
+            if not sums:
+                raise
+    return sums, same
 
 
 def _pixels(value: Tensor, image: Tensor) -> Tensor | None:
@@ -113,7 +124,8 @@ def _pixels(value: Tensor, image: Tensor) -> Tensor | None:
     found: Tensor | None = None
     if value.requires_grad:
         try:
-            (found,) = torch.autograd.grad(value, image, retain_graph=True, allow_unused=True)
+            with torch.inference_mode(False):
+                (found,) = torch.autograd.grad(value, image, retain_graph=True, allow_unused=True)
         except Exception:  # a network that writes into what it still needs, or has its own backward
             return None
     if found is None:
@@ -121,8 +133,9 @@ def _pixels(value: Tensor, image: Tensor) -> Tensor | None:
     return ((found != 0) & torch.isfinite(found)).any(dim=1)[0].cpu()
 
 
-def _positive_image(channels: int, height: int, width: int, device: torch.device) -> Tensor:
+def _positive_image(shape: tuple[int, int, int], device: torch.device) -> Tensor:
     """Return an image whose pixels are positive and differ, so that none is a maximum by chance."""
+    height, width, channels = shape
     generator = torch.Generator().manual_seed(0)
     return (torch.rand(1, channels, height, width, generator=generator) + 0.5).to(device)
 
@@ -199,12 +212,16 @@ def _gradient(network: nn.Module, images: Tensor, place: int, feature: Look) -> 
     No parameter's gradient is touched.
     """
     images.requires_grad_()
+
+    def gradient(result: Tensor, field: Field | None) -> Tensor:
+        # At once: when the network is put back, its weights may be written into.
+        value, found = feature(result, field), None
+        if value.requires_grad:
+            (found,) = torch.autograd.grad(value, images, allow_unused=True)
+        return torch.zeros_like(images) if found is None else found
+
     with torch.enable_grad():
-        value = _at(network, images, place, feature)
-        if not value.requires_grad:
-            return torch.zeros_like(images)
-        (gradient,) = torch.autograd.grad(value, images, allow_unused=True)
-    return torch.zeros_like(images) if gradient is None else gradient
+        return _at(network, images, place, gradient)
 
 
 def _at(network: nn.Module, images: Tensor, place: int, look: Look) -> Tensor:

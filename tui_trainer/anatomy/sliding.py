@@ -62,7 +62,7 @@ def slid(
     return field.each(seen)
 
 
-def along_each(dims: int, *values: Any) -> list[tuple[int, ...]]:
+def along_each(dims: int, *values: Any) -> list[Any]:
     """Return the values along each of the last dimensions: ``2`` or ``(2, 3)`` for each."""
     spread = [
         (value,) * dims
@@ -138,11 +138,12 @@ def _read_by(
     scale = arguments.get("scale_factor")
     scales = scale if isinstance(scale, (tuple, list)) else (scale,) * count
     how = {key: arguments.get(key) for key in ("align_corners", "recompute_scale_factor")}
+    factor: Any = scales[place]
     with torch.no_grad():
         weights = F.interpolate(
             torch.eye(old, dtype=torch.float64).view(1, old, old, *one),
             size=None if scale is not None else (new, *one),
-            scale_factor=None if scale is None else (scales[place], *one),
+            scale_factor=None if scale is None else (factor, *one),
             mode=mode or "nearest",
             antialias=bool(arguments.get("antialias")) and is_flat,
             **how,

@@ -75,7 +75,9 @@ def _followed(
 def _even(result: Tensor) -> Tensor:
     """Let the gradient of a result be 1 where it is not 0, so that it never fades."""
     if result.requires_grad:
-        result.register_hook(lambda gradient: None if gradient is None else _ones(gradient))
+        result.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: None if gradient is None else _ones(gradient)
+        )
     return result
 
 
@@ -217,6 +219,8 @@ def _connected(named: Named) -> Tensor:
     return result + weight.mean() if depends(weight) else result
 
 
+_shape_of_all: Callable[..., Any] = torch.broadcast_shapes
+
 _AS_THEY_ARE = (
     *COMPARISONS.split(),
     "channel_shuffle",
@@ -236,7 +240,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor | None:
     learned = all(depends(t) or isinstance(t, nn.Parameter) for t in (left, right))
     if not learned or left.dim() < 2 or right.dim() < 2:
         return None
-    batch = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    batch: Any = _shape_of_all(left.shape[:-2], right.shape[:-2])
     means = [left.mean(-1, keepdim=True)] if depends(left) else []
     means += [right.mean(-2, keepdim=True)] if depends(right) else []
     each = [_even(mean).expand(*batch, left.shape[-2], right.shape[-1]) for mean in means]
@@ -246,7 +250,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor | None:
 def _added(name: str, values: Sequence[Any]) -> Tensor:
     """Return the mean of what depends on the image, in the shape of the function's result."""
     tensors = _tensors(values)
-    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+    shape: Any = _shape_of_all(*(tensor.shape for tensor in tensors))
     read = [tensor for tensor in tensors if depends(tensor)]
     if name in ("abs", "angle", "imag"):
         read = [t.real + t.imag if t.is_complex() else t for t in read]
@@ -290,7 +294,7 @@ def _average_pool(dims: int) -> Callable[[Named], Any]:
         rest = {key: named[key] for key in ("stride", "padding", "ceil_mode") if key in named}
         if not rest.get("stride"):
             rest.pop("stride", None)
-        pooled = average(named["input"], named["kernel_size"], **rest)  # type: ignore[operator]
+        pooled = average(named["input"], named["kernel_size"], **rest)
         return _even(pooled)
 
     return averages
@@ -399,7 +403,7 @@ def _positive(tensor: Tensor) -> Tensor:
     """Return weights that are positive, and of different sizes; features guarded against NaN."""
     if depends(tensor):
         guarded = tensor.view_as(tensor)
-        guarded.register_hook(_numbers_only)
+        guarded.register_hook(_numbers_only)  # type: ignore[no-untyped-call]
         return _fine(guarded)
     numbers = _fine(tensor)
     if not isinstance(tensor, nn.Parameter) or not (
@@ -409,7 +413,8 @@ def _positive(tensor: Tensor) -> Tensor:
     noise = torch.Generator().manual_seed(tensor.numel())
     part = torch.rand(tensor.shape, generator=noise, dtype=torch.float64) + 0.5
     turned = torch.polar(part, part * 6) if numbers.is_complex() else part
-    return turned.to(numbers) / max(1, tensor.numel()) ** 0.5
+    positive: Tensor = turned.to(numbers) / max(1, tensor.numel()) ** 0.5
+    return positive
 
 
 def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

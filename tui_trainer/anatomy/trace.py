@@ -120,7 +120,10 @@ def trace(
         if at >= len(plan.kinds) or plan.kinds[at] != step.kind:
             return  # it takes another way for these images
         if plan.folding.stands_for_its_row(at):
-            told(plan.folding.row_of[at] + 1, step, result)
+            row = plan.folding.row_of[at]
+            read = tuple(sorted({plan.folding.row_of[s - 1] + 1 if s else 0 for s in step.sources}))
+            repeats = len(plan.folding.rows[row])
+            told(row + 1, replace(step, sources=read, repeats=repeats), result)
 
     return folded(watch(network, image, execute, at_row), plan.folding)
 
@@ -296,7 +299,8 @@ class _Tracer(TorchFunctionMode):
         self.steps.append(Step(path, "", call, used, field, undefined, sources))
         place = len(self.steps)
         self._seen |= {id(tensor): _Seen(tensor, field, undefined, (place,)) for tensor in made}
-        self._reached(place, self.steps[-1], made[0])
+        with torch._C.DisableTorchFunction():  # what is looked up of a result is no step
+            self._reached(place, self.steps[-1], made[0])
 
     def _left(self, visit: _Visit, output: Any) -> Any:
         """Name the step after its module, if it is all that it does; add one if it did nothing."""

@@ -15,6 +15,7 @@ gives two for each of these multiply-adds, but nothing for biases and norms.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -27,7 +28,7 @@ from tui_trainer.anatomy.operations import Call, bind, operation_of
 from tui_trainer.anatomy.trace import Step
 
 
-class Counter(TorchDispatchMode):
+class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the multiply-adds of the products that are done while it is entered.
 
     It sees the operations that functions are made of, also within a closed module.
@@ -37,7 +38,7 @@ class Counter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     def __torch_dispatch__(
@@ -46,10 +47,11 @@ class Counter(TorchDispatchMode):
         with torch._C.DisableTorchFunction():  # what is in a closed module has no rows
             result = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
-        if packet in _OTHERS:
-            self.total += _OTHERS[packet](args)
-        elif packet in flop_registry:
-            self.total += flop_registry[packet](*args, **(kwargs or {}), out_val=result) // 2
+        with suppress(Exception):  # a call that the formula does not understand
+            if packet in _OTHERS:
+                self.total += _OTHERS[packet](args)
+            elif packet in flop_registry:
+                self.total += flop_registry[packet](*args, **(kwargs or {}), out_val=result) // 2
         return result
 
 
@@ -83,7 +85,8 @@ class Work:
         """Note what the step took that was just done."""
         # A module in which no function was seen is reached without one.
         done = self.counter.total - self._since if self._last is None else self._last[1]
-        done = multiply_adds(step.call, done, step.parameters)
+        with suppress(Exception):  # likewise: then its products alone are counted
+            done = multiply_adds(step.call, done, step.parameters)
         self._last, self._since = None, self.counter.total
         self.of_steps.append(done + self._constant)
         self._constant = 0
@@ -93,8 +96,9 @@ class Work:
 
         A recurrent cell does so in its first step, on a state of zeros.
         """
-        if self._last is not None and self._last[0] is not None:
-            self._constant += multiply_adds(*self._last, ())
+        call, counted = self._last or (None, 0)
+        if call is not None:
+            self._constant += multiply_adds(call, counted, ())
         # What was done since the last function is that of a closed module without a row.
         self._constant += self.counter.total - self._since
         self._last, self._since = None, self.counter.total
@@ -162,7 +166,8 @@ def _attention(call: Call, counted: int) -> int:
     named = call.arguments
     queries, keys = (prod(named[key].shape[:-1]) for key in ("query", "key"))
     third = _numbers(named.get("in_proj_bias")) // 3
-    return counted + third * (queries + 2 * keys) + _numbers(named.get("out_proj_bias")) * queries
+    biases = third * (queries + 2 * keys) + _numbers(named.get("out_proj_bias")) * queries
+    return counted + int(biases)
 
 
 def _einsum(call: Call, counted: int) -> int:
@@ -175,7 +180,8 @@ def _einsum(call: Call, counted: int) -> int:
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     sizes: dict[str, int] = {}
     for letters, operand in zip(inputs.split(","), operands, strict=True):
-        sizes |= zip(letters, operand.shape, strict=True)
+        for name, size in zip(letters, operand.shape, strict=True):
+            sizes[name] = max(size, sizes.get(name, 0))
     names = inputs.replace(",", "")
     kept = set(output) if arrow else {name for name in names if names.count(name) == 1}
     summed = set(sizes) - kept
@@ -211,11 +217,12 @@ def _cpu_attention(args: Sequence[Any]) -> int:
     query, key, value = (tensor.shape for tensor in args[:3])
     if query[1] != key[1]:  # grouped queries
         key, value = (*key[:1], query[1], *key[2:]), (*value[:1], query[1], *value[2:])
-    return int(sdpa_flop_count(query, key, value)) // 2
+    flops = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    return int(flops) // 2
 
 
 def _recurrent(args: Sequence[Any]) -> int:
-    return prod(args[0].shape[:-1]) * sum(map(_numbers, args[1:5]))
+    return int(prod(args[0].shape[:-1])) * sum(map(_numbers, args[1:5]))
 
 
 _ATEN = torch.ops.aten

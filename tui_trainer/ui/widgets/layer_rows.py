@@ -205,7 +205,7 @@ def about_layer(row: LayerRow, budget: int) -> list[Cell]:
     came = f" from {shape_text(row.input_shape)}" if row.input_shape else ""
     told = [
         Cell(row.name, style="title bold"),
-        Cell(f" · {row.kind}{kernel}", rank=4),
+        Cell(f" · {row.kind_text}{kernel}", rank=4),
         Cell(f"{came} to {row.shape_text}", rank=5),
     ]
     if row.parameters:
