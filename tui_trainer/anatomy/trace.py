@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +51,14 @@ class Step:
 
     @property
     def kind(self) -> Hashable:
-        """What tells it from the other steps of a loop, whatever the number of images."""
-        return self.module, self.call.name, tuple(map(id, self.parameters)), len(self.call.result)
+        """What it is, whatever the number of images, and in a copy of the network too."""
+        return self.module, self.call.name, len(self.call.result)
+
+    @property
+    def work(self) -> Hashable:
+        """What tells it from the other steps of a loop: it does the same with the same weights."""
+        used = tuple(id(parameter) for parameter in self.parameters)
+        return self.kind, used, self.call.shapes, self.call.result
 
 
 Reached = Callable[[int, Step, Tensor], None]
@@ -92,6 +97,7 @@ def trace(
     image: Tensor,
     execute: Execute = as_it_is,
     reached: Reached | None = None,
+    finished: Callable[[Any], None] = lambda output: None,
 ) -> list[Step]:
     """Run a network on images in evaluation mode, and leave it and them as they were.
 
@@ -103,16 +109,17 @@ def trace(
         image: What it is run on.
         execute: Runs each function; it may put another in its place.
         reached: Is told of each row as it is reached; what it raises ends the run.
+        finished: Is given what the network gives.
 
     Returns:
         The steps that were run, those of a loop folded.
     """
     if reached is None:
-        steps = watch(network, image, execute)
+        steps = watch(network, image, execute, finished=finished)
         return folded(steps, remembered_folding(network, image, steps))
     plan = _folding_of(network, image, execute)
     if plan is None:  # it has no loops: a step is a row
-        return watch(network, image, execute, reached)
+        return watch(network, image, execute, reached, finished)
     told = reached
 
     def at_row(number: int, step: Step, result: Tensor) -> None:
@@ -125,7 +132,7 @@ def trace(
             repeats = len(plan.folding.rows[row])
             told(row + 1, replace(step, sources=read, repeats=repeats), result)
 
-    return folded(watch(network, image, execute, at_row), plan.folding)
+    return folded(watch(network, image, execute, at_row, finished), plan.folding)
 
 
 def watch(
@@ -133,6 +140,7 @@ def watch(
     image: Tensor,
     execute: Execute = as_it_is,
     reached: Reached = lambda place, step, result: None,
+    finished: Callable[[Any], None] = lambda output: None,
 ) -> list[Step]:
     """Run a network as :func:`trace` does; each step has a place of its own, from 1."""
     with ExitStack() as stack:
@@ -144,8 +152,9 @@ def watch(
                 continue
             for handle in tracer.watch(path, module):
                 stack.callback(handle.remove)
-        stack.enter_context(tracer)
-        network(image)
+        with tracer:
+            output = network(image)
+        finished(output)
     return tracer.steps
 
 
@@ -160,26 +169,47 @@ class _Plan:
     kinds: tuple[Hashable, ...]
 
 
-_PLANS: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], _Plan | None]] = WeakKeyDictionary()
-"""For networks that were run once, by the shape of an image; None where there are no loops."""
+_PLANS: dict[Hashable, _Plan | None] = {}
+"""For networks that were run once, and their copies; None where there are no loops."""
+
+_MOST_PLANS = 100
+
+
+def _structure(network: nn.Module, image: Tensor) -> Hashable:
+    """Return what the steps of a run depend on: modules, their numbers and flags, the image's size.
+
+    Should it not be all, a step that is not what the plan says is left out.
+    """
+    modules = tuple(
+        (path, type(module), tuple(filter(_is_setting, vars(module).items())))
+        for path, module in network.named_modules()
+    )
+    return tuple(image.shape[1:]), modules
+
+
+def _is_setting(attribute: tuple[str, Any]) -> bool:
+    name, value = attribute
+    return name != "training" and type(value) in (int, float, bool, str)
 
 
 def remembered_folding(network: nn.Module, image: Tensor, steps: Sequence[Step]) -> Folding:
     """Fold the steps of a run; it is remembered for the next runs of the same network."""
-    found = folding((step.kind, step.call.shapes, step.call.result) for step in steps)
+    found = folding(step.work for step in steps)
     has_loops = len(found.rows) < len(steps)
+    if len(_PLANS) >= _MOST_PLANS:
+        _PLANS.clear()
     plan = _Plan(found, tuple(step.kind for step in steps)) if has_loops else None
-    _PLANS.setdefault(network, {})[tuple(image.shape[1:])] = plan
+    _PLANS[_structure(network, image)] = plan
     return found
 
 
 def _folding_of(network: nn.Module, image: Tensor, execute: Execute) -> _Plan | None:
     """Return how a network's run is folded; if it is not known yet, it is run on two images."""
-    shape = tuple(image.shape[1:])
-    if shape not in _PLANS.get(network, {}):
+    structure = _structure(network, image)
+    if structure not in _PLANS:
         with torch.no_grad():
             remembered_folding(network, image, watch(network, image[:2].detach(), execute))
-    return _PLANS[network][shape]
+    return _PLANS.get(structure)
 
 
 def folded(steps: Sequence[Step], plan: Folding) -> list[Step]:

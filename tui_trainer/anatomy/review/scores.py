@@ -59,7 +59,7 @@ def softmax_output(design: Design) -> Verdict | None:
     if over_batch := _over_batch(design):
         kind = over_batch[0].kind
         return voice.wrong(
-            f"{kind} over the batch: outputs depend on other images",
+            "softmax over the batch: outputs depend on other images",
             f"{names(over_batch)} is taken over dim=0, the images of the batch: an image alone "
             "gets other scores than in a batch",
             f"take the {kind} over dim=1; at the end of the network leave it out",

@@ -152,16 +152,11 @@ def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers) -> Te
     if seen.is_closed:
         watched, rest = inputs[:0], inputs
 
-    def keep(module: nn.Module, args: object, output: Tensor) -> None:
+    def keep(output: Tensor) -> None:
         scores.append(output.detach().float())
 
-    handle = network.register_forward_hook(keep) if len(watched) else None
-    try:
-        for start in range(0, len(watched), size):
-            trace(network, watched[start : start + size], reached=seen.reached)
-    finally:
-        if handle is not None:
-            handle.remove()
+    for start in range(0, len(watched), size):
+        trace(network, watched[start : start + size], reached=seen.reached, finished=keep)
     scores += [network(rest[start : start + size]).float() for start in range(0, len(rest), size)]
     return torch.cat(scores)
 
