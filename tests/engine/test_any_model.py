@@ -152,6 +152,32 @@ def test_choosing_threads_leaves_the_model_as_it_is(kind: Kind) -> None:
     assert drawn[1:] == (str(np.random.get_state()), models.GLOBAL_RNG.bit_generator.state)
 
 
+class Fails(nn.Module):
+    """Raises in training mode, gives no gradient, or gives a tuple."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.head = nn.Linear(144, 10).requires_grad_(how != "frozen")
+
+    def forward(self, x: torch.Tensor) -> object:
+        if self.how == "raises" and self.training:
+            raise ValueError("not so")
+        logits = self.head(x.flatten(1))
+        return (logits, logits) if self.how == "tuple" else logits
+
+
+@pytest.mark.parametrize("how", ["raises", "frozen", "tuple"])
+def test_a_model_that_cannot_take_a_step_keeps_all_threads(how: str) -> None:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert choose_threads(Fails(how), torch.rand(4, 1, 12, 12), torch.tensor([0, 1, 2, 3])) == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 # --- what is said of them
 
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from tui_trainer.engine.steps import forward_backward
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.modes import begin_training
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 
@@ -29,20 +30,23 @@ MOST_IMAGES = 128
 def choose_threads(network: nn.Module, images: Tensor, labels: Tensor) -> int:
     """Try a training step with several numbers of threads, and leave torch set to the best.
 
-    Trains on a copy, and puts the random generator back: the run is none the wiser.
+    Trains on a copy, and puts the random generators back. A model that cannot take the step keeps
+    all threads: what is wrong with it is reported where its first step is tried.
 
     Args:
         network: The network on the CPU, in the memory format that it will be trained in.
         images: A prepared batch (N, 1, H, H); ``MOST_IMAGES`` are enough.
         labels: Its classes (N).
     """
-    trial = clone_inputs(copy_model(network))
-
-    def step() -> None:
-        functional.cross_entropy(trial(images), labels).backward()  # type: ignore[no-untyped-call]
-
-    with preserve_rng_state(), preserve_globals(network):
-        return fastest_threads(step, torch.get_num_threads())
+    most = torch.get_num_threads()
+    try:
+        trial = clone_inputs(copy_model(network))
+        begin_training(trial)
+        with preserve_rng_state(), preserve_globals(network):
+            return fastest_threads(lambda: forward_backward(trial(images), labels), most)
+    except Exception:  # whatever a custom model raises
+        torch.set_num_threads(most)
+        return most
 
 
 def fastest_threads(

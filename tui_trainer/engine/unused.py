@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
+
+from tui_trainer.models.numbers import tensors_in
 
 _TO_PYTHON = (
     "item",
@@ -54,17 +56,7 @@ class _Reads(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         # The shape, device or type of a parameter is no use of its numbers.
-        if any(True for _ in _tensors(result)) or getattr(func, "__name__", "") in _TO_PYTHON:
-            read = _tensors((args, kwargs))
+        if any(True for _ in tensors_in(result)) or getattr(func, "__name__", "") in _TO_PYTHON:
+            read = tensors_in((args, kwargs))
             self.seen.update(id(tensor) for tensor in read if isinstance(tensor, nn.Parameter))
         return result
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _tensors(part)
-    elif isinstance(value, Mapping):
-        yield from _tensors(tuple(value.values()))

@@ -14,7 +14,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.experiments.bench import Bench
 from tui_trainer.engine.experiments.networks import layers_of, zoo_network
-from tui_trainer.models.numbers import magnitudes
+from tui_trainer.models.numbers import magnitudes, tensors_in
 from tui_trainer.run.exhibit import Words
 from tui_trainer.run.layers import LayerRow
 from tui_trainer.run.text import model_name
@@ -178,25 +178,29 @@ class _Enough(BaseException):
 def passing(network: nn.Module, layer: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor] | None:
     """Return what a layer of a network reads and what it gives; None where it is not reached.
 
-    What comes after it is not run. Both are copies, where the network is.
+    What comes after it is not run. Both are copies, where the network is. Of several tensors, as of
+    an LSTM, it is the first.
     """
     found: list[Tensor] = []
 
-    def reads(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        found[:] = [given[0].detach().clone()]
+    def reads(module: nn.Module, args: object, kwargs: object) -> None:
+        found[:] = [tensor.detach().clone() for tensor in tensors_in((args, kwargs))][:1]
 
-    def gives(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
-        found.append(result.detach().clone())
+    def gives(module: nn.Module, given: object, result: object) -> None:
+        found.extend([tensor.detach().clone() for tensor in tensors_in(result)][:1])
         raise _Enough
 
-    handles = (layer.register_forward_pre_hook(reads), layer.register_forward_hook(gives))
+    handles = (
+        layer.register_forward_pre_hook(reads, with_kwargs=True),
+        layer.register_forward_hook(gives),
+    )
     try:
         with torch.no_grad(), suppress(_Enough):
             network(inputs)
     finally:
         for handle in handles:
             handle.remove()
-    return (found[0], found[1]) if found else None
+    return (found[0], found[1]) if len(found) == 2 else None
 
 
 def middle_frame(row: LayerRow, size: Sequence[int]) -> tuple[int, int, int, int] | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.metrics import are_probabilities
+from tui_trainer.models.numbers import tensors_in
 from tui_trainer.run.layers import LayerRow
 
 STEPS = 60
@@ -83,8 +84,9 @@ def _result(
     """Return the result of the layer at a place; what comes after it is not run."""
     module = dict(network.named_modules()).get(rows[place].name)
 
-    def hooked(module: nn.Module, given: object, result: Tensor) -> None:
-        raise _ReachedError(result)
+    def hooked(module: nn.Module, given: object, result: object) -> None:
+        if (first := next(tensors_in(result), None)) is not None:
+            raise _ReachedError(first)
 
     def reached(at: int, step: Step, result: Tensor) -> None:
         if at == place:

@@ -158,5 +158,5 @@ def _or_nothing(gradient: Tensor | None) -> Tensor:
 def _norms(tensors: list[Tensor]) -> list[float]:
     """Return the Euclidean norm of each."""
     device = tensors[0].device
-    norms: list[float] = torch.stack([t.to(device).norm().double() for t in tensors]).tolist()
+    norms: list[float] = torch.stack([t.to(device).norm().float() for t in tensors]).tolist()
     return norms

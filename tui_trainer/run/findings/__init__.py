@@ -90,7 +90,7 @@ RULES: tuple[Watch, ...] = (
         learning.weight_decay_high,
         UPDATES,
         "too much weight decay",
-        ("learning_rate_high", "not_shuffled", *_STUCK),
+        ("learning_rate_high", "not_shuffled", "depends_on_batch", *_STUCK),
     ),
     Watch(modes.dropout_high, EPOCHS, "too much dropout"),
     Watch(learning.chance_level, EPOCHS, "validation at chance", (*_BROKEN, "validation_differs")),
