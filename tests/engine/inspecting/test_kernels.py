@@ -138,11 +138,20 @@ def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen
     assert len(kernels_of(found[0])) == 4
 
 
-def test_a_start_that_is_drawn_by_another_chance_is_not_made_up(tmp_path: Path, seen: Seen) -> None:
+def test_a_start_that_is_drawn_from_a_generator_of_its_own_is_not_made_up(
+    tmp_path: Path, seen: Seen
+) -> None:
     path = write_odd(tmp_path)
     scene = set_scene(session_of(f"{path}:Whim"))
-    with pytest.raises(InputError, match="chance"):
+    with pytest.raises(InputError, match="generator other than torch's, NumPy's and Python's"):
         scene.at_start()
     assert "start cannot be shown" in words(seen(scene, "kernels"))
     changes = seen(scene, "histograms", of="changes")
     assert changes.controls[0].value == "weights"
+
+
+def test_a_start_that_is_drawn_from_pythons_generator_is_built_again(tmp_path: Path) -> None:
+    session = session_of(f"{write_odd(tmp_path)}:Seeded")
+    before = session.network.get_parameter("last.weight")
+
+    assert torch.equal(set_scene(session).at_start().get_parameter("last.weight"), before)

@@ -108,7 +108,11 @@ class LayerMaps:
 
 
 def maps_of(
-    seen: Subject, digit_input: Tensor, kinds: Collection[str] | None = CONVOLUTIONS
+    seen: Subject,
+    digit_input: Tensor,
+    kinds: Collection[str] | None = CONVOLUTIONS,
+    *,
+    flat: bool = False,
 ) -> list[LayerMaps]:
     """Return the maps of a digit in the order of the layers.
 
@@ -117,6 +121,7 @@ def maps_of(
         digit_input: One image as the network gets it (1, channels, height, width).
         kinds: The kinds of layers of the table whose maps are wanted; None for all, the input too.
             What has no map, such as a fully connected layer, is left out.
+        flat: Whether a flat layer is told too, with maps of 1×1.
     """
     found: list[LayerMaps] = []
 
@@ -125,9 +130,13 @@ def maps_of(
             return
         row = seen.layers[place]
         height, width, channels = row.output_shape
-        if result.shape[1:] == (channels, height, width) and (kinds is None or row.kind in kinds):
+        if kinds is not None and row.kind not in kinds:
+            return
+        is_flat = flat and (height, width) == (1, 1) and result.ndim == 2
+        if is_flat or result.shape[1:] == (channels, height, width):
             # A copy: the ReLU behind it may write into it.
-            found.append(LayerMaps(place, row, magnitudes(result[0]).clone().cpu()))
+            values = magnitudes(result[0]).clone().cpu()
+            found.append(LayerMaps(place, row, values[:, None, None] if is_flat else values))
 
     def reached(place: int, step: Step, result: Tensor) -> None:
         keep(place, result)

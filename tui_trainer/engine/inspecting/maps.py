@@ -10,7 +10,6 @@ from tui_trainer.engine.experiments.bench import Digit
 from tui_trainer.engine.experiments.maps import (
     LayerMaps,
     Subject,
-    batch_of_maps,
     maps_of,
     middle_frame,
     subject,
@@ -91,7 +90,7 @@ def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
     rows = seen.layers
     weighted = [place for place, row in enumerate(rows) if row.kind in WEIGHTED]
     scores = weighted[-1] if weighted else len(rows)
-    found = {maps.place: maps for maps in maps_of(seen, digit.network_input, None)}
+    found = {m.place: m for m in maps_of(seen, digit.network_input, None, flat=True)}
     walk = []
     for place, row in enumerate(rows):
         end = outlet(rows, place)
@@ -100,10 +99,6 @@ def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
             continue
         if end in found:
             walk.append(LayerMaps(end, row, found[end].values))
-        elif is_flat:
-            flat = batch_of_maps(seen, digit.network_input, end)
-            if flat.ndim == 2:
-                walk.append(LayerMaps(end, row, flat[0, :, None, None]))
     return walk
 
 

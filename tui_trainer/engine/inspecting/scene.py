@@ -149,9 +149,8 @@ class Scene:
         network = self._built()
         if self.bench.config.model not in zoo.REGISTRY and not _are_alike(network, self._built()):
             raise InputError(
-                "cannot rebuild the initial weights: the model draws them from a random generator "
-                "other than torch's, NumPy's and Python's global ones; seed that generator in "
-                "__init__"
+                "the model draws its initial weights from a random generator other than torch's, "
+                "NumPy's and Python's global ones; seed that generator in __init__"
             )
         return network
 
