@@ -287,6 +287,20 @@ def test_one_run_measures_all_layers_as_one_by_one() -> None:
             assert torch.equal(field, measured_field(network, SHAPE, place, *middles[place]))
 
 
+def test_the_middle_of_a_map_is_measured_also_where_it_is_flattened() -> None:
+    network = nn.Sequential(
+        nn.ZeroPad2d(2), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Unflatten(1, (2, 30, 30))
+    )
+
+    fields = dict(measured_fields(network, SHAPE, dict.fromkeys(range(5))))
+
+    assert [bounds(seen) for seen in fields.values() if seen is not None] == [
+        Box(14, 14, 15, 15),
+        Box(14, 14, 15, 15),
+        *[Box(13, 13, 16, 16)] * 3,
+    ]
+
+
 def test_a_network_that_ends_in_an_error_is_measured_up_to_there() -> None:
     class Fails(nn.Module):
         def __init__(self) -> None:

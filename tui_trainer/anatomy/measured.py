@@ -15,6 +15,9 @@ from tui_trainer.anatomy.trace import Step, trace
 MOST_CHANNELS = 64
 """How many of a layer's channels the effective field is the mean of, at most."""
 
+Feature = tuple[int, int] | None
+"""A feature of a map by its row and column; None for the one in the middle."""
+
 Look = Callable[[Tensor, Field | None], Tensor]
 """Takes what is wanted out of a layer's output, given what its features see."""
 
@@ -53,14 +56,15 @@ def measured_field(
 def measured_fields(
     network: nn.Module,
     input_shape: tuple[int, int, int],
-    features: Mapping[int, tuple[int, int]],
+    features: Mapping[int, Feature],
 ) -> Iterator[tuple[int, Tensor | None]]:
     """Yield which pixels one feature of each of some layers depends on, from one run for all.
 
     Args:
         network: As for :func:`measured_field`.
         input_shape: Likewise.
-        features: For each layer's place in the table, the row and the column of its feature.
+        features: For each layer's place in the table, the row and the column of its feature; None
+            for the one in the middle of its map, also if that is flattened.
 
     Yields:
         A layer's place, and (height, width), of bool; None where no gradient can be taken. If the
@@ -76,7 +80,7 @@ def measured_fields(
 
 
 def _sums(
-    network: nn.Module, image: Tensor, features: Mapping[int, tuple[int, int]]
+    network: nn.Module, image: Tensor, features: Mapping[int, Feature]
 ) -> tuple[dict[int, Tensor], dict[int, int]]:
     """Run a network's stand-ins; return the sum of each layer's features that are wanted.
 
@@ -86,15 +90,15 @@ def _sums(
     same: dict[int, int] = {}
 
     def note(place: int, result: Tensor, field: Field | None) -> None:
-        row, column = features[place]
-        value = _features(result, field, 1, row, column).sum()
+        value = _features(result, field, 1, features[place]).sum()
         sums[place] = value.real + value.imag if value.is_complex() else value
 
     def reached(place: int, step: Step, result: Tensor) -> None:
         if place in features:
             # Of a loop, a layer may have read another time than the one that is measured.
             source = step.sources[0] if len(step.sources) == 1 and not loops else -1
-            is_same = features[place] == features.get(source) and passes_through(step.call.name)
+            is_same = source in features and features[place] == features[source]
+            is_same = is_same and passes_through(step.call.name)
             if is_same:
                 same[place] = source
             else:
@@ -174,7 +178,7 @@ def effective_field(network: nn.Module, image: Tensor, place: int, row: int, col
     image = image.detach().to(_device(network))
 
     def channels(result: Tensor, field: Field | None) -> Tensor:
-        return _features(result, field, 2, row, column)
+        return _features(result, field, 2, (row, column))
 
     with torch.inference_mode(False), torch.no_grad():
         # Two images: some networks cannot take one alone.
@@ -184,20 +188,27 @@ def effective_field(network: nn.Module, image: Tensor, place: int, row: int, col
         images = image.repeat(number, 1, 1, 1)
 
         def diagonal(result: Tensor, field: Field | None) -> Tensor:
-            found = _features(result, field, number, row, column)[: len(chosen)]
+            found = _features(result, field, number, (row, column))[: len(chosen)]
             return found.gather(1, chosen.to(found.device)[:, None]).sum()
 
         gradient = _gradient(network, images, place, diagonal)
     return gradient[: len(chosen)].abs().mean(dim=(0, 1)).cpu()
 
 
-def _features(result: Tensor, field: Field | None, images: int, row: int, column: int) -> Tensor:
+def _features(result: Tensor, field: Field | None, images: int, feature: Feature) -> Tensor:
     """Return a layer's features at a place of its map: (images, features)."""
-    dims = {-2: row, -1: column} if result.dim() == 4 else {}
     if field:
+        middle = (field.down.features // 2, field.across.features // 2)
         flat = field.down.dim == field.across.dim
-        places = zip(field.axes, (0, 0) if flat else (row, column), strict=True)
-        dims = {axis.dim: place for axis, place in places if axis.features > 1}
+        at = middle if feature is None else (0, 0) if flat else feature
+        dims: dict[int, int] = {}
+        for axis, place in zip(field.axes, at, strict=True):
+            if axis.features > 1:
+                dims[axis.dim] = dims.get(axis.dim, 0) + place * axis.inner
+    else:
+        height, width = result.shape[-2:] if result.dim() == 4 else (1, 1)
+        at = feature or (height // 2, width // 2)
+        dims = {-2: at[0], -1: at[1]} if result.dim() == 4 else {}
     index = [dims.get(dim, slice(None)) for dim in range(-result.dim(), 0)]
     return result[tuple(index)].reshape(images, -1)
 

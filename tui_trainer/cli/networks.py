@@ -248,9 +248,8 @@ def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]
     places = [at for at, row in enumerate(rows) if row.kind == "input" or row.is_layer]
     if len(rows) == 2 and rows[1].kind == "network":  # none of its operations can be seen
         places = [0]
-    middles = {at: (rows[at].output_shape[0] // 2, rows[at].output_shape[1] // 2) for at in places}
     texts = ["—"] * len(rows)
-    fields = measured_fields(network, rows[0].output_shape, middles)
+    fields = measured_fields(network, rows[0].output_shape, dict.fromkeys(places))
     for place, field in with_progress("measuring receptive fields", fields, len(places)):
         if field is not None and field.any():  # else no gradient passes, as behind a comparison
             tall, wide = int(field.any(dim=1).sum()), int(field.any(dim=0).sum())
