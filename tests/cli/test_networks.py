@@ -297,3 +297,52 @@ def test_a_reader_that_has_gone_is_left_in_silence(tmp_path: Path) -> None:
     ended = call(review, tmp_path / "said")
 
     assert (ended.code, ended.err) == (141, "")
+
+
+# --- figures of networks that are no chains of convolutions
+
+
+LOOP = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    '''A cell by hand, with a head that helps in training and a comparison at its end.'''
+
+    def __init__(self):
+        super().__init__()
+        self.cell, self.keep = nn.Linear(28, 6), nn.Linear(6, 6)
+        self.early, self.head = nn.Linear(6, 10), nn.Linear(6, 10)
+
+    def forward(self, x):
+        state = x.new_zeros(len(x), 6)
+        for row in x.squeeze(1).unbind(1):
+            state = torch.tanh(self.cell(row) + self.keep(state))
+        if self.training:
+            return self.head(state) + self.early(state)
+        return self.head(state) * (state > 2).any(1, keepdim=True)
+"""
+
+
+def test_loops_training_only_heads_and_what_cannot_be_measured(run: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP, encoding="utf-8")
+    record = loads(run, "model", f"{path}:Net", "--measure")
+    layers = {layer["name"]: layer for layer in record["layers"]}
+
+    assert layers["keep"]["repeats"] == 27
+    assert layers["used only in training mode"]["parameters"] == 70
+    assert layers["gt"]["measured"] == "—"
+    assert layers["mul"]["measured"] == "28×28"
+    assert record["totals"]["multiply_adds"] == 28 * (28 * 6 + 6 + 36 + 6) + 70
+
+    code, out, _ = run("model", f"{path}:Net", "--measure")
+    assert code == 0
+    assert "fully connected × 27" in out
+    assert "— not measured: no gradient passes" in out
+
+    code, out, _ = run("review", f"{path}:Net")
+    assert "parameters that nothing uses" not in out
+    for other in ("--markdown", "--json"):
+        assert run("model", f"{path}:Net", other)[0] == 0
+    assert run("compare", f"{path}:Net", "tiny")[0] == 0

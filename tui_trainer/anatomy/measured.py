@@ -95,20 +95,16 @@ def _sums(
 
     def reached(place: int, step: Step, result: Tensor) -> None:
         if place in features:
-            # Of a loop, a layer may have read another time than the one that is measured.
-            source = step.sources[0] if len(step.sources) == 1 and not loops else -1
-            is_same = source in features and features[place] == features[source]
-            is_same = is_same and passes_through(step.call.name)
-            if is_same:
+            # In a loop, a layer may have read what is measured only later.
+            source = step.sources[0] if len(step.sources) == 1 else -1
+            is_known = source in sums or source in same
+            if is_known and features[place] == features[source] and passes_through(step.call.name):
                 same[place] = source
             else:
                 note(place, result, step.field)
-        if step.repeats > 1:
-            loops.add(place)
         if place == last:
             raise _Enough
 
-    loops: set[int] = set()
     last = max(features, default=0)
     if 0 in features:
         note(0, image, Field.of_image(*image.shape[-2:]))

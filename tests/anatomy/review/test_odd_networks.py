@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from tests.anatomy.review.networks import (
     assert_short_with_numbers,
@@ -15,9 +15,11 @@ from tests.anatomy.review.networks import (
     verdicts,
 )
 from tui_trainer.anatomy.review import RULES, review
+from tui_trainer.anatomy.review.design import Design
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.engine.torchvision_compat import import_torchvision
 from tui_trainer.run.layers import LayerRow
+from tui_trainer.run.verdicts import Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # of an even kernel
 
@@ -256,3 +258,55 @@ def test_reviewing_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
+
+
+def test_a_rule_that_fails_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(design: Design) -> Verdict | None:
+        raise KeyError("kernel")
+
+    rows = layer_table(sound(), (28, 28, 1))
+    expected = [verdict for verdict in review(rows) if verdict.rule != "budget"]
+    monkeypatch.setitem(RULES, "budget", fails)
+
+    assert list(review(rows)) == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "verdict"),
+    [
+        (nn.Softmax(dim=0), "wrong"),
+        (nn.Softmax(dim=-2), "wrong"),
+        (nn.LogSoftmax(dim=0), "wrong"),
+        (nn.Softmin(dim=0), "wrong"),
+        (nn.LogSoftmax(dim=1), "look"),
+        (nn.LogSoftmax(dim=-1), "look"),
+    ],
+)
+def test_a_softmax_over_the_batch_is_wrong_whatever_its_spelling(
+    layer: nn.Module, verdict: str
+) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), layer)
+    (said,) = (v for v in review(layer_table(network, (28, 28, 1))) if v.rule == "softmax-output")
+
+    assert said.verdict == verdict
+    assert ("depend on other images" in said.title) is (verdict == "wrong")
+
+
+def test_attention_over_the_batch_within_a_network_is_found_and_over_places_is_not() -> None:
+    class Gate(nn.Module):
+        def __init__(self, dim: int) -> None:
+            super().__init__()
+            self.conv, self.dim = nn.Conv2d(1, 10, 3), dim
+
+        def forward(self, x: Tensor) -> Tensor:
+            maps = self.conv(x).flatten(2)
+            weights = maps.softmax(dim=self.dim)
+            self.entropy = (weights * weights.log()).mean(0)  # for a loss; no score depends on it
+            scores: Tensor = (maps * weights).sum(-1)
+            return scores
+
+    for dim, titles in ((0, ["softmax over the batch: outputs depend on other images"]), (2, [])):
+        found = review(layer_table(Gate(dim), (28, 28, 1)))
+        assert [
+            v.title for v in found if v.rule == "softmax-output" and v.verdict == "wrong"
+        ] == titles

@@ -8,6 +8,7 @@ A rule is a function from the design to a verdict, or to None where it has nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from tui_trainer.anatomy.review.design import Design
 from tui_trainer.anatomy.review.fields import (
@@ -99,5 +100,9 @@ def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Verdict, 
     if not any(row.is_layer for row in rows):
         raise ValueError("the layer table is empty: a review needs a layer behind the input")
     design = Design(rows, budget)
-    verdicts = (rule(design) for rule in RULES.values())
-    return tuple(verdict for verdict in verdicts if verdict is not None)
+    verdicts: list[Verdict] = []
+    for rule in RULES.values():
+        with suppress(Exception):  # a table that a rule does not understand: the others do
+            if (verdict := rule(design)) is not None:
+                verdicts.append(verdict)
+    return tuple(verdicts)
