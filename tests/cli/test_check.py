@@ -38,6 +38,10 @@ class Frozen(Net):
         super().__init__(image_size, classes)
         self.conv.requires_grad_(False)
 
+class Detached(Net):
+    def forward(self, x):
+        return self.scores(self.norm(self.conv(x).detach()).relu().flatten(1))
+
 class Raises(Net):
     def forward(self, x):
         if len(x) > 2:
@@ -115,11 +119,14 @@ def test_softmax_before_the_loss_fails(checked: Any, own: Path) -> None:
     assert items["gradients"]["verdict"] == "pass"
 
 
-def test_a_frozen_layer_fails(checked: Any, own: Path) -> None:
-    items = checked(f"{own}:Frozen", code=6)
-
+def test_a_detached_layer_fails_and_a_frozen_one_does_not(checked: Any, own: Path) -> None:
+    items = checked(f"{own}:Detached", code=6)
     failed = {name for name, item in items.items() if item["verdict"] == "fail"}
     assert failed == {"gradients"}
+    assert "conv.weight, conv.bias" in items["gradients"]["evidence"]
+
+    items = checked(f"{own}:Frozen", code=0)
+    assert not [name for name, item in items.items() if item["verdict"] == "fail"]
     assert "conv.weight, conv.bias frozen" in items["gradients"]["evidence"]
 
 
@@ -138,8 +145,8 @@ def test_what_ones_own_network_prints_is_no_data(run: Cli, images: Path, own: Pa
 def test_a_network_that_raises_is_told_with_its_line(run: Cli, images: Path, own: Path) -> None:
     code, _, err = run("check", f"{own}:Raises", "--data-dir", images, *QUICK)
 
-    assert code == 1
-    assert "net.py:29: ValueError: too many" in err
+    assert code == 2
+    assert "net.py:33: ValueError: too many; in training mode, with a batch of 32 images" in err
     assert "Traceback" not in err
 
 

@@ -287,8 +287,10 @@ def _came_through(error: BaseException, path: Path) -> bool:
 
 def _is_at(module: ModuleType, place: Path) -> bool:
     """Whether a module is a file, or a package in a folder; the suffix may be left out."""
-    file = getattr(module, "__file__", None)
-    found = Path(file) if isinstance(file, str) else Path(next(iter(_paths(module)), ""))
+    file = getattr(module, "__file__", None) or next(iter(_paths(module)), None)
+    if not isinstance(file, str):
+        return False
+    found = Path(file)
     return place in (found, found.with_suffix(""), found.parent if _paths(module) else found)
 
 

@@ -64,11 +64,14 @@ def frozen_parameters(history: History) -> FindingRaised | None:
     frozen = [p for p in look.parameters if p.frozen] if look else []
     if look is None or not frozen:
         return None
-    return _noted(
-        "frozen_parameters",
-        frozen,
-        step=look.step,
+    return FindingRaised(
+        code="frozen_parameters",
+        severity="note",
         title=f"{text.plural(len(frozen), 'parameter tensor')} frozen",
+        evidence=_counted(frozen),
+        advice="",
+        step=look.step,
+        lesson=19,
         cause="requires_grad is False: they keep their first values",
     )
 
@@ -79,29 +82,21 @@ def unused_parameters(history: History) -> FindingRaised | None:
     idle = [p for p in look.parameters if p.name in unused and not p.frozen] if look else []
     if look is None or not idle:
         return None
-    return _noted(
-        "unused_parameters",
-        idle,
-        step=look.step,
+    return FindingRaised(
+        code="unused_parameters",
+        severity="note",
         title=f"{text.plural(len(idle), 'parameter tensor')} not used",
+        evidence=_counted(idle),
+        advice="",
+        step=look.step,
+        lesson=19,
         cause="forward does not use them: they keep their first values",
     )
 
 
-def _noted(
-    code: str, parameters: Sequence[ParameterProbe], *, step: int, title: str, cause: str
-) -> FindingRaised:
+def _counted(parameters: Sequence[ParameterProbe]) -> str:
     total = sum(p.count for p in parameters)
-    return FindingRaised(
-        code=code,
-        severity="note",
-        title=title,
-        evidence=f"{names([p.name for p in parameters])}: {text.plural(total, 'number')}",
-        advice="",
-        step=step,
-        lesson=19,
-        cause=cause,
-    )
+    return f"{names([p.name for p in parameters])}: {text.plural(total, 'number')}"
 
 
 def _unused(history: History) -> tuple[str, ...] | None:
