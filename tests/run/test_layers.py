@@ -128,3 +128,15 @@ def test_modules_are_blocks() -> None:
     assert [block.name for block in blocks(rows)] == ["28×28", "layer1.0", "layer1.1"]
     assert [list(block.places) for block in blocks(rows)] == [[1], [2, 3], [4]]
     assert blocks([]) == []
+
+
+def test_parameters_that_no_image_meets_are_a_block_of_their_own() -> None:
+    rows = [
+        row("input", "input", 0, output_shape=(28, 28, 1)),
+        row("conv", "conv", 9, output_shape=(26, 26, 1)),
+        row("used only in training mode", "training only", 5, output_shape=(0, 0, 0)),
+        row("not used in the forward pass", "unused", 7, output_shape=(0, 0, 0)),
+    ]
+
+    assert [block.name for block in blocks(rows)] == ["28×28", "not in evaluation mode"]
+    assert totals(rows).parameters == 21

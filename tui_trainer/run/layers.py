@@ -284,7 +284,7 @@ def _block_names(rows: Sequence[LayerRow]) -> list[str]:
         if not belongs:
             is_over = row.kind == "input" or _shrinks(row)
         module, _, _ = row.name.rpartition(".")
-        names.append(module or size)
+        names.append("not in evaluation mode" if row.kind in NO_LAYERS else module or size)
     return names
 
 
