@@ -138,5 +138,5 @@ def test_parameters_that_no_image_meets_are_a_block_of_their_own() -> None:
         row("not used in the forward pass", "unused", 7, output_shape=(0, 0, 0)),
     ]
 
-    assert [block.name for block in blocks(rows)] == ["28×28", "not in evaluation mode"]
+    assert [block.name for block in blocks(rows)] == ["26×26", "not in evaluation mode"]
     assert totals(rows).parameters == 21
