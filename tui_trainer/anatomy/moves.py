@@ -258,12 +258,16 @@ def transformed(dims: int | None) -> Moves:
     """Return how a Fourier transform over the last dimensions moves the field; None: over all."""
 
     def move(call: Call) -> Field:
-        count = len(call.shapes[0])
-        given = call.arguments.get("dim", tuple(range(-dims, 0)) if dims else None)
-        at = shapes.dims_of(given, count) or frozenset()
+        at = dims_of_transform(call.arguments, dims, len(call.shapes[0]))
         return _spread(call.fields[0], at)
 
     return move
+
+
+def dims_of_transform(arguments: Mapping[str, Any], last: int | None, count: int) -> frozenset[int]:
+    """Return the dimensions of a transform over so many of the last ones, unless it names some."""
+    given = arguments.get("dim", tuple(range(-last, 0)) if last else None)
+    return shapes.dims_of(given, count) or frozenset()
 
 
 def _spread(field: Field, dims: Collection[int]) -> Field:

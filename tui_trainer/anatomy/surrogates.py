@@ -116,6 +116,8 @@ def _stand_in(
         return _product(*args[:2])
     if stand_in := _STAND_INS.get(name):
         return stand_in(named)
+    if name in _FOURIER:
+        return _spectrum(name, run, args, kwargs)
     if move is moves.element_wise:
         return _added(name, (*args, *kwargs.values()))
     if move is moves.along:
@@ -231,6 +233,13 @@ _AS_THEY_ARE = (
 
 _PRODUCTS = ("matmul", "mm", "bmm")
 
+_FOURIER: Mapping[str, int | None] = {
+    **dict.fromkeys(["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"], 1),
+    **dict.fromkeys(["fft2", "ifft2", "rfft2", "irfft2"], 2),
+    **dict.fromkeys(["fftn", "ifftn", "rfftn", "irfftn"], None),
+}
+"""Fourier transforms, and over how many of the last dimensions they are; None for all."""
+
 
 def _product(left: Tensor, right: Tensor) -> Tensor | None:
     """Return averages over a row of one matrix and a column of the other.
@@ -274,6 +283,20 @@ def _reduced(
         real = run(*args, **kwargs)
     # Some maxima come with the places where they were found.
     return type(real)((mean, *real[1:])) if isinstance(real, tuple) else mean
+
+
+def _spectrum(
+    name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Tensor:
+    """Return averages over the dimensions of a Fourier transform, or of its inverse."""
+    named = bind(name, args, kwargs)
+    features = named["input"]
+    dims = moves.dims_of_transform(named, _FOURIER[name], features.dim())
+    with torch.no_grad():
+        real = run(*args, **kwargs)
+    numbers = features.real + features.imag if features.is_complex() else features
+    mean = _even(numbers.mean(tuple(dims), keepdim=True)).expand(real.shape).contiguous()
+    return torch.complex(mean, mean) if real.is_complex() else mean
 
 
 def _ordered(run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
