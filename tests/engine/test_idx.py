@@ -5,6 +5,7 @@ import gzip
 import os
 import random
 import shutil
+import struct
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -166,6 +167,38 @@ def test_names_with_dots_and_test_files_are_known(plain: Path) -> None:
     assert read(plain).test_total == 20
 
 
+@pytest.mark.parametrize("labels", ["labels-idx2-int", "labels.idx2-int"])
+def test_qmnists_own_labels_are_read(tmp_path: Path, labels: str) -> None:
+    for split, total in (("train", 30), ("test", 10)):
+        images, classes = make_part(total, size=8, seed=1)
+        rows = [n for label in classes for n in (label, 4, 7, 0, 1, label + 10, 0, 0)]
+        body = struct.pack(f">{8 * total}i", *rows)
+        place = tmp_path / f"qmnist-{split}"
+        write_file(Path(f"{place}-images-idx3-ubyte.gz"), idx_bytes([total, 8, 8], images))
+        write_file(Path(f"{place}-{labels}.gz"), idx_bytes([total, 8], body, code=INT))
+
+    data = read(tmp_path)
+
+    assert (data.classes, data.test_total) == (10, 10)
+    assert list(data.train_labels) == make_part(30, size=8, seed=1)[1]
+
+
+@pytest.mark.parametrize("shape", [(60, 1, 8, 8), (60, 8, 8, 1)])
+def test_images_with_one_channel_are_read(plain: Path, shape: tuple[int, ...]) -> None:
+    before = read(plain)
+    write_file(plain / TRAIN_IMAGES, idx_bytes(shape, bytes(before.train_images)))
+    write_file(plain / TRAIN_LABELS, idx_bytes([60, 1], bytes(list(before.train_labels))))
+
+    assert read(plain) == before
+
+
+def test_names_in_capitals_are_known(plain: Path) -> None:
+    for path in list(plain.iterdir()):
+        path.rename(plain / path.name.upper())
+
+    assert read(plain).train_total == 60
+
+
 def test_a_plain_file_goes_before_its_gz(plain: Path) -> None:
     for path in list(plain.iterdir()):
         path.with_name(path.name + ".gz").write_bytes(b"nonsense")
@@ -318,6 +351,14 @@ CONTENTS: list[tuple[str, bytes, str]] = [
     (TRAIN_LABELS, label_bytes(LABELS)[:-2], "cut short: 58 of the 60 bytes"),
     (TRAIN_IMAGES, idx_bytes([60, 8, 8], IMAGES + b"!"), "more follows the 3,840 bytes"),
     (TRAIN_LABELS, label_bytes(LABELS) + b"!", "more follows the 60 bytes"),
+    (
+        TRAIN_IMAGES,
+        idx_bytes([60, 8, 8], bytes([7, 10] * 1920).replace(b"\n", b"\r\n")),
+        "more follows the 3,840 bytes that its header promises; get the file again in binary mode",
+    ),
+    (TRAIN_IMAGES, b"\3\x08\0\0" + bytes(20), "its header is little-endian"),
+    (TRAIN_IMAGES, idx_bytes([60, 3, 8, 8], bytes(11_520)), "unsigned bytes in 4 dimensions"),
+    (TRAIN_LABELS, idx_bytes([60, 10], bytes(600)), "unsigned bytes in 2 dimensions"),
     (TRAIN_IMAGES, idx_bytes([60, 8, 9], IMAGES), "images of 8×9 pixels"),
     (TRAIN_IMAGES, idx_bytes([60, 7, 7], IMAGES), "images of 7×7 pixels"),
     (TRAIN_IMAGES, idx_bytes([60, 0, 0], b""), "images of 0×0 pixels"),
@@ -507,6 +548,31 @@ def test_labels_that_are_refused(
 def test_no_hint_at_more_classes_than_there_can_be(plain: Path) -> None:
     assert "--classes" not in complaint(relabel(plain, [0, 1, 1000], [0]))
     assert "--classes 1000" in complaint(relabel(plain, [0, 1, 999], [0]))
+
+
+def test_a_class_that_is_lacking_on_purpose_is_counted(plain: Path) -> None:
+    """Sign Language MNIST has the letters a to y, but no j: it needs a movement."""
+    labels = [n for n in range(25) if n != 9] * 12
+
+    data = read(relabel(plain, labels, labels))
+
+    assert data.classes == 25
+    assert list(data.train_labels) == labels
+    assert read(plain, classes=30).classes == 30
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param([*range(10)] * 50 + [12] * 9, id="few of it"),
+        pytest.param([*range(10)] * 500 + [12] * 30, id="rare"),
+        pytest.param([0, 1, 40] * 20, id="most are lacking"),
+    ],
+)
+def test_labels_that_look_like_damage_stay_refused(plain: Path, labels: list[int]) -> None:
+    text = complaint(relabel(plain, labels, [0]))
+
+    assert "never does; get the file again, or give --classes" in text
 
 
 # --- whatever the files hold

@@ -14,7 +14,6 @@ import struct
 import sys
 import zlib
 from array import array
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +22,19 @@ from pathlib import Path
 
 from tui_trainer.engine.faults import counted, fault, reason, shown
 from tui_trainer.engine.idx_folder import find_files
-from tui_trainer.run.config import MAX_CLASSES
+from tui_trainer.engine.idx_labels import judge_labels
 
 MIN_SIZE, MAX_SIZE = 8, 128
+MAX_RANK = 4
+"""The most dimensions that a file has which is read."""
+
+QMNIST_COLUMNS = 8
+"""Numbers of each label in QMNIST's files: the class, then where the image comes from (C. Yadav,
+L. Bottou, "Cold Case: the Lost MNIST Digits", NeurIPS 2019)."""
+
+LINE_ENDS = 16
+"""So many bytes 0a, each behind a 0d, are no chance."""
+
 MAX_BYTES = 2 << 30
 """The most one file may hold, unpacked: a header that promises more is damaged."""
 
@@ -120,24 +129,24 @@ def read_folder(folder: Path, *, name: str, classes: int | None = None) -> RawDa
 
     The four files may be gzipped or not and lie in the folder itself, in its ``raw`` or in the
     ``raw`` of one of its folders (torchvision's layout). They are called as MNIST's own are, with
-    ``-`` or ``.`` before ``idx``, ``t10k`` or ``test``, and any prefix they share. Where a file is
-    there both plain and gzipped, the plain one is read. EMNIST's files (prefix ``emnist-``) hold
-    each image transposed; the images come out upright.
+    ``-`` or ``.`` before ``idx``, ``t10k`` or ``test``, in any case, and any prefix they share.
+    Where a file is there both plain and gzipped, the plain one is read. EMNIST's files (prefix
+    ``emnist-``) hold each image transposed; the images come out upright.
 
     Args:
         folder: Where to look.
         name: What to call the dataset.
-        classes: How many classes there are; None counts them from the training labels, which then
-            must leave none out. Labels that start at 1 are shifted to start at 0, unless they fit
-            ``classes`` as they are.
+        classes: How many classes there are; None counts them from the training labels: up to the
+            highest one, if those that never occur do not look like damage. Labels that start at 1
+            are shifted to start at 0, unless they fit ``classes`` as they are.
 
     Raises:
         InputError: If the folder has no dataset, or more than one, or if a file cannot be read, is
             damaged or holds something else. Nothing else is raised, whatever the files hold.
     """
     files = find_files(folder)
-    train = _read_part(files["train", "images"], files["train", "labels"])
-    test = _read_part(files["test", "images"], files["test", "labels"])
+    train = read_part(files["train", "images"], files["train", "labels"])
+    test = read_part(files["test", "images"], files["test", "labels"])
     return build_dataset(name, train, test, classes=classes)
 
 
@@ -160,7 +169,7 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     if train.size != test.size:
         sizes = f"{test.size}×{test.size} pixels, the training images {train.size}×{train.size}"
         raise fault(test.images_file, f"the test images have {sizes}; use files of one dataset")
-    total, first = _judge_labels(train, test, classes)
+    total, first = judge_labels(train, test, classes)
     return RawDataset(
         name=name,
         size=train.size,
@@ -172,8 +181,15 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     )
 
 
-def _read_part(images: Path, labels: Path) -> Part:
-    """Read the images and the labels of one half."""
+def read_part(images: Path, labels: Path) -> Part:
+    """Read the images and the labels of one half.
+
+    Images may have one channel, (count, 1, size, size) or (count, size, size, 1). Of labels with
+    several numbers each, QMNIST's, the first one counts: it is the class.
+
+    Raises:
+        InputError: If a file cannot be used.
+    """
     with _opened(images) as stream:
         _, (total, size, width) = _read_header(stream, images, (0x08,), dimensions=3)
         if size != width or not MIN_SIZE <= size <= MAX_SIZE:
@@ -181,17 +197,18 @@ def _read_part(images: Path, labels: Path) -> Part:
             raise fault(images, f"images of {size:,}×{width:,} pixels; needs {wanted}")
         pixels = _read_body(stream, images, total * size * size)
     with _opened(labels) as stream:
-        code, (count,) = _read_header(stream, labels, tuple(_LABEL_ARRAYS), dimensions=1)
+        code, shape = _read_header(stream, labels, tuple(_LABEL_ARRAYS), dimensions=1)
+        count, columns = (*shape, 1)[:2]
         if count != total:
             counts = f"{counted(count, 'label')} for {counted(total, 'image')}"
             raise fault(labels, f"{counts} in {shown(images)}; use files that belong together")
         numbers = array(_LABEL_ARRAYS[code])
-        numbers.frombytes(_read_body(stream, labels, count * numbers.itemsize))
+        numbers.frombytes(_read_body(stream, labels, count * columns * numbers.itemsize))
     if sys.byteorder == "little":
         numbers.byteswap()
-    if images.name.startswith("emnist-"):
+    if images.name.lower().startswith("emnist-"):
         pixels = _transposed(pixels, size)
-    return Part(pixels, array("i", numbers), size, images, labels)
+    return Part(pixels, array("i", numbers[::columns]), size, images, labels)
 
 
 @contextmanager
@@ -203,7 +220,7 @@ def _opened(path: Path) -> Iterator[BufferedIOBase]:
             what = "a folder" if path.is_dir() else "a device or a pipe"
             raise fault(path, f"{what}, not a file; put the file itself there")
         with path.open("rb") as raw:
-            if path.suffix != ".gz":
+            if path.suffix.lower() != ".gz":
                 yield raw
                 return
             head = raw.read(2)
@@ -234,18 +251,38 @@ def _read_header(
         advice = "get the file again"
         if magic.startswith(b"\x1f\x8b"):
             advice = "these are gzip data: add .gz to its name"
+        elif len(magic) == 4 and magic[2:] == b"\0\0" and magic[1] in _TYPES:
+            advice = "its header is little-endian: write all integers big-endian"
         raise fault(path, f"not an IDX file: it starts with {magic.hex(' ')}; {advice}")
-    if magic[2] not in codes or magic[3] != dimensions:
+    rank = magic[3]
+    lengths = stream.read(4 * rank) if rank <= MAX_RANK else b""
+    if magic[2] in codes and rank <= MAX_RANK and len(lengths) < 4 * rank:
+        raise fault(path, "cut short within its header; get the file again")
+    shape = struct.unpack(f">{rank}I", lengths) if len(lengths) == 4 * rank else ()
+    plain = _without_channel(shape) if dimensions == 3 else _without_columns(shape, magic[2])
+    if magic[2] not in codes or len(plain) < dimensions:
         wanted = " or ".join(_TYPES[code] for code in codes)
         raise fault(
             path,
-            f"{_TYPES[magic[2]]} in {counted(magic[3], 'dimension')};"
-            f" needs {wanted} in {counted(dimensions, 'dimension')}",
+            f"{_TYPES[magic[2]]} in {counted(rank, 'dimension')};"
+            f" needs {wanted} in {counted(dimensions, 'dimension')}"
+            + ("; write the greys as bytes, 0 to 255" if dimensions == 3 else ""),
         )
-    lengths = stream.read(4 * dimensions)
-    if len(lengths) < 4 * dimensions:
-        raise fault(path, "cut short within its header; get the file again")
-    return magic[2], struct.unpack(f">{dimensions}I", lengths)
+    return magic[2], plain
+
+
+def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape of images without a single channel, first or last; empty if it is another."""
+    if len(shape) == 4 and 1 in (shape[1], shape[3]):
+        shape = (shape[0], *shape[2:]) if shape[1] == 1 else shape[:3]
+    return shape if len(shape) == 3 else ()
+
+
+def _without_columns(shape: tuple[int, ...], code: int) -> tuple[int, ...]:
+    """Return a shape of labels: (count), or QMNIST's (count, columns); empty if it is another."""
+    if len(shape) == 2 and (shape[1] == 1 or (shape[1] == QMNIST_COLUMNS and code == 0x0C)):
+        return shape
+    return shape if len(shape) == 1 else ()
 
 
 def _read_body(stream: BufferedIOBase, path: Path, expected: int) -> bytearray:
@@ -260,7 +297,10 @@ def _read_body(stream: BufferedIOBase, path: Path, expected: int) -> bytearray:
     if len(body) < expected:
         raise fault(path, f"cut short: {len(body):,} of the {promise}; get the file again")
     if len(body) > expected:
-        raise fault(path, f"more follows the {promise}; get the file again")
+        advice = "get the file again"
+        if body.count(b"\n") == body.count(b"\r\n") >= LINE_ENDS:
+            advice += " in binary mode: each byte 0a became 0d 0a, as line ends of text do"
+        raise fault(path, f"more follows the {promise}; {advice}")
     return body
 
 
@@ -272,45 +312,3 @@ def _transposed(pixels: bytearray, size: int) -> bytearray:
         row, column = divmod(pixel, size)
         upright[pixel::area] = pixels[column * size + row :: area]
     return upright
-
-
-def _judge_labels(train: Part, test: Part, classes: int | None) -> tuple[int, int]:
-    """Return how many classes there are, and the label that the first of them has."""
-    seen, seen_in_test = Counter(train.labels), Counter(test.labels)
-    highest = max(seen)
-    from_one = min(seen) == 1 and min(seen_in_test) >= 1
-    # Given the number of classes, labels from 1 fit as they are unless the last is one too many.
-    first = 1 if from_one and classes in (None, highest) else 0
-    if classes is None:
-        _refuse_gaps(seen, first, train.labels_file)
-    total = highest + 1 - first if classes is None else classes
-    if not 2 <= total <= MAX_CLASSES:
-        have = counted(total, "class", "es")
-        raise fault(train.labels_file, f"{have}; a dataset needs 2 to {MAX_CLASSES:,}")
-    last = first + total - 1
-    for counts, part in ((seen, train), (seen_in_test, test)):
-        outside = [label for label in counts if not first <= label <= last]
-        if outside:
-            wild = f"label {min(outside)} occurs {counted(counts[min(outside)], 'time')}"
-            advice = "get the file again" if classes is None else "check --classes"
-            raise fault(
-                part.labels_file,
-                f"{wild}, outside {first} to {last}, the {total:,} classes; {advice}",
-            )
-    return total, first
-
-
-def _refuse_gaps(seen: Counter[int], first: int, path: Path) -> None:
-    """Take training labels that leave some out for damage: one wild byte looks like that."""
-    missing = first
-    while missing in seen:
-        missing += 1
-    wild = min((label for label in seen if label < 0 or label > missing), default=None)
-    if wild is None:
-        return
-    why = "labels start at 0" if wild < 0 else f"label {missing} never does"
-    hint = ""
-    if min(seen) >= 0 and max(seen) < MAX_CLASSES:
-        hint = f", or give --classes {max(seen) + 1} if the data really lacks a class"
-    times = counted(seen[wild], "time")
-    raise fault(path, f"label {wild} occurs {times}, but {why}; get the file again{hint}")

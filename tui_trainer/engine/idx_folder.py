@@ -16,8 +16,9 @@ _ROLES = {
     ("test", "labels"): "t10k-labels-idx1-ubyte",
 }
 _FILE_NAME = re.compile(
-    r"(?P<prefix>(?:.*[-_.])?)(?P<split>train|t10k|test)-"
-    r"(?:(?P<images>images[-.]idx3-ubyte)|labels[-.]idx1-[^.]+)(?:\.gz)?"
+    r"(?P<prefix>(?:.*[-_.])?)(?P<split>train|t10k|test)[-_]"
+    r"(?P<kind>images|labels)[-_.]idx[0-9]-[^.]+(?:\.gz)?",
+    re.IGNORECASE,
 )
 
 Role = tuple[str, str]
@@ -39,9 +40,9 @@ def find_files(folder: Path) -> dict[Role, Path]:
             # A hidden file is no data: macOS leaves "._NAME" beside every NAME.
             if match is None or path.name.startswith("."):
                 continue
-            split = "train" if match["split"] == "train" else "test"
-            role = (split, "images" if match["images"] else "labels")
+            split = "train" if match["split"].lower() == "train" else "test"
             roles = found.setdefault((place, match["prefix"]), {})
+            role = (split, match["kind"].lower())
             roles.setdefault(role, []).append(path)
     if not found:
         names = f"{', '.join(_ROLES.values())}, each also with .gz or a prefix"
@@ -85,7 +86,9 @@ def _pick(paths: list[Path]) -> Path:
     """Return the one file of a role: a file before a folder, a plain one before its .gz."""
     # Some unpackers make a folder with the name of the file that they put into it.
     files = [path for path in paths if os.path.isfile(path)] or paths
-    chosen = [path for path in files if path.suffix != ".gz" or path.with_suffix("") not in files]
+    chosen = [
+        path for path in files if path.suffix.lower() != ".gz" or path.with_suffix("") not in files
+    ]
     if len(chosen) > 1:
         names = ", ".join(shown(Path(path.name)) for path in chosen)
         raise fault(chosen[0].parent, f"{names} could each be meant; move all but one away")
