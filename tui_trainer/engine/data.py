@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from tui_trainer.engine.augment import augment
+from tui_trainer.engine.data_doubts import doubts_about
 from tui_trainer.engine.faults import fault
 from tui_trainer.engine.idx import RawDataset, content_digest, read_folder
 from tui_trainer.run.config import Augmentation, RunConfig
 from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import DownloadProgress
+from tui_trainer.run.events import DatasetDoubted, DownloadProgress
 
 VAL_SHARE = 12
 """One in twelve training images validates, which makes 5,000 of MNIST's 60,000 …"""
@@ -170,8 +171,10 @@ def batch_sizes(count: int, images: int) -> list[int]:
     return [count, rest] if rest else [count]
 
 
-def load(config: RunConfig, device: torch.device) -> Generator[DownloadProgress, None, Data]:
-    """Read the run's dataset and return it; yields the progress of a download, if there is one.
+def load(
+    config: RunConfig, device: torch.device
+) -> Generator[DownloadProgress | DatasetDoubted, None, Data]:
+    """Read the run's dataset and return it; yields the progress of a download, and what is odd.
 
     Raises:
         InputError: If the files are missing or damaged, or the split's size does not fit.
@@ -180,6 +183,8 @@ def load(config: RunConfig, device: torch.device) -> Generator[DownloadProgress,
     if config.data_dir is not None:
         folder = _expanded(config.data_dir)
         raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
+        for doubt in doubts_about(raw):
+            yield DatasetDoubted(folder=str(folder), message=doubt)
     elif config.dataset == "mnist":
         with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
             raw = read_folder(folder, name="mnist")

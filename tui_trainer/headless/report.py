@@ -10,6 +10,7 @@ from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.run import text
 from tui_trainer.run.events import (
     CommandRejected,
+    DatasetDoubted,
     Diverged,
     DownloadProgress,
     EpochDone,
@@ -113,6 +114,7 @@ class Report:
                 | RecordingFailed()
                 | RecordingRestored()
                 | FolderNotLocked()
+                | DatasetDoubted()
             ):
                 self._incident(event)
 
@@ -123,7 +125,7 @@ class Report:
                 self._state(event)
             case RecordingStarted():
                 self._folder = event.folder
-            case FolderNotLocked():
+            case FolderNotLocked() | DatasetDoubted():
                 if self._json_lines:
                     self._data.event(event)
                 self._incident(event)
@@ -244,7 +246,8 @@ class Report:
         | Diverged
         | RecordingFailed
         | RecordingRestored
-        | FolderNotLocked,
+        | FolderNotLocked
+        | DatasetDoubted,
     ) -> None:
         match event:
             case SettingChanged():
@@ -263,7 +266,7 @@ class Report:
                     f"not saved: {event.path}: {event.message}; "
                     "training goes on, and it will be tried again"
                 )
-            case FolderNotLocked():
+            case FolderNotLocked() | DatasetDoubted():
                 glyph, style, line = "▲", "look", event.warning
             case RecordingRestored():
                 self.unsaved.pop(event.path, None)

@@ -55,6 +55,19 @@ class DownloadProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetDoubted:
+    """The dataset of a folder trains, but is probably not what it seems."""
+
+    folder: str
+    message: str
+
+    @property
+    def warning(self) -> str:
+        """What a person should know, in one line."""
+        return f"{self.folder}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
     """Everything is loaded; the first batch comes next.
 
@@ -392,6 +405,7 @@ class RunFinished:
 Event = (
     StateChanged
     | DownloadProgress
+    | DatasetDoubted
     | RunStarted
     | StepDone
     | EpochDone

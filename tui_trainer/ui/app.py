@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from tui_trainer.run.commands import Command, Inspect, Stop, TryLesson
 from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import CommandRejected, FindingRaised, FolderNotLocked
+from tui_trainer.run.events import CommandRejected, DatasetDoubted, FindingRaised, FolderNotLocked
 from tui_trainer.run.folder import RUNS
 from tui_trainer.ui.bridge import EventsArrived, RunRefused
 from tui_trainer.ui.governor import Governor
@@ -93,6 +93,8 @@ class MnistTui(Guided):
                 self.notify(event.reason, title="not possible", severity="warning")
             if isinstance(event, FolderNotLocked):
                 self.notify(event.warning, title="not locked", severity="warning", timeout=10)
+            if isinstance(event, DatasetDoubted):
+                self.notify(event.warning, title="the data", severity="warning", timeout=10)
             # The finding comes after the divergence, and says what to go back to.
             if isinstance(event, FindingRaised) and self.run_now.is_lost:
                 self.call_later(self.offer_rewind)
