@@ -14,7 +14,7 @@ from tests.engine.strokes import GLYPHS, painted
 from tests.test_import_hygiene import HEAVY, loaded_by
 from tui_trainer import cli
 from tui_trainer.cli.predict import INKS
-from tui_trainer.engine import image_files
+from tui_trainer.engine import paper
 from tui_trainer.run.folder import RunFolder
 
 BRIEF = ("--no-ui", "--threads", 1, "--epochs", 1, "--train-size", 300, "--val-size", 50)
@@ -84,6 +84,42 @@ def test_json_is_a_line_a_picture(run: Cli, trained: RunFolder, pictures: Path) 
     assert record["probability"] == max(probabilities)
     assert probabilities[record["runner_up"]] == sorted(probabilities)[-2]
     assert record["checkpoints"]["best"]["probabilities"] == probabilities
+
+
+def test_a_doubtful_answer_says_why(
+    run: Cli, trained: RunFolder, pictures: Path, tmp_path: Path
+) -> None:
+    Image.open(pictures / "two.png").crop((27, 0, 150, 150)).save(tmp_path / "cut.png")
+    why = "the ink touches the left edge: it may be cut off"
+
+    code, out, err = run("predict", tmp_path / "cut.png", "--run", trained.path)
+    _, record, _ = run("predict", tmp_path / "cut.png", "--run", trained.path, "--json")
+
+    assert (code, err) == (0, "")
+    assert out.rstrip().endswith(f"  doubtful: {why}")
+    assert json.loads(record)["doubts"] == [why]
+
+
+def test_two_digits_are_refused_and_the_others_told(
+    run: Cli, trained: RunFolder, pictures: Path, tmp_path: Path
+) -> None:
+    two = Image.open(pictures / "two.png")
+    both = Image.new("L", (300, 150))
+    both.paste(two, (0, 0))
+    both.paste(two, (150, 0))
+    both.save(tmp_path / "both.png")
+    two.save(tmp_path / "two.png")
+
+    code, out, err = run("predict", tmp_path, "--run", trained.path)
+    raw_code, raw, _ = run("predict", tmp_path, "--run", trained.path, "--raw")
+
+    assert code == 2
+    assert err == (
+        f"mnist-tui: error: {tmp_path / 'both.png'}: holds 2 separate shapes;"
+        " crop it to one digit\n"
+    )
+    assert len(out.splitlines()) == 1
+    assert (raw_code, len(raw.splitlines())) == (0, 2)
 
 
 def test_several_checkpoints_stand_side_by_side(
@@ -164,4 +200,46 @@ def test_its_help_does_not_load_torch() -> None:
 
 
 def test_what_can_be_ink_is_what_the_reader_knows() -> None:
-    assert INKS == image_files.INKS
+    assert INKS == paper.INKS
+
+
+MODELS = {
+    "batch": ("torch.softmax(logits, dim=0)", 2, "answers one image differently alone and among"),
+    "random": ("functional.dropout(logits, 0.5)", 0, "warning: last: its answers are random"),
+    "constant": (
+        "logits * 0 + torch.arange(10.0)",
+        0,
+        "warning: last: it answers every image alike",
+    ),
+    "own": ("logits", 0, ""),
+}
+
+
+@pytest.mark.parametrize(
+    "kind", ["batch", *(pytest.param(k, marks=pytest.mark.slow) for k in MODELS if k != "batch")]
+)
+def test_what_a_model_cannot_answer_is_said(
+    run: Cli, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    expression, expected, words = MODELS[kind]
+    (tmp_path / "model.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "from torch.nn import functional\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.scores = nn.Linear(784, 10)\n"
+        "    def forward(self, x):\n"
+        "        logits = self.scores(x.flatten(1))\n"
+        f"        return {expression}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    trained, _, said = run(*BRIEF, "--augment", "none", "--model", "model.py:Net", "--out", "run")
+    assert trained == 0, said
+
+    code, out, err = run("predict", pictures / "two.png", "--run", "run")
+
+    assert code == expected
+    assert bool(out) is (expected == 0)
+    assert words in err if words else err == ""

@@ -17,7 +17,7 @@ from tui_trainer.run.text import clip, printable
 
 if TYPE_CHECKING:
     from tui_trainer.engine.inspecting.opinions import Judge
-    from tui_trainer.headless.predict import Prediction
+    from tui_trainer.headless.predict import Caution, Prediction
 
 AUTO, DARK, LIGHT = "auto", "dark", "light"
 INKS = (AUTO, DARK, LIGHT)
@@ -51,7 +51,8 @@ def predict(
 ) -> None:
     """Say which digit each picture shows; exit code 2 if one of them cannot be used.
 
-    Any size and format, dark on light or light on dark. The others are told all the same.
+    Any size and format, dark on light or light on dark. A sheet on a desk is cut out; frames, ruled
+    lines and stains are removed. The others are told all the same.
     """
     if ink not in INKS:
         raise InputError(f"--ink {clip(printable(ink), 40)}: choose {', '.join(INKS)}")
@@ -68,8 +69,10 @@ def predict(
 
 def _predictions(
     images: Sequence[Path], files: dict[str, Path], model: str, *, ink: str, is_raw: bool
-) -> Iterator[Prediction | InputError]:
+) -> Iterator[Prediction | Caution | InputError]:
     """Yield what the checkpoints say of each picture, or why it cannot be used.
+
+    Before that, what holds for all that a checkpoint says.
 
     Raises:
         InputError: If a checkpoint cannot be used.
@@ -78,9 +81,12 @@ def _predictions(
 
     from tui_trainer.engine.image_files import files_of
     from tui_trainer.engine.inspecting.opinions import judge_of
+    from tui_trainer.headless.predict import Caution
 
     torch.set_num_threads(1)  # one small image: two threads would wait longer than they work
     judges = {name: judge_of(file, model) for name, file in files.items()}
+    for name, judge in judges.items():
+        yield from (Caution(f"{name}: {caution}") for caution in judge.cautions)
     for place in images:
         try:
             paths = files_of(place)
@@ -97,19 +103,21 @@ def _predictions(
 def _prediction(path: Path, judges: dict[str, Judge], *, ink: str, is_raw: bool) -> Prediction:
     from tui_trainer.engine.image_files import read_ink
     from tui_trainer.engine.ink import as_digit, as_it_lies
+    from tui_trainer.engine.pieces import doubts_about
     from tui_trainer.headless.predict import Prediction
 
-    found = read_ink(path, ink)
+    found = read_ink(path, ink, is_whole=is_raw)
     probabilities = {}
-    digits = {}
+    first = None
     for name, judge in judges.items():
         side = judge.image_size
-        if side not in digits:
-            digits[side] = as_it_lies(found, side) if is_raw else as_digit(found, side)
-        digit = digits[side]
+        digit = as_it_lies(found, side) if is_raw else as_digit(found, side)
         if digit is None:  # read_ink tells that first
             raise InputError(f"{printable(path)}: there is no ink in it")
+        if judge.is_dark_on_light:
+            digit = 255 - digit
         probabilities[name] = judge.probabilities(digit)
-    side, digit = next(iter(digits.items()))
-    assert digit is not None
-    return Prediction(str(path), probabilities, side, tuple(digit.flatten().tolist()))
+        first = digit if first is None else first
+    assert first is not None
+    greys = tuple(first.flatten().tolist())
+    return Prediction(str(path), probabilities, len(first), greys, tuple(doubts_about(found)))

@@ -15,15 +15,12 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torch.nn import functional
 
 from tui_trainer.engine.faults import counted, fault, reason
+from tui_trainer.engine.paper import AUTO, LIGHT, UnclearError, greys_of, ink_of, sheet_of
+from tui_trainer.engine.pieces import one_digit
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.files import read_at_most
-
-AUTO, DARK, LIGHT = "auto", "dark", "light"
-INKS = (AUTO, DARK, LIGHT)
-"""What is ink: told by the border, or what is darker, or lighter, than the paper."""
 
 MAX_BYTES = 1 << 28
 """The largest file that is read."""
@@ -34,20 +31,11 @@ MAX_PIXELS = 64_000_000
 ENOUGH = 1_024
 """Larger pictures are made smaller at once, in pixels of the longer side."""
 
-FAINTEST = 20
-"""Ink that is not as far from the paper, of 255 greys, is none …"""
+DARK_ALL_OVER = 96
+"""A picture that is darker everywhere, with no contrast, may be all ink."""
 
-ABOVE_GRAIN = 6
-"""… nor if it is not so many times as far as the paper's grain goes, by standard deviations."""
-
-GRAINY = 100
-"""A photograph of so many pixels, or more, is smoothed by one."""
-
-COARSE = 48
-"""Pixels of the longer side at which the shades of a paper are looked at."""
-
-BORDER = 0.04
-"""The border's width, as a share of the shorter side."""
+DEEPEST = 3
+"""Sheets on sheets: a card on a page on a desk."""
 
 LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 """Formats that leave faint traces around ink."""
@@ -78,34 +66,66 @@ def files_of(path: Path) -> list[Path]:
     return found
 
 
-def read_ink(path: Path, ink: str = AUTO) -> Tensor:
-    """Return the ink of a picture (H, W) as uint8: 0 for paper, 255 for the strongest ink.
+def read_ink(path: Path, ink: str = AUTO, *, is_whole: bool = False) -> Tensor:
+    """Return the ink of the digit of a picture (H, W) as uint8: 0 for paper, 255 for the strongest.
 
-    A transparent picture is laid on white; if nothing is to be seen then, its opaque part is ink.
+    A sheet that lies on something else is cut out; frames, ruled lines, stains and specks are
+    removed. A transparent picture is laid on white; if nothing is to be seen then, its opaque part
+    is ink.
 
     Args:
         path: The file.
         ink: One of :data:`INKS`.
+        is_whole: Take all ink of all of the picture, whatever it is.
 
     Raises:
-        InputError: If it is no picture, too large, damaged, or has no ink; in one line.
+        InputError: If it is no picture, too large, damaged, has no ink, or not one digit; in one
+            line.
     """
     with _in_silence():
-        picture = _opened(path)
+        file = _opened(path)
         try:
-            greys, opaque = _decoded(picture)
+            picture, opaque = _decoded(file)
         except InputError:
             raise
         except (Exception, MemoryError) as error:  # whatever a decoder trips over
             raise fault(path, f"is damaged, or not whole: {reason(error)}") from None
     if opaque is not None and not bool(opaque.any()):
         raise fault(path, "is fully transparent: there is nothing to see")
-    found = _ink_of(greys, ink, is_clean=picture.format not in LOSSY)
-    if found is None and opaque is not None:
-        found = _ink_of(opaque, LIGHT, is_clean=True)
+    is_clean = file.format not in LOSSY
+    try:
+        found = _found(picture, ink, is_clean=is_clean, is_whole=is_whole)
+        if found is None and opaque is not None:
+            found = _found(opaque, LIGHT, is_clean=True, is_whole=is_whole)
+    except UnclearError as error:
+        raise fault(path, str(error)) from None
     if found is None:
-        raise fault(path, f"is blank: there is no {'ink' if ink == AUTO else f'{ink} ink'} in it")
+        raise fault(path, _blank(picture, ink))
     return found
+
+
+def _blank(picture: Tensor, ink: str) -> str:
+    """Return the words for a picture (C, H, W) without ink, or without anything but ink."""
+    what = "ink" if ink == AUTO else f"{ink} ink"
+    is_full = ink == AUTO and float(picture.max()) < DARK_ALL_OVER
+    return f"is blank: there is no {what} in it{', or no paper around it' if is_full else ''}"
+
+
+def _found(picture: Tensor, ink: str, *, is_clean: bool, is_whole: bool) -> Tensor | None:
+    """Return the ink (H, W) in a picture (C, H, W), as :func:`read_ink` does; None if it is blank.
+
+    Raises:
+        UnclearError: If there is no single digit.
+    """
+    if is_whole:
+        return ink_of(greys_of(picture), ink, is_clean=is_clean)
+    for _ in range(DEEPEST):
+        sheet = sheet_of(picture, ink)
+        if sheet is None:
+            break
+        picture, is_clean = sheet, False
+    found = ink_of(greys_of(picture), ink, is_clean=is_clean)
+    return None if found is None else one_digit(found)
 
 
 @contextmanager
@@ -154,18 +174,18 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _decoded(picture: Image.Image) -> tuple[Tensor, Tensor | None]:
-    """Return a picture's greys (H, W), 0 to 255, on white, and how opaque it is where it is not."""
-    picture.draft("L", (ENOUGH, ENOUGH))
+    """Return a picture on white and how opaque it is where it is not; both (C, H, W), 0 to 255."""
+    picture.draft(None, (ENOUGH, ENOUGH))
     picture.load()
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):
         return _deep(picture), None
-    if not picture.has_transparency_data:
-        return _tensor(_smaller(picture.convert("L"))), None
-    picture = _smaller(picture.convert("RGBA"))
-    white = Image.new("RGBA", picture.size, "white")
-    opaque = _tensor(picture.getchannel("A"))
-    return _tensor(Image.alpha_composite(white, picture).convert("L")), opaque
+    if picture.has_transparency_data:
+        picture = _smaller(picture.convert("RGBA"))
+        white = Image.new("RGBA", picture.size, "white")
+        seen = Image.alpha_composite(white, picture).convert("RGB")
+        return _tensor(seen), _tensor(picture.getchannel("A"))
+    return _tensor(_smaller(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))), None
 
 
 def _deep(picture: Image.Image) -> Tensor:
@@ -188,73 +208,6 @@ def _smaller(picture: Image.Image) -> Image.Image:
 
 
 def _tensor(picture: Image.Image) -> Tensor:
+    """Return the channels of a picture (C, H, W) as floats."""
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return pixels.view(picture.height, picture.width)
-
-
-def _ink_of(greys: Tensor, ink: str, *, is_clean: bool) -> Tensor | None:
-    """Return the ink (H, W) of greys on paper; None if there is none.
-
-    Where the border is not of one grey, or the format lossy, the paper has shades and grain.
-    """
-    border = _border(greys)
-    middle = border.median()
-    is_clean &= float((border == middle).float().mean()) >= 0.5
-    greys, paper = greys.to(torch.float32), middle.to(torch.float32)
-    if not is_clean and min(greys.shape) >= GRAINY:
-        greys = functional.avg_pool2d(greys[None], 3, 1, 1, count_include_pad=False)[0]
-    is_dark = paper - greys.min() >= greys.max() - paper if ink == AUTO else ink == DARK
-    if not is_clean:
-        paper = _shades(greys, is_dark=bool(is_dark))
-    found = paper - greys if is_dark else greys - paper
-    edge = _border(found)
-    grain = 0.0 if is_clean else 1.48 * float((edge - edge.median()).abs().median())
-    most = float(found.max())
-    if most < max(FAINTEST, ABOVE_GRAIN * grain):
-        return None
-    found = found.clamp(min=0) * (255 / most)
-    if not is_clean:
-        found[found < _parting(found) / 2] = 0
-    return found.round().to(torch.uint8)
-
-
-def _shades(greys: Tensor, *, is_dark: bool) -> Tensor:
-    """Return the paper's own grey at each pixel (H, W): the picture without what is narrow.
-
-    It is a morphological closing of dark ink, or an opening of light ink, at a coarse resolution,
-    with a window of a third of the picture: wider than any stroke.
-    """
-    height, width = greys.shape
-    rows, columns = (max(1, round(n * COARSE / max(height, width))) for n in (height, width))
-    paper = functional.adaptive_avg_pool2d(
-        greys[None] if is_dark else -greys[None], (rows, columns)
-    )
-    window = COARSE // 6
-    paper = functional.max_pool2d(paper, 2 * window + 1, 1, window)
-    paper = -functional.max_pool2d(-paper, 2 * window + 1, 1, window)
-    paper = functional.avg_pool2d(paper, 5, 1, 2, count_include_pad=False)
-    paper = functional.interpolate(paper[None], (height, width), mode="bilinear")[0, 0]
-    return paper if is_dark else -paper
-
-
-def _border(greys: Tensor) -> Tensor:
-    """Return the pixels along the four sides of a picture, as one row."""
-    height, width = greys.shape
-    wide = max(1, round(BORDER * min(height, width)))
-    inner = torch.zeros(height, width, dtype=torch.bool)
-    inner[wide : height - wide, wide : width - wide] = True
-    return greys[~inner]
-
-
-def _parting(ink: Tensor) -> float:
-    """Return the grey that parts a picture (H, W) into two kinds of pixels that differ most.
-
-    Source: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Transactions on
-    Systems, Man, and Cybernetics 9 (1979), 62-66.
-    """
-    share = torch.bincount(ink.round().to(torch.int64).flatten(), minlength=256).to(torch.float64)
-    share /= share.sum()
-    below = share.cumsum(0)
-    mass = (share * torch.arange(256, dtype=torch.float64)).cumsum(0)
-    apart = (mass[-1] * below - mass) ** 2 / (below * (1 - below)).clamp(min=1e-12)
-    return float(apart.argmax())
+    return pixels.view(picture.height, picture.width, -1).permute(2, 0, 1).to(torch.float32)

@@ -31,16 +31,25 @@ class Prediction:
         probabilities: Of each class, by the checkpoint's name, in the order they were asked for.
         side: The side of the digit as the network gets it, in pixels.
         greys: Its greys, row by row, 0 to 255.
+        doubts: Why the answer may be worth little.
     """
 
     path: str
     probabilities: Mapping[str, tuple[float, ...]]
     side: int
     greys: tuple[int, ...]
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """What holds for all answers of a network, in one line."""
+
+    text: str
 
 
 def print_predictions(
-    told: Iterable[Prediction | InputError],
+    told: Iterable[Prediction | Caution | InputError],
     checkpoints: Sequence[str],
     *,
     as_json: bool,
@@ -51,7 +60,7 @@ def print_predictions(
     What one's own network prints goes to stderr, too.
 
     Args:
-        told: What is said of each picture, or why nothing is.
+        told: What is said of each picture, or why nothing is; and of the networks.
         checkpoints: Their names.
         as_json: A JSON object a line.
         shows: Whether to show each digit below its line.
@@ -71,6 +80,9 @@ def print_predictions(
                 console.say(f"mnist-tui: error: {text.one_line(str(each))}")
                 code = ExitCode.BAD_INPUT
                 continue
+            if isinstance(each, Caution):
+                console.say(f"mnist-tui: warning: {text.one_line(each.text)}")
+                continue
             if not is_headed:
                 out.row(_row("", checkpoints))
                 is_headed = True
@@ -84,22 +96,27 @@ def print_predictions(
 
 
 def line(told: Prediction) -> str:
-    """Return what is said of a picture: by one network with its second guess, by several beside."""
+    """Return what is said of a picture: by one network with its second guess, by several beside.
+
+    What makes it doubtful stands at the end.
+    """
+    doubts = f"  doubtful: {'; '.join(told.doubts)}" if told.doubts else ""
     if len(told.probabilities) > 1:
         cells = [_guess(probabilities) for probabilities in told.probabilities.values()]
         first = {_ranked(probabilities)[:1] for probabilities in told.probabilities.values()}
-        return _row(told.path, cells) + ("  they differ" if len(first) > 1 else "")
+        return _row(told.path, cells) + ("  they differ" if len(first) > 1 else "") + doubts
     (probabilities,) = told.probabilities.values()
     ranked = _ranked(probabilities)
     second = f"then {_said(probabilities, ranked[1])}" if len(ranked) > 1 else ""
-    return _row(told.path, [_guess(probabilities), second])
+    return _row(told.path, [_guess(probabilities), second]) + doubts
 
 
 def as_record(told: Prediction) -> dict[str, Any]:
     """Return what is said of a picture as JSON tells it: the first checkpoint, then each one."""
     records = {name: _record(given) for name, given in told.probabilities.items()}
     name, first = next(iter(records.items()))
-    return {"path": told.path, "checkpoint": name, **first, "checkpoints": records}
+    facts = {"path": told.path, "checkpoint": name, **first, "doubts": list(told.doubts)}
+    return {**facts, "checkpoints": records}
 
 
 def _record(probabilities: tuple[float, ...]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tui_trainer.engine.faults import fault, reason
 from tui_trainer.engine.metrics import probabilities_of
 from tui_trainer.engine.snapshots import network_of
 from tui_trainer.engine.threads import one_thread
+from tui_trainer.models.behaviour import behaviour_of, fingerprint, fixed_images
 from tui_trainer.run.checkpoint_head import read_facts
 from tui_trainer.run.errors import InputError
 
@@ -37,6 +38,7 @@ class Judge:
         step: After how many batches its weights were so.
         mean: Of the pixels that it was trained on, on a scale of 0 to 1.
         std: Their standard deviation.
+        cautions: What holds for all that it says.
     """
 
     network: nn.Module
@@ -45,6 +47,12 @@ class Judge:
     step: int
     mean: float
     std: float
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def is_dark_on_light(self) -> bool:
+        """Whether it was trained on dark ink on light paper, unlike MNIST's."""
+        return self.mean > 0.5
 
     def probabilities(self, digit: Tensor) -> tuple[float, ...]:
         """Return the probability of each class for greys (H, H), 0 to 255.
@@ -127,7 +135,36 @@ def _judge(path: Path, model: str | None) -> Judge:
         std = 0.0
     if not std > 0:
         raise fault(path, "does not tell how its images were made")
-    return Judge(network, facts["image_size"], facts["classes"], facts["step"], mean, std)
+    cautions = _cautions(path, network, facts["image_size"])
+    return Judge(network, facts["image_size"], facts["classes"], facts["step"], mean, std, cautions)
+
+
+def _cautions(path: Path, network: nn.Module, image_size: int) -> tuple[str, ...]:
+    """Return what is to be known of a network's answers to single images.
+
+    Raises:
+        InputError: If there are none: an image's answer depends on the others of its batch.
+    """
+    images = fixed_images(image_size)
+    try:
+        behaviour = behaviour_of(network, images)
+    except Exception:  # whatever a custom model raises: told when it is asked
+        return ()
+    if behaviour.depends_on_batch:
+        raise fault(
+            path,
+            "its model answers one image differently alone and among others, so it has no answer to"
+            " a single picture; let no operation in forward join the images (softmax over dim=1,"
+            " not dim=0), and train again",
+        )
+    cautions = []
+    if behaviour.is_random:
+        cautions.append("its answers are random, in part, in evaluation mode: ask more than once")
+    elif behaviour.keeps_state:
+        cautions.append("its answers depend on the images that it has seen before")
+    if behaviour.is_constant and bool(fingerprint(network, image_size).isfinite().all()):
+        cautions.append("it answers every image alike, whatever it shows")
+    return tuple(cautions)
 
 
 _READ: dict[State, Judge | str] = {}
