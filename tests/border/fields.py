@@ -1,9 +1,9 @@
 """Which pixels the last maps of a composed model see, counted without the product's code.
 
-The model's text is rewritten to compute in float64, and its weights are drawn positive. A pixel is
-seen by one place of the last maps if that has a gradient by it in any of many random images (a
-maximum or a ReLU that hides it in one image does not in others), or changes when the pixel does
-(what is detached, or looked up by number, has no gradient).
+The model's text is rewritten to compute in float64, and its weights are drawn anew, in every other
+round all positive. A pixel is seen by one place of the last maps if that has a gradient by it in
+any of many random images (a maximum or a ReLU that hides it in one does not in others), or changes
+when the pixel does (what is detached, or looked up by number, has no gradient).
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _last_maps(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def _model(composed: Composed, number: int) -> nn.Module:
-    """Build the model in float64, in evaluation mode, with positive weights."""
+    """Build the model in float64, in evaluation mode; with positive weights for even numbers."""
     module: dict[str, Any] = {"__name__": composed.name}
     torch.manual_seed(number)
     torch.set_default_dtype(torch.float64)
@@ -154,6 +154,8 @@ def _model(composed: Composed, number: int) -> nn.Module:
             model(torch.rand(2, 1, SIDE, SIDE))  # lazy layers
             for name, parameter in model.named_parameters():
                 _draw(name, parameter)
+                if number % 2 and parameter.is_floating_point():
+                    parameter.mul_(torch.randint(0, 2, parameter.shape) * 2 - 1)
             for name, buffer in model.named_buffers():
                 if name.endswith("_mask"):
                     buffer.fill_(1)
