@@ -15,7 +15,6 @@ from tui_trainer.engine.inspecting.asked import begin_view, go_on
 from tui_trainer.engine.networks import about, build_network, fault_of_own
 from tui_trainer.engine.session import Session
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.run import commands
@@ -157,7 +156,7 @@ def _field(session: Session, question: LookAtField) -> FieldMeasured:
 
 def _copy(session: Session) -> nn.Module:
     """Return a copy of the network: measuring changes what a forward keeps."""
-    return clone_inputs(copy_model(session.network))
+    return copy_model(session.network)
 
 
 def _brightness(field: Tensor) -> Tensor:

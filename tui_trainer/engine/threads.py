@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from tui_trainer.engine.steps import forward_backward
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
@@ -40,7 +39,7 @@ def choose_threads(network: nn.Module, images: Tensor, labels: Tensor) -> int:
     """
     most = torch.get_num_threads()
     try:
-        trial = clone_inputs(copy_model(network))
+        trial = copy_model(network)
         begin_training(trial)
         with preserve_rng_state(), preserve_globals(network):
             return fastest_threads(lambda: forward_backward(trial(images), labels), most)

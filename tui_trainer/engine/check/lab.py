@@ -16,7 +16,6 @@ from tui_trainer.engine.check.trial import Trial, make_trial
 from tui_trainer.engine.data import Data, Split, stratified_split
 from tui_trainer.engine.networks import build_network, use_innermost_channels
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
 from tui_trainer.run.config import RunConfig
@@ -66,7 +65,7 @@ class Lab:
 
     def copy(self) -> nn.Module:
         """Return a copy of the network, in training mode."""
-        return clone_inputs(copy_model(self.network))
+        return copy_model(self.network)
 
     def trial(self, **settings: object) -> Trial:
         """Return a training of a copy of the network; ``settings`` take the place of the run's."""

@@ -12,7 +12,6 @@ from tui_trainer.engine.optimizers import Optimizer, make_optimizer
 from tui_trainer.engine.prepare import generator_for
 from tui_trainer.engine.steps import densify, forward_backward, loss_of
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import begin_training
 from tui_trainer.run.config import RunConfig
 from tui_trainer.run.schedules import factor
@@ -74,7 +73,7 @@ class Trial:
 
 def make_trial(network: nn.Module, data: Data, config: RunConfig) -> Trial:
     """Return a training of a copy of ``network``, from its first batch on."""
-    own = clone_inputs(copy_model(network))
+    own = copy_model(network)
     begin_training(own)
     stream = BatchStream(len(data.train), generator_for(config.seed, "order"), _device(own))
     return Trial(

@@ -15,7 +15,6 @@ from tui_trainer.engine.data import Data, Split
 from tui_trainer.engine.networks import build_network, use_innermost_channels
 from tui_trainer.engine.session import Session
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
 from tui_trainer.run.config import RunConfig
@@ -95,10 +94,8 @@ class Bench:
 
     def copy(self, *, training: bool = False) -> nn.Module:
         """Return a copy of the run's network as it is now, in evaluation mode unless ``training``.
-
-        It leaves the images that it is given as they are.
         """
-        network = clone_inputs(copy_model(self.network))
+        network = copy_model(self.network)
         if training:
             begin_training(network)
         else:
@@ -127,7 +124,7 @@ class Bench:
         if self.device.type == "cpu":
             network = use_innermost_channels(network, self.data.image_size)
         begin_training(network)
-        return clone_inputs(network)
+        return network
 
     def trial(self, network: nn.Module, data: Data | None = None, **settings: object) -> Trial:
         """Return a training of a copy of a network, at a constant rate unless told otherwise.

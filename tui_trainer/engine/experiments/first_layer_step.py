@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from tui_trainer.engine.experiments.bench import SEED, Bench
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
 
@@ -105,7 +104,7 @@ def first_layer(bench: Bench, network: nn.Module) -> FirstLayer | None:
     images = bench.data.prepare(train.images[:BATCH]).cpu()
     labels = train.labels[:BATCH].cpu()
     for kind in NUDGES:
-        own = clone_inputs(copy_model(network).cpu())
+        own = copy_model(network).cpu()
         own = own.double() if kind is torch.float64 else own.float()
         begin_training(own)
         try:

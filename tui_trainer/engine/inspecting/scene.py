@@ -16,7 +16,6 @@ from tui_trainer.engine.experiments.bench import Bench, Digit
 from tui_trainer.engine.inspecting.desk import TEST, VALIDATION, Desk, Judgement
 from tui_trainer.engine.metrics import probabilities_of
 from tui_trainer.engine.networks import build_network
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.rng import seed_all
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.exhibit import Choices, Control, chosen_word
@@ -165,7 +164,7 @@ class Scene:
             dropout=self.built_dropout,
         )
         network.eval()
-        return clone_inputs(network)
+        return network
 
 
 def _are_alike(one: nn.Module, other: nn.Module) -> bool:

@@ -17,7 +17,6 @@ from tui_trainer.engine.memory import scarce_memory
 from tui_trainer.engine.metrics import EVAL_PIXELS, are_probabilities
 from tui_trainer.engine.unused import unused_parameters
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import modes_of, set_modes
 from tui_trainer.models.numbers import magnitudes
 from tui_trainer.models.outside import preserve_globals
@@ -75,7 +74,7 @@ class Sample:
                 self._given = _Given(inputs, *_moments(inputs), *others)
             inputs = self._given.inputs
             seen = _Layers(session.layers)
-            network = clone_inputs(copy_model(session.network))
+            network = copy_model(session.network)
             modes = modes_of(network)
             norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
             network.eval()
