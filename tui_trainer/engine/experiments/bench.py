@@ -93,8 +93,7 @@ class Bench:
         return some(self.data.train if training else self.digits, count)
 
     def copy(self, *, training: bool = False) -> nn.Module:
-        """Return a copy of the run's network as it is now, in evaluation mode unless ``training``.
-        """
+        """Return a copy of the run's network as it is now, in evaluation mode or in training's."""
         network = copy_model(self.network)
         if training:
             begin_training(network)
