@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -74,8 +75,8 @@ class SealedTest:
 class Data:
     """A dataset, split and ready on the device.
 
-    ``mean`` and ``std`` are those of the training split's pixels, on a scale of 0 to 1; ``digest``
-    is one of the images and labels as they were read, empty where nobody has asked for it.
+    ``mean`` and ``std`` are those of the training split's pixels, on a scale of 0 to 1;
+    ``digesting`` is the work on :attr:`digest`, which need not hold up the first step.
     """
 
     name: str
@@ -86,7 +87,12 @@ class Data:
     test: SealedTest
     mean: float
     std: float
-    digest: str = ""
+    digesting: Future[str] | None = None
+
+    @property
+    def digest(self) -> str:
+        """A digest of the images and labels as they were read; empty where none was asked for."""
+        return self.digesting.result() if self.digesting else ""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -234,8 +240,16 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         test=SealedTest(test.to(device)),
         mean=mean,
         std=std,
-        digest=content_digest(raw),
+        digesting=_in_background(content_digest, raw),
     )
+
+
+def _in_background(work: Callable[[RawDataset], str], raw: RawDataset) -> Future[str]:
+    """Begin work on a thread of its own; hashing leaves the interpreter to others."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(work, raw)
+    pool.shutdown(wait=False)
+    return future
 
 
 def stratified_split(labels: Sequence[int], count: int) -> tuple[list[int], list[int]]:
