@@ -63,11 +63,12 @@ FLATTEN = "self.fc(self.conv(x).flatten(1))"
         (FLAT.format(1, 30, 10), FLATTEN, "32×32 images with 1 channel", "--image-size 32"),
         (FLAT.format(3, 62, 10), FLATTEN, "64×64 images with 3", "--channels 3 --image-size 64"),
         (FLAT.format(3, 26, 10), FLATTEN, "28×28 images with 3 channels", "--channels 3"),
-        (
+        pytest.param(
             FLAT.format(3, 222, 1000),
             FLATTEN,
             "224×224 images with 3 channels",
             "--channels 3 --image-size 224 --classes 1000",
+            marks=pytest.mark.slow,  # 400 million weights
         ),
         ("fc = nn.Linear(3072, 10)", "self.fc(x.flatten(1))", "32×32 images with 3", "--channels"),
         # What it gives is another matter.
