@@ -60,6 +60,14 @@ def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
     assert item(step_items, lab, "updates").verdict == "pass"
 
 
+def test_a_short_run_is_tried_to_its_end_and_no_further(data: Data) -> None:
+    """Behind the end of a one-cycle the rate is 0, and nothing would move."""
+    lab = lab_of(data, good(), plan=Plan(), epochs=1, batch_size=64, schedule="one-cycle")
+    steps = math.ceil(len(data.train) / 64)
+    assert f" in {steps} steps" in item(step_items, lab, "first-steps").evidence
+    assert item(step_items, lab, "updates").verdict == "pass"
+
+
 def test_shuffled_labels_are_not_learned(data: Data) -> None:
     seen = item(step_items, lab_of(shuffled(data), good(), lr=0.01, plan=Plan()), "first-steps")
 

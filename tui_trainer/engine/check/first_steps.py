@@ -73,7 +73,7 @@ def step_items(lab: Lab) -> Iterator[CheckItem]:
 
 def _walk(lab: Lab) -> Walk:
     walk, trial = Walk(), lab.trial()
-    for number in range(lab.plan.steps):
+    for number in range(min(lab.plan.steps, _steps_of_run(lab))):
         is_looked_at = number % LOOK_EVERY == 0
         before = _weights(trial) if is_looked_at else {}
         began = lab.clock()
@@ -93,6 +93,12 @@ def _walk(lab: Lab) -> Walk:
         walk.correct = result.correct, result.total
         walk.val_seconds = lab.clock() - began
     return walk
+
+
+def _steps_of_run(lab: Lab) -> int:
+    """Return how many steps the run has: behind its end a schedule's rate is 0."""
+    per_epoch = -(-len(lab.data.train) // lab.config.batch_size)
+    return lab.config.epochs * per_epoch
 
 
 def _weights(trial: Trial, *, copy: bool = True) -> dict[str, Tensor]:
