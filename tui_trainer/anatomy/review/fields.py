@@ -66,8 +66,9 @@ def final_receptive_field(design: Design) -> Verdict | None:
 def _finals(design: Design) -> list[int]:
     """Return the places of the last layers that combine features of different places.
 
-    They are convolutions, or fully connected layers that read a map; what reads features that
-    were averaged before, as a 1×1×n output, sees no farther by its own.
+    They are convolutions, fully connected layers that read a map, and layers with weights over
+    tokens or time steps, whose field is wider than that of what they read; what reads features
+    that were averaged before, as a 1×1×n output, sees no farther by its own.
     """
     found: set[int] = set()
     seen: set[int] = set()
@@ -79,11 +80,20 @@ def _finals(design: Design) -> list[int]:
         seen.add(place)
         is_on_map = map_size(design.reads(place)) != (1, 1)
         is_convolution = design.rows[place].kind in CONVOLUTIONS
-        if (is_convolution and is_on_map) or _flattens(design, place):
+        if (is_convolution and is_on_map) or _flattens(design, place) or _widens(design, place):
             found.add(place)
         else:
             waiting += design.rows[place].sources
     return sorted(found)
+
+
+def _widens(design: Design, place: int) -> bool:
+    """Whether a layer with weights sees farther than what it reads, as one that mixes tokens."""
+    row = design.rows[place]
+    field, read = row.receptive_field, [design.rows[s].receptive_field for s in row.sources]
+    if field is None or not is_weighted(row) or not read:
+        return False
+    return all(other is not None and min(field) > min(other) for other in read)
 
 
 def _flattens(design: Design, place: int) -> bool:
