@@ -591,3 +591,24 @@ def test_other_weights_do_not_pass(tmp_path: Path) -> None:
         networks.check_weights(Base(), path, Base(), 28)
     with pytest.raises(InputError, match="a new network does not take the weights: "):
         networks.check_weights(Base(), path, Pruned(), 28)
+
+
+class LeavesOut(nn.Module):
+    """Overrides ``state_dict`` to save its head alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(64, 16), nn.Linear(16, 10)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        whole = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in whole.items() if name.startswith("head")}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x.flatten(1)).relu())  # type: ignore[no-any-return]
+
+
+def test_weights_that_a_state_dict_leaves_out_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    networks.write_weights(LeavesOut(), path)
+    assert load_file(path).keys() == {"body.weight", "body.bias", "head.weight", "head.bias"}

@@ -22,6 +22,7 @@ from tui_trainer.models.behaviour import (
     same_answers,
 )
 from tui_trainer.models.outside import OutsideState, has_overlap
+from tui_trainer.models.state import state_tensors
 from tui_trainer.run.errors import InputError
 from tui_trainer.run.text import printable
 
@@ -50,7 +51,9 @@ def write_weights(network: nn.Module, path: Path) -> None:
             or the file cannot be written.
     """
     safetensors = require("safetensors.torch", "the weights file")
-    weights = {name: _plain(name, value) for name, value in network.state_dict().items()}
+    # Some models override state_dict and leave parts out: a new network would lack them.
+    whole = {**state_tensors(network), **network.state_dict()}
+    weights = {name: _plain(name, value) for name, value in whole.items()}
     try:
         content: bytes = safetensors.save(weights)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
