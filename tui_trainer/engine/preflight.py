@@ -81,7 +81,7 @@ def try_model(network: nn.Module, data: Data, config: RunConfig) -> ModelTried:
         _check_apart(network, twin, place)
         if len(few) < 2:
             return ModelTried(batch_gap=0.0, random_gap=0.0, state_gap=0.0, image_gap=1.0)
-        with _told(reference, place, "in evaluation mode"):
+        with _refused(reference, place, "in evaluation mode"):
             seen = behaviour_of(network, few)
     gaps = dataclasses.asdict(seen).items()
     return ModelTried(**{name: min(gap, LARGEST_GAP) for name, gap in gaps})
@@ -120,7 +120,7 @@ def _try_steps(
         labels = data.train.labels[:count]
         where = f"in training mode, with a batch of {plural(count, 'image')}"
         again = functools.partial(_forward_backward, twin, images, labels, config.label_smoothing)
-        with _told(reference, place, where, again), torch.enable_grad():
+        with _refused(reference, place, where, again), torch.enable_grad():
             logits = twin(images)
             _check_logits(logits, count, data.classes, place, where)
             optimizer.clear()
@@ -141,10 +141,10 @@ def _try_evaluation(twin: nn.Module, few: Tensor, reference: Reference, place: s
     Raises:
         InputError: If one fails, or the model gives something else than logits.
     """
-    with _told(reference, place, "in evaluation mode"), evaluating(twin):
+    with _refused(reference, place, "in evaluation mode"), evaluating(twin):
         _check_logits(twin(few.clone()), len(few), None, place, "in evaluation mode")
         where = "in evaluation mode, with one image alone"
-        with _told(reference, place, where):
+        with _refused(reference, place, where):
             _check_logits(twin(few[:1].clone()), 1, None, place, where)
 
 
@@ -192,7 +192,7 @@ def _check_apart(network: nn.Module, twin: nn.Module, place: str) -> None:
 
 
 @contextmanager
-def _told(
+def _refused(
     reference: Reference, place: str, where: str, again: Callable[[], object] | None = None
 ) -> Iterator[None]:
     """Turn what the model raises into one line.

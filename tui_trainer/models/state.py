@@ -70,7 +70,7 @@ def misfit(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
             return f"{name} is missing"
         fixed = isinstance(value, Tensor) and module._buffers.get(key) is not value
         if fixed and key != _EXTRA and (there.shape, there.dtype) != (value.shape, value.dtype):
-            return f"{name} is {_told(there)}, not {_told(value)}"
+            return f"{name} is {_described(there)}, not {_described(value)}"
     own |= {name for name, _, _ in _empty_buffers(model)}
     strange = [name for name in tensors if name not in own]
     return f"the network has no {strange[0]}" if strange else ""
@@ -133,5 +133,5 @@ def _like(source: Tensor, target: Tensor) -> Tensor:
     return source.to(target.device, copy=True)
 
 
-def _told(tensor: Tensor) -> str:
+def _described(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)}" + f" {tensor.dtype}".replace("torch.", "")
