@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,7 +144,9 @@ def _leave(window: MnistTui, outputs: Outputs) -> int:
     code, words = farewell(window)
     logs = [f"the model printed something: {printable(path)}" for path in outputs.written]
     if words := "\n".join([*filter(None, [words]), *logs]):
-        print(words, file=sys.stderr if code else data_stream(), flush=True)
+        # Where the run was cut short, the terminal may be gone.
+        with suppress(*[OSError] if code else []):
+            print(words, file=sys.stderr if code else data_stream(), flush=True)
     if window.run_now.bridge.is_alive:
         # A thread that is still loading or in the middle of a batch must not hold up the shell.
         os._exit(code)

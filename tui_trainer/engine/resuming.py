@@ -11,7 +11,7 @@ import torch
 
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.data import Data
-from tui_trainer.engine.faults import fault
+from tui_trainer.engine.faults import fault, reason
 from tui_trainer.engine.preflight import is_custom
 from tui_trainer.engine.probes.update import gradient_size
 from tui_trainer.engine.session import Session
@@ -51,9 +51,12 @@ def resume_from(session: Session, resume: Resumption) -> None:
         InputError: If the checkpoint is one of another network or of other data.
     """
     check_fits(session, resume.state, resume.path)
-    restore(session, resume.state)
+    try:
+        restore(session, resume.state)
+    except ValueError as error:
+        raise fault(resume.path, f"cannot be used: {reason(error)}") from None
     if "fingerprint" in resume.state.tensors:
-        check_answers(session.network, resume.state, resume.path)
+        check_answers(session.network, session.data.image_size, resume.state, resume.path)
     session.watch.go_on_from(resume.state.facts["seconds"])
     session.data.test.looks = max(resume.looks, resume.state.facts["test_looks"])
     lines, lines_then = session.keeper.lines(), resume.state.facts["lines"]

@@ -141,10 +141,17 @@ def restore(session: Session, state: Checkpoint) -> None:
 
 def _restore_outside(outside: OutsideState, state: Checkpoint) -> None:
     flags = {name: state.facts[name] for name in ("evaluating", "frozen") if name in state.facts}
-    outside.restore(state.part("outside"), state.facts.get("outside", {}), flags)
+    scalars = state.facts.get("outside", {})
+    if not isinstance(scalars, dict) or not all(_are_names(names) for names in flags.values()):
+        raise ValueError("what it keeps outside the state_dict is damaged")
+    outside.restore(state.part("outside"), scalars, flags)
 
 
-def check_answers(network: nn.Module, state: Checkpoint, path: Path) -> None:
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def check_answers(network: nn.Module, image_size: int, state: Checkpoint, path: Path) -> None:
     """Make sure that a model built again answers as the one that was saved.
 
     Its state can be the same and the model another one: its code has changed, or it uses tensors
@@ -157,7 +164,7 @@ def check_answers(network: nn.Module, state: Checkpoint, path: Path) -> None:
     if saved is None:
         _check_older(network, state, path)
         return
-    now = _fingerprint(network, state.facts["image_size"])
+    now = _fingerprint(network, image_size)
     is_elsewhere = (
         state.facts.get("device") != "cpu" or next(network.parameters()).device.type != "cpu"
     )
@@ -227,7 +234,7 @@ def network_of(path: Path, model: str | None = None) -> nn.Module:
         raise fault(path, f"its network cannot be built: {told}") from None
     if facts["dropout"] not in (None, dropout_of(network)):
         set_dropout(network, facts["dropout"])
-    check_answers(network, state, path)
+    check_answers(network, facts["image_size"], state, path)
     return network
 
 

@@ -94,11 +94,18 @@ class OutsideState:
         scalars: Mapping[str, Any],
         flags: Mapping[str, list[str]],
     ) -> None:
-        """Put what was saved back; names that the model no longer has are passed over."""
+        """Put what was saved back; names that the model no longer has are passed over.
+
+        Raises:
+            ValueError: If something saved does not fit where it was; the message names it.
+        """
         missing = {**tensors, **scalars}
         for slot in list(_slots(self.model)):
             if slot.name in missing:
-                _put_back(slot, missing.pop(slot.name))
+                try:
+                    _put_back(slot, missing.pop(slot.name))
+                except (ValueError, TypeError, RuntimeError, KeyError, IndexError) as error:
+                    raise ValueError(f"outside/{slot.name} does not fit") from error
             elif type(slot.value) in _SCALARS and slot.name in self.built:
                 slot.put(self.built[slot.name])
         for name in sorted(missing, key=_by_number):

@@ -58,16 +58,19 @@ def set_rng_tensors(states: Mapping[str, Tensor]) -> None:
 
     Raises:
         ValueError: If one is no state of its generator.
-        RuntimeError: Likewise.
     """
-    if "torch" in states:
-        torch.set_rng_state(states["torch"])
-    if "numpy" in states:
-        name, keys, *rest = decoded(states["numpy"])
-        np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
-    if "python" in states:
-        version, numbers, gauss = decoded(states["python"])
-        random.setstate((version, tuple(numbers), gauss))
+    for name, state in states.items():
+        try:
+            if name == "torch":
+                torch.set_rng_state(state)
+            elif name == "numpy":
+                kind, keys, *rest = decoded(state)
+                np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+            elif name == "python":
+                version, numbers, gauss = decoded(state)
+                random.setstate((version, tuple(numbers), gauss))
+        except (ValueError, TypeError, RuntimeError, OverflowError, KeyError) as error:
+            raise ValueError(f"random/{name} is no state of a generator") from error
 
 
 def encoded(value: Any) -> Tensor:

@@ -245,7 +245,7 @@ def _shrinking(history: History) -> float | None:
     if len(history.updates) < 2:
         return None
     first, now = history.updates[0], history.updates[-1]
-    before = sum(p.weight**2 for p in first.parameters if p.is_weight)
-    after = sum(p.weight**2 for p in now.parameters if p.is_weight)
+    before = sum(p.weight * p.weight for p in first.parameters if p.is_weight)
+    after = sum(p.weight * p.weight for p in now.parameters if p.is_weight)
     share = (after / before) ** 0.5 if before else 1.0
     return share if share < 0.3 else None

@@ -218,7 +218,8 @@ def noise_scale(history: History) -> float | None:
     signals, noises = [], []
     for look in looks:
         signal = look.agreement or 0.0
-        square = (look.gradient**2 + (look.last_gradient or 0.0) ** 2) / 2
+        last = look.last_gradient or 0.0
+        square = (look.gradient * look.gradient + last * last) / 2
         signals.append(signal / square if square else 0.0)
         noises.append(look.batch_size * (1 - signals[-1]))
     signal = statistics.fmean(signals)
