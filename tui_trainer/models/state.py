@@ -68,8 +68,14 @@ def misfit(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
         there = tensors.get(name)
         if there is None:
             return f"{name} is missing"
-        fixed = isinstance(value, Tensor) and module._buffers.get(key) is not value
-        if fixed and key != _EXTRA and (there.shape, there.dtype) != (value.shape, value.dtype):
+        # Buffers of a custom module may be of any size by now, those of torch.nn may not.
+        is_free = module._buffers.get(key) is value and not _is_of_torch(module)
+        if (
+            isinstance(value, Tensor)
+            and not is_free
+            and key != _EXTRA
+            and (there.shape, there.dtype) != (value.shape, value.dtype)
+        ):
             return f"{name} is {_described(there)}, not {_described(value)}"
     own |= {name for name, _, _ in _empty_buffers(model)}
     strange = [name for name in tensors if name not in own]
@@ -119,6 +125,10 @@ def _empty_buffers(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
         for key, buffer in module._buffers.items():
             if buffer is None and key not in module._non_persistent_buffers_set:
                 yield (f"{path}." if path else "") + key, module, key
+
+
+def _is_of_torch(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch.nn.")
 
 
 def _can_copy(target: Tensor, source: Tensor) -> bool:

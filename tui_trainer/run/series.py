@@ -97,7 +97,7 @@ class Trend:
 
     def add(self, y: float, images: int) -> float:
         """Take in a value that is the mean over that many images; return the average."""
-        keep = 0.5 ** (images / self._images)
+        keep = 0.5 ** (max(0, images) / self._images)
         self._sum = self._sum * keep + y * (1 - keep)
         self._weight = self._weight * keep + (1 - keep)
         return self._sum / self._weight
