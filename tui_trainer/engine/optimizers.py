@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from tui_trainer.models.numbers import takes_gradient
 from tui_trainer.run.config import RunConfig
 
 BETAS = (0.9, 0.999)
@@ -85,7 +86,7 @@ class SGD(Optimizer):
         self._nesterov = nesterov
         self._weight_decay = weight_decay
         self.velocities: list[Tensor | None] = [
-            _zeros(p) if momentum and _can_learn(p) else None for p in self.parameters
+            _zeros(p) if momentum and takes_gradient(p) else None for p in self.parameters
         ]
 
     def memory(self) -> dict[str, Tensor]:
@@ -153,11 +154,6 @@ class Adam(Optimizer):
             eps=EPSILON,
             maximize=False,
         )
-
-
-def _can_learn(parameter: Tensor) -> bool:
-    """Say whether it can have a gradient: whole numbers and truths cannot."""
-    return parameter.is_floating_point() or parameter.is_complex()
 
 
 def _zeros(parameter: Tensor) -> Tensor:

@@ -20,9 +20,14 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
         yield from tensors_in(tuple(value.values()))
 
 
+def takes_gradient(tensor: Tensor) -> bool:
+    """Say whether a tensor's type can have a gradient: integers and truth values cannot."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 def can_learn(tensor: Tensor) -> bool:
     """Say whether a tensor can have a gradient that moves it: integers and truths have none."""
-    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0
+    return takes_gradient(tensor) and tensor.numel() > 0
 
 
 def numbers_of(tensor: Tensor) -> Tensor:

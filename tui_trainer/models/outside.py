@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tui_trainer.models.numbers import takes_gradient
 from tui_trainer.models.rng import decoded, encoded
 
 MOST_BYTES = 1 << 26
@@ -142,12 +143,8 @@ def _set_flags(model: nn.Module, flags: Mapping[str, list[str]]) -> None:
     if "frozen" in flags:
         frozen = set(flags["frozen"])
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad == (name in frozen) and _can_learn(parameter):
+            if parameter.requires_grad == (name in frozen) and takes_gradient(parameter):
                 parameter.requires_grad_(name not in frozen)
-
-
-def _can_learn(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()
 
 
 # --- what there is

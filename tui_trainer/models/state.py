@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tui_trainer.models.numbers import takes_gradient
 from tui_trainer.models.outside import has_overlap
 from tui_trainer.models.rng import decoded, encoded
 
@@ -100,7 +101,7 @@ def finite_names(model: nn.Module) -> frozenset[str]:
 
 def is_finite(tensor: Tensor) -> bool:
     """Say whether a tensor consists of numbers; of types that cannot be asked, it is taken to."""
-    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.element_size() < 2:
+    if not takes_gradient(tensor) or tensor.element_size() < 2:
         return True
     return bool(torch.isfinite(tensor).all())
 
