@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -141,12 +142,33 @@ def driver_on(base: type[Driver], terminal: TextIO) -> type[Driver]:
     class DriverOnTerminal(base):  # type: ignore[valid-type, misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self._file = terminal
+            self._file = _UntilGone(terminal)
 
         def _get_terminal_size(self) -> tuple[int, int]:
             return terminal_size(terminal)
 
     return DriverOnTerminal
+
+
+class _UntilGone:
+    """Writes to a terminal as long as it is there.
+
+    An error would end Textual's writing thread, and the window would wait for it for ever.
+    """
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._terminal.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._terminal.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._terminal, name)
 
 
 def _size(number: int) -> int:
