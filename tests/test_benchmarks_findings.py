@@ -20,15 +20,9 @@ from tests.benchmarks.findings.suite import EPOCHS, HEALTHY, Case
 from tests.benchmarks.findings.truth import Truth, truth_of
 from tests.benchmarks.findings.values import FIGURES, figures
 from tests.benchmarks.findings.variants import VARIANTS, folder_of
-from tests.engine.idx_files import write_dataset
-from tests.run.facts import TRAIN, started
-from tui_trainer.run.events import (
-    EpochDone,
-    Event,
-    FindingCleared,
-    FindingRaised,
-    StepDone,
-)
+from tests.data.idx_files import write_dataset
+from tests.protocol.facts import TRAIN, started
+from tui_trainer.protocol.events import EpochDone, Event, FindingCleared, FindingRaised, StepDone
 
 BATCH = 100
 

@@ -9,10 +9,10 @@ import pytest
 from tests.benchmarks.inspecting import made_parser, noted
 from tests.benchmarks.meter import Meter
 from tests.ui.fakes import recording
-from tui_trainer.run.answers import Inspected
-from tui_trainer.run.commands import Inspect
-from tui_trainer.run.events import Event, RunStarted
-from tui_trainer.run.exhibit import Exhibit
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.events import Event, RunStarted
+from tui_trainer.protocol.exhibit import Exhibit
 
 
 def test_whole_answers_are_noted_and_every_event_passes() -> None:

@@ -17,10 +17,10 @@ from tests.benchmarks.findings.faults import MIXING
 from tests.benchmarks.findings.record import config_of, spoilt
 from tests.benchmarks.findings.sabotage import KINDS, Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import Case
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tui_trainer.engine.session import Session
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.events import EpochDone, RunStarted
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.events import EpochDone, RunStarted
 
 
 @pytest.fixture(scope="module")

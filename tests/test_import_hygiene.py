@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-import tui_trainer.run
+import tui_trainer.protocol
 
 HEAVY = {"torch", "torchvision", "numpy"}
 
@@ -49,9 +49,9 @@ def test_what_is_answered_at_once_does_not_load_torch(option: str) -> None:
 
 
 def test_the_language_of_runs_is_written_in_the_standard_library_alone() -> None:
-    names = [module.name for module in pkgutil.iter_modules(tui_trainer.run.__path__)]
-    assert {"config", "events", "commands", "schedules", "stats"} <= set(names)
+    names = [module.name for module in pkgutil.iter_modules(tui_trainer.protocol.__path__)]
+    assert {"config", "events", "commands", "schedules"} <= set(names)
 
-    roots = loaded_by("import " + ", ".join(f"tui_trainer.run.{name}" for name in names))
+    roots = loaded_by("import " + ", ".join(f"tui_trainer.protocol.{name}" for name in names))
 
     assert roots - set(sys.stdlib_module_names) == {"tui_trainer"}

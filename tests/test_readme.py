@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.cli import app, main
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.layers import totals
-from tui_trainer.run.text import field
-from tui_trainer.ui.keymap import KEYMAP
-from tui_trainer.ui.themes import shipped_dir
+from tui_trainer.models import zoo
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.layers import totals
+from tui_trainer.text.fmt import field
+from tui_trainer.ui.keys.keymap import KEYMAP
+from tui_trainer.ui.theming.themes import shipped_dir
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

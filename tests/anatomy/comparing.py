@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from tests.anatomy.networks import SHAPE
 from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.run.layers import Box, LayerRow
+from tui_trainer.protocol.layers import Box, LayerRow
 
 
 def places(row: LayerRow) -> set[tuple[int, int]]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.run.layers import LayerRow
+from tui_trainer.protocol.layers import LayerRow
 
 SHAPE = (28, 28, 1)
 

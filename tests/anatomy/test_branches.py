@@ -11,7 +11,7 @@ from tests.anatomy.comparing import assert_arithmetic_is_measured, places
 from tests.anatomy.networks import SHAPE, Calls, branched, named
 from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.run.layers import Box
+from tui_trainer.protocol.layers import Box
 
 
 @pytest.mark.parametrize("what", branched())

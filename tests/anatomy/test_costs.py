@@ -5,9 +5,9 @@ import torchinfo
 from torch import nn
 
 from tests.anatomy.networks import SHAPE, branched
-from tui_trainer import zoo
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.engine.torchvision_compat import import_torchvision
+from tui_trainer.models import zoo
+from tui_trainer.models.torchvision_compat import import_torchvision
 
 TORCHVISION = ("mobilenet_v3_small", "resnet18", "squeezenet1_1")
 

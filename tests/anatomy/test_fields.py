@@ -9,11 +9,11 @@ from torch import nn
 
 from tests.anatomy.comparing import assert_arithmetic_is_measured, bounds
 from tests.anatomy.networks import SHAPE, named, sequential
-from tui_trainer import zoo
 from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.engine.torchvision_compat import import_torchvision
-from tui_trainer.run.layers import Box
+from tui_trainer.models import zoo
+from tui_trainer.models.torchvision_compat import import_torchvision
+from tui_trainer.protocol.layers import Box
 
 CHAINS = [
     name

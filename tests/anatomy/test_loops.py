@@ -14,7 +14,7 @@ from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.models.copies import copy_model
-from tui_trainer.run.layers import blocks, stages, totals
+from tui_trainer.protocol.layers import blocks, stages, totals
 
 
 class PixelByPixel(nn.Module):

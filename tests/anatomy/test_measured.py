@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from tests.anatomy.comparing import bounds
 from tests.anatomy.networks import SHAPE, Student, branched
-from tui_trainer import zoo
 from tui_trainer.anatomy.measured import (
     MOST_CHANNELS,
     effective_field,
@@ -18,7 +17,8 @@ from tui_trainer.anatomy.measured import (
     measured_fields,
 )
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.run.layers import Box
+from tui_trainer.models import zoo
+from tui_trainer.protocol.layers import Box
 
 
 @pytest.fixture(autouse=True)

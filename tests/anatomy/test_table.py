@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from tests.anatomy.comparing import bounds
 from tests.anatomy.networks import SHAPE, Calls, Residual, Student, branched, named
-from tui_trainer import zoo
 from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.run.config import MODELS
-from tui_trainer.run.layers import Box, LayerRow
+from tui_trainer.models import zoo
+from tui_trainer.protocol.config import MODELS
+from tui_trainer.protocol.layers import Box, LayerRow
 
 
 def table(name: str) -> tuple[LayerRow, ...]:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from tests.anatomy.networks import SHAPE
 from tui_trainer.anatomy.review import review
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.engine.torchvision_compat import import_torchvision
-from tui_trainer.run.layers import LayerRow, totals
+from tui_trainer.models.torchvision_compat import import_torchvision
+from tui_trainer.protocol.layers import LayerRow, totals
 
 
 class Heads(nn.Module):

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.anatomy.networks import SHAPE
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.engine.torchvision_compat import import_torchvision
+from tui_trainer.models.torchvision_compat import import_torchvision
 
 
 class Does(nn.Module):

@@ -13,7 +13,7 @@ import timeit
 from collections.abc import Callable
 from itertools import product
 
-from tui_trainer.plots import Line, Mark, Points, Row, Scale, chart
+from tui_trainer.render.plots import Line, Mark, Points, Row, Scale, chart
 
 SIZES = ((58, 15), (95, 24), (120, 20), (200, 30))
 COUNTS = (16, 128, 1_024, 16_384)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.meter import Meter
-from tui_trainer.run.commands import Inbox, Stop
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event, RunStarted, SettingChanged, StepDone
+from tui_trainer.protocol.commands import Inbox, Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event, RunStarted, SettingChanged, StepDone
 
 NAMES = ("script", "plain", "bare", "engine", "unsaved", "app", "lightning")
 SETTINGS = {"model": str, "batch_size": int, "augment": str, "threads": int, "lr": float}
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 
 def config_of(options: argparse.Namespace) -> RunConfig:
     """Return the run that the options ask for, on all 60,000 images."""
-    from tui_trainer.run.config_file import Source, compose, read_preset
+    from tui_trainer.protocol.config_file import Source, compose, read_preset
 
     given: dict[str, Any] = {name: getattr(options, name) for name in SETTINGS}
     # Long enough for any slice. The window's curves span all epochs: not so long that what is
@@ -94,7 +94,7 @@ def measured(events: Iterator[Event], inbox: Inbox, meter: Meter) -> Iterator[Ev
 def start(config: RunConfig, inbox: Inbox, meter: Meter, folder: Path | None) -> Iterator[Event]:
     """Begin a run as the command line does, saved in a folder if one is named, with the meter."""
     from tui_trainer.cli.starts import Job, Start
-    from tui_trainer.run.recorder import Recorder
+    from tui_trainer.recording.recorder import Recorder
 
     job = Job(None if folder is None else Recorder.create(folder, config.resolved()))
     return measured(Start(job)(config, inbox), inbox, meter)

@@ -23,12 +23,12 @@ import torch
 
 from tests.benchmarks.measure import write_json
 from tests.benchmarks.options import Parser, whole
-from tui_trainer.engine.check.trial import Trial, make_trial
-from tui_trainer.engine.data import Data, load
-from tui_trainer.engine.metrics import evaluate
-from tui_trainer.engine.networks import build_network, use_innermost_channels
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.envelope import DATA_FILE, LAST_STEPS, STEPS
+from tui_trainer.data.dataset import Data, load
+from tui_trainer.engine.evaluation import evaluate
+from tui_trainer.lab.trial import Trial, make_trial
+from tui_trainer.models.build import build_network, use_innermost_channels
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.stats.envelope import DATA_FILE, LAST_STEPS, STEPS
 
 NETWORKS = ("mlp", "conv-fc", "small", "conv-gap", "tiny", "squeeze-norm", "squeeze", "era-s6")
 

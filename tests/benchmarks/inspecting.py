@@ -26,12 +26,12 @@ from tests.benchmarks.options import Parser, above_zero, output_file, whole
 from tests.benchmarks.processes import end_on_terminate, wait
 from tests.benchmarks.terminal import terminal
 from tui_trainer.cli.starts import Job, Start
-from tui_trainer.run.answers import Inspected
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import MODELS, RunConfig
-from tui_trainer.run.events import Event, RunStarted
-from tui_trainer.run.inspection import NAMES
-from tui_trainer.run.recorder import Recorder
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import MODELS, RunConfig
+from tui_trainer.protocol.events import Event, RunStarted
+from tui_trainer.protocol.inspection import NAMES
+from tui_trainer.recording.recorder import Recorder
 
 VIEWS = ("confusion", "maps", "histograms")
 GOAL = 0.95
@@ -138,7 +138,7 @@ def train_shown(view: str, config: RunConfig, meter: Meter, folder: Path) -> lis
     What is measured begins after the first answer, for which a person waits: it may cost more.
     """
     from tui_trainer.ui.app import MnistTui
-    from tui_trainer.ui.screens.inspect import InspectScreen
+    from tui_trainer.ui.screens.inspect_screen import InspectScreen
 
     class Opened(MnistTui):
         """The app, opened at the view."""

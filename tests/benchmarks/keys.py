@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.benchmarks.measure import percentile
 from tests.benchmarks.processes import PATIENCE, ContenderError, tail
 from tests.benchmarks.terminal import Terminal
-from tui_trainer.run import text
-from tui_trainer.run.knobs import next_rate
+from tui_trainer.protocol.knobs import next_rate
+from tui_trainer.text import fmt
 
 COUNT = 48
 """Keys in a row: a whole number of times down and up, so that they end where they began."""
@@ -53,7 +53,7 @@ class Press:
     @property
     def shown(self) -> tuple[float, str]:
         """When it was pressed, and the rate as the status line writes it."""
-        return self.at, text.knob("learning_rate", self.rate)
+        return self.at, fmt.knob("learning_rate", self.rate)
 
 
 def plan(seed: int, count: int = COUNT) -> list[Key]:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 
 from tests.benchmarks.options import Parser
-from tui_trainer.lessons.lesson import SLUGS
-from tui_trainer.run.config import MODELS
+from tui_trainer.course.lesson import SLUGS
+from tui_trainer.protocol.config import MODELS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,10 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(model: str, slugs: Sequence[str], *, trains: bool) -> None:
     """Try the experiments of these lessons on an untrained network, one after the other."""
-    from tui_trainer.engine.experiments import lesson_events
-    from tui_trainer.run.answers import LessonTried
-    from tui_trainer.run.commands import Inbox, TryLesson
-    from tui_trainer.run.config import RunConfig
+    from tui_trainer.lab.lesson_answers import lesson_events
+    from tui_trainer.protocol.answers import LessonTried
+    from tui_trainer.protocol.commands import Inbox, TryLesson
+    from tui_trainer.protocol.config import RunConfig
 
     inbox = Inbox(TryLesson(slugs[0]))
     waiting = [TryLesson(slug, goes=goes) for slug in slugs for goes in (False, True)][1:]

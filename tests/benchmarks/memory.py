@@ -20,7 +20,7 @@ from tests.benchmarks.measure import slope, write_json
 from tests.benchmarks.options import Parser, above_zero, output_file, whole
 from tests.benchmarks.processes import ContenderError, end_on_terminate, tail
 from tests.benchmarks.terminal import Terminal, terminal
-from tui_trainer.run.config import MAX_EPOCHS, MODELS
+from tui_trainer.protocol.config import MAX_EPOCHS, MODELS
 
 INTERVAL = 30.0
 LEAST_SAMPLES = 20

@@ -12,13 +12,13 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from tests.benchmarks.meter import Meter
-from tui_trainer import zoo
-from tui_trainer.engine.augment import augment
-from tui_trainer.engine.data import Data, load
+from tui_trainer.data.augment import augment
+from tui_trainer.data.dataset import Data, load
 from tui_trainer.engine.memory import keep_freed_memory
 from tui_trainer.engine.optimizers import make_optimizer
-from tui_trainer.engine.torchvision_compat import import_torchvision
-from tui_trainer.run.config import RunConfig
+from tui_trainer.models import zoo
+from tui_trainer.models.torchvision_compat import import_torchvision
+from tui_trainer.protocol.config import RunConfig
 
 MEAN, STD = 0.1307, 0.3081
 """What scripts for MNIST commonly normalize with."""

@@ -15,7 +15,7 @@ from functools import wraps
 from typing import Any
 
 from tests.benchmarks.options import Parser, whole
-from tui_trainer.run.config import MODELS
+from tui_trainer.protocol.config import MODELS
 
 LOOKS = ("begin_step", "see_batch", "see_gradients", "see_update")
 TELLING = ("before_training", "after_step", "at_end_of_epoch")
@@ -60,9 +60,9 @@ def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
     """Train a network on so many images, and return what looking inside has cost."""
     from tui_trainer.engine.loop import train
     from tui_trainer.engine.probes import Probes
-    from tui_trainer.run.commands import Inbox
-    from tui_trainer.run.config import RunConfig
-    from tui_trainer.run.events import RunFinished, RunStarted
+    from tui_trainer.protocol.commands import Inbox
+    from tui_trainer.protocol.config import RunConfig
+    from tui_trainer.protocol.events import RunFinished, RunStarted
 
     cost = Cost()
     originals = {name: getattr(Probes, name) for name in (*LOOKS, *TELLING)}

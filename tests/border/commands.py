@@ -13,10 +13,10 @@ from typing import Any
 
 from tests.border.trial import differences
 from tests.faults.forks import Ended, call, command
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
-from tui_trainer.engine.keeper import Keeper
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.recording.folder import RunFolder
 
 FOLDER = Path(__file__).parent / "cases"
 PATIENCE = 900.0

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from tests.anatomy.comparing import bounds
 from tests.border.generator import LAST, Composed
 from tests.border.writer import SIDE
-from tui_trainer.run.layers import Box
+from tui_trainer.protocol.layers import Box
 
 IMAGES = 256
 MOST_ROUNDS = 12

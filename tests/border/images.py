@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from tests.data.idx_files import INT, idx_bytes, label_bytes, write_file
 from tests.engine.conftest import MNIST
-from tests.engine.idx_files import INT, idx_bytes, label_bytes, write_file
-from tui_trainer.engine.idx import RawDataset, read_folder
+from tui_trainer.data.idx import RawDataset, read_folder
 
 SIDE = 28
 PIXELS = SIDE * SIDE

@@ -22,8 +22,8 @@ from tests.border.commands import (
     records,
     told,
 )
-from tui_trainer.engine.networks import build_network
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.models.build import build_network
+from tui_trainer.recording.folder import RunFolder
 
 CACHED = ("--batch-size", 128, "--val-size", 128)
 """The last batch of validation has the shape of the first of training."""

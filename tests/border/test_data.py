@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.border import images
 from tests.border.commands import Lab, assert_fine, records, told
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.recording.folder import RunFolder
 
 slow = pytest.mark.slow
 BRIEF = ("--no-ui", "--model", "tiny", "--epochs", 1, "--val-size", 80, "--threads", 1)

@@ -23,9 +23,9 @@ from tests.border.commands import (
 )
 from tests.border.trial import raw
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
-from tui_trainer.run.commands import SetBatchSize
-from tui_trainer.run.events import CommandRejected, EpochDone, RunFinished
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.protocol.commands import SetBatchSize
+from tui_trainer.protocol.events import CommandRejected, EpochDone, RunFinished
+from tui_trainer.recording.folder import RunFolder
 
 slow = pytest.mark.slow
 
@@ -149,7 +149,7 @@ def _line_of(path: Path, words: str) -> int:
 
 def test_a_key_that_the_model_cannot_follow_is_refused(tmp_path: Path) -> None:
     """A batch of one image has no statistics in batch norm: the run goes on with the last size."""
-    from tests.engine.idx_files import write_dataset
+    from tests.data.idx_files import write_dataset
 
     data = write_dataset(tmp_path / "data", size=8, train=60, test=20)
     config = tiny_config(data, model=Case("lone_image").model, val_size=10, batch_size=7)

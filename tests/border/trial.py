@@ -18,24 +18,24 @@ from torch.nn import functional
 from tests.border.fields import box_fault, field_fault
 from tests.border.generator import LAST, Composed
 from tests.border.writer import CLASSES, SIDE
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tests.engine.runs import FakeClock, ScriptedInbox, of
+from tui_trainer.anatomy.description import layers_of
 from tui_trainer.anatomy.measured import measured_field
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
-from tui_trainer.engine.description import layers_of
-from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
-from tui_trainer.engine.networks import build_network
-from tui_trainer.engine.own_code import NetworkError
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.snapshots import network_of
-from tui_trainer.export.networks import write_torch_export
-from tui_trainer.run.commands import Stop
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, RunFinished, RunStarted, TestEvaluated
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.layers import LayerRow, totals
+from tui_trainer.export.model_files import write_torch_export
+from tui_trainer.models.build import build_network
+from tui_trainer.models.custom.loading import NetworkError
+from tui_trainer.protocol.commands import Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, RunFinished, RunStarted, TestEvaluated
+from tui_trainer.protocol.layers import LayerRow, totals
+from tui_trainer.recording.folder import RunFolder
 
 TRAIN, VAL, BATCH, EPOCHS, TEST = 24, 10, 8, 2, 20
 ON_THE_CLOCK = {"seconds", "epoch_began", "lines"}
@@ -242,7 +242,7 @@ def _compare_loss(outcome: Outcome, network: nn.Module, whole: Trained, images: 
 
 
 def _test_images(folder: Path, mean: float, std: float) -> tuple[Tensor, Tensor]:
-    from tui_trainer.engine.idx import read_folder
+    from tui_trainer.data.idx import read_folder
 
     data = read_folder(folder, name="images")
     pixels = (

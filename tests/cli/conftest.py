@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tui_trainer import cli
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.config_file import compose, parse_config
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.config_file import compose, parse_config
 
 Cli = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]

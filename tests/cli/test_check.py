@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Cli, Refused
-from tests.engine.idx_files import write_dataset
-from tui_trainer.engine.check.plan import Plan
-from tui_trainer.run.topics import TOPICS
+from tests.data.idx_files import write_dataset
+from tui_trainer.course.topics import TOPICS
+from tui_trainer.lab.preflight.plan import Plan
 
 OWN = """
 from torch import nn
@@ -80,7 +80,7 @@ def checked(run: Cli, images: Path) -> Any:
 @pytest.mark.slow
 def test_a_good_network_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan(steps=40, range_steps=25, control_steps=5)
-    monkeypatch.setattr("tui_trainer.engine.check.lab.whole_plan", lambda *_: plan)
+    monkeypatch.setattr("tui_trainer.lab.preflight.bench.whole_plan", lambda *_: plan)
     code, out, err = run("check", "tiny", "--data-dir", images, *QUICK)
 
     assert (code, err) == (0, ""), out

@@ -10,8 +10,8 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.test_import_hygiene import HEAVY, loaded_by
 from tests.ui.fakes import recording, run_folder
-from tui_trainer.run.events import Event, FindingCleared, FindingRaised, RunStarted, StepDone
-from tui_trainer.run.findings import with_findings
+from tui_trainer.findings import with_findings
+from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, StepDone
 
 TINY = ["--no-ui", "--json", "--model", "small", "--train-size", 600, "--val-size", 100]
 BRIEF = ["--threads", 1, "--device", "cpu", "--epochs", 1, "--batch-size", 16]

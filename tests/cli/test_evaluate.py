@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Cli, Refused
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tests.headless.test_html_report import Page
 from tests.test_import_hygiene import HEAVY, loaded_by
 from tui_trainer import cli
-from tui_trainer.run.events import EpochDone, RunFinished, TestEvaluated
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.inspection import VIEWS
-from tui_trainer.run.lock import Lock
-from tui_trainer.run.stats import wilson
+from tui_trainer.protocol.events import EpochDone, RunFinished, TestEvaluated
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.inspection import VIEWS
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.lock import Lock
+from tui_trainer.stats.intervals import wilson
 
 BRIEF = ("--no-ui", "--threads", 1, "--epochs", 2, "--batch-size", 20, "--val-size", 40)
 ALL = [view.name for view in VIEWS if not view.is_drawn_on]
@@ -323,7 +323,7 @@ def test_an_interruption_leaves_nothing_behind(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tui_trainer.engine.inspecting.confusion.show", interrupted)
+    monkeypatch.setattr("tui_trainer.lab.views.confusion.show", interrupted)
     code, out, err = run("evaluate", *CONFUSION, "--test", "--report", "r.html")
     assert (code, out, err) == (ExitCode.INTERRUPTED, "", "")
     assert not Path("r.html").exists()

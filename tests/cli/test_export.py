@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tui_trainer import cli
-from tui_trainer.export import networks
+from tui_trainer.export import model_files
 from tui_trainer.export.comparing import Comparison
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import TestEvaluated
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import TestEvaluated
+from tui_trainer.recording.folder import RunFolder
 
 MODEL = '''
 import torch
@@ -97,7 +97,7 @@ def test_a_failure_leaves_the_file_of_an_earlier_export(
     exports = here / "exports"
     exports.mkdir()
     (exports / "network.pt2").write_bytes(b"good")
-    monkeypatch.setattr(networks, "write_torch_export", fail)
+    monkeypatch.setattr(model_files, "write_torch_export", fail)
 
     code, out, err = run("export", "runs/zoo", "--as", "torch,csv", "--to", exports)
 
@@ -119,7 +119,7 @@ def test_a_program_that_answers_differently_is_not_kept(
     def other(_: object, __: object, images: list[object]) -> Comparison:
         return Comparison(len(images), 3, 0.5, is_same=False)
 
-    monkeypatch.setattr(networks, "compare_torch_export", other)
+    monkeypatch.setattr(model_files, "compare_torch_export", other)
 
     code, out, err = run("export", "runs/zoo", "--as", "torch")
 

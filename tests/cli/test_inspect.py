@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli, Refused
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tui_trainer.cli import fronts
 from tui_trainer.cli.starts import Show
-from tui_trainer.run.commands import Inbox, Inspect, Stop
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import EpochDone, RunStarted, StepDone
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.history import History
-from tui_trainer.run.inspection import NAMES
+from tui_trainer.history.history import History
+from tui_trainer.protocol.commands import Inbox, Inspect, Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import EpochDone, RunStarted, StepDone
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.inspection import NAMES
+from tui_trainer.recording.folder import RunFolder
 
 BRIEF = ("--no-ui", "--threads", 1, "--device", "cpu", "--epochs", 2, "--model", "mlp")
 

@@ -15,18 +15,18 @@ import pytest
 
 from tests.cli.conftest import Cli, Refused
 from tests.test_import_hygiene import HEAVY, loaded_by
-from tui_trainer.engine.experiments import lesson_events
-from tui_trainer.engine.keeper import Keeper
+from tui_trainer.course.lesson import SLUGS, lesson
+from tui_trainer.course.placeholders import here
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.session import Session
 from tui_trainer.headless.asking import Asking, answer_to
 from tui_trainer.headless.lesson_page import WIDTH, lesson_lines
-from tui_trainer.lessons.here import here
-from tui_trainer.lessons.lesson import SLUGS, lesson
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event
-from tui_trainer.run.history import History
+from tui_trainer.history.history import History
+from tui_trainer.lab.lesson_answers import lesson_events
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event
 
 COLUMNS = (
     "iteration w1 w2 w3 w4 w5 w6 w7 w8 h1 a_h1 h2 a_h2 o1 a_o1 o2 a_o2 E1 E2 E_total "
@@ -226,7 +226,7 @@ def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.Mo
         yield from ()
         return session
 
-    monkeypatch.setattr("tui_trainer.engine.experiments.prepare", prepared)
+    monkeypatch.setattr("tui_trainer.lab.lesson_answers.prepare", prepared)
     inbox = session.inbox
     asking = Asking(slug, {}, goes=False, inbox=inbox)
     _, tried = answer_to(asking, lesson_events(session.config, inbox))

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cli, Refused
 from tests.faults.forks import call, command
-from tui_trainer.run.config import MODELS
+from tui_trainer.protocol.config import MODELS
 
 OWN = """
 from torch import nn

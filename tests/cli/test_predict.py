@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Cli, Refused
-from tests.engine.strokes import GLYPHS, painted
+from tests.data.strokes import GLYPHS, painted
 from tests.test_import_hygiene import HEAVY, loaded_by
 from tui_trainer import cli
 from tui_trainer.cli.predict import INKS
-from tui_trainer.engine import paper
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.data import paper
+from tui_trainer.recording.folder import RunFolder
 
 BRIEF = ("--no-ui", "--threads", 1, "--epochs", 1, "--train-size", 300, "--val-size", 50)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.idx_files import write_dataset
-from tui_trainer.run.folder import RunFolder
+from tests.data.idx_files import write_dataset
+from tui_trainer.recording.folder import RunFolder
 
 LOUD = """
 import atexit, ctypes, logging, os, sys, warnings

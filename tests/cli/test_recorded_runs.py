@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tui_trainer import cli
-from tui_trainer.run.events import EpochDone
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.protocol.events import EpochDone
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.recording.folder import RunFolder
 
 BRIEF = ["--no-ui", "--threads", 1, "--device", "cpu", "--epochs", 2, "--batch-size", 16]
 

@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from tests.cli.conftest import Cli, Refused
-from tests.engine.idx_files import write_dataset
-from tui_trainer.run.exit_codes import ExitCode
+from tests.data.idx_files import write_dataset
+from tui_trainer.protocol.exit_codes import ExitCode
 
 # Bad input
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tests.faults.forks import Ended, call, command
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.config_file import compose, read_config
-from tui_trainer.run.events import CLOCK_FIELDS
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.config_file import compose, read_config
+from tui_trainer.protocol.events import CLOCK_FIELDS
 
 PATIENCE = 120.0
 """Seconds after which a process is given up."""

@@ -13,9 +13,9 @@ from tests.cli.conftest import Cli, Printed
 from tui_trainer import __version__, cli
 from tui_trainer.cli.options import SECTIONS
 from tui_trainer.cli.train import compose_run
-from tui_trainer.run.config import FIELD_TYPES, MODELS, RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.protocol.config import FIELD_TYPES, MODELS, RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.exit_codes import ExitCode
 
 
 def parameters() -> list[Any]:

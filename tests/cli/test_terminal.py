@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 
 PATIENCE = 60.0
 ROOT = str(Path(__file__).parents[2])

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.idx_files import write_dataset
-from tui_trainer.engine.idx import RawDataset, read_folder
+from tests.data.idx_files import write_dataset
+from tui_trainer.data.idx import RawDataset, read_folder
 
 MNIST = Path(__file__).parents[2] / "tui_trainer" / "datasets" / "mnist"
 

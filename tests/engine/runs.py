@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tui_trainer.engine.loop import train
-from tui_trainer.run.commands import Command, Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event
+from tui_trainer.protocol.commands import Command, Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event
 
 E = TypeVar("E")
 

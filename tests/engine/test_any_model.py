@@ -11,23 +11,23 @@ import pytest
 import torch
 from torch import nn
 
-from tests.engine import any_models as models
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tests.engine.runs import FakeClock, ScriptedInbox, of, tiny_config
+from tests.models import any_models as models
+from tui_trainer.course.lesson import SLUGS
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.probes.update import flat_gradient, gradient_size
 from tui_trainer.engine.threads import choose_threads
-from tui_trainer.engine.unused import unused_parameters
-from tui_trainer.lessons.lesson import SLUGS
-from tui_trainer.run.commands import Command, Inbox, Inspect, LookAtField, TryLesson
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import CommandRejected, Event
-from tui_trainer.run.findings import with_findings
-from tui_trainer.run.history import History
-from tui_trainer.run.inspection import NAMES
-from tui_trainer.run.probed import SampleProbed, UpdateProbed
+from tui_trainer.findings import with_findings
+from tui_trainer.history.history import History
+from tui_trainer.models.unused import unused_parameters
+from tui_trainer.protocol.commands import Command, Inbox, Inspect, LookAtField, TryLesson
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import CommandRejected, Event
+from tui_trainer.protocol.inspection import NAMES
+from tui_trainer.protocol.probed import SampleProbed, UpdateProbed
 
 Kind = type[nn.Module]
 every = pytest.mark.parametrize("kind", models.EVERY, ids=lambda kind: kind.__name__)

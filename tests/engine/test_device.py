@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tui_trainer.engine.device import choose_device, set_up
-from tui_trainer.run.errors import InputError
+from tui_trainer.protocol.errors import InputError
 
 
 @pytest.fixture

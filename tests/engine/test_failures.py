@@ -11,10 +11,10 @@ from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
 from tui_trainer.engine import loop
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.session import Session
-from tui_trainer.run.commands import Inbox, Stop
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import (
+from tui_trainer.protocol.commands import Inbox, Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import (
     Diverged,
     EpochDone,
     Event,

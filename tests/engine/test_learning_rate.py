@@ -8,12 +8,10 @@ import pytest
 from tests.engine.runs import ScriptedInbox, of, run, tiny_config
 from tui_trainer.engine import loop
 from tui_trainer.engine.session import Session
-from tui_trainer.run.commands import SetBatchSize, SetLearningRate
-from tui_trainer.run.config import SCHEDULES
-from tui_trainer.run.events import (
-    StepDone,
-)
-from tui_trainer.run.schedules import factor
+from tui_trainer.protocol.commands import SetBatchSize, SetLearningRate
+from tui_trainer.protocol.config import SCHEDULES
+from tui_trainer.protocol.events import StepDone
+from tui_trainer.protocol.schedules import factor
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tui_trainer.data.dataset import BatchStream, Data
 from tui_trainer.engine import loop
-from tui_trainer.engine.data import BatchStream, Data
+from tui_trainer.engine.evaluation import Evaluation, evaluate
 from tui_trainer.engine.loop import train
-from tui_trainer.engine.metrics import Evaluation, evaluate
 from tui_trainer.engine.session import Session
-from tui_trainer.run.commands import Inbox, SetBatchSize
-from tui_trainer.run.config import MODELS, OPTIMIZERS, RunConfig
-from tui_trainer.run.events import (
+from tui_trainer.protocol.commands import Inbox, SetBatchSize
+from tui_trainer.protocol.config import MODELS, OPTIMIZERS, RunConfig
+from tui_trainer.protocol.events import (
     CLOCK_FIELDS,
     EpochDone,
     Event,
@@ -27,7 +27,7 @@ from tui_trainer.run.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.run.stats import wilson
+from tui_trainer.stats.intervals import wilson
 
 
 def without_clock(events: list[Event]) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tui_trainer import zoo
 from tui_trainer.engine.optimizers import SGD, Optimizer, make_optimizer
-from tui_trainer.run.config import RunConfig
+from tui_trainer.models import zoo
+from tui_trainer.protocol.config import RunConfig
 
 Theirs = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 DECAY = 0.01
@@ -129,8 +129,8 @@ def test_a_run_does_not_load_the_compiler(tiny: Path) -> None:
     code = (
         "import sys\n"
         "from tui_trainer.engine.loop import train\n"
-        "from tui_trainer.run.commands import Inbox\n"
-        "from tui_trainer.run.config import RunConfig\n"
+        "from tui_trainer.protocol.commands import Inbox\n"
+        "from tui_trainer.protocol.config import RunConfig\n"
         "for optimizer in ('sgd', 'adam', 'adamw'):\n"
         "    config = RunConfig(model='small', data_dir=sys.argv[1], epochs=1, threads=1,\n"
         "                       optimizer=optimizer, device='cpu')\n"

@@ -11,7 +11,7 @@ from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_conf
 from tui_trainer.engine import loop
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.session import Session
-from tui_trainer.run.commands import (
+from tui_trainer.protocol.commands import (
     Command,
     Inbox,
     LookAtTest,
@@ -22,7 +22,7 @@ from tui_trainer.run.commands import (
     SetLearningRate,
     Stop,
 )
-from tui_trainer.run.events import (
+from tui_trainer.protocol.events import (
     EpochDone,
     Event,
     RunFinished,

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
+from tui_trainer.data.dataset import BatchStream, batch_sizes
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
-from tui_trainer.engine.data import BatchStream, batch_sizes
-from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.snapshots import network_of
-from tui_trainer.run.commands import Command, Inbox, SetBatchSize, Stop
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.probed import ModelTried
+from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, Stop
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
+from tui_trainer.protocol.probed import ModelTried
+from tui_trainer.recording.folder import RunFolder
 
 HEAD = """
 import random

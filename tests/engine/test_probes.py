@@ -14,19 +14,19 @@ from torch.nn import functional
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
 from tui_trainer.engine import loop
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, differing_bits
-from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.probes import EARLY_STEPS
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.session import Session
-from tui_trainer.run.commands import Inbox, SetBatchSize, Stop
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, to_json
-from tui_trainer.run.journal import from_json
-from tui_trainer.run.probed import LayerProbe, SampleProbed, UpdateProbed
+from tui_trainer.protocol.commands import Inbox, SetBatchSize, Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, to_json
+from tui_trainer.protocol.probed import LayerProbe, SampleProbed, UpdateProbed
+from tui_trainer.recording.journal import from_json
 
 
 def session_of(config: RunConfig) -> Session:
@@ -312,8 +312,8 @@ def test_the_batch_size_of_the_moment_is_told(tiny: Path) -> None:
 
 def test_the_noise_of_gradients_is_what_a_drawn_one_has() -> None:
     """Gradients of known signal and noise give their noise scale back."""
-    from tui_trainer.run.findings.rates import noise_scale
-    from tui_trainer.run.history import History
+    from tui_trainer.findings.rates import noise_scale
+    from tui_trainer.history.history import History
 
     torch.manual_seed(0)
     numbers, batch, spread = 2_000, 64, 30.0

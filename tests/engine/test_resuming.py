@@ -11,13 +11,12 @@ import torch
 from _pytest.mark import ParameterSet
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, differing_bits, read_checkpoint
-from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.snapshots import network_of
-from tui_trainer.run.checkpoint_head import read_facts
-from tui_trainer.run.commands import (
+from tui_trainer.protocol.commands import (
     Command,
     Inbox,
     SetAugmentation,
@@ -27,9 +26,9 @@ from tui_trainer.run.commands import (
     SetLearningRate,
     Stop,
 )
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import (
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import (
     CheckpointSaved,
     CommandRejected,
     EpochDone,
@@ -40,8 +39,9 @@ from tui_trainer.run.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.replay import ReplayInbox, recorded_wishes
+from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
 
 ON_THE_CLOCK = {"seconds", "epoch_began", "lines"}
 

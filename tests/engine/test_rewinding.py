@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.loop import train
-from tui_trainer.run.checkpoint_head import read_facts
-from tui_trainer.run.commands import (
+from tui_trainer.history.history import History
+from tui_trainer.protocol.commands import (
     Command,
     Pause,
     Resume,
@@ -21,8 +21,8 @@ from tui_trainer.run.commands import (
     SetLearningRate,
     Stop,
 )
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import (
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
     EpochDone,
@@ -33,8 +33,8 @@ from tui_trainer.run.events import (
     StateChanged,
     StepDone,
 )
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.history import History
+from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.folder import RunFolder
 
 WRECK = 1_000.0
 """A learning rate after which no loss is a number."""

@@ -13,9 +13,9 @@ from torch import nn
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
 from tui_trainer.engine import loop, prepare
-from tui_trainer.engine.keeper import Keeper
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.session import Session
-from tui_trainer.run.commands import (
+from tui_trainer.protocol.commands import (
     Command,
     Inbox,
     LookAtTest,
@@ -28,8 +28,8 @@ from tui_trainer.run.commands import (
     SetLearningRate,
     Stop,
 )
-from tui_trainer.run.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
-from tui_trainer.run.events import (
+from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
+from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
     Event,
@@ -37,7 +37,7 @@ from tui_trainer.run.events import (
     StepDone,
     to_json,
 )
-from tui_trainer.run.schedules import factor
+from tui_trainer.protocol.schedules import factor
 
 
 def loaded_afresh(config: RunConfig) -> Session:

@@ -8,12 +8,12 @@ import torch
 
 from tests.engine.conftest import MNIST
 from tests.engine.runs import only
-from tui_trainer import zoo
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.threads import choose_threads, fastest_threads, one_thread
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import RunStarted
+from tui_trainer.models import zoo
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import RunStarted
 
 
 class Machine:

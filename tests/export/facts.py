@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.run.facts import BATCH, TRAIN, changed, epoch_done, finished, started, step
-from tui_trainer.run.events import Event, TestEvaluated
+from tests.protocol.facts import BATCH, TRAIN, changed, epoch_done, finished, started, step
+from tui_trainer.protocol.events import Event, TestEvaluated
 
 CLASSES = (0.5, None, 1 / 3)
 STEPS = 3 * TRAIN // BATCH

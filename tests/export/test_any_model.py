@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
-from tui_trainer.export import networks, programs
+from tui_trainer.export import model_files, programs
 from tui_trainer.export.comparing import compare
 from tui_trainer.models.copies import copy_model
-from tui_trainer.run.errors import InputError
+from tui_trainer.protocol.errors import InputError
 
 HERE = Path(__file__).name
 
@@ -318,10 +318,10 @@ def test_a_program_gives_the_answers_for_any_batch(tmp_path: Path, model: type[n
     network, path = model(), tmp_path / "network.pt2"
     before = copy_model(network).state_dict()
 
-    assert networks.write_torch_export(network, 28, path) == ""
+    assert model_files.write_torch_export(network, 28, path) == ""
 
     for count in (1, 4, 70):
-        result = networks.compare_torch_export(network, path, images(count))
+        result = model_files.compare_torch_export(network, path, images(count))
         assert (result.images, result.disagreements, result.is_same) == (count, 0, True)
     assert network.training
     assert network.state_dict().keys() == before.keys()
@@ -334,13 +334,13 @@ def test_a_batch_size_taken_by_python_stays_open(tmp_path: Path, model: type[nn.
     path = tmp_path / "network.pt2"
     network = model()
 
-    assert networks.write_torch_export(network, 28, path) == ""
+    assert model_files.write_torch_export(network, 28, path) == ""
 
-    assert networks.compare_torch_export(network, path, images(9)).is_same
+    assert model_files.compare_torch_export(network, path, images(9)).is_same
 
 
 def test_a_program_leaves_the_tensor_that_it_is_given_as_it_is(tmp_path: Path) -> None:
-    networks.write_torch_export(WritesIntoInput(), 28, tmp_path / "network.pt2")
+    model_files.write_torch_export(WritesIntoInput(), 28, tmp_path / "network.pt2")
     program = torch.export.load(tmp_path / "network.pt2").module()
     given = images(2)
     before = given.clone()
@@ -356,8 +356,8 @@ def test_nothing_is_printed_and_no_generator_moves(
     network, path, few = Keeps(), tmp_path / "network.pt2", images(3)
     state = torch.get_rng_state()
 
-    networks.write_torch_export(network, 28, path)
-    networks.compare_torch_export(network, path, few)
+    model_files.write_torch_export(network, 28, path)
+    model_files.compare_torch_export(network, path, few)
 
     assert capfd.readouterr() == ("", "")
     assert torch.equal(torch.get_rng_state(), state)
@@ -381,11 +381,11 @@ def test_a_batch_size_of_1_is_better_than_no_program(
 ) -> None:
     network, path = model(), tmp_path / "network.pt2"
 
-    note = networks.write_torch_export(network, 28, path)
+    note = model_files.write_torch_export(network, 28, path)
 
     assert note.startswith("batch size fixed to 1 (")
     assert note.endswith(f"{line_of(model, text)}{cause})")
-    result = networks.compare_torch_export(network, path, images(5))
+    result = model_files.compare_torch_export(network, path, images(5))
     assert (result.images, result.is_same) == (5, True)
 
 
@@ -402,7 +402,7 @@ def test_the_line_that_fixes_the_batch_size_is_named(
     ways = tuple(way for way in programs._WAYS if not way.strict)
     monkeypatch.setattr(programs, "_WAYS", ways)
 
-    note = networks.write_torch_export(model(), 28, tmp_path / "network.pt2")
+    note = model_files.write_torch_export(model(), 28, tmp_path / "network.pt2")
 
     assert note.endswith(f"{line_of(model, text)}{advice})")
 
@@ -419,16 +419,16 @@ def test_the_line_that_fixes_the_batch_size_is_named(
 def test_what_no_program_can_do_is_one_sentence(
     tmp_path: Path, model: type[nn.Module], text: str, cause: str
 ) -> None:
-    told = refused(networks.write_torch_export, model(), tmp_path / "network.pt2")
+    told = refused(model_files.write_torch_export, model(), tmp_path / "network.pt2")
 
     assert (line_of(model, text) if text else "") + cause in told
 
 
 def test_random_answers_are_compared_under_one_seed_or_not_at_all(tmp_path: Path) -> None:
     network, path = Noisy(), tmp_path / "network.pt2"
-    networks.write_torch_export(network, 28, path)
+    model_files.write_torch_export(network, 28, path)
 
-    same = networks.compare_torch_export(network, path, images(4))
+    same = model_files.compare_torch_export(network, path, images(4))
     other = compare(network, lambda few: torch.zeros(len(few), 10), images(4), 4)
 
     assert same.is_random
@@ -485,13 +485,13 @@ def test_an_onnx_file_gives_the_answers_or_is_refused_with_a_reason(
     if reason := refusals.get(model):
         with pytest.raises(InputError, match=reason):
             _ = (
-                networks.write_onnx(network, 28, path),
-                networks.compare_onnx(network, path, images(4)),
+                model_files.write_onnx(network, 28, path),
+                model_files.compare_onnx(network, path, images(4)),
             )
     else:
-        assert networks.write_onnx(network, 28, path) == ""
+        assert model_files.write_onnx(network, 28, path) == ""
         for count in (1, 4, 70):
-            assert networks.compare_onnx(network, path, images(count)).is_same
+            assert model_files.compare_onnx(network, path, images(count)).is_same
         assert str(Path(__file__).parent).encode() not in path.read_bytes()
 
 
@@ -506,7 +506,7 @@ def test_an_onnx_file_gives_the_answers_or_is_refused_with_a_reason(
 def test_what_onnx_lacks_is_named_with_its_line(
     tmp_path: Path, model: type[nn.Module], text: str, cause: str
 ) -> None:
-    told = refused(networks.write_onnx, model(), tmp_path / "network.onnx")
+    told = refused(model_files.write_onnx, model(), tmp_path / "network.onnx")
 
     assert line_of(model, text) in told
     assert cause in told
@@ -518,9 +518,9 @@ def test_what_onnx_lacks_is_named_with_its_line(
 @pytest.mark.parametrize("model", [*ANY_BATCH, *STRICT])
 def test_a_new_network_takes_the_weights(tmp_path: Path, model: type[nn.Module]) -> None:
     network, path = model(), tmp_path / "weights.safetensors"
-    networks.write_weights(network, path)
+    model_files.write_weights(network, path)
 
-    told = networks.check_weights(network, path, model(), 28)
+    told = model_files.check_weights(network, path, model(), 28)
 
     own, read = network.state_dict(), load_file(path)
     assert own.keys() == read.keys()
@@ -540,7 +540,7 @@ def test_shared_tensors_are_written_under_each_name(tmp_path: Path) -> None:
             self.register_buffer("view", self.head.weight[2:4])
 
     path = tmp_path / "weights.safetensors"
-    networks.write_weights(Tied(), path)
+    model_files.write_weights(Tied(), path)
 
     fresh = Tied()
     fresh.load_state_dict(load_file(path))
@@ -559,9 +559,9 @@ def test_expanded_buffers_are_loaded_by_assignment(tmp_path: Path) -> None:
             return self.logits(x * self.grid)
 
     network, path = Expanded(), tmp_path / "weights.safetensors"
-    networks.write_weights(network, path)
+    model_files.write_weights(network, path)
 
-    told = networks.check_weights(network, path, Expanded(), 28)
+    told = model_files.check_weights(network, path, Expanded(), 28)
     assert told.endswith("(load_state_dict with assign=True: grid is expanded)")
 
 
@@ -578,19 +578,19 @@ def test_a_type_that_safetensors_lacks_is_named(tmp_path: Path, tensor: Tensor, 
     network.register_buffer("odd", tensor)
 
     def write(network: nn.Module, _: int, path: Path) -> None:
-        networks.write_weights(network, path)
+        model_files.write_weights(network, path)
 
     assert refused(write, network, tmp_path / "w.safetensors").startswith(f"odd: {told}")
 
 
 def test_other_weights_do_not_pass(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    networks.write_weights(Base(), path)
+    model_files.write_weights(Base(), path)
 
     with pytest.raises(InputError, match="a new network with these weights gives other answers"):
-        networks.check_weights(Base(), path, Base(), 28)
+        model_files.check_weights(Base(), path, Base(), 28)
     with pytest.raises(InputError, match="a new network does not take the weights: "):
-        networks.check_weights(Base(), path, Pruned(), 28)
+        model_files.check_weights(Base(), path, Pruned(), 28)
 
 
 class LeavesOut(nn.Module):
@@ -610,5 +610,5 @@ class LeavesOut(nn.Module):
 
 def test_weights_that_a_state_dict_leaves_out_are_written(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    networks.write_weights(LeavesOut(), path)
+    model_files.write_weights(LeavesOut(), path)
     assert load_file(path).keys() == {"body.weight", "body.bias", "head.weight", "head.bias"}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tui_trainer.export.files import replacing, require
-from tui_trainer.run.errors import InputError
+from tui_trainer.export.targets import replacing, require
+from tui_trainer.protocol.errors import InputError
 
 
 def write(path: Path, content: str) -> None:

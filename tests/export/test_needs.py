@@ -14,17 +14,17 @@ import torch
 from torch import nn
 
 from tests.export.facts import short_run
-from tui_trainer.export import curves, networks
-from tui_trainer.run.errors import InputError
+from tui_trainer.export import curves, model_files
+from tui_trainer.protocol.errors import InputError
 
 HEAVY = {"torch", "numpy", "matplotlib", "tensorboardX", "onnx", "onnxruntime", "safetensors"}
 
 EXPORTS: dict[str, Callable[[Path], object]] = {
-    "onnx": lambda folder: networks.write_onnx(nn.Flatten(), 28, folder / "a.onnx"),
-    "comparison": lambda folder: networks.compare_onnx(
+    "onnx": lambda folder: model_files.write_onnx(nn.Flatten(), 28, folder / "a.onnx"),
+    "comparison": lambda folder: model_files.compare_onnx(
         nn.Flatten(), folder / "a.onnx", torch.zeros(1, 1, 28, 28)
     ),
-    "weights": lambda folder: networks.write_weights(nn.Flatten(), folder / "a.safetensors"),
+    "weights": lambda folder: model_files.write_weights(nn.Flatten(), folder / "a.safetensors"),
     "picture": lambda folder: curves.write_picture(short_run(), folder / "a.png"),
     "log": lambda folder: curves.write_tensorboard(short_run(), folder),
 }

@@ -12,16 +12,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tui_trainer import zoo
 from tui_trainer.export.comparing import Comparison
-from tui_trainer.export.networks import (
+from tui_trainer.export.model_files import (
     compare_onnx,
     compare_torch_export,
     write_onnx,
     write_torch_export,
     write_weights,
 )
-from tui_trainer.run.config import MODELS
+from tui_trainer.models import zoo
+from tui_trainer.protocol.config import MODELS
 
 Write = Callable[[nn.Module, int, Path], str]
 Compare = Callable[[nn.Module, Path, Tensor], Comparison]

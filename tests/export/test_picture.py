@@ -14,13 +14,13 @@ import pytest
 from matplotlib.lines import Line2D
 
 from tests.export.facts import TEST, short_run
-from tests.run.facts import changed, epoch_done, started, step
-from tui_trainer.export import picture
+from tests.protocol.facts import changed, epoch_done, started, step
+from tui_trainer.export import curve_picture
 from tui_trainer.export.curves import write_picture
-from tui_trainer.export.scales import accuracy_ticks, from_nines, nines
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event
-from tui_trainer.run.history import History
+from tui_trainer.export.ticks import accuracy_ticks, from_nines, nines
+from tui_trainer.history.history import History
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -129,7 +129,7 @@ def test_strange_runs_are_drawn_without_a_warning(tmp_path: Path, events: list[E
 
 
 def test_points_stand_at_their_epoch_with_wilsons_bars() -> None:
-    loss, accuracy = picture.draw(history_of(short_run())).axes
+    loss, accuracy = curve_picture.draw(history_of(short_run())).axes
 
     assert loss.get_yscale() == "log"
     (bars,) = accuracy.containers
@@ -143,7 +143,7 @@ def test_points_stand_at_their_epoch_with_wilsons_bars() -> None:
 
 
 def test_everything_that_counts_is_within_the_axes() -> None:
-    for axes in picture.draw(history_of(short_run())).axes:
+    for axes in curve_picture.draw(history_of(short_run())).axes:
         (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
         for line in axes.lines:
             if line.get_linestyle() in ("-", "None"):
@@ -153,7 +153,7 @@ def test_everything_that_counts_is_within_the_axes() -> None:
 
 
 def test_an_intervention_is_a_line_on_both_panels() -> None:
-    for axes in picture.draw(history_of(short_run())).axes:
+    for axes in curve_picture.draw(history_of(short_run())).axes:
         assert [(1.4, 0), (1.4, 1)] in [points_of(line) for line in axes.lines]
 
 
@@ -163,7 +163,7 @@ def test_interventions_far_apart_have_a_label_each() -> None:
         changed("batch_size", 128, 1_024, images=1_500),
         changed("augmentation", 1, 0, images=2_500),
     ]
-    assert picture.labels(history_of([started(), step(30), *changes])) == [
+    assert curve_picture.labels(history_of([started(), step(30), *changes])) == [
         (0.5, "lr 0.1 → 0.05"),
         (1.5, "batch 128 → 1,024"),
         (2.5, "augmentation on → off"),
@@ -178,7 +178,7 @@ def test_interventions_close_together_share_a_label_from_first_to_last_value() -
     ]
     events: list[Event] = [started(), step(30), *changes]
 
-    assert picture.labels(history_of(events)) == [(2.05, "lr 0.1 → 0.02 · dropout 0 → 0.05")]
+    assert curve_picture.labels(history_of(events)) == [(2.05, "lr 0.1 → 0.02 · dropout 0 → 0.05")]
 
 
 def test_labels_are_never_nearer_than_their_room_or_longer_than_the_panel() -> None:
@@ -186,12 +186,12 @@ def test_labels_are_never_nearer_than_their_room_or_longer_than_the_panel() -> N
     changes = [changed(settings[n % 4], 1, 2, images=n * n) for n in range(1, 60)]
     events: list[Event] = [started(), step(40), *changes]
 
-    told = picture.labels(history_of(events))
+    told = curve_picture.labels(history_of(events))
 
     assert 1 < len(told) < len(changes)
     gaps = np.diff([x for x, _ in told])
-    assert gaps.min() > picture.LABEL_ROOM * 4
-    assert max(len(words) for _, words in told) == picture.LABEL_LENGTH
+    assert gaps.min() > curve_picture.LABEL_ROOM * 4
+    assert max(len(words) for _, words in told) == curve_picture.LABEL_LENGTH
 
 
 def test_each_nine_is_as_far_as_the_last_and_all_has_a_place() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.export.facts import STEPS, short_run
-from tests.run.facts import epoch_done, step
+from tests.protocol.facts import epoch_done, step
 from tui_trainer.export.curves import write_epochs_csv, write_steps_csv
-from tui_trainer.run.events import Event, StepDone
+from tui_trainer.protocol.events import Event, StepDone
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -12,10 +12,10 @@ from tensorboardX import record_writer
 from tensorboardX.proto.event_pb2 import Event as Record
 
 from tests.export.facts import STEPS, short_run
-from tests.run.facts import epoch_done, step
+from tests.protocol.facts import epoch_done, step
 from tui_trainer.export.curves import write_tensorboard
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event
 
 
 def records_in(folder: Path) -> list[Any]:

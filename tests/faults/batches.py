@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.faults.forks import Child
 from tui_trainer import cli
-from tui_trainer.run.commands import Command, Inbox, Stop
+from tui_trainer.protocol.commands import Command, Inbox, Stop
 
 ROOM = 1 << 30
 """Bytes of address space that a process may take beyond those it begins with."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tests.faults.runs import WISHES, Left, WishInbox, begin, left_by, small_run
-from tui_trainer.run.config import RunConfig
+from tui_trainer.protocol.config import RunConfig
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.faults.runs import WISHES, WishInbox, begin
 from tui_trainer.headless import run_headless
-from tui_trainer.run.config import RunConfig
+from tui_trainer.protocol.config import RunConfig
 
 FULL_AT = 9
 """The step before which the disk fills up, in the second epoch."""

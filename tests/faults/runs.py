@@ -13,9 +13,9 @@ from torch import Tensor
 from tests.engine.runs import tiny_config
 from tui_trainer.cli.saved import saved_run
 from tui_trainer.cli.starts import Job, Start
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
-from tui_trainer.engine.keeper import Keeper
-from tui_trainer.run.commands import (
+from tui_trainer.protocol.commands import (
     Command,
     Inbox,
     SetAugmentation,
@@ -23,8 +23,8 @@ from tui_trainer.run.commands import (
     SetDropout,
     SetLearningRate,
 )
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import (
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import (
     CLOCK_FIELDS,
     CheckpointSaved,
     Event,
@@ -36,8 +36,8 @@ from tui_trainer.run.events import (
     TestEvaluated,
     to_json,
 )
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.recorder import Recorder
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.recorder import Recorder
 
 Wishes = Mapping[int, Sequence[Command]]
 

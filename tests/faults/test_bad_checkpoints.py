@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tests.faults.batches import ENDS_WELL, REFUSED, called, digest, judged, try_all
 from tests.faults.forks import call, command
 from tests.faults.mutations import TEXTS, mutated_checkpoint
 from tests.faults.runs import WISHES, WishInbox, begin, small_run
 from tui_trainer.engine.checkpoints import read_checkpoint
-from tui_trainer.run.commands import Stop
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.protocol.commands import Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.recording.folder import RunFolder
 
 LEFT_AT = 15
 """Two steps before the end of the last epoch."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.idx_files import write_dataset
+from tests.data.idx_files import write_dataset
 from tests.faults.batches import REFUSED, WENT_ON, try_all
 from tests.faults.mutations import BYTES, Chance
-from tui_trainer.engine.idx import read_folder
-from tui_trainer.run.errors import InputError
+from tui_trainer.data.idx import read_folder
+from tui_trainer.protocol.errors import InputError
 
 MOST_MEMORY = 256 << 20
 """Bytes that a process may have taken, at its peak, beyond those it began with."""

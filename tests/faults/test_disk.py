@@ -30,10 +30,10 @@ from tests.faults.runs import (
 )
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.headless import run_headless
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event, RecordingFailed, RecordingRestored
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.folder import RunFolder
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event, RecordingFailed, RecordingRestored
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.recording.folder import RunFolder
 
 
 def no_more_than(size: int) -> None:

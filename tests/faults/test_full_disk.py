@@ -12,8 +12,8 @@ import pytest
 from tests.faults.disks import FREE_AT, FULL_AT, headless, unsaved
 from tests.faults.forks import call, command
 from tests.faults.runs import Left, assert_same
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.exit_codes import ExitCode
 
 
 @pytest.fixture

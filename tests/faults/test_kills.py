@@ -24,9 +24,9 @@ from tests.faults.runs import (
     save_each_step,
 )
 from tui_trainer.engine.checkpoints import read_checkpoint
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.lock import Lock
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.lock import Lock
 
 LONGEST = 0.6
 """Seconds after which a run is killed, at most; it takes about one with a checkpoint a step."""

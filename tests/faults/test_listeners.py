@@ -24,10 +24,10 @@ from tests.faults.runs import (
 )
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.headless import run_headless
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import EpochDone, Event, RunFinished, StepDone
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.lock import Lock
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import EpochDone, Event, RunFinished, StepDone
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.lock import Lock
 
 
 def test_a_slow_listener_gets_the_same_run(config: RunConfig, whole: Left, tmp_path: Path) -> None:

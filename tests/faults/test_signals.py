@@ -16,10 +16,10 @@ from tests.faults.forks import PATIENCE, Child, Ended, call, command
 from tests.faults.runs import Left, WishInbox, assert_same, begin, left_by, small_run
 from tests.faults.windows import Window
 from tui_trainer.engine.checkpoints import read_checkpoint
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import RunFinished
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.lock import Lock
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import RunFinished
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.lock import Lock
 
 ENDINGS = [
     (signal.SIGINT, 130, "interrupted"),

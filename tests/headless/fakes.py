@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 
-from tui_trainer.run.events import EpochDone, Event, RunFinished, RunStarted, StepDone
-from tui_trainer.run.stats import wilson
+from tui_trainer.protocol.events import EpochDone, Event, RunFinished, RunStarted, StepDone
+from tui_trainer.stats.intervals import wilson
 
 TRAIN, VAL, TEST = 1_000, 500, 10_000
 BATCH = 100

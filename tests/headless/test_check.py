@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.headless.fakes import started
-from tui_trainer.headless.check import item_lines, print_check, summary
-from tui_trainer.run.answers import ItemChecked
-from tui_trainer.run.checked import CHECK_SIGNS, Checked, CheckItem, counts
-from tui_trainer.run.events import Event, StateChanged
-from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.headless.check_report import item_lines, print_check, summary
+from tui_trainer.protocol.answers import ItemChecked
+from tui_trainer.protocol.checked import CHECK_SIGNS, Checked, CheckItem, counts
+from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.protocol.exit_codes import ExitCode
 
 
 def item(verdict: Checked, **fields: object) -> CheckItem:

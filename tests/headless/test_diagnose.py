@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from tests.run import facts
+from tests.protocol import facts
 from tests.ui.fakes import recording
-from tui_trainer.headless.diagnose import (
+from tui_trainer.findings import RULES, with_findings
+from tui_trainer.headless.diagnosis_text import (
     Diagnosis,
     Episode,
     as_record,
     diagnose,
     diagnosis_lines,
 )
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, FindingCleared, FindingRaised, RunStarted, StepDone
-from tui_trainer.run.findings import RULES, with_findings
-from tui_trainer.run.history import History
-from tui_trainer.run.probed import SampleProbed, UpdateProbed
+from tui_trainer.history.history import History
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, StepDone
+from tui_trainer.protocol.probed import SampleProbed, UpdateProbed
 
 OVERFITTING = recording("overfitting")
 DIVERGED = recording("diverged")

@@ -7,10 +7,10 @@ import pytest
 
 from tests.headless.fakes import Engine, finished, started, whole_run
 from tui_trainer.headless import run_headless
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Diverged, Event, RunFailed
-from tui_trainer.run.exit_codes import ExitCode, exit_code_help
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Diverged, Event, RunFailed
+from tui_trainer.protocol.exit_codes import ExitCode, exit_code_help
 
 
 def run(

@@ -6,10 +6,10 @@ import io
 from dataclasses import replace
 
 from tests.headless.fakes import Engine, epoch_done, finished, started, step
-from tests.run import facts
+from tests.protocol import facts
 from tui_trainer.headless import run_headless
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.events import (
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.events import (
     Diverged,
     Event,
     FindingCleared,

@@ -13,12 +13,10 @@ import pytest
 from PIL import Image
 
 from tests.headless.fakes import started
-from tui_trainer.headless.evaluate import Evaluation
-from tui_trainer.headless.html.blocks import blocks_html
-from tui_trainer.headless.html.pixels import NEGATIVE, POSITIVE, UNKNOWN, png
+from tui_trainer.headless.evaluation_text import Evaluation
 from tui_trainer.headless.html_report import report
 from tui_trainer.headless.viewing import Shown
-from tui_trainer.run.exhibit import (
+from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
@@ -32,7 +30,9 @@ from tui_trainer.run.exhibit import (
     Table,
     Words,
 )
-from tui_trainer.run.inspection import find_view
+from tui_trainer.protocol.inspection import find_view
+from tui_trainer.render.html.blocks import blocks_html
+from tui_trainer.render.html.pixels import NEGATIVE, POSITIVE, UNKNOWN, png
 
 VOID = {"meta", "img", "br", "hr"}
 BAD = "<script>alert('1')</script>&\""

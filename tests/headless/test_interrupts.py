@@ -10,8 +10,8 @@ import pytest
 
 from tests.headless.fakes import FakeClock, FakeTerminal, finished, started, step
 from tui_trainer.headless import run_headless
-from tui_trainer.run.commands import Inbox, Stop
-from tui_trainer.run.events import Event
+from tui_trainer.protocol.commands import Inbox, Stop
+from tui_trainer.protocol.events import Event
 
 
 @pytest.fixture(autouse=True)

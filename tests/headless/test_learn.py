@@ -10,18 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.headless.fakes import started
+from tui_trainer.course.lesson import lesson
 from tui_trainer.headless.asking import Asking, answer_to, chosen_value, parse_choices
-from tui_trainer.headless.exhibit import control_lines, exhibit_lines
-from tui_trainer.headless.learn import print_list, print_rows
+from tui_trainer.headless.lesson_list import print_list, print_rows
 from tui_trainer.headless.lesson_page import WIDTH, lesson_lines, print_lesson
-from tui_trainer.headless.pictures import RAMP, SIGNED, picture_lines
 from tui_trainer.headless.streams import OutputLost
-from tui_trainer.lessons.lesson import lesson
-from tui_trainer.run.answers import LessonTried
-from tui_trainer.run.commands import ENDS_TRYING, Inbox, TryLesson
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, StateChanged
-from tui_trainer.run.exhibit import (
+from tui_trainer.protocol.answers import LessonTried
+from tui_trainer.protocol.commands import ENDS_TRYING, Inbox, TryLesson
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
@@ -35,6 +33,8 @@ from tui_trainer.run.exhibit import (
     Words,
     at,
 )
+from tui_trainer.render.ascii_pictures import RAMP, SIGNED, picture_lines
+from tui_trainer.render.plain_exhibit import control_lines, exhibit_lines
 
 KIND = Control(name="kind", label="kind", value="max", steps=("max", "mean"))
 SIZE = Control(name="size", label="size", value=2.0, steps=(2.0, 3.0))

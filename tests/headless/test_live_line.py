@@ -9,9 +9,9 @@ import pytest
 
 from tests.headless.fakes import Engine, FakeClock, FakeTerminal, started, step, whole_run
 from tui_trainer.headless import run_headless
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.events import DownloadProgress, Event, StateChanged
-from tui_trainer.run.text import columns
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.events import DownloadProgress, Event, StateChanged
+from tui_trainer.text.fmt import columns
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui_trainer.headless.exhibit import exhibit_lines
-from tui_trainer.run.exhibit import Exhibit, Matrix
+from tui_trainer.protocol.exhibit import Exhibit, Matrix
+from tui_trainer.render.plain_exhibit import exhibit_lines
 
 MATRIX = Matrix(
     caption="images",

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import pytest
 
 from tests.headless.fakes import Engine, epoch_done, finished, started, whole_run
-from tests.run import facts
+from tests.protocol import facts
 from tui_trainer.headless import run_headless
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.events import (
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.events import (
     CommandRejected,
     DownloadProgress,
     Event,
@@ -23,7 +23,7 @@ from tui_trainer.run.events import (
     TestEvaluated,
     to_json,
 )
-from tui_trainer.run.stats import wilson
+from tui_trainer.stats.intervals import wilson
 
 
 def run(events: Iterable[Event], *, json_lines: bool = False) -> tuple[str, str]:

@@ -15,9 +15,9 @@ import pytest
 from tests.headless.fakes import Engine, FakeClock, FakeTerminal, finished, whole_run
 from tui_trainer.headless import run_headless
 from tui_trainer.headless.streams import Console
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.events import RecordingFailed
-from tui_trainer.run.text import Cell
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.events import RecordingFailed
+from tui_trainer.text.fmt import Cell
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ PROGRAM = """
 import sys
 from tests.headless.fakes import whole_run
 from tui_trainer.headless import run_headless
-from tui_trainer.run.commands import Inbox
+from tui_trainer.protocol.commands import Inbox
 
 def engine():
     try:

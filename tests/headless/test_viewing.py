@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.headless.fakes import started
-from tui_trainer.headless.evaluate import Evaluation, as_record, evaluate
+from tui_trainer.headless.evaluation_text import Evaluation, as_record, evaluate
 from tui_trainer.headless.viewing import Viewing
-from tui_trainer.run.answers import Inspected
-from tui_trainer.run.commands import Inspect
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, StateChanged
-from tui_trainer.run.exhibit import Control, Exhibit, Value, Words
-from tui_trainer.run.inspection import find_view
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.protocol.exhibit import Control, Exhibit, Value, Words
+from tui_trainer.protocol.inspection import find_view
 
 IMAGES = ("validation", "test")
 STEPS: dict[str, dict[str, tuple[Value, ...]]] = {

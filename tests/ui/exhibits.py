@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tui_trainer.run.commands import Inspect, TryLesson
-from tui_trainer.run.confusion import Confusion
-from tui_trainer.run.exhibit import (
+from tui_trainer.protocol.commands import Inspect, TryLesson
+from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Control,
@@ -26,6 +25,7 @@ from tui_trainer.run.exhibit import (
     chosen_word,
     counting,
 )
+from tui_trainer.stats.confusion_matrix import Confusion
 
 PLACE = Control(name="place", label="place", value="early", steps=("early", "late"))
 COUNT = Control(

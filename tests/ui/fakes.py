@@ -13,18 +13,18 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from tui_trainer.run import commands
-from tui_trainer.run.answers import (
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.answers import (
     FieldMeasured,
     Inspected,
     ItemChecked,
     LessonTried,
     NetworkDescribed,
 )
-from tui_trainer.run.checked import CheckItem
-from tui_trainer.run.commands import Command, Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import (
+from tui_trainer.protocol.checked import CheckItem
+from tui_trainer.protocol.commands import Command, Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
     Event,
@@ -36,10 +36,10 @@ from tui_trainer.run.events import (
     StepDone,
     to_json,
 )
-from tui_trainer.run.exhibit import Exhibit
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.journal import read_events
-from tui_trainer.run.summary import Summary
+from tui_trainer.protocol.exhibit import Exhibit
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.journal import read_events
+from tui_trainer.recording.summary import Summary
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.governor import Governor
 

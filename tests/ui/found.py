@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.run import facts
+from tests.protocol import facts
 from tests.ui.fakes import recording
-from tui_trainer.run.checked import Checked, CheckItem
-from tui_trainer.run.events import Event, FindingRaised
+from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.protocol.events import Event, FindingRaised
 
 MID_RUN = recording("mid-run")
 

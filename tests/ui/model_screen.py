@@ -14,13 +14,13 @@ from tests.ui.fakes import (
     until,
     window,
 )
-from tui_trainer.run.answers import FieldMeasured
-from tui_trainer.run.commands import LookAtField
-from tui_trainer.run.events import Event
+from tui_trainer.protocol.answers import FieldMeasured
+from tui_trainer.protocol.commands import LookAtField
+from tui_trainer.protocol.events import Event
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.screens.model import ModelScreen
-from tui_trainer.ui.widgets.field import FieldPanel
-from tui_trainer.ui.widgets.network import LayersTable
+from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.widgets.field_panel import FieldPanel
+from tui_trainer.ui.widgets.network_panel import LayersTable
 
 NETWORK = recording("network")
 FIELDS = recorded_fields("network")

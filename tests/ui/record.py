@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from tui_trainer.run.answers import FieldMeasured
-from tui_trainer.run.commands import (
+from tui_trainer.findings import with_findings
+from tui_trainer.protocol.answers import FieldMeasured
+from tui_trainer.protocol.commands import (
     Command,
     Inbox,
     LookAtField,
@@ -26,9 +27,8 @@ from tui_trainer.run.commands import (
     SetBatchSize,
     SetLearningRate,
 )
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event, RunStarted, StateChanged, StepDone, to_json
-from tui_trainer.run.findings import with_findings
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event, RunStarted, StateChanged, StepDone, to_json
 
 FOLDER = Path(__file__).parent / "recordings"
 

@@ -5,24 +5,24 @@ from pathlib import Path
 import pytest
 
 from tests.ui.fakes import recording, settle, until, window
-from tui_trainer.run import commands
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import (
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import (
     CommandRejected,
     FindingRaised,
     RunStarted,
     SettingChanged,
     StateChanged,
 )
-from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.ui.actions import with_knob
-from tui_trainer.ui.farewell import farewell
-from tui_trainer.ui.keymap import KEYMAP
-from tui_trainer.ui.screens.confirm import ConfirmScreen
-from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
-from tui_trainer.ui.screens.train import TrainScreen
-from tui_trainer.ui.widgets.lines import ProgressLine
+from tui_trainer.ui.exit_message import farewell
+from tui_trainer.ui.keys.keymap import KEYMAP
+from tui_trainer.ui.screens.confirm_screen import ConfirmScreen
+from tui_trainer.ui.screens.text_screen import FailureScreen, HelpScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.widgets.status_lines import ProgressLine
 
 PAUSED = recording("paused")
 FINISHED = recording("finished")

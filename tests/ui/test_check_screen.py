@@ -6,14 +6,14 @@ import pytest
 
 from tests.ui.fakes import settle, until, window
 from tests.ui.found import CHECKS, MID_RUN, item
-from tui_trainer.run.answers import ItemChecked
-from tui_trainer.run.commands import CheckNetwork
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import CommandRejected, Event, RunFailed, StateChanged
-from tui_trainer.ui.live_run import LiveRun
-from tui_trainer.ui.screens.check import CheckScreen
-from tui_trainer.ui.screens.train import TrainScreen
-from tui_trainer.ui.widgets.check import CheckPanel, check_lines
+from tui_trainer.protocol.answers import ItemChecked
+from tui_trainer.protocol.commands import CheckNetwork
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import CommandRejected, Event, RunFailed, StateChanged
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.check_screen import CheckScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.widgets.check_panel import CheckPanel, check_lines
 
 
 def checked(*events: Event) -> LiveRun:

@@ -9,9 +9,9 @@ import pytest
 from textual.widgets import Static
 
 from tests.ui.fakes import recording, settle, until, window
-from tui_trainer.run import commands
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import (
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import (
     CheckpointSaved,
     Diverged,
     Event,
@@ -20,15 +20,15 @@ from tui_trainer.run.events import (
     RecordingStarted,
     RunFinished,
 )
-from tui_trainer.run.exit_codes import ExitCode
+from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.farewell import farewell
-from tui_trainer.ui.keymap import KEYMAP
-from tui_trainer.ui.live_run import LiveRun
-from tui_trainer.ui.screens.confirm import ConfirmScreen
-from tui_trainer.ui.screens.runs import RunsScreen
-from tui_trainer.ui.screens.train import TrainScreen
-from tui_trainer.ui.widgets.findings import findings_lines
+from tui_trainer.ui.exit_message import farewell
+from tui_trainer.ui.keys.keymap import KEYMAP
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.confirm_screen import ConfirmScreen
+from tui_trainer.ui.screens.runs_screen import RunsScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.widgets.findings_panel import findings_lines
 
 PAUSED = recording("paused")
 LOST: list[Event] = [e for e in recording("diverged") if not isinstance(e, RunFinished)]

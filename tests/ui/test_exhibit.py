@@ -23,7 +23,17 @@ from tests.ui.exhibits import (
     SUM,
     TABLE,
 )
-from tui_trainer.run.exhibit import Bar, Bars, Curve, Curves, Exhibit, Pictures, Table, Words, at
+from tui_trainer.protocol.exhibit import (
+    Bar,
+    Bars,
+    Curve,
+    Curves,
+    Exhibit,
+    Pictures,
+    Table,
+    Words,
+    at,
+)
 from tui_trainer.ui.widgets.exhibit_head import ExhibitView, head_lines, value_text
 from tui_trainer.ui.widgets.exhibit_layout import exhibit_lines
 from tui_trainer.ui.widgets.exhibit_lines import (

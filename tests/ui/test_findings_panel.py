@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.run import facts
+from tests.protocol import facts
 from tests.ui.fakes import settle, window
 from tests.ui.found import ALL, BATCH, DEAD, MID_RUN, NOTE, OVERFITTING, mid_run
-from tui_trainer.run import commands
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event, RunStarted
-from tui_trainer.run.findings import watched
+from tui_trainer.findings import watched
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event, RunStarted
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.live_run import LiveRun
-from tui_trainer.ui.recorded_run import RecordedRun
-from tui_trainer.ui.screens.replay import ReplayScreen
-from tui_trainer.ui.widgets.findings import (
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.runs.recorded_run import RecordedRun
+from tui_trainer.ui.screens.replay_screen import ReplayScreen
+from tui_trainer.ui.widgets.findings_panel import (
     FindingLine,
     FindingsPanel,
     findings_lines,

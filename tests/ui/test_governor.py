@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ui.fakes import recording
-from tui_trainer.run.events import StateChanged, StepDone
+from tui_trainer.protocol.events import StateChanged, StepDone
 from tui_trainer.ui.bridge import Bridge, EventsArrived
 from tui_trainer.ui.governor import BUDGET, FASTEST, SLOWEST, SPAN, Governor
 

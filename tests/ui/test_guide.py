@@ -7,10 +7,10 @@ import pytest
 from tests.ui.fakes import settle, until, window
 from tests.ui.found import MID_RUN
 from tests.ui.test_snapshots import ERA, SnapCompare, look
-from tui_trainer.lessons.path import Path, steps
+from tui_trainer.course.guided_tour import Path, steps
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.screens.learn import LearnScreen
-from tui_trainer.ui.widgets.guide import KEYS, OVER, GuideStrip, guide_lines
+from tui_trainer.ui.screens.learn_screen import LearnScreen
+from tui_trainer.ui.widgets.tour_panel import KEYS, OVER, GuideStrip, guide_lines
 
 SIZES = [(80, 24), (120, 40)]
 

@@ -15,10 +15,10 @@ from tests.ui.exhibits import views
 from tests.ui.fakes import FakeEngine, InspectFirst, recording, settle, until, window
 from tests.ui.test_guide import strip
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
-from tui_trainer.lessons.path import SAW_WRONG, Path
-from tui_trainer.run.commands import Inspect
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import (
+from tui_trainer.course.guided_tour import SAW_WRONG, Path
+from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import (
     Diverged,
     Event,
     RunFinished,
@@ -27,17 +27,17 @@ from tui_trainer.run.events import (
     StateChanged,
     StepDone,
 )
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.inspection import NAMES
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.inspection import NAMES
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
-from tui_trainer.ui.farewell import farewell
+from tui_trainer.ui.exit_message import farewell
 from tui_trainer.ui.inspect_app import InspectApp
-from tui_trainer.ui.screens.inspect import FOLLOW_EVERY, InspectScreen, halts
-from tui_trainer.ui.screens.train import TrainScreen
-from tui_trainer.ui.widgets.exhibit import ExhibitPanel
+from tui_trainer.ui.screens.inspect_screen import FOLLOW_EVERY, InspectScreen, halts
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.key_footer import KeyFooter
-from tui_trainer.ui.widgets.lines import TopLine
+from tui_trainer.ui.widgets.status_lines import TopLine
 
 NETWORK = recording("network")
 STEP = [event for event in NETWORK if isinstance(event, StepDone)][-1]

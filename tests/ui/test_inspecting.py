@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tui_trainer.run.answers import Inspected
-from tui_trainer.run.commands import Command, Inspect
-from tui_trainer.run.exhibit import Control, Exhibit, at
-from tui_trainer.ui.inspecting import Inspecting
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.commands import Command, Inspect
+from tui_trainer.protocol.exhibit import Control, Exhibit, at
+from tui_trainer.ui.runs.inspect_questions import Inspecting
 
 IMAGES = Control(name="images", label="images", value="validation", steps=("validation", "test"))
 PART = Exhibit(blocks=(), controls=(IMAGES,), progress=0.5)

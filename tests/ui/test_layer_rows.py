@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tests.ui.fakes import described
-from tui_trainer.run.layer_cells import (
+from tui_trainer.protocol.layers import BUDGET, LayerRow, blocks, totals
+from tui_trainer.protocol.verdicts import Verdict
+from tui_trainer.render.layer_cells import (
     FIELD,
     MEMORY,
     MULTIPLY_ADDS,
@@ -17,9 +19,7 @@ from tui_trainer.run.layer_cells import (
     titles,
     total_cells,
 )
-from tui_trainer.run.layers import BUDGET, LayerRow, blocks, totals
-from tui_trainer.run.text import columns
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.text.fmt import columns
 from tui_trainer.ui.widgets.layer_rows import (
     Layout,
     about_layer,
@@ -28,7 +28,7 @@ from tui_trainer.ui.widgets.layer_rows import (
     row_pieces,
     table_rows,
 )
-from tui_trainer.ui.widgets.review import review_lines, summary
+from tui_trainer.ui.widgets.review_panel import review_lines, summary
 
 ROWS = described("network").layers
 SCALE = Scale(BUDGET, totals(ROWS).multiply_adds, 128)

@@ -9,14 +9,14 @@ from textual.widgets import Static
 from tests.ui.fakes import LearnFirst, settle, window
 from tests.ui.found import DEAD, mid_run
 from tests.ui.test_learn_screen import NETWORK, asked, learn, show, still
-from tui_trainer.lessons.lesson import SLUGS
-from tui_trainer.run.commands import TryLesson
-from tui_trainer.run.events import RunStarted
+from tui_trainer.course.lesson import SLUGS
+from tui_trainer.protocol.commands import TryLesson
+from tui_trainer.protocol.events import RunStarted
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.screens.learn import LearnScreen
-from tui_trainer.ui.screens.text import HelpScreen
+from tui_trainer.ui.screens.learn_screen import LearnScreen
+from tui_trainer.ui.screens.text_screen import HelpScreen
 from tui_trainer.ui.widgets.key_footer import KeyFooter
-from tui_trainer.ui.widgets.review import review_lines
+from tui_trainer.ui.widgets.review_panel import review_lines
 
 
 async def test_l_opens_the_lesson_of_the_chosen_finding_and_no_other_is_asked_for() -> None:

@@ -28,21 +28,21 @@ from tests.ui.fakes import (
 )
 from tests.ui.found import DEAD, mid_run
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
-from tui_trainer.lessons.lesson import SLUGS, Lesson, lessons
-from tui_trainer.run import commands
-from tui_trainer.run.answers import LessonTried
-from tui_trainer.run.commands import StopTrying, TryLesson
-from tui_trainer.run.events import EpochDone, Event, RunStarted, SettingChanged, StepDone
-from tui_trainer.run.exhibit import Exhibit
+from tui_trainer.course.lesson import SLUGS, Lesson, lessons
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.answers import LessonTried
+from tui_trainer.protocol.commands import StopTrying, TryLesson
+from tui_trainer.protocol.events import EpochDone, Event, RunStarted, SettingChanged, StepDone
+from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
-from tui_trainer.ui.screens.learn import ASK_EVERY, LearnScreen
-from tui_trainer.ui.screens.model import ModelScreen
-from tui_trainer.ui.screens.train import TrainScreen
-from tui_trainer.ui.widgets.exhibit import ExhibitPanel
-from tui_trainer.ui.widgets.lesson import LessonList, LessonPanel
+from tui_trainer.ui.screens.learn_screen import ASK_EVERY, LearnScreen
+from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
+from tui_trainer.ui.widgets.lesson_panel import LessonList, LessonPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
-from tui_trainer.ui.widgets.review import ReviewPanel
+from tui_trainer.ui.widgets.review_panel import ReviewPanel
 
 NETWORK = recording("network")
 STARTED = next(event for event in NETWORK if isinstance(event, RunStarted))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.ui.exhibits import COUNT, PLACE, tries
-from tui_trainer.run.answers import LessonTried
-from tui_trainer.run.commands import Command, StopTrying, TryLesson
-from tui_trainer.run.exhibit import Exhibit, at
-from tui_trainer.ui.learning import Learning
+from tui_trainer.protocol.answers import LessonTried
+from tui_trainer.protocol.commands import Command, StopTrying, TryLesson
+from tui_trainer.protocol.exhibit import Exhibit, at
+from tui_trainer.ui.runs.lesson_questions import Learning
 
 PART, WHOLE = tries(TryLesson("dropout", goes=True))
 (QUICK,) = tries(TryLesson("dropout"))

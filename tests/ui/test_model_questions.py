@@ -4,12 +4,7 @@ import time
 
 import pytest
 
-from tests.ui.fakes import (
-    finished,
-    settle,
-    until,
-    window,
-)
+from tests.ui.fakes import finished, settle, until, window
 from tests.ui.model_screen import (
     EPOCH,
     FIELDS,
@@ -22,12 +17,12 @@ from tests.ui.model_screen import (
     show,
     still,
 )
-from tui_trainer.run.commands import LookAtField
+from tui_trainer.protocol.commands import LookAtField
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
-from tui_trainer.ui.screens.model import ASK_EVERY, ModelScreen
-from tui_trainer.ui.widgets.field import FieldPanel
-from tui_trainer.ui.widgets.lines import TopLine
+from tui_trainer.ui.screens.model_screen import ASK_EVERY, ModelScreen
+from tui_trainer.ui.widgets.field_panel import FieldPanel
+from tui_trainer.ui.widgets.status_lines import TopLine
 
 
 async def test_the_answer_is_drawn_with_its_numbers() -> None:

@@ -6,11 +6,7 @@ from dataclasses import replace
 import pytest
 from textual.widgets import OptionList, Static
 
-from tests.ui.fakes import (
-    finished,
-    settle,
-    until,
-)
+from tests.ui.fakes import finished, settle, until
 from tests.ui.model_screen import (
     ARROWS,
     NETWORK,
@@ -24,19 +20,19 @@ from tests.ui.model_screen import (
     show,
     still,
 )
-from tui_trainer.run import commands
-from tui_trainer.run.commands import DescribeNetwork, LookAtField
-from tui_trainer.run.events import RunStarted, StepDone
-from tui_trainer.run.layers import LayerRow, blocks
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.commands import DescribeNetwork, LookAtField
+from tui_trainer.protocol.events import RunStarted, StepDone
+from tui_trainer.protocol.layers import LayerRow, blocks
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
-from tui_trainer.ui.screens.choose import ChooseScreen
-from tui_trainer.ui.screens.compare import CompareScreen, ComparisonPanel
-from tui_trainer.ui.screens.model import ModelScreen
-from tui_trainer.ui.screens.train import TrainScreen
-from tui_trainer.ui.widgets.lines import TopLine
-from tui_trainer.ui.widgets.network import LayersTable, NetworkTable
-from tui_trainer.ui.widgets.review import ReviewPanel
+from tui_trainer.ui.screens.choose_screen import ChooseScreen
+from tui_trainer.ui.screens.compare_screen import CompareScreen, ComparisonPanel
+from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
+from tui_trainer.ui.widgets.review_panel import ReviewPanel
+from tui_trainer.ui.widgets.status_lines import TopLine
 
 
 async def test_2_shows_the_network_of_the_run_and_1_goes_back() -> None:

@@ -21,21 +21,21 @@ from textual.widget import Widget
 from tests.ui.fakes import FakeEngine, recording, settle, until
 from tests.ui.test_painting import Bench
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
-from tui_trainer.run.answers import Inspected
-from tui_trainer.run.commands import Command, Inspect
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.drawing import Drawing, drawing_of
-from tui_trainer.run.events import Event
-from tui_trainer.run.exhibit import Bar, Bars, Exhibit, Picture, Pictures
-from tui_trainer.run.inspection import NAMES
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.commands import Command, Inspect
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event
+from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Picture, Pictures
+from tui_trainer.protocol.inspection import NAMES
+from tui_trainer.protocol.strokes import Drawing, drawing_of
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.governor import Governor
-from tui_trainer.ui.screens.confirm import ConfirmScreen
-from tui_trainer.ui.screens.inspect import InspectScreen
-from tui_trainer.ui.screens.text import HelpScreen
-from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.ui.screens.confirm_screen import ConfirmScreen
+from tui_trainer.ui.screens.inspect_screen import InspectScreen
+from tui_trainer.ui.screens.text_screen import HelpScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.sketch import BLANK, BRUSHES, MOST_UNDONE, SIDE, STEPS, Sketch
-from tui_trainer.ui.widgets.exhibit import ExhibitPanel
+from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.pad import Pad
 from tui_trainer.ui.widgets.view_list import ViewList

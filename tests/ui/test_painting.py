@@ -9,10 +9,10 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.widget import Widget
 
-from tui_trainer.plots import Line, Scale
-from tui_trainer.run.text import Cell
-from tui_trainer.ui.pictures import Picture
-from tui_trainer.ui.themes import available
+from tui_trainer.render.plots import Line, Scale
+from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.run_curves import Picture
+from tui_trainer.ui.theming.themes import available
 from tui_trainer.ui.widgets.cell_line import CellLine
 from tui_trainer.ui.widgets.chart import Chart
 

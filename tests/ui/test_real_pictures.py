@@ -14,15 +14,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tui_trainer.run.errors import InputError
+from tui_trainer.protocol.errors import InputError
 from tui_trainer.ui import real_pictures
-from tui_trainer.ui.real_pictures import (
-    CELL,
-    Answer,
-    Display,
-    asked,
-    found_meanwhile,
-)
+from tui_trainer.ui.real_pictures import CELL, Answer, Display, asked, found_meanwhile
 
 DA1, SIZE, KITTY = b"\x1b[c", b"\x1b[16t", b"\x1b_Gi=31"
 Replies = Callable[[bytes], bytes]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.ui.fakes import recording, run_folder
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import EpochDone, Event, RunStarted, StepDone
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.history import History
-from tui_trainer.ui.recorded_run import SPEEDS, RecordedRun, open_run, time_axis
+from tui_trainer.history.history import History
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import EpochDone, Event, RunStarted, StepDone
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.ui.runs.recorded_run import SPEEDS, RecordedRun, open_run, time_axis
 
 FINISHED = recording("finished")
 STEPS = [event for event in FINISHED if isinstance(event, StepDone)]

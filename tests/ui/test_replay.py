@@ -4,18 +4,18 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.fakes import recording, settle, until, window
-from tui_trainer.run import commands
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event
-from tui_trainer.ui.keymap import KNOB_KEYS, RUN_KEYS
-from tui_trainer.ui.recorded_run import RecordedRun
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event
+from tui_trainer.ui.keys.keymap import KNOB_KEYS, RUN_KEYS
+from tui_trainer.ui.keys.replay_keys import REPLAY_KEYS
 from tui_trainer.ui.replay_app import ReplayApp
-from tui_trainer.ui.replay_keys import REPLAY_KEYS
-from tui_trainer.ui.screens.replay import ReplayScreen
-from tui_trainer.ui.screens.text import HelpScreen
-from tui_trainer.ui.screens.train import TrainScreen
-from tui_trainer.ui.widgets.findings import FindingLine
-from tui_trainer.ui.widgets.lines import ProgressLine, TopLine
+from tui_trainer.ui.runs.recorded_run import RecordedRun
+from tui_trainer.ui.screens.replay_screen import ReplayScreen
+from tui_trainer.ui.screens.text_screen import HelpScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.widgets.findings_panel import FindingLine
+from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
 
 FINISHED = recording("finished")
 PAUSED = recording("paused")

@@ -6,7 +6,7 @@ import pytest
 from textual.theme import BUILTIN_THEMES, Theme
 
 from tests.ui.colours import CURVES, VERDICTS, contrast, nearest, oklab
-from tui_trainer.ui.roles import ROLES, role_defaults
+from tui_trainer.ui.theming.roles import ROLES, role_defaults
 
 
 def test_measures_agree_with_known_values() -> None:

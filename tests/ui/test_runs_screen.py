@@ -6,12 +6,12 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
 from tests.ui.fakes import recording, run_folder, settle, window
-from tui_trainer.run.events import RecordingStarted
+from tui_trainer.protocol.events import RecordingStarted
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.screens.replay import ReplayScreen
-from tui_trainer.ui.screens.runs import RunsScreen
-from tui_trainer.ui.screens.train import TrainScreen
-from tui_trainer.ui.widgets.lines import TopLine
+from tui_trainer.ui.screens.replay_screen import ReplayScreen
+from tui_trainer.ui.screens.runs_screen import RunsScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.widgets.status_lines import TopLine
 
 FINISHED = recording("finished")
 PAUSED = recording("paused")

@@ -26,15 +26,15 @@ from tests.ui.fakes import (
     until,
     window,
 )
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event, RecordingFailed, RecordingStarted, RunFinished
-from tui_trainer.ui import themes
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event, RecordingFailed, RecordingStarted, RunFinished
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.recorded_run import RecordedRun
 from tui_trainer.ui.replay_app import ReplayApp
-from tui_trainer.ui.screens.compare import CompareScreen
-from tui_trainer.ui.screens.model import ModelScreen
-from tui_trainer.ui.widgets.network import LayersTable, NetworkTable
+from tui_trainer.ui.runs.recorded_run import RecordedRun
+from tui_trainer.ui.screens.compare_screen import CompareScreen
+from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.theming import themes
+from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
 
 THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 55)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.ui.found import ALL, BATCH, DEAD, MID_RUN, NOTE, OVERFITTING, codes
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Diverged, Event, FindingCleared, FindingRaised, StepDone
-from tui_trainer.ui.live_run import LiveRun
-from tui_trainer.ui.recorded_run import RecordedRun
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Diverged, Event, FindingCleared, FindingRaised, StepDone
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.runs.recorded_run import RecordedRun
 
 CLEARED = FindingCleared(code=OVERFITTING.code, step=900)
 WORSE = replace(OVERFITTING, severity="wrong")

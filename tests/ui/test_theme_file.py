@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tui_trainer.run.errors import InputError
-from tui_trainer.ui.roles import ROLES
-from tui_trainer.ui.theme_file import load_theme
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.ui.theming.roles import ROLES
+from tui_trainer.ui.theming.theme_file import load_theme
 
 BASE = 'name = "mine"\nprimary = "#5fa8e6"\n'
 

@@ -13,9 +13,9 @@ from textual.app import App, ComposeResult
 from textual.widgets import Footer, Static
 
 from tests.ui.colours import CURVES, DEFICIENCIES, VERDICTS, contrast, hue, nearest, oklab
-from tui_trainer.run.errors import InputError
-from tui_trainer.ui import theme_file, themes
-from tui_trainer.ui.themes import ROLES, available, find
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.ui.theming import theme_file, themes
+from tui_trainer.ui.theming.themes import ROLES, available, find
 
 SHIPPED, PROBLEMS = available(Path("no-such-folder"))
 NAMES = ("contrast", "daylight", "midnight", "okabe", "phosphor", "synthwave")
@@ -212,5 +212,5 @@ async def test_a_window_runs_in_every_theme(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_loader_needs_no_torch() -> None:
-    check = "import sys, tui_trainer.ui.themes; sys.exit('torch' in sys.modules)"
+    check = "import sys, tui_trainer.ui.theming.themes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

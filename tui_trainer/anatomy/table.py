@@ -16,8 +16,8 @@ from tui_trainer.anatomy.training_only import used_in_training
 from tui_trainer.anatomy.untouched import untouched
 from tui_trainer.anatomy.windows import Window, reduced
 from tui_trainer.anatomy.work import Counter, Work
-from tui_trainer.run.layers import LayerRow
-from tui_trainer.run.text import one_line
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.text.fmt import one_line
 
 UNUSED = "not used in the forward pass"
 """The name of the row of parameters that no operation reads."""

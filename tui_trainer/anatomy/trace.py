@@ -19,7 +19,7 @@ from tui_trainer.anatomy.folding import Folding, folding
 from tui_trainer.anatomy.names import in_place, name_of, reads
 from tui_trainer.anatomy.operations import Call, bind, operation_of, passes
 from tui_trainer.anatomy.untouched import untouched
-from tui_trainer.run.text import one_line
+from tui_trainer.text.fmt import one_line
 
 Execute = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
 """Runs a function: given its name, itself and its arguments, it returns the result."""

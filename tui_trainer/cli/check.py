@@ -10,7 +10,7 @@ import typer
 
 from tui_trainer.cli.options import NetworkArgument, NetworkOption, choice, one_network, option
 from tui_trainer.cli.train import PRESETS, compose_run
-from tui_trainer.run.config import (
+from tui_trainer.protocol.config import (
     AUGMENTS,
     DATASETS,
     DEVICES,
@@ -20,7 +20,7 @@ from tui_trainer.run.config import (
 )
 
 if TYPE_CHECKING:
-    from tui_trainer.run.events import Event
+    from tui_trainer.protocol.events import Event
 
 
 def check(
@@ -60,10 +60,10 @@ def check(
     """Try the first steps of a training, in about 20 seconds; exit code 6 if it would fail."""
     given = {**dict.fromkeys(FIELD_TYPES), **ctx.params, "model": one_network(network, model)}
     settings = compose_run(given)
-    from tui_trainer.headless.check import print_check
+    from tui_trainer.headless.check_report import print_check
 
     def begin() -> Iterator[Event]:
-        from tui_trainer.engine.check import check_run
+        from tui_trainer.lab.preflight import check_run
 
         yield from check_run(settings)
 

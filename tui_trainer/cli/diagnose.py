@@ -16,8 +16,8 @@ def diagnose(
     ] = False,
 ) -> None:
     """Say what went well or wrong in a recorded run; exit code 0 whatever is found."""
-    from tui_trainer.headless import diagnose as front
-    from tui_trainer.run.folder import find_run
+    from tui_trainer.headless import diagnosis_text as front
+    from tui_trainer.recording.folder import find_run
 
     folder = find_run(run)
     found = front.diagnose(folder.name, folder.read_events().events)

@@ -30,10 +30,10 @@ from tui_trainer.cli.resume import resume
 from tui_trainer.cli.runs import runs
 from tui_trainer.cli.train import new_run
 from tui_trainer.headless.streams import Console, OutputLost, silence, stdout_for_data
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.terminal import use_fallback
-from tui_trainer.run.text import one_line
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.terminal.capabilities import use_fallback
+from tui_trainer.text.fmt import one_line
 
 
 def keeping_stdout(command: Callable[..., None]) -> Callable[..., None]:

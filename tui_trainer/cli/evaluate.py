@@ -14,15 +14,15 @@ from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console, standard_output
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.inspection import VIEWS, View, find_view
-from tui_trainer.run.text import plural, printable, size
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.inspection import VIEWS, View, find_view
+from tui_trainer.text.fmt import plural, printable, size
 
 if TYPE_CHECKING:
-    from tui_trainer.headless.evaluate import Evaluation
+    from tui_trainer.headless.evaluation_text import Evaluation
     from tui_trainer.headless.viewing import Viewing
-    from tui_trainer.run.events import Event
+    from tui_trainer.protocol.events import Event
 
 SHOWN = tuple(view for view in VIEWS if not view.is_drawn_on)
 """The views that show something without a hand."""
@@ -69,7 +69,7 @@ def evaluate(
     if report is not None:
         _check_report(report)
 
-    from tui_trainer.headless import evaluate as front
+    from tui_trainer.headless import evaluation_text as front
     from tui_trainer.headless.viewing import Viewing
 
     viewing = Viewing(wanted, chosen, on_test=test, all_layers=report is not None)
@@ -116,9 +116,9 @@ def _events(
     found: SavedRun, viewing: Viewing, config: RunConfig, *, on_test: bool
 ) -> Iterator[Event]:
     from tui_trainer.engine.checkpoints import read_checkpoint
-    from tui_trainer.engine.inspecting.asked import view_events
     from tui_trainer.engine.resuming import Resumption
-    from tui_trainer.run.looks import counted
+    from tui_trainer.lab.view_answers import view_events
+    from tui_trainer.recording.test_looks import counted
 
     state = read_checkpoint(found.checkpoint)
     resume = Resumption(state, found.checkpoint, found.recorded.looks)
@@ -151,7 +151,7 @@ def _check_report(path: Path) -> None:
 
 def _write(path: Path, found: Evaluation, command: str) -> str:
     """Write the report, and return what was written."""
-    from tui_trainer.export.files import replacing
+    from tui_trainer.export.targets import replacing
     from tui_trainer.headless.html_report import report
 
     content = report(found, command).encode()

@@ -14,20 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.moved import (
-    DataPlace,
-    ModelPlace,
-    Moved,
-    check_data_place,
-    check_model_place,
-)
+from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, check_data_place, check_model_place
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console, standard_output
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, RunStarted
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.text import count, model_name, one_line, printable
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, RunStarted
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.text.fmt import count, one_line, printable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -96,7 +91,7 @@ def _reason(error: Exception, model: str) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "not enough memory"
-    from tui_trainer.engine.networks import fault_of_own
+    from tui_trainer.models.build import fault_of_own
 
     return str(fault_of_own(error, model) or f"{type(error).__name__}: {error}")
 
@@ -138,17 +133,17 @@ class _Source:
 
     def guest(self) -> AbstractContextManager[None]:
         """Run the model's code: its modules importable, what it prints on stderr."""
-        from tui_trainer.engine import own_code
         from tui_trainer.engine.preflight import is_custom
-        from tui_trainer.run.reference import parse_reference
+        from tui_trainer.models.custom import loading
+        from tui_trainer.protocol.reference import parse_reference
 
         model = self.found.config.model
         reference = parse_reference(model) if is_custom(model) else None
-        return nullcontext() if reference is None else own_code.guest(reference)
+        return nullcontext() if reference is None else loading.guest(reference)
 
     def fresh_network(self) -> nn.Module:
         """Return the same network with other initial weights."""
-        from tui_trainer.engine.networks import build_network
+        from tui_trainer.models.build import build_network
         from tui_trainer.models.rng import preserve_rng_state, seed_all
 
         check_model_place(self.found.config)
@@ -174,7 +169,7 @@ class _Source:
         """
         import torch
 
-        from tui_trainer.engine.data import load
+        from tui_trainer.data.dataset import load
         from tui_trainer.models.behaviour import fixed_images
 
         try:
@@ -222,27 +217,27 @@ def _picture(source: _Source, path: Path) -> str:
 
 
 def _weights(source: _Source, path: Path) -> str:
-    from tui_trainer.export import networks
-    from tui_trainer.export.files import replacing
+    from tui_trainer.export import model_files
+    from tui_trainer.export.targets import replacing
 
     facts = source.found.facts
     fresh, network = source.fresh_network(), source.network()
     with replacing(path) as part, source.guest():
-        networks.write_weights(network, part)
-        words = networks.check_weights(network, part, fresh, facts["image_size"])
+        model_files.write_weights(network, part)
+        words = model_files.check_weights(network, part, fresh, facts["image_size"])
     return f"of {model_name(facts['model'])}, step {count(facts['step'])}; {words}"
 
 
 def _onnx(source: _Source, path: Path) -> str:
-    from tui_trainer.export import networks
+    from tui_trainer.export import model_files
 
-    return _program(source, path, networks.write_onnx, networks.compare_onnx)
+    return _program(source, path, model_files.write_onnx, model_files.compare_onnx)
 
 
 def _torch(source: _Source, path: Path) -> str:
-    from tui_trainer.export import networks
+    from tui_trainer.export import model_files
 
-    return _program(source, path, networks.write_torch_export, networks.compare_torch_export)
+    return _program(source, path, model_files.write_torch_export, model_files.compare_torch_export)
 
 
 def _program(
@@ -252,7 +247,7 @@ def _program(
     compare: Callable[[nn.Module, Path, Tensor], Comparison],
 ) -> str:
     """Write the network as a program, and keep the file only if its answers are the network's."""
-    from tui_trainer.export.files import replacing
+    from tui_trainer.export.targets import replacing
 
     network, (images, kind, lack) = source.network(), source.images
     with replacing(path) as part, source.guest():

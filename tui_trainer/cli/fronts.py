@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.cli.starts import Show, Start
-from tui_trainer.run.commands import Command, Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.exit_codes import ENDINGS, ExitCode
-from tui_trainer.run.terminal import is_dumb, is_terminal, own_size
-from tui_trainer.run.text import clip, printable
+from tui_trainer.protocol.commands import Command, Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.terminal.capabilities import is_dumb, is_terminal, own_size
+from tui_trainer.text.fmt import clip, printable
 
 if TYPE_CHECKING:
-    from tui_trainer.run.folder import RunFolder
+    from tui_trainer.recording.folder import RunFolder
     from tui_trainer.ui.app import MnistTui
     from tui_trainer.ui.outputs import Outputs
 
@@ -139,7 +139,7 @@ def _show(window: MnistTui, outputs: Outputs) -> None:
 def _leave(window: MnistTui, outputs: Outputs) -> int:
     """Say what became of the run, and return the exit code."""
     from tui_trainer.headless.streams import data_stream
-    from tui_trainer.ui.farewell import farewell
+    from tui_trainer.ui.exit_message import farewell
 
     code, words = farewell(window)
     logs = [f"the model printed something: {printable(path)}" for path in outputs.written]
@@ -159,12 +159,12 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
     Raises:
         InputError: If there is no such run, it cannot be shown, or the speed is out of range.
     """
-    from tui_trainer.run.folder import find_run
+    from tui_trainer.recording.folder import find_run
 
     with _textual_named():
         from tui_trainer.ui.outputs import Outputs
-        from tui_trainer.ui.recorded_run import SPEEDS, open_run
         from tui_trainer.ui.replay_app import ReplayApp
+        from tui_trainer.ui.runs.recorded_run import SPEEDS, open_run
 
     if not SPEEDS[0] <= speed <= SPEEDS[-1]:
         raise InputError(f"--speed {speed:g}: choose from {SPEEDS[0]} to {SPEEDS[-1]}")
@@ -203,7 +203,7 @@ def check_theme(theme: str | None) -> None:
         InputError: If there is no such theme, or it cannot be used.
     """
     if theme is not None:
-        from tui_trainer.ui.themes import find
+        from tui_trainer.ui.theming.themes import find
 
         find(theme)
 

@@ -9,8 +9,8 @@ import typer
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.saved import RunName, saved_run
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.inspection import NAMES, View, find_view
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.inspection import NAMES, View, find_view
 
 
 def inspect(

@@ -11,16 +11,16 @@ import typer
 from tui_trainer.cli.moved import Moved, with_changes
 from tui_trainer.cli.options import NetworkArgument, one_network, option
 from tui_trainer.cli.saved import SavedRun, saved_run
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.history import History
-from tui_trainer.run.reference import parse_reference
-from tui_trainer.run.text import count, plural
+from tui_trainer.history.history import History
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.reference import parse_reference
+from tui_trainer.text.fmt import count, plural
 
 if TYPE_CHECKING:
-    from tui_trainer.lessons.lesson import Lesson
-    from tui_trainer.run.events import Event, RunStarted
+    from tui_trainer.course.lesson import Lesson
+    from tui_trainer.protocol.events import Event, RunStarted
 
 BY_HAND = "backpropagation"
 ETA, ITERATIONS = 1.0, 68
@@ -63,7 +63,7 @@ def learn(
     debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
 ) -> None:
     """Show a lesson and its experiment in plain text, or the list of the lessons."""
-    from tui_trainer.lessons.lesson import find_lesson, lessons
+    from tui_trainer.course.lesson import find_lesson, lessons
 
     found = None if topic is None else find_lesson(topic)
     model = one_network(network, model)
@@ -79,7 +79,7 @@ def learn(
     elif found is None:
         if given:
             raise InputError(f"{given[0]}: say which lesson is meant")
-        from tui_trainer.headless.learn import print_list
+        from tui_trainer.headless.lesson_list import print_list
 
         print_list(lessons())
     elif run is not None:
@@ -108,9 +108,9 @@ def _show(
     saved: SavedRun | None = None,
 ) -> None:
     """Try a lesson's experiment on a network, and print the lesson with it."""
+    from tui_trainer.course.placeholders import here
     from tui_trainer.headless.asking import Asking, answer_to, parse_choices
     from tui_trainer.headless.lesson_page import print_lesson
-    from tui_trainer.lessons.here import here
 
     inbox = Inbox()
     chosen = parse_choices(settings)
@@ -133,8 +133,8 @@ def _show(
 
 def _events(config: RunConfig, inbox: Inbox, saved: SavedRun | None) -> Iterator[Event]:
     from tui_trainer.engine.checkpoints import read_checkpoint
-    from tui_trainer.engine.experiments import lesson_events
     from tui_trainer.engine.resuming import Resumption
+    from tui_trainer.lab.lesson_answers import lesson_events
 
     resume = None
     if saved is not None:
@@ -196,7 +196,7 @@ def _check_table(
 
 
 def _print_iterations(eta: float, iterations: int) -> None:
-    from tui_trainer.headless.learn import print_rows
-    from tui_trainer.lessons.backpropagation import COLUMNS, START, table
+    from tui_trainer.headless.lesson_list import print_rows
+    from tui_trainer.lab.lessons.backpropagation.arithmetic import COLUMNS, START, table
 
     print_rows(COLUMNS, table(START, eta, iterations))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from tui_trainer.cli.options import option
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError, SettingError
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.reference import parse_reference
-from tui_trainer.run.text import printable
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError, SettingError
+from tui_trainer.protocol.reference import parse_reference
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.text.fmt import printable
 
 ModelPlace = Annotated[
     str | None, option("Where the run's model is now, if it has moved", "--model")

@@ -7,26 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui_trainer.cli.options import (
-    OWN,
-    NetworkArgument,
-    NetworkOption,
-    one_network,
-    option,
-)
+from tui_trainer.cli.options import OWN, NetworkArgument, NetworkOption, one_network, option
+from tui_trainer.course.topics import TOPICS
 from tui_trainer.headless.streams import standard_output
-from tui_trainer.run.config import MODELS, RunConfig
-from tui_trainer.run.errors import InputError, SettingError
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.layers import BUDGET, LayerRow, totals
-from tui_trainer.run.reference import absolute
-from tui_trainer.run.topics import TOPICS
-from tui_trainer.run.verdicts import by_severity, counts
+from tui_trainer.protocol.config import MODELS, RunConfig
+from tui_trainer.protocol.errors import InputError, SettingError
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.layers import BUDGET, LayerRow, totals
+from tui_trainer.protocol.reference import absolute
+from tui_trainer.protocol.verdicts import by_severity, counts
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from tui_trainer.headless.networks import Network
+    from tui_trainer.headless.network_tables import Network
 
 MOST_PIXELS = 1_024
 ZOO_PIXELS = (8, 128)
@@ -65,7 +59,7 @@ def model(
     """
     if as_json and markdown:
         raise InputError("--json: does not go with --markdown; choose one")
-    from tui_trainer.headless import networks as front
+    from tui_trainer.headless import network_tables as front
 
     name = one_network(network, named) or DEFAULT
     found = _looked_at(name, image_size, channels, classes, budget, batch_size, measure)
@@ -89,7 +83,7 @@ def review(
 ) -> None:
     """Judge the design of a network; exit code 5 if a verdict is wrong."""
     from tui_trainer.anatomy.review import review as review_rows
-    from tui_trainer.headless import networks as front
+    from tui_trainer.headless import network_tables as front
 
     name = one_network(network, named) or DEFAULT
     found = _looked_at(name, image_size, channels, classes, budget)
@@ -128,8 +122,8 @@ def compare(
     classes: Classes = 10,
 ) -> None:
     """Show two networks side by side, and what each costs."""
-    from tui_trainer.headless import networks as front
-    from tui_trainer.run.compare import compare as compare_rows
+    from tui_trainer.headless import network_tables as front
+    from tui_trainer.render.layer_comparison import compare as compare_rows
 
     left, right = _two_networks(networks or [], named or [])
     ours, theirs = (
@@ -165,7 +159,7 @@ def _two_networks(arguments: Sequence[str], named: Sequence[str]) -> tuple[str, 
 
 def zoo(as_json: AsJson = False) -> None:
     """List the networks that come with it."""
-    from tui_trainer.headless import networks as front
+    from tui_trainer.headless import network_tables as front
 
     found = [_looked_at(name, 28, 1, 10, BUDGET) for name in MODELS]
     if not as_json:
@@ -197,10 +191,10 @@ def _looked_at(
     _check_input(name, image_size, channels, classes)
     import torch
 
-    from tui_trainer.engine.description import layers_of
-    from tui_trainer.engine.networks import about, build_network
-    from tui_trainer.headless.networks import Network, scale_of
-    from tui_trainer.run.text import model_name
+    from tui_trainer.anatomy.description import layers_of
+    from tui_trainer.headless.network_tables import Network, scale_of
+    from tui_trainer.models.build import about, build_network
+    from tui_trainer.protocol.reference import model_name
 
     torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
     network = build_network(
@@ -243,7 +237,7 @@ def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]
     A row whose field cannot be measured has a dash.
     """
     from tui_trainer.anatomy.measured import measured_fields
-    from tui_trainer.headless.networks import with_progress
+    from tui_trainer.headless.network_tables import with_progress
 
     places = [at for at, row in enumerate(rows) if row.kind == "input" or row.is_layer]
     if len(rows) == 2 and rows[1].kind == "network":  # none of its operations can be seen

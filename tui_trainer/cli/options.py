@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tui_trainer.run.config import MODELS
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.exit_codes import exit_code_help
-from tui_trainer.run.reference import absolute, parse_reference
-from tui_trainer.run.text import clip, printable
+from tui_trainer.protocol.config import MODELS
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.exit_codes import exit_code_help
+from tui_trainer.protocol.reference import absolute, parse_reference
+from tui_trainer.text.fmt import clip, printable
 
 EPILOG = "Exit codes:\n\n\b\n" + exit_code_help()
 

@@ -11,13 +11,13 @@ import typer
 from tui_trainer.cli.moved import ModelPlace, Moved, check_model_place, placed
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.saved import checkpoint_of
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.folder import find_run
-from tui_trainer.run.text import clip, printable
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.recording.folder import find_run
+from tui_trainer.text.fmt import clip, printable
 
 if TYPE_CHECKING:
-    from tui_trainer.engine.inspecting.opinions import Judge
-    from tui_trainer.headless.predict import Caution, Prediction
+    from tui_trainer.headless.prediction_text import Caution, Prediction
+    from tui_trainer.lab.views.opinions import Judge
 
 AUTO, DARK, LIGHT = "auto", "dark", "light"
 INKS = (AUTO, DARK, LIGHT)
@@ -61,7 +61,7 @@ def predict(
     files = {name: checkpoint_of(folder, name) for name in names}
     config = placed(folder.read_config(), folder, Moved(model))
     check_model_place(config)
-    from tui_trainer.headless.predict import print_predictions
+    from tui_trainer.headless.prediction_text import print_predictions
 
     told = _predictions(images, files, config.model, ink=ink, is_raw=raw)
     raise typer.Exit(print_predictions(told, names, as_json=as_json, shows=shows))
@@ -79,9 +79,9 @@ def _predictions(
     """
     import torch
 
-    from tui_trainer.engine.image_files import files_of
-    from tui_trainer.engine.inspecting.opinions import judge_of
-    from tui_trainer.headless.predict import Caution
+    from tui_trainer.data.image_files import files_of
+    from tui_trainer.headless.prediction_text import Caution
+    from tui_trainer.lab.views.opinions import judge_of
 
     torch.set_num_threads(1)  # one small image: two threads would wait longer than they work
     judges = {name: judge_of(file, model) for name, file in files.items()}
@@ -101,10 +101,10 @@ def _predictions(
 
 
 def _prediction(path: Path, judges: dict[str, Judge], *, ink: str, is_raw: bool) -> Prediction:
-    from tui_trainer.engine.image_files import read_ink
-    from tui_trainer.engine.ink import as_digit, as_it_lies
-    from tui_trainer.engine.pieces import doubts_about
-    from tui_trainer.headless.predict import Prediction
+    from tui_trainer.data.image_files import read_ink
+    from tui_trainer.data.ink import as_digit, as_it_lies
+    from tui_trainer.data.pieces import doubts_about
+    from tui_trainer.headless.prediction_text import Prediction
 
     found = read_ink(path, ink, is_whole=is_raw)
     probabilities = {}

@@ -13,9 +13,9 @@ from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.exit_codes import ExitCode
-from tui_trainer.run.text import count, plural
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.text.fmt import count, plural
 
 if TYPE_CHECKING:
     from tui_trainer.engine.checkpoints import Checkpoint
@@ -54,8 +54,8 @@ def _train_again(
     from tui_trainer.cli.fronts import run_headless
     from tui_trainer.cli.starts import Job, Start
     from tui_trainer.cli.train import expanded
-    from tui_trainer.run.recorder import Recorder
-    from tui_trainer.run.replay import ReplayInbox, recorded_wishes
+    from tui_trainer.recording.recorder import Recorder
+    from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
 
     inbox = ReplayInbox(
         recorded_wishes(found.past), None if found.is_complete else found.facts["step"]

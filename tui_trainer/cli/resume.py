@@ -9,9 +9,9 @@ import typer
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
-from tui_trainer.run.commands import Command, Inbox, SetBatchSize, SetEpochs, SetLearningRate
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import TestEvaluated
+from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, SetEpochs, SetLearningRate
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import TestEvaluated
 
 
 def resume(
@@ -51,7 +51,7 @@ def resume(
 
     from tui_trainer.cli.starts import Job, Start
     from tui_trainer.cli.train import recorder_below
-    from tui_trainer.run.recorder import Recorder
+    from tui_trainer.recording.recorder import Recorder
 
     recorder = Recorder.reopen(found.folder, found.recorded, found.past, found.moved)
     job = Job(recorder, found.checkpoint, found.past, found.recorded.looks)

@@ -10,7 +10,7 @@ import typer
 
 from tui_trainer.cli.options import option
 from tui_trainer.headless.streams import standard_output
-from tui_trainer.run.folder import RUNS, ListedRun, list_runs
+from tui_trainer.recording.folder import RUNS, ListedRun, list_runs
 
 
 def runs(
@@ -24,7 +24,7 @@ def runs(
     if as_json:
         standard_output().record([_record(run) for run in listed])
         return
-    from tui_trainer.headless.table import print_runs
+    from tui_trainer.headless.text_table import print_runs
 
     print_runs(listed, folder)
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from tui_trainer.cli.moved import Moved, check_data_place, check_model_place, placed, with_changes
-from tui_trainer.run.checkpoint_head import read_facts
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, RunStarted
-from tui_trainer.run.folder import RunFolder, find_run
-from tui_trainer.run.journal import Recorded
-from tui_trainer.run.text import printable
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, RunStarted
+from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.folder import RunFolder, find_run
+from tui_trainer.recording.journal import Recorded
+from tui_trainer.text.fmt import printable
 
 RunName = Annotated[
     str | None,

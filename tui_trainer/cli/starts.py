@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event, StateChanged
-from tui_trainer.run.findings import with_findings
-from tui_trainer.run.folder import RunFolder
-from tui_trainer.run.recorder import Recorder
+from tui_trainer.findings import with_findings
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.recorder import Recorder
 
 if TYPE_CHECKING:
     from tui_trainer.engine.checkpoints import Checkpoint
@@ -108,8 +108,8 @@ class Show:
     def _answers(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
         from tui_trainer.engine.checkpoints import read_checkpoint
-        from tui_trainer.engine.looking import look
         from tui_trainer.engine.resuming import Resumption
+        from tui_trainer.lab.recorded import look
 
         resume = Resumption(read_checkpoint(self._checkpoint), self._checkpoint, self._looks)
         yield from look(config, inbox, self.folder, resume)
@@ -118,8 +118,8 @@ class Show:
 def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterator[Event]:
     """Load torch, then train: the slow import belongs to the training thread too."""
     yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
+    from tui_trainer.engine.checkpoint_store import Keeper
     from tui_trainer.engine.checkpoints import read_checkpoint
-    from tui_trainer.engine.keeper import Keeper
     from tui_trainer.engine.loop import train as train_network
     from tui_trainer.engine.resuming import Resumption
 

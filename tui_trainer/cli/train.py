@@ -10,7 +10,7 @@ import typer
 from tui_trainer import __version__
 from tui_trainer.cli.options import choice, option
 from tui_trainer.headless.streams import standard_output
-from tui_trainer.run.config import (
+from tui_trainer.protocol.config import (
     AUGMENTS,
     DATASETS,
     DEVICES,
@@ -19,11 +19,11 @@ from tui_trainer.run.config import (
     SCHEDULES,
     RunConfig,
 )
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.reference import HOW
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.reference import HOW
 
 if TYPE_CHECKING:
-    from tui_trainer.run.recorder import Recorder
+    from tui_trainer.recording.recorder import Recorder
 
 PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
 
@@ -123,7 +123,7 @@ def new_run(
         return
     settings = compose_run(ctx.params)
     if print_config:
-        from tui_trainer.run.config_file import to_toml
+        from tui_trainer.protocol.config_file import to_toml
 
         standard_output().text(to_toml(settings.resolved()))
         raise typer.Exit
@@ -159,8 +159,8 @@ def _check_nothing_given(ctx: typer.Context) -> None:
 
 def compose_run(params: dict[str, Any]) -> RunConfig:
     """Lay preset, file and options over one another."""
-    from tui_trainer.run.config import FIELD_TYPES
-    from tui_trainer.run.config_file import Source, compose, read_config, read_preset
+    from tui_trainer.protocol.config import FIELD_TYPES
+    from tui_trainer.protocol.config_file import Source, compose, read_config, read_preset
 
     given = {key: params[key] for key in FIELD_TYPES if params[key] is not None}
     sources = []
@@ -184,7 +184,7 @@ def expanded(out: Path | None) -> Path | None:
 
 
 def _recorder(out: Path | None, config: RunConfig) -> Recorder:
-    from tui_trainer.run.recorder import Recorder
+    from tui_trainer.recording.recorder import Recorder
 
     return recorder_below(config) if out is None else Recorder.create(out, config.resolved())
 
@@ -195,8 +195,8 @@ def recorder_below(config: RunConfig) -> Recorder:
     Raises:
         InputError: If none can be made.
     """
-    from tui_trainer.run.folder import RUNS
-    from tui_trainer.run.recorder import Recorder
+    from tui_trainer.recording.folder import RUNS
+    from tui_trainer.recording.recorder import Recorder
 
     return Recorder.create_below(RUNS, config.resolved())
 

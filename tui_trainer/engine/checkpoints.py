@@ -21,9 +21,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tui_trainer import __version__
-from tui_trainer.engine.faults import fault, reason
-from tui_trainer.run.checkpoint_head import DAMAGED, FORMAT, parse_facts, parse_head
-from tui_trainer.run.files import read_at_most
+from tui_trainer.protocol.file_errors import fault, reason
+from tui_trainer.recording.atomic import read_at_most
+from tui_trainer.recording.checkpoint_head import DAMAGED, FORMAT, parse_facts, parse_head
 
 MAX_BYTES = 1 << 30
 """The largest file that is read, and so the largest that is written."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tui_trainer.run.errors import InputError
+from tui_trainer.protocol.errors import InputError
 
 
 def choose_device(name: str) -> torch.device:

@@ -6,20 +6,20 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-from tui_trainer.engine.answers import answer_until_stopped
-from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.networks import own_faults_told
-from tui_trainer.engine.obey import obey, take_last_wishes, wait_for_rewind
+from tui_trainer.engine.apply import obey, take_last_wishes, wait_for_rewind
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.pending import DivergedError
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import save
 from tui_trainer.engine.steps import densify, forward_backward, loss_of
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import EpochDone, Event, RunFinished
-from tui_trainer.run.stats import wilson
+from tui_trainer.lab.answers import answer_until_stopped
+from tui_trainer.models.build import own_faults_told
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import EpochDone, Event, RunFinished
+from tui_trainer.stats.intervals import wilson
 
 
 def train(

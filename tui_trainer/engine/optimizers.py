@@ -15,7 +15,7 @@ from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from tui_trainer.models.numbers import takes_gradient
-from tui_trainer.run.config import RunConfig
+from tui_trainer.protocol.config import RunConfig
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8

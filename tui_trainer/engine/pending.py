@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tui_trainer.run.events import Diverged, StepDone
+from tui_trainer.protocol.events import Diverged, StepDone
 
 
 class DivergedError(Exception):

@@ -17,24 +17,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tui_trainer import zoo
-from tui_trainer.engine import own_code
+from tui_trainer.data.dataset import Data, batch_sizes
 from tui_trainer.engine.checkpoints import MAX_BYTES
-from tui_trainer.engine.data import Data, batch_sizes
-from tui_trainer.engine.faults import reason
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
 from tui_trainer.engine.steps import densify, forward_backward
+from tui_trainer.models import zoo
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import copy_model
+from tui_trainer.models.custom import loading
 from tui_trainer.models.modes import evaluating
 from tui_trainer.models.outside import iterators, preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.probed import ModelTried
-from tui_trainer.run.reference import Reference, parse_reference
-from tui_trainer.run.text import plural, size
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.file_errors import reason
+from tui_trainer.protocol.probed import ModelTried
+from tui_trainer.protocol.reference import Reference, parse_reference
+from tui_trainer.text.fmt import plural, size
 
 FEW = 8
 """Images by which it is seen how the model answers."""
@@ -203,16 +203,16 @@ def _refused(
         InputError: In its place.
     """
     try:
-        with own_code.guest(reference):
+        with loading.guest(reference):
             yield
     except InputError:
         raise
     except (Exception, SystemExit) as error:
         if isinstance(error, MemoryError) or "not enough memory" in str(error):
             raise InputError(f"{place}: not enough memory {where}: {reason(error)}") from None
-        if again is not None and not own_code.line_of(error, reference):
-            place = own_code.line_of_forward(again, reference) or place
-        words = own_code.told(error, place, reference)
+        if again is not None and not loading.line_of(error, reference):
+            place = loading.line_of_forward(again, reference) or place
+        words = loading.told(error, place, reference)
         raise InputError(f"{words}; {where}") from None
 
 
@@ -226,6 +226,6 @@ def _forward_line(network: nn.Module, reference: Reference) -> str:
     """Return file and line of the model's ``forward``, or the name of the model."""
     forward = inspect.getattr_static(type(network), "forward", None)
     code = getattr(inspect.unwrap(forward), "__code__", None) if callable(forward) else None
-    if code is not None and (line := own_code.line_in_own(code, reference)):
+    if code is not None and (line := loading.line_in_own(code, reference)):
         return line
-    return f"{own_code.place_of(reference)}:{reference.name}"
+    return f"{loading.place_of(reference)}:{reference.name}"

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import torch
 
-from tui_trainer.engine.data import BatchStream, load
-from tui_trainer.engine.description import layers_of
+from tui_trainer.anatomy.description import layers_of
+from tui_trainer.data.dataset import BatchStream, load
+from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.device import choose_device, set_up
-from tui_trainer.engine.keeper import Keeper
 from tui_trainer.engine.memory import keep_freed_memory
-from tui_trainer.engine.networks import build_network, check_dropout, use_innermost_channels
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.preflight import is_custom, try_model
 from tui_trainer.engine.probes import Probes
@@ -21,12 +20,13 @@ from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.engine.timing import Stopwatch
+from tui_trainer.models.build import build_network, check_dropout, use_innermost_channels
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import seed_all
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import Event, StateChanged
-from tui_trainer.run.reference import absolute
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.protocol.reference import absolute
 
 ACCELERATOR_FLUSH = 32
 """Steps between two readings of an accelerator's losses: each reading waits for the device."""

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
+from tui_trainer.data.dataset import Data
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.data import Data
-from tui_trainer.engine.faults import fault, reason
 from tui_trainer.engine.preflight import is_custom
 from tui_trainer.engine.probes.update import gradient_size
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import COUNTERS, check_answers, restore
 from tui_trainer.models.state import misfit
-from tui_trainer.run.errors import SettingError
+from tui_trainer.protocol.errors import SettingError
+from tui_trainer.protocol.file_errors import fault, reason
 
 _FACTS = ("epochs", "dropout", "threads", "cursor", "test_looks", "seconds", "lines")
 _COUNTS = (

@@ -9,23 +9,23 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from tui_trainer.engine.chronicle import Chronicle
-from tui_trainer.engine.data import BatchStream, Data
-from tui_trainer.engine.description import review_of
-from tui_trainer.engine.inspecting.desk import TEST, VALIDATION, Desk, Judgement
-from tui_trainer.engine.keeper import Keeper
-from tui_trainer.engine.metrics import Evaluation, evaluate, probabilities_of
-from tui_trainer.engine.networks import about, dropout_of, set_dropout
+from tui_trainer.anatomy.description import review_of
+from tui_trainer.data.dataset import BatchStream, Data
+from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.evaluation import Evaluation, evaluate, probabilities_of
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.pending import DivergedError, PendingStep, read_figures
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.timing import Stopwatch
+from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.views.desk import TEST, VALIDATION, Desk, Judgement
+from tui_trainer.models.build import about, dropout_of, set_dropout
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
-from tui_trainer.run import commands
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
-from tui_trainer.run.events import (
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
+from tui_trainer.protocol.events import (
     Diverged,
     RunResumed,
     RunStarted,
@@ -34,11 +34,11 @@ from tui_trainer.run.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.run.layers import LayerRow
-from tui_trainer.run.probed import ModelTried
-from tui_trainer.run.schedules import factor
-from tui_trainer.run.stats import wilson
-from tui_trainer.run.text import model_name
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import ModelTried
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.protocol.schedules import factor
+from tui_trainer.stats.intervals import wilson
 
 
 @dataclass

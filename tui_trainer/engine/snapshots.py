@@ -10,19 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
-from tui_trainer.engine.faults import fault, reason
-from tui_trainer.engine.metrics import Evaluation
-from tui_trainer.engine.networks import build_network, dropout_of, set_dropout
+from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.engine.preflight import is_custom
 from tui_trainer.engine.session import Session
 from tui_trainer.models.behaviour import fingerprint, is_coarse, same_answers
+from tui_trainer.models.build import build_network, dropout_of, set_dropout
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
 from tui_trainer.models.state import load_state, state_tensors
-from tui_trainer.run.attempts import RecordingNews
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import CheckpointSaved
-from tui_trainer.run.text import clip, model_name
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import CheckpointSaved
+from tui_trainer.protocol.file_errors import fault, reason
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.recording.attempts import RecordingNews
+from tui_trainer.text.fmt import clip
 
 COUNTERS = (
     *("step", "epoch", "epochs_done", "images", "epoch_images", "loss_sum", "hit_sum"),

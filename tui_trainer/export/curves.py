@@ -14,17 +14,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.export.files import replacing, require
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import (
-    EpochDone,
-    Event,
-    SettingChanged,
-    StepDone,
-    TestEvaluated,
-)
-from tui_trainer.run.history import History
-from tui_trainer.run.text import knob, printable
+from tui_trainer.export.targets import replacing, require
+from tui_trainer.history.history import History
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import EpochDone, Event, SettingChanged, StepDone, TestEvaluated
+from tui_trainer.text.fmt import knob, printable
 
 PICTURES = (".png", ".svg")
 """The kinds of picture, by the end of the file's name."""
@@ -215,7 +209,7 @@ def write_picture(events: Iterable[Event], path: Path) -> None:
 
     import matplotlib
 
-    from tui_trainer.export.picture import draw
+    from tui_trainer.export.curve_picture import draw
 
     metadata = {"Date": None, "Creator": None} if kind == ".svg" else {"Software": None}
     with matplotlib.rc_context():

@@ -18,7 +18,7 @@ from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import preserve_rng_state
-from tui_trainer.run.errors import InputError
+from tui_trainer.protocol.errors import InputError
 
 _TRACED_IMAGES = 3
 """Images that are traced with: with one, the batch size would be taken for a constant."""

@@ -13,7 +13,7 @@ from sysconfig import get_paths
 import torch
 from torch import nn
 
-from tui_trainer.run.text import clip, one_line, printable
+from tui_trainer.text.fmt import clip, one_line, printable
 
 LONGEST_CODE = 60
 """Characters of a line of code that are shown."""

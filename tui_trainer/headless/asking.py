@@ -7,14 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from tui_trainer.headless.exhibit import choice_text
 from tui_trainer.headless.streams import Console
-from tui_trainer.run.answers import LessonTried
-from tui_trainer.run.commands import Inbox, TryLesson
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, RunStarted, StateChanged
-from tui_trainer.run.exhibit import Control, Exhibit, Value
-from tui_trainer.run.text import Cell, printable
+from tui_trainer.protocol.answers import LessonTried
+from tui_trainer.protocol.commands import Inbox, TryLesson
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, RunStarted, StateChanged
+from tui_trainer.protocol.exhibit import Control, Exhibit, Value
+from tui_trainer.render.plain_exhibit import choice_text
+from tui_trainer.text.fmt import Cell, printable
 
 
 class Choosing:

@@ -8,15 +8,15 @@ from html import escape
 from importlib.resources import files
 
 from tui_trainer import __version__
-from tui_trainer.headless.evaluate import Evaluation, judged, looks
-from tui_trainer.headless.exhibit import value_text
-from tui_trainer.headless.html.blocks import blocks_html
+from tui_trainer.headless.evaluation_text import Evaluation, judged, looks
 from tui_trainer.headless.viewing import LAYER, Shown
-from tui_trainer.run.exhibit import Block, Exhibit, Table
-from tui_trainer.run.inspection import GROUPS
-from tui_trainer.run.text import count, interval, one_line, percent, printable
+from tui_trainer.protocol.exhibit import Block, Exhibit, Table
+from tui_trainer.protocol.inspection import GROUPS
+from tui_trainer.render.html.blocks import blocks_html
+from tui_trainer.render.plain_exhibit import value_text
+from tui_trainer.text.fmt import count, interval, one_line, percent, printable
 
-STYLE = files("tui_trainer.headless.html").joinpath("report.css").read_text(encoding="utf-8")
+STYLE = files("tui_trainer.render.html").joinpath("report.css").read_text(encoding="utf-8")
 
 
 def report(found: Evaluation, command: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from tui_trainer.run.commands import Inbox, Stop
-from tui_trainer.run.exit_codes import ENDINGS, ExitCode
-from tui_trainer.run.signals import REASONS, handled
+from tui_trainer.protocol.commands import Inbox, Stop
+from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.terminal.signals import REASONS, handled
 
 
 class LeftAtOnce(KeyboardInterrupt):
@@ -24,7 +24,7 @@ class LeftAtOnce(KeyboardInterrupt):
 def interruptible(inbox: Inbox, announce: Callable[[str], None]) -> Iterator[None]:
     """Turn the first signal inside into a ``Stop``, every further one into ``LeftAtOnce``.
 
-    What is ignored stays ignored; see :func:`tui_trainer.run.signals.handled`.
+    What is ignored stays ignored; see :func:`tui_trainer.terminal.signals.handled`.
 
     Args:
         inbox: Where the ``Stop`` goes; it wakes an engine that is paused.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui_trainer.headless.exhibit import control_lines, exhibit_lines, labelled, wrapped
+from tui_trainer.course.lesson import Lesson
+from tui_trainer.findings import RULES
 from tui_trainer.headless.streams import standard_output
-from tui_trainer.lessons.lesson import Lesson
-from tui_trainer.run.exhibit import Exhibit
-from tui_trainer.run.findings import RULES
-from tui_trainer.run.text import columns
+from tui_trainer.protocol.exhibit import Exhibit
+from tui_trainer.render.plain_exhibit import control_lines, exhibit_lines, labelled, wrapped
+from tui_trainer.text.fmt import columns
 
 WIDTH = 76
 INDENT = "  "

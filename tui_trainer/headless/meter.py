@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from tui_trainer.run import text
-from tui_trainer.run.events import EpochDone, RunStarted, StepDone
-from tui_trainer.run.text import Cell
+from tui_trainer.protocol.events import EpochDone, RunStarted, StepDone
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
 
 _SAMPLE_SECONDS = 0.1
 _SAMPLES = 50  # of 0.1 s and more: the speed of about the last five seconds
@@ -100,19 +100,19 @@ class Meter:
         epochs = self.run.epochs
         head = Cell(f"epoch {min(self._epoch, epochs):>{len(str(epochs))}}/{epochs}")
         figures = [
-            Cell(f"  loss {text.loss(self.loss)}", rank=3),
-            Cell(f" {text.percent(self.accuracy):>8}", rank=2),
+            Cell(f"  loss {fmt.loss(self.loss)}", rank=3),
+            Cell(f" {fmt.percent(self.accuracy):>8}", rank=2),
         ]
         if doing:  # as wide as the figures, or the bar would change its length
             figures = [Cell(f"  {doing:<10}", rank=2), Cell(" " * 10, rank=3)]
         tail = [
             *figures,
-            Cell(f"  {text.rate(self.rate):>11}", rank=4),
-            Cell(f"  ETA {text.duration(self.seconds_left):>5}", rank=1),
+            Cell(f"  {fmt.rate(self.rate):>11}", rank=4),
+            Cell(f"  ETA {fmt.duration(self.seconds_left):>5}", rank=1),
         ]
-        kept = text.fit([head, *tail], width - _LEAST_BAR)
-        room = width - sum(text.columns(cell.text) for cell in kept) - 1
-        drawn = text.bar(self.fraction, max(3, min(_WIDEST_BAR, room)), ascii_only=ascii_only)
+        kept = fmt.fit([head, *tail], width - _LEAST_BAR)
+        room = width - sum(fmt.columns(cell.text) for cell in kept) - 1
+        drawn = fmt.bar(self.fraction, max(3, min(_WIDEST_BAR, room)), ascii_only=ascii_only)
         return [kept[0], Cell(f" {drawn}", rank=9, style="train"), *kept[1:]]
 
     def _begin(self, epoch: int) -> None:

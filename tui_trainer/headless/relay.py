@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import TextIO
 
-from tui_trainer.run.descriptors import Redirection
-from tui_trainer.run.terminal import FALLBACK
+from tui_trainer.terminal.capabilities import FALLBACK
+from tui_trainer.terminal.descriptors import Redirection
 
 INTERVAL = 0.1
 """Seconds between two looks at what was printed."""

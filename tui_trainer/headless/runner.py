@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from tui_trainer.headless.interrupts import LeftAtOnce, interruptible
-from tui_trainer.headless.report import Report
+from tui_trainer.headless.run_report import Report
 from tui_trainer.headless.streams import Console, DataOut, OutputLost, data_stream
-from tui_trainer.run import text
-from tui_trainer.run.commands import Inbox, Stop
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import Event, RunFailed, RunFinished
-from tui_trainer.run.exit_codes import ENDINGS, ExitCode
+from tui_trainer.protocol.commands import Inbox, Stop
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, RunFailed, RunFinished
+from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.text import fmt
 
 _OUT_OF_MEMORY = ("MemoryError", "out of memory", "can't allocate memory")
 
@@ -116,10 +116,10 @@ def _judged(last: RunFinished, target: float | None, console: Console) -> ExitCo
     if last.test_accuracy is not None and last.test_accuracy >= target - 1e-9:
         return ExitCode.FINISHED
     if last.test_accuracy is None:
-        missed = f"the test set was not read; the target is {text.percent(target)}"
+        missed = f"the test set was not read; the target is {fmt.percent(target)}"
     else:
-        digits = 2 if text.percent(last.test_accuracy) != text.percent(target) else 5
-        reached, wanted = (text.percent(x, digits) for x in (last.test_accuracy, target))
+        digits = 2 if fmt.percent(last.test_accuracy) != fmt.percent(target) else 5
+        reached, wanted = (fmt.percent(x, digits) for x in (last.test_accuracy, target))
         missed = f"test {reached} is below the target of {wanted}"
     console.say(f"target missed: {missed}", glyph="✗", style="wrong")
     return ExitCode.TARGET_MISSED
@@ -129,7 +129,7 @@ def _failed(failure: RunFailed, debug: bool, console: Console) -> ExitCode:
     if debug:
         console.say(failure.traceback.rstrip())
     # torch's messages can be pages long; the whole text is in the traceback
-    _complain(console, text.clip(f"training failed: {text.one_line(failure.message)}", 400))
+    _complain(console, fmt.clip(f"training failed: {fmt.one_line(failure.message)}", 400))
     what = failure.message + failure.traceback.rstrip().rpartition("\n")[2]
     if any(sign in what for sign in _OUT_OF_MEMORY):
         console.say("there was not enough memory: try a smaller batch size or a smaller network")
@@ -146,4 +146,4 @@ def _output_lost(lost: OutputLost, console: Console) -> ExitCode:
 
 
 def _complain(console: Console, problem: str) -> None:
-    console.say(f"mnist-tui: error: {text.one_line(problem)}")
+    console.say(f"mnist-tui: error: {fmt.one_line(problem)}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.run import text
-from tui_trainer.run.events import (
+from tui_trainer.protocol.events import (
     Diverged,
     DownloadProgress,
     EpochDone,
@@ -13,7 +12,8 @@ from tui_trainer.run.events import (
     SettingChanged,
     TestEvaluated,
 )
-from tui_trainer.run.text import Cell
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
 
 _DOWNLOAD_BAR = 12
 _LEAST_NAME = 16
@@ -31,12 +31,12 @@ def header(run: RunStarted) -> str:
     """Return a run in one line: network, data, recipe, device."""
     parts = [
         run.model,
-        f"{text.count(run.parameters)} parameters",
-        f"{run.dataset} {text.count(run.train_size)}"
-        + (f"+{text.count(run.val_size)}" if run.val_size else ""),
-        text.plural(run.epochs, "epoch"),
-        f"batch {text.count(run.batch_size)}",
-        f"{run.optimizer} lr {text.learning_rate(run.learning_rate)} {run.schedule}",
+        f"{fmt.count(run.parameters)} parameters",
+        f"{run.dataset} {fmt.count(run.train_size)}"
+        + (f"+{fmt.count(run.val_size)}" if run.val_size else ""),
+        fmt.plural(run.epochs, "epoch"),
+        f"batch {fmt.count(run.batch_size)}",
+        f"{run.optimizer} lr {fmt.learning_rate(run.learning_rate)} {run.schedule}",
         *(["augmented"] if run.augmentation else []),
         *([f"dropout {run.dropout:g}"] if run.dropout else []),
         f"seed {run.seed}",
@@ -46,25 +46,25 @@ def header(run: RunStarted) -> str:
 
 
 def epoch_cells(event: EpochDone, epochs: int) -> list[Cell]:
-    """Return an epoch as the cells of one aligned line; see :func:`tui_trainer.run.text.fit`."""
+    """Return an epoch as the cells of one aligned line; see :func:`tui_trainer.text.fmt.fit`."""
     cells = [
         Cell(f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}"),
         Cell("  train", rank=4),
-        Cell(f" {text.loss(event.train_loss)}", rank=5),
-        Cell(f" {text.percent(event.train_accuracy):>8}", rank=4),
+        Cell(f" {fmt.loss(event.train_loss)}", rank=5),
+        Cell(f" {fmt.percent(event.train_accuracy):>8}", rank=4),
     ]
     if event.val_accuracy is not None and event.val_loss is not None:
-        bounds = text.interval(event.val_interval) if event.val_interval else ""
+        bounds = fmt.interval(event.val_interval) if event.val_interval else ""
         cells += [
             Cell("  val"),
-            Cell(f" {text.loss(event.val_loss)}", rank=5),
-            Cell(f" {text.percent(event.val_accuracy):>8}"),
+            Cell(f" {fmt.loss(event.val_loss)}", rank=5),
+            Cell(f" {fmt.percent(event.val_accuracy):>8}"),
             Cell(f" {bounds:<15}", rank=3),
         ]
     return [
         *cells,
         Cell(f" {event.seconds:>6.1f} s", rank=6),
-        Cell(f"  {text.rate(event.images_per_second):>11}", rank=7),
+        Cell(f"  {fmt.rate(event.images_per_second):>11}", rank=7),
     ]
 
 
@@ -74,7 +74,7 @@ def summary(event: RunFinished, last_epoch: EpochDone | None) -> list[str]:
     if event.test_accuracy is None:
         lines.append(f"test not read: {_NOT_READ.get(event.reason, 'no reading was asked for')}")
     else:
-        accuracy = text.accuracy_with_interval(event.test_accuracy, event.test_interval)
+        accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)
         right = _of(event.test_correct, event.test_total)
         lines.append(f"test {accuracy} — {right}, look {event.test_looks}")
         if event.test_looks > 1:
@@ -85,27 +85,27 @@ def summary(event: RunFinished, last_epoch: EpochDone | None) -> list[str]:
     if event.val_accuracy is not None:
         same = last_epoch is not None and last_epoch.val_accuracy == event.val_accuracy
         bounds = last_epoch.val_interval if last_epoch is not None and same else None
-        lines.append(f"validation {text.accuracy_with_interval(event.val_accuracy, bounds)}")
+        lines.append(f"validation {fmt.accuracy_with_interval(event.val_accuracy, bounds)}")
     lines.append(
-        f"{event.reason}: {text.plural(event.epochs, 'epoch')}, "
-        f"{text.plural(event.step, 'step')}, {text.duration(event.seconds)}, "
-        f"{text.count(event.parameters)} parameters"
+        f"{event.reason}: {fmt.plural(event.epochs, 'epoch')}, "
+        f"{fmt.plural(event.step, 'step')}, {fmt.duration(event.seconds)}, "
+        f"{fmt.count(event.parameters)} parameters"
     )
     return lines
 
 
 def look_line(event: TestEvaluated) -> str:
     """Return a look at the test set: its figures, its number, its place in the run."""
-    accuracy = text.accuracy_with_interval(event.test_accuracy, event.test_interval)
+    accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)
     return (
         f"test {accuracy} — {_of(event.test_correct, event.test_total)}, "
-        f"look {event.look} at the test set, after step {text.count(event.step)}"
+        f"look {event.look} at the test set, after step {fmt.count(event.step)}"
     )
 
 
 def finding_line(event: FindingRaised) -> str:
     """Return a finding: its title, since when, the evidence, the likely cause, what to try."""
-    told = f"{event.title}, since step {text.count(event.step)}: {event.evidence}"
+    told = f"{event.title}, since step {fmt.count(event.step)}: {event.evidence}"
     likely = f" — likely: {event.cause}" if event.cause else ""
     return f"{told}{likely}{f' — try: {event.advice}' if event.advice else ''}"
 
@@ -119,16 +119,16 @@ def is_news(event: FindingRaised, before: FindingRaised) -> bool:
 def setting_line(event: SettingChanged) -> str:
     """Return a turned knob: ``learning rate 0.1 → 0.05 after step 1,240``."""
     return (
-        f"{event.setting.replace('_', ' ')} {text.knob(event.setting, event.old)} → "
-        f"{text.knob(event.setting, event.new)} after step {text.count(event.step)}"
+        f"{event.setting.replace('_', ' ')} {fmt.knob(event.setting, event.old)} → "
+        f"{fmt.knob(event.setting, event.new)} after step {fmt.count(event.step)}"
     )
 
 
 def diverged_line(event: Diverged) -> str:
     """Return where the loss was lost, and at which learning rate."""
     return (
-        f"diverged at step {text.count(event.step)}, epoch {event.epoch}: the loss is no longer a "
-        f"finite number (learning rate {text.learning_rate(event.learning_rate)})"
+        f"diverged at step {fmt.count(event.step)}, epoch {event.epoch}: the loss is no longer a "
+        f"finite number (learning rate {fmt.learning_rate(event.learning_rate)})"
     )
 
 
@@ -140,25 +140,25 @@ def download_cells(event: DownloadProgress, width: int, *, ascii_only: bool) -> 
         width: Columns it may use; a long name is clipped before the figures are.
         ascii_only: Draw the bar without block characters.
     """
-    done = text.megabytes(event.done_bytes)
+    done = fmt.megabytes(event.done_bytes)
     figures = [Cell(f"  {done}", rank=2)]
     if event.total_bytes:
         share = event.done_bytes / event.total_bytes
-        drawn = text.bar(share, _DOWNLOAD_BAR, ascii_only=ascii_only)
+        drawn = fmt.bar(share, _DOWNLOAD_BAR, ascii_only=ascii_only)
         figures = [
             Cell(f" {drawn}", rank=3, style="train"),
-            Cell(f"  {done.removesuffix(' MB')} of {text.megabytes(event.total_bytes)}", rank=2),
+            Cell(f"  {done.removesuffix(' MB')} of {fmt.megabytes(event.total_bytes)}", rank=2),
             Cell(f"  {100 * share:3.0f} %", rank=1),
         ]
-    figures = text.fit(figures, width - _LEAST_NAME)
-    room = width - sum(text.columns(cell.text) for cell in figures)
-    return [Cell(text.clip(file_name(event), room)), *figures]
+    figures = fmt.fit(figures, width - _LEAST_NAME)
+    room = width - sum(fmt.columns(cell.text) for cell in figures)
+    return [Cell(fmt.clip(file_name(event), room)), *figures]
 
 
 def file_name(event: DownloadProgress) -> str:
     """Return what is fetched: the dataset and the file."""
-    return text.one_line(f"{event.dataset} {event.file}")
+    return fmt.one_line(f"{event.dataset} {event.file}")
 
 
 def _of(correct: int | None, total: int | None) -> str:
-    return f"{text.count(correct or 0)} of {text.count(total or 0)}"
+    return f"{fmt.count(correct or 0)} of {fmt.count(total or 0)}"

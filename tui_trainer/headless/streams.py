@@ -13,9 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from tui_trainer.headless.relay import Relay
-from tui_trainer.run.descriptors import STDERR, STDOUT, flush_streams
-from tui_trainer.run.events import Event, to_json
-from tui_trainer.run.terminal import (
+from tui_trainer.protocol.events import Event, to_json
+from tui_trainer.terminal.capabilities import (
     FALLBACK,
     can_encode,
     encodable,
@@ -24,7 +23,8 @@ from tui_trainer.run.terminal import (
     terminal_size,
     use_fallback,
 )
-from tui_trainer.run.text import Cell, clip, columns, fit
+from tui_trainer.terminal.descriptors import STDERR, STDOUT, flush_streams
+from tui_trainer.text.fmt import Cell, clip, columns, fit
 
 REDRAW_SECONDS = 0.125
 

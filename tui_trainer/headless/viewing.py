@@ -6,10 +6,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tui_trainer.headless.asking import Choosing
-from tui_trainer.run.answers import Inspected
-from tui_trainer.run.commands import Inspect
-from tui_trainer.run.exhibit import Control, Exhibit, Value
-from tui_trainer.run.inspection import View
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.exhibit import Control, Exhibit, Value
+from tui_trainer.protocol.inspection import View
 
 OVERVIEW = "confusion"
 """The view that tells how many images were right: it is asked for first, whatever is shown."""

@@ -7,16 +7,17 @@ import dataclasses
 
 from textual.screen import Screen
 
-from tui_trainer.run import commands, text
-from tui_trainer.run.config import Augmentation, RunConfig
-from tui_trainer.ui.live_run import LiveRun
-from tui_trainer.ui.screens.check import CheckScreen
-from tui_trainer.ui.screens.confirm import ConfirmScreen
-from tui_trainer.ui.screens.inspect import InspectScreen
-from tui_trainer.ui.screens.learn import LearnScreen
-from tui_trainer.ui.screens.model import ModelScreen
-from tui_trainer.ui.screens.run import RunScreen
-from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.config import Augmentation, RunConfig
+from tui_trainer.text import fmt
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.check_screen import CheckScreen
+from tui_trainer.ui.screens.confirm_screen import ConfirmScreen
+from tui_trainer.ui.screens.inspect_screen import InspectScreen
+from tui_trainer.ui.screens.learn_screen import LearnScreen
+from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.screens.run_screen import RunScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.window import LabWindow
 
 PATIENCE = 20.0
@@ -182,7 +183,7 @@ class RunActions(LabWindow):
             return
         if not isinstance(self.screen, TrainScreen):
             # A question out of the blue would take a key that was meant for something else.
-            words = f"the run in training has diverged at step {text.count(lost.step)}"
+            words = f"the run in training has diverged at step {fmt.count(lost.step)}"
             self.notify(f"{words}; on its screen (1), f mends it", severity="error", timeout=15)
             return
 
@@ -191,7 +192,7 @@ class RunActions(LabWindow):
                 self.action_apply_fix()
 
         self._rewind_question = ConfirmScreen(
-            f"The run has diverged at step {text.count(lost.step)}.",
+            f"The run has diverged at step {fmt.count(lost.step)}.",
             f"Shall it {finding.advice}?",
             "rewind",
             no="not now",

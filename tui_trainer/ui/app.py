@@ -8,21 +8,26 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from tui_trainer.run.commands import Command, Inspect, Stop, TryLesson
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import CommandRejected, DatasetDoubted, FindingRaised, FolderNotLocked
-from tui_trainer.run.folder import RUNS
+from tui_trainer.protocol.commands import Command, Inspect, Stop, TryLesson
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import (
+    CommandRejected,
+    DatasetDoubted,
+    FindingRaised,
+    FolderNotLocked,
+)
+from tui_trainer.recording.folder import RUNS
 from tui_trainer.ui.bridge import EventsArrived, RunRefused
 from tui_trainer.ui.governor import Governor
-from tui_trainer.ui.guiding import Guided
-from tui_trainer.ui.keymap import KEYMAP
-from tui_trainer.ui.live_run import LiveRun, Start
-from tui_trainer.ui.screens.check import CheckScreen
-from tui_trainer.ui.screens.inspect import InspectScreen
-from tui_trainer.ui.screens.learn import LearnScreen
-from tui_trainer.ui.screens.model import ModelScreen
-from tui_trainer.ui.screens.runs import RunsScreen
-from tui_trainer.ui.screens.train import TrainScreen
+from tui_trainer.ui.keys.keymap import KEYMAP
+from tui_trainer.ui.runs.live_run import LiveRun, Start
+from tui_trainer.ui.screens.check_screen import CheckScreen
+from tui_trainer.ui.screens.inspect_screen import InspectScreen
+from tui_trainer.ui.screens.learn_screen import LearnScreen
+from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.screens.runs_screen import RunsScreen
+from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.tour_guide import Guided
 
 TOLD_IN_PLACE = (TryLesson.__name__, Inspect.__name__)
 """Why one of these got no answer stands where the answer would."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 from textual.message import Message
 
-from tui_trainer.run.errors import InputError
-from tui_trainer.run.events import DownloadProgress, Event, RunFailed, StepDone
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import DownloadProgress, Event, RunFailed, StepDone
 from tui_trainer.ui.governor import FASTEST
 from tui_trainer.ui.pace import Pace
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from tui_trainer.run.layers import Box
+from tui_trainer.protocol.layers import Box
 
 
 @dataclass(frozen=True, slots=True)

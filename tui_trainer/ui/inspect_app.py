@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tui_trainer.run.config import RunConfig
+from tui_trainer.protocol.config import RunConfig
 from tui_trainer.ui.actions import ON_THE_RUN
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.live_run import Start
-from tui_trainer.ui.screens.inspect import InspectScreen
+from tui_trainer.ui.runs.live_run import Start
+from tui_trainer.ui.screens.inspect_screen import InspectScreen
 
 NOT_HERE = (ON_THE_RUN - {"check"}) | {"toggle_guide", "move_guide"}
 """The actions that train, or lead to what is to be trained."""

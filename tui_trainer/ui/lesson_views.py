@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tui_trainer.lessons.here import here
-from tui_trainer.lessons.lesson import Lesson
-from tui_trainer.run import text
-from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.text import Cell
-from tui_trainer.run.verdicts import by_severity
-from tui_trainer.ui.live_run import LiveRun
+from tui_trainer.course.lesson import Lesson
+from tui_trainer.course.placeholders import here
+from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.protocol.verdicts import by_severity
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.widgets.exhibit_head import ExhibitView
-from tui_trainer.ui.widgets.lesson import LessonView
+from tui_trainer.ui.widgets.lesson_panel import LessonView
 
 
 def belongs(found: FindingRaised, lesson: Lesson) -> bool:
@@ -73,9 +73,9 @@ def _knobs(run: LiveRun) -> list[Cell]:
     cells: list[Cell] = []
     for setting, value in run.history.settings.items():
         gap = "   " if cells else ""
-        cells.append(Cell(f"{gap}{text.KNOB_NAMES[setting]} ", style="muted"))
-        cells.append(Cell(text.knob(setting, value), style="intervention"))
+        cells.append(Cell(f"{gap}{fmt.KNOB_NAMES[setting]} ", style="muted"))
+        cells.append(Cell(fmt.knob(setting, value), style="intervention"))
         wanted = run.wanted.get(setting)
         if wanted is not None and wanted != value:
-            cells.append(Cell(f" → {text.knob(setting, wanted)}", style="intervention bold"))
+            cells.append(Cell(f" → {fmt.knob(setting, wanted)}", style="intervention bold"))
     return cells

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tui_trainer.run.descriptors import Redirection
-from tui_trainer.run.terminal import CELL_FALLBACK, is_plausible, own_size, terminal_size
+from tui_trainer.terminal.capabilities import CELL_FALLBACK, is_plausible, own_size, terminal_size
+from tui_trainer.terminal.descriptors import Redirection
 
 if TYPE_CHECKING:
     from textual.driver import Driver

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from tui_trainer.run.errors import InputError
+from tui_trainer.protocol.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

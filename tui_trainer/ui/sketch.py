@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.run.drawing import Drawing, Point
+from tui_trainer.protocol.strokes import Drawing, Point
 
 SIDE = 56
 """Pixels across a drawing, however large it is shown: a new size of the window loses nothing."""

@@ -14,12 +14,13 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
-from tui_trainer.run.events import RunFailed
-from tui_trainer.ui import signals, themes
-from tui_trainer.ui.keymap import WINDOW_KEYS
+from tui_trainer.protocol.events import RunFailed
+from tui_trainer.ui import signal_handlers
+from tui_trainer.ui.keys.keymap import WINDOW_KEYS
 from tui_trainer.ui.outputs import CHECK_SECONDS, Outputs, driver_on
-from tui_trainer.ui.screens.text import FailureScreen, HelpScreen
-from tui_trainer.ui.screens.views import ViewScreen
+from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.text_screen import FailureScreen, HelpScreen
+from tui_trainer.ui.theming import themes
 
 
 class LabWindow(App[None]):
@@ -74,7 +75,7 @@ class LabWindow(App[None]):
         self._log_prints()
         for problem in self._theme_problems:
             self.notify(problem, title="theme left out", severity="warning", timeout=10)
-        self._signals.enter_context(signals.obeyed(self._be_ended))
+        self._signals.enter_context(signal_handlers.obeyed(self._be_ended))
 
     def on_unmount(self) -> None:
         """Leave the signals to whoever had them before."""

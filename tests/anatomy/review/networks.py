@@ -10,8 +10,8 @@ from torch import nn
 
 from tui_trainer.anatomy.review import review
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.run.layers import BUDGET
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.protocol.layers import BUDGET
+from tui_trainer.protocol.verdicts import Verdict
 
 Layers = OrderedDict[str, nn.Module]
 Change = Callable[[Layers], None]

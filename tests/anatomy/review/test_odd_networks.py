@@ -7,19 +7,13 @@ from dataclasses import replace
 import pytest
 from torch import Tensor, nn
 
-from tests.anatomy.review.networks import (
-    assert_short_with_numbers,
-    faults,
-    sound,
-    swap,
-    verdicts,
-)
+from tests.anatomy.review.networks import assert_short_with_numbers, faults, sound, swap, verdicts
 from tui_trainer.anatomy.review import RULES, review
 from tui_trainer.anatomy.review.design import Design
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.engine.torchvision_compat import import_torchvision
-from tui_trainer.run.layers import LayerRow
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.models.torchvision_compat import import_torchvision
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.verdicts import Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # of an even kernel
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.anatomy.review.networks import verdicts
-from tui_trainer import zoo
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.models import zoo
+from tui_trainer.protocol.verdicts import Verdict
 
 FLAWED = {"era-s6-as-run": {"activation-before-scores", "average-pool-coverage", "idle-padding"}}
 

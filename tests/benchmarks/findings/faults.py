@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.data import Data, SealedTest, Split
+from tui_trainer.data.dataset import Data, SealedTest, Split
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.session import Session
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tui_trainer.run.events import Event, FindingCleared, FindingRaised
-from tui_trainer.run.journal import read_events
+from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised
+from tui_trainer.recording.journal import read_events
 
 
 @dataclass(frozen=True, slots=True)

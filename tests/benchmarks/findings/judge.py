@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.benchmarks.findings.files import read_meta, recorded_events
 from tests.benchmarks.findings.suite import HEALTHY
-from tui_trainer.run.events import (
+from tui_trainer.findings import with_findings
+from tui_trainer.protocol.events import (
     EpochDone,
     Event,
     FindingCleared,
@@ -20,7 +21,6 @@ from tui_trainer.run.events import (
     RunStarted,
     StepDone,
 )
-from tui_trainer.run.findings import with_findings
 
 JUDGED_BY_TRUTH = frozenset({"overfitting", "memorising"})
 """The findings that can be right on a healthy run: the test images decide."""

@@ -29,12 +29,12 @@ from tests.benchmarks.findings.faults import with_few_test_images
 from tests.benchmarks.findings.sabotage import Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import HEALTHY, Case
 from tests.benchmarks.findings.variants import EMBEDDED, folder_of
-from tui_trainer.engine.data import Data, load
-from tui_trainer.engine.networks import build_network
+from tui_trainer.data.dataset import Data, load
 from tui_trainer.engine.session import Session
-from tui_trainer.run.commands import Inbox
-from tui_trainer.run.config import RunConfig
-from tui_trainer.run.events import EpochDone, Event, RunFailed, RunStarted, to_json
+from tui_trainer.models.build import build_network
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import EpochDone, Event, RunFailed, RunStarted, to_json
 
 TEST_IMAGES = 500
 """Images that are read when a run finishes: no rule sees them, so they need not take long."""

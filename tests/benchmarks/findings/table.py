@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tests.benchmarks.findings.judge import JUDGED_BY_TRUTH, Detection, Judged, detection
 from tests.benchmarks.findings.suite import HEALTHY
-from tui_trainer.run.stats import wilson
+from tui_trainer.stats.intervals import wilson
 
 MOST_FALSE, LEAST_FOUND, LEAST_OF_KIND, LEAST_EARLY = 0.02, 0.95, 0.80, 0.50
 """What must hold: wrong warnings on healthy runs, detection in all and of each kind, and early."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.benchmarks.findings.judge import Judged
 from tests.benchmarks.findings.record import config_of, read_recorded
-from tui_trainer.run.stats import wilson
+from tui_trainer.stats.intervals import wilson
 
 ERRORS = 2.0
 """Standard errors that the last epoch's test loss must be above the lowest one's."""
@@ -88,9 +88,9 @@ def _look(path: Path, root: Path) -> Truth:
     # Judging alone needs no torch.
     import torch
 
-    from tui_trainer.engine.data import load
-    from tui_trainer.engine.metrics import evaluate
-    from tui_trainer.engine.networks import build_network
+    from tui_trainer.data.dataset import load
+    from tui_trainer.engine.evaluation import evaluate
+    from tui_trainer.models.build import build_network
 
     torch.set_num_threads(1)
     config = config_of(read_recorded(path).case, root)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.benchmarks.findings.files import recorded_events
-from tui_trainer.run.events import EpochDone, Event, StepDone
-from tui_trainer.run.probed import LayerProbe, ParameterProbe, SampleProbed, UpdateProbed
+from tui_trainer.protocol.events import EpochDone, Event, StepDone
+from tui_trainer.protocol.probed import LayerProbe, ParameterProbe, SampleProbed, UpdateProbed
 
 
 class Facts:

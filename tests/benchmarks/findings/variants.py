@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tui_trainer.engine.idx import read_folder
+from tui_trainer.data.idx import read_folder
 
 EMBEDDED = "mnist"
 _SOURCE = Path(__file__).parents[3] / "tui_trainer" / "datasets" / "mnist"

@@ -11,12 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from tui_trainer.anatomy.review.design import Design
-from tui_trainer.anatomy.review.fields import (
-    final_receptive_field,
-    first_pooling,
-    late_convolution,
-)
-from tui_trainer.anatomy.review.kernels import (
+from tui_trainer.anatomy.review.kernel_sizes import (
     activation_between,
     dead_weights,
     even_kernel,
@@ -31,6 +26,11 @@ from tui_trainer.anatomy.review.norms import (
     norm_distance,
     norm_presence,
 )
+from tui_trainer.anatomy.review.output_layer import (
+    activation_before_scores,
+    dropout_before_scores,
+    softmax_output,
+)
 from tui_trainer.anatomy.review.pooling import (
     average_pool_coverage,
     dropped_edge,
@@ -38,15 +38,15 @@ from tui_trainer.anatomy.review.pooling import (
     transition_layer,
     transition_position,
 )
-from tui_trainer.anatomy.review.scores import (
-    activation_before_scores,
-    dropout_before_scores,
-    softmax_output,
+from tui_trainer.anatomy.review.receptive_fields import (
+    final_receptive_field,
+    first_pooling,
+    late_convolution,
 )
 from tui_trainer.anatomy.review.spending import budget as _budget
 from tui_trainer.anatomy.review.spending import fully_connected_share, unused_parameters
-from tui_trainer.run.layers import BUDGET, LayerRow
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.protocol.layers import BUDGET, LayerRow
+from tui_trainer.protocol.verdicts import Verdict
 
 __all__ = ["RULES", "review"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
-from tui_trainer.run.layers import BUDGET, NO_LAYERS, LayerRow
+from tui_trainer.protocol.layers import BUDGET, NO_LAYERS, LayerRow
 
 CONVOLUTIONS = ("conv", "depthwise")
 POOLS = ("max pool", "average pool")

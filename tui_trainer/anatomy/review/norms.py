@@ -11,8 +11,8 @@ from tui_trainer.anatomy.review.design import (
     map_size,
 )
 from tui_trainer.anatomy.review.wording import Voice, listed, names, share
-from tui_trainer.run.text import plural
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.protocol.verdicts import Verdict
+from tui_trainer.text.fmt import plural
 
 
 def norm_distance(design: Design) -> Verdict | None:

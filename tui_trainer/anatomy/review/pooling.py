@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, POOLS, Design, map_size
 from tui_trainer.anatomy.review.wording import Voice, listed, names, share, size
-from tui_trainer.run.layers import LayerRow
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.verdicts import Verdict
 
 MANY_CHANNELS = 64
 """Channels worth squeezing before a pool: each 3×3 kernel behind it has nine weights for each."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import Design, map_size
 from tui_trainer.anatomy.review.wording import Voice, listed, share
-from tui_trainer.run.layers import NO_LAYERS
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.protocol.layers import NO_LAYERS
+from tui_trainer.protocol.verdicts import Verdict
 
 
 def fully_connected_share(design: Design) -> Verdict | None:

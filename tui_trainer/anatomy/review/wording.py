@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tui_trainer.run.layers import LayerRow
-from tui_trainer.run.verdicts import Verdict
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.verdicts import Verdict
 
 _NAMED = 4
 """How many layers are named in a sentence before the others are only counted."""

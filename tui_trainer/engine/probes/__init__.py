@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.probes.update import UpdateLook, flat_gradient
-from tui_trainer.run.probed import Probe, UpdateProbed
+from tui_trainer.protocol.probed import Probe, UpdateProbed
 
 if TYPE_CHECKING:
     from tui_trainer.engine.session import Session

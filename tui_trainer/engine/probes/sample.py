@@ -12,17 +12,17 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.anatomy.trace import Step, trace
-from tui_trainer.engine.data import Data, Split
+from tui_trainer.data.dataset import Data, Split
+from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities
 from tui_trainer.engine.memory import scarce_memory
-from tui_trainer.engine.metrics import EVAL_PIXELS, are_probabilities
-from tui_trainer.engine.unused import unused_parameters
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes
 from tui_trainer.models.numbers import magnitudes
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
-from tui_trainer.run.layers import LayerRow
-from tui_trainer.run.probed import LayerProbe, SampleProbed
+from tui_trainer.models.unused import unused_parameters
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import LayerProbe, SampleProbed
 
 if TYPE_CHECKING:
     from tui_trainer.engine.session import Session

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from tui_trainer.models.numbers import can_learn, gradient_of, numbers_of
-from tui_trainer.run.probed import ParameterProbe, UpdateProbed
+from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 
 if TYPE_CHECKING:
     from tui_trainer.engine.session import Session

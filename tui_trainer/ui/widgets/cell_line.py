@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_trainer.run.text import Cell
+from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
 
 

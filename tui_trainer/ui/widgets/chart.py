@@ -9,9 +9,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_trainer.plots import Row, Scale, chart
-from tui_trainer.run.text import Cell, fit
-from tui_trainer.ui.pictures import Picture
+from tui_trainer.render.plots import Row, Scale, chart
+from tui_trainer.text.fmt import Cell, fit
+from tui_trainer.ui.run_curves import Picture
 from tui_trainer.ui.widgets.painting import Styles, content_of, role_styles, strip_of
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from tui_trainer.run.exhibit import Picture
+from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.ui.widgets.half_blocks import Pixel
 from tui_trainer.ui.widgets.picture_pixels import Inks, pixels_of
 

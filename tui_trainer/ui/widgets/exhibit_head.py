@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from tui_trainer.run.exhibit import Control, Exhibit, Matrix, Value
-from tui_trainer.run.text import Cell, columns
+from tui_trainer.protocol.exhibit import Control, Exhibit, Matrix, Value
+from tui_trainer.text.fmt import Cell, columns
 from tui_trainer.ui.widgets.exhibit_lines import PROSE
 from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
-from tui_trainer.ui.widgets.lines import bar
+from tui_trainer.ui.widgets.status_lines import bar
 
 BAR = 24
 """Columns of the progress bar at most."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.segment import Segment
 
-from tui_trainer.run.exhibit import Bars, Block, Curves, Matrix, Pictures, Table, Words
-from tui_trainer.run.text import columns
+from tui_trainer.protocol.exhibit import Bars, Block, Curves, Matrix, Pictures, Table, Words
+from tui_trainer.text.fmt import columns
 from tui_trainer.ui.widgets.exhibit_lines import (
     bars_lines,
     bars_width,

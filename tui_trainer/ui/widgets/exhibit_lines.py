@@ -6,9 +6,9 @@ import math
 import textwrap
 from itertools import zip_longest
 
-from tui_trainer.plots import Line, Points, Scale, chart
-from tui_trainer.run.exhibit import Bar, Bars, Curve, Curves, Table, Tone, Words
-from tui_trainer.run.text import Cell, columns, share_bar
+from tui_trainer.protocol.exhibit import Bar, Bars, Curve, Curves, Table, Tone, Words
+from tui_trainer.render.plots import Line, Points, Scale, chart
+from tui_trainer.text.fmt import Cell, columns, share_bar
 from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
 
 PROSE = 76

@@ -6,8 +6,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 
-from tui_trainer.run.exhibit import Matrix
-from tui_trainer.run.text import columns
+from tui_trainer.protocol.exhibit import Matrix
+from tui_trainer.text.fmt import columns
 from tui_trainer.ui.widgets.exhibit_pictures import Brush, Drawn
 from tui_trainer.ui.widgets.finding_lines import paragraph
 

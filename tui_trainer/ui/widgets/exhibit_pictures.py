@@ -12,8 +12,8 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.widget import Widget
 
-from tui_trainer.run.exhibit import Picture, Pictures
-from tui_trainer.run.text import columns
+from tui_trainer.protocol.exhibit import Picture, Pictures
+from tui_trainer.text.fmt import columns
 from tui_trainer.ui.widgets.finding_lines import paragraph
 from tui_trainer.ui.widgets.half_blocks import half_blocks
 from tui_trainer.ui.widgets.painting import Styles, role_styles

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 
-from tui_trainer.run import text
-from tui_trainer.run.events import FindingRaised
-from tui_trainer.run.sparkline import caption, sparkline
-from tui_trainer.run.text import Cell
-from tui_trainer.run.topics import TOPICS
-from tui_trainer.run.verdicts import FINDING_SIGNS, Gravity
-from tui_trainer.ui.shown_run import ShownRun
+from tui_trainer.course.topics import TOPICS
+from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.protocol.verdicts import FINDING_SIGNS, Gravity
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
+from tui_trainer.text.sparkline import caption, sparkline
+from tui_trainer.ui.runs.shown_run import ShownRun
 
 Lines = list[list[Cell]]
 
@@ -105,9 +105,9 @@ def headed(
     topic = f"{'l ▸ ' if is_linked else ''}topic {lesson}"
     link = "intervention" if is_linked else "muted"
     named = f"{topic}: {TOPICS[lesson]}" if lesson in TOPICS and is_named else topic
-    if text.columns(title) + text.columns(named) + 2 <= width:
+    if fmt.columns(title) + fmt.columns(named) + 2 <= width:
         topic = named
-    gap = width - text.columns(title) - text.columns(topic)
+    gap = width - fmt.columns(title) - fmt.columns(topic)
     if gap >= 2:
         return [[Cell(title, style=role), Cell(" " * gap), Cell(topic, style=link)]]
     return [*paragraph(title, role, width), *paragraph(topic, link, width, indent=2)]
@@ -117,7 +117,7 @@ def _plot_lines(found: FindingRaised, width: int) -> Lines:
     """Return the plot with what it shows: beside it where there is room, else below."""
     words = caption(found.plot, found.plot_label)
     room = width - 2
-    bars = sparkline(found.plot, room - text.columns(words) - 2)
+    bars = sparkline(found.plot, room - fmt.columns(words) - 2)
     if width >= BESIDE and bars and len(bars) >= min(2 * len(found.plot), room // 3):
         return [[Cell(f"  {bars}", style="train"), Cell(f"  {words}", style="muted")]]
     bars = sparkline(found.plot, room)

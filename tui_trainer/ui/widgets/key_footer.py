@@ -14,8 +14,8 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_trainer.run.text import columns
-from tui_trainer.ui.keymap import FIRST_TO_GO
+from tui_trainer.text.fmt import columns
+from tui_trainer.ui.keys.keymap import FIRST_TO_GO
 
 ROOMY = 100
 """From so many columns on the keys stand further apart."""

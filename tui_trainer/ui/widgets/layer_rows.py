@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from tui_trainer.run import text
-from tui_trainer.run.layer_cells import (
+from tui_trainer.protocol.layers import Block, LayerRow, blocks, shape_text
+from tui_trainer.render.layer_cells import (
     COLUMNS,
     FIELD,
     INPUT,
@@ -23,8 +23,8 @@ from tui_trainer.run.layer_cells import (
     cells,
     titles,
 )
-from tui_trainer.run.layers import Block, LayerRow, blocks, shape_text
-from tui_trainer.run.text import Cell
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
 
 UNTOLD = "–"
 """What an older version did not record."""
@@ -47,7 +47,7 @@ class TableRow:
         place: The layer that it speaks for; of a block its last one.
         block: The number of the block that it is in or is the head of; None for the input.
         is_head: Whether it is a block's head.
-        cells: Its texts, one a column of :data:`tui_trainer.run.layer_cells.COLUMNS`.
+        cells: Its texts, one a column of :data:`tui_trainer.render.layer_cells.COLUMNS`.
         share: Its share of the budget.
     """
 
@@ -95,7 +95,7 @@ def _head(
     whole = replace(
         last,
         name=f"{'▸' if is_folded else '▾'} {block.name}",
-        kind=text.plural(len(inside), "layer"),
+        kind=fmt.plural(len(inside), "layer"),
         kernel="",
         kernel_size=None,
         input_shape=inside[0].input_shape,
@@ -104,7 +104,7 @@ def _head(
     )
     texts = list(_told(cells(whole, scale), rows))
     memory = sum(row.activation_bytes for row in inside) * scale.batch_size
-    texts[MEMORY] = text.size(memory) if memory else "·"
+    texts[MEMORY] = fmt.size(memory) if memory else "·"
     share = block.parameters / scale.budget
     return TableRow(block.places[-1], number, True, tuple(texts), share)
 
@@ -139,9 +139,9 @@ def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
         width: Columns of the whole table.
         gap: Blanks around a column.
     """
-    widths = [max(map(text.columns, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(fmt.columns, column)) for column in zip(*table, strict=True)]
     widths[NAME] = min(widths[NAME], max(LEAST_NAME, width // 4))
-    figure = max(text.columns(row[SHARE]) for row in table[1:]) + 1
+    figure = max(fmt.columns(row[SHARE]) for row in table[1:]) + 1
     kept = list(range(len(COLUMNS)))
     has_figure = True
 
@@ -183,7 +183,7 @@ def row_pieces(
         width = fitted.widths[place]
         if place == SHARE:
             figure = texts[SHARE].rjust(width - fitted.bar) if width > fitted.bar else ""
-            bar = text.share_bar(share, fitted.bar)
+            bar = fmt.share_bar(share, fitted.bar)
             role = "wrong" if share > 1 else "train"
             pieces.append([Cell(bar, style=role), Cell(figure, style=f"muted{bold}")])
             continue
@@ -194,8 +194,8 @@ def row_pieces(
 
 
 def _padded(words: str, place: int, width: int) -> str:
-    words = text.clip(words, width)
-    blanks = " " * (width - text.columns(words))
+    words = fmt.clip(words, width)
+    blanks = " " * (width - fmt.columns(words))
     return blanks + words if COLUMNS[place].is_right else words + blanks
 
 
@@ -209,11 +209,11 @@ def about_layer(row: LayerRow, budget: int) -> list[Cell]:
         Cell(f"{came} to {row.shape_text}", rank=5),
     ]
     if row.parameters:
-        share = f"{text.percent(row.parameters / budget, 0)} of {text.count(budget)}"
-        told.append(Cell(f" · {text.plural(row.parameters, 'parameter')} ({share})", rank=6))
+        share = f"{fmt.percent(row.parameters / budget, 0)} of {fmt.count(budget)}"
+        told.append(Cell(f" · {fmt.plural(row.parameters, 'parameter')} ({share})", rank=6))
     if any(row.unused):
         lost = " and ".join(
-            f"the last {noun}" if number == 1 else f"the last {text.plural(number, noun)}"
+            f"the last {noun}" if number == 1 else f"the last {fmt.plural(number, noun)}"
             for number, noun in zip(row.unused, ("row", "column"), strict=True)
             if number
         )
@@ -227,10 +227,10 @@ def _sight(row: LayerRow) -> list[Cell]:
         if not row.undefined:
             return [Cell(" · its receptive field was not recorded", rank=1, style="muted")]
         return [Cell(f" · no receptive field: {row.undefined}", style="look")]
-    told = [Cell(f" · a feature sees {text.field(row.receptive_field)} pixels", rank=1)]
+    told = [Cell(f" · a feature sees {fmt.field(row.receptive_field)} pixels", rank=1)]
     height, width, _ = row.output_shape
     if row.jump is not None and (height, width) != (1, 1):
         down, across = row.jump
-        jump = text.plural(down, "pixel") if down == across else f"{down}×{across} pixels"
+        jump = fmt.plural(down, "pixel") if down == across else f"{down}×{across} pixels"
         told.append(Cell(f", its neighbour's field is {jump} further", rank=3))
     return told

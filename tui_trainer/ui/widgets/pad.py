@@ -17,9 +17,9 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_trainer.run.drawing import Point
-from tui_trainer.run.text import Cell
-from tui_trainer.ui.pad_keys import PAD_KEYS
+from tui_trainer.protocol.strokes import Point
+from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.keys.pad_keys import PAD_KEYS
 from tui_trainer.ui.sketch import BRUSHES, SIDE, STEPS, Sketch
 from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks, mixed, ramp
 from tui_trainer.ui.widgets.painting import Styles, content_of, role_styles

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_trainer.run.text import Cell
+from tui_trainer.text.fmt import Cell
 
 Styles = Callable[[str], Style]
 """From a role, with attributes after it (``good bold``), to a style."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from textual.color import Color
 
-from tui_trainer.run.exhibit import Picture
+from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.ui.widgets.half_blocks import Pixel, ramp
 
 NEGATIVE, POSITIVE, FRAME, NONE = "validation", "train", "intervention", "wrong"

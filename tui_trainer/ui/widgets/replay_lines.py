@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tui_trainer.run import text
-from tui_trainer.run.text import Cell
-from tui_trainer.ui.recorded_run import RecordedRun
-from tui_trainer.ui.widgets.lines import bar, knob_cells
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.runs.recorded_run import RecordedRun
+from tui_trainer.ui.widgets.status_lines import bar, knob_cells
 
 
 def replay_cells(run: RecordedRun) -> list[Cell]:
@@ -18,8 +18,8 @@ def replay_cells(run: RecordedRun) -> list[Cell]:
     ]
     history = run.history
     if history.started is not None:
-        total = text.count(history.started.epochs)
-        epoch = text.count(max(1, history.epoch)).rjust(len(total))
+        total = fmt.count(history.started.epochs)
+        epoch = fmt.count(max(1, history.epoch)).rjust(len(total))
         cells.append(Cell(f" · epoch {epoch} of {total}"))
     if history.is_over:
         word = history.finished.reason if history.finished else "failed"
@@ -30,15 +30,15 @@ def replay_cells(run: RecordedRun) -> list[Cell]:
 def replay_progress_cells(run: RecordedRun, wide: bool) -> list[Cell]:
     """Return how far the replay is in the whole run, and where the knobs stood."""
     spare = "   " if wide else "  "
-    total = text.duration(run.total)
+    total = fmt.duration(run.total)
     cells = [
         *bar(run.position / run.total if run.total else 1.0, 40 if wide else 20),
-        Cell(f" {text.duration(run.position).rjust(len(total))} of {total}"),
+        Cell(f" {fmt.duration(run.position).rjust(len(total))} of {total}"),
     ]
     step = run.history.last_step
     if step is not None:
-        cells.append(Cell(f"{spare}step {text.count(step.step):>6}", rank=3))
-        speed = text.rate(run.history.images_per_second)
+        cells.append(Cell(f"{spare}step {fmt.count(step.step):>6}", rank=3))
+        speed = fmt.rate(run.history.images_per_second)
         cells.append(Cell(f"{spare}{speed:>11}", rank=4, style="muted"))
     for setting, value in run.history.settings.items():
         cells += knob_cells(run, setting, value, spare)

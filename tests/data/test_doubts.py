@@ -1,0 +1,96 @@
+"""What is odd about a dataset of a folder is said once, and only where it is sure."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.data.idx_files import make_part, write_dataset
+from tui_trainer.data.dataset import load
+from tui_trainer.data.doubts import doubts_about
+from tui_trainer.data.idx import RawDataset, read_folder
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import DatasetDoubted
+
+
+def changed(raw: RawDataset, change: Callable[[torch.Tensor], torch.Tensor]) -> RawDataset:
+    images = torch.frombuffer(raw.train_images, dtype=torch.uint8).view(-1, 28, 28)[:2_000]
+    pixels = bytearray(change(images).contiguous().numpy().tobytes())
+    return replace(raw, train_images=pixels, train_labels=raw.train_labels[:2_000])
+
+
+LYING = "its digits lie transposed"
+INVERTED = "its images are dark on light"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda images: images, []),
+        (lambda images: images.transpose(1, 2), [LYING]),
+        (lambda images: 255 - images, [INVERTED]),
+        (lambda images: 255 - images.transpose(1, 2), [INVERTED, LYING]),
+        (lambda images: images.rot90(1, (1, 2)), []),
+        (lambda images: images.roll(2, dims=2), []),
+    ],
+    ids=["upright", "transposed", "inverted", "both", "turned", "moved"],
+)
+def test_digits_that_lie_or_are_dark_on_light(
+    mnist: RawDataset, change: Callable[[torch.Tensor], torch.Tensor], expected: list[str]
+) -> None:
+    doubts = doubts_about(changed(mnist, change))
+
+    assert [doubt.split(",")[0] for doubt in doubts] == expected
+
+
+def test_other_images_of_ten_classes_are_not_called_digits() -> None:
+    images, labels = make_part(400)
+    raw = RawDataset(
+        "blocks", 28, 10, bytearray(images), array("i", labels), bytearray(), array("i")
+    )
+
+    assert doubts_about(raw) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "expected"),
+    [
+        ([0, 1, 3], 4, "class 2 has no training images, of 4 classes; the others are trained"),
+        ([0, 3], 4, "classes 1, 2 have no training images, of 4 classes; the others are trained"),
+        (
+            [0, 9],
+            10,
+            "classes 1, 2, 3, 4, 5 and 3 more have no training images, of 10 classes;"
+            " the others are trained",
+        ),
+    ],
+)
+def test_classes_without_images_are_named(labels: list[int], classes: int, expected: str) -> None:
+    pixels = bytearray(64 * len(labels))
+    raw = RawDataset("few", 8, classes, pixels, array("i", labels), bytearray(), array("i"))
+
+    assert doubts_about(raw) == [expected]
+
+
+def test_a_run_says_it_once_before_it_begins(tmp_path: Path) -> None:
+    write_dataset(tmp_path, size=8, classes=3)
+    config = RunConfig(data_dir=str(tmp_path), classes=4)
+
+    (event,) = load(config, torch.device("cpu"))
+
+    assert isinstance(event, DatasetDoubted)
+    assert event.warning == (
+        f"{tmp_path}: class 3 has no training images, of 4 classes; the others are trained"
+    )
+
+
+def test_whole_data_are_read_without_a_word(tmp_path: Path) -> None:
+    write_dataset(tmp_path, size=8)
+
+    assert list(load(RunConfig(data_dir=str(tmp_path)), torch.device("cpu"))) == []
+    assert doubts_about(read_folder(tmp_path, name="blocks")) == []

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.engine.runs import tiny_config
+from tui_trainer.data.dataset import Data, SealedTest, Split, load
+from tui_trainer.engine import evaluation
+from tui_trainer.engine.evaluation import EVAL_PIXELS, Evaluation, evaluate
+from tui_trainer.models import zoo
+
+
+@pytest.fixture
+def data(tiny: Path) -> Data:
+    with pytest.raises(StopIteration) as end:
+        next(load(tiny_config(tiny), torch.device("cpu")))
+    loaded = end.value.value
+    assert isinstance(loaded, Data)
+    return loaded
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return zoo.build("era-s6-dropout", image_size=8, classes=10, dropout=0.5)
+
+
+def evaluation_of(losses: list[float], hits: list[bool], labels: list[int]) -> Evaluation:
+    return Evaluation(torch.tensor(losses), torch.tensor(hits), torch.tensor(labels))
+
+
+# --- running a network over a split
+
+
+def test_losses_and_hits_agree_with_the_formula(network: nn.Module, data: Data) -> None:
+    result = evaluate(network, data, data.train)
+
+    network.eval()
+    with torch.no_grad():
+        scores = network(data.prepare(data.train.images)).double().numpy()
+    labels = data.train.labels.numpy()
+    wanted = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(110), labels]
+    np.testing.assert_allclose(result.losses.numpy(), wanted, atol=1e-5)
+    assert result.hits.tolist() == (scores.argmax(axis=1) == labels).tolist()
+    assert result.loss == pytest.approx(float(wanted.mean()), abs=1e-6)
+    assert (result.correct, result.total) == (int((scores.argmax(axis=1) == labels).sum()), 110)
+
+
+def test_passes_that_do_not_come_out_even_meet_every_image_once(
+    network: nn.Module, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evaluate(network, data, data.train)
+    monkeypatch.setattr(evaluation, "EVAL_PIXELS", 16 * 64)
+
+    parts = evaluate(network, data, data.train)
+
+    assert parts.total == 110
+    assert torch.equal(parts.labels, data.train.labels)
+    assert torch.allclose(parts.losses, whole.losses, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [8, 28, 128])
+def test_a_pass_takes_fewer_images_where_they_are_larger(size: int) -> None:
+    """A thousand images of 128×128 pixels would fill gigabytes with one layer's maps."""
+    images = torch.zeros(2_100, size, size, dtype=torch.uint8)
+    seen: list[Tensor] = []
+
+    class Notes(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            seen.append(pixels)
+            return pixels.new_zeros(len(pixels), 2)
+
+    split = Split(images, torch.zeros(2_100, dtype=torch.int64))
+    box = Data("d", 2, size, split, split, SealedTest(split), 0.0, 1.0)
+
+    assert evaluate(Notes(), box, split).total == 2_100
+    assert sum(map(len, seen)) == 2_100
+    assert max(pixels.numel() for pixels in seen) <= EVAL_PIXELS
+
+
+def test_looking_changes_nothing_and_leaves_the_network_training(
+    network: nn.Module, data: Data
+) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    chance = torch.get_rng_state()
+
+    first, second = (evaluate(network, data, data.val) for _ in range(2))
+
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), chance)
+    assert torch.equal(first.losses, second.losses)  # no dropout, which hides half at random
+    assert all(module.training for module in network.modules())
+
+
+# --- figures
+
+
+def test_accuracy_by_class_knows_classes_without_an_image() -> None:
+    result = evaluation_of([0.0] * 5, [True, False, True, True, False], [0, 0, 2, 2, 3])
+
+    assert result.class_accuracy(5) == (0.5, None, 1.0, 0.0, None)
+
+
+def test_the_mean_loss_is_summed_in_double_precision() -> None:
+    losses = torch.full((1_000_000,), 0.1)
+    result = Evaluation(losses, losses > 1, torch.zeros(1_000_000, dtype=torch.int64))
+
+    assert result.loss == pytest.approx(float(np.float32(0.1)), abs=1e-12)
+
+
+def test_the_rise_is_a_paired_difference_with_its_error() -> None:
+    best = evaluation_of([1.0, 2.0, 3.0, 10.0], [True] * 4, [0, 1, 2, 3])
+    now = evaluation_of([1.5, 2.0, 4.0, 10.5], [True] * 4, [0, 1, 2, 3])
+
+    rise, error = now.rise_over(best)
+
+    differences = [0.5, 0.0, 1.0, 0.5]
+    assert rise == pytest.approx(0.5)
+    assert error == pytest.approx(float(np.std(differences, ddof=1)) / 2)
+
+
+def test_the_best_epoch_has_no_rise_over_itself() -> None:
+    result = evaluation_of([0.3, 0.7], [True, True], [0, 1])
+
+    assert result.rise_over(result) == (0.0, 0.0)
+
+
+def test_a_single_image_has_no_standard_error() -> None:
+    now, best = evaluation_of([0.75], [True], [0]), evaluation_of([0.5], [True], [0])
+    assert now.rise_over(best) == (
+        0.25,
+        0.0,
+    )

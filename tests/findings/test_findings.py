@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.protocol import facts
+from tests.protocol.facts import changed, epoch_done, finished, started, step
+from tui_trainer.findings import with_findings
+from tui_trainer.findings.rates import BURN_IN_IMAGES
+from tui_trainer.findings.watch import CHECK_EVERY
+from tui_trainer.protocol.events import (
+    Diverged,
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    RunStarted,
+    StateChanged,
+    StepDone,
+)
+
+CODES = ("overfitting", "memorising", "divergence")
+ERROR = 0.001
+FALLING = [0.50, 0.30, 0.20, 0.15, 0.12, 0.10, 0.08, 0.07, 0.06, 0.05, 0.04, 0.035, 0.03, 0.027]
+RISING = [0.40, 0.25, 0.18, 0.15, 0.14, 0.141, 0.15, 0.158, 0.166, 0.175, 0.183, 0.19, 0.20, 0.21]
+BEST = 5
+
+
+def epochs(
+    val: Sequence[float | None], train: Sequence[float] = FALLING, *, error: float = ERROR
+) -> list[EpochDone]:
+    return facts.epochs(val, train, error=error)
+
+
+def findings(events: Sequence[Event]) -> list[FindingRaised | FindingCleared]:
+    return facts.findings(events, CODES)
+
+
+def raised(events: Sequence[Event]) -> list[FindingRaised]:
+    return [event for event in findings(events) if isinstance(event, FindingRaised)]
+
+
+def overfit(start: RunStarted | None = None, **more: Any) -> FindingRaised:
+    """Return the one finding of a run that plainly overfits."""
+    (found,) = raised([start or started(), *epochs(RISING, **more)])
+    return found
+
+
+# Overfitting
+
+
+def test_a_persistent_rise_with_falling_training_loss_is_overfitting() -> None:
+    found = overfit()
+    assert (found.code, found.severity, found.lesson) == ("overfitting", "look", 15)
+    assert found.title == f"overfitting since epoch {BEST}"
+    assert found.step == epoch_done(BEST).step
+
+
+def test_the_evidence_has_the_numbers_it_rests_on() -> None:
+    run = epochs(RISING)
+    told = list(with_findings(iter([started(), *run])))
+    place = next(i for i, event in enumerate(told) if getattr(event, "code", "") == CODES[0])
+    now = next(event for event in reversed(told[:place]) if isinstance(event, EpochDone))
+    found, then = told[place], run[BEST - 1]
+    assert isinstance(found, FindingRaised)
+    assert now.val_loss_rise is not None
+    assert f"validation loss {then.val_loss:.4f} → {now.val_loss:.4f}" in found.evidence
+    assert f"up {now.val_loss_rise:.4f}" in found.evidence
+    assert f"({now.val_loss_rise / ERROR:.1f} standard errors" in found.evidence
+    assert f"training loss fell {then.train_loss:.4f} → {now.train_loss:.4f}" in found.evidence
+
+
+def test_it_is_said_once_and_not_every_epoch() -> None:
+    assert len(findings([started(), *epochs(RISING)])) == 1
+
+
+def test_it_takes_three_epochs() -> None:
+    for count in range(1, BEST + 3):
+        assert not raised([started(), *epochs(RISING[:count])])
+    assert raised([started(), *epochs([1.0, 1.1, 1.2, 1.3], [4.0, 3.0, 2.0, 1.0])])
+
+
+def test_a_single_bad_epoch_is_none() -> None:
+    healthy = [0.40, 0.25, 0.18, 0.15, 0.14, 0.139, 0.138, 0.137, 0.1365, 0.136, 0.1355, 0.135]
+    for bad in range(1, len(healthy)):
+        losses = [2.5 if i == bad else loss for i, loss in enumerate(healthy)]
+        assert not findings([started(), *epochs(losses)])
+
+
+def test_two_bad_epochs_in_a_row_are_none() -> None:
+    losses = [*RISING[:BEST], 0.3, 0.31, 0.13, 0.129, 0.128]
+    assert not findings([started(), *epochs(losses)])
+
+
+def test_a_training_loss_that_rises_too_is_something_else() -> None:
+    worse = [*FALLING[:BEST], *(FALLING[BEST - 1] * (1 + n / 10) for n in range(1, 10))]
+    assert not findings([started(), *epochs(RISING, worse)])
+
+
+def test_none_of_the_last_three_may_have_trained_worse() -> None:
+    first = next(n for n in range(len(RISING)) if raised([started(), *epochs(RISING[:n])]))
+    for place in (first - 3, first - 2, first - 1):
+        train = [*FALLING]
+        train[place] = train[BEST - 1]
+        assert not raised([started(), *epochs(RISING[:first], train)])
+
+
+def test_a_rise_within_the_sampling_noise_is_none() -> None:
+    assert not findings([started(), *epochs(RISING, error=0.1)])
+    assert not findings([started(), *epochs(RISING, error=0.0)])  # a single validation image
+
+
+@pytest.mark.parametrize(("errors", "fires"), [(2.9, False), (3.1, True)])
+def test_the_last_epoch_decides_at_three_standard_errors(errors: float, fires: bool) -> None:
+    error = (RISING[-1] - RISING[BEST - 1]) / errors
+    assert bool(raised([started(), *epochs(RISING, error=error)])) == fires
+
+
+def test_each_of_the_three_must_be_notably_above() -> None:
+    losses = [*RISING[:BEST], 0.145, 0.15, 0.155, 0.16, 0.165, 0.17, 0.175, 0.18, 0.21]
+    late = 0.07 / 3.1  # the last three are 1.5, 1.8 and 3.1 standard errors above the best
+    assert not findings([started(), *epochs(losses, error=late)])
+    losses[-3:-1] = [0.186, 0.187]  # 2.04, 2.08
+    assert raised([started(), *epochs(losses, error=late)])
+
+
+def test_without_validation_there_is_nothing_to_say() -> None:
+    assert not findings([started(), *epochs([None] * 12)])
+
+
+def test_an_epoch_that_could_not_be_validated_is_left_out() -> None:
+    losses = [math.inf, math.nan, *RISING]
+    train = [0.9, 0.8, *FALLING]
+    (found,) = raised([started(), *epochs(losses, train)])
+    assert found.title == f"overfitting since epoch {BEST + 2}"
+
+
+def test_it_is_cleared_when_the_evidence_is_gone() -> None:
+    better = [*RISING, 0.12]
+    events: list[Event] = [started(), *epochs(better, [*FALLING, 0.02])]
+    first, last = findings(events)
+    assert isinstance(first, FindingRaised)
+    assert last == FindingCleared(code="overfitting", step=epoch_done(len(better)).step)
+
+
+def test_it_comes_back_with_its_new_epoch() -> None:
+    again = [*RISING, 0.12, *(0.12 + n / 50 for n in range(1, 14))]
+    train = [*FALLING, *(0.02 - n / 1_000 for n in range(16))]
+    told = findings([started(), *epochs(again, train)])
+    assert [type(event) for event in told] == [FindingRaised, FindingCleared, FindingRaised]
+    assert isinstance(told[-1], FindingRaised)
+    assert told[-1].title == f"overfitting since epoch {len(RISING) + 1}"
+
+
+# Its remedy
+
+
+def test_augmentation_is_tried_first() -> None:
+    found = overfit(started(augmentation=False, dropout=0.1))
+    assert (found.fix_setting, found.fix_value) == ("augmentation", 1)
+    assert found.advice == "switch augmentation on"
+
+
+def test_then_dropout_where_there_is_some() -> None:
+    found = overfit(started(augmentation=True, dropout=0.05))
+    assert (found.fix_setting, found.fix_value) == ("dropout", 0.15)
+    assert found.advice == "raise dropout from 0.05 to 0.15"
+    assert overfit(started(dropout=0.45)).fix_value == 0.5
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7])
+def test_not_more_dropout_than_half(share: float) -> None:
+    found = overfit(started(dropout=share))
+    assert (found.fix_setting, found.fix_value) == (None, None)
+    assert "more images" in found.advice
+
+
+def test_else_no_knob_is_named() -> None:
+    found = overfit(started(augmentation=True, dropout=None))
+    assert (found.fix_setting, found.fix_value) == (None, None)
+    assert "era-s6-dropout" in found.advice
+
+
+def test_the_advice_moves_on_with_the_knob() -> None:
+    run: list[Event] = [started(augmentation=False, dropout=0.0), *epochs(RISING)]
+    run.insert(12, changed("augmentation", 0, 1, images=11_000))
+    advice = [event.advice for event in raised(run)]
+    assert advice == ["switch augmentation on", "raise dropout from 0 to 0.1"]
+
+
+# Divergence
+
+
+def steps(losses: Iterator[float] | Sequence[float], first: int = 1) -> list[StepDone]:
+    return [step(number, loss=loss) for number, loss in enumerate(losses, first)]
+
+
+BURN_IN = BURN_IN_IMAGES // 100
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1_000])
+def test_worse_than_guessing_is_divergence(classes: int) -> None:
+    start = started(classes=classes)
+    guessing = math.log(classes)
+    assert not findings([start, *steps([guessing] * 200)])
+    assert not findings([start, *steps([1.49 * guessing] * 200)])
+    (found,) = raised([start, *steps([1.51 * guessing] * 200)])
+    assert (found.code, found.severity, found.title) == ("divergence", "wrong", "diverging")
+    assert f"training loss {1.51 * guessing:.2f}" in found.evidence
+    assert f"{guessing:.2f} = ln {classes}" in found.evidence
+    assert (found.fix_setting, found.fix_value) == ("learning_rate", 0.01)
+    assert found.advice == "learning rate ÷ 10, from 0.1 to 0.01"
+
+
+def test_the_first_images_are_not_judged() -> None:
+    assert not findings([started(), *steps([50.0] * BURN_IN)])
+    (found,) = raised([started(), *steps([50.0] * (BURN_IN + CHECK_EVERY))])
+    assert found.step > BURN_IN
+
+
+def test_a_bad_start_that_is_over_is_forgotten() -> None:
+    assert not findings([started(), *steps([1e6] * 10 + [2.0] * 200)])
+
+
+def test_one_exploded_batch_is_no_divergence() -> None:
+    assert not findings([started(), *steps([0.5] * 100 + [1e9] + [0.5] * 200)])
+
+
+def test_it_is_cleared_after_recovery() -> None:
+    told = findings([started(), *steps([9.0] * 80 + [0.5] * 100)])
+    assert [type(event) for event in told] == [FindingRaised, FindingCleared]
+    assert 80 < told[1].step < 120
+
+
+def test_a_new_rate_has_its_own_burn_in() -> None:
+    change = changed("learning_rate", 0.1, 0.01, images=10_000)
+    run: list[Event] = [started(), *steps([9.0] * 100), change, *steps([9.0] * 100, first=101)]
+    first, cleared, again = findings(run)
+    assert isinstance(first, FindingRaised)
+    assert isinstance(cleared, FindingCleared)
+    assert isinstance(again, FindingRaised)
+    assert cleared.step == 100 + CHECK_EVERY
+    assert again.step == 100 + BURN_IN + CHECK_EVERY
+    assert again.fix_value == 0.001
+
+
+@pytest.mark.parametrize("setting", ["batch_size", "augmentation"])
+def test_another_knob_has_none(setting: str) -> None:
+    change = changed(setting, 1, 0, images=10_000)
+    run: list[Event] = [started(), *steps([9.0] * 100), change, *steps([9.0] * 100, first=101)]
+    assert len(findings(run)) == 1
+
+
+def test_a_run_wrecked_by_hand_goes_back_to_the_rate_that_was_good() -> None:
+    up = [changed("learning_rate", 0.05, 1.0, images=200), changed("learning_rate", 1.0, 10.0)]
+    lost = Diverged(step=3, epoch=1, learning_rate=10.0, good_step=2)
+    events: list[Event] = [started(learning_rate=0.05), *steps([2.3, 2.2]), up[0]]
+    events += [replace(up[1], step=2), *steps([math.nan], first=3), lost]
+    found = list(with_findings(iter(events)))[-1]
+    assert isinstance(found, FindingRaised)
+    assert found.advice == "go back to step 2 with learning rate 0.05"
+    assert found.fix_value == 0.05
+
+
+def test_a_fix_that_helps_is_not_doubted() -> None:
+    """What the old rate did must not be held against the new one once it is judged."""
+    change = changed("learning_rate", 0.1, 0.01, images=10_000)
+    run: list[Event] = [started(), *steps([1e9] * 100), change, *steps([2.3] * 200, first=101)]
+    assert [type(event) for event in findings(run)] == [FindingRaised, FindingCleared]
+
+
+def test_a_loss_that_is_no_number_is_told_as_lost() -> None:
+    lost = Diverged(step=3, epoch=1, learning_rate=0.1, good_step=2)
+    events: list[Event] = [
+        started(),
+        *steps([2.3, 5.0, math.nan]),
+        lost,
+        finished(reason="diverged"),
+    ]
+    passed = list(with_findings(iter(events)))
+    found = passed[-2]
+    assert isinstance(found, FindingRaised)
+    assert passed[-1] == events[-1]
+    assert found.title == "diverged in epoch 1"
+    assert "not a finite number since step 3" in found.evidence
+    assert "the last good ones are of step 2" in found.evidence
+    assert found.advice == "go back to step 2 with learning rate 0.01"
+    assert (found.fix_setting, found.fix_value) == ("learning_rate", 0.01)
+
+
+# The stream
+
+
+def test_every_event_is_passed_on_in_order() -> None:
+    run: list[Event] = [StateChanged(state="preparing", step=0), started(augmentation=False)]
+    for done in epochs(RISING):
+        run += steps([9.0] * 10, first=10 * done.epoch - 9)
+        run.append(done)
+    run += [StateChanged(state="testing", step=140), finished()]
+    passed = list(with_findings(iter(run)))
+    added = [event for event in passed if isinstance(event, FindingRaised | FindingCleared)]
+    assert {event.code for event in added} >= {"overfitting", "divergence"}
+    assert [event for event in passed if event not in added] == run
+    assert passed[-1] == run[-1]
+
+
+def test_an_event_is_passed_on_before_the_next_is_asked_for() -> None:
+    asked: list[Event] = []
+
+    def engine() -> Iterator[Event]:
+        run: list[Event] = [started(), *steps([0.5] * 3)]
+        for event in run:
+            asked.append(event)
+            yield event
+
+    for event in with_findings(engine()):
+        assert asked[-1] == event
+
+
+def test_events_without_a_start_are_passed_on_too() -> None:
+    run: list[Event] = [*steps([9.0] * 100), *epochs(RISING), finished()]
+    assert [event for event in with_findings(iter(run)) if event in run] == run
+
+
+def test_a_divergence_says_where_it_began() -> None:
+    lost = Diverged(step=30, epoch=1, learning_rate=9.0, good_step=10)
+    (plain,) = raised([started(), *steps([2.0] * 29), lost])
+    assert "since step 30;" in plain.evidence
+    (named,) = raised(
+        [started(), *steps([2.0] * 29), replace(lost, where=("conv3.weight", "conv3.bias"))]
+    )
+    assert "since step 30, first in conv3.weight, conv3.bias;" in named.evidence
+    moved = (facts.parameter("a.weight"), facts.parameter("b.weight", update=0.5))
+    look = facts.update(20, parameters=moved)
+    (told,) = raised([started(), *steps([2.0] * 29), look, lost])
+    assert "(at step 20 b.weight had moved by 50 % of its size)" in told.evidence

@@ -1,0 +1,466 @@
+"""Each rule on a run that has its fault, and on one that just has not.
+
+How often the rules are right on real runs is measured by ``tests/benchmarks/findings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from tests.protocol import facts
+from tests.protocol.facts import (
+    changed,
+    epoch_done,
+    even,
+    layer,
+    parameter,
+    sample,
+    started,
+    step,
+    tried,
+    update,
+)
+from tui_trainer.course.topics import TOPICS
+from tui_trainer.findings import RULES, watched, with_findings
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted
+from tui_trainer.protocol.probed import ParameterProbe
+from tui_trainer.text.fmt import columns
+
+START = started(epochs=20)
+GUESSING = 2.302585
+
+
+def learning(count: int, loss: float = 0.3, first: int = 1) -> list[Event]:
+    """Return steps whose loss stays where it is."""
+    return [step(number, loss=loss) for number in range(first, first + count)]
+
+
+def probed(**changes: object) -> list[Event]:
+    """Return four looks at updates in a row, all alike."""
+    return [update(number, **changes) for number in (2, 5, 10, 20)]
+
+
+def each(**changes: object) -> list[Event]:
+    """Return four looks at updates in which each parameter is changed like this."""
+    layers = tuple(replace(p, **changes) for p in update(1).parameters)  # type: ignore[arg-type]
+    return probed(parameters=layers)
+
+
+def accuracies(*missing: int, rest: float = 0.95) -> tuple[float, ...]:
+    return tuple(0.02 if label in missing else rest for label in range(10))
+
+
+def _moved(share: float) -> tuple[ParameterProbe, ...]:
+    return tuple(replace(p, update=share) for p in update(1).parameters)
+
+
+def by_layer(*gradients: float) -> list[Event]:
+    layers = (parameter(f"w{i}", gradient=g) for i, g in enumerate(gradients))
+    return probed(parameters=tuple(layers))
+
+
+NOISY = tuple(tuple(30 if k == c else 1 for c in range(10)) for k in range(10))
+PAIRS = tuple(tuple(30 if k == c else 9 * (c == k ^ 1) for c in range(10)) for k in range(10))
+ONE_LABEL = tuple((30 if k == 4 else 0, *([0] * 9)) for k in range(10))
+NO_SEVEN = tuple(tuple(0 if k == 7 else n for n in row) for k, row in enumerate(even()))
+
+
+@dataclass(frozen=True)
+class Twins:
+    """A rule, events that it must speak of, and events that it must not."""
+
+    code: str
+    bad: Sequence[Event]
+    good: Sequence[Event]
+    severity: str = "wrong"
+    says: str = ""
+    start: RunStarted = field(default=START)
+
+
+def epochs(count: int, **changes: object) -> list[Event]:
+    return [epoch_done(number, **changes) for number in range(1, count + 1)]
+
+
+MOVED = [update(n, parameters=_moved(0.005)) for n in (2, 5, 10, 20, 40, 80)]
+UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
+
+TWINS = [
+    Twins(
+        "depends_on_batch",
+        [tried(batch_gap=0.4)],
+        [tried(batch_gap=0.005), tried(batch_gap=0.4, random_gap=0.4), tried(state_gap=0.4)],
+        says="40 %",
+    ),
+    Twins(
+        "depends_on_batch",
+        [tried(batch_gap=float("nan"))],
+        [tried(image_gap=0.0)],
+        says="nan times",
+    ),
+    Twins(
+        "random_in_evaluation",
+        [tried(random_gap=0.3, batch_gap=0.3)],
+        [tried(random_gap=0.001, batch_gap=0.3)],
+        "look",
+        "dropout",
+    ),
+    Twins("probabilities", [sample(are_probabilities=True)], [sample()], says="softmax"),
+    Twins(
+        "evaluation_mode",
+        probed(still_layers=("bn1", "bn2")),
+        [update(2, still_layers=("bn1",)), update(5), update(10, still_layers=("bn1",))],
+        says="bn1, bn2",
+    ),
+    Twins(
+        "evaluation_mode",
+        probed(still_layers=("bn1",), is_training=True),
+        probed(is_training=True),
+        "note",
+        "bn1",
+    ),
+    Twins(
+        "no_gradient",
+        probed(parameters=(parameter("conv1.weight", gradient=None, update=0.0), parameter("b"))),
+        probed(parameters=(parameter("a"), parameter("bias", gradient=0.0, is_weight=False))),
+        "look",
+        "conv1.weight",
+    ),
+    Twins(
+        "no_gradient",
+        [sample(unused=()), *probed(parameters=(parameter("cut", gradient=None), parameter("b")))],
+        [
+            sample(unused=("idle",)),
+            *probed(
+                parameters=(
+                    parameter("idle", gradient=None),
+                    parameter("still", gradient=None, frozen=True),
+                )
+            ),
+        ],
+        says="detach()",
+    ),
+    Twins(
+        "frozen_parameters",
+        probed(parameters=(parameter("a", gradient=None, frozen=True), parameter("b"))),
+        probed(parameters=(parameter("a", gradient=None), parameter("b"))),
+        "note",
+        "1 parameter tensor frozen",
+    ),
+    Twins(
+        "unused_parameters",
+        [sample(unused=("bn3.weight",)), *probed(parameters=(parameter("bn3.weight"),))],
+        [sample(unused=()), *probed(parameters=(parameter("bn3.weight"),))],
+        "note",
+        "bn3.weight",
+    ),
+    Twins(
+        "not_updated",
+        probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update=0.0))),
+        probed(parameters=(parameter("conv1.bias", update=0.0, gradient=1e-9),)),
+        says="out.bias",
+    ),
+    Twins(
+        "not_updated",
+        probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update=0.0))),
+        probed(parameters=(parameter("a", update=0.0),), learning_rate=0.0),
+        says="out.bias",
+    ),
+    Twins("uphill", probed(descent=-0.9), [*probed(descent=-0.1), update(30, descent=-0.9)]),
+    Twins(
+        "input_scale",
+        [sample(input_mean=33.0, input_std=79.0)],
+        [sample(input_std=1.9)],
+        "look",
+        "79",
+    ),
+    Twins("input_scale", [sample(input_mean=0.13, input_std=0.31)], [sample()], "note"),
+    Twins(
+        "validation_differs",
+        [sample(val_std=0.5)],
+        [sample(val_mean=0.2, val_std=0.8)],
+        says="0.5",
+    ),
+    Twins("validation_differs", [sample(val_mean=1.0)], [sample(val_mean=None, val_std=None)]),
+    Twins("constant_labels", [sample(confusion=ONE_LABEL)], [sample()], says="4"),
+    Twins(
+        "not_shuffled",
+        [sample(), *probed(label_counts=(0, 0, 100, 0, 0, 0, 0, 0, 0, 0))],
+        [sample(), *probed(label_counts=(4, 16, 8, 13, 10, 7, 12, 9, 11, 10))],
+        says="100 of 100 images",
+    ),
+    Twins("exploding_scores", [sample(loss=40.0, score_high=900.0)], [sample(loss=5.0)], says="40"),
+    Twins("dead_units", [sample(layers=(layer(dead=16),))], [sample(layers=(layer(dead=7),))]),
+    Twins(
+        "dead_units",
+        [sample(10, layers=(layer(dead=9),)), sample(20, layers=(layer(dead=9),))],
+        [sample(10, layers=(layer(dead=9),)), sample(20, layers=(layer(dead=7),))],
+        "note",
+        "9 of 16 units dead in relu1",
+    ),
+    Twins(
+        "dead_units",
+        [sample(n, layers=(layer(dead=9), layer("relu2", dead=9))) for n in (10, 20)],
+        [sample(n, layers=(layer(dead=9), layer("relu2", dead=3))) for n in (10, 20)],
+        "look",
+    ),
+    Twins(
+        "saturated",
+        [sample(layers=(layer("s1", kind="activation", saturated=0.9),))],
+        [sample(layers=(layer("s1", kind="activation", saturated=0.5),))],
+        "look",
+    ),
+    Twins(
+        "vanishing_gradients",
+        [*learning(10, 2.3), *by_layer(1e-6, 1e-4, 0.1)],
+        [*learning(10, 2.3), *by_layer(1e-3, 1e-2, 0.1)],
+    ),
+    Twins(
+        "learning_rate_high",
+        [*learning(10, 2.3), *each(update=0.5)],
+        [*learning(10, 2.3), *each(update=0.05)],
+    ),
+    Twins(
+        "learning_rate_low",
+        [*learning(10, 2.3), *each(update=1e-6)],
+        [*learning(10, 0.2), *each(update=1e-6)],
+        "look",
+        "× 1000",
+    ),
+    Twins(
+        "loss_rising",
+        [*learning(100, 0.1), *learning(100, 3.2, 101)],
+        [*learning(100, 0.1), *learning(100, 0.4, 101)],
+    ),
+    Twins(
+        "loss_rising",
+        [*learning(100, 0.1), *learning(100, 1.5, 101)],
+        [*learning(100, 0.1), *learning(100, 0.4, 101)],
+        "note",
+    ),
+    Twins(
+        "loss_rising",
+        [*learning(100, 0.1), *learning(700, 1.5, 101)],
+        [*learning(100, 0.1), *learning(700, 0.4, 101)],
+        says="1.5",
+    ),
+    Twins(
+        "not_learning",
+        [*MOVED, *learning(700, GUESSING)],
+        [*MOVED, *learning(700, 2.1)],
+        says="ln 10",
+    ),
+    Twins(
+        "not_learning",
+        [*probed(), *learning(1_100, GUESSING)],
+        [*probed(), *learning(900, GUESSING)],
+        start=started(epochs=200),
+    ),
+    Twins(
+        "dropout_high",
+        epochs(1, train_accuracy=0.5),
+        epochs(1, train_accuracy=0.8),
+        "look",
+        start=started(dropout=0.9),
+    ),
+    Twins(
+        "chance_level",
+        epochs(12, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
+        epochs(9, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
+        says="chance",
+    ),
+    Twins(
+        "labels_noisy",
+        [sample(20, confusion=NOISY, sure=0.8), sample(30, confusion=NOISY, sure=0.8)],
+        [sample(20, confusion=PAIRS, sure=0.8), sample(30, confusion=NOISY, sure=0.8)],
+        "look",
+        "23 %",
+    ),
+    Twins(
+        "class_missing",
+        epochs(3, val_class_accuracy=accuracies(3)),
+        epochs(2, val_class_accuracy=accuracies(3)),
+        "look",
+        "class 3",
+    ),
+    Twins(
+        "class_missing",
+        [sample(confusion=NO_SEVEN), *epochs(1, val_class_accuracy=accuracies(7, rest=0.7))],
+        [sample(confusion=NO_SEVEN), *epochs(1, val_class_accuracy=accuracies(rest=0.7))],
+        says="class 7",
+    ),
+    Twins(
+        "batch_too_small",
+        [update(n, agreement=0.0, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
+        [update(n, agreement=0.02, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
+        "look",
+        start=started(batch_size=4),
+    ),
+    Twins(
+        "learning_rate_high",
+        [*learning(10, 0.3), *(update(n, parameters=_moved(0.02)) for n in (150, 200, 250, 300))],
+        [*learning(10, 0.3), *(update(n, parameters=_moved(0.02)) for n in (50, 60, 80, 150))],
+        "look",
+    ),
+    Twins(
+        "batch_norm_gap",
+        [sample(150, batch_gap=-0.9), sample(200, batch_gap=-0.9)],
+        [sample(50, batch_gap=-0.9), sample(100, batch_gap=-0.9), sample(200, batch_gap=-0.1)],
+        "note",
+    ),
+    Twins(
+        "batch_norm_gap",
+        [sample(n, batch_gap=-0.9) for n in (150, 200, 250, 300, 350)],
+        [sample(n, batch_gap=-0.9) for n in (150, 200, 250, 300)],
+        "look",
+    ),
+    Twins(
+        "weight_decay_high",
+        [*learning(10, 1.0), *probed(pull=0.5)],
+        [*learning(10, 0.1), *probed(pull=0.5)],
+        "look",
+    ),
+    Twins(
+        "underfitting",
+        [*learning(30, 1.0), *UNLEARNED, sample(30, confusion=even(20, 20)), UNLEARNED[-1]],
+        [*learning(30, 1.0), *UNLEARNED, sample(30, confusion=even(38, 2)), UNLEARNED[-1]],
+        "look",
+    ),
+    Twins(
+        "validation_better",
+        epochs(2, train_accuracy=0.8, val_interval=(0.87, 0.92)),
+        epochs(2, train_accuracy=0.88, val_interval=(0.87, 0.92)),
+        "note",
+        "augmented",
+    ),
+    Twins(
+        "plateau",
+        facts.epochs([0.3, *[0.301] * 6], [0.3] * 7, error=0.01),
+        facts.epochs([0.3, *[0.301] * 4, 0.29], [0.3] * 7, error=0.01),
+        "note",
+    ),
+    Twins(
+        "batch_size_fit",
+        [update(n, agreement=0.0399 - n * 1e-7) for n in range(1, 10)],
+        [update(n, agreement=0.02 - n * 1e-7) for n in range(1, 10)],
+        "note",
+        "noise scale",
+    ),
+    Twins(
+        "slower",
+        [epoch_done(n, seconds=60.0, images_per_second=3_000.0 / n) for n in range(1, 5)],
+        [epoch_done(n, seconds=1.0, images_per_second=3_000.0 / n) for n in range(1, 5)],
+        "note",
+    ),
+    Twins(
+        "input_bound",
+        [update(n, input_share=0.7) for n in range(1, 10)],
+        [update(n, input_share=None) for n in range(1, 10)],
+        "note",
+    ),
+    Twins(
+        "memory_short",
+        [sample(memory_left=0.05), sample(10, memory_left=0.04)],
+        [sample(memory_left=0.05), sample(10)],
+        "look",
+    ),
+]
+
+
+def found(twin: Twins, events: Sequence[Event]) -> list[FindingRaised]:
+    told = with_findings(iter([twin.start, *events]))
+    return [e for e in told if isinstance(e, FindingRaised) and e.code == twin.code]
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.code)
+def test_the_bad_one_is_told_and_the_good_one_is_not(twin: Twins) -> None:
+    told = found(twin, twin.bad)
+    assert told
+    last = told[-1]
+    assert last.severity == twin.severity
+    assert twin.says in f"{last.title} {last.evidence} {last.advice} {last.cause}"
+    good = found(twin, twin.good)
+    assert not [e for e in good if e.severity == twin.severity]
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.code)
+def test_every_finding_has_its_evidence_and_its_topic(twin: Twins) -> None:
+    for event in found(twin, twin.bad):
+        assert any(c.isdigit() for c in event.evidence + event.title)
+        assert event.cause or event.code in ("divergence", "overfitting")
+        assert event.lesson in TOPICS
+        assert columns(event.title) <= 48, "it is cut in a panel of 50 columns"
+        assert bool(event.plot) == bool(event.plot_label)
+        assert (event.fix_setting is None) == (event.fix_value is None)
+        assert event.advice or event.severity == "note"
+        if event.fix_setting is not None:
+            assert event.fix_setting in History().settings or event.fix_setting in (
+                *("learning_rate", "batch_size", "dropout", "augmentation"),
+            )
+
+
+def test_every_rule_has_twins() -> None:
+    elsewhere = {"divergence", "overfitting", "memorising"}  # test_findings, test_memorising
+    assert {watch.code for watch in RULES} == {twin.code for twin in TWINS} | elsewhere
+
+
+def test_rules_yield_to_rules_that_look_before_them_or_elsewhere() -> None:
+    codes = [watch.code for watch in RULES]
+    assert len(set(codes)) == len(codes)
+    for watch in RULES:
+        assert set(watch.yields_to) <= set(codes)
+
+
+def test_a_finding_that_another_explains_is_not_said_and_is_taken_back() -> None:
+    stuck: list[Event] = [*MOVED, *learning(700, GUESSING)]
+    (first,) = [e for e in with_findings(iter([START, *stuck])) if isinstance(e, FindingRaised)]
+    assert first.code == "not_learning"
+    later: list[Event] = [*stuck, *probed(still_layers=("bn1",)), *learning(10, GUESSING, 701)]
+    told = list(with_findings(iter([START, *later])))
+    cleared = [e.code for e in told if isinstance(e, FindingCleared)]
+    assert cleared == ["not_learning"]
+
+
+def test_numbers_are_renewed_with_each_look_at_the_sample() -> None:
+    looks = [sample(n, layers=(layer(dead=15 + (n > 10)),)) for n in (0, 10, 20, 30)]
+    told = [
+        e
+        for e in with_findings(iter([START, *looks]))
+        if isinstance(e, FindingRaised) and e.code == "dead_units"
+    ]
+    assert [e.title[:8] for e in told] == ["15 of 16", "16 of 16"]
+
+
+def test_a_warm_up_is_no_low_learning_rate_and_no_stuck_network() -> None:
+    warm = [step(n, loss=GUESSING, learning_rate=0.004) for n in range(1, 200)]
+    looks = [update(n, learning_rate=0.004, parameters=_moved(1e-6)) for n in (2, 5, 10)]
+    told = list(with_findings(iter([START, *warm, *looks])))
+    assert not [e for e in told if isinstance(e, FindingRaised)]
+
+
+def test_a_turned_knob_gives_a_loss_time_to_settle() -> None:
+    run: list[Event] = [*learning(100, 0.1), changed("augmentation", 0, 1, images=10_000)]
+    told = with_findings(iter([START, *run, *learning(60, 1.5, 101)]))
+    assert not [e for e in told if isinstance(e, FindingRaised) and e.code == "loss_rising"]
+
+
+def test_what_is_watched_depends_on_what_the_run_tells() -> None:
+    history = History()
+    assert watched(history) == ()
+    history.apply(started(val_size=0))
+    few = watched(history)
+    assert "divergence" in few
+    assert "overfitting" not in few
+    assert "dead units" not in few
+    history.apply(sample())
+    history.apply(update(2))
+    history.apply(tried())
+    assert set(few) < set(watched(history))
+    assert "dead units" in watched(history)
+    full = History()
+    for event in (START, tried(), sample(), update(2)):
+        full.apply(event)
+    assert len(watched(full)) == len(RULES)

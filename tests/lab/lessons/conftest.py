@@ -1,0 +1,52 @@
+"""Benches for experiments on some hundred real digits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.lab import comparison
+from tui_trainer.lab.context import Bench, open_bench
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+
+Benches = Callable[[str], Bench]
+
+
+class Ticking:
+    """Seconds that go on by themselves: so many each time they are asked for."""
+
+    def __init__(self, tick: float = 0.2) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+@cache
+def _bench(model: str) -> Bench:
+    config = RunConfig(model=model, train_size=600, val_size=200, threads=1, batch_size=32)
+    preparing = prepare(config, Inbox(), Keeper(), time.perf_counter)
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as prepared:
+            return open_bench(prepared.value)
+
+
+@pytest.fixture(scope="session")
+def bench_of() -> Benches:
+    """A bench by a network's name, before its first step; the tests share it: change nothing."""
+    return _bench
+
+
+@pytest.fixture(autouse=True)
+def _settles_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two batches are as good as many where nobody asks how well a network does."""
+    monkeypatch.setattr(comparison, "SETTLED_ON", 64)

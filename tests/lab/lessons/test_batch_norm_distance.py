@@ -1,0 +1,137 @@
+"""Batch norm of the scores, against torch's own batch norm."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests.lab.lessons.conftest import Benches, Ticking
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.batch_norm_distance import experiment
+from tui_trainer.lab.lessons.batch_norm_distance.experiment import LOOKED_AT, show
+from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table, Words
+
+
+def bars_of(exhibit: Exhibit) -> Bars:
+    (bars,) = [block for block in exhibit.blocks if isinstance(block, Bars)]
+    return bars
+
+
+def table_of(exhibit: Exhibit) -> Table:
+    (table,) = [block for block in exhibit.blocks if isinstance(block, Table)]
+    return table
+
+
+def outspoken(bench: Bench) -> Bench:
+    """Return a bench whose network, untrained as it is, has scores that differ."""
+    network = bench.copy()
+    network.get_parameter("scores.weight").data.mul_(30)
+    return dataclasses.replace(bench, network=network)
+
+
+def test_with_all_the_others_as_companions_there_is_one_batch_only(bench_of: Benches) -> None:
+    bench = outspoken(bench_of("conv-fc"))
+    few = dataclasses.replace(
+        bench.data,
+        val=type(bench.data.val)(bench.data.val.images[:64], bench.data.val.labels[:64]),
+    )
+    (exhibit,) = show(dataclasses.replace(bench, data=few), {"digit": 5.0, "batch": 64.0}, False)
+    norm = nn.BatchNorm1d(10).train()
+    with torch.no_grad():
+        scores = bench.copy()(few.prepare(few.val.images))
+        expected = norm(scores)[5].softmax(dim=0).tolist()
+    shares = [bar.share for bar in bars_of(exhibit).bars]
+    assert shares == pytest.approx(expected, abs=1e-4)
+    marked = [bar.is_marked for bar in bars_of(exhibit).bars]
+    assert marked.index(True) == int(few.val.labels[5])
+    assert sum(marked) == 1
+    alone = scores[5].softmax(dim=0)[int(few.val.labels[5])]
+    assert f"has the probability {alone:.3f}," in exhibit.result
+    assert "standard deviation 0.000" in exhibit.result
+
+
+def test_small_batches_make_the_probability_swing_more_than_large_ones(bench_of: Benches) -> None:
+    bench = outspoken(bench_of("conv-fc"))
+    spreads = []
+    for size in (4.0, 128.0):
+        (exhibit,) = show(bench, {"batch": size}, False)
+        found = re.search(r"standard deviation (\d\.\d+)", exhibit.result)
+        assert found is not None
+        spreads.append(float(found[1]))
+    assert spreads[0] > 2 * spreads[1] > 0
+
+
+def test_the_loss_behind_the_norm_is_that_of_torch(bench_of: Benches) -> None:
+    bench = outspoken(bench_of("conv-fc"))
+    (exhibit,) = show(bench, {"batch": 32.0}, False)
+    images, labels = bench.digits.images[:LOOKED_AT], bench.digits.labels[:LOOKED_AT]
+    whole = len(labels) // 32 * 32
+    with torch.no_grad():
+        scores = bench.copy()(bench.data.prepare(images))[:whole]
+        norm = nn.BatchNorm1d(10).train()
+        normed = torch.cat([norm(part) for part in scores.split(32)])
+    plain = functional.cross_entropy(scores, labels[:whole])
+    behind = functional.cross_entropy(normed, labels[:whole])
+    assert f"Mean loss of {whole} images: {plain:.3f} as they are, {behind:.3f}" in (
+        exhibit.certainty
+    )
+
+
+def test_the_table_has_the_distances_counted_by_hand(bench_of: Benches) -> None:
+    (exhibit,) = show(bench_of("era-s6"), {}, False)
+    rows = [(row[0], row[3], row[4]) for row in table_of(exhibit).rows]
+    assert rows == [
+        ("conv1", "yes", "6"),
+        ("conv2", "yes", "5"),
+        ("shrink1", "yes", "4"),
+        ("conv3", "yes", "3"),
+        ("conv4", "yes", "2"),
+        ("shrink2", "yes", "1"),
+        ("scores", "—", "0"),
+    ]
+    words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
+    assert "shrink2_norm, has 1 layer with weights" in words[0]
+
+
+def test_a_network_without_batch_norm_is_told_so(bench_of: Benches) -> None:
+    (exhibit,) = show(bench_of("mlp"), {}, False)
+    words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
+    assert words == ["This network has no batch norm."]
+    assert exhibit.trains
+
+
+def test_a_diverged_network_raises_nothing(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    network = bench.copy()
+    for parameter in network.parameters():
+        parameter.data.fill_(float("nan"))
+    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
+    assert "no numbers" in exhibit.result
+
+
+def test_two_networks_that_differ_in_this_norm_alone_are_trained(
+    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "TRAINED", 192)
+    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking())
+    exhibits = list(show(bench, {}, True))
+    last = exhibits[-1]
+    assert exhibits[0].progress is not None
+    assert last.progress is None
+    assert last.result
+    assert "95 % Wilson" in last.certainty
+    (after, sure) = [block for block in last.blocks if isinstance(block, Table)]
+    assert [(row[0], row[1]) for row in after.rows] == [
+        ("ends before", "19,810"),
+        ("on the scores", "19,830"),
+    ]
+    assert len({row[2] for row in after.rows}) == 1
+    assert sure.rows[0][2] == "—"
+    assert 0.5 < float(sure.rows[1][2]) < 2
+    (curves,) = [block for block in last.blocks if isinstance(block, Curves)]
+    assert len(curves.curves) == 2

@@ -1,0 +1,34 @@
+"""Batch norm of single numbers against the statistics module and drawn numbers."""
+
+from __future__ import annotations
+
+import random
+import statistics
+
+import pytest
+
+from tui_trainer.lab.lessons.batch_normalization.arithmetic import (
+    mean_of_batch,
+    moved,
+    normalized,
+    scatter,
+)
+
+
+def test_normalized_numbers_have_the_mean_and_deviation_that_were_learned() -> None:
+    values = [3.0, 5.0, 9.0, -2.0]
+    mean, std = statistics.fmean(values), statistics.pstdev(values)
+    found = [normalized(value, mean, std, scale=1.5, shift=-0.25) for value in values]
+    assert statistics.fmean(found) == pytest.approx(-0.25)
+    assert statistics.pstdev(found) == pytest.approx(1.5)
+
+
+def test_a_running_mean_goes_a_tenth_of_the_way_and_tells_where_it_went() -> None:
+    assert moved(2.0, 3.0, 0.1) == pytest.approx(2.1)
+    assert mean_of_batch(2.0, moved(2.0, 3.0, 0.1), 0.1) == pytest.approx(3.0)
+
+
+def test_the_mean_of_a_batch_scatters_less_the_larger_it_is() -> None:
+    chance = random.Random(1)
+    means = [statistics.fmean(chance.gauss(0, 2) for _ in range(25)) for _ in range(2_000)]
+    assert statistics.stdev(means) == pytest.approx(scatter(2.0, 25), rel=0.06)

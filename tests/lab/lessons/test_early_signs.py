@@ -1,0 +1,157 @@
+"""The signs of a network's health, and faults on purpose."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests.lab.lessons.conftest import Benches, Ticking
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.early_signs import experiment, sabotage
+from tui_trainer.lab.lessons.early_signs.experiment import show
+from tui_trainer.lab.lessons.early_signs.sabotage import FAULTS, SHIFT, faulty, healthy
+from tui_trainer.lab.lessons.early_signs.signs import BATCH, SAMPLE
+from tui_trainer.lab.samples import drawn
+from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table
+
+
+def rows(exhibit: Exhibit) -> dict[str, tuple[str, ...]]:
+    (table,) = [block for block in exhibit.blocks if isinstance(block, Table)]
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def with_weights(bench: Bench, value: float) -> Bench:
+    network = bench.copy()
+    for parameter in network.parameters():
+        parameter.data.fill_(value)
+    return dataclasses.replace(bench, network=network)
+
+
+def test_loss_and_accuracy_are_those_of_torch(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    (exhibit,) = show(bench, {}, False)
+    split = bench.sample(SAMPLE)
+    with torch.no_grad():
+        scores = bench.copy()(bench.data.prepare(split.images))
+    loss = functional.cross_entropy(scores, split.labels)
+    right = (scores.argmax(dim=1) == split.labels).float().mean()
+    told = rows(exhibit)
+    assert told["loss on validation"][0].startswith(f"{loss:.3f} ± ")
+    assert told["right on validation"][0].startswith(f"{100 * right:.1f} % [")
+    assert told["loss on validation"][1] == f"about {math.log(10):.3f}, ln 10"
+    assert told["healthy runs like it"][2] == "·"
+    assert "Healthy runs: the reference has 55,000 training images, not 600." in exhibit.certainty
+    assert "no sign speaks against" in exhibit.result
+
+
+def test_the_gradients_are_those_of_torch(bench_of: Benches) -> None:
+    bench = bench_of("small")
+    (exhibit,) = show(bench, {}, False)
+    (bars,) = [block for block in exhibit.blocks if isinstance(block, Bars)]
+    network = bench.copy().train()
+    images, labels = drawn(bench, BATCH, 0)
+    loss = functional.cross_entropy(network(images), labels)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for bar in bars.bars:
+        weight = network.get_submodule(bar.label).weight
+        assert isinstance(weight, nn.Parameter)
+        assert weight.grad is not None
+        rms = float(weight.grad.norm()) / weight.numel() ** 0.5
+        assert bar.number == f"{rms:.1e}"
+    assert max(bar.share for bar in bars.bars) == 1.0
+
+
+def test_after_its_first_steps_a_network_that_guesses_is_doubtful(bench_of: Benches) -> None:
+    bench = dataclasses.replace(with_weights(bench_of("tiny"), 0.0), step=200)
+    (exhibit,) = show(bench, {}, False)
+    told = rows(exhibit)
+    assert told["loss on validation"][2] == "▲"
+    assert told["right on validation"][2] == "▲"
+    assert told["dead units"][2] == "▲"
+    assert exhibit.result.startswith("Doubtful after step 200: loss on validation; right")
+
+
+def test_the_reference_is_shown_where_it_applies(bench_of: Benches) -> None:
+    bench = bench_of("era-s6")
+    many = dataclasses.replace(
+        bench.data,
+        train=type(bench.data.train)(
+            bench.data.train.images.repeat(100, 1, 1), bench.data.train.labels.repeat(100)
+        ),
+    )
+    config = dataclasses.replace(bench.config, batch_size=128)
+    for step, sign in ((0, "·"), (150, "✓▲")):
+        (exhibit,) = show(
+            dataclasses.replace(bench, data=many, config=config, step=step), {}, False
+        )
+        told = rows(exhibit)
+        assert told["loss after 100 steps"][2] in sign
+        assert "at most" in told["loss after 100 steps"][1]
+        assert told["right after an epoch"][2] == "·"
+
+
+@pytest.mark.parametrize("model", ["mlp", "conv-fc"])
+def test_any_network_has_signs(bench_of: Benches, model: str) -> None:
+    (exhibit,) = show(bench_of(model), {}, False)
+    assert "dead units" in rows(exhibit)
+    assert exhibit.trains
+
+
+def test_a_diverged_network_raises_nothing(bench_of: Benches) -> None:
+    (exhibit,) = show(with_weights(bench_of("tiny"), math.nan), {}, False)
+    assert "diverged" in exhibit.result
+    assert rows(exhibit)["loss on validation"][2] == "✗"
+
+
+def test_the_faults_are_what_they_are_called(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    _, sound = healthy(bench, "healthy")
+    trials = {fault: faulty(bench, fault, fault)[1] for fault in FAULTS}
+    assert trials["rate ×30"].learning_rate == pytest.approx(30 * sound.learning_rate)
+    labels, true = trials["shuffled labels"].data.train.labels, bench.data.train.labels
+    assert sorted(labels.tolist()) == sorted(true.tolist())
+    assert (labels == true).float().mean() < 0.3
+    norms = [m for m in trials["no batch norm"].network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not norms
+    shifts = [m for m in trials["dead start"].network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert shifts
+    assert all(bool((m.bias == SHIFT).all()) for m in shifts)
+    images = bench.data.prepare(bench.data.train.images[:4])
+    sums = trials["softmax twice"].network(images).sum(dim=1)
+    assert sums.tolist() == pytest.approx([1.0] * 4, abs=1e-5)
+
+
+def test_another_start_has_other_first_weights_and_the_same_images(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    (_, one), (_, other) = healthy(bench, "a"), healthy(bench, "b", seed=2)
+    first, second = next(one.network.parameters()), next(other.network.parameters())
+    assert not torch.equal(first, second)
+    assert torch.equal(one.batch()[1], other.batch()[1])
+
+
+def test_a_fault_is_told_with_the_rule_and_how_the_control_fares(
+    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "STEPS", 18)
+    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking(0.02))
+    exhibits = list(show(bench, {"fault": "shuffled labels"}, True))
+    last = exhibits[-1]
+    assert exhibits[0].progress == 0.0
+    assert last.progress is None
+    (curves,) = [block for block in last.blocks if isinstance(block, Curves)]
+    assert [curve.name for curve in curves.curves] == [
+        "healthy",
+        "another start",
+        "shuffled labels",
+        "guessing",
+    ]
+    assert set(curves.curves[-1].y) == {math.log(10)}
+    assert max(curves.curves[0].x) == 18 * sabotage.BATCH
+    assert last.result.startswith(("Shuffled labels could be told after", "In 18 steps, shuffled"))
+    assert "The rule:" in last.certainty
+    assert "other first weights" in last.certainty

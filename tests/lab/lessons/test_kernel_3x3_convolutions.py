@@ -1,0 +1,60 @@
+"""The 3×3 experiment: its map is what torch and the network make, its sum the products'."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.lab.lessons.conftest import Benches
+from tests.lab.lessons.lost import lost
+from tui_trainer.lab.lessons.convolutions_3x3.experiment import show
+from tui_trainer.lab.map_drawing import maps_of, subject
+from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words
+
+
+def map_of(exhibit: Exhibit) -> tuple[float, ...]:
+    pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
+    return pictures.items[1].values
+
+
+@pytest.mark.parametrize("model", ["tiny", "conv-fc"])
+def test_an_own_kernel_makes_the_networks_own_map(bench_of: Benches, model: str) -> None:
+    bench = bench_of(model)
+    (exhibit,) = show(bench, {"kernel": "own 2", "digit": 1.0}, False)
+    first = maps_of(subject(bench), bench.digit(1).network_input)[0]
+    assert map_of(exhibit) == pytest.approx(first.values[2].flatten().tolist(), abs=1e-4)
+
+
+def test_a_drawn_kernel_is_sobels_and_the_products_add_up(bench_of: Benches) -> None:
+    bench = bench_of("mlp")  # which has no kernels of its own
+    (exhibit,) = show(bench, {"kernel": "vertical edge", "row": 9.0, "column": 0.0}, False)
+    pixels = bench.digit(0).pixels.double() / 255
+    sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], dtype=torch.float64)
+    expected = functional.conv2d(pixels[None, None], sobel[None, None], padding=1)[0, 0]
+    assert map_of(exhibit) == pytest.approx(expected.flatten().tolist(), abs=1e-6)
+    products, _ = (block for block in exhibit.blocks if isinstance(block, Table))
+    total = sum(float(cell) for cells in products.rows for cell in cells[6:])
+    assert total == pytest.approx(float(expected[9, 0]), abs=5e-3)
+    pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
+    assert pictures.items[0].frame == (8, 0, 3, 2)  # a third of the kernel is off the image
+    assert "own 0" not in exhibit.controls[0].steps
+    assert isinstance(exhibit.blocks[-1], Words)
+    assert "mlp has no plain 3×3 kernels" in exhibit.blocks[-1].text
+
+
+def test_two_small_kernels_cost_less_than_a_large_one(bench_of: Benches) -> None:
+    (exhibit,) = show(bench_of("tiny"), {}, False)
+    *_, costs = (block for block in exhibit.blocks if isinstance(block, Table))
+    told = {cells[0]: cells[1:3] for cells in costs.rows}
+    assert told["one 5×5"] == ("5×5", f"{25 * 8 * 8:,}")
+    assert told["two 3×3"] == ("5×5", f"{18 * 8 * 8:,}")
+    assert told["one 7×7"] == ("7×7", f"{49 * 8 * 8:,}")
+
+
+def test_kernels_of_a_diverged_network_are_said_to_be_lost(bench_of: Benches) -> None:
+    bench = lost(bench_of("tiny"))
+    (exhibit,) = show(bench, {"kernel": "own 0"}, False)
+    assert any("no numbers" in b.text for b in exhibit.blocks if isinstance(b, Words))
+    (exhibit,) = show(bench, {"kernel": "blur"}, False)
+    assert all(0 <= value <= 1 for value in map_of(exhibit))

@@ -1,0 +1,83 @@
+"""The kernels experiment: pictures, likeness and costs against torch's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests.lab.lessons.conftest import Benches, Ticking
+from tui_trainer.lab.lessons.kernels import experiment
+from tui_trainer.protocol.exhibit import Pictures, Table, Words
+
+
+def test_the_pictures_are_the_kernels_of_the_first_convolution(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    (exhibit,) = experiment.show(bench, {"kernel": 3.0}, False)
+    pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
+    first = next(m for m in bench.copy().modules() if isinstance(m, nn.Conv2d))
+    assert len(pictures.items) == len(first.weight)
+    assert [item.caption for item in pictures.items].index("▸3") == 2
+    for item, kernel in zip(pictures.items, first.weight, strict=True):
+        shown = torch.tensor(item.values).view(item.height, item.width)
+        assert torch.allclose(shown[1::3, 1::3], kernel[0])  # each weight is 3×3 pixels
+
+
+def test_the_most_alike_pair_is_that_of_torch(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    (exhibit,) = experiment.show(bench, {}, False)
+    words = next(block.text for block in exhibit.blocks if isinstance(block, Words))
+    first = next(m for m in bench.copy().modules() if isinstance(m, nn.Conv2d))
+    flat = first.weight.flatten(1).double()
+    alike = {
+        (one + 1, other + 1): functional.cosine_similarity(flat[one], flat[other], dim=0).item()
+        for one, other in itertools.combinations(range(len(flat)), 2)
+    }
+    pair = max(alike, key=alike.__getitem__)
+    assert f"Of all pairs, {pair[0]} and {pair[1]} are most alike: {alike[pair]:+.2f}" in words
+    mine = {pair: cosine for pair, cosine in alike.items() if 1 in pair}
+    nearest = max(mine, key=mine.__getitem__)
+    assert f"like kernel {sum(nearest) - 1}: cosine {mine[nearest]:+.2f}" in words
+
+
+def test_costs_are_those_of_real_layers(bench_of: Benches) -> None:
+    (exhibit,) = experiment.show(bench_of("tiny"), {"channels": 5.0, "side": 7.0}, False)
+    table = next(block for block in exhibit.blocks if isinstance(block, Table))
+    for row in table.rows:
+        layer = nn.Conv2d(5, int(row[0]), 3, bias=False)
+        assert row[1] == f"{layer.weight.numel():,}"
+        behind = nn.Conv2d(int(row[0]), int(row[0]), 3, bias=False)
+        assert row[3] == f"{behind.weight.numel():,}"
+    assert table.rows[0][2] == f"{(5 * 4 * 9 * 49) / 1000:.2f} k"
+
+
+@pytest.mark.parametrize("number", [1.0, 16.0])
+def test_a_network_without_convolutions_is_stood_in_for(bench_of: Benches, number: float) -> None:
+    (exhibit,) = experiment.show(bench_of("mlp"), {"kernel": number}, False)
+    assert any(isinstance(block, Words) and "mlp has no" in block.text for block in exhibit.blocks)
+    assert any(isinstance(block, Pictures) for block in exhibit.blocks)
+
+
+def test_lost_kernels_are_said_to_be_lost(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    network = bench.copy()
+    for parameter in network.parameters():
+        parameter.data.fill_(float("nan"))
+    (exhibit,) = experiment.show(dataclasses.replace(bench, network=network), {}, False)
+    assert any(isinstance(b, Words) and "no numbers" in b.text for b in exhibit.blocks)
+
+
+def test_each_arm_has_the_first_kernels_that_its_name_says(bench_of: Benches) -> None:
+    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking(0.4))
+    last = list(experiment.show(bench, {}, True))[-1]
+    table = next(block for block in last.blocks if isinstance(block, Table))
+    assert [row[0] for row in table.rows] == [f"{first} kernels" for first in experiment.RACED]
+    for row, k in zip(table.rows, experiment.RACED, strict=True):
+        weights = 9 * k + 9 * k * 2 * k + 9 * 2 * k * 4 * k + 2 * (k + 2 * k + 4 * k)
+        assert row[1] == f"{weights + 4 * k * 10 + 10:,}"
+    assert re.search(r"Right: .* \d+\.\d\d %", last.result)

@@ -1,0 +1,60 @@
+"""The layers experiment: maps and figures of the layer table, and a short race."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.lab.lessons.conftest import Benches, Ticking
+from tests.lab.lessons.lost import lost
+from tui_trainer.lab.lessons.layers import experiment
+from tui_trainer.lab.lessons.layers.experiment import show
+from tui_trainer.lab.map_drawing import maps_of, subject
+from tui_trainer.protocol.exhibit import Curves, Exhibit, Pictures, Table, Words
+
+
+def said(exhibit: Exhibit) -> str:
+    return " ".join(block.text for block in exhibit.blocks if isinstance(block, Words))
+
+
+def test_the_walk_shows_each_layer_with_its_figures(bench_of: Benches) -> None:
+    bench = bench_of("era-s6")
+    (begin,) = show(bench, {}, False)
+    names = [str(step) for step in begin.controls[0].steps]
+    assert names[:4] == ["conv1", "conv2", "shrink1", "pool1"]
+    digit = bench.digit(3)
+    maps = {m.row.name: m for m in maps_of(subject(bench), digit.network_input, None)}
+    for name in names:
+        (exhibit,) = show(bench, {"layer": name, "digit": 3.0}, False)
+        row = next(row for row in bench.layers if row.name == name)
+        assert f"{row.parameters:,} parameter" in said(exhibit)
+        assert row.shape_text in said(exhibit)
+        pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
+        expected = maps[name].values[1].flatten().tolist()
+        assert list(pictures.items[2].values) == pytest.approx(expected, abs=1e-5)
+        assert exhibit.trains
+
+
+def test_a_network_without_maps_and_a_diverged_one_are_named(bench_of: Benches) -> None:
+    (exhibit,) = show(bench_of("mlp"), {}, False)
+    assert "mlp has no convolution" in said(exhibit)
+    (exhibit,) = show(lost(bench_of("tiny")), {}, False)
+    assert "no numbers" in said(exhibit)
+
+
+def test_enter_trains_the_four_networks_on_equal_images(
+    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "IMAGES", 96)
+    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking())
+    *under_way, end = show(bench, {}, True)
+    assert len(under_way) > 3
+    assert all(exhibit.progress is not None and not exhibit.result for exhibit in under_way)
+    (curves,) = [block for block in end.blocks if isinstance(block, Curves)]
+    assert [curve.x for curve in curves.curves] == [(32.0, 64.0, 96.0)] * 4
+    assert "96 training images each" in end.certainty
+    assert "One seed" in end.certainty
+    outcome, plan = (block for block in end.blocks if isinstance(block, Table))
+    assert [row[1] for row in outcome.rows] == [row[2] for row in plan.rows]  # as many as planned
+    assert all("[" in row[-1] for row in outcome.rows)

@@ -1,0 +1,61 @@
+"""The 1×1 experiment against the network's own layer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tests.lab.lessons.conftest import Benches
+from tests.lab.lessons.lost import lost
+from tui_trainer.lab.lessons.convolutions_1x1.experiment import show
+from tui_trainer.lab.map_drawing import maps_of, subject
+from tui_trainer.protocol.exhibit import Bars, Pictures, Table, Words
+
+
+def test_the_kernel_and_the_mix_are_those_of_torch(bench_of: Benches) -> None:
+    bench = bench_of("era-s6")
+    weights = {"weight1": 1.0, "weight2": -2.0, "weight3": 0.25}
+    (exhibit,) = show(bench, {"kernel": 3.0, **weights}, False)
+    maps = {m.row.name: m.values for m in maps_of(subject(bench), bench.digit(0).network_input)}
+    pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
+    *_, own = pictures.items
+    assert own.values == pytest.approx(maps["shrink2"][3].flatten().tolist(), abs=1e-4)
+    parts = [torch.tensor(p.values) for p in pictures.items[:3]]
+    total = sum(w * part for w, part in zip(weights.values(), parts, strict=True))
+    assert isinstance(total, torch.Tensor)
+    assert torch.allclose(torch.tensor(pictures.items[3].values), total, atol=1e-5)
+    assert torch.allclose(torch.tensor(pictures.items[4].values), total.relu(), atol=1e-5)
+    expected = torch.corrcoef(torch.stack((total, maps["shrink2"][3].flatten())))[0, 1]
+    assert float(exhibit.result.rstrip(".").split()[-1]) == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_the_bars_are_the_largest_weights_and_the_price_is_told(bench_of: Benches) -> None:
+    bench = bench_of("era-s6")
+    (exhibit,) = show(bench, {"kernel": 3.0}, False)
+    layer = bench.copy().get_submodule("shrink2")
+    assert isinstance(layer, nn.Conv2d)
+    row = layer.weight.detach()[3].flatten()
+    bars = next(block for block in exhibit.blocks if isinstance(block, Bars))
+    for bar, channel in zip(bars.bars, row.abs().argsort(descending=True)[:6], strict=True):
+        assert bar.label == f"channel {channel}"
+        assert float(bar.number) == pytest.approx(float(row[channel]), abs=1e-3)
+    table = next(block for block in exhibit.blocks if isinstance(block, Table))
+    assert [cells[1] for cells in table.rows] == ["1,024", "9,216"]
+    # The reader begins with the network's own weights.
+    for control in exhibit.controls[1:]:
+        own = float(row[int(control.label.split()[-1])])
+        assert control.value == pytest.approx(own, abs=1e-3)
+
+
+@pytest.mark.parametrize("model", ["mlp", "small"])
+def test_a_network_without_a_1x1_is_replaced(bench_of: Benches, model: str) -> None:
+    (exhibit,) = show(bench_of(model), {}, False)
+    assert isinstance(exhibit.blocks[0], Words)
+    assert f"{model} has no 1×1 convolution" in exhibit.blocks[0].text
+
+
+def test_a_diverged_network_is_named(bench_of: Benches) -> None:
+    (exhibit,) = show(lost(bench_of("tiny")), {"kernel": 4.0, "weight1": 1.0}, False)
+    assert isinstance(exhibit.blocks[-1], Words)
+    assert "no numbers" in exhibit.blocks[-1].text

@@ -1,0 +1,179 @@
+"""Pools and transitions in their places: what is shown against real networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from tests.lab.lessons.conftest import Benches, Ticking
+from tui_trainer.anatomy.table import layer_table
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lesson_answers import Show
+from tui_trainer.lab.lessons.max_pooling_distance import experiment as max_pooling_distance
+from tui_trainer.lab.lessons.max_pooling_position import experiment as max_pooling_position
+from tui_trainer.lab.lessons.transition_layers import experiment as transition_layers
+from tui_trainer.lab.lessons.transition_position import experiment as transition_position
+from tui_trainer.models import zoo
+from tui_trainer.protocol.exhibit import Choices, Exhibit, Pictures, Table, Words
+from tui_trainer.protocol.layers import totals
+
+
+def tables(exhibit: Exhibit) -> list[Table]:
+    return [block for block in exhibit.blocks if isinstance(block, Table)]
+
+
+def lost(bench: Bench) -> Bench:
+    network = bench.copy()
+    for parameter in network.parameters():
+        parameter.data.fill_(float("nan"))
+    return dataclasses.replace(bench, network=network)
+
+
+def trained(show: Show, bench: Bench, choices: Choices) -> Exhibit:
+    quick = dataclasses.replace(bench, clock=Ticking(0.5))
+    return list(show(quick, choices, True))[-1]
+
+
+@pytest.mark.parametrize("model", ["mlp", "tiny", "era-s6"])
+@pytest.mark.parametrize(
+    "show",
+    [
+        max_pooling_position.show,
+        max_pooling_distance.show,
+        transition_layers.show,
+        transition_position.show,
+    ],
+)
+def test_every_network_is_shown_something_even_a_lost_one(
+    bench_of: Benches, show: Show, model: str
+) -> None:
+    for bench in (bench_of(model), lost(bench_of(model))):
+        (exhibit,) = show(bench, {}, False)
+        assert tables(exhibit)
+        for table in tables(exhibit):
+            widths = [
+                max(map(len, column)) for column in zip(table.heads, *table.rows, strict=True)
+            ]
+            assert sum(widths) + 2 * (len(widths) - 1) <= 74, table.caption
+            assert len(table.caption) <= 78
+
+
+def test_early_and_late_pools_have_the_zoo_s_figures(bench_of: Benches) -> None:
+    (exhibit,) = max_pooling_position.show(bench_of("tiny"), {}, False)
+    (table,) = tables(exhibit)
+    words = next(block.text for block in exhibit.blocks if isinstance(block, Words))
+    works = []
+    for name, first in (("pool-early", 1), ("pool-late", 4)):
+        rows = layer_table(zoo.build(name, image_size=28, classes=10), (28, 28, 1))
+        convolutions = [row for row in rows if row.kind == "conv"]
+        for row, cells in zip(convolutions, table.rows, strict=True):
+            assert row.receptive_field is not None
+            assert cells[first].split(" ")[0] == str(row.output_shape[0])
+            assert cells[first + 1].split("×")[0] == str(row.receptive_field[0])
+        works.append(totals(rows).multiply_adds)
+        assert f"{totals(rows).parameters:,}" in words
+    assert f"{works[1] / works[0]:.1f} times" in words
+    assert [row[1] for row in table.rows[:2]] == ["28 → 14", "14 → 7"]
+    assert [row[4] for row in table.rows[3:5]] == ["28 → 14", "14 → 7"]
+
+
+@pytest.mark.parametrize("equal", ["images", "time"])
+def test_pools_are_compared_on_the_terms_that_were_chosen(bench_of: Benches, equal: str) -> None:
+    last = trained(max_pooling_position.show, bench_of("tiny"), {"equal": equal})
+    assert (" s each" in last.certainty) == (equal == "time")
+    assert {row[0] for row in tables(last)[0].rows} == {"pool-early", "pool-late"}
+
+
+def test_the_course_s_transitions_are_found(bench_of: Benches) -> None:
+    bench = bench_of("era-s6")
+    found = transition_layers.transitions(bench.layers)
+    names = [(bench.layers[mix].name, bench.layers[pool].name) for mix, pool in found]
+    assert names == [("shrink1", "pool1"), ("shrink2", "pool2")]
+    assert transition_layers.transitions(bench_of("tiny").layers) == []
+    (exhibit,) = transition_layers.show(bench, {"transition": 2.0}, False)
+    left = tables(exhibit)[0].rows[-1]
+    assert left[1:4] == ("7×7×16", "784", f"{100 * 784 / (14 * 14 * 64):.1f} %")
+
+
+def test_the_maps_are_those_that_the_network_makes_of_the_digit(bench_of: Benches) -> None:
+    bench = bench_of("era-s6")
+    (exhibit,) = transition_layers.show(bench, {"digit": 4.0}, False)
+    before, after = (block for block in exhibit.blocks if isinstance(block, Pictures))
+    network = bench.copy()
+    assert isinstance(network, nn.Sequential)
+    value = bench.digit(4).network_input
+    maps = {}
+    with torch.no_grad():
+        for name, module in network.named_children():
+            value = module(value)
+            maps[name] = value[0].clone()
+    for block, name in ((before, "conv2_relu"), (after, "pool1")):
+        for picture in block.items:
+            channel = int(picture.caption.split()[-1]) - 1
+            shown = torch.tensor(picture.values).view(picture.height, picture.width)
+            assert torch.allclose(shown, maps[name][channel], atol=1e-5)
+
+
+def test_the_calculator_s_share_follows_the_controls(bench_of: Benches) -> None:
+    bench = bench_of("era-s6")
+    (exhibit,) = transition_layers.show(bench, {"left": 8.0, "pools": "no"}, False)
+    spent = 28 * 28 * (9 * 8 * 16 + 32 * 8)
+    assert f"{100 * spent / (28 * 28 * 9 * 32 * 16):.1f} %" in exhibit.result
+
+
+def test_three_places_are_trained_and_the_chosen_one_is_among_them(bench_of: Benches) -> None:
+    for after in transition_position.PLACES:
+        places = transition_position.trained(after)
+        assert len(set(places)) == 3
+        assert {1, 5, after} <= set(places)
+    last = trained(transition_position.show, bench_of("tiny"), {"after": 4.0})
+    names = [row[0] for row in tables(last)[0].rows]
+    assert names == ["after layer 1", "after layer 4", "after layer 5"]
+
+
+def test_the_pools_distances_are_counted_layer_by_layer(bench_of: Benches) -> None:
+    (exhibit,) = max_pooling_distance.show(bench_of("era-s6"), {}, False)
+    own = tables(exhibit)[0]
+    # Behind pool1: conv3, conv4, shrink2, and then the convolution that gives the scores.
+    assert [(row[0], row[3], row[4]) for row in own.rows] == [
+        ("pool1", "4", "scores"),
+        ("pool2", "1", "scores"),
+    ]
+
+
+@pytest.mark.parametrize("behind", [2, 3, 4])
+def test_so_many_layers_are_behind_the_pool_with_equal_parameters(behind: int) -> None:
+    near, far = (max_pooling_distance.network(apart, 10) for apart in (1, behind))
+    assert sum(p.numel() for p in near.parameters()) == sum(p.numel() for p in far.parameters())
+    for network, apart in ((near, 1), (far, behind)):
+        kinds = [type(module) for module in network]
+        last = max(place for place, kind in enumerate(kinds) if kind is nn.MaxPool2d)
+        assert sum(kind in (nn.Conv2d, nn.Linear) for kind in kinds[last:]) == apart
+        assert kinds.count(nn.MaxPool2d) == 2
+
+
+def test_images_move_by_one_pixel_in_turns() -> None:
+    image = torch.zeros(5, 5, dtype=torch.uint8)
+    image[2, 2] = 7
+    image[0, 0] = 9
+    places = [
+        sorted(map(tuple, (moved == 7).nonzero().tolist()))
+        for moved in max_pooling_distance.moved(image.repeat(4, 1, 1))
+    ]
+    assert places == [[(2, 3)], [(2, 1)], [(3, 2)], [(1, 2)]]
+    corner = [int((m == 9).sum()) for m in max_pooling_distance.moved(image.repeat(4, 1, 1))]
+    assert corner == [1, 0, 1, 0]  # left and up move it off the image
+
+
+def test_what_a_shift_does_is_measured_after_the_training(bench_of: Benches) -> None:
+    last = trained(max_pooling_distance.show, bench_of("tiny"), {"behind": 3.0})
+    shift = tables(last)[1]
+    assert [row[0] for row in shift.rows] == ["1 layer behind", "3 layers behind"]
+    for row in shift.rows:
+        assert math.isfinite(float(row[1]))
+        assert float(row[1]) > 0
+        assert 0 <= float(row[2].split()[0]) <= 100

@@ -1,0 +1,120 @@
+"""Trainings side by side: equal terms, a budget, and what can be told apart."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tests.lab.lessons.conftest import Benches, Ticking
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.race import Arm, Score, distinguishable, race, score
+
+
+def arms_of(bench: Bench, *rates: float) -> list[Arm]:
+    network = bench.fresh()
+    return [Arm(f"{rate:g}", bench.trial(network, lr=rate)) for rate in rates]
+
+
+def test_every_arm_sees_the_same_images_from_the_same_start(bench_of: Benches) -> None:
+    arms = arms_of(bench_of("tiny"), 0.02, 0.05, 0.02)
+    shares = list(race(arms, images=200, clock=Ticking(), seconds=1e9))
+
+    assert {arm.trial.images for arm in arms} == {arms[0].trial.images}
+    assert arms[0].trial.images >= 200
+    assert arms[0].losses == arms[2].losses != arms[1].losses
+    assert shares == sorted(shares)
+    assert 0 < shares[-1] <= 1
+
+
+def test_a_race_ends_in_time_and_its_arms_are_equally_far(bench_of: Benches) -> None:
+    arms = arms_of(bench_of("tiny"), 0.02, 0.05)
+    shares = list(race(arms, images=10**9, clock=Ticking(0.2), seconds=10.0))
+
+    seen = [arm.trial.images for arm in arms]
+    assert max(seen) - min(seen) <= 32
+    assert 10 < sum(seen) / 32 < 50
+    assert shares[-1] > 0.9
+
+
+def test_by_time_a_slower_arm_sees_fewer_images(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    network = bench.fresh()
+    arms = [Arm(str(size), bench.trial(network, batch_size=size)) for size in (8, 64)]
+    list(race(arms, images=10**9, clock=Ticking(0.2), seconds=20.0, by_time=True))
+
+    # Each step takes one tick of this clock, whatever its batch.
+    assert arms[1].trial.images > 6 * arms[0].trial.images
+
+
+def test_an_arm_that_diverges_stands_still_and_the_others_go_on(bench_of: Benches) -> None:
+    arms = arms_of(bench_of("tiny"), 0.02, 0.05)
+    with torch.no_grad():
+        next(arms[1].trial.network.parameters()).fill_(math.nan)
+    list(race(arms, images=200, clock=Ticking(), seconds=1e9))
+
+    assert [arm.is_lost for arm in arms] == [False, True]
+    assert arms[1].losses == []
+    assert arms[0].trial.images >= 200
+
+
+def test_a_score_is_that_of_the_network_in_evaluation_mode(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    trial = bench.trial(bench.fresh())
+    split = bench.sample(100)
+    told = score(trial, split)
+    with torch.no_grad():
+        scores = trial.network.eval()(bench.data.prepare(split.images))
+
+    assert told.total == 100
+    assert told.correct == int((scores.argmax(1) == split.labels).sum())
+    low, high = told.interval
+    assert low < told.accuracy < high
+
+
+def judged(*right: int) -> Score:
+    """A score of 1,000 images: hits are those from ``right[0]`` up to ``right[1]``, and so on."""
+    spans = list(zip(right[::2], right[1::2], strict=True))
+    return Score(tuple(any(a <= n < b for a, b in spans) for n in range(1_000)), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_told_apart"),
+    [
+        # Of 970: 30 more wrong, none right that the first has wrong.
+        (judged(30, 970), True),
+        # As few right, but on other images too: 55 against 25, then 45 against 35.
+        (judged(55, 995), True),
+        (judged(0, 925, 970, 1_000), False),
+        # Ten fewer, all among those of the first.
+        (judged(10, 970), True),
+        # Five fewer: 0 of 5 is no rarer than 1 in 16.
+        (judged(5, 970), False),
+        (judged(0, 970), False),
+    ],
+)
+def test_only_a_difference_beyond_chance_counts(other: Score, is_told_apart: bool) -> None:
+    scores = {"b": other, "a": judged(0, 970)}
+
+    assert distinguishable(scores) == ([("a", "b")] if is_told_apart else [])
+
+
+def test_of_many_pairs_the_sure_ones_must_be_surer() -> None:
+    # 7 against 0: a p value of 1 in 64, enough for one pair and too much for one of six.
+    one, other = judged(0, 970), judged(7, 970)
+    assert distinguishable({"a": one, "b": other}) == [("a", "b")]
+    more = {"a": one, "b": other, "c": judged(0, 968), "d": judged(2, 970)}
+    assert distinguishable(more) == []
+
+
+def test_arms_that_do_not_differ_are_seldom_told_apart() -> None:
+    chance = torch.Generator().manual_seed(7)
+    told = 0
+    for _ in range(200):
+        hits = torch.rand(4, 300, generator=chance) < 0.9
+        told += bool(
+            distinguishable({str(n): Score(tuple(h), 0.1) for n, h in enumerate(hits.tolist())})
+        )
+    # Exact tests err on the side of caution: at most one comparison of twenty has such a pair.
+    assert told <= 10

@@ -1,0 +1,54 @@
+"""The softmax experiment against torch's own softmax and automatic differentiation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.lab.lessons.conftest import Benches
+from tui_trainer.lab.lessons.softmax.experiment import show
+from tui_trainer.protocol.exhibit import Bars, Exhibit
+
+
+def bars_of(exhibit: Exhibit) -> Bars:
+    (bars,) = [block for block in exhibit.blocks if isinstance(block, Bars)]
+    return bars
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 5.0])
+def test_probabilities_and_gradient_are_those_of_torch(
+    bench_of: Benches, temperature: float
+) -> None:
+    bench = bench_of("tiny")
+    (exhibit,) = show(bench, {"digit": 3.0, "temperature": temperature}, False)
+    digit = bench.digit(3)
+    scores = bench.copy()(digit.network_input).detach().double().requires_grad_()
+    loss = functional.cross_entropy(scores / temperature, torch.tensor([digit.label]))
+    loss.backward()  # type: ignore[no-untyped-call]
+    expected = torch.softmax(scores.detach()[0] / temperature, 0).tolist()
+    assert [bar.share for bar in bars_of(exhibit).bars] == pytest.approx(expected, abs=1e-6)
+    assert f"{loss.item():.4f}" in exhibit.result
+    assert scores.grad is not None
+    for bar, slope in zip(bars_of(exhibit).bars, scores.grad[0].tolist(), strict=True):
+        assert float(bar.number.split()[-1]) == pytest.approx(slope, abs=1e-4)
+    assert [bar.is_marked for bar in bars_of(exhibit).bars].index(True) == digit.label
+
+
+def test_only_wrong_digits_are_shown_when_asked_for(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    for place in range(5):
+        (exhibit,) = show(bench, {"digits": "wrong", "digit": float(place)}, False)
+        bars = bars_of(exhibit).bars
+        assert not max(bars, key=lambda bar: bar.share).is_marked
+
+
+def test_scores_that_are_no_numbers_are_said_to_be_lost(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    network = bench.copy()
+    for parameter in network.parameters():
+        parameter.data.fill_(float("nan"))
+    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
+    assert "no numbers" in exhibit.result

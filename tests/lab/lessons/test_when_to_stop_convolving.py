@@ -1,0 +1,116 @@
+"""Where convolving may stop, and what the endings do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.lab.lessons.conftest import Benches, Ticking
+from tui_trainer.data.dataset import Split
+from tui_trainer.lab import comparison
+from tui_trainer.lab.lessons.when_to_stop_convolving import experiment
+from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import ENDINGS
+from tui_trainer.lab.lessons.when_to_stop_convolving.experiment import MOVED, moved, show
+from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words
+
+
+def tables(exhibit: Exhibit) -> list[Table]:
+    return [block for block in exhibit.blocks if isinstance(block, Table)]
+
+
+def pictures(exhibit: Exhibit) -> Pictures:
+    (found,) = [block for block in exhibit.blocks if isinstance(block, Pictures)]
+    return found
+
+
+def test_the_ending_that_the_course_has_is_counted_as_in_its_table(bench_of: Benches) -> None:
+    (exhibit,) = show(bench_of("era-s6"), {}, False)
+    costs, layers = tables(exhibit)
+    assert costs.caption == "from pool2, 7×7×16, to the scores"
+    assert costs.rows[-1] == ("now: conv 3×3 /2", "scores", "1,440", "12,960")
+    assert [row[2] for row in costs.rows[:-1]] == ["1,440", "7,840", "7,850", "170"]
+    assert layers.marked is not None
+    assert layers.rows[layers.marked][0] == "scores"
+    assert [row[3] for row in layers.rows][:4] == ["3×3", "5×5", "5×5", "6×6"]
+
+
+@pytest.mark.parametrize("end", ENDINGS)
+def test_the_chosen_ending_is_marked(bench_of: Benches, end: str) -> None:
+    (exhibit,) = show(bench_of("tiny"), {"end": end}, False)
+    costs = tables(exhibit)[0]
+    assert costs.marked is not None
+    assert costs.rows[costs.marked][0] == end
+    assert exhibit.controls[0].value == end
+
+
+def test_the_maps_are_those_of_the_network_and_bear_their_means(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    (exhibit,) = show(bench, {"digit": 7.0}, False)
+    kept: list[torch.Tensor] = []
+    network = bench.copy()
+    network.get_submodule("average").register_forward_hook(
+        lambda module, given, output: kept.append(output.detach())
+    )
+    with torch.no_grad():
+        network(bench.digit(7).network_input)
+    means = kept[0].flatten().tolist()
+    digit, *shown = pictures(exhibit).items
+    assert digit.height == 28
+    for picture, (channel, mean) in zip(
+        shown, sorted(enumerate(means), key=lambda pair: -pair[1]), strict=False
+    ):
+        assert picture.caption == f"{channel}: {mean:z.3f}"
+        assert sum(picture.values) / len(picture.values) == pytest.approx(mean, abs=1e-5)
+
+
+def test_without_a_convolution_another_network_stands_in(bench_of: Benches) -> None:
+    (exhibit,) = show(bench_of("mlp"), {}, False)
+    words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
+    assert words[0].startswith("mlp has no convolution")
+    assert tables(exhibit)[0].caption == "from relu6, 7×7×20, to the scores"
+
+
+def test_one_that_stops_too_early_is_told_so(bench_of: Benches) -> None:
+    (exhibit,) = show(bench_of("conv-fc"), {}, False)
+    assert tables(exhibit)[1].marked is None
+    words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
+    assert any("too early to stop" in text for text in words)
+
+
+def test_a_diverged_network_raises_nothing(bench_of: Benches) -> None:
+    bench = bench_of("tiny")
+    network = bench.copy()
+    for parameter in network.parameters():
+        parameter.data.fill_(float("nan"))
+    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
+    assert "diverged" in exhibit.result
+
+
+def test_digits_are_moved_and_what_comes_in_is_black() -> None:
+    images = torch.arange(1, 101, dtype=torch.uint8).view(1, 10, 10)
+    shifted = moved(Split(images, torch.tensor([4]))).images[0]
+    assert shifted[MOVED, MOVED] == images[0, 0, 0]
+    assert shifted[9, 9] == images[0, 9 - MOVED, 9 - MOVED]
+    assert not shifted[:MOVED].any()
+    assert not shifted[:, :MOVED].any()
+
+
+def test_one_trunk_is_trained_with_three_endings(
+    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = comparison.compare
+    monkeypatch.setattr(experiment, "compare", lambda *a, **k: short(*a, **{**k, "images": 192}))
+    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking())
+    last = list(show(bench, {}, True))[-1]
+    after, elsewhere = tables(last)
+    trunk = 8 * 9 + 16 + 8 * 16 * 9 + 32 + 16 * 20 * 9 + 40
+    assert [(row[0], row[1]) for row in after.rows] == [
+        ("global average", f"{trunk + 210:,}"),
+        ("kernel 7×7", f"{trunk + 9_800:,}"),
+        ("fully connected", f"{trunk + 9_810:,}"),
+    ]
+    assert [row[0] for row in elsewhere.rows] == [row[0] for row in after.rows]
+    assert last.result
+    assert "95 % Wilson" in last.certainty

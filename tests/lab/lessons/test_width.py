@@ -1,0 +1,48 @@
+"""What an experiment shows fits into 80 columns, whatever the network and however long the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+
+from tests.lab.lessons.conftest import Benches
+from tui_trainer.course.lesson import SLUGS
+from tui_trainer.lab.lesson_answers import experiment
+from tui_trainer.protocol.exhibit import Pictures, Table
+from tui_trainer.stats import envelope
+
+WIDEST = 74
+"""Columns of a table, which is shown with a margin on either side."""
+
+LARGEST = 28
+"""Pixels across of a picture."""
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_tables_and_pictures_fit(
+    bench_of: Benches, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envelope, "alike", all_of_them)
+    bench = dataclasses.replace(bench_of("tiny"), step=123_456)
+    *_, exhibit = experiment(slug)(bench, {}, False)
+    for block in exhibit.blocks:
+        if isinstance(block, Table):
+            assert width(block) <= WIDEST, block.caption
+        if isinstance(block, Pictures):
+            assert max(picture.width for picture in block.items) <= LARGEST
+        assert len(getattr(block, "caption", "")) <= WIDEST
+
+
+def all_of_them(
+    asked: envelope.Asked, runs: Sequence[envelope.HealthyRun]
+) -> tuple[list[envelope.HealthyRun], str]:
+    """Take every healthy run for one to compare with: the table of signs is then the widest."""
+    return list(runs), ""
+
+
+def width(table: Table) -> int:
+    """Return the columns of a table: two between its cells, two before them for the mark."""
+    cells = [max(map(len, column)) for column in zip(table.heads, *table.rows, strict=True)]
+    return sum(cells) + 2 * (len(cells) - 1) + (0 if table.marked is None else 2)

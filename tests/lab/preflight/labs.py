@@ -1,0 +1,117 @@
+"""Small labs: a few hundred images of 12×12 pixels, and networks that learn them at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.anatomy.description import layers_of
+from tui_trainer.data.dataset import Data, load
+from tui_trainer.lab.preflight.bench import Lab, some
+from tui_trainer.lab.preflight.plan import Plan
+from tui_trainer.models.modes import begin_training
+from tui_trainer.models.rng import rng_tensors
+from tui_trainer.protocol.checked import CheckItem
+from tui_trainer.protocol.config import RunConfig
+
+SIDE = 12
+CPU = torch.device("cpu")
+PLAN = Plan(steps=60, sample=256, val_sample=300)
+
+SETTINGS: dict[str, Any] = {
+    "model": "small",
+    "batch_size": 32,
+    "augment": "none",
+    "schedule": "constant",
+    "lr": 0.05,
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+def loaded(config: RunConfig) -> Data:
+    """Return a run's data."""
+    loading = load(config, CPU)
+    while True:
+        try:
+            next(loading)
+        except StopIteration as end:
+            data: Data = end.value
+            return data
+
+
+def good(*, width: int = 8, ends_with: nn.Module | None = None) -> nn.Sequential:
+    """Return a small network that is as it should be."""
+    torch.manual_seed(1)
+    layers: list[nn.Module] = [
+        nn.Conv2d(1, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(width, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(width * (SIDE // 2) ** 2, 10),
+    ]
+    return nn.Sequential(*layers, *([ends_with] if ends_with is not None else []))
+
+
+def lab_of(
+    data: Data,
+    network: nn.Module,
+    *,
+    plan: Plan = PLAN,
+    clock: Callable[[], float] = time.perf_counter,
+    **settings: Any,
+) -> Lab:
+    """Return a lab for a network that lies at hand."""
+    begin_training(network)
+    return Lab(
+        config=RunConfig(**{**SETTINGS, **settings}),
+        data=data,
+        device=CPU,
+        layers=layers_of(network, data.shape, data.classes),
+        network=network,
+        rng_states=rng_tensors(),
+        plan=plan,
+        sample=some(data.train, plan.sample),
+        val_sample=some(data.val, plan.val_sample),
+        clock=clock,
+    )
+
+
+def item(group: Callable[[Lab], Iterator[CheckItem]], lab: Lab, name: str) -> CheckItem:
+    """Return one item of a group, tried as in a check."""
+    with lab.apart():
+        (found,) = [item for item in group(lab) if item.name == name]
+    return found
+
+
+def darker(data: Data, part: str, by: int) -> Data:
+    """Return data whose ``part``, train or val, is darker."""
+    split = getattr(data, part)
+    return replace(data, **{part: replace(split, images=split.images // by)})
+
+
+def shuffled(data: Data) -> Data:
+    """Return data whose training labels belong to other images."""
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(3))
+    return replace(data, train=replace(data.train, labels=data.train.labels[order]))
+
+
+class Changed(nn.Module):
+    """A network with something done to its input or its scores."""
+
+    def __init__(self, inside: nn.Module, change: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inside = inside
+        self._change = change
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self._change(self.inside, images)

@@ -1,0 +1,200 @@
+"""The check as a whole: before a run, and in the middle of one, of which it changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.loop import train
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.session import Session
+from tui_trainer.lab.preflight import TOTAL, check, check_run
+from tui_trainer.lab.preflight.plan import Plan
+from tui_trainer.lab.trial import make_trial
+from tui_trainer.models.build import build_network, use_innermost_channels
+from tui_trainer.protocol.answers import ItemChecked
+from tui_trainer.protocol.commands import CheckNetwork, Command, Inbox, Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
+
+SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, control_steps=2, sample=64, val_sample=10)
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_trainer.lab.preflight.bench.whole_plan", lambda *_: SHORT)
+
+
+def session_of(config: RunConfig) -> Session:
+    preparing = prepare(config, Inbox(), Keeper(), FakeClock())
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as end:
+            session: Session = end.value
+            return session
+
+
+@pytest.mark.parametrize(
+    ("augment", "model", "optimizer"),
+    [
+        ("none", "small", "sgd"),
+        ("light", "small", "adam"),
+        ("light", "squeeze-dropout", "sgd"),
+        ("none", "squeeze-dropout", "adamw"),
+    ],
+)
+def test_what_is_tried_are_the_runs_own_first_steps(
+    tiny: Path, augment: str, model: str, optimizer: str
+) -> None:
+    config = tiny_config(
+        tiny, model=model, augment=augment, optimizer=optimizer, label_smoothing=0.1
+    )
+    session = session_of(config)
+    torch.manual_seed(config.seed)
+    network = use_innermost_channels(build_network(config.model, image_size=8, classes=10), 8)
+    trial = make_trial(network, session.data, config)
+    tried = [(trial.learning_rate, float(trial.step())) for _ in range(10)]
+
+    steps = of(StepDone, run(config))[:10]
+
+    assert tried == [(step.learning_rate, step.loss) for step in steps]
+
+
+def test_each_item_is_told_as_it_is_done(tiny: Path) -> None:
+    events = list(check_run(tiny_config(tiny)))
+
+    items = of(ItemChecked, events)
+    assert [event.done for event in items] == list(range(1, TOTAL + 1))
+    assert {event.total for event in items} == {TOTAL}
+    assert len({event.item.name for event in items}) == TOTAL
+    for event in items:
+        assert event.item.title
+        assert event.item.evidence
+        assert 1 <= event.item.lesson <= 20
+        assert event.item.seconds >= 0
+    assert len(of(RunStarted, events)) == 1
+    assert not of(StepDone, events)
+
+
+def test_the_test_set_stays_sealed(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny))
+    list(check(session))
+
+    assert session.data.test.looks == 0
+
+
+def test_two_checks_say_the_same(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny, model="squeeze-dropout"))
+    first, second = ([event.item for event in check(session, clock=FakeClock())] for _ in "ab")
+
+    assert first == second
+
+
+@pytest.mark.parametrize("model", ["small", "squeeze-dropout"])
+def test_a_run_that_was_asked_is_one_that_was_not(tiny: Path, model: str) -> None:
+    asked = run(
+        tiny_config(tiny, model=model, augment="light"),
+        ScriptedInbox({3: [CheckNetwork()]}),
+    )
+    left_alone = run(tiny_config(tiny, model=model, augment="light"))
+
+    assert len(of(ItemChecked, asked)) == TOTAL
+    assert [event for event in asked if not isinstance(event, ItemChecked)] == left_alone
+
+
+def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> None:
+    session = session_of(tiny_config(tiny, model="squeeze-dropout"))
+    before = {name: tensor.clone() for name, tensor in session.network.state_dict().items()}
+    chance, order = torch.get_rng_state(), session.stream.generator.get_state()
+    threads = torch.get_num_threads()
+    list(check(session))
+
+    after = session.network.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert torch.equal(chance, torch.get_rng_state())
+    assert torch.equal(order, session.stream.generator.get_state())
+    assert torch.get_num_threads() == threads
+    assert session.network.training
+
+
+def test_a_check_in_the_middle_is_of_the_beginning(tiny: Path) -> None:
+    events = run(tiny_config(tiny), ScriptedInbox({0: [CheckNetwork()], 9: [CheckNetwork()]}))
+
+    items = [event.item for event in of(ItemChecked, events)]
+    for first, later in zip(items[:TOTAL], items[TOTAL:], strict=True):
+        if first.name != "first-epoch":  # which tells a time
+            assert (first.name, first.value) == (later.name, later.value)
+
+
+def test_a_run_that_is_over_is_checked_too(tiny: Path) -> None:
+    inbox = ScriptedInbox(paused=[[CheckNetwork()], [Stop()]])
+    events = list(train(tiny_config(tiny, epochs=1), inbox, patient=True, clock=FakeClock()))
+
+    place = [isinstance(event, RunFinished) for event in events].index(True)
+    assert len(of(ItemChecked, events[place:])) == TOTAL
+
+
+def test_a_stop_need_not_wait_for_the_last_item(tiny: Path) -> None:
+    inbox = Inbox(CheckNetwork())
+    events: list[Event] = []
+    for event in train(tiny_config(tiny), inbox, clock=FakeClock()):
+        events.append(event)
+        if isinstance(event, ItemChecked) and event.done == 2:
+            inbox.send(Stop(test=False))
+
+    assert len(of(ItemChecked, events)) == 2
+    assert only(CommandRejected, events).command == "CheckNetwork"
+    assert only(RunFinished, events).reason == "stopped"
+
+
+OWN = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, image_size, classes):
+        super().__init__()
+        self.scores = nn.Linear(image_size**2, classes)
+
+    def forward(self, x):
+        if len(x) > 2:
+            raise ValueError("too many")
+        return self.scores(x.flatten(1))
+"""
+
+
+def test_a_network_of_ones_own_that_raises_is_told_with_its_line(
+    tiny: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(OWN, encoding="utf-8")
+
+    with pytest.raises(InputError, match=r"net\.py:11: ValueError: too many"):
+        list(check_run(tiny_config(tiny, model=f"{path}:Net")))
+
+
+def test_a_check_that_cannot_be_done_is_refused_and_the_run_goes_on(
+    tiny: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(OWN.replace("len(x) > 2", "len(x) < 0"), encoding="utf-8")
+
+    class Breaking(ScriptedInbox):
+        def take(self, step: int, *, wait: bool = False) -> list[Command]:
+            wishes = super().take(step, wait=wait)
+            if wishes:
+                path.write_text("class Net(", encoding="utf-8")
+            return wishes
+
+    config = tiny_config(tiny, model=f"{path}:Net", epochs=1)
+    events: list[Event] = run(config, Breaking({3: [CheckNetwork()]}))
+
+    (rejected,) = of(CommandRejected, events)
+    assert rejected.command == "CheckNetwork"
+    assert "net.py:1" in rejected.reason
+    assert of(RunFinished, events)[0].reason == "completed"

@@ -1,0 +1,226 @@
+"""What can be said of a network before its first step: each item with a good and a bad twin."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.lab.preflight.labs import Changed, darker, good, item, lab_of
+from tui_trainer.data.dataset import Data
+from tui_trainer.lab.preflight.dead_units import unit_items
+from tui_trainer.lab.preflight.input_scale import input_items
+from tui_trainer.lab.preflight.layer_gradients import gradient_items
+from tui_trainer.lab.preflight.logits import score_items
+
+# --- the input
+
+
+def test_normalized_input_passes_with_its_numbers(data: Data) -> None:
+    seen = item(input_items, lab_of(data, good()), "input")
+
+    assert seen.verdict == "pass"
+    assert seen.value == pytest.approx(1, abs=0.05)
+    assert "training +0.0" in seen.evidence
+    assert "validation" in seen.evidence
+
+
+@pytest.mark.parametrize("by", [2, 4])
+def test_validation_that_is_scaled_differently_fails(data: Data, by: int) -> None:
+    seen = item(input_items, lab_of(darker(data, "val", by), good()), "input")
+
+    assert seen.verdict == "fail"
+    assert "validation" in seen.title
+    assert "training split's" in seen.advice
+
+
+def test_raw_pixels_are_to_look_at(data: Data) -> None:
+    raw = replace(data, mean=0.0, std=1 / 255)
+
+    assert item(input_items, lab_of(raw, good()), "input").verdict == "look"
+
+
+def test_images_of_one_grey_fail(data: Data) -> None:
+    grey = replace(data, train=replace(data.train, images=torch.zeros_like(data.train.images)))
+
+    assert item(input_items, lab_of(grey, good()), "input").verdict == "fail"
+
+
+def test_without_a_validation_split_the_training_images_are_judged(data: Data) -> None:
+    none = replace(data, val=data.val.take([]))
+
+    assert item(input_items, lab_of(none, good()), "input").verdict == "pass"
+
+
+# --- the first scores
+
+
+def test_a_fresh_network_guesses(data: Data) -> None:
+    lab = lab_of(data, good())
+    loss = item(score_items, lab, "initial-loss")
+
+    assert loss.verdict == "pass"
+    assert loss.value == pytest.approx(math.log(10), abs=0.5)
+    assert "±" in loss.evidence
+    assert item(score_items, lab, "scores").verdict == "pass"
+    assert item(score_items, lab, "softmax").verdict == "pass"
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(7, "look"), (200, "fail")])
+def test_large_first_weights_are_seen_in_loss_and_scores(
+    data: Data, times: float, verdict: str
+) -> None:
+    network = good()
+    with torch.no_grad():
+        network[-1].get_parameter("weight").mul_(times)
+    lab = lab_of(data, network)
+
+    assert item(score_items, lab, "initial-loss").verdict == verdict
+    assert item(score_items, lab, "scores").verdict in ("look", "fail")
+
+
+def test_a_loss_below_guessing_is_to_look_at(data: Data) -> None:
+    lab = lab_of(data, good())
+    trial = lab.trial()
+    for _ in range(30):
+        trial.step()
+    seen = item(score_items, replace(lab, network=trial.network), "initial-loss")
+
+    assert (seen.verdict, seen.title) == ("look", "the loss begins below guessing")
+
+
+@pytest.mark.parametrize(
+    ("end", "verdict", "words"),
+    [
+        (nn.Softmax(dim=1), "fail", "above 1.46"),
+        (nn.Sigmoid(), "fail", "above 1.46"),
+        (nn.Tanh(), "fail", "above 0.80"),
+        (nn.ReLU(), "look", "between 0 and"),
+        (nn.LogSoftmax(dim=1), "pass", "changes nothing"),
+        (nn.Identity(), "pass", "between -"),
+    ],
+)
+def test_what_stands_before_the_loss(data: Data, end: nn.Module, verdict: str, words: str) -> None:
+    seen = item(score_items, lab_of(data, good(ends_with=end)), "softmax")
+
+    assert seen.verdict == verdict
+    assert words in seen.evidence
+
+
+# --- the gradients
+
+
+def test_every_parameter_of_a_good_network_learns(data: Data) -> None:
+    lab = lab_of(data, good())
+
+    assert item(gradient_items, lab, "gradients").verdict == "pass"
+    assert item(gradient_items, lab, "optimizer").verdict == "pass"
+
+
+def test_a_frozen_layer_is_named(data: Data) -> None:
+    network = good()
+    network[4].weight.requires_grad_(False)
+    seen = item(gradient_items, lab_of(data, network), "gradients")
+
+    assert (seen.verdict, seen.value, seen.figure) == ("pass", 0.0, "9 of 9")
+    assert "4.weight frozen" in seen.evidence
+    assert seen.title == "every parameter that is trained has a gradient"
+
+
+def test_a_detached_layer_is_named(data: Data) -> None:
+    network = Changed(good(), lambda inside, x: inside[5:](inside[:5](x).detach()))  # type: ignore[index]
+    seen = item(gradient_items, lab_of(data, network), "gradients")
+
+    assert seen.verdict == "fail"
+    assert "inside.0.weight, inside.0.bias" in seen.evidence
+    assert "not on the way to the loss" in seen.evidence
+
+
+def test_a_gradient_of_exactly_nothing_is_told_from_none(data: Data) -> None:
+    def half_lost(inside: nn.Module, x: Tensor) -> Tensor:
+        lost: Tensor = inside[7:](inside[:7](x) * 0 + x[:, :1, ::2, ::2])  # type: ignore[index]
+        return lost
+
+    seen = item(gradient_items, lab_of(data, Changed(good(), half_lost)), "gradients")
+
+    assert seen.verdict == "fail"
+    assert "with a gradient of exactly 0" in seen.evidence
+
+
+def test_layers_in_a_plain_list_are_strangers_to_the_optimizer(data: Data) -> None:
+    hidden = [nn.Linear(10, 10)]
+    network = Changed(good(), lambda inside, x: hidden[0](inside(x)))
+    seen = item(gradient_items, lab_of(data, network), "optimizer")
+
+    assert seen.verdict == "fail"
+    assert "2 tensors that learn are no parameters" in seen.evidence
+    assert "nn.ModuleList" in seen.advice
+
+
+def test_a_rate_that_is_lost_in_rounding_moves_nothing(data: Data) -> None:
+    seen = item(gradient_items, lab_of(data, good(), lr=1e-30, weight_decay=0.0), "optimizer")
+
+    assert seen.verdict == "fail"
+    assert "not 0.weight" in seen.evidence
+
+
+# --- the units
+
+
+def test_units_of_a_good_network_live(data: Data) -> None:
+    seen = item(unit_items, lab_of(data, good()), "dead-units")
+
+    assert (seen.verdict, seen.value) == ("pass", 0.0)
+    assert "of 16 ReLU units" in seen.evidence
+
+
+@pytest.mark.parametrize(("dead", "verdict"), [(1, "pass"), (5, "look"), (8, "fail")])
+def test_dead_units_are_counted_and_named(data: Data, dead: int, verdict: str) -> None:
+    network = good()
+    with torch.no_grad():
+        network[5].get_parameter("bias")[:dead] = -50.0
+    seen = item(unit_items, lab_of(data, network), "dead-units")
+
+    assert seen.verdict == verdict
+    assert seen.value == pytest.approx(dead / 16)
+    assert f"6 {', '.join(map(str, range(min(dead, 6))))}" in seen.evidence
+
+
+def test_scores_that_do_not_depend_on_the_image_fail(data: Data) -> None:
+    network = good()
+    last = network[-1].get_parameter("weight")
+    with torch.no_grad():
+        last.zero_()
+    assert item(unit_items, lab_of(data, network), "dead-units").verdict == "pass", "it will move"
+    last.requires_grad_(False)
+    seen = item(unit_items, lab_of(data, network), "dead-units")
+
+    assert (seen.verdict, seen.title) == ("fail", "the scores are the same for every image")
+
+
+def test_the_sample_of_sorted_images_is_mixed(data: Data) -> None:
+    order = data.train.labels.argsort()
+    ordered = replace(data, train=data.train.take(order.tolist()))
+    sample = lab_of(ordered, good()).sample
+
+    assert set(sample.labels[:64].tolist()) == set(range(10))
+    assert torch.bincount(sample.labels).tolist() == pytest.approx([25.6] * 10, abs=1)
+
+
+def test_the_network_is_left_as_it_was(data: Data) -> None:
+    lab = lab_of(data, good())
+    before = {name: tensor.clone() for name, tensor in lab.network.state_dict().items()}
+    for group, name in [
+        (input_items, "input"),
+        (score_items, "scores"),
+        (gradient_items, "gradients"),
+        (unit_items, "dead-units"),
+    ]:
+        item(group, lab, name)
+
+    after = lab.network.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert all(parameter.grad is None for parameter in lab.network.parameters())

@@ -1,0 +1,282 @@
+"""What the first steps show: each item with a good and a bad twin."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from tests.lab.preflight.labs import SIDE, Changed, good, item, lab_of, shuffled
+from tui_trainer.data.dataset import Data
+from tui_trainer.lab.preflight.control import control_items
+from tui_trainer.lab.preflight.first_steps import entropy, step_items
+from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
+from tui_trainer.lab.preflight.plan import SHARES, Plan, whole_plan
+from tui_trainer.lab.preflight.rate_range import rate_items, read_range
+
+# --- one batch by heart
+
+
+def test_a_good_network_learns_a_batch_by_heart(data: Data) -> None:
+    seen = item(overfit_items, lab_of(data, good(), dropout=None), "one-batch")
+
+    assert (seen.verdict, seen.value) == ("pass", 1.0)
+    assert "32 of 32 images right" in seen.evidence
+
+
+def test_a_network_that_loses_the_image_cannot(data: Data) -> None:
+    lost = Changed(good(), lambda inside, x: inside(x * 0))
+    seen = item(overfit_items, lab_of(data, lost), "one-batch")
+
+    assert seen.verdict == "fail"
+    assert seen.value is not None
+    assert seen.value < 0.6
+
+
+def test_dropout_does_not_keep_it_from_that(data: Data) -> None:
+    network = good(ends_with=nn.Dropout(0.9))
+
+    assert item(overfit_items, lab_of(data, network), "one-batch").verdict == "pass"
+    assert network[-1].p == 0.9
+
+
+# --- the first steps
+
+
+def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
+    lab = lab_of(data, good())
+    seen = item(step_items, lab, "first-steps")
+
+    assert seen.verdict == "pass"
+    assert seen.value is not None
+    assert seen.value < entropy(data.train)
+    assert "±" in seen.evidence
+    assert "of 300" not in seen.evidence
+    assert "there is no reference" in seen.evidence or "the reference is of" in seen.evidence
+    assert item(step_items, lab, "updates").verdict == "pass"
+
+
+def test_a_short_run_is_tried_to_its_end_and_no_further(data: Data) -> None:
+    """Behind the end of a one-cycle the rate is 0, and nothing would move."""
+    lab = lab_of(data, good(), plan=Plan(), epochs=1, batch_size=64, schedule="one-cycle")
+    steps = math.ceil(len(data.train) / 64)
+    assert f" in {steps} steps" in item(step_items, lab, "first-steps").evidence
+    assert item(step_items, lab, "updates").verdict == "pass"
+
+
+def test_shuffled_labels_are_not_learned(data: Data) -> None:
+    seen = item(step_items, lab_of(shuffled(data), good(), lr=0.01, plan=Plan()), "first-steps")
+
+    assert (seen.verdict, seen.title) == ("fail", "nothing is learned in the first steps")
+    assert "labels" in seen.advice
+
+
+def test_of_too_few_steps_no_failure_is_made(data: Data) -> None:
+    seen = item(step_items, lab_of(shuffled(data), good(), lr=0.01), "first-steps")
+
+    assert (seen.verdict, seen.title) == ("look", "the loss has not begun to fall")
+
+
+def test_without_a_norm_a_standstill_is_to_look_at(data: Data) -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
+    seen = item(step_items, lab_of(shuffled(data), plain, lr=1e-3), "first-steps")
+
+    assert seen.verdict == "look"
+    assert "norm" in seen.advice
+
+
+@pytest.mark.parametrize("rate", [20.0, 1_000.0])
+def test_a_loss_that_blows_up_fails(data: Data, rate: float) -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
+    seen = item(step_items, lab_of(data, plain, lr=rate), "first-steps")
+
+    assert (seen.verdict, seen.title) == ("fail", "the loss blows up in the first steps")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "verdict", "words"),
+    [
+        ("sgd", 1e-9, "fail", "hardly"),
+        ("sgd", 3e-6, "look", "hardly"),
+        ("sgd", 0.02, "pass", "usual"),
+        ("adam", 0.001, "pass", "usual"),
+        ("adam", 0.5, "fail", "too far"),
+    ],
+)
+def test_the_updates_are_measured_by_the_weights(
+    data: Data, optimizer: str, rate: float, verdict: str, words: str
+) -> None:
+    lab = lab_of(data, good(), optimizer=optimizer, lr=rate)
+    seen = item(step_items, lab, "updates")
+
+    assert seen.verdict == verdict
+    assert words in seen.title
+    assert "8.weight" in seen.evidence or "0.weight" in seen.evidence
+
+
+def test_an_update_without_momentum_is_rate_times_gradient(data: Data) -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
+    lab = lab_of(
+        data, plain, lr=1e-6, momentum=0.0, nesterov=False, weight_decay=0.0, plan=Plan(steps=1)
+    )
+    with lab.apart():
+        trial = lab.trial()
+        trial.step()
+    (weight, _) = trial.network.parameters()
+    assert weight.grad is not None
+    ratio = 1e-6 * float(weight.grad.norm()) / float(weight.detach().norm())
+
+    assert item(step_items, lab, "updates").value == pytest.approx(ratio, rel=0.01)
+
+
+# --- an epoch
+
+
+def test_an_epochs_time_is_told(data: Data) -> None:
+    seen = item(step_items, lab_of(data, good(), epochs=7), "first-epoch")
+
+    assert seen.verdict == "pass"
+    assert "1,200 images" in seen.evidence
+    assert "7 of them" in seen.evidence
+
+
+def test_an_epoch_that_takes_long_is_to_look_at(data: Data) -> None:
+    ticks = itertools.count(step=60)
+    seen = item(step_items, lab_of(data, good(), clock=lambda: float(next(ticks))), "first-epoch")
+
+    # 1,200 images in batches of 32, a minute each, and a minute to validate.
+    assert seen.verdict == "look"
+    assert seen.value == pytest.approx(1_200 / 32 * 60 + 60)
+
+
+# --- the learning rate
+
+
+@pytest.mark.parametrize(
+    ("rate", "verdict", "words"),
+    [
+        (0.02, "pass", "can use"),
+        (20.0, "fail", "too high"),
+        (1e-5, "fail", "too low"),
+    ],
+)
+def test_the_rate_is_judged_by_a_range_test(
+    data: Data, rate: float, verdict: str, words: str
+) -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
+    seen = item(rate_items, lab_of(data, plain, lr=rate), "learning-rate")
+
+    assert seen.verdict == verdict, seen
+    assert words in seen.title
+    assert seen.value == rate
+    if verdict == "fail":
+        told = float(seen.advice.removeprefix("--lr "))
+        assert 1e-3 < told < 2
+
+
+def test_a_range_is_read_from_its_losses() -> None:
+    rates = [10 ** (-4 + i / 10) for i in range(50)]
+    # It stands, falls by 2 nats between 0.01 and 0.1, and rises again from 1 on.
+    losses = [
+        2.3 - 2 * min(1, max(0, math.log10(r) + 2)) + 5 * max(0, math.log10(r)) for r in rates
+    ]
+    seen = read_range(rates, losses)
+
+    assert seen.begins == pytest.approx(0.01, rel=0.6)
+    assert 0.01 <= seen.fastest <= 0.1
+    assert 0.1 <= seen.lowest <= 1
+    assert seen.blows_up == pytest.approx(1.6, rel=0.3)
+    assert seen.fall == pytest.approx(2, abs=0.1)
+
+
+def test_a_range_that_ends_in_nothing_has_blown_up() -> None:
+    rates = [10 ** (-4 + i / 10) for i in range(50)]
+    seen = read_range(rates, [*[2.3] * 20, math.nan])
+
+    assert seen.begins is None
+    assert seen.blows_up is not None
+    assert seen.blows_up <= rates[20]
+
+
+def test_where_no_rate_moves_the_loss_nothing_is_claimed(data: Data) -> None:
+    still = Changed(good(), lambda inside, x: inside(x) * 1e-9)
+    seen = item(rate_items, lab_of(data, still, lr=0.05), "learning-rate")
+
+    assert seen.verdict == "look"
+    assert "no learning rate moves" in seen.title
+
+
+# --- the control
+
+
+def test_shuffled_labels_leave_a_good_network_guessing(data: Data) -> None:
+    seen = item(control_items, lab_of(data, good()), "shuffled-labels")
+
+    assert seen.verdict == "pass"
+    assert "[" in seen.evidence
+
+
+def test_weights_that_knew_before_are_found_out(data: Data) -> None:
+    lab = lab_of(data, good())
+    trial = lab.trial()
+    for _ in range(100):
+        trial.step()
+    knowing = Changed(trial.network.eval(), lambda inside, x: inside(x) * 20)
+    for parameter in trial.network.parameters():
+        parameter.requires_grad_(False)
+    trial.network[8].bias.requires_grad_(True)  # type: ignore[index]
+    seen = item(control_items, replace(lab, network=knowing), "shuffled-labels")
+
+    assert seen.verdict == "fail"
+    assert "other ways to name the classes" in seen.evidence
+    assert "trained already" in seen.advice
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_luck_is_no_knowledge(data: Data, seed: int) -> None:
+    """Fresh networks of other seeds, hardly trained, which give whole classes the same name."""
+    torch.manual_seed(seed)
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
+    lab = lab_of(data, plain, plan=Plan(control_steps=2, val_sample=300))
+
+    assert item(control_items, lab, "shuffled-labels").verdict == "pass"
+
+
+def test_without_validation_there_is_no_control(data: Data) -> None:
+    lab = lab_of(replace(data, val=data.val.take([])), good())
+
+    assert item(control_items, lab, "shuffled-labels").verdict == "look"
+    assert item(step_items, lab, "first-steps").verdict == "pass"
+
+
+def test_few_images_are_enough(data: Data) -> None:
+    few = replace(data, train=data.train.take(range(20)))
+
+    assert item(control_items, lab_of(few, good()), "shuffled-labels").verdict == "pass"
+
+
+# --- the plan
+
+
+def test_the_whole_plan_is_for_who_is_fast_enough() -> None:
+    assert whole_plan(128, 2_500.0) == Plan()
+    assert whole_plan(128, 2_500.0).images(128) < 30_000
+
+
+def test_a_slow_network_is_tried_less() -> None:
+    shares = [whole_plan(128, speed).share for speed in (2_500, 1_000, 400, 100, 1)]
+
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == SHARES[0]
+    assert shares[-1] == SHARES[-1]
+    assert whole_plan(4_096, 2_500.0).steps < 100
+
+
+def test_what_was_left_out_is_said(data: Data) -> None:
+    lab = lab_of(data, good(), plan=replace(Plan(), share=0.25, steps=25))
+
+    assert "in 25 steps (of 100" in item(step_items, lab, "first-steps").evidence

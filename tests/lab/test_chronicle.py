@@ -1,0 +1,162 @@
+"""What becomes of each image: against a plain account, and through resuming and rewinding."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.runs import ScriptedInbox, tiny_config
+from tests.engine.test_resuming import cut, trained
+from tests.engine.test_rewinding import config as wreckable
+from tests.engine.test_rewinding import wrecked
+from tests.lab.views.conftest import session_of
+from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.lab.chronicle import ROWS, Chronicle
+from tui_trainer.lab.views.desk import NO_CLASS
+from tui_trainer.protocol.commands import Rewind, SetEpochs
+
+LABELS = torch.tensor([0, 1, 2, 3])
+
+
+def noted(*epochs: Sequence[int], first: int = 1) -> Chronicle:
+    """A chronicle of four images, whose labels are 0 to 3, from what they were given."""
+    chronicle = Chronicle(4)
+    for epoch, given in enumerate(epochs, first):
+        chronicle.note(epoch, torch.tensor(given), LABELS)
+    return chronicle
+
+
+def account(chronicle: Chronicle) -> dict[str, list[int]]:
+    return {name: chronicle.row(name).tolist() for name in ROWS}
+
+
+def test_it_knows_nothing_before_the_first_epoch() -> None:
+    chronicle = Chronicle(3)
+    assert (chronicle.epochs, chronicle.since) == (0, 0)
+    assert account(chronicle) == {name: [0, 0, 0] for name in ROWS}
+
+
+def test_four_lives_by_hand() -> None:
+    """Always right; never; lost in epoch 2; wrong, right, wrong again."""
+    chronicle = noted([0, 0, 2, 0], [0, 0, 0, 3], [0, 2, 0, 1])
+    assert account(chronicle) == {
+        "given": [0, 2, 0, 1],
+        "wrong_since": [0, 1, 2, 3],
+        "first_right": [1, 0, 1, 2],
+        "forgotten": [0, 0, 1, 1],
+        "times_wrong": [0, 3, 2, 2],
+    }
+    assert (chronicle.epochs, chronicle.since) == (3, 1)
+
+
+def test_what_is_wrong_at_first_was_not_forgotten() -> None:
+    assert noted([1, 1, 1, 1]).row("forgotten").tolist() == [0, 0, 0, 0]
+
+
+def test_it_may_begin_late() -> None:
+    chronicle = noted([1, 1, 2, 3], [1, 1, 2, 0], first=5)
+    assert (chronicle.since, chronicle.epochs) == (5, 2)
+    assert chronicle.row("wrong_since").tolist() == [5, 0, 0, 6]
+    assert chronicle.row("first_right").tolist() == [0, 5, 5, 5]
+
+
+def test_scores_that_are_no_numbers_are_wrong_whatever_the_label() -> None:
+    session = session_of("tiny", val_size=50)
+    with torch.no_grad():
+        next(session.network.parameters()).fill_(float("nan"))
+    assert 0 in session.data.val.labels.tolist()
+    session.validate()
+    total = len(session.data.val)
+    assert session.chronicle.row("given").tolist() == [NO_CLASS] * total
+    assert session.chronicle.row("times_wrong").tolist() == [1] * total
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_agrees_with_an_account_of_every_epoch(seed: int) -> None:
+    """Bounded memory knows what a list of all epochs would: twelve random ones of 50 images."""
+    chance = random.Random(seed)
+    labels = [chance.randrange(10) for _ in range(50)]
+    lives = [[chance.choice([y, y, (y + 1) % 10]) for _ in range(12)] for y in labels]
+    chronicle = Chronicle(50)
+    for epoch in range(12):
+        given = torch.tensor([life[epoch] for life in lives])
+        chronicle.note(epoch + 1, given, torch.tensor(labels))
+    for place, (label, life) in enumerate(zip(labels, lives, strict=True)):
+        right = [said == label for said in life]
+        told = {name: int(chronicle.row(name)[place]) for name in ROWS}
+        last_right = max((epoch for epoch, hit in enumerate(right, 1) if hit), default=0)
+        assert told == {
+            "given": life[-1],
+            "wrong_since": 0 if right[-1] else last_right + 1,
+            "first_right": right.index(True) + 1 if any(right) else 0,
+            "forgotten": sum(a and not b for a, b in pairwise(right)),
+            "times_wrong": right.count(False),
+        }
+
+
+def test_it_goes_back_to_what_a_checkpoint_remembers() -> None:
+    chronicle = noted([0, 0, 2, 0])
+    table = chronicle.table.clone()
+    chronicle.note(2, torch.tensor([3, 3, 3, 3]), LABELS)
+    chronicle.restore(table, 1, 1)
+    assert torch.equal(chronicle.table, table)
+    assert (chronicle.epochs, chronicle.since) == (1, 1)
+    chronicle.table[0, 0] = 9
+    assert table[0, 0] == 0  # its own numbers, not those of the checkpoint
+    chronicle.restore(None, 4, 1)
+    assert account(chronicle) == {name: [0] * 4 for name in ROWS}
+    assert (chronicle.epochs, chronicle.since) == (0, 0)
+
+
+# --- in a run
+
+
+def remembered(state: Checkpoint) -> tuple[list[list[int]], list[int]]:
+    return state.tensors["chronicle"].tolist(), list(state.facts["chronicled"])
+
+
+def test_a_run_writes_each_epoch_down(tiny: Path) -> None:
+    """The last row of what it gives is as right as the last epoch says."""
+    table, counted = remembered(trained(tiny_config(tiny, epochs=3)).state)
+    assert counted == [3, 1]
+    assert len(table[0]) == 10
+    assert max(table[ROWS.index("times_wrong")]) <= 3
+
+
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 7, 10])
+def test_a_run_that_goes_on_remembers_what_was_before(tiny: Path, step: int) -> None:
+    """Left within the first epoch, at its end, within the second."""
+    config = tiny_config(tiny, epochs=3, lr=0.02)
+    whole = trained(config)
+    rest = trained(config, resume=cut(config, step))
+    assert remembered(rest.state) == remembered(whole.state)
+
+
+def test_a_recording_without_one_begins_where_it_goes_on(tiny: Path) -> None:
+    config = tiny_config(tiny, epochs=3)
+    state = cut(config, 7)
+    old = Checkpoint(
+        facts={name: fact for name, fact in state.facts.items() if name != "chronicled"},
+        tensors={name: each for name, each in state.tensors.items() if name != "chronicle"},
+    )
+    assert remembered(trained(config, resume=old).state)[1] == [2, 2]
+
+
+def test_what_was_lost_by_a_divergence_is_not_remembered(tiny: Path) -> None:
+    """After going back to the end of epoch 1, epoch 2 is written down once."""
+    keeper = Keeper()
+    wrecked(tiny, [[Rewind(0.01)]], keeper)
+    assert keeper.good is not None
+    assert wreckable(tiny).epochs == 2
+    assert remembered(keeper.good)[1] == [2, 1]
+
+
+def test_an_epoch_more_is_written_down_too(tiny: Path) -> None:
+    more = ScriptedInbox({5: [SetEpochs(4)]})
+    assert remembered(trained(tiny_config(tiny), more).state)[1] == [4, 1]

@@ -1,0 +1,180 @@
+"""A recorded run on show: questions are answered, looks are counted, nothing else is changed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.engine.loop import train
+from tui_trainer.engine.resuming import Resumption
+from tui_trainer.history.history import History
+from tui_trainer.lab.recorded import look
+from tui_trainer.protocol.answers import FieldMeasured, Inspected
+from tui_trainer.protocol.commands import (
+    Command,
+    Inbox,
+    Inspect,
+    LookAtField,
+    LookAtTest,
+    SetLearningRate,
+    Stop,
+)
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import (
+    CommandRejected,
+    Event,
+    RunStarted,
+    StateChanged,
+    TestEvaluated,
+)
+from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.recorder import Recorder
+
+OPENS = Inspect("confusion", (("images", "test"),), goes=True)
+
+
+def config(tiny: Path, **settings: object) -> RunConfig:
+    return tiny_config(tiny, model="mlp", **settings)
+
+
+@pytest.fixture(scope="module")
+def once(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs, each of which is kept."""
+    path = tmp_path_factory.mktemp("once") / "it"
+    recorder = Recorder.create(path, config(tiny).resolved())
+    keeper = Keeper(recorder.folder, recorder.position, every=1)
+    events = train(config(tiny), Inbox(), keeper=keeper, clock=FakeClock())
+    for _ in recorder.record(events):
+        pass
+    return path
+
+
+@pytest.fixture
+def folder(once: Path, tmp_path: Path) -> RunFolder:
+    return RunFolder(shutil.copytree(once, tmp_path / "it"))
+
+
+def looked(
+    tiny: Path,
+    folder: RunFolder,
+    *wishes: Command,
+    checkpoint: str = "last",
+    looks: int = 1,
+) -> list[Event]:
+    path = folder.checkpoint(checkpoint)
+    inbox = ScriptedInbox(paused=[*([wish] for wish in wishes), [Stop()]])
+    resume = Resumption(read_checkpoint(path), path, looks)
+    return list(look(config(tiny), inbox, folder, resume, clock=FakeClock()))
+
+
+def content(folder: RunFolder) -> dict[str, str]:
+    """Return what every file of the folder holds, all but the lock."""
+    files = (path for path in folder.path.rglob("*") if path.is_file() and path != folder.lock)
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize(("checkpoint", "step"), [("last", 14), ("epoch-1", 7)])
+def test_questions_are_answered_on_the_weights_of_the_checkpoint(
+    tiny: Path, folder: RunFolder, checkpoint: str, step: int
+) -> None:
+    before = content(folder)
+    wishes = (Inspect("confusion"), LookAtField(place=0, row=0, column=0))
+    events = looked(tiny, folder, *wishes, checkpoint=checkpoint)
+    told = only(Inspected, events)
+    assert told.step == step
+    right = read_facts(folder.checkpoint(checkpoint))["val_accuracy"]
+    assert f"{100 * right:.2f} % right" in told.exhibit.certainty
+    assert only(FieldMeasured, events).step == step
+    assert not of(CommandRejected, events)
+    assert content(folder) == before
+
+
+def test_it_presents_itself_as_what_it_is(tiny: Path, folder: RunFolder) -> None:
+    history = History()
+    for event in (*folder.read_events().events, *looked(tiny, folder)):
+        history.apply(event)
+    assert history.is_on_show
+    assert history.is_over
+    assert history.detail == "it · checkpoint last"
+    assert len(history.epochs) == 2
+
+
+def test_what_would_change_the_run_is_refused(tiny: Path, folder: RunFolder) -> None:
+    before = content(folder)
+    events = looked(tiny, folder, SetLearningRate(0.1), LookAtTest())
+    refused = of(CommandRejected, events)
+    assert [event.command for event in refused] == ["SetLearningRate", "LookAtTest"]
+    assert {event.reason for event in refused} == {"the run is only shown here"}
+    assert content(folder) == before
+
+
+def test_a_look_at_the_test_set_is_counted_in_the_folder_once(
+    tiny: Path, folder: RunFolder
+) -> None:
+    events = looked(tiny, folder, OPENS, OPENS)
+    assert only(TestEvaluated, events).look == 2
+    assert ["look 2" in event.exhibit.certainty for event in of(Inspected, events)] == [True, True]
+    recorded = folder.read_events()
+    assert recorded.looks == 2
+    assert recorded.events[-1] == only(TestEvaluated, events)
+    # The next one knows of it, whatever it was told when it began.
+    again = looked(tiny, folder, OPENS, looks=1)
+    assert only(TestEvaluated, again).look == 3
+
+
+def test_while_another_process_writes_the_run_it_is_shown_but_not_looked_at_on_the_test_set(
+    tiny: Path, folder: RunFolder
+) -> None:
+    recorded = folder.read_events()
+    other = Recorder.reopen(folder, recorded, recorded.events)
+    before = content(folder)
+    try:
+        sealed = Inspect("confusion", (("images", "test"),))
+        events = looked(tiny, folder, Inspect("confusion"), OPENS, sealed)
+    finally:
+        other.close()
+    assert "in use" in only(CommandRejected, events).reason
+    assert not of(TestEvaluated, events)
+    shown, closed = of(Inspected, events)
+    assert "validation" in shown.exhibit.certainty
+    assert "look 2" in closed.exhibit.trains
+    assert content(folder) == before
+
+
+def test_a_look_that_cannot_be_written_down_shows_nothing(
+    tiny: Path, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Recorder, event: Event, *, wait: bool = False) -> Iterator[Event]:
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr(Recorder, "write", full)
+    events = looked(tiny, folder, OPENS, Inspect("confusion", (("images", "test"),)))
+    assert "full" in only(CommandRejected, events).reason
+    closed = only(Inspected, events)
+    assert "look 2" in closed.exhibit.trains
+    assert folder.read_events().looks == 1
+
+
+def test_a_checkpoint_of_other_data_is_refused(
+    tiny: Path, folder: RunFolder, tmp_path: Path
+) -> None:
+    path = folder.checkpoint("last")
+    resume = Resumption(read_checkpoint(path), path)
+    other = config(tiny, val_size=20)
+    with pytest.raises(InputError, match="is of other data"):
+        list(look(other, Inbox(), folder, resume, clock=FakeClock()))
+
+
+def test_nothing_is_told_that_a_run_tells(tiny: Path, folder: RunFolder) -> None:
+    events = looked(tiny, folder, Inspect("confusion"))
+    assert not of(RunStarted, events)
+    assert {type(event) for event in events} == {StateChanged, Inspected}

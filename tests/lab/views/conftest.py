@@ -1,0 +1,60 @@
+"""Scenes for views on some hundred real digits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.session import Session
+from tui_trainer.lab.view_answers import set_scene, view_named
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.exhibit import Exhibit, Value
+
+Scenes = Callable[..., Scene]
+Seen = Callable[..., Exhibit]
+
+
+def session_of(model: str, **settings: object) -> Session:
+    """A session before its first step, on 600 + 200 real digits unless told otherwise."""
+    chosen = {"train_size": 600, "val_size": 200, "threads": 1, "batch_size": 32, **settings}
+    config = RunConfig(model=model, **chosen)  # type: ignore[arg-type]
+    preparing = prepare(config, Inbox(), Keeper(), time.perf_counter)
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as prepared:
+            session: Session = prepared.value
+            return session
+
+
+@cache
+def _session(model: str, settings: tuple[tuple[str, object], ...]) -> Session:
+    return session_of(model, **dict(settings))
+
+
+@pytest.fixture(scope="session")
+def scene_of() -> Scenes:
+    """A scene by a network's name, before its first step; the tests share it: change nothing."""
+
+    def scene(model: str, **settings: object) -> Scene:
+        return set_scene(_session(model, tuple(sorted(settings.items()))))
+
+    return scene
+
+
+@pytest.fixture(scope="session")
+def seen() -> Seen:
+    """What a view shows in the end: ``seen(scene, view, **choices)``."""
+
+    def see(scene: Scene, view: str, *, goes: bool = False, **choices: Value) -> Exhibit:
+        shown = [each for each in view_named(view)(scene, choices, goes) if each is not None]
+        return shown[-1]
+
+    return see

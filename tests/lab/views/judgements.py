@@ -1,0 +1,108 @@
+"""Scenes whose images were judged already: with scores that are drawn, lost, or learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tests.lab.views.conftest import session_of
+from tui_trainer.data.dataset import Split
+from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.view_answers import set_scene
+from tui_trainer.lab.views.desk import TEST, Desk, Judgement
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import Block, Exhibit, Words
+
+ROWS = ("given", "wrong_since", "first_right", "forgotten", "times_wrong")
+
+
+def judged_as(scene: Scene, probabilities: Tensor, images: str = "validation") -> Scene:
+    """The same scene with a desk of its own, on which these probabilities lie."""
+    desk, split = Desk(), scene.split(images)
+    look = 1 if images == TEST else 0
+    desk.keep(Judgement(images, scene.step, probabilities, split.labels.cpu(), look))
+    return replace(scene, desk=desk)
+
+
+def drawn_scores(labels: Tensor, classes: int = 10, seed: int = 0, strength: float = 5.0) -> Tensor:
+    """Probabilities by a fixed draw: mostly right, worse on higher classes, rather too sure."""
+    chance = torch.Generator().manual_seed(seed)
+    scores = torch.randn((len(labels), classes), generator=chance) * 2
+    scores += functional.one_hot(labels, classes) * (strength - 2 * labels / classes).unsqueeze(1)
+    return scores.softmax(dim=1)
+
+
+def drawn_scene(scene: Scene, images: str = "validation") -> Scene:
+    """A scene whose images have fixed scores."""
+    labels = scene.split(images).labels.cpu()
+    return judged_as(scene, drawn_scores(labels, scene.bench.data.classes), images)
+
+
+def lost_scene(scene: Scene) -> Scene:
+    """A scene after a divergence: no probability is a number."""
+    classes = scene.bench.data.classes
+    return judged_as(scene, torch.full((len(scene.bench.digits), classes), float("nan")))
+
+
+def chronicled(scene: Scene, *epochs: Mapping[int, int], since: int = 1) -> Scene:
+    """A scene whose chronicle saw all images right, but for those told: number to class given."""
+    labels = scene.bench.digits.labels.cpu()
+    chronicle = Chronicle(len(labels))
+    for epoch, wrong in enumerate(epochs, since):
+        given = labels.clone()
+        for number, said in wrong.items():
+            given[number] = said
+        chronicle.note(epoch, given, labels)
+    return replace(scene, chronicle=chronicle)
+
+
+def other(scene: Scene, number: int) -> int:
+    """A class that an image of validation is not of."""
+    return (int(scene.bench.digits.labels[number]) + 1) % scene.bench.data.classes
+
+
+@cache
+def trained_scene() -> Scene:
+    """``small`` after 300 batches of 64 real digits, with all 10,000 test images judged."""
+    session = session_of("small", train_size=20_000, val_size=1_000)
+    network, split = session.network.train(), session.data.train
+    steps = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
+    for turn in range(300):
+        chosen = order[turn * 64 % 19_968 : turn * 64 % 19_968 + 64]
+        scores = network(session.data.prepare(split.images[chosen]))
+        loss = functional.cross_entropy(scores, split.labels[chosen])
+        steps.zero_grad()
+        torch.autograd.backward(loss)
+        steps.step()
+    assert session.look_at_test().test_accuracy > 0.9
+    return set_scene(session)
+
+
+def small_split(scene: Scene, images: int) -> Scene:
+    """A scene with the first images of validation alone."""
+    val = scene.bench.data.val
+    data = replace(scene.bench.data, val=Split(val.images[:images], val.labels[:images]))
+    return replace(scene, bench=replace(scene.bench, data=data), desk=Desk())
+
+
+def words(exhibit: Exhibit) -> str:
+    """All paragraphs of an exhibit."""
+    return " ".join(block.text for block in exhibit.blocks if isinstance(block, Words))
+
+
+def only(kind: type[Any], exhibit: Exhibit) -> Any:
+    """The first block of a kind."""
+    found: list[Block] = [block for block in exhibit.blocks if isinstance(block, kind)]
+    return found[0]
+
+
+def figures(exhibit: Exhibit) -> Any:
+    """The figures, as whatever they are."""
+    return cast("Any", exhibit.figures)

@@ -1,0 +1,303 @@
+"""A view in the middle of a run: it changes nothing of it, and keeps to its share of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tui_trainer.engine import loop
+from tui_trainer.engine.loop import train
+from tui_trainer.engine.session import Session
+from tui_trainer.lab import view_answers
+from tui_trainer.lab.views.desk import CREDIT, SHARE, Parts
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.commands import Command, Inbox, Inspect, Pause, SetLearningRate, Stop
+from tui_trainer.protocol.events import (
+    CommandRejected,
+    Diverged,
+    EpochDone,
+    Event,
+    RunFinished,
+    StepDone,
+    TestEvaluated,
+)
+from tui_trainer.protocol.exhibit import Choices, Exhibit, Words
+
+ON_TEST = (("images", "test"),)
+BATCH, PART = 1.0, 0.05
+"""Seconds."""
+
+
+class Worker:
+    """A view that takes its time, a part after the other, and draws from chance in each."""
+
+    def __init__(self, clock: FakeClock, parts: int) -> None:
+        self.clock, self.parts, self.done = clock, parts, 0
+
+    def __call__(self, scene: Scene, choices: Choices, goes: bool) -> Parts:
+        for number in range(self.parts):
+            self.clock.now += PART
+            self.done += 1
+            drawn = float(torch.rand(()))
+            progress = None if number + 1 == self.parts else number / self.parts
+            yield Exhibit(blocks=(Words(text=f"{drawn}"),), progress=progress)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """A clock that each batch moves on."""
+    ticking, step = FakeClock(), loop.train_step
+
+    def slow_step(session: Session) -> None:
+        ticking.now += BATCH
+        step(session)
+
+    monkeypatch.setattr(loop, "train_step", slow_step)
+    return ticking
+
+
+def employ(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, parts: int) -> Worker:
+    """Let this worker answer for every view."""
+    worker = Worker(clock, parts)
+    monkeypatch.setattr(view_answers, "view_named", lambda name: worker)
+    return worker
+
+
+def told_of(
+    tiny: Path,
+    inbox: Inbox,
+    clock: FakeClock | None = None,
+    *,
+    patient: bool = False,
+    **settings: object,
+) -> list[Event]:
+    # The smallest network: no test here is about what a network sees.
+    config = tiny_config(tiny, **{"model": "mlp", **settings})
+    return list(train(config, inbox, clock=clock or FakeClock(), patient=patient))
+
+
+def without_answers(events: list[Event]) -> list[Event]:
+    return [event for event in events if not isinstance(event, Inspected)]
+
+
+def test_a_run_goes_on_as_if_nobody_had_looked(
+    tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"model": "squeeze-dropout", "augment": "light"}
+    alone = told_of(tiny, Inbox(), **settings)
+    wishes = [Inspect("confusion", follows=True)]
+    looked = told_of(tiny, ScriptedInbox({5: wishes, 9: wishes}), **settings)
+    assert len(of(Inspected, looked)) == 2
+    assert without_answers(looked) == alone
+
+    employ(monkeypatch, FakeClock(), parts=20)
+    drawn = told_of(tiny, ScriptedInbox({5: [Inspect("draw")]}), **settings)
+    assert len(of(Inspected, drawn)) == 20
+    assert without_answers(drawn) == alone
+
+
+def test_what_is_drawn_is_the_same_each_time_and_never_twice_within(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    employ(monkeypatch, FakeClock(), parts=3)
+    first, second = (
+        [event.exhibit for event in of(Inspected, told_of(tiny, ScriptedInbox({at: [wish]})))]
+        for at, wish in ((5, Inspect("where")), (9, Inspect("likes")))
+    )
+    assert first == second
+    assert len(set(map(str, first))) == 3
+
+
+def test_its_weights_stay_those_of_the_step_at_which_it_was_asked_for(
+    tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    def weigh(scene: Scene, choices: Choices, goes: bool) -> Parts:
+        while True:
+            clock.now += 10 * PART
+            seen.append(sum(float(p.abs().sum()) for p in scene.network.parameters()))
+            yield Exhibit(blocks=(), progress=0.5)
+
+    monkeypatch.setattr(view_answers, "view_named", lambda name: weigh)
+    events = told_of(tiny, ScriptedInbox({5: [Inspect("kernels")]}), clock)
+    assert {event.step for event in of(Inspected, events)} == {5}
+    assert len(seen) > 3
+    assert len(set(seen)) == 1
+
+
+def test_one_that_follows_keeps_to_its_share_and_a_person_gets_more(
+    tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = {}
+    for follows in (True, False):
+        worker = employ(monkeypatch, clock, parts=100_000)
+        clock.now = 0.0
+        wish = Inspect("maps", follows=follows)
+        told_of(tiny, ScriptedInbox({1: [wish]}), clock, epochs=5)
+        done[follows] = worker.done * PART
+        if follows:
+            assert SHARE * clock.now - PART <= done[follows] <= SHARE * clock.now + CREDIT + PART
+    assert done[False] > 5 * done[True]
+
+
+def test_a_newer_wish_takes_the_place_of_an_older_one(
+    tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    employ(monkeypatch, clock, parts=100_000)
+    older, newer = Inspect("maps"), Inspect("kernels")
+    events = told_of(tiny, ScriptedInbox({3: [older], 6: [newer]}), clock)
+    wishes = [event.wish for event in of(Inspected, events)]
+    change = wishes.index(newer)
+    assert set(wishes[:change]) == {older}
+    assert set(wishes[change:]) == {newer}
+    assert {event.step for event in of(Inspected, events)} == {3, 6}
+
+
+def test_while_paused_it_is_worked_on_to_its_end_but_for_a_newer_wish(
+    tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = employ(monkeypatch, clock, parts=60)
+    answers: list[list[Command]] = [[Inspect("maps", follows=True)], [Stop(test=False)]]
+    events = told_of(tiny, ScriptedInbox({4: [Pause()]}, answers), clock)
+    assert worker.done == 60
+    assert of(Inspected, events)[-1].exhibit.progress is None
+
+    worker = employ(monkeypatch, clock, parts=60)
+    inbox = Inbox(Pause(), Inspect("maps"))
+    for event in train(tiny_config(tiny, model="mlp"), inbox, clock=clock):
+        if isinstance(event, Inspected) and worker.done == 3:
+            inbox.send(Stop(test=False))
+    assert worker.done == 3
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at-once", "later"])
+def test_a_view_that_fails_is_refused_and_the_run_goes_on(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    def broken(scene: Scene, choices: Choices, goes: bool) -> Iterator[Exhibit | None]:
+        if not at_once:
+            yield Exhibit(blocks=(), progress=0.5)
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr(view_answers, "view_named", lambda name: broken)
+    events = told_of(tiny, ScriptedInbox({3: [Inspect("maps")]}))
+    refused = only(CommandRejected, events)
+    assert (refused.command, refused.reason) == ("Inspect", "no such layer")
+    assert only(RunFinished, events).reason == "completed"
+    assert len(of(StepDone, events)) == 14
+
+
+def test_a_view_that_does_not_exist_is_refused(tiny: Path) -> None:
+    events = told_of(tiny, ScriptedInbox({3: [Inspect("palmistry")]}))
+    refused = only(CommandRejected, events)
+    assert refused.command == "Inspect"
+    assert "palmistry" in refused.reason
+    assert not of(Inspected, events)
+
+
+def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tiny: Path) -> None:
+    closed, opened = Inspect("confusion", ON_TEST), Inspect("confusion", ON_TEST, goes=True)
+    other = Inspect("confusion", (*ON_TEST, ("numbers", "shares")), goes=True)
+    inbox = ScriptedInbox({3: [closed], 5: [opened], 6: [opened], 7: [closed]})
+    # While paused no step is trained: what was found holds for every view.
+    inbox._at[9], inbox._paused = [Pause()], [[opened], [other], [Stop(test=False)]]
+    events = told_of(tiny, inbox)
+    assert [(look.look, look.step) for look in of(TestEvaluated, events)] == [
+        (1, 5),
+        (2, 6),
+        (3, 9),
+    ]
+    sealed, first, second, later, *paused = (event.exhibit for event in of(Inspected, events))
+    assert sealed.trains
+    assert not sealed.certainty
+    assert "look 1 at the test set" in first.certainty
+    assert "look 2 at the test set" in second.certainty
+    assert later.certainty == second.certainty
+    assert ["look 3 at the test set" in exhibit.certainty for exhibit in paused] == [True, True]
+
+
+def test_what_the_end_of_a_run_has_found_on_the_test_set_is_no_further_look(tiny: Path) -> None:
+    wish = Inspect("confusion", ON_TEST, goes=True)
+    events = told_of(tiny, ScriptedInbox(paused=[[wish], [Stop()]]), patient=True)
+    assert only(TestEvaluated, events).look == 1
+    assert only(RunFinished, events).test_looks == 1
+    assert "look 1 at the test set" in only(Inspected, events).exhibit.certainty
+
+
+def test_validation_is_judged_once_by_the_run_and_the_view(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[int] = []
+    probabilities = Scene.probabilities
+
+    def counting(scene: Scene, images: torch.Tensor) -> torch.Tensor:
+        judged.append(len(images))
+        return probabilities(scene, images)
+
+    monkeypatch.setattr(Scene, "probabilities", counting)
+    events = told_of(tiny, ScriptedInbox({3: [Inspect("confusion")], 14: [Inspect("confusion")]}))
+    assert len(of(EpochDone, events)) == 2
+    assert sum(judged) == 10  # after step 14 the run has just validated
+
+
+def test_after_a_divergence_there_is_nothing_to_look_at_on_the_test_set(tiny: Path) -> None:
+    answers: list[list[Command]] = [
+        [Inspect("confusion", ON_TEST, goes=True)],
+        [Inspect("confusion")],
+        [Stop(test=False)],
+    ]
+    events = told_of(
+        tiny,
+        ScriptedInbox({3: [SetLearningRate(1_000.0)]}, answers),
+        patient=True,
+        model="era-s6-plain",
+        schedule="constant",
+        weight_decay=0.0,
+    )
+    assert of(Diverged, events)
+    assert "lost" in only(CommandRejected, events).reason
+    assert not of(TestEvaluated, events)
+    # Another view is answered all the same, be it that there is nothing to see.
+    assert only(Inspected, events).wish == Inspect("confusion")
+
+
+def test_views_are_answered_after_the_end_of_a_run_too(tiny: Path) -> None:
+    events = told_of(tiny, ScriptedInbox(paused=[[Inspect("confusion")], [Stop()]]), patient=True)
+    over = events.index(only(RunFinished, events))
+    assert isinstance(events[over + 1], Inspected)
+    assert of(Inspected, events)[0].step == 14
+
+
+def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+        yield Exhibit(blocks=(Words(text=str(torch.get_num_threads())),))
+
+    monkeypatch.setattr(view_answers, "view_named", lambda name: show)
+    before = torch.get_num_threads()
+    try:
+        events = told_of(tiny, ScriptedInbox({2: [Inspect("confusion")]}), threads=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert only(Inspected, events).exhibit.blocks == (Words(text="1"),)
+
+
+def test_who_follows_is_told_of_what_is_whole_alone(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    employ(monkeypatch, FakeClock(), parts=4)
+    waited, followed = (
+        of(Inspected, told_of(tiny, ScriptedInbox({3: [Inspect("likes", follows=follows)]})))
+        for follows in (False, True)
+    )
+    assert len(waited) == 4
+    assert [event.exhibit for event in followed] == [waited[-1].exhibit]

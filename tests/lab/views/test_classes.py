@@ -1,0 +1,82 @@
+"""Class by class, on the real 10,000 against scikit-learn."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn import metrics
+
+from tests.lab.views.conftest import Scenes, Seen
+from tests.lab.views.judgements import drawn_scene, figures, judged_as, only, trained_scene, words
+from tui_trainer.lab.views.desk import TEST
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import Table
+from tui_trainer.stats.intervals import wilson
+
+
+def agrees(scene: Scene, seen: Seen) -> None:
+    shown = figures(seen(scene, "classes", images=TEST))
+    judged = scene.desk.judged[TEST]
+    labels, given = judged.labels.numpy(), judged.given.numpy()
+    expected = metrics.precision_recall_fscore_support(labels, given)
+    for name, theirs in zip(("precision", "recall", "f1", "images"), expected, strict=True):
+        assert [each[name] for each in shown["classes"]] == pytest.approx(theirs.tolist()), name
+    macro = metrics.precision_recall_fscore_support(labels, given, average="macro")
+    for name, value in zip(("precision", "recall", "f1"), macro, strict=False):
+        told = shown[f"macro_{name}"]
+        assert told["value"] == pytest.approx(value)
+        assert told["interval"][0] < value < told["interval"][1]
+    assert shown["accuracy"] == metrics.accuracy_score(labels, given)
+    for each in shown["classes"]:
+        assert each["recall_interval"] == list(wilson(each["right"], each["images"]))
+        assert each["precision_interval"] == list(wilson(each["right"], each["said"]))
+        low, high = each["f1_interval"]
+        assert low < each["f1"] < high
+
+
+def test_they_are_those_of_scikit_learn_on_the_real_10_000(scene_of: Scenes, seen: Seen) -> None:
+    agrees(drawn_scene(scene_of("tiny"), TEST), seen)
+
+
+@pytest.mark.slow
+def test_so_they_are_of_a_trained_network(seen: Seen) -> None:
+    agrees(trained_scene(), seen)
+
+
+def test_the_worst_class_is_marked_in_either_order(scene_of: Scenes, seen: Seen) -> None:
+    scene = drawn_scene(scene_of("tiny"))
+    shown = seen(scene, "classes")
+    classes = figures(shown)["classes"]
+    worst = min(classes, key=lambda each: each["f1"])["class"]
+    assert only(Table, shown).marked == worst
+    assert shown.result.startswith(f"Class {worst} is the worst: F1 ")
+    table = only(Table, seen(scene, "classes", order="worst first"))
+    order = sorted(classes, key=lambda each: each["f1"])
+    assert [row[0] for row in table.rows] == [str(each["class"]) for each in order]
+    assert table.marked == 0
+    assert shown.opens is not None
+    assert float(worst) in dict(shown.opens.choices).values()
+
+
+def test_a_class_that_is_never_said_has_no_precision(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("tiny")
+    all_threes = torch.zeros((200, 10))
+    all_threes[:, 3] = 1.0
+    shown = seen(judged_as(scene, all_threes), "classes")
+    rows = only(Table, shown).rows
+    assert rows[0][2] == "–"
+    assert rows[3][3].startswith("100 [")
+    assert "never said: class 0, 1, 2, 4, 5, 6, 7, 8, 9" in words(shown)
+    assert figures(shown)["classes"][0]["precision"] is None
+    assert figures(shown)["classes"][0]["f1"] == 0.0
+    accuracy = figures(shown)["accuracy"]
+    assert figures(shown)["macro_precision"]["value"] == pytest.approx(accuracy / 10)
+
+
+def test_only_all_is_100_and_only_nothing_is_0(scene_of: Scenes, seen: Seen) -> None:
+    scene = drawn_scene(scene_of("tiny"), TEST)
+    rows = only(Table, seen(scene, "classes", images=TEST)).rows
+    assert not any(cell.startswith("100.0") for row in rows for cell in row)
+    right = judged_as(scene, torch.eye(10)[scene.bench.digits.labels.cpu()])
+    rows = only(Table, seen(right, "classes")).rows
+    assert all(cell.startswith("100 [") and cell.endswith(", 100]") for r in rows for cell in r[2:])

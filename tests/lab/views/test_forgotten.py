@@ -1,0 +1,112 @@
+"""What was learned and forgotten, from a chronicle that is written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tests.lab.views.conftest import Scenes, Seen
+from tests.lab.views.judgements import chronicled, figures, only, other, words
+from tui_trainer.lab.views.desk import NO_CLASS
+from tui_trainer.lab.views.forgotten import record_of
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import Pictures
+
+
+def lived(scene: Scene) -> Scene:
+    """Four epochs: 1 is never learned, 2 lost, 3 and 6 regained, 4 learned late, 5 lost later."""
+    wrong = ((1, 4, 5), (1, 3, 6), (1, 2, 5), (1, 2, 5))
+    return chronicled(scene, *({each: other(scene, each) for each in epoch} for epoch in wrong))
+
+
+def numbers(shown: Any, kind: str) -> list[int]:
+    return [each["image"] for each in shown[kind]]
+
+
+def test_every_image_is_of_the_kind_that_its_epochs_make_it(scene_of: Scenes, seen: Seen) -> None:
+    shown = figures(seen(lived(scene_of("tiny")), "forgotten"))
+    assert numbers(shown, "never_learned") == [1]
+    assert numbers(shown, "forgotten") == [5, 2]
+    assert numbers(shown, "learned_again") == [3, 6]
+    assert numbers(shown, "flip_flopping") == []
+    assert shown["counts"] == {
+        "always_right": 194,
+        "learned_late": 1,
+        "learned_again": 2,
+        "forgotten": 2,
+        "never_learned": 1,
+        "flip_flopping": 0,
+    }
+    assert (shown["epochs"], shown["first_epoch"]) == (4, 1)
+
+
+def test_what_is_forgotten_again_and_again_flip_flops(scene_of: Scenes, seen: Seen) -> None:
+    plain = scene_of("tiny")
+    wrong = {9: other(plain, 9)}
+    shown = seen(chronicled(plain, {}, wrong, {}, wrong, {}, wrong), "forgotten")
+    facts = figures(shown)["flip_flopping"][0]
+    assert (facts["image"], facts["forgotten"], facts["wrong_since"]) == (9, 3, 6)
+    caption = only(Pictures, shown).items[0].caption
+    assert caption == f"#9 true {facts['true']}, said {facts['said']}, 3×, wrong since 6"
+
+
+def test_kinds_part_the_images_and_classes_add_up(scene_of: Scenes, seen: Seen) -> None:
+    scene = lived(scene_of("tiny"))
+    shown = figures(seen(scene, "forgotten"))
+    kinds = [kind for kind in shown["counts"] if kind != "flip_flopping"]
+    assert sum(shown["counts"][kind] for kind in kinds) == 200
+    labels = scene.bench.digits.labels
+    for label in range(10):
+        total = sum(shown["by_class"][kind][label] for kind in kinds)
+        assert total == int((labels == label).sum())
+
+
+def test_a_kind_is_chosen_and_an_empty_one_says_so(scene_of: Scenes, seen: Seen) -> None:
+    scene = lived(scene_of("tiny"))
+    shown = seen(scene, "forgotten", kind="learned again", digit=2)
+    items = only(Pictures, shown).items
+    assert [item.caption.split()[0] for item in items] == ["#3", "#6"]
+    assert items[1].frame is not None
+    assert shown.opens is not None
+    assert ("digit", 6.0) in shown.opens.choices
+    empty = seen(scene, "forgotten", kind="flip-flopping")
+    assert words(empty) == "No image is flip-flopping (forgotten twice or more)."
+
+
+def test_without_a_chronicle_it_says_what_is_needed(scene_of: Scenes, seen: Seen) -> None:
+    shown = seen(scene_of("tiny"), "forgotten")
+    assert "at the end of each epoch" in words(shown)
+    assert figures(shown) == {"epochs": 0}
+    without = seen(scene_of("tiny", val_size=0), "forgotten")
+    assert "--val-size" in words(without)
+
+
+def test_after_one_epoch_nothing_can_be_forgotten(scene_of: Scenes, seen: Seen) -> None:
+    shown = seen(chronicled(scene_of("tiny"), {1: 0}), "forgotten")
+    assert "epoch 1 alone: nothing can be forgotten" in shown.certainty
+    assert figures(shown)["counts"]["forgotten"] == 0
+
+
+def test_a_record_that_began_late_says_so(scene_of: Scenes, seen: Seen) -> None:
+    shown = seen(chronicled(scene_of("tiny"), {}, {}, since=7), "forgotten")
+    assert "epochs 7 to 8, what was before is not recorded" in shown.certainty
+
+
+def test_a_record_stays_as_it_was_while_the_run_goes_on(scene_of: Scenes) -> None:
+    scene = lived(scene_of("tiny"))
+    record = record_of(scene.chronicle)
+    before = {kind: which.clone() for kind, which in record.kinds().items()}
+    labels = scene.bench.digits.labels.cpu()
+    scene.chronicle.note(5, (labels + 1) % 10, labels)
+    assert record.last == 4
+    for kind, which in record.kinds().items():
+        assert torch.equal(which, before[kind])
+
+
+def test_an_epoch_whose_scores_were_no_numbers_is_told_as_such(
+    scene_of: Scenes, seen: Seen
+) -> None:
+    shown = seen(chronicled(scene_of("tiny"), {}, {3: NO_CLASS}), "forgotten")
+    assert "said nothing" in only(Pictures, shown).items[0].caption
+    assert figures(shown)["forgotten"][0]["said"] is None

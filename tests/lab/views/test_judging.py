@@ -1,0 +1,180 @@
+"""What all views of errors have alike: any network, any images, and the sealed test set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.data.idx_files import write_dataset
+from tests.lab.views.conftest import Scenes, Seen
+from tests.lab.views.judgements import (
+    chronicled,
+    drawn_scene,
+    judged_as,
+    lost_scene,
+    small_split,
+    words,
+)
+from tests.lab.views.own_networks import write_odd
+from tui_trainer.lab.view_answers import view_named
+from tui_trainer.lab.views.desk import Judgement
+from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, losses, lost
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table
+from tui_trainer.protocol.inspection import ERRORS, VIEWS
+from tui_trainer.render.plain_exhibit import exhibit_lines
+from tui_trainer.text.fmt import columns
+
+ALL = [view.name for view in VIEWS if view.group == ERRORS]
+JUDGING = [name for name in ALL if name != "forgotten"]
+MOST_PIXELS = 12_000
+WIDEST = 74
+
+SCENES: dict[str, Callable[[Scenes], Scene]] = {
+    "a network before its first step": lambda of: of("tiny"),
+    "a network without a convolution": lambda of: of("mlp"),
+    "fixed scores": lambda of: drawn_scene(of("tiny")),
+    "no validation": lambda of: of("tiny", val_size=0),
+    "three images": lambda of: small_split(of("tiny"), 3),
+    "no error": lambda of: judged_as(
+        of("tiny"), torch.eye(10)[of("tiny").bench.digits.labels.cpu()]
+    ),
+    "a diverged run": lambda of: lost_scene(of("tiny")),
+    "a chronicle": lambda of: chronicled(drawn_scene(of("tiny")), {0: 0, 1: 1}, {1: 2, 2: 2}),
+}
+
+
+def assert_sound(exhibit: Exhibit) -> None:
+    """It can be read, painted, and written down."""
+    assert exhibit.progress is None
+    assert exhibit.blocks
+    json.dumps(exhibit.figures)
+    assert exhibit.figures
+    assert exhibit_lines(exhibit, 78)
+    pictures = [item for b in exhibit.blocks if isinstance(b, Pictures) for item in b.items]
+    assert sum(each.height * each.width for each in pictures) <= MOST_PIXELS
+    for table in (block for block in exhibit.blocks if isinstance(block, Table)):
+        rows = zip(table.heads, *table.rows, strict=True)
+        widths = [max(map(columns, column)) for column in rows]
+        marked = 2 * (table.marked is not None)
+        assert sum(widths) + 2 * (len(widths) - 1) + marked <= WIDEST
+    for control in exhibit.controls:
+        assert control.value in control.steps
+        assert len(control.label.split()) <= 2
+    assert len(exhibit.controls) <= 4
+
+
+@pytest.mark.parametrize("view", ALL)
+@pytest.mark.parametrize("name", SCENES)
+def test_every_view_shows_something_of_every_network(
+    scene_of: Scenes, seen: Seen, view: str, name: str
+) -> None:
+    scene = SCENES[name](scene_of)
+    for choices in ({}, {"page": 2.0, "digit": 3.0, "true": 3.0, "said": 3.0, "bins": 7.0}):
+        assert_sound(seen(scene, view, **choices))
+
+
+@pytest.mark.parametrize("view", ALL)
+@pytest.mark.parametrize(("classes", "size"), [(2, 14), (62, 14)])
+def test_other_images_are_judged_as_well(
+    scene_of: Scenes, seen: Seen, view: str, classes: int, size: int, data: Callable[..., Path]
+) -> None:
+    folder = data(size=size, classes=classes, train=250, test=62, gzip=False)
+    plain = scene_of("tiny", data_dir=str(folder), train_size=124, val_size=62)
+    scene = chronicled(drawn_scene(plain), {0: 0}, {1: 1, 2: 0})
+    exhibit = seen(scene, view)
+    assert_sound(exhibit)
+    assert exhibit.certainty.startswith("62 validation images")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a folder with a dataset of drawn images, the same one for the same wishes."""
+
+    @cache
+    def folder(**settings: Any) -> Path:
+        return write_dataset(tmp_path_factory.mktemp("data"), **settings)
+
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with networks of a person's own."""
+    return write_odd(tmp_path_factory.mktemp("own"))
+
+
+@pytest.mark.parametrize("view", JUDGING)
+def test_a_network_of_ones_own_is_judged_too(
+    scene_of: Scenes, seen: Seen, view: str, own: Path
+) -> None:
+    exhibit = seen(scene_of(f"{own}:Odd"), view)
+    assert_sound(exhibit)
+    assert exhibit.certainty
+
+
+@pytest.mark.parametrize("view", JUDGING)
+def test_probabilities_that_are_no_numbers_are_told(
+    scene_of: Scenes, seen: Seen, view: str
+) -> None:
+    exhibit = seen(lost_scene(scene_of("tiny")), view)
+    assert words(exhibit) == ("The probabilities are no numbers any more: the run diverged.")
+    assert exhibit.figures == {"images": 200, "correct": 0, "without_numbers": 200}
+    assert exhibit.result == ""
+
+
+def test_one_image_without_numbers_is_counted(scene_of: Scenes) -> None:
+    probabilities = torch.full((200, 10), 0.1)
+    probabilities[7, 3] = float("inf")
+    scene = judged_as(scene_of("tiny"), probabilities)
+    exhibit = lost(scene.desk.judged["validation"], ())
+    assert exhibit is not None
+    assert "of 1 of 200 images are no numbers" in words(exhibit)
+
+
+@pytest.mark.parametrize("view", JUDGING)
+def test_the_test_set_stays_sealed_until_enter(scene_of: Scenes, seen: Seen, view: str) -> None:
+    scene = scene_of("tiny")
+    exhibit = seen(scene, view, images="test")
+    assert "sealed" in words(exhibit)
+    assert exhibit.trains.startswith("read the 10,000 test images: look ")
+    assert scene.bench.data.test.looks == 0
+    assert not any(isinstance(block, Pictures) for block in exhibit.blocks)
+
+
+@pytest.mark.parametrize("view", ALL)
+def test_every_part_of_the_work_is_followed_by_a_breath(scene_of: Scenes, view: str) -> None:
+    """Nothing but one exhibit comes of it, and judging is parted into batches."""
+    scene = small_split(scene_of("tiny"), 200)
+    parts = list(view_named(view)(scene, {}, False))
+    assert len([part for part in parts if part is not None]) == 1
+    if view in JUDGING:
+        assert len(parts) >= 3
+
+
+def judgement() -> Judgement:
+    """Five images of two classes; the fourth is sure, and wrong."""
+    sure = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.0, 1.0], [0.3, 0.7]])
+    return Judgement("validation", 1_080, sure, torch.tensor([0, 0, 1, 0, 0]))
+
+
+def test_certainty_says_on_how_many_images_it_rests() -> None:
+    assert certainty(judgement()) == (
+        "5 validation images after step 1,080: 40.00 % right [11.76, 76.93]."
+    )
+
+
+def test_the_hardest_are_those_of_the_highest_loss() -> None:
+    judged = judgement()
+    assert hardest_first(judged) == [3, 4, 1, 2, 0]
+    assert in_cell(judged, 0, 1) == [3, 4, 1]
+    assert in_cell(judged, 1, 0) == []
+    told = losses(judged).tolist()
+    assert told[0] == pytest.approx(0.10536, abs=1e-5)
+    assert 80 < told[3] < 100  # not infinite

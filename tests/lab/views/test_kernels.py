@@ -1,0 +1,157 @@
+"""Kernels: they are the run's, the start is the run's start, and change is measured from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.lab.views.conftest import Scenes, Seen, session_of
+from tests.lab.views.judgements import words
+from tests.lab.views.own_networks import write_odd
+from tui_trainer.lab.view_answers import set_scene
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.views.tiles import PIXELS, WIDEST
+from tui_trainer.lab.views.weights import kernels_of, weights_of
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words
+
+
+def pictures(exhibit: Exhibit) -> Pictures:
+    return next(block for block in exhibit.blocks if isinstance(block, Pictures))
+
+
+@pytest.fixture(scope="module")
+def moved() -> Scene:
+    """A scene whose first convolution has moved, one kernel of the second made nothing."""
+    session = session_of("small")
+    with torch.no_grad():
+        first, second, *_ = (m for m in session.network.modules() if isinstance(m, torch.nn.Conv2d))
+        first.weight.mul_(2)
+        second.weight[1] = 0
+    return set_scene(session)
+
+
+@pytest.mark.parametrize("model", ["small", "tiny", "mlp", "era-s6"])
+def test_the_start_is_what_a_run_of_this_seed_begins_with(model: str) -> None:
+    session = session_of(model, seed=7)
+    scene = set_scene(session)
+    start = scene.at_start().state_dict()
+    for name, values in session.network.state_dict().items():
+        assert torch.equal(start[name], values), name
+    found, missing = weights_of(scene, scene.bench.copy())
+    assert not missing
+    assert all(weights.start is not None for weights in found)
+    assert all(torch.equal(w.now, w.start) for w in found if w.start is not None)
+
+
+def test_the_change_is_that_of_numpy(moved: Scene, seen: Seen) -> None:
+    layers = seen(moved, "kernels").figures["layers"]
+    assert isinstance(layers, list)
+    start = moved.at_start().state_dict()
+    for layer in layers:
+        now = dict(moved.network.named_modules())[layer["layer"]].weight.numpy()
+        then = start[f"{layer['layer']}.weight"].numpy()
+        assert layer["norm"] == pytest.approx(np.linalg.norm(now), rel=1e-5)
+        change = np.linalg.norm(now - then) / np.linalg.norm(then)
+        assert layer["change"] == pytest.approx(change, rel=1e-4)
+        cosine = (now * then).sum() / np.linalg.norm(now) / np.linalg.norm(then)
+        assert layer["cosine"] == pytest.approx(cosine, rel=1e-4)
+    assert layers[0]["change"] == pytest.approx(1.0)
+    assert layers[1]["faint"] == [1]
+    assert layers[1]["dead"] == [1]
+
+
+def test_the_pictures_are_the_weights(moved: Scene, seen: Seen) -> None:
+    first = next(w for w in moved.network.parameters() if w.ndim == 4)
+    now = pictures(seen(moved, "kernels"))
+    start = pictures(seen(moved, "kernels", shows="start"))
+    change = pictures(seen(moved, "kernels", shows="change"))
+    side = first.shape[2]
+    for number, picture in enumerate(now.items):
+        times = picture.height // side
+        drawn = np.array(picture.values).reshape(picture.height, -1)[::times, ::times]
+        assert drawn == pytest.approx(first[number, 0].numpy())
+        halved = [value / 2 for value in picture.values]
+        assert halved == pytest.approx(start.items[number].values)
+        assert halved == pytest.approx(change.items[number].values)
+    assert {p.high for p in now.items} == {p.high for p in start.items}
+
+
+def test_a_kernel_that_is_nothing_is_marked(moved: Scene, seen: Seen) -> None:
+    second = next(w for w in weights_of(moved, moved.bench.copy())[0][1:])
+    exhibit = seen(moved, "kernels", layer=second.name)
+    assert "dead" in pictures(exhibit).items[1].caption or second.row.kernel_size == (1, 1)
+    table = next(block for block in exhibit.blocks if isinstance(block, Table))
+    assert table.rows[1][-1] == "1"
+    assert table.marked == 1
+    assert "Dead or faint: 1." in exhibit.result
+
+
+def test_every_page_of_every_layer_can_be_painted(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("era-s6")
+    drawn = set[str]()
+    for page in (1.0, 2.0):
+        exhibit = seen(scene, "kernels", layer="conv2", page=page)
+        items = pictures(exhibit).items
+        assert sum(p.height * p.width for p in items) <= PIXELS
+        assert all(max(p.height, p.width) <= WIDEST for p in items)
+        assert not drawn & {p.caption for p in items}
+        drawn |= {p.caption for p in items}
+    matrix = pictures(seen(scene, "kernels", layer="shrink1")).items
+    assert [(p.height, p.width) for p in matrix] == [(16, 16), (16, 16)]
+
+
+def test_a_layer_on_the_image_itself_has_kernels_as_large_as_it(
+    scene_of: Scenes, seen: Seen
+) -> None:
+    items = pictures(seen(scene_of("mlp"), "kernels")).items
+    assert {(p.height, p.width) for p in items} == {(28, 28)}
+
+
+def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("small")
+    network = scene.bench.copy().requires_grad_(False)
+    next(network.parameters()).fill_(float("nan"))
+    lost = replace(scene, bench=replace(scene.bench, network=network))
+    exhibit = seen(lost, "kernels")
+    assert isinstance(exhibit.blocks[0], Words)
+    assert exhibit.blocks[0].tone == "wrong"
+    assert "no numbers" in exhibit.result
+
+
+def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen) -> None:
+    path = write_odd(tmp_path)
+    scene = set_scene(session_of(f"{path}:Odd"))
+    found, missing = weights_of(scene, scene.bench.copy())
+    assert [tuple(w.now.shape) for w in found] == [(4, 1, 5, 5), (4, 4, 3, 3), (10, 4, 1, 1)]
+    assert not missing
+    path.write_text(path.read_text(encoding="utf-8").replace("4, 1, 5, 5", "4, 1, 3, 3"))
+    exhibit = seen(scene, "kernels", shows="start")
+    assert any(
+        isinstance(block, Words) and block.tone == "look" and "start" in block.text
+        for block in exhibit.blocks
+    )
+    assert len(kernels_of(found[0])) == 4
+
+
+def test_a_start_that_is_drawn_from_a_generator_of_its_own_is_not_made_up(
+    tmp_path: Path, seen: Seen
+) -> None:
+    path = write_odd(tmp_path)
+    scene = set_scene(session_of(f"{path}:Whim"))
+    with pytest.raises(InputError, match="generator other than torch's, NumPy's and Python's"):
+        scene.at_start()
+    assert "start cannot be shown" in words(seen(scene, "kernels"))
+    changes = seen(scene, "histograms", of="changes")
+    assert changes.controls[0].value == "weights"
+
+
+def test_a_start_that_is_drawn_from_pythons_generator_is_built_again(tmp_path: Path) -> None:
+    session = session_of(f"{write_odd(tmp_path)}:Seeded")
+    before = session.network.get_parameter("last.weight")
+
+    assert torch.equal(set_scene(session).at_start().get_parameter("last.weight"), before)

@@ -1,0 +1,143 @@
+"""What a unit likes: the best images are the best, and the made one is better than its start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.lab.views.conftest import Scenes, Seen
+from tests.lab.views.own_networks import write_odd
+from tui_trainer.lab.preflight.bench import some
+from tui_trainer.lab.views.exciting import Unit, made, responses
+from tui_trainer.lab.views.favourites import Favourite
+from tui_trainer.protocol.exhibit import Exhibit, Pictures, Words
+
+
+def pictures(exhibit: Exhibit) -> list[Pictures]:
+    return [block for block in exhibit.blocks if isinstance(block, Pictures)]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with odd networks of one's own."""
+    return write_odd(tmp_path_factory.mktemp("odd"))
+
+
+def test_the_best_images_are_the_best(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("era-s6")
+    exhibit = seen(scene, "likes", layer="conv3", unit=5.0)
+    searched = some(scene.split("validation"), int(str(exhibit.figures["searched"])))
+    found: list[torch.Tensor] = []
+    network = scene.bench.copy()
+    dict(network.named_modules())["conv3_norm"].register_forward_hook(
+        lambda m, i, o: found.append(o[:, 5].clone())
+    )
+    with torch.no_grad():
+        network(scene.bench.data.prepare(searched.images))
+    values = found[0].flatten(1).amax(dim=1)
+    best = values.argsort(descending=True)[:8]
+    told = exhibit.figures["best"]
+    assert isinstance(told, list)
+    assert [one["value"] for one in told] == pytest.approx(values[best].tolist(), rel=1e-3)
+    assert told[0]["true"] == int(searched.labels[best[0]])
+    # The first of them is framed where its map is largest, as far as that is on the image.
+    down, along = divmod(int(found[0][best[0]].argmax()), 14)
+    box = next(row for row in scene.bench.layers if row.name == "conv3").box(down, along)
+    assert box is not None
+    assert told[0]["sees"][:2] == pytest.approx((box.top, box.left), abs=0.5)
+    cuts, whole = pictures(exhibit)
+    assert {(p.height, p.width) for p in cuts.items} == {(10, 10)}
+    assert all(p.frame is not None for p in whole.items)
+
+
+def test_what_a_class_likes_are_whole_images(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("tiny")
+    exhibit = seen(scene, "likes", unit=3.0)
+    (block,) = pictures(exhibit)
+    assert {(p.height, p.width) for p in block.items} == {(28, 28)}
+    made_ones, best = exhibit.figures["made"], exhibit.figures["best"]
+    assert isinstance(made_ones, list)
+    assert isinstance(best, list)
+    assert len(made_ones) == 2
+    assert max(one["value"] for one in made_ones) > best[0]["value"]
+    means = exhibit.figures["mean_by_class"]
+    assert isinstance(means, dict)
+    assert set(means) == set(map(str, range(10)))
+
+
+def test_an_image_is_made_the_same_way_each_time(scene_of: Scenes) -> None:
+    scene = scene_of("small")
+    network = scene.bench.copy().requires_grad_(False)
+    unit, start = Unit(None, 2), torch.full((1, 1, 28, 28), 0.4)
+
+    def climb() -> list[torch.Tensor]:
+        torch.manual_seed(3)
+        return list(
+            made(
+                network,
+                scene.bench.layers,
+                unit,
+                start,
+                black=-0.4,
+                white=2.8,
+                scale=1e-4,
+                is_moved=True,
+                part=20,
+            )
+        )
+
+    first, again = climb(), climb()
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert all(float(one.min()) >= 0 and float(one.max()) <= 1 for one in first)
+    values = [
+        responses(network, scene.bench.layers, unit, -0.4 + 3.2 * image)
+        for image in (start, *first)
+    ]
+    climbed = [float(value) for value in values if value is not None]
+    real = responses(
+        network,
+        scene.bench.layers,
+        unit,
+        scene.bench.data.prepare(scene.split("validation").images),
+    )
+    assert real is not None
+    assert climbed[-1] > max(climbed[0], float(real.max()))
+
+
+def test_every_layer_of_an_odd_network_is_reached(odd: Path, scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of(f"{odd}:Odd")
+    layers = seen(scene, "likes").controls[1].steps
+    assert len(layers) == 5  # the scores, a function, one module twice, the last
+    for layer in layers[1::2]:
+        exhibit = seen(scene, "likes", layer=layer, unit=1.0)
+        assert exhibit.figures["layer"] == layer
+        assert exhibit.figures["best"]
+        assert exhibit.figures["made"]
+
+
+def test_without_a_gradient_there_are_only_favourites(
+    odd: Path, scene_of: Scenes, seen: Seen
+) -> None:
+    scene = scene_of(f"{odd}:Closed")
+    exhibit = seen(scene, "likes")
+    assert exhibit.figures["best"]
+    assert exhibit.figures["made"] == []
+
+
+def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("small")
+    network = scene.bench.copy().requires_grad_(False)
+    next(network.parameters()).fill_(float("nan"))
+    lost = replace(scene, bench=replace(scene.bench, network=network))
+    exhibit = seen(lost, "likes")
+    assert any(isinstance(block, Words) and block.tone == "wrong" for block in exhibit.blocks)
+
+
+def test_what_is_off_the_image_is_black() -> None:
+    pixels = torch.arange(1.0, 17.0).view(4, 4)
+    cut = Favourite(pixels, 1, 0.0, (-1, 2, 3, 3)).cut
+    assert cut.tolist() == [[0, 0, 0], [3, 4, 0], [7, 8, 0]]
+    assert Favourite(pixels, 1, 0.0, (-1, -1, 6, 6)).is_whole

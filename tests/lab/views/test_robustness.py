@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from scipy import ndimage  # type: ignore[import-untyped]
+from torch import Tensor
+
+from tests.lab.views.conftest import Scenes, Seen
+from tui_trainer.data.ink import thickness
+from tui_trainer.lab.preflight.bench import some
+from tui_trainer.lab.view_answers import view_named
+from tui_trainer.lab.views import robustness
+from tui_trainer.lab.views.changes import CHANGES, KINDS, moved, noisy, thickened
+from tui_trainer.lab.views.desk import Judgement
+from tui_trainer.protocol.exhibit import Curves, Pictures, Table, Words
+from tui_trainer.stats.intervals import wilson
+
+
+@pytest.fixture(scope="module")
+def digits(scene_of: Scenes) -> Tensor:
+    return scene_of("tiny").split("validation").images[:30].float()
+
+
+# --- the changes
+
+
+def test_a_shift_by_whole_pixels_is_a_roll(digits: Tensor) -> None:
+    shifted = moved(digits, right=3, down=-2)
+
+    assert torch.allclose(shifted[:, :-2, 3:], digits[:, 2:, :-3], atol=0.05)
+    assert float(shifted[:, :, :3].max()) < 0.05
+
+
+@pytest.mark.parametrize("angle", [17.0, -40.0])
+def test_a_turn_is_scipys(digits: Tensor, angle: float) -> None:
+    # scipy turns anticlockwise, for a y that goes downwards, by positive angles.
+    turned = ndimage.rotate(digits[0].numpy(), -angle, reshape=False, order=1)
+
+    assert torch.allclose(moved(digits[:1], turn=angle)[0], torch.from_numpy(turned), atol=0.5)
+
+
+def test_to_the_right_is_clockwise() -> None:
+    upright = torch.zeros(1, 28, 28)
+    upright[0, 2:12, 13:15] = 255
+
+    turned = moved(upright, turn=90)[0]
+
+    rows, columns = torch.nonzero(turned > 100).T
+    assert int(columns.min()) > 14
+    assert int(rows.min()) >= 12
+
+
+@pytest.mark.parametrize("zoom", [0.5, 0.8, 1.3])
+def test_ink_grows_with_the_square_of_the_scale(digits: Tensor, zoom: float) -> None:
+    soft = torch.nn.functional.avg_pool2d(digits, 3, 1, 1)[:10]
+
+    assert float(moved(soft, zoom=zoom).sum() / soft.sum()) == pytest.approx(zoom**2, rel=0.05)
+
+
+@pytest.mark.parametrize("amount", [-1.0, -0.5, 1.0, 3.0])
+def test_strokes_change_by_as_much_as_is_told(amount: float) -> None:
+    line = torch.zeros(1, 28, 28)
+    line[0, 4:24, 11:15] = 255
+
+    changed = thickened(line, amount)
+
+    assert float(changed[0, 14].sum()) / 255 == pytest.approx(4 + amount, abs=0.3)
+    assert thickness(changed[0]) == pytest.approx(thickness(line[0]) + amount, rel=0.25)
+    assert torch.equal(thickened(line, 0.0), line)
+
+
+def test_noise_has_the_deviation_that_is_told_and_comes_again() -> None:
+    grey = torch.full((20, 28, 28), 127.5)
+    one = noisy(grey, 10, 1)
+
+    assert float(one.std()) == pytest.approx(25.5, rel=0.05)
+    assert torch.equal(one, noisy(grey, 10, 1))
+    assert not torch.equal(one, noisy(grey, 10, 2))
+    assert float(noisy(grey, 60, 1).min()) >= 0
+    assert float(noisy(grey, 60, 1).max()) <= 255
+
+
+@pytest.mark.parametrize("side", [8, 14, 32])
+def test_every_change_works_on_other_sides(side: int) -> None:
+    greys = torch.rand(3, side, side) * 255
+    for change in CHANGES:
+        for amount in change.amounts:
+            assert change.apply(greys, amount, 1).shape == greys.shape
+
+
+# --- the view
+
+
+@pytest.fixture(autouse=True)
+def _few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(robustness, "MOST", robustness.LEAST)
+
+
+def table_of(shown: Any) -> Table:
+    return next(block for block in shown.blocks if isinstance(block, Table))
+
+
+def test_its_accuracies_are_those_of_the_changed_images(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("tiny")
+    shown = seen(scene, "robustness", change="rotate")
+
+    figures: Any = shown.figures
+    told = {(each["change"], each["amount"]): each for each in figures["changes"]}
+    total = figures["total"]
+    split = some(scene.split("validation"), total)
+    turned = split.images.float()
+    for way, sign in ((0, 1), (1, -1)):
+        turned[way::2] = moved(turned[way::2], turn=sign * 20)
+    with torch.no_grad():
+        scores = scene.network(scene.bench.data.prepare(turned.round().clamp(0, 255).byte()))
+    hits = int((scores.argmax(dim=1) == split.labels).sum())
+    assert told["rotate", 20]["correct"] == hits
+    assert (told["rotate", 20]["low"], told["rotate", 20]["high"]) == wilson(hits, total)
+    assert len(told) == sum(len(change.amounts) for change in CHANGES)
+    assert f"{total} validation images" in shown.certainty
+    low, high = wilson(hits, total)
+    cell = f"{100 * hits / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+    table = table_of(shown)
+    assert table.marked is not None
+    assert table.rows[table.marked][0] == "rotate"
+    assert table.rows[table.marked + 1][2] == cell
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_digit_is_followed(scene_of: Scenes, kind: str) -> None:
+    scene = scene_of("tiny")
+    parts = view_named("robustness")(scene, {"change": kind, "digit": 7.0}, False)
+    shown = next(part for part in parts if part is not None)
+
+    curves = next(block for block in shown.blocks if isinstance(block, Curves))
+    pictures = next(block for block in shown.blocks if isinstance(block, Pictures))
+    digit = scene.digit("validation", 7)
+    right = float(scene.probabilities(digit.pixels[None])[0, digit.label])
+    assert f"a {digit.label}: the probability of {digit.label}" in curves.caption
+    for curve in curves.curves:
+        assert curve.x[0] == 0
+        assert curve.y[0] == pytest.approx(right, abs=1e-5)
+    assert 2 <= len(pictures.items) <= 4
+    assert len({picture.values for picture in pictures.items}) == len(pictures.items)
+
+
+def test_it_is_worked_on_in_parts(scene_of: Scenes) -> None:
+    parts = list(view_named("robustness")(scene_of("tiny"), {}, False))
+    shown = [part for part in parts if part is not None]
+
+    assert len(parts) > 25
+    shares = [each.progress for each in shown]
+    assert shares[-1] is None
+    assert shares[:-1] == sorted(share for share in shares if share is not None)
+    assert "·" in table_of(shown[0]).rows[-1]
+    assert "·" not in table_of(shown[-1]).rows[-1]
+
+
+def test_what_is_clearly_worse_is_told(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("tiny")
+    split = some(scene.split("validation"), robustness.MOST)
+    known = {
+        bytes(image.flatten().tolist()): int(y) for image, y in zip(*_both(split), strict=True)
+    }
+
+    class Knows(torch.nn.Module):
+        """Right on the images it has seen, as they are; it says 0 of any other."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            data = scene.bench.data
+            greys = (inputs * data.std + data.mean).mul(255).round().byte()
+            given = [known.get(bytes(each.flatten().tolist()), 0) for each in greys]
+            return 20 * torch.nn.functional.one_hot(torch.tensor(given), 10).float()
+
+    shown = seen(replace(scene, bench=replace(scene.bench, network=Knows())), "robustness")
+
+    figures: Any = shown.figures
+    assert figures["unchanged"]["accuracy"] == 1
+    assert shown.result.startswith("Clearly worse from here on: shift by 1 px, rotate by 10 °, ")
+    assert "noise by 10 %" in shown.result
+
+
+def _both(split: Any) -> tuple[Tensor, Tensor]:
+    return split.images, split.labels
+
+
+def test_the_test_set_stays_sealed(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("tiny")
+    shown = seen(scene, "robustness", images="test")
+
+    assert shown.figures == {"images": "test", "sealed": True}
+    found = Judgement("test", scene.step, torch.full((1, 10), 0.1), torch.zeros(1).long(), look=1)
+    scene.desk.keep(found)
+    try:
+        assert "test images" in seen(scene, "robustness", images="test").certainty
+    finally:
+        del scene.desk.judged["test"]
+
+
+def test_lost_weights_and_no_validation(scene_of: Scenes, seen: Seen) -> None:
+    scene = scene_of("tiny", val_size=0)
+    assert "training images" in seen(scene, "robustness").certainty
+
+    scores = torch.nn.Linear(28 * 28, 10)
+    torch.nn.init.constant_(scores.bias, float("nan"))
+    network = torch.nn.Sequential(torch.nn.Flatten(), scores).eval()
+    lost = seen(replace(scene, bench=replace(scene.bench, network=network)), "robustness")
+    assert isinstance(lost.blocks[0], Words)
+    assert lost.blocks[0].tone == "wrong"

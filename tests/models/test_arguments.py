@@ -1,0 +1,203 @@
+"""Advice where a model's input, logits or arguments do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tui_trainer.models.build import build_network
+from tui_trainer.protocol.errors import InputError
+
+HEAD = "import torch\nfrom torch import nn\n\n"
+NET = """class Net(nn.Module):
+    def __init__(self{arguments}):
+        super().__init__()
+{layers}
+
+    def forward(self, x):
+        return {forward}
+"""
+
+
+def refusal(
+    tmp_path: Path,
+    text: str,
+    name: str = "Net",
+    *,
+    adjustable: bool = False,
+    channels: int = 1,
+    image_size: int = 28,
+) -> str:
+    path = tmp_path / "net.py"
+    path.write_text(HEAD + text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        build_network(
+            f"{path}:{name}",
+            image_size=image_size,
+            classes=10,
+            channels=channels,
+            is_adjustable=adjustable,
+        )
+    line = str(caught.value).replace(f"{tmp_path}/", "")
+    assert line.isprintable()
+    return line
+
+
+def net(layers: str, forward: str, arguments: str = "") -> str:
+    lines = "\n".join(f"        self.{layer}" for layer in layers.split("; "))
+    return NET.format(arguments=arguments, layers=lines, forward=forward)
+
+
+POOLED = "conv = nn.Conv2d(3, 8, 3); fc = nn.Linear(8, 10)"
+FLAT = "conv = nn.Conv2d({0}, 8, 3); fc = nn.Linear(8 * {1} * {1}, {2})"
+MEAN = "self.fc(self.conv(x).mean((2, 3)))"
+FLATTEN = "self.fc(self.conv(x).flatten(1))"
+
+
+@pytest.mark.parametrize(
+    ("layers", "forward", "takes", "options"),
+    [
+        (POOLED, MEAN, "32×32 images with 3 channels", "--channels 3 --image-size 32"),
+        (FLAT.format(3, 30, 10), FLATTEN, "32×32 images with 3", "--channels 3 --image-size 32"),
+        (FLAT.format(1, 30, 10), FLATTEN, "32×32 images with 1 channel", "--image-size 32"),
+        (FLAT.format(3, 62, 10), FLATTEN, "64×64 images with 3", "--channels 3 --image-size 64"),
+        (FLAT.format(3, 26, 10), FLATTEN, "28×28 images with 3 channels", "--channels 3"),
+        pytest.param(
+            FLAT.format(3, 222, 1000),
+            FLATTEN,
+            "224×224 images with 3 channels",
+            "--channels 3 --image-size 224 --classes 1000",
+            marks=pytest.mark.slow,  # 400 million weights
+        ),
+        ("fc = nn.Linear(3072, 10)", "self.fc(x.flatten(1))", "32×32 images with 3", "--channels"),
+        # What it gives is another matter.
+        (POOLED, f"({MEAN}, x)", "32×32 images with 3 channels", "--channels 3 --image-size 32"),
+        # Its view makes other batches of them.
+        (
+            "conv = nn.Conv2d(1, 8, 3); fc = nn.Linear(8 * 900, 10)",
+            "self.fc(self.conv(x).view(-1, 7200))",
+            "32×32 images with 1 channel",
+            "--image-size 32",
+        ),
+    ],
+)
+def test_where_a_command_has_options_they_are_named(
+    tmp_path: Path, layers: str, forward: str, takes: str, options: str
+) -> None:
+    line = refusal(tmp_path, net(layers, forward), adjustable=True)
+    assert f"; it takes {takes}" in line
+    assert f": add {options}" in line
+
+
+def test_an_assertion_of_a_size_is_followed(tmp_path: Path) -> None:
+    text = net("fc = nn.Linear(3, 10)", "self.fc(self.seen(x).mean((2, 3)))")
+    text += (
+        "\n    def seen(self, x):\n        assert x.shape[1:] == (3, 96, 96)\n        return x\n"
+    )
+    line = refusal(tmp_path, text, adjustable=True)
+    assert line.startswith("net.py:13: AssertionError: assert x.shape[1:] == (3, 96, 96); Net")
+    assert line.endswith(
+        "; it takes 96×96 images with 3 channels: add --channels 3 --image-size 96"
+    )
+
+
+def test_options_are_those_that_differ(tmp_path: Path) -> None:
+    line = refusal(tmp_path, net(POOLED, MEAN), adjustable=True, image_size=64)
+    assert line.endswith("it takes 64×64 images with 3 channels: add --channels 3")
+    line = refusal(tmp_path, net(FLAT.format(1, 26, 10), FLATTEN), adjustable=True, channels=3)
+    assert line.endswith("it takes 28×28 images with 1 channel: add --channels 1")
+
+
+def test_where_a_command_has_none_the_layers_are_named(tmp_path: Path) -> None:
+    line = refusal(tmp_path, net(POOLED, MEAN))
+    assert line.endswith(
+        "it takes 28×28 images with 3 channels, and was given 28×28 images with 1 channel: let its "
+        "first layer, conv, take 1 channel, or name an argument in_channels"
+    )
+    line = refusal(tmp_path, net(FLAT.format(3, 30, 10), FLATTEN))
+    assert line.endswith(
+        "it takes 32×32 images with 3 channels, and was given 28×28 images with 1 channel: let its "
+        "first layer, conv, take 1 channel, or name an argument in_channels, put "
+        "nn.AdaptiveAvgPool2d before its first linear layer, or name an argument image_size"
+    )
+
+
+def test_a_model_that_is_told_its_size_is_built_anew_for_each(tmp_path: Path) -> None:
+    """Patches of 8 pixels do not divide 28."""
+    text = net(
+        "conv = nn.Conv2d(3, 8, 8, 8); at = nn.Parameter(torch.zeros((img_size // 8) ** 2)); "
+        "side = img_size; fc = nn.Linear(8, 10)",
+        "self.fc((self.conv(x[..., : self.side // 8 * 8 + self.side % 8 * 9]).flatten(2) "
+        "+ self.at).mean(2)) if self.side % 8 == 0 else x.view(-1, self.side % 8 * 0)",
+        ", img_size=32",
+    )
+    assert refusal(tmp_path, text, adjustable=True).endswith("--channels 3 --image-size 32")
+
+
+def test_what_fits_nothing_is_told_what_it_was_given(tmp_path: Path) -> None:
+    line = refusal(tmp_path, net("fc = nn.Linear(7, 10)", "self.fc(x.flatten(1))"))
+    assert line.endswith(
+        "it was given 28×28 images with 1 channel (an argument called image_size or in_channels "
+        "is given that)"
+    )
+    text = net("fc = nn.Linear(7, 10)", "self.fc(x.flatten(1))", ", input_shape, num_class=2")
+    assert refusal(tmp_path, text).endswith("; it was given 28×28 images with 1 channel")
+
+
+@pytest.mark.parametrize(
+    ("layers", "forward", "arguments", "advice"),
+    [
+        ("fc = nn.Linear(784, 16)", "", "", "let its last layer, fc, give 10"),
+        ("fc = nn.Linear(784, out)", "", ", out=16", "call its argument out num_classes"),
+        (
+            "fc = nn.Sequential(nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 1000))",
+            "",
+            "",
+            "let its last layer, fc.2, give 10",
+        ),
+        ("fc = nn.Identity()", "self.fc(x).flatten(1)[:, :7] * self.w", "", "name an argument num"),
+        ("fc = nn.Conv2d(1, 10, 28)", "self.fc(x)", "", "flatten them: x.flatten(1)"),
+        ("fc = nn.Conv2d(1, 10, 14)", "self.fc(x)", "", "average each map: x.mean((2, 3))"),
+    ],
+)
+def test_logits_of_another_shape_get_advice(
+    tmp_path: Path, layers: str, forward: str, arguments: str, advice: str
+) -> None:
+    layers += "; w = nn.Parameter(torch.ones(1))"
+    text = net(layers, forward or "self.fc(x.flatten(1))", arguments)
+    assert f"; {advice}" in refusal(tmp_path, text)
+
+
+def test_logits_of_other_classes_get_the_option(tmp_path: Path) -> None:
+    text = net("fc = nn.Linear(784, 1000)", "self.fc(x.flatten(1))")
+    assert refusal(tmp_path, text, adjustable=True).endswith(
+        "let its last layer, fc, give 10, or add --classes 1000"
+    )
+
+
+BLOCKS = net("fc = nn.Linear(width, 10)", "self.fc(x.flatten(1))", ", block, width")
+
+
+def test_arguments_that_only_the_author_knows_get_a_function(tmp_path: Path) -> None:
+    assert refusal(tmp_path, BLOCKS) == (
+        "net.py:Net: needs arguments 'block', 'width', which have no default; write a function "
+        "that gives them, `def net(): return Net(block=..., width=...)`, and name net.py:net; "
+        "image_size, in_channels, num_classes and dropout are given by name"
+    )
+
+
+def test_functions_that_give_them_are_named(tmp_path: Path) -> None:
+    more = (
+        "\n\ndef small(num_classes=10):\n    return Net(None, 784)\n"
+        "\n\ndef large(**given):\n    return Net(width=784, block=None)\n"
+        "\n\ndef needs(depth):\n    return Net(None, depth)\n"
+        "\n\ndef unrelated():\n    return 3\n"
+    )
+    assert refusal(tmp_path, BLOCKS + more) == (
+        "net.py:Net: needs arguments 'block', 'width', which have no default; name a function that "
+        "needs none: small, large; image_size, in_channels, num_classes and dropout are given by "
+        "name"
+    )
+    path = tmp_path / "net.py"
+    assert build_network(f"{path}:small", image_size=28, classes=10)

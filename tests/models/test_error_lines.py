@@ -1,0 +1,145 @@
+"""Whose fault an exception is, and the line that it is told with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tui_trainer.anatomy.trace import trace
+from tui_trainer.models.build import build_network, fault_of_own
+from tui_trainer.models.custom import loading
+from tui_trainer.protocol.reference import parse_reference
+
+NET = """import torch
+from torch import nn
+from lib.parts import relu, Doubled
+
+
+class Net(nn.Module):
+    fails = None
+
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Linear(784, 10)
+
+    def forward(self, x):
+        if self.fails == "own":
+            raise KeyError("width")
+        if self.fails == "torch":
+            x = x.view(7, 11)
+        if self.fails == "helper":
+            x = relu(x, inplace="yes", wrong=True)
+        if self.fails == "autograd":
+            x = Doubled.apply(x)
+        if self.fails == "overwritten":
+            weight = self.scores.weight * 1
+            y = torch.exp(weight)
+            y += 1
+            return x.flatten(1) @ y.T
+        return self.scores(x.flatten(1))
+"""
+
+PARTS = """import torch
+
+
+def relu(x, **options):
+    return torch.relu(x, **options)
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise ValueError("no gradient")
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / ".git").mkdir()
+    for name, text in (("src/net.py", NET), ("lib/parts.py", PARTS), ("lib/__init__.py", "")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return "src/net.py:Net"
+
+
+def build(model: str, fails: str = "") -> nn.Module:
+    network = build_network(model, image_size=28, classes=10)
+    network.fails = fails  # type: ignore[assignment]
+    return network
+
+
+def step(network: nn.Module) -> None:
+    network(torch.rand(2, 1, 28, 28, requires_grad=True)).sum().backward()
+
+
+def fault(model: str, action: Callable[[], Any]) -> str:
+    """Return what is told of an exception, empty if it is not the model's."""
+    try:
+        action()
+    except Exception as error:
+        return str(fault_of_own(error, model) or "")
+    raise AssertionError("nothing failed")
+
+
+@pytest.mark.parametrize(
+    ("fails", "line"),
+    [
+        ("own", "src/net.py:15: KeyError: 'width'"),
+        ("torch", "src/net.py:17: shape '[7, 11]' is invalid for input of size 1568"),
+        ("helper", "lib/parts.py:5: TypeError: relu() got an unexpected keyword argument"),
+        ("autograd", "lib/parts.py:15: ValueError: no gradient"),
+    ],
+)
+def test_it_is_told_with_the_deepest_line_of_ones_own(model: str, fails: str, line: str) -> None:
+    network = build(model, fails)
+    assert fault(model, lambda: step(network)).startswith(line)
+
+
+def test_a_hook_of_ones_own_is_ones_own(model: str) -> None:
+    network = build(model)
+    exec(compile("\n\ndef hook(*_): 1 / 0\n", Path("lib/parts.py").absolute(), "exec"), globals())
+    network.register_forward_hook(globals()["hook"])
+    assert fault(model, lambda: step(network)).startswith("lib/parts.py:3: ZeroDivisionError")
+
+
+def test_a_hook_of_ours_in_its_forward_is_ours(model: str) -> None:
+    """It is called between lines of theirs, by which it cannot be told."""
+
+    def reached(*_: object) -> None:
+        raise ValueError("ours")
+
+    # What is raised there comes through the tracer, which the model's own line called.
+    network = build(model)
+    assert fault(model, lambda: trace(network, torch.rand(1, 1, 28, 28), reached=reached)) == ""
+
+
+def test_a_mode_of_ours_passes_on_what_is_theirs(model: str) -> None:
+    network = build(model, "torch")
+    line = fault(model, lambda: trace(network, torch.rand(1, 1, 28, 28)))
+    assert line.startswith("src/net.py:17: shape '[7, 11]'")
+
+
+def test_an_error_outside_of_it_is_not_its(model: str) -> None:
+    build(model)
+    assert fault(model, lambda: nn.Linear(3, 4)(torch.rand(2, 5))) == ""
+
+
+def test_what_autograd_refuses_is_told_with_the_line_of_forward(model: str) -> None:
+    network = build(model, "overwritten")
+    reference = parse_reference(model)
+    assert reference is not None
+
+    assert fault(model, lambda: step(network)) == ""
+    with loading.guest(reference):
+        assert loading.line_of_forward(lambda: step(network), reference) == "src/net.py:24"
+        assert loading.line_of_forward(lambda: step(build("mlp")), reference) == ""

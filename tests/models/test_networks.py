@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from tui_trainer.models import zoo
+from tui_trainer.protocol.config import MODELS
+
+SIZES = (8, 16, 28, 29, 64, 128)
+
+
+@pytest.fixture(autouse=True)
+def _repeatable() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+
+
+def build(
+    name: str, image_size: int = 28, classes: int = 10, dropout: float | None = None
+) -> nn.Module:
+    torch.manual_seed(0)
+    return zoo.build(name, image_size=image_size, classes=classes, dropout=dropout)
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def without(network: nn.Module, kind: type[nn.Module]) -> list[str]:
+    return [str(module) for module in network.children() if not isinstance(module, kind)]
+
+
+# --- the registry
+
+
+def test_the_registry_and_the_settings_know_the_same_networks() -> None:
+    assert tuple(zoo.REGISTRY) == MODELS
+
+
+def test_listing_the_registry_does_not_load_torch() -> None:
+    code = (
+        "import sys; from tui_trainer.models.zoo import REGISTRY;"
+        "assert all(entry.summary for entry in REGISTRY.values());"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_registry_says_truly_which_networks_have_dropout() -> None:
+    for name, entry in zoo.REGISTRY.items():
+        shares = [m.p for m in build(name).modules() if isinstance(m, nn.Dropout)]
+        assert set(shares) == (set() if entry.dropout is None else {entry.dropout})
+
+
+def test_an_unknown_name_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        build("lenet")
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, second = build("era-s6"), build("era-s6")
+
+    for mine, yours in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(mine, yours)
+
+
+# --- every network, every size
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", MODELS)
+def test_any_image_gives_a_score_for_each_class(name: str, size: int) -> None:
+    for classes in (2, 10, 1_000):
+        network = build(name, size, classes)
+        network.eval()
+        with torch.inference_mode():
+            scores = network(torch.rand(2, 1, size, size))
+        assert scores.shape == (2, classes)
+        assert bool(torch.isfinite(scores).all())
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_batch_of_one_image_trains_every_weight(name: str, size: int) -> None:
+    network = build(name, size)
+    network.train()
+
+    nn.functional.cross_entropy(network(torch.rand(1, 1, size, size)), torch.tensor([3])).backward()  # type: ignore[no-untyped-call]
+
+    for weight in network.parameters():
+        assert weight.grad is not None
+        assert bool(torch.isfinite(weight.grad).all())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_innermost_channels_change_the_speed_and_nothing_else(name: str) -> None:
+    """As the engine has it: the network with channels_last, the images as they come.
+
+    https://github.com/pytorch/pytorch/issues/82060 was wrong scores from just that.
+    """
+    images, labels = torch.rand(16, 1, 28, 28), torch.arange(16) % 10
+    plain, innermost = build(name, dropout=0.0), build(name, dropout=0.0)
+    innermost = innermost.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    losses = []
+    for network in (plain, innermost):
+        loss = nn.functional.cross_entropy(network(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(float(loss.detach()))
+
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for mine, yours in zip(plain.parameters(), innermost.parameters(), strict=True):
+        assert mine.grad is not None
+        assert yours.grad is not None
+        # Rounding grows where a ReLU or a max pool is at its edge; a wrong gradient is off by its
+        # own size.
+        assert float((mine.grad - yours.grad).norm()) < 0.05 * float(mine.grad.norm())
+
+
+# --- each network by itself
+
+
+def test_the_courses_network_has_19_568_parameters_and_no_bias() -> None:
+    network = build("era-s6")
+
+    assert parameters(network) == 19_568
+    assert not any("bias" in name for name, _ in network.named_parameters() if "norm" not in name)
+
+
+def test_batch_norm_and_relu_follow_every_convolution_but_the_last() -> None:
+    layers = list(build("era-s6").children())
+
+    convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) == 7
+    for i in convolutions[:-1]:
+        assert isinstance(layers[i + 1], nn.BatchNorm2d)
+        assert isinstance(layers[i + 2], nn.ReLU)
+    assert isinstance(layers[convolutions[-1] + 1], nn.AvgPool2d)
+
+
+def test_plain_is_the_same_without_batch_norm() -> None:
+    assert without(build("era-s6"), nn.BatchNorm2d) == list(
+        map(str, build("era-s6-plain").children())
+    )
+
+
+def test_dropout_is_the_same_with_dropout_after_each_3x3_convolution_but_the_last() -> None:
+    network = build("era-s6-dropout", dropout=0.2)
+
+    assert without(network, nn.Dropout) == list(map(str, build("era-s6").children()))
+    layers = list(network.named_children())
+    behind = [
+        before for (before, _), (_, layer) in pairwise(layers) if isinstance(layer, nn.Dropout)
+    ]
+    assert behind == ["conv1_relu", "conv2_relu", "conv3_relu", "conv4_relu"]
+    assert {layer.p for _, layer in layers if isinstance(layer, nn.Dropout)} == {0.2}
+
+
+def test_dropout_hides_in_training_alone() -> None:
+    network, images = build("era-s6-dropout", dropout=0.5), torch.rand(8, 1, 28, 28)
+
+    assert not torch.equal(network(images), network(images))
+    network.eval()
+    assert torch.equal(network(images), network(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("conv-fc", 18_748),
+        ("conv-gap", 16_662),
+        ("squeeze", 17_880),
+        ("squeeze-norm", 18_176),
+        ("squeeze-dropout", 18_176),
+        ("under-8k", 7_496),
+        ("pool-early", 16_418),
+        ("pool-late", 16_418),
+        ("era-s6-as-run", 19_568),
+    ],
+)
+def test_they_have_the_parameters_that_are_told_of_them(name: str, count: int) -> None:
+    assert parameters(build(name)) == count
+
+
+def test_each_keeps_its_budget() -> None:
+    budgets = {"under-8k": 8_000, "tiny": 5_000}
+    for name in MODELS:
+        assert parameters(build(name)) <= budgets.get(name, 20_000), name
+
+
+@pytest.mark.parametrize(("name", "count"), [("small", 19_810), ("tiny", 4_714)])
+def test_the_quick_ones_keep_their_budgets(name: str, count: int) -> None:
+    assert parameters(build(name)) == count
+
+
+def test_the_quick_ones_pool_before_they_normalize() -> None:
+    kinds = [type(layer).__name__ for layer in build("small").children()]
+
+    assert kinds[:4] == ["Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU"]
+    assert kinds.count("MaxPool2d") == 2
+    assert kinds[-3:] == ["AdaptiveAvgPool2d", "Flatten", "Linear"]
+
+
+def test_the_fully_connected_one_stays_within_the_same_budget() -> None:
+    network = build("mlp")
+
+    assert parameters(network) == 19_090
+    assert not any(isinstance(module, nn.Conv2d) for module in network.modules())
+
+
+# --- the story
+
+
+def test_the_fully_connected_layers_eat_nine_tenths_of_their_budget() -> None:
+    network = build("conv-fc")
+    connected = [m for m in network.modules() if isinstance(m, nn.Linear)]
+
+    assert sum(map(parameters, connected)) == 17_500
+    assert sum(map(parameters, connected)) > 0.9 * parameters(network)
+    assert parameters(build("conv-fc", 56)) > 3 * parameters(network)
+    assert parameters(build("conv-gap", 56)) == parameters(build("conv-gap"))
+
+
+def test_the_first_convolutions_are_the_same_with_and_without_a_fully_connected_layer() -> None:
+    front = [list(map(str, build(name).children()))[:6] for name in ("conv-fc", "conv-gap")]
+
+    assert front[0] == front[1]
+    assert front[0][0].startswith("Conv2d(1, 8")
+
+
+def test_each_squeeze_network_differs_in_one_thing() -> None:
+    plain, norm, dropout = (build(f"squeeze{kind}") for kind in ("", "-norm", "-dropout"))
+
+    assert without(norm, nn.BatchNorm2d) == list(map(str, plain.children()))
+    assert without(dropout, nn.Dropout) == list(map(str, norm.children()))
+    kinds = [[type(m) for m in net.children()] for net in (build("under-8k"), norm)]
+    assert kinds[0] == kinds[1]
+    for network in (plain, norm, dropout):
+        assert not any(m.bias is not None for m in network.modules() if isinstance(m, nn.Conv2d))
+
+
+def test_kernels_grow_within_a_block_and_shrink_at_its_end() -> None:
+    layers = dict(build("squeeze").named_children())
+    names = list(layers)
+
+    def width(name: str) -> int:
+        layer = layers[name]
+        assert isinstance(layer, nn.Conv2d)
+        return layer.out_channels
+
+    for block, (first, second) in enumerate((("conv1", "conv2"), ("conv3", "conv4")), start=1):
+        assert width(first) < width(second)
+        assert width(f"shrink{block}") <= width(second) // 2
+        assert names.index(f"pool{block}") == names.index(f"shrink{block}_relu") + 1
+    assert width("conv5") < width("conv6")
+
+
+def test_the_twins_differ_in_the_places_of_their_pools_alone() -> None:
+    early, late = build("pool-early"), build("pool-late")
+
+    assert without(early, nn.MaxPool2d) == without(late, nn.MaxPool2d)
+    places = [
+        [before for (before, _), (name, _) in pairwise(net.named_children()) if "pool" in name]
+        for net in (early, late)
+    ]
+    assert places == [["conv1_relu", "conv2_relu"], ["conv4_relu", "conv5_relu"]]
+
+
+# --- the course's code
+
+
+def shapes_of(network: nn.Module, image_size: int = 28) -> dict[str, tuple[int, ...]]:
+    """Return the (channels, height, width) that each layer gives."""
+    shapes, images = {}, torch.rand(1, 1, image_size, image_size)
+    network.eval()
+    with torch.inference_mode():
+        for name, layer in network.named_children():
+            images = layer(images)
+            shapes[name] = tuple(images.shape[1:])
+    return shapes
+
+
+def test_the_course_ran_it_with_a_padded_1x1_and_a_partial_average() -> None:
+    shapes = shapes_of(build("era-s6-as-run"))
+
+    assert shapes["conv2"] == (32, 28, 28)
+    assert shapes["shrink1"] == (16, 30, 30)
+    assert shapes["pool1"] == (16, 15, 15)
+    assert shapes["shrink2"] == (16, 15, 15)
+    assert shapes["pool2"] == (16, 7, 7)
+    assert shapes["scores"] == (10, 5, 5)
+    assert shapes["average"] == (10, 1, 1)
+    assert build("era-s6-as-run").get_submodule("average").kernel_size == 3
+
+
+def test_the_course_did_not_look_at_the_map_beyond_its_top_left() -> None:
+    network = build("era-s6-as-run").eval()
+    seen = nn.Sequential(*list(network.children())[-2:])
+    scores = torch.rand(1, 10, 5, 5, requires_grad=True)
+    seen(scores).sum().backward()
+
+    assert scores.grad is not None
+    used = scores.grad[0, 0] != 0
+    assert bool(used[:3, :3].all())
+    assert int(used.sum()) == 9
+
+
+def test_the_course_had_one_relu_before_its_batch_norm_and_one_before_the_average() -> None:
+    names = [name for name, _ in build("era-s6-as-run").named_children()]
+
+    assert names[names.index("shrink2") + 1 :][:2] == ["shrink2_relu", "shrink2_norm"]
+    assert names[-4:] == ["scores", "scores_relu", "average", "output"]
+    for conv in ("conv1", "conv2", "shrink1", "conv3", "conv4"):
+        assert names[names.index(conv) + 1 :][:2] == [f"{conv}_norm", f"{conv}_relu"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_partial_average_gives_one_place_whatever_the_size(size: int) -> None:
+    shapes = shapes_of(build("era-s6-as-run", size), size)
+
+    assert shapes["average"] == (10, 1, 1)
+    assert shapes["output"] == (10,)

@@ -1,0 +1,279 @@
+"""Events with everything filled in, of which a test changes what it is about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tui_trainer.findings import with_findings
+from tui_trainer.protocol.events import (
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    RunFinished,
+    RunStarted,
+    SettingChanged,
+    StepDone,
+    TestEvaluated,
+)
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import (
+    LayerProbe,
+    ModelTried,
+    ParameterProbe,
+    SampleProbed,
+    UpdateProbed,
+)
+
+TRAIN = 1_000
+BATCH = 100
+
+_STARTED = RunStarted(
+    model="era-s6",
+    dataset="mnist",
+    classes=10,
+    image_size=28,
+    parameters=19_568,
+    layers=(
+        LayerRow(
+            name="conv1", kind="conv", kernel="3×3", output_shape=(28, 28, 16), parameters=144
+        ),
+    ),
+    train_size=TRAIN,
+    val_size=500,
+    test_size=200,
+    mean=0.13,
+    std=0.31,
+    epochs=20,
+    batch_size=BATCH,
+    learning_rate=0.1,
+    optimizer="sgd",
+    schedule="constant",
+    augmentation=True,
+    dropout=None,
+    seed=0,
+    device="cpu",
+    threads=1,
+)
+
+_FINISHED = RunFinished(
+    reason="completed",
+    epochs=2,
+    step=20,
+    test_loss=0.03,
+    test_accuracy=0.99,
+    test_correct=198,
+    test_total=200,
+    test_interval=(0.96, 0.998),
+    test_looks=1,
+    val_accuracy=0.98,
+    parameters=19_568,
+    seconds=12.5,
+)
+
+_EPOCH = EpochDone(
+    epoch=1,
+    step=10,
+    learning_rate=0.1,
+    train_loss=0.5,
+    train_accuracy=0.85,
+    val_loss=0.4,
+    val_accuracy=0.9,
+    val_correct=450,
+    val_total=500,
+    val_interval=(0.87, 0.92),
+    val_class_accuracy=None,
+    val_loss_rise=0.0,
+    val_loss_rise_error=0.0,
+    seconds=2.0,
+    images_per_second=1_000.0,
+)
+
+_FINDING = FindingRaised(
+    code="overfitting",
+    severity="look",
+    title="overfitting since epoch 3",
+    evidence="numbers",
+    advice="switch augmentation on",
+    step=30,
+    lesson=15,
+    fix_setting="augmentation",
+    fix_value=1,
+)
+
+
+_LOOK = TestEvaluated(
+    look=1,
+    step=1,
+    images=100,
+    test_loss=0.1,
+    test_accuracy=0.9,
+    test_correct=9,
+    test_total=10,
+    test_interval=(0.6, 0.98),
+)
+
+
+def look(**changes: Any) -> TestEvaluated:
+    return replace(_LOOK, **changes)
+
+
+def started(**changes: Any) -> RunStarted:
+    return replace(_STARTED, **changes)
+
+
+def finished(**changes: Any) -> RunFinished:
+    return replace(_FINISHED, **changes)
+
+
+def finding(**changes: Any) -> FindingRaised:
+    return replace(_FINDING, **changes)
+
+
+def epoch_done(epoch: int = 1, **changes: Any) -> EpochDone:
+    return replace(_EPOCH, **{"epoch": epoch, "step": epoch * TRAIN // BATCH, **changes})
+
+
+def changed(setting: str, old: float, new: float, *, images: int = 0) -> SettingChanged:
+    return SettingChanged(
+        setting=setting,
+        old=old,
+        new=new,
+        step=images // BATCH,
+        epoch=images // TRAIN + 1,
+        images=images,
+    )
+
+
+def step(number: int, *, loss: float = 0.5, batch: int = BATCH, **changes: Any) -> StepDone:
+    """Return a step of a run whose batches all have that size, trained at 2,000 images/s."""
+    images = number * batch
+    record = StepDone(
+        step=number,
+        epoch=(images - 1) // TRAIN + 1,
+        epoch_images=(images - 1) % TRAIN + 1,
+        images=images,
+        batch_size=batch,
+        loss=loss,
+        accuracy=0.8,
+        learning_rate=0.1,
+        seconds=images / 2_000,
+    )
+    return replace(record, **changes)
+
+
+def epochs(val: Sequence[float | None], train: Sequence[float], *, error: float) -> list[EpochDone]:
+    """Return epochs with these losses, ``error`` being the standard error of every rise."""
+    told, best = [], math.inf
+    for number, (val_loss, train_loss) in enumerate(zip(val, train, strict=False), 1):
+        rise = None
+        if val_loss is not None:
+            best = min(best, val_loss)
+            rise = val_loss - best
+        rise_error = None if rise is None else error if rise else 0.0
+        told.append(
+            epoch_done(
+                number,
+                train_loss=train_loss,
+                val_loss=val_loss,
+                val_loss_rise=rise,
+                val_loss_rise_error=rise_error,
+            )
+        )
+    return told
+
+
+def findings(events: Sequence[Event], codes: Sequence[str]) -> list[FindingRaised | FindingCleared]:
+    """Return what the rules of these codes say, without what only renews its numbers."""
+    told: list[FindingRaised | FindingCleared] = []
+    standing: dict[str, FindingRaised] = {}
+    for event in with_findings(iter(events)):
+        if isinstance(event, FindingCleared):
+            standing.pop(event.code)
+        elif isinstance(event, FindingRaised):
+            before = standing.get(event.code)
+            standing[event.code] = event
+            if before and (before.title, before.advice) == (event.title, event.advice):
+                continue
+        if isinstance(event, FindingRaised | FindingCleared) and event.code in codes:
+            told.append(event)
+    return told
+
+
+def parameter(name: str = "conv1.weight", **changes: Any) -> ParameterProbe:
+    """Return a healthy parameter: it moves by a thousandth a step."""
+    probe = ParameterProbe(
+        name=name, count=100, is_weight=True, weight=1.0, gradient=0.1, update=0.001
+    )
+    return replace(probe, **changes)
+
+
+def update(number: int, **changes: Any) -> UpdateProbed:
+    """Return a look at an update in which nothing is wrong."""
+    layers = tuple(parameter(f"conv{layer}.weight") for layer in (1, 2, 3))
+    probe = UpdateProbed(
+        step=number,
+        epoch=(number * BATCH - 1) // TRAIN + 1,
+        images=number * BATCH,
+        learning_rate=0.1,
+        batch_size=BATCH,
+        label_counts=(BATCH // 10,) * 10,
+        still_layers=(),
+        gradient=0.2,
+        last_gradient=0.2,
+        agreement=0.02,
+        descent=0.8,
+        parameters=layers,
+        input_share=0.1,
+    )
+    return replace(probe, **changes)
+
+
+def even(correct: int = 38, wrong: int = 2) -> tuple[tuple[int, ...], ...]:
+    """Return a confusion of ten classes: so many right, and so many given to the next class."""
+    return tuple(
+        tuple(correct if c == k else wrong if c == (k + 1) % 10 else 0 for c in range(10))
+        for k in range(10)
+    )
+
+
+def layer(name: str = "relu1", **changes: Any) -> LayerProbe:
+    probe = LayerProbe(name=name, kind="relu", units=16, dead=0, saturated=0.0, mean=0.3, std=0.5)
+    return replace(probe, **changes)
+
+
+def tried(**changes: Any) -> ModelTried:
+    """Return the trial of a model that answers as it should."""
+    probe = ModelTried(batch_gap=1e-6, random_gap=0.0, state_gap=0.0, image_gap=0.4)
+    return replace(probe, **changes)
+
+
+def sample(number: int = 0, **changes: Any) -> SampleProbed:
+    """Return a look at the sample in which nothing is wrong, after so many steps."""
+    confusion = changes.get("confusion", even())
+    probe = SampleProbed(
+        step=number,
+        epoch=0 if not number else (number * BATCH - 1) // TRAIN + 1,
+        images=number * BATCH,
+        sample=sum(map(sum, confusion)),
+        loss=0.2 if number else 2.3,
+        loss_error=0.01,
+        correct=sum(row[label] for label, row in enumerate(confusion)),
+        batch_gap=0.0,
+        batch_gap_error=0.001,
+        confidence=0.9,
+        sure=0.99,
+        confusion=confusion,
+        score_low=-5.0,
+        score_high=9.0,
+        are_probabilities=False,
+        input_mean=0.0,
+        input_std=1.0,
+        val_mean=0.01,
+        val_std=1.01,
+        layers=(layer(),),
+    )
+    return replace(probe, **changes)

@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui_trainer.protocol.config import (
+    AUGMENTS,
+    FIELD_TYPES,
+    MODELS,
+    NAMED_AUGMENTATIONS,
+    Augmentation,
+    RunConfig,
+)
+from tui_trainer.protocol.errors import SettingError
+
+# name, least, greatest, one too little, one too much; None where there is no such end
+LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
+    ("budget", 1, 10**12, 0, 10**12 + 1),
+    ("dropout", 0.0, 0.95, -0.01, 0.96),
+    ("classes", 2, 1_000, 1, 1_001),
+    ("val_size", 0, None, -1, None),
+    ("train_size", 1, None, 0, None),
+    ("epochs", 1, 10_000, 0, 10_001),
+    ("checkpoint_every", 1, 10_000, 0, 10_001),
+    ("batch_size", 1, 65_536, 0, 65_537),
+    ("seed", 0, 2**32 - 1, -1, 2**32),
+    ("lr", 1e-300, 1_000.0, 0.0, 1_000.1),
+    ("lr", 1e-300, 1_000.0, -1.0, 1e30),
+    ("momentum", 0.0, 0.9999, -0.1, 1.0),
+    ("weight_decay", 0.0, 10.0, -1e-9, 10.1),
+    ("label_smoothing", 0.0, 0.9, -0.1, 0.91),
+    ("step_size", 1, 10_000, 0, 10_001),
+    ("gamma", 1e-6, 1.0, 0.0, 1.01),
+    ("rotate", 0.0, 180.0, -1.0, 181.0),
+    ("shift", 0.0, 64.0, -1.0, 65.0),
+    ("scale", 0.0, 0.9, -0.1, 0.91),
+    ("shear", 0.0, 60.0, -1.0, 61.0),
+    ("crop", 4, 28, 3, 29),
+    ("crop_probability", 0.0, 1.0, -0.1, 1.1),
+    ("threads", 1, 1_024, 0, 1_025),
+    ("target_accuracy", 0.0, 1.0, -0.1, 99.4),
+]
+
+NUMBERS = [name for name, (kind, _) in FIELD_TYPES.items() if kind in (int, float)]
+
+
+def fault(**settings: Any) -> SettingError:
+    with pytest.raises(SettingError) as caught:
+        RunConfig(**settings)
+    return caught.value
+
+
+def test_the_defaults_are_the_promised_ones() -> None:
+    config = RunConfig()
+    assert (config.model, config.dataset, config.epochs, config.batch_size) == (
+        "era-s6",
+        "mnist",
+        10,
+        128,
+    )
+    assert config.target_accuracy is None
+
+
+def test_every_number_has_limits() -> None:
+    assert {name for name, *_ in LIMITS} == set(NUMBERS)
+
+
+@pytest.mark.parametrize(("name", "least", "greatest", "too_little", "too_much"), LIMITS)
+def test_limits(name: str, least: Any, greatest: Any, too_little: Any, too_much: Any) -> None:
+    # Without Nesterov's, momentum 0 is a momentum like any other.
+    for value in (least, greatest):
+        config = RunConfig(**{"nesterov": False, name: value})
+        assert getattr(config, name) == value
+    for value in (too_little, too_much):
+        if value is not None:
+            error = fault(**{name: value})
+            assert error.key == name
+            assert error.problem.endswith(f"not {value!r}") or error.problem.endswith("not 0")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_no_number_is_infinite_or_none_at_all(name: str, value: float) -> None:
+    error = fault(**{name: value})
+    assert error.key == name
+    wanted = "a finite number" if FIELD_TYPES[name][0] is float else "a whole number"
+    assert error.problem == f"needs {wanted}, not {value}"
+
+
+@pytest.mark.parametrize("name", [name for name, _, end, *_ in LIMITS if end is not None])
+@pytest.mark.parametrize("value", [10**30, -(10**400), 16**6_000], ids=["30", "-400", "7000"])
+def test_huge_whole_numbers_are_refused_in_a_short_line(name: str, value: int) -> None:
+    error = fault(**{name: value})
+    assert error.key == name
+    assert len(error.problem) < 200
+
+
+def test_a_figure_in_a_message_is_not_rounded() -> None:
+    assert fault(epochs=123_456_789).problem.endswith("not 123456789")
+    assert fault(target_accuracy=1.0000001).problem.endswith("not 1.0000001")
+    assert fault(momentum=0.99999).problem == "momentum must be from 0 to 0.9999, not 0.99999"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("model", 3, "a text in quotes"),
+        ("model", None, "a text in quotes"),
+        ("epochs", "3", "a whole number"),
+        ("epochs", 3.0, "a whole number"),
+        ("epochs", True, "a whole number"),
+        ("epochs", None, "a whole number"),
+        ("lr", "0.1", "a number"),
+        ("lr", False, "a number"),
+        ("lr", {"value": 0.1}, "a number"),
+        ("nesterov", 1, "true or false"),
+        ("nesterov", None, "true or false"),
+        ("data_dir", ["a"], "a text in quotes"),
+    ],
+)
+def test_types(name: str, value: object, wanted: str) -> None:
+    error = fault(**{name: value})
+    assert error.key == name
+    assert error.problem == f"needs {wanted}, not {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("dataset", "mnist, fashion-mnist"),
+        ("optimizer", "sgd, adam, adamw"),
+        ("schedule", "constant, step, cosine, one-cycle"),
+        ("augment", "none, light, course"),
+        ("interpolation", "bilinear, nearest"),
+        ("device", "auto, cpu, cuda, mps"),
+    ],
+)
+@pytest.mark.parametrize("value", ["", "resnet", "MNIST", "era-s6 "])
+def test_an_unknown_name_tells_the_known_ones(name: str, choices: str, value: str) -> None:
+    error = fault(**{name: value})
+    assert error.key == name
+    assert error.problem.startswith(f"unknown {name} {value!r}; choose {choices}")
+
+
+def test_a_very_long_value_is_shortened() -> None:
+    assert len(fault(model="x" * 100_000).problem) < 400
+    assert len(fault(model="x:" * 100_000).problem) < 200
+    assert len(fault(lr=list(range(100_000))).problem) < 200
+
+
+@pytest.mark.parametrize("value", ["", "resnet", "lenet", "net.pyc", "数字"])
+def test_an_unknown_network_tells_the_known_ones_and_how_to_name_ones_own(value: str) -> None:
+    error = fault(model=value)
+    assert error.key == "model"
+    assert error.problem == (
+        f"unknown model {value!r}; choose {', '.join(MODELS)}, or your own: "
+        "path/to/file.py:ClassName or package.module:factory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("era-s7", "era-s6"),
+        ("ERA-S6", "era-s6"),
+        ("era-s6 ", "era-s6"),
+        ("squeze", "squeeze"),
+        ("under_8k", "under-8k"),
+    ],
+)
+def test_a_network_that_is_nearly_one_is_suggested(value: str, meant: str) -> None:
+    assert fault(model=value).problem == (
+        f"unknown model {value!r}; did you mean {meant}? --help lists them all"
+    )
+
+
+OWN = [
+    "net.py:Net",
+    "net.py",
+    "NET.PY:Net",
+    "lab/net.py:make_net",
+    "~/lab/net.py:Net",
+    "/home/ada/my lab/größe.py:Größe",
+    "a:b.py:Net",
+    "package.module:factory",
+    "torchvision.models:resnet18",
+    "nets:Net",
+]
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_a_network_of_ones_own_is_a_model(model: str) -> None:
+    assert RunConfig(model=model).model == model
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ":",
+        ":Net",
+        "nets:",
+        "a b:Net",
+        "lab/net:Net",
+        "a..b:Net",
+        "a:b:c",
+    ],
+)
+def test_what_is_nearly_a_reference_is_refused(model: str) -> None:
+    assert fault(model=model).problem == (
+        f"no network of one's own is at {model!r}; write path/to/file.py:ClassName or "
+        "package.module:factory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "meant"), [("net.py:Net()", "net.py:Net"), ("net.py:1", "net.py:ClassName")]
+)
+def test_a_reference_that_is_a_call_is_refused(model: str, meant: str) -> None:
+    assert fault(model=model).problem == (
+        f"{model!r}: after the colon comes one name, without parentheses: {meant}"
+    )
+    assert len(fault(model="x" * 100_000 + model).problem) < 400
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_a_file_is_kept_with_its_whole_path(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    resolved = RunConfig(model=model).resolved()
+
+    if ".py" in model.lower():
+        file, there = model.removeprefix("~/"), resolved.model
+        assert there.startswith("/")
+        assert there.endswith(file)
+        is_below = not model.startswith(("~", "/"))
+        assert (there == f"{tmp_path}/{file}") is is_below
+    else:
+        assert resolved.model == model
+    monkeypatch.chdir("/")
+    assert resolved.resolved() == resolved
+
+
+def test_its_path_is_written_out_without_detours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert RunConfig(model="lab/../net.py:Net").resolved().model == f"{tmp_path}/net.py:Net"
+
+
+@pytest.mark.parametrize("value", ["", "/data/\udcff", "\ud800"])
+def test_a_folder_must_be_a_text(value: str) -> None:
+    assert fault(data_dir=value).key == "data_dir"
+
+
+def test_a_folder_may_have_any_letters() -> None:
+    assert RunConfig(data_dir="/data/números 数字 🙂").data_dir == "/data/números 数字 🙂"
+
+
+def test_nesterov_needs_momentum_with_sgd_only() -> None:
+    assert fault(momentum=0.0).key == "nesterov"
+    assert RunConfig(momentum=0.0, nesterov=False).momentum == 0
+    assert RunConfig(momentum=0.0, optimizer="adam").momentum == 0
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.1), ("adam", 0.003), ("adamw", 0.003)])
+def test_the_rate_follows_the_optimizer_unless_it_is_set(optimizer: str, rate: float) -> None:
+    assert RunConfig(optimizer=optimizer).learning_rate == rate
+    assert RunConfig(optimizer=optimizer, lr=0.02).learning_rate == 0.02
+    assert RunConfig(optimizer=optimizer).resolved().lr == rate
+
+
+def test_only_the_course_takes_the_nearest_pixel() -> None:
+    assert RunConfig().augmentation.interpolation == "bilinear"
+    assert RunConfig(augment="course").augmentation.interpolation == "nearest"
+    mixed = RunConfig(augment="course", interpolation="bilinear").augmentation
+    assert (mixed.rotate, mixed.interpolation) == (15, "bilinear")
+
+
+def test_a_whole_number_is_a_number() -> None:
+    assert RunConfig(lr=1).learning_rate == 1
+
+
+@pytest.mark.parametrize("name", AUGMENTS)
+def test_a_named_augmentation(name: str) -> None:
+    assert RunConfig(augment=name).augmentation == NAMED_AUGMENTATIONS[name]
+    assert NAMED_AUGMENTATIONS[name].is_none == (name == "none")
+
+
+def test_amounts_replace_those_of_the_name() -> None:
+    config = RunConfig(augment="light", rotate=30.0, scale=0.0)
+    assert config.augmentation == Augmentation(rotate=30.0, shift=2.0, scale=0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "crop", "share"),
+    [
+        ({"augment": "none", "crop": 20}, 20, 0.1),
+        ({"augment": "none", "crop": 20, "crop_probability": 0.5}, 20, 0.5),
+        ({"augment": "none", "crop": 20, "crop_probability": 0.0}, 20, 0.0),
+        ({"augment": "none", "crop_probability": 0.5}, 22, 0.5),
+        ({"augment": "course", "crop": 24}, 24, 0.1),
+    ],
+)
+def test_a_crop_size_alone_means_that_some_are_cropped(
+    settings: dict[str, Any], crop: int, share: float
+) -> None:
+    augmentation = RunConfig(**settings).augmentation
+    assert (augmentation.crop, augmentation.crop_probability) == (crop, share)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"augment": "none"},
+        {"augment": "course", "optimizer": "adam"},
+        {"augment": "none", "crop": 20},
+        {"augment": "none", "crop": 20, "crop_probability": 0.0},
+        {"rotate": 0.0, "shift": 0.0, "scale": 0.0},
+    ],
+)
+def test_written_out_it_is_the_same_run(settings: dict[str, Any]) -> None:
+    config = RunConfig(**settings)
+    resolved = config.resolved()
+    assert resolved.augmentation.is_none == config.augmentation.is_none
+    if not config.augmentation.is_none:
+        assert resolved.augmentation == config.augmentation
+    assert resolved.learning_rate == config.learning_rate
+    assert resolved.resolved() == resolved
+
+
+def test_as_a_dict_it_leaves_out_what_has_no_value() -> None:
+    settings = RunConfig(lr=0.5).as_dict()
+    assert settings["lr"] == 0.5
+    assert "data_dir" not in settings
+    assert RunConfig(**settings) == RunConfig(lr=0.5)
+    names = [field.name for field in dataclasses.fields(RunConfig)]
+    assert list(settings) == [name for name in names if name in settings]
+
+
+def test_it_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RunConfig().epochs = 3  # type: ignore[misc]

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_rate
+
+UP, DOWN = 1, -1
+
+
+def climb(
+    following: Callable[[float, int], float], value: float, direction: int, times: int
+) -> list[float]:
+    values = [value]
+    for _ in range(times):
+        values.append(following(values[-1], direction))
+    return values
+
+
+def test_rates_are_round_numbers() -> None:
+    assert climb(next_rate, 0.1, UP, 7) == [0.1, 0.2, 0.5, 1, 2, 5, 10, 10]
+    down = climb(next_rate, 0.01, DOWN, 13)
+    assert down[:4] == [0.01, 0.005, 0.002, 0.001]
+    assert down[-2:] == [1e-6, 1e-6]
+
+
+@pytest.mark.parametrize(
+    ("rate", "above", "below"),
+    [(0.03, 0.05, 0.02), (0.09999, 0.1, 0.05), (0.1001, 0.2, 0.1), (3e-4, 5e-4, 2e-4)],
+)
+def test_a_rate_between_two_rungs_goes_to_either(rate: float, above: float, below: float) -> None:
+    assert next_rate(rate, UP) == above
+    assert next_rate(rate, DOWN) == below
+
+
+def test_rounding_is_no_rung() -> None:
+    assert next_rate(0.1 + 1e-17, UP) == 0.2
+    assert next_rate(0.1 * 3 / 3, DOWN) == 0.05
+    assert next_rate(0.2 * (1 + 1e-12), UP) == 0.5
+
+
+def test_up_and_down_again() -> None:
+    for rung in (1e-5, 0.002, 0.05, 1.0):
+        assert next_rate(next_rate(rung, UP), DOWN) == rung
+    for size in (1, 2, 128, 4_096):
+        assert next_batch_size(next_batch_size(size, UP), DOWN) == size
+    for share in (0.0, 0.05, 0.1, 0.3, 0.45):
+        assert next_dropout(next_dropout(share, UP), DOWN) == share
+
+
+@pytest.mark.parametrize(
+    ("size", "above", "below"),
+    [
+        (1, 2, 1),
+        (2, 4, 1),
+        (3, 4, 2),
+        (100, 128, 64),
+        (128, 256, 64),
+        (512, 1_024, 256),
+        (8_191, 8_192, 4_096),
+        (8_192, 8_192, 4_096),
+    ],
+)
+def test_batch_sizes_are_powers_of_two(size: int, above: int, below: int) -> None:
+    assert next_batch_size(size, UP) == above
+    assert next_batch_size(size, DOWN) == below
+    assert isinstance(next_batch_size(size, UP), int)
+
+
+@pytest.mark.parametrize(
+    ("share", "above", "below"),
+    [(0.0, 0.05, 0.0), (0.03, 0.05, 0.0), (0.05, 0.1, 0.0), (0.3, 0.35, 0.25), (0.5, 0.5, 0.45)],
+)
+def test_dropout_goes_by_twentieths(share: float, above: float, below: float) -> None:
+    assert next_dropout(share, UP) == above
+    assert next_dropout(share, DOWN) == below
+
+
+def test_dropout_meets_every_rung_on_its_way() -> None:
+    rungs = [round(number * 0.05, 2) for number in range(11)]
+    assert climb(next_dropout, 0.0, UP, 10) == rungs
+    assert climb(next_dropout, 0.5, DOWN, 10) == rungs[::-1]
+
+
+def test_no_key_leads_the_other_way() -> None:
+    """A configuration may begin where no rung is: up is never below it, down never above."""
+    rates = [10.0**power * m for power, m in itertools.product(range(-12, 3), (1, 1.7, 5))]
+    for rate in rates:
+        assert next_rate(rate, UP) >= rate >= next_rate(rate, DOWN) > 0
+    for size in [*range(1, 300), 9_000, 20_000, 65_536]:
+        assert next_batch_size(size, UP) >= size >= next_batch_size(size, DOWN) >= 1
+    for hundredth in range(96):
+        share = hundredth / 100
+        assert next_dropout(share, UP) >= share >= next_dropout(share, DOWN) >= 0
+
+
+def test_from_beyond_the_last_rung_one_leads_back() -> None:
+    assert next_rate(700.0, UP) == 700
+    assert next_rate(700.0, DOWN) == 500
+    assert next_rate(1e-8, DOWN) == 1e-8
+    assert next_rate(1e-8, UP) == 2e-8
+    assert next_batch_size(65_536, UP) == 65_536
+    assert next_batch_size(65_536, DOWN) == 32_768
+    assert next_dropout(0.9, UP) == 0.9
+    assert next_dropout(0.9, DOWN) == 0.85

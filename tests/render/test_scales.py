@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tui_trainer.render.plots import Scale, nice_step
+
+SCALES = ("log", "nines", "linear")
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_heights_rise_with_values_and_are_always_numbers(name: str) -> None:
+    scale = Scale(name)
+    values = [-1e308, -1.0, 0.0, 1e-12, 0.1, 0.5, 0.9, 0.99, 0.9999, 1.0, 7.0, 1e308]
+    heights = [scale.height(value) for value in values]
+    assert heights == sorted(heights)
+    assert all(map(math.isfinite, heights))
+    assert scale.heights(values) == heights
+
+
+def test_equal_factors_and_further_nines_are_equally_far() -> None:
+    log, nines = Scale("log"), Scale("nines")
+    assert log.height(2.0) - log.height(0.2) == pytest.approx(log.height(0.05) - log.height(0.005))
+    assert nines.height(0.99) - nines.height(0.9) == pytest.approx(1)
+    assert nines.height(0.999) - nines.height(0.99) == pytest.approx(1)
+    assert nines.height(1.0) == nines.height(0.9999) == pytest.approx(-math.log10(2e-4))
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "bottom", "top", "labels"),
+    [
+        ("log", 0.04, 2.31, 0.03, 3, "1 0.1 2 0.2 0.5 0.05"),
+        ("log", 0.041, 0.043, 0.03, 0.05, "0.05 0.03"),
+        ("log", 1e-5, 1e-1, 1e-5, 1e-1, "0.1 0.01 0.001 0.0001 1e-05"),
+        ("nines", 0.981, 0.9931, 0.98, 0.995, "99 98 99.5"),
+        ("nines", 0.1, 0.5, 0.0, 0.6, "0 60 40 20"),
+        ("nines", 0.9995, 1.0, 0.999, 1.0, "100 99.9"),
+        ("nines", 1.0, 1.0, 0.999, 1.0, "100 99.9"),
+        ("linear", 0.0, 1.0, 0.0, 1.0, "1 0.5 0"),
+        ("linear", -3.0, 7.0, -5.0, 10.0, "10 5 0 -5"),
+        ("linear", 5.0, 5.0, 4.0, 6.0, "6 4"),
+        ("linear", 0.0, 0.0, 0.0, 0.5, "0.5 0"),
+        ("linear", 1000000.1, 1000000.3, 1000000.1, 1000000.3, "1000000.3 1000000.2 1000000.1"),
+    ],
+)
+def test_an_axis_ends_at_round_values_and_names_the_roundest_first(
+    name: str, low: float, high: float, bottom: float, top: float, labels: str
+) -> None:
+    axis = Scale(name).axis(low, high)
+    assert [axis.bottom, axis.top] == pytest.approx([bottom, top])
+    named = list(dict.fromkeys(label for _, label in axis.ticks))
+    assert set(labels.split()) <= set(named)
+    assert named[0] == labels.split()[0]
+
+
+@pytest.mark.parametrize("name", SCALES)
+@pytest.mark.parametrize("value", [5e-324, 1e-300, 1e-9, 0.5, 0.999999, 1.0, 3.0, 1e12, 1.7e308])
+def test_an_axis_can_be_made_for_any_one_value(name: str, value: float) -> None:
+    scale = Scale(name)
+    for low in (value, -value if name == "linear" else value):
+        axis = scale.axis(low, value)
+        assert axis.bottom < axis.top
+        assert scale.height(axis.bottom) < scale.height(axis.top)
+        assert axis.ticks
+        assert all(axis.bottom <= tick <= axis.top for tick, _ in axis.ticks)
+        if name != "nines" and 1e-300 <= value <= 1e300:
+            assert axis.bottom <= low <= value <= axis.top
+
+
+def test_what_has_no_logarithm_has_no_place_on_a_log_axis() -> None:
+    for value in (0.0, -1.0, math.nan, math.inf, -math.inf):
+        assert not Scale("log").has_place_for(value)
+    assert Scale("linear").has_place_for(-1.0)
+    assert not Scale("linear").has_place_for(math.nan)
+
+
+@pytest.mark.parametrize(
+    ("least", "step"), [(1.0, 1), (1.1, 2), (2.1, 5), (5.1, 10), (0.3, 0.5), (0.02, 0.02)]
+)
+def test_nice_step(least: float, step: float) -> None:
+    assert nice_step(least) == pytest.approx(step)

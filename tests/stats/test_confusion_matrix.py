@@ -1,0 +1,135 @@
+"""The confusion matrix and its figures, against scikit-learn, and their intervals by trial."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from tui_trainer.stats.confusion_matrix import ClassScore, Confusion, mean_of
+from tui_trainer.stats.intervals import wilson
+
+Drawn = tuple[list[int], list[int]]
+
+
+def drawn(images: int, classes: int, wrong: float, seed: int) -> Drawn:
+    """Labels, and what a judge says who errs on a share of them, on some classes more."""
+    chance = random.Random(seed)
+    labels = [chance.randrange(classes) for _ in range(images)]
+    said = [
+        chance.randrange(classes) if chance.random() < wrong * (1 + label) / classes else label
+        for label in labels
+    ]
+    return labels, said
+
+
+def theirs(true: list[int], said: list[int], **settings: Any) -> Any:
+    return metrics.precision_recall_fscore_support(true, said, zero_division=0, **settings)
+
+
+@pytest.mark.parametrize(("classes", "wrong"), [(2, 0.3), (10, 0.1), (10, 1.5), (62, 0.5)])
+def test_it_agrees_with_scikit_learn(classes: int, wrong: float) -> None:
+    labels, said = drawn(3_000, classes, wrong, classes)
+    confusion = Confusion.of(labels, said, classes)
+
+    assert confusion.counts == tuple(
+        map(tuple, metrics.confusion_matrix(labels, said, labels=range(classes)).tolist())
+    )
+    precision, recall, f1, support = theirs(labels, said, labels=range(classes))
+    scores = confusion.scores
+    assert [score.precision or 0.0 for score in scores] == pytest.approx(precision.tolist())
+    assert [score.recall or 0.0 for score in scores] == pytest.approx(recall.tolist())
+    assert [score.f1 or 0.0 for score in scores] == pytest.approx(f1.tolist())
+    assert [score.images for score in scores] == support.tolist()
+    assert confusion.correct / confusion.total == metrics.accuracy_score(labels, said)
+    macros = (confusion.macro_precision, confusion.macro_recall, confusion.macro_f1)
+    expected = theirs(labels, said, average="macro")[:3]
+    assert [each.value for each in macros] == pytest.approx(list(expected))
+
+
+def test_what_is_not_defined_is_none_and_counts_as_nothing() -> None:
+    """Class 1 is never given, class 2 has no image, class 3 is in neither."""
+    labels, said = [0, 0, 0, 1], [0, 0, 2, 0]
+    confusion = Confusion.of(labels, said, 4)
+    scores = confusion.scores
+    assert [score.precision for score in scores] == [2 / 3, None, 0.0, None]
+    assert [score.recall for score in scores] == [2 / 3, 0.0, None, None]
+    assert [score.f1 for score in scores] == [2 / 3, 0.0, 0.0, None]
+    assert scores[3].f1_interval is scores[2].recall_interval is scores[1].precision_interval
+    assert scores[3].f1_interval is None
+    expected = theirs(labels, said, average="macro")
+    assert confusion.macro_precision.value == pytest.approx(expected[0])
+    assert confusion.macro_recall.value == pytest.approx(expected[1])
+    assert confusion.macro_f1.value == pytest.approx(expected[2])
+
+
+def test_intervals_of_precision_and_recall_rest_on_their_own_images() -> None:
+    score = ClassScore(label=3, images=40, said=50, right=36)
+    assert score.precision_interval == wilson(36, 50)
+    assert score.recall_interval == wilson(36, 40)
+
+
+@pytest.mark.parametrize(("images", "said", "right"), [(30, 28, 0), (30, 30, 30), (40, 36, 33)])
+def test_the_interval_of_f1_lies_around_it(images: int, said: int, right: int) -> None:
+    score = ClassScore(0, images, said, right)
+    assert score.f1 is not None
+    assert score.f1_interval is not None
+    low, high = score.f1_interval
+    assert 0 <= low <= score.f1 <= high <= 1
+    assert high - low > 0.03
+
+
+def test_intervals_of_f1_hold_the_truth_as_often_as_they_say() -> None:
+    """Samples of 400 from known shares: the true F1 is inside 19 of 20 times, macro as well."""
+    truth = np.array([[300, 20, 5], [30, 250, 45], [10, 15, 325]]) / 1_000
+    exact = 2 * truth.diagonal() / (truth.sum(0) + truth.sum(1))
+    chance, trials = np.random.default_rng(0), 600
+    inside, inside_macro = 0, 0
+    for counts in chance.multinomial(400, truth.flatten(), size=trials):
+        confusion = Confusion(tuple(map(tuple, counts.reshape(3, 3).tolist())))
+        low, high = confusion.scores[1].f1_interval or (1.0, 0.0)
+        inside += low <= exact[1] <= high
+        low, high = confusion.macro_f1.interval
+        inside_macro += low <= exact.mean() <= high
+    assert 0.925 <= inside / trials <= 0.975
+    assert 0.925 <= inside_macro / trials <= 0.985
+
+
+def test_the_interval_of_macro_f1_is_about_that_of_a_bootstrap() -> None:
+    labels, said = drawn(1_000, 4, 0.5, 3)
+    confusion = Confusion.of(labels, said, 4)
+    shares = np.array(confusion.counts) / 1_000
+    again = np.random.default_rng(1).multinomial(1_000, shares.flatten(), size=2_000)
+    again = again.reshape(-1, 4, 4)
+    right = again.diagonal(axis1=1, axis2=2)
+    f1 = (2 * right / (again.sum(1) + again.sum(2))).mean(axis=1)
+    assert confusion.macro_f1.interval == pytest.approx(np.percentile(f1, [2.5, 97.5]), abs=0.004)
+
+
+def test_a_perfect_judge_has_an_interval_nevertheless() -> None:
+    perfect = Confusion.of([0, 1] * 20, [0, 1] * 20, 2)
+    assert perfect.macro_f1.value == perfect.macro_recall.value == 1.0
+    for average in (perfect.macro_f1, perfect.macro_recall, perfect.macro_precision):
+        assert average.interval[0] < 0.97
+        assert average.interval[1] == 1.0
+
+
+def test_a_mean_of_one_class_has_its_interval() -> None:
+    assert mean_of([(0.5, (0.4, 0.7))]).interval == pytest.approx((0.4, 0.7))
+
+
+def test_the_worst_pairs_come_first() -> None:
+    confusion = Confusion(((8, 2, 0), (2, 1, 1), (0, 1, 9)))
+    assert confusion.worst_pairs() == [(1, 0, 2), (0, 1, 2), (1, 2, 1), (2, 1, 1)]
+    assert confusion.share(1, 0) == 0.5
+    assert confusion.images == (10, 4, 10)
+    assert confusion.said == (10, 4, 10)
+
+
+def test_without_an_image_nothing_is_shared() -> None:
+    empty = Confusion.of([], [], 2)
+    assert (empty.total, empty.correct, empty.share(0, 1)) == (0, 0, 0.0)
+    assert empty.worst_pairs() == []

@@ -1,0 +1,65 @@
+"""What the engine tells of a network, whatever the network is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from tui_trainer.anatomy.review import review
+from tui_trainer.anatomy.table import layer_table, work_of
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.verdicts import Verdict
+from tui_trainer.text.fmt import one_line
+
+Shape = tuple[int, int, int]
+
+
+def layers_of(network: nn.Module, image: Shape, classes: int) -> tuple[LayerRow, ...]:
+    """Return the layer table of a network that has been shown to run.
+
+    A custom model can do what nobody has foreseen: it is trained all the same, and told of as one
+    layer.
+
+    Args:
+        network: Maps (N, channels, height, width) to scores (N, classes).
+        image: Height, width and channels.
+        classes: Number of scores.
+    """
+    try:
+        rows = layer_table(network, image)
+        if any(row.is_layer for row in rows):
+            return rows
+        reason = "none of its operations can be seen"
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+    return _as_one_layer(network, image, classes, reason)
+
+
+def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Verdict, ...]:
+    """Return what the design review says, as far as it has something to say."""
+    try:
+        return review(rows, budget=budget)
+    except Exception:  # a network of one's own is trained whatever its table looks like
+        return ()
+
+
+def _as_one_layer(
+    network: nn.Module, image: Shape, classes: int, reason: str
+) -> tuple[LayerRow, ...]:
+    parameters = sum(p.numel() for p in network.parameters())
+    return (
+        LayerRow(name="input", kind="input", kernel="", output_shape=image, parameters=0),
+        LayerRow(
+            name="network",
+            kind="network",
+            kernel="",
+            type=type(network).__name__,
+            input_shape=image,
+            output_shape=(1, 1, classes),
+            parameters=parameters,
+            multiply_adds=work_of(network, image),
+            undefined=reason,
+            sources=(0,),
+        ),
+    )

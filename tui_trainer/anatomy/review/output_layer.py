@@ -1,0 +1,93 @@
+"""Rules about the end of a network: what is done to the scores before they reach the loss."""
+
+from __future__ import annotations
+
+import math
+
+from tui_trainer.anatomy.review.design import ACTIVATIONS, Design, at_the_end
+from tui_trainer.anatomy.review.wording import Voice, names
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.verdicts import Verdict
+
+_UNBOUNDED = ("leaky", "prelu", "rrelu", "identity")
+
+
+def activation_before_scores(design: Design) -> Verdict | None:
+    """Judge whether an activation bounds the scores, such as a ReLU that lets none be negative."""
+    voice = Voice("activation-before-scores", 6)
+    found = at_the_end(design, *ACTIVATIONS)
+    heads = [design.rows[place] for place in sorted(design.heads)]
+    if not heads:
+        return None
+    if not found:
+        evidence = f"{names(heads)} gives {_scores(design)}, with no activation behind"
+        return voice.good("the scores are free to be negative", evidence, heads)
+    kind = found[0].type or found[0].kind
+    evidence = f"{found[0].name} ({kind}) stands between {names(heads)} and the {_scores(design)}"
+    advice = f"leave {names(found)} out: the loss wants scores of both signs"
+    if all(any(name in row.type.lower() for name in _UNBOUNDED) for row in found):
+        return voice.look("an activation of the scores", evidence, advice, found)
+    title = "the scores cannot be negative" if found[0].kind == "relu" else "the scores are bounded"
+    return voice.wrong(title, evidence, advice, found)
+
+
+def dropout_before_scores(design: Design) -> Verdict | None:
+    """Judge whether dropout hides scores at random."""
+    voice = Voice("dropout-before-scores", 14)
+    drops = design.places("dropout")
+    found = at_the_end(design, "dropout")
+    if not drops:
+        return None
+    if found:
+        return voice.wrong(
+            "scores are hidden at random",
+            f"{names(found)} sets some of the {_scores(design)} to zero in training",
+            f"leave {names(found)} out, or put it before the last layer",
+            found,
+        )
+    evidence = f"{len(drops)} dropout layers, 0 of them behind the last layer with weights"
+    return voice.good("no dropout at the end", evidence)
+
+
+def softmax_output(design: Design) -> Verdict | None:
+    """Judge whether the scores leave as they are; cross-entropy takes their softmax by itself.
+
+    A second log-softmax changes nothing. A softmax does: then the loss sees scores from 0 to 1.
+    """
+    voice = Voice("softmax-output", 6)
+    found = at_the_end(design, "softmax")
+    if over_batch := _over_batch(design):
+        kind = over_batch[0].kind
+        return voice.wrong(
+            "softmax over the batch: outputs depend on other images",
+            f"{names(over_batch)} is taken over dim=0, the images of the batch: an image alone "
+            "gets other scores than in a batch",
+            f"take the {kind} over dim=1; at the end of the network leave it out",
+            over_batch,
+        )
+    logs = [row for row in found if "log" in row.type.lower()]
+    logs += at_the_end(design, "log") if found else []
+    classes = design.rows[design.last].output_shape[2]
+    if logs:
+        evidence = f"{logs[0].name}: the log-softmax of {classes} log-softmaxes is the same again"
+        advice = f"leave {names(logs)} out: cross-entropy takes the softmax itself"
+        return voice.look("log-softmax is taken twice", evidence, advice, logs)
+    if found:
+        lowest = (1 + (classes - 1) / math.e) if classes > 1 else 1.0
+        evidence = (
+            f"{found[0].name} squeezes the {_scores(design)} between 0 and 1: cross-entropy then "
+            f"never falls below {math.log(lowest):.2f}"
+        )
+        advice = f"leave {names(found)} out: cross-entropy takes the softmax itself"
+        return voice.wrong("softmax is taken twice", evidence, advice, found)
+    return voice.good("scores go to the loss as they are", f"{_scores(design)}, no softmax")
+
+
+def _over_batch(design: Design) -> list[LayerRow]:
+    """Return the softmaxes and normalizations over the images of a batch that reach the scores."""
+    reaching = design.ancestors([design.last]) | {design.last}
+    return [design.rows[place] for place in sorted(reaching) if design.rows[place].over_batch]
+
+
+def _scores(design: Design) -> str:
+    return f"{design.rows[design.last].output_shape[2]} scores"

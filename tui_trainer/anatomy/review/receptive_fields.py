@@ -1,0 +1,197 @@
+"""Rules about what a feature sees: the receptive field where it matters."""
+
+from __future__ import annotations
+
+from math import prod
+
+from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design, is_weighted, map_size
+from tui_trainer.anatomy.review.wording import Voice, listed, names, size
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.verdicts import Verdict
+
+OBJECT = (20, 28)
+"""Of how many pixels a digit takes how many, along a side of the image.
+
+MNIST's digits were fitted into 20×20 pixels and centred in 28×28 (Y. LeCun, C. Cortes and C. J. C.
+Burges, "The MNIST database of handwritten digits"). It is taken as the share of any grey image; how
+large the objects of others are is not known.
+"""
+
+DEEP = 3
+"""A field of this many times the image is mostly padding."""
+
+TEXTURE = 5
+"""The pixels across which an edge or a texture can be told."""
+
+STOP = 7
+"""The side of a map that the course stops convolving at."""
+
+
+def final_receptive_field(design: Design) -> Verdict | None:
+    """Judge whether the last features see the whole object, which only a digit's size is known of.
+
+    The last features are those of the last convolution, or of a fully connected layer that reads a
+    map. Averaging them widens the field in the table, but joins nothing: no feature before it has
+    seen what lies farther apart.
+    """
+    voice = Voice("final-receptive-field", 5)
+    finals = _finals(design)
+    rows = [design.rows[place] for place in finals]
+    fields = [row.receptive_field for row in rows if row.receptive_field is not None]
+    if not rows:
+        return None
+    if not fields:
+        return _undefined(voice, rows[0])
+    field = max(fields, key=min)
+    rows = [row for row in rows if row.receptive_field == field]
+    image, (part, whole) = design.image, OBJECT
+    covered = min(f / side for f, side in zip(field, image, strict=True))
+    evidence = f"{names(rows)}: {size(field)} of {size(image)} pixels"
+    advice = "another convolution or a pooling before the last layer widens the field"
+    if design.rows[0].output_shape[2] == 1:
+        extent = size((round(image[0] * part / whole), round(image[1] * part / whole)))
+        evidence = f"{evidence}; a digit takes {extent}"
+        if covered < part / whole:
+            return voice.wrong("the last features do not see a whole digit", evidence, advice, rows)
+    if covered < 1:
+        title = "the last features do not see the whole image"
+        return voice.look(title, evidence, advice, rows)
+    if covered > DEEP and not _averages_inside(design, finals):
+        evidence = f"{names(rows)}: {size(field)} is {covered:.1f} times the image, {size(image)}"
+        advice = "fewer layers: depth beyond the image adds features, but nothing more to see"
+        return voice.look("the last features see far more than the image", evidence, advice, rows)
+    return voice.good("the last features see the whole image", evidence, rows)
+
+
+def _finals(design: Design) -> list[int]:
+    """Return the places of the last layers that combine features of different places.
+
+    They are convolutions, fully connected layers that read a map, and layers with weights over
+    tokens or time steps, whose field is wider than that of what they read; what reads features
+    that were averaged before, as a 1×1×n output, sees no farther by its own.
+    """
+    found: set[int] = set()
+    seen: set[int] = set()
+    waiting = [design.last]
+    while waiting:
+        place = waiting.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        is_on_map = map_size(design.reads(place)) != (1, 1)
+        is_convolution = design.rows[place].kind in CONVOLUTIONS
+        if (is_convolution and is_on_map) or _flattens(design, place) or _widens(design, place):
+            found.add(place)
+        else:
+            waiting += design.rows[place].sources
+    return sorted(found)
+
+
+def _widens(design: Design, place: int) -> bool:
+    """Whether a layer with weights sees farther than what it reads, as one that mixes tokens."""
+    row = design.rows[place]
+    field, read = row.receptive_field, [design.rows[s].receptive_field for s in row.sources]
+    if field is None or not is_weighted(row) or not read:
+        return False
+    return all(other is not None and min(field) > min(other) for other in read)
+
+
+def _flattens(design: Design, place: int) -> bool:
+    """Whether a fully connected layer reads a map of several places, feature by feature."""
+    if design.rows[place].kind != "fully connected":
+        return False
+    while design.rows[place].sources:
+        row, before = design.rows[place], design.rows[design.rows[place].sources[0]]
+        if map_size(before.output_shape) != (1, 1):
+            return is_weighted(row) or prod(row.output_shape) == prod(before.output_shape)
+        if is_weighted(before):
+            return False
+        place = row.sources[0]
+    return False
+
+
+def _averages_inside(design: Design, finals: list[int]) -> bool:
+    """Whether a global average, as of squeeze and excitation, widens the field all at once."""
+    return any(
+        map_size(design.rows[place].output_shape) == (1, 1) != map_size(design.reads(place))
+        for place in design.ancestors(finals)
+    )
+
+
+def first_pooling(design: Design) -> Verdict | None:
+    """Judge whether edges and textures are found before the map is first made smaller."""
+    voice = Voice("first-pooling", 11)
+    if not design.shrinking_pools:
+        return None
+    place = design.shrinking_pools[0]
+    pool = design.rows[place]
+    read = [design.rows[source] for source in pool.sources]
+    fields = [row.receptive_field for row in read if row.receptive_field is not None]
+    if not fields:
+        return _undefined(voice, pool)
+    seen = max(fields, key=min)
+    evidence = f"{pool.name} pools features that see {size(seen)} pixels; a texture takes " + size(
+        (TEXTURE, TEXTURE)
+    )
+    if min(seen) >= TEXTURE:
+        return voice.good("edges and textures are found before pooling", evidence, [pool])
+    if min(seen) > 1:
+        advice = f"one more 3×3 convolution before {pool.name}"
+        return voice.look("pooling comes before textures are found", evidence, advice, [pool])
+    advice = f"two 3×3 convolutions before {pool.name}"
+    if pool.kind == "average pool":
+        return voice.look("the image itself is made smaller", evidence, advice, [pool])
+    return voice.wrong("pooling comes before any edge is found", evidence, advice, [pool])
+
+
+def late_convolution(design: Design) -> Verdict | None:
+    """Judge whether it still convolves on small maps whose features see the whole image already.
+
+    There, global average pooling would do. A convolution that is needed to see the whole image is
+    not counted.
+    """
+    voice = Voice("late-convolution", 18)
+    wide = [place for place in design.convolutions if design.side(place) > 1]
+    late = [place for place in wide if _is_late(design, place)]
+    if not wide:
+        return None
+    if not late:
+        last = design.rows[wide[-1]]
+        seen = [design.rows[source].receptive_field for source in last.sources]
+        evidence = f"the last, {last.name}, reads {size(map_size(design.reads(wide[-1])))}"
+        if seen and seen[0] is not None:
+            evidence = f"{evidence} features that see {size(seen[0])} pixels"
+        return voice.good("convolving stops in time", evidence, [last])
+    rows = [design.rows[place] for place in late]
+    told = listed(
+        [f"{design.rows[place].name} at {size(map_size(design.reads(place)))}" for place in late]
+    )
+    spent = sum(row.parameters for row in rows)
+    return voice.look(
+        "still convolving where everything is seen",
+        f"{told}: {spent:,} parameters, on features that see the {size(design.image)} image",
+        "global average pooling instead, and the parameters in earlier kernels",
+        rows,
+    )
+
+
+def _is_late(design: Design, place: int) -> bool:
+    """Whether a convolution reads a small map whose features see the whole image."""
+    read = [design.rows[source] for source in design.rows[place].sources]
+    fields = [row.receptive_field for row in read if row.receptive_field is not None]
+    height, width = map_size(design.reads(place))
+    if not fields or max(height, width) > STOP:
+        return False
+    tall, wide = max(fields, key=min)
+    return tall >= design.image[0] and wide >= design.image[1]
+
+
+def _undefined(voice: Voice, row: LayerRow) -> Verdict:
+    """Say that there is no field to judge, and why."""
+    height, width, channels = row.output_shape
+    return voice.look(
+        "the receptive field is not defined",
+        f"{row.name} ({height}×{width}×{channels}): {row.undefined or 'no reason given'}",
+        "look at the measured field of this layer instead",
+        [row],
+    )

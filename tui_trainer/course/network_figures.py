@@ -1,0 +1,244 @@
+"""What the lessons say of a network: figures from its layer table, as fmt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from tui_trainer.protocol.layers import NO_LAYERS, LayerRow
+from tui_trainer.text import fmt
+
+CONVOLUTIONS = ("conv", "depthwise")
+FULLY_CONNECTED = "fully connected"
+SHOWN_AT_START, SHOWN_AT_END = 6, 3
+"""How much of a long course is shown."""
+
+
+def network_figures(rows: Sequence[LayerRow]) -> dict[str, str]:
+    """Return the figures that a layer table knows; each by its name in the lessons' texts.
+
+    The names of a figure say what it is, except for these: ``receptive_field``, ``jump`` and
+    ``last_map`` are of the last features that a layer with weights makes from several places, as in
+    the design review: averaging them joins nothing more. A distance counts the layers behind, the
+    longest path counts; the layer that makes the scores is one of them. ``pool_places`` counts
+    convolutions and fully connected layers. ``first_share_of_work`` is the share of the first layer
+    with weights in all multiply-adds.
+    """
+    table = _Table(rows)
+    if not table.layers:
+        return {}
+    return {**_counts(table), **_kernels(table), **_pools(table), **_ends(table), **_work(table)}
+
+
+class _Table:
+    """A layer table and the ways through it.
+
+    Rows that were recorded by an older version do not tell what they read: they are taken to read
+    the row before them.
+    """
+
+    def __init__(self, rows: Sequence[LayerRow]) -> None:
+        self.rows = tuple(row for row in rows if row.kind not in NO_LAYERS)
+        self.tells_sources = any(row.sources for row in self.rows)
+
+    def places(self, *kinds: str) -> list[int]:
+        return [place for place, row in enumerate(self.rows) if row.kind in kinds]
+
+    @cached_property
+    def convolutions(self) -> list[int]:
+        return self.places(*CONVOLUTIONS)
+
+    @cached_property
+    def layers(self) -> list[int]:
+        """The places of the convolutions and the fully connected layers."""
+        return self.places(*CONVOLUTIONS, FULLY_CONNECTED)
+
+    def sources(self, place: int) -> tuple[int, ...]:
+        if self.tells_sources:
+            return self.rows[place].sources
+        return (place - 1,) if place else ()
+
+    def reads(self, place: int) -> tuple[int, int, int]:
+        """Return the shape of the largest map that a row reads."""
+        shape = self.rows[place].input_shape
+        before = (self.rows[source].output_shape for source in self.sources(place))
+        return shape or max(before, default=self.rows[place].output_shape)
+
+    def is_global(self, place: int) -> bool:
+        """Whether a row makes single numbers of maps."""
+        return _size(self.rows[place].output_shape) == (1, 1) != _size(self.reads(place))
+
+    def back(self, place: int) -> Iterator[int]:
+        """Yield what comes before, following the first source of each."""
+        while self.sources(place):
+            place = self.sources(place)[0]
+            yield place
+
+    @cached_property
+    def behind(self) -> dict[int, int]:
+        """How many of the layers come behind each row that reaches the scores."""
+        last, layers = len(self.rows) - 1, set(self.layers)
+        found = {last: 0}
+        for place in range(last, 0, -1):
+            if place in found:
+                for source in self.sources(place):
+                    found[source] = max(found.get(source, 0), found[place] + (place in layers))
+        return found
+
+    def is_transition(self, place: int) -> bool:
+        """Whether a row is a 1×1 convolution to fewer channels, and makes no scores.
+
+        One that completes a depthwise convolution is no transition.
+        """
+        row = self.rows[place]
+        is_pointwise = row.kind == "conv" and _kernel(row) == "1×1"
+        if not is_pointwise or _size(self.reads(place)) == (1, 1) or not self.behind.get(place):
+            return False
+        before = next((at for at in self.back(place) if at in self.layers), 0)
+        is_pair = self.rows[before].kind == "depthwise"
+        return not is_pair and row.output_shape[2] < self.reads(place)[2]
+
+    @cached_property
+    def final(self) -> LayerRow | None:
+        """The last layer that combines features of different places."""
+        for place in reversed(self.layers):
+            if self.rows[place].kind in CONVOLUTIONS and _size(self.reads(place)) != (1, 1):
+                return self.rows[place]
+            steps = [at for at in self.back(place) if self.rows[at].kind != "dropout"]
+            if steps and self.rows[steps[0]].kind == "flatten" and self.is_global(steps[0]):
+                return self.rows[place]
+        return None
+
+
+def _counts(table: _Table) -> dict[str, str]:
+    squeezing = [place for place in table.convolutions if table.is_transition(place)]
+    spent = sum(table.rows[place].parameters for place in squeezing)
+    total = sum(row.parameters for row in table.rows)
+    found = {
+        "layer_count": str(len(table.layers)),
+        "conv_count": str(len(table.convolutions)),
+        "pool_count": str(len(table.places("max pool"))),
+        "norm_count": str(len(table.places("batch norm"))),
+        "dropout_count": str(len(table.places("dropout"))),
+        "transition_count": str(len(squeezing)),
+    }
+    return found | ({"transition_share": fmt.percent(spent / total, 1)} if squeezing else {})
+
+
+def _kernels(table: _Table) -> dict[str, str]:
+    rows = [table.rows[place] for place in table.convolutions]
+    if not rows:
+        return {}
+    made = [row.output_shape[2] for row in rows]
+    kinds = dict.fromkeys(sorted(map(_kernel, rows), key=_reversed_sides))
+    return {
+        "kernel_sizes": _listed(list(kinds)),
+        "count_1x1": str(sum(_kernel(row) == "1×1" for row in rows)),
+        "count_3x3": str(sum(_kernel(row) == "3×3" for row in rows)),
+        "first_kernels": fmt.count(made[0]),
+        "most_kernels": fmt.count(max(made)),
+        "kernels_course": _course([fmt.count(number) for number in made]),
+    }
+
+
+def _pools(table: _Table) -> dict[str, str]:
+    found = {}
+    norms = [table.behind[at] for at in table.places("batch norm") if at in table.behind]
+    if norms:
+        found["norm_distance"] = str(min(norms))
+    pools = [place for place in table.places("max pool") if place in table.behind]
+    if not pools:
+        return found
+    after = dict.fromkeys(sum(layer < pool for layer in table.layers) for pool in pools)
+    maps = [table.rows[0].output_shape, *(table.rows[pool].output_shape for pool in pools)]
+    return {
+        **found,
+        "pool_places": f"{_after(list(after))} of {len(table.layers)}",
+        "pool_maps": " → ".join(dict.fromkeys(fmt.field(_size(shape)) for shape in maps)),
+        "pool_distance": str(min(table.behind[pool] for pool in pools)),
+    }
+
+
+def _ends(table: _Table) -> dict[str, str]:
+    found = {"head": head} if (head := _head(table)) else {}
+    row = table.final
+    if row is None:
+        return found
+    if row.kind in CONVOLUTIONS:
+        found["last_map"] = fmt.field(_size(row.output_shape))
+    if row.receptive_field is not None and row.jump is not None:
+        found["receptive_field"] = fmt.field(row.receptive_field)
+        found["jump"] = _square(row.jump)
+        until = table.rows.index(row) + 1
+        fields = [at.receptive_field for at in table.rows[1:until] if at.receptive_field]
+        widening = [pair for pair in dict.fromkeys(fields) if max(pair) > 1]
+        found["field_course"] = _course([_square(pair) for pair in widening])
+    return found
+
+
+def _head(table: _Table) -> str:
+    """Return what makes scores of the last map, in words; empty where there is no map."""
+    end = next((at for at in range(len(table.rows)) if table.is_global(at)), None)
+    if end is None:
+        return ""
+    behind = table.rows[end:]
+    parts = []
+    if behind[0].kind in ("average pool", "max pool", "mean"):
+        name = behind[0].kind.removesuffix(" pool").replace("mean", "average")
+        parts.append(f"{'' if any(behind[0].unused) else 'global '}{name} pooling")
+    parts += [f"a {_kernel(row)} convolution" for row in behind if row.kind in CONVOLUTIONS]
+    connected = sum(row.kind == FULLY_CONNECTED for row in behind)
+    if connected:
+        words = "a fully connected layer"
+        parts.append(words if connected == 1 else f"{connected} fully connected layers")
+    return _listed(parts)
+
+
+def _work(table: _Table) -> dict[str, str]:
+    total = sum(row.multiply_adds for row in table.rows)
+    if not total:
+        return {}
+    first = table.rows[table.layers[0]].multiply_adds
+    return {
+        "multiply_adds": fmt.count(total),
+        "first_share_of_work": fmt.percent(first / total, 1),
+    }
+
+
+def _size(shape: tuple[int, int, int]) -> tuple[int, int]:
+    return shape[0], shape[1]
+
+
+def _square(pair: tuple[int, int]) -> str:
+    """Return a side where both are alike, else both."""
+    return str(pair[0]) if pair[0] == pair[1] else fmt.field(pair)
+
+
+def _kernel(row: LayerRow) -> str:
+    """Return a row's kernel without its stride: older records know it as text alone."""
+    return row.kernel.split()[0] if row.kernel else ""
+
+
+def _reversed_sides(kernel: str) -> tuple[int, ...]:
+    return tuple(-int(side) for side in kernel.split("×") if side.isdecimal())
+
+
+def _course(steps: Sequence[str]) -> str:
+    """Return how a number goes through the network, the middle left out where that is long."""
+    if len(steps) > SHOWN_AT_START + SHOWN_AT_END + 1:
+        steps = [*steps[:SHOWN_AT_START], "…", *steps[-SHOWN_AT_END:]]
+    return " → ".join(steps)
+
+
+def _listed(items: Sequence[str]) -> str:
+    *most, last = items or ("",)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _after(places: list[int]) -> str:
+    """Return where pools stand: after layers 3 and 6."""
+    start = ["before layer 1"] if 0 in places else []
+    behind = [str(place) for place in places if place]
+    if behind:
+        start.append(f"after layer{'s' if len(behind) > 1 else ''} {_listed(behind)}")
+    return _listed(start)

@@ -1,0 +1,117 @@
+"""What the lessons say of a run: figures of its settings and of how it goes, as fmt."""
+
+from __future__ import annotations
+
+import math
+
+from tui_trainer.findings.rates import noise_scale
+from tui_trainer.findings.watch import update_ratio, weights
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import EpochDone, RunStarted
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.text import fmt
+
+
+def setting_figures(history: History, started: RunStarted) -> dict[str, str]:
+    """Return what is known of a run before its first batch."""
+    share = started.parameters / started.budget
+    batch = int(history.settings["batch_size"])
+    found = {
+        "model": model_name(started.model),
+        "parameters": fmt.count(started.parameters),
+        "budget_share": f"{fmt.percent(share, 0)} of a budget of {fmt.count(started.budget)}",
+        "image_size": fmt.field((started.image_size, started.image_size)),
+        "learning_rate": fmt.learning_rate(history.settings["learning_rate"]),
+        "schedule": started.schedule,
+        "optimizer": started.optimizer,
+        "batch_size": fmt.count(batch),
+        "steps_per_epoch": fmt.count(math.ceil(started.train_size / batch)),
+        "train_size": fmt.count(started.train_size),
+        "classes": fmt.count(started.classes),
+        "guessing_loss": f"{history.guessing_loss:.3f}",
+        "mean": f"{started.mean:.4f}",
+        "std": f"{started.std:.4f}",
+        "augmentation": fmt.knob("augmentation", history.settings["augmentation"]),
+    }
+    if "dropout" in history.settings:
+        found["dropout"] = fmt.knob("dropout", history.settings["dropout"])
+    return found
+
+
+def training_figures(history: History) -> dict[str, str]:
+    """Return how a run goes; nothing before its first batch.
+
+    The training loss and accuracy are smoothed, as on the curves, and unknown once the loss is
+    lost. The gap is that accuracy minus the last one of validation, in percentage points.
+    """
+    step = history.last_step
+    if step is None:
+        return {}
+    standing = [finding.title for finding in history.gravest_first]
+    found = {
+        "rate_now": fmt.learning_rate(step.learning_rate),
+        "step": fmt.count(step.step),
+        "findings_now": ", ".join(standing) or "none",
+    }
+    if history.images_per_second:
+        found["speed"] = fmt.rate(history.images_per_second)
+    loss, accuracy = history.smoothed_loss, history.smoothed_accuracy
+    if history.lost is None and loss is not None and accuracy is not None:
+        found["train_loss"] = fmt.loss(loss).strip()
+        found["right_probability"] = fmt.percent(math.exp(-loss), 1)
+        found["train_accuracy"] = fmt.percent(accuracy)
+    return {**found, **_epoch_figures(history), **_probe_figures(history)}
+
+
+def _epoch_figures(history: History) -> dict[str, str]:
+    if not history.epochs:
+        return {}
+    first, last = history.epochs[0], history.epochs[-1]
+    found = {}
+    if first.epoch == 1:
+        of_training = fmt.percent(first.train_accuracy)
+        found["first_epoch_accuracy"] = _validated(first) or of_training
+    if last.val_loss is not None and math.isfinite(last.val_loss):
+        found["val_loss"] = fmt.loss(last.val_loss).strip()
+    if last.val_accuracy is None:
+        return found
+    found["val_accuracy"] = _validated(last)
+    best = max(history.epochs, key=lambda epoch: epoch.val_accuracy or 0.0)
+    found["best_epoch"] = fmt.count(best.epoch)
+    if history.smoothed_accuracy is not None and history.lost is None:
+        # Of the figures as they are shown: the reader can subtract them.
+        gap = round(100 * history.smoothed_accuracy, 2) - round(100 * last.val_accuracy, 2)
+        found["gap"] = f"{gap + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+    return found
+
+
+def _validated(epoch: EpochDone) -> str:
+    """Return an epoch's accuracy on validation with its interval; empty where there is none."""
+    if epoch.val_accuracy is None:
+        return ""
+    return fmt.accuracy_with_interval(epoch.val_accuracy, epoch.val_interval)
+
+
+def _probe_figures(history: History) -> dict[str, str]:
+    """Return what the probes saw last."""
+    found = {}
+    if history.updates:
+        look = history.updates[-1]
+        ratio, layers = update_ratio(look), weights(look)
+        if math.isfinite(ratio) and ratio > 0:
+            found["update_ratio"] = f"{100 * ratio:.2g} %"
+        if len(layers) > 1 and layers[0].gradient and layers[-1].gradient:
+            first, last = (p.gradient / p.count**0.5 for p in (layers[0], layers[-1]) if p.gradient)
+            if math.isfinite(first / last):
+                found["gradient_first_last"] = f"{first / last:.2g}"
+    if history.samples:
+        sample = history.samples[-1]
+        relus = [layer for layer in sample.layers if layer.kind == "relu"]
+        if units := sum(layer.units for layer in relus):
+            found["dead_share"] = fmt.percent(sum(layer.dead for layer in relus) / units, 1)
+        if sample.batch_gap is not None and math.isfinite(sample.batch_gap):
+            found["batch_gap"] = f"{sample.batch_gap:+.4f}".replace("-", "−")
+    scale = noise_scale(history)
+    if scale is not None:
+        found["noise_scale"] = fmt.count(round(float(f"{scale:.2g}")))
+    return found

@@ -1,0 +1,1 @@
+"""Datasets, splits, batches, augmentation, and pictures as input."""

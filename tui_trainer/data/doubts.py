@@ -1,0 +1,71 @@
+"""What is odd about a dataset from a folder, found by its content: it trains all the same."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tui_trainer.data.idx import RawDataset, read_part
+
+SAMPLE = 1_000
+"""Images that are compared with MNIST's."""
+
+ALIKE, MARGIN = 0.6, 0.2
+"""Images are MNIST's digits, lying, if so many have their own class's mean nearest when they are
+transposed, and so many more than upright."""
+
+LIGHT_PAPER = 0.6
+"""A mean grey above this is that of dark ink on light paper."""
+
+NAMED = 5
+"""Classes that are named; of more, the others are counted."""
+
+
+def doubts_about(raw: RawDataset) -> list[str]:
+    """Return what a person should know before training on a dataset, a line each."""
+    doubts = [_missing_classes(raw)] if len(set(raw.train_labels)) < raw.classes else []
+    images = torch.frombuffer(raw.train_images, dtype=torch.uint8).view(-1, raw.size, raw.size)
+    labels = torch.tensor(raw.train_labels[:SAMPLE])
+    images = images[:SAMPLE].to(torch.float32)
+    if float(images.mean()) > LIGHT_PAPER * 255:
+        doubts.append(
+            "its images are dark on light, unlike MNIST's: augmentation fills with black;"
+            " invert them (255 minus each byte)"
+        )
+        images = 255 - images
+    if raw.classes == 10 and raw.size == 28 and _lies(images, labels):
+        doubts.append(
+            "its digits lie transposed, rows and columns swapped, as in EMNIST's files;"
+            " to have them turned upright, begin the names of its files with emnist-"
+        )
+    return doubts
+
+
+def _missing_classes(raw: RawDataset) -> str:
+    missing = sorted(set(range(raw.classes)) - set(raw.train_labels))
+    names = ", ".join(map(str, missing[:NAMED]))
+    if len(missing) > NAMED:
+        names += f" and {len(missing) - NAMED} more"
+    which = f"class {names} has" if len(missing) == 1 else f"classes {names} have"
+    return f"{which} no training images, of {raw.classes:,} classes; the others are trained"
+
+
+def _lies(images: Tensor, labels: Tensor) -> bool:
+    """Whether images (N, 28, 28) are digits with rows and columns swapped."""
+    with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
+        known = read_part(*(next(folder.glob(f"t10k-{kind}*")) for kind in ("images", "labels")))
+    digits = torch.frombuffer(known.images, dtype=torch.uint8).view(-1, 28 * 28)
+    classes = torch.tensor(known.labels)
+    means = torch.stack([digits[classes == each].float().mean(dim=0) for each in range(10)])
+    centre = means.mean(dim=0)
+    means = functional.normalize(means - centre, dim=1)
+
+    def share_right(given: Tensor) -> float:
+        nearest = ((given.flatten(1) - centre) @ means.T).argmax(dim=1)
+        return float((nearest == labels).float().mean())
+
+    upright, lying = share_right(images), share_right(images.transpose(1, 2))
+    return lying >= max(ALIKE, upright + MARGIN)

@@ -1,0 +1,313 @@
+"""Datasets that are not in the package, fetched once and kept.
+
+torchvision knows where each one is published and how its files are read. The download itself is
+done here: torchvision reports its progress on the terminal, which belongs to the window, and takes
+whatever file is there for a whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import math
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from array import array
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, BinaryIO
+
+from tui_trainer.data.idx import MAX_BYTES, Part, RawDataset, build_dataset
+from tui_trainer.protocol.config import DATASETS
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import DownloadProgress
+from tui_trainer.protocol.file_errors import reason, shown
+
+TIMEOUT = 20.0
+"""Seconds without a byte after which a server is given up."""
+PROGRESS_INTERVAL = 0.1
+"""Least seconds between two progress events of a file."""
+
+_CHUNK = 1 << 18
+_MNIST_LIKE = {"fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """One file to download, where from, and the plain files that come out of it."""
+
+    name: str
+    urls: tuple[str, ...]
+    md5: str
+    holds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a dataset needs; ``open_part(train)`` returns torchvision's dataset."""
+
+    dataset: str
+    raw: Path
+    archives: tuple[_Archive, ...]
+    open_part: Callable[[bool], Any]
+
+    @property
+    def advice(self) -> str:
+        """What a person can do when the download cannot be had."""
+        names = " and ".join(archive.name for archive in self.archives if not self.has(archive))
+        by_hand = f"put {names} into {shown(self.raw)} by hand, or " if names else ""
+        return f"{by_hand}name a folder that has the data with --data-dir"
+
+    def has(self, archive: _Archive) -> bool:
+        """Whether all that an archive holds is unpacked."""
+        return all(os.path.isfile(self.raw / name) for name in archive.holds)
+
+
+class _UnavailableError(Exception):
+    """A server does not give the file; the text says why."""
+
+
+def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDataset]:
+    """Return a dataset, after downloading what of it is not in the cache yet.
+
+    Files lie in the cache as torchvision lays them out (``CACHE/KMNIST/raw``). Each archive is
+    checked against its published MD5 before it gets its name, so that an interrupted download is
+    never taken for a whole one; archives are kept, since EMNIST's one holds six datasets. From
+    QMNIST the 60,000 training images and the first 10,000 test images are taken, the ones that
+    match MNIST's (``what="train"`` and ``what="test10k"``). EMNIST's images, transposed in its
+    files, come out upright, and the labels of its letters from 0.
+
+    Args:
+        dataset: A name from :data:`tui_trainer.protocol.config.DATASETS` other than ``mnist``.
+        cache: The folder to keep datasets in; made if it is not there.
+
+    Yields:
+        The progress of each file, at most about ten times a second, and once when it is whole.
+        Nothing if all is in the cache.
+
+    Raises:
+        ValueError: If ``dataset`` is not such a name.
+        InputError: If no server gives a file, the cache cannot be written, or what is in it is
+            damaged.
+    """
+    plan = _plan(dataset, cache)
+    for archive in plan.archives:
+        if plan.has(archive):
+            continue
+        try:
+            plan.raw.mkdir(parents=True, exist_ok=True)
+            yield from _obtain(plan, archive)
+            _unpack(plan, archive)
+        except OSError as error:
+            # The disk's: a network's errors do not leave _obtain.
+            raise InputError(
+                f"cannot store {dataset} in {shown(plan.raw)}: {reason(error)}; {plan.advice}"
+            ) from error
+    return _read(plan)
+
+
+def _plan(dataset: str, cache: Path) -> _Plan:
+    """Ask torchvision what the dataset's files are called and where they are published."""
+    if dataset not in DATASETS or dataset == "mnist":
+        raise ValueError(f"no dataset to download: {dataset!r}")
+    from tui_trainer.models.torchvision_compat import import_torchvision
+
+    datasets: Any = import_torchvision().datasets
+    if dataset == "qmnist":
+        resources = datasets.QMNIST.resources
+        return _Plan(
+            dataset,
+            cache / "QMNIST" / "raw",
+            tuple(_gzip_of((url,), md5) for url, md5 in resources["train"] + resources["test"]),
+            lambda train: datasets.QMNIST(cache, what="train" if train else "test10k"),
+        )
+    if dataset in _MNIST_LIKE:
+        kind = getattr(datasets, _MNIST_LIKE[dataset])
+        return _Plan(
+            dataset,
+            cache / kind.__name__ / "raw",
+            tuple(
+                _gzip_of(tuple(mirror + name for mirror in kind.mirrors), md5)
+                for name, md5 in kind.resources
+            ),
+            lambda train: kind(cache, train=train),
+        )
+    emnist, split = datasets.EMNIST, dataset.removeprefix("emnist-")
+    parts = ("train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1")
+    holds = tuple(f"{dataset}-{part}-ubyte" for part in parts)
+    return _Plan(
+        dataset,
+        cache / "EMNIST" / "raw",
+        (_Archive(PurePosixPath(emnist.url).name, (emnist.url,), emnist.md5, holds),),
+        lambda train: emnist(cache, split=split, train=train),
+    )
+
+
+def _gzip_of(urls: tuple[str, ...], md5: str) -> _Archive:
+    name = PurePosixPath(urls[0]).name
+    return _Archive(name, urls, md5, (name.removesuffix(".gz"),))
+
+
+def _obtain(plan: _Plan, archive: _Archive) -> Generator[DownloadProgress, None, None]:
+    """Have the archive in its place, from the first server that gives it."""
+    target = plan.raw / archive.name
+    if target.is_file() and _md5(target) == archive.md5:
+        return
+    failures = []
+    for url in archive.urls:
+        try:
+            yield from _download(plan.dataset, url, target, archive.md5)
+            return
+        except _UnavailableError as error:
+            failures.append(f"{url}: {error}")
+    raise InputError(f"cannot download {plan.dataset}: {'; '.join(failures)}; {plan.advice}")
+
+
+def _download(
+    dataset: str, url: str, target: Path, md5: str
+) -> Generator[DownloadProgress, None, None]:
+    """Write what a server sends to ``target``, which appears only when it is whole and right."""
+    digest = hashlib.md5(usedforsecurity=False)
+    done, shown_at = 0, -math.inf
+    with contextlib.closing(_connected(url)) as response, _whole_file(target) as file:
+        total = _length(response)
+        while chunk := _received(response):
+            file.write(chunk)
+            digest.update(chunk)
+            done += len(chunk)
+            if done > MAX_BYTES:
+                raise _UnavailableError(f"it sends more than {MAX_BYTES:,} bytes")
+            if time.monotonic() - shown_at >= PROGRESS_INTERVAL and done != total:
+                shown_at = time.monotonic()
+                yield DownloadProgress(
+                    dataset=dataset, file=target.name, done_bytes=done, total_bytes=total
+                )
+        if done < total:
+            raise _UnavailableError(f"it broke off after {done:,} of {total:,} bytes")
+        if digest.hexdigest() != md5:
+            raise _UnavailableError("it sent something else than the published file (MD5 differs)")
+    yield DownloadProgress(dataset=dataset, file=target.name, done_bytes=done, total_bytes=total)
+
+
+def _connected(url: str) -> Any:
+    request = urllib.request.Request(url, headers={"User-Agent": "mnist-tui"})
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _UnavailableError(shown(f"HTTP {error.code} {error.reason}")) from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise _UnavailableError(_why(error)) from error
+
+
+def _received(response: Any) -> bytes:
+    """Return the next bytes as they come in, empty at the end."""
+    try:
+        chunk: bytes = response.read1(_CHUNK)
+    except (OSError, HTTPException, ValueError) as error:
+        raise _UnavailableError(_why(error)) from error
+    return chunk
+
+
+def _length(response: Any) -> int:
+    """Return how many bytes the server announces; 0 if it does not say."""
+    text = response.headers.get("Content-Length") or ""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
+        return _why(error.reason)
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT:g} seconds"
+    return reason(error)
+
+
+@contextlib.contextmanager
+def _whole_file(target: Path) -> Iterator[BinaryIO]:
+    """Write a file under another name; it gets its own only if the block ends well."""
+    # The process in the name: two that fetch the same file do not write into one another's.
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    return digest.hexdigest()
+
+
+def _unpack(plan: _Plan, archive: _Archive) -> None:
+    """Unpack what the dataset needs of an archive, each file whole or not at all.
+
+    torchvision's own way unpacks all six EMNISTs, almost 2 GB, and an interruption leaves it with
+    a file cut short that it takes for a whole one.
+    """
+    path = plan.raw / archive.name
+    try:
+        if path.suffix != ".zip":
+            with path.open("rb") as packed:
+                _gunzip(packed, plan.raw / archive.holds[0])
+            return
+        with zipfile.ZipFile(path) as folder:
+            members = {PurePosixPath(member).name: member for member in folder.namelist()}
+            for name in archive.holds:
+                with folder.open(members[f"{name}.gz"]) as packed:
+                    _gunzip(packed, plan.raw / name)
+    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise InputError(
+            f"cannot unpack {shown(path)} for {plan.dataset}: {reason(error)};"
+            f" delete it to fetch it again, or {plan.advice}"
+        ) from error
+
+
+def _gunzip(packed: IO[bytes], target: Path) -> None:
+    with gzip.open(packed) as unpacked, _whole_file(target) as file:
+        shutil.copyfileobj(unpacked, file, _CHUNK)
+
+
+def _read(plan: _Plan) -> RawDataset:
+    """Let torchvision read the files."""
+    try:
+        train, test = (_part(plan, plan.open_part(is_train)) for is_train in (True, False))
+    except Exception as error:  # torchvision trusts its files: a damaged one can raise anything
+        raise InputError(
+            f"cannot read {plan.dataset} in {shown(plan.raw)}: {reason(error)};"
+            f" delete its files there to fetch them again, or {plan.advice}"
+        ) from error
+    return build_dataset(plan.dataset, train, test, classes=None)
+
+
+def _part(plan: _Plan, loaded: Any) -> Part:
+    """Copy torchvision's tensors into plain buffers."""
+    import torch
+
+    images, labels = loaded.data, loaded.targets
+    if labels.ndim == 2:  # QMNIST: the class, then where the image was found
+        labels = labels[:, 0]
+    count, size, width = images.shape
+    if images.dtype != torch.uint8 or size != width or labels.shape != (count,):
+        raise ValueError(f"images {tuple(images.shape)}, labels {tuple(labels.shape)}")
+    if plan.dataset.startswith("emnist-"):
+        images = images.transpose(1, 2)
+    numbers = array("i", labels.to(torch.int32).numpy().tobytes())
+    # Straight into the buffer: EMNIST's largest has half a gigabyte, one copy of it is enough.
+    pixels = bytearray(images.numel())
+    torch.frombuffer(pixels, dtype=torch.uint8).view(images.shape).copy_(images)
+    return Part(pixels, numbers, size, plan.raw, plan.raw)

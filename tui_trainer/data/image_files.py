@@ -1,0 +1,213 @@
+"""Pictures from files as ink: any size, dark on light or light on dark.
+
+Paper is the grey along the border. Ink is what differs from it: to the darker or to the lighter
+side, whichever goes further. Of a photograph, the paper's shades are taken off first.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from tui_trainer.data.paper import AUTO, LIGHT, UnclearError, greys_of, ink_of, sheet_of
+from tui_trainer.data.pieces import one_digit
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.file_errors import counted, fault, reason
+from tui_trainer.recording.atomic import read_at_most
+
+MAX_BYTES = 1 << 28
+"""The largest file that is read."""
+
+MAX_PIXELS = 64_000_000
+"""The largest picture that is decoded; its header tells the size."""
+
+ENOUGH = 1_024
+"""Larger pictures are made smaller at once, in pixels of the longer side."""
+
+DARK_ALL_OVER = 96
+"""A picture that is darker everywhere, with no contrast, may be all ink."""
+
+DEEPEST = 3
+"""Sheets on sheets: a card on a page on a desk."""
+
+LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
+"""Formats that leave faint traces around ink."""
+
+ONE_OF_MANY = ("MPO", "PSD", "ICO", "ICNS")
+"""Formats whose other frames belong to the first one: another eye, a layer, another size."""
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return a file, or the pictures right in a folder by their names' endings, sorted.
+
+    Raises:
+        InputError: If the folder cannot be read, or there is none in it.
+    """
+    try:
+        if not path.is_dir():
+            return [path]
+        Image.init()
+        found = sorted(
+            each
+            for each in path.iterdir()
+            if each.suffix.lower() in Image.EXTENSION and not each.name.startswith(".")
+        )
+    except (OSError, ValueError) as error:
+        raise fault(path, f"cannot be read: {reason(error)}") from None
+    if not found:
+        raise fault(path, "is a folder without pictures")
+    return found
+
+
+def read_ink(path: Path, ink: str = AUTO, *, is_whole: bool = False) -> Tensor:
+    """Return the ink of the digit of a picture (H, W) as uint8: 0 for paper, 255 for the strongest.
+
+    A sheet that lies on something else is cut out; frames, ruled lines, stains and specks are
+    removed. A transparent picture is laid on white; if nothing is to be seen then, its opaque part
+    is ink.
+
+    Args:
+        path: The file.
+        ink: One of :data:`INKS`.
+        is_whole: Take all ink of all of the picture, whatever it is.
+
+    Raises:
+        InputError: If it is no picture, too large, damaged, has no ink, or not one digit; in one
+            line.
+    """
+    with _in_silence():
+        file = _opened(path)
+        try:
+            picture, opaque = _decoded(file)
+        except InputError:
+            raise
+        except (Exception, MemoryError) as error:  # whatever a decoder trips over
+            raise fault(path, f"is damaged, or not whole: {reason(error)}") from None
+    if opaque is not None and not bool(opaque.any()):
+        raise fault(path, "is fully transparent: there is nothing to see")
+    is_clean = file.format not in LOSSY
+    try:
+        found = _found(picture, ink, is_clean=is_clean, is_whole=is_whole)
+        if found is None and opaque is not None:
+            found = _found(opaque, LIGHT, is_clean=True, is_whole=is_whole)
+    except UnclearError as error:
+        raise fault(path, str(error)) from None
+    if found is None:
+        raise fault(path, _blank(picture, ink))
+    return found
+
+
+def _blank(picture: Tensor, ink: str) -> str:
+    """Return the words for a picture (C, H, W) without ink, or without anything but ink."""
+    what = "ink" if ink == AUTO else f"{ink} ink"
+    is_full = ink == AUTO and float(picture.max()) < DARK_ALL_OVER
+    return f"is blank: there is no {what} in it{', or no paper around it' if is_full else ''}"
+
+
+def _found(picture: Tensor, ink: str, *, is_clean: bool, is_whole: bool) -> Tensor | None:
+    """Return the ink (H, W) in a picture (C, H, W), as :func:`read_ink` does; None if it is blank.
+
+    Raises:
+        UnclearError: If there is no single digit.
+    """
+    if is_whole:
+        return ink_of(greys_of(picture), ink, is_clean=is_clean)
+    for _ in range(DEEPEST):
+        sheet = sheet_of(picture, ink)
+        if sheet is None:
+            break
+        picture, is_clean = sheet, False
+    found = ink_of(greys_of(picture), ink, is_clean=is_clean)
+    return None if found is None else one_digit(found)
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keep Pillow from warning, and from judging sizes: that is done here, and told in words."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _opened(path: Path) -> Image.Image:
+    """Return a picture of which only the header is read.
+
+    Raises:
+        InputError: If it cannot be used.
+    """
+    try:
+        content = read_at_most(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise fault(path, f"cannot be read: {reason(error)}") from None
+    if not content:
+        raise fault(path, "is empty")
+    if len(content) > MAX_BYTES:
+        raise fault(path, f"is larger than {MAX_BYTES >> 20} MiB")
+    try:
+        picture = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise fault(path, "is no picture of a known format") from None
+    except Exception as error:
+        raise fault(path, f"is damaged, or no picture: {reason(error)}") from None
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        most = MAX_PIXELS // 1_000_000
+        raise fault(path, f"has {width:,}×{height:,} pixels; {most} million can be read")
+    if picture.format == "EPS":
+        raise fault(path, "is a PostScript program, not a picture")
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format not in ONE_OF_MANY:
+        raise fault(path, f"is animated, or has pages: {counted(frames, 'frame')}; give one alone")
+    return picture
+
+
+def _decoded(picture: Image.Image) -> tuple[Tensor, Tensor | None]:
+    """Return a picture on white and how opaque it is where it is not; both (C, H, W), 0 to 255."""
+    picture.draft(None, (ENOUGH, ENOUGH))
+    picture.load()
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith(("I", "F")):
+        return _deep(picture), None
+    if picture.has_transparency_data:
+        picture = _smaller(picture.convert("RGBA"))
+        white = Image.new("RGBA", picture.size, "white")
+        seen = Image.alpha_composite(white, picture).convert("RGB")
+        return _tensor(seen), _tensor(picture.getchannel("A"))
+    return _tensor(_smaller(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))), None
+
+
+def _deep(picture: Image.Image) -> Tensor:
+    """Return the greys of a picture of more than 8 bits; its numbers can mean anything."""
+    greys = torch.frombuffer(bytearray(picture.convert("F").tobytes()), dtype=torch.float32)
+    greys = greys.view(picture.height, picture.width).nan_to_num(0.0, 0.0, 0.0)
+    least, most = float(greys.min()), float(greys.max())
+    if picture.mode.startswith("I") and least >= 0 and most <= 65_535:
+        greys = greys / 257 if most > 255 or picture.mode != "I" else greys
+    elif least < 0 or most > 255 or most <= 1:
+        greys = (greys - least) * (255 / (most - least) if most > least else 0.0)
+    pixels = greys.round().to(torch.uint8).numpy().tobytes()
+    return _tensor(_smaller(Image.frombytes("L", picture.size, pixels)))
+
+
+def _smaller(picture: Image.Image) -> Image.Image:
+    """Return a picture with pixels joined until it is not much larger than is of use."""
+    times = max(picture.size) // ENOUGH
+    return picture.reduce(times) if times > 1 else picture
+
+
+def _tensor(picture: Image.Image) -> Tensor:
+    """Return the channels of a picture (C, H, W) as floats."""
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return pixels.view(picture.height, picture.width, -1).permute(2, 0, 1).to(torch.float32)

@@ -1,0 +1,302 @@
+"""Paper and ink told apart: the axis of colours, the sheet, its shades, the ink on it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tui_trainer.data.regions import (
+    Region,
+    area_of,
+    closed,
+    filled,
+    grown,
+    hull_of,
+    quadrilateral_share,
+    region_of,
+    regions_of,
+    shrunk,
+)
+
+AUTO, DARK, LIGHT = "auto", "dark", "light"
+INKS = (AUTO, DARK, LIGHT)
+"""What is ink: told by the border, or what is darker, or lighter, than the paper."""
+
+FAINTEST = 20
+"""Ink that is not as far from the paper, of 255 greys, is none …"""
+
+ABOVE_GRAIN = 6
+"""… nor if it is not so many times as far as the paper's grain goes, by standard deviations."""
+
+GRAINY = 100
+"""A photograph of so many pixels, or more, is smoothed by one."""
+
+COARSE = 48
+"""Pixels of the longer side at which the shades of a paper are looked at."""
+
+BORDER = 0.04
+"""The border's width, as a share of the shorter side."""
+
+LUMA = (19_595, 38_470, 7_471)
+"""The weights of red, green and blue in a grey, of 65,536, as Pillow has them (ITU-R 601-2)."""
+
+ALIKE = 0.7
+"""Greys whose contrast is a smaller share of the colours' own hide the ink …"""
+
+COLOURFUL = 0.1
+"""… and those of colours that have so much of their variance off their principal axis may."""
+
+CLEANABLE = 48
+"""A picture of fewer pixels a side is taken as it is: its parts are a few pixels each."""
+
+SHEET_PIXELS = 128
+"""Pixels of the longer side at which a sheet is searched."""
+
+SMALLEST_SHEET, LARGEST_SHEET = 0.05, 0.97
+"""What a sheet covers of the picture; a larger one is the picture."""
+
+BAY = 5
+"""Half the width of a bay that ink makes into a sheet, in pixels of the search."""
+
+BLANK_SHEET = 0.2
+"""A solid shape of this share of the picture is a sheet, or whatever else, but no ink."""
+
+SHEET_OWN = 0.6
+"""The least share of blank paper on a sheet; ink takes the rest."""
+
+CONVEX, QUADRILATERAL = 0.9, 0.85
+"""How much of its hull a sheet fills, and of that a quadrilateral: an ellipse has 0.64."""
+
+SHARP = 0.6
+"""A sheet's edge has at least so much of the contrast of its whole: the edge of a shadow less."""
+
+BROAD = 0.3
+"""A sheet covers this share of the square of its diagonal: sides up to 3 to 1. A 1 covers less."""
+
+ROUNDS = 8
+"""How often the surface of the light is fitted anew."""
+
+WRITTEN, RUNNING_OFF = 0.12, 0.15
+"""What is written on a sheet has at least so much of its shorter side, and at most so much of its
+border."""
+
+
+class UnclearError(Exception):
+    """A picture does not hold one digit; the text says what it holds and what to do."""
+
+
+def greys_of(picture: Tensor) -> Tensor:
+    """Return a picture's greys, or where they hide the ink, its place along the axis that shows it.
+
+    The axis is the principal one of the colours' differences from the paper, the border's colour.
+
+    Args:
+        picture: Grey (1, H, W), or red, green and blue (3, H, W), 0 to 255.
+
+    Returns:
+        Numbers (H, W) as floats; on the axis, lighter colours are the larger ones.
+    """
+    if len(picture) == 1:
+        return picture[0]
+    luma = torch.tensor(LUMA, dtype=torch.float32) / 65_536
+    paper = torch.stack([border_of(channel).median() for channel in picture])
+    away = (picture - paper[:, None, None]).flatten(1)
+    spread = away @ away.T / away.shape[1]
+    strength, axes = torch.linalg.eigh(spread)
+    second, first = strength[-2:].tolist()
+    if float(luma @ spread @ luma) >= ALIKE**2 * first / 3 and second <= COLOURFUL * first:
+        weights = torch.tensor(LUMA, dtype=torch.int64)[:, None, None]
+        return ((picture.to(torch.int64) * weights).sum(dim=0) + 32_768 >> 16).to(torch.float32)
+    axis = axes[:, -1] / 3**0.5
+    places: Tensor = axis @ away if float(axis @ luma) > 0 else -axis @ away
+    return places.view(picture.shape[1:]) + 128
+
+
+def ink_of(greys: Tensor, ink: str, *, is_clean: bool) -> Tensor | None:
+    """Return the ink (H, W) of greys on paper as uint8; None if there is none.
+
+    Where the border is not of one grey, or the format lossy, the paper has shades and grain.
+    """
+    border = border_of(greys)
+    middle = border.median()
+    is_clean &= float((border == middle).float().mean()) >= 0.5
+    greys, paper = greys.to(torch.float32), middle.to(torch.float32)
+    if not is_clean and min(greys.shape) >= GRAINY:
+        greys = functional.avg_pool2d(greys[None], 3, 1, 1, count_include_pad=False)[0]
+    is_dark = paper - greys.min() >= greys.max() - paper if ink == AUTO else ink == DARK
+    if not is_clean:
+        paper = _shades(greys, is_dark=bool(is_dark))
+    found = paper - greys if is_dark else greys - paper
+    edge = border_of(found)
+    grain = 0.0 if is_clean else 1.48 * float((edge - edge.median()).abs().median())
+    most = float(found.max())
+    if most < max(FAINTEST, ABOVE_GRAIN * grain):
+        return None
+    found = found.clamp(min=0) * (255 / most)
+    if not is_clean:
+        found[found < parting(found) / 2] = 0
+    return found.round().to(torch.uint8)
+
+
+def sheet_of(picture: Tensor, ink: str) -> Tensor | None:
+    """Return the part of a picture that is a sheet with ink on it; None if it is all of it.
+
+    A sheet is a convex region with four corners and sharp edges, of another grey than what is
+    around it, and with ink in it. What belongs to its bounding box alone has its own colour.
+
+    Args:
+        picture: Grey (1, H, W), or red, green and blue (3, H, W), 0 to 255.
+        ink: One of :data:`INKS`.
+
+    Raises:
+        UnclearError: If there is a sheet, but no ink that stands alone on it.
+    """
+    greys = greys_of(picture)
+    if max(greys.shape) < CLEANABLE:
+        return None
+    times = -(-max(greys.shape) // SHEET_PIXELS)
+    coarse = functional.avg_pool2d(greys[None], times, ceil_mode=True, count_include_pad=False)[0]
+    least, most = float(coarse.min()), float(coarse.max())
+    if most - least < 2 * FAINTEST:
+        return None
+    split = least + (most - least) * parting((coarse - least) * (255 / (most - least))) / 255
+    sheets = []
+    for mask in (coarse > split, coarse <= split):
+        opened = grown(shrunk(mask, 1), 1) & mask
+        for region in regions_of(opened, least=int(SMALLEST_SHEET / 2 * coarse.numel())):
+            # What runs off the picture may be a shadow: a bay in it is a digit on its edge.
+            bay = 0 if region.touches_border else BAY
+            whole = filled(closed(region.mask, bay) if bay else region.mask)
+            if _is_sheet(whole, mask, coarse):
+                sheets.append(region_of(whole))
+    sheets.sort(key=lambda sheet: -sheet.area)
+    for sheet in sheets:
+        inner = _cut_out(picture, sheet, times)
+        running_off = 0.0 if sheet.touches_border else RUNNING_OFF
+        if inner is not None and _is_written(inner, ink, running_off):
+            return inner
+    least = BLANK_SHEET * coarse.numel()
+    if any(sheet.area >= least and not sheet.touches_border for sheet in sheets):
+        raise UnclearError(
+            "holds a sheet or a solid shape, and no ink that stands alone on it;"
+            " crop it to the digit"
+        )
+    return None
+
+
+def _is_sheet(whole: Tensor, kind: Tensor, coarse: Tensor) -> bool:
+    """Whether a region without holes has the form and the edges of a sheet.
+
+    Args:
+        whole: The region (H, W).
+        kind: Pixels of the sheet's kind of grey, in the whole picture (H, W).
+        coarse: The greys (H, W).
+    """
+    area = int(whole.sum())
+    if not SMALLEST_SHEET <= area / coarse.numel() <= LARGEST_SHEET:
+        return False
+    hull = hull_of(whole)
+    if area < BROAD * max(math.dist(one, two) for one in hull for two in hull) ** 2:
+        return False
+    if int((whole & kind).sum()) < SHEET_OWN * area or area < CONVEX * area_of(hull):
+        return False
+    inside, outside = _beside(~whole), _beside(whole)
+    if not bool(outside.any()) or quadrilateral_share(hull) < QUADRILATERAL:
+        return False
+    contrast = abs(float(coarse[whole].median() - coarse[~whole].median()))
+    edge = abs(float(coarse[inside].median() - coarse[outside].median()))
+    return edge >= max(FAINTEST, SHARP * contrast)
+
+
+def _beside(mask: Tensor) -> Tensor:
+    """Return the pixels near a mask (H, W), without those that its edge blurs."""
+    return grown(mask, 3) & ~grown(mask, 1)
+
+
+def _cut_out(picture: Tensor, sheet: Region, times: int) -> Tensor | None:
+    """Return a sheet without its outermost pixels, cut out of a picture (C, H, W)."""
+    mask = shrunk(functional.pad(sheet.mask, (2, 2, 2, 2), value=True), 2)[2:-2, 2:-2]
+    if not bool(mask.any()):
+        return None
+    fine = mask.repeat_interleave(times, 0).repeat_interleave(times, 1)
+    fine = fine[: picture.shape[1], : picture.shape[2]]
+    box = region_of(fine)
+    rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+    inner, fine = picture[:, rows, columns].clone(), fine[rows, columns]
+    for channel in inner:
+        channel[~fine] = channel[fine].median()
+    return inner
+
+
+def _is_written(inner: Tensor, ink: str, running_off: float) -> bool:
+    """Whether there is ink on a sheet (C, H, W), with at most a share of the edges."""
+    found = ink_of(greys_of(inner), ink, is_clean=False)
+    if found is None:
+        return False
+    strong = region_of(found >= 128)
+    on_edges = float((border_of(found) >= 128).float().mean())
+    return strong.size >= WRITTEN * min(found.shape) and on_edges <= running_off
+
+
+def _shades(greys: Tensor, *, is_dark: bool) -> Tensor:
+    """Return the paper's own grey at each pixel (H, W): the picture without what is narrow.
+
+    It is a morphological closing of dark ink, or an opening of light ink, at a coarse resolution,
+    with a window of a third of the picture: wider than any stroke. A smooth change of light is
+    taken off before, since the window ends at the sides of the picture.
+    """
+    height, width = greys.shape
+    rows, columns = (max(1, round(n * COARSE / max(height, width))) for n in (height, width))
+    paper = functional.adaptive_avg_pool2d(greys[None], (rows, columns))
+    light = _light(paper[0])
+    paper = paper - light if is_dark else light - paper
+    window = COARSE // 6
+    paper = functional.max_pool2d(paper, 2 * window + 1, 1, window)
+    paper = -functional.max_pool2d(-paper, 2 * window + 1, 1, window)
+    paper = functional.avg_pool2d(paper, 5, 1, 2, count_include_pad=False)
+    paper = light + paper if is_dark else light - paper
+    return functional.interpolate(paper[None], (height, width), mode="bilinear")[0, 0]
+
+
+def _light(greys: Tensor) -> Tensor:
+    """Return the surface of second degree (H, W) that most of the greys lie on.
+
+    Least absolute deviations, by iteratively reweighted least squares: ink does not bend it.
+    """
+    down, across = (torch.linspace(-1, 1, size) for size in greys.shape)
+    y, x = (each.flatten() for each in torch.meshgrid(down, across, indexing="ij"))
+    terms = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], dim=1)
+    values, weights = greys.flatten(), torch.ones(greys.numel())
+    surface = values
+    for _ in range(ROUNDS):
+        weighted = terms * weights[:, None]
+        solution = torch.linalg.pinv(weighted.T @ terms) @ (weighted.T @ values)
+        surface = terms @ solution
+        weights = 1 / (values - surface).abs().clamp(min=1)
+    return surface.view_as(greys)
+
+
+def border_of(greys: Tensor) -> Tensor:
+    """Return the pixels along the four sides of a picture, as one row."""
+    height, width = greys.shape
+    wide = max(1, round(BORDER * min(height, width)))
+    inner = torch.zeros(height, width, dtype=torch.bool)
+    inner[wide : height - wide, wide : width - wide] = True
+    return greys[~inner]
+
+
+def parting(ink: Tensor) -> float:
+    """Return the grey that parts a picture (H, W) into two kinds of pixels that differ most.
+
+    Source: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Transactions on
+    Systems, Man, and Cybernetics 9 (1979), 62-66.
+    """
+    share = torch.bincount(ink.round().to(torch.int64).flatten(), minlength=256).to(torch.float64)
+    share /= share.sum()
+    below = share.cumsum(0)
+    mass = (share * torch.arange(256, dtype=torch.float64)).cumsum(0)
+    apart = (mass[-1] * below - mass) ** 2 / (below * (1 - below)).clamp(min=1e-12)
+    return float(apart.argmax())

@@ -1,0 +1,107 @@
+"""Where a run's states are kept: the last good one in memory, and files in the run's folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.protocol.events import CheckpointSaved
+from tui_trainer.recording.atomic import write_atomically
+from tui_trainer.recording.attempts import Attempts, RecordingNews
+from tui_trainer.recording.folder import SUFFIX, RunFolder
+
+MOST_OWED = 1 << 26
+"""Bytes of states that are kept while the disk takes nothing, 64 MiB; beyond ``last``, that is."""
+
+SAVE_SECONDS = 15.0
+"""Training time between two saved states in the middle of an epoch: what a power cut can cost."""
+
+
+class Keeper:
+    """Keeps states of one run.
+
+    Attributes:
+        good: The last state that was kept, to which a diverged run can go back.
+        every: How many epochs lie between two states that are kept for good; None keeps none.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder | None = None,
+        position: Callable[[], int] | None = None,
+        *,
+        every: int | None = None,
+        seconds: float = SAVE_SECONDS,
+    ) -> None:
+        self.good: Checkpoint | None = None
+        self.every = every
+        self._folder = folder
+        self._position = position
+        self._seconds = seconds
+        self._kept_at = 0.0
+        self._attempt = Attempts()
+        self._owed: dict[str, bytes] = {}
+
+    def files(self) -> dict[str, Path]:
+        """Return the states that are saved, by name; none where the run is not recorded."""
+        if self._folder is None:
+            return {}
+        found = sorted(self._folder.checkpoints.glob(f"[!.]*{SUFFIX}"))
+        return {path.name.removesuffix(SUFFIX): path for path in found}
+
+    def begin_from(self, state: Checkpoint, *, is_saved: bool = True) -> None:
+        """Take a state as the last good one; unless it is saved as it is, the next save is due."""
+        self.good = state
+        self._kept_at = state.facts["seconds"] if is_saved else -math.inf
+
+    def is_due(self, seconds: float) -> bool:
+        """Return whether so much training time, in seconds, is worth another state."""
+        return seconds - self._kept_at >= self._seconds
+
+    def lines(self) -> int | None:
+        """Return how many lines of the record lie before the present state; None without one."""
+        return self._position() if self._position is not None else None
+
+    def keep(
+        self, state: Checkpoint, names: Sequence[str], seconds: float, *, told: bool
+    ) -> Iterator[RecordingNews | CheckpointSaved]:
+        """Keep a state, in files of these names; a file that is refused keeps its old content.
+
+        What was refused before is tried again. ``last`` is written last: it says that its epoch has
+        been the best, so that must be saved when a killed run goes on from it.
+
+        Args:
+            state: The state, whose weights are finite.
+            names: Of files in the folder of checkpoints, without their suffix.
+            seconds: The training time.
+            told: Whether to tell that it is saved.
+        """
+        self.good = state
+        self._kept_at = seconds
+        if self._folder is None:
+            return
+        self._owe(dict.fromkeys(names, state.to_bytes()))
+        for name in sorted(self._owed, key=lambda name: name == "last"):
+            path, content = self._folder.checkpoint(name), self._owed[name]
+            yield from self._attempt(path, lambda path=path, content=content: _write(path, content))  # type: ignore[misc]
+            if not self._attempt.failed(path):
+                del self._owed[name]
+        saved = tuple(name for name in names if name not in self._owed)
+        if saved and told:
+            yield CheckpointSaved(step=state.facts["step"], epoch=state.facts["epoch"], files=saved)
+
+    def _owe(self, contents: dict[str, bytes]) -> None:
+        """Take on what is to be written; where that is too much, the oldest of it is let go."""
+        for name in contents:
+            self._owed.pop(name, None)
+        self._owed.update(contents)
+        for name in list(self._owed)[: -len(contents)]:
+            if sum(map(len, self._owed.values())) > MOST_OWED:
+                del self._owed[name]
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, content)

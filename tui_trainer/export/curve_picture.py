@@ -1,0 +1,275 @@
+"""The curves of a run as a matplotlib figure: ink on white, for pages and slides.
+
+Imports matplotlib at once, so it is itself imported only when a picture is drawn.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tui_trainer.export.ticks import is_on_log, set_accuracy_axis, set_loss_axis
+from tui_trainer.history.history import History
+from tui_trainer.history.series import Series
+from tui_trainer.protocol.events import RunStarted, SettingChanged
+from tui_trainer.text import fmt
+
+TRAIN, NOISE = "#0f60b0", "#bcd6f0"
+VALIDATION, TEST, INTERVENTION = "#b53c00", "#8c1480", "#3d6d06"
+INK, QUIET, GRID = "#26282e", "#5f5a52", "#e4e2dd"
+
+LABEL_ROOM = 0.028
+"""Interventions nearer to each other than this share of the axis have one label together."""
+
+LABEL_LENGTH = 52
+"""Characters of such a label at most: the height of a panel."""
+
+MANY_EPOCHS = 40
+"""From so many on, validation points are small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point on a panel: its place in epochs, its value, and the interval around that."""
+
+    x: float
+    y: float
+    interval: tuple[float, float] | None = None
+
+
+def draw(history: History) -> Figure:
+    """Draw loss and accuracy side by side over the epochs of a run.
+
+    Raises:
+        ValueError: If the run has not started.
+    """
+    if history.started is None:
+        raise ValueError("a run that has not started has no curves")
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr,call-arg]
+    figure.suptitle(_title(history.started), color=INK, fontsize=13, parse_math=False)
+    loss, accuracy = figure.subplots(1, 2)
+    _loss_panel(loss, history)
+    _accuracy_panel(accuracy, history)
+    return figure
+
+
+def _title(started: RunStarted) -> str:
+    dataset = fmt.clip(fmt.one_line(fmt.printable(started.dataset)), 60)
+    parameters = fmt.plural(started.parameters, "parameter")
+    images = fmt.plural(started.train_size, "training image")
+    return f"{started.model} · {parameters} · {dataset}, {images}"
+
+
+def _loss_panel(axes: Axes, history: History) -> None:
+    series = history.train_loss
+    validation = [
+        Mark(epoch.epoch, epoch.val_loss)
+        for epoch in history.epochs
+        if epoch.val_loss is not None and is_on_log(epoch.val_loss)
+    ]
+    tests = [
+        Mark(history.epochs_at(test.images), test.test_loss)
+        for test in history.tests
+        if is_on_log(test.test_loss)
+    ]
+    _dress(axes, history, "loss (nats)")
+    values = [mark.y for mark in (*validation, *tests)]
+    set_loss_axis(axes, core=(*series.trend, *values), noise=series.high)
+    now = history.smoothed_loss
+    _draw_training(axes, series, "training" if now is None else f"training {_loss(now)}")
+    if validation:
+        _draw_validation(axes, validation, f"validation {_loss(validation[-1].y)}")
+    if tests:
+        _draw_tests(axes, tests, f"test {_loss(tests[-1].y)}")
+    _draw_interventions(axes, history)
+    _write_labels(axes, history)
+    _draw_legend(axes)
+
+
+def _accuracy_panel(axes: Axes, history: History) -> None:
+    series = history.train_accuracy
+    validation = [
+        Mark(epoch.epoch, epoch.val_accuracy, epoch.val_interval)
+        for epoch in history.epochs
+        if epoch.val_accuracy is not None
+    ]
+    tests = [
+        Mark(history.epochs_at(test.images), test.test_accuracy, test.test_interval)
+        for test in history.tests
+    ]
+    _dress(axes, history, "accuracy (%)")
+    reached = [end for mark in (*validation, *tests) for end in (mark.interval or (mark.y,))]
+    set_accuracy_axis(
+        axes,
+        lowest=min((*series.low, *reached), default=0.0),
+        highest=max((*series.trend, *reached), default=0.9),
+    )
+    now = history.smoothed_accuracy
+    _draw_training(axes, series, "training" if now is None else f"training {fmt.percent(now)}")
+    if validation:
+        _draw_validation(axes, validation, f"validation {_accuracy(validation[-1])}")
+    if tests:
+        _draw_tests(axes, tests, f"test {_accuracy(tests[-1])}")
+    _draw_interventions(axes, history)
+    _draw_legend(axes)
+
+
+def _loss(value: float) -> str:
+    return fmt.loss(value).strip()
+
+
+def _accuracy(mark: Mark) -> str:
+    return fmt.accuracy_with_interval(mark.y, mark.interval)
+
+
+def _dress(axes: Axes, history: History, title: str) -> None:
+    """Give an empty panel its title, frame, grid, and the axis of epochs."""
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    axes.set_xlabel("epoch", color=QUIET)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    axes.tick_params(which="both", colors=QUIET)
+    axes.grid(visible=True, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    end = x_end(history)
+    # A little farther than the last point, so that a label of the last moment has room.
+    axes.set_xlim(0, end * (1 + LABEL_ROOM))
+    whole = end >= 2
+    steps = [1, 2, 5, 10] if whole else [1, 2, 2.5, 5, 10]
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=whole, steps=steps))
+
+
+def x_end(history: History) -> float:
+    """Return the last place on the curves that anything is drawn at, in epochs; never 0."""
+    images = [change.images for change in history.interventions]
+    images += [test.images for test in history.tests]
+    images += [history.last_step.images] if history.last_step else []
+    places = [*map(history.epochs_at, images), *(epoch.epoch for epoch in history.epochs)]
+    return max(places, default=0.0) or 1.0
+
+
+def _draw_training(axes: Axes, series: Series, label: str) -> None:
+    x, low, high = (np.array(values) for values in (series.x, series.low, series.high))
+    # The edge is what is seen while each bucket holds one batch and the band has no height.
+    axes.fill_between(x, low, high, color=NOISE, linewidth=0.8, zorder=2)
+    axes.plot(x, np.array(series.trend), color=TRAIN, linewidth=1.8, label=label, zorder=3)
+
+
+def _draw_validation(axes: Axes, marks: list[Mark], label: str) -> None:
+    size = 5.5 if len(marks) < MANY_EPOCHS else 3.5
+    spans = [(mark.y, *(mark.interval or (mark.y, mark.y))) for mark in marks]
+    has_bars = any(mark.interval for mark in marks)
+    axes.errorbar(
+        [mark.x for mark in marks],
+        [mark.y for mark in marks],
+        # Wilson's interval holds the share it is of, but for rounding.
+        yerr=[
+            [max(0.0, y - low) for y, low, _ in spans],
+            [max(0.0, high - y) for y, _, high in spans],
+        ]
+        if has_bars
+        else None,
+        fmt="o",
+        color=VALIDATION,
+        markersize=size,
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+        elinewidth=1.2,
+        capsize=size / 2,
+        label=label,
+        zorder=4,
+    )
+
+
+def _draw_tests(axes: Axes, marks: list[Mark], label: str) -> None:
+    axes.plot(
+        [mark.x for mark in marks],
+        [mark.y for mark in marks],
+        "D",
+        color=TEST,
+        markersize=7,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+        label=label,
+        zorder=5,
+    )
+
+
+def _draw_interventions(axes: Axes, history: History) -> None:
+    for change in history.interventions:
+        x = history.epochs_at(change.images)
+        axes.axvline(x, color=INTERVENTION, linestyle=(0, (4, 3)), linewidth=1.0, zorder=2.5)
+
+
+def _write_labels(axes: Axes, history: History) -> None:
+    """Write what was changed along the lines, at that end of each where the curve is not."""
+    to_height = axes.transData + axes.transAxes.inverted()
+    series = history.train_loss
+    for x, words in labels(history):
+        nearest = min(bisect(series.x, x), len(series) - 1)
+        is_high = len(series) > 0 and to_height.transform((x, series.trend[nearest]))[1] > 0.5
+        axes.annotate(
+            words,
+            xy=(x, 0 if is_high else 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(2, 4 if is_high else 0),
+            textcoords="offset points",
+            rotation=90,
+            ha="left",
+            va="bottom" if is_high else "top",
+            fontsize=8,
+            color=INTERVENTION,
+            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
+            zorder=6,
+            parse_math=False,
+        )
+
+
+def labels(history: History) -> list[tuple[float, str]]:
+    """Return the interventions' labels and their places in epochs, with room for each.
+
+    Changes that follow each other closely share a label at the place of the last. A knob that was
+    turned several times among them is told from its first value to its last.
+    """
+    room = LABEL_ROOM * x_end(history)
+    groups: list[dict[str, SettingChanged]] = []
+    places: list[float] = []
+    for change in history.interventions:
+        x = history.epochs_at(change.images)
+        if not groups or x - places[-1] > room:
+            groups.append({})
+            places.append(x)
+        places[-1] = x
+        first = groups[-1].get(change.setting, change)
+        groups[-1][change.setting] = replace(change, old=first.old)
+    joined = (" · ".join(map(_change, group.values())) for group in groups)
+    return [(x, fmt.clip(words, LABEL_LENGTH)) for x, words in zip(places, joined, strict=True)]
+
+
+def _change(change: SettingChanged) -> str:
+    return fmt.knob_change(change.setting, change.old, change.new)
+
+
+def _draw_legend(axes: Axes) -> None:
+    """Write what is what below the panel, where it hides nothing."""
+    handles, names = axes.get_legend_handles_labels()
+    kinds = ("training", "validation", "test")
+    order = sorted(range(len(names)), key=lambda i: kinds.index(names[i].split()[0]))
+    axes.legend(
+        [handles[i] for i in order],
+        [names[i] for i in order],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.12),
+        ncols=3,
+        fontsize=8,
+        frameon=False,
+        labelcolor=INK,
+        columnspacing=1.4,
+        handletextpad=0.5,
+    )

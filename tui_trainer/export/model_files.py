@@ -1,0 +1,296 @@
+"""A trained network as a file for other programs, and the proof that it says the same there."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.export.comparing import Comparison, compare, isolated
+from tui_trainer.export.programs import Program, capture
+from tui_trainer.export.reasons import first_sentence, nodes_of, onnx_reason, onnxruntime_reason
+from tui_trainer.export.targets import replacing, require
+from tui_trainer.models.behaviour import (
+    behaviour_of,
+    fingerprint,
+    fixed_images,
+    is_coarse,
+    same_answers,
+)
+from tui_trainer.models.outside import OutsideState, has_overlap
+from tui_trainer.models.state import state_tensors
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.text.fmt import printable
+
+INPUT, OUTPUT = "images", "scores"
+"""What an ONNX file calls the network's input and output."""
+
+MOST_SINGLE = 1_000
+"""Images that a program with a fixed batch size of 1 is compared on: that takes long."""
+
+MOST_NAMES = 4
+"""Names that a message lists."""
+
+
+# --- weights
+
+
+def write_weights(network: nn.Module, path: Path) -> None:
+    """Write what the network has learned as a safetensors file, under its own names.
+
+    Every entry of the ``state_dict``, each with its own type, contiguous: what several names share
+    is written under each of them, so that ``load_state_dict`` takes the file as it is. The network
+    is left as it is.
+
+    Raises:
+        InputError: If safetensors is not installed, a tensor is of a type that it does not have,
+            or the file cannot be written.
+    """
+    safetensors = require("safetensors.torch", "the weights file")
+    # Some models override state_dict and leave parts out: a new network would lack them.
+    whole = {**state_tensors(network), **network.state_dict()}
+    weights = {name: _plain(name, value) for name, value in whole.items()}
+    try:
+        content: bytes = safetensors.save(weights)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"safetensors refuses the weights: {first_sentence(error)}") from None
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def _plain(name: str, value: Any) -> Tensor:
+    safetensors = require("safetensors.torch", "the weights file")
+    if not isinstance(value, Tensor):
+        kind = type(value).__name__
+        raise InputError(f"{printable(name)} of the state_dict is not a tensor (type {kind})")
+    kind = str(value.dtype).removeprefix("torch.")
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        layout = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
+        raise InputError(f"{printable(name)}: safetensors has no {layout} tensors ({kind})")
+    tensor = value.detach().to("cpu", copy=True).resolve_conj().resolve_neg().contiguous()
+    try:
+        safetensors.save({"": tensor[:0] if tensor.dim() else tensor})
+    except (KeyError, ValueError, TypeError, RuntimeError):
+        raise InputError(
+            f"{printable(name)}: safetensors has no {kind}; export --as torch keeps it"
+        ) from None
+    return tensor
+
+
+def check_weights(network: nn.Module, path: Path, fresh: nn.Module, image_size: int) -> str:
+    """Load a weights file into a network built anew, and compare both on fixed images.
+
+    Args:
+        network: The network whose weights they are; it is left as it is.
+        path: What :func:`write_weights` wrote.
+        fresh: The same network with other initial weights; it gets those of the file.
+        image_size: Side of the images.
+
+    Returns:
+        What came of it, as a sentence.
+
+    Raises:
+        InputError: If the file does not load, or the answers differ for no reason that is known.
+    """
+    safetensors = require("safetensors.torch", "the weights file")
+    with isolated():
+        weights = safetensors.load_file(path)
+        # PyTorch cannot copy into a tensor whose elements share memory; it can replace it.
+        shared = [name for name, tensor in fresh.state_dict().items() if has_overlap(tensor)]
+        try:
+            fresh.load_state_dict(weights, assign=bool(shared))
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            words = first_sentence(error)
+            raise InputError(f"a new network does not take the weights: {words}") from None
+        own, its = fingerprint(network, image_size), fingerprint(fresh, image_size)
+        if same_answers(own, its, coarse=is_coarse(network)):
+            how = f" (load_state_dict with assign=True: {_listed(shared)} is expanded)"
+            return f"a new network with these weights gives the same answers{how if shared else ''}"
+        if behaviour_of(network, fixed_images(image_size)).is_random:
+            return "not compared: the network's logits are random in evaluation mode"
+    missing = _differing(network, fresh)
+    if not missing:
+        raise InputError("a new network with these weights gives other answers")
+    return (
+        f"lacks {_listed(missing)}, not in the state_dict: a new network with these weights gives "
+        "other answers; register each as a buffer, or export --as torch"
+    )
+
+
+def _differing(network: nn.Module, fresh: nn.Module) -> list[str]:
+    """Return the names of what two networks have outside the state that is not the same."""
+    own, its = OutsideState(network).tensors(), OutsideState(fresh).tensors()
+    return [
+        printable(name)
+        for name, tensor in own.items()
+        if name not in its or not torch.equal(its[name], tensor)
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+
+
+# --- programs
+
+
+def write_torch_export(network: nn.Module, image_size: int, path: Path) -> str:
+    """Write the network in evaluation mode as a PyTorch program (``.pt2``), without its class.
+
+    ``torch.export.load(path).module()`` maps normalized float32 images (N, 1, image_size,
+    image_size) to logits (N, classes), for any N of 1 or more. The network is left as it is.
+
+    Returns:
+        What the program cannot do; empty if it takes any N.
+
+    Raises:
+        InputError: If the network cannot be exported, or the file cannot be written.
+    """
+    captured = capture(network, image_size)
+    for node in nodes_of(captured.program):
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    content = io.BytesIO()
+    with isolated():
+        try:
+            torch.export.save(captured.program, content)
+        except Exception as error:  # whatever its serializer lacks
+            raise InputError(f"torch.export cannot save it: {first_sentence(error)}") from None
+    with replacing(path) as part:
+        part.write_bytes(content.getvalue())
+    return captured.note
+
+
+def write_onnx(network: nn.Module, image_size: int, path: Path) -> str:
+    """Write the network in evaluation mode as an ONNX file that holds its weights too.
+
+    It maps ``images``, float32 (N, 1, image_size, image_size) normalized as in training, to
+    ``scores``, the logits (N, classes), for any N of 1 or more. Writes nothing to stdout or stderr,
+    and leaves the network as it is. Takes some seconds.
+
+    Returns:
+        What the program cannot do; empty if it takes any N.
+
+    Raises:
+        InputError: If onnx or onnxscript is not installed, the network cannot be exported, or the
+            file cannot be written.
+    """
+    for package in ("onnx", "onnxscript"):
+        require(package, "the ONNX file")
+    captured = capture(network, image_size)
+    with isolated():
+        try:
+            content = _onnx_bytes(captured)
+        except Exception as error:  # whatever its converter lacks
+            raise InputError(onnx_reason(error, captured.program)) from None
+    with replacing(path) as part:
+        part.write_bytes(content)
+    return captured.note
+
+
+def _onnx_bytes(captured: Program) -> bytes:
+    program = torch.onnx.export(
+        captured.program,
+        dynamo=True,
+        verbose=False,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        # A program has its shapes already; this gives the open one its name.
+        dynamic_shapes=None if captured.is_fixed else ({0: "batch"},),
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model = program.model_proto
+    _forget_origins(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _forget_origins(model: Any) -> None:
+    """Remove the exporter's notes: half of a small file, and the paths of this machine in it."""
+    del model.metadata_props[:]
+    for function in model.functions:
+        del function.metadata_props[:]
+        _forget_in_nodes(function)
+    _forget_in_graph(model.graph)
+
+
+def _forget_in_graph(graph: Any) -> None:
+    del graph.metadata_props[:]
+    for part in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+    _forget_in_nodes(graph)
+
+
+def _forget_in_nodes(owner: Any) -> None:
+    for node in owner.node:
+        del node.metadata_props[:]
+        for attribute in node.attribute:
+            for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
+                _forget_in_graph(graph)
+
+
+# --- comparisons
+
+
+def compare_onnx(
+    network: nn.Module, path: Path, images: Tensor, *, batch: int = 500, threads: int = 1
+) -> Comparison:
+    """Show the same images to the network and to an ONNX file made of it, both on the CPU.
+
+    Args:
+        network: The network; it is left as it is.
+        path: What :func:`write_onnx` wrote.
+        images: Prepared images, float32 (N, 1, H, H).
+        batch: Images a pass; a file with a fixed batch size gets that many.
+        threads: Threads of onnxruntime; torch uses its own number.
+
+    Raises:
+        InputError: If onnxruntime is not installed, or cannot run the file.
+    """
+    runtime: Any = require("onnxruntime", "the comparison with the ONNX file")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+        def logits(few: Tensor) -> Tensor:
+            return torch.from_numpy(session.run([OUTPUT], {INPUT: few.numpy()})[0])
+
+        return _compare(network, logits, session.get_inputs()[0].shape[0], images, batch)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "onnxruntime":
+            raise
+        raise InputError(onnxruntime_reason(error, network)) from None
+
+
+def compare_torch_export(
+    network: nn.Module, path: Path, images: Tensor, *, batch: int = 500
+) -> Comparison:
+    """Show the same images to the network and to a PyTorch program made of it, both on the CPU.
+
+    Args:
+        network: The network; it is left as it is.
+        path: What :func:`write_torch_export` wrote.
+        images: Prepared images, float32 (N, 1, H, H).
+        batch: Images a pass; a program with a fixed batch size gets that many.
+    """
+    with isolated(), path.open("rb") as file:
+        program = torch.export.load(io.BytesIO(file.read()))
+        exported = program.module()
+    (given,) = (n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs)
+    return _compare(network, exported, given.meta["val"].shape[0], images, batch)
+
+
+def _compare(
+    network: nn.Module, other: Callable[[Tensor], Tensor], size: Any, images: Tensor, batch: int
+) -> Comparison:
+    """Compare with a program whose batch size is a number, or a name where it is open."""
+    if not isinstance(size, int):
+        return compare(network, other, images, batch)
+    return compare(network, other, images[:MOST_SINGLE], size, is_fixed=True)

@@ -1,0 +1,186 @@
+"""Diagnosis: rules that look at a run's history and say what goes wrong, with the evidence.
+
+A rule is a function from history to a finding or None. It asks for persistence, and for more than
+sampling noise. None of them knows the test set. How often they err is measured by
+``tests/benchmarks/findings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from tui_trainer.findings import (
+    gradients,
+    images,
+    inactive_units,
+    label_counts,
+    learning,
+    mode_gaps,
+    overfitting,
+    rates,
+    speed,
+)
+from tui_trainer.findings.watch import (
+    CHECK_EVERY,
+    EPOCHS,
+    SAMPLES,
+    STEPS,
+    TRIED,
+    UPDATES,
+    Rule,
+    Watch,
+)
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import (
+    Diverged,
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    StepDone,
+)
+from tui_trainer.protocol.probed import SampleProbed
+
+__all__ = ["RULES", "Rule", "Watch", "watched", "with_findings"]
+
+_BROKEN = (
+    *("divergence", "no_gradient", "not_updated", "evaluation_mode", "probabilities"),
+    "depends_on_batch",
+)
+"""What is broken: more is not said while one of these stands than they explain."""
+
+_STUCK = ("dead_units", "saturated", "vanishing_gradients", "exploding_scores", "constant_labels")
+
+_NO_GOOD = ("validation_differs", "not_learning", "dropout_high", "labels_noisy", "dead_units")
+"""What makes it idle to compare training with validation."""
+
+RULES: tuple[Watch, ...] = (
+    # What is broken, and shows at once.
+    Watch(mode_gaps.random_in_evaluation, TRIED, "logits that are random in evaluation"),
+    Watch(mode_gaps.depends_on_batch, TRIED, "logits that depend on the batch"),
+    Watch(mode_gaps.probabilities, SAMPLES, "softmax before the loss"),
+    Watch(mode_gaps.evaluation_mode, UPDATES, "evaluation mode while training"),
+    Watch(gradients.no_gradient, UPDATES, "weights without gradient", ("dead_units",)),
+    Watch(gradients.frozen_parameters, UPDATES, "frozen parameters"),
+    Watch(gradients.unused_parameters, UPDATES, "parameters that are not used"),
+    Watch(gradients.not_updated, UPDATES, "weights that are not trained"),
+    Watch(gradients.uphill, UPDATES, "updates that go uphill", ("learning_rate_high",)),
+    Watch(images.input_scale, SAMPLES, "input that is not normalized"),
+    Watch(images.validation_differs, SAMPLES, "validation images that differ"),
+    Watch(label_counts.constant_labels, SAMPLES, "labels that are all the same"),
+    Watch(label_counts.not_shuffled, UPDATES, "data that is not shuffled", ("constant_labels",)),
+    # What the network is made of.
+    Watch(gradients.exploding_scores, SAMPLES, "scores that explode", ("input_scale",)),
+    Watch(inactive_units.dead_units, SAMPLES, "dead units"),
+    Watch(inactive_units.saturated, SAMPLES, "saturated units"),
+    Watch(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units",)),
+    # How it learns.
+    Watch(rates.divergence, STEPS, "divergence"),
+    Watch(rates.learning_rate_high, UPDATES, "a learning rate too high", ("divergence",)),
+    Watch(rates.learning_rate_low, UPDATES, "a learning rate too low", (*_BROKEN, *_STUCK)),
+    Watch(rates.loss_rising, STEPS, "a loss that rises", ("divergence", "not_shuffled", "uphill")),
+    Watch(
+        learning.not_learning,
+        STEPS,
+        "a network that does not learn",
+        (*_BROKEN, *_STUCK, "learning_rate_low", "learning_rate_high", "dropout_high"),
+    ),
+    Watch(
+        learning.weight_decay_high,
+        UPDATES,
+        "too much weight decay",
+        ("learning_rate_high", "not_shuffled", "depends_on_batch", *_STUCK),
+    ),
+    Watch(mode_gaps.dropout_high, EPOCHS, "too much dropout"),
+    Watch(learning.chance_level, EPOCHS, "validation at chance", (*_BROKEN, "validation_differs")),
+    Watch(label_counts.labels_noisy, SAMPLES, "noisy labels", ("not_learning",)),
+    Watch(label_counts.class_missing, EPOCHS, "a class that is not learned", ("not_shuffled",)),
+    Watch(
+        mode_gaps.batch_too_small,
+        UPDATES,
+        "batches too small for the rate",
+        ("learning_rate_high",),
+    ),
+    Watch(mode_gaps.batch_norm_gap, SAMPLES, "statistics of batch norm that lag"),
+    Watch(
+        learning.underfitting,
+        EPOCHS,
+        "underfitting",
+        (*_BROKEN, "labels_noisy", "not_learning", "dropout_high", "not_shuffled"),
+    ),
+    # How it generalises.
+    Watch(overfitting.overfitting, EPOCHS, "overfitting", _NO_GOOD),
+    Watch(overfitting.memorising, EPOCHS, "overfitting by heart", _NO_GOOD),
+    Watch(overfitting.validation_better, EPOCHS, "validation better than training"),
+    Watch(learning.plateau, EPOCHS, "a plateau", ("overfitting", "memorising")),
+    Watch(rates.batch_size_fit, UPDATES, "the batch size against the gradient's noise"),
+    # How fast it goes.
+    Watch(speed.slower, EPOCHS, "a training that slows down"),
+    Watch(speed.input_bound, UPDATES, "waiting for the input"),
+    Watch(speed.memory_short, SAMPLES, "memory running short"),
+)
+"""Every rule, in the order in which they look: what explains others comes before them."""
+
+
+_LOOKING = {
+    kind: tuple(watch for watch in RULES if kind in watch.on)
+    for kind in {kind for watch in RULES for kind in watch.on}
+}
+"""The rules that look after an event of a kind."""
+
+
+def watched(history: History) -> tuple[str, ...]:
+    """Return what the rules watch for that can look at this run, in a word or two each."""
+    return tuple(watch.watches for watch in RULES if watch.can_look(history))
+
+
+def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterator[Event]:
+    """Pass a run's events on, with the findings they give rise to among them.
+
+    Everyone downstream, a window, a script or a file, sees the same findings at the same place.
+
+    Args:
+        events: The run.
+        past: What it told before it was resumed, its findings included.
+    """
+    history = History()
+    for event in past:
+        history.apply(event)
+    for event in events:
+        history.apply(event)
+        yield event
+        if isinstance(event, StepDone) and event.step % CHECK_EVERY:
+            continue
+        renews = isinstance(event, EpochDone | SampleProbed | Diverged)
+        for watch in _LOOKING.get(type(event), ()):
+            for change in _update(history, watch, renews=renews):
+                history.apply(change)
+                yield change
+
+
+def _update(history: History, watch: Watch, *, renews: bool) -> Iterator[Event]:
+    """Raise the rule's finding when it begins to hold; renew its numbers; clear it when gone."""
+    standing = history.findings.get(watch.code)
+    explaining = (history.findings.get(code) for code in watch.yields_to)
+    is_explained = any(found is not None and found.severity != "note" for found in explaining)
+    found = None if is_explained else watch.rule(history)
+    if found is None and standing is not None:
+        last = history.last_step or (history.epochs[-1] if history.epochs else standing)
+        yield FindingCleared(code=watch.code, step=last.step)
+    elif found is not None and standing is None:
+        yield found
+    elif found is not None and standing is not None:
+        # It holds since it was first said, if it is still the same that is said.
+        same = found.title == standing.title
+        found = replace(found, step=min(found.step, standing.step)) if same else found
+        if _differs(found, standing, renews=renews):
+            yield found
+
+
+def _differs(found: FindingRaised, standing: FindingRaised, *, renews: bool) -> bool:
+    """Whether a standing finding has something new to say that is worth an event."""
+    if renews:
+        return found != standing
+    told = (found.severity, found.title, found.advice)
+    return told != (standing.severity, standing.title, standing.advice)

@@ -1,0 +1,240 @@
+"""Gradients and updates: where they stop, where they grow, and what is not trained at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tui_trainer.findings.watch import lately, names, progress, weights
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
+from tui_trainer.text import fmt
+
+VANISHED = 1e-3
+"""The first layer's gradient, as a share of the last's, below which it has vanished."""
+
+NOT_LEARNED = 0.5
+"""Vanishing is a fault while the loss is above this share of guessing's."""
+
+EXPLODED = 3.0
+"""Times guessing's loss that a network may have before it has seen an image."""
+
+UPHILL = -0.15
+"""The cosine between an update and the way downhill from which on it goes uphill."""
+
+
+def no_gradient(history: History) -> FindingRaised | None:
+    """Find parameters that require a gradient and get none.
+
+    In each of the last three updates looked at. A gradient of exactly 0 in every number counts
+    too, for weights that mix inputs. Those that ``forward`` does not use are a note of their own.
+    """
+    looks, unused = lately(history), _unused(history)
+    lost = [p.name for p in _each(looks, _gets_none) if p.name not in (unused or ())]
+    if not lost:
+        return None
+    none = any(p.gradient is None for p in looks[-1].parameters if p.name in lost)
+    cause = "nothing of them reaches the logits: dead units, or a cut such as detach()"
+    advice = "look for dead units, a factor of 0 or detach() between them and the logits"
+    if none:
+        cause = "forward does not use them, or cuts them off from the logits"
+        advice = "use them in forward, without detach(), no_grad(), .data or .item()"
+    if none and unused is not None:
+        cause = "forward uses them and cuts them off: detach(), no_grad(), .data or .item()"
+        advice = "remove that call, or freeze them on purpose with requires_grad_(False)"
+    total = sum(p.count for p in looks[-1].parameters if p.name in lost)
+    return FindingRaised(
+        code="no_gradient",
+        severity="wrong" if none and unused is not None else "look",
+        title=f"no gradient: {names(lost, 2)}",
+        evidence=(
+            f"{fmt.plural(total, 'number')} of {names(lost)} got no gradient in the updates "
+            f"looked at since step {fmt.count(looks[0].step)}"
+        ),
+        advice=advice,
+        step=looks[0].step,
+        lesson=19,
+        cause=cause,
+    )
+
+
+def frozen_parameters(history: History) -> FindingRaised | None:
+    """Note the parameters that do not require a gradient: frozen on purpose."""
+    look = history.updates[-1] if history.updates else None
+    frozen = [p for p in look.parameters if p.frozen] if look else []
+    if look is None or not frozen:
+        return None
+    return FindingRaised(
+        code="frozen_parameters",
+        severity="note",
+        title=f"{fmt.plural(len(frozen), 'parameter tensor')} frozen",
+        evidence=_counted(frozen),
+        advice="",
+        step=look.step,
+        lesson=19,
+        cause="requires_grad is False: they keep their first values",
+    )
+
+
+def unused_parameters(history: History) -> FindingRaised | None:
+    """Note the parameters that ``forward`` does not use."""
+    look, unused = history.updates[-1] if history.updates else None, _unused(history) or ()
+    idle = [p for p in look.parameters if p.name in unused and not p.frozen] if look else []
+    if look is None or not idle:
+        return None
+    return FindingRaised(
+        code="unused_parameters",
+        severity="note",
+        title=f"{fmt.plural(len(idle), 'parameter tensor')} not used",
+        evidence=_counted(idle),
+        advice="",
+        step=look.step,
+        lesson=19,
+        cause="forward does not use them: they keep their first values",
+    )
+
+
+def _counted(parameters: Sequence[ParameterProbe]) -> str:
+    total = sum(p.count for p in parameters)
+    return f"{names([p.name for p in parameters])}: {fmt.plural(total, 'number')}"
+
+
+def _unused(history: History) -> tuple[str, ...] | None:
+    """Return the parameters that ``forward`` does not use; None where that was not recorded."""
+    return history.samples[-1].unused if history.samples else None
+
+
+def not_updated(history: History) -> FindingRaised | None:
+    """Find parameters that have a gradient and never move: the optimizer does not have them.
+
+    In each of the last three updates looked at, all at a learning rate above 0. A gradient that is
+    rounding noise, as of a bias before batch norm, moves nothing and is no reason to report it.
+    """
+    looks = lately(history)
+    if any(look.learning_rate <= 0 for look in looks):
+        return None
+    rate = looks[-1].learning_rate if looks else 0.0
+    still = [p.name for p in _each(looks, lambda p: p.update == 0 and _would_move(p, rate))]
+    if not still:
+        return None
+    return FindingRaised(
+        code="not_updated",
+        severity="wrong",
+        title=f"not trained: {names(still, 2)}",
+        evidence=(
+            f"{names(still)} had a gradient and did not move in the updates looked at since step "
+            f"{fmt.count(looks[0].step)}"
+        ),
+        advice="hand all parameters of the network to the optimizer",
+        step=looks[0].step,
+        lesson=19,
+        cause="the optimizer does not have them",
+    )
+
+
+def uphill(history: History) -> FindingRaised | None:
+    """Find that the updates go up the gradient instead of down, three times in a row."""
+    looks = lately(history)
+    ways = [look.descent for look in looks if look.descent is not None]
+    if len(ways) < len(looks) or not ways or max(ways) > UPHILL:
+        return None
+    return FindingRaised(
+        code="uphill",
+        severity="wrong",
+        title="the updates go uphill",
+        evidence=(
+            f"the cosine between update and downhill is {ways[-1]:.2f}, below 0 in every update "
+            f"looked at since step {fmt.count(looks[0].step)}"
+        ),
+        advice="check the sign of the loss and of the update",
+        step=looks[0].step,
+        lesson=19,
+        cause="the gradient's sign is turned somewhere, or momentum runs against it",
+    )
+
+
+def vanishing_gradients(history: History) -> FindingRaised | None:
+    """Find that the first layer's gradient is next to nothing beside the last one's.
+
+    Both are taken for each number (root mean square), in each of the last three updates looked at,
+    while the network has not learned much yet.
+    """
+    looks = lately(history)
+    shares = []
+    for look in looks:
+        found = weights(look)
+        if len(found) < 3 or not _rms(found[-1]):
+            return None
+        shares.append(_rms(found[0]) / _rms(found[-1]))
+    if not shares or max(shares) > VANISHED or progress(history) < NOT_LEARNED:
+        return None
+    layers = weights(looks[-1])
+    first, last = layers[0], layers[-1]
+    return FindingRaised(
+        code="vanishing_gradients",
+        severity="wrong",
+        title="vanishing gradients",
+        evidence=(
+            f"the gradient of {first.name} is {_rms(first):.1e} a number, that of {last.name} "
+            f"{_rms(last):.1e}: 1 in {fmt.count(round(1 / max(shares[-1], 1e-12)))}"
+        ),
+        advice="ReLU in place of sigmoid or tanh, batch norm after each convolution, fewer layers",
+        step=looks[0].step,
+        lesson=9,
+        cause="each layer hands back less of the gradient than it gets; the first ones stand still",
+        plot=tuple(_rms(p) for p in layers),
+        plot_label="gradient by layer, first to last",
+    )
+
+
+def exploding_scores(history: History) -> FindingRaised | None:
+    """Find that the network is sure and wrong before it has seen an image.
+
+    Its loss on the sample, untrained, is three times guessing's: the layers multiply each other's
+    outputs up.
+    """
+    sample = history.samples[-1] if history.samples else None
+    if sample is None or sample.step or sample.loss < EXPLODED * history.guessing_loss:
+        return None
+    return FindingRaised(
+        code="exploding_scores",
+        severity="wrong",
+        title="scores explode at the start",
+        evidence=(
+            f"untrained, the loss is {sample.loss:.4g}, guessing's is "
+            f"{history.guessing_loss:.2f}; scores from {sample.score_low:.3g} to "
+            f"{sample.score_high:.3g}"
+        ),
+        advice="PyTorch's own initialisation, smaller first weights, or batch norm",
+        step=0,
+        lesson=19,
+        cause="the first weights are too large: each layer makes its outputs larger still",
+        plot=tuple(layer.std for layer in sample.layers),
+        plot_label="deviation of the outputs, layer by layer",
+    )
+
+
+def _gets_none(parameter: ParameterProbe) -> bool:
+    zero = parameter.gradient == 0 and parameter.is_weight
+    return not parameter.frozen and (parameter.gradient is None or zero)
+
+
+def _would_move(parameter: ParameterProbe, rate: float) -> bool:
+    """Say whether a step along the gradient is more than the rounding of the weights."""
+    step = rate * (parameter.gradient or 0.0)
+    return step > parameter.epsilon * parameter.weight
+
+
+def _each(
+    looks: list[UpdateProbed], holds: Callable[[ParameterProbe], bool]
+) -> list[ParameterProbe]:
+    """Return the parameters for which something holds in each of the updates."""
+    if not looks:
+        return []
+    always = set.intersection(*({p.name for p in look.parameters if holds(p)} for look in looks))
+    return [p for p in looks[-1].parameters if p.name in always]
+
+
+def _rms(parameter: ParameterProbe) -> float:
+    """Return the gradient of one number of a parameter, as the root of its mean square."""
+    return float((parameter.gradient or 0.0) / max(1, parameter.count) ** 0.5)

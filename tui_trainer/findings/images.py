@@ -1,0 +1,66 @@
+"""The input: whether it is normalized, and whether validation is given the same."""
+
+from __future__ import annotations
+
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import FindingRaised
+
+FAR_OFF, LARGE, SMALL = 3.0, 5.0, 0.1
+"""Mean and deviation of the input beyond which training suffers for certain."""
+
+USUAL = (0.5, 2.0)
+"""Deviations that count as normalized."""
+
+SHIFTED, STRETCHED = 0.25, 1.3
+"""How many deviations apart the means may be, and how many times the deviations."""
+
+
+def input_scale(history: History) -> FindingRaised | None:
+    """Find that the network is given pixels that are not about 0 with a deviation of about 1."""
+    sample = history.samples[-1] if history.samples else None
+    if sample is None:
+        return None
+    mean, std = sample.input_mean, sample.input_std
+    is_wrong = abs(mean) > FAR_OFF or not SMALL <= std <= LARGE
+    if not is_wrong and USUAL[0] <= std <= USUAL[1] and abs(mean) <= 1:
+        return None
+    return FindingRaised(
+        code="input_scale",
+        severity="look" if is_wrong else "note",
+        title="input is not normalized",
+        evidence=f"mean {mean:.3g}, deviation {std:.3g} where 0 and 1 are usual",
+        advice="subtract the mean of the training images and divide by their deviation",
+        step=0,
+        lesson=10,
+        cause=(
+            "large inputs make large gradients in the first layer alone"
+            if std > 1
+            else "small inputs leave the first layer next to nothing to tell apart"
+        ),
+    )
+
+
+def validation_differs(history: History) -> FindingRaised | None:
+    """Find that the validation images come in another scale than the training images."""
+    sample = history.samples[-1] if history.samples else None
+    if sample is None or sample.val_mean is None or sample.val_std is None:
+        return None
+    apart = abs(sample.val_mean - sample.input_mean)
+    deviations = sorted((max(sample.input_std, 1e-12), max(sample.val_std, 1e-12)))
+    times = deviations[1] / deviations[0]
+    if apart <= SHIFTED * max(sample.input_std, 1e-12) and times <= STRETCHED:
+        return None
+    return FindingRaised(
+        code="validation_differs",
+        severity="wrong",
+        title="validation images differ from training",
+        evidence=(
+            f"training images have mean {sample.input_mean:.3g} and deviation "
+            f"{sample.input_std:.3g}, validation images {sample.val_mean:.3g} and "
+            f"{sample.val_std:.3g} ({sample.sample} of each)"
+        ),
+        advice="prepare both in the same way, by the training images' mean and deviation",
+        step=sample.step,
+        lesson=10,
+        cause="they are not prepared alike, or come from elsewhere: its accuracy means little",
+    )

@@ -1,0 +1,87 @@
+"""Units that say nothing: dead and saturated ones."""
+
+from __future__ import annotations
+
+from tui_trainer.findings.watch import names
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.protocol.probed import LayerProbe
+from tui_trainer.protocol.verdicts import Gravity
+from tui_trainer.text import fmt
+
+ALL_DEAD, MOST_DEAD, MANY_DEAD = 0.9, 0.75, 0.55
+"""Shares of a layer's units: nothing gets through, little does, more than half of it is wasted."""
+
+SATURATED = 0.8
+"""The share of a sigmoid's or tanh's outputs at its bounds."""
+
+
+def dead_units(history: History) -> FindingRaised | None:
+    """Find layers more than half of whose units are never active, unit by unit.
+
+    A unit is one channel; it is dead if it gave 0 for every image of the sample, at every place.
+    Once is enough if a layer is dead as a whole, else it must have been so at the last two looks.
+    Half of a single layer is wasted without harm: that is a note.
+    """
+    looks = list(history.samples)[-2:]
+    if not looks:
+        return None
+    now = looks[-1]
+    bad = [layer for layer in _of_relus(now.layers) if _share(layer) >= MANY_DEAD]
+    if not bad:
+        return None
+    worst = max(bad, key=_share)
+    if _share(worst) < ALL_DEAD:
+        before = {layer.name: layer for layer in looks[0].layers}
+        was = [layer for layer in bad if _share(before.get(layer.name, layer)) >= MANY_DEAD]
+        if len(looks) < 2 or not was:
+            return None
+    return FindingRaised(
+        code="dead_units",
+        severity=_severity(bad),
+        title=f"{worst.dead} of {worst.units} units dead in {worst.name}",
+        evidence="never active on "
+        + f"{now.sample} images: "
+        + names([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4),
+        advice="a lower learning rate, biases that begin at 0, or LeakyReLU",
+        step=looks[0].step,
+        lesson=7,
+        cause="large steps or biases have pushed what they sum up below 0 for every image",
+        plot=tuple(_share(layer) for layer in _of_relus(now.layers)),
+        plot_label="share of dead units, layer by layer",
+    )
+
+
+def saturated(history: History) -> FindingRaised | None:
+    """Find sigmoid or tanh layers that are at their bounds nearly everywhere."""
+    sample = history.samples[-1] if history.samples else None
+    bad = [layer for layer in sample.layers if layer.saturated >= SATURATED] if sample else []
+    if sample is None or not bad:
+        return None
+    worst = max(bad, key=lambda layer: layer.saturated)
+    return FindingRaised(
+        code="saturated",
+        severity="look",
+        title=f"saturated units in {worst.name}",
+        evidence=f"{fmt.percent(worst.saturated, 0)} of its outputs are within 0.01 of a bound",
+        advice="smaller first weights, batch norm before it, or ReLU in its place",
+        step=sample.step,
+        lesson=9,
+        cause="at a bound its slope is next to 0, and no gradient gets through",
+    )
+
+
+def _severity(bad: list[LayerProbe]) -> Gravity:
+    """Return how grave it is that these layers are half dead or more."""
+    share = max(map(_share, bad))
+    if share >= ALL_DEAD:
+        return "wrong"
+    return "look" if share >= MOST_DEAD or len(bad) > 1 else "note"
+
+
+def _of_relus(layers: tuple[LayerProbe, ...]) -> list[LayerProbe]:
+    return [layer for layer in layers if layer.kind == "relu"]
+
+
+def _share(layer: LayerProbe) -> float:
+    return layer.dead / layer.units if layer.units else 0.0

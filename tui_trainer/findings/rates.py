@@ -1,0 +1,290 @@
+"""The learning rate and the batch size: too high, too low, and what happens then."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from tui_trainer.findings.watch import (
+    AT_WORK,
+    SETTLED_STEP,
+    images,
+    lately,
+    names,
+    progress,
+    turn_rate,
+    update_ratio,
+    weights,
+)
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.protocol.probed import ParameterProbe
+from tui_trainer.text import fmt
+
+GUESSING_MARGIN = 1.5
+"""A training loss this many times that of guessing, ln(classes), is worse than knowing nothing."""
+
+BURN_IN_IMAGES = 5_000
+"""Images before the training loss is judged: a high first loss is an initialisation, no trend."""
+
+TOO_LARGE, TOO_SMALL = 0.07, 3e-5
+"""Updates beyond these shares of the weights are no steps but leaps, or stand still."""
+
+SETTLED_LARGE = 0.015
+"""Once the start is over, four updates in a row of this share are too large."""
+
+NOT_LEARNED = 0.5
+"""A rate is judged to be too low only while the loss is still above this share of guessing's."""
+
+RISE = 0.45
+"""How far the loss must have risen above its lowest, as a share of guessing's …"""
+
+RISE_FACTOR = 2.5
+"""… and how many times that lowest it must be."""
+
+LOST, STAYS_IMAGES = 1.2, 30_000
+"""It is a warning at this many times guessing's loss, or once it stayed up for so many images."""
+
+SETTLING_IMAGES = 8_000
+"""Images after a knob was turned in which the loss may rise."""
+
+
+def divergence(history: History) -> FindingRaised | None:
+    """Find that the loss is no number any more, or is worse than that of guessing.
+
+    A network that gives every class the same score has the loss ln(classes). A training loss well
+    above that, smoothed with no batch counted in full that exploded, 5,000 images after the start
+    or the last change of the learning rate, comes from steps that are too large.
+    """
+    step, started = history.last_step, history.started
+    if step is None or started is None:
+        return None
+    rate = history.settings["learning_rate"]
+    remedy = rate / 10
+    guessing, steady = history.guessing_loss, history.steady_loss
+    lost, advice = history.lost, f"learning rate ÷ 10, from {rate:g} to {remedy:g}"
+    if lost is not None:
+        title, evidence = (
+            f"diverged in epoch {lost.epoch}",
+            f"the loss is not a finite number since step {lost.step:,}{_where(history)}; those "
+            f"weights are lost, the last good ones are of step {lost.good_step:,}",
+        )
+        remedy = min(remedy, _rate_at(history, lost.good_step))
+        advice = f"go back to step {lost.good_step:,} with learning rate {remedy:g}"
+    elif (
+        step.images > _last_rate_change(history) + BURN_IN_IMAGES
+        and steady is not None
+        and steady > GUESSING_MARGIN * guessing
+    ):
+        title, evidence = (
+            "diverging",
+            f"training loss {history.smoothed_loss:.2f}, worse than guessing ({guessing:.2f} = "
+            f"ln {started.classes}), at learning rate {step.learning_rate:.3g}",
+        )
+    else:
+        return None
+    return FindingRaised(
+        code="divergence",
+        severity="wrong",
+        title=title,
+        evidence=evidence,
+        advice=advice,
+        step=step.step,
+        lesson=7,
+        fix_setting="learning_rate",
+        fix_value=float(f"{remedy:.6g}"),
+    )
+
+
+def learning_rate_high(history: History) -> FindingRaised | None:
+    """Find that each update is a good part of the weights themselves.
+
+    The median layer moved by more than 7 % of its weights in each of the last three updates looked
+    at, or by more than 1.5 % in each of the last four once the first hundred steps are over.
+    """
+    looks = lately(history)
+    if not looks or min(map(update_ratio, looks)) < TOO_LARGE:
+        looks = [look for look in lately(history, 4) if look.step > SETTLED_STEP]
+        if len(looks) < 4 or min(map(update_ratio, looks)) < SETTLED_LARGE:
+            return None
+    ratios = [update_ratio(look) for look in looks]
+    now = looks[-1]
+    return FindingRaised(
+        code="learning_rate_high",
+        severity="wrong" if progress(history) > NOT_LEARNED else "look",
+        title="learning rate too high",
+        evidence=(
+            f"an update moves the weights by {_share(ratios[-1])} of their size at learning rate "
+            f"{now.learning_rate:.3g}, by {_share(min(ratios))} or more since step "
+            f"{fmt.count(looks[0].step)}; about 0.1 % is usual"
+        ),
+        **turn_rate(history, 0.1),
+        step=looks[0].step,
+        lesson=7,
+        cause="each step jumps over the valley that it should go down into",
+        plot=tuple(update_ratio(look) for look in history.updates)[-24:],
+        plot_label="size of the updates, as a share of the weights",
+    )
+
+
+def learning_rate_low(history: History) -> FindingRaised | None:
+    """Find that the weights hardly move while there is still everything to learn.
+
+    In each of the last three updates looked at, the median layer moved by less than 3/100,000 of
+    its weights, at a rate that is no low of the schedule, and the loss is above half of guessing's.
+    """
+    looks = lately(history)
+    ratios = [update_ratio(look) for look in looks]
+    if not looks or max(ratios) > TOO_SMALL or progress(history) < NOT_LEARNED:
+        return None
+    rate, largest = history.settings["learning_rate"], max(ratios)
+    if min(look.learning_rate for look in looks) < AT_WORK * rate:
+        return None
+    # To a thousandth of the weights a step, in whole powers of ten.
+    factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
+    return FindingRaised(
+        code="learning_rate_low",
+        severity="look",
+        title="learning rate too low",
+        evidence=(
+            f"an update moves the weights by {_share(largest)} of their size at most since step "
+            f"{fmt.count(looks[0].step)}, where about 0.1 % is usual, and the training loss is "
+            f"still {100 * progress(history):.0f} % of guessing's"
+        ),
+        **turn_rate(history, factor),
+        step=looks[0].step,
+        lesson=7,
+        cause="the steps are too small to get anywhere in the epochs that there are",
+    )
+
+
+def loss_rising(history: History) -> FindingRaised | None:
+    """Find that the training loss, once low, is rising far beyond the noise of its batches.
+
+    Its trend, with no batch counted in full that exploded, is above the lowest by 45 % of
+    guessing's loss and 2.5 times as high, some time after the last knob was turned. That is a note:
+    of itself, a network that fell off its path often finds back. It is a warning where the loss is
+    well above guessing's, or has stayed up.
+    """
+    changed = max((c.images for c in history.interventions), default=0)
+    seen, started, last = images(history), history.started, history.last_step
+    if started is None or last is None or seen < changed + SETTLING_IMAGES:
+        return None
+    begun = history.epochs_at(changed)
+    curve = history.train_loss
+    points = [(x, y) for x, y in zip(curve.x, curve.trend, strict=True) if x >= begun]
+    trend = [y for _, y in points]
+    low, now, guessing = min(trend, default=math.inf), history.steady_loss, history.guessing_loss
+    limit = max(low + RISE * guessing, RISE_FACTOR * low)
+    if now is None or now < limit:
+        return None
+    since = next((x for x, y in reversed(points) if y < limit), begun)
+    stays = (history.epochs_at(seen) - since) * started.train_size >= STAYS_IMAGES
+    return FindingRaised(
+        code="loss_rising",
+        severity="wrong" if now >= LOST * guessing or stays else "note",
+        title="the training loss rises",
+        evidence=(
+            f"training loss {low:.3f} → {now:.3f}, at learning rate {last.learning_rate:.3g}; "
+            f"guessing has {guessing:.2f}"
+        ),
+        **turn_rate(history, 0.1),
+        step=last.step,
+        lesson=7,
+        cause="what was learned is being destroyed: steps too large, or in the wrong direction",
+        plot=tuple(trend[:: max(1, len(trend) // 24)][-24:]),
+        plot_label="training loss",
+    )
+
+
+LOOKS_FOR_NOISE = 8
+"""Updates that the gradient's noise is estimated from."""
+
+FAR = 10.0
+"""Times the noise scale from which a batch size is called large, or small."""
+
+
+def noise_scale(history: History) -> float | None:
+    """Return the gradient noise scale in images; None where it cannot be told from nothing.
+
+    It is the trace of the gradient's covariance over the squared length of the true gradient, B
+    simple of S. McCandlish, J. Kaplan and D. Amodei, "An Empirical Model of Large-Batch Training",
+    arXiv 1812.06162, 2018. Both come from the gradients of two batches in a row, g and h: their
+    product estimates the squared true gradient, and the mean of their squares what noise adds.
+    """
+    looks = [look for look in lately(history, LOOKS_FOR_NOISE) if look.agreement is not None]
+    if len(looks) < LOOKS_FOR_NOISE // 2:
+        return None
+    signals, noises = [], []
+    for look in looks:
+        signal = look.agreement or 0.0
+        last = look.last_gradient or 0.0
+        square = (look.gradient * look.gradient + last * last) / 2
+        signals.append(signal / square if square else 0.0)
+        noises.append(look.batch_size * (1 - signals[-1]))
+    signal = statistics.fmean(signals)
+    error = statistics.stdev(signals) / math.sqrt(len(signals))
+    if signal < 2 * error or signal <= 0:
+        return None
+    return statistics.fmean(noises) / signal
+
+
+def batch_size_fit(history: History) -> FindingRaised | None:
+    """Tell of a batch size that is far from the gradient's noise scale: no fault, but a cost."""
+    scale, started = noise_scale(history), history.started
+    if scale is None or started is None:
+        return None
+    size = int(history.settings["batch_size"])
+    if size > FAR * scale:
+        title = "batch larger than it need be"
+        cause = "its images agree on the direction; a smaller batch would take more steps as good"
+    elif size * FAR < scale:
+        title = "batch small for this gradient"
+        cause = "each batch points elsewhere; a larger one would allow larger steps"
+    else:
+        return None
+    return FindingRaised(
+        code="batch_size_fit",
+        severity="note",
+        title=title,
+        evidence=f"batch {size}; the gradient's noise scale is about {scale:,.0f} images",
+        advice="",
+        step=lately(history, LOOKS_FOR_NOISE)[0].step,
+        lesson=20,
+        cause=cause,
+    )
+
+
+def _share(ratio: float) -> str:
+    """Return a share of the weights in percent, with two digits that count."""
+    return f"{100 * ratio:.2g} %"
+
+
+def _last_rate_change(history: History) -> int:
+    """Return how many images had been seen when the learning rate was last turned by hand."""
+    changes = (c.images for c in history.interventions if c.setting == "learning_rate")
+    return max(changes, default=0)
+
+
+def _where(history: History) -> str:
+    """Return where a divergence began, as far as that is known, to be put into a sentence."""
+    if history.lost is not None and history.lost.where:
+        return f", first in {names(history.lost.where)}"
+    moves = [(p.update / p.weight, p.name) for p in _last_weights(history) if p.weight > 0]
+    share, name = max(moves, default=(0.0, ""))
+    if share < TOO_LARGE:
+        return ""
+    step = history.updates[-1].step
+    return f" (at step {step:,} {name} had moved by {_share(share)} of its size)"
+
+
+def _last_weights(history: History) -> list[ParameterProbe]:
+    if not history.updates:
+        return []
+    return [p for p in weights(history.updates[-1]) if math.isfinite(p.update)]
+
+
+def _rate_at(history: History, step: int) -> float:
+    """Return the base learning rate of an earlier step, before any change made there."""
+    changes = [c for c in history.interventions if c.setting == "learning_rate" and c.step >= step]
+    return changes[0].old if changes else history.settings["learning_rate"]

@@ -1,0 +1,93 @@
+"""The machine: a training that slows down, waits for its input, or runs out of memory."""
+
+from __future__ import annotations
+
+import statistics
+
+from tui_trainer.findings.watch import lately, turned_since
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.text import fmt
+
+SLOWED = 0.5
+"""A speed below this share of the run's best is told …"""
+
+LONG_ENOUGH = 20.0
+"""… of epochs that last at least so many seconds: short ones are all noise."""
+
+WAITING = 0.5
+"""The share of a step that goes by before the network begins."""
+
+LOOKS = 8
+
+SHORT = 0.1
+"""The share of the memory below which what is left is told."""
+
+
+def slower(history: History) -> FindingRaised | None:
+    """Tell that the last two epochs ran at less than half of the best speed so far."""
+    epochs, started = history.epochs, history.started
+    recent = epochs[-2:]
+    if started is None or len(epochs) < 3 or min(e.seconds for e in recent) < LONG_ENOUGH:
+        return None
+    if turned_since(history, 1):
+        return None
+    best = max(epoch.images_per_second for epoch in epochs)
+    if max(epoch.images_per_second for epoch in recent) > SLOWED * best:
+        return None
+    return FindingRaised(
+        code="slower",
+        severity="note",
+        title="training has slowed down",
+        evidence=f"{fmt.rate(recent[-1].images_per_second)}, {fmt.rate(best)} at its best",
+        advice="look for another busy program; --threads 1 suffers less from one",
+        step=recent[0].step,
+        lesson=19,
+        cause="another program takes the cores, or the machine is too warm",
+        plot=tuple(epoch.images_per_second for epoch in epochs[-24:]),
+        plot_label="images a second, epoch by epoch",
+    )
+
+
+def input_bound(history: History) -> FindingRaised | None:
+    """Tell that more than half of each step is spent on fetching and augmenting the batch."""
+    looks = lately(history, LOOKS)
+    shares = [look.input_share for look in looks if look.input_share is not None]
+    if len(shares) < LOOKS or statistics.median(shares) < WAITING:
+        return None
+    share = statistics.median(shares)
+    return FindingRaised(
+        code="input_bound",
+        severity="note",
+        title="the input takes longer than the network",
+        evidence=f"{fmt.percent(share, 0)} of a step goes by before the network begins",
+        advice="",
+        step=looks[0].step,
+        lesson=20,
+        cause=(
+            "augmentation of each image costs more than so small a network"
+            if history.settings.get("augmentation")
+            else "batches are fetched slowly"
+        ),
+    )
+
+
+def memory_short(history: History) -> FindingRaised | None:
+    """Find that the machine has little memory left, at two looks in a row."""
+    left = [look.memory_left for look in list(history.samples)[-2:]]
+    told = [share for share in left if share is not None and share < SHORT]
+    if len(told) < 2:
+        return None
+    size = int(history.settings["batch_size"])
+    return FindingRaised(
+        code="memory_short",
+        severity="look",
+        title="memory is running short",
+        evidence=f"{fmt.percent(told[-1], 1)} of the machine's memory is left",
+        advice=f"a smaller batch, from {size} to {max(1, size // 2)}",
+        step=history.samples[-1].step,
+        lesson=20,
+        fix_setting="batch_size",
+        fix_value=max(1, size // 2),
+        cause="what is left is too little for the system's cache: soon it will swap, or be killed",
+    )

@@ -1,0 +1,115 @@
+"""The check of a run's first steps, printed item by item as they are done."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+from tui_trainer.course.topics import TOPICS
+from tui_trainer.headless.streams import Console, standard_output
+from tui_trainer.protocol.answers import ItemChecked
+from tui_trainer.protocol.checked import CHECK_SIGNS, CheckItem, counts
+from tui_trainer.protocol.events import Event, RunStarted, StateChanged
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
+
+
+def print_check(
+    events: Iterable[Event], *, as_json: bool, clock: Callable[[], float] = time.monotonic
+) -> ExitCode:
+    """Write each item to stdout as it is done, or all of them as one JSON object at the end.
+
+    What one's own network prints goes to stderr.
+
+    Returns:
+        ``CHECK_FAILED`` if an item fails.
+
+    Raises:
+        OutputLost: If stdout takes nothing more.
+    """
+    console = Console(sys.stderr, clock)
+    out = standard_output(console)
+    began, started, items = clock(), None, list[CheckItem]()
+    with redirect_stdout(sys.stderr):
+        for event in events:
+            match event:
+                case StateChanged():
+                    console.draw([Cell(event.detail)])
+                case RunStarted():
+                    started = event
+                    if not as_json:
+                        out.line(headline(event))
+                        out.line("")
+                case ItemChecked():
+                    items.append(event.item)
+                    if not as_json:
+                        for line in item_lines(event.item):
+                            out.line(line)
+                    if event.done < event.total:
+                        console.draw([Cell(f"checking: {event.done} of {event.total} done")])
+    console.clear()
+    seconds = clock() - began
+    if as_json:
+        out.record(as_record(started, items, seconds))
+    else:
+        out.line("")
+        out.line(summary(items, seconds))
+    return ExitCode.CHECK_FAILED if counts(items)["fail"] else ExitCode.FINISHED
+
+
+def headline(started: RunStarted) -> str:
+    """Return in a line what is checked."""
+    rate = fmt.learning_rate(started.learning_rate)
+    return (
+        f"{started.model}: {fmt.plural(started.parameters, 'parameter')} · {started.dataset} "
+        f"{fmt.count(started.train_size)}+{fmt.count(started.val_size)} · {started.optimizer} at "
+        f"{rate}, {started.schedule} · batches of {fmt.count(started.batch_size)} · "
+        f"{started.device}, {fmt.plural(started.threads, 'thread')}"
+    )
+
+
+def item_lines(item: CheckItem) -> list[str]:
+    """Return an item as lines: its judgement, its numbers, and what to try."""
+    topic = f"topic {item.lesson}: {TOPICS[item.lesson]}"
+    lines = [f"{CHECK_SIGNS[item.verdict]} {item.title}  [{topic}]", f"  {item.evidence}"]
+    return [*lines, f"  try: {item.advice}"] if item.advice else lines
+
+
+def summary(items: Sequence[CheckItem], seconds: float) -> str:
+    """Return how many items there are of each verdict, and what they took."""
+    number = counts(items)
+    return (
+        f"{number['fail']} fail, {number['look']} to look at, {number['pass']} pass, "
+        f"in {seconds:.0f} s"
+    )
+
+
+def as_record(
+    started: RunStarted | None, items: Sequence[CheckItem], seconds: float
+) -> dict[str, Any]:
+    """Return a check as JSON tells of it; a number that is not finite is None."""
+    asked = ("model", "dataset", "parameters", "optimizer", "learning_rate", "schedule")
+    more = ("batch_size", "epochs", "seed", "device", "threads", "train_size", "val_size")
+    return {
+        **({key: getattr(started, key) for key in (*asked, *more)} if started else {}),
+        "counts": counts(items),
+        "items": [
+            {
+                **dataclasses.asdict(item),
+                "value": _finite(item.value),
+                "topic": TOPICS[item.lesson],
+            }
+            for item in items
+        ],
+        "seconds": seconds,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,206 @@
+"""A recorded run, judged by the rules of today: what stands at its end, what came and went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tui_trainer.course.topics import TOPICS
+from tui_trainer.findings import RULES, watched, with_findings
+from tui_trainer.headless import sentences
+from tui_trainer.headless.streams import standard_output
+from tui_trainer.history.history import History
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, to_json
+from tui_trainer.protocol.verdicts import FINDING_SIGNS
+from tui_trainer.text import fmt
+from tui_trainer.text.sparkline import caption, sparkline
+
+PLOT_WIDTH = 60
+"""Columns of a plot at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A finding from when it was raised until it was cleared.
+
+    Attributes:
+        finding: What it said last.
+        step: After which step it was raised.
+        epoch: In which epoch; 0 before the first.
+        cleared_step: After which step it was cleared; None if it stands.
+        cleared_epoch: In which epoch.
+    """
+
+    finding: FindingRaised
+    step: int
+    epoch: int
+    cleared_step: int | None = None
+    cleared_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the rules say of a run.
+
+    Attributes:
+        name: What the run is called.
+        started: How it began.
+        history: What is true of it at its end.
+        standing: The findings that stand then, the gravest first.
+        timeline: Those that came and went, in the order in which they came.
+        blind: What could not be watched for: the record does not tell what that needs.
+    """
+
+    name: str
+    started: RunStarted
+    history: History
+    standing: tuple[Episode, ...]
+    timeline: tuple[Episode, ...]
+    blind: tuple[str, ...]
+
+
+def diagnose(name: str, events: Iterable[Event]) -> Diagnosis:
+    """Judge a recorded run anew; what was found while it ran is left aside.
+
+    Raises:
+        InputError: If nothing was trained in it.
+    """
+    history = History()
+    standing: dict[str, Episode] = {}
+    gone: list[Episode] = []
+    for event in with_findings(_without_findings(events)):
+        step = history.last_step.step if history.last_step is not None else 0
+        history.apply(event)
+        match event:
+            case FindingRaised():
+                known = standing.get(event.code, Episode(event, step, history.epoch))
+                standing[event.code] = replace(known, finding=event)
+            case FindingCleared():
+                episode = standing.pop(event.code)
+                gone.append(replace(episode, cleared_step=step, cleared_epoch=history.epoch))
+    if history.started is None or history.last_step is None:
+        raise InputError(f"{name}: no batch was trained in it, so there is nothing to diagnose")
+    gone.sort(key=lambda episode: episode.step)
+    stands = tuple(standing[found.code] for found in history.gravest_first)
+    seen = set(watched(history))
+    blind = tuple(watch.watches for watch in RULES if watch.watches not in seen)
+    return Diagnosis(name, history.started, history, stands, tuple(gone), blind)
+
+
+def _without_findings(events: Iterable[Event]) -> Iterator[Event]:
+    return (event for event in events if not isinstance(event, FindingRaised | FindingCleared))
+
+
+def print_diagnosis(found: Diagnosis) -> None:
+    """Write a diagnosis to stdout for a person to read."""
+    out = standard_output()
+    # A stream that cannot show bars gets the numbers' ends alone.
+    for line in diagnosis_lines(found, has_bars=not out.ascii_only):
+        out.line(line)
+
+
+def diagnosis_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:
+    """Return the run, what stands, what came and went, and what could not be looked for."""
+    lines = [f"{found.name}: {sentences.header(found.started)} · {_ending(found.history)}"]
+    for episode in found.standing:
+        lines += ["", *_standing_lines(episode, has_bars=has_bars)]
+    if not found.standing:
+        lines += ["", "✓ nothing is found at the end"]
+    if found.timeline:
+        lines += ["", "came and went:"]
+        lines += [f"  {_gone_line(episode)}" for episode in found.timeline]
+    if found.blind:
+        lines += ["", f"· {_blind_line(found)}"]
+    return lines
+
+
+def _ending(history: History) -> str:
+    """Return how the run ended, or how far it has come."""
+    step = history.last_step.step if history.last_step is not None else 0
+    if history.failure is not None:
+        return f"failed after step {fmt.count(step)}"
+    if history.finished is None:
+        return f"as far as step {fmt.count(step)}"
+    return f"{history.finished.reason} after step {fmt.count(step)}"
+
+
+def _standing_lines(episode: Episode, *, has_bars: bool) -> list[str]:
+    found = episode.finding
+    topic = f"topic {found.lesson}" + (
+        f": {TOPICS[found.lesson]}" if found.lesson in TOPICS else ""
+    )
+    since = f"since step {fmt.count(found.step)}"
+    if episode.step != found.step:
+        since += f", told at step {fmt.count(episode.step)}"
+    since += f", epoch {max(1, episode.epoch)}"
+    lines = [
+        f"{FINDING_SIGNS[found.severity]} {found.title} · {since} · {topic}",
+        f"  {found.evidence}",
+    ]
+    if found.plot:
+        bars = f"{sparkline(found.plot, PLOT_WIDTH)}  " if has_bars else ""
+        lines.append(f"  {bars}{caption(found.plot, found.plot_label)}")
+    if found.cause:
+        lines.append(f"  likely: {found.cause}")
+    if found.advice:
+        lines.append(f"  try: {found.advice}")
+    return [fmt.one_line(line) if not line.startswith("  ") else line for line in lines]
+
+
+def _gone_line(episode: Episode) -> str:
+    began = f"step {fmt.count(episode.step)} (epoch {max(1, episode.epoch)})"
+    ended = f"step {fmt.count(episode.cleared_step or 0)} (epoch {episode.cleared_epoch})"
+    found = episode.finding
+    return f"{FINDING_SIGNS[found.severity]} {began} to {ended}: {found.title}"
+
+
+def _blind_line(found: Diagnosis) -> str:
+    lacks = []
+    if not is_probed(found.history):
+        lacks.append("probes")
+    if not found.started.val_size:
+        lacks.append("validation images")
+    without = f"recorded without {' and '.join(lacks)}: " if lacks else ""
+    return f"{without}not watched for: {', '.join(found.blind)}"
+
+
+def is_probed(history: History) -> bool:
+    """Return whether gradients and activations were looked at."""
+    return bool(history.updates or history.samples)
+
+
+def as_record(found: Diagnosis) -> dict[str, Any]:
+    """Return a diagnosis as JSON tells it."""
+    history = found.history
+    return {
+        "run": {
+            "name": found.name,
+            "model": found.started.model,
+            "dataset": found.started.dataset,
+            "state": history.finished.reason if history.finished is not None else history.state,
+            "step": history.last_step.step if history.last_step is not None else 0,
+            "epoch": history.epoch,
+            "epochs": found.started.epochs,
+            "is_probed": is_probed(history),
+            "not_watched": list(found.blind),
+        },
+        "standing": [_record(episode) for episode in found.standing],
+        "timeline": [_record(episode) for episode in found.timeline],
+    }
+
+
+def _record(episode: Episode) -> dict[str, Any]:
+    """Return an episode: the fields of its ``FindingRaised``, its topic, and when it was said."""
+    finding = json.loads(to_json(episode.finding))
+    del finding["event"]
+    times = {
+        "topic": TOPICS.get(episode.finding.lesson, ""),
+        "raised_step": episode.step,
+        "raised_epoch": episode.epoch,
+        "cleared_step": episode.cleared_step,
+        "cleared_epoch": episode.cleared_epoch,
+    }
+    return {**finding, **times}

@@ -1,0 +1,251 @@
+"""All views of a recorded run in plain text, and as one JSON object."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tui_trainer import __version__
+from tui_trainer.headless.streams import Console, standard_output
+from tui_trainer.headless.viewing import IMAGES, Shown, Viewing
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.events import Event, RunStarted, StateChanged, TestEvaluated
+from tui_trainer.render.plain_exhibit import control_lines, exhibit_lines, labelled, wrapped
+from tui_trainer.stats.intervals import wilson
+from tui_trainer.text.fmt import (
+    Cell,
+    accuracy_with_interval,
+    columns,
+    count,
+    one_line,
+    plural,
+    printable,
+)
+
+WIDTH, LEAST_WIDTH = 76, 40
+INDENT = "  "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What was found in a run.
+
+    Attributes:
+        run: The run's name.
+        checkpoint: Whose weights: ``last``, ``best``, ``epoch-5``.
+        epoch: In which epoch they were so; ``step``: after how many batches.
+        started: What the network and its data are.
+        images: Which were judged: ``validation``, ``training`` or ``test``.
+        total: How many; ``correct``: how many of them were right.
+        looks: How often the test set has been read in this run.
+        views: What there is to see.
+    """
+
+    run: str
+    checkpoint: str
+    epoch: int
+    step: int
+    started: RunStarted
+    images: str
+    total: int
+    correct: int
+    looks: int
+    views: tuple[Shown, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """The share that was right."""
+        return self.correct / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The accuracy's interval of 95 %."""
+        return wilson(self.correct, self.total)
+
+    @property
+    def is_on_test(self) -> bool:
+        """Whether the test set was judged."""
+        return self.images == "test"
+
+
+def evaluate(
+    events: Iterable[Event],
+    viewing: Viewing,
+    *,
+    run: str,
+    checkpoint: str,
+    epoch: int,
+    looks: int,
+    clock: Callable[[], float] = time.monotonic,
+) -> Evaluation:
+    """Let the views be worked out, and return what they show.
+
+    How far it is stands on stderr, if that is a terminal; what one's own network prints goes there
+    as well.
+
+    Args:
+        events: What happens while they are, by the wishes of ``viewing``.
+        viewing: What is asked for.
+        run: The run's name.
+        checkpoint: Whose weights they are.
+        epoch: Of which epoch.
+        looks: How often the test set was read before.
+        clock: Seconds that only go up.
+
+    Raises:
+        InputError: If a choice cannot be made.
+        ValueError: If nothing was shown.
+    """
+    console = Console(sys.stderr, clock)
+    started: RunStarted | None = None
+    step = 0
+    try:
+        for event in events:
+            match event:
+                case StateChanged():
+                    console.draw([Cell(one_line(event.detail))])
+                case RunStarted():
+                    started = event
+                case TestEvaluated():
+                    looks = event.look
+                case Inspected():
+                    step = event.step
+                    viewing.answered(event)
+                    if console.due():
+                        console.draw([Cell(viewing.doing)])
+    finally:
+        console.clear()
+    overview = viewing.overview
+    if started is None or overview is None:
+        raise ValueError("the run has shown nothing")
+    images = next(str(each.value) for each in overview.controls if each.name == IMAGES)
+    total, correct = (overview.figures[name] for name in ("images", "correct"))
+    assert isinstance(total, int)
+    assert isinstance(correct, int)
+    return Evaluation(
+        run=run,
+        checkpoint=checkpoint,
+        epoch=epoch,
+        step=step,
+        started=started,
+        images=images,
+        total=total,
+        correct=correct,
+        looks=looks,
+        views=tuple(viewing.shown),
+    )
+
+
+# --- as plain text
+
+
+def print_evaluation(found: Evaluation) -> None:
+    """Write an evaluation to stdout.
+
+    Raises:
+        OutputLost: If stdout takes nothing more.
+    """
+    out = standard_output()
+    width = WIDTH if out.width is None else max(LEAST_WIDTH, min(WIDTH, out.width))
+    for line in evaluation_lines(found, width):
+        out.row(line)
+
+
+def evaluation_lines(found: Evaluation, width: int = WIDTH) -> list[str]:
+    """Return an evaluation as lines of at most so many columns."""
+    title = f"run {found.run}"
+    lines = [title, "=" * columns(title)]
+    for told in (about(found), judged(found), *looks(found)):
+        lines += wrapped(told, width)
+    for shown in found.views:
+        inner = width - len(INDENT)
+        part = [*wrapped(shown.view.about, inner), "", *_view_lines(shown, inner)]
+        controls = [each for each in shown.exhibit.controls if each.name != IMAGES]
+        if len(found.views) == 1 and controls:
+            part += ["", "to turn, with --set NAME=VALUE:"]
+            part += [f"{INDENT}{line}" for line in control_lines(controls, inner - 2)]
+        lines += ["", shown.view.title.upper(), *(f"{INDENT}{line}".rstrip() for line in part)]
+    return lines
+
+
+def _view_lines(shown: Shown, width: int) -> list[str]:
+    lines = exhibit_lines(shown.exhibit, width)
+    for label, told in (("result", shown.exhibit.result), ("how sure", shown.exhibit.certainty)):
+        if told:
+            lines += ["", *labelled(label, told, width)]
+    return lines
+
+
+def about(found: Evaluation) -> str:
+    """Return which network it is, on which data, and of when its weights are."""
+    started = found.started
+    dataset = one_line(printable(started.dataset))
+    return (
+        f"{started.model}, {plural(started.parameters, 'parameter')}, on {dataset}; checkpoint "
+        f"{found.checkpoint}, after step {count(found.step)}, in epoch {count(found.epoch)}"
+    )
+
+
+def judged(found: Evaluation) -> str:
+    """Return how many images were judged, and how many were right."""
+    told = accuracy_with_interval(found.accuracy, found.interval)
+    return f"{count(found.total)} {found.images} images: {told} right"
+
+
+def looks(found: Evaluation) -> list[str]:
+    """Return which look at the test set it was; nothing if it was none."""
+    if not found.is_on_test:
+        return []
+    blind = "" if found.looks == 1 else ": this figure is no longer quite blind"
+    return [f"look {found.looks} at the test set, counted in the run{blind}"]
+
+
+# --- as JSON
+
+
+def print_record(found: Evaluation, folder: str) -> None:
+    """Write an evaluation to stdout as one JSON object; ``folder`` is where the run lies.
+
+    Raises:
+        OutputLost: If stdout takes nothing more.
+    """
+    standard_output().record(as_record(found, folder))
+
+
+def as_record(found: Evaluation, folder: str) -> dict[str, Any]:
+    """Return an evaluation as JSON tells of it; what is not finite is None."""
+    started = found.started
+    return {
+        "version": __version__,
+        "run": {"name": found.run, "folder": folder},
+        "checkpoint": found.checkpoint,
+        "step": found.step,
+        "epoch": found.epoch,
+        "model": started.model,
+        "parameters": started.parameters,
+        "dataset": started.dataset,
+        "split": found.images,
+        "images": found.total,
+        "correct": found.correct,
+        "accuracy": found.accuracy,
+        "interval": list(found.interval),
+        "test_looks": found.looks,
+        "views": {shown.view.name: plain(shown.exhibit.figures) for shown in found.views},
+    }
+
+
+def plain(value: object) -> Any:
+    """Return figures as JSON has them: a number that is not finite is None, a tuple a list."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {str(name): plain(each) for name, each in value.items()}
+        case list() | tuple():
+            return [plain(each) for each in value]
+        case _:
+            return value

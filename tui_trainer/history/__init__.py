@@ -1,0 +1,1 @@
+"""Events to the state of a run: what every front end, summary and finding reads."""

@@ -1,0 +1,229 @@
+"""Networks compared by training them side by side: curves, a table, and how sure the result is.
+
+An experiment makes its arms with :func:`arm` and hands them to :func:`compare`::
+
+    arms = [arm(bench, "8 kernels", bench.build(lambda: stack(8))), ...]
+    yield from compare(bench, arms, setup=blocks, controls=controls)
+
+``compare`` yields exhibits while it trains, and at last one with result and certainty. A name has
+at most 18 characters: the table is then no wider than 74 columns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from tui_trainer.data.dataset import Data, Split
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.race import Arm, Score, distinguishable, race, score
+from tui_trainer.lab.trial import Trial
+from tui_trainer.protocol.exhibit import Block, Control, Curves, Exhibit, Table
+from tui_trainer.stats.intervals import wilson
+from tui_trainer.text.fmt import accuracy_with_interval, count, percent
+
+IMAGES = 12_000
+"""Training images that each arm gets, if there is time."""
+
+JUDGED = 1_500
+"""Validation images on which the arms are judged."""
+
+TRAINED = 14.0
+"""Seconds that the arms train together: what is left of 20 is for judging them."""
+
+RECIPE: Mapping[str, object] = {
+    "optimizer": "sgd",
+    "lr": 0.1,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "label_smoothing": 0.0,
+    "batch_size": 32,
+}
+"""How arms are trained, whatever the run's own settings are: what is compared is not these."""
+
+SETTLED_ON = 640
+"""Training images over which running statistics are taken anew before an arm is judged."""
+
+WORST = 3.0
+"""Losses are capped at so many times that of a network that knows nothing."""
+
+Judged = Mapping[str, Score]
+Found = Callable[[Sequence[Arm], Judged], tuple[Block, ...]]
+"""What else there is to see once the arms are trained and judged."""
+
+
+def arm(
+    bench: Bench, name: str, network: nn.Module, data: Data | None = None, **settings: object
+) -> Arm:
+    """Return a training of a copy of a network by ``RECIPE``; ``settings`` change that."""
+    trial = bench.trial(network, data, **{**RECIPE, **settings})
+    return Arm(name, trial, cap=loss_cap(bench))
+
+
+def loss_cap(bench: Bench) -> float:
+    """Return the largest loss that is drawn, in nats."""
+    return WORST * math.log(bench.data.classes)
+
+
+def compare(
+    bench: Bench,
+    arms: Sequence[Arm],
+    *,
+    setup: tuple[Block, ...] = (),
+    controls: tuple[Control, ...] = (),
+    found: Found = lambda arms, scores: (),
+    images: int = IMAGES,
+    judged: int = JUDGED,
+    seconds: float = TRAINED,
+    by_time: bool = False,
+) -> Iterator[Exhibit]:
+    """Train arms side by side, judge them, and say how sure the result is.
+
+    Args:
+        bench: Where they are trained.
+        arms: The trainings, each with a name of its own.
+        setup: What was to be seen before; it stays below the curves.
+        controls: What the reader can turn.
+        found: Gives more to see at the end, between the table and the curves.
+        images: How many training images each gets at most, unless they get equal seconds.
+        judged: On how many images of validation they are judged.
+        seconds: How long they may train together.
+        by_time: Equal seconds for each, and not equal images.
+    """
+    yield Exhibit(blocks=setup, controls=controls, progress=0.0)
+    # Where time is equal, none may run out of images before the others.
+    most = math.inf if by_time else images
+    for share in race(arms, images=most, clock=bench.clock, seconds=seconds, by_time=by_time):
+        yield Exhibit(blocks=(losses(arms), *setup), controls=controls, progress=share)
+    split = bench.sample(judged)
+    scores: dict[str, Score] = {}
+    for each in arms:
+        settle(each.trial)
+        scores[each.name] = score(each.trial, split)
+        yield Exhibit(blocks=(losses(arms), *setup), controls=controls, progress=1.0)
+    yield Exhibit(
+        blocks=(outcome(arms, scores), *found(arms, scores), losses(arms), *setup),
+        controls=controls,
+        result=result(arms, scores),
+        certainty=certainty(bench, arms, scores, split, by_time=by_time),
+    )
+
+
+def settle(trial: Trial) -> None:
+    """Take the running statistics of batch norm anew, with the weights as they are now.
+
+    After so short a training they are still those of weights long gone, and an evaluation would
+    judge that delay. Nothing is learned by it.
+    """
+    norms = [m for m in trial.network.modules() if isinstance(m, _BatchNorm) and m.training]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+    if norms:
+        with torch.no_grad():
+            # As many images for each arm, whatever its batches are.
+            for _ in range(math.ceil(SETTLED_ON / trial.config.batch_size)):
+                trial.network(trial.batch()[0])
+
+
+def losses(arms: Sequence[Arm]) -> Curves:
+    """Return the arms' training losses as curves."""
+    return Curves(
+        caption="training loss, smoothed",
+        x_label="training images",
+        curves=tuple(each.curve() for each in arms if each.images),
+        is_log=True,
+    )
+
+
+def outcome(arms: Sequence[Arm], scores: Judged) -> Table:
+    """Return what each arm is and how far it came; the best one is marked."""
+    accuracies = [scores[each.name].accuracy for each in arms]
+    return Table(
+        caption="after the training",
+        heads=("network", "parameters", "images", "train loss", "accuracy, 95 %"),
+        rows=tuple(
+            (
+                each.name,
+                count(parameters(each.trial.network)),
+                count(each.trial.images),
+                "lost" if each.is_lost else f"{each.losses[-1]:.4f}" if each.losses else "none",
+                told(scores[each.name].correct, scores[each.name].total),
+            )
+            for each in arms
+        ),
+        marked=accuracies.index(max(accuracies)),
+    )
+
+
+def told(correct: int, total: int) -> str:
+    """Return a share of images in percent, with its Wilson interval: ``90.0 % [88.0, 91.7]``."""
+    return accuracy_with_interval(correct / total, wilson(correct, total))
+
+
+def parameters(network: nn.Module) -> int:
+    """Return how many numbers a network learns."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def result(arms: Sequence[Arm], scores: Judged) -> str:
+    """Return who leads, who got how many images right, best first, and who was lost."""
+    ranked = sorted(
+        (each for each in arms if not each.is_lost),
+        key=lambda each: scores[each.name].accuracy,
+        reverse=True,
+    )
+    parts = [f"{each.name} {percent(scores[each.name].accuracy)}" for each in ranked]
+    lost = [each.name for each in arms if each.is_lost]
+    sentences = [f"Right: {', '.join(parts)}."] if parts else []
+    if len(ranked) > 1:
+        sentences.insert(0, lead({each.name: scores[each.name] for each in ranked}))
+    if lost:
+        sentences.append(f"The loss of {', '.join(lost)} is no number any more.")
+    return " ".join(sentences)
+
+
+def lead(ranked: Judged) -> str:
+    """Return by how many points the first of several, best first, is ahead of the second."""
+    first, second = list(ranked)[:2]
+    points = 100 * (ranked[first].accuracy - ranked[second].accuracy)
+    if not points:
+        return f"{first} and {second} are level."
+    is_sure = (first, second) in distinguishable(ranked)
+    chance = "" if is_sure else ", which may be chance"
+    return f"Ahead: {first}, by {points:.2f} points over {second}{chance}."
+
+
+def certainty(
+    bench: Bench, arms: Sequence[Arm], scores: Judged, split: Split, *, by_time: bool = False
+) -> str:
+    """Return on how much a result rests, and which differences are more than chance."""
+    seen = [each.trial.images for each in arms if not each.is_lost] or [0]
+    few, many = count(min(seen)), count(max(seen))
+    amount = f"{few} training images each" if few == many else f"{few} to {many} training images"
+    if by_time:
+        amount = f"{max(each.seconds for each in arms):.1f} s each, {amount}"
+    return (
+        f"{amount}; judged on {count(len(split))} {bench.split_name} images with 95 % Wilson "
+        f"intervals. {differences(scores)} One seed each: after so short a training other first "
+        "weights may move each by some points."
+    )
+
+
+def differences(scores: Judged) -> str:
+    """Return which accuracies differ by more than the choice of the images explains."""
+    over: dict[str, list[str]] = {}
+    for better, worse in distinguishable(scores):
+        over.setdefault(better, []).append(worse)
+    if not over:
+        return "No difference is more than the choice of images explains."
+    ranked = sorted(over, key=lambda name: scores[name].accuracy, reverse=True)
+    pairs = "; ".join(f"{better} over {', '.join(over[better])}" for better in ranked)
+    total = len(scores) * (len(scores) - 1) // 2
+    rest = " The other differences may be chance." if sum(map(len, over.values())) < total else ""
+    return f"More than the choice of images explains: {pairs}.{rest}"

@@ -1,0 +1,304 @@
+"""Backpropagation by hand: a walk, the gradients three times, error curves, the iterations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.backpropagation.arithmetic import (
+    COLUMNS,
+    ETAS,
+    NUDGE,
+    START,
+    WEIGHTS,
+    Network,
+    at_iteration,
+    error_curve,
+    finite_differences,
+    forward,
+    gradients,
+    table,
+    updated,
+)
+from tui_trainer.lab.lessons.backpropagation.diagram import drawing, narrow, number
+from tui_trainer.lab.lessons.backpropagation.first_layer_view import show_first_layer
+from tui_trainer.lab.lessons.backpropagation.number_table import EDITS, edited, network_of
+from tui_trainer.lab.lessons.backpropagation.walk import walk
+from tui_trainer.protocol.exhibit import (
+    Block,
+    Choices,
+    Control,
+    Curve,
+    Curves,
+    Exhibit,
+    Table,
+    Words,
+    at,
+    chosen_number,
+    chosen_whole,
+    chosen_word,
+    counting,
+)
+
+ROWS = 13
+"""Rows of the table of iterations that are seen at once."""
+
+MANY = (*map(float, range(101)), 200.0, 500.0, 1_000.0)
+
+VIEW = Control(
+    name="view",
+    label="view",
+    value="walk",
+    steps=("walk", "gradients", "curves", "iterations", "edit", "first layer"),
+)
+STEP = counting("step", "step", 35)
+ITERATION = Control(
+    name="iteration", label="iteration", value=0.0, steps=MANY, low=0.0, high=1_000.0
+)
+LENGTH = Control(
+    name="length",
+    label="iterations",
+    value=100.0,
+    steps=(10.0, 20.0, 50.0, 100.0, 200.0, 500.0),
+    low=1.0,
+    high=500.0,
+)
+ETA = Control(name="eta", label="η", value=1.0, steps=ETAS, low=0.0, high=1_000.0)
+SCALE = Control(name="scale", label="scale", value="linear", steps=("linear", "log"))
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "errors": ("E1", "E2", "E_total"),
+    "w1–w4": (*WEIGHTS[:4], "E_total"),
+    "w5–w8": (*WEIGHTS[4:], "E_total"),
+    "hidden": ("h1", "a_h1", "h2", "a_h2", "E_total"),
+    "outputs": ("o1", "a_o1", "o2", "a_o2", "E_total"),
+    "∂E/∂w1–w4": tuple(f"dE_d{name}" for name in WEIGHTS[:4]),
+    "∂E/∂w5–w8": tuple(f"dE_d{name}" for name in WEIGHTS[4:]),
+}
+"""What stands in the columns of the table, by what the reader calls it."""
+
+COLUMN = Control(name="columns", label="columns", value="errors", steps=tuple(SHOWN))
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show the example of two, two and two by one of its views, or a step of the real network."""
+    view = at(VIEW, chosen_word(choices, VIEW))
+    if view.value == "first layer":
+        yield show_first_layer(bench, choices, view)
+        return
+    views: Mapping[str, Callable[[Network, Choices, Control], Exhibit]] = {
+        "walk": _walk,
+        "gradients": _gradients,
+        "curves": _curves,
+        "iterations": _iterations,
+        "edit": _edit,
+    }
+    yield views[str(view.value)](network_of(choices), choices, view)
+
+
+def _walk(network: Network, choices: Choices, view: Control) -> Exhibit:
+    """Return one step of the walk: the drawing, and what is worked out in it."""
+    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
+    place = chosen_whole(choices, STEP)
+    here = at_iteration(network, eta, iteration)
+    steps = walk(here, eta)
+    step = steps[place]
+    before, after = forward(here).E_total, forward(updated(here, eta)).E_total
+    return Exhibit(
+        blocks=(
+            Words(text=f"Step {place} of {len(steps) - 1}, {step.title}", tone="title"),
+            Words(text=step.drawing(), keeps_lines=True),
+            Words(text="\n".join(step.lines), keeps_lines=True),
+            *edited(network),
+        ),
+        controls=(view, at(STEP, place), at(ITERATION, iteration), at(ETA, eta)),
+        result=f"One update with η = {eta:g} takes E_total from {before:.6f} to {after:.6f}.",
+        certainty="One example in double precision: plain arithmetic, nothing is left to chance.",
+    )
+
+
+def _gradients(network: Network, choices: Choices, view: Control) -> Exhibit:
+    """Return each gradient by the chain rule, by automatic differentiation, and by two errors."""
+    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
+    here = at_iteration(network, eta, iteration)
+    chain, automatic, finite = gradients(here), automatic_gradients(here), finite_differences(here)
+    away = max(abs(a - b) for a, b in zip(automatic, chain, strict=True))
+    off = max(abs(a - b) for a, b in zip(finite, chain, strict=True))
+    return Exhibit(
+        blocks=(
+            _three_ways(here, zip(chain, automatic, finite, strict=True)),
+            Words(text=f"finite = (E(w + ε) − E(w − ε)) / 2ε with ε = {NUDGE:g}", keeps_lines=True),
+            Words(
+                text=(
+                    "The finite difference knows no calculus: E is worked out twice for each "
+                    "weight, 16 times in all. The chain rule gets all eight from one way back."
+                ),
+                tone="muted",
+            ),
+            Words(text=drawing(here), keeps_lines=True),
+            *edited(network),
+        ),
+        controls=(view, at(ITERATION, iteration), at(ETA, eta)),
+        result=(
+            f"The chain rule and automatic differentiation differ by {away:.1e} at most, "
+            f"the chain rule and the finite difference by {off:.1e}."
+        ),
+        certainty=(
+            "Double precision keeps about 16 digits. A finite difference is off by its own step, "
+            "about ε², and by the rounding of E divided by ε."
+        ),
+    )
+
+
+def _three_ways(network: Network, ways: Iterable[tuple[float, float, float]]) -> Table:
+    """Return a table of each gradient by chain rule, by automatic and by finite differences."""
+    rows = zip(WEIGHTS, network.weights, ways, strict=True)
+    return Table(
+        caption="each gradient three times",
+        heads=("∂E/∂", "weight", "chain rule", "automatic", "differs", "finite", "differs"),
+        rows=tuple(
+            (
+                name,
+                narrow(weight),
+                f"{chain:.5e}",
+                f"{automatic:.5e}",
+                f"{automatic - chain:+.0e}",
+                f"{finite:.5e}",
+                f"{finite - chain:+.0e}",
+            )
+            for name, weight, (chain, automatic, finite) in rows
+        ),
+    )
+
+
+def automatic_gradients(network: Network) -> list[float]:
+    """Return ∂E/∂w1 to ∂E/∂w8 by torch's automatic differentiation, in double precision."""
+    weights = torch.tensor(network.weights, dtype=torch.float64, requires_grad=True)
+    inputs, targets = (
+        torch.tensor(numbers, dtype=torch.float64) for numbers in (network.inputs, network.targets)
+    )
+    with torch.enable_grad():
+        hidden = torch.sigmoid(weights[:4].view(2, 2) @ inputs)
+        outputs = torch.sigmoid(weights[4:].view(2, 2) @ hidden)
+        error: Tensor = (0.5 * (targets - outputs) ** 2).sum()
+        (slopes,) = torch.autograd.grad(error, weights)
+    return [float(slope) for slope in slopes]
+
+
+def _curves(network: Network, choices: Choices, view: Control) -> Exhibit:
+    """Return the error over the iterations for the course's learning rates and the reader's own."""
+    eta, length = chosen_number(choices, ETA), chosen_whole(choices, LENGTH)
+    scale = chosen_word(choices, SCALE)
+    etas = sorted({*ETAS, eta})
+    errors = {rate: error_curve(network, rate, length) for rate in etas}
+    places = tuple(map(float, range(length + 1)))
+    curves = tuple(Curve(name=f"η {rate:g}", x=places, y=errors[rate]) for rate in etas)
+    best = min(etas, key=lambda rate: (not math.isfinite(errors[rate][-1]), errors[rate][-1]))
+    least = f"After {length:g} iterations E_total is {errors[best][-1]:.3g} at η = {best:g}"
+    mine = "your own" if best == eta else f"at your η = {eta:g} it is {errors[eta][-1]:.3g}"
+    return Exhibit(
+        blocks=(
+            Curves(
+                caption="E_total from the same start",
+                x_label="iterations",
+                curves=curves,
+                is_log=scale == "log",
+            ),
+            replace(_falls(errors), marked=etas.index(eta)),
+            *edited(network),
+        ),
+        controls=(view, at(ETA, eta), at(LENGTH, length), at(SCALE, scale)),
+        result=f"{least}, the least of {len(etas)} rates; {mine}.",
+        certainty="One example with one start: the best rate here says nothing of other networks.",
+    )
+
+
+def _falls(errors: Mapping[float, tuple[float, ...]]) -> Table:
+    """Return how far, and how soon, the error falls at each learning rate."""
+    first = next(iter(errors.values()))
+    start, length = first[0], len(first) - 1
+    return Table(
+        caption=f"E_total begins at {start:.6f}",
+        heads=("η", f"E after {length}", "of the start", "a tenth after", "a hundredth after"),
+        rows=tuple(
+            (
+                f"{rate:g}",
+                f"{curve[-1]:.3e}",
+                f"{curve[-1] / start:.2g}" if start else "",
+                _first_below(curve, start / 10),
+                _first_below(curve, start / 100),
+            )
+            for rate, curve in errors.items()
+        ),
+    )
+
+
+def _first_below(errors: tuple[float, ...], bound: float) -> str:
+    """Return the first iteration after which the error is at most ``bound``."""
+    return next((str(place) for place, error in enumerate(errors) if error <= bound), "not yet")
+
+
+def _iterations(network: Network, choices: Choices, view: Control) -> Exhibit:
+    """Return the table of iterations, some columns and some rows of it at a time."""
+    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
+    columns = chosen_word(choices, COLUMN)
+    first = max(0, iteration - ROWS // 2)
+    rows = list(table(network, eta, first + ROWS - 1))
+    names = SHOWN[columns]
+    places = [COLUMNS.index(name) for name in names]
+    error = COLUMNS.index("E_total")
+    heads = ("iteration", *(name.replace("dE_d", "∂E/∂") for name in names))
+    return Exhibit(
+        blocks=(
+            Table(
+                caption=f"iterations with η = {eta:g}; row 0 is the start",
+                heads=heads,
+                rows=tuple(
+                    (str(int(row[0])), *(_cell(row[place]) for place in places))
+                    for row in rows[first:]
+                ),
+                marked=iteration - first,
+            ),
+            Words(
+                text=(
+                    f"All {len(COLUMNS)} columns from the given start, for a spreadsheet: "
+                    f"mnist-tui learn backpropagation --eta {eta:g} "
+                    f"--iterations {max(1, iteration)} --csv"
+                ),
+                tone="muted",
+            ),
+            *edited(network),
+        ),
+        controls=(view, at(ITERATION, iteration), at(ETA, eta), at(COLUMN, columns)),
+        result=(
+            f"After {iteration} iterations E_total is {rows[iteration][error]:.6f}; "
+            f"it began at {rows[0][error]:.6f}."
+        ),
+        certainty="One example in double precision: plain arithmetic, nothing is left to chance.",
+    )
+
+
+def _cell(value: float) -> str:
+    """Return a number of the table, eleven characters at most as long as it is ordinary."""
+    if not 1e-6 <= abs(value) < 10 and value != 0:
+        return f"{value:.3e}" if abs(value) < 1 else f"{value:.6g}"
+    return f"{value:.8f}"
+
+
+def _edit(network: Network, choices: Choices, view: Control) -> Exhibit:
+    """Return the example with its numbers, each of which can be turned or typed."""
+    given, now = forward(START).E_total, forward(network).E_total
+    blocks: tuple[Block, ...] = (
+        Words(text=drawing(network), keeps_lines=True),
+        *(edited(network) or (Words(text="All numbers are those of the example.", tone="muted"),)),
+    )
+    return Exhibit(
+        blocks=blocks,
+        controls=(view, *(at(control, chosen_number(choices, control)) for control in EDITS)),
+        result=f"E_total is {number(now)} with these numbers and {number(given)} as given.",
+        certainty="Your numbers hold in the walk, the gradients, the curves and the iterations.",
+    )

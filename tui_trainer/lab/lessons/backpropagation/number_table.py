@@ -1,0 +1,40 @@
+"""The numbers of the example of two, two and two that the reader can edit."""
+
+from __future__ import annotations
+
+from tui_trainer.lab.lessons.backpropagation.arithmetic import START, WEIGHTS, Network
+from tui_trainer.protocol.exhibit import Choices, Control, Words, chosen_number
+
+_GIVEN = dict(zip(WEIGHTS, START.weights, strict=True)) | dict(
+    zip(("i1", "i2", "t1", "t2"), START.inputs + START.targets, strict=True)
+)
+EDITS = tuple(
+    Control(
+        name=name,
+        label=name,
+        value=value,
+        steps=(-10.0, -5.0, -2.0, *(k / 20 for k in range(-20, 21)), 2.0, 5.0, 10.0),
+        low=-100.0,
+        high=100.0,
+    )
+    for name, value in _GIVEN.items()
+)
+"""The numbers of the example that can be edited; they hold in every view but the first layer's."""
+
+
+def network_of(choices: Choices) -> Network:
+    """Return the example with the numbers that the reader has edited."""
+    numbers = {control.name: chosen_number(choices, control) for control in EDITS}
+    return Network(
+        inputs=(numbers["i1"], numbers["i2"]),
+        targets=(numbers["t1"], numbers["t2"]),
+        weights=tuple(numbers[name] for name in WEIGHTS),
+    )
+
+
+def edited(network: Network) -> tuple[Words, ...]:
+    """Return the line that says which numbers are the reader's own; none if there is nothing."""
+    now = (*network.weights, *network.inputs, *network.targets)
+    pairs = zip(_GIVEN.items(), now, strict=True)
+    own = [f"{name} {value:g} (was {given:g})" for (name, given), value in pairs if value != given]
+    return (Words(text=f"Your numbers: {', '.join(own)}.", tone="look"),) if own else ()

@@ -1,0 +1,90 @@
+"""Twins that differ in batch norm alone, trained side by side while its statistics move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from tui_trainer.lab.comparison import arm, compare
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.batch_normalization.arithmetic import mean_of_batch
+from tui_trainer.lab.race import Arm
+from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Words
+from tui_trainer.text.fmt import learning_rate
+
+PLAIN, NORMED = "squeeze", "squeeze-norm"
+WATCHED = "conv2_norm"
+"""The batch norm whose running mean is watched."""
+
+RATE = Control(
+    name="rate",
+    label="rate",
+    value=0.05,
+    steps=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+    low=1e-4,
+    high=10.0,
+)
+
+
+@dataclass
+class WatchedArm(Arm):
+    """A training that writes down a batch norm's running mean.
+
+    Attributes:
+        norm: The batch norm.
+        momentum: m of its running mean; the judging at the end changes the norm's own.
+        running: Its running mean (C) after each step, from before the first one on.
+    """
+
+    norm: nn.BatchNorm2d | None = None
+    momentum: float = 0.1
+    running: list[Tensor] = field(default_factory=list)
+
+    def step(self) -> None:
+        """Train one batch."""
+        if not self.running:
+            self._write_down()
+        super().step()
+        self._write_down()
+
+    def _write_down(self) -> None:
+        if self.norm is not None and self.norm.running_mean is not None:
+            self.running.append(self.norm.running_mean.detach().double().cpu().clone())
+
+    def moving(self) -> tuple[Curves, ...]:
+        """Return how the running mean follows the batches', of the channel that moves most."""
+        if self.norm is None or len(self.running) < 2:
+            return ()
+        spans = [abs(a - b) for a, b in zip(self.running[-1], self.running[0], strict=True)]
+        channel = max(range(len(spans)), key=lambda i: float(spans[i]))
+        means = [float(mean[channel]) for mean in self.running]
+        steps = tuple(float(step) for step in range(1, len(means)))
+        batches = [mean_of_batch(a, b, self.momentum) for a, b in pairwise(means)]
+        caption = f"{WATCHED}, channel {channel}: the mean of each batch, and the running mean"
+        curves = (
+            Curve(name="batch", x=steps, y=tuple(batches)),
+            Curve(name="running", x=steps, y=tuple(means[1:])),
+        )
+        return (Curves(caption=caption, x_label="steps", curves=curves),)
+
+
+def race_of_twins(bench: Bench, controls: tuple[Control, ...], rate: float) -> Iterator[Exhibit]:
+    """Train both at a rate, on the same images, and say which is ahead."""
+    arms = [arm(bench, name, bench.fresh(name), lr=rate) for name in (PLAIN, NORMED)]
+    normed = arms[1]
+    norm = normed.trial.network.get_submodule(WATCHED)
+    assert isinstance(norm, nn.BatchNorm2d)
+    arms[1] = watched = WatchedArm(
+        normed.name, normed.trial, normed.cap, norm=norm, momentum=norm.momentum or 0.0
+    )
+    text = (
+        f"Both have the same convolutions with the same first weights and see the same images, at "
+        f"the rate {learning_rate(rate)}."
+    )
+    setup = (Words(text=text, tone="muted"),)
+    for exhibit in compare(bench, arms, setup=setup, controls=controls):
+        *shown, last = exhibit.blocks
+        yield replace(exhibit, blocks=(*shown, *watched.moving(), last))

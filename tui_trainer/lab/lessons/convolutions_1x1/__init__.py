@@ -1,0 +1,1 @@
+"""Lesson: convolutions 1x1."""

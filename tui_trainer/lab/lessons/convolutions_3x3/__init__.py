@@ -1,0 +1,1 @@
+"""Lesson: convolutions 3x3."""

@@ -1,0 +1,193 @@
+"""3×3 convolutions: a kernel on a digit, product by product, and what stacks of them cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tui_trainer.anatomy.review.design import CONVOLUTIONS
+from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.lessons.convolutions_3x3.arithmetic import (
+    KERNELS,
+    products,
+    slide,
+    stack,
+    window,
+)
+from tui_trainer.lab.map_drawing import Subject, is_convolution, subject
+from tui_trainer.lab.picture_blocks import alone, digit_picture, map_picture, no_numbers
+from tui_trainer.protocol.exhibit import (
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Pictures,
+    Table,
+    Words,
+    at,
+    chosen_whole,
+    chosen_word,
+    counting,
+)
+from tui_trainer.text.fmt import count, field, short_count
+
+OWN = 8
+"""Kernels of the network's first layer that can be chosen, at most."""
+
+STACKS = ((7,), (3, 3, 3), (5,), (3, 3))
+"""What is compared: sides of kernels on top of each other."""
+
+CHANNELS = 16
+"""Channels of the compared stacks where the network has no convolution to take them from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel and what it goes over.
+
+    Attributes:
+        weights: Its 3×3 weights.
+        bias: What is added.
+        rows: The image's numbers.
+        padding: Zeros beyond the image's edges.
+    """
+
+    weights: Sequence[Sequence[float]]
+    bias: float
+    rows: list[list[float]]
+    padding: int
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show a kernel at a place of a digit, the map it makes, and what stacks of kernels cost."""
+    seen = subject(bench)
+    own = _own_place(seen)
+    weights = None if own is None else seen.weight(own)
+    numbers = [] if weights is None else range(min(OWN, len(weights)))
+    names = (*KERNELS, *(f"own {number}" for number in numbers))
+    which = Control(name="kernel", label="kernel", value=names[0], steps=names)
+    name = chosen_word(choices, which)
+    digit = bench.digit(chosen_whole(choices, DIGIT))
+    kernel = _kernel(seen, own, name, digit)
+    made = slide(kernel.rows, kernel.weights, kernel.bias, kernel.padding)
+    down, across = _control("row", len(made)), _control("column", len(made[0]))
+    row, column = chosen_whole(choices, down), chosen_whole(choices, across)
+    controls = (
+        at(which, name),
+        at(down, row),
+        at(across, column),
+        at(DIGIT, digit.number),
+    )
+    costs = _costs(seen, digit)
+    if not all(math.isfinite(value) for line in made for value in line):
+        lost = no_numbers("its weights")
+        picture = alone(digit)
+        yield Exhibit(blocks=(picture, lost, costs), controls=controls)
+        return
+    note = () if own is not None else (Words(text=_lacks(seen), tone="muted"),)
+    yield Exhibit(
+        blocks=(*_blocks(kernel, name, digit, made, row, column), costs, *note),
+        controls=controls,
+        result=f"At row {row}, column {column} the kernel gives {made[row][column]:+z.3f}.",
+        certainty="Arithmetic on one image: nothing is estimated.",
+    )
+
+
+def _control(name: str, places: int) -> Control:
+    """Return the control of a row or a column; it begins in the middle."""
+    return counting(name, name, places, value=float(places // 2))
+
+
+def _own_place(seen: Subject) -> int | None:
+    """Return the network's first convolution if it slides 3×3 kernels over the image, by ones."""
+    for place, row in enumerate(seen.layers):
+        if row.kind in CONVOLUTIONS:
+            fits = (
+                is_convolution(row, side=3)
+                and row.sources == (0,)
+                and (row.stride, row.dilation) == ((1, 1), (1, 1))
+                and row.padding in ((0, 0), (1, 1))
+                and seen.weight(place) is not None
+            )
+            return place if fits else None
+    return None
+
+
+def _lacks(seen: Subject) -> str:
+    return f"{seen.name} has no plain 3×3 kernels on the image to choose from."
+
+
+def _kernel(seen: Subject, own: int | None, name: str, digit: Digit) -> Kernel:
+    """Return a kernel by its name: one of those drawn by hand goes over greys from 0 to 1."""
+    if own is None or name in KERNELS:
+        return Kernel(KERNELS[name], 0.0, (digit.pixels.double() / 255).tolist(), 1)
+    number = int(name.split()[-1])
+    weights, biases, row = seen.weight(own), seen.bias(own), seen.layers[own]
+    assert weights is not None
+    bias = 0.0 if biases is None else float(biases[number])
+    rows: list[list[float]] = digit.network_input[0, 0].double().tolist()
+    return Kernel(weights[number, 0].double().tolist(), bias, rows, (row.padding or (0, 0))[0])
+
+
+def _blocks(
+    kernel: Kernel, name: str, digit: Digit, made: list[list[float]], row: int, column: int
+) -> tuple[Block, ...]:
+    """Return the digit with the kernel's place, the map it makes, and the sum at that place."""
+    side, edge = len(digit.pixels), kernel.padding
+    top, left = max(0, row - edge), max(0, column - edge)
+    bottom, right = min(side, row - edge + 3), min(side, column - edge + 3)
+    frame = (top, left, bottom - top, right - left)
+    pictures = (
+        digit_picture(digit, frame=frame),
+        map_picture(torch.tensor(made), name, frame=(row, column, 1, 1)),
+    )
+    covered = window(kernel.rows, row, column, padding=kernel.padding)
+    parts = products(covered, kernel.weights)
+    total = sum(map(sum, parts))
+    numbers = "greys from 0 to 1" if name in KERNELS else "the network's input"
+    table = Table(
+        caption=f"pixel × weight = product; pixels are {numbers}",
+        heads=("pixels", "", "", "kernel", "", "", "products", "", ""),
+        rows=tuple(
+            tuple(
+                [f"{value:z.2f}" for value in values]
+                + [f"{weight:+z.2f}" for weight in weights]
+                + [f"{part:+z.3f}" for part in line]
+            )
+            for values, weights, line in zip(covered, kernel.weights, parts, strict=True)
+        ),
+    )
+    sums = Words(
+        text=f"sum {total:+z.3f}, bias {kernel.bias:+z.3f}: {total + kernel.bias:+z.3f}; "
+        f"behind a ReLU {max(0.0, total + kernel.bias):.3f}",
+        keeps_lines=True,
+    )
+    return Pictures(caption="the kernel on the digit, and its map", items=pictures), table, sums
+
+
+def _costs(seen: Subject, digit: Digit) -> Table:
+    """Return what small kernels on top of each other cost, and what one large one does."""
+    first = next((row for row in seen.layers if is_convolution(row)), None)
+    channels = CHANNELS if first is None else first.output_shape[2]
+    height, width = digit.pixels.shape
+    rows = []
+    for sides in STACKS:
+        cost = stack(sides, channels, height * width)
+        layers = {1: "one", 2: "two", 3: "three"}[len(sides)]
+        rows.append(
+            (
+                f"{layers} {sides[0]}×{sides[0]}",
+                field((cost.field, cost.field)),
+                count(cost.parameters),
+                short_count(cost.multiply_adds),
+                str(cost.activations),
+            )
+        )
+    return Table(
+        caption=f"{channels} → {channels} channels at {height}×{width}",
+        heads=("kernels", "sees", "weights", "multiply-adds", "activations"),
+        rows=tuple(rows),
+    )

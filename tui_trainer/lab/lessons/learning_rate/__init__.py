@@ -1,0 +1,1 @@
+"""Lesson: learning rate."""

@@ -1,0 +1,170 @@
+"""Distance of max pooling from the prediction: how many layers are behind it, what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
+from tui_trainer.lab.comparison import Judged, arm, compare, told
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.network_variants import POOL, Conv, layers_of, stack
+from tui_trainer.lab.race import Arm
+from tui_trainer.models.modes import evaluating
+from tui_trainer.protocol.exhibit import (
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Table,
+    Words,
+    at,
+    chosen_whole,
+)
+from tui_trainer.protocol.layers import LayerRow, shape_text, totals
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.text.fmt import count, field, plural, short_count
+
+KERNELS = (8, 12, 16, 20, 24)
+"""The kernels of the networks that are trained."""
+
+SHIFTED = 500
+"""Images that are moved by a pixel after the training."""
+
+BEHIND = Control(name="behind", label="layers behind", value=4.0, steps=(2.0, 3.0, 4.0))
+"""Layers with weights from the last pool to the scores: the one that makes these is the first."""
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show the network's pools; train one with its last pool at the end and one with it before."""
+    behind = chosen_whole(choices, BEHIND)
+    controls = (at(BEHIND, behind),)
+    side, classes = bench.data.image_size, bench.data.classes
+    setup = _setup(
+        {named(apart): layers_of(network, side, apart, classes) for apart in (1, behind)}
+    )
+    if not goes:
+        yield Exhibit(
+            blocks=(_own(bench), setup),
+            controls=controls,
+            trains=f"train both, with 1 and {behind} layers behind the pool: about 15 s",
+        )
+        return
+    arms = [
+        arm(bench, named(apart), bench.build(partial(network, apart, classes)))
+        for apart in (1, behind)
+    ]
+    yield from compare(
+        bench, arms, setup=(setup,), controls=controls, found=partial(_after_moving, bench)
+    )
+
+
+def named(behind: int) -> str:
+    """Return what a network with so many layers with weights behind its last pool is called."""
+    return f"{plural(behind, 'layer')} behind"
+
+
+def network(behind: int, classes: int) -> nn.Sequential:
+    """Return five convolutions and the layer that makes the scores, pooled twice.
+
+    The first pool is behind the first convolution; so many layers with weights are behind the
+    other, that of the scores among them.
+    """
+    plan: list[Conv | str] = []
+    for number, kernels in enumerate(KERNELS, start=1):
+        plan.append(Conv(kernels))
+        if number in (1, len(KERNELS) + 1 - behind):
+            plan.append(POOL)
+    return stack(plan, classes)
+
+
+def moved(images: Tensor) -> Tensor:
+    """Return images (N, H, H), each moved by one pixel: right, left, down, up in turns.
+
+    What comes in at the border is black.
+    """
+    result = torch.zeros_like(images)
+    result[0::4, :, 1:] = images[0::4, :, :-1]
+    result[1::4, :, :-1] = images[1::4, :, 1:]
+    result[2::4, 1:, :] = images[2::4, :-1, :]
+    result[3::4, :-1, :] = images[3::4, 1:, :]
+    return result
+
+
+def _own(bench: Bench) -> Block:
+    """Return how far each max pooling of the run's network is from its scores."""
+    design = Design(bench.layers)
+    pools = [place for place in design.places("max pool") if place in design.distances]
+    name = model_name(bench.config.model)
+    if not pools:
+        return Words(text=f"{name} has no max pooling.", tone="look")
+    return Table(
+        caption=f"{name}: layers with weights behind each max pooling",
+        heads=("pool", "maps", "field", "layers behind", "scored by"),
+        rows=tuple(
+            (
+                design.rows[place].name,
+                shape_text(design.rows[place].output_shape),
+                field(design.rows[place].receptive_field),
+                str(design.distances[place]),
+                ", ".join(design.rows[head].name for head in sorted(design.heads)),
+            )
+            for place in pools
+        ),
+        marked=len(pools) - 1,
+    )
+
+
+def _setup(tables: Mapping[str, Sequence[LayerRow]]) -> Table:
+    """Return what is trained: the same kernels, the last pool in another place."""
+    rows = []
+    for name, layers in tables.items():
+        last = next(row for row in reversed(layers) if row.kind in (*CONVOLUTIONS, "max pool"))
+        total = totals(layers)
+        rows.append(
+            (
+                name,
+                shape_text(last.output_shape),
+                field(last.receptive_field),
+                count(total.parameters),
+                short_count(total.multiply_adds),
+            )
+        )
+    return Table(
+        caption="trained: five convolutions, the last pool in another place",
+        heads=("network", "last maps", "field", "parameters", "mult-adds"),
+        rows=tuple(rows),
+    )
+
+
+def _after_moving(bench: Bench, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
+    """Return what a shift of the digit by one pixel does to the scores of each network."""
+    images = bench.sample(SHIFTED).images
+    rows = []
+    for each in arms:
+        change, switched = _change(bench, each.trial.network, images)
+        rows.append((each.name, f"{change:.3f}", told(switched, len(images))))
+    return (
+        Table(
+            caption=f"{len(images)} images moved by one pixel",
+            heads=("network", "scores move by", "answers that change, 95 %"),
+            rows=tuple(rows),
+        ),
+        Words(
+            text="The scores' movement is told in deviations of the scores themselves: "
+            "root mean square of the change, over their deviation.",
+            tone="muted",
+        ),
+    )
+
+
+def _change(bench: Bench, network: nn.Module, images: Tensor) -> tuple[float, int]:
+    """Return how far scores move, in their own deviations, and how many answers change."""
+    with evaluating(network), torch.no_grad():
+        still = network(bench.data.prepare(images))
+        other = network(bench.data.prepare(moved(images)))
+    change = float((other - still).square().mean().sqrt() / still.std())
+    return change, int((other.argmax(dim=1) != still.argmax(dim=1)).sum())

@@ -1,0 +1,1 @@
+"""Lesson: max pooling position."""

@@ -1,0 +1,73 @@
+"""Position of max pooling: the same network pooled early or late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tui_trainer.anatomy.review.design import CONVOLUTIONS
+from tui_trainer.lab.comparison import arm, compare
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.network_variants import layers_of, zoo_network
+from tui_trainer.protocol.exhibit import Choices, Control, Exhibit, Table, Words, at, chosen_word
+from tui_trainer.protocol.layers import LayerRow, totals
+from tui_trainer.text.fmt import count, field, short_count
+
+EARLY, LATE = "pool-early", "pool-late"
+
+EQUAL = Control(name="equal", label="equal", value="images", steps=("images", "time"))
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show both networks layer by layer; train both for equal images or equal time."""
+    equal = chosen_word(choices, EQUAL)
+    side, classes = bench.data.image_size, bench.data.classes
+    early, late = (layers_of(zoo_network, side, name, side, classes) for name in (EARLY, LATE))
+    controls = (at(EQUAL, equal),)
+    blocks = (_table(early, late), _sums(early, late))
+    if not goes:
+        yield Exhibit(
+            blocks=blocks,
+            controls=controls,
+            trains=f"train {EARLY} and {LATE} for equal {equal}: about 15 s",
+        )
+        return
+    arms = [arm(bench, name, bench.fresh(name)) for name in (EARLY, LATE)]
+    yield from compare(bench, arms, setup=blocks, controls=controls, by_time=equal == "time")
+
+
+def _table(early: Sequence[LayerRow], late: Sequence[LayerRow]) -> Table:
+    """Return both networks' convolutions side by side."""
+    pairs = zip(_convolutions(early), _convolutions(late), strict=True)
+    rows = [(early[one].name, *_cells(early, one), *_cells(late, other)) for one, other in pairs]
+    return Table(
+        caption="the same convolutions, pooled early and late: map side, field, work",
+        heads=("layer", "early: map", "field", "mult-adds", "late: map", "field", "mult-adds"),
+        rows=tuple(rows),
+    )
+
+
+def _convolutions(rows: Sequence[LayerRow]) -> list[int]:
+    return [place for place, row in enumerate(rows) if row.kind in CONVOLUTIONS]
+
+
+def _cells(rows: Sequence[LayerRow], place: int) -> tuple[str, str, str]:
+    """Return a convolution's map, pooled if it is, what its features see, and its work."""
+    row, side = rows[place], str(rows[place].output_shape[0])
+    for behind in rows[place + 1 :]:
+        if behind.kind in CONVOLUTIONS:
+            break
+        if behind.kind == "max pool":
+            side = f"{side} → {behind.output_shape[0]}"
+    return side, field(row.receptive_field), short_count(row.multiply_adds)
+
+
+def _sums(early: Sequence[LayerRow], late: Sequence[LayerRow]) -> Words:
+    """Return what both cost as a whole."""
+    one, other = totals(early), totals(late)
+    times = other.multiply_adds / one.multiply_adds
+    return Words(
+        text=f"Both learn {count(one.parameters)} numbers. Pooled late it takes "
+        f"{short_count(other.multiply_adds)} multiply-adds an image, pooled early "
+        f"{short_count(one.multiply_adds)}: {times:.1f} times as many. The kernels behind an early "
+        "pool see more of the image; those before a late one keep its detail longer."
+    )

@@ -1,0 +1,106 @@
+"""Small networks to train in an experiment, from a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.anatomy.table import layer_table
+from tui_trainer.lab.lessons.image_normalization.arithmetic import Scale
+from tui_trainer.lab.lessons.transition_position.arithmetic import STEM
+from tui_trainer.models import zoo
+from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.protocol.layers import LayerRow
+
+
+class Conv(NamedTuple):
+    """A padded convolution, batch norm and ReLU."""
+
+    kernels: int
+    side: int = 3
+
+
+POOL = "pool"
+"""Stands in a plan for a 2×2 max pooling."""
+
+Plan = Sequence[Conv | str]
+
+
+def stack(
+    plan: Plan, classes: int, *, norm: bool = True, last_side: int | None = None
+) -> nn.Sequential:
+    """Build a network of a plan: then the mean over each map, and a fully connected layer.
+
+    Args:
+        plan: Its convolutions and pools.
+        classes: How many scores it gives to each image (N, 1, H, H).
+        norm: Whether there is batch norm; the convolutions have a bias where there is none.
+        last_side: The side of its last maps, if all their places go into the fully connected layer
+            and not their mean.
+    """
+    layers: list[nn.Module] = []
+    channels = 1
+    for stage in plan:
+        if not isinstance(stage, Conv):
+            layers.append(nn.MaxPool2d(2))
+            continue
+        kernels, side = stage
+        layers.append(nn.Conv2d(channels, kernels, side, padding=side // 2, bias=not norm))
+        if norm:
+            layers.append(nn.BatchNorm2d(kernels))
+        layers.append(nn.ReLU(inplace=True))
+        channels = kernels
+    if last_side is None:
+        layers.append(nn.AdaptiveAvgPool2d(1))
+    features = channels * (last_side or 1) ** 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes))
+
+
+def zoo_network(name: str, image_size: int, classes: int) -> nn.Module:
+    """Build a network of the zoo."""
+    return zoo.build(name, image_size=image_size, classes=classes)
+
+
+@cache
+def layers_of(
+    build: Callable[..., nn.Module], image_size: int, *args: Hashable
+) -> tuple[LayerRow, ...]:
+    """Return the layer table of what a function builds from its arguments, traced only once."""
+    with preserve_rng_state(torch.device("cpu")):
+        return layer_table(build(*args), (image_size, image_size, 1))
+
+
+def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequential:
+    """Build 3×3 convolutions with a transition to half the maps behind the one at ``after``.
+
+    Before them is another, which is pooled: they see a whole digit wherever the transition is.
+    """
+    plan: list[Conv | str] = [Conv(STEM), POOL]
+    for number, width in enumerate(kernels, start=1):
+        plan.append(Conv(width))
+        if number == after:
+            plan += [Conv(width // 2, side=1), POOL]
+    return stack(plan, classes)
+
+
+class Rescaled(nn.Module):
+    """A network that gets its pixels on another scale than the bench hands them out.
+
+    The normalization of the data is undone first, so that the network sees
+    (grey − shift) / divisor of each grey from 0 to 1.
+    """
+
+    def __init__(self, network: nn.Module, scale: Scale, mean: float, std: float) -> None:
+        super().__init__()
+        self.network = network
+        self._factor = std / scale.divisor
+        self._offset = (mean - scale.shift) / scale.divisor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalized images (N, 1, H, H) to scores (N, classes)."""
+        scores: Tensor = self.network(images * self._factor + self._offset)
+        return scores

@@ -1,0 +1,103 @@
+"""Overfitting on purpose: few digits, a network large enough to keep them in mind, and a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tui_trainer.engine.evaluation import evaluate
+from tui_trainer.lab.comparison import parameters, told
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval, per_image
+from tui_trainer.lab.lessons.overfitting.few_digits import DIGITS, MANY, REMEDIES, learner, overfit
+from tui_trainer.lab.samples import affordable
+from tui_trainer.protocol.exhibit import (
+    Choices,
+    Control,
+    Exhibit,
+    Table,
+    Words,
+    at,
+    chosen_whole,
+    chosen_word,
+)
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.text.fmt import count
+
+LEAST, MOST = 100, 1_000
+"""Images by which the gap of the run's network is measured."""
+
+REMEDY = Control(name="remedy", label="remedy", value="augmentation", steps=REMEDIES)
+COUNT = Control(
+    name="digits", label="digits", value=float(DIGITS), steps=(100.0, 200.0, 500.0, 1000.0, 2000.0)
+)
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show how much room there is to learn by heart, or train with and without a remedy."""
+    remedy = chosen_word(choices, REMEDY)
+    digits = min(chosen_whole(choices, COUNT), len(bench.data.train))
+    controls = (at(REMEDY, remedy), at(COUNT, digits))
+    can_judge = bool(len(bench.data.val))
+    if goes and can_judge:
+        yield from overfit(bench, controls, remedy, digits)
+        return
+    found = gap_of(bench)
+    yield replace(
+        found,
+        blocks=(_room(bench, digits), *found.blocks),
+        controls=controls,
+        trains=(
+            f"train twice on {count(digits)} digits, with and without the remedy: about 15 s"
+            if can_judge
+            else ""
+        ),
+    )
+
+
+def gap_of(bench: Bench) -> Exhibit:
+    """Return the gap of the run's network as it is now, on as many images as there is time for."""
+    if not len(bench.data.val):
+        words = Words(text="This run has no validation images: it cannot see a gap.", tone="look")
+        return Exhibit(blocks=(words,))
+    total = affordable(bench.layers, 2, least=LEAST, most=MOST)
+    network = bench.copy()
+    train, val = bench.sample(total, training=True), bench.sample(total)
+    ours, theirs = (evaluate(network, bench.data, split).correct for split in (train, val))
+    low, high = gap_interval(ours, len(train), theirs, len(val))
+    table = Table(
+        caption=f"{model_name(bench.config.model)} after step {bench.step:,}",
+        heads=("images", "right", "accuracy, 95 %"),
+        rows=tuple(
+            (name, f"{right} of {len(split)}", told(right, len(split)))
+            for name, right, split in (("training", ours, train), ("validation", theirs, val))
+        ),
+    )
+    found = 100 * gap(ours, len(train), theirs, len(val))
+    result = (
+        f"The run's gap between training and validation is {found:+z.2f} points "
+        f"[{100 * low:+z.2f}, {100 * high:+z.2f}]."
+    )
+    sure = "That is more than chance." if low > 0 or high < 0 else "That may be chance."
+    certainty = f"{len(train)} and {len(val)} images, not augmented. {sure}"
+    return Exhibit(blocks=(table,), result=result, certainty=certainty)
+
+
+def _room(bench: Bench, digits: int) -> Table:
+    """Return how many parameters there are for each training image."""
+    own, here = parameters(bench.network), parameters(learner(bench))
+    total = len(bench.data.train)
+    cases: Sequence[tuple[str, int, int]] = (
+        ("the network of this experiment", here, digits),
+        ("the same, with more images", here, min(MANY * digits, total)),
+        (f"{model_name(bench.config.model)} in its run", own, total),
+    )
+    return Table(
+        caption="how much room there is to learn by heart",
+        heads=("network", "parameters", "images", "per image"),
+        rows=tuple(
+            (name, count(numbers), count(images), f"{per_image(numbers, images):.3g}")
+            for name, numbers, images in cases
+        ),
+        marked=0,
+    )

@@ -1,0 +1,92 @@
+"""Softmax: the scores of a digit, a temperature, and the gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from tui_trainer.lab.comparison import told
+from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax
+from tui_trainer.lab.picture_blocks import alone, no_numbers
+from tui_trainer.lab.samples import affordable
+from tui_trainer.protocol.exhibit import (
+    Bar,
+    Bars,
+    Choices,
+    Control,
+    Exhibit,
+    Words,
+    at,
+    chosen_number,
+    chosen_whole,
+    chosen_word,
+)
+
+LEAST, MOST = 400, 1_000
+"""Images among which the wrong ones are looked for, as many as there is time for."""
+
+WHICH = Control(name="digits", label="digits", value="all", steps=("all", "wrong"))
+TEMPERATURE = Control(
+    name="temperature",
+    label="temperature",
+    value=1.0,
+    steps=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+    low=0.01,
+    high=100.0,
+)
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show a digit's scores as probabilities, and the gradient of its loss."""
+    which, temperature = chosen_word(choices, WHICH), chosen_number(choices, TEMPERATURE)
+    place = chosen_whole(choices, DIGIT)
+    digit, scores, wrong, total = _chosen(bench, which, place)
+    controls = (at(WHICH, which), at(DIGIT, place), at(TEMPERATURE, temperature))
+    if not all(map(math.isfinite, scores)):
+        blocks = (alone(digit),)
+        yield Exhibit(blocks=blocks, controls=controls, result=no_numbers("the scores").text)
+        return
+    probabilities = softmax(scores, temperature)
+    gradient = score_gradient(probabilities, digit.label, temperature)
+    bars = tuple(
+        Bar(
+            label=f"{label}  z {score:+z7.2f}",
+            share=p,
+            number=f"p {p:.4f}  ∂loss/∂z {slope:+z.4f}",
+            is_marked=label == digit.label,
+        )
+        for label, (score, p, slope) in enumerate(zip(scores, probabilities, gradient, strict=True))
+    )
+    loss = cross_entropy(probabilities, digit.label)
+    given = max(range(len(scores)), key=scores.__getitem__)
+    yield Exhibit(
+        blocks=(
+            alone(digit, f"{bench.split_name} image {digit.number}"),
+            Words(
+                text=f"It is a {digit.label}; the network says {given}.",
+                tone="good" if given == digit.label else "wrong",
+            ),
+            Bars(caption="score z, probability p, gradient; ▸ is the right class", bars=bars),
+        ),
+        controls=controls,
+        result=f"At T = {temperature:g} the loss is {loss:.4f}.",
+        certainty=(
+            f"One image. Of {total} {bench.split_name} images the network, after step "
+            f"{bench.step:,}, gets {wrong} wrong: {told(wrong, total)}."
+        ),
+    )
+
+
+def _chosen(bench: Bench, which: str, place: int) -> tuple[Digit, list[float], int, int]:
+    """Return a digit with its scores, how many were wrong, and of how many."""
+    total = affordable(bench.layers, 1, least=LEAST, most=MOST)
+    images, labels = bench.digits.images[:total], bench.digits.labels[:total]
+    with torch.no_grad():
+        scores = bench.copy()(bench.data.prepare(images))
+    wrong = (scores.argmax(dim=1) != labels).nonzero().flatten().tolist()
+    among = wrong if which == "wrong" and wrong else range(len(labels))
+    number = among[place % len(among)]
+    return bench.digit(number), scores[number].double().tolist(), len(wrong), len(labels)

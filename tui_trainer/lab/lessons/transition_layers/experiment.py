@@ -1,0 +1,176 @@
+"""Transition layers: what one leaves of a digit's maps, and what it saves the next layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+
+from torch import Tensor
+
+from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
+from tui_trainer.lab.context import DIGIT, Bench
+from tui_trainer.lab.lessons.transition_layers.arithmetic import Saving, Shape, saving
+from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, subject
+from tui_trainer.lab.picture_blocks import map_picture, no_numbers
+from tui_trainer.protocol.exhibit import (
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Picture,
+    Pictures,
+    Table,
+    at,
+    chosen_whole,
+    chosen_word,
+    counting,
+)
+from tui_trainer.protocol.layers import LayerRow, shape_text
+from tui_trainer.text.fmt import count, percent, short_count
+
+BEFORE, AFTER = 2, 4
+"""Maps drawn before and after: as many as stand side by side in 80 columns."""
+
+LEFT = Control(
+    name="left",
+    label="channels left",
+    value=16.0,
+    steps=(4.0, 8.0, 16.0, 32.0, 64.0),
+    low=1.0,
+    high=512.0,
+)
+POOLS = Control(name="pools", label="pool", value="yes", steps=("yes", "no"))
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show a transition's maps of a digit and its figures, and a calculator of what it saves."""
+    seen = subject(
+        bench,
+        lambda seen: bool(transitions(seen.layers)),
+        fallback="era-s6",
+        lacks="transition layer (1×1 to fewer maps, then a pool)",
+    )
+    found = transitions(seen.layers)
+    which_one = counting("transition", "transition", len(found), first=1)
+    which = chosen_whole(choices, which_one)
+    mix, pool = found[which - 1]
+    entering = seen.layers[mix].input_shape or seen.layers[mix].output_shape
+    left_out = at(LEFT, float(seen.layers[mix].output_shape[2]))
+    channels = chosen_whole(choices, left_out)
+    answer = chosen_word(choices, POOLS)
+    pools = answer == "yes"
+    number = chosen_whole(choices, DIGIT)
+    kernels = _kernels_behind(seen.layers, pool) or entering[2]
+    spared = saving(entering, channels, kernels, pools=pools)
+    yield Exhibit(
+        blocks=(
+            *seen.note,
+            *_maps(bench, seen, mix, pool, number),
+            _figures(seen.layers, mix, pool),
+            _calculator(spared, entering, channels, kernels, pools),
+        ),
+        controls=(
+            at(which_one, which),
+            at(DIGIT, number),
+            at(left_out, channels),
+            at(POOLS, answer),
+        ),
+        result=(
+            f"With {channels} channels left and {'a' if pools else 'no'} pool, transition "
+            f"and next layer together take {percent(spared.left, 1)} of the multiply-adds that the "
+            "next layer takes without."
+        ),
+        certainty="Counted, not measured: it holds for these shapes whatever the weights are.",
+    )
+
+
+def transitions(rows: Sequence[LayerRow]) -> list[tuple[int, int]]:
+    """Return the transitions of a network: the places of each 1×1 convolution and of its pool.
+
+    The convolution makes fewer maps, is none that completes a depthwise one, and the pool makes
+    them smaller.
+    """
+    design = Design(rows)
+    found = []
+    for pool in design.shrinking_pools:
+        mix = next(reversed(list(design.back(pool))), None)
+        if mix is None or not design.is_pointwise(mix) or design.depthwise_of(mix) is not None:
+            continue
+        if rows[mix].output_shape[2] < design.reads(mix)[2]:
+            found.append((mix, pool))
+    return found
+
+
+def _maps(bench: Bench, seen: Subject, mix: int, pool: int, number: int) -> tuple[Block, ...]:
+    """Return the liveliest maps of a digit before and after a transition."""
+    digit = bench.digit(number)
+    maps: Mapping[int, LayerMaps] = {
+        each.place: each for each in maps_of(seen, digit.network_input, None)
+    }
+    before, after = maps.get(seen.layers[mix].sources[0]), maps.get(pool)
+    if before is None or after is None:
+        return ()
+    if before.is_lost or after.is_lost:
+        return (no_numbers("the maps"),)
+    return (
+        Pictures(
+            caption=f"a {digit.label}: the {BEFORE} liveliest maps before",
+            items=_liveliest(before.values, BEFORE),
+        ),
+        Pictures(
+            caption=f"the {AFTER} liveliest behind 1×1 and pool",
+            items=_liveliest(after.values, AFTER),
+        ),
+    )
+
+
+def _liveliest(values: Tensor, most: int) -> tuple[Picture, ...]:
+    """Return the maps of (channels, H, W) that differ most from place to place."""
+    spread = values.flatten(1).std(dim=1, correction=0)
+    chosen = sorted(spread.topk(min(most, len(values))).indices.tolist())
+    return tuple(map_picture(values[channel], f"map {channel + 1}") for channel in chosen)
+
+
+def _figures(rows: Sequence[LayerRow], mix: int, pool: int) -> Table:
+    """Return shapes, parameters and work before, between and after."""
+    entering = rows[mix].input_shape or rows[mix].output_shape
+    told = [("before", entering, None), ("mix 1×1", rows[mix].output_shape, rows[mix])]
+    told.append(("pool", rows[pool].output_shape, rows[pool]))
+    return Table(
+        caption=f"{rows[mix].name} and {rows[pool].name}: what is left",
+        heads=("step", "maps", "numbers", "left", "parameters", "mult-adds"),
+        rows=tuple(
+            (
+                name,
+                shape_text(shape),
+                count(prod(shape)),
+                percent(prod(shape) / prod(entering), 1),
+                count(row.parameters) if row else "",
+                short_count(row.multiply_adds) if row else "",
+            )
+            for name, shape, row in told
+        ),
+    )
+
+
+def _kernels_behind(rows: Sequence[LayerRow], pool: int) -> int | None:
+    """Return the kernels of the next convolution; None where there is none."""
+    behind = (row.output_shape[2] for row in rows[pool + 1 :] if row.kind in CONVOLUTIONS)
+    return next(behind, None)
+
+
+def _calculator(spared: Saving, entering: Shape, channels: int, kernels: int, pools: bool) -> Table:
+    """Return what the next 3×3 layer costs without a transition and with one."""
+    costs = (
+        ("next layer without", spared.without),
+        ("next layer behind it", spared.behind),
+        ("the 1×1 itself", spared.mixing),
+    )
+    arrow = f"{entering[2]} → {channels} channels{', pooled' if pools else ''}"
+    return Table(
+        caption=f"a 3×3 layer of {kernels} kernels behind {shape_text(entering)}; {arrow}",
+        heads=("layer", "parameters", "mult-adds"),
+        rows=tuple(
+            (name, count(cost.parameters), short_count(cost.multiply_adds)) for name, cost in costs
+        ),
+    )

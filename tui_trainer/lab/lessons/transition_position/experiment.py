@@ -1,0 +1,88 @@
+"""Position of transition layers: one at each place of a stack, and three of them trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from tui_trainer.lab.comparison import arm, compare
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.network_variants import with_transition
+from tui_trainer.lab.lessons.transition_position.arithmetic import KERNELS, STEM, Placed, placed
+from tui_trainer.protocol.exhibit import Choices, Exhibit, Table, Words, at, chosen_whole, counting
+from tui_trainer.text.fmt import count, short_count
+
+PLACES = tuple(range(1, len(KERNELS) + 1))
+
+AFTER = counting("after", "after layer", len(PLACES), first=1, value=2.0)
+
+
+def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    """Show the stack with its transition at each place; train the chosen place and both ends."""
+    after = chosen_whole(choices, AFTER)
+    side, classes = bench.data.image_size, bench.data.classes
+    stacks = [placed(place, side=side, classes=classes) for place in PLACES]
+    controls = (at(AFTER, after),)
+    blocks = (_table(stacks, after, side), _about(stacks[after - 1], stacks))
+    raced = trained(after)
+    if not goes:
+        told = ", ".join(map(str, raced))
+        yield Exhibit(
+            blocks=blocks,
+            controls=controls,
+            trains=f"train it with the transition after layer {told}: about 15 s",
+        )
+        return
+    arms = [
+        arm(
+            bench,
+            f"after layer {place}",
+            bench.build(partial(with_transition, KERNELS, place, classes)),
+        )
+        for place in raced
+    ]
+    yield from compare(bench, arms, setup=blocks, controls=controls)
+
+
+def trained(after: int) -> tuple[int, ...]:
+    """Return the three places that are trained: the first, the last, and the chosen one.
+
+    Where the chosen one is an end, the middle is the third.
+    """
+    first, last = PLACES[0], PLACES[-1]
+    middle = after if first < after < last else PLACES[len(PLACES) // 2]
+    return first, middle, last
+
+
+def _table(stacks: list[Placed], after: int, side: int) -> Table:
+    """Return maps, field, parameters and work by the place of the transition."""
+    half = side // 2
+    return Table(
+        caption=f"{len(KERNELS)} convolutions on {half}×{half}, one transition: 1×1, then pool",
+        heads=("after", "map sides", "field", "parameters", "mult-adds"),
+        rows=tuple(
+            (
+                f"layer {one.after}",
+                " ".join(f"{each:{len(str(half))}}" for each in one.sides),
+                f"{one.field}×{one.field}",
+                count(one.parameters),
+                short_count(one.multiply_adds),
+            )
+            for one in stacks
+        ),
+        marked=after - 1,
+    )
+
+
+def _about(chosen: Placed, stacks: list[Placed]) -> Words:
+    """Return what the chosen place means."""
+    kernels = " → ".join(map(str, KERNELS))
+    maps = KERNELS[chosen.after - 1]
+    costliest = max(stacks, key=lambda one: one.multiply_adds)
+    share = 100 * chosen.multiply_adds / costliest.multiply_adds
+    return Words(
+        text=f"A first convolution of {STEM} kernels, pooled, then {kernels}. After layer "
+        f"{chosen.after} the transition mixes {maps} maps into {maps // 2} and pools: "
+        f"{chosen.after} work on full maps, {len(KERNELS) - chosen.after} on quarter ones, with "
+        f"{share:.0f} % of the work of the costliest place, after layer {costliest.after}."
+    )

@@ -1,0 +1,1 @@
+"""Lesson: when to stop convolving."""

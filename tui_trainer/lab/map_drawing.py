@@ -1,0 +1,231 @@
+"""The feature maps of a digit, layer by layer: the run's network, or one that has what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil, floor
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.anatomy.review.design import CONVOLUTIONS
+from tui_trainer.anatomy.trace import Step, trace
+from tui_trainer.lab.context import Bench
+from tui_trainer.lab.lessons.network_variants import layers_of, zoo_network
+from tui_trainer.models.numbers import magnitudes, tensors_in
+from tui_trainer.protocol.exhibit import Words
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.reference import model_name
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A network to look at; what is done to it, the run does not see.
+
+    Attributes:
+        name: What it is called.
+        network: A copy of its own, in evaluation mode.
+        layers: Its layer table.
+        stands_in: Why it is not the run's own network; empty if it is.
+    """
+
+    name: str
+    network: nn.Module
+    layers: tuple[LayerRow, ...]
+    stands_in: str = ""
+
+    @property
+    def note(self) -> tuple[Words, ...]:
+        """The block that says so where it is not the run's own; none where it is."""
+        return (Words(text=self.stands_in, tone="look"),) if self.stands_in else ()
+
+    def weight(self, place: int) -> Tensor | None:
+        """Return the weights of the layer at a place of the table; None where none is found."""
+        weight = getattr(self._module(place), "weight", None)
+        return weight.detach().float().cpu() if isinstance(weight, Tensor) else None
+
+    def bias(self, place: int) -> Tensor | None:
+        """Return its biases (channels); None where it has none."""
+        bias = getattr(self._module(place), "bias", None)
+        return bias.detach().float().cpu() if isinstance(bias, Tensor) else None
+
+    def _module(self, place: int) -> nn.Module | None:
+        return dict(self.network.named_modules()).get(self.layers[place].name)
+
+
+def subject(
+    bench: Bench,
+    fits: Callable[[Subject], bool] = lambda subject: True,
+    *,
+    fallback: str = "small",
+    lacks: str = "convolution",
+) -> Subject:
+    """Return the run's network if it fits, else an untrained one of the zoo.
+
+    Args:
+        bench: Where to look.
+        fits: Whether a network has what is wanted.
+        fallback: The name of the network of the zoo that has it.
+        lacks: What is said to be missing from a network that does not fit, as in "no convolution".
+
+    Raises:
+        InputError: If the other one cannot be built.
+    """
+    own = Subject(model_name(bench.config.model), bench.copy(), bench.layers)
+    if fits(own):
+        return own
+    network = bench.fresh(fallback)
+    network.eval()
+    side, classes = bench.data.image_size, bench.data.classes
+    return Subject(
+        fallback,
+        network,
+        layers_of(zoo_network, side, fallback, side, classes),
+        f"{own.name} has no {lacks}: here stands {fallback} in its place, untrained.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMaps:
+    """What a layer makes of a digit.
+
+    Attributes:
+        place: The layer's place in the layer table.
+        row: Its row there.
+        values: Its maps (channels, height, width), on the CPU.
+    """
+
+    place: int
+    row: LayerRow
+    values: Tensor
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether some of the values are no finite numbers, as in a run that diverged."""
+        return not bool(torch.isfinite(self.values).all())
+
+
+def maps_of(
+    seen: Subject,
+    digit_input: Tensor,
+    kinds: Collection[str] | None = CONVOLUTIONS,
+    *,
+    flat: bool = False,
+) -> list[LayerMaps]:
+    """Return the maps of a digit in the order of the layers.
+
+    Args:
+        seen: The network, as :func:`subject` gives it.
+        digit_input: One image as the network gets it (1, channels, height, width).
+        kinds: The kinds of layers of the table whose maps are wanted; None for all, the input too.
+            What has no map, such as a fully connected layer, is left out.
+        flat: Whether a flat layer is told too, with maps of 1×1.
+    """
+    found: list[LayerMaps] = []
+
+    def keep(place: int, result: Tensor) -> None:
+        if place >= len(seen.layers):
+            return
+        row = seen.layers[place]
+        height, width, channels = row.output_shape
+        if kinds is not None and row.kind not in kinds:
+            return
+        is_flat = flat and (height, width) == (1, 1) and result.ndim == 2
+        if is_flat or result.shape[1:] == (channels, height, width):
+            # A copy: the ReLU behind it may write into it.
+            values = magnitudes(result[0]).clone().cpu()
+            found.append(LayerMaps(place, row, values[:, None, None] if is_flat else values))
+
+    def reached(place: int, step: Step, result: Tensor) -> None:
+        keep(place, result)
+
+    with torch.no_grad():
+        keep(0, digit_input)
+        trace(seen.network, digit_input, reached=reached)
+    return found
+
+
+def is_convolution(row: LayerRow, *, side: int | None = None) -> bool:
+    """Say whether a row is a convolution on a map, of this kernel's side if one is told."""
+    if row.kind not in CONVOLUTIONS or row.kernel_size is None or row.output_shape[:2] == (1, 1):
+        return False
+    return side is None or row.kernel_size == (side, side)
+
+
+def place_after(layers: Sequence[LayerRow], place: int, kinds: Collection[str]) -> int:
+    """Return the last of the rows of these kinds that follow a row at once; itself if none do."""
+    while place + 1 < len(layers) and layers[place + 1].kind in kinds:
+        place += 1
+    return place
+
+
+def batch_of_maps(seen: Subject, inputs: Tensor, place: int) -> Tensor:
+    """Return a layer's maps (N, channels, height, width) of several images, on the CPU.
+
+    Raises:
+        IndexError: If the network has no such layer.
+    """
+    found: list[Tensor] = [inputs] if place == 0 else []
+
+    def reached(at: int, step: Step, result: Tensor) -> None:
+        if at == place:
+            found.append(result.detach().clone())
+
+    with torch.no_grad():
+        trace(seen.network, inputs, reached=reached)
+    if not found:
+        raise IndexError(f"the network has no layer {place}")
+    return magnitudes(found[0]).cpu()
+
+
+class _Enough(BaseException):
+    """The layer was reached. No network's own ``except Exception`` is to hold it up."""
+
+
+def passing(network: nn.Module, layer: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return what a layer of a network reads and what it gives; None where it is not reached.
+
+    What comes after it is not run. Both are copies, where the network is. Of several tensors, as of
+    an LSTM, it is the first.
+    """
+    found: list[Tensor] = []
+
+    def reads(module: nn.Module, args: object, kwargs: object) -> None:
+        found[:] = [tensor.detach().clone() for tensor in tensors_in((args, kwargs))][:1]
+
+    def gives(module: nn.Module, given: object, result: object) -> None:
+        found.extend([tensor.detach().clone() for tensor in tensors_in(result)][:1])
+        raise _Enough
+
+    handles = (
+        layer.register_forward_pre_hook(reads, with_kwargs=True),
+        layer.register_forward_hook(gives),
+    )
+    try:
+        with torch.no_grad(), suppress(_Enough):
+            network(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def middle_frame(row: LayerRow, size: Sequence[int]) -> tuple[int, int, int, int] | None:
+    """Return what the middle feature of a layer sees, as far as it lies on the image.
+
+    Args:
+        row: The layer's row.
+        size: Height and width of the image.
+
+    Returns:
+        Top, left, height and width in pixels; None where its field is not defined.
+    """
+    down, across, _ = row.output_shape
+    box = row.box(down // 2, across // 2)
+    if box is None:
+        return None
+    inside = box.within(size[0], size[1])
+    top, left = floor(inside.top), floor(inside.left)
+    return top, left, ceil(inside.bottom) - top, ceil(inside.right) - left

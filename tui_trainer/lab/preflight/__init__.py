@@ -1,0 +1,92 @@
+"""The first steps of a run, tried before it: is there a reason why it would fail?
+
+Everything is tried on copies: a fresh network, its own optimizer, generators and order of images. A
+run under way is left as it is, to the last bit, and the test set stays sealed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.session import Session
+from tui_trainer.lab.preflight.bench import Lab, open_lab
+from tui_trainer.lab.preflight.control import control_items
+from tui_trainer.lab.preflight.dead_units import unit_items
+from tui_trainer.lab.preflight.first_steps import step_items
+from tui_trainer.lab.preflight.input_scale import input_items
+from tui_trainer.lab.preflight.layer_gradients import gradient_items
+from tui_trainer.lab.preflight.logits import score_items
+from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
+from tui_trainer.lab.preflight.plan import Plan
+from tui_trainer.lab.preflight.rate_range import rate_items
+from tui_trainer.models.build import own_faults_told
+from tui_trainer.protocol.answers import ItemChecked
+from tui_trainer.protocol.checked import CheckItem
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event
+
+Group = Callable[[Lab], Iterator[CheckItem]]
+
+GROUPS: tuple[tuple[Group, int], ...] = (
+    (input_items, 1),
+    (score_items, 3),
+    (gradient_items, 2),
+    (unit_items, 1),
+    (overfit_items, 1),
+    (step_items, 3),
+    (rate_items, 1),
+    (control_items, 1),
+)
+"""What is tried, and how many items come of each; the quick ones first."""
+
+TOTAL = sum(count for _, count in GROUPS)
+
+
+def check(
+    session: Session, *, clock: Callable[[], float] = time.perf_counter, plan: Plan | None = None
+) -> Iterator[ItemChecked]:
+    """Try the first steps of a session's run from the beginning; tell each item as it is done.
+
+    Args:
+        session: A run, before its first batch or in the middle; it is only read.
+        clock: Seconds that only go up.
+        plan: How much is tried; as much as there is time for if None.
+
+    Raises:
+        InputError: If the network cannot be built anew.
+    """
+    lab = open_lab(session.config, session.data, session.device, session.layers, clock, plan)
+    done = 0
+    for group, _ in GROUPS:
+        for item in _tried(lab, group):
+            done += 1
+            yield ItemChecked(item=item, done=done, total=TOTAL)
+
+
+def check_run(
+    config: RunConfig, *, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[Event]:
+    """Prepare a run, as ``train`` does up to its first batch, and try its first steps.
+
+    Raises:
+        InputError: If the device, the data, the network or the combination of settings cannot be
+            used.
+        NetworkError: If a network of one's own raises; it says where.
+    """
+    with own_faults_told(config.model):
+        session = yield from prepare(config, Inbox(), Keeper(), clock)
+        yield session.started()
+        yield from check(session, clock=clock)
+
+
+def _tried(lab: Lab, group: Group) -> list[CheckItem]:
+    """Return a group's items; what each took is the group's time, told with its first."""
+    began = lab.clock()
+    with lab.apart():
+        first, *others = group(lab)
+    return [replace(first, seconds=lab.clock() - began), *others]

@@ -1,0 +1,112 @@
+"""A control: who learns shuffled labels can know nothing of the true ones.
+
+A network that does all the same has not learned them here. Its weights knew the classes before
+(they were trained elsewhere, on these images perhaps), the answer is built into its code, or the
+true labels reach it by another way. What it then reaches on validation is not what it has learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tui_trainer.lab.preflight.bench import Lab, batches
+from tui_trainer.lab.preflight.plan import CONTROL_BATCH
+from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.stats.intervals import wilson
+from tui_trainer.text import fmt
+
+PERMUTATIONS = 1_000
+"""Ways to name the classes anew, by which chance is told from knowledge."""
+
+SELDOM = 0.002
+"""The share of them that may do as well as the true names."""
+
+RATE = 0.003
+BATCH = 128
+SEED = 20
+
+
+def control_items(lab: Lab) -> Iterator[CheckItem]:
+    """Train on shuffled labels with Adam, and look whether validation beats guessing."""
+    if not len(lab.val_sample):
+        yield CheckItem(
+            name="shuffled-labels",
+            verdict="look",
+            title="the control needs validation images",
+            evidence="there is no validation split",
+            advice="keep some images for validation: --val-size 1000",
+            lesson=19,
+        )
+        return
+    chance = torch.Generator().manual_seed(SEED)
+    trial = lab.trial(optimizer="adam", lr=RATE, batch_size=CONTROL_BATCH, schedule="constant")
+    train = lab.data.train
+    order = torch.randperm(len(train), generator=chance).to(train.labels.device)
+    size = min(CONTROL_BATCH, len(train))
+    for _ in range(lab.plan.control_steps):
+        if trial.stream.remaining < size:
+            trial.stream.begin_epoch()
+        places = trial.stream.take(size)
+        images = lab.data.prepare(train.images[places])
+        trial.step((images, train.labels[order[places]]))
+    table = _confusion(lab, trial.network)
+    yield _item(table, lab.plan.control_steps, chance)
+
+
+@torch.no_grad()
+def _confusion(lab: Lab, network: torch.nn.Module) -> Tensor:
+    """Return how many validation images of each class (row) are given each class (column)."""
+    network.eval()
+    classes = lab.data.classes
+    table = torch.zeros(classes * classes, dtype=torch.int64)
+    for part in batches(lab.val_sample, BATCH):
+        said = network(lab.data.prepare(part.images)).argmax(dim=1)
+        table += torch.bincount((part.labels * classes + said).cpu(), minlength=classes * classes)
+    return table.view(classes, classes)
+
+
+def _item(table: Tensor, steps: int, chance: torch.Generator) -> CheckItem:
+    total, right = int(table.sum()), int(table.diagonal().sum())
+    low, high = wilson(right, total)
+    guess = max(1 / len(table), float(table.sum(dim=1).max()) / total)
+    verdict: Checked = "pass"
+    title, advice = "on shuffled labels it stays at guessing", ""
+    told = f"{fmt.accuracy_with_interval(right / total, (low, high))} of {total:,} validation "
+    told += f"images right after {steps} steps; guessing the commonest class {fmt.percent(guess)}"
+    if low > guess:
+        share = _as_good(table, right, chance)
+        told += f"; of {PERMUTATIONS:,} other ways to name the classes {share:.1%} do as well"
+        if share <= SELDOM:
+            verdict, title = "fail", "it knows labels that it was never shown"
+            advice = (
+                "what it reaches on validation is not learned here: are its weights trained "
+                "already, or is the answer in its code or in the images?"
+            )
+    return CheckItem(
+        name="shuffled-labels",
+        verdict=verdict,
+        title=title,
+        evidence=told,
+        advice=advice,
+        lesson=19,
+        value=right / total,
+        figure=f"{100 * right / total:.1f} % right",
+    )
+
+
+def _as_good(table: Tensor, right: int, chance: torch.Generator) -> float:
+    """Return the share of random namings of the classes that get as many images right.
+
+    An untrained network gives all images that look alike the same class. By luck that is the right
+    one for a whole class, so that its accuracy spreads far wider than Wilson's interval says, which
+    takes images as independent. What luck can do, the other namings show.
+    """
+    classes, good = len(table), 0
+    places = torch.arange(classes)
+    for _ in range(PERMUTATIONS):
+        names = torch.randperm(classes, generator=chance)
+        good += int(table[places, names].sum()) >= right
+    return good / PERMUTATIONS

@@ -1,0 +1,137 @@
+"""Are there units that never speak, before anything is learned?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from tui_trainer.anatomy.operations import operation_of
+from tui_trainer.anatomy.trace import Step, trace
+from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.models.build import set_dropout
+from tui_trainer.protocol.checked import Checked, CheckItem
+
+IMAGES = 256
+"""A unit that is silent on all of them, at every place, is called dead."""
+
+FEW_STEPS = 4
+"""Updates after which logits that were the same for every image are looked at again."""
+
+LAYER_LOOK = 0.5
+"""The share of a layer's units that may be dead …"""
+
+WHOLE_LOOK = 0.2
+"""… and of the network's: of the zoo, none has more than a tenth."""
+
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """An activation: its name, its units, and the places of the dead ones."""
+
+    name: str
+    units: int
+    dead: tuple[int, ...]
+
+
+def unit_items(lab: Lab) -> Iterator[CheckItem]:
+    """Judge the units of every ReLU, and whether the scores depend on the image at all."""
+    try:
+        layers, answers = _watched(lab, _settled(lab, lab.copy()))
+        if not answers:  # as behind a last layer of zeros, which the first updates move
+            _, answers = _watched(lab, _settled(lab, _trained(lab)))
+    except Exception as error:  # one's own network does what nobody has foreseen
+        yield CheckItem(
+            name="dead-units",
+            verdict="look",
+            title="the units cannot be seen",
+            evidence=f"{type(error).__name__} while the network was watched",
+            lesson=8,
+        )
+        return
+    yield _item(layers, answers)
+
+
+def _item(layers: list[_Layer], answers: bool) -> CheckItem:
+    units, dead = sum(layer.units for layer in layers), sum(len(layer.dead) for layer in layers)
+    worst = sorted(layers, key=lambda layer: len(layer.dead) / layer.units, reverse=True)
+    silent = [layer.name for layer in layers if len(layer.dead) == layer.units]
+    verdict: Checked = "pass"
+    title, advice = "hardly a unit is dead" if dead else "no unit is dead", ""
+    if not answers:
+        verdict, title = "fail", "the scores are the same for every image"
+    elif silent:
+        verdict, title = "fail", f"{silent[0]} is dead as a whole"
+    elif units and (dead > WHOLE_LOOK * units or len(worst[0].dead) > LAYER_LOOK * worst[0].units):
+        verdict, title = "look", "many units are dead before the first step"
+    if verdict != "pass":
+        advice = "draw other first weights (He's for ReLU), biases at 0, or put a norm before it"
+    told = f"{dead} of {units} ReLU units are never active over {IMAGES} images"
+    named = [f"{w.name} {_places(w)} of {w.units}" for w in worst[:MOST_NAMED] if w.dead]
+    return CheckItem(
+        name="dead-units",
+        verdict=verdict,
+        title=title,
+        evidence=told + (": " + "; ".join(named) if named else ""),
+        advice=advice,
+        lesson=8,
+        value=dead / units if units else 0.0,
+        figure=f"{dead} of {units}",
+    )
+
+
+def _places(layer: _Layer) -> str:
+    shown = ", ".join(map(str, layer.dead[:6]))
+    return f"{shown}, … ({len(layer.dead)})" if len(layer.dead) > 6 else shown
+
+
+@torch.no_grad()
+def _settled(lab: Lab, network: nn.Module) -> nn.Module:
+    """Return a copy whose batch norm has taken the statistics of the sample.
+
+    The running ones of a network that has not been trained are of no image at all.
+    """
+    set_dropout(network, 0.0)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats and module.training:
+            module.reset_running_stats()
+            module.momentum = None
+    network(lab.data.prepare(lab.sample.images[:IMAGES]))
+    return network
+
+
+def _trained(lab: Lab) -> nn.Module:
+    """Return a copy after a few updates."""
+    trial = lab.trial()
+    for _ in range(FEW_STEPS):
+        trial.step(rate=lab.config.learning_rate)
+    return trial.network
+
+
+@torch.no_grad()
+def _watched(lab: Lab, network: nn.Module) -> tuple[list[_Layer], bool]:
+    """Return every ReLU's units, and whether the scores differ between images."""
+    layers: list[_Layer] = []
+    last: list[Tensor] = []
+
+    def reached(place: int, step: Step, result: Tensor) -> None:
+        last[:] = [result.detach().clone()] if result.dim() == 2 else last
+        if operation_of(step.call.name).kind == "relu" and result.dim() > 1:
+            layers.append(_layer(lab.name_of(place, step), result))
+
+    trace(network, lab.data.prepare(lab.sample.images[:IMAGES]), reached=reached)
+    scores = last[0] if last else None
+    answers = scores is None or bool((scores.amax(dim=0) != scores.amin(dim=0)).any())
+    return layers, answers
+
+
+def _layer(name: str, result: Tensor) -> _Layer:
+    """Return the units of an activation (N, units, …) that are 0 for every image and place."""
+    most = result.detach().transpose(0, 1).flatten(1).amax(dim=1)
+    dead = (most <= 0).nonzero().flatten().tolist()
+    return _Layer(name, len(most), tuple(dead))

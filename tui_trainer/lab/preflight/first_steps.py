@@ -1,0 +1,278 @@
+"""The first steps of the run itself, batch by batch as it will meet them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tui_trainer.data.dataset import Split
+from tui_trainer.engine.evaluation import evaluate
+from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.trial import Trial
+from tui_trainer.models.numbers import numbers_of
+from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.stats import envelope
+from tui_trainer.stats.intervals import wilson
+from tui_trainer.text import fmt
+
+LOOK_EVERY = 10
+"""Steps between two that are looked at closely."""
+
+USUAL_RATIO = (1e-4, 1e-2)
+"""An update's norm by its weights'.
+
+Source: A. Karpathy, notes of Stanford's CS231n, "Neural Networks Part 3", ratio of weights to
+updates: it "should be somewhere around 1e-3"; a decade on either side is let pass.
+"""
+
+EARLY = 3.0
+"""How far above that it may lie: at first the weights are small."""
+
+STILL, WILD = 1e-6, 0.3
+"""Where nothing moves, and where a single step replaces a third of the weights."""
+
+ERRORS = 3.0
+"""Standard errors by which a fall must exceed the noise of the batches."""
+
+LONG_EPOCH = 1_800.0
+"""Seconds."""
+
+
+@dataclass
+class Walk:
+    """What was seen of the first steps.
+
+    Attributes:
+        losses: The loss of each batch, before its update.
+        rates: The rate of each update.
+        seconds: How long each step took.
+        ratios: By weight tensor, the norm of an update by that of the weights.
+        correct: Validation images right at the end, and of how many.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    ratios: dict[str, list[float]] = field(default_factory=dict)
+    correct: tuple[int, int] = (0, 0)
+    val_seconds: float = 0.0
+
+
+def step_items(lab: Lab) -> Iterator[CheckItem]:
+    """Train the first steps; judge the loss, the updates, and what an epoch will take and bring."""
+    walk = _walk(lab)
+    reference, why_not = _reference(lab, walk)
+    yield _loss_item(lab, walk, reference, why_not)
+    yield _ratio_item(walk)
+    yield _epoch_item(lab, walk, reference, why_not)
+
+
+def _walk(lab: Lab) -> Walk:
+    walk, trial = Walk(), lab.trial()
+    for number in range(min(lab.plan.steps, _steps_of_run(lab))):
+        is_looked_at = number % LOOK_EVERY == 0
+        before = _weights(trial) if is_looked_at else {}
+        began = lab.clock()
+        walk.rates.append(trial.learning_rate)
+        walk.losses.append(float(trial.step()))
+        walk.seconds.append(lab.clock() - began)
+        trained = {n for n, p in trial.network.named_parameters() if p.grad is not None}
+        for name, weight in before.items():
+            moved = float(numbers_of(_weights(trial, copy=False)[name] - weight).norm())
+            if (size := float(numbers_of(weight).norm())) and name in trained:
+                walk.ratios.setdefault(name, []).append(moved / size)
+        if not math.isfinite(walk.losses[-1]):
+            break
+    if len(lab.val_sample):
+        began = lab.clock()
+        result = evaluate(trial.network, lab.data, lab.val_sample)
+        walk.correct = result.correct, result.total
+        walk.val_seconds = lab.clock() - began
+    return walk
+
+
+def _steps_of_run(lab: Lab) -> int:
+    """Return how many steps the run has: behind its end a schedule's rate is 0."""
+    per_epoch = -(-len(lab.data.train) // lab.config.batch_size)
+    return lab.config.epochs * per_epoch
+
+
+def _weights(trial: Trial, *, copy: bool = True) -> dict[str, Tensor]:
+    """Return what mixes inputs and is trained: two dimensions or more."""
+    named = trial.network.named_parameters()
+    weights = {n: p.detach() for n, p in named if p.dim() > 1 and p.requires_grad and p.numel()}
+    return {name: w.clone() for name, w in weights.items()} if copy else weights
+
+
+def _loss_item(
+    lab: Lab, walk: Walk, reference: Sequence[envelope.HealthyRun], why_not: str
+) -> CheckItem:
+    losses = walk.losses
+    parts = max(1, min(envelope.LAST_STEPS, len(losses) // 3))
+    (first, error), (last, last_error) = _mean(losses[:parts]), _mean(losses[-parts:])
+    guess = entropy(lab.data.train)
+    told = f"loss {first:.3f} ± {error:.3f} → {last:.3f} ± {last_error:.3f} in {len(losses)} steps"
+    if lab.plan.share < 1:
+        told += f" (of {envelope.STEPS}: more would take too long here)"
+    told += f", guessing is {guess:.3f}"
+    verdict, title, advice = _learned(lab, walk, last + ERRORS * last_error < guess, first)
+    if walk.correct[1]:
+        right, total = walk.correct
+        told += f"; validation {fmt.accuracy_with_interval(right / total, wilson(right, total))}"
+    if reference:
+        told += f"; {_runs(reference)} had {_span([run.first_steps for run in reference])}"
+        most = envelope.most_expected(reference)
+        if verdict == "pass" and last - ERRORS * last_error > most:
+            verdict, title = "look", "it learns, but slower than healthy networks of its size"
+            told += f", and one in forty is above {most:.2f}"
+            advice = "see which other items do not pass; else try another rate or first weights"
+    else:
+        told += f"; {why_not}"
+    return CheckItem(
+        name="first-steps",
+        verdict=verdict,
+        title=title,
+        evidence=told,
+        advice=advice,
+        lesson=19,
+        value=last,
+        figure=f"loss {last:.3f}",
+    )
+
+
+def _learned(lab: Lab, walk: Walk, is_below: bool, first: float) -> tuple[Checked, str, str]:
+    """Return verdict, title and advice, from the course of the loss alone."""
+    last = walk.losses[-1]
+    if not math.isfinite(last) or last > 2 * first + 1:
+        return "fail", "the loss blows up in the first steps", "a tenth of the learning rate"
+    if is_below:
+        return "pass", "the loss falls in the first steps", ""
+    if not has_norm(lab) or len(walk.losses) < envelope.STEPS:
+        words = "train an epoch and see; a norm behind the convolutions gets it going"
+        return "look", "the loss has not begun to fall", words
+    words = "are the labels those of the images? Is the rate right, does each parameter learn?"
+    return "fail", "nothing is learned in the first steps", words
+
+
+def _ratio_item(walk: Walk) -> CheckItem:
+    medians = {name: statistics.median(ratios) for name, ratios in walk.ratios.items()}
+    if not medians:
+        return CheckItem(
+            name="updates",
+            verdict="look",
+            title="no update was seen",
+            evidence=f"{len(walk.losses)} steps, or no weights to look at",
+            lesson=7,
+        )
+    middle = statistics.median(medians.values())
+    low, high = min(medians, key=lambda n: medians[n]), max(medians, key=lambda n: medians[n])
+    verdict: Checked = "pass"
+    title, advice = "each step moves the weights by a usual part", ""
+    # Not the median of all: weights that are thrown far away are long, and then seem to move less.
+    worst = max(map(statistics.median, zip(*walk.ratios.values(), strict=False)))
+    if middle < STILL or not worst <= WILD:
+        verdict = "fail"
+    elif not USUAL_RATIO[0] <= middle <= EARLY * USUAL_RATIO[1]:
+        verdict = "look"
+    if verdict != "pass":
+        is_low = middle < USUAL_RATIO[0]
+        title = f"each step moves the weights {'hardly' if is_low else 'too far'}"
+        advice = f"a {'higher' if is_low else 'lower'} learning rate; a step of 0.001 is usual"
+    return CheckItem(
+        name="updates",
+        verdict=verdict,
+        title=title,
+        evidence=f"update by weight {middle:.2g} in the median of {len(medians)} tensors, from "
+        f"{medians[low]:.2g} ({low}) to {medians[high]:.2g} ({high}), at most {worst:.2g} "
+        f"in one step; usual are {USUAL_RATIO[0]:g} to {USUAL_RATIO[1]:g}",
+        advice=advice,
+        lesson=7,
+        value=middle,
+        figure=f"{100 * middle:.2g} % a step",
+    )
+
+
+def _epoch_item(
+    lab: Lab, walk: Walk, reference: Sequence[envelope.HealthyRun], why_not: str
+) -> CheckItem:
+    size = lab.config.batch_size
+    images = len(lab.data.train)
+    training = images / size * statistics.median(walk.seconds)
+    val = walk.val_seconds * len(lab.data.val) / max(1, walk.correct[1])
+    seconds = training + val
+    told = f"an epoch of {images:,} images takes about {fmt.duration(seconds)} "
+    told += f"({fmt.rate(images / max(1e-9, training))}), {lab.config.epochs} of them "
+    told += f"{fmt.duration(seconds * lab.config.epochs)}"
+    if reference:
+        told += f"; after one, {_runs(reference)} had "
+        told += _span([run.first_epoch for run in reference])
+    else:
+        told += f"; {why_not}"
+    is_long = seconds > LONG_EPOCH
+    return CheckItem(
+        name="first-epoch",
+        verdict="look" if is_long else "pass",
+        title="an epoch takes long" if is_long else "what one epoch takes and brings",
+        evidence=told,
+        advice="fewer kernels while the maps are large, or an earlier pooling" if is_long else "",
+        lesson=19,
+        value=seconds,
+        figure=f"{fmt.duration(seconds)} an epoch",
+    )
+
+
+def _reference(lab: Lab, walk: Walk) -> tuple[list[envelope.HealthyRun], str]:
+    """Return the healthy runs to compare with; if there are none, why not."""
+    config = lab.config
+    if len(walk.losses) < envelope.STEPS:
+        return [], f"the reference is of {envelope.STEPS} steps"
+    asked = envelope.Asked(
+        dataset=lab.data.name if config.data_dir is None else "data of one's own",
+        train_size=len(lab.data.train),
+        classes=lab.data.classes,
+        parameters=sum(p.numel() for p in lab.network.parameters()),
+        has_norm=has_norm(lab),
+        optimizer=config.optimizer,
+        learning_rate=config.learning_rate,
+        schedule=config.schedule,
+        batch_size=config.batch_size,
+    )
+    return envelope.alike(asked, envelope.healthy_runs())
+
+
+def has_norm(lab: Lab) -> bool:
+    """Say whether the network normalizes its features."""
+    return any(row.kind.endswith(" norm") for row in lab.layers)
+
+
+def entropy(split: Split) -> float:
+    """Return the loss of guessing each class by its share, in nats."""
+    shares = torch.bincount(split.labels).double() / len(split)
+    return float(-(shares[shares > 0] * shares[shares > 0].log()).sum())
+
+
+def _mean(losses: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of batch losses and its standard error."""
+    if not all(map(math.isfinite, losses)):
+        return math.nan, math.nan
+    error = statistics.stdev(losses) / len(losses) ** 0.5 if len(losses) > 1 else 0.0
+    return statistics.fmean(losses), error
+
+
+def _runs(reference: Sequence[envelope.HealthyRun]) -> str:
+    return f"{len(reference)} healthy runs of networks like it"
+
+
+def _span(reached: Sequence[envelope.Reached]) -> str:
+    """Return in words from where to where a reference reaches."""
+    losses = sorted(place.train_loss for place in reached)
+    accuracies = sorted(place.val_accuracy for place in reached)
+    return (
+        f"loss {losses[0]:.2f} to {losses[-1]:.2f}, validation {100 * accuracies[0]:.1f} to "
+        f"{100 * accuracies[-1]:.1f} %, {100 * statistics.median(accuracies):.1f} % in the middle"
+    )

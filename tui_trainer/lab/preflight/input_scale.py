@@ -1,0 +1,70 @@
+"""Is the input normalized, and the validation's like the training's?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.protocol.checked import CheckItem
+
+USUAL_MEAN = 0.5
+"""How far from 0 the mean may lie: normalized input has 0 …"""
+
+USUAL_STD = (0.5, 2.0)
+"""… and a deviation of 1."""
+
+ERRORS = 5.0
+"""Standard errors by which two samples of the same images hardly ever differ."""
+
+LEAST_SHIFT, LEAST_RATIO = 0.1, 1.25
+"""Differences below these do no harm, however sure they are."""
+
+
+def input_items(lab: Lab) -> Iterator[CheckItem]:
+    """Judge mean and deviation of what the network is given, on both splits."""
+    train = lab.data.prepare(lab.sample.images)
+    mean, std = float(train.mean()), float(train.std(correction=0))
+    told = f"training {mean:+.2f} ± {std:.2f}"
+    verdict, title, advice = _of_training(mean, std)
+    if len(lab.val_sample) and verdict != "fail":
+        val = lab.data.prepare(lab.val_sample.images)
+        told += f", validation {float(val.mean()):+.2f} ± {float(val.std(correction=0)):.2f}"
+        if _differ(train, val):
+            verdict, title = "fail", "the validation images are scaled differently"
+            advice = "give both splits the same normalization: the training split's mean and std"
+    yield CheckItem(
+        name="input",
+        verdict=verdict,  # type: ignore[arg-type]
+        title=title,
+        evidence=f"pixels as the network is given them, mean ± deviation: {told} "
+        f"({len(lab.sample):,} and {len(lab.val_sample):,} images)",
+        advice=advice,
+        lesson=10,
+        value=std,
+        figure=f"deviation {std:.2f}",
+    )
+
+
+def _of_training(mean: float, std: float) -> tuple[str, str, str]:
+    if std == 0:
+        return "fail", "all images are the same grey", "look at the files: is this the right data?"
+    if abs(mean) > USUAL_MEAN or not USUAL_STD[0] <= std <= USUAL_STD[1]:
+        words = "normalize the images: subtract their mean, divide by their deviation"
+        return "look", "the input is not normalized", words
+    return "pass", "the input is normalized", ""
+
+
+def _differ(train: Tensor, val: Tensor) -> bool:
+    """Say whether two samples of images (N, 1, H, H) differ in brightness beyond chance."""
+    a, b = train.flatten(1), val.flatten(1)
+    means = a.mean(dim=1), b.mean(dim=1)
+    error = sum(float(m.var()) / len(m) if len(m) > 1 else 0.0 for m in means) ** 0.5
+    shift = abs(float(means[0].mean() - means[1].mean()))
+    first, second = float(train.std(correction=0)), float(val.std(correction=0))
+    ratio = max(first, second) / max(1e-12, min(first, second))
+    spreads = a.std(dim=1), b.std(dim=1)
+    doubt = sum(float(s.var()) / len(s) if len(s) > 1 else 0.0 for s in spreads) ** 0.5
+    is_moved = shift > max(ERRORS * error, LEAST_SHIFT * first)
+    return is_moved or (ratio > LEAST_RATIO and abs(first - second) > ERRORS * doubt)

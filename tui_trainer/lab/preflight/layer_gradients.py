@@ -1,0 +1,191 @@
+"""Does every parameter learn: has it a gradient, and does the optimizer move it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.engine.steps import densify, loss_of
+from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.trial import Trial
+from tui_trainer.models.numbers import can_learn, gradient_of
+from tui_trainer.models.unused import unused_parameters
+from tui_trainer.protocol.checked import CheckItem
+
+MOST_IMAGES = 256
+"""Of the batch that is tried: a gradient of all of them is not 0 by chance."""
+
+READ_IMAGES = 8
+"""Images on which it is seen which parameters forward uses."""
+
+MORE_STEPS = 4
+"""Steps after which each gradient was something else than 0 once."""
+
+NOISE = 1e-5
+"""A gradient of so small a share of the largest is rounding: a bias before a norm has no other."""
+
+MOST_NAMED = 4
+"""Parameters that are named; of more their number is told."""
+
+
+def gradient_items(lab: Lab) -> Iterator[CheckItem]:
+    """Judge the gradients of one batch, and the update that follows."""
+    trial = lab.trial()
+    network, parameters = trial.network, trial.optimizer.parameters
+    images = lab.data.prepare(lab.sample.images[:MOST_IMAGES])
+    loss = loss_of(network(images), lab.sample.labels[:MOST_IMAGES])
+    strangers = _strangers(loss, network)
+    trial.optimizer.clear()
+    loss.backward()  # type: ignore[no-untyped-call]
+    densify(parameters)
+    seen = _seen(network)
+    update = _update_item(lab, trial, strangers)
+    _take_more(lab, trial, seen)
+    yield _gradient_item(seen, unused_parameters(lab.copy(), images[:READ_IMAGES]))
+    yield update
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the first backward passes gave: the parameters that can learn, and their gradients.
+
+    Attributes:
+        frozen: Those that do not require a gradient.
+        reached: The numbers of each gradient.
+        unreached: Those that got none.
+        still: The weights whose gradient was exactly 0 in every number; fewer batch by batch.
+    """
+
+    frozen: list[str]
+    reached: dict[str, Tensor]
+    unreached: list[str]
+    still: list[str]
+
+
+def _seen(network: nn.Module) -> _Seen:
+    named = {name: p for name, p in network.named_parameters() if can_learn(p)}
+    learning = {name: p for name, p in named.items() if p.requires_grad}
+    found = {name: gradient_of(p) for name, p in learning.items()}
+    reached = {name: grad.clone() for name, grad in found.items() if grad is not None}
+    return _Seen(
+        frozen=[name for name in named if name not in learning],
+        reached=reached,
+        unreached=[name for name in learning if name not in reached],
+        # A bias can have nothing to do, as before a norm; what mixes inputs cannot.
+        still=[n for n, grad in reached.items() if named[n].dim() > 1 and not bool(grad.any())],
+    )
+
+
+def _take_more(lab: Lab, trial: Trial, seen: _Seen) -> None:
+    """Train more batches while a gradient is 0: behind a layer of zeros all are, at first."""
+    named = dict(trial.network.named_parameters())
+    for _ in range(MORE_STEPS):
+        if not seen.still:
+            return
+        trial.step(rate=lab.config.learning_rate)
+        seen.still[:] = [name for name in seen.still if not _has_gradient(named[name])]
+
+
+def _has_gradient(parameter: nn.Parameter) -> bool:
+    gradient = gradient_of(parameter)
+    return gradient is not None and bool(gradient.any())
+
+
+def _gradient_item(seen: _Seen, unused: Sequence[str]) -> CheckItem:
+    idle = [name for name in seen.unreached if name in unused]
+    cut = [name for name in seen.unreached if name not in unused]
+    broken = [n for n, grad in seen.reached.items() if not bool(torch.isfinite(grad).all())]
+    kinds = {
+        "frozen (requires_grad is off)": seen.frozen,
+        "not used in forward": idle,
+        "used in forward and not on the way to the loss": cut,
+        "with a gradient of exactly 0": seen.still,
+        "with a gradient that is no number": broken,
+    }
+    total, bad = len(seen.reached) + len(cut), len(cut) + len(seen.still) + len(broken)
+    told = [f"{_listed(names)} {kind}" for kind, names in kinds.items() if names]
+    if not bad:
+        norm = float(sum((grad.double() ** 2).sum() for grad in seen.reached.values())) ** 0.5
+        told.insert(0, f"{total} tensors; together the norm {norm:.3g}")
+    return CheckItem(
+        name="gradients",
+        verdict="fail" if bad else "pass",
+        title=f"{bad} of {total} parameter tensors do not learn"
+        if bad
+        else "every parameter that is trained has a gradient"
+        if seen.frozen or idle
+        else "every parameter has a gradient",
+        evidence="; ".join(told),
+        advice=_advice(cut, seen.still) if bad else "",
+        lesson=19,
+        value=float(bad),
+        figure=f"{total - bad} of {total}",
+    )
+
+
+def _advice(cut: Sequence[str], still: Sequence[str]) -> str:
+    if cut:
+        return "remove detach(), no_grad(), .data or .item() after them; or freeze them on purpose"
+    if still:
+        return "look at what lies behind them: a dead ReLU, a factor 0"
+    return "draw smaller first weights; look for a division by 0 or a logarithm of 0"
+
+
+def _update_item(lab: Lab, trial: Trial, strangers: int) -> CheckItem:
+    """Take one step of the run's optimizer, and see what has moved."""
+    found = {name: (p, gradient_of(p)) for name, p in trial.network.named_parameters()}
+    sizes = {n: _rms(grad) for n, (_, grad) in found.items() if grad is not None}
+    most = max(sizes.values(), default=0.0)
+    moving = {n: found[n][0] for n, size in sizes.items() if size > NOISE * most}
+    before = {name: p.detach().clone() for name, p in moving.items()}
+    trial.optimizer.step(lab.config.learning_rate)
+    left = [name for name, p in moving.items() if torch.equal(p.detach(), before[name])]
+    told = f"{len(moving) - len(left)} of {len(moving)} tensors with a gradient are moved by a step"
+    if left:
+        told += f"; not {_listed(left)}"
+    if strangers:
+        told += f"; {strangers} tensors that learn are no parameters of the network"
+    return CheckItem(
+        name="optimizer",
+        verdict="fail" if left or strangers else "pass",
+        title="the optimizer leaves parameters where they are"
+        if left or strangers
+        else "the optimizer moves every parameter",
+        evidence=told,
+        advice="register them: as attributes, in nn.ModuleList or nn.ParameterList"
+        if strangers
+        else ("raise the learning rate" if left else ""),
+        lesson=19,
+        value=float(len(left) + strangers),
+        figure=f"{len(left) + strangers} left out",
+    )
+
+
+def _rms(numbers: Tensor) -> float:
+    return float(numbers.double().square().mean().sqrt()) if numbers.numel() else 0.0
+
+
+def _strangers(loss: Tensor, network: nn.Module) -> int:
+    """Return how many tensors get a gradient that are no parameters of the network."""
+    known = {id(parameter) for parameter in network.parameters()}
+    found: set[int] = set()
+    seen, waiting = set(), [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        variable = getattr(node, "variable", None)
+        if variable is not None and id(variable) not in known:
+            found.add(id(variable))
+        waiting.extend(following for following, _ in node.next_functions)
+    return len(found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMED])
+    more = len(names) - MOST_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown

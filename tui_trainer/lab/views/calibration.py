@@ -1,0 +1,239 @@
+"""Whether the network is as sure as it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tui_trainer.lab.views.desk import Judgement, Parts
+from tui_trainer.lab.views.judging import certainty, judgement_of
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import (
+    Choices,
+    Control,
+    Curve,
+    Curves,
+    Exhibit,
+    Table,
+    Words,
+    at,
+    chosen_whole,
+    chosen_word,
+)
+from tui_trainer.stats.reliability import (
+    EQUAL_MASS,
+    EQUAL_WIDTH,
+    Calibration,
+    CalibrationBin,
+    brier,
+    edges_of,
+    negative_log_likelihood,
+    places,
+)
+from tui_trainer.text.fmt import count, percent
+
+BINS = Control(name="bins", label="bins", value=15.0, steps=(5.0, 10.0, 15.0, 20.0))
+BINNING = Control(
+    name="binning", label="binning", value=EQUAL_WIDTH, steps=(EQUAL_WIDTH, EQUAL_MASS)
+)
+
+DRAWS, PER_PART, SEED = 200, 20, 8
+"""How often the images are drawn anew as they would be if all was calibrated, and the seed."""
+
+FEWEST = 5
+"""Images of a bin that is drawn; the accuracy of fewer could be anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByChance:
+    """What a calibrated network would show on these images.
+
+    Attributes:
+        ece: Its calibration error on average.
+        ece_high: Below which it stays nineteen times of twenty.
+        mce: The largest gap of a bin, on average.
+    """
+
+    ece: float
+    ece_high: float
+    mce: float
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Show the reliability diagram, and what it comes to."""
+    images, bins = scene.control(choices), chosen_whole(choices, BINS)
+    binning = chosen_word(choices, BINNING)
+    bins = max(int(step) for step in BINS.steps if float(step) <= bins)
+    controls = (images, at(BINS, bins), at(BINNING, binning))
+    if (judged := (yield from judgement_of(scene, controls))) is None:
+        return
+    sureness = judged.sureness.double()
+    told = sureness.tolist()
+    edges = edges_of(told, bins, binning)
+    found = Calibration.of(told, (judged.given == judged.labels).tolist(), edges)
+    yield None
+    scores = _scores(judged)
+    inside = torch.tensor(places(told, edges))
+    yield None
+    drawn: list[Tensor] = []
+    for turn in range(DRAWS // PER_PART):
+        drawn.append(gaps_by_chance(sureness, inside, len(found.bins), PER_PART, SEED + turn))
+        yield None
+    chance = by_chance(torch.cat(drawn), found)
+    yield Exhibit(
+        blocks=(
+            _verdict(found, chance),
+            _diagram(found),
+            _summary(found, chance, scores),
+            _bins(found),
+        ),
+        controls=controls,
+        result=f"Calibration error (ECE) {percent(found.ece)}; by chance alone a calibrated "
+        f"network shows {percent(chance.ece)}, and in 19 of 20 cases at most "
+        f"{percent(chance.ece_high)}.",
+        certainty=certainty(judged),
+        figures=figures(found, chance, scores, binning),
+    )
+
+
+def gaps_by_chance(sureness: Tensor, inside: Tensor, bins: int, draws: int, seed: int) -> Tensor:
+    """Return the sums of confidence less hits (draws, bins) that a calibrated network would have.
+
+    Each image is right with the probability that the network gives it, drawn from a seed.
+
+    Args:
+        sureness: The confidences (N).
+        inside: The bin of each (N).
+        bins: How many bins.
+        draws: How often all images are drawn.
+        seed: Of the draws.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    hits = torch.rand((draws, len(sureness)), generator=chance, dtype=torch.float64) < sureness
+    gaps = torch.zeros((draws, bins), dtype=torch.float64)
+    return gaps.index_add_(1, inside, sureness - hits.double())
+
+
+def by_chance(gaps: Tensor, found: Calibration) -> ByChance:
+    """Return the errors of a calibrated network from the gaps of its bins (draws, bins)."""
+    sizes = torch.tensor([each.images for each in found.bins], dtype=torch.float64)
+    errors = gaps.abs().sum(dim=1) / found.images
+    largest = (gaps.abs() / sizes.clamp_min(1)).amax(dim=1)
+    return ByChance(float(errors.mean()), float(errors.quantile(0.95)), float(largest.mean()))
+
+
+def figures(
+    found: Calibration, chance: ByChance, scores: Mapping[str, float], binning: str
+) -> Mapping[str, object]:
+    """Return the bins and all scores as plain numbers."""
+    return {
+        "images": found.images,
+        "binning": binning,
+        "ece": found.ece,
+        "ece_by_chance": chance.ece,
+        "ece_by_chance_95": chance.ece_high,
+        "mce": found.mce,
+        "mce_by_chance": chance.mce,
+        **scores,
+        "confidence_less_accuracy": found.gap,
+        "confidence_less_accuracy_interval": list(found.gap_interval),
+        "bins": [
+            {
+                "low": each.low,
+                "high": each.high,
+                "images": each.images,
+                "right": each.right,
+                "confidence": each.confidence if each.images else None,
+                "accuracy": each.accuracy,
+                "accuracy_interval": None if each.interval is None else list(each.interval),
+            }
+            for each in found.bins
+        ],
+    }
+
+
+def _scores(judged: Judgement) -> Mapping[str, float]:
+    labels = judged.labels.tolist()
+    return {
+        "nll": negative_log_likelihood(judged.right_probability.tolist()),
+        "brier": brier(judged.probabilities.tolist(), labels),
+    }
+
+
+def _diagram(found: Calibration) -> Curves:
+    """Return accuracy by confidence, with the diagonal on which a calibrated network lies."""
+    full = [each for each in found.bins if each.images >= FEWEST]
+    sure = tuple(each.confidence for each in full)
+    shares = tuple(each.right / each.images for each in full)
+    ends = [each.interval or (0.0, 1.0) for each in full]
+    return Curves(
+        caption=f"reliability: accuracy by confidence, bins of {FEWEST} images or more",
+        x_label="confidence",
+        curves=(
+            Curve(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0)),
+            Curve(name="accuracy", x=sure, y=shares),
+            Curve(name="its interval from", x=sure, y=tuple(low for low, _ in ends)),
+            Curve(name="to", x=sure, y=tuple(high for _, high in ends)),
+        ),
+    )
+
+
+def _summary(found: Calibration, chance: ByChance, scores: Mapping[str, float]) -> Table:
+    return Table(
+        caption="",
+        heads=("", "here", "calibrated, by chance"),
+        rows=(
+            ("ECE, mean gap of the bins", percent(found.ece), f"{percent(chance.ece)}"),
+            ("MCE, largest gap of a bin", percent(found.mce), f"{percent(chance.mce)}"),
+            ("Brier score, 0 to 2", f"{scores['brier']:.4f}", ""),
+            ("log loss, nats", f"{scores['nll']:.4f}", ""),
+        ),
+    )
+
+
+def _verdict(found: Calibration, chance: ByChance) -> Words:
+    """Say in words whether it is too sure, not sure enough, or as sure as it is right."""
+    low, high = found.gap_interval
+    on_average = (
+        f"its mean confidence differs from its accuracy by {_points(found.gap)} points "
+        f"[{_points(low)}, {_points(high)}]"
+    )
+    if found.ece <= chance.ece_high:
+        text = f"As sure as it is right, as far as {count(found.images)} images can tell: "
+        return Words(text=f"{text}{on_average}.", tone="good")
+    if low > 0:
+        return Words(text=f"Overconfident: {on_average}.", tone="look")
+    if high < 0:
+        return Words(text=f"Underconfident: {on_average}.", tone="look")
+    text = "Too sure in some bins, not sure enough in others; on average "
+    return Words(text=f"{text}{on_average}.", tone="look")
+
+
+def _points(share: float, digits: int = 2) -> str:
+    """Return a difference of shares in points, with its sign: ``+1.78``; 0 has none."""
+    text = f"{100 * share:+.{digits}f}".replace("-", "−")
+    return text if float(text[1:]) else text[1:]
+
+
+def _bins(found: Calibration) -> Table:
+    shown = [each for each in found.bins if each.images]
+    empty = len(found.bins) - len(shown)
+    return Table(
+        caption="the bins, in %" + (f"; {empty} without images left out" if empty else ""),
+        heads=("confidence", "images", "mean", "accuracy", "gap"),
+        rows=tuple(map(_row, shown)),
+    )
+
+
+def _row(each: CalibrationBin) -> tuple[str, ...]:
+    low, high = each.interval or (0.0, 1.0)
+    return (
+        f"{100 * each.low:.2f} to {100 * each.high:.2f}",
+        count(each.images),
+        f"{100 * each.confidence:.1f}",
+        f"{100 * (each.accuracy or 0.0):.1f} [{100 * low:.1f}, {100 * high:.1f}]",
+        _points(each.gap, 1),
+    )

@@ -1,0 +1,162 @@
+"""Changes of a digit, little by little: moved, turned, scaled, with other strokes, with noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tui_trainer.data.augment import MNIST_SIDE, sampling_grid
+from tui_trainer.data.ink import FINE, narrowed, widened
+
+SHIFT, ROTATE, SCALE, THICKEN, NOISE = KINDS = ("shift", "rotate", "scale", "thicken", "noise")
+
+Apply = Callable[[Tensor, float, int], Tensor]
+"""From greys (N, H, H), 0 to 255, by an amount; chance, if there is any, comes from the seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is done to digits, and how much of it.
+
+    Attributes:
+        name: What it is called.
+        kind: One of :data:`KINDS`.
+        unit: What its amounts are counted in.
+        amounts: From little to much.
+        ways: What it can be by name, such as directions; each is as much of a change.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    amounts: tuple[float, ...]
+    ways: tuple[tuple[str, Apply], ...]
+
+    def apply(self, images: Tensor, amount: float, seed: int) -> Tensor:
+        """Return greys (N, H, H), 0 to 255, changed; the ways take turns, image by image."""
+        changed = images.clone()
+        for turn, (_, way) in enumerate(self.ways):
+            if turn < len(images):
+                changed[turn :: len(self.ways)] = way(images[turn :: len(self.ways)], amount, seed)
+        return changed
+
+    def said(self, amount: float) -> str:
+        """Return an amount with its unit."""
+        return f"{amount:g} {self.unit}"
+
+
+def moved(
+    images: Tensor, *, right: float = 0.0, down: float = 0.0, turn: float = 0.0, zoom: float = 1.0
+) -> Tensor:
+    """Return greys (N, H, H) turned and scaled about their middle, then moved; outside is paper.
+
+    Args:
+        images: The greys.
+        right: In pixels of a 28×28 image, as ``down``.
+        down: Downwards.
+        turn: Clockwise, in degrees.
+        zoom: How many times as large.
+    """
+    cosine, sine = math.cos(math.radians(turn)) / zoom, math.sin(math.radians(turn)) / zoom
+    # From a pixel of the result to where it is taken from, y downwards.
+    back = torch.tensor([[cosine, sine], [-sine, cosine]])
+    move = back @ torch.tensor([-2 * right / MNIST_SIDE, -2 * down / MNIST_SIDE])
+    matrix = torch.cat((back, move.unsqueeze(1)), dim=1).to(images.device)
+    grid = sampling_grid(matrix.expand(len(images), 2, 3), images.shape[-1])
+    return functional.grid_sample(
+        images.unsqueeze(1), grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    ).squeeze(1)
+
+
+def thickened(images: Tensor, amount: float) -> Tensor:
+    """Return greys (N, H, H) with strokes so much wider, in pixels of a 28×28 image, or narrower.
+
+    They are changed by steps of half a pixel, at ``FINE`` times MNIST's resolution.
+    """
+    fine = max(1, round(FINE * MNIST_SIDE / images.shape[-1]))
+    larger = functional.interpolate(
+        images.unsqueeze(1), scale_factor=fine, mode="bilinear", align_corners=False
+    ).squeeze(1)
+    changed = larger
+    for _ in range(round(abs(amount) * FINE / 2)):
+        changed = widened(changed) if amount > 0 else narrowed(changed)
+    # Only what was added or taken: there and back again alone would already be a blur.
+    difference = functional.avg_pool2d(changed - larger, fine)
+    return (images + difference).clamp(0, 255)
+
+
+def noisy(images: Tensor, amount: float, seed: int) -> Tensor:
+    """Return greys (N, H, H) with normal noise of so many per cent of their range, cut to it."""
+    chance = torch.Generator().manual_seed(seed)
+    noise = torch.randn(images.shape, generator=chance).to(images.device)
+    return (images + noise * (2.55 * amount)).clamp(0, 255)
+
+
+CHANGES = (
+    Change(
+        SHIFT,
+        SHIFT,
+        "px",
+        (1, 2, 3, 5),
+        (
+            ("right", lambda images, amount, _: moved(images, right=amount)),
+            ("down", lambda images, amount, _: moved(images, down=amount)),
+            ("left", lambda images, amount, _: moved(images, right=-amount)),
+            ("up", lambda images, amount, _: moved(images, down=-amount)),
+        ),
+    ),
+    Change(
+        ROTATE,
+        ROTATE,
+        "°",
+        (10, 20, 30, 45),
+        (
+            ("to the right", lambda images, amount, _: moved(images, turn=amount)),
+            ("to the left", lambda images, amount, _: moved(images, turn=-amount)),
+        ),
+    ),
+    Change(
+        "smaller",
+        SCALE,
+        "%",
+        (10, 20, 30, 50),
+        (("smaller", lambda images, amount, _: moved(images, zoom=1 - amount / 100)),),
+    ),
+    Change(
+        "larger",
+        SCALE,
+        "%",
+        (10, 20, 30, 50),
+        (("larger", lambda images, amount, _: moved(images, zoom=1 + amount / 100)),),
+    ),
+    Change(
+        "thinner",
+        THICKEN,
+        "px",
+        (0.5, 1, 1.5, 2),
+        (("thinner", lambda images, amount, _: thickened(images, -amount)),),
+    ),
+    Change(
+        "thicker",
+        THICKEN,
+        "px",
+        (1, 2, 3, 4),
+        (("thicker", lambda images, amount, _: thickened(images, amount)),),
+    ),
+    Change(
+        NOISE,
+        NOISE,
+        "%",
+        (10, 20, 40, 60),
+        (
+            ("one draw", lambda images, amount, seed: noisy(images, amount, 2 * seed)),
+            ("another", lambda images, amount, seed: noisy(images, amount, 2 * seed + 1)),
+        ),
+    ),
+)
+"""All changes; lengths in pixels of a 28×28 image, noise as a standard deviation."""

@@ -1,0 +1,153 @@
+"""The confusion matrix: which classes the network takes for which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tui_trainer.lab.views import gallery
+from tui_trainer.lab.views.desk import Judgement, Parts
+from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import (
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Matrix,
+    Opening,
+    Pictures,
+    Table,
+    Words,
+    at,
+    chosen_whole,
+    chosen_word,
+    counting,
+)
+from tui_trainer.stats.confusion_matrix import Confusion
+from tui_trainer.text.fmt import plural
+
+NUMBERS = Control(name="numbers", label="numbers", value="counts", steps=("counts", "shares"))
+PAIRS = 8
+"""Kinds of errors that are listed."""
+
+PREVIEW = 6
+"""Digits of the chosen cell that are shown below."""
+
+MOST_CLASSES = 16
+"""Classes whose matrix is drawn; of more only the worst pairs are told."""
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Show the matrix; its first cell that is chosen is the most frequent error."""
+    images, numbers = scene.control(choices), chosen_word(choices, NUMBERS)
+    controls = (images, at(NUMBERS, numbers))
+    if (judged := (yield from judgement_of(scene, controls))) is None:
+        return
+    confusion = confusion_of(judged, scene.bench.data.classes)
+    worst = confusion.worst_pairs()
+    first = worst[0] if worst else (0, 0, 0)
+    row, column = (
+        counting(name, name, confusion.classes, value=float(place))
+        for name, place in zip(("true", "said"), first, strict=False)
+    )
+    cell = (chosen_whole(choices, row), chosen_whole(choices, column))
+    blocks: list[Block] = []
+    if confusion.classes <= MOST_CLASSES:
+        blocks.append(_matrix(confusion, cell, is_shares=numbers == "shares"))
+    blocks.append(_pairs(confusion, worst) if worst else Words(text="No error.", tone="good"))
+    blocks += _preview(scene, judged, *cell)
+    yield Exhibit(
+        blocks=tuple(blocks),
+        controls=(*controls, at(row, cell[0]), at(column, cell[1])),
+        result=f"{plural(confusion.total - confusion.correct, 'image')} wrong, "
+        f"{plural(len(worst), 'kind')} of error.",
+        certainty=certainty(judged),
+        opens=Opening(
+            view="digits",
+            choices=(
+                (images.name, images.value),
+                ("true", float(cell[0])),
+                ("said", float(cell[1])),
+            ),
+            hint=f"the {confusion.counts[cell[0]][cell[1]]:,} digits of true {cell[0]}, "
+            f"said {cell[1]}",
+        ),
+        figures=figures(confusion),
+    )
+
+
+def confusion_of(judged: Judgement, classes: int) -> Confusion:
+    """Return the confusion matrix of a judgement."""
+    return Confusion.of(judged.labels.tolist(), judged.given.tolist(), classes)
+
+
+def figures(confusion: Confusion) -> Mapping[str, object]:
+    """Return the matrix and its worst pairs as plain numbers."""
+    return {
+        "images": confusion.total,
+        "correct": confusion.correct,
+        "confusion": [list(row) for row in confusion.counts],
+        "worst_pairs": [
+            {"true": label, "said": said, "count": count, "share": confusion.share(label, said)}
+            for label, said, count in confusion.worst_pairs()
+        ],
+    }
+
+
+def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> Matrix:
+    """Return the matrix: an error stands out by how frequent it is beside the most frequent."""
+    classes = range(confusion.classes)
+    most = max((pair[2] for pair in confusion.worst_pairs()), default=1)
+    return Matrix(
+        caption="share of the true class, %" if is_shares else "images",
+        row_label="true",
+        column_label="said",
+        heads=tuple(map(str, classes)),
+        texts=tuple(
+            tuple(_cell_text(confusion, row, column, is_shares=is_shares) for column in classes)
+            for row in classes
+        ),
+        heats=tuple(
+            tuple(
+                0.0 if row == column else (confusion.counts[row][column] / most) ** 0.5
+                for column in classes
+            )
+            for row in classes
+        ),
+        cell=cell,
+        controls=("true", "said"),
+    )
+
+
+def _preview(scene: Scene, judged: Judgement, label: int, said: int) -> list[Block]:
+    """Return the first digits of the chosen cell, the hardest first; nothing if it has none."""
+    numbers = in_cell(judged, label, said)[:PREVIEW]
+    if not numbers:
+        return []
+    shown = gallery.captions(scene, judged, numbers)
+    caption = f"true {label}, said {said}, the hardest first"
+    return [Pictures(caption=caption, items=gallery.thumbnails(scene, judged.images, shown))]
+
+
+def _cell_text(confusion: Confusion, row: int, column: int, *, is_shares: bool) -> str:
+    count = confusion.counts[row][column]
+    if not count:
+        return "·"
+    return f"{100 * confusion.share(row, column):.1f}" if is_shares else f"{count}"
+
+
+def _pairs(confusion: Confusion, worst: list[tuple[int, int, int]]) -> Table:
+    return Table(
+        caption="worst pairs",
+        heads=("true", "said", "images", "of the class", "of all errors"),
+        rows=tuple(
+            (
+                str(label),
+                str(said),
+                f"{count}",
+                f"{100 * confusion.share(label, said):.1f} %",
+                f"{100 * count / (confusion.total - confusion.correct):.0f} %",
+            )
+            for label, said, count in worst[:PAIRS]
+        ),
+    )

@@ -1,0 +1,189 @@
+"""The images of one cell of the confusion matrix, and all that is known of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from tui_trainer.lab.picture_blocks import digit_picture
+from tui_trainer.lab.views import gallery
+from tui_trainer.lab.views.confusion import confusion_of
+from tui_trainer.lab.views.desk import Judgement, Parts
+from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of, losses
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import (
+    Bar,
+    Bars,
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Opening,
+    Pictures,
+    Words,
+    at,
+    chosen_whole,
+    counting,
+)
+from tui_trainer.stats.confusion_matrix import Confusion
+from tui_trainer.stats.intervals import wilson
+from tui_trainer.text.fmt import count, interval, percent
+
+PER_PAGE = 8
+"""Thumbnails beside the chosen digit."""
+
+MOST_BARS = 12
+"""Classes whose probabilities are drawn; of more, the most probable ones and the true one."""
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Show the digits of a cell, the hardest first; the first cell is the most frequent error."""
+    images = scene.control(choices)
+    if (judged := (yield from judgement_of(scene, (images,)))) is None:
+        return
+    confusion = confusion_of(judged, scene.bench.data.classes)
+    label, said, cell_controls = _cell(confusion, choices)
+    numbers = in_cell(judged, label, said)
+    yield None
+    which = counting("digit", "digit", max(1, len(numbers)), first=1)
+    place = chosen_whole(choices, which) - 1
+    controls = (images, *cell_controls, at(which, place + 1.0))
+    if not numbers:
+        yield _empty(judged, label, said, controls)
+        return
+    chosen = numbers[place]
+    yield Exhibit(
+        blocks=_blocks(scene, judged, numbers, place),
+        controls=controls,
+        result=_result(confusion, label, said),
+        certainty=certainty(judged),
+        opens=Opening(
+            view="where",
+            choices=((images.name, images.value), ("digit", float(chosen))),
+            hint=f"where it looked in #{chosen}",
+        ),
+        figures={
+            "true": label,
+            "said": said,
+            "count": len(numbers),
+            "chosen": chosen,
+            "digits": facts(scene, judged, numbers),
+        },
+    )
+
+
+def _empty(judged: Judgement, label: int, said: int, controls: tuple[Control, ...]) -> Exhibit:
+    """Return what is shown of a cell without images."""
+    what = "right" if label == said else f"taken for a {said}"
+    text = f"No {judged.images} image of class {label} is {what}."
+    return Exhibit(
+        blocks=(Words(text=text),),
+        controls=controls,
+        result=text,
+        certainty=certainty(judged),
+        figures={"true": label, "said": said, "count": 0, "digits": []},
+    )
+
+
+def _blocks(
+    scene: Scene, judged: Judgement, numbers: Sequence[int], place: int
+) -> tuple[Block, ...]:
+    """Return the image at a place among those of a cell, and its page of them as thumbnails."""
+    chosen = numbers[place]
+    label, said = int(judged.labels[chosen]), int(judged.given[chosen])
+    first = place - place % PER_PAGE
+    shown = gallery.captions(scene, judged, numbers[first : first + PER_PAGE])
+    where = f"{count(first + 1)} to {count(first + len(shown))} of {count(len(numbers))}"
+    return (
+        Pictures(
+            caption="", items=(digit_picture(scene.digit(judged.images, chosen), f"#{chosen}"),)
+        ),
+        Words(text=_sentence(judged, chosen, gallery.past(scene, judged, chosen))),
+        _bars(judged, chosen),
+        Pictures(
+            caption=f"true {label}, said {said}: {where}, the hardest first",
+            items=gallery.thumbnails(scene, judged.images, shown, chosen),
+        ),
+    )
+
+
+def _cell(confusion: Confusion, choices: Choices) -> tuple[int, int, tuple[Control, Control]]:
+    """Return the chosen cell and its controls; without a choice, the most frequent error's."""
+    worst = confusion.worst_pairs()
+    first = worst[0] if worst else (0, 0, 0)
+    controls = []
+    for name, cell in (("true", first[0]), ("said", first[1])):
+        control = counting(name, name, confusion.classes, value=float(cell))
+        controls.append(at(control, chosen_whole(choices, control)))
+    row, column = controls
+    return int(float(row.value)), int(float(column.value)), (row, column)
+
+
+def _result(confusion: Confusion, label: int, said: int) -> str:
+    """Return how many images the cell has, and which share of the class that is."""
+    cell, total = confusion.counts[label][said], confusion.images[label]
+    what = "are right" if label == said else f"are taken for a {said}"
+    return (
+        f"{count(cell)} of {count(total)} images of class {label} {what}: "
+        f"{percent(cell / total)} {interval(wilson(cell, total))}."
+    )
+
+
+def facts(scene: Scene, judged: Judgement, numbers: Sequence[int]) -> list[Mapping[str, object]]:
+    """Return all that is known of some images as plain numbers."""
+    chosen = torch.tensor(numbers, dtype=torch.int64)
+    columns = zip(
+        numbers,
+        judged.labels[chosen].tolist(),
+        judged.given[chosen].tolist(),
+        losses(judged)[chosen].tolist(),
+        judged.probabilities[chosen].tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "image": number,
+            "true": label,
+            "said": said,
+            "loss": loss,
+            "probabilities": probabilities,
+            "history": gallery.history(scene, judged.images, number),
+        }
+        for number, label, said, loss, probabilities in columns
+    ]
+
+
+def _sentence(judged: Judgement, number: int, told: str) -> str:
+    label, said = int(judged.labels[number]), int(judged.given[number])
+    sure = percent(float(judged.sureness[number]), 1)
+    if label == said:
+        return f"A {label}, said with {sure}: {told}."
+    own = percent(float(judged.right_probability[number]), 1)
+    return f"A {label} ({own}), taken for a {said} ({sure}): {told}."
+
+
+def _bars(judged: Judgement, number: int) -> Bars:
+    """Return the probabilities of the classes as bars, the true one marked."""
+    label, said = int(judged.labels[number]), int(judged.given[number])
+    probabilities = judged.probabilities[number].tolist()
+    classes = range(len(probabilities))
+    shown = list(classes)
+    if len(shown) > MOST_BARS:
+        likely = sorted(classes, key=lambda each: (each != label, -probabilities[each]))
+        shown = sorted(likely[:MOST_BARS])
+    rest = len(probabilities) - len(shown)
+    return Bars(
+        caption="its probabilities" + (f", the other {rest} classes' below these" if rest else ""),
+        bars=tuple(
+            Bar(
+                label=" ".join(
+                    [str(each), *(["true"] if each == label else []), *(["said"] * (each == said))]
+                ),
+                share=probabilities[each],
+                number=percent(probabilities[each], 1),
+                is_marked=each == label,
+            )
+            for each in shown
+        ),
+    )

@@ -1,0 +1,209 @@
+"""The drawing pad: a digit by hand, and what the network says of it, stroke by stroke."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tui_trainer.data.ink import as_digit, as_it_lies
+from tui_trainer.lab.picture_blocks import map_picture, no_numbers
+from tui_trainer.lab.views.desk import Parts
+from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.exhibit import (
+    Bar,
+    Bars,
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Pictures,
+    Table,
+    Words,
+    at,
+    chosen_word,
+)
+from tui_trainer.protocol.file_errors import shown
+from tui_trainer.protocol.strokes import Drawing, drawing_of
+from tui_trainer.text.fmt import clip, count, percent
+
+DRAWING = "drawing"
+"""The choice that holds what was drawn, as :meth:`Drawing.to_text` writes it."""
+
+CENTRED = Control(name="centred", label="centred", value="yes", steps=("yes", "no"))
+
+MOST_CHECKPOINTS = 6
+MOST_BARS = 10
+LONGEST_FAULT = 34
+
+NOW = "now"
+"""What the weights of the moment are called beside the checkpoints."""
+
+_HOW = (
+    "Draw a digit, with the mouse or with the keys. What the network gets of it is shown here, and "
+    "what it says, stroke by stroke; beside it, what saved weights say of the same."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one network says of the drawing.
+
+    Attributes:
+        name: Whose weights.
+        step: After how many batches they were so.
+        probabilities: Of each class.
+        fault: Why there are none; empty if there are.
+    """
+
+    name: str
+    step: int
+    probabilities: tuple[float, ...]
+    fault: str = ""
+
+    @property
+    def ranked(self) -> tuple[int, ...]:
+        """The classes, the most probable first; none if there are no numbers."""
+        if not self.probabilities or not all(map(math.isfinite, self.probabilities)):
+            return ()
+        places = range(len(self.probabilities))
+        return tuple(sorted(places, key=lambda place: -self.probabilities[place]))
+
+    def said(self, place: int) -> str:
+        """Return a class, by its rank from 0, with its probability; a dash if there is none."""
+        if place >= len(self.ranked):
+            return "—"
+        best = self.ranked[place]
+        return f"{best}, {percent(self.probabilities[best], 1)}"
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Show the drawing as the network gets it, and what it says; then what checkpoints say."""
+    is_centred = chosen_word(choices, CENTRED) == "yes"
+    controls = (at(CENTRED, "yes" if is_centred else "no"),)
+    try:
+        drawing = drawing_of(str(choices.get(DRAWING) or "00"))
+    except ValueError as error:
+        words = Words(text=f"This is no drawing: {error}.", tone="wrong")
+        yield Exhibit(blocks=(words,), controls=controls, figures={"fault": str(error)})
+        return
+    digit = _as_network_gets(drawing, scene.bench.data.image_size, is_centred=is_centred)
+    if digit is None:
+        yield Exhibit(blocks=(Words(text=_HOW),), controls=controls, figures={"blank": True})
+        return
+    probabilities = scene.probabilities(digit[None].to(scene.bench.device))[0]
+    opinions = [Opinion(NOW, scene.step, tuple(probabilities.tolist()))]
+    names = chosen(scene.checkpoints, MOST_CHECKPOINTS)
+    for name in names:
+        if not is_read(scene.checkpoints[name], scene.bench.config.model):
+            yield _exhibit(digit, opinions, controls, progress=len(opinions) / (len(names) + 1))
+        opinions.append(_opinion(scene, name, digit))
+    yield _exhibit(digit, opinions, controls)
+
+
+def _as_network_gets(drawing: Drawing, side: int, *, is_centred: bool) -> Tensor | None:
+    """Return the drawing as an image (side, side) of uint8; None without ink."""
+    if drawing.is_blank:
+        return None
+    ink = torch.frombuffer(bytearray(drawing.ink), dtype=torch.uint8)
+    ink = ink.view(drawing.height, drawing.width)
+    return as_digit(ink, side) if is_centred else as_it_lies(ink, side)
+
+
+def _opinion(scene: Scene, name: str, digit: Tensor) -> Opinion:
+    """Return what a checkpoint says, or in few words why it says nothing."""
+    path = scene.checkpoints[name]
+    try:
+        judge = judge_of(path, scene.bench.config.model)
+        if judge.image_size != len(digit):
+            raise InputError(f"takes {judge.image_size}×{judge.image_size} pixels")
+        return Opinion(name, judge.step, judge.probabilities(digit))
+    except InputError as error:
+        return Opinion(name, 0, (), str(error).removeprefix(f"{shown(path)}: "))
+
+
+def _exhibit(
+    digit: Tensor,
+    opinions: Sequence[Opinion],
+    controls: tuple[Control, ...],
+    progress: float | None = None,
+) -> Exhibit:
+    now = opinions[0]
+    picture = map_picture(digit.float(), "as it gets it", low=0.0, high=255.0)
+    blocks: list[Block] = [_bars(now) if now.ranked else no_numbers("its probabilities")]
+    blocks.append(Pictures(caption="", items=(picture,)))
+    if len(opinions) > 1:
+        blocks.append(_table(opinions))
+    second = f"; then {now.said(1)}" if len(now.ranked) > 1 else ""
+    is_centred = controls[0].value == "yes"
+    return Exhibit(
+        blocks=tuple(blocks),
+        controls=controls,
+        result=f"It says {now.said(0)}{second}." if now.ranked else "",
+        certainty=(
+            "One drawing, brought to the size and place of the dataset's digits."
+            if is_centred
+            else "One drawing, as it lies on the pad. The dataset's digits are all of one size and "
+            "in the middle; no others were trained on, but for the augmentation."
+        ),
+        progress=progress,
+        figures=_figures(digit, opinions, is_centred=is_centred),
+    )
+
+
+def _bars(now: Opinion) -> Bars:
+    """Return the probabilities, class by class; of many classes the most probable ones."""
+    places = range(len(now.probabilities))
+    few = len(places) <= MOST_BARS
+    return Bars(
+        caption="what it says" if few else f"what it says: the {MOST_BARS} most probable",
+        bars=tuple(
+            Bar(
+                label=str(place),
+                share=now.probabilities[place],
+                number=percent(now.probabilities[place], 1),
+                is_marked=place == now.ranked[0],
+            )
+            for place in (places if few else now.ranked[:MOST_BARS])
+        ),
+    )
+
+
+def _table(opinions: Sequence[Opinion]) -> Table:
+    return Table(
+        caption="side by side",
+        heads=("weights", "step", "says", "then"),
+        rows=tuple(
+            (each.name, "—", f"✗ {clip(each.fault, LONGEST_FAULT)}", "")
+            if each.fault
+            else (each.name, count(each.step), each.said(0), each.said(1))
+            for each in opinions
+        ),
+        marked=0,
+    )
+
+
+def _figures(
+    digit: Tensor, opinions: Sequence[Opinion], *, is_centred: bool
+) -> Mapping[str, object]:
+    return {
+        "blank": False,
+        "centred": is_centred,
+        "image": digit.tolist(),
+        "opinions": [
+            {"weights": each.name, "fault": each.fault}
+            if each.fault
+            else {
+                "weights": each.name,
+                "step": each.step,
+                "class": each.ranked[0] if each.ranked else None,
+                "probabilities": list(each.probabilities),
+            }
+            for each in opinions
+        ],
+    }

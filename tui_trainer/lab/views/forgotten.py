@@ -1,0 +1,270 @@
+"""What was learned, and what was forgotten again: the validation images, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.views import gallery
+from tui_trainer.lab.views.desk import NO_CLASS, VALIDATION, Parts
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import (
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Opening,
+    Pictures,
+    Table,
+    Words,
+    at,
+    chosen_word,
+)
+from tui_trainer.text.fmt import count, percent, plural
+
+LOST, NEVER, FLIPPING, REGAINED, LATE, ALWAYS = (
+    "forgotten",
+    "never learned",
+    "flip-flopping",
+    "learned again",
+    "learned late",
+    "always right",
+)
+
+KIND = Control(name="kind", label="kind", value=LOST, steps=(LOST, NEVER, FLIPPING, REGAINED))
+
+ABOUT = {
+    ALWAYS: "right at the end of every epoch",
+    LATE: "wrong first, right ever since",
+    REGAINED: "forgotten, and right again",
+    LOST: "right once, wrong now",
+    NEVER: "wrong at the end of every epoch",
+    FLIPPING: "forgotten twice or more",
+}
+"""The kinds, which part all images among them; but for the last one, which is of two others."""
+
+SHORT = {
+    LATE: "late",
+    REGAINED: "again",
+    LOST: "forgotten",
+    NEVER: "never",
+    FLIPPING: "flip-flopping",
+}
+"""The same as heads of columns."""
+
+FLIPS = 2
+"""How often an image was forgotten that is called flip-flopping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a chronicle says of all images, as it was when a view began.
+
+    Attributes:
+        wrong_since: The epoch since which each is wrong (N), 0 if it is right.
+        first_right: The epoch in which each was right for the first time (N), 0 if never.
+        forgotten: How often each was forgotten (N).
+        times_wrong: In how many epochs each was wrong (N).
+        given: The class that each was given last (N), or :data:`NO_CLASS`.
+        since: The first epoch that it saw.
+        epochs: How many.
+    """
+
+    wrong_since: Tensor
+    first_right: Tensor
+    forgotten: Tensor
+    times_wrong: Tensor
+    given: Tensor
+    since: int
+    epochs: int
+
+    @property
+    def last(self) -> int:
+        """The last epoch that it saw."""
+        return self.since + self.epochs - 1
+
+    def kinds(self) -> dict[str, Tensor]:
+        """Return which images are of each kind (N), true or false."""
+        right, once = self.wrong_since == 0, self.first_right > 0
+        return {
+            ALWAYS: self.times_wrong == 0,
+            LATE: right & (self.forgotten == 0) & (self.times_wrong > 0),
+            REGAINED: right & (self.forgotten > 0),
+            LOST: ~right & once,
+            NEVER: ~right & ~once,
+            FLIPPING: self.forgotten >= FLIPS,
+        }
+
+    def ranked(self, which: Tensor) -> list[int]:
+        """Return the numbers of images: most often forgotten first, then most often wrong."""
+        numbers = which.nonzero().flatten().tolist()
+        forgotten, wrong = self.forgotten.tolist(), self.times_wrong.tolist()
+        return sorted(numbers, key=lambda number: (-forgotten[number], -wrong[number], number))
+
+
+def record_of(chronicle: Chronicle) -> Record:
+    """Return a copy of what a chronicle knows; the run goes on writing into it."""
+    names = ("wrong_since", "first_right", "forgotten", "times_wrong", "given")
+    rows = {name: chronicle.row(name).clone() for name in names}
+    return Record(since=chronicle.since, epochs=chronicle.epochs, **rows)
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Show which images were learned and forgotten, those of one kind as pictures.
+
+    Forgetting is counted as by M. Toneva and others, "An empirical study of example forgetting
+    during deep neural network learning", ICLR 2019; there on training images, here at the end of
+    each epoch on those of validation.
+    """
+    if lack := _lack(scene):
+        yield lack
+        return
+    record = record_of(scene.chronicle)
+    labels = scene.split(VALIDATION).labels.cpu()
+    kinds = record.kinds()
+    ranked = {kind: record.ranked(which) for kind, which in kinds.items() if kind != ALWAYS}
+    yield None
+    kind = chosen_word(choices, KIND)
+    blocks, controls, opens = _pictures(scene, record, labels, kind, ranked[kind], choices)
+    yield Exhibit(
+        blocks=(*blocks, _counts(kinds), _by_class(kinds, labels, scene.bench.data.classes)),
+        controls=controls,
+        result=f"{plural(len(ranked[LOST]), 'image')} forgotten, {count(len(ranked[NEVER]))} never "
+        f"learned, {count(len(ranked[FLIPPING]))} flip-flopping, of {count(len(labels))}.",
+        certainty=_certainty(record, len(labels)),
+        opens=opens,
+        figures=figures(record, labels, scene.bench.data.classes),
+    )
+
+
+def figures(record: Record, labels: Tensor, classes: int) -> Mapping[str, object]:
+    """Return the kinds, class by class, and the images of those that are few."""
+    kinds = record.kinds()
+    return {
+        "images": len(labels),
+        "epochs": record.epochs,
+        "first_epoch": record.since,
+        "counts": {_name(kind): int(which.sum()) for kind, which in kinds.items()},
+        "by_class": {
+            _name(kind): torch.bincount(labels[which], minlength=classes).tolist()
+            for kind, which in kinds.items()
+        },
+        **{
+            _name(kind): [_facts(record, labels, number) for number in record.ranked(which)]
+            for kind, which in kinds.items()
+            if kind in KIND.steps
+        },
+    }
+
+
+def _name(kind: str) -> str:
+    return kind.replace(" ", "_").replace("-", "_")
+
+
+def _facts(record: Record, labels: Tensor, number: int) -> Mapping[str, int | None]:
+    said = int(record.given[number])
+    return {
+        "image": number,
+        "true": int(labels[number]),
+        "said": None if said == NO_CLASS else said,
+        "wrong_since": int(record.wrong_since[number]),
+        "first_right": int(record.first_right[number]),
+        "forgotten": int(record.forgotten[number]),
+        "times_wrong": int(record.times_wrong[number]),
+    }
+
+
+def _lack(scene: Scene) -> Exhibit | None:
+    """Return what is shown where nothing is known; None if something is."""
+    if scene.bench.split_name != VALIDATION:
+        text = (
+            "What becomes of each image is recorded on the validation images, and this run has "
+            "none. Train with some (--val-size), and look again after an epoch."
+        )
+    elif not scene.chronicle.epochs:
+        text = (
+            "Nothing is known yet of what was learned and forgotten: it is written down at the end "
+            "of each epoch, and of this run there is none. An older recording has no such record: "
+            "train on, or anew, for two epochs or more."
+        )
+    else:
+        return None
+    return Exhibit(
+        blocks=(Words(text=text),),
+        result="No epoch of this run is recorded image by image.",
+        figures={"epochs": 0},
+    )
+
+
+def _certainty(record: Record, images: int) -> str:
+    epochs = (
+        f"epochs {record.since} to {record.last}"
+        if record.epochs > 1
+        else (f"epoch {record.since} alone: nothing can be forgotten before a second one")
+    )
+    missing = ", what was before is not recorded" if record.since > 1 else ""
+    return f"{count(images)} validation images at the end of {epochs}{missing}."
+
+
+def _pictures(
+    scene: Scene,
+    record: Record,
+    labels: Tensor,
+    kind: str,
+    numbers: Sequence[int],
+    choices: Choices,
+) -> tuple[tuple[Block, ...], tuple[Control, ...], Opening | None]:
+    """Return the pictures of one kind, the controls, and where enter leads."""
+    stands = at(KIND, kind)
+    if not numbers:
+        return (Words(text=f"No image is {kind} ({ABOUT[kind]})."),), (stands,), None
+    page = gallery.page_of(numbers, choices)
+    captions = {number: _caption(record, labels, number) for number in page.numbers}
+    pictures = Pictures(
+        caption=f"{kind}: {ABOUT[kind]}; {count(len(numbers))}, the most often forgotten first",
+        items=gallery.thumbnails(scene, VALIDATION, captions, page.chosen),
+    )
+    opens = Opening(
+        view="where",
+        choices=(("images", VALIDATION), ("digit", float(page.chosen))),
+        hint=f"where it looked in #{page.chosen}",
+    )
+    return (pictures,), (stands, *page.controls), opens
+
+
+def _caption(record: Record, labels: Tensor, number: int) -> str:
+    label, said = int(labels[number]), int(record.given[number])
+    times, since = int(record.forgotten[number]), int(record.wrong_since[number])
+    told = [f"#{number} true {label}, said {'nothing' if said == NO_CLASS else said}"]
+    if times:
+        told.append("once" if times == 1 else f"{times}×")
+    told.append(f"wrong since {since}" if since else "right now")
+    return ", ".join(told)
+
+
+def _counts(kinds: Mapping[str, Tensor]) -> Table:
+    total = len(next(iter(kinds.values())))
+    return Table(
+        caption="",
+        heads=("kind", "images", "share", "what that is"),
+        rows=tuple(
+            (kind, count(int(which.sum())), percent(int(which.sum()) / total), ABOUT[kind])
+            for kind, which in kinds.items()
+        ),
+    )
+
+
+def _by_class(kinds: Mapping[str, Tensor], labels: Tensor, classes: int) -> Table:
+    shown = [kind for kind in kinds if kind != ALWAYS]
+    columns = [torch.bincount(labels[kinds[kind]], minlength=classes).tolist() for kind in shown]
+    return Table(
+        caption="images of each class",
+        heads=("class", *(SHORT[kind] for kind in shown)),
+        rows=tuple(
+            (str(each), *(count(column[each]) for column in columns)) for each in range(classes)
+        ),
+    )

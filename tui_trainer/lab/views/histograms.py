@@ -1,0 +1,225 @@
+"""How the weights and the activations of a layer are spread, now and at the start; dead units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+from torch import nn
+
+from tui_trainer.lab.picture_blocks import no_numbers
+from tui_trainer.lab.views.desk import Parts
+from tui_trainer.lab.views.layer_units import census, outlet
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.views.spreads import (
+    Kept,
+    Spread,
+    calibrated,
+    counted,
+    figures_of,
+    moments,
+    spread_of,
+    zeros_of,
+)
+from tui_trainer.lab.views.weights import Weights, around, nothing_to_see, weights_of
+from tui_trainer.protocol.exhibit import (
+    Bar,
+    Bars,
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Table,
+    Words,
+    at,
+    chosen_word,
+)
+from tui_trainer.text.fmt import count, percent, plural
+
+WEIGHTS, ACTIVATIONS, CHANGES = "weights", "activations", "changes"
+OF = Control(name="of", label="of", value=WEIGHTS, steps=(WEIGHTS, ACTIVATIONS, CHANGES))
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Show the histogram of one layer, and all layers in a table."""
+    network = scene.bench.copy()
+    layers, missing = weights_of(scene, network)
+    of = at(OF, chosen_word(choices, OF))
+    if missing and of.value == CHANGES:
+        of = at(OF, WEIGHTS)
+    if not layers:
+        yield nothing_to_see(of)
+        return
+    names = tuple(weights.name for weights in layers)
+    layer = Control(name="layer", label="layer", value=names[0], steps=names)
+    controls = (of, at(layer, chosen_word(choices, layer)))
+    if of.value != ACTIVATIONS:
+        is_change = of.value == CHANGES
+        spreads = [spread_of(weights, is_change=is_change) for weights in layers]
+        yield _exhibit(scene, spreads, controls, missing)
+        return
+    yield from _activations(scene, network, layers, controls, missing)
+
+
+def _activations(
+    scene: Scene,
+    network: nn.Module,
+    layers: Sequence[Weights],
+    controls: tuple[Control, ...],
+    missing: str,
+) -> Parts:
+    """Show what the layers give on a sample; then beside it what they gave at the start."""
+    places = {outlet(scene.bench.layers, weights.place): weights.name for weights in layers}
+    yield Exhibit(
+        blocks=(Words(text="Some images are on their way …", tone="muted"),),
+        controls=controls,
+        progress=0.0,
+    )
+    kept, first = Kept(), Kept()
+    units = yield from census(scene, network, places, kept.taken)
+    spreads = [
+        Spread(name, kept.values(place), None, units.get(place)) for place, name in places.items()
+    ]
+    is_start = not missing and scene.step > 0
+    yield _exhibit(scene, spreads, controls, missing, progress=0.5 if is_start else None)
+    if not is_start:
+        return
+    start = calibrated(scene, scene.at_start())
+    yield None
+    begun = yield from census(scene, start, places, first.taken)
+    spreads = [
+        Spread(name, kept.values(place), first.values(place), units.get(place), begun.get(place))
+        for place, name in places.items()
+    ]
+    yield _exhibit(scene, spreads, controls, missing)
+
+
+def _exhibit(
+    scene: Scene,
+    spreads: Sequence[Spread],
+    controls: tuple[Control, ...],
+    missing: str,
+    progress: float | None = None,
+) -> Exhibit:
+    of, layer = controls
+    chosen = next(spread for spread in spreads if spread.name == layer.value)
+    is_of_units = of.value == ACTIVATIONS
+    images = max((spread.units.images for spread in spreads if spread.units), default=0)
+    blocks: list[Block] = [_histogram(chosen, str(of.value))]
+    if missing:
+        blocks.append(Words(text=missing, tone="look"))
+    table = _activation_table if is_of_units else _weight_table
+    place = next(i for i, spread in enumerate(spreads) if spread is chosen)
+    part = around(place, len(spreads))
+    blocks.append(table(spreads[part], place - part.start))
+    on = f"; {count(images)} {scene.bench.split_name} images" if images else ""
+    return Exhibit(
+        blocks=tuple(blocks),
+        controls=controls,
+        result=_result(chosen, str(of.value)),
+        certainty=f"The weights after step {count(scene.step)}{on}."
+        + (" Each batch norm and ReLU belongs to the layer before it." if is_of_units else ""),
+        progress=progress,
+        figures={
+            "of": of.value,
+            "images": images,
+            "layers": [figures_of(spread) for spread in spreads] if progress is None else [],
+        },
+    )
+
+
+def _histogram(spread: Spread, of: str) -> Block:
+    """Return the numbers of a layer as bars, those of the start told beside them."""
+    if spread.is_lost:
+        return no_numbers(f"the {of} of {spread.name}")
+    finite, bins = counted(spread.now), spread.bins
+    if not len(finite):
+        return Words(text=f"The {of} of {spread.name} are all 0.", tone="look")
+    now = bins.shares(finite)
+    start = None if spread.start is None else bins.shares(counted(spread.start))
+    zeros = 1 - len(finite) / len(spread.now)
+    aside = f", without the {percent(zeros, 1)} that are 0" if zeros > 0 else ""
+    beside = "; beside it the share at the start" if start is not None else ""
+    most = max(now)
+    places = [
+        place
+        for place, share in enumerate(now)
+        if 0 < place <= bins.count or share > 0 or (start is not None and start[place] > 0)
+    ]
+    labels = bins.labels()
+    return Bars(
+        caption=f"{spread.name}: {of}{aside}{beside}",
+        bars=tuple(
+            Bar(
+                label=labels[place],
+                share=now[place] / most,
+                number=f"{100 * now[place]:.1f} %"
+                + ("" if start is None else f" {100 * start[place]:7.1f} %"),
+            )
+            for place in places
+        ),
+    )
+
+
+def _weight_table(spreads: Sequence[Spread], marked: int) -> Table:
+    return Table(
+        caption="all layers",
+        heads=("layer", "numbers", "mean", "std", "std at start", "largest", "exactly 0"),
+        rows=tuple(
+            (
+                spread.name,
+                count(len(spread.now)),
+                *map(_number, moments(spread.now)),
+                "–" if spread.start is None else _number(moments(spread.start)[1]),
+                _number(float(spread.now.abs().max())),
+                percent(zeros_of(spread), 1),
+            )
+            for spread in spreads
+        ),
+        marked=marked,
+    )
+
+
+def _activation_table(spreads: Sequence[Spread], marked: int) -> Table:
+    rows = []
+    for spread in spreads:
+        units, begun = spread.units, spread.start_units
+        if units is None:
+            rows.append((spread.name, *["–"] * 7))
+            continue
+        dead = len(units.dead)
+        rows.append(
+            (
+                spread.name,
+                count(len(units.low)),
+                _number(units.mean),
+                _number(units.std),
+                "–" if begun is None else _number(begun.std),
+                percent(units.zeros / units.numbers, 1),
+                f"{dead} ✗" if dead else "0",
+                "–" if units.saturated_share is None else percent(units.saturated_share, 1),
+            )
+        )
+    heads = ("layer", "units", "mean", "std", "std at start", "exactly 0", "dead", "saturated")
+    return Table(caption="all layers", heads=heads, rows=tuple(rows), marked=marked)
+
+
+def _number(value: float) -> str:
+    return f"{value:z.3f}".replace("-", "−") if isfinite(value) else "–"
+
+
+def _result(spread: Spread, of: str) -> str:
+    if spread.is_lost:
+        return f"The {of} of {spread.name} are no numbers any more."
+    mean, std = moments(spread.now)
+    begun = ""
+    if spread.start is not None:
+        begun = f"; at the start {_number(moments(spread.start)[1])}"
+    told = f"{spread.name}: mean {_number(mean)}, standard deviation {_number(std)}{begun}."
+    if spread.units is None:
+        return told
+    dead = spread.units.dead
+    if not dead:
+        return f"{told} No dead unit."
+    which = ", ".join(map(str, dead[:8])) + (", …" if len(dead) > 8 else "")
+    return f"{told} {plural(len(dead), 'dead unit')} of {len(spread.units.low)}: {which}."

@@ -1,0 +1,92 @@
+"""What all views say alike of the images that they judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from torch import Tensor
+
+from tui_trainer.lab.picture_blocks import no_numbers
+from tui_trainer.lab.views.desk import TEST, Judgement
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.protocol.exhibit import Control, Exhibit, Words
+from tui_trainer.stats.intervals import wilson
+from tui_trainer.stats.reliability import SMALLEST
+from tui_trainer.text.fmt import count
+
+
+def certainty(judged: Judgement) -> str:
+    """Return on how many images a view rests, and how many were right."""
+    total, right = len(judged.labels), _correct(judged)
+    low, high = wilson(right, total)
+    look = f", look {judged.look} at the test set" if judged.look else ""
+    return (
+        f"{count(total)} {judged.images} images after step {count(judged.step)}{look}: "
+        f"{100 * right / total:.2f} % right [{100 * low:.2f}, {100 * high:.2f}]."
+    )
+
+
+def _correct(judged: Judgement) -> int:
+    return int((judged.given == judged.labels).sum())
+
+
+def judgement_of(
+    scene: Scene, controls: tuple[Control, ...]
+) -> Generator[Exhibit | None, None, Judgement | None]:
+    """Return what the network says of the images that the first control stands at.
+
+    None where nothing can be told of them: the test set is sealed, or probabilities are no numbers.
+    That is shown then.
+    """
+    judged = yield from scene.judged(str(controls[0].value))
+    shown = sealed(scene, controls) if judged is None else lost(judged, controls)
+    if shown is not None:
+        yield shown
+        return None
+    return judged
+
+
+def lost(judged: Judgement, controls: tuple[Control, ...]) -> Exhibit | None:
+    """Return what is shown where probabilities are no numbers; None where all of them are."""
+    gone = int((~judged.probabilities.isfinite().all(dim=1)).sum())
+    if not gone:
+        return None
+    total = len(judged.labels)
+    some = f"the probabilities of {count(gone)} of {count(total)} images"
+    return Exhibit(
+        blocks=(no_numbers("the probabilities" if gone == total else some),),
+        controls=controls,
+        figures={"images": total, "correct": _correct(judged), "without_numbers": gone},
+    )
+
+
+def losses(judged: Judgement) -> Tensor:
+    """Return the cross-entropy of each image (N), in nats and double precision."""
+    return -judged.right_probability.double().clamp_min(SMALLEST).log()
+
+
+def hardest_first(judged: Judgement, among: Tensor | None = None) -> list[int]:
+    """Return the numbers of images, the highest loss first; of those that are told (N) alone."""
+    order = losses(judged).argsort(descending=True, stable=True)
+    return (order if among is None else order[among[order]]).tolist()
+
+
+def in_cell(judged: Judgement, label: int, said: int) -> list[int]:
+    """Return the numbers of one class's images that were given a class, the hardest first."""
+    return hardest_first(judged, (judged.labels == label) & (judged.given == said))
+
+
+def sealed(scene: Scene, controls: tuple[Control, ...]) -> Exhibit:
+    """Return what is shown in place of the test set before it was opened."""
+    look = scene.bench.data.test.looks + 1
+    return Exhibit(
+        blocks=(
+            Words(
+                text="The test set is sealed: nothing is chosen by it, so that it can tell the "
+                "truth once. Enter opens it; the look is counted, and told with the result."
+            ),
+        ),
+        controls=controls,
+        trains=f"read the {count(len(scene.test))} test images: look {look}, counted",
+        figures={"images": TEST, "sealed": True},
+    )

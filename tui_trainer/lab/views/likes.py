@@ -1,0 +1,270 @@
+"""What a unit likes best: the images that excite it most, and one that is made to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from math import ceil, floor, isfinite
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.data.dataset import Split
+from tui_trainer.lab.map_drawing import place_after
+from tui_trainer.lab.picture_blocks import map_picture, no_numbers
+from tui_trainer.lab.preflight.bench import some
+from tui_trainer.lab.samples import affordable
+from tui_trainer.lab.views.desk import Parts
+from tui_trainer.lab.views.exciting import JITTER_FROM, STEPS, Unit, made, responses
+from tui_trainer.lab.views.favourites import Favourite, Search
+from tui_trainer.lab.views.judging import sealed
+from tui_trainer.lab.views.layer_units import part_size
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.views.tiles import shrunk
+from tui_trainer.lab.views.verdict import is_sealed
+from tui_trainer.lab.views.weights import WEIGHTED
+from tui_trainer.models.numbers import magnitudes
+from tui_trainer.protocol.exhibit import (
+    Bar,
+    Bars,
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Picture,
+    Pictures,
+    Words,
+    at,
+    chosen_whole,
+    chosen_word,
+    counting,
+)
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.text.fmt import count, plural
+
+SCORES = "classes"
+"""What the network's scores are called among its layers."""
+
+SEARCHED, FEWEST = 300, 60
+"""Images among which favourites are looked for, at most and at least."""
+
+BEST = 8
+"""Favourites that are told."""
+
+MADE = 2
+"""Images that are made, from two noises."""
+
+NOISE_LOW, NOISE_HIGH = 0.3, 0.5
+"""Greys from which they are made."""
+
+SHOWN = 4
+"""Exhibits on the way."""
+
+CLASSES = 10
+"""Classes that have a bar, those that excite it most."""
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Look for the images that excite a unit most, then make some that do."""
+    images, rows = scene.control(choices), scene.bench.layers
+    places = {
+        row.name: place_after(rows, place, ("batch norm",))
+        for place, row in enumerate(rows)
+        if row.kind in WEIGHTED
+    }
+    layer = Control(name="layer", label="layer", value=SCORES, steps=(SCORES, *places))
+    layer = at(layer, chosen_word(choices, layer))
+    place = places.get(str(layer.value))
+    total = scene.bench.data.classes if place is None else rows[place].output_shape[2]
+    number = counting("unit", "class" if place is None else "unit", total)
+    number = at(number, chosen_whole(choices, number))
+    controls = (images, layer, number)
+    if is_sealed(scene, str(images.value)):
+        yield sealed(scene, controls)
+        return
+    unit, network, search = Unit(place, int(number.value)), scene.bench.copy(), Search()
+    network.requires_grad_(False)
+    for each in _searched(scene, network, unit, str(images.value), search):
+        yield _exhibit(scene, search, controls, each) if each >= 0 else None
+    if not search.best or not all(map(isfinite, search.values)):
+        yield _exhibit(scene, search, controls, None)
+        return
+    told = 1 / SHOWN
+    for share in _made(scene, network, unit, search):
+        is_shown = share >= told
+        told += 1 / SHOWN if is_shown else 0.0
+        yield _exhibit(scene, search, controls, (1 + share) / 2) if is_shown else None
+    yield _exhibit(scene, search, controls, None)
+
+
+def _searched(
+    scene: Scene, network: nn.Module, unit: Unit, images: str, search: Search
+) -> Generator[float, None, None]:
+    """Look through some images; yield the share that is done where there is news, else −1."""
+    most = affordable(scene.bench.layers, 0.25, least=FEWEST, most=SEARCHED)
+    sample, size = some(scene.split(images), most), part_size(scene)
+    for start in range(0, len(sample), size):
+        part = Split(sample.images[start : start + size], sample.labels[start : start + size])
+        with torch.no_grad():
+            inputs = scene.bench.data.prepare(part.images)
+            found = responses(network, scene.bench.layers, unit, inputs)
+        if found is None:
+            return
+        found = magnitudes(found).cpu()
+        across = found.shape[2]
+        values, where = found.flatten(1).max(dim=1)
+        labels = part.labels.tolist()
+        for number, value in enumerate(values.tolist()):
+            search.values.append(value)
+            search.labels.append(labels[number])
+            if len(search.best) < BEST or value > search.best[-1].value:
+                down, along = divmod(int(where[number]), across)
+                box = _box(scene, unit, down, along)
+                new = Favourite(part.images[number].float().cpu(), labels[number], value, box)
+                search.best = sorted([*search.best, new], key=lambda f: -f.value)[:BEST]
+        is_first = start == 0
+        yield 0.5 * (start + len(part)) / len(sample) if is_first else -1.0
+
+
+def _box(scene: Scene, unit: Unit, down: int, along: int) -> tuple[int, int, int, int] | None:
+    if unit.place is None:
+        return None
+    box = scene.bench.layers[unit.place].box(down, along)
+    if box is None:
+        return None
+    # The fields of features between pixels begin and end in the middle of one.
+    top, left = floor(box.top), floor(box.left)
+    return top, left, ceil(box.bottom) - top, ceil(box.right) - left
+
+
+def _made(
+    scene: Scene, network: nn.Module, unit: Unit, search: Search
+) -> Generator[float, None, None]:
+    """Make images that excite it; yield the share that is done."""
+    side, prepare = scene.bench.data.image_size, scene.bench.data.prepare
+    ends = torch.tensor([[[0]], [[255]]], dtype=torch.uint8)
+    black, white = prepare(ends).flatten().tolist()
+    noise = torch.rand(MADE, 1, side, side) * (NOISE_HIGH - NOISE_LOW) + NOISE_LOW
+    row: LayerRow | None = None if unit.place is None else scene.bench.layers[unit.place]
+    seen = None if row is None else row.receptive_field
+    part = max(1, min(8, part_size(scene, passes=64)))
+    climb = made(
+        network,
+        scene.bench.layers,
+        unit,
+        noise.to(scene.bench.device),
+        black=black,
+        white=white,
+        scale=search.scale,
+        is_moved=seen is None or min(seen) >= JITTER_FROM,
+        part=part,
+    )
+    middle = (0, 0) if row is None else (row.output_shape[0] // 2, row.output_shape[1] // 2)
+    box = _box(scene, unit, *middle)
+    for turn, greys in enumerate(climb, start=1):
+        with torch.no_grad():
+            inputs = black + (white - black) * greys
+            found = responses(network, scene.bench.layers, unit, inputs)
+        if found is None:
+            return
+        values = found[:, found.shape[1] // 2, found.shape[2] // 2].float().tolist()
+        search.made = [
+            Favourite(255 * image[0].float().cpu(), None, value, box)
+            for image, value in zip(greys, values, strict=True)
+        ]
+        yield min(1.0, turn * part / STEPS)
+
+
+def _exhibit(
+    scene: Scene, search: Search, controls: tuple[Control, ...], progress: float | None
+) -> Exhibit:
+    images, layer, number = controls
+    what = "class" if layer.value == SCORES else f"{layer.value} unit"
+    name = f"{what} {int(number.value)}"
+    return Exhibit(
+        blocks=_blocks(search, name),
+        controls=controls,
+        result=_result(search, name),
+        certainty=f"The favourites of {plural(len(search.values), f'{images.value} image')} after "
+        f"step {count(scene.step)}; made: {STEPS} steps of gradient ascent from two noises.",
+        progress=progress,
+        figures={
+            "layer": layer.value,
+            "unit": int(number.value),
+            "searched": len(search.values),
+            "best": [
+                {"true": one.label, "value": one.value, "sees": one.box} for one in search.best
+            ],
+            "made": [{"value": one.value, "sees": one.box} for one in search.made],
+            "mean_by_class": {str(label): mean for label, mean in search.by_class},
+        },
+    )
+
+
+def _blocks(search: Search, name: str) -> tuple[Block, ...]:
+    if not search.best:
+        return (Words(text=f"What {name} gives cannot be seen.", tone="look"),)
+    if not all(map(isfinite, search.values)):
+        return (no_numbers(f"the values of {name}"),)
+    shown = [*search.made, *search.best]
+    is_whole = all(one.is_whole for one in shown)
+    blocks: list[Block] = []
+    if not is_whole:
+        _, _, height, width = search.best[0].box or (0, 0, 0, 0)
+        blocks.append(
+            Pictures(
+                caption=f"what {name} sees when it is excited most: {height}×{width} pixels",
+                items=tuple(_grey(one.cut, one.caption) for one in shown),
+            )
+        )
+    blocks.append(
+        Pictures(
+            caption=f"what {name} likes best"
+            if is_whole
+            else "the images that these are from; framed: what it sees",
+            items=tuple(_framed(one) for one in (shown if is_whole else search.best[: BEST - 2])),
+        )
+    )
+    return (*blocks, *_by_class(search))
+
+
+def _grey(pixels: Tensor, caption: str, frame: tuple[int, int, int, int] | None = None) -> Picture:
+    drawn = shrunk(pixels)
+    kept = frame if drawn.shape == pixels.shape else None
+    return map_picture(drawn, caption, low=0.0, high=255.0, frame=kept)
+
+
+def _framed(one: Favourite) -> Picture:
+    """Return an image, what the unit sees of it framed where that is not all."""
+    if one.box is None or one.is_whole:
+        return _grey(one.pixels, one.caption)
+    top, left, height, width = one.box
+    low, near = max(0, top), max(0, left)
+    tall, wide = one.pixels.shape
+    inside = (low, near, min(tall, top + height) - low, min(wide, left + width) - near)
+    return _grey(one.pixels, one.caption, inside)
+
+
+def _by_class(search: Search) -> tuple[Block, ...]:
+    means = search.by_class[:CLASSES]
+    most = max((abs(mean) for _, mean in means), default=0.0) or 1.0
+    return (
+        Bars(
+            caption="its largest value on an image, mean by class",
+            bars=tuple(
+                Bar(label=str(label), share=max(0.0, mean / most), number=f"{mean:.2f}")
+                for label, mean in means
+            ),
+        ),
+    )
+
+
+def _result(search: Search, name: str) -> str:
+    if not search.best or not all(map(isfinite, search.values)):
+        return f"{name}: nothing can be told."
+    liked = Counter(one.label for one in search.best).most_common(3)
+    told = ", ".join(f"{times} of class {label}" for label, times in liked)
+    best = f"The best image gives {name} {search.best[0].value:.2f}"
+    if search.made:
+        best += f", a made one {max(one.value for one in search.made):.2f}"
+    return f"{best}. Its {len(search.best)} favourites: {told}."

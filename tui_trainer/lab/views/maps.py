@@ -1,0 +1,267 @@
+"""A digit on its way through the network: the maps of every layer, and those that are dead."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from torch import Tensor
+
+from tui_trainer.lab.context import Digit
+from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, middle_frame, subject
+from tui_trainer.lab.picture_blocks import digit_picture, map_picture, no_numbers
+from tui_trainer.lab.views.desk import Parts
+from tui_trainer.lab.views.judging import sealed
+from tui_trainer.lab.views.layer_units import Units, census, outlet
+from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.views.tiles import PIXELS, WIDEST, even_parts, shrunk, square
+from tui_trainer.lab.views.verdict import Verdict, chosen_digit, is_sealed, verdict_of
+from tui_trainer.lab.views.weights import WEIGHTED
+from tui_trainer.protocol.exhibit import (
+    Block,
+    Choices,
+    Control,
+    Exhibit,
+    Opening,
+    Picture,
+    Pictures,
+    Words,
+    at,
+    chosen_whole,
+    chosen_word,
+    counting,
+)
+from tui_trainer.protocol.layers import COMPANIONS, NO_LAYERS, LayerRow, shape_text
+from tui_trainer.text.fmt import count, field, plural
+
+ALL = "all"
+
+STRIP = 4
+"""Maps of each layer when all layers are shown: those that differ most from place to place."""
+
+SMALL = 14
+"""Pixels a side to which maps are shrunk then."""
+
+MOST_LAYERS = 14
+"""Layers that are shown then, evenly spread where there are more."""
+
+PAGE = 16
+"""Maps on a page of one layer, at most."""
+
+BARS = 6
+"""Classes whose probabilities stand beside the digit."""
+
+NO_STEPS = ("input", "flatten", "pad", *NO_LAYERS, "softmax", *COMPANIONS)
+"""Kinds of layers that are no step of their own; the companions end that of the layer before."""
+
+
+def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    """Show a few maps of all layers, or all maps of one; then which of them are dead."""
+    images = scene.control(choices)
+    digits = chosen_digit(scene, str(images.value), choices)
+    if is_sealed(scene, str(images.value)):
+        yield sealed(scene, (images, digits))
+        return
+    digit = scene.digit(str(images.value), int(digits.value))
+    seen = subject(scene.bench)
+    verdict, walk = verdict_of(digit, seen.network), walk_of(seen, digit)
+    yield None
+    names = (ALL, *(maps.row.name for maps in walk))
+    layer = Control(name="layer", label="layer", value=ALL, steps=names)
+    layer = at(layer, chosen_word(choices, layer))
+    controls = (images, digits, layer)
+    yield _exhibit(scene, digit, verdict, walk, controls, choices, None)
+    yield None
+    units = yield from census(scene, seen.network, {maps.place for maps in walk})
+    yield _exhibit(scene, digit, verdict, walk, controls, choices, units)
+
+
+def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
+    """Return what each layer makes of a digit, after its batch norm and ReLU.
+
+    The row of each is that of the layer, the place that of the last of its companions. A flat layer
+    has maps of 1×1; the scores at the end are left out.
+    """
+    rows = seen.layers
+    weighted = [place for place, row in enumerate(rows) if row.kind in WEIGHTED]
+    scores = weighted[-1] if weighted else len(rows)
+    found = {m.place: m for m in maps_of(seen, digit.network_input, None, flat=True)}
+    walk = []
+    for place, row in enumerate(rows):
+        end = outlet(rows, place)
+        is_flat = rows[end].output_shape[:2] == (1, 1)
+        if row.kind in NO_STEPS or (is_flat and place >= scores):
+            continue
+        if end in found:
+            walk.append(LayerMaps(end, row, found[end].values))
+    return walk
+
+
+def _exhibit(
+    scene: Scene,
+    digit: Digit,
+    verdict: Verdict,
+    walk: Sequence[LayerMaps],
+    controls: tuple[Control, ...],
+    choices: Choices,
+    units: Mapping[int, Units] | None,
+) -> Exhibit:
+    images, _, layer = controls
+    dead = {place: set(of.dead) for place, of in (units or {}).items()}
+    sample = next((of.images for of in (units or {}).values()), 0)
+    chosen = next((maps for maps in walk if maps.row.name == layer.value), None)
+    blocks: tuple[Block, ...]
+    if not walk:
+        blocks = (*_head(digit, verdict), Words(text="It has no layer whose maps can be seen."))
+    elif chosen is None:
+        shown = _spread(walk)
+        strips = [_strip(maps, scene.bench.layers, dead.get(maps.place, set())) for maps in shown]
+        blocks = (*_head(digit, verdict), *strips)
+    else:
+        part, page = _page(chosen, choices)
+        controls = (*controls, *page)
+        blocks = _layer(digit, chosen, part, dead.get(chosen.place, set()))
+    return Exhibit(
+        blocks=blocks,
+        controls=controls,
+        result=verdict.sentence + _silence(walk, dead, sample),
+        certainty=f"One {images.value} image after step {count(scene.step)}"
+        + (f"; dead: on {count(sample)} {scene.bench.split_name} images." if sample else "."),
+        opens=Opening(
+            view="where",
+            choices=(("images", images.value), ("digit", float(digit.number))),
+            hint="where it looked",
+        ),
+        progress=0.2 if units is None else None,
+        figures={
+            "digit": digit.number,
+            **verdict.figures,
+            "sample": sample,
+            "layers": [_figures(maps, dead.get(maps.place)) for maps in walk],
+        },
+    )
+
+
+def _page(maps: LayerMaps, choices: Choices) -> tuple[range, tuple[Control, ...]]:
+    """Return which maps of a layer are shown, and the control that pages through them, if any."""
+    parts = even_parts(len(maps.values), _per_page(maps))
+    page = counting("page", "page", len(parts), first=1)
+    place = chosen_whole(choices, page)
+    return parts[place - 1], ((at(page, place),) if len(parts) > 1 else ())
+
+
+def _head(digit: Digit, verdict: Verdict) -> tuple[Block, ...]:
+    small = shrunk(digit.pixels.float().cpu(), SMALL)
+    picture = map_picture(small, f"a {digit.label}", low=0.0, high=255.0)
+    bars = () if verdict.is_lost else (verdict.bars(BARS),)
+    return (Pictures(caption="", items=(picture,)), *bars)
+
+
+def _spread(walk: Sequence[LayerMaps]) -> list[LayerMaps]:
+    """Return as many layers as are shown, the first and the last among them."""
+    if len(walk) <= MOST_LAYERS:
+        return list(walk)
+    last = len(walk) - 1
+    return [walk[round(place * last / (MOST_LAYERS - 1))] for place in range(MOST_LAYERS)]
+
+
+def _strip(maps: LayerMaps, rows: tuple[LayerRow, ...], dead: Collection[int]) -> Block:
+    """Return a layer's maps with the most contrast, on one scale."""
+    row = maps.row
+    kinds = [row.kind, *(each.kind for each in rows[rows.index(row) + 1 : maps.place + 1])]
+    caption = f"{row.name}  {shape_text(row.output_shape)}  {' + '.join(kinds)}"
+    if maps.is_lost:
+        return no_numbers(f"the maps of {row.name}")
+    values = maps.values
+    if values.shape[1:] == (1, 1):
+        return Pictures(caption=caption, items=(_flat(maps),))
+    order = values.flatten(1).std(dim=1, correction=0).argsort(descending=True, stable=True)[:STRIP]
+    aside = f"  {plural(len(dead), 'dead map')}" if dead else ""
+    return Pictures(
+        caption=f"{caption}{aside}",
+        items=tuple(_map(maps, int(channel), dead, SMALL) for channel in order),
+    )
+
+
+def _flat(maps: LayerMaps) -> Picture:
+    """Return the numbers of a flat layer, row by row."""
+    numbers = square(maps.values[:, 0, 0])
+    return _drawn(maps, shrunk(numbers), plural(len(maps.values), "unit"))
+
+
+def _map(maps: LayerMaps, channel: int, dead: Collection[int], most: int) -> Picture:
+    values = maps.values[channel]
+    mark = "dead" if channel in dead else "silent" if _is_silent(maps, channel) else ""
+    caption = f"{channel} {mark}".strip()
+    return _drawn(maps, shrunk(values, most), caption)
+
+
+def _drawn(maps: LayerMaps, values: Tensor, caption: str) -> Picture:
+    """Return a picture on the scale that all maps of a layer share."""
+    least, most = float(maps.values.min()), float(maps.values.max())
+    if least < 0:
+        return map_picture(values, caption, bound=max(-least, most))
+    return map_picture(values, caption, low=0.0, high=most)
+
+
+def _is_silent(maps: LayerMaps, channel: int) -> bool:
+    """Whether a map is 0 everywhere for this digit."""
+    return not bool(maps.values[channel].any())
+
+
+def _per_page(maps: LayerMaps) -> int:
+    _, height, width = maps.values.shape
+    if height * width == 1:
+        return len(maps.values)
+    room = PIXELS - WIDEST * WIDEST
+    return max(1, min(PAGE, room // (min(WIDEST, height) * min(WIDEST, width))))
+
+
+def _layer(digit: Digit, maps: LayerMaps, part: range, dead: Collection[int]) -> tuple[Block, ...]:
+    """Return a page of one layer's maps beside the digit."""
+    row, total = maps.row, len(maps.values)
+    size = tuple(digit.pixels.shape)
+    frame = middle_frame(row, size) if max(size) <= WIDEST else None
+    whole = shrunk(digit.pixels.float().cpu())
+    shown = (
+        digit_picture(digit, frame=frame)
+        if max(size) <= WIDEST
+        else map_picture(whole, f"a {digit.label}", low=0.0, high=255.0)
+    )
+    if maps.is_lost:
+        return (Pictures(caption="", items=(shown,)), no_numbers(f"the maps of {row.name}"))
+    sees = f"; framed: what its middle feature sees, {field(row.receptive_field)}" if frame else ""
+    if maps.values.shape[1:] == (1, 1):
+        pictures: tuple[Picture, ...] = (_flat(maps),)
+    else:
+        pictures = tuple(_map(maps, channel, dead, WIDEST) for channel in part)
+    which = f"maps {part[0]} to {part[-1]} of {total}" if len(part) < total else f"all {total} maps"
+    return (
+        Pictures(
+            caption=f"{row.name}, {shape_text(row.output_shape)}: {which}{sees}",
+            items=(shown, *pictures),
+        ),
+    )
+
+
+def _silence(walk: Sequence[LayerMaps], dead: Mapping[int, Collection[int]], sample: int) -> str:
+    total = sum(len(maps.values) for maps in walk)
+    if not total or any(maps.is_lost for maps in walk):
+        return ""
+    silent = sum(_is_silent(maps, channel) for maps in walk for channel in range(len(maps.values)))
+    told = f" {count(silent) if silent else 'None'} of {plural(total, 'map')} silent for it"
+    if not sample:
+        return f"{told}."
+    lost = sum(len(dead.get(maps.place, ())) for maps in walk)
+    return f"{told}, {count(lost) if lost else 'none'} dead."
+
+
+def _figures(maps: LayerMaps, dead: Collection[int] | None) -> Mapping[str, object]:
+    flat = maps.values.flatten(1)
+    return {
+        "layer": maps.row.name,
+        "shape": list(maps.row.output_shape),
+        "mean": flat.mean(dim=1).tolist(),
+        "largest": flat.amax(dim=1).tolist(),
+        "silent": [n for n in range(len(flat)) if _is_silent(maps, n)],
+        "dead": None if dead is None else sorted(dead),
+    }

@@ -1,0 +1,1 @@
+"""Custom models: a person's own code, loaded and called with care."""

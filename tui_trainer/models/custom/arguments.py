@@ -1,0 +1,244 @@
+"""What a custom model is called with, and advice where its input or its logits do not fit."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from tui_trainer.models.modes import evaluating
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.text.fmt import clip, plural
+
+SIZE_NAMES = ("image_size", "img_size")
+SHAPE_NAMES = ("input_shape", "in_shape")
+CHANNEL_NAMES = ("in_channels", "in_chans", "in_channel", "input_channels", "channels")
+CLASS_NAMES = ("num_classes", "classes", "n_classes", "num_class", "n_class", "nb_classes")
+
+SECONDS = 5.0
+"""How long it is tried what images a model takes."""
+
+USUAL_SIZES = (32, 28, 64, 96, 128, 224, 256, 299, 227, 16, 8)
+"""Sides of the images that models are usually built for, in pixels."""
+
+LONGEST_LIST = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a network is built for: N×N pixels, so many channels and classes.
+
+    Attributes:
+        is_adjustable: Whether the command has options for these.
+    """
+
+    image_size: int
+    classes: int
+    channels: int
+    dropout: float | None = None
+    is_adjustable: bool = False
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What a signature can ask for, by name."""
+        return {
+            **dict.fromkeys(SIZE_NAMES, self.image_size),
+            **dict.fromkeys(SHAPE_NAMES, (self.channels, self.image_size, self.image_size)),
+            **dict.fromkeys(CHANNEL_NAMES, self.channels),
+            **dict.fromkeys(CLASS_NAMES, self.classes),
+            "dropout": self.dropout or 0.0,
+        }
+
+    @property
+    def words(self) -> str:
+        """The images: ``32×32 images with 3 channels``."""
+        return f"{self.image_size}×{self.image_size} images with {plural(self.channels, 'channel')}"
+
+    def images(self) -> Tensor:
+        """Return two images of noise, of a generator of their own."""
+        shape = (2, self.channels, self.image_size, self.image_size)
+        noise = torch.Generator().manual_seed(0)
+        return torch.rand(shape, generator=noise, dtype=torch.float32)
+
+
+def arguments_of(target: Any, name: str, wanted: Wanted) -> dict[str, Any]:
+    """Return the arguments of a call, by name.
+
+    Raises:
+        InputError: If one that has no default is none of those that can be given.
+    """
+    arguments, missing = {}, []
+    for key, parameter in parameters_of(target).items():
+        is_needed = parameter.default is parameter.empty
+        is_optional = {"channels": False, "dropout": wanted.dropout is not None}.get(key, True)
+        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if by_name and key in wanted.values and (is_needed or is_optional):
+            arguments[key] = wanted.values[key]
+        elif is_needed and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            missing.append(key)
+    if missing:
+        raise InputError(f"{name}: {_needs(missing)}; {_how_to_give(target, name, missing)}")
+    return arguments
+
+
+def _needs(missing: list[str]) -> str:
+    names = clip(", ".join(map(repr, missing)), LONGEST_LIST)
+    if len(missing) == 1:
+        return f"needs an argument {names}, which has no default"
+    return f"needs arguments {names}, which have no default"
+
+
+def _how_to_give(target: Any, name: str, missing: list[str]) -> str:
+    """Return what to do about arguments that nobody but the author knows."""
+    known = f"{SIZE_NAMES[0]}, {CHANNEL_NAMES[0]}, {CLASS_NAMES[0]} and dropout are given by name"
+    if factories := clip(", ".join(_factories(target)), LONGEST_LIST):
+        return f"name a function that needs none: {factories}; {known}"
+    place, _, short = name.rpartition(":")
+    given = clip(", ".join(f"{key}=..." for key in missing), LONGEST_LIST)
+    return (
+        f"write a function that gives {'it' if len(missing) == 1 else 'them'}, "
+        f"`def net(): return {short}({given})`, and name {place}:net; {known}"
+    )
+
+
+def _factories(target: Any) -> Iterator[str]:
+    """Yield the functions next to a class, or a function, that it is called in."""
+    module = sys.modules.get(getattr(target, "__module__", None) or "")
+    called = getattr(target, "__name__", "")
+    for name, value in vars(module).items() if module else ():
+        is_here = isinstance(value, FunctionType) and value.__module__ == target.__module__
+        if is_here and value is not target and called in value.__code__.co_names:
+            given = Wanted(1, 1, 1).values
+            parameters = parameters_of(value).items()
+            if all(
+                key in given
+                or p.default is not p.empty
+                or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+                for key, p in parameters
+            ):
+                yield name
+
+
+def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a signature by name, none where Python cannot tell."""
+    try:
+        return inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def input_hint(network: nn.Module, target: Any, wanted: Wanted) -> str:
+    """Return what to do where a model fails on images of the given size and channels."""
+    fits = _fitting(network, target, wanted)
+    asked = {*parameters_of(target)}
+    unasked = {key: "" if asked & names else _ASKED[key][0] for key, names in _NAMED.items()}
+    if fits is None:
+        names = " or ".join(filter(None, unasked.values()))
+        given = f" (an argument called {names} is given that)" if names else ""
+        return f"; it was given {wanted.words}{given}"
+    if wanted.is_adjustable:
+        return f"; it takes {fits.words}: add {_options(fits, wanted)}"
+    advice = []
+    if fits.channels != wanted.channels:
+        advice.append(f"let {_first_layer(network)} take {plural(wanted.channels, 'channel')}")
+        advice.append(unasked["channels"] and f"or name an argument {unasked['channels']}")
+    if fits.image_size != wanted.image_size:
+        advice.append("put nn.AdaptiveAvgPool2d before its first linear layer")
+        advice.append(unasked["size"] and f"or name an argument {unasked['size']}")
+    words = ", ".join(filter(None, advice))
+    return f"; it takes {fits.words}, and was given {wanted.words}: {words}"
+
+
+_ASKED = {"size": SIZE_NAMES, "channels": CHANNEL_NAMES}
+_NAMED = {key: {*names, *SHAPE_NAMES} for key, names in _ASKED.items()}
+
+
+def _options(fits: Wanted, wanted: Wanted) -> str:
+    options = {"--channels": "channels", "--image-size": "image_size", "--classes": "classes"}
+    return " ".join(
+        f"{option} {getattr(fits, key)}"
+        for option, key in options.items()
+        if getattr(fits, key) != getattr(wanted, key)
+    )
+
+
+def _fitting(network: nn.Module, target: Any, wanted: Wanted) -> Wanted | None:
+    """Return what usual images a model takes, found by trying; it may give no logits for them."""
+    is_rebuilt = bool({*parameters_of(target)} & set().union(*_NAMED.values()))
+    silence, end = io.StringIO(), time.monotonic() + SECONDS
+    with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad():
+        for found in _usual(network, wanted):
+            if time.monotonic() > end:
+                break
+            try:
+                model = target(**arguments_of(target, "", found)) if is_rebuilt else network
+                with evaluating(model):
+                    logits = model(found.images())
+            except (Exception, SystemExit):  # it does not take those either
+                continue
+            shape = tuple(logits.shape) if isinstance(logits, Tensor) else (2,)
+            if shape[:1] == (2,):
+                has_classes = len(shape) == 2 and wanted.is_adjustable
+                return replace(found, classes=shape[1]) if has_classes else found
+    return None
+
+
+def _usual(network: nn.Module, wanted: Wanted) -> Iterator[Wanted]:
+    """Yield images that models are usually built for, but for those that were given."""
+    first = [module.in_channels for module in network.modules() if isinstance(module, _ConvNd)]
+    for channels in dict.fromkeys((*first[:1], wanted.channels, 3, 1)):
+        # Colour images of MNIST's size are rare: who has to change both gets CIFAR's.
+        is_colour = channels == 3 and wanted.channels == 1 and wanted.is_adjustable
+        preferred = USUAL_SIZES[0] if is_colour and wanted.image_size == 28 else wanted.image_size
+        for size in dict.fromkeys((preferred, *USUAL_SIZES)):
+            found = replace(wanted, channels=channels, image_size=size)
+            if channels > 0 and found != wanted:
+                yield found
+
+
+def _first_layer(network: nn.Module) -> str:
+    layers = (name for name, m in network.named_modules() if isinstance(m, _ConvNd | nn.Linear))
+    name = next(layers, "")
+    return f"its first layer, {name}," if name else "its first layer"
+
+
+def class_hint(network: nn.Module, target: Any, shape: tuple[int, ...], wanted: Wanted) -> str:
+    """Return what to do where the logits have another shape than (2, classes)."""
+    if not shape or shape[0] != 2:
+        return input_hint(network, target, wanted)
+    if len(shape) != 2:
+        if shape[1:2] != (wanted.classes,):
+            return ""
+        is_flat = all(side == 1 for side in shape[2:])
+        return "; flatten them: x.flatten(1)" if is_flat else "; average each map: x.mean((2, 3))"
+    given, advice = shape[1], []
+    sets = [key for key, p in parameters_of(target).items() if p.default == given]
+    if sets and type(parameters_of(target)[sets[0]].default) is int:
+        advice.append(f"call its argument {sets[0]} {CLASS_NAMES[0]}")
+    elif layer := _last_layer(network, given):
+        advice.append(f"let its last layer, {layer}, give {wanted.classes}")
+    if wanted.is_adjustable:
+        advice.append(f"add --classes {given}")
+    elif not advice:
+        advice.append(f"name an argument {CLASS_NAMES[0]} to learn how many")
+    return f"; {', or '.join(advice)}"
+
+
+def _last_layer(network: nn.Module, features: int) -> str:
+    """Return the name of the last layer if it has so many outputs."""
+    widths = {
+        name: getattr(module, "out_features", None) or getattr(module, "out_channels", None)
+        for name, module in network.named_modules()
+    }
+    name, width = next(((n, w) for n, w in reversed(widths.items()) if isinstance(w, int)), ("", 0))
+    return name if width == features else ""

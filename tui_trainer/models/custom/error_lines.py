@@ -1,0 +1,183 @@
+"""What is wrong in custom code, as one line: what, where, and what to do."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import CodeType
+
+import torch
+
+from tui_trainer.models.custom.module_finder import OwnImports
+from tui_trainer.models.custom.source_files import is_ours
+from tui_trainer.protocol.file_errors import reason, shown
+from tui_trainer.text.fmt import clip, one_line
+
+LONGEST_MESSAGE = 300
+"""The characters of an exception's message that are shown; torch's can be pages long."""
+
+LONGEST_LINE = 60
+"""The characters of a line of code that are shown."""
+
+GUARD = 'put what is no definition under `if __name__ == "__main__":`'
+
+_PACKAGES = {
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+    "lightning_fabric": "lightning",
+    "attr": "attrs",
+    "dateutil": "python-dateutil",
+    "torch_lr_finder": "torch-lr-finder",
+    "pytorch_lightning": "pytorch-lightning",
+    "hydra": "hydra-core",
+}
+"""Packages whose name for pip is not that of their module."""
+
+
+_LOCAL = (
+    *("common", "config", "configs", "core", "data", "dataset", "helper", "helpers", "layers"),
+    *("lib", "main", "model", "models", "modules", "net", "nets", "network", "networks", "src"),
+    *("tests", "train", "utils"),
+)
+"""Modules of this name are hardly installed ones."""
+
+_PASS_ON = ("__torch_function__", "as_it_is")
+"""Functions of ours that call torch on behalf of a model: :mod:`tui_trainer.anatomy.trace`."""
+
+
+def shown_file(name: str) -> str:
+    """Return a file, from the current folder if it is below it."""
+    path = Path(os.path.abspath(name))
+    try:
+        folder = Path.cwd()
+    except OSError:  # it has been removed
+        return shown(path)
+    return shown(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def described(error: BaseException, place: str, imports: OwnImports) -> str:
+    """Return what an exception in custom code says, after the line that it came from.
+
+    That line is the deepest one in custom files; where there is none, it is ``place``.
+    """
+    if isinstance(error, SyntaxError) and error.lineno and imports.is_own(error.filename):
+        code = clip(one_line(error.text or ""), LONGEST_LINE)
+        text = f"{type(error).__name__}: {error.msg}" + (f": {code}" if code else "")
+        return f"{shown_file(error.filename or '')}:{error.lineno}: {text}"
+    frames = [frame for frame in _frames(error) if imports.is_own(frame[0].co_filename)]
+    if not frames:
+        return f"{place}: {_words(error)}"
+    code_object, line = frames[-1]
+    return f"{_at(code_object, line)}: {_words(error, code_object, line)}"
+
+
+def line_at_fault(error: BaseException, imports: OwnImports) -> str:
+    """Return the deepest line in custom files that an exception came through, if it is at fault.
+
+    It is not at fault where a deeper frame is ours, as a hook of ours that its ``forward`` calls.
+    A mode that passes a call on to torch is no such frame.
+    """
+    place = ""
+    for code, line in _frames(error):
+        if imports.is_own(code.co_filename):
+            place = _at(code, line)
+        elif is_ours(code.co_filename) and code.co_name not in _PASS_ON:
+            place = ""
+    return place
+
+
+def line_of_forward(step: Callable[[], object], imports: OwnImports) -> str:
+    """Repeat a step that raises in ``backward``; return the line of ``forward`` that it is due to.
+
+    Autograd's anomaly mode knows which operation it was. Empty where no custom file did it.
+    """
+    with warnings.catch_warnings(record=True) as caught, torch.autograd.detect_anomaly():
+        warnings.simplefilter("always")
+        with suppress(Exception):  # the one that is asked about
+            step()
+    for warning in caught:
+        if "Traceback of forward call" in str(warning.message):
+            calls = re.findall(r'File "(.+?)", line (\d+)', str(warning.message))
+            own = [(file, line) for file, line in calls if imports.is_own(file)]
+            return f"{shown_file(own[-1][0])}:{own[-1][1]}" if own else ""
+    return ""
+
+
+def advice(error: BaseException, imports: OwnImports) -> str:
+    """Return what to do about an exception while custom code is imported, after a colon."""
+    text = _advice(error, imports)
+    return f": {text}" if text else ""
+
+
+def _advice(error: BaseException, imports: OwnImports) -> str:
+    if isinstance(error, SyntaxError):
+        is_magic = (error.text or "").lstrip().startswith(("!", "%"))
+        return "that is a notebook's command; delete the line" if is_magic else ""
+    if isinstance(error, NameError) and error.name in ("get_ipython", "display"):
+        return f"{error.name} exists in notebooks alone; delete the line"
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error, imports)
+    if isinstance(error, FileNotFoundError) and _is_relative(error.filename):
+        return "its path starts in the current folder; begin it with Path(__file__).parent"
+    frames = [code for code, _ in _frames(error) if imports.is_own(code.co_filename)]
+    is_at_top = bool(frames) and all(code.co_name == "<module>" for code in frames)
+    return GUARD if is_at_top and not isinstance(error, ImportError | NameError) else ""
+
+
+def _missing(error: ModuleNotFoundError, imports: OwnImports) -> str:
+    name = error.name or ""
+    top = name.partition(".")[0]
+    if name.startswith("google.colab"):
+        return "google.colab exists in Colab alone; delete the import"
+    if not top or f"No module named {top!r}" not in str(error):
+        return ""  # a part of a package that is there
+    if place := next(_elsewhere(top, imports.roots[-1]), None):
+        return f"{shown_file(str(place))} has that name; add its folder to sys.path"
+    if top in _LOCAL:
+        return f"{top} is neither in {shown_file(str(imports.roots[0]))} nor in a folder above it"
+    return f"install it with `pip install {_PACKAGES.get(top, top)}`"
+
+
+def _elsewhere(name: str, root: Path) -> Iterator[Path]:
+    """Yield the files of that name further down in a repository."""
+    if (root / ".git").exists():
+        for depth in ("*", "*/*", "*/*/*"):
+            yield from root.glob(f"{depth}/{name}.py")
+            yield from root.glob(f"{depth}/{name}/__init__.py")
+
+
+def _is_relative(path: object) -> bool:
+    return isinstance(path, str) and not os.path.isabs(path)
+
+
+def _frames(error: BaseException) -> Iterator[tuple[CodeType, int]]:
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        yield frame.f_code, line
+
+
+def _at(code: CodeType, line: int) -> str:
+    return f"{shown_file(code.co_filename)}:{line}"
+
+
+def _words(error: BaseException, code: CodeType | None = None, line: int = 0) -> str:
+    """Return an exception in words; torch's RuntimeErrors speak for themselves."""
+    kind = type(error).__name__
+    if isinstance(error, SystemExit):
+        return f"it leaves the program, with exit code {error.code}"
+    if isinstance(error, EOFError) and code is not None:
+        return "EOFError: it asks for input, and there is none"
+    text = str(error) if isinstance(error, OSError) and error.filename else reason(error)
+    if text == kind and code is not None:
+        source = one_line(linecache.getline(code.co_filename, line))
+        text = clip(source, LONGEST_LINE) if source and not source.startswith("raise") else kind
+    text = clip(one_line(text), LONGEST_MESSAGE)
+    return text if type(error) is RuntimeError or text == kind else f"{kind}: {text}"

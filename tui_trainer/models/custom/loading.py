@@ -1,0 +1,225 @@
+"""A person's own Python, imported: every fault in it becomes one line with its file and line.
+
+The code is run, so it is the person's own to trust. What it changes in the process while it is
+imported, built and tried is put back, see :mod:`tui_trainer.models.custom.process_state`; what its
+``forward`` prints later is its own affair.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import importlib
+import importlib.util
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from torch import nn
+
+from tui_trainer.models.custom import error_lines
+from tui_trainer.models.custom.error_lines import shown_file
+from tui_trainer.models.custom.module_finder import OwnImports
+from tui_trainer.models.custom.process_state import preserve_process_state
+from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.file_errors import reason, shown
+from tui_trainer.protocol.reference import Reference
+from tui_trainer.recording.atomic import read_at_most
+from tui_trainer.text.fmt import clip
+
+MAX_BYTES = 1 << 20
+"""The largest file that is read."""
+
+_lock = RLock()
+_imports: OwnImports | None = None
+_latest: dict[Reference, Any] = {}
+
+
+def load(reference: Reference) -> Any:
+    """Import the file or module of a reference anew, and return what it names there.
+
+    The neighbours that it imports are imported anew too, so that an edit counts in the next run.
+
+    Raises:
+        InputError: If there is no such file, module or name, or its code raises.
+    """
+    global _imports
+    with _lock, preserve_rng_state():
+        _latest.clear()
+        if _imports is not None:
+            _imports.forget()
+        _imports = OwnImports(_folder(reference))
+        with guest(reference):
+            module = _imported(reference, _imports)
+        _latest[reference] = _named(module, reference)
+        return _latest[reference]
+
+
+def _imported(reference: Reference, imports: OwnImports) -> ModuleType:
+    path = Path(os.path.abspath(reference.place))
+    try:
+        if reference.is_file:
+            return imports.import_file(path, _read(path, place_of(reference)))
+        return importlib.import_module(reference.place)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        words = told(error, place_of(reference), reference)
+        advice = error_lines.advice(error, imports)
+        raise InputError(f"{words}; it could not be imported{advice}") from None
+
+
+def latest(reference: Reference) -> Any:
+    """Return what a reference names as it was last loaded, if that was the last thing loaded.
+
+    Raises:
+        InputError: As :func:`load`, where it must be loaded.
+    """
+    with _lock:
+        return _latest[reference] if reference in _latest else load(reference)
+
+
+@contextmanager
+def guest(reference: Reference) -> Iterator[None]:
+    """Run code of a reference: its folder importable, its words on stderr, its changes undone."""
+    place = os.path.abspath(reference.place) if reference.is_file else reference.place
+    with _lock, preserve_process_state([place]), _imports_of(reference).active():
+        yield
+
+
+def _imports_of(reference: Reference) -> OwnImports:
+    """Return how the modules of a reference are found: as when it was loaded, if it was."""
+    folder = _folder(reference)
+    return _imports if _imports and _imports.roots[0] == folder else OwnImports(folder)
+
+
+def place_of(reference: Reference) -> str:
+    """Return a reference's file, from the present folder if it is below it, or its module."""
+    return shown_file(reference.place) if reference.is_file else shown(reference.place)
+
+
+def _folder(reference: Reference) -> Path:
+    return Path(os.path.abspath(reference.place)).parent if reference.is_file else Path.cwd()
+
+
+def _read(path: Path, place: str) -> str:
+    """Return the text of a file of Python.
+
+    Raises:
+        InputError: If it cannot be read, is too large to be one, or is no UTF-8.
+    """
+    try:
+        source = read_at_most(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{place}: cannot be read: {reason(error)}") from None
+    if len(source) > MAX_BYTES:
+        raise InputError(f"{place}: larger than a program can be; is it the right one?")
+    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or source[1:8:2] == bytes(4):
+        raise InputError(f"{place}: UTF-16 text; save the file as UTF-8")
+    if (bad := source.find(0)) >= 0:
+        raise InputError(f"{place}:{_line(source, bad)}: binary data; is it the right file?")
+    try:
+        return importlib.util.decode_source(source)
+    except (UnicodeDecodeError, SyntaxError):
+        line = _line(source, _first_bad_byte(source))
+        raise InputError(f"{place}:{line}: not UTF-8 text; save the file as UTF-8") from None
+
+
+def _line(source: bytes, position: int) -> int:
+    return source.count(b"\n", 0, position) + 1
+
+
+def _first_bad_byte(source: bytes) -> int:
+    try:
+        source.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
+def _named(module: ModuleType, reference: Reference) -> Any:
+    name, place = reference.name, place_of(reference)
+    there = _names(module)
+    if not name:
+        classes = [key for key, value in there.items() if isinstance(value, type)]
+        if len(classes) == 1:
+            raise InputError(f"{place}: name its network too: --model {place}:{classes[0]}")
+        raise InputError(f"{place}: name its network too, as {place}:ClassName{_listed(there)}")
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise InputError(f"{place}: has no {name}{_listed(there)}") from None
+
+
+def _names(module: ModuleType) -> dict[str, Any]:
+    """Return the networks that a module defines, then its functions."""
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
+    }
+    classes = {name: value for name, value in own.items() if is_network_class(value)}
+    functions = {name: value for name, value in own.items() if isinstance(value, FunctionType)}
+    return classes | functions
+
+
+def _listed(names: dict[str, Any]) -> str:
+    if not names:
+        return "; it has neither a subclass of nn.Module nor a function"
+    return f"; it has {clip(', '.join(names), 120)}"
+
+
+def is_network_class(value: object) -> bool:
+    """Whether it is a class of networks."""
+    return isinstance(value, type) and issubclass(value, nn.Module)
+
+
+def is_python(target: Any) -> bool:
+    """Whether calling it runs Python code that is not part of a C extension: no ``os.abort``."""
+    while isinstance(target, functools.partial):
+        target = target.func
+    if is_network_class(target) or isinstance(target, FunctionType):
+        return True
+    return isinstance(inspect.getattr_static(type(target), "__call__", None), FunctionType)
+
+
+class NetworkError(Exception):
+    """A person's network raised while it was trained; the message begins with file and line."""
+
+
+def told(error: BaseException, place: str, reference: Reference) -> str:
+    """Return what an exception in a person's code says, behind the line that it came from.
+
+    That line is the deepest one in the person's own files; where there is none, it is ``place``.
+    """
+    return error_lines.described(error, place, _imports_of(reference))
+
+
+def line_of(error: BaseException, reference: Reference) -> str:
+    """Return the line of the person's own files whose fault an exception is, if it is one's.
+
+    It is not where a deeper frame is ours: a hook of ours that a ``forward`` of theirs calls.
+    """
+    return error_lines.line_at_fault(error, _imports_of(reference))
+
+
+def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
+    """Repeat a step that raises in ``backward``; return the line of ``forward`` behind it, if any.
+
+    An error of autograd comes through no line of the person's own.
+    """
+    with guest(reference):
+        return error_lines.line_of_forward(step, _imports_of(reference))
+
+
+def line_in_own(code: CodeType, reference: Reference) -> str:
+    """Return where a function begins, if it is in the person's own files."""
+    if not _imports_of(reference).is_own(code.co_filename):
+        return ""
+    return f"{shown_file(code.co_filename)}:{code.co_firstlineno}"

@@ -1,0 +1,119 @@
+"""The networks: a name, a sentence, and the factory that builds it.
+
+Listing them costs nothing: a family's module, and torch with it, is imported when one is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A network of the registry.
+
+    Attributes:
+        factory: Where it is built, as ``module:function``. The function takes ``image_size``
+            (pixels), ``classes`` and ``dropout`` (0 to 1) by keyword and returns a network that
+            maps (N, 1, image_size, image_size) to scores (N, classes).
+        summary: What it is, in a sentence.
+        dropout: Its usual share of hidden features, or None where it has no dropout layer.
+    """
+
+    factory: str
+    summary: str
+    dropout: float | None = None
+
+
+REGISTRY: Mapping[str, Entry] = {
+    "mlp": Entry(
+        "tui_trainer.models.zoo.mlp:mlp",
+        "fully connected, for comparison: the same budget spent without convolutions",
+    ),
+    "conv-fc": Entry(
+        "tui_trainer.models.zoo.story:conv_fc",
+        "two convolutions, but a fully connected layer behind them that eats nine tenths of the "
+        "budget",
+    ),
+    "conv-gap": Entry(
+        "tui_trainer.models.zoo.story:conv_gap",
+        "global average pooling in place of that layer: what it took goes into convolutions",
+    ),
+    "squeeze": Entry(
+        "tui_trainer.models.zoo.story:squeeze",
+        "squeeze and expand: kernels grow within a block, a 1×1 convolution mixes them into few",
+    ),
+    "squeeze-norm": Entry(
+        "tui_trainer.models.zoo.story:squeeze_norm",
+        "the same with batch norm behind every convolution but the last",
+    ),
+    "squeeze-dropout": Entry(
+        "tui_trainer.models.zoo.story:squeeze_dropout",
+        "the same with dropout after each block",
+        dropout=0.05,
+    ),
+    "under-8k": Entry(
+        "tui_trainer.models.zoo.story:under_8k",
+        "the same with fewer kernels and no dropout: under 8,000 parameters",
+    ),
+    "tiny": Entry(
+        "tui_trainer.models.zoo.small:tiny",
+        "a quarter of the budget: depthwise separable convolutions",
+    ),
+    "small": Entry(
+        "tui_trainer.models.zoo.small:small",
+        "the same budget, several times as fast: it pools after each of its first convolutions",
+    ),
+    "pool-early": Entry(
+        "tui_trainer.models.zoo.pools:pool_early",
+        "six convolutions, pooled after the first two: quick, and each sees much of the image",
+    ),
+    "pool-late": Entry(
+        "tui_trainer.models.zoo.pools:pool_late",
+        "its twin, pooled before the last two: as many parameters, many more multiply-adds",
+    ),
+    "era-s6-as-run": Entry(
+        "tui_trainer.models.zoo.era_s6_as_run:era_s6_as_run",
+        "the course's network as its code has it: a padded 1×1, an average over a part of the map",
+    ),
+    "era-s6": Entry(
+        "tui_trainer.models.zoo.era_s6:era_s6",
+        "the course's network: two blocks, two transition layers, batch norm throughout",
+    ),
+    "era-s6-dropout": Entry(
+        "tui_trainer.models.zoo.era_s6:era_s6_dropout",
+        "the same with dropout after every 3×3 convolution but the last",
+        dropout=0.05,
+    ),
+    "era-s6-plain": Entry(
+        "tui_trainer.models.zoo.era_s6:era_s6_plain",
+        "the same without batch norm, to see what it is good for",
+    ),
+}
+"""In the order in which they tell the course's story."""
+
+
+def build(name: str, *, image_size: int, classes: int, dropout: float | None = None) -> nn.Module:
+    """Build a network with fresh weights, drawn from torch's global generator.
+
+    Args:
+        name: A name of :data:`REGISTRY`.
+        image_size: Side of the square input, in pixels, 8 to 128.
+        classes: Number of scores, 2 to 1,000.
+        dropout: Share of features its dropout layers hide; None for the network's own.
+
+    Raises:
+        KeyError: If the registry has no such name.
+    """
+    entry = REGISTRY[name]
+    module, _, function = entry.factory.partition(":")
+    factory = getattr(importlib.import_module(module), function)
+    share = dropout if dropout is not None else (entry.dropout or 0.0)
+    network: nn.Module = factory(image_size=image_size, classes=classes, dropout=share)
+    return network

@@ -1,0 +1,1 @@
+"""The language of runs: settings, events, commands, exhibits, layers, errors, exit codes."""

@@ -1,0 +1,1 @@
+"""The folder of a run: its journal, summary, lock and saved states."""

@@ -1,0 +1,94 @@
+"""What a checkpoint says about itself, read without torch: the head of a safetensors file.
+
+A safetensors file begins with the length of its head (eight bytes, little-endian) and the head, a
+JSON object; see the format's description in the safetensors repository.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.recording.atomic import read_at_most
+from tui_trainer.text.fmt import printable
+
+FORMAT = 1
+"""The version of a checkpoint: it goes up when an older reader would misread it."""
+
+MAX_HEAD = 1 << 24
+"""The longest head that is read, 16 MiB; those of a hundred tensors have 10 kB."""
+
+
+def read_facts(path: Path) -> Mapping[str, Any]:
+    """Return the plain numbers of a checkpoint; its tensors, and its checksum, are not looked at.
+
+    Raises:
+        InputError: If it cannot be read, is no checkpoint, or one of a newer version.
+    """
+    try:
+        content = read_at_most(path, MAX_HEAD)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{printable(path)}: cannot be read: {reason}") from None
+    facts, _ = parse_head(content, path)
+    return parse_facts(facts, path)
+
+
+def parse_facts(text: str, path: Path) -> Mapping[str, Any]:
+    """Return the plain numbers of a checkpoint from their JSON; its place in the record is checked.
+
+    Args:
+        text: The JSON.
+        path: The file's name, for messages.
+
+    Raises:
+        InputError: If it is another thing.
+    """
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise InputError(f"{printable(path)}: {DAMAGED}")
+    lines = facts.get("lines")
+    if lines is not None and not (type(lines) is int and lines >= 0):
+        raise InputError(f"{printable(path)}: lines cannot be {str(lines)[:40]!r}")
+    return facts
+
+
+DAMAGED = "is no safetensors file, or a damaged one"
+
+
+def parse_head(content: bytes, path: Path) -> tuple[str, str]:
+    """Return the facts, as JSON, and the checksum in the head of a checkpoint.
+
+    Args:
+        content: The file, from its beginning to the end of its head at least.
+        path: The file's name, for messages.
+
+    Raises:
+        InputError: If it is no checkpoint, or one of a newer version.
+    """
+    name = printable(path)
+    if not content:
+        raise InputError(f"{name}: is empty")
+    try:
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        told, maker = str(metadata.get("format")), str(metadata.get("version"))[:20]
+        facts, digest = metadata.get("facts"), metadata.get("sha256")
+    except KeyError:
+        raise InputError(f"{name}: holds tensors, but no checkpoint of a run") from None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise InputError(f"{name}: {DAMAGED}") from None
+    if told.isascii() and told.isdigit() and len(told) < 9 and int(told) > FORMAT:
+        raise InputError(
+            f"{name}: was written by a newer mnist-tui ({maker!r}, format {told}; this one reads "
+            f"{FORMAT}); update mnist-tui"
+        )
+    if not isinstance(facts, str) or not isinstance(digest, str):
+        raise InputError(f"{name}: holds tensors, but no checkpoint of a run")
+    return facts, digest

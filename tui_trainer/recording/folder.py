@@ -1,0 +1,241 @@
+"""Where runs lie, how they are called, and what a folder of one holds."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.config_file import compose, read_config
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.recording.atomic import read_at_most
+from tui_trainer.recording.journal import Recorded, read_recorded
+from tui_trainer.recording.lock import Lock
+from tui_trainer.recording.summary import COMPLETED, MAX_BYTES, RUNNING, Summary, summary_from_json
+from tui_trainer.text.fmt import printable
+
+RUNS = Path("runs")
+"""Where runs are kept unless a folder is named."""
+
+CUT_OFF = "cut off"
+"""The state of a run whose process was killed."""
+
+SUFFIX = ".safetensors"
+
+_TIME = "%Y-%m-%d-%H%M"
+"""The local time that a run's folder is named for."""
+
+LONGEST_NAME = 48
+"""The letters of a network's name that its run's folder bears; a letter can take four bytes."""
+
+MAX_EVENTS_BYTES = 1 << 30
+"""The largest ``events.jsonl`` that is read: five million steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of one run; ``path`` need not exist."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings that the run began with."""
+        return self.path / "config.toml"
+
+    @property
+    def events(self) -> Path:
+        """Everything that happened, an event a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """What became of it."""
+        return self.path / "summary.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of its saved states."""
+        return self.path / "checkpoints"
+
+    @property
+    def lock(self) -> Path:
+        """What the process that writes the run holds."""
+        return self.path / ".lock"
+
+    @property
+    def output(self) -> Path:
+        """What the model's code printed while a window was open."""
+        return self.path / "output.log"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether there is a run in it."""
+        return self.config.is_file() and self.events.is_file()
+
+    @property
+    def name(self) -> str:
+        """What it is called on a screen."""
+        return printable(self.path.name or self.path.resolve().name)
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the file of a checkpoint: ``last``, ``best``, ``epoch-5``."""
+        return self.checkpoints / f"{name}{SUFFIX}"
+
+    def read_config(self) -> RunConfig:
+        """Return the settings that the run began with.
+
+        Raises:
+            InputError: If they cannot be read.
+        """
+        return compose(read_config(self.config))
+
+    def read_events(self) -> Recorded:
+        """Return what happened.
+
+        Raises:
+            InputError: If it cannot be read, or a line that holds is no event.
+        """
+        return read_recorded(_text(self.events, MAX_EVENTS_BYTES), printable(self.events))
+
+    def read_summary(self) -> Summary:
+        """Return what became of the run; a process that was killed leaves it ``cut off``.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
+        name = printable(self.summary)
+        summary = summary_from_json(_text(self.summary, MAX_BYTES), name)
+        if summary.state == RUNNING and not Lock.is_held(self.lock):
+            return replace(summary, state=CUT_OFF)
+        return summary
+
+
+def _text(path: Path, limit: int) -> str:
+    """Return the text of a file; what is no UTF-8 in it is replaced, for JSON to judge.
+
+    Raises:
+        InputError: If it cannot be read or is larger than such a file can be.
+    """
+    try:
+        raw = read_at_most(path, limit)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{printable(path)}: cannot be read: {reason}") from None
+    if len(raw) > limit:
+        raise InputError(f"{printable(path)}: larger than such a file can be")
+    return raw.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run in a list; ``fault`` says why there is no summary."""
+
+    folder: RunFolder
+    summary: Summary | None
+    fault: str = ""
+
+    @property
+    def last_change(self) -> datetime:
+        """When something last happened in it, as its own files tell.
+
+        Never a file's date, which ``cp``, ``git`` and ``rsync`` change: without a summary it is
+        the time in the folder's name.
+        """
+        times = (self.summary.updated_at, self.summary.started_at) if self.summary else ()
+        for time in times:
+            with suppress(ValueError):
+                return datetime.fromisoformat(time).astimezone(UTC)
+        with suppress(ValueError, OverflowError):
+            return datetime.strptime(self.folder.name[:15], _TIME).astimezone(UTC)
+        return datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process trains it now."""
+        return self.summary is not None and self.summary.state == RUNNING
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether epochs are left, a state was saved, and no process trains it now."""
+        is_left = self.summary is not None and self.summary.state != COMPLETED
+        return is_left and not self.is_running and self.folder.checkpoint("last").is_file()
+
+
+def list_runs(root: Path) -> list[ListedRun]:
+    """Return the runs right below a folder, the latest first; none where there is no folder."""
+    try:
+        folders = [RunFolder(path) for path in root.iterdir()]
+        runs = [folder for folder in folders if folder.is_run]
+    except OSError:
+        return []
+    listed = [_listed(folder) for folder in runs]
+    return sorted(listed, key=lambda run: (run.last_change, run.folder.name), reverse=True)
+
+
+def _listed(folder: RunFolder) -> ListedRun:
+    try:
+        return ListedRun(folder, folder.read_summary())
+    except InputError as error:
+        return ListedRun(folder, None, str(error))
+
+
+def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) -> RunFolder:
+    """Return the run of a name below ``root``, or at a path; the last one if none is named.
+
+    Args:
+        name: The name or the path.
+        root: The folder that runs lie in.
+        to_resume: Whether the last one that can be resumed comes before one that is complete.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if name is None:
+        runs = list_runs(root)
+        if not runs:
+            raise InputError(
+                f"{printable(root)}: no run in it yet; train one, or name the folder of a run"
+            )
+        if to_resume:
+            runs.sort(key=lambda run: (not run.can_resume, run.is_running))
+        return runs[0].folder
+    try:
+        for path in (root / name, Path(name).expanduser()):
+            if name and RunFolder(path).is_run:
+                return RunFolder(path)
+    except (OSError, RuntimeError, ValueError):  # too long, no such user's home, a NUL in it
+        pass
+    raise InputError(f"{printable(name)}: no such run; `mnist-tui runs` lists those that there are")
+
+
+def new_folder(root: Path, model: str, now: datetime) -> Path:
+    """Make a folder for a new run, named for its time and its network, and return it.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    name = f"{now.strftime(_TIME)}-{_as_file_name(model_name(model))}"
+    root.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 10_000):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(17, f"too many runs called {name}")
+
+
+def _as_file_name(text: str) -> str:
+    """Return a text as a part of a file's name, with a hyphen for what is no letter or digit."""
+    return re.sub(r"[^\w.-]+", "-", text)[:LONGEST_NAME].strip(".-")
+
+
+def utc_now() -> datetime:
+    """Return the time now, in UTC."""
+    return datetime.now(UTC)

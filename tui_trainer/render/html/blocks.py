@@ -1,0 +1,252 @@
+"""The blocks of an exhibit as HTML: what is said by a colour is said in another way as well."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from html import escape
+
+from tui_trainer.protocol.exhibit import (
+    Bars,
+    Block,
+    Curves,
+    Matrix,
+    Picture,
+    Pictures,
+    Table,
+    Tone,
+    Words,
+)
+from tui_trainer.render.html.pixels import data_uri
+from tui_trainer.render.html.svg_plot import curves_html
+
+SIGNS: dict[Tone, str] = {"good": "✓ ", "look": "▲ ", "wrong": "✗ "}
+"""How words of a tone begin."""
+
+PIXELS, SMALL_PIXELS = 84, 60
+"""How wide pictures are drawn, in pixels of the page: about so much, a whole number a pixel."""
+
+SMALL = 14
+"""Pictures of no more columns and rows are small."""
+
+NUMBER = tuple("0123456789+-−")
+"""A cell that begins with one of these is flush right."""
+
+NONE = ("", "·", "–", "—")
+"""A cell without a number: it stands as its column does."""
+
+FIGURE_SPACE = "\u2007"
+
+RAMP = 16
+"""Steps of the key of colours, in either direction."""
+
+STRONGEST = 0.6
+"""How much of the colour the hottest cell of a matrix has: its number must stay readable."""
+
+
+def _html(told: str) -> str:
+    """Return a text as HTML; blanks that set columns apart become as wide as a digit."""
+    wide = re.sub(" {2,}", lambda blanks: FIGURE_SPACE * len(blanks.group()), told)
+    return escape(wide)
+
+
+def blocks_html(blocks: Sequence[Block]) -> str:
+    """Return blocks below each other."""
+    return "\n".join(map(_block, blocks))
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Words():
+            return _words(block)
+        case Table():
+            return _table(block)
+        case Pictures():
+            return _pictures(block)
+        case Curves():
+            return curves_html(block)
+        case Bars():
+            return _bars(block)
+        case Matrix():
+            return _matrix(block)
+
+
+def _words(words: Words) -> str:
+    sign = SIGNS.get(words.tone, "")
+    if words.keeps_lines:
+        return f"<pre class='{words.tone}'>{escape(sign + words.text)}</pre>"
+    parts = words.text.split("\n\n")
+    return "".join(
+        f"<p class='{words.tone}'>{_html(part if place else sign + part)}</p>"
+        for place, part in enumerate(parts)
+    )
+
+
+# --- tables
+
+
+def _table(table: Table) -> str:
+    """Return a table; a column whose cells are mostly numbers is flush right."""
+    right = [_is_right(table, place) for place in range(len(table.heads))]
+    marks = table.marked is not None
+    lead = "<td class='mark'></td>" if marks else ""
+    heads = "".join(
+        f"<th scope='col'{_flush(is_right)}>{_html(head)}</th>"
+        for head, is_right in zip(table.heads, right, strict=True)
+    )
+    head = f"<thead><tr>{lead}{heads}</tr></thead>" if any(table.heads) else ""
+    rows = []
+    for number, row in enumerate(table.rows):
+        cells = "".join(
+            f"<td{_flush(cell.startswith(NUMBER) or (cell in NONE and is_right))}>"
+            f"{_html(cell)}</td>"
+            for cell, is_right in zip(row, right, strict=True)
+        )
+        if number == table.marked:
+            rows.append(f"<tr class='marked'><td class='mark'>▸</td>{cells}</tr>")
+        else:
+            rows.append(f"<tr>{lead}{cells}</tr>")
+    return (
+        f"<div class='wide'><table>{_caption(table.caption)}{head}"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _is_right(table: Table, place: int) -> bool:
+    cells = [row[place] for row in table.rows if row[place] not in NONE]
+    return bool(cells) and sum(cell.startswith(NUMBER) for cell in cells) * 2 > len(cells)
+
+
+def _flush(is_right: bool) -> str:
+    return " class='n'" if is_right else ""
+
+
+def _caption(words: str) -> str:
+    return f"<caption>{_html(words)}</caption>" if words else ""
+
+
+def _matrix(matrix: Matrix) -> str:
+    """Return a matrix; a cell is the redder the more it stands out, its number says how much."""
+    across = len(matrix.heads)
+    heads = "".join(f"<th scope='col'>{_html(head)}</th>" for head in matrix.heads)
+    rows = []
+    for place, head in enumerate(matrix.heads):
+        cells = "".join(
+            f"<td{_heat(heat)}>{_html(text)}</td>"
+            if column != place
+            else f"<td class='right'>{_html(text)}</td>"
+            for column, (text, heat) in enumerate(
+                zip(matrix.texts[place], matrix.heats[place], strict=True)
+            )
+        )
+        rows.append(f"<tr><th scope='row'>{_html(head)}</th>{cells}</tr>")
+    return (
+        f"<div class='wide'><table class='matrix'>{_caption(matrix.caption)}<thead>"
+        f"<tr><td></td><th scope='colgroup' colspan='{across}'>{_html(matrix.column_label)}</th>"
+        f"</tr><tr><th scope='col'>{_html(matrix.row_label)}</th>{heads}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _heat(heat: float) -> str:
+    strength = min(1.0, max(0.0, heat)) if math.isfinite(heat) else 0.0
+    return f" style='--heat:{STRONGEST * strength:.2f}'" if strength > 0 else ""
+
+
+def _bars(bars: Bars) -> str:
+    rows = []
+    marks = any(bar.is_marked for bar in bars.bars)
+    for bar in bars.bars:
+        share = min(1.0, max(0.0, bar.share)) if math.isfinite(bar.share) else 0.0
+        sign = ("▸ " if bar.is_marked else "") if marks else ""
+        marked = " class='marked'" if bar.is_marked else ""
+        rows.append(
+            f"<tr{marked}><th scope='row'>{_html(sign + bar.label)}</th>"
+            f"<td class='bar'><span style='width:{100 * share:.1f}%'></span></td>"
+            f"<td class='n'>{_html(bar.number)}</td></tr>"
+        )
+    return f"<table class='bars'>{_caption(bars.caption)}<tbody>{''.join(rows)}</tbody></table>"
+
+
+# --- pictures
+
+
+def _pictures(pictures: Pictures) -> str:
+    """Return pictures side by side, and what their colours mean."""
+    head = f"<figcaption>{_html(pictures.caption)}</figcaption>" if pictures.caption else ""
+    items = "".join(map(_picture, pictures.items))
+    return f"<figure>{head}<div class='pictures'>{items}</div>{_key(pictures.items)}</figure>"
+
+
+def _picture(picture: Picture) -> str:
+    largest = max(picture.width, picture.height, 1)
+    scale = max(1, (SMALL_PIXELS if largest <= SMALL else PIXELS) // largest)
+    width, height = picture.width * scale, picture.height * scale
+    ends = _ends(picture)
+    kind = "signed" if picture.is_signed else "grey"
+    if any(map(math.isnan, picture.values)):
+        kind += " lost"
+    told = _html(f"{picture.caption}: {picture.height}×{picture.width}, {ends}")
+    return (
+        f"<div class='picture'><span class='{kind}' style='width:{width}px'>"
+        f"<img src='{data_uri(picture)}' width='{width}' height='{height}' alt='{told}' "
+        f"title='{told}'>{_frame(picture)}</span><small>{_html(picture.caption)}</small></div>"
+    )
+
+
+def _frame(picture: Picture) -> str:
+    """Return the rectangle that a picture marks."""
+    if picture.frame is None:
+        return ""
+    top, left, height, width = picture.frame
+    sides = (
+        ("top", top / picture.height),
+        ("left", left / picture.width),
+        ("height", height / picture.height),
+        ("width", width / picture.width),
+    )
+    style = ";".join(f"{side}:{100 * share:.2f}%" for side, share in sides)
+    return f"<i style='{style}'></i>"
+
+
+def _key(pictures: Sequence[Picture]) -> str:
+    """Return what the colours mean, and the numbers at their ends where all pictures share them."""
+    keys = []
+    for is_signed, words in ((True, ("below 0", "above 0")), (False, ("least", "largest"))):
+        ends = {(each.low, each.high) for each in pictures if each.is_signed == is_signed}
+        if ends:
+            shared = (
+                tuple(f", {_number(end)}" for end in ends.pop()) if len(ends) == 1 else ("", "")
+            )
+            keys.append(
+                f"<span>{words[0]}{shared[0]} {_ramp(is_signed=is_signed)} "
+                f"{words[1]}{shared[1]}</span>"
+            )
+    if any(math.isnan(value) for picture in pictures for value in picture.values):
+        keys.append("<span>red: no number</span>")
+    return f"<p class='key'>{' '.join(keys)}</p>" if keys else ""
+
+
+def _ramp(*, is_signed: bool) -> str:
+    """Return all colours from one end to the other."""
+    steps = tuple(step / RAMP for step in range(-RAMP if is_signed else 0, RAMP + 1))
+    ramp = Picture(
+        caption="",
+        height=1,
+        width=len(steps),
+        values=steps,
+        low=steps[0],
+        high=1.0,
+        is_signed=is_signed,
+    )
+    kind = "signed" if is_signed else "grey"
+    return f"<span class='{kind} ramp'><img src='{data_uri(ramp)}' alt='to'></span>"
+
+
+def _ends(picture: Picture) -> str:
+    return f"{_number(picture.low)} to {_number(picture.high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")

@@ -1,0 +1,175 @@
+"""Curves as inline SVG: axes with round ticks, each curve with a dash and a mark of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from tui_trainer.protocol.exhibit import Curve, Curves
+from tui_trainer.render.plots import Scale, nice_step
+from tui_trainer.render.plots.scales import Axis
+
+WIDTH, HEIGHT = 640, 300
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44
+"""Room around the plot, in pixels."""
+
+LOW = HEIGHT - BOTTOM
+"""Where the horizontal axis lies."""
+
+LEAST_GAP = 26
+"""Pixels between two ticks of the vertical axis; of the horizontal one, twice as many."""
+
+X_TICKS = 8
+"""About as many ticks the horizontal axis has."""
+
+MOST_POINTS = 600
+"""Points that are drawn of a curve; of more, every second or third."""
+
+MARKS_A_CURVE = 6
+FEW_POINTS = 24
+"""Of so many points each has its mark."""
+
+DASHES = ("", "7 3", "2 3", "10 3 2 3", "", "7 3", "2 3", "10 3 2 3")
+SHAPES = ("circle", "square", "up", "diamond", "ring", "box", "down", "cross")
+"""How curves differ where there is no colour, by their places."""
+
+
+def curves_html(curves: Curves) -> str:
+    """Return curves as a figure with its caption and, of several curves, a legend."""
+    kept = [curve.drawable(is_log=curves.is_log) for curve in curves.curves]
+    head = f"<figcaption>{escape(curves.caption)}</figcaption>" if curves.caption else ""
+    if not any(curve.x for curve in kept):
+        return f"<figure>{head}<p class='muted'>Nothing to draw.</p></figure>"
+    legend = "".join(_legend(curve, place) for place, curve in enumerate(kept))
+    return (
+        f"<figure class='plot'>{head}{_plot(curves, kept)}<ul class='legend'>{legend}</ul></figure>"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where numbers stand in a plot, in pixels.
+
+    Attributes:
+        first: The number at its left end; ``last``: at its right one.
+        scale: That of the vertical axis.
+        axis: The vertical axis.
+    """
+
+    first: float
+    last: float
+    scale: Scale
+    axis: Axis
+
+    def across(self, x: float) -> float:
+        """Return how far from the left a number stands."""
+        share = (x - self.first) / ((self.last - self.first) or 1.0)
+        return LEFT + share * (WIDTH - RIGHT - LEFT)
+
+    def down(self, y: float) -> float:
+        """Return how far from the top a number stands."""
+        bottom, top, height = self.scale.heights((self.axis.bottom, self.axis.top, y))
+        return LOW - (height - bottom) / ((top - bottom) or 1.0) * (LOW - TOP)
+
+
+def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
+    """Return the plot: grid and ticks, the curves above them."""
+    xs = [x for curve in kept for x in curve.x]
+    ys = [y for curve in kept for y in curve.y]
+    scale = Scale("log" if curves.is_log else "linear")
+    frame = _Frame(min(0.0, *xs), max(xs), scale, scale.axis(min(ys), max(ys)))
+    logarithmic = ", the other axis logarithmic" if curves.is_log else ""
+    label = escape(f"{curves.x_label}{logarithmic}")
+    parts = [
+        *_ticks(frame),
+        f"<path class='axis' d='M{LEFT} {TOP}V{LOW}H{WIDTH - RIGHT}'/>",
+        f"<text x='{WIDTH - RIGHT}' y='{HEIGHT - 6}' class='label'>{label}</text>",
+    ]
+    for place, curve in enumerate(kept):
+        points = zip(map(frame.across, curve.x), map(frame.down, curve.y), strict=True)
+        parts.append(_line(list(points), place))
+    names = escape(", ".join(curve.name for curve in kept), quote=True)
+    return (
+        f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{names}'>"
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _ticks(frame: _Frame) -> Iterator[str]:
+    """Yield the ticks of both axes with their numbers, those of the vertical one as a grid."""
+    right = WIDTH - RIGHT
+    heights = [(frame.down(value), label) for value, label in frame.axis.ticks]
+    for y, label in _apart(heights, LEAST_GAP):
+        yield f"<path class='grid' d='M{LEFT} {y:.1f}H{right}'/>"
+        yield f"<text x='{LEFT - 8}' y='{y + 4:.1f}' class='y'>{_minus(label)}</text>"
+    step = nice_step((frame.last - frame.first) / X_TICKS or 1.0)
+    first, last = math.ceil(frame.first / step), math.floor(frame.last / step + 1e-9)
+    places = [
+        (frame.across(number * step), f"{number * step:.6g}") for number in range(first, last + 1)
+    ]
+    for x, label in _apart(places, 2 * LEAST_GAP):
+        yield f"<path class='tick' d='M{x:.1f} {LOW}v5'/>"
+        yield f"<text x='{x:.1f}' y='{LOW + 19}' class='x'>{_minus(label)}</text>"
+
+
+def _apart(ticks: Sequence[tuple[float, str]], gap: float) -> list[tuple[float, str]]:
+    """Return the ticks that have room, of two too near the first."""
+    kept: list[tuple[float, str]] = []
+    for place, label in ticks:
+        if all(abs(place - other) >= gap for other, _ in kept):
+            kept.append((place, label))
+    return kept
+
+
+def _line(points: Sequence[tuple[float, float]], place: int) -> str:
+    """Return a curve and the marks on it, at other places than those of its neighbours."""
+    if not points:
+        return ""
+    step = math.ceil(len(points) / MOST_POINTS)
+    drawn = [*points[:-1:step], points[-1]]
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in drawn)
+    if len(points) <= FEW_POINTS:
+        marked = list(points)
+    else:
+        stride = len(points) / MARKS_A_CURVE
+        offset = stride * (0.5 + place) / len(SHAPES)
+        marked = [points[int(offset + stride * number)] for number in range(MARKS_A_CURVE)]
+    marks = "".join(_mark(x, y, place) for x, y in marked)
+    dash = DASHES[place % len(DASHES)]
+    dashed = f" stroke-dasharray='{dash}'" if dash else ""
+    return f"<g class='c{place % len(SHAPES)}'><path class='line'{dashed} d='{path}'/>{marks}</g>"
+
+
+def _mark(x: float, y: float, place: int) -> str:
+    """Return a curve's mark at a place of the plot."""
+    shape = SHAPES[place % len(SHAPES)]
+    kind = "hollow" if shape in ("ring", "box", "down", "cross") else "full"
+    if shape in ("circle", "ring"):
+        return f"<circle class='{kind}' cx='{x:.1f}' cy='{y:.1f}' r='3.4'/>"
+    path = {
+        "square": "m-3-3h6v6h-6z",
+        "box": "m-3-3h6v6h-6z",
+        "up": "m0-4.4 4 7h-8z",
+        "down": "m0 4.4 4-7h-8z",
+        "diamond": "m0-4.6 4.6 4.6-4.6 4.6-4.6-4.6z",
+        "cross": "m-3.4-3.4 6.8 6.8m0-6.8-6.8 6.8",
+    }[shape]
+    return f"<path class='{kind}' d='M{x:.1f} {y:.1f}{path}'/>"
+
+
+def _legend(curve: Curve, place: int) -> str:
+    """Return a curve's entry in the legend: how it is drawn, its name, its first and last value."""
+    dash = DASHES[place % len(DASHES)]
+    dashed = f" stroke-dasharray='{dash}'" if dash else ""
+    sample = (
+        f"<svg class='c{place % len(SHAPES)}' viewBox='0 0 40 12' aria-hidden='true'>"
+        f"<path class='line'{dashed} d='M2 6H38'/>{_mark(20, 6, place)}</svg>"
+    )
+    ends = _minus(f"{curve.y[0]:.4g} → {curve.y[-1]:.4g}") if curve.y else "no points"
+    return f"<li>{sample}{escape(curve.name)} <span class='muted'>{ends}</span></li>"
+
+
+def _minus(label: str) -> str:
+    return escape(label.replace("-", "−"))

@@ -1,0 +1,180 @@
+"""A canvas of braille cells, 2 × 4 dots each, with room for glyphs on top.
+
+Each cell shows one thing in one role: what is drawn later hides what was there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run
+from tui_trainer.render.plots.grid import Across, Up
+
+_BRAILLE = 0x2800
+# The bit of each dot of a braille cell, by row and column (Unicode, block 2800).
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+# The dots of one column of a cell from one row to another: _SPANS[column][from][to].
+_SPANS = tuple(
+    tuple(
+        tuple(sum(_DOTS[row][side] for row in range(top, bottom + 1)) for bottom in range(4))
+        for top in range(4)
+    )
+    for side in range(2)
+)
+
+
+class Canvas:
+    """The cells inside a frame."""
+
+    def __init__(self, across: Across, up: Up) -> None:
+        self._across, self._up = across, up
+        self._columns = across.cells
+        self._characters = [" "] * (across.cells * up.cells)
+        self._roles = [""] * (across.cells * up.cells)
+
+    def lines(self, lines: Sequence[Line]) -> None:
+        """Draw curves: all bands, and over them the trends."""
+        stops = [self._across.stops(line.x) for line in lines]
+        for line, its_stops in zip(lines, stops, strict=True):
+            if line.low is not None and line.high is not None:
+                self._band(line.low, line.high, its_stops, line.band_role or line.role)
+        for line, its_stops in zip(lines, stops, strict=True):
+            self._trend(line.trend, its_stops, line.role)
+
+    def _band(
+        self, low: Sequence[float], high: Sequence[float], stops: list[int], role: str
+    ) -> None:
+        """Tint each column of text from the least to the greatest value in it and beside it.
+
+        Taking in the two neighbours makes the edge of a noisy band calm, and hides no value.
+        """
+        begun, end = stops[0], stops[-1]
+        columns, tops, bottoms = [], [], []
+        for column, (first, last) in enumerate(pairwise(stops[::2])):
+            if last > begun and first < end:
+                # A column between two points belongs to the later one, which reaches back to it.
+                last = max(last, first + 1)
+                columns.append(column)
+                tops.append(max(high[first:last]))
+                bottoms.append(min(low[first:last]))
+        top_dots = _around(min, self._up.dots(tops))
+        bottom_dots = _around(max, self._up.dots(bottoms))
+        for column, top, bottom in zip(columns, top_dots, bottom_dots, strict=True):
+            tints = _tints(top, bottom)
+            start = (top >> 2) * self._columns + column
+            cells = slice(start, start + len(tints) * self._columns, self._columns)
+            self._characters[cells] = tints
+            self._roles[cells] = [role] * len(tints)
+
+    def _trend(self, trend: Sequence[float], stops: list[int], role: str) -> None:
+        """Join the last values of the columns of dots, each column with a piece of the slope."""
+        ends = [(column, b - 1) for column, (a, b) in enumerate(pairwise(stops)) if b > a]
+        if not ends:
+            return
+        columns = [column for column, _ in ends]
+        path = _path(columns, self._up.dots(trend[end] for _, end in ends))
+        cells: defaultdict[int, int] = defaultdict(int)
+        steps = zip([path[0], *path], path, strict=False)
+        for column, (before, now) in enumerate(steps, columns[0]):
+            top, bottom = (before, now) if before < now else (now, before)
+            first, last = top >> 2, bottom >> 2
+            spans = _SPANS[column & 1]
+            for row in range(first, last + 1):
+                span = spans[top & 3 if row == first else 0][bottom & 3 if row == last else 3]
+                cells[row * self._columns + (column >> 1)] |= span
+        for cell, dots in cells.items():
+            self._put(cell, chr(_BRAILLE | dots), role)
+
+    def points(self, group: Points) -> None:
+        """Put a glyph at each value."""
+        for x, y in zip(group.x, group.y, strict=True):
+            column = self._across.cell(x)
+            if column is not None:
+                self._put(self._up.cell(y) * self._columns + column, group.glyph, group.role)
+
+    def stems(self, marks: Sequence[Mark]) -> None:
+        """Draw the thin line of each mark; to be called before all else is drawn."""
+        for mark in marks:
+            column = self._across.cell(mark.x)
+            if column is not None:
+                stem = slice(column, None, self._columns)
+                self._characters[stem] = ["┊"] * self._up.cells
+                self._roles[stem] = [mark.role] * self._up.cells
+
+    def heads(self, marks: Sequence[Mark]) -> None:
+        """Put the glyph of each mark into the topmost row, and labels where there is room."""
+        placed = [(mark, self._across.cell(mark.x)) for mark in marks]
+        for mark, column in placed:
+            if column is not None:
+                self._put(column, mark.glyph, mark.role)
+        for mark, column in placed:
+            if column is not None and mark.label:
+                self._label(mark, column)
+
+    def _label(self, mark: Mark, column: int) -> None:
+        size = len(mark.label)
+        for row in (0, (self._up.cells - 1) * self._columns):
+            for start in (column + 2, column - 1 - size):
+                # A blank on either side, but not beyond the edge.
+                around = range(max(start - 1, 0), min(start + size + 1, self._columns))
+                is_free = not any(self._roles[row + cell] for cell in around)
+                if start >= 0 and start + size <= self._columns and is_free:
+                    for cell in around:
+                        self._put(row + cell, " ", mark.role)
+                    for cell, character in enumerate(mark.label, row + start):
+                        self._put(cell, character, mark.role)
+                    return
+
+    def _put(self, cell: int, character: str, role: str) -> None:
+        self._characters[cell] = character
+        self._roles[cell] = role
+
+    def rows(self, edges: Sequence[str]) -> list[Row]:
+        """Return the rows, each after its edge; neighbouring characters of one role are joined."""
+        return [self._row(edge, row * self._columns) for row, edge in enumerate(edges)]
+
+    def _row(self, edge: str, start: int) -> Row:
+        end = start + self._columns
+        row: Row = []
+        text, role, first = edge, "axis", start
+        for cell, its_role in enumerate(self._roles[start:end], start):
+            if its_role and its_role != role:
+                row.append(Run(text + "".join(self._characters[first:cell]), role))
+                text, role, first = "", its_role, cell
+        row.append(Run(text + "".join(self._characters[first:end]), role))
+        return row
+
+
+def _around(choose: Callable[[Iterable[int]], int], rows: list[int]) -> list[int]:
+    """Choose one of each row and its two neighbours."""
+    neighbours = zip([*rows[:1], *rows], rows, [*rows[1:], *rows[-1:]], strict=False)
+    return [choose(near) for near in neighbours]
+
+
+def _path(columns: list[int], rows: list[int]) -> list[int]:
+    """Return a row for every column, from the first to the last, on straight lines."""
+    path = rows[:1]
+    for (x0, x1), (y0, y1) in zip(pairwise(columns), pairwise(rows), strict=True):
+        if x1 == x0 + 1:
+            path.append(y1)
+        else:
+            slope = (y1 - y0) / (x1 - x0)
+            path += [round(y0 + slope * step) for step in range(1, x1 - x0 + 1)]
+    return path
+
+
+@lru_cache(maxsize=4096)
+def _tints(top: int, bottom: int) -> str:
+    """Return a column of text tinted from one row of dots to another, from its topmost cell on.
+
+    Every other dot, like the white squares of a chessboard: of another texture than a curve, so
+    that the curve is told from its band without colour too.
+    """
+    tints = []
+    for cell in range(top >> 2, (bottom >> 2) + 1):
+        rows = range(max(top, 4 * cell), min(bottom, 4 * cell + 3) + 1)
+        tints.append(chr(_BRAILLE | sum(_DOTS[row & 3][row & 1] for row in rows)))
+    return "".join(tints)

@@ -1,0 +1,79 @@
+"""A whole chart: the frame around the canvas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tui_trainer.render.plots.canvas import Canvas
+from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run
+from tui_trainer.render.plots.frame import frame, left_of, x_ticks, y_ticks
+from tui_trainer.render.plots.grid import Across, Up
+from tui_trainer.render.plots.scales import Scale
+
+MIN_WIDTH = 16
+MIN_HEIGHT = 4
+# What the labels of the y axis must leave of the width.
+_MIN_COLUMNS = 4
+
+
+def chart(
+    width: int,
+    height: int,
+    *,
+    x_max: float,
+    scale: Scale,
+    lines: Sequence[Line] = (),
+    points: Sequence[Points] = (),
+    marks: Sequence[Mark] = (),
+) -> list[Row]:
+    """Draw curves over 0 to ``x_max``.
+
+    Values beyond the ends of the y axis lie at its ends; what is off the x axis, or not a number,
+    is left out.
+
+    Args:
+        width: Columns of the whole picture, labels included.
+        height: Rows of the whole picture, the x labels included.
+        x_max: The right end of the x axis, above 0.
+        scale: How values become heights.
+        lines: Curves, drawn in braille dots; later ones over earlier ones.
+        points: Single values, drawn over the curves.
+        marks: Moments, drawn under everything else but for their glyphs.
+
+    Returns:
+        ``height`` rows, each ``width`` columns wide; empty rows if the size is too small to draw.
+    """
+    if width < MIN_WIDTH or height < MIN_HEIGHT or not 0 < x_max < math.inf:
+        return _blank(width, height)
+    lines = [line.without_gaps() for line in lines]
+    points = [group.without_gaps() for group in points]
+    axis = scale.axis(*_value_range(lines, points, scale))
+    up = Up(scale, axis.bottom, axis.top, height - 2)
+    y = y_ticks(axis.ticks, up)
+    across = Across(x_max, width - left_of(y))
+    if across.cells < _MIN_COLUMNS:
+        return _blank(width, height)
+    canvas = Canvas(across, up)
+    canvas.stems(marks)
+    canvas.lines(lines)
+    for group in points:
+        canvas.points(group)
+    canvas.heads(marks)
+    around = frame(across.cells, up.cells, x_ticks(x_max, across), y)
+    return [*canvas.rows(around.edges), [Run(around.axis, "axis")], [Run(around.labels, "axis")]]
+
+
+def _blank(width: int, height: int) -> list[Row]:
+    return [[Run(" " * max(width, 0), "axis")] for _ in range(max(height, 0))]
+
+
+def _value_range(
+    lines: Sequence[Line], points: Sequence[Points], scale: Scale
+) -> tuple[float, float]:
+    """Return the least and the greatest value to show; bands may reach beyond, and are cut."""
+    groups = [values for values in (*(li.trend for li in lines), *(p.y for p in points)) if values]
+    ends = [end for values in groups for end in (min(values), max(values))]
+    if not all(map(scale.has_place_for, ends)):
+        ends = [value for values in groups for value in values if scale.has_place_for(value)]
+    return (min(ends), max(ends)) if ends else scale.empty_range

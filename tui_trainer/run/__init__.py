@@ -1,1 +1,0 @@
-"""The language of a run: configuration, events, commands, history, findings."""

@@ -1,0 +1,1 @@
+"""Intervals, tests, confusion, reliability, and how healthy runs begin."""

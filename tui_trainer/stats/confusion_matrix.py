@@ -1,0 +1,217 @@
+"""The confusion matrix, and what is counted from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tui_trainer.stats.intervals import Z95, wilson
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """How well one class is told from the others.
+
+    Attributes:
+        label: The class.
+        images: How many images it has, its support.
+        said: How often it was given.
+        right: How often rightly.
+    """
+
+    label: int
+    images: int
+    said: int
+    right: int
+
+    @property
+    def precision(self) -> float | None:
+        """The share of the images that were given this class to which it belongs; None of none."""
+        return self.right / self.said if self.said else None
+
+    @property
+    def recall(self) -> float | None:
+        """The share of its images that were given this class; None without images."""
+        return self.right / self.images if self.images else None
+
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of both: 2·right / (images + said); None if it occurs in neither."""
+        total = self.images + self.said
+        return 2 * self.right / total if total else None
+
+    @property
+    def precision_interval(self) -> Interval | None:
+        """The 95 % interval of precision, Wilson's, over the images that were given the class."""
+        return wilson(self.right, self.said) if self.said else None
+
+    @property
+    def recall_interval(self) -> Interval | None:
+        """The 95 % interval of recall, Wilson's, over the images of the class."""
+        return wilson(self.right, self.images) if self.images else None
+
+    @property
+    def f1_interval(self) -> Interval | None:
+        """The 95 % interval of F1, over the images that are of the class or were given it.
+
+        F1 is 2·J / (1 + J) with the Jaccard index J = right / (images + said - right). For a given
+        number of such images ``right`` is binomial with J, and F1 rises with J: the ends of
+        Wilson's interval of J, put through the formula, are those of F1. So it stays inside [0, 1].
+
+        Source of the formula: C. J. van Rijsbergen, "Information Retrieval", 2nd edition (1979),
+        chapters 3 and 7 (F1 is Dice's coefficient of the two sets).
+        """
+        union = self.images + self.said - self.right
+        if not union:
+            return None
+        low, high = wilson(self.right, union)
+        return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """A figure of all classes, and its 95 % interval."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often each class was taken for each.
+
+    Attributes:
+        counts: Images by their true class (rows) and the class they were given (columns).
+    """
+
+    counts: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, labels: Iterable[int], given: Iterable[int], classes: int) -> Confusion:
+        """Count images by their true and their given classes, each from 0 to ``classes`` - 1."""
+        counts = [[0] * classes for _ in range(classes)]
+        for label, said in zip(labels, given, strict=True):
+            counts[label][said] += 1
+        return cls(tuple(map(tuple, counts)))
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.counts)
+
+    @property
+    def total(self) -> int:
+        """How many images."""
+        return sum(map(sum, self.counts))
+
+    @property
+    def correct(self) -> int:
+        """How many of them were classified rightly."""
+        return sum(self.counts[each][each] for each in range(self.classes))
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """How many images each class has."""
+        return tuple(map(sum, self.counts))
+
+    @property
+    def said(self) -> tuple[int, ...]:
+        """How often each class was given."""
+        return tuple(map(sum, zip(*self.counts, strict=True)))
+
+    def share(self, label: int, said: int) -> float:
+        """Return the share of a class's images that were given a class; 0 of no images."""
+        return self.counts[label][said] / max(1, self.images[label])
+
+    def worst_pairs(self) -> list[tuple[int, int, int]]:
+        """Return true class, given class and count of every kind of error, the most frequent first.
+
+        Of two that are as frequent the one with the larger share of its class comes first.
+        """
+        pairs = [
+            (label, said, count)
+            for label, row in enumerate(self.counts)
+            for said, count in enumerate(row)
+            if label != said and count
+        ]
+        return sorted(pairs, key=lambda pair: (-pair[2], -self.share(*pair[:2]), pair))
+
+    @property
+    def scores(self) -> tuple[ClassScore, ...]:
+        """Each class's figures, in order."""
+        return tuple(
+            ClassScore(label, images, said, self.counts[label][label])
+            for label, (images, said) in enumerate(zip(self.images, self.said, strict=True))
+        )
+
+    @property
+    def macro_precision(self) -> Average:
+        """The plain mean of the classes' precisions; see :func:`mean_of`."""
+        scores = self._there
+        return mean_of([(score.precision, score.precision_interval) for score in scores])
+
+    @property
+    def macro_recall(self) -> Average:
+        """The plain mean of the classes' recalls; see :func:`mean_of`."""
+        return mean_of([(score.recall, score.recall_interval) for score in self._there])
+
+    @property
+    def macro_f1(self) -> Average:
+        """The plain mean of the classes' F1; see :func:`mean_of`.
+
+        One error lowers the F1 of two classes, so that they are not independent: the interval is
+        that of the delta method, which counts this in, where that is the wider one.
+        """
+        mean = mean_of([(score.f1, score.f1_interval) for score in self._there])
+        half, (low, high) = Z95 * self._macro_f1_error(), mean.interval
+        low, high = min(low, mean.value - half), max(high, mean.value + half)
+        return Average(mean.value, (max(0.0, low), min(1.0, high)))
+
+    @property
+    def _there(self) -> list[ClassScore]:
+        """The classes that occur: that have images, or were given."""
+        return [score for score in self.scores if score.images or score.said]
+
+    def _macro_f1_error(self) -> float:
+        """Return the standard error of the mean F1, by the delta method.
+
+        The cells are shares of one multinomial draw. With s = images + said of a class, one more
+        image in a cell takes F1 / s from the class of its row and from that of its column, and on
+        the diagonal adds 2 / s. The variance is that of this slope over all images, divided by
+        their number.
+
+        Source: K. Takahashi, K. Yamamoto, A. Kuchiba and T. Koyama, "Confidence interval for
+        micro-averaged F1 and macro-averaged F1 scores", Applied Intelligence 52 (2022), 4961-4972.
+        """
+        scores, there = self.scores, len(self._there)
+        totals = [max(1, score.images + score.said) for score in scores]
+        losses = [(s.f1 or 0.0) / total for s, total in zip(scores, totals, strict=True)]
+        first = second = 0.0
+        for row, counts in enumerate(self.counts):
+            for column, count in enumerate(counts):
+                gain = 2 / totals[row] if row == column else 0.0
+                slope = self.total * (gain - losses[row] - losses[column]) / there
+                first += count / self.total * slope
+                second += count / self.total * slope * slope
+        return math.sqrt(max(0.0, second - first * first) / self.total)
+
+
+def mean_of(figures: Sequence[tuple[float | None, Interval | None]]) -> Average:
+    """Return the plain mean of classes' figures, at least one, and its 95 % interval.
+
+    A figure that is not defined (no image of the class, or never given) counts as 0, as with
+    ``zero_division=0`` in scikit-learn. The interval is put together from those of the classes,
+    which rest on images of their own: the squares of the distances to their lower ends add up to
+    that of the mean's, those to the upper ends likewise.
+
+    Source: G. Zou and A. Donner, "Construction of confidence limits about effect measures: a
+    general approach", Statistics in Medicine 27 (2008), 1693-1702.
+    """
+    told = [(value or 0.0, interval or (0.0, 0.0)) for value, interval in figures]
+    mean = math.fsum(value for value, _ in told) / len(told)
+    below = math.hypot(*(value - interval[0] for value, interval in told)) / len(told)
+    above = math.hypot(*(interval[1] - value for value, interval in told)) / len(told)
+    return Average(mean, (max(0.0, mean - below), min(1.0, mean + above)))

@@ -1,0 +1,1 @@
+"""What a terminal can show, its streams and its signals."""

@@ -1,0 +1,252 @@
+"""Numbers as text, the same on every screen and in every report.
+
+Pure functions. Accuracies come in as fractions of 1 and go out as percentages; a number that is
+not finite never raises.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LEARNING_RATE_WIDTH = 8
+"""The width of :func:`learning_rate` with ``fixed``, in columns."""
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """Return a fraction as a percentage: 0.9931 is ``99.31 %``.
+
+    Only 1 itself is ``100.00 %``: a single wrong image of 55,000 must not be rounded away.
+
+    Args:
+        fraction: A fraction of 1.
+        digits: Decimals of the percentage.
+    """
+    text = f"{100 * fraction:.{digits}f}"
+    if fraction < 1 and float(text) >= 100:
+        text = f"{100 - 10**-digits:.{digits}f}"
+    return f"{text} %"
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """Return an interval of two fractions in percent: ``[99.13, 99.45]``."""
+    low, high = bounds
+    return f"[{100 * low:.2f}, {100 * high:.2f}]"
+
+
+def accuracy_with_interval(accuracy: float, bounds: tuple[float, float] | None) -> str:
+    """Return an accuracy and, where there is one, its interval: ``99.31 % [99.13, 99.45]``."""
+    return percent(accuracy) if bounds is None else f"{percent(accuracy)} {interval(bounds)}"
+
+
+def count(number: int) -> str:
+    """Return a whole number with its thousands parted: ``19,568``."""
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a count with its noun: ``1 epoch``, ``1,240 epochs``."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in seconds as ``5:12`` or ``1:02:03``; ``-:--`` if it is not known."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "-:--"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def rate(images_per_second: float) -> str:
+    """Return a speed: ``2,640 img/s``, ``3.4 img/s``; ``- img/s`` if it is not known."""
+    if not math.isfinite(images_per_second):
+        return "- img/s"
+    digits = 0 if images_per_second >= 9.95 else 1
+    return f"{images_per_second:,.{digits}f} img/s"
+
+
+def loss(value: float) -> str:
+    """Return a loss in nats in six columns: ``0.0412``, ``12.345``; from a million on in seven."""
+    if not math.isfinite(value):
+        return f"{value:6}"
+    for limit, digits in ((9.99995, 4), (99.9995, 3), (999.995, 2), (9999.95, 1)):
+        if abs(value) < limit:
+            return f"{value:6.{digits}f}"
+    return f"{value:.1e}" if abs(value) >= 999_999.5 else f"{value:6.0f}"
+
+
+def learning_rate(value: float, *, fixed: bool = False) -> str:
+    """Return a learning rate with three significant digits: ``0.05``, ``0.0333``, ``1.2e-05``.
+
+    Args:
+        value: The rate.
+        fixed: Keep trailing zeros and fill to ``LEARNING_RATE_WIDTH`` columns (``  0.0500``), for
+            a rate that changes in place and must not make its neighbours jump.
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}".rjust(LEARNING_RATE_WIDTH if fixed else 0)
+    exponent = int(f"{value:.2e}".partition("e")[2])  # of the rounded value: 0.09996 is 0.1
+    is_plain = -4 <= exponent <= 4
+    digits = f"{value:.{max(0, 2 - exponent)}f}" if is_plain else f"{value:.2e}"
+    if fixed:
+        return digits.rjust(LEARNING_RATE_WIDTH)
+    mantissa, e, power = digits.partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return mantissa + e + power
+
+
+def knob(setting: str, value: float) -> str:
+    """Return a knob's value as it is shown: ``0.05``, ``1,024``, ``on``.
+
+    Args:
+        setting: A name from :data:`tui_trainer.protocol.commands.KNOBS`.
+        value: Its value, 0 or 1 for a switch.
+    """
+    match setting:
+        case "learning_rate":
+            return learning_rate(value)
+        case "batch_size":
+            return count(int(value))
+        case "augmentation":
+            return "on" if value else "off"
+        case _:
+            return f"{value:g}"
+
+
+KNOB_NAMES = {
+    "learning_rate": "lr",
+    "batch_size": "batch",
+    "augmentation": "augmentation",
+    "dropout": "dropout",
+    "epochs": "epochs",
+}
+"""What each knob is called where there is little room."""
+
+
+def knob_change(setting: str, old: float, new: float) -> str:
+    """Return a turned knob in a few words: ``lr 0.1 → 0.05``."""
+    return f"{KNOB_NAMES[setting]} {knob(setting, old)} → {knob(setting, new)}"
+
+
+def megabytes(number: int) -> str:
+    """Return a number of bytes in megabytes of a million bytes: ``9.9 MB``."""
+    return f"{number / 1e6:,.1f} MB"
+
+
+def size(number: int) -> str:
+    """Return a number of bytes in the unit that suits it: ``640 B``, ``51.2 kB``, ``9.9 MB``."""
+    for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
+        if number >= 10**power:
+            return f"{number / 10**power:,.1f} {unit}"
+    return f"{number} B"
+
+
+def short_count(number: int) -> str:
+    """Return a count in about three digits: ``640``, ``1.23 k``, ``3.86 M``, ``1.81 G``."""
+    for unit, power in (("G", 9), ("M", 6), ("k", 3)):
+        if number >= 10**power:
+            scaled = number / 10**power
+            return f"{scaled:.{max(0, 2 - len(str(int(scaled))) + 1)}f} {unit}"
+    return str(number)
+
+
+def field(pixels: tuple[int, int] | None) -> str:
+    """Return a receptive field, down × across: ``5×5``; ``—`` where it is not defined."""
+    return "—" if pixels is None else f"{pixels[0]}×{pixels[1]}"
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks and control characters, its blanks made single."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def printable(text: object) -> str:
+    """Return a path or a text from outside as it is, or quoted where it cannot be shown so."""
+    shown = str(text)
+    return shown if shown.isprintable() else repr(shown)
+
+
+def columns(text: str) -> int:
+    """Return how many terminal columns a printable text takes; a wide character takes two."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns_of(character) for character in text)
+
+
+def clip(text: str, width: int) -> str:
+    """Return a text in at most ``width`` columns, its cut end marked by ``…``."""
+    if columns(text) <= width:
+        return text
+    kept, used = "", 0
+    for character in text:
+        used += _columns_of(character)
+        if used > width - 1:
+            break
+        kept += character
+    return f"{kept}…" if width > 0 else ""
+
+
+def _columns_of(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A piece of a line, with the blanks before it that part it from its neighbour.
+
+    Attributes:
+        text: What it shows.
+        rank: How soon it may go when the line is too long: the highest goes first, 0 never.
+        style: The colour role it is painted in, empty for none.
+    """
+
+    text: str
+    rank: int = 0
+    style: str = ""
+
+
+def fit(cells: Sequence[Cell], width: int) -> list[Cell]:
+    """Return the cells that fit into ``width`` columns together, dropped by descending rank.
+
+    Cells of one rank go together. Those of rank 0 stay even where they are too long.
+    """
+    kept = list(cells)
+    while sum(columns(cell.text) for cell in kept) > width:
+        worst = max((cell.rank for cell in kept), default=0)
+        if worst == 0:
+            break
+        kept = [cell for cell in kept if cell.rank < worst]
+    return kept
+
+
+EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def share_bar(share: float, width: int) -> str:
+    """Return a bar without ends in ``width`` columns; anything above nothing shows a sliver."""
+    eighths = min(width * 8, max(1 if share > 0 else 0, round(share * width * 8)))
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
+
+
+def bar(fraction: float, width: int, *, ascii_only: bool = False) -> str:
+    """Return a bar of ``width`` columns, its two ends included, filled in eighths of a column.
+
+    Args:
+        fraction: How much of it is filled; what is outside 0 to 1 is taken as the nearer of both.
+        width: Columns, at least 3.
+        ascii_only: Draw it with ``[#. ]`` for a terminal that has no block characters.
+    """
+    inner = width - 2
+    share = min(1.0, max(0.0, fraction)) if math.isfinite(fraction) else 0.0
+    if ascii_only:
+        return f"[{'#' * int(share * inner):.<{inner}}]"
+    full, eighths = divmod(int(share * inner * 8), 8)
+    tip = EIGHTHS[eighths] if eighths else ""
+    return f"▕{'█' * full + tip:<{inner}}▏"

@@ -1,0 +1,49 @@
+"""What is left on the terminal when the window is gone."""
+
+from __future__ import annotations
+
+from tui_trainer.history.history import History
+from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.text import fmt
+from tui_trainer.ui.app import MnistTui
+
+
+def farewell(window: MnistTui) -> tuple[ExitCode, str]:
+    """Return the exit code, and a line about the run that was on show."""
+    history = window.run_now.history
+    if window.refusal is not None:
+        return ExitCode.BAD_INPUT, f"mnist-tui: error: {window.refusal}"
+    if history.failure is not None:
+        return ExitCode.FAILED, f"mnist-tui: the training failed: {history.failure.message}"
+    started, step = history.started, history.last_step
+    if started is None or step is None:
+        return ExitCode.FINISHED, ""
+    reason = history.finished.reason if history.finished else "left"
+    if history.is_on_show:
+        reason = "looked at"
+    parts = [
+        f"{started.model}: {reason} in epoch {step.epoch} of {started.epochs}, "
+        f"step {fmt.count(step.step)}, after {fmt.duration(step.seconds)} of training"
+    ]
+    last = history.epochs[-1] if history.epochs else None
+    if last is not None and last.val_accuracy is not None:
+        result = fmt.accuracy_with_interval(last.val_accuracy, last.val_interval)
+        parts.append(f"validation {result} after epoch {last.epoch}")
+    for test in history.tests[-1:]:
+        result = fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)
+        parts.append(f"test {result}, look {test.look}")
+    parts += _whereabouts(history, reason)
+    code = ENDINGS.get(window.ended_by or "", ExitCode.FINISHED)
+    if code == ExitCode.FINISHED and history.unsaved:
+        code = ExitCode.UNSAVED
+    return code, "\n".join(parts)
+
+
+def _whereabouts(history: History, reason: str) -> list[str]:
+    """Return where the run lies, what of it could not be saved, and how to go on."""
+    lines = [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
+    if history.folder is not None:
+        name = fmt.printable(history.folder)
+        go_on = "" if reason == "completed" else f"; go on with: mnist-tui resume {name}"
+        lines.append(f"recorded in {name}{go_on}")
+    return lines

@@ -1,0 +1,139 @@
+"""From a run's history to what each chart shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tui_trainer.history.history import History
+from tui_trainer.history.series import Series
+from tui_trainer.protocol.events import SettingChanged
+from tui_trainer.render.plots import Line, Mark, Points, Scale
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
+
+LOSS = Scale("log")
+ACCURACY = Scale("nines")
+RATE = Scale("log")
+
+_ENDS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart's content: what to draw, and the line of figures below it."""
+
+    x_max: float
+    lines: tuple[Line, ...] = ()
+    points: tuple[Points, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    legend: tuple[Cell, ...] = ()
+
+
+def loss_picture(history: History) -> Picture:
+    """Show the training loss with its noise, and the validation loss of each epoch."""
+    done = {e.epoch: e.val_loss for e in history.epochs if e.val_loss is not None}
+    return _learning_picture(
+        history,
+        history.train_loss,
+        now=history.smoothed_loss,
+        validation=done,
+        tests=[test.test_loss for test in history.tests],
+        written=lambda value: fmt.loss(value).strip(),
+    )
+
+
+def accuracy_picture(history: History) -> Picture:
+    """Show the training accuracy with its noise, and the validation accuracy of each epoch."""
+    done = {e.epoch: e.val_accuracy for e in history.epochs if e.val_accuracy is not None}
+    latest = history.epochs[-1].val_interval if history.epochs else None
+    return _learning_picture(
+        history,
+        history.train_accuracy,
+        now=history.smoothed_accuracy,
+        validation=done,
+        tests=[test.test_accuracy for test in history.tests],
+        # The chart's title has the percent sign.
+        written=lambda value: fmt.percent(value).removesuffix(" %"),
+        interval=fmt.interval(latest) if latest else "",
+    )
+
+
+def _learning_picture(
+    history: History,
+    train: Series,
+    *,
+    now: float | None,
+    validation: dict[int, float],
+    tests: list[float],
+    written: Callable[[float], str],
+    interval: str = "",
+) -> Picture:
+    """Show training as a curve in its band, validation and test as points; ``now`` is the trend."""
+    legend = [Cell(f"  ─ train {written(now)}" if now is not None else "  ─ train", style="train")]
+    if validation:
+        latest = written(list(validation.values())[-1])
+        legend.append(Cell(f"  ● val {latest}", style="validation"))
+        legend.append(Cell(f" {interval}" if interval else "", rank=1, style="validation"))
+    legend += [Cell(f"  ◆ test {written(test)}", rank=2, style="test") for test in tests[-1:]]
+    return Picture(
+        x_max=x_end(history),
+        lines=(Line(train.x, train.trend, "train", train.low, train.high, "train-band"),),
+        points=(
+            Points(list(validation), list(validation.values()), "validation"),
+            # Each reading of the test set stands where it was made.
+            Points([history.epochs_at(test.images) for test in history.tests], tests, "test", "◆"),
+        ),
+        marks=_marks(history),
+        legend=tuple(legend),
+    )
+
+
+def rate_picture(history: History) -> Picture:
+    """Show the learning rate of each update: base times schedule."""
+    series = history.learning_rate
+    legend: tuple[Cell, ...] = ()
+    if history.last_step is not None and history.started is not None:
+        now = fmt.learning_rate(history.last_step.learning_rate)
+        legend = (
+            Cell(f"  ─ {now}", style="title"),
+            Cell(f"  {history.started.schedule}", rank=1, style="muted"),
+        )
+    return Picture(
+        x_max=x_end(history),
+        lines=(Line(series.x, series.trend, "title"),),
+        marks=_marks(history),
+        legend=legend,
+    )
+
+
+def x_end(history: History) -> float:
+    """Return where the x axis ends, in epochs: the next round number, never past the last epoch.
+
+    The picture is stretched as the run goes on, in few steps, so that the first minute of a long
+    run already fills it.
+    """
+    if history.started is None:
+        return 1.0
+    seen = history.epochs_at(history.last_step.images) if history.last_step else 0.0
+    total = history.started.epochs
+    end = next((end for end in _ENDS if end >= seen), math.ceil(seen / 20) * 20)
+    return float(min(end, max(total, math.ceil(seen))))
+
+
+def knob_change(change: SettingChanged) -> str:
+    """Return a change in a few words: ``lr 0.1 → 0.05``."""
+    return fmt.knob_change(change.setting, change.old, change.new)
+
+
+def _marks(history: History) -> tuple[Mark, ...]:
+    changes = history.interventions
+    return tuple(
+        Mark(
+            history.epochs_at(change.images),
+            "intervention",
+            label=knob_change(change) if change is changes[-1] else "",
+        )
+        for change in changes
+    )

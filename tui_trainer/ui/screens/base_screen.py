@@ -1,0 +1,97 @@
+"""What screens of several panels share: what fits into which window, one view at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.events import Resize
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui_trainer.ui.runs.shown_run import ShownRun
+from tui_trainer.ui.widgets.key_footer import KeyFooter
+
+LEAST_WIDTH, LEAST_HEIGHT = 60, 16
+"""Below this a screen shows only that it is too small."""
+
+
+class ViewScreen(Screen[None]):
+    """A screen whose panels take turns in a small window.
+
+    The style sheets show the view's panels by the screen's class ``-view-NAME``.
+
+    Attributes:
+        VIEWS: The names of the views, the first shown first.
+        PANELS: The panel of each view that takes keys of its own.
+        IS_LIVE: Whether keys act on the run.
+        shown: The run that is on show; None before there is one.
+    """
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-medium"), (44, "-tall")]  # noqa: RUF012
+    VIEWS: ClassVar[tuple[str, ...]] = ()
+    PANELS: ClassVar[Mapping[str, type[Widget]]] = {}
+    IS_LIVE: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: ShownRun | None = None
+        self._view = 0
+
+    @staticmethod
+    def compose_end() -> ComposeResult:
+        """The footer, and what to say where there is no room; for ``compose`` to end with."""
+        yield KeyFooter()
+        yield Static(id="too-small")
+
+    def on_mount(self) -> None:
+        """Begin with the first view."""
+        self.add_class(f"-view-{self.view}")
+
+    def on_resize(self, event: Resize) -> None:
+        """Say so where there is no room; training goes on all the same."""
+        width, height = event.size
+        is_small = width < LEAST_WIDTH or height < LEAST_HEIGHT
+        self.set_class(is_small, "-too-small")
+        words = f"{width}×{height} is too small: {LEAST_WIDTH}×{LEAST_HEIGHT} is needed."
+        self.query_one("#too-small", Static).update(
+            f"{words}\nTraining goes on." if self.IS_LIVE else words
+        )
+        self.refresh_bindings()
+        if self.is_small:
+            self.focus_view()  # on what can be seen
+
+    @property
+    def view(self) -> str:
+        """The name of the view that a small window shows."""
+        return self.VIEWS[self._view]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there is room for one view only."""
+        return self.has_class("-narrow") or self.has_class("-short")
+
+    def next_view(self) -> None:
+        """Show the next panel of a small window; its keys act at once."""
+        self.show_view(self.VIEWS[(self._view + 1) % len(self.VIEWS)])
+
+    def show_view(self, view: str) -> None:
+        """Show a panel, in a large window by its keys alone."""
+        self.remove_class(f"-view-{self.view}")
+        self._view = self.VIEWS.index(view)
+        self.add_class(f"-view-{self.view}")
+        self.focus_view()
+
+    def focus_view(self) -> None:
+        """Let the keys of the view act, where its panel has some."""
+        panel = self.PANELS.get(self.view)
+        if panel is not None:
+            self.query_one(panel).focus()
+            self.refresh_bindings()
+
+    def action_next_panel(self) -> None:
+        """Go to the next panel."""
+        self.focus_next()

@@ -1,0 +1,121 @@
+"""What the screens share that show an exhibit: its controls are turned here, whatever it is of."""
+
+from __future__ import annotations
+
+from tui_trainer.protocol.exhibit import Control
+from tui_trainer.ui.lesson_views import silence
+from tui_trainer.ui.runs.choosing import Choosing
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.picture_screen import PicturesScreen, pictures_in
+from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
+from tui_trainer.ui.widgets.number_line import NumberLine
+
+
+class ExhibitScreen(ViewScreen):
+    """A screen with an :class:`ExhibitPanel` and a :class:`NumberLine`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._control = 0
+        self._run: LiveRun | None = None
+        self._keys: tuple[object, ...] = ()
+
+    @property
+    def choosing(self) -> Choosing | None:
+        """What the controls turn; None before there is a run."""
+        raise NotImplementedError
+
+    def show_exhibit(self) -> None:
+        """Show the exhibit as it stands."""
+        raise NotImplementedError
+
+    @property
+    def can_choose(self) -> Choosing | None:
+        """What the controls turn, if the engine can answer; else None."""
+        return None if self._run is None or silence(self._run) else self.choosing
+
+    def refresh_keys(self, *facts: object) -> None:
+        """Let the footer build its keys anew, but only when one has come or gone."""
+        view = self.query_one(ExhibitPanel).view
+        keys = (
+            *(bool(view.controls), view.takes_numbers, bool(view.trains), view.is_under_way),
+            *(view.is_in_matrix, view.exhibit is not None and view.exhibit.opens is not None),
+            *(self._has_pictures, *facts),
+        )
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what has no effect."""
+        match action:
+            case "type_number":
+                view = self.query_one(ExhibitPanel).view
+                return view.takes_numbers and (parameters != ("-",) or view.takes_negatives)
+            case "enlarge":
+                return self._has_pictures
+            case "next_panel":
+                return not self.is_small
+        return super().check_action(action, parameters)
+
+    @property
+    def _has_pictures(self) -> bool:
+        exhibit = self.query_one(ExhibitPanel).view.exhibit
+        return exhibit is not None and bool(pictures_in(exhibit.blocks))
+
+    def action_enlarge(self) -> None:
+        """Show the pictures as they are now as large as they fit."""
+        view = self.query_one(ExhibitPanel).view
+        if view.exhibit is not None:
+            self.app.push_screen(PicturesScreen(view.title, view.exhibit.blocks))
+
+    def on_exhibit_panel_chosen(self, message: ExhibitPanel.Chosen) -> None:
+        """Let the arrow keys turn another control."""
+        self._control = message.place
+        self.show_exhibit()
+
+    def on_exhibit_panel_turned(self, message: ExhibitPanel.Turned) -> None:
+        """Ask what is shown with a control turned."""
+        self._turn(message.turned)
+
+    def on_exhibit_panel_cell_chosen(self, message: ExhibitPanel.CellChosen) -> None:
+        """Ask what is shown with another cell chosen."""
+        if choosing := self.can_choose:
+            choosing.choose(message.choices)
+            self.show_exhibit()
+
+    def action_type_number(self, begun: str) -> None:
+        """Ask for a number that begins so; at once, for the next key goes on with it."""
+        control = self.query_one(ExhibitPanel).view.control
+        if control is not None:
+            self.query_one(NumberLine).open(control, begun)
+
+    def on_exhibit_panel_typing(self) -> None:
+        """Ask for a number."""
+        self.action_type_number("")
+
+    def on_number_line_given(self, message: NumberLine.Given) -> None:
+        """Ask what is shown with that number."""
+        self._turn(message.turned)
+
+    def on_number_line_closed(self) -> None:
+        """Go back to the exhibit."""
+        self.query_one(ExhibitPanel).focus()
+
+    def on_exhibit_panel_putting_back(self) -> None:
+        """Put every control back to where it began."""
+        if choosing := self.can_choose:
+            choosing.put_back()
+            self.show_exhibit()
+
+    def on_exhibit_panel_going(self) -> None:
+        """Do what enter does here."""
+        if choosing := self.can_choose:
+            choosing.go()
+            self.show_exhibit()
+
+    def _turn(self, control: Control) -> None:
+        if choosing := self.can_choose:
+            choosing.turn(control)
+            self.show_exhibit()

@@ -1,0 +1,262 @@
+"""The Inspect screen: what the network has learned, and where it is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.events import Resize
+from textual.widget import Widget
+
+from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.events import (
+    CommandRejected,
+    Diverged,
+    EpochDone,
+    Event,
+    Rewound,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    StateChanged,
+    StepDone,
+)
+from tui_trainer.protocol.inspection import NAMES, VIEWS, View
+from tui_trainer.ui.inspect_views import inspected_view
+from tui_trainer.ui.keys.inspect_keys import INSPECT_KEYS
+from tui_trainer.ui.lesson_views import silence
+from tui_trainer.ui.runs.inspect_questions import Inspecting
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
+from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
+from tui_trainer.ui.widgets.number_line import NumberLine
+from tui_trainer.ui.widgets.pad import Pad
+from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
+from tui_trainer.ui.widgets.view_list import ViewList
+
+FOLLOW_EVERY = 3.0
+"""Seconds from an answer to the next question, while batches are trained …"""
+
+PAINT_SHARE = 0.01
+"""… and more, if painting an answer costs more of the time than this share."""
+
+FLAT = 18
+"""Below so many lines a window has none to spare for the frame of the pad."""
+
+DRAWING = "drawing"
+"""The choice by which a view is told what is drawn."""
+
+CHANGES = (
+    *(Inspected, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged, Rewound),
+    EpochDone,
+)
+"""What changes what is seen, or whether anything can be."""
+
+
+def halts(event: Event) -> bool:
+    """Whether a run begins, or its weights stay as they are from here on: a view can lag behind."""
+    is_paused = isinstance(event, StateChanged) and event.state == "paused"
+    return is_paused or isinstance(event, RunStarted | RunFinished | Diverged | Rewound)
+
+
+class InspectScreen(ExhibitScreen):
+    """Shows a view of the network, which follows the training at a small share of its time."""
+
+    CSS_PATH = ["views.tcss", "inspect.tcss"]  # noqa: RUF012
+    AUTO_FOCUS = "#view"
+    BINDINGS: ClassVar[list[BindingType]] = [*INSPECT_KEYS]
+    VIEWS: ClassVar[tuple[str, ...]] = ("view", "list")
+    PANELS: ClassVar[Mapping[str, type[Widget]]] = {"view": ExhibitPanel, "list": ViewList}
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._place = 0
+        self._chosen_control: dict[str, int] = {}
+        self._came_from: list[int] = []
+        self._follow_at = 0.0
+        self._is_from_list = False
+
+    def compose(self) -> ComposeResult:
+        """The state above; the list and the view below."""
+        yield TopLine(id="top")
+        with Container(id="inspect"):
+            yield ViewList(VIEWS, id="views")
+            yield Pad(id="pad")
+            yield ExhibitPanel(id="view")
+        yield NumberLine(id="number")
+        yield from self.compose_end()
+
+    @property
+    def chosen_view(self) -> View:
+        """The view that is chosen."""
+        return VIEWS[self._place]
+
+    @property
+    def choosing(self) -> Inspecting | None:
+        """What the controls of the view turn."""
+        return self._run.inspecting if self._run else None
+
+    def open(self, name: str) -> None:
+        """Choose a view by its name, and show it in a small window too."""
+        self._go_to(NAMES.index(name))
+
+    def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
+        """Show the run as it is now; a step may be worth a new look."""
+        is_new = run is not self._run
+        self.shown = self._run = run
+        self.query_one(TopLine).show(run, state_cells(run.history))
+        if is_new or any(halts(event) for event in events):
+            self._ask()
+        if is_new or any(isinstance(event, CHANGES) for event in events):
+            self.show_exhibit()
+        if any(isinstance(event, StepDone) for event in events):
+            self._follow()
+
+    def on_screen_resume(self) -> None:
+        """Ask anew: the weights may have changed meanwhile."""
+        if self._run is not None:
+            self._ask()
+            self.show_exhibit()
+        self.query_one(ViewList).show(self._place)
+
+    def show_exhibit(self) -> None:
+        """Show the view as it stands, and keep account of what that costs."""
+        if self._run is None:
+            return
+        began = self._clock()
+        control = self._chosen_control.get(self.chosen_view.name)
+        self.query_one(ExhibitPanel).show(inspected_view(self._run, self.chosen_view, control))
+        now = self._clock()
+        self._follow_at = now + max(FOLLOW_EVERY, (now - began) / PAINT_SHARE)
+        history = self._run.history
+        self.refresh_keys(
+            history.started is None, history.is_over, self._place, len(self._came_from)
+        )
+
+    def _ask(self) -> None:
+        """Ask what the view shows, if one can see the answer."""
+        if self._run is not None and self.is_active and not silence(self._run):
+            self._run.inspecting.open(self.chosen_view.name)
+            self._tell_drawing()
+
+    def _tell_drawing(self) -> None:
+        """Ask what the view shows of the drawing, if it has not been told of it."""
+        text = self.query_one(Pad).sketch.text
+        inspecting = self._run.inspecting if self._run and self.can_choose else None
+        if inspecting is None or not self.chosen_view.is_drawn_on:
+            return
+        if dict(inspecting.chosen).get(DRAWING, "") != text:
+            inspecting.choose(((DRAWING, text),))
+
+    def _follow(self) -> None:
+        """Ask what the view shows by now, once it is time."""
+        if self._run is None or not self.is_active or self._clock() < self._follow_at:
+            return
+        if ("images", "test") not in self._run.inspecting.chosen:
+            self._run.inspecting.follow()
+
+    def _go_to(self, place: int) -> None:
+        if place != self._place:
+            self._place = place
+            self.query_one(ViewList).show(place)
+            self._show_pad()
+            self._ask()
+        self.show_exhibit()
+
+    def _show_pad(self) -> None:
+        """Show the pad where it is drawn on, and let its keys act if those of the view would."""
+        draws = self.chosen_view.is_drawn_on
+        if draws == self.has_class("-draws"):
+            return
+        self.set_class(draws, "-draws")
+        if draws:
+            self._is_from_list = isinstance(self.focused, ViewList)
+            if not self._is_from_list or not self._has_list:
+                self.query_one(Pad).focus()
+        elif not isinstance(self.focused, ViewList):
+            goes_back = self._is_from_list and not self.is_small
+            self.query_one(ViewList if goes_back else ExhibitPanel).focus()
+
+    @property
+    def _has_list(self) -> bool:
+        """Whether the list of the views is to be seen."""
+        if self.is_small:
+            return self.view == "list"
+        return not self.chosen_view.is_drawn_on or self.has_class("-wide")
+
+    def on_resize(self, event: Resize) -> None:
+        """Let the keys of the pad act where there is no room for the list any more."""
+        self.set_class(event.size.height < FLAT, "-flat")
+        if isinstance(self.focused, ViewList) and not self._has_list:
+            self.focus_view()
+
+    def focus_view(self) -> None:
+        """Let the keys of the view act: those of the pad where there is one."""
+        if self.view == "view" and self.chosen_view.is_drawn_on:
+            self.query_one(Pad).focus()
+            self.refresh_bindings()
+        else:
+            super().focus_view()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim what has no effect yet (None), hide what has none at all (False)."""
+        match action:
+            case "move_view":
+                return 0 <= self._place + int(str(parameters[0])) < len(VIEWS) or None
+            case "go_back":
+                return bool(self._came_from)
+            case "next_panel" if self.chosen_view.is_drawn_on and self.view == "view":
+                return True
+        return super().check_action(action, parameters)
+
+    def action_to_view(self) -> None:
+        """Go to the view."""
+        self.show_view("view")
+
+    def action_move_view(self, by: int) -> None:
+        """Choose the next view, or the one before."""
+        self._came_from.clear()
+        self._go_to(self._place + by)
+
+    def action_go_back(self) -> None:
+        """Go back to the view from which this one was opened."""
+        if self._came_from:
+            self._go_to(self._came_from.pop())
+
+    def on_choice_list_chosen(self, message: ViewList.Chosen) -> None:
+        """Show another view."""
+        if 0 <= self._place + message.by < len(VIEWS):
+            self.action_move_view(message.by)
+
+    def on_exhibit_panel_chosen(self, message: ExhibitPanel.Chosen) -> None:
+        """Let the arrow keys turn another control of this view."""
+        self._chosen_control[self.chosen_view.name] = message.place
+        self.show_exhibit()
+
+    @on(ExhibitPanel.PuttingBack)
+    def keep_drawing(self, message: ExhibitPanel.PuttingBack) -> None:
+        """Put every control back; a drawing stays."""
+        text = self.query_one(Pad).sketch.text
+        if self._run is not None and self.can_choose and self.chosen_view.is_drawn_on and text:
+            message.prevent_default()
+            self._run.inspecting.prepare(self.chosen_view.name, ((DRAWING, text),))
+            self._run.inspecting.ask()
+            self.show_exhibit()
+
+    def on_pad_drawn(self) -> None:
+        """Ask what the network makes of the drawing."""
+        self._tell_drawing()
+
+    def on_exhibit_panel_opened(self, message: ExhibitPanel.Opened) -> None:
+        """Open another view, with the choices that lead there."""
+        opening = message.opening
+        if self._run is not None and self.can_choose:
+            self._came_from.append(self._place)
+            self._run.inspecting.prepare(opening.view, opening.choices)
+            self._go_to(NAMES.index(opening.view))

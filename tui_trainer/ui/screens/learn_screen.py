@@ -1,0 +1,224 @@
+"""The Learn screen: the lessons, each with an experiment on the network that is in training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widget import Widget
+
+from tui_trainer.course.lesson import Lesson, lessons
+from tui_trainer.protocol.answers import LessonTried
+from tui_trainer.protocol.events import (
+    CommandRejected,
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    Rewound,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    SettingChanged,
+    StateChanged,
+)
+from tui_trainer.protocol.probed import SampleProbed
+from tui_trainer.ui.keys.learn_keys import LEARN_KEYS
+from tui_trainer.ui.lesson_views import belongs, exhibit_view, lesson_view, silence
+from tui_trainer.ui.runs.lesson_questions import Learning
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
+from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
+from tui_trainer.ui.widgets.lesson_panel import LessonList, LessonPanel
+from tui_trainer.ui.widgets.number_line import NumberLine
+from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
+
+ASK_EVERY = 2.0
+"""The least number of seconds after which the weights' own progress is worth a new question."""
+
+RENEWS = (
+    *(EpochDone, SampleProbed, FindingRaised, FindingCleared, SettingChanged, Rewound),
+    *(RunStarted, RunFinished, RunFailed, StateChanged),
+)
+"""What changes the sentences on the reader's network; a step is not worth it."""
+
+TRIES = (LessonTried, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged)
+"""What changes the experiment as it is shown."""
+
+
+class LearnScreen(ExhibitScreen):
+    """Shows a lesson and its experiment; nothing of it is painted while batches are trained."""
+
+    CSS_PATH = ["views.tcss", "learn.tcss"]  # noqa: RUF012
+    AUTO_FOCUS = "#lessons"
+    BINDINGS: ClassVar[list[BindingType]] = [*LEARN_KEYS]
+    VIEWS: ClassVar[tuple[str, ...]] = ("lesson", "experiment", "list")
+    PANELS: ClassVar[Mapping[str, type[Widget]]] = {
+        "lesson": LessonPanel,
+        "experiment": ExhibitPanel,
+        "list": LessonList,
+    }
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lessons = lessons()
+        self._place = 0
+        self._is_open = False
+        self._asked_at = float("-inf")
+
+    def compose(self) -> ComposeResult:
+        """The state above; the list, the lesson and its experiment below."""
+        yield TopLine(id="top")
+        with Container(id="learn"):
+            yield LessonList(self._lessons, id="lessons")
+            yield LessonPanel(id="lesson")
+            yield ExhibitPanel(id="experiment")
+        yield NumberLine(id="number")
+        yield from self.compose_end()
+
+    @property
+    def lesson(self) -> Lesson:
+        """The lesson that is chosen."""
+        return self._lessons[self._place]
+
+    def open(self, topic: int) -> None:
+        """Choose a lesson by its topic's number, and show it in a small window too."""
+        if not 0 <= topic < len(self._lessons):
+            return
+        if topic != self._place:
+            self._place, self._control, self._is_open = topic, 0, False
+            self._ask()
+        self._show_all()
+
+    def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
+        """Show the run as it is now; steps change nothing here but the epoch's number."""
+        is_new = run is not self._run
+        self.shown = self._run = run
+        self.query_one(TopLine).show(run, state_cells(run.history))
+        begins = is_new or any(isinstance(event, RunStarted) for event in events)
+        if begins or (self._is_outdated and any(isinstance(e, EpochDone) for e in events)):
+            self._ask()
+        if is_new or not events:
+            self._show_all()
+            return
+        if any(isinstance(event, RENEWS) for event in events):
+            self._show_lesson()
+        if any(isinstance(event, TRIES) for event in events):
+            self.show_exhibit()
+
+    def show_knobs(self) -> None:
+        """Show where the knobs are wanted to go."""
+        self._show_lesson()
+
+    def on_screen_resume(self) -> None:
+        """Ask anew if the weights have changed meanwhile; what was trained for is kept."""
+        if self._run is None:
+            return
+        if self._is_outdated or self._run.learning.lesson != self.lesson.slug:
+            self._ask()
+        self._show_all()
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether the weights have gone on since the experiment was asked for."""
+        learning = self._run.learning if self._run else None
+        if learning is None or learning.is_asking or learning.is_result or learning.trains:
+            return False
+        return self._clock() - self._asked_at >= ASK_EVERY
+
+    def _ask(self) -> None:
+        """Ask what the experiment shows, if one can see the answer."""
+        if self._run is None or not self.is_active or silence(self._run):
+            return
+        self._asked_at = self._clock()
+        self._run.learning.open(self.lesson.slug)
+
+    def _show_all(self) -> None:
+        self.query_one(LessonList).show(self._place)
+        self._show_lesson()
+        self.show_exhibit()
+
+    def _show_lesson(self) -> None:
+        if self._run is not None:
+            view = lesson_view(self._run, self.lesson, is_open=self._is_open)
+            self.query_one(LessonPanel).show(view)
+            self._refresh_keys()
+
+    def show_exhibit(self) -> None:
+        """Show the experiment as it stands."""
+        if self._run is not None:
+            view = exhibit_view(self._run, self.lesson, self._control)
+            self.query_one(ExhibitPanel).show(view)
+            self._refresh_keys()
+
+    @property
+    def choosing(self) -> Learning | None:
+        """What the experiment's controls turn."""
+        return self._run.learning if self._run else None
+
+    def _refresh_keys(self) -> None:
+        """Let the footer build its keys anew, but only when one has come or gone."""
+        if self._run is not None:
+            history = self._run.history
+            self.refresh_keys(
+                *(history.started is None, history.is_over, history.lost is not None),
+                *(self._place, "dropout" in history.settings, self._mends),
+            )
+
+    @property
+    def _mends(self) -> bool:
+        """Whether a key mends a finding that is to be seen here."""
+        found = self._run.fixable() if self._run else None
+        return found is not None and belongs(found, self.lesson)
+
+    def shows_effect(self, action: str) -> bool:
+        """Return whether one can see here what an action on the run does."""
+        if self.query_one(NumberLine).is_open:
+            return False
+        return action in ("toggle_pause", "climb") or (action == "apply_fix" and self._mends)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim what has no effect yet (None), hide what has none at all (False)."""
+        match action:
+            case "move_lesson":
+                place = self._place + int(str(parameters[0]))
+                return 0 <= place < len(self._lessons) or None
+            case "open_answer":
+                return not self.is_small or self.view == "lesson"
+            case "stop_trying":
+                return self._run is not None and self._run.learning.is_under_way
+        return super().check_action(action, parameters)
+
+    def on_descendant_focus(self) -> None:
+        """Make room for the lesson while it is read."""
+        self.set_class(isinstance(self.focused, LessonPanel), "-reads")
+
+    def action_to_experiment(self) -> None:
+        """Go to the experiment."""
+        self.show_view("experiment")
+
+    def action_move_lesson(self, by: int) -> None:
+        """Choose the next lesson, or the one before."""
+        self.open(self._place + by)
+
+    def action_open_answer(self) -> None:
+        """Open the answer, or fold it away."""
+        self._is_open = not self._is_open
+        self._show_lesson()
+        if self._is_open:
+            self.query_one(LessonPanel).show_answer()
+
+    def action_stop_trying(self) -> None:
+        """Stop the experiment that is under way."""
+        if self._run is not None:
+            self._run.learning.stop()
+            self.show_exhibit()
+
+    def on_choice_list_chosen(self, message: LessonList.Chosen) -> None:
+        """Show another lesson."""
+        self.open(self._place + message.by)

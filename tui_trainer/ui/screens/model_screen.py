@@ -1,0 +1,270 @@
+"""The Model screen: the network of the run in training, its review, and what its features see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui_trainer.protocol.answers import NetworkDescribed
+from tui_trainer.protocol.commands import DescribeNetwork, LookAtField
+from tui_trainer.protocol.config import MODELS
+from tui_trainer.protocol.events import EpochDone, Event, RunStarted, StepDone
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.render.layer_comparison import compare
+from tui_trainer.ui.keys.keymap import MODEL_KEYS
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.choose_screen import ChooseScreen
+from tui_trainer.ui.screens.compare_screen import CompareScreen
+from tui_trainer.ui.widgets.field_panel import FieldPanel, FieldView
+from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
+from tui_trainer.ui.widgets.review_panel import ReviewPanel
+from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
+
+ASK_EVERY = 2.0
+"""The least number of seconds after which the weights' own progress is worth a new question."""
+
+
+class ModelScreen(ViewScreen):
+    """Shows the network of the live run; nothing of it is painted while batches are trained."""
+
+    CSS_PATH = ["views.tcss", "model.tcss"]  # noqa: RUF012
+    AUTO_FOCUS = "#layers-table"
+    BINDINGS: ClassVar[list[BindingType]] = [*MODEL_KEYS]
+    VIEWS: ClassVar[tuple[str, ...]] = ("table", "review", "field")
+    PANELS: ClassVar[Mapping[str, type[Widget]]] = {
+        "table": LayersTable,
+        "review": ReviewPanel,
+        "field": FieldPanel,
+    }
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._run: LiveRun | None = None
+        self._feature = (0, 0)
+        self._digit = 0
+        self._asked_at = float("-inf")
+        self._compared_with = ""
+        self._keys: tuple[bool, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """The state above; the table, the review and the field below."""
+        yield TopLine(id="top")
+        with Container(id="parts"):
+            yield NetworkTable(id="network")
+            yield ReviewPanel(id="review")
+            yield FieldPanel(id="field")
+        yield Static(id="not-yet", markup=False)
+        yield from self.compose_end()
+
+    def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
+        """Show the run as it is now; steps change nothing here but the epoch's number."""
+        is_new = run is not self._run
+        self.shown = self._run = run
+        self.query_one(TopLine).show(run, state_cells(run.history))
+        if events and not is_new and all(isinstance(event, StepDone) for event in events):
+            return
+        self._show_network(run)
+        if is_new or any(isinstance(event, RunStarted) for event in events):
+            self._choose_middle()
+            self._ask()
+        elif self._is_due and any(isinstance(event, EpochDone) for event in events):
+            self._ask()
+        self._show_field()
+        for event in events:
+            if isinstance(event, NetworkDescribed) and event.model == self._compared_with:
+                self._show_comparison(event)
+        self._refresh_keys(run)
+
+    def _refresh_keys(self, run: LiveRun) -> None:
+        """Let the footer build its keys anew, but only when one has come or gone."""
+        history = run.history
+        is_lost = history.lost is not None
+        keys = (history.started is None, history.is_over, history.failure is None, is_lost)
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh_bindings()
+
+    def _show_network(self, run: LiveRun) -> None:
+        started = run.history.started
+        self.set_class(started is None, "-not-yet")
+        if started is None:
+            failure = run.history.failure
+            words = f"The run has failed: {failure.message}" if failure else _preparing(run)
+            self.query_one("#not-yet", Static).update(words)
+            return
+        table = self.query_one(NetworkTable)
+        table.border_title = f"{started.model} · {started.about}" if started.about else "layers"
+        batch_size = int(run.history.settings["batch_size"])
+        table.show(started.layers, batch_size, started.budget)
+        self.query_one(ReviewPanel).show(started.review)
+        if self.focused is None:
+            self.call_after_refresh(self.focus_view)
+
+    def on_screen_resume(self) -> None:
+        """Ask anew: the weights have changed meanwhile."""
+        if self._run is not None:
+            self._ask()
+            self._show_field()
+
+    def on_screen_suspend(self) -> None:
+        """Ask nothing while something else is in front."""
+        if self._run is not None:
+            self._run.ask_no_more()
+
+    @property
+    def _row(self) -> LayerRow | None:
+        """The chosen layer."""
+        started = self._run.history.started if self._run else None
+        if started is None or not started.layers:
+            return None
+        place = self.query_one(NetworkTable).place
+        return started.layers[place] if place < len(started.layers) else None
+
+    def on_network_table_chosen(self) -> None:
+        """Look at the middle of another layer."""
+        self._choose_middle()
+        self._ask()
+        self._show_field()
+
+    def _choose_middle(self) -> None:
+        row = self._row
+        height, width, _ = row.output_shape if row else (1, 1, 1)
+        self._feature = (height // 2, width // 2)
+
+    @property
+    def topic(self) -> int | None:
+        """The topic of the verdict that is chosen in the review; None where none is."""
+        return self.query_one(ReviewPanel).topic
+
+    @property
+    def _silence(self) -> str:
+        """Why nothing can be asked; empty if it can."""
+        run, row = self._run, self._row
+        if run is None or row is None:
+            return "the network is being built"
+        if not row.is_layer:
+            return "choose a layer above to see what one of its features sees"
+        if run.history.failure is not None:
+            return "the run has failed: nothing can be measured any more"
+        if run.unanswered:
+            return run.unanswered
+        return ""
+
+    @property
+    def _is_due(self) -> bool:
+        return self._clock() - self._asked_at >= ASK_EVERY
+
+    def _ask(self) -> None:
+        """Ask what the chosen feature sees, if one can see the answer."""
+        run = self._run
+        if run is None or not self.is_active:
+            return
+        run.unanswered = ""
+        if self._silence:
+            return
+        self._asked_at = self._clock()
+        place = self.query_one(NetworkTable).place
+        run.look_at(LookAtField(place, *self._feature, self._digit))
+
+    def _show_field(self) -> None:
+        run, started = self._run, self._run.history.started if self._run else None
+        if run is None or started is None:
+            return
+        self.query_one(FieldPanel).show(
+            FieldView(
+                self._row,
+                self.query_one(NetworkTable).place,
+                self._feature,
+                started.image_size,
+                run.field,
+                self._silence,
+            )
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim what has no effect yet (None), hide what belongs to another view (False)."""
+        history = self._run.history if self._run else None
+        is_ready = history is not None and history.started is not None
+        match action:
+            case "fold_all":
+                return self._is_seen("table") and (is_ready or None)
+            case "next_digit":
+                return self._is_seen("field") and (is_ready or None)
+            case "next_panel":
+                return not self.is_small and (is_ready or None)
+            case "compare" if self.is_small and self.view == "field":
+                return False
+            case "compare":
+                return None if not is_ready or (history and history.failure) else True
+        return super().check_action(action, parameters)
+
+    def _is_seen(self, view: str) -> bool:
+        return not self.is_small or self.view == view
+
+    def action_fold_all(self) -> None:
+        """Fold all blocks away, or open all."""
+        self.query_one(NetworkTable).fold_all()
+
+    def action_move_layer(self, by: int) -> None:
+        """Look at another layer."""
+        self.query_one(NetworkTable).move(by)
+
+    def action_move_feature(self, down: int, across: int) -> None:
+        """Look at a neighbour; at an edge of the map nothing happens."""
+        row = self._row
+        if row is None:
+            return
+        height, width, _ = row.output_shape
+        y, x = self._feature[0] + down, self._feature[1] + across
+        if 0 <= y < height and 0 <= x < width:
+            self._feature = (y, x)
+            self._ask()
+            self._show_field()
+
+    def action_next_digit(self) -> None:
+        """Draw it on the next digit of the validation split."""
+        self._digit += 1
+        self._ask()
+        self._show_field()
+
+    def action_compare(self) -> None:
+        """Choose a network to compare with, and ask what it is."""
+        run = self._run
+        if run is None or run.history.started is None:
+            return
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self._compared_with = name
+                run.send(DescribeNetwork(name))
+                self.notify(f"building {name} …", timeout=2)
+
+        mine = run.history.started.model
+        names = [name for name in MODELS if name != mine]
+        self.app.push_screen(ChooseScreen(f"Compare {mine} with", names), chosen)
+
+    def _show_comparison(self, other: NetworkDescribed) -> None:
+        started = self._run.history.started if self._run else None
+        self._compared_with = ""
+        if self._run is None or started is None or not self.is_active:
+            return
+        self.app.clear_notifications()  # that it is being built
+        batch_size = int(self._run.history.settings["batch_size"])
+        comparison = compare(
+            started.layers, other.layers, budget=started.budget, batch_size=batch_size
+        )
+        self.app.push_screen(CompareScreen((started.model, other.model), comparison))
+
+
+def _preparing(run: LiveRun) -> str:
+    detail = run.history.detail
+    return "The network is being built." + (f"\n{detail}" if detail else "")

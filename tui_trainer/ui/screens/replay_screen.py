@@ -1,0 +1,120 @@
+"""The player: a recorded run, as fast as one likes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.timer import Timer
+
+from tui_trainer.protocol.events import Event
+from tui_trainer.ui.keys.keymap import FINDING_KEYS
+from tui_trainer.ui.keys.replay_keys import REPLAY_KEYS
+from tui_trainer.ui.runs.recorded_run import RecordedRun
+from tui_trainer.ui.screens.run_screen import RunScreen
+from tui_trainer.ui.widgets.replay_lines import replay_cells, replay_progress_cells
+from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
+
+TICK = 0.25
+"""Seconds between two looks at the clock."""
+
+LONGEST = 1.0
+"""A longer time between two ticks is a process that was asleep: the run stood still too."""
+
+
+class ReplayScreen(RunScreen):
+    """Plays a run; nothing in it acts on the run in training."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*REPLAY_KEYS, *FINDING_KEYS]
+    IS_LIVE: ClassVar[bool] = False
+
+    def __init__(self, run: RecordedRun, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(clock)
+        self.run = run
+        self._then = clock()
+        self._ticks: Timer | None = None
+
+    def on_mount(self) -> None:
+        """Begin to play."""
+        self._ticks = self.set_interval(TICK, self.tick)
+
+    def on_screen_resume(self) -> None:
+        """Go on, once it is to be seen."""
+        self._then = self._clock()
+        if self._ticks is not None:
+            self._ticks.resume()
+        self.show()
+
+    def on_screen_suspend(self) -> None:
+        """Stand still while something else is in front."""
+        if self._ticks is not None:
+            self._ticks.pause()
+
+    def tick(self) -> None:
+        """Show what has happened since the last tick."""
+        now = self._clock()
+        passed, self._then = min(LONGEST, now - self._then), now
+        if not self.run.is_playing:
+            return
+        events = self.run.advance(passed)
+        if self.run.is_at_end:
+            self.show()
+        elif events:
+            self.show(events)
+        else:
+            self._show_lines()
+
+    def show(self, events: Sequence[Event] = ()) -> None:
+        """Show the run as of its position."""
+        self._show_lines()
+        self.show_panels(self.run, events)
+
+    def _show_lines(self) -> None:
+        self.query_one(TopLine).show(self.run, replay_cells(self.run))
+        self.query_one(ProgressLine).show(partial(replay_progress_cells, self.run))
+
+    def action_toggle_play(self) -> None:
+        """Play, or stand still."""
+        self.run.toggle()
+        self._then = self._clock()
+        self.show()
+
+    def action_jump(self, direction: int) -> None:
+        """Go a twentieth of the run on or back."""
+        self.run.jump(direction)
+        self.show()
+
+    def action_go_to_start(self) -> None:
+        """Go to the first batch."""
+        self.run.seek(0.0)
+        self.show()
+
+    def action_go_to_end(self) -> None:
+        """Go to the end."""
+        self.run.seek(self.run.total)
+        self.show()
+
+    def action_change_speed(self, direction: int) -> None:
+        """Play faster or slower."""
+        self.run.change_speed(direction)
+        self._show_lines()
+
+    def action_next_epoch(self) -> None:
+        """Go to the end of this epoch."""
+        self.run.next_epoch()
+        self.show()
+
+    def action_previous_epoch(self) -> None:
+        """Go to the start of this epoch, or of the one before."""
+        self.run.previous_epoch()
+        self.show()
+
+    def action_close(self) -> None:
+        """Put the player away; the app too, if that is all there is."""
+        if len(self.app.screen_stack) > 1:
+            self.dismiss()
+        else:
+            self.app.exit()

@@ -1,0 +1,139 @@
+"""The curves, the network and the findings of a run, live or recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+
+from tui_trainer.protocol.events import Event, StepDone
+from tui_trainer.ui.keys.keymap import FINDING_KEYS
+from tui_trainer.ui.pace import Pace
+from tui_trainer.ui.run_curves import (
+    ACCURACY,
+    LOSS,
+    RATE,
+    accuracy_picture,
+    loss_picture,
+    rate_picture,
+)
+from tui_trainer.ui.runs.shown_run import ShownRun
+from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.widgets.chart import Chart
+from tui_trainer.ui.widgets.classes_panel import ClassPanel
+from tui_trainer.ui.widgets.findings_panel import FindingLine, FindingsPanel
+from tui_trainer.ui.widgets.layers_panel import LayerPanel
+from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
+
+CURVES_EVERY = 0.48
+"""Seconds between two paintings of the curves: they cost most, and move least."""
+
+
+class RunScreen(ViewScreen):
+    """Shows a run. What it shows comes from the run's history alone."""
+
+    CSS_PATH = ["views.tcss", "run.tcss"]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [*FINDING_KEYS]
+    AUTO_FOCUS = ""
+    VIEWS: ClassVar[tuple[str, ...]] = ("curves", "layers", "findings")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._curves = Pace()
+        self._keys: tuple[bool, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """Two lines that never move, the panels between them."""
+        yield TopLine(id="top")
+        with Container(id="panels"):
+            yield Chart("loss", LOSS, id="loss")
+            yield Chart("accuracy %", ACCURACY, id="accuracy")
+            yield Chart("learning rate", RATE, id="rate")
+            yield LayerPanel(id="layers")
+            yield ClassPanel(id="classes")
+            yield FindingsPanel(id="findings")
+        yield FindingLine(id="finding-line")
+        yield ProgressLine(id="progress")
+        yield from self.compose_end()
+
+    def _refresh_keys(self, run: ShownRun) -> None:
+        """Let the footer build its keys anew, but only when one has come or gone."""
+        history = run.history
+        keys = (
+            history.started is None,
+            history.is_over,
+            history.failure is None,
+            history.lost is None,
+            run.fixable() is None,
+            len(run.standing.shown) > 1,
+            bool(run.standing.shown),
+            bool(run.standing.snoozed),
+            "dropout" in history.settings,
+        )
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh_bindings()
+
+    def show_panels(self, run: ShownRun, events: Sequence[Event] = ()) -> None:
+        """Show the run as it is now; where only steps were added, only what they change."""
+        self.shown = run
+        history = run.history
+        is_step = bool(events) and all(isinstance(event, StepDone) for event in events)
+        now = self._clock()
+        if not is_step:
+            self._curves.restart(now, CURVES_EVERY)
+        if not is_step or self._curves.is_due(now, CURVES_EVERY):
+            self.query_one("#loss", Chart).show(partial(loss_picture, history))
+            self.query_one("#accuracy", Chart).show(partial(accuracy_picture, history))
+            self.query_one("#rate", Chart).show(partial(rate_picture, history))
+        if not is_step:
+            self._show_findings(run)
+            self.query_one(ClassPanel).show(history)
+            if history.started is not None:
+                layers, budget = history.started.layers, history.started.budget
+                self.query_one(LayerPanel).show(layers, budget)
+
+    def _show_findings(self, run: ShownRun) -> None:
+        self.query_one(FindingsPanel).show(run)
+        self.query_one(FindingLine).show(run)
+        self._refresh_keys(run)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the keys for findings where they have no effect."""
+        standing = self.shown.standing if self.shown is not None else None
+        match action:
+            case "move_finding":
+                return standing is not None and len(standing.shown) > 1
+            case "snooze_finding":
+                return standing is not None and bool(standing.shown)
+            case "wake_findings":
+                return standing is not None and bool(standing.snoozed)
+        return super().check_action(action, parameters)
+
+    def action_move_finding(self, direction: int) -> None:
+        """Choose the finding below or above."""
+        self.query_one(FindingsPanel).action_move_finding(direction)
+
+    def action_snooze_finding(self) -> None:
+        """Put the chosen finding off; another one is chosen then."""
+        if self.shown is not None:
+            self.shown.standing.snooze()
+            self._show_findings(self.shown)
+
+    def action_wake_findings(self) -> None:
+        """Bring back what was put off."""
+        if self.shown is not None:
+            self.shown.standing.wake()
+            self._show_findings(self.shown)
+
+    def on_findings_panel_chosen(self) -> None:
+        """Show what the keys act on now."""
+        if self.shown is not None:
+            self._show_findings(self.shown)
+            self.query_one(FindingsPanel).show_chosen()

@@ -1,0 +1,1 @@
+"""Colours: themes, their files, the roles they colour."""

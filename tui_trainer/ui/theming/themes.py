@@ -1,0 +1,100 @@
+"""Colour themes: those that come with the app, and a person's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
+from tui_trainer.ui.theming.theme_file import load_theme, plain, suggestion
+
+__all__ = [
+    "DEFAULT_THEME",
+    "ROLES",
+    "LabTheme",
+    "available",
+    "find",
+    "load_theme",
+    "role_defaults",
+    "shipped_dir",
+    "user_dir",
+]
+
+DEFAULT_THEME = "midnight"
+
+
+def shipped_dir() -> Path:
+    """Return the folder of the themes that come with the app: in the package, or the checkout."""
+    package = Path(__file__).resolve().parents[2]
+    packaged = package / "_themes"
+    return packaged if packaged.is_dir() else package.parent / "themes"
+
+
+def user_dir() -> Path:
+    """Return the folder in which a person's own themes are looked for; it may not exist."""
+    return platformdirs.user_config_path("mnist-tui") / "themes"
+
+
+def available(user: Path | None = None) -> tuple[dict[str, LabTheme], list[str]]:
+    """Return every usable theme by name, and one line for each theme file that is broken.
+
+    Args:
+        user: The folder of the person's own themes, which win over shipped ones of the same name;
+            :func:`user_dir` if not given.
+    """
+    themes, broken = _scan(shipped_dir())
+    own_themes, own_broken = _scan(user or user_dir())
+    problems = [str(error) for error in (*broken.values(), *own_broken.values())]
+    return dict(sorted({**themes, **own_themes}.items())), problems
+
+
+def find(name: str, user: Path | None = None) -> LabTheme:
+    """Return the theme that a person asked for.
+
+    Args:
+        name: A theme's name; or the path of a theme file, told by a separator or by ``.toml``.
+        user: As for :func:`available`.
+
+    Raises:
+        InputError: If there is no such theme (the line lists those there are), or it is broken.
+    """
+    if name.endswith(".toml") or Path(name).name != name:
+        # Not Path.expanduser, which raises if there is no such home.
+        return load_theme(Path(os.path.expanduser(name)))
+    known: set[str] = set()
+    problems: list[str] = []
+    for folder in (user or user_dir(), shipped_dir()):
+        themes, broken = _scan(folder)
+        if name in themes:
+            return themes[name]
+        # The file that was asked for is reported, even if a shipped theme could stand in for it.
+        if name in broken:
+            raise broken[name]
+        known |= themes.keys()
+        problems += [f"; or mend {error}" for error in broken.values()]
+    problem = f"unknown theme {name!r}{suggestion(name, known)}"
+    choices = f"choose {', '.join(sorted(known))} or the path of a .toml file"
+    raise InputError(f"{problem}; {choices}{''.join(problems)}")
+
+
+def _scan(folder: Path) -> tuple[dict[str, LabTheme], dict[str, InputError]]:
+    """Load a folder: its sound themes by their names, the faults of the others by file name."""
+    themes: dict[str, LabTheme] = {}
+    broken: dict[str, InputError] = {}
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
+    except FileNotFoundError:
+        paths = []
+    except OSError as error:
+        return {}, {"": InputError(f"{plain(str(folder))}: cannot be read: {error.strerror}")}
+    for path in paths:
+        try:
+            theme = load_theme(path, taken=themes)
+        except InputError as error:
+            broken[path.stem] = error
+        else:
+            themes[theme.name] = theme
+    return themes, broken

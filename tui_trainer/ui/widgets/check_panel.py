@@ -1,0 +1,132 @@
+"""What the check of the first steps has found, item by item."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding
+from textual.content import Content
+from textual.geometry import Region
+
+from tui_trainer.course.topics import TOPICS
+from tui_trainer.protocol.checked import CHECK_SIGNS, Checked, CheckItem, counts
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.runs.check_results import Checking
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
+from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.panel import TextPanel
+from tui_trainer.ui.widgets.status_lines import bar
+
+CHECK_ROLES: dict[Checked, str] = {"fail": "wrong", "look": "look", "pass": "good"}
+
+RESULTS: dict[Checked, str] = {
+    "fail": "a training would fail",
+    "look": "a training may well go on, but look at what is marked",
+    "pass": "nothing stands in the way of a long training",
+}
+"""What the gravest verdict means for the training."""
+
+BAR_WIDTH = 24
+
+
+class CheckPanel(TextPanel):
+    """The items in the order of the check, one of them told in full."""
+
+    DEFAULT_CSS = """
+    CheckPanel { scrollbar-gutter: stable; }
+    """
+    BINDINGS: ClassVar = [
+        Binding("up", "move_item(-1)", "item up", show=False),
+        Binding("down", "move_item(1)", "item down", show=False),
+    ]
+
+    def __init__(self, run: LiveRun, *, id: str) -> None:  # noqa: A002
+        super().__init__("check of the first steps", id=id)
+        self._run = run
+        self._chosen = range(0)
+
+    def show(self, run: LiveRun) -> None:
+        """Show how far the check has come."""
+        self._run = run
+        is_done = not run.check.is_under_way
+        self.border_subtitle = f"↑↓ choose · {'r again · ' if is_done else ''}esc closes"
+        self.fill()
+
+    def text(self, width: int) -> Content:
+        """Return the items, and what they come to."""
+        lines, self._chosen = check_lines(self._run, width - 1)
+        return Content("\n").join(content_of(line) for line in lines)
+
+    def action_move_item(self, direction: int) -> None:
+        """Choose the item below or above; at an end, scroll."""
+        if not self._run.check.choose(direction):
+            self.scroll_relative(y=direction, animate=False)
+            return
+        self.show(self._run)
+        width = self.scrollable_content_region.width
+        rows = Region(0, self._chosen.start, width, len(self._chosen))
+        self.scroll_to_region(rows, animate=False)
+
+
+def check_lines(run: LiveRun, width: int) -> tuple[Lines, range]:
+    """Return what a check has told, in ``width`` columns, and the chosen item's lines."""
+    check = run.check
+    lines: Lines = []
+    place = range(0)
+    # How far it is and what came of it stand in the same place, so that nothing below moves.
+    if check.is_under_way:
+        lines += [*_progress_lines(run, width), []]
+    elif check.refusal:
+        lines += [*paragraph(f"▲ not checked: {check.refusal}", "look bold", width), []]
+    elif check.items:
+        lines += [*_result_lines(check, width), []]
+    digits = max((len(item.figure) for item in check.items), default=0)
+    for number, item in enumerate(check.items):
+        is_chosen = number == check.chosen
+        block = [_item_line(item, width, digits, is_chosen=is_chosen)]
+        if is_chosen:
+            block += _detail_lines(item, width)
+            place = range(len(lines), len(lines) + len(block))
+        lines += block
+    return lines, place
+
+
+def _progress_lines(run: LiveRun, width: int) -> Lines:
+    check, history = run.check, run.history
+    waits = "" if history.is_over or run.is_paused else ", the training waits"
+    told = f" {check.done} of {check.total}" if check.total else ""
+    share = check.done / check.total if check.total else 0.0
+    line = [Cell(f"checking …{told}{waits}  ", style="title")]
+    room = width - sum(fmt.columns(cell.text) for cell in line)
+    return [[*line, *(bar(share, min(BAR_WIDTH, room)) if room > 0 else ())]]
+
+
+def _item_line(item: CheckItem, width: int, digits: int, *, is_chosen: bool) -> list[Cell]:
+    """Return an item with its number flush right."""
+    room = width - 4 - digits - 2
+    title = fmt.clip(item.title, room)
+    return [
+        Cell("▸ " if is_chosen else "  ", style="title"),
+        Cell(f"{CHECK_SIGNS[item.verdict]} ", style=CHECK_ROLES[item.verdict]),
+        Cell(title, style="title bold" if is_chosen else ""),
+        Cell(" " * (room - fmt.columns(title) + 2)),
+        Cell(item.figure.rjust(digits), style="muted"),
+    ]
+
+
+def _detail_lines(item: CheckItem, width: int) -> Lines:
+    lines = paragraph(item.evidence, "", width, indent=4)
+    if item.advice:
+        lines += paragraph(f"try: {item.advice}", "title", width, indent=4)
+    named = f": {TOPICS[item.lesson]}" if item.lesson in TOPICS else ""
+    return [*lines, *paragraph(f"topic {item.lesson}{named}", "muted", width, indent=4)]
+
+
+def _result_lines(check: Checking, width: int) -> Lines:
+    found = counts(check.items)
+    parts = [f"{CHECK_SIGNS[verdict]} {n} {verdict}" for verdict, n in found.items() if n]
+    gravest = next(verdict for verdict, number in found.items() if number)
+    words = f"{' · '.join(parts)}: {RESULTS[gravest]}"
+    return paragraph(words, f"{CHECK_ROLES[gravest]} bold", width)

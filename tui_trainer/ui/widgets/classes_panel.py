@@ -1,0 +1,66 @@
+"""Which classes are still confused: the validation error of each, the worst first to the eye."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widget import Widget
+
+from tui_trainer.history.history import History
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.widgets.painting import content_of
+
+
+class ClassPanel(Widget):
+    """A bar a class; where there is no room for all, the worst ones."""
+
+    DEFAULT_CSS = """
+    ClassPanel {
+        border: round $role-border;
+        border-title-color: $role-title;
+        border-subtitle-color: $role-muted;
+        padding: 0 1;
+    }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.border_title = "validation errors by class"
+        self._accuracy: tuple[float | None, ...] = ()
+        self._epoch = 0
+
+    def show(self, history: History) -> None:
+        """Show the latest epoch's figures."""
+        last = history.epochs[-1] if history.epochs else None
+        accuracy = (last.val_class_accuracy if last else None) or ()
+        epoch = last.epoch if last and accuracy else 0
+        if (epoch, accuracy) != (self._epoch, self._accuracy):
+            self._epoch, self._accuracy = epoch, accuracy
+            self.border_subtitle = f"after epoch {epoch}" if epoch else ""
+            self.refresh()
+
+    def render(self) -> Content:
+        """Return the bars."""
+        if not self._accuracy:
+            return content_of([Cell("after the first epoch", style="muted")])
+        return class_bars(self._accuracy, self.size.width, self.size.height)
+
+
+def class_bars(accuracy: tuple[float | None, ...], width: int, height: int) -> Content:
+    """Return a line a class with its error rate, in class order, at most ``height`` lines."""
+    errors = [(1 - share, label) for label, share in enumerate(accuracy) if share is not None]
+    shown = sorted(sorted(errors, reverse=True)[: max(1, height)], key=lambda item: item[1])
+    worst = max(error for error, _ in errors)
+    digits = len(str(len(accuracy) - 1))
+    room = max(0, width - digits - 12)
+    lines = []
+    for error, label in shown:
+        role = "look" if error == worst and worst > 0 else "validation"
+        bar = fmt.share_bar(error / worst if worst else 0.0, room)
+        cells = [
+            Cell(f"{label:>{digits}}  ", style="title"),
+            Cell(f"{100 * error:5.2f} %  "),
+            Cell(bar, style=role),
+        ]
+        lines.append(content_of(cells))
+    return Content("\n").join(lines)

@@ -1,0 +1,197 @@
+"""The experiment of a lesson: its controls, and what it shows, whatever lesson it is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui_trainer.protocol.exhibit import Control, Matrix, Opening, Value, at
+from tui_trainer.ui.keys.learn_keys import EXPERIMENT_KEYS, TYPING_KEYS
+from tui_trainer.ui.widgets.exhibit_head import (
+    ExhibitView,
+    certainty_lines,
+    head_lines,
+    hints,
+    result_lines,
+)
+from tui_trainer.ui.widgets.exhibit_layout import exhibit_lines, painted
+from tui_trainer.ui.widgets.exhibit_pictures import Drawn, brush_of
+
+PLOT = range(9, 18)
+"""Lines of a plot, from a low panel to a high one."""
+
+PLOT_SHARE = 0.5
+"""Of the panel's lines."""
+
+
+class ExhibitPanel(ScrollView, can_focus=True):
+    """The controls above, which stay; what there is to see below, which scrolls."""
+
+    DEFAULT_CSS = """
+    ExhibitPanel {
+        border: round $role-border;
+        border-title-color: $role-title;
+        border-subtitle-color: $role-muted;
+        padding: 0 1;
+        scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
+        overflow-x: hidden;
+    }
+    ExhibitPanel:focus { border: round $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*EXPERIMENT_KEYS, *TYPING_KEYS]
+
+    class Turned(Message):
+        """A person wants a control to stand at another value: there it does in the message."""
+
+        def __init__(self, turned: Control) -> None:
+            super().__init__()
+            self.turned = turned
+
+    class Chosen(Message):
+        """A person has chosen another control."""
+
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
+
+    class Typing(Message):
+        """A person wants to type a number for the chosen control."""
+
+    class PuttingBack(Message):
+        """A person wants every control where it began."""
+
+    class Going(Message):
+        """A person wants the experiment to train."""
+
+    class CellChosen(Message):
+        """A person has chosen another cell of the matrix: the choices that say so."""
+
+        def __init__(self, choices: tuple[tuple[str, Value], ...]) -> None:
+            super().__init__()
+            self.choices = choices
+
+    class Opened(Message):
+        """A person wants to see what enter leads to."""
+
+        def __init__(self, opening: Opening) -> None:
+            super().__init__()
+            self.opening = opening
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.border_title = "experiment"
+        self.view = ExhibitView()
+        self._head: list[Strip] = []
+        self._body: list[Strip] = []
+
+    def on_mount(self) -> None:
+        """Paint anew in the colours of a new theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+
+    def on_resize(self) -> None:
+        """Lay out anew in the new size."""
+        self._repaint()
+
+    def show(self, view: ExhibitView) -> None:
+        """Show an experiment as it stands; what has not changed is not painted."""
+        if view == self.view:
+            return
+        is_other = view.title != self.view.title
+        self.view = view
+        self.border_title = f"{view.title} · {view.noun}"
+        self._repaint()
+        if is_other:
+            self.scroll_home(animate=False)
+
+    def _repaint(self) -> None:
+        width, height = self.scrollable_content_region.size
+        if width <= 0 or height <= 0:
+            return
+        brush = brush_of(self)
+        view = self.view
+        head, body = painted(head_lines(view, width), brush), Drawn()
+        if view.exhibit is not None:
+            result = painted(result_lines(view, width), brush)
+            plot = min(max(PLOT.start, int(height * PLOT_SHARE)), PLOT.stop)
+            body += [*result, []] if result else []
+            body += exhibit_lines(view.exhibit.blocks, width, plot, brush)
+            body += painted(certainty_lines(view, width), brush)
+        if 2 * len(head) > height:
+            # What stays must leave room for what scrolls.
+            head, body = Drawn(), head + body
+        ground = brush.style("")
+        self._head = [Strip(line).adjust_cell_length(width, ground) for line in head]
+        self._body = [Strip(line).adjust_cell_length(width, ground) for line in body]
+        self.virtual_size = Size(width, len(head) + len(body))
+        self.border_subtitle = hints(view, is_long=self.virtual_size.height > height)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line: of the head, or of the body as far as it is scrolled."""
+        if y < len(self._head):
+            return self._head[y]
+        place = y - len(self._head) + self.scroll_offset.y
+        if place < len(self._body):
+            return self._body[place]
+        return Strip.blank(self.scrollable_content_region.width, self.rich_style)
+
+    def lines(self) -> list[str]:
+        """Return all that the panel says, what is scrolled away too."""
+        return [strip.text for strip in (*self._head, *self._body)]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the keys that have no meaning here to the window."""
+        view = self.view
+        match action:
+            case "go":
+                opens = view.exhibit is not None and view.exhibit.opens is not None
+                return bool(view.trains) or opens or view.takes_numbers
+            case "turn_control":
+                return view.control is not None or view.is_in_matrix
+        return super().check_action(action, parameters)
+
+    def action_choose_control(self, direction: int) -> None:
+        """Choose the control before or after; at an end, scroll."""
+        view, place = self.view, self.view.chosen + direction
+        if view.matrix is not None and view.is_in_matrix:
+            row, column = view.matrix.cell
+            if row + direction >= 0 or not view.controls:
+                self._move_cell(view.matrix, row + direction, column)
+            else:
+                self.post_message(self.Chosen(len(view.controls) - 1))
+        elif 0 <= place < len(view.controls) + (view.matrix is not None):
+            self.post_message(self.Chosen(place))
+        else:
+            self.scroll_relative(y=direction, animate=False)
+
+    def action_turn_control(self, direction: int) -> None:
+        """Turn the chosen control; at its end nothing happens."""
+        control, matrix = self.view.control, self.view.matrix
+        if matrix is not None and self.view.is_in_matrix:
+            self._move_cell(matrix, matrix.cell[0], matrix.cell[1] + direction)
+        elif control is not None and control.turned(direction) != control.value:
+            self.post_message(self.Turned(at(control, control.turned(direction))))
+
+    def _move_cell(self, matrix: Matrix, row: int, column: int) -> None:
+        """Choose another cell; beyond the edge nothing happens."""
+        if 0 <= row < len(matrix.heads) and 0 <= column < len(matrix.heads):
+            places = (float(row), float(column))
+            self.post_message(self.CellChosen(tuple(zip(matrix.controls, places, strict=True))))
+
+    def action_put_back(self) -> None:
+        """Put every control back."""
+        self.post_message(self.PuttingBack())
+
+    def action_go(self) -> None:
+        """Do what enter is said to do; where nothing is, type a number."""
+        opens = self.view.exhibit.opens if self.view.exhibit else None
+        if not self.view.trains:
+            self.post_message(self.Opened(opens) if opens else self.Typing())
+        elif not self.view.is_under_way:
+            self.post_message(self.Going())

@@ -1,0 +1,273 @@
+"""The receptive field that one can see: on a digit, and as the gradient has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.color import Color
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_trainer.protocol.answers import FieldMeasured
+from tui_trainer.protocol.layers import Box, LayerRow
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell, columns, fit
+from tui_trainer.ui.field_picture import agree, bounds, half_of, scaled, touched
+from tui_trainer.ui.keys.keymap import FIELD_KEYS
+from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks, mixed, ramp
+from tui_trainer.ui.widgets.painting import Styles, role_styles
+
+GAP = 3
+"""Columns between the two pictures."""
+
+CAPTION = 2
+"""Lines below them."""
+
+LEAST = 6
+"""Pixels that a picture needs to show anything."""
+
+TINT = 0.45
+"""How much of its colour a measured pixel takes; the digit must be seen through it."""
+
+THEORY, MEASURED = "intervention", "validation"
+"""The roles of the box from arithmetic, and of all that is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """What the panel is to show.
+
+    Attributes:
+        row: The layer in the table that is looked at; None before there is one.
+        place: Its place in the table.
+        feature: Row and column in its map.
+        image_size: Pixels across the image.
+        answer: The latest that the engine measured, of whatever feature.
+        note: What to say in place of pictures.
+    """
+
+    row: LayerRow | None = None
+    place: int = 0
+    feature: tuple[int, int] = (0, 0)
+    image_size: int = 28
+    answer: FieldMeasured | None = None
+    note: str = ""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the answer is to this question."""
+        a = self.answer
+        return a is not None and (a.place, a.row, a.column) == (self.place, *self.feature)
+
+    @property
+    def box(self) -> Box | None:
+        """What the feature sees by arithmetic, in pixels; None if that is not defined."""
+        return self.row.box(*self.feature) if self.row else None
+
+
+class FieldPanel(Widget, can_focus=True):
+    """Two pictures: the digit with the box and what was measured, and the effective field."""
+
+    DEFAULT_CSS = """
+    FieldPanel {
+        border: round $role-border;
+        border-title-color: $role-title;
+        border-subtitle-color: $role-muted;
+        padding: 0 1;
+    }
+    FieldPanel:focus { border: round $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*FIELD_KEYS]
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.border_title = "receptive field"
+        self._view = FieldView()
+        self._strips: list[Strip] = []
+
+    def compose(self) -> ComposeResult:
+        """Nothing inside: it paints its own lines."""
+        return iter(())
+
+    def on_mount(self) -> None:
+        """Paint anew in the colours of a new theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+
+    def on_resize(self) -> None:
+        """Paint anew in the new size."""
+        self._repaint()
+
+    def show(self, view: FieldView) -> None:
+        """Show a feature's field."""
+        if view == self._view:
+            return
+        self._view = view
+        self.border_title, self.border_subtitle = _titles(view)
+        self._repaint()
+
+    def _repaint(self) -> None:
+        width, height = self.size
+        if not width or not height:
+            return
+        style = role_styles(self)
+        colours = {
+            name: Color.parse(self.app.theme_variables[name])
+            for name in ("background", "foreground", "panel", f"role-{THEORY}", f"role-{MEASURED}")
+        }
+        self._strips = [
+            Strip(line).adjust_cell_length(width, style(""))
+            for line in _lines(self._view, width, height, style, colours)
+        ]
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the panel."""
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.rich_style)
+
+
+def _titles(view: FieldView) -> tuple[str, str]:
+    """Return the words in the border: above what is asked, below what it was measured on."""
+    title, subtitle = "receptive field", ""
+    if view.row is not None and not view.note:
+        height, width, _ = view.row.output_shape
+        row, column = view.feature
+        title += f" · {view.row.name} · feature {row},{column} of {height}×{width}"
+    if view.answer is not None and view.is_answered and not view.note:
+        a = view.answer
+        subtitle = f"digit {a.digit}, a {a.label} · after step {fmt.count(a.step)}"
+    return title, subtitle
+
+
+def _lines(
+    view: FieldView, width: int, height: int, style: Styles, colours: dict[str, Color]
+) -> list[list[Segment]]:
+    """Return all lines of the panel, the pictures in its middle."""
+    size = view.image_size
+    # A pixel of margin all around, for the box of a field that reaches to the image's edge.
+    target = min(size, (width - GAP) // 2 - 2, 2 * (height - CAPTION) - 2)
+    words = view.note or ("" if view.answer else "asking the engine …")
+    if view.row is None or view.answer is None or words or target < LEAST:
+        return _middle(words or "there is no room for the pictures", width, height, style)
+    pictures = [
+        half_blocks(rows, colours["background"].rgb)
+        for rows in (_digit(view, target, colours), _effective(view, target, colours))
+    ]
+    across = target + 2
+    margin = Segment(" " * max(0, (width - 2 * across - GAP) // 2), style(""))
+    gap = Segment(" " * GAP, style(""))
+    lines = [[margin, *left, gap, *right] for left, right in zip(*pictures, strict=True)]
+    for left_cells, right_cells in zip(_theory(view), _effect(view), strict=True):
+        left = _cells(left_cells, across, style)
+        lines.append([margin, *left, gap, *_cells(right_cells, across, style)])
+    return [[]] * max(0, (height - len(lines)) // 2) + lines
+
+
+def _middle(words: str, width: int, height: int, style: Styles) -> list[list[Segment]]:
+    line = fmt.clip(words, width)
+    blank = " " * ((width - columns(line)) // 2)
+    return [*([[]] * ((height - 1) // 2)), [Segment(blank + line, style("muted"))]]
+
+
+def _cells(cells: list[Cell], width: int, style: Styles) -> list[Segment]:
+    """Return cells in exactly ``width`` columns."""
+    kept = fit(cells, width)
+    left = width - sum(columns(cell.text) for cell in kept)
+    return [*(Segment(c.text, style(c.style)) for c in kept), Segment(" " * left, style(""))]
+
+
+def _framed(
+    view: FieldView, target: int, colours: dict[str, Color], pixel: Callable[[int], Pixel]
+) -> list[list[Pixel]]:
+    """Return a picture with its margin, and the box around the pixels that it holds.
+
+    A side of the box that lies off the image is left open.
+    """
+    box = view.box
+    ring = touched(box, target / view.image_size) if box else None
+    margin, line = colours["panel"].rgb, colours[f"role-{THEORY}"].rgb
+    rows = []
+    for y in range(-1, target + 1):
+        row = []
+        for x in range(-1, target + 1):
+            if ring is not None and ring.is_beside(y, x):
+                row.append(line)
+            elif 0 <= y < target and 0 <= x < target:
+                row.append(pixel(y * target + x))
+            else:
+                row.append(margin)
+        rows.append(row)
+    return rows
+
+
+def _digit(view: FieldView, target: int, colours: dict[str, Color]) -> list[list[Pixel]]:
+    """Return the digit, the measured pixels tinted."""
+    if view.answer is None:
+        return []
+    size = view.image_size
+    greys = ramp(colours["background"], colours["foreground"])
+    image = scaled(view.answer.image, size, target)
+    is_measured = view.answer.measured if view.is_answered else (0,) * size * size
+    tinted = scaled(is_measured, size, target, max)
+    tint = colours[f"role-{MEASURED}"]
+    return _framed(
+        view,
+        target,
+        colours,
+        lambda place: (
+            mixed(greys[image[place]], tint, TINT) if tinted[place] else greys[image[place]]
+        ),
+    )
+
+
+def _effective(view: FieldView, target: int, colours: dict[str, Color]) -> list[list[Pixel]]:
+    """Return the gradient, from nothing to its largest."""
+    if view.answer is None:
+        return []
+    size = view.image_size
+    heat = ramp(colours["background"], colours[f"role-{MEASURED}"])
+    effective = view.answer.effective if view.is_answered else (0,) * size * size
+    sizes = scaled(effective, size, target)
+    return _framed(view, target, colours, lambda place: heat[sizes[place]])
+
+
+def _theory(view: FieldView) -> list[list[Cell]]:
+    """Return what is below the digit."""
+    field = fmt.field(view.row.receptive_field if view.row else None)
+    theory = [Cell("□ theory ", style="muted"), Cell(field, style=THEORY)]
+    if view.box is not None:
+        inside = touched(view.box.within(view.image_size, view.image_size)).size_text
+        if inside != field:
+            theory.append(Cell(f", on image {inside}", rank=1, style="muted"))
+    if view.answer is None or not view.is_answered:
+        return [theory, [Cell("asking the engine …", style="muted")]]
+    measured = bounds(view.answer.measured, view.image_size)
+    found = measured.size_text if measured else "nothing"
+    cells = [Cell("■ measured ", style="muted"), Cell(found, style=MEASURED)]
+    if view.box is not None:
+        if agree(view.box, measured, view.image_size):
+            cells += [Cell(" ✓", style="good"), Cell(" they agree", rank=1, style="good")]
+        else:
+            cells += [Cell(" ✗", style="wrong"), Cell(" they differ", rank=1, style="wrong")]
+    return [theory, cells]
+
+
+def _effect(view: FieldView) -> list[list[Cell]]:
+    """Return what is below the effective field."""
+    title = [Cell("■ effective field", style="muted")]
+    if view.answer is None or not view.is_answered:
+        return [title, []]
+    half, reached = half_of(view.answer.effective)
+    if not reached:
+        return [title, [Cell("no gradient for this digit", style="look")]]
+    words = f"half in {fmt.count(half)}"
+    return [
+        title,
+        [Cell(words, style=MEASURED), Cell(f" of {fmt.plural(reached, 'pixel')}", rank=1)],
+    ]

@@ -1,0 +1,236 @@
+"""What goes well or wrong: the result, the findings with their evidence, and what was changed."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Region
+from textual.message import Message
+
+from tui_trainer.findings import watched
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import RunFinished
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell, fit
+from tui_trainer.ui.keys.keymap import CHOICE_KEYS
+from tui_trainer.ui.run_curves import knob_change
+from tui_trainer.ui.runs.findings_selection import Standing
+from tui_trainer.ui.runs.shown_run import ShownRun
+from tui_trainer.ui.widgets.cell_line import CellLine
+from tui_trainer.ui.widgets.finding_lines import Lines, headline_cells, paragraph, standing_lines
+from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.panel import TextPanel
+
+CHANGES_SHOWN = 5
+
+NAMED = 3
+"""How many of the things that are watched for are named: the shortest names."""
+
+
+class FindingsPanel(TextPanel):
+    """The findings of the run, gravest first; one of them is chosen, and told in full."""
+
+    DEFAULT_CSS = """
+    FindingsPanel { scrollbar-gutter: stable; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*CHOICE_KEYS]
+
+    class Chosen(Message):
+        """A person has chosen another finding."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__("findings", id=id)
+        self._run: ShownRun | None = None
+        self._chosen = range(0)
+
+    def show(self, run: ShownRun) -> None:
+        """Show what is true of the run now."""
+        self._run = run
+        self.border_title = _title(run.standing)
+        shown = len(run.standing.shown)
+        choose = "↑↓ choose · " if shown > 1 else ""
+        lesson = "l lesson · " if run.is_live else ""
+        self.border_subtitle = f"{choose}{lesson}z snooze" if shown else ""
+        self.fill()
+
+    def text(self, width: int) -> Content:
+        """Return the result, the findings and the latest changes."""
+        if self._run is None:
+            return Content("")
+        lines, self._chosen = findings_lines(self._run, width - 1)
+        return Content("\n").join(content_of(line) for line in lines)
+
+    def action_move_finding(self, direction: int) -> None:
+        """Choose the finding below or above; at an end, scroll."""
+        if self._run is None:
+            return
+        if self._run.standing.choose(direction):
+            self.post_message(self.Chosen())
+        else:
+            self.scroll_relative(y=direction, animate=False)
+
+    def show_chosen(self) -> None:
+        """Scroll to the chosen finding."""
+        width = self.scrollable_content_region.width
+        rows = Region(0, self._chosen.start, width, len(self._chosen))
+        self.scroll_to_region(rows, animate=False)
+
+
+class FindingLine(CellLine):
+    """The chosen finding in one line, for windows too small for the panel."""
+
+    DEFAULT_CSS = """
+    FindingLine { height: 1; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._run: ShownRun | None = None
+
+    def show(self, run: ShownRun) -> None:
+        """Show the finding, the result, or that there is nothing to report."""
+        self._run = run
+        self.update()
+
+    def cells(self, width: int) -> list[Cell]:
+        """Return what fits."""
+        return fit(headline(self._run), width) if self._run is not None else []
+
+
+def _title(standing: Standing) -> str:
+    """Return how many findings there are: warnings first, notes and those put off apart."""
+    parts = ["findings"]
+    if standing.warnings:
+        parts.append(fmt.count(standing.warnings))
+    if standing.notes:
+        parts.append(fmt.plural(standing.notes, "note"))
+    if standing.snoozed:
+        parts.append(f"{standing.snoozed} snoozed")
+    return " · ".join(parts)
+
+
+def headline(run: ShownRun) -> list[Cell]:
+    """Return what matters most now, in one line: a note only where there is nothing else."""
+    history, found = run.history, run.standing.chosen
+    if history.failure is not None:
+        return [Cell(f"✗ {history.failure.message}", style="wrong"), Cell("  i details", rank=1)]
+    if found is not None and (found.severity != "note" or run.standing.is_picked):
+        return headline_cells(run, found)
+    if history.unsaved:
+        path, reason = next(iter(history.unsaved.items()))
+        return [
+            Cell(f"▲ not being saved: {PurePath(path).name}", style="look bold"),
+            Cell(f" · {reason}", rank=1),
+        ]
+    if history.tests:
+        return [cell for line in _test_lines(history)[:1] for cell in line]
+    if history.interventions:
+        change = history.interventions[-1]
+        return [
+            Cell(f"▼ {knob_change(change)}", style="intervention"),
+            Cell(f"  at step {fmt.count(change.step)}", rank=1, style="muted"),
+        ]
+    if found is not None:
+        return headline_cells(run, found)
+    return [Cell("✓ no findings", style="good")]
+
+
+def findings_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
+    """Return everything the panel says, in ``width`` columns, and the chosen finding's lines."""
+    history = run.history
+    lines: Lines = []
+    if history.failure is not None:
+        lines += paragraph("✗ training failed", "wrong bold", width)
+        lines += paragraph(history.failure.message, "", width, indent=2)
+        keys = "press i for the traceback" + (", r to run again" if run.is_live else "")
+        lines += paragraph(keys, "muted", width, indent=2)
+        lines.append([])
+    lines += _result_lines(history.finished, history, width)
+    findings, chosen = standing_lines(run, width)
+    place = range(len(lines) + chosen.start, len(lines) + chosen.stop)
+    lines += findings
+    lines += _unsaved_lines(run, width)
+    is_quiet = not (findings or history.finished or history.failure or history.unsaved)
+    if not lines or is_quiet:
+        lines += _quiet_lines(run, width)
+    return lines + _change_lines(history, width), place
+
+
+def _result_lines(finished: RunFinished | None, history: History, width: int) -> Lines:
+    lines = _test_lines(history)
+    if finished is not None:
+        spent = fmt.duration(finished.seconds)
+        words = (
+            f"{finished.reason} after {fmt.plural(finished.epochs, 'epoch')}, {spent} of training"
+        )
+        lines += paragraph(f"{words}", "muted", width)
+    return [*lines, []] if lines else lines
+
+
+def _test_lines(history: History) -> Lines:
+    """Return the latest reading of the test set, with how often it was read."""
+    if not history.tests:
+        return []
+    test = history.tests[-1]
+    looks = "look 1" if test.look == 1 else f"look {test.look}: no longer quite blind"
+    return [
+        [
+            Cell(f"◆ test {fmt.percent(test.test_accuracy)}", style="test bold"),
+            Cell(f" {fmt.interval(test.test_interval)}", style="test"),
+            Cell(f"  {looks}", rank=1, style="muted"),
+        ]
+    ]
+
+
+def _quiet_lines(run: ShownRun, width: int) -> Lines:
+    history = run.history
+    if history.started is None:
+        return paragraph(history.detail or "starting", "muted", width)
+    lines = [[Cell("✓ nothing to report", style="good")]]
+    lines += paragraph(_watch(run), "muted", width, indent=2)
+    if history.folder is not None:
+        step = f", saved after step {fmt.count(history.saved.step)}" if history.saved else ""
+        words = f"recorded in {fmt.printable(history.folder)}{step}"
+        lines += paragraph(words, "muted", width, indent=2)
+    return [*lines, []]
+
+
+def _watch(run: ShownRun) -> str:
+    """Return what the rules look for, as far as this run lets them."""
+    names = sorted(watched(run.history), key=len)
+    told, more = ", ".join(names[:NAMED]), len(names) - NAMED
+    others = f" and {more} more" if more > 0 else ""
+    blind = "" if run.is_probed else "; probes are off" if run.is_live else "; without probes"
+    return f"watching for {told}{others}{blind}"
+
+
+def _unsaved_lines(run: ShownRun, width: int) -> Lines:
+    """Return what is not being saved, and why."""
+    if not run.history.unsaved:
+        return []
+    lines = paragraph("▲ not being saved", "look bold", width)
+    for path, reason in run.history.unsaved.items():
+        lines += paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
+    if not run.is_live:
+        return [*lines, []]
+    words = "training goes on; it is tried again"
+    return [*lines, *paragraph(words, "muted", width, indent=2), []]
+
+
+def _change_lines(history: History, width: int) -> Lines:
+    """Return the latest changes, newest first."""
+    lines: Lines = []
+    for change in reversed(history.interventions[-CHANGES_SHOWN:]):
+        cells = [
+            Cell(f"▼ {knob_change(change)}", style="intervention"),
+            Cell(
+                f"  epoch {change.epoch}, step {fmt.count(change.step)}",
+                rank=1,
+                style="muted",
+            ),
+        ]
+        lines.append(fit(cells, width))
+    return lines

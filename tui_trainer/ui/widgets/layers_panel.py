@@ -1,0 +1,75 @@
+"""The layer table: what each layer makes of the image, and its share of the budget."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from tui_trainer.protocol.layers import BUDGET, LayerRow, Stage, stages
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.panel import TextPanel
+
+
+class LayerPanel(TextPanel):
+    """A table of the network's layers."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__("layers", id=id)
+        self._rows: tuple[LayerRow, ...] = ()
+        self._budget = BUDGET
+
+    def show(self, rows: tuple[LayerRow, ...], budget: int) -> None:
+        """Show a network's layers, measured by how many parameters it may have."""
+        if rows and (rows, budget) != (self._rows, self._budget):
+            self._rows, self._budget = rows, budget
+            total = sum(row.parameters for row in rows)
+            self.border_subtitle = f"{fmt.count(total)} of {fmt.count(budget)} parameters"
+            self.fill()
+
+    def text(self, width: int) -> Content:
+        """Return the table."""
+        if not self._rows:
+            return Content("")
+        return layer_table(stages(self._rows), self._budget, width)
+
+
+def layer_table(rows: list[Stage], budget: int, width: int) -> Content:
+    """Return the table in ``width`` columns; what matters least goes first where it is narrow."""
+    names = max(len("layer"), *(len(row.name) for row in rows))
+    whats = max(len("kernel"), *(len(row.what) for row in rows))
+    shapes = max(len("output"), *(len(row.shape_text) for row in rows))
+    room = width - names - whats - shapes - 10 - 3 * 2 - 2
+    # The bar says most in little room; its figure joins it where there is more.
+    has_figure = room >= 15
+    bar_width = max(0, min(30, room - 7 if has_figure else room))
+    header = [
+        Cell(f"{'layer':<{names}}  {'kernel':<{whats}}  {'output':>{shapes}}  ", style="muted"),
+        Cell("parameters", style="muted"),
+        Cell(f"  {_share_title(budget, bar_width)}", style="muted"),
+    ]
+    lines = [content_of(header)]
+    for row in rows:
+        share = row.parameters / budget
+        bar = fmt.share_bar(share, bar_width) if bar_width >= 4 else ""
+        cells = [
+            Cell(f"{row.name:<{names}}  "),
+            Cell(f"{row.what:<{whats}}  ", style="muted"),
+            Cell(f"{row.shape_text:>{shapes}}  "),
+            Cell(f"{fmt.count(row.parameters) if row.parameters else '·':>10}"),
+            Cell(f"  {bar}", style="train"),
+            Cell(f"{100 * share:5.1f} %" if has_figure and row.parameters else "", style="muted"),
+        ]
+        lines.append(content_of(cells))
+    folded = sorted({kind for row in rows for kind in row.companions})
+    if folded:
+        lines.append(Content(""))
+        lines.append(
+            content_of([Cell(f"{', '.join(folded)} counted with their layer", style="muted")])
+        )
+    return Content("\n").join(lines)
+
+
+def _share_title(budget: int, width: int) -> str:
+    titles = (f"share of {fmt.count(budget)}", f"of {fmt.count(budget)}", "share")
+    return next((title for title in titles if len(title) <= width), "")

@@ -1,0 +1,202 @@
+"""A lesson to read, and the list of all of them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Region
+
+from tui_trainer.course.lesson import Lesson
+from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.protocol.verdicts import FINDING_SIGNS, SIGNS, Verdict
+from tui_trainer.text.fmt import Cell, columns
+from tui_trainer.ui.keys.learn_keys import LESSON_LIST_KEYS
+from tui_trainer.ui.widgets.choice_list import ChoiceList
+from tui_trainer.ui.widgets.exhibit_lines import PROSE
+from tui_trainer.ui.widgets.finding_lines import GRAVITY_ROLES, Lines, paragraph
+from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.panel import TextPanel
+
+SCREENS = {
+    "train": "1 train",
+    "model": "2 model",
+    "inspect": "3 inspect",
+    "check": "1 train, then c: check",
+    "runs": "5 runs",
+}
+"""How one comes to each screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class LessonView:
+    """What the panel is to show.
+
+    Attributes:
+        lesson: The lesson.
+        here: What it says of the reader's own network.
+        knobs: The knobs of the run as they stand; empty before there is a run.
+        findings: The findings of the run that belong to it and stand now.
+        verdicts: What the review says of the network, as far as it belongs to it.
+        fixable: Whether a key mends the first of the findings.
+        is_open: Whether the answer is to be seen.
+    """
+
+    lesson: Lesson
+    here: tuple[str, ...] = ()
+    knobs: tuple[Cell, ...] = ()
+    findings: tuple[FindingRaised, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    fixable: FindingRaised | None = None
+    is_open: bool = False
+
+
+class LessonPanel(TextPanel):
+    """One lesson: what it says, what it says of the reader's network, a question, and links."""
+
+    DEFAULT_CSS = """
+    LessonPanel { scrollbar-gutter: stable; }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__("lesson", id=id)
+        self._view: LessonView | None = None
+
+    def show(self, view: LessonView) -> None:
+        """Show a lesson; another one from its beginning."""
+        if view == self._view:
+            return
+        is_other = self._view is None or view.lesson != self._view.lesson
+        self._view = view
+        self.border_title = f"{view.lesson.topic} · {view.lesson.title}"
+        self.border_subtitle = "o fold the answer" if view.is_open else "o open the answer"
+        self.fill()
+        if is_other:
+            self.scroll_home(animate=False)
+
+    def show_answer(self) -> None:
+        """Scroll to the answer, as far as its question stays in sight."""
+        lines = lesson_lines(self._view, self._columns) if self._view else []
+        words = ["".join(cell.text for cell in line) for line in lines]
+        first = words.index("question")
+        last = words.index("more of it") if "more of it" in words else len(words)
+        rows = Region(0, first, self._columns, last - first)
+        self.call_after_refresh(self.scroll_to_region, rows, animate=False)
+
+    @property
+    def _columns(self) -> int:
+        return self.scrollable_content_region.width - 1
+
+    def text(self, width: int) -> Content:
+        """Return the lesson."""
+        lines = lesson_lines(self._view, width - 1) if self._view else []
+        return Content("\n").join(content_of(line) for line in lines)
+
+
+class LessonList(ChoiceList):
+    """The lessons by their topics' numbers; one of them is chosen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*LESSON_LIST_KEYS]
+
+    def __init__(self, lessons: Sequence[Lesson], *, id: str) -> None:  # noqa: A002
+        super().__init__("lessons", id=id)
+        self._lessons = lessons
+
+    def text(self, width: int) -> Content:
+        """Return the numbers and titles, a long one in several lines."""
+        lines: Lines = []
+        for place, lesson in enumerate(self._lessons):
+            is_chosen = place == self._place
+            role = "title bold" if is_chosen else ""
+            titles = textwrap.wrap(lesson.title, max(10, width - 6))
+            if is_chosen:
+                self._rows = range(len(lines), len(lines) + len(titles))
+            for number, title in enumerate(titles):
+                sign = "▸ " if is_chosen and number == 0 else "  "
+                topic = f"{lesson.topic:2} " if number == 0 else "   "
+                lines.append(
+                    [Cell(sign, style="title"), Cell(topic, style="muted"), Cell(title, style=role)]
+                )
+        return Content("\n").join(content_of(line) for line in lines)
+
+
+def lesson_lines(view: LessonView, width: int) -> Lines:
+    """Return a lesson in lines of ``width`` columns, its prose no wider than is easy to read."""
+    lesson, wide = view.lesson, min(width, PROSE)
+    lines = _paragraphs(lesson.what, wide)
+    lines += [*_head("why it matters"), *_paragraphs(lesson.why, wide)]
+    lines += [*_head("rule of thumb"), *paragraph(f"▸ {lesson.rule}", "title bold", wide)]
+    lines += _paragraphs(lesson.reason, wide)
+    lines += [*_head("the trap"), *_paragraphs(f"▲ {lesson.trap}", wide, "look")]
+    if lesson.formulas:
+        lines += [*_head("formulas"), *_formulas(lesson.formulas, width)]
+    lines += [*_head("the experiment"), *_paragraphs(lesson.experiment, wide)]
+    lines += [*_head("in your network"), *_here(view, wide)]
+    lines += [*_head("question"), *_paragraphs(lesson.question, wide)]
+    if view.is_open:
+        lines += _paragraphs(f"✓ {lesson.answer}", wide, "good")
+    else:
+        lines += paragraph("o opens the answer", "muted", wide)
+    return lines + _links(view, wide)
+
+
+def _head(words: str) -> Lines:
+    return [[], [Cell(words, style="title bold")]]
+
+
+def _paragraphs(words: str, width: int, role: str = "") -> Lines:
+    lines: Lines = []
+    for part in words.split("\n\n"):
+        lines += [[], *paragraph(part, role, width)]
+    return lines[1:]
+
+
+def _formulas(formulas: Sequence[str], width: int) -> Lines:
+    """Return formulas as they are; where there is no room, one goes on further to the right."""
+    lines: Lines = []
+    for formula in formulas:
+        fits = columns(formula) + 2 <= width
+        parts = [f"  {formula}"] if fits else _broken(formula, width)
+        lines += [[Cell(part, style="title")] for part in parts]
+    return lines
+
+
+def _broken(formula: str, width: int) -> list[str]:
+    return textwrap.wrap(formula, width, initial_indent="  ", subsequent_indent="      ")
+
+
+def _here(view: LessonView, width: int) -> Lines:
+    lines: Lines = []
+    for sentence in view.here:
+        lines += paragraph(sentence, "", width)
+    if view.knobs:
+        lines.append(list(view.knobs))
+    for found in view.findings:
+        sign, role = FINDING_SIGNS[found.severity], GRAVITY_ROLES[found.severity]
+        lines += paragraph(f"{sign} {found.title}", role, width)
+        lines += paragraph(found.evidence, "", width, indent=2)
+        if found.advice:
+            key = " — press f to apply" if found is view.fixable else ""
+            lines += paragraph(f"try: {found.advice}{key}", "title", width, indent=2)
+    for verdict in view.verdicts:
+        sign, kind = SIGNS[verdict.verdict], verdict.verdict
+        lines += paragraph(f"{sign} {verdict.title}", f"{kind} bold", width)
+        lines += paragraph(verdict.evidence, "", width, indent=2)
+    return lines
+
+
+def _links(view: LessonView, width: int) -> Lines:
+    """Return where one sees more of it, and what is watched for."""
+    lesson = view.lesson
+    screens = " · ".join(SCREENS[name] for name in lesson.screens)
+    watched = ", ".join(code.replace("_", " ") for code in lesson.findings)
+    judged = ", ".join(title.replace("-", " ") for title in lesson.reviews)
+    lines: Lines = []
+    for name, told in (("screens", screens), ("findings", watched), ("review", judged)):
+        if told:
+            lines += paragraph(f"{name}: {told}", "muted", width)
+    return [*_head("more of it"), *lines] if lines else []

@@ -1,0 +1,100 @@
+"""What the design review says of the network: the wrong first, what is good last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Region
+
+from tui_trainer.protocol.verdicts import SIGNS, Verdict, by_severity, counts
+from tui_trainer.ui.keys.keymap import REVIEW_KEYS
+from tui_trainer.ui.widgets.finding_lines import Lines, headed, paragraph
+from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.panel import TextPanel
+
+
+class ReviewPanel(TextPanel):
+    """The verdicts with their evidence; where its keys act, one of them is chosen."""
+
+    DEFAULT_CSS = """
+    ReviewPanel { scrollbar-gutter: stable; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*REVIEW_KEYS]
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__("design review", id=id)
+        self._verdicts: tuple[Verdict, ...] | None = None
+        self._place = 0
+
+    def show(self, verdicts: tuple[Verdict, ...]) -> None:
+        """Show a network's verdicts."""
+        if verdicts != self._verdicts:
+            self._verdicts, self._place = verdicts, 0
+            self.border_subtitle = summary(verdicts)
+            self.fill()
+
+    @property
+    def topic(self) -> int | None:
+        """The topic of the chosen verdict; None where none is."""
+        chosen = self._chosen
+        return chosen.lesson if chosen is not None else None
+
+    @property
+    def _chosen(self) -> Verdict | None:
+        verdicts = by_severity(self._verdicts or ())
+        return verdicts[self._place] if self.has_focus and self._place < len(verdicts) else None
+
+    def text(self, width: int) -> Content:
+        """Return the verdicts, gravest first."""
+        lines = review_lines(self._verdicts or (), width - 1, self._chosen)
+        return Content("\n").join(content_of(line) for line in lines)
+
+    def on_focus(self) -> None:
+        """Show which one is chosen."""
+        self.fill()
+
+    def on_blur(self) -> None:
+        """Show none as chosen: no key acts on it."""
+        self.fill()
+
+    def action_move_verdict(self, direction: int) -> None:
+        """Choose the verdict below or above; at an end, scroll."""
+        place = self._place + direction
+        if not 0 <= place < len(self._verdicts or ()):
+            self.scroll_relative(y=direction, animate=False)
+            return
+        self._place = place
+        self.fill()
+        width = self.scrollable_content_region.width
+        before = by_severity(self._verdicts or ())[:place]
+        top = sum(len(_verdict_lines(verdict, width - 1)) for verdict in before)
+        high = len(_verdict_lines(self._chosen, width - 1, is_chosen=True)) if self._chosen else 0
+        self.scroll_to_region(Region(0, top, width, high), animate=False)
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """Return how many verdicts there are of each kind: ``2 wrong · 3 look · 9 good``."""
+    return " · ".join(f"{number} {kind}" for kind, number in counts(verdicts).items() if number)
+
+
+def review_lines(verdicts: Sequence[Verdict], width: int, chosen: Verdict | None = None) -> Lines:
+    """Return the verdicts in lines of ``width`` columns, one of them as the chosen one."""
+    if not verdicts:
+        return paragraph("this run was recorded without a review", "muted", width)
+    lines: Lines = []
+    for verdict in by_severity(verdicts):
+        lines += _verdict_lines(verdict, width, is_chosen=verdict is chosen)
+    return lines[:-1]
+
+
+def _verdict_lines(verdict: Verdict, width: int, *, is_chosen: bool = False) -> Lines:
+    role = verdict.verdict
+    title = f"{SIGNS[role]} {verdict.title}"
+    lines = headed(title, f"{role} bold", verdict.lesson, width, is_linked=is_chosen)
+    lines += paragraph(verdict.evidence, "", width, indent=2)
+    if verdict.advice:
+        lines += paragraph(f"try: {verdict.advice}", "title", width, indent=2)
+    return [*lines, []]

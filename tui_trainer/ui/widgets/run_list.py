@@ -1,0 +1,142 @@
+"""The list of runs: its cells in their colours, and a line about one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from tui_trainer.recording.folder import CUT_OFF, ListedRun
+from tui_trainer.recording.run_table import HEAD, RIGHT, cells
+from tui_trainer.recording.summary import RUNNING
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell, fit
+from tui_trainer.ui.widgets.cell_line import CellLine
+
+RUN, NETWORK, PARAMETERS, EPOCHS, BEST, TEST, TIME, STATE = range(len(HEAD))
+
+DROPPED_FIRST = (NETWORK, PARAMETERS, TIME, TEST, EPOCHS)
+"""The columns by how soon they go: a run's name tells its network already."""
+
+# The glyph of each state goes with its colour, so that neither is needed to tell them apart.
+STATES = {
+    RUNNING: ("●", "good"),
+    "completed": ("✓", "good"),
+    "diverged": ("✗", "wrong"),
+    "failed": ("✗", "wrong"),
+    CUT_OFF: ("▲", "look"),
+}
+LEFT = ("‖", "look")
+"""Of a run that somebody or something ended before its time."""
+
+DAMAGED = "damaged"
+
+
+def run_rows(
+    runs: Sequence[ListedRun], live_folder: str | None
+) -> tuple[list[Cell], list[list[Cell]]]:
+    """Return the head and the rows of the table, each column in one width.
+
+    Args:
+        runs: The runs.
+        live_folder: The folder of the run that this window trains.
+    """
+    rows = [_row(run, live_folder) for run in runs]
+    widths = [
+        max(fmt.columns(cell.text) for cell in column)
+        for column in zip([Cell(title) for title in HEAD], *rows, strict=True)
+    ]
+    head = [Cell(_padded(title, place, widths[place])) for place, title in enumerate(HEAD)]
+    return head, [
+        [Cell(_padded(c.text, place, widths[place]), style=c.style) for place, c in enumerate(row)]
+        for row in rows
+    ]
+
+
+def _row(run: ListedRun, live_folder: str | None) -> list[Cell]:
+    *texts, state = cells(run)
+    if run.summary is None:
+        glyph, role, state = "✗", "wrong", DAMAGED
+    else:
+        glyph, role = STATES.get(state, LEFT)
+        if state == RUNNING and live_folder is not None and str(run.folder.path) == live_folder:
+            state = "this run"
+    roles = {RUN: "title", BEST: "validation", TEST: "test", NETWORK: "muted", PARAMETERS: "muted"}
+    return [
+        *(Cell(words, style=roles.get(place, "")) for place, words in enumerate(texts)),
+        Cell(f"{glyph} {state}", style=role),
+    ]
+
+
+def _padded(words: str, place: int, width: int) -> str:
+    blanks = " " * (width - fmt.columns(words))
+    return blanks + words if place in RIGHT else words + blanks
+
+
+def columns_that_fit(rows: Sequence[Sequence[Cell]], width: int, gap: int) -> list[int]:
+    """Return the places of the columns that fit into ``width``, what tells least left out first."""
+    kept = list(range(len(HEAD)))
+    for place in DROPPED_FIRST:
+        if sum(fmt.columns(rows[0][column].text) + gap for column in kept) <= width:
+            break
+        kept.remove(place)
+    return kept
+
+
+class RunLine(CellLine):
+    """More of the run under the cursor: what the table has no room for."""
+
+    DEFAULT_CSS = """
+    RunLine { height: 1; background: $surface; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._run: ListedRun | None = None
+        self._hidden: Collection[int] = ()
+        self._note = ""
+
+    def show(self, run: ListedRun | None, hidden: Collection[int] | None = None) -> None:
+        """Show a run; ``hidden`` are the columns that the table leaves out, if they changed."""
+        self._run = run
+        self._hidden = self._hidden if hidden is None else hidden
+        self.update()
+
+    def note(self, words: str) -> None:
+        """Show a note in place of the run; an empty one ends that."""
+        self._note = words
+        self.update()
+
+    def cells(self, width: int) -> list[Cell]:
+        """Return what fits."""
+        if self._note:
+            return [Cell(fmt.clip(self._note, width), style="look")]
+        if self._run is None:
+            return []
+        if self._run.summary is None:
+            return [Cell(fmt.clip(f"✗ {self._run.fault}", width), style="wrong")]
+        return fit(_about(self._run, self._hidden), width)
+
+
+def _about(run: ListedRun, hidden: Collection[int]) -> list[Cell]:
+    """Return the hidden columns, then what the table never tells."""
+    summary, texts = run.summary, cells(run)
+    if summary is None:
+        return []
+    about: list[Cell] = []
+    for rank, place in enumerate((TEST, TIME, EPOCHS, PARAMETERS, NETWORK), 1):
+        if place in hidden and texts[place] not in ("", "-"):
+            gap = "   " if about else ""
+            about += [
+                Cell(f"{gap}{HEAD[place]} ", rank=rank, style="muted"),
+                Cell(texts[place], rank=rank, style="test" if place == TEST else ""),
+            ]
+    images = fmt.count(summary.train_size)
+    images += f"+{fmt.count(summary.val_size)}" if summary.val_size else ""
+    gap = "   " if about else ""
+    return [
+        *about,
+        Cell(f"{gap}{summary.dataset} {images}", rank=6, style="muted"),
+        Cell(f" · seed {summary.seed}", rank=7, style="muted"),
+        Cell(f" · {summary.device} ×{summary.threads}", rank=8, style="muted"),
+        Cell(f" · begun {summary.started_at[:16].replace('T', ' ')}", rank=9, style="muted"),
+        Cell(f" · mnist-tui inspect {run.folder.name}", rank=10, style="muted"),
+    ]

@@ -1,0 +1,164 @@
+"""The two lines that never move: what runs and its state above, progress and knobs below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tui_trainer.history.history import History
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell, columns, fit
+from tui_trainer.ui.runs.shown_run import ShownRun
+from tui_trainer.ui.widgets.cell_line import CellLine
+
+WIDE = 100
+"""From so many columns on a line has room for blanks."""
+
+# The glyph of each state goes with its colour, so that neither is needed to tell them apart.
+STATES = {
+    "preparing": ("◌", "muted"),
+    "training": ("●", "good"),
+    "paused": ("‖", "look"),
+    "validating": ("◐", "validation"),
+    "testing": ("◆", "test"),
+    "finished": ("✓", "good"),
+    "diverged": ("✗", "wrong"),
+    "failed": ("✗", "wrong"),
+    "on show": ("◇", "title"),
+}
+
+
+class TopLine(CellLine):
+    """What is trained, on what, and the state of the run."""
+
+    DEFAULT_CSS = """
+    TopLine { height: 1; background: $panel; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._run: ShownRun | None = None
+        self._state: Sequence[Cell] = ()
+
+    def show(self, run: ShownRun, state: Sequence[Cell]) -> None:
+        """Show the run as it is now, ``state`` on the right."""
+        self._run, self._state = run, state
+        self.update()
+
+    def cells(self, width: int) -> list[Cell]:
+        """Return the line, its right part flush with the right edge."""
+        if self._run is None:
+            return []
+        right = fit(self._state, width)
+        left = fit(what_cells(self._run), width - sum(columns(cell.text) for cell in right) - 2)
+        used = sum(columns(cell.text) for cell in [*left, *right])
+        return [*left, Cell(" " * max(1, width - used)), *right]
+
+
+def what_cells(run: ShownRun) -> list[Cell]:
+    """Return what is trained on what, most important last to go."""
+    started, config = run.history.started, run.config
+    cells = [Cell("mnist-tui  ", rank=5, style="muted"), Cell(config.model, style="title bold")]
+    if started is None:
+        return cells
+    split = fmt.count(started.train_size)
+    if started.val_size:
+        split += f"+{fmt.count(started.val_size)}"
+    return [
+        *cells,
+        Cell(f" · {fmt.count(started.parameters)}", rank=2),
+        Cell(" parameters", rank=4),
+        Cell(f" · {started.dataset}", rank=3),
+        Cell(f" {split}", rank=4, style="muted"),
+        Cell(f" · {started.device} ×{started.threads}", rank=6, style="muted"),
+        Cell(f" · seed {started.seed}", rank=7, style="muted"),
+    ]
+
+
+def state_cells(history: History) -> list[Cell]:
+    """Return the state with its glyph, and the epoch."""
+    glyph, role = STATES[history.state]
+    cells = [Cell(f"{glyph} {history.state}", style=f"{role} bold")]
+    if history.state == "preparing" and history.download is not None:
+        got = history.download
+        share = f" {100 * got.done_bytes // got.total_bytes} %" if got.total_bytes else ""
+        cells.append(Cell(f" · {got.file}{share} {fmt.megabytes(got.done_bytes)}", rank=1))
+    elif history.state in ("preparing", "on show") and history.detail:
+        cells.append(Cell(f" · {history.detail}", rank=1))
+    if history.started is not None:
+        total = fmt.count(history.started.epochs)
+        epoch = fmt.count(max(1, history.epoch)).rjust(len(total))
+        cells.append(Cell(f" · epoch {epoch} of {total}"))
+    return cells
+
+
+class ProgressLine(CellLine):
+    """How far this epoch is, how fast, and where every knob stands."""
+
+    DEFAULT_CSS = """
+    ProgressLine { height: 1; background: $surface; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._content: Callable[[bool], Sequence[Cell]] = lambda is_wide: ()
+
+    def show(self, content: Callable[[bool], Sequence[Cell]]) -> None:
+        """Show these parts from now on; they are asked for with whether the line is wide."""
+        self._content = content
+        self.update()
+
+    def cells(self, width: int) -> list[Cell]:
+        """Return what fits."""
+        return fit(self._content(width >= WIDE), width)
+
+
+def progress_cells(run: ShownRun, cost: float, wide: bool) -> list[Cell]:
+    """Return the parts of the progress line; ``cost`` is the window's share of one core."""
+    history = run.history
+    step, started = history.last_step, history.started
+    if started is None:
+        return bar(0.0, 24 if wide else 10)
+    share = step.epoch_images / started.train_size if step else 0.0
+    done = history.batches_in_epoch
+    total = done + history.batches_to_come if step else 0
+    left = history.seconds_left
+    spare = "   " if wide else "  "
+    batches = f" {fmt.count(done)}/{fmt.count(total)}" if step else ""
+    cells = [
+        *bar(share, 24 if wide else 10),
+        Cell(batches.rjust(len(fmt.count(total)) * 2 + 2), rank=3),
+        Cell(f"{spare}{fmt.rate(history.images_per_second).rjust(11 if wide else 10)}", rank=4),
+    ]
+    if not history.is_over:
+        cells.append(
+            Cell(f"{spare}ETA {fmt.duration(left) if left is not None else '-:--'}", rank=2)
+        )
+    for setting, value in history.settings.items():
+        cells += knob_cells(run, setting, value, spare)
+    cells.append(Cell(f"{spare}window {100 * cost:.1f} %", rank=6, style="muted"))
+    return cells
+
+
+def bar(share: float, width: int) -> list[Cell]:
+    """Return a bar of ``width`` columns in half-column steps: what is done, and what is not."""
+    halves = min(2 * width, int(share * 2 * width))
+    done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
+    return [Cell(done, style="train"), Cell("─" * (width - len(done)), style="border")]
+
+
+def knob_cells(run: ShownRun, setting: str, value: float, spare: str) -> list[Cell]:
+    """Return a knob as it stands, and where it is wanted to go."""
+    rank = {"learning_rate": 0, "batch_size": 1}.get(setting, 5)
+    cells = [
+        Cell(f"{spare}{fmt.KNOB_NAMES[setting]} ", rank=rank, style="muted"),
+        Cell(fmt.knob(setting, value), rank=rank, style="intervention"),
+    ]
+    step = run.history.last_step
+    if setting == "learning_rate" and step is not None and not run.history.is_over:
+        share = step.learning_rate / value if value else 0.0
+        if run.config.schedule != "constant":
+            cells.append(Cell(f" ×{share:4.2f}", rank=max(rank, 1), style="muted"))
+    wanted = run.wanted.get(setting)
+    if wanted is not None and wanted != value:
+        cells.append(Cell(f" → {fmt.knob(setting, wanted)}", rank=rank, style="intervention bold"))
+    return cells

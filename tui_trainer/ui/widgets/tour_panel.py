@@ -1,0 +1,84 @@
+"""The guided path as a strip above the footer: what to do next, and what to watch."""
+
+from __future__ import annotations
+
+import textwrap
+
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_trainer.course.guided_tour import Step
+from tui_trainer.text.fmt import Cell, columns, fit
+from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
+
+KEYS = "k next  K back  g end"
+
+OVER = "The run is over: on screen 1, r begins it again."
+"""What is said instead where a step needs a run that goes on."""
+
+Lines = list[list[Cell]]
+
+
+class GuideStrip(Widget):
+    """Shows one step of the path; it takes no keys itself, so that all others work."""
+
+    DEFAULT_CSS = """
+    GuideStrip { height: 3; background: $surface; padding: 0 1; }
+    .-too-small GuideStrip { display: none; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._step: Step | None = None
+        self._progress = (0, 0)
+        self._is_over = False
+        self._lines: Lines = []
+        self._style: Styles | None = None
+
+    def on_mount(self) -> None:
+        """Paint anew in the colours of a new theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+
+    def on_resize(self) -> None:
+        """Wrap anew."""
+        self._fill()
+
+    def show(self, step: Step, progress: tuple[int, int], *, is_over: bool) -> None:
+        """Show a step; ``is_over`` says that no run is under way."""
+        self._step, self._progress, self._is_over = step, progress, is_over
+        self._fill()
+
+    def _fill(self) -> None:
+        width = self.content_size.width
+        if self._step is None or not width:
+            return
+        lines = guide_lines(self._step, self._progress, width, is_over=self._is_over)
+        if lines != self._lines:
+            self._lines = lines
+            self.styles.height = len(lines)
+            self.refresh()
+
+    def _repaint(self) -> None:
+        self._style = None
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return a line."""
+        self._style = self._style or role_styles(self)
+        cells = self._lines[y] if y < len(self._lines) else []
+        return strip_of(((c.text, c.style) for c in cells), self._style, self.content_size.width)
+
+
+def guide_lines(step: Step, progress: tuple[int, int], width: int, *, is_over: bool) -> Lines:
+    """Return a step in at most ``width`` columns: its title, what to do, and what to watch."""
+    number, total = progress
+    head = [
+        Cell(f"guide {number} of {total} ", style="muted"),
+        Cell(step.title, style="title bold"),
+    ]
+    keys = Cell(KEYS, rank=1, style="muted")
+    gap = width - sum(columns(cell.text) for cell in (*head, keys))
+    lines: Lines = [fit([*head, Cell(" " * max(2, gap), rank=1), keys], width)]
+    lines += [[Cell(line)] for line in textwrap.wrap(step.do, width)]
+    watch, role = (OVER, "look") if step.live and is_over else (step.watch, "muted")
+    return [*lines, *([Cell(line, style=role)] for line in textwrap.wrap(watch, width))]
