@@ -41,7 +41,7 @@ from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.journal import read_events
 from tui_trainer.recording.summary import Summary
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.governor import Governor
+from tui_trainer.ui.pacing import Governor
 
 Tries = Callable[[commands.TryLesson], Iterable[Exhibit]]
 """What an experiment shows when it is asked for."""

@@ -16,11 +16,11 @@ from tui_trainer.protocol.events import (
     StateChanged,
 )
 from tui_trainer.protocol.exit_codes import ExitCode
-from tui_trainer.ui.actions import with_knob
 from tui_trainer.ui.exit_message import farewell
 from tui_trainer.ui.keys.keymap import KEYMAP
-from tui_trainer.ui.screens.confirm_screen import ConfirmScreen
-from tui_trainer.ui.screens.text_screen import FailureScreen, HelpScreen
+from tui_trainer.ui.run_actions import with_knob
+from tui_trainer.ui.screens.dialogs import ConfirmScreen
+from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.widgets.status_lines import ProgressLine
 

@@ -25,7 +25,7 @@ from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.exit_message import farewell
 from tui_trainer.ui.keys.keymap import KEYMAP
 from tui_trainer.ui.runs.live_run import LiveRun
-from tui_trainer.ui.screens.confirm_screen import ConfirmScreen
+from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.widgets.findings_panel import findings_lines

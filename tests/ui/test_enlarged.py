@@ -13,14 +13,14 @@ from tests.ui.exhibits import ADVICE, DIGIT, KERNEL, PICTURES, tries
 from tests.ui.fakes import LearnFirst, recording, settle, until, window
 from tests.ui.test_exhibit import BRUSH, COLOURS
 from tui_trainer.protocol.exhibit import Picture, Pictures
-from tui_trainer.ui.real_pictures import Display
+from tui_trainer.ui.base_app import LabWindow
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.picture_screen import HalfBlocks, PicturesScreen, pictures_in
+from tui_trainer.ui.terminal.graphics_protocol import Display
 from tui_trainer.ui.widgets.enlarged import Grid, enlarged, grid_for, row_image, rows_of
 from tui_trainer.ui.widgets.exhibit_pictures import pictures_lines
 from tui_trainer.ui.widgets.half_blocks import half_blocks
 from tui_trainer.ui.widgets.picture_pixels import inks_of
-from tui_trainer.ui.window import LabWindow
 
 INKS = inks_of(COLOURS)
 

@@ -5,7 +5,7 @@ from textual.color import Color
 
 from tests.ui.fakes import described, recorded_fields
 from tui_trainer.protocol.layers import Box
-from tui_trainer.ui.field_picture import Pixels, agree, bounds, half_of, scaled, touched
+from tui_trainer.ui.widgets.field_picture import Pixels, agree, bounds, half_of, scaled, touched
 from tui_trainer.ui.widgets.half_blocks import half_blocks, mixed, ramp
 
 FIELDS = recorded_fields("network")

@@ -13,8 +13,8 @@ from tui_trainer.course.lesson import SLUGS
 from tui_trainer.protocol.commands import TryLesson
 from tui_trainer.protocol.events import RunStarted
 from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.screens.help_screen import HelpScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
-from tui_trainer.ui.screens.text_screen import HelpScreen
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.review_panel import review_lines
 

@@ -29,15 +29,15 @@ from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Picture, Pictures
 from tui_trainer.protocol.inspection import NAMES
 from tui_trainer.protocol.strokes import Drawing, drawing_of
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.governor import Governor
-from tui_trainer.ui.screens.confirm_screen import ConfirmScreen
+from tui_trainer.ui.pacing import Governor
+from tui_trainer.ui.screens.dialogs import ConfirmScreen
+from tui_trainer.ui.screens.help_screen import HelpScreen
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
-from tui_trainer.ui.screens.text_screen import HelpScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
-from tui_trainer.ui.sketch import BLANK, BRUSHES, MOST_UNDONE, SIDE, STEPS, Sketch
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.pad import Pad
+from tui_trainer.ui.widgets.sketch import BLANK, BRUSHES, MOST_UNDONE, SIDE, STEPS, Sketch
 from tui_trainer.ui.widgets.view_list import ViewList
 
 NETWORK = recording("network")

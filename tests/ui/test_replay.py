@@ -11,8 +11,8 @@ from tui_trainer.ui.keys.keymap import KNOB_KEYS, RUN_KEYS
 from tui_trainer.ui.keys.replay_keys import REPLAY_KEYS
 from tui_trainer.ui.replay_app import ReplayApp
 from tui_trainer.ui.runs.recorded_run import RecordedRun
+from tui_trainer.ui.screens.help_screen import HelpScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
-from tui_trainer.ui.screens.text_screen import HelpScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.widgets.findings_panel import FindingLine
 from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine

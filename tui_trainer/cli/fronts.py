@@ -21,7 +21,7 @@ from tui_trainer.text.fmt import clip, printable
 if TYPE_CHECKING:
     from tui_trainer.recording.folder import RunFolder
     from tui_trainer.ui.app import MnistTui
-    from tui_trainer.ui.outputs import Outputs
+    from tui_trainer.ui.terminal.output_log import Outputs
 
 LEAST_COLUMNS, LEAST_LINES = 60, 16
 """The smallest terminal that the window opens in."""
@@ -62,11 +62,11 @@ def run_app(
 ) -> int:
     """Open the window, and return the exit code when it is closed."""
     try:
-        from tui_trainer.ui.real_pictures import found_meanwhile
+        from tui_trainer.ui.terminal.graphics_protocol import found_meanwhile
 
         with found_meanwhile(), _textual_named():
             from tui_trainer.ui.app import MnistTui
-            from tui_trainer.ui.outputs import Outputs
+            from tui_trainer.ui.terminal.output_log import Outputs
 
         with Outputs() as outputs:
             start.follow = partial(_follow, outputs)
@@ -113,11 +113,11 @@ def _follow(outputs: Outputs, folder: RunFolder | None) -> None:
 
 def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:
     """Open the window on a recorded run, and return the exit code when it is closed."""
-    from tui_trainer.ui.real_pictures import found_meanwhile
+    from tui_trainer.ui.terminal.graphics_protocol import found_meanwhile
 
     with found_meanwhile(), _textual_named():
         from tui_trainer.ui.inspect_app import InspectApp
-        from tui_trainer.ui.outputs import Outputs
+        from tui_trainer.ui.terminal.output_log import Outputs
 
     with Outputs() as outputs:
         _follow(outputs, show.folder)
@@ -162,9 +162,9 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
     from tui_trainer.recording.folder import find_run
 
     with _textual_named():
-        from tui_trainer.ui.outputs import Outputs
         from tui_trainer.ui.replay_app import ReplayApp
         from tui_trainer.ui.runs.recorded_run import SPEEDS, open_run
+        from tui_trainer.ui.terminal.output_log import Outputs
 
     if not SPEEDS[0] <= speed <= SPEEDS[-1]:
         raise InputError(f"--speed {speed:g}: choose from {SPEEDS[0]} to {SPEEDS[-1]}")

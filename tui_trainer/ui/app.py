@@ -18,8 +18,8 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.recording.folder import RUNS
 from tui_trainer.ui.bridge import EventsArrived, RunRefused
-from tui_trainer.ui.governor import Governor
 from tui_trainer.ui.keys.keymap import KEYMAP
+from tui_trainer.ui.pacing import Governor
 from tui_trainer.ui.runs.live_run import LiveRun, Start
 from tui_trainer.ui.screens.check_screen import CheckScreen
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
@@ -27,7 +27,7 @@ from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
-from tui_trainer.ui.tour_guide import Guided
+from tui_trainer.ui.tour_actions import Guided
 
 TOLD_IN_PLACE = (TryLesson.__name__, Inspect.__name__)
 """Why one of these got no answer stands where the answer would."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.ui.actions import ON_THE_RUN
 from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.run_actions import ON_THE_RUN
 from tui_trainer.ui.runs.live_run import Start
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tui_trainer.protocol.inspection import View
 from tui_trainer.text.fmt import count
-from tui_trainer.ui.lesson_views import silence
 from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.exhibit_views import silence
 from tui_trainer.ui.widgets.exhibit_head import ExhibitView
 
 

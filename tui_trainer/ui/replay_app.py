@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from tui_trainer.ui.base_app import LabWindow
 from tui_trainer.ui.keys.keymap import WINDOW_KEYS
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
-from tui_trainer.ui.window import LabWindow
 
 
 class ReplayApp(LabWindow):

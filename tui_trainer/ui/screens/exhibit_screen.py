@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tui_trainer.protocol.exhibit import Control
-from tui_trainer.ui.lesson_views import silence
 from tui_trainer.ui.runs.choosing import Choosing
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.exhibit_views import silence
 from tui_trainer.ui.screens.picture_screen import PicturesScreen, pictures_in
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.number_line import NumberLine

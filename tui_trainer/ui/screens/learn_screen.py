@@ -28,10 +28,10 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.probed import SampleProbed
 from tui_trainer.ui.keys.learn_keys import LEARN_KEYS
-from tui_trainer.ui.lesson_views import belongs, exhibit_view, lesson_view, silence
 from tui_trainer.ui.runs.lesson_questions import Learning
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
+from tui_trainer.ui.screens.exhibit_views import belongs, exhibit_view, lesson_view, silence
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.lesson_panel import LessonList, LessonPanel
 from tui_trainer.ui.widgets.number_line import NumberLine

@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from tui_trainer.protocol.exhibit import Block, Picture, Pictures
 from tui_trainer.text.fmt import columns
-from tui_trainer.ui.real_pictures import Display, display, picture_widget
+from tui_trainer.ui.terminal.graphics_protocol import Display, display, picture_widget
 from tui_trainer.ui.widgets.enlarged import (
     BLANK,
     GAP,

@@ -17,8 +17,8 @@ from tui_trainer.protocol.answers import FieldMeasured
 from tui_trainer.protocol.layers import Box, LayerRow
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, columns, fit
-from tui_trainer.ui.field_picture import agree, bounds, half_of, scaled, touched
 from tui_trainer.ui.keys.keymap import FIELD_KEYS
+from tui_trainer.ui.widgets.field_picture import agree, bounds, half_of, scaled, touched
 from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks, mixed, ramp
 from tui_trainer.ui.widgets.painting import Styles, role_styles
 

@@ -20,9 +20,9 @@ from textual.widget import Widget
 from tui_trainer.protocol.strokes import Point
 from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.keys.pad_keys import PAD_KEYS
-from tui_trainer.ui.sketch import BRUSHES, SIDE, STEPS, Sketch
 from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks, mixed, ramp
 from tui_trainer.ui.widgets.painting import Styles, content_of, role_styles
+from tui_trainer.ui.widgets.sketch import BRUSHES, SIDE, STEPS, Sketch
 
 LARGE, SMALL = SIDE, SIDE // 2
 """Pixels across that are shown; of the smaller ones each is four of the drawing."""

@@ -10,15 +10,15 @@ from textual.screen import Screen
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import Augmentation, RunConfig
 from tui_trainer.text import fmt
+from tui_trainer.ui.base_app import LabWindow
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.check_screen import CheckScreen
-from tui_trainer.ui.screens.confirm_screen import ConfirmScreen
+from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.run_screen import RunScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
-from tui_trainer.ui.window import LabWindow
 
 PATIENCE = 20.0
 """Seconds that leaving waits for the batch, or the loading, under way."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tui_trainer.course.guided_tour import LESSON_OPENED, Path
 from tui_trainer.protocol.events import Event
-from tui_trainer.ui.actions import RunActions
+from tui_trainer.ui.run_actions import RunActions
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen

@@ -15,11 +15,11 @@ from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
 from tui_trainer.protocol.events import RunFailed
-from tui_trainer.ui import signal_handlers
 from tui_trainer.ui.keys.keymap import WINDOW_KEYS
-from tui_trainer.ui.outputs import CHECK_SECONDS, Outputs, driver_on
 from tui_trainer.ui.screens.base_screen import ViewScreen
-from tui_trainer.ui.screens.text_screen import FailureScreen, HelpScreen
+from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
+from tui_trainer.ui.terminal import signal_handlers
+from tui_trainer.ui.terminal.output_log import CHECK_SECONDS, Outputs, driver_on
 from tui_trainer.ui.theming import themes
 
 

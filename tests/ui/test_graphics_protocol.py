@@ -15,8 +15,8 @@ from contextlib import contextmanager
 import pytest
 
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.ui import real_pictures
-from tui_trainer.ui.real_pictures import CELL, Answer, Display, asked, found_meanwhile
+from tui_trainer.ui.terminal import graphics_protocol
+from tui_trainer.ui.terminal.graphics_protocol import CELL, Answer, Display, asked, found_meanwhile
 
 DA1, SIZE, KITTY = b"\x1b[c", b"\x1b[16t", b"\x1b_Gi=31"
 Replies = Callable[[bytes], bytes]
@@ -80,7 +80,7 @@ def ask(replies: Replies) -> tuple[Answer, bytes, bytes]:
 @pytest.fixture(autouse=True)
 def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
-    for name in ("TMUX", real_pictures.VARIABLE):
+    for name in ("TMUX", graphics_protocol.VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -136,7 +136,7 @@ def test_one_that_never_answers_is_not_waited_for_and_is_asked_but_once() -> Non
 def test_a_late_answer_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     from textual._xterm_parser import XTermParser
 
-    monkeypatch.setattr(real_pictures, "PATIENCE", 0.0)
+    monkeypatch.setattr(graphics_protocol, "PATIENCE", 0.0)
     with terminal(lambda _: b"") as (end, _), asked(end, end) as answer:
         pass
 
@@ -154,7 +154,7 @@ def test_keys_typed_before_are_no_answer() -> None:
 
 def test_what_is_no_terminal_is_not_asked() -> None:
     code = (
-        "from tui_trainer.ui.real_pictures import display, found_meanwhile\n"
+        "from tui_trainer.ui.terminal.graphics_protocol import display, found_meanwhile\n"
         "with found_meanwhile(): pass\n"
         "import sys; print(display().way, 'PIL' in sys.modules, 'textual_image' in sys.modules)"
     )
@@ -170,7 +170,7 @@ def test_what_is_no_terminal_is_not_asked() -> None:
 
 
 def test_an_unknown_wish_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(real_pictures.VARIABLE, "jpeg")
+    monkeypatch.setenv(graphics_protocol.VARIABLE, "jpeg")
 
     with pytest.raises(InputError, match=r"jpeg.*auto, kitty, sixel, blocks"), found_meanwhile():
         pass
@@ -180,7 +180,7 @@ def test_the_library_is_loaded_without_a_question() -> None:
     code = (
         "import os, sys\n"
         "from PIL import Image\n"
-        "from tui_trainer.ui.real_pictures import Display, picture_widget\n"
+        "from tui_trainer.ui.terminal.graphics_protocol import Display, picture_widget\n"
         "for way in ('kitty', 'sixel'):\n"
         "    made = picture_widget(Image.new('RGB', (22, 44)), Display(way, (11, 22)))\n"
         "    print(type(made).__module__, type(made).__name__, file=sys.stderr)\n"

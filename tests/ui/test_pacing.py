@@ -5,7 +5,7 @@ import pytest
 from tests.ui.fakes import recording
 from tui_trainer.protocol.events import StateChanged, StepDone
 from tui_trainer.ui.bridge import Bridge, EventsArrived
-from tui_trainer.ui.governor import BUDGET, FASTEST, SLOWEST, SPAN, Governor
+from tui_trainer.ui.pacing import BUDGET, FASTEST, SLOWEST, SPAN, Governor
 
 STEPS = [event for event in recording("paused") if isinstance(event, StepDone)]
 
