@@ -16,7 +16,7 @@ from tui_trainer.protocol.events import (
     StateChanged,
 )
 from tui_trainer.protocol.exit_codes import ExitCode
-from tui_trainer.ui.exit_message import farewell
+from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.keys.keymap import KEYMAP
 from tui_trainer.ui.run_actions import with_knob
 from tui_trainer.ui.screens.dialogs import ConfirmScreen
@@ -101,7 +101,7 @@ async def test_quit_asks_while_a_run_is_under_way_and_no_is_the_default() -> Non
         await pilot.pause(0.3)
     assert commands.Stop(test=False) in engine.received
     assert not app.run_now.bridge.is_alive
-    code, words = farewell(app)
+    code, words = exit_message(app)
     assert code == ExitCode.FINISHED
     assert words.startswith("small: stopped in epoch 1 of 2, step 300")
 
@@ -123,7 +123,7 @@ async def test_quit_does_not_ask_when_the_run_is_over() -> None:
         await pilot.press("q")
         await pilot.pause()
         assert not app.is_running or app._exit
-    code, words = farewell(app)
+    code, words = exit_message(app)
     assert code == ExitCode.FINISHED
     assert "completed in epoch 2 of 2" in words
     assert "look 1" in words
@@ -145,7 +145,7 @@ async def test_a_run_that_cannot_begin_leaves_with_its_reason_and_code_2() -> No
     app, _ = window(error=InputError("--data-dir nowhere: there is no such folder"))
     async with app.run_test() as pilot:
         await pilot.pause(0.2)
-    code, words = farewell(app)
+    code, words = exit_message(app)
     assert code == ExitCode.BAD_INPUT
     assert words == "mnist-tui: error: --data-dir nowhere: there is no such folder"
 
@@ -162,7 +162,7 @@ async def test_an_exception_while_training_is_shown_with_its_traceback() -> None
         assert isinstance(app.screen, FailureScreen)
         assert "Traceback" in str(app.screen.text())
         await pilot.press("escape", "q")
-    assert farewell(app)[0] == ExitCode.FAILED
+    assert exit_message(app)[0] == ExitCode.FAILED
 
 
 async def test_out_of_memory_says_what_helps() -> None:

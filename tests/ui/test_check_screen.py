@@ -11,7 +11,7 @@ from tui_trainer.protocol.commands import CheckNetwork
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import CommandRejected, Event, RunFailed, StateChanged
 from tui_trainer.ui.runs.live_run import LiveRun
-from tui_trainer.ui.screens.check_screen import CheckScreen
+from tui_trainer.ui.screens.dialogs import CheckScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.widgets.check_panel import CheckPanel, check_lines
 

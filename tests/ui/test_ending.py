@@ -22,7 +22,7 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.exit_message import farewell
+from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.keys.keymap import KEYMAP
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import ConfirmScreen
@@ -111,7 +111,7 @@ async def test_a_signal_ends_the_run_without_a_look_at_the_test_set(
         os.kill(os.getpid(), number)
         await pilot.pause(0.3)
     assert engine.received == [commands.Stop(reason=reason, test=False)]
-    left, words = farewell(app)
+    left, words = exit_message(app)
     assert left == code
     assert words.endswith("recorded in runs/one; go on with: mnist-tui resume runs/one")
 
@@ -144,7 +144,7 @@ async def test_what_is_not_saved_is_told_at_the_end_with_a_code_of_its_own() -> 
         await settle(pilot, app, PAUSED)
         await pilot.press("q", "y")
         await pilot.pause(0.3)
-    code, words = farewell(app)
+    code, words = exit_message(app)
     assert code == ExitCode.UNSAVED
     assert "not saved: runs/one/events.jsonl: No space left on device" in words
 

@@ -29,10 +29,9 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.inspection import NAMES
-from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.app import InspectApp, MnistTui
 from tui_trainer.ui.bridge import EventsArrived
-from tui_trainer.ui.exit_message import farewell
-from tui_trainer.ui.inspect_app import InspectApp
+from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.screens.inspect_screen import FOLLOW_EVERY, InspectScreen, halts
 from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
@@ -246,7 +245,7 @@ async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without
         assert engine.received == asked(engine)
         await pilot.press("q")
         await until(pilot, lambda app: not app.is_running, app)
-    code, words = farewell(app)
+    code, words = exit_message(app)
     assert code == ExitCode.FINISHED
     assert words.startswith("era-s6: looked at in epoch 4 of 5, step ")
     assert "resume" not in words

@@ -26,8 +26,7 @@ from tui_trainer.protocol.events import RunStarted, StepDone
 from tui_trainer.protocol.layers import LayerRow, blocks
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
-from tui_trainer.ui.screens.choose_screen import ChooseScreen
-from tui_trainer.ui.screens.compare_screen import CompareScreen, ComparisonPanel
+from tui_trainer.ui.screens.dialogs import ChooseScreen, CompareScreen, ComparisonPanel
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable

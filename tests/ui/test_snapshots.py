@@ -28,10 +28,9 @@ from tests.ui.fakes import (
 )
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RecordingFailed, RecordingStarted, RunFinished
-from tui_trainer.ui.app import MnistTui
-from tui_trainer.ui.replay_app import ReplayApp
+from tui_trainer.ui.app import MnistTui, ReplayApp
 from tui_trainer.ui.runs.recorded_run import RecordedRun
-from tui_trainer.ui.screens.compare_screen import CompareScreen
+from tui_trainer.ui.screens.dialogs import CompareScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.theming import themes
 from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable

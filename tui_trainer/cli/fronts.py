@@ -116,7 +116,7 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
     from tui_trainer.ui.terminal.graphics_protocol import found_meanwhile
 
     with found_meanwhile(), _textual_named():
-        from tui_trainer.ui.inspect_app import InspectApp
+        from tui_trainer.ui.app import InspectApp
         from tui_trainer.ui.terminal.output_log import Outputs
 
     with Outputs() as outputs:
@@ -139,9 +139,9 @@ def _show(window: MnistTui, outputs: Outputs) -> None:
 def _leave(window: MnistTui, outputs: Outputs) -> int:
     """Say what became of the run, and return the exit code."""
     from tui_trainer.headless.streams import data_stream
-    from tui_trainer.ui.exit_message import farewell
+    from tui_trainer.ui.exit_message import exit_message
 
-    code, words = farewell(window)
+    code, words = exit_message(window)
     logs = [f"the model printed something: {printable(path)}" for path in outputs.written]
     if words := "\n".join([*filter(None, [words]), *logs]):
         # Where the run was cut short, the terminal may be gone.
@@ -162,7 +162,7 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
     from tui_trainer.recording.folder import find_run
 
     with _textual_named():
-        from tui_trainer.ui.replay_app import ReplayApp
+        from tui_trainer.ui.app import ReplayApp
         from tui_trainer.ui.runs.recorded_run import SPEEDS, open_run
         from tui_trainer.ui.terminal.output_log import Outputs
 

@@ -1,4 +1,4 @@
-"""The window: the run in training, its network, and the runs of before."""
+"""The windows: a run in training, a recorded run to inspect, and one to replay."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from tui_trainer.protocol.events import (
     FolderNotLocked,
 )
 from tui_trainer.recording.folder import RUNS
+from tui_trainer.ui.base_app import LabWindow
 from tui_trainer.ui.bridge import EventsArrived, RunRefused
-from tui_trainer.ui.keys.keymap import KEYMAP
+from tui_trainer.ui.keys.keymap import KEYMAP, WINDOW_KEYS
 from tui_trainer.ui.pacing import Governor
+from tui_trainer.ui.run_actions import ON_THE_RUN
 from tui_trainer.ui.runs.live_run import LiveRun, Start
-from tui_trainer.ui.screens.check_screen import CheckScreen
+from tui_trainer.ui.runs.recorded_run import RecordedRun
+from tui_trainer.ui.screens.dialogs import CheckScreen
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.tour_actions import Guided
@@ -151,3 +155,46 @@ class MnistTui(Guided):
         """Leave with the reason: it is for the command line to tell."""
         self.refusal = message.reason
         self.exit()
+
+
+NOT_HERE = (ON_THE_RUN - {"check"}) | {"toggle_guide", "move_guide"}
+"""The actions that train, or lead to what is to be trained."""
+
+
+class InspectApp(MnistTui):
+    """Shows what the network of a recorded run has learned; nothing is trained."""
+
+    DEFAULT_MODE = "inspect"
+
+    def __init__(self, start: Start, config: RunConfig, *, theme: str | None, view: str) -> None:
+        super().__init__(start, config, theme=theme)
+        self._first_view = view
+
+    def on_mount(self) -> None:
+        """Choose the view before there is a run to ask about."""
+        self.call_after_refresh(self._open_first_view)
+
+    def _open_first_view(self) -> None:
+        if isinstance(self.front, InspectScreen):
+            self.front.open(self._first_view)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what would train."""
+        return action not in NOT_HERE and super().check_action(action, parameters)
+
+    async def action_leave(self) -> None:
+        """Quit: nothing is lost."""
+        self.exit()
+
+
+class ReplayApp(LabWindow):
+    """Shows one recorded run; closing it leaves the app."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*WINDOW_KEYS]
+    DEFAULT_MODE = "replay"
+
+    def __init__(
+        self, run: RecordedRun, *, theme: str | None = None, pictures: Path | None = None
+    ) -> None:
+        super().__init__(theme=theme, pictures=pictures)
+        self.add_mode("replay", partial(ReplayScreen, run))

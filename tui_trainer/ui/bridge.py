@@ -12,8 +12,7 @@ from textual.message import Message
 
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import DownloadProgress, Event, RunFailed, StepDone
-from tui_trainer.ui.pace import Pace
-from tui_trainer.ui.pacing import FASTEST
+from tui_trainer.ui.pacing import FASTEST, Pace
 
 SWITCH_INTERVAL = 0.0005
 """Seconds a thread may hold the interpreter while another waits.

@@ -8,7 +8,7 @@ from tui_trainer.text import fmt
 from tui_trainer.ui.app import MnistTui
 
 
-def farewell(window: MnistTui) -> tuple[ExitCode, str]:
+def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     """Return the exit code, and a line about the run that was on show."""
     history = window.run_now.history
     if window.refusal is not None:

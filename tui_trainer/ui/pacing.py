@@ -1,4 +1,4 @@
-"""Keeps the window's cost within its budget: paint less when painting costs more."""
+"""How often the window is updated: less often when painting costs more than its budget."""
 
 from __future__ import annotations
 
@@ -62,3 +62,25 @@ class Governor:
         just_enough = self.interval * self.cost / self._budget
         step = min(self.interval * STEP, max(self.interval / STEP, just_enough))
         self.interval = min(SLOWEST, max(FASTEST, step))
+
+
+class Pace:
+    """Says when the next turn is due; what comes late does not make the one after it later.
+
+    Steps end when they end: who counted the seconds from the last turn would always wait for a
+    part of a step more than was meant.
+    """
+
+    def __init__(self) -> None:
+        self._due = float("-inf")
+
+    def is_due(self, now: float, interval: float) -> bool:
+        """Return whether a turn is due; if it is, it is taken as had."""
+        if now < self._due:
+            return False
+        self._due = max(self._due + interval, now)
+        return True
+
+    def restart(self, now: float, interval: float) -> None:
+        """Count a turn that was had out of turn."""
+        self._due = now + interval

@@ -12,8 +12,7 @@ from tui_trainer.protocol.config import Augmentation, RunConfig
 from tui_trainer.text import fmt
 from tui_trainer.ui.base_app import LabWindow
 from tui_trainer.ui.runs.live_run import LiveRun
-from tui_trainer.ui.screens.check_screen import CheckScreen
-from tui_trainer.ui.screens.dialogs import ConfirmScreen
+from tui_trainer.ui.screens.dialogs import CheckScreen, ConfirmScreen
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen

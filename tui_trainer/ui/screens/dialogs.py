@@ -1,14 +1,25 @@
-"""A question before something that cannot be taken back."""
+"""Dialogs over a screen: a question, a choice, two networks compared, the preflight check."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui_trainer.render.layer_comparison import Comparison
+from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.widgets.check_panel import CheckPanel
+from tui_trainer.ui.widgets.comparison_panel import comparison_lines
+from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.panel import TextPanel
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -45,3 +56,102 @@ class ConfirmScreen(ModalScreen[bool]):
     def action_answer(self, yes: bool) -> None:
         """Answer with a key."""
         self.dismiss(yes)
+
+
+class ChooseScreen(ModalScreen[str | None]):
+    """Asks; gives the chosen name. Escape is none of them."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS: ClassVar = [Binding("escape,q", "dismiss(None)", "close")]
+
+    def __init__(self, question: str, names: Sequence[str]) -> None:
+        super().__init__()
+        self._question, self._names = question, names
+
+    def compose(self) -> ComposeResult:
+        """The question, and the names."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, classes="dialog-title", markup=False)
+            yield OptionList(*(Option(name, id=name) for name in self._names), markup=False)
+
+    def on_mount(self) -> None:
+        """Let the arrow keys choose at once."""
+        self.query_one(OptionList).focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Answer with the name."""
+        self.dismiss(event.option.id)
+
+
+class ComparisonPanel(TextPanel):
+    """The figures of both, then their stages in rows."""
+
+    DEFAULT_CSS = """
+    ComparisonPanel { scrollbar-gutter: stable; }
+    """
+
+    def __init__(self, names: tuple[str, str], comparison: Comparison) -> None:
+        super().__init__(f"{names[0]} and {names[1]}", id="comparison")
+        self._names, self._comparison = names, comparison
+        self.border_subtitle = "esc closes"
+
+    def text(self, width: int) -> Content:
+        """Return the comparison."""
+        lines = comparison_lines(self._names, self._comparison, width - 1)
+        return Content("\n").join(content_of(line) for line in lines)
+
+
+class CompareScreen(ModalScreen[None]):
+    """Shows a comparison until it is put away."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS: ClassVar = [Binding("escape,q,c,enter", "dismiss", "close")]
+    HORIZONTAL_BREAKPOINTS = ViewScreen.HORIZONTAL_BREAKPOINTS
+
+    def __init__(self, names: tuple[str, str], comparison: Comparison) -> None:
+        super().__init__()
+        self._names, self._comparison = names, comparison
+
+    def compose(self) -> ComposeResult:
+        """The panel."""
+        yield ComparisonPanel(self._names, self._comparison)
+
+    def on_mount(self) -> None:
+        """Let the arrow keys scroll at once."""
+        self.query_one(ComparisonPanel).focus()
+
+
+class CheckScreen(ModalScreen[None]):
+    """Shows what the check tells as it comes; what comes after it was put away is kept."""
+
+    CSS_PATH = "check.tcss"
+    BINDINGS: ClassVar = [
+        Binding("escape,q,c", "dismiss", "close"),
+        Binding("r", "again", "again"),
+    ]
+    HORIZONTAL_BREAKPOINTS = ViewScreen.HORIZONTAL_BREAKPOINTS
+
+    def __init__(self, run: LiveRun) -> None:
+        super().__init__()
+        self._run = run
+
+    def compose(self) -> ComposeResult:
+        """The panel."""
+        yield CheckPanel(self._run, id="check")
+
+    def on_mount(self) -> None:
+        """Ask, unless that was done before, and let the arrow keys choose at once."""
+        self._run.ask_for_check()
+        panel = self.query_one(CheckPanel)
+        panel.show(self._run)
+        panel.focus()
+
+    def show_run(self, run: LiveRun) -> None:
+        """Show what has come since; a run that was begun anew has not been checked."""
+        if run is self._run:
+            self.query_one(CheckPanel).show(run)
+
+    def action_again(self) -> None:
+        """Check once more, once the check is over."""
+        self._run.ask_for_check(again=True)
+        self.query_one(CheckPanel).show(self._run)

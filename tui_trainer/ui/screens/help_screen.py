@@ -1,4 +1,4 @@
-"""Screens of text to read and put away: the help, and the details of a failure."""
+"""Texts to read and close: the help, and the details of a failure."""
 
 from __future__ import annotations
 

@@ -27,12 +27,11 @@ from tui_trainer.protocol.events import (
     StepDone,
 )
 from tui_trainer.protocol.inspection import NAMES, VIEWS, View
-from tui_trainer.ui.inspect_views import inspected_view
 from tui_trainer.ui.keys.inspect_keys import INSPECT_KEYS
 from tui_trainer.ui.runs.inspect_questions import Inspecting
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
-from tui_trainer.ui.screens.exhibit_views import silence
+from tui_trainer.ui.screens.exhibit_views import inspected_view, silence
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
 from tui_trainer.ui.widgets.pad import Pad

@@ -21,8 +21,7 @@ from tui_trainer.render.layer_comparison import compare
 from tui_trainer.ui.keys.keymap import MODEL_KEYS
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
-from tui_trainer.ui.screens.choose_screen import ChooseScreen
-from tui_trainer.ui.screens.compare_screen import CompareScreen
+from tui_trainer.ui.screens.dialogs import ChooseScreen, CompareScreen
 from tui_trainer.ui.widgets.field_panel import FieldPanel, FieldView
 from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
 from tui_trainer.ui.widgets.review_panel import ReviewPanel

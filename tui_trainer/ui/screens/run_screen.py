@@ -13,7 +13,7 @@ from textual.containers import Container
 
 from tui_trainer.protocol.events import Event, StepDone
 from tui_trainer.ui.keys.keymap import FINDING_KEYS
-from tui_trainer.ui.pace import Pace
+from tui_trainer.ui.pacing import Pace
 from tui_trainer.ui.run_curves import (
     ACCURACY,
     LOSS,
