@@ -10,27 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-
-# An accuracy above this is drawn here: a batch without a mistake has infinitely many nines.
-_ALL = 0.9998
-_NINES = (0, 10, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100)
-_WHOLE_NINES = (100, 99.9, 99, 90, 0)
+from tui_trainer.text.scales import HIGHEST_ACCURACY, NINES_BY_WEIGHT, Scale
 
 _LEAST_GAP = 0.05
 """Nearest distance of two ticks, as a share of the axis."""
 
-
-def nines(share: Floats) -> Floats:
-    """Return the heights of accuracies, fractions of 1: each further nine is as far as the last."""
-    heights: Floats = -np.log10(1 - np.minimum(share, _ALL))
-    return heights
+nines = np.vectorize(Scale("nines").height, otypes=[float])
+"""The heights of accuracies, fractions of 1."""
 
 
-def from_nines(height: Floats) -> Floats:
+def from_nines(height: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the accuracies that :func:`nines` puts at these heights."""
-    shares: Floats = 1 - np.power(10.0, -np.asarray(height))
-    return shares
+    return np.asarray(1 - np.power(10.0, -np.asarray(height)))
 
 
 def set_loss_axis(axes: Axes, core: Iterable[float], noise: Iterable[float]) -> None:
@@ -66,13 +57,12 @@ def set_accuracy_axis(axes: Axes, lowest: float, highest: float) -> None:
         highest: The greatest of it.
     """
     axes.set_yscale("function", functions=(nines, from_nines))
-    bottom = max((p for p in _NINES[:-1] if p <= 100 * lowest), default=0)
-    top = min((p for p in _NINES if p >= 100 * highest and p > bottom), default=100)
-    axes.set_ylim(min(bottom / 100, _ALL), min(top / 100, _ALL))
-    ticks = accuracy_ticks(bottom, top)
-    axes.yaxis.set_major_locator(FixedLocator([min(p / 100, _ALL) for p in ticks]))
+    axis = Scale("nines").axis(lowest, highest)
+    axes.set_ylim(*(min(end, HIGHEST_ACCURACY) for end in (axis.bottom, axis.top)))
+    ticks = accuracy_ticks(100 * axis.bottom, 100 * axis.top)
+    axes.yaxis.set_major_locator(FixedLocator([min(p / 100, HIGHEST_ACCURACY) for p in ticks]))
     axes.yaxis.set_minor_locator(NullLocator())
-    names = {min(p / 100, _ALL): f"{p:g}" for p in ticks}
+    names = {min(p / 100, HIGHEST_ACCURACY): f"{p:g}" for p in ticks}
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(value, "")))
 
 
@@ -80,7 +70,7 @@ def accuracy_ticks(bottom: float, top: float) -> list[float]:
     """Return the round percentages from bottom to top that have room, in ascending order."""
     low, high = _height(bottom), _height(top)
     kept: list[float] = []
-    for percent in (*_WHOLE_NINES, bottom, top, *reversed(_NINES)):
+    for percent in (bottom, top, *NINES_BY_WEIGHT):
         gaps = (abs(_height(percent) - _height(other)) for other in kept)
         is_within = bottom <= percent <= top
         if is_within and min(gaps, default=math.inf) > _LEAST_GAP * (high - low):

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from tui_trainer.protocol.exhibit import Curve, Curves
-from tui_trainer.render.plots import Scale, nice_step
-from tui_trainer.render.plots.scales import Axis
+from tui_trainer.text.scales import Axis, Scale, nice_step
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44

@@ -11,7 +11,7 @@ a front end finds the colour in its theme.
 
 from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run
 from tui_trainer.render.plots.drawing import MIN_HEIGHT, MIN_WIDTH, chart
-from tui_trainer.render.plots.scales import Scale, nice_step
+from tui_trainer.text.scales import Scale
 
 __all__ = [
     "MIN_HEIGHT",
@@ -23,5 +23,4 @@ __all__ = [
     "Run",
     "Scale",
     "chart",
-    "nice_step",
 ]

@@ -9,7 +9,7 @@ from tui_trainer.render.plots.canvas import Canvas
 from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run
 from tui_trainer.render.plots.frame import frame, left_of, x_ticks, y_ticks
 from tui_trainer.render.plots.grid import Across, Up
-from tui_trainer.render.plots.scales import Scale
+from tui_trainer.text.scales import Scale
 
 MIN_WIDTH = 16
 MIN_HEIGHT = 4

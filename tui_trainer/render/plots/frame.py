@@ -9,7 +9,7 @@ from functools import lru_cache
 import plotext
 
 from tui_trainer.render.plots.grid import Across, Up
-from tui_trainer.render.plots.scales import nice_step
+from tui_trainer.text.scales import nice_step
 
 Ticks = tuple[tuple[int, str], ...]
 """The row or column of text of each tick, and its label."""

@@ -10,7 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from tui_trainer.render.plots.scales import Scale
+from tui_trainer.text.scales import Scale
 
 
 class Across:

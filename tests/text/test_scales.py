@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tui_trainer.render.plots import Scale, nice_step
+from tui_trainer.text.scales import Scale, nice_step
 
 SCALES = ("log", "nines", "linear")
 

@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-_NINES = (0, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100)
-_WHOLE_NINES = (100, 99.9, 99, 90, 0)
+NINES = (0, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100)
+"""Round percentages on an axis of accuracies."""
+
+NINES_BY_WEIGHT = (100, 99.9, 99, 90, 0, *reversed(NINES))
+"""The same, those that an axis needs most first."""
+
 # An axis keeps this far from the ends of what a float can hold.
 _TINY, _HUGE = 1e-300, 1e300
-# A logarithm is taken of what is above the one. What is above the other is drawn as all: a batch
-# without a mistake is common, and must not press everything below 99.9 % into the bottom rows.
-_LEAST, _ALL = sys.float_info.min, 0.9998
+# A logarithm is taken of what is above this.
+_LEAST = sys.float_info.min
+
+HIGHEST_ACCURACY = 0.9998
+"""An accuracy above this is drawn here: a batch without a mistake is common, and must not press
+everything below 99.9 % into the bottom rows."""
 
 
 class Axis(NamedTuple):
@@ -52,7 +59,8 @@ class Scale:
         if self.name == "log":
             return [math.log10(value if value > _LEAST else _LEAST) for value in values]
         if self.name == "nines":
-            return [-math.log10(1.0 - value if value < _ALL else 1.0 - _ALL) for value in values]
+            highest = HIGHEST_ACCURACY
+            return [-math.log10(1.0 - (value if value < highest else highest)) for value in values]
         return list(values)
 
     def has_place_for(self, value: float) -> bool:
@@ -74,8 +82,8 @@ class Scale:
 
 
 def _nines_axis(low: float, high: float) -> Axis:
-    bottom, top = _enclosing([percent / 100 for percent in _NINES], low, high)
-    shares = [(percent / 100, f"{percent:g}") for percent in (*_WHOLE_NINES, *reversed(_NINES))]
+    bottom, top = _enclosing([percent / 100 for percent in NINES], low, high)
+    shares = [(percent / 100, f"{percent:g}") for percent in NINES_BY_WEIGHT]
     return Axis(bottom, top, [tick for tick in shares if bottom <= tick[0] <= top])
 
 
