@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(model: str, slugs: Sequence[str], *, trains: bool) -> None:
     """Try the experiments of these lessons on an untrained network, one after the other."""
-    from tui_trainer.lab.lesson_answers import lesson_events
+    from tui_trainer.lab.standalone import lesson_events
     from tui_trainer.protocol.answers import LessonTried
     from tui_trainer.protocol.commands import Inbox, TryLesson
     from tui_trainer.protocol.config import RunConfig

@@ -58,7 +58,7 @@ class Cost:
 
 def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
     """Train a network on so many images, and return what looking inside has cost."""
-    from tui_trainer.engine.loop import train
+    from tests.training import train
     from tui_trainer.engine.probes import Probes
     from tui_trainer.protocol.commands import Inbox
     from tui_trainer.protocol.config import RunConfig

@@ -20,11 +20,11 @@ from tests.border.generator import LAST, Composed
 from tests.border.writer import CLASSES, SIDE
 from tests.data.idx_files import write_dataset
 from tests.engine.runs import FakeClock, ScriptedInbox, of
+from tests.training import train
 from tui_trainer.anatomy.description import layers_of
 from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.snapshots import network_of
 from tui_trainer.export.model_files import write_torch_export

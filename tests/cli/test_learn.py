@@ -15,15 +15,15 @@ import pytest
 
 from tests.cli.conftest import Cli, Refused
 from tests.test_import_hygiene import HEAVY, loaded_by
+from tests.training import prepare
 from tui_trainer.course.lesson import SLUGS, lesson
 from tui_trainer.course.placeholders import here
 from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.session import Session
 from tui_trainer.headless.asking import Asking, answer_to
 from tui_trainer.headless.lesson_page import WIDTH, lesson_lines
 from tui_trainer.history.history import History
-from tui_trainer.lab.lesson_answers import lesson_events
+from tui_trainer.lab.standalone import lesson_events
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event
@@ -226,7 +226,7 @@ def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.Mo
         yield from ()
         return session
 
-    monkeypatch.setattr("tui_trainer.lab.lesson_answers.prepare", prepared)
+    monkeypatch.setattr("tui_trainer.lab.standalone.prepare", prepared)
     inbox = session.inbox
     asking = Asking(slug, {}, goes=False, inbox=inbox)
     _, tried = answer_to(asking, lesson_events(session.config, inbox))

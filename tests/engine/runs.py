@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tui_trainer.engine.loop import train
+from tests.training import train
 from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event

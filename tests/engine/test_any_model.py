@@ -14,10 +14,10 @@ from torch import nn
 from tests.data.idx_files import write_dataset
 from tests.engine.runs import FakeClock, ScriptedInbox, of, tiny_config
 from tests.models import any_models as models
+from tests.training import train
 from tui_trainer.course.lesson import SLUGS
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.probes.update import flat_gradient, gradient_size
 from tui_trainer.engine.threads import choose_threads
 from tui_trainer.findings import with_findings

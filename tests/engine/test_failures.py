@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
+from tests.training import train
 from tui_trainer.engine import loop
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.session import Session
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.config import RunConfig

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tests.training import train
 from tui_trainer.data.dataset import BatchStream, Data
 from tui_trainer.engine import loop
 from tui_trainer.engine.evaluation import Evaluation, evaluate
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.session import Session
 from tui_trainer.protocol.commands import Inbox, SetBatchSize
 from tui_trainer.protocol.config import MODELS, OPTIMIZERS, RunConfig

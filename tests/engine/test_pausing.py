@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tests.training import train
 from tui_trainer.engine import loop
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.session import Session
 from tui_trainer.protocol.commands import (
     Command,

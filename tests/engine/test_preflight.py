@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
+from tests.training import train
 from tui_trainer.data.dataset import BatchStream, batch_sizes
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.snapshots import network_of
 from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, Stop

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
+from tests.training import prepare, train
 from tui_trainer.engine import loop
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, differing_bits
-from tui_trainer.engine.loop import train
-from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.probes import EARLY_STEPS
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.session import Session

@@ -11,9 +11,9 @@ import torch
 from _pytest.mark import ParameterSet
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.training import train
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint, differing_bits, read_checkpoint
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.snapshots import network_of
 from tui_trainer.protocol.commands import (

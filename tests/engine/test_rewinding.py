@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.training import train
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.loop import train
 from tui_trainer.history.history import History
 from tui_trainer.protocol.commands import (
     Command,

@@ -8,7 +8,7 @@ import torch
 
 from tests.engine.conftest import MNIST
 from tests.engine.runs import only
-from tui_trainer.engine.loop import train
+from tests.training import train
 from tui_trainer.engine.threads import choose_threads, fastest_threads, one_thread
 from tui_trainer.models import zoo
 from tui_trainer.protocol.commands import Inbox

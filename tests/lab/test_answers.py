@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
-from tui_trainer.engine.loop import train
+from tests.training import train
 from tui_trainer.protocol.answers import FieldMeasured, NetworkDescribed
 from tui_trainer.protocol.commands import (
     Command,

@@ -14,7 +14,7 @@ from tests.engine.runs import ScriptedInbox, tiny_config
 from tests.engine.test_resuming import cut, trained
 from tests.engine.test_rewinding import config as wreckable
 from tests.engine.test_rewinding import wrecked
-from tests.lab.views.conftest import session_of
+from tests.lab.views.conftest import laboratory_of, session_of
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.lab.chronicle import ROWS, Chronicle
@@ -73,8 +73,8 @@ def test_scores_that_are_no_numbers_are_wrong_whatever_the_label() -> None:
     assert 0 in session.data.val.labels.tolist()
     session.validate()
     total = len(session.data.val)
-    assert session.chronicle.row("given").tolist() == [NO_CLASS] * total
-    assert session.chronicle.row("times_wrong").tolist() == [1] * total
+    assert laboratory_of(session).chronicle.row("given").tolist() == [NO_CLASS] * total
+    assert laboratory_of(session).chronicle.row("times_wrong").tolist() == [1] * total
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.training import train
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import read_checkpoint
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.history.history import History
-from tui_trainer.lab.recorded import look
+from tui_trainer.lab.standalone import look
 from tui_trainer.protocol.answers import FieldMeasured, Inspected
 from tui_trainer.protocol.commands import (
     Command,

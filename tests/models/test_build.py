@@ -13,9 +13,9 @@ from torch import nn
 from tests.data.idx_files import write_dataset
 from tests.engine.runs import ScriptedInbox, of, only, tiny_config
 from tests.faults.forks import call, command
+from tests.training import train
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.checkpoints import differing_bits, read_checkpoint
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.snapshots import network_of
 from tui_trainer.models import zoo

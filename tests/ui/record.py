@@ -97,7 +97,7 @@ SCENES = {
 
 def record(scene: Scene) -> Iterator[Event]:
     """Train and pass the events on, up to the last one wanted; then the answers, if any."""
-    from tui_trainer.engine.loop import train
+    from tests.training import train
 
     inbox = TimedInbox(scene.plan)
     events = with_findings(train(scene.config, inbox))

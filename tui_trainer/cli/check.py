@@ -63,7 +63,7 @@ def check(
     from tui_trainer.headless.check_report import print_check
 
     def begin() -> Iterator[Event]:
-        from tui_trainer.lab.preflight import check_run
+        from tui_trainer.lab.standalone import check_run
 
         yield from check_run(settings)
 

@@ -117,7 +117,7 @@ def _events(
 ) -> Iterator[Event]:
     from tui_trainer.engine.checkpoints import read_checkpoint
     from tui_trainer.engine.resuming import Resumption
-    from tui_trainer.lab.view_answers import view_events
+    from tui_trainer.lab.standalone import view_events
     from tui_trainer.recording.test_looks import counted
 
     state = read_checkpoint(found.checkpoint)

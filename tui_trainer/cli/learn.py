@@ -134,7 +134,7 @@ def _show(
 def _events(config: RunConfig, inbox: Inbox, saved: SavedRun | None) -> Iterator[Event]:
     from tui_trainer.engine.checkpoints import read_checkpoint
     from tui_trainer.engine.resuming import Resumption
-    from tui_trainer.lab.lesson_answers import lesson_events
+    from tui_trainer.lab.standalone import lesson_events
 
     resume = None
     if saved is not None:

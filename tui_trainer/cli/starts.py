@@ -109,7 +109,7 @@ class Show:
         yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
         from tui_trainer.engine.checkpoints import read_checkpoint
         from tui_trainer.engine.resuming import Resumption
-        from tui_trainer.lab.recorded import look
+        from tui_trainer.lab.standalone import look
 
         resume = Resumption(read_checkpoint(self._checkpoint), self._checkpoint, self._looks)
         yield from look(config, inbox, self.folder, resume)
@@ -122,6 +122,7 @@ def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterat
     from tui_trainer.engine.checkpoints import read_checkpoint
     from tui_trainer.engine.loop import train as train_network
     from tui_trainer.engine.resuming import Resumption
+    from tui_trainer.lab.assistant import Laboratory
 
     resume = None
     if job.checkpoint is not None:
@@ -130,5 +131,7 @@ def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterat
     if job.recorder is not None:
         folder, position = job.recorder.folder, job.recorder.position
         keeper = Keeper(folder, position, every=config.checkpoint_every)
-    yield from train_network(config, inbox, keeper=keeper, resume=resume, patient=patient)
+    yield from train_network(
+        config, inbox, keeper=keeper, resume=resume, assistant=Laboratory(), patient=patient
+    )
     job.result = keeper.good

@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator
 from tui_trainer.engine.preflight import is_custom, try_batch_size
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import restore, save
-from tui_trainer.lab.answers import answer, go_on_looking, next_wishes, reject
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import KNOBS, Command, Knob, Question
 from tui_trainer.protocol.errors import InputError, SettingError
@@ -39,9 +38,9 @@ def obey(session: Session) -> Iterator[Event]:
         session.watch.pause()
         yield from session.enter("paused")
         yield from _grant(session, (yield from next_wishes(session)))
-    if session.desk.is_busy and session.stop is None:
+    if session.assistant.is_busy and session.stop is None:
         session.watch.pause()
-        yield from go_on_looking(session)
+        yield from session.assistant.work(waits=False)
     if session.stop is None:
         session.watch.start()
         yield from session.enter("training")
@@ -54,7 +53,7 @@ def _grant(session: Session, wishes: list[Command]) -> Iterator[Event]:
                 session.stop = wish
             case _ if isinstance(wish, Question):
                 session.watch.pause()
-                yield from answer(session, wish)
+                yield from session.assistant.answer(wish)
             case _ if session.stop is not None:
                 continue  # there is no next batch that it could be for
             case commands.Pause():
@@ -92,7 +91,7 @@ def wait_for_rewind(session: Session) -> Generator[Event, None, bool]:
                 case commands.Rewind(rate) if session.state == "diverged":
                     yield from _rewind(session, wish, rate)
                 case _ if isinstance(wish, Question):
-                    yield from answer(session, wish)
+                    yield from session.assistant.answer(wish)
                 case _:
                     yield reject(session, wish, "the run has diverged; rewind it, or stop")
     return session.stop is None
@@ -167,3 +166,29 @@ def _turn(session: Session, wish: Knob) -> SettingChanged | CommandRejected:
         epoch=max(1, session.epoch),
         images=session.images,
     )
+
+
+def next_wishes(session: Session) -> Generator[Event, None, list[Command]]:
+    """Return the next wishes, one at least; what is asked for is worked on meanwhile."""
+    while True:
+        yield from session.assistant.work(waits=True)
+        if wishes := session.inbox.take(session.step, wait=not session.assistant.is_busy):
+            return wishes
+
+
+def answer_until_stopped(session: Session) -> Iterator[Event]:
+    """Answer questions about the network of a run that is over, until there are no more."""
+    while True:
+        for wish in (yield from next_wishes(session)):
+            match wish:
+                case commands.Stop():
+                    return
+                case _ if isinstance(wish, Question):
+                    yield from session.assistant.answer(wish)
+                case _:
+                    yield reject(session, wish, "the run is over")
+
+
+def reject(session: Session, wish: Command, reason: str) -> CommandRejected:
+    """Return that a wish cannot be granted, and why."""
+    return CommandRejected(command=type(wish).__name__, reason=reason, step=session.step)

@@ -6,15 +6,19 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-from tui_trainer.engine.apply import obey, take_last_wishes, wait_for_rewind
+from tui_trainer.engine.apply import (
+    answer_until_stopped,
+    obey,
+    take_last_wishes,
+    wait_for_rewind,
+)
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.pending import DivergedError
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.session import Assistant, Session
 from tui_trainer.engine.snapshots import save
 from tui_trainer.engine.steps import densify, forward_backward, loss_of
-from tui_trainer.lab.answers import answer_until_stopped
 from tui_trainer.models.build import own_faults_told
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -28,6 +32,7 @@ def train(
     *,
     keeper: Keeper | None = None,
     resume: Resumption | None = None,
+    assistant: Assistant | None = None,
     patient: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
@@ -41,6 +46,7 @@ def train(
         inbox: Where wishes arrive; drained between two batches.
         keeper: Where the run's states are kept; in memory alone if None.
         resume: From where a recorded run goes on; from the start if None.
+        assistant: Whoever answers questions about the model; the run trains as well without.
         patient: Whether a person watches: a diverged run waits to be rewound or stopped, and one
             that is over goes on answering questions until it is told to stop.
         clock: Seconds that only go up.
@@ -51,7 +57,7 @@ def train(
         NetworkError: If a network of one's own raises; it says where.
     """
     with own_faults_told(config.model):
-        yield from _train(config, inbox, keeper or Keeper(), resume, patient, clock)
+        yield from _train(config, inbox, keeper or Keeper(), resume, assistant, patient, clock)
 
 
 def _train(
@@ -59,10 +65,11 @@ def _train(
     inbox: Inbox,
     keeper: Keeper,
     resume: Resumption | None,
+    assistant: Assistant | None,
     patient: bool,
     clock: Callable[[], float],
 ) -> Iterator[Event]:
-    session = yield from prepare(config, inbox, keeper, clock)
+    session = yield from prepare(config, inbox, keeper, clock, assistant)
     if resume is None:
         yield session.started()
         if session.tried is not None:

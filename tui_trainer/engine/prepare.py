@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import torch
 
-from tui_trainer.anatomy.description import layers_of
 from tui_trainer.data.dataset import BatchStream, load
 from tui_trainer.engine.checkpoint_store import Keeper
 from tui_trainer.engine.device import choose_device, set_up
@@ -17,7 +16,7 @@ from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.preflight import is_custom, try_model
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.probes.sample import Sample
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.session import Assistant, Session
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.models.build import build_network, check_dropout, use_innermost_channels
@@ -33,7 +32,11 @@ ACCELERATOR_FLUSH = 32
 
 
 def prepare(
-    config: RunConfig, inbox: Inbox, keeper: Keeper, clock: Callable[[], float]
+    config: RunConfig,
+    inbox: Inbox,
+    keeper: Keeper,
+    clock: Callable[[], float],
+    assistant: Assistant | None = None,
 ) -> Generator[Event, None, Session]:
     """Load the data and build the network.
 
@@ -42,6 +45,7 @@ def prepare(
             used.
     """
     config = replace(config, model=absolute(config.model))
+    assistant = assistant or Assistant()
     check_dropout(config.model, config.dropout)
     device = choose_device(config.device)
     threads = set_up(device, config.threads)
@@ -53,7 +57,7 @@ def prepare(
     network = build_network(
         config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
     )
-    layers = layers_of(network, data.shape, data.classes)
+    layers = assistant.describe(network, data.shape, data.classes)
     network = network.to(device)
     if device.type == "cpu":
         # Not on mps: batch norm's gradients are wrong there
@@ -81,9 +85,10 @@ def prepare(
         chance=generator_for(config.seed, "augmentation"),
         watch=Stopwatch(clock),
         keeper=keeper,
+        assistant=assistant,
         probes=Probes(
             network,
-            Sample(data),
+            Sample(data, layers, assistant.trace),
             wanted=config.probes,
             steps_an_epoch=len(data.train) // config.batch_size,
         ),

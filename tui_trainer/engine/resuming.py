@@ -100,7 +100,7 @@ def check_fits(session: Session, state: Checkpoint, path: Path) -> None:
             raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
     _check_places(session, state, path)
     _check_probes(session, state, path)
-    _check_chronicle(session, state, path)
+    session.assistant.check(state, path)
 
 
 def _is_same_data(facts: Mapping[str, Any], data: Data) -> bool:
@@ -145,17 +145,6 @@ def _check_probes(session: Session, state: Checkpoint, path: Path) -> None:
     total = gradient_size(session.network)
     if gradient.dtype != torch.float32 or tuple(gradient.shape) != (total,):
         raise fault(path, "does not fit: probe/gradient is no gradient of this network")
-
-
-def _check_chronicle(session: Session, state: Checkpoint, path: Path) -> None:
-    """Make sure that the chronicle is one of these images; an older version has none."""
-    table, own = state.tensors.get("chronicle"), session.chronicle.table
-    counted = state.facts.get("chronicled", [0, 0])
-    is_pair = type(counted) is list and len(counted) == 2
-    if not is_pair or not all(type(n) is int and 0 <= n < 1 << 31 for n in counted):
-        raise fault(path, f"chronicled cannot be {str(counted)[:40]!r}")
-    if table is not None and (table.shape, table.dtype) != (own.shape, own.dtype):
-        raise fault(path, "does not fit: chronicle is not one of these validation images")
 
 
 def _is_number(value: object) -> bool:

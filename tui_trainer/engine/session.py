@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tui_trainer.anatomy.description import review_of
 from tui_trainer.data.dataset import BatchStream, Data
 from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.evaluation import Evaluation, evaluate, probabilities_of
+from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.engine.evaluation import Evaluation, evaluate
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.pending import DivergedError, PendingStep, read_figures
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.timing import Stopwatch
-from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.views.desk import TEST, VALIDATION, Desk, Judgement
 from tui_trainer.models.build import about, dropout_of, set_dropout
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.commands import Inbox, Question
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
 from tui_trainer.protocol.events import (
+    CommandRejected,
     Diverged,
+    Event,
     RunResumed,
     RunStarted,
     State,
@@ -38,7 +39,82 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import ModelTried
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.protocol.schedules import factor
+from tui_trainer.protocol.verdicts import Verdict
 from tui_trainer.stats.intervals import wilson
+
+
+class Assistant:
+    """What may be asked of a model besides its training; this one answers nothing.
+
+    The engine trains alone: whoever wants more of its model hands in a subclass, whose methods the
+    engine calls between two batches, on the thread of the training.
+    """
+
+    def describe(
+        self, model: nn.Module, image: tuple[int, int, int], classes: int
+    ) -> tuple[LayerRow, ...]:
+        """Return the layer table of a model for images of (height, width, channels)."""
+        return ()
+
+    def review(self, layers: tuple[LayerRow, ...], budget: int) -> tuple[Verdict, ...]:
+        """Return what is good and bad about a design of at most ``budget`` parameters."""
+        return ()
+
+    def trace(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        reached: Callable[[int, Tensor], None],
+        finished: Callable[[Tensor], None],
+    ) -> None:
+        """Run a model on images (N, channels, H, W).
+
+        Args:
+            model: The model.
+            images: Its input.
+            reached: Called with a layer's place in the layer table and its output.
+            finished: Called with the logits (N, classes).
+        """
+        finished(model(images))
+
+    def begin(self, run: Session) -> None:
+        """Take the run that is about to be trained."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a question is worked on in slices."""
+        return False
+
+    def answer(self, question: Question) -> Iterator[Event]:
+        """Answer a question, begin to work on it, or reject it."""
+        yield CommandRejected(
+            command=type(question).__name__, reason="nobody answers questions here", step=0
+        )
+
+    def work(self, *, waits: bool) -> Iterator[Event]:
+        """Work on a question: one slice, or, if the run ``waits``, until a command arrives."""
+        yield from ()
+
+    def evaluated(self, images: str, result: Evaluation) -> None:
+        """Take in the evaluation of a split, ``validation`` or ``test``, with its logits."""
+
+    def facts(self) -> Mapping[str, object]:
+        """Return the plain values that a checkpoint keeps of it."""
+        return {}
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return the tensors that a checkpoint keeps of it."""
+        return {}
+
+    def check(self, state: Checkpoint, path: Path) -> None:
+        """Make sure that :meth:`restore` can use a checkpoint.
+
+        Raises:
+            InputError: If it cannot.
+        """
+
+    def restore(self, state: Checkpoint) -> None:
+        """Go back to a checkpoint: the model's weights are others now."""
 
 
 @dataclass
@@ -65,6 +141,7 @@ class Session:
     chance: torch.Generator
     watch: Stopwatch
     keeper: Keeper
+    assistant: Assistant
     probes: Probes
     flush_every: int
     base_rate: float
@@ -89,13 +166,11 @@ class Session:
     val_accuracy: float | None = None
     best_val_accuracy: float | None = None
     epoch_began: float = 0.0
-    chronicle: Chronicle = field(init=False)
-    desk: Desk = field(default_factory=Desk)
     pending: list[PendingStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.chronicle = Chronicle(len(self.data.val))
         self._finite = finite_names(self.network)
+        self.assistant.begin(self)
 
     def started(self) -> RunStarted:
         """Tell what is about to be trained, on what."""
@@ -121,7 +196,7 @@ class Session:
             seed=self.config.seed,
             device=self.device.type,
             threads=self.threads,
-            review=review_of(self.layers, self.config.budget),
+            review=self.assistant.review(self.layers, self.config.budget),
             about=about(self.config.model),
             budget=self.config.budget,
         )
@@ -259,26 +334,15 @@ class Session:
             yield StateChanged(state=state, step=self.step, detail=detail)
 
     def validate(self) -> Evaluation:
-        """Evaluate the present weights on the validation images; the chronicle takes it in."""
+        """Evaluate the present weights on the validation images, for the assistant too."""
         result = evaluate(self.network, self.data, self.data.val)
-        judgement = self._judged(VALIDATION, result)
-        self.chronicle.note(self.epoch, judgement.given, judgement.labels)
+        self.assistant.evaluated("validation", result)
         return replace(result, scores=None)
-
-    def _judged(self, images: str, result: Evaluation, look: int = 0) -> Judgement:
-        """Keep for whoever inspects the network what it says of the images of a split."""
-        assert result.scores is not None
-        probabilities = probabilities_of(result.scores)
-        judgement = Judgement(
-            images, self.step, probabilities, result.labels, look, at=self.watch.now
-        )
-        self.desk.keep(judgement)
-        return judgement
 
     def look_at_test(self) -> TestEvaluated:
         """Open the sealed test set once more and evaluate the present weights on it."""
         result = evaluate(self.network, self.data, self.data.test.open())
-        self._judged(TEST, result, self.data.test.looks)
+        self.assistant.evaluated("test", result)
         return TestEvaluated(
             look=self.data.test.looks,
             step=self.step,

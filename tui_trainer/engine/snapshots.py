@@ -58,7 +58,7 @@ def capture(session: Session, lines: int | None = None) -> Checkpoint:
         "test_looks": session.data.test.looks,
         "seconds": session.watch.seconds,
         "probed_images": session.probes.sampled_at,
-        "chronicled": [session.chronicle.epochs, session.chronicle.since],
+        **session.assistant.facts(),
         "lines": lines,
         "seed": session.config.seed,
         "data_digest": session.data.digest,
@@ -88,8 +88,7 @@ def tensors_of(session: Session) -> Iterator[tuple[str, Tensor]]:
     yield "order", session.stream.order.to(torch.int32)
     if session.probes.last_gradient is not None:
         yield "probe/gradient", session.probes.last_gradient
-    if session.chronicle.epochs:
-        yield "chronicle", session.chronicle.table
+    yield from session.assistant.tensors().items()
     if session.best is not None:
         yield "best/losses", session.best.losses
         yield "best/hits", session.best.hits
@@ -131,9 +130,7 @@ def restore(session: Session, state: Checkpoint) -> None:
     best = state.part("best")
     labels = session.data.val.labels.cpu()
     session.best = Evaluation(best["losses"], best["hits"], labels) if best else None
-    session.desk.forget()
-    epochs, since = state.facts.get("chronicled", (0, 0))
-    session.chronicle.restore(state.tensors.get("chronicle"), epochs, since)
+    session.assistant.restore(state)
     session.probes.sampled_at = state.facts.get("probed_images", -1)
     gradient = state.tensors.get("probe/gradient")
     session.probes.last_gradient = None if gradient is None else gradient.to(session.device)

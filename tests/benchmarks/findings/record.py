@@ -31,6 +31,7 @@ from tests.benchmarks.findings.suite import HEALTHY, Case
 from tests.benchmarks.findings.variants import EMBEDDED, folder_of
 from tui_trainer.data.dataset import Data, load
 from tui_trainer.engine.session import Session
+from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.models.build import build_network
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -103,7 +104,7 @@ def record(case: Case, folder: Path, root: Path) -> Recorded:
         spoilt(sabotage_of(case)) as sessions,
     ):
         try:
-            for event in training.train(config, Inbox()):
+            for event in training.train(config, Inbox(), assistant=Laboratory()):
                 lines.write(to_json(event) + "\n")
                 if isinstance(event, EpochDone) and case.kind == HEALTHY:
                     weights.append(_weights(sessions[0].network))
@@ -197,7 +198,7 @@ def _rates(case: Case, root: Path) -> tuple[float, float, float]:
     config = config_of(replace(case, settings=piece), root)
     began = time.process_time()
     start, last = 0.0, None
-    for event in training.train(config, Inbox(), clock=time.process_time):
+    for event in training.train(config, Inbox(), assistant=Laboratory(), clock=time.process_time):
         if isinstance(event, EpochDone):
             last = event
         elif isinstance(event, RunStarted):

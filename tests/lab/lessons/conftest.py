@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 
+from tests.training import prepare
 from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.prepare import prepare
 from tui_trainer.lab import comparison
 from tui_trainer.lab.context import Bench, open_bench
 from tui_trainer.protocol.commands import Inbox

@@ -10,8 +10,8 @@ import torch
 
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
 from tests.lab.lessons.conftest import Ticking
+from tests.training import train
 from tui_trainer.course.lesson import SLUGS
-from tui_trainer.engine.loop import train
 from tui_trainer.lab import lesson_answers
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.lesson_answers import experiment

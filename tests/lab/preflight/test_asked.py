@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tests.training import prepare, train
 from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.loop import train
-from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.session import Session
-from tui_trainer.lab.preflight import TOTAL, check, check_run
+from tui_trainer.lab.preflight import TOTAL, check
 from tui_trainer.lab.preflight.plan import Plan
+from tui_trainer.lab.standalone import check_run
 from tui_trainer.lab.trial import make_trial
 from tui_trainer.models.build import build_network, use_innermost_channels
 from tui_trainer.protocol.answers import ItemChecked

@@ -8,10 +8,11 @@ from functools import cache
 
 import pytest
 
+from tests.training import prepare
 from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.session import Session
-from tui_trainer.lab.view_answers import set_scene, view_named
+from tui_trainer.lab.assistant import Laboratory
+from tui_trainer.lab.views import view_named
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -32,6 +33,15 @@ def session_of(model: str, **settings: object) -> Session:
         except StopIteration as prepared:
             session: Session = prepared.value
             return session
+
+
+def laboratory_of(session: Session) -> Laboratory:
+    assert isinstance(session.assistant, Laboratory)
+    return session.assistant
+
+
+def set_scene(session: Session, *, follows: bool = False) -> Scene:
+    return laboratory_of(session).set_scene(follows=follows)
 
 
 @cache

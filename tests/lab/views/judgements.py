@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.lab.views.conftest import session_of
+from tests.lab.views.conftest import session_of, set_scene
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.view_answers import set_scene
 from tui_trainer.lab.views.desk import TEST, Desk, Judgement
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Block, Exhibit, Words

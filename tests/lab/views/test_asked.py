@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.training import train
 from tui_trainer.engine import loop
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.session import Session
-from tui_trainer.lab import view_answers
+from tui_trainer.lab import assistant
 from tui_trainer.lab.views.desk import CREDIT, SHARE, Parts
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.answers import Inspected
@@ -65,7 +65,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 def employ(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, parts: int) -> Worker:
     """Let this worker answer for every view."""
     worker = Worker(clock, parts)
-    monkeypatch.setattr(view_answers, "view_named", lambda name: worker)
+    monkeypatch.setattr(assistant, "view_named", lambda name: worker)
     return worker
 
 
@@ -125,7 +125,7 @@ def test_its_weights_stay_those_of_the_step_at_which_it_was_asked_for(
             seen.append(sum(float(p.abs().sum()) for p in scene.network.parameters()))
             yield Exhibit(blocks=(), progress=0.5)
 
-    monkeypatch.setattr(view_answers, "view_named", lambda name: weigh)
+    monkeypatch.setattr(assistant, "view_named", lambda name: weigh)
     events = told_of(tiny, ScriptedInbox({5: [Inspect("kernels")]}), clock)
     assert {event.step for event in of(Inspected, events)} == {5}
     assert len(seen) > 3
@@ -186,7 +186,7 @@ def test_a_view_that_fails_is_refused_and_the_run_goes_on(
             yield Exhibit(blocks=(), progress=0.5)
         raise ValueError("no such layer")
 
-    monkeypatch.setattr(view_answers, "view_named", lambda name: broken)
+    monkeypatch.setattr(assistant, "view_named", lambda name: broken)
     events = told_of(tiny, ScriptedInbox({3: [Inspect("maps")]}))
     refused = only(CommandRejected, events)
     assert (refused.command, refused.reason) == ("Inspect", "no such layer")
@@ -281,7 +281,7 @@ def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
     def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
         yield Exhibit(blocks=(Words(text=str(torch.get_num_threads())),))
 
-    monkeypatch.setattr(view_answers, "view_named", lambda name: show)
+    monkeypatch.setattr(assistant, "view_named", lambda name: show)
     before = torch.get_num_threads()
     try:
         events = told_of(tiny, ScriptedInbox({2: [Inspect("confusion")]}), threads=2)

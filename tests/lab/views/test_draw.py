@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from tests.data.strokes import PLACES, RADII, drawn
 from tests.lab.views.conftest import Scenes, Seen, session_of
+from tests.training import train
 from tui_trainer.data.ink import as_digit
 from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.loop import train
 from tui_trainer.engine.snapshots import capture, network_of
-from tui_trainer.lab.view_answers import view_named
-from tui_trainer.lab.views import opinions
+from tui_trainer.lab.views import opinions, view_named
 from tui_trainer.lab.views.opinions import Judge, chosen, judge_of
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig

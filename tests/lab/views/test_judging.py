@@ -22,7 +22,7 @@ from tests.lab.views.judgements import (
     words,
 )
 from tests.lab.views.own_networks import write_odd
-from tui_trainer.lab.view_answers import view_named
+from tui_trainer.lab.views import view_named
 from tui_trainer.lab.views.desk import Judgement
 from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, losses, lost
 from tui_trainer.lab.views.scene import Scene

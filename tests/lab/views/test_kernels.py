@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.lab.views.conftest import Scenes, Seen, session_of
+from tests.lab.views.conftest import Scenes, Seen, session_of, set_scene
 from tests.lab.views.judgements import words
 from tests.lab.views.own_networks import write_odd
-from tui_trainer.lab.view_answers import set_scene
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.tiles import PIXELS, WIDEST
 from tui_trainer.lab.views.weights import kernels_of, weights_of

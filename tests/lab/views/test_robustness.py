@@ -11,8 +11,7 @@ from torch import Tensor
 from tests.lab.views.conftest import Scenes, Seen
 from tui_trainer.data.ink import thickness
 from tui_trainer.lab.preflight.bench import some
-from tui_trainer.lab.view_answers import view_named
-from tui_trainer.lab.views import robustness
+from tui_trainer.lab.views import robustness, view_named
 from tui_trainer.lab.views.changes import CHANGES, KINDS, moved, noisy, thickened
 from tui_trainer.lab.views.desk import Judgement
 from tui_trainer.protocol.exhibit import Curves, Pictures, Table, Words

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.lab.views.conftest import Scenes, session_of
-from tui_trainer.lab.view_answers import set_scene
+from tests.lab.views.conftest import Scenes, laboratory_of, session_of, set_scene
 from tui_trainer.lab.views.desk import Desk, Judgement
 from tui_trainer.lab.views.scene import MOST_TRAINING, PATIENCE, Scene
 
@@ -93,7 +92,7 @@ def test_a_scene_stays_as_it_was_while_the_network_goes_on() -> None:
     before, _ = judged(scene)
     for parameter in session.network.parameters():
         parameter.data.zero_()
-    session.desk.forget()
+    laboratory_of(session).desk.forget()
 
     again, _ = judged(scene)
     assert before is not None

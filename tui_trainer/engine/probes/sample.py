@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities
 from tui_trainer.engine.memory import scarce_memory
@@ -49,10 +48,17 @@ BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 NEAR = 0.01
 
 
+Trace = Callable[
+    [nn.Module, Tensor, Callable[[int, Tensor], None], Callable[[Tensor], None]], object
+]
+"""Runs a model on images, and reports the output of each layer and the logits."""
+
+
 class Sample:
     """So many training images, evenly spread over the split; always the same ones."""
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data, layers: tuple[LayerRow, ...], trace: Trace) -> None:
+        self._layers, self._trace = layers, trace
         total = len(data.train)
         self.size = min(total, max(SMALLEST, min(LARGEST, total // SHARE)))
         self._images = _spread(data.train, self.size)
@@ -73,12 +79,12 @@ class Sample:
                 others = _moments(val) if val is not None else ()
                 self._given = _Given(inputs, *_moments(inputs), *others)
             inputs = self._given.inputs
-            seen = _Layers(session.layers)
+            seen = _Layers(self._layers)
             network = copy_model(session.network)
             modes = modes_of(network)
             norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
             network.eval()
-            scores = _scores(network, data, inputs, seen)
+            scores = _scores(network, data, inputs, seen, self._trace)
             size = min(session.batch_size, len(inputs))
             gap, gap_error = _batch_gap(network, norms, size, inputs, labels, scores)
             set_modes(network, modes)
@@ -138,7 +144,7 @@ def _spread(split: Split, count: int) -> Split:
     return Split(split.images[places], split.labels[places])
 
 
-def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers) -> Tensor:
+def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers, trace: Trace) -> Tensor:
     """Return the scores (N, classes) in evaluation mode.
 
     The operations on the way are seen for the first images, and for all if there are layers
@@ -155,7 +161,7 @@ def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers) -> Te
         scores.append(output.detach().float())
 
     for start in range(0, len(watched), size):
-        trace(network, watched[start : start + size], reached=seen.reached, finished=keep)
+        trace(network, watched[start : start + size], seen.reached, keep)
     scores += [network(rest[start : start + size]).float() for start in range(0, len(rest), size)]
     return torch.cat(scores)
 
@@ -214,7 +220,7 @@ class _Layers:
         self._rows = rows
         self._units: dict[int, _Unit] = {}
 
-    def reached(self, place: int, step: Step, result: Tensor) -> None:
+    def reached(self, place: int, result: Tensor) -> None:
         """Take in the output of an operation, for one part of the sample."""
         row = self._rows[place] if place < len(self._rows) else None
         if row is None or row.kind not in LOOKED_AT or result.ndim < 2:

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.session import Session
 from tui_trainer.lab.preflight.bench import Lab, open_lab
 from tui_trainer.lab.preflight.control import control_items
@@ -23,12 +21,8 @@ from tui_trainer.lab.preflight.logits import score_items
 from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.lab.preflight.rate_range import rate_items
-from tui_trainer.models.build import own_faults_told
 from tui_trainer.protocol.answers import ItemChecked
 from tui_trainer.protocol.checked import CheckItem
-from tui_trainer.protocol.commands import Inbox
-from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.events import Event
 
 Group = Callable[[Lab], Iterator[CheckItem]]
 
@@ -66,22 +60,6 @@ def check(
         for item in _tried(lab, group):
             done += 1
             yield ItemChecked(item=item, done=done, total=TOTAL)
-
-
-def check_run(
-    config: RunConfig, *, clock: Callable[[], float] = time.perf_counter
-) -> Iterator[Event]:
-    """Prepare a run, as ``train`` does up to its first batch, and try its first steps.
-
-    Raises:
-        InputError: If the device, the data, the network or the combination of settings cannot be
-            used.
-        NetworkError: If a network of one's own raises; it says where.
-    """
-    with own_faults_told(config.model):
-        session = yield from prepare(config, Inbox(), Keeper(), clock)
-        yield session.started()
-        yield from check(session, clock=clock)
 
 
 def _tried(lab: Lab, group: Group) -> list[CheckItem]:

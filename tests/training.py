@@ -1,0 +1,27 @@
+"""Training as the command line does it: with the laboratory beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from tui_trainer.engine import loop
+from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.prepare import prepare as prepare_run
+from tui_trainer.engine.session import Session
+from tui_trainer.lab.assistant import Laboratory
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event
+
+
+def train(config: RunConfig, inbox: Inbox, **options: Any) -> Iterator[Event]:
+    """Train with an assistant; ``options`` are those of :func:`loop.train`."""
+    return loop.train(config, inbox, assistant=Laboratory(), **options)
+
+
+def prepare(
+    config: RunConfig, inbox: Inbox, keeper: Keeper, clock: Any
+) -> Generator[Event, None, Session]:
+    """Prepare a run with an assistant."""
+    return prepare_run(config, inbox, keeper, clock, Laboratory())
