@@ -11,11 +11,11 @@ import typer.main
 
 from tests.cli.conftest import Cli, Printed
 from tui_trainer import __version__, cli
-from tui_trainer.cli.options import SECTIONS
 from tui_trainer.cli.train import compose_run
-from tui_trainer.protocol.config import FIELD_TYPES, MODELS, RunConfig
+from tui_trainer.protocol.config import MODELS, SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.settings import GROUPS
 
 
 def parameters() -> list[Any]:
@@ -26,6 +26,13 @@ def test_every_setting_has_an_option() -> None:
     flags = {parameter.name: parameter.opts for parameter in parameters()}
     for field in dataclasses.fields(RunConfig):
         assert f"--{field.name.replace('_', '-')}" in flags[field.name]
+
+
+def test_check_has_an_option_for_every_setting_that_its_steps_depend_on() -> None:
+    commands: Any = typer.main.get_command(cli.app)
+    names = {parameter.name for parameter in commands.commands["check"].params}
+    left_out = {"budget", "target_accuracy", "checkpoint_every", "probes"}
+    assert names & SETTINGS.keys() == SETTINGS.keys() - left_out
 
 
 # Something else than the default for every setting; together they are a valid run.
@@ -76,7 +83,7 @@ def as_flags(settings: dict[str, Any]) -> list[str]:
 
 
 def test_every_option_reaches_its_setting(printed: Printed) -> None:
-    assert OTHERS.keys() == FIELD_TYPES.keys()
+    assert OTHERS.keys() == SETTINGS.keys()
     assert printed(*as_flags(OTHERS)) == RunConfig(**OTHERS)
 
 
@@ -138,10 +145,10 @@ def test_help_has_every_option_in_a_section(run: Cli, flag: str) -> None:
     assert (code, err) == (0, "")
     for parameter in parameters():
         assert parameter.opts[0] in out
-    places = [out.index(f"\n{title}:\n") for title in SECTIONS.values()]
+    titles = ("How to run", *GROUPS, "Window", "Information")
+    places = [out.index(f"\n{title}:\n") for title in titles]
     assert places == sorted(places)
     assert "Options:\n" not in out
-    assert set(SECTIONS) <= {parameter.name for parameter in parameters()}
     for code_ in ExitCode:
         assert f"{code_.value:>3}  {code_.meaning}" in out
 
@@ -165,6 +172,6 @@ def test_help_tells_the_true_defaults() -> None:
 def test_help_tells_every_preset() -> None:
     helps = {parameter.name: parameter.help for parameter in parameters()}
     with pytest.raises(InputError) as caught:
-        compose_run(dict.fromkeys([*FIELD_TYPES, "config"]) | {"preset": "none"})
+        compose_run(dict.fromkeys([*SETTINGS, "config"]) | {"preset": "none"})
     presets = str(caught.value).partition("choose ")[2]
     assert helps["preset"].endswith(presets)

@@ -9,9 +9,9 @@ import pytest
 
 from tui_trainer.protocol.config import (
     AUGMENTS,
-    FIELD_TYPES,
     MODELS,
     NAMED_AUGMENTATIONS,
+    SETTINGS,
     Augmentation,
     RunConfig,
 )
@@ -45,7 +45,7 @@ LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
     ("target_accuracy", 0.0, 1.0, -0.1, 99.4),
 ]
 
-NUMBERS = [name for name, (kind, _) in FIELD_TYPES.items() if kind in (int, float)]
+NUMBERS = [name for name, setting in SETTINGS.items() if setting.kind in (int, float)]
 
 
 def fault(**settings: Any) -> SettingError:
@@ -87,7 +87,7 @@ def test_limits(name: str, least: Any, greatest: Any, too_little: Any, too_much:
 def test_no_number_is_infinite_or_none_at_all(name: str, value: float) -> None:
     error = fault(**{name: value})
     assert error.key == name
-    wanted = "a finite number" if FIELD_TYPES[name][0] is float else "a whole number"
+    wanted = "a finite number" if SETTINGS[name].kind is float else "a whole number"
     assert error.problem == f"needs {wanted}, not {value}"
 
 

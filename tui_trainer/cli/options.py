@@ -1,32 +1,29 @@
-"""How options and networks are given, and what ``--help`` says of them: sections, exit codes."""
+"""How options and networks are given and what ``--help`` says of them: sections, exit codes."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterable
+from inspect import Parameter
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tui_trainer.protocol.config import MODELS
+from tui_trainer.protocol.config import MODELS, SETTINGS
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import exit_code_help
 from tui_trainer.protocol.reference import absolute, parse_reference
+from tui_trainer.protocol.settings import GROUPS, Setting
 from tui_trainer.text.fmt import clip, printable
 
-EPILOG = "Exit codes:\n\n\b\n" + exit_code_help()
+HOW, WINDOW, INFORMATION = "How to run", "Window", "Information"
+"""The sections of ``--help`` besides the groups of settings."""
 
-SECTIONS = {
-    "no_ui": "How to run",
-    "model": "Network",
-    "dataset": "Data",
-    "epochs": "Training",
-    "augment": "Augmentation, drawn anew for each image",
-    "seed": "Machine",
-    "target_accuracy": "Result and record",
-    "theme": "Window",
-    "print_config": "Information",
-}
-"""The sections of ``--help``, by the parameter that each begins with."""
+PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
+
+EPILOG = "Exit codes:\n\n\b\n" + exit_code_help()
 
 
 class PlainCommand(TyperCommand):
@@ -37,7 +34,7 @@ class PlainCommand(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, section by section, all with the same indentation."""
-        write_options(self, ctx, formatter, {})
+        write_options(self, ctx, formatter, "Options")
 
 
 class SectionedGroup(TyperGroup):
@@ -74,30 +71,62 @@ class SectionedGroup(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, section by section, then the other commands."""
-        write_options(self, ctx, formatter, SECTIONS)
+        write_options(self, ctx, formatter, INFORMATION)
         self.format_commands(ctx, formatter)
 
 
-def write_options(command: Any, ctx: Any, formatter: Any, titles: dict[str, str]) -> None:
+def write_options(command: Any, ctx: Any, formatter: Any, title: str) -> None:
     """Write a command's options, section by section, all with the same indentation.
 
-    ``titles`` has the sections, by the parameter that each begins with.
+    ``title`` is the section of the options that name none.
     """
     sections: dict[str, list[tuple[str, str]]] = {}
-    title = "Options"
     for parameter in command.get_params(ctx):
-        title = titles.get(parameter.name or "", title)
         if (record := parameter.get_help_record(ctx)) is not None:
-            sections.setdefault(title, []).append(record)
+            section = getattr(parameter, "rich_help_panel", None) or title
+            sections.setdefault(section, []).append(record)
     width = max(len(names) for records in sections.values() for names, _ in records)
     for heading, records in sections.items():
         with formatter.section(heading):
             formatter.write_dl([(names.ljust(width), text) for names, text in records])
 
 
-def option(help_text: str, *names: str, **more: Any) -> Any:
-    """Declare an option that is unset unless it is given."""
-    return typer.Option(*names, help=help_text, show_default=False, **more)
+def option(help_text: str, *names: str, section: str | None = None, **more: Any) -> Any:
+    """Declare an option that is unset unless it is given; ``section`` is where help lists it."""
+    return typer.Option(*names, help=help_text, show_default=False, rich_help_panel=section, **more)
+
+
+def with_settings(
+    names: Iterable[str], *, after: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each of these settings, behind its parameter ``after``.
+
+    They take the place of its ``**settings``; typer reads the options off the signature.
+    """
+    options = [
+        Parameter(
+            row.name,
+            Parameter.POSITIONAL_OR_KEYWORD,
+            default=None,
+            annotation=Annotated[row.kind | None, _option_for(row)],
+        )
+        for row in sorted(map(SETTINGS.__getitem__, names), key=lambda row: GROUPS.index(row.group))
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [row for row in signature.parameters.values() if row.kind is not row.VAR_KEYWORD]
+        place = [row.name for row in own].index(after) + 1
+        parameters = [*own[:place], *options, *own[place:]]
+        command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def _option_for(row: Setting) -> Any:
+    names = [f"{row.option}/--no-{row.name}"] if row.kind is bool else []
+    return option(row.summary, *names, section=row.group)
 
 
 def choice(what: str, names: tuple[str, ...]) -> str:
@@ -112,6 +141,27 @@ NetworkArgument = Annotated[
     typer.Argument(help=f"The network (era-s6): {OWN}", metavar="NETWORK", show_default=False),
 ]
 NetworkOption = Annotated[str | None, option("The same", "--model", metavar="NETWORK")]
+
+PresetOption = Annotated[
+    str | None, option(choice("Start from a shipped recipe", PRESETS), section=HOW)
+]
+ConfigFile = Annotated[Path | None, option("Start from a TOML file of settings", section=HOW)]
+NoUi = Annotated[bool, option("Train without the window, for scripts", "--no-ui", section=HOW)]
+JsonLines = Annotated[
+    bool, option("With --no-ui: events as JSON lines on stdout", "--json", section=HOW)
+]
+JsonObject = Annotated[bool, option("As one JSON object", "--json")]
+Theme = Annotated[str | None, option("Colours: a theme's name or TOML file", section=WINDOW)]
+Paused = Annotated[bool, option("Open the window with the run paused", "--paused", section=WINDOW)]
+Debug = Annotated[bool, option("Show tracebacks", "--debug")]
+
+Checkpoint = Annotated[str, option("Whose weights: last, best, epoch-N (last)", "--checkpoint")]
+RecordedThreads = Annotated[int | None, option("CPU threads (as many as the run had)")]
+StepImages = Annotated[int | None, option("Images a step, where one is trained")]
+Controls = Annotated[
+    list[str] | None,
+    option("Turn a control of it; may be given again", "--set", metavar="NAME=VALUE"),
+]
 
 
 def one_network(argument: str | None, named: str | None) -> str | None:

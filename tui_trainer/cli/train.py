@@ -8,108 +8,56 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui_trainer import __version__
-from tui_trainer.cli.options import choice, option
-from tui_trainer.headless.streams import standard_output
-from tui_trainer.protocol.config import (
-    AUGMENTS,
-    DATASETS,
-    DEVICES,
-    MODELS,
-    OPTIMIZERS,
-    SCHEDULES,
-    RunConfig,
+from tui_trainer.cli.options import (
+    WINDOW,
+    ConfigFile,
+    Debug,
+    JsonLines,
+    NoUi,
+    Paused,
+    PresetOption,
+    Theme,
+    option,
+    with_settings,
 )
+from tui_trainer.headless.streams import standard_output
+from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.reference import HOW
+from tui_trainer.protocol.settings import RECORD, option_of
 
 if TYPE_CHECKING:
     from tui_trainer.recording.recorder import Recorder
 
-PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
 
-MODEL_HELP = f"{choice('Network (era-s6)', MODELS)}; or your own code, which is run: {HOW}"
-
-
+@with_settings(SETTINGS, after="config")
 def new_run(
     ctx: typer.Context,
-    no_ui: Annotated[bool, option("Train without the window, for scripts", "--no-ui")] = False,
-    json_lines: Annotated[
-        bool, option("With --no-ui: events as JSON lines on stdout", "--json")
+    no_ui: NoUi = False,
+    json_lines: JsonLines = False,
+    preset: PresetOption = None,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None, option("Save the run in this folder (runs/TIME-NETWORK)", section=RECORD)
+    ] = None,
+    no_save: Annotated[
+        bool, option("Save nothing of the run", "--no-save", section=RECORD)
     ] = False,
-    preset: Annotated[str | None, option(choice("Start from a shipped recipe", PRESETS))] = None,
-    config: Annotated[Path | None, option("Start from a TOML file of settings")] = None,
-    model: Annotated[str | None, option(MODEL_HELP)] = None,
-    budget: Annotated[
-        int | None, option("Parameters it may have, to measure it by (20000)")
-    ] = None,
-    dropout: Annotated[
-        float | None, option("Share of features hidden, where the network has dropout layers")
-    ] = None,
-    dataset: Annotated[str | None, option(choice("Dataset (mnist)", DATASETS))] = None,
-    data_dir: Annotated[str | None, option("A folder of MNIST-format IDX files instead")] = None,
-    classes: Annotated[
-        int | None, option("Classes of --data-dir, where its labels leave some out")
-    ] = None,
-    val_size: Annotated[
-        int | None, option("Images kept for validation; 1 in 12 (at most 5,000) if not set")
-    ] = None,
-    train_size: Annotated[int | None, option("Train on only so many of the others")] = None,
-    epochs: Annotated[int | None, option("Epochs (10)")] = None,
-    batch_size: Annotated[int | None, option("Images a step (128)")] = None,
-    lr: Annotated[
-        float | None, option("Base learning rate (0.1 for sgd, 0.003 for adam and adamw)")
-    ] = None,
-    optimizer: Annotated[str | None, option(choice("Optimizer (sgd)", OPTIMIZERS))] = None,
-    momentum: Annotated[float | None, option("Momentum of sgd (0.9)")] = None,
-    nesterov: Annotated[
-        bool | None, option("Nesterov's momentum for sgd (on)", "--nesterov/--no-nesterov")
-    ] = None,
-    weight_decay: Annotated[float | None, option("Weight decay (0.0005)")] = None,
-    label_smoothing: Annotated[
-        float | None, option("Share of each target spread over all classes (0.0)")
-    ] = None,
-    schedule: Annotated[
-        str | None, option(choice("Course of the learning rate (one-cycle)", SCHEDULES))
-    ] = None,
-    step_size: Annotated[
-        int | None, option("For step: epochs from one drop to the next (15)")
-    ] = None,
-    gamma: Annotated[float | None, option("For step: what a drop multiplies by (0.1)")] = None,
-    augment: Annotated[str | None, option(choice("Amounts by name (light)", AUGMENTS))] = None,
-    rotate: Annotated[float | None, option("Largest rotation, degrees")] = None,
-    shift: Annotated[float | None, option("Largest shift, pixels")] = None,
-    scale: Annotated[float | None, option("Largest change of size, 0.1 is 10 %")] = None,
-    shear: Annotated[float | None, option("Largest shear, degrees")] = None,
-    crop: Annotated[int | None, option("Side of the centre crop, of 28 pixels (22)")] = None,
-    crop_probability: Annotated[float | None, option("Share of images cropped")] = None,
-    interpolation: Annotated[
-        str | None, option("bilinear softens the strokes a little, nearest does not")
-    ] = None,
-    seed: Annotated[int | None, option("The same seed repeats a run bit for bit (0)")] = None,
-    device: Annotated[str | None, option(choice("Device (auto)", DEVICES))] = None,
-    threads: Annotated[int | None, option("CPU threads; PyTorch's own choice if not set")] = None,
-    target_accuracy: Annotated[
-        float | None, option("Exit with code 3 below this test accuracy, e.g. 0.994")
-    ] = None,
-    probes: Annotated[
-        bool | None,
-        option("Look into gradients and activations now and then (on)", "--probes/--no-probes"),
-    ] = None,
-    out: Annotated[Path | None, option("Save the run in this folder (runs/TIME-NETWORK)")] = None,
-    no_save: Annotated[bool, option("Save nothing of the run", "--no-save")] = False,
-    checkpoint_every: Annotated[
-        int | None, option("Keep the weights of every so many epochs, beside last and best")
-    ] = None,
-    theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
-    paused: Annotated[bool, option("Open the window with the run paused", "--paused")] = False,
+    theme: Theme = None,
+    paused: Paused = False,
     guide: Annotated[
-        bool, option("Open the window with a guided path: ten minutes, step by step", "--guide")
+        bool,
+        option(
+            "Open the window with a guided path: ten minutes, step by step",
+            "--guide",
+            section=WINDOW,
+        ),
     ] = False,
     print_config: Annotated[
         bool, option("Print the settings that would run, as TOML", "--print-config")
     ] = False,
-    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+    debug: Debug = False,
     version: Annotated[bool, option("Print the version", "--version")] = False,
+    **settings: Any,
 ) -> None:
     """Train small convolutional networks on MNIST, and steer them while they learn.
 
@@ -121,11 +69,11 @@ def new_run(
     if ctx.invoked_subcommand is not None:
         _check_nothing_given(ctx)
         return
-    settings = compose_run(ctx.params)
+    run = compose_run(ctx.params)
     if print_config:
         from tui_trainer.protocol.config_file import to_toml
 
-        standard_output().text(to_toml(settings.resolved()))
+        standard_output().text(to_toml(run.resolved()))
         raise typer.Exit
     from tui_trainer.cli.fronts import check_window, run_app, run_headless
 
@@ -136,12 +84,12 @@ def new_run(
 
     from tui_trainer.cli.starts import Job, Start
 
-    job = Job(None if no_save else _recorder(out, settings))
+    job = Job(None if no_save else _recorder(out, run))
     start = Start(job, _no_recorder if no_save else recorder_below, patient=not no_ui)
     if no_ui:
-        code = run_headless(start, settings, json_lines=json_lines, debug=debug)
+        code = run_headless(start, run, json_lines=json_lines, debug=debug)
     else:
-        code = run_app(start, settings, theme=theme, paused=paused, pictures=out, guided=guide)
+        code = run_app(start, run, theme=theme, paused=paused, pictures=out, guided=guide)
     raise typer.Exit(code)
 
 
@@ -153,16 +101,15 @@ def _check_nothing_given(ctx: typer.Context) -> None:
     """
     for name, value in ctx.params.items():
         if value not in (None, False):
-            given = f"--{'json' if name == 'json_lines' else name.replace('_', '-')}"
+            given = "--json" if name == "json_lines" else option_of(name)
             raise InputError(f"{given}: belongs to a new run; options of a command come after it")
 
 
 def compose_run(params: dict[str, Any]) -> RunConfig:
     """Lay preset, file and options over one another."""
-    from tui_trainer.protocol.config import FIELD_TYPES
     from tui_trainer.protocol.config_file import Source, compose, read_config, read_preset
 
-    given = {key: params[key] for key in FIELD_TYPES if params[key] is not None}
+    given = {key: params[key] for key in SETTINGS if params.get(key) is not None}
     sources = []
     if params["preset"] is not None:
         sources.append(read_preset(params["preset"]))

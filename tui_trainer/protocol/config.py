@@ -1,4 +1,4 @@
-"""What a run is asked to do: one frozen, validated record, read from TOML and written to it."""
+"""The configuration of a run: one frozen, validated record, and the table of its settings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ from typing import Any
 from tui_trainer.protocol.errors import SettingError
 from tui_trainer.protocol.layers import BUDGET
 from tui_trainer.protocol.reference import HOW, absolute, absolute_path, advice_on, parse_reference
+from tui_trainer.protocol.settings import (
+    AUGMENTATION,
+    DATA,
+    LONGEST_SHOWN,
+    MACHINE,
+    NETWORK,
+    RECORD,
+    TRAINING,
+    setting,
+    settings_of,
+    shown,
+)
 
 MODELS = (
     *("mlp", "conv-fc", "conv-gap", "squeeze", "squeeze-norm", "squeeze-dropout", "under-8k"),
@@ -41,7 +53,6 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 MAX_EPOCHS = 10_000
 MAX_BATCH_SIZE = 65_536
 MAX_CLASSES = 1_000
-LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,67 +98,174 @@ NAMED_AUGMENTATIONS: Mapping[str, Augmentation] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """One run, from its first batch to its last. Every field has a default.
+    """One run, from its first batch to its last: the table of settings. Every one has a default.
 
     ``model`` is a name of the zoo or the place of a custom model; see
-    :mod:`tui_trainer.protocol.reference`. ``budget`` is how many parameters it may have: what the
-    layer table and the review measure it by, and nothing else. ``probes`` is whether samples of
-    gradients and activations are taken while it trains; they change nothing of it.
+    :mod:`tui_trainer.protocol.reference`. ``budget`` is used by the layer table and the review
+    alone. ``probes`` change nothing of a run's weights.
 
     Raises:
         SettingError: From the constructor, naming the field, if a value cannot be used.
     """
 
-    model: str = "era-s6"
-    budget: int = BUDGET
-    dropout: float | None = None
-    dataset: str = "mnist"
-    data_dir: str | None = None
-    classes: int | None = None
-    val_size: int | None = None
-    train_size: int | None = None
-    epochs: int = 10
-    batch_size: int = 128
-    seed: int = 0
-    optimizer: str = "sgd"
-    lr: float | None = None
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.0
-    schedule: str = "one-cycle"
-    step_size: int = 15
-    gamma: float = 0.1
-    augment: str = "light"
-    rotate: float | None = None
-    shift: float | None = None
-    scale: float | None = None
-    shear: float | None = None
-    crop: int | None = None
-    crop_probability: float | None = None
-    interpolation: str | None = None
-    device: str = "auto"
-    threads: int | None = None
-    target_accuracy: float | None = None
-    checkpoint_every: int | None = None
-    probes: bool = True
+    model: str = setting(
+        "era-s6",
+        NETWORK,
+        "Network",
+        choices=MODELS,
+        besides=f"; or your own code, which is run: {HOW}",
+    )
+    budget: int = setting(
+        BUDGET,
+        NETWORK,
+        "Parameters it may have, to measure it by",
+        within=(1, 10**12),
+        unit="parameters",
+        subject="the budget",
+    )
+    dropout: float | None = setting(
+        None,
+        NETWORK,
+        "Share of features hidden, where the network has dropout layers",
+        within=(0.0, 0.95),
+        knob="dropout",
+    )
+    dataset: str = setting("mnist", DATA, "Dataset", choices=DATASETS)
+    data_dir: str | None = setting(None, DATA, "A folder of MNIST-format IDX files instead")
+    classes: int | None = setting(
+        None,
+        DATA,
+        "Classes of --data-dir, where its labels leave some out",
+        within=(2, MAX_CLASSES),
+    )
+    val_size: int | None = setting(
+        None,
+        DATA,
+        "Images kept for validation; 1 in 12 (at most 5,000) if not set",
+        within=(0, math.inf),
+        unit="images",
+        subject="the validation split's size",
+    )
+    train_size: int | None = setting(
+        None,
+        DATA,
+        "Train on only so many of the others",
+        within=(1, math.inf),
+        unit="images",
+        subject="the training split's size",
+    )
+    epochs: int = setting(10, TRAINING, "Epochs", within=(1, MAX_EPOCHS), knob="epochs")
+    batch_size: int = setting(
+        128,
+        TRAINING,
+        "Images a step",
+        within=(1, MAX_BATCH_SIZE),
+        subject="the batch size",
+        knob="batch_size",
+    )
+    seed: int = setting(
+        0,
+        MACHINE,
+        "The same seed repeats a run bit for bit",
+        within=(0, 2**32 - 1),
+        subject="the seed",
+    )
+    optimizer: str = setting("sgd", TRAINING, "Optimizer", choices=OPTIMIZERS)
+    lr: float | None = setting(
+        None,
+        TRAINING,
+        "Base learning rate",
+        within=(math.ulp(0.0), 1_000.0),
+        limits="above 0 and at most 1,000",
+        subject="the learning rate",
+        default_text="0.1 for sgd, 0.003 for adam and adamw",
+        knob="learning_rate",
+    )
+    momentum: float = setting(0.9, TRAINING, "Momentum of sgd", within=(0.0, 0.9999))
+    nesterov: bool = setting(True, TRAINING, "Nesterov's momentum for sgd")
+    weight_decay: float = setting(5e-4, TRAINING, "Weight decay", within=(0.0, 10.0))
+    label_smoothing: float = setting(
+        0.0, TRAINING, "Share of each target spread over all classes", within=(0.0, 0.9)
+    )
+    schedule: str = setting("one-cycle", TRAINING, "Learning rate schedule", choices=SCHEDULES)
+    step_size: int = setting(
+        15,
+        TRAINING,
+        "For step: epochs from one drop to the next",
+        within=(1, MAX_EPOCHS),
+        unit="epochs",
+        subject="the schedule's step",
+    )
+    gamma: float = setting(0.1, TRAINING, "For step: decay factor", within=(1e-6, 1.0))
+    augment: str = setting(
+        "light", AUGMENTATION, "Augmentation preset", choices=AUGMENTS, knob="augmentation"
+    )
+    rotate: float | None = setting(
+        None,
+        AUGMENTATION,
+        "Largest rotation, degrees",
+        within=(0.0, 180.0),
+        unit="degrees",
+        subject="rotation",
+    )
+    shift: float | None = setting(
+        None, AUGMENTATION, "Largest shift, pixels", within=(0.0, 64.0), unit="pixels"
+    )
+    scale: float | None = setting(
+        None, AUGMENTATION, "Largest change of size, 0.1 is 10 %", within=(0.0, 0.9)
+    )
+    shear: float | None = setting(
+        None, AUGMENTATION, "Largest shear, degrees", within=(0.0, 60.0), unit="degrees"
+    )
+    crop: int | None = setting(
+        None,
+        AUGMENTATION,
+        "Side of the centre crop, of 28 pixels",
+        within=(4, 28),
+        unit="pixels",
+        subject="the centre crop",
+        default_text="22",
+    )
+    crop_probability: float | None = setting(
+        None,
+        AUGMENTATION,
+        "Share of images cropped",
+        within=(0.0, 1.0),
+        subject="the share of cropped images",
+    )
+    interpolation: str | None = setting(
+        None,
+        AUGMENTATION,
+        "Interpolation (bilinear is softer)",
+        choices=INTERPOLATIONS,
+    )
+    device: str = setting("auto", MACHINE, "Device", choices=DEVICES)
+    threads: int | None = setting(
+        None, MACHINE, "CPU threads; found by a short trial if not set", within=(1, 1_024)
+    )
+    target_accuracy: float | None = setting(
+        None,
+        RECORD,
+        "Exit with code 3 below this test accuracy, e.g. 0.994",
+        within=(0.0, 1.0),
+        limits="a fraction from 0 to 1",
+        subject="the target accuracy",
+    )
+    checkpoint_every: int | None = setting(
+        None,
+        RECORD,
+        "Keep the weights of every so many epochs, beside last and best",
+        within=(1, MAX_EPOCHS),
+        unit="epochs",
+        subject="it",
+    )
+    probes: bool = setting(True, RECORD, "Sample gradients and activations; the findings need it")
 
     def __post_init__(self) -> None:
-        for name, (kind, optional) in FIELD_TYPES.items():
-            _check_type(name, getattr(self, name), kind, optional)
+        for name, row in SETTINGS.items():
+            row.check(getattr(self, name))
         if self.model not in MODELS and parse_reference(self.model) is None:
             raise SettingError("model", _unknown_model(self.model))
-        for name, names in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in names:
-                known = ", ".join(names)
-                raise SettingError(name, f"unknown {name} {_shown(value)}; choose {known}")
-        for name, (low, high, what) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise SettingError(name, f"{what}, not {_shown(value)}")
-        if self.lr is not None and self.lr == 0:
-            raise SettingError("lr", f"{_RANGES['lr'][2]}, not 0")
         if self.data_dir == "":
             raise SettingError("data_dir", "names no folder; . is the present one")
         if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
@@ -186,90 +304,17 @@ class RunConfig:
         return {name: value for name, value in values if value is not None}
 
 
-FIELD_TYPES: Mapping[str, tuple[type, bool]] = {
-    field.name: (
-        {"str": str, "int": int, "float": float, "bool": bool}[str(field.type).split(" ")[0]],
-        "None" in str(field.type),
-    )
-    for field in dataclasses.fields(RunConfig)
-}
-"""Each setting's type and whether it may be left unset; what TOML files are checked against."""
-
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "dataset": DATASETS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "augment": AUGMENTS,
-    "interpolation": INTERPOLATIONS,
-    "device": DEVICES,
-}
-
-_RANGES: Mapping[str, tuple[float, float, str]] = {
-    "budget": (1, 10**12, "the budget must be from 1 to 1,000,000,000,000 parameters"),
-    "dropout": (0.0, 0.95, "dropout must be from 0 to 0.95"),
-    "classes": (2, MAX_CLASSES, "classes must be from 2 to 1,000"),
-    "val_size": (0, math.inf, "the validation split's size must be 0 or more images"),
-    "train_size": (1, math.inf, "the training split's size must be 1 image or more"),
-    "epochs": (1, MAX_EPOCHS, "epochs must be from 1 to 10,000"),
-    "batch_size": (1, MAX_BATCH_SIZE, "the batch size must be from 1 to 65,536"),
-    "seed": (0, 2**32 - 1, "the seed must be from 0 to 4,294,967,295"),
-    "lr": (0.0, 1_000.0, "the learning rate must be above 0 and at most 1,000"),
-    "momentum": (0.0, 0.9999, "momentum must be from 0 to 0.9999"),
-    "weight_decay": (0.0, 10.0, "weight decay must be from 0 to 10"),
-    "label_smoothing": (0.0, 0.9, "label smoothing must be from 0 to 0.9"),
-    "step_size": (1, MAX_EPOCHS, "the schedule's step must be from 1 to 10,000 epochs"),
-    "gamma": (1e-6, 1.0, "gamma must be from 0.000001 to 1"),
-    "rotate": (0.0, 180.0, "rotation must be from 0 to 180 degrees"),
-    "shift": (0.0, 64.0, "shift must be from 0 to 64 pixels"),
-    "scale": (0.0, 0.9, "scale must be from 0 to 0.9"),
-    "shear": (0.0, 60.0, "shear must be from 0 to 60 degrees"),
-    "crop": (4, 28, "the centre crop must be from 4 to 28 pixels"),
-    "crop_probability": (0.0, 1.0, "the share of cropped images must be from 0 to 1"),
-    "threads": (1, 1_024, "threads must be from 1 to 1,024"),
-    "checkpoint_every": (1, MAX_EPOCHS, "it must be from 1 to 10,000 epochs"),
-    "target_accuracy": (0.0, 1.0, "the target accuracy must be a fraction from 0 to 1"),
-}
+SETTINGS = settings_of(RunConfig)
+"""Every setting by its name, in the order of the fields."""
 
 
 def _unknown_model(model: str) -> str:
     """Return what is wrong with a model that is neither one of the zoo nor a reference."""
     if advice := advice_on(model):
-        return f"{_shown(model)}: {advice}"
+        return f"{shown(model)}: {advice}"
     if ":" in model:
-        return f"no network of one's own is at {_shown(model)}; write {HOW}"
+        return f"no network of one's own is at {shown(model)}; write {HOW}"
     near = difflib.get_close_matches(model.lower()[:LONGEST_SHOWN], MODELS, n=1)
     if near:
-        return f"unknown model {_shown(model)}; did you mean {near[0]}? --help lists them all"
-    return f"unknown model {_shown(model)}; choose {', '.join(MODELS)}, or your own: {HOW}"
-
-
-def _check_type(name: str, value: object, kind: type, optional: bool) -> None:
-    """Refuse a value of another type; bool is no number here, a whole number is a float."""
-    if value is None and optional:
-        return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = is_number if kind is float else isinstance(value, kind)
-    if kind is int and isinstance(value, bool):
-        fits = False
-    if not fits:
-        words = {str: "a text in quotes", int: "a whole number", float: "a number"}
-        wanted = words.get(kind, "true or false")
-        raise SettingError(name, f"needs {wanted}, not {_shown(value)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise SettingError(name, f"needs a finite number, not {value}")
-    if isinstance(value, str) and not value.isascii() and _is_no_unicode(value):
-        raise SettingError(name, f"needs a text that UTF-8 can hold, not {_shown(value)}")
-
-
-def _is_no_unicode(text: str) -> bool:
-    """Whether it has bytes that Python could not decode: no TOML file can hold them."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _shown(value: object) -> str:
-    """Return a value as a person would write it, shortened where it is very long."""
-    try:
-        shown = repr(value)
-    except ValueError:  # Python writes no whole number of more than 4,300 digits
-        return "a number of thousands of digits"
-    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}…"
+        return f"unknown model {shown(model)}; did you mean {near[0]}? --help lists them all"
+    return f"unknown model {shown(model)}; choose {', '.join(MODELS)}, or your own: {HOW}"

@@ -12,8 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.protocol.config import FIELD_TYPES, Augmentation, RunConfig
+from tui_trainer.protocol.config import SETTINGS, Augmentation, RunConfig
 from tui_trainer.protocol.errors import InputError, SettingError
+from tui_trainer.protocol.settings import option_of
 from tui_trainer.text.fmt import printable
 
 MAX_FILE_BYTES = 65_536
@@ -39,7 +40,7 @@ class Source:
     def place(self, key: str) -> str:
         """Return where a setting was made: ``--lr`` or ``run.toml, line 3, lr``."""
         if self.text is None:
-            return f"--{key.replace('_', '-')}"
+            return option_of(key)
         shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
         return f"{self.name}, line {_line_of(self.text, key)}, {shown}"
 
@@ -112,8 +113,8 @@ def parse_config(text: str, name: str) -> Source:
         raise InputError(_toml_fault(text, name, str(error))) from None
     source = Source(settings, text, name)
     for key in settings:
-        if key not in FIELD_TYPES:
-            known = ", ".join(FIELD_TYPES)
+        if key not in SETTINGS:
+            known = ", ".join(SETTINGS)
             raise InputError(f"{source.place(key)}: no such setting; there are {known}")
     return source
 
