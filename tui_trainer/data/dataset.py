@@ -18,9 +18,8 @@ from tui_trainer.data.augment import augment
 from tui_trainer.data.doubts import doubts_about
 from tui_trainer.data.idx import RawDataset, content_digest, read_folder
 from tui_trainer.protocol.config import Augmentation, RunConfig
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, fault
 from tui_trainer.protocol.events import DatasetDoubted, DownloadProgress
-from tui_trainer.protocol.file_errors import fault
 
 VAL_SHARE = 12
 """One in twelve training images validates, which makes 5,000 of MNIST's 60,000 …"""

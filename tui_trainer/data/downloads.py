@@ -28,9 +28,9 @@ from typing import IO, Any, BinaryIO
 
 from tui_trainer.data.idx import MAX_BYTES, Part, RawDataset, build_dataset
 from tui_trainer.protocol.config import DATASETS
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.events import DownloadProgress
-from tui_trainer.protocol.file_errors import reason, shown
+from tui_trainer.text.fmt import printable
 
 TIMEOUT = 20.0
 """Seconds without a byte after which a server is given up."""
@@ -64,7 +64,7 @@ class _Plan:
     def advice(self) -> str:
         """What a person can do when the download cannot be had."""
         names = " and ".join(archive.name for archive in self.archives if not self.has(archive))
-        by_hand = f"put {names} into {shown(self.raw)} by hand, or " if names else ""
+        by_hand = f"put {names} into {printable(self.raw)} by hand, or " if names else ""
         return f"{by_hand}name a folder that has the data with --data-dir"
 
     def has(self, archive: _Archive) -> bool:
@@ -110,7 +110,7 @@ def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDat
         except OSError as error:
             # The disk's: a network's errors do not leave _obtain.
             raise InputError(
-                f"cannot store {dataset} in {shown(plan.raw)}: {reason(error)}; {plan.advice}"
+                f"cannot store {dataset} in {printable(plan.raw)}: {reason(error)}; {plan.advice}"
             ) from error
     return _read(plan)
 
@@ -204,7 +204,7 @@ def _connected(url: str) -> Any:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        raise _UnavailableError(shown(f"HTTP {error.code} {error.reason}")) from error
+        raise _UnavailableError(printable(f"HTTP {error.code} {error.reason}")) from error
     except (OSError, HTTPException, ValueError) as error:
         raise _UnavailableError(_why(error)) from error
 
@@ -272,7 +272,7 @@ def _unpack(plan: _Plan, archive: _Archive) -> None:
                     _gunzip(packed, plan.raw / name)
     except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise InputError(
-            f"cannot unpack {shown(path)} for {plan.dataset}: {reason(error)};"
+            f"cannot unpack {printable(path)} for {plan.dataset}: {reason(error)};"
             f" delete it to fetch it again, or {plan.advice}"
         ) from error
 
@@ -288,7 +288,7 @@ def _read(plan: _Plan) -> RawDataset:
         train, test = (_part(plan, plan.open_part(is_train)) for is_train in (True, False))
     except Exception as error:  # torchvision trusts its files: a damaged one can raise anything
         raise InputError(
-            f"cannot read {plan.dataset} in {shown(plan.raw)}: {reason(error)};"
+            f"cannot read {plan.dataset} in {printable(plan.raw)}: {reason(error)};"
             f" delete its files there to fetch them again, or {plan.advice}"
         ) from error
     return build_dataset(plan.dataset, train, test, classes=None)

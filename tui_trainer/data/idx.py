@@ -22,7 +22,8 @@ from pathlib import Path
 
 from tui_trainer.data.idx_folder import find_files
 from tui_trainer.data.idx_labels import judge_labels
-from tui_trainer.protocol.file_errors import counted, fault, reason, shown
+from tui_trainer.protocol.errors import fault, reason
+from tui_trainer.text.fmt import plural, printable
 
 MIN_SIZE, MAX_SIZE = 8, 128
 MAX_RANK = 4
@@ -164,7 +165,7 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     """
     for part, what, least in ((train, "training image", 2), (test, "test image", 1)):
         if len(part.labels) < least:
-            have = counted(len(part.labels), what)
+            have = plural(len(part.labels), what)
             raise fault(part.images_file, f"{have}; at least {least} needed")
     if train.size != test.size:
         sizes = f"{test.size}×{test.size} pixels, the training images {train.size}×{train.size}"
@@ -200,8 +201,8 @@ def read_part(images: Path, labels: Path) -> Part:
         code, shape = _read_header(stream, labels, tuple(_LABEL_ARRAYS), dimensions=1)
         count, columns = (*shape, 1)[:2]
         if count != total:
-            counts = f"{counted(count, 'label')} for {counted(total, 'image')}"
-            raise fault(labels, f"{counts} in {shown(images)}; use files that belong together")
+            counts = f"{plural(count, 'label')} for {plural(total, 'image')}"
+            raise fault(labels, f"{counts} in {printable(images)}; use files that belong together")
         numbers = array(_LABEL_ARRAYS[code])
         numbers.frombytes(_read_body(stream, labels, count * columns * numbers.itemsize))
     if sys.byteorder == "little":
@@ -264,8 +265,8 @@ def _read_header(
         wanted = " or ".join(_TYPES[code] for code in codes)
         raise fault(
             path,
-            f"{_TYPES[magic[2]]} in {counted(rank, 'dimension')};"
-            f" needs {wanted} in {counted(dimensions, 'dimension')}"
+            f"{_TYPES[magic[2]]} in {plural(rank, 'dimension')};"
+            f" needs {wanted} in {plural(dimensions, 'dimension')}"
             + ("; write the greys as bytes, 0 to 255" if dimensions == 3 else ""),
         )
     return magic[2], plain

@@ -7,7 +7,8 @@ import re
 import stat
 from pathlib import Path
 
-from tui_trainer.protocol.file_errors import fault, reason, shown
+from tui_trainer.protocol.errors import fault, reason
+from tui_trainer.text.fmt import printable
 
 _ROLES = {
     ("train", "images"): "train-images-idx3-ubyte",
@@ -51,11 +52,11 @@ def find_files(folder: Path) -> dict[Role, Path]:
         )
     complete = [key for key, roles in found.items() if len(roles) == len(_ROLES)]
     if len(complete) > 1:
-        names = ", ".join(shown(place / f"{prefix}*") for place, prefix in complete)
+        names = ", ".join(printable(place / f"{prefix}*") for place, prefix in complete)
         raise fault(folder, f"more than one dataset there ({names}); name a folder that holds one")
     place, prefix = complete[0] if complete else max(found, key=lambda key: len(found[key]))
     roles = found[place, prefix]
-    if missing := [shown(prefix + name) for role, name in _ROLES.items() if role not in roles]:
+    if missing := [printable(prefix + name) for role, name in _ROLES.items() if role not in roles]:
         raise fault(place, f"{', '.join(missing)} not found (plain or .gz); add what is missing")
     return {role: _pick(paths) for role, paths in roles.items()}
 
@@ -90,6 +91,6 @@ def _pick(paths: list[Path]) -> Path:
         path for path in files if path.suffix.lower() != ".gz" or path.with_suffix("") not in files
     ]
     if len(chosen) > 1:
-        names = ", ".join(shown(Path(path.name)) for path in chosen)
+        names = ", ".join(printable(Path(path.name)) for path in chosen)
         raise fault(chosen[0].parent, f"{names} could each be meant; move all but one away")
     return chosen[0]

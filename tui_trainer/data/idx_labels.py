@@ -7,7 +7,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tui_trainer.protocol.config import MAX_CLASSES
-from tui_trainer.protocol.file_errors import counted, fault
+from tui_trainer.protocol.errors import fault
+from tui_trainer.text.fmt import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +31,13 @@ def judge_labels(train: Part, test: Part, classes: int | None) -> tuple[int, int
         _refuse_gaps(seen, first, train.labels_file)
     total = highest + 1 - first if classes is None else classes
     if not 2 <= total <= MAX_CLASSES:
-        have = counted(total, "class", "es")
+        have = plural(total, "class", "es")
         raise fault(train.labels_file, f"{have}; a dataset needs 2 to {MAX_CLASSES:,}")
     last = first + total - 1
     for counts, part in ((seen, train), (seen_in_test, test)):
         outside = [label for label in counts if not first <= label <= last]
         if outside:
-            wild = f"label {min(outside)} occurs {counted(counts[min(outside)], 'time')}"
+            wild = f"label {min(outside)} occurs {plural(counts[min(outside)], 'time')}"
             advice = "get the file again" if classes is None else "check --classes"
             raise fault(
                 part.labels_file,
@@ -62,7 +63,7 @@ def _refuse_gaps(seen: Counter[int], first: int, path: Path) -> None:
     hint = ""
     if min(seen) >= 0 and max(seen) < MAX_CLASSES:
         hint = f", or give --classes {max(seen) + 1} if the data really lacks a class"
-    times = counted(seen[wild], "time")
+    times = plural(seen[wild], "time")
     raise fault(path, f"label {wild} occurs {times}, but {why}; get the file again{hint}")
 
 

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from tui_trainer.data.paper import AUTO, LIGHT, UnclearError, greys_of, ink_of, sheet_of
 from tui_trainer.data.pieces import one_digit
-from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.file_errors import counted, fault, reason
+from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.recording.atomic import read_at_most
+from tui_trainer.text.fmt import plural
 
 MAX_BYTES = 1 << 28
 """The largest file that is read."""
@@ -169,7 +169,7 @@ def _opened(path: Path) -> Image.Image:
         raise fault(path, "is a PostScript program, not a picture")
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format not in ONE_OF_MANY:
-        raise fault(path, f"is animated, or has pages: {counted(frames, 'frame')}; give one alone")
+        raise fault(path, f"is animated, or has pages: {plural(frames, 'frame')}; give one alone")
     return picture
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from tui_trainer.data.ink import thickness
 from tui_trainer.data.paper import CLEANABLE, FAINTEST, UnclearError, parting
 from tui_trainer.data.regions import Region, grown, holes_of, opened, region_of, regions_of, shrunk
-from tui_trainer.protocol.file_errors import counted
+from tui_trainer.text.fmt import plural
 
 PIXELS = 256
 """Pixels of the longer side at which the parts of a picture are looked at."""
@@ -208,7 +208,7 @@ def _framed(mask: Tensor) -> Tensor:
     alike = [hole for hole, _ in held if hole.area >= FRAMED * largest]
     if len(alike) > 1:
         raise UnclearError(
-            f"holds {counted(len(alike), 'frame')} with ink in each; crop it to one digit"
+            f"holds {plural(len(alike), 'frame')} with ink in each; crop it to one digit"
         )
     everything = region_of(mask)
     if largest < FRAMED * everything.height * everything.width:

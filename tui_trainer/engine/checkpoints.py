@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tui_trainer import __version__
-from tui_trainer.protocol.file_errors import fault, reason
+from tui_trainer.protocol.errors import fault, reason
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import DAMAGED, FORMAT, parse_facts, parse_head
 

@@ -30,8 +30,7 @@ from tui_trainer.models.outside import iterators, preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.file_errors import reason
+from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.probed import ModelTried
 from tui_trainer.protocol.reference import Reference, parse_reference
 from tui_trainer.text.fmt import plural, size

@@ -16,8 +16,7 @@ from tui_trainer.engine.probes.update import gradient_size
 from tui_trainer.engine.session import Session
 from tui_trainer.engine.snapshots import COUNTERS, check_answers, restore
 from tui_trainer.models.state import misfit
-from tui_trainer.protocol.errors import SettingError
-from tui_trainer.protocol.file_errors import fault, reason
+from tui_trainer.protocol.errors import SettingError, fault, reason
 
 _FACTS = ("epochs", "dropout", "threads", "cursor", "test_looks", "seconds", "lines")
 _COUNTS = (

@@ -18,9 +18,8 @@ from tui_trainer.models.build import build_network, dropout_of, set_dropout
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
 from tui_trainer.models.state import load_state, state_tensors
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.protocol.events import CheckpointSaved
-from tui_trainer.protocol.file_errors import fault, reason
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.recording.attempts import RecordingNews
 from tui_trainer.text.fmt import clip

@@ -30,8 +30,7 @@ from tui_trainer.models.inputs import clone_inputs, contain
 from tui_trainer.models.modes import begin_training, evaluating
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import materialize, state_tensors
-from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.file_errors import reason
+from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.reference import HOW, Reference, advice_on, parse_reference
 from tui_trainer.text.fmt import clip, one_line, printable
 

@@ -1,6 +1,10 @@
-"""The errors a person can mend."""
+"""The errors a person can mend, and how what is wrong with a file is said."""
 
 from __future__ import annotations
+
+from pathlib import Path
+
+from tui_trainer.text.fmt import one_line, printable
 
 
 class InputError(Exception):
@@ -23,3 +27,14 @@ class SettingError(ValueError):
         super().__init__(f"{key}: {problem}")
         self.key = key
         self.problem = problem
+
+
+def fault(path: Path, problem: str) -> InputError:
+    """Return the error that says what is wrong with a file or folder."""
+    return InputError(f"{printable(path)}: {problem}")
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception says, as one line without its path."""
+    text = (isinstance(error, OSError) and error.strerror) or str(error)
+    return one_line(text or type(error).__name__)

@@ -46,9 +46,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str, ending: str = "s") -> str:
     """Return a count with its noun: ``1 epoch``, ``1,240 epochs``."""
-    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+    return f"{count(number)} {noun}{'' if number == 1 else ending}"
 
 
 def duration(seconds: float) -> str:

@@ -28,9 +28,8 @@ from tui_trainer.protocol.exhibit import (
     at,
     chosen_word,
 )
-from tui_trainer.protocol.file_errors import shown
 from tui_trainer.protocol.strokes import Drawing, drawing_of
-from tui_trainer.text.fmt import clip, count, percent
+from tui_trainer.text.fmt import clip, count, percent, printable
 
 DRAWING = "drawing"
 """The choice that holds what was drawn, as :meth:`Drawing.to_text` writes it."""
@@ -124,7 +123,7 @@ def _opinion(scene: Scene, name: str, digit: Tensor) -> Opinion:
             raise InputError(f"takes {judge.image_size}×{judge.image_size} pixels")
         return Opinion(name, judge.step, judge.probabilities(digit))
     except InputError as error:
-        return Opinion(name, 0, (), str(error).removeprefix(f"{shown(path)}: "))
+        return Opinion(name, 0, (), str(error).removeprefix(f"{printable(path)}: "))
 
 
 def _exhibit(

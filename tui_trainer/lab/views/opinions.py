@@ -14,8 +14,7 @@ from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.engine.snapshots import network_of
 from tui_trainer.engine.threads import one_thread
 from tui_trainer.models.behaviour import behaviour_of, fingerprint, fixed_images
-from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.file_errors import fault, reason
+from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.recording.checkpoint_head import read_facts
 
 KEPT = 12

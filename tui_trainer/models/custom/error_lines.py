@@ -16,8 +16,8 @@ import torch
 
 from tui_trainer.models.custom.module_finder import OwnImports
 from tui_trainer.models.custom.source_files import is_ours
-from tui_trainer.protocol.file_errors import reason, shown
-from tui_trainer.text.fmt import clip, one_line
+from tui_trainer.protocol.errors import reason
+from tui_trainer.text.fmt import clip, one_line, printable
 
 LONGEST_MESSAGE = 300
 """The characters of an exception's message that are shown; torch's can be pages long."""
@@ -60,8 +60,8 @@ def shown_file(name: str) -> str:
     try:
         folder = Path.cwd()
     except OSError:  # it has been removed
-        return shown(path)
-    return shown(path.relative_to(folder) if path.is_relative_to(folder) else path)
+        return printable(path)
+    return printable(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def described(error: BaseException, place: str, imports: OwnImports) -> str:

@@ -27,11 +27,10 @@ from tui_trainer.models.custom.error_lines import shown_file
 from tui_trainer.models.custom.module_finder import OwnImports
 from tui_trainer.models.custom.process_state import preserve_process_state
 from tui_trainer.models.rng import preserve_rng_state
-from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.file_errors import reason, shown
+from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.reference import Reference
 from tui_trainer.recording.atomic import read_at_most
-from tui_trainer.text.fmt import clip
+from tui_trainer.text.fmt import clip, printable
 
 MAX_BYTES = 1 << 20
 """The largest file that is read."""
@@ -101,7 +100,7 @@ def _imports_of(reference: Reference) -> OwnImports:
 
 def place_of(reference: Reference) -> str:
     """Return a reference's file, from the present folder if it is below it, or its module."""
-    return shown_file(reference.place) if reference.is_file else shown(reference.place)
+    return shown_file(reference.place) if reference.is_file else printable(reference.place)
 
 
 def _folder(reference: Reference) -> Path:
