@@ -23,7 +23,8 @@ from tests.data.idx_files import (
     write_dataset,
     write_file,
 )
-from tui_trainer.data.idx import MAX_BYTES, RawDataset, content_digest, read_folder
+from tui_trainer.data.idx import RawDataset, content_digest, read_folder
+from tui_trainer.data.idx_file import MAX_BYTES
 from tui_trainer.protocol.errors import InputError
 
 EMBEDDED = Path(__file__).parents[2] / "tui_trainer" / "datasets" / "mnist"

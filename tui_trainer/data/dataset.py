@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.augment import augment
-from tui_trainer.data.doubts import doubts_about
 from tui_trainer.data.idx import RawDataset, content_digest, read_folder
 from tui_trainer.protocol.config import Augmentation, RunConfig
 from tui_trainer.protocol.errors import InputError, fault
@@ -186,6 +185,8 @@ def load(
     """
     raw: RawDataset
     if config.data_dir is not None:
+        from tui_trainer.data.doubts import doubts_about
+
         folder = _expanded(config.data_dir)
         raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
         for doubt in doubts_about(raw):

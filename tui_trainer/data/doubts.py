@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tui_trainer.data.idx import RawDataset, read_part
+from tui_trainer.data.idx import RawDataset
+from tui_trainer.data.idx_file import read_part
 
 SAMPLE = 1_000
 """Images that are compared with MNIST's."""

@@ -26,7 +26,8 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
-from tui_trainer.data.idx import MAX_BYTES, Part, RawDataset, build_dataset
+from tui_trainer.data.idx import RawDataset, build_dataset
+from tui_trainer.data.idx_file import MAX_BYTES, Part
 from tui_trainer.protocol.config import DATASETS
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.events import DownloadProgress

@@ -1,54 +1,41 @@
-"""MNIST-format IDX files, read and checked with the standard library alone.
-
-An IDX file is two zero bytes, one byte for the type of its numbers, one for how many dimensions it
-has, the length of each dimension as a 32-bit integer, then the numbers themselves in row-major
-order; all integers big-endian (Y. LeCun, "The MNIST database of handwritten digits").
-"""
+"""A dataset of four MNIST-format files: found in a folder, read, and checked for consistency."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import os
+import re
 import stat
-import struct
 import sys
-import zlib
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
 from dataclasses import dataclass, field
-from io import BufferedIOBase
 from pathlib import Path
+from statistics import median
 
-from tui_trainer.data.idx_folder import find_files
-from tui_trainer.data.idx_labels import judge_labels
+from tui_trainer.data.idx_file import Part, read_part
+from tui_trainer.protocol.config import MAX_CLASSES
 from tui_trainer.protocol.errors import fault, reason
 from tui_trainer.text.fmt import plural, printable
 
-MIN_SIZE, MAX_SIZE = 8, 128
-MAX_RANK = 4
-"""The most dimensions that a file has which is read."""
-
-QMNIST_COLUMNS = 8
-"""Numbers of each label in QMNIST's files: the class, then where the image comes from (C. Yadav,
-L. Bottou, "Cold Case: the Lost MNIST Digits", NeurIPS 2019)."""
-
-LINE_ENDS = 16
-"""So many bytes 0a, each behind a 0d, are no chance."""
-
-MAX_BYTES = 2 << 30
-"""The most one file may hold, unpacked: a header that promises more is damaged."""
-
-_CHUNK = 1 << 20
-_TYPES = {
-    0x08: "unsigned bytes",
-    0x09: "signed bytes",
-    0x0B: "16-bit integers",
-    0x0C: "32-bit integers",
-    0x0D: "32-bit floats",
-    0x0E: "64-bit floats",
+_ROLES = {
+    ("train", "images"): "train-images-idx3-ubyte",
+    ("train", "labels"): "train-labels-idx1-ubyte",
+    ("test", "images"): "t10k-images-idx3-ubyte",
+    ("test", "labels"): "t10k-labels-idx1-ubyte",
 }
-_LABEL_ARRAYS = {0x08: "B", 0x0B: "h", 0x0C: "i"}
+_FILE_NAME = re.compile(
+    r"(?P<prefix>(?:.*[-_.])?)(?P<split>train|t10k|test)[-_]"
+    r"(?P<kind>images|labels)[-_.]idx[0-9]-[^.]+(?:\.gz)?",
+    re.IGNORECASE,
+)
+
+Role = tuple[str, str]
+"""``train`` or ``test``, then ``images`` or ``labels``."""
+
+COMMON, FEW = 10, 0.1
+"""Labels above one that is missing are no damage if each occurs so often, and so often as a share
+of the median label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +91,6 @@ def content_digest(raw: RawDataset) -> str:
         digest.update(labels)
         digest.update(images)
     return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The training or the test half of a dataset, its labels not yet judged.
-
-    Attributes:
-        images: (count, size, size) unsigned bytes, row-major.
-        labels: ``count`` labels as the file has them, typecode ``i``.
-        size: Side of an image in pixels.
-        images_file: Where the images come from, for messages.
-        labels_file: Where the labels come from, for messages.
-    """
-
-    images: bytearray
-    labels: array[int]
-    size: int
-    images_file: Path
-    labels_file: Path
 
 
 def read_folder(folder: Path, *, name: str, classes: int | None = None) -> RawDataset:
@@ -182,134 +150,130 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     )
 
 
-def read_part(images: Path, labels: Path) -> Part:
-    """Read the images and the labels of one half.
+# --- where the files are
 
-    Images may have one channel, (count, 1, size, size) or (count, size, size, 1). Of labels with
-    several numbers each, QMNIST's, the first one counts: it is the class.
+
+def find_files(folder: Path) -> dict[Role, Path]:
+    """Return the file of each role of the one dataset in ``folder``.
+
+    Where they may lie and what they may be called is described by :func:`read_folder`.
 
     Raises:
-        InputError: If a file cannot be used.
+        InputError: If the folder cannot be read, or has no dataset, or more than one.
     """
-    with _opened(images) as stream:
-        _, (total, size, width) = _read_header(stream, images, (0x08,), dimensions=3)
-        if size != width or not MIN_SIZE <= size <= MAX_SIZE:
-            wanted = f"square images of {MIN_SIZE} to {MAX_SIZE} pixels a side"
-            raise fault(images, f"images of {size:,}×{width:,} pixels; needs {wanted}")
-        pixels = _read_body(stream, images, total * size * size)
-    with _opened(labels) as stream:
-        code, shape = _read_header(stream, labels, tuple(_LABEL_ARRAYS), dimensions=1)
-        count, columns = (*shape, 1)[:2]
-        if count != total:
-            counts = f"{plural(count, 'label')} for {plural(total, 'image')}"
-            raise fault(labels, f"{counts} in {printable(images)}; use files that belong together")
-        numbers = array(_LABEL_ARRAYS[code])
-        numbers.frombytes(_read_body(stream, labels, count * columns * numbers.itemsize))
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    if images.name.lower().startswith("emnist-"):
-        pixels = _transposed(pixels, size)
-    return Part(pixels, array("i", numbers[::columns]), size, images, labels)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a file, gzipped or not; until it is closed, its every fault is an InputError."""
-    try:
-        # Opening a pipe would wait for a writer forever.
-        if not stat.S_ISREG(path.stat().st_mode):
-            what = "a folder" if path.is_dir() else "a device or a pipe"
-            raise fault(path, f"{what}, not a file; put the file itself there")
-        with path.open("rb") as raw:
-            if path.suffix.lower() != ".gz":
-                yield raw
-                return
-            head = raw.read(2)
-            if head and head != b"\x1f\x8b":
-                raise fault(path, "not gzip data; take .gz off its name or get the file again")
-            raw.seek(0)
-            with gzip.open(raw) as unpacked:
-                yield unpacked
-    except EOFError as error:
-        raise fault(path, "the gzip data are cut short; get the file again") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        why = reason(error)
-        raise fault(path, f"the gzip data are damaged ({why}); get the file again") from error
-    except OSError as error:
-        raise fault(path, f"cannot read it: {reason(error)}; check its permissions") from error
-    except MemoryError as error:
-        raise fault(path, "more than fits in memory; use a smaller dataset") from error
-
-
-def _read_header(
-    stream: BufferedIOBase, path: Path, codes: tuple[int, ...], *, dimensions: int
-) -> tuple[int, tuple[int, ...]]:
-    """Return the type and the shape of the numbers that follow."""
-    magic = stream.read(4)
-    if not magic:
-        raise fault(path, "the file is empty; get it again")
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
-        advice = "get the file again"
-        if magic.startswith(b"\x1f\x8b"):
-            advice = "these are gzip data: add .gz to its name"
-        elif len(magic) == 4 and magic[2:] == b"\0\0" and magic[1] in _TYPES:
-            advice = "its header is little-endian: write all integers big-endian"
-        raise fault(path, f"not an IDX file: it starts with {magic.hex(' ')}; {advice}")
-    rank = magic[3]
-    lengths = stream.read(4 * rank) if rank <= MAX_RANK else b""
-    if magic[2] in codes and rank <= MAX_RANK and len(lengths) < 4 * rank:
-        raise fault(path, "cut short within its header; get the file again")
-    shape = struct.unpack(f">{rank}I", lengths) if len(lengths) == 4 * rank else ()
-    plain = _without_channel(shape) if dimensions == 3 else _without_columns(shape, magic[2])
-    if magic[2] not in codes or len(plain) < dimensions:
-        wanted = " or ".join(_TYPES[code] for code in codes)
+    found: dict[tuple[Path, str], dict[Role, list[Path]]] = {}
+    for place in _places(folder):
+        for path in _listed(place):
+            match = _FILE_NAME.fullmatch(path.name)
+            # A hidden file is no data: macOS leaves "._NAME" beside every NAME.
+            if match is None or path.name.startswith("."):
+                continue
+            split = "train" if match["split"].lower() == "train" else "test"
+            roles = found.setdefault((place, match["prefix"]), {})
+            role = (split, match["kind"].lower())
+            roles.setdefault(role, []).append(path)
+    if not found:
+        names = f"{', '.join(_ROLES.values())}, each also with .gz or a prefix"
         raise fault(
-            path,
-            f"{_TYPES[magic[2]]} in {plural(rank, 'dimension')};"
-            f" needs {wanted} in {plural(dimensions, 'dimension')}"
-            + ("; write the greys as bytes, 0 to 255" if dimensions == 3 else ""),
+            folder, f"no MNIST-format files there; looked for {names}, also in raw and */raw"
         )
-    return magic[2], plain
+    complete = [key for key, roles in found.items() if len(roles) == len(_ROLES)]
+    if len(complete) > 1:
+        names = ", ".join(printable(place / f"{prefix}*") for place, prefix in complete)
+        raise fault(folder, f"more than one dataset there ({names}); name a folder that holds one")
+    place, prefix = complete[0] if complete else max(found, key=lambda key: len(found[key]))
+    roles = found[place, prefix]
+    if missing := [printable(prefix + name) for role, name in _ROLES.items() if role not in roles]:
+        raise fault(place, f"{', '.join(missing)} not found (plain or .gz); add what is missing")
+    return {role: _pick(paths) for role, paths in roles.items()}
 
 
-def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape of images without a single channel, first or last; empty if it is another."""
-    if len(shape) == 4 and 1 in (shape[1], shape[3]):
-        shape = (shape[0], *shape[2:]) if shape[1] == 1 else shape[:3]
-    return shape if len(shape) == 3 else ()
+def _places(folder: Path) -> list[Path]:
+    """Return the folders in which the files may lie."""
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError as error:
+        raise fault(folder, "no such folder; check the path") from error
+    except (OSError, ValueError) as error:
+        raise fault(folder, f"{reason(error)}; check the path") from error
+    if not is_folder:
+        raise fault(folder, "not a folder; name the folder that holds the files")
+    inner = [folder / "raw", *(path / "raw" for path in _listed(folder))]
+    return [folder, *(path for path in inner if os.path.isdir(path))]
 
 
-def _without_columns(shape: tuple[int, ...], code: int) -> tuple[int, ...]:
-    """Return a shape of labels: (count), or QMNIST's (count, columns); empty if it is another."""
-    if len(shape) == 2 and (shape[1] == 1 or (shape[1] == QMNIST_COLUMNS and code == 0x0C)):
-        return shape
-    return shape if len(shape) == 1 else ()
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        why = reason(error)
+        raise fault(folder, f"cannot list it: {why}; check the folder's permissions") from error
 
 
-def _read_body(stream: BufferedIOBase, path: Path, expected: int) -> bytearray:
-    """Return the rest of the file, which must be ``expected`` bytes; reads at most one more."""
-    promise = f"{expected:,} bytes that its header promises"
-    if expected > MAX_BYTES:
-        raise fault(path, f"too much: the {promise} (most is {MAX_BYTES:,}); get the file again")
-    body = bytearray()
-    # In chunks: a damaged header must not decide how much memory is taken.
-    while chunk := stream.read(min(_CHUNK, expected + 1 - len(body))):
-        body += chunk
-    if len(body) < expected:
-        raise fault(path, f"cut short: {len(body):,} of the {promise}; get the file again")
-    if len(body) > expected:
-        advice = "get the file again"
-        if body.count(b"\n") == body.count(b"\r\n") >= LINE_ENDS:
-            advice += " in binary mode: each byte 0a became 0d 0a, as line ends of text do"
-        raise fault(path, f"more follows the {promise}; {advice}")
-    return body
+def _pick(paths: list[Path]) -> Path:
+    """Return the one file of a role: a file before a folder, a plain one before its .gz."""
+    # Some unpackers make a folder with the name of the file that they put into it.
+    files = [path for path in paths if os.path.isfile(path)] or paths
+    chosen = [
+        path for path in files if path.suffix.lower() != ".gz" or path.with_suffix("") not in files
+    ]
+    if len(chosen) > 1:
+        names = ", ".join(printable(Path(path.name)) for path in chosen)
+        raise fault(chosen[0].parent, f"{names} could each be meant; move all but one away")
+    return chosen[0]
 
 
-def _transposed(pixels: bytearray, size: int) -> bytearray:
-    """Swap rows and columns of each image, one pixel of all images at a time."""
-    area = size * size
-    upright = bytearray(len(pixels))
-    for pixel in range(area):
-        row, column = divmod(pixel, size)
-        upright[pixel::area] = pixels[column * size + row :: area]
-    return upright
+# --- what the labels mean
+
+
+def judge_labels(train: Part, test: Part, classes: int | None) -> tuple[int, int]:
+    """Return how many classes there are, and the label that the first of them has."""
+    seen, seen_in_test = Counter(train.labels), Counter(test.labels)
+    highest = max(seen)
+    from_one = min(seen) == 1 and min(seen_in_test) >= 1
+    # Given the number of classes, labels from 1 fit as they are unless the last is one too many.
+    first = 1 if from_one and classes in (None, highest) else 0
+    if classes is None:
+        _refuse_gaps(seen, first, train.labels_file)
+    total = highest + 1 - first if classes is None else classes
+    if not 2 <= total <= MAX_CLASSES:
+        have = plural(total, "class", "es")
+        raise fault(train.labels_file, f"{have}; a dataset needs 2 to {MAX_CLASSES:,}")
+    last = first + total - 1
+    for counts, part in ((seen, train), (seen_in_test, test)):
+        outside = [label for label in counts if not first <= label <= last]
+        if outside:
+            wild = f"label {min(outside)} occurs {plural(counts[min(outside)], 'time')}"
+            advice = "get the file again" if classes is None else "check --classes"
+            raise fault(
+                part.labels_file,
+                f"{wild}, outside {first} to {last}, the {total:,} classes; {advice}",
+            )
+    return total, first
+
+
+def _refuse_gaps(seen: Counter[int], first: int, path: Path) -> None:
+    """Take training labels that leave some out for damage: one wild byte looks like that.
+
+    Where all labels are common and more than half of the classes occur, the data lacks a class.
+    """
+    missing = first
+    while missing in seen:
+        missing += 1
+    wild = min((label for label in seen if label < 0 or label > missing), default=None)
+    if wild is None:
+        return
+    if wild > 0 and _is_hole(seen):
+        return
+    why = "labels start at 0" if wild < 0 else f"label {missing} never does"
+    hint = ""
+    if min(seen) >= 0 and max(seen) < MAX_CLASSES:
+        hint = f", or give --classes {max(seen) + 1} if the data really lacks a class"
+    times = plural(seen[wild], "time")
+    raise fault(path, f"label {wild} occurs {times}, but {why}; get the file again{hint}")
+
+
+def _is_hole(seen: Counter[int]) -> bool:
+    """Whether labels that leave some out do so on purpose, as Sign Language MNIST's do."""
+    least = max(COMMON, FEW * median(seen.values()))
+    return min(seen.values()) >= least and min(seen) >= 0 and max(seen) < 2 * len(seen)
