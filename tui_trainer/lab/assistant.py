@@ -39,8 +39,8 @@ from tui_trainer.protocol.commands import (
     StopTrying,
     TryLesson,
 )
+from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.events import CommandRejected, Event
-from tui_trainer.protocol.file_errors import fault
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.protocol.verdicts import Verdict
