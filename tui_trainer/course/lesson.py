@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
@@ -84,8 +85,11 @@ class Lesson:
 
 
 def folder_of(slug: str) -> str:
-    """Return the folder of a lesson below ``lab/lessons``: its name as a Python package."""
-    return "_".join(sorted(slug.split("-"), key=lambda part: part[:1].isdigit()))
+    """Return the folder of a lesson in ``lab/lessons``: its slug as the name of a Python package.
+
+    An underscore stands for each hyphen, and in front of a first digit: ``_1x1_convolutions``.
+    """
+    return re.sub(r"-|^(?=\d)", "_", slug)
 
 
 @cache

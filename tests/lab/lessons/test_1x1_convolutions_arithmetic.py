@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tui_trainer.lab.lessons.convolutions_1x1.arithmetic import correlation, mixed, relu
+from tui_trainer.lab.lessons._1x1_convolutions.arithmetic import correlation, mixed, relu
 
 
 def test_a_mix_is_a_convolution_with_a_1x1_kernel() -> None:

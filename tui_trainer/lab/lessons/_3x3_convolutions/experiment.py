@@ -10,7 +10,7 @@ import torch
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import DIGIT, Bench, Digit
-from tui_trainer.lab.lessons.convolutions_3x3.arithmetic import (
+from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
     KERNELS,
     products,
     slide,

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.lab.lessons.convolutions_3x3.arithmetic import (
+from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
     KERNELS,
     products,
     slide,
