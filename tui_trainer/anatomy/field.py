@@ -40,7 +40,7 @@ class Reach:
         """Where the first feature's field ends."""
         return self.start + self.size / 2
 
-    def through(self, kernel: int, stride: int, before: int, dilation: int) -> Reach:
+    def through(self, kernel: int, stride: int = 1, before: int = 0, dilation: int = 1) -> Reach:
         """Return the reach after a convolution or a pool with this padding before the map."""
         span = dilation * (kernel - 1)
         return Reach(

@@ -13,7 +13,8 @@ from tui_trainer.lab import comparison
 from tui_trainer.lab.comparison import RECIPE, arm, compare, differences, lead, settle
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.lessons.image_normalization.arithmetic import RAW, Scale
-from tui_trainer.lab.lessons.network_variants import POOL, Conv, Rescaled, stack
+from tui_trainer.lab.lessons.image_normalization.experiment import Rescaled
+from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.lab.race import Arm, Score, score
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table
 

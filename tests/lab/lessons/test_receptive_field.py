@@ -22,7 +22,7 @@ def test_the_sums_are_those_of_the_layer_table(bench_of: Benches, model: str) ->
     steps = steps_of(bench_of(model).layers)
     assert len(steps) >= 4  # two convolutions, two pools
     for step in steps:
-        assert step.row.receptive_field == (step.after.field,) * 2
+        assert step.row.receptive_field == (step.after.size,) * 2
         assert step.row.jump == (step.after.jump,) * 2
 
 

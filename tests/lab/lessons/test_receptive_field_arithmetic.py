@@ -6,8 +6,9 @@ from itertools import accumulate
 
 import pytest
 
+from tui_trainer.anatomy.field import Reach
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.lab.lessons.receptive_field.arithmetic import Seen, fewest_pixels, sum_text
+from tui_trainer.lab.lessons.receptive_field.arithmetic import fewest_pixels, sum_text
 from tui_trainer.models.zoo import build
 
 
@@ -21,17 +22,18 @@ def test_the_recurrence_gives_the_fields_of_the_layer_table(model: str, size: in
     chain = [
         (row.kernel_size[0], row.stride[0]) for row in sliding if row.kernel_size and row.stride
     ]
-    _, *seen = accumulate(chain, lambda seen, layer: seen.through(*layer), initial=Seen())
+    _, *seen = accumulate(chain, lambda seen, layer: seen.through(*layer), initial=Reach())
     assert len(seen) > 5
     for row, found in zip(sliding, seen, strict=True):
-        assert (row.receptive_field, row.jump) == ((found.field,) * 2, (found.jump,) * 2)
+        assert (row.receptive_field, row.jump) == ((found.size,) * 2, (found.jump,) * 2)
 
 
 def test_the_sum_is_told_with_its_result() -> None:
-    assert sum_text(Seen(5, 1), 3) == "5 + (3 − 1)·1 = 7"
-    assert sum_text(Seen(6, 2), 3) == "6 + (3 − 1)·2 = 10"
-    assert sum_text(Seen(6, 2), 3, dilation=2) == "6 + 2·(3 − 1)·2 = 14"
-    assert Seen(6, 2).through(3, 2, 2) == Seen(14, 4)
+    assert sum_text(Reach(5, 1), 3) == "5 + (3 − 1)·1 = 7"
+    assert sum_text(Reach(6, 2), 3) == "6 + (3 − 1)·2 = 10"
+    assert sum_text(Reach(6, 2), 3, dilation=2) == "6 + 2·(3 − 1)·2 = 14"
+    after = Reach(6, 2).through(3, 2, dilation=2)
+    assert (after.size, after.jump) == (14, 4)
 
 
 def test_the_fewest_pixels_that_hold_a_share() -> None:

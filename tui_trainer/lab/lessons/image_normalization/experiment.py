@@ -21,8 +21,8 @@ from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     scaled_statistics,
     statistics,
 )
-from tui_trainer.lab.lessons.network_variants import POOL, Conv, Rescaled, stack
 from tui_trainer.lab.map_drawing import passing
+from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
@@ -77,6 +77,25 @@ DIVISOR = Control(
     high=100.0,
 )
 NORM = Control(name="norm", label="batch norm", value=PLAIN, steps=(PLAIN, NORMED))
+
+
+class Rescaled(nn.Module):
+    """A network that gets its pixels on another scale than the bench hands them out.
+
+    The normalization of the data is undone first, so that the network sees
+    (grey − shift) / divisor of each grey from 0 to 1.
+    """
+
+    def __init__(self, network: nn.Module, scale: Scale, mean: float, std: float) -> None:
+        super().__init__()
+        self.network = network
+        self._factor = std / scale.divisor
+        self._offset = (mean - scale.shift) / scale.divisor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalized images (N, 1, H, H) to scores (N, classes)."""
+        scores: Tensor = self.network(images * self._factor + self._offset)
+        return scores
 
 
 def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:

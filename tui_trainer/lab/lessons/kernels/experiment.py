@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tui_trainer.lab.comparison import arm, compare, parameters
 from tui_trainer.lab.context import Bench
-from tui_trainer.lab.lessons.kernels.arithmetic import convolution
-from tui_trainer.lab.lessons.network_variants import POOL, Conv, stack
+from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.map_drawing import Subject, is_convolution, subject
+from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.lab.picture_blocks import enlarged, map_picture, no_numbers
 from tui_trainer.protocol.exhibit import (
     Block,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.lab.lessons.receptive_field.arithmetic import Seen
+from tui_trainer.anatomy.field import Reach
 
 SIDE = 3
 """The side of the kernels."""
@@ -40,9 +40,9 @@ def stack_field(convolutions: int) -> int:
 
     The first convolution moves by 2, and a 2×2 max pool stands in the middle.
     """
-    seen = Seen()
+    seen = Reach()
     for number in range(1, convolutions + 1):
         seen = seen.through(SIDE, 2 if number == 1 else 1)
         if number == pooled_behind(convolutions):
             seen = seen.through(2, 2)
-    return seen.field
+    return seen.size

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.comparison import arm, compare
 from tui_trainer.lab.context import Bench
-from tui_trainer.lab.lessons.network_variants import layers_of, zoo_network
+from tui_trainer.lab.network_variants import layers_of, zoo_network
 from tui_trainer.protocol.exhibit import Choices, Control, Exhibit, Table, Words, at, chosen_word
 from tui_trainer.protocol.layers import LayerRow, totals
 from tui_trainer.text.fmt import count, field, short_count

@@ -7,31 +7,15 @@ Networks", Distill 2019 (doi.org/10.23915/distill.00021). Lengths are in pixels 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from tui_trainer.anatomy.field import Reach
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a feature sees along one direction.
-
-    Attributes:
-        field: r: how many pixels.
-        jump: j: how far the fields of neighbours are apart.
-    """
-
-    field: int = 1
-    jump: int = 1
-
-    def through(self, kernel: int, stride: int = 1, dilation: int = 1) -> Seen:
-        """Return what is seen behind a kernel: r + d·(k − 1)·j, and j·s."""
-        return Seen(self.field + dilation * (kernel - 1) * self.jump, self.jump * stride)
-
-
-def sum_text(before: Seen, kernel: int, dilation: int = 1) -> str:
+def sum_text(before: Reach, kernel: int, dilation: int = 1) -> str:
     """Return the sum that gives the field behind a kernel: ``5 + (3 − 1)·2 = 9``."""
     spread = f"{dilation}·({kernel} − 1)" if dilation > 1 else f"({kernel} − 1)"
-    after = before.through(kernel, 1, dilation)
-    return f"{before.field} + {spread}·{before.jump} = {after.field}"
+    after = before.through(kernel, dilation=dilation)
+    return f"{before.size} + {spread}·{before.jump} = {after.size}"
 
 
 def fewest_pixels(strengths: Iterable[float], share: float) -> int:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tui_trainer.anatomy.field import Reach
 from tui_trainer.anatomy.measured import effective_field
 from tui_trainer.lab.context import DIGIT, Bench, Digit
-from tui_trainer.lab.lessons.receptive_field.arithmetic import Seen, fewest_pixels, sum_text
+from tui_trainer.lab.lessons.receptive_field.arithmetic import fewest_pixels, sum_text
 from tui_trainer.lab.map_drawing import Subject, middle_frame, subject
 from tui_trainer.lab.picture_blocks import digit_picture, map_picture
 from tui_trainer.protocol.exhibit import (
@@ -49,8 +50,8 @@ class Step:
 
     place: int
     row: LayerRow
-    before: Seen
-    after: Seen
+    before: Reach
+    after: Reach
 
     @property
     def kernel(self) -> int:
@@ -107,9 +108,9 @@ def steps_of(layers: Sequence[LayerRow]) -> list[Step]:
         before = layers[row.sources[0]]
         if before.receptive_field is None or before.jump is None:
             continue
-        seen = Seen(before.receptive_field[0], before.jump[0])
+        seen = Reach(before.receptive_field[0], before.jump[0])
         dilation = (row.dilation or (1, 1))[0]
-        after = seen.through(row.kernel_size[0], row.stride[0], dilation)
+        after = seen.through(row.kernel_size[0], row.stride[0], dilation=dilation)
         found.append(Step(place, row, seen, after))
     return found
 
@@ -160,7 +161,7 @@ def _table(steps: Sequence[Step], chosen: Step, last: Step, kernel: int, stride:
             step.row.name,
             step.row.kernel,
             str(step.before.jump),
-            f"{step.before.field} + {(step.kernel - 1) * step.dilation * step.before.jump}",
+            f"{step.before.size} + {(step.kernel - 1) * step.dilation * step.before.jump}",
             field(step.row.receptive_field),
             str((step.row.jump or (0, 0))[0]),
         )
@@ -172,8 +173,8 @@ def _table(steps: Sequence[Step], chosen: Step, last: Step, kernel: int, stride:
             f"{last.row.name} + yours",
             f"{kernel}×{kernel}" + (f" /{stride}" if stride > 1 else ""),
             str(last.after.jump),
-            f"{last.after.field} + {(kernel - 1) * last.after.jump}",
-            field((more.field, more.field)),
+            f"{last.after.size} + {(kernel - 1) * last.after.jump}",
+            field((more.size, more.size)),
             str(more.jump),
         )
     )

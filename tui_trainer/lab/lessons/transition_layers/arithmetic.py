@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tui_trainer.lab.lessons.kernels.arithmetic import Cost, convolution
+from tui_trainer.lab.convolution_cost import Cost, convolution
 
 Shape = tuple[int, int, int]
 

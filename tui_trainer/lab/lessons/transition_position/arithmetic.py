@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tui_trainer.lab.lessons.kernels.arithmetic import convolution
-from tui_trainer.lab.lessons.receptive_field.arithmetic import Seen
+from tui_trainer.anatomy.field import Reach
+from tui_trainer.lab.convolution_cost import convolution
 
 STEM = 8
 """The kernels of the first convolution, which is always pooled and not counted."""
@@ -44,7 +44,7 @@ def placed(
     multiply-add, as in the layer table.
     """
     sides: list[int] = []
-    seen, parameters, work = Seen(), 0, 0
+    seen, parameters, work = Reach(), 0, 0
     for number, width in enumerate((STEM, *kernels)):
         layers = [(3, width), (1, width // 2)] if number == after else [(3, width)]
         for kernel, maps in layers:
@@ -57,4 +57,4 @@ def placed(
         if number in (0, after):
             seen, side = seen.through(2, 2), side // 2
     scores = (channels + 1) * classes
-    return Placed(after, tuple(sides[1:]), seen.field, parameters + scores, work + scores)
+    return Placed(after, tuple(sides[1:]), seen.size, parameters + scores, work + scores)

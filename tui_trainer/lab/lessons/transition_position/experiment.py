@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+
+from torch import nn
 
 from tui_trainer.lab.comparison import arm, compare
 from tui_trainer.lab.context import Bench
-from tui_trainer.lab.lessons.network_variants import with_transition
 from tui_trainer.lab.lessons.transition_position.arithmetic import KERNELS, STEM, Placed, placed
+from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import Choices, Exhibit, Table, Words, at, chosen_whole, counting
 from tui_trainer.text.fmt import count, short_count
 
@@ -42,6 +44,19 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         for place in raced
     ]
     yield from compare(bench, arms, setup=blocks, controls=controls)
+
+
+def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequential:
+    """Build 3×3 convolutions with a transition to half the maps behind the one at ``after``.
+
+    Before them is another, which is pooled: they see a whole digit wherever the transition is.
+    """
+    plan: list[Conv | str] = [Conv(STEM), POOL]
+    for number, width in enumerate(kernels, start=1):
+        plan.append(Conv(width))
+        if number == after:
+            plan += [Conv(width // 2, side=1), POOL]
+    return stack(plan, classes)
 
 
 def trained(after: int) -> tuple[int, ...]:

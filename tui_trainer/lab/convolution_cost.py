@@ -1,4 +1,4 @@
-"""What a convolution costs, in plain arithmetic."""
+"""What a convolution costs, in plain arithmetic for several lessons."""
 
 from __future__ import annotations
 

@@ -7,11 +7,9 @@ from functools import cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tui_trainer.anatomy.table import layer_table
-from tui_trainer.lab.lessons.image_normalization.arithmetic import Scale
-from tui_trainer.lab.lessons.transition_position.arithmetic import STEM
 from tui_trainer.models import zoo
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.protocol.layers import LayerRow
@@ -72,35 +70,3 @@ def layers_of(
     """Return the layer table of what a function builds from its arguments, traced only once."""
     with preserve_rng_state(torch.device("cpu")):
         return layer_table(build(*args), (image_size, image_size, 1))
-
-
-def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequential:
-    """Build 3×3 convolutions with a transition to half the maps behind the one at ``after``.
-
-    Before them is another, which is pooled: they see a whole digit wherever the transition is.
-    """
-    plan: list[Conv | str] = [Conv(STEM), POOL]
-    for number, width in enumerate(kernels, start=1):
-        plan.append(Conv(width))
-        if number == after:
-            plan += [Conv(width // 2, side=1), POOL]
-    return stack(plan, classes)
-
-
-class Rescaled(nn.Module):
-    """A network that gets its pixels on another scale than the bench hands them out.
-
-    The normalization of the data is undone first, so that the network sees
-    (grey − shift) / divisor of each grey from 0 to 1.
-    """
-
-    def __init__(self, network: nn.Module, scale: Scale, mean: float, std: float) -> None:
-        super().__init__()
-        self.network = network
-        self._factor = std / scale.divisor
-        self._offset = (mean - scale.shift) / scale.divisor
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalized images (N, 1, H, H) to scores (N, classes)."""
-        scores: Tensor = self.network(images * self._factor + self._offset)
-        return scores

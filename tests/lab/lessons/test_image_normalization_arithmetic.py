@@ -1,0 +1,42 @@
+"""Image normalization against the statistics of Python's own library."""
+
+from __future__ import annotations
+
+import random
+import statistics as stdlib
+
+import pytest
+
+from tui_trainer.lab.lessons.image_normalization.arithmetic import (
+    RAW,
+    UNIT,
+    Scale,
+    binned,
+    scaled_statistics,
+    statistics,
+)
+
+
+def test_pixel_statistics_are_those_of_the_pixels_one_by_one() -> None:
+    chance = random.Random(1)
+    pixels = [chance.choice((0, 0, 0, chance.randrange(256))) for _ in range(500)]
+    mean, std = statistics([pixels.count(grey) for grey in range(256)])
+    assert mean == pytest.approx(stdlib.fmean(p / 255 for p in pixels))
+    assert std == pytest.approx(stdlib.pstdev([p / 255 for p in pixels]))
+
+
+@pytest.mark.parametrize("scale", [RAW, UNIT, Scale(0.13, 0.31), Scale(0.5, -2.0)])
+def test_scaling_moves_the_statistics_as_it_moves_the_pixels(scale: Scale) -> None:
+    greys = [0.0, 0.0, 0.2, 1.0, 0.7]
+    after = scaled_statistics(stdlib.fmean(greys), stdlib.pstdev(greys), scale)
+    moved = [scale.of(grey) for grey in greys]
+    assert after == pytest.approx((stdlib.fmean(moved), stdlib.pstdev(moved)))
+
+
+def test_raw_pixels_are_those_that_are_stored() -> None:
+    assert [RAW.of(grey / 255) for grey in (0, 17, 255)] == pytest.approx([0, 17, 255])
+
+
+def test_every_pixel_is_in_one_bin() -> None:
+    counts = list(range(256))
+    assert binned(counts, (0, 1, 128, 256)) == [0, sum(range(1, 128)), sum(range(128, 256))]
