@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tui_trainer.cli.options import (
-    ConfigFile,
-    Debug,
-    JsonObject,
-    NetworkArgument,
-    NetworkOption,
-    PresetOption,
-    one_network,
-    with_settings,
-)
+from tui_trainer.cli import options as opt
 from tui_trainer.cli.train import compose_run
 from tui_trainer.protocol.config import SETTINGS
 from tui_trainer.protocol.settings import RECORD
@@ -32,19 +23,19 @@ CHECKED = [
 """The settings that the first steps of a training depend on; the network is an argument."""
 
 
-@with_settings(CHECKED, after="config")
+@opt.with_settings(CHECKED, after="config")
 def check(
     ctx: typer.Context,
-    network: NetworkArgument = None,
-    model: NetworkOption = None,
-    as_json: JsonObject = False,
-    preset: PresetOption = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
+    network: opt.NetworkArgument = None,
+    model: opt.NetworkOption = None,
+    as_json: opt.JsonObject = False,
+    preset: opt.PresetOption = None,
+    config: opt.ConfigFile = None,
+    debug: opt.Debug = False,
     **settings: Any,
 ) -> None:
     """Try the first steps of a training, in about 20 seconds; exit code 6 if it would fail."""
-    run = compose_run({**ctx.params, "model": one_network(network, model)})
+    run = compose_run({**ctx.params, "model": opt.one_network(network, model)})
     from tui_trainer.headless.check_report import print_check
 
     def begin() -> Iterator[Event]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from tui_trainer.cli.options import option
+from tui_trainer.cli.options import JsonObject
 from tui_trainer.cli.saved import RunName
 from tui_trainer.headless.streams import standard_output
 
 
 def diagnose(
     run: RunName = None,
-    as_json: Annotated[
-        bool, option("As one JSON object: run, standing, timeline", "--json")
-    ] = False,
+    as_json: JsonObject = False,
 ) -> None:
     """Say what went well or wrong in a recorded run; exit code 0 whatever is found."""
     from tui_trainer.headless import diagnosis_text as front

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
@@ -32,7 +33,7 @@ IMAGES = "images"
 
 def evaluate(
     run: RunName = None,
-    checkpoint: Annotated[str, option("Whose weights: last, best, epoch-N (last)")] = "last",
+    checkpoint: opt.Checkpoint = "last",
     test: Annotated[
         bool, option("Judge the sealed test set; the look is counted in the run", "--test")
     ] = False,
@@ -43,20 +44,17 @@ def evaluate(
             "--view",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        option("Turn a control of the views; may be given again", "--set", metavar="NAME=VALUE"),
-    ] = None,
-    as_json: Annotated[bool, option("All figures as one JSON object", "--json")] = False,
+    settings: opt.Controls = None,
+    as_json: opt.JsonObject = False,
     report: Annotated[
         Path | None,
         option("Write one HTML file with all pictures instead", "--report", metavar="FILE"),
     ] = None,
     model: ModelPlace = None,
     data_dir: DataPlace = None,
-    batch_size: Annotated[int | None, option("Images a step, where one is trained")] = None,
-    threads: Annotated[int | None, option("CPU threads (as many as the run had)")] = None,
-    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+    batch_size: opt.StepImages = None,
+    threads: opt.RecordedThreads = None,
+    debug: opt.Debug = False,
 ) -> None:
     """Show what a run's network has learned, and where it is wrong, in text, JSON or HTML."""
     from tui_trainer.headless.asking import parse_choices

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
-from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.options import Checkpoint, RecordedThreads, StepImages, Theme, choice, option
 from tui_trainer.cli.saved import RunName, saved_run
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.inspection import NAMES, View, find_view
@@ -15,17 +15,15 @@ from tui_trainer.protocol.inspection import NAMES, View, find_view
 
 def inspect(
     run: RunName = None,
-    checkpoint: Annotated[
-        str, option("Whose weights: last, best, epoch-N (last)", "--checkpoint")
-    ] = "last",
+    checkpoint: Checkpoint = "last",
     view: Annotated[
         str, option(choice(f"The view that is shown first ({NAMES[0]})", NAMES), "--view")
     ] = NAMES[0],
     model: ModelPlace = None,
     data_dir: DataPlace = None,
-    batch_size: Annotated[int | None, option("Images a step, where one is trained")] = None,
-    threads: Annotated[int | None, option("CPU threads (as many as the run had)")] = None,
-    theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
+    batch_size: StepImages = None,
+    threads: RecordedThreads = None,
+    theme: Theme = None,
 ) -> None:
     """Open the window on what a recorded run has learned, and train nothing."""
     from tui_trainer.cli.fronts import check_terminal, check_theme, run_inspect

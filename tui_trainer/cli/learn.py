@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_trainer.cli.moved import Moved, with_changes
-from tui_trainer.cli.options import NetworkArgument, one_network, option
+from tui_trainer.cli.options import Controls, Debug, NetworkArgument, one_network, option
 from tui_trainer.cli.saved import SavedRun, saved_run
 from tui_trainer.history.history import History
 from tui_trainer.protocol.commands import Inbox
@@ -45,12 +45,7 @@ def learn(
     run: Annotated[
         str | None, option("Show it on a recorded run instead: its name or folder", "--run")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        option(
-            "Turn a control of the experiment; may be given again", "--set", metavar="NAME=VALUE"
-        ),
-    ] = None,
+    settings: Controls = None,
     trains: Annotated[
         bool, option("Do the experiment's training, in about 15 seconds", "--try")
     ] = False,
@@ -60,7 +55,7 @@ def learn(
     eta: Annotated[float | None, option(f"With --csv: the learning rate ({ETA:g})")] = None,
     iterations: Annotated[int | None, option(f"With --csv: how many ({ITERATIONS})")] = None,
     threads: Annotated[int | None, option("CPU threads; with --try found by a short trial")] = None,
-    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+    debug: Debug = False,
 ) -> None:
     """Show a lesson and its experiment in plain text, or the list of the lessons."""
     from tui_trainer.course.lesson import find_lesson, lessons

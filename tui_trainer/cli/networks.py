@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui_trainer.cli.options import OWN, NetworkArgument, NetworkOption, one_network, option
+from tui_trainer.cli import options as opt
+from tui_trainer.cli.options import option
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.config import MODELS, RunConfig
@@ -30,14 +31,13 @@ Channels = Annotated[int, option("Channels of the images (1)")]
 Classes = Annotated[int, option("Number of classes (10)")]
 Budget = Annotated[int, option("Parameters there may be (20000)")]
 BatchSize = Annotated[int, option("Images that the memory is told for (128)")]
-AsJson = Annotated[bool, option("As one JSON object", "--json")]
 DEFAULT = "era-s6"
 
 
 def model(
-    network: NetworkArgument = None,
-    named: NetworkOption = None,
-    as_json: AsJson = False,
+    network: opt.NetworkArgument = None,
+    named: opt.NetworkOption = None,
+    as_json: opt.JsonObject = False,
     markdown: Annotated[bool, option("As a Markdown table", "--markdown")] = False,
     measure: Annotated[
         bool,
@@ -61,7 +61,7 @@ def model(
         raise InputError("--json: does not go with --markdown; choose one")
     from tui_trainer.headless import network_tables as front
 
-    name = one_network(network, named) or DEFAULT
+    name = opt.one_network(network, named) or DEFAULT
     found = _looked_at(name, image_size, channels, classes, budget, batch_size, measure)
     if as_json:
         record = {"model": name, "classes": classes, **_record(found)}
@@ -73,9 +73,9 @@ def model(
 
 
 def review(
-    network: NetworkArgument = None,
-    named: NetworkOption = None,
-    as_json: AsJson = False,
+    network: opt.NetworkArgument = None,
+    named: opt.NetworkOption = None,
+    as_json: opt.JsonObject = False,
     budget: Budget = BUDGET,
     image_size: ImageSize = 28,
     channels: Channels = 1,
@@ -85,7 +85,7 @@ def review(
     from tui_trainer.anatomy.review import review as review_rows
     from tui_trainer.headless import network_tables as front
 
-    name = one_network(network, named) or DEFAULT
+    name = opt.one_network(network, named) or DEFAULT
     found = _looked_at(name, image_size, channels, classes, budget)
     verdicts = review_rows(found.rows, budget=budget)
     if as_json:
@@ -108,13 +108,13 @@ def review(
 def compare(
     networks: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Two networks: {OWN}", metavar="NETWORK", show_default=False),
+        typer.Argument(help=f"Two networks: {opt.OWN}", metavar="NETWORK", show_default=False),
     ] = None,
     named: Annotated[
         list[str] | None,
         option("The same; give it once for each of them", "--model", metavar="NETWORK"),
     ] = None,
-    as_json: AsJson = False,
+    as_json: opt.JsonObject = False,
     budget: Budget = BUDGET,
     batch_size: BatchSize = 128,
     image_size: ImageSize = 28,
@@ -157,7 +157,7 @@ def _two_networks(arguments: Sequence[str], named: Sequence[str]) -> tuple[str, 
     return given[0], given[1]
 
 
-def zoo(as_json: AsJson = False) -> None:
+def zoo(as_json: opt.JsonObject = False) -> None:
     """List the networks that come with it."""
     from tui_trainer.headless import network_tables as front
 

@@ -155,12 +155,12 @@ Theme = Annotated[str | None, option("Colours: a theme's name or TOML file", sec
 Paused = Annotated[bool, option("Open the window with the run paused", "--paused", section=WINDOW)]
 Debug = Annotated[bool, option("Show tracebacks", "--debug")]
 
-Checkpoint = Annotated[str, option("Whose weights: last, best, epoch-N (last)", "--checkpoint")]
+Checkpoint = Annotated[str, option("Which checkpoint: last, best, epoch-N (last)", "--checkpoint")]
 RecordedThreads = Annotated[int | None, option("CPU threads (as many as the run had)")]
 StepImages = Annotated[int | None, option("Images a step, where one is trained")]
 Controls = Annotated[
     list[str] | None,
-    option("Turn a control of it; may be given again", "--set", metavar="NAME=VALUE"),
+    option("Set a control; may be given again", "--set", metavar="NAME=VALUE"),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_trainer.cli.moved import ModelPlace, Moved, check_model_place, placed
-from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.options import Debug, choice, option
 from tui_trainer.cli.saved import checkpoint_of
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.recording.folder import find_run
@@ -47,7 +47,7 @@ def predict(
     ] = False,
     shows: Annotated[bool, option("Show each digit as the network gets it", "--show")] = False,
     as_json: Annotated[bool, option("As JSON, a line a picture", "--json")] = False,
-    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+    debug: Debug = False,
 ) -> None:
     """Say which digit each picture shows; exit code 2 if one of them cannot be used.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
-from tui_trainer.cli.options import option
+from tui_trainer.cli.options import HOW, Debug, JsonLines, RecordedThreads, Theme, option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console
 from tui_trainer.protocol.config import RunConfig
@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 def replay(
     run: RunName = None,
     no_ui: Annotated[
-        bool, option("Train it again, with the same changes at the same steps", "--no-ui")
+        bool,
+        option("Train it again, with the same changes at the same steps", "--no-ui", section=HOW),
     ] = False,
-    json_lines: Annotated[bool, option("With --no-ui: events as JSON lines", "--json")] = False,
+    json_lines: JsonLines = False,
     model: ModelPlace = None,
     data_dir: DataPlace = None,
-    threads: Annotated[int | None, option("CPU threads (as many as before)")] = None,
+    threads: RecordedThreads = None,
     out: Annotated[Path | None, option("With --no-ui: save the new run in this folder")] = None,
     speed: Annotated[
         float, option("In the window: times as fast as it was trained (10)", "--speed")
     ] = 10.0,
-    theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
-    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+    theme: Theme = None,
+    debug: Debug = False,
 ) -> None:
     """Show a recorded run again; with --no-ui, train it again."""
     from tui_trainer.cli.fronts import check_window, run_replay

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
@@ -18,21 +19,19 @@ def resume(
     run: RunName = None,
     epochs: Annotated[int | None, option("Go on to so many epochs; the schedule follows")] = None,
     lr: Annotated[float | None, option("With another base learning rate")] = None,
-    checkpoint: Annotated[
-        str, option("From which state: last, best, epoch-N (last)", "--checkpoint")
-    ] = "last",
+    checkpoint: opt.Checkpoint = "last",
     model: ModelPlace = None,
     data_dir: DataPlace = None,
     batch_size: Annotated[int | None, option("With batches of so many images from here on")] = None,
-    threads: Annotated[int | None, option("CPU threads (as many as before)")] = None,
-    no_ui: Annotated[bool, option("Without the window", "--no-ui")] = False,
-    json_lines: Annotated[bool, option("With --no-ui: events as JSON lines", "--json")] = False,
+    threads: opt.RecordedThreads = None,
+    no_ui: opt.NoUi = False,
+    json_lines: opt.JsonLines = False,
     target_accuracy: Annotated[
         float | None, option("Exit with code 3 below this test accuracy")
     ] = None,
-    theme: Annotated[str | None, option("Colours: a theme's name or TOML file")] = None,
-    paused: Annotated[bool, option("Open the window with the run paused", "--paused")] = False,
-    debug: Annotated[bool, option("Show tracebacks", "--debug")] = False,
+    theme: opt.Theme = None,
+    paused: opt.Paused = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Go on with a run, from the very next batch."""
     from tui_trainer.cli.fronts import check_window, run_app, run_headless

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui_trainer import __version__
-from tui_trainer.cli.options import (
-    WINDOW,
-    ConfigFile,
-    Debug,
-    JsonLines,
-    NoUi,
-    Paused,
-    PresetOption,
-    Theme,
-    option,
-    with_settings,
-)
+from tui_trainer.cli import options as opt
+from tui_trainer.cli.options import option
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -29,33 +19,33 @@ if TYPE_CHECKING:
     from tui_trainer.recording.recorder import Recorder
 
 
-@with_settings(SETTINGS, after="config")
+@opt.with_settings(SETTINGS, after="config")
 def new_run(
     ctx: typer.Context,
-    no_ui: NoUi = False,
-    json_lines: JsonLines = False,
-    preset: PresetOption = None,
-    config: ConfigFile = None,
+    no_ui: opt.NoUi = False,
+    json_lines: opt.JsonLines = False,
+    preset: opt.PresetOption = None,
+    config: opt.ConfigFile = None,
     out: Annotated[
         Path | None, option("Save the run in this folder (runs/TIME-NETWORK)", section=RECORD)
     ] = None,
     no_save: Annotated[
         bool, option("Save nothing of the run", "--no-save", section=RECORD)
     ] = False,
-    theme: Theme = None,
-    paused: Paused = False,
+    theme: opt.Theme = None,
+    paused: opt.Paused = False,
     guide: Annotated[
         bool,
         option(
             "Open the window with a guided path: ten minutes, step by step",
             "--guide",
-            section=WINDOW,
+            section=opt.WINDOW,
         ),
     ] = False,
     print_config: Annotated[
         bool, option("Print the settings that would run, as TOML", "--print-config")
     ] = False,
-    debug: Debug = False,
+    debug: opt.Debug = False,
     version: Annotated[bool, option("Print the version", "--version")] = False,
     **settings: Any,
 ) -> None:
