@@ -33,8 +33,8 @@ from tui_trainer.protocol.exhibit import (
     Words,
     at,
 )
-from tui_trainer.render.ascii_pictures import RAMP, SIGNED, picture_lines
-from tui_trainer.render.plain_exhibit import control_lines, exhibit_lines
+from tui_trainer.render.characters import RAMP, SIGNED, picture_lines
+from tui_trainer.render.plain_exhibit import control_lines, plain_lines
 
 KIND = Control(name="kind", label="kind", value="max", steps=("max", "mean"))
 SIZE = Control(name="size", label="size", value=2.0, steps=(2.0, 3.0))
@@ -42,7 +42,7 @@ HEAT = Control(name="heat", label="heat", value=1.0, steps=(0.5, 1.0), low=0.1, 
 
 
 def drawn(*blocks: Block, width: int = 74) -> list[str]:
-    return exhibit_lines(Exhibit(blocks=blocks), width)
+    return plain_lines(Exhibit(blocks=blocks), width)
 
 
 def picture(*values: float, width: int, is_signed: bool = False, **more: object) -> Picture:
@@ -88,12 +88,14 @@ def test_numbers_in_a_table_are_flush_right_and_a_row_is_marked() -> None:
     ]
 
 
-def test_a_table_that_is_too_wide_is_cut_where_it_is_widest() -> None:
+def test_a_table_that_is_too_wide_is_folded_where_it_is_widest() -> None:
     table = Table(caption="", heads=("what", "why", "n"), rows=(("a", "word " * 9, "1,234"),))
     assert drawn(table, width=30) == [
         "what  why                    n",
         "─" * 30,
-        "a     word word word w…  1,234",
+        "a     word word word     1,234",
+        "      word word word",
+        "      word word word",
     ]
 
 
@@ -107,7 +109,7 @@ def test_bars_are_as_long_as_their_shares() -> None:
             Bar(label="3", share=7.0, number="7"),
         ),
     )
-    assert [line.count("█") for line in drawn(bars)] == [24, 12, 0, 24]
+    assert [line.count("█") for line in drawn(bars)] == [40, 20, 0, 40]
     assert [line[:2] for line in drawn(bars)] == ["  ", "▸ ", "  ", "  "]
     assert (
         len(
@@ -180,7 +182,7 @@ def test_pictures_stand_beside_each_other_as_far_as_there_is_room() -> None:
     assert [line.count("a map") for line in wide if "a map" in line] == [3]
     assert [line.count("a map") for line in narrow if "a map" in line] == [2, 1]
     assert max(map(len, narrow)) <= 40
-    assert RAMP in wide[-1]
+    assert RAMP in wide[1]
 
 
 def test_each_of_several_curves_carries_its_letter() -> None:
@@ -200,7 +202,7 @@ def test_each_of_several_curves_carries_its_letter() -> None:
     assert legend == ["a  slow  2 → 1.502", "b  fast  2 → 0.0297"]
     assert sum(line.count("a") for line in plot[1:-1]) >= 6
     assert sum(line.count("b") for line in plot[1:-1]) >= 6
-    assert plot[-1].endswith("steps, the other axis logarithmic")
+    assert plot[-1].endswith("steps · logarithmic y")
     assert max(map(len, lines)) <= 74
 
 
@@ -211,7 +213,7 @@ def test_a_single_curve_needs_no_letter_and_one_without_points_is_said() -> None
     assert not any("a" in line for line in single[:-1])
 
     nothing = Curve(name="lost", x=(), y=())
-    assert drawn(Curves(caption="", x_label="x", curves=(nothing,))) == ["(nothing to draw)"]
+    assert drawn(Curves(caption="", x_label="x", curves=(nothing,))) == ["nothing to draw yet"]
     both = Curves(caption="", x_label="x", curves=(nothing, Curve(name="only", x=x, y=x)))
     assert "a  lost  no points yet" in drawn(both)
 
@@ -401,7 +403,7 @@ def test_without_unicode_a_minus_stays_one(monkeypatch: pytest.MonkeyPatch) -> N
     bars = Bars(caption="", bars=(Bar(label="0", share=1.0, number="−1", is_marked=True),))
     print_lesson(lesson("softmax"), Exhibit(blocks=(bars,)), [], "tiny", "")
 
-    assert b"> 0  ########################  -1" in kept.getvalue()
+    assert b"> 0 ######################################## -1" in kept.getvalue()
     assert b"loss = -ln p(right)" in kept.getvalue()
 
 

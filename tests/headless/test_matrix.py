@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.protocol.exhibit import Exhibit, Matrix
-from tui_trainer.render.plain_exhibit import exhibit_lines
+from tui_trainer.render.plain_exhibit import plain_lines
 
 MATRIX = Matrix(
     caption="images",
@@ -18,9 +18,10 @@ MATRIX = Matrix(
 
 
 def test_every_number_stands_flush_right_below_its_class() -> None:
-    assert exhibit_lines(Exhibit(blocks=(MATRIX,)), 60) == [
-        "images: rows true, columns said",
-        "true      0     1",
-        "   0    980     ·",
-        "   1     12 1,100",
+    assert plain_lines(Exhibit(blocks=(MATRIX,)), 60) == [
+        "images · rows true,",
+        "columns said",
+        "true      0      1",
+        "   0    980      ·",
+        "   1 ▸   12◂ 1,100",
     ]

@@ -11,14 +11,14 @@ from textual.widgets import Static
 
 from tests.ui.exhibits import ADVICE, DIGIT, KERNEL, PICTURES, tries
 from tests.ui.fakes import LearnFirst, recording, settle, until, window
-from tests.ui.test_exhibit import BRUSH, COLOURS
+from tests.ui.test_exhibit import COLOURS, MEDIUM, drawn
 from tui_trainer.protocol.exhibit import Picture, Pictures
+from tui_trainer.render.picture_rows import pictures_lines
 from tui_trainer.ui.base_app import LabWindow
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.picture_screen import HalfBlocks, PicturesScreen, pictures_in
 from tui_trainer.ui.terminal.graphics_protocol import Display
 from tui_trainer.ui.widgets.enlarged import Grid, enlarged, grid_for, row_image, rows_of
-from tui_trainer.ui.widgets.exhibit_pictures import pictures_lines
 from tui_trainer.ui.widgets.half_blocks import half_blocks
 from tui_trainer.ui.widgets.picture_pixels import inks_of
 
@@ -98,7 +98,7 @@ def test_half_blocks_of_an_image_are_those_of_the_exhibit() -> None:
     image = enlarged(replace(KERNEL, caption=""), 12, 12, INKS)
 
     lines = half_blocks(rows_of(image), INKS.ground.rgb)
-    inline = pictures_lines(Pictures(caption="", items=(KERNEL,)), 74, BRUSH)[1:7]
+    inline = drawn(pictures_lines(Pictures(caption="", items=(KERNEL,)), 74, MEDIUM))[1:7]
     for ours, theirs in zip(lines, inline, strict=True):
         assert ours == [segment for segment in theirs if "▀" in segment.text]
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from rich.style import Style
-from textual.color import Color
 
 from tests.ui.exhibits import (
     ADVICE,
@@ -34,30 +33,26 @@ from tui_trainer.protocol.exhibit import (
     Words,
     at,
 )
+from tui_trainer.render.block_lines import bars_lines, table_lines, words_lines
+from tui_trainer.render.curve_lines import GLYPHS, curve_roles, curves_lines
+from tui_trainer.render.exhibit_lines import exhibit_lines
+from tui_trainer.render.picture_rows import pictures_lines
+from tui_trainer.text.lines import Lines
 from tui_trainer.ui.widgets.exhibit_head import ExhibitView, head_lines, value_text
-from tui_trainer.ui.widgets.exhibit_layout import exhibit_lines
-from tui_trainer.ui.widgets.exhibit_lines import (
-    CURVE_GLYPHS,
-    bars_lines,
-    curve_roles,
-    curves_lines,
-    table_lines,
-    words_lines,
-)
-from tui_trainer.ui.widgets.exhibit_pictures import Brush, Drawn, pictures_lines
-from tui_trainer.ui.widgets.finding_lines import Lines
+from tui_trainer.ui.widgets.exhibit_painting import medium_of, painted
+from tui_trainer.ui.widgets.half_blocks import Drawn
 from tui_trainer.ui.widgets.number_line import number_for
 
 COLOURS = {
-    "background": Color(0, 0, 0),
-    "foreground": Color(255, 255, 255),
-    "panel": Color(40, 40, 40),
-    "role-train": Color(0, 0, 255),
-    "role-validation": Color(255, 128, 0),
-    "role-intervention": Color(0, 255, 0),
-    "role-wrong": Color(255, 0, 0),
+    "background": "#000000",
+    "foreground": "#ffffff",
+    "panel": "#282828",
+    "role-train": "#0000ff",
+    "role-validation": "#ff8000",
+    "role-intervention": "#00ff00",
+    "role-wrong": "#ff0000",
 }
-BRUSH = Brush(lambda role: Style.null(), COLOURS)
+MEDIUM = medium_of(COLOURS)
 WIDTHS = (54, 74, 86, 110, 150)
 
 
@@ -65,21 +60,21 @@ def plain(lines: Lines) -> list[str]:
     return ["".join(cell.text for cell in line) for line in lines]
 
 
-def drawn(lines: Drawn) -> list[str]:
-    return ["".join(segment.text for segment in line) for line in lines]
+def drawn(lines: Lines) -> Drawn:
+    return painted(lines, lambda role: Style.null())
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_its_room(width: int) -> None:
-    lines = exhibit_lines(EVERYTHING, width, 12, BRUSH)
-    assert max(sum(segment.cell_length for segment in line) for line in lines) <= width
-    words = "\n".join(drawn(lines))
+    lines = exhibit_lines(EVERYTHING, width, 12, MEDIUM)
+    assert max(sum(segment.cell_length for segment in line) for line in drawn(lines)) <= width
+    words = "\n".join(plain(lines))
     for told in ("pooled early", "[96.1, 98.0]", "100 %", "■ ×1", "2 · 2 =  4", "▲ Pool once"):
         assert told in words
 
 
 def test_numbers_are_flush_right_and_the_row_that_matters_is_marked() -> None:
-    assert plain(table_lines(TABLE, 74)) == [
+    assert plain(table_lines(TABLE, 74, has_rule=False)) == [
         "two networks",
         "  network       accuracy  95 % interval  parameters",
         "▸ pooled early    97.2 %  [96.1, 98.0]       19,568",
@@ -93,13 +88,13 @@ def test_a_table_folds_its_words_before_it_is_told_row_by_row() -> None:
         heads=("what", "number"),
         rows=(("a long name that can be folded", "1,234"), ("short", "-5")),
     )
-    assert plain(table_lines(wordy, 24)) == [
+    assert plain(table_lines(wordy, 24, has_rule=False)) == [
         "what              number",
         "a long name that   1,234",
         "can be folded",
         "short                 -5",
     ]
-    told = plain(table_lines(TABLE, 40))
+    told = plain(table_lines(TABLE, 40, has_rule=False))
     assert all(len(line) <= 40 for line in told)
     assert told[1] == "▸ network pooled early · accuracy 97.2 %"
 
@@ -122,10 +117,10 @@ def test_a_bar_without_room_beside_its_number_stands_below_it() -> None:
 
 def test_every_curve_has_a_role_and_a_glyph_of_its_own() -> None:
     many = tuple(Curve(name=f"curve {n}", x=(0, 1), y=(n, n + 1)) for n in range(8))
-    assert len(set(curve_roles(many))) == len(set(CURVE_GLYPHS)) == 8
+    assert len(set(curve_roles(many))) == len(set(GLYPHS)) == 8
     named = (many[0], replace(many[1], name="validation"), replace(many[2], name="train loss"))
     assert curve_roles(named) == ["intervention", "validation", "train"]
-    lines = curves_lines(CURVES, 60, 12)
+    lines = curves_lines(CURVES, 60, 12, has_colour=True)
     words = plain(lines)
     assert words[-1] == "● ÷10   ■ ×1   ▲ ×10"
     assert all(glyph in "".join(words[1:-2]) for glyph in "●■▲")
@@ -138,7 +133,7 @@ def test_curves_that_cannot_be_drawn_say_so() -> None:
     none = Curves(
         caption="loss", x_label="steps", curves=(Curve(name="a", x=(1.0,), y=(-1.0,)),), is_log=True
     )
-    assert plain(curves_lines(none, 60, 12)) == ["loss", "nothing to draw yet"]
+    assert plain(curves_lines(none, 60, 12, has_colour=True)) == ["loss", "nothing to draw yet"]
 
 
 def test_words_keep_their_lines_if_they_are_to() -> None:
@@ -153,7 +148,7 @@ def test_words_keep_their_lines_if_they_are_to() -> None:
 
 
 def test_pictures_stand_side_by_side_with_whole_captions() -> None:
-    lines = drawn(pictures_lines(PICTURES, 74, BRUSH))
+    lines = plain(pictures_lines(PICTURES, 74, MEDIUM))
     assert lines[:2] == ["what comes in, and what is looked for", "■ below 0  ■ above 0"]
     # The digit and the margin for its frame; the kernel's pixels are drawn four times as large.
     assert lines[2].startswith("▀" * 30)
@@ -164,7 +159,7 @@ def test_pictures_stand_side_by_side_with_whole_captions() -> None:
 
 
 def test_pictures_that_do_not_fit_stand_below_each_other() -> None:
-    lines = drawn(pictures_lines(PICTURES, 40, BRUSH))
+    lines = plain(pictures_lines(PICTURES, 40, MEDIUM))
     assert max(map(len, lines)) <= 40
     assert sum("▀" in line for line in lines) == 15 + 6
 
@@ -172,7 +167,7 @@ def test_pictures_that_do_not_fit_stand_below_each_other() -> None:
 def pixels(picture: Pictures) -> dict[tuple[int, int, int], int]:
     """Return how often each colour is painted, as the upper of the two pixels of a block."""
     found: dict[tuple[int, int, int], int] = {}
-    for line in pictures_lines(picture, 74, BRUSH):
+    for line in drawn(pictures_lines(picture, 74, MEDIUM)):
         for segment in line:
             colour = segment.style.color if segment.style and "▀" in segment.text else None
             if colour is not None and colour.triplet is not None:
@@ -199,8 +194,8 @@ def test_a_frame_stands_around_what_it_marks() -> None:
 
 def test_text_stands_beside_a_picture_where_there_is_room() -> None:
     picture = Pictures(caption="", items=(DIGIT,))
-    wide = drawn(exhibit_lines((picture, ADVICE), 86, 12, BRUSH))
-    narrow = drawn(exhibit_lines((picture, ADVICE), 60, 12, BRUSH))
+    wide = plain(exhibit_lines((picture, ADVICE), 86, 12, MEDIUM))
+    narrow = plain(exhibit_lines((picture, ADVICE), 60, 12, MEDIUM))
     assert "▀" in wide[0]
     assert "▲ Pool" in wide[0]
     assert any(line.startswith("▲ Pool") for line in narrow)

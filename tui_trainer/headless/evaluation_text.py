@@ -14,7 +14,7 @@ from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.headless.viewing import IMAGES, Shown, Viewing
 from tui_trainer.protocol.answers import Inspected
 from tui_trainer.protocol.events import Event, RunStarted, StateChanged, TestEvaluated
-from tui_trainer.render.plain_exhibit import control_lines, exhibit_lines, labelled, wrapped
+from tui_trainer.render.plain_exhibit import control_lines, labelled, plain_lines, wrapped
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import (
     Cell,
@@ -173,7 +173,7 @@ def evaluation_lines(found: Evaluation, width: int = WIDTH) -> list[str]:
 
 
 def _view_lines(shown: Shown, width: int) -> list[str]:
-    lines = exhibit_lines(shown.exhibit, width)
+    lines = plain_lines(shown.exhibit, width)
     for label, told in (("result", shown.exhibit.result), ("how sure", shown.exhibit.certainty)):
         if told:
             lines += ["", *labelled(label, told, width)]

@@ -8,7 +8,7 @@ from tui_trainer.course.lesson import Lesson
 from tui_trainer.findings import RULES
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.exhibit import Exhibit
-from tui_trainer.render.plain_exhibit import control_lines, exhibit_lines, labelled, wrapped
+from tui_trainer.render.plain_exhibit import control_lines, labelled, plain_lines, wrapped
 from tui_trainer.text.fmt import columns
 
 WIDTH = 76
@@ -85,7 +85,7 @@ def _experiment(
 ) -> list[str]:
     """Return the experiment: what to do, what it shows, what was measured, and how surely."""
     lines = [*wrapped(lesson.experiment, width), "", *wrapped(f"Shown on {shown_on}.", width), ""]
-    lines += exhibit_lines(exhibit, width)
+    lines += plain_lines(exhibit, width)
     for label, told in (("result", exhibit.result), ("how sure", exhibit.certainty)):
         if told:
             lines += ["", *labelled(label, told, width)]

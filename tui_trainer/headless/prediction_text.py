@@ -15,7 +15,7 @@ from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.protocol.exit_codes import ExitCode
-from tui_trainer.render.ascii_pictures import picture_lines
+from tui_trainer.render.characters import picture_lines
 from tui_trainer.text import fmt
 
 WIDEST_PATH = 40

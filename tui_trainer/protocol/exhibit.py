@@ -111,6 +111,11 @@ class Picture:
         if len(self.values) != self.height * self.width:
             raise ValueError(f"{len(self.values)} values for {self.height}×{self.width} pixels")
 
+    @property
+    def ends(self) -> str:
+        """The numbers of its darkest and its brightest pixel."""
+        return f"{self.low:.3g} to {self.high:.3g}".replace("-", "−")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
@@ -132,6 +137,12 @@ class Curve:
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
+
+    @property
+    def ends(self) -> str:
+        """Its first and its last value."""
+        ends = f"{self.y[0]:.4g} → {self.y[-1]:.4g}" if self.y else "no points yet"
+        return ends.replace("-", "−")
 
     def drawable(self, *, is_log: bool) -> Curve:
         """Return the curve without the points that have no place in a plot."""
@@ -159,6 +170,11 @@ class Curves:
     curves: tuple[Curve, ...]
     is_log: bool = False
 
+    @property
+    def axis_label(self) -> str:
+        """What stands below the plot."""
+        return f"{self.x_label} · logarithmic y" if self.is_log else self.x_label
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
@@ -168,6 +184,11 @@ class Bar:
     share: float
     number: str
     is_marked: bool = False
+
+    @property
+    def drawn_share(self) -> float:
+        """The share as it can be drawn: 0 for what is no number."""
+        return min(1.0, max(0.0, self.share)) if math.isfinite(self.share) else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, los
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table
 from tui_trainer.protocol.inspection import ERRORS, VIEWS
-from tui_trainer.render.plain_exhibit import exhibit_lines
+from tui_trainer.render.plain_exhibit import plain_lines
 from tui_trainer.text.fmt import columns
 
 ALL = [view.name for view in VIEWS if view.group == ERRORS]
@@ -56,7 +56,7 @@ def assert_sound(exhibit: Exhibit) -> None:
     assert exhibit.blocks
     json.dumps(exhibit.figures)
     assert exhibit.figures
-    assert exhibit_lines(exhibit, 78)
+    assert plain_lines(exhibit, 78)
     pictures = [item for b in exhibit.blocks if isinstance(b, Pictures) for item in b.items]
     assert sum(each.height * each.width for each in pictures) <= MOST_PIXELS
     for table in (block for block in exhibit.blocks if isinstance(block, Table)):

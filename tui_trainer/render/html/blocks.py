@@ -15,26 +15,17 @@ from tui_trainer.protocol.exhibit import (
     Picture,
     Pictures,
     Table,
-    Tone,
     Words,
 )
+from tui_trainer.render.block_lines import SIGNS, is_number, is_right
 from tui_trainer.render.html.pixels import data_uri
 from tui_trainer.render.html.svg_plot import curves_html
-
-SIGNS: dict[Tone, str] = {"good": "✓ ", "look": "▲ ", "wrong": "✗ "}
-"""How words of a tone begin."""
 
 PIXELS, SMALL_PIXELS = 84, 60
 """How wide pictures are drawn, in pixels of the page: about so much, a whole number a pixel."""
 
 SMALL = 14
 """Pictures of no more columns and rows are small."""
-
-NUMBER = tuple("0123456789+-−")
-"""A cell that begins with one of these is flush right."""
-
-NONE = ("", "·", "–", "—")
-"""A cell without a number: it stands as its column does."""
 
 FIGURE_SPACE = "\u2007"
 
@@ -88,20 +79,19 @@ def _words(words: Words) -> str:
 
 def _table(table: Table) -> str:
     """Return a table; a column whose cells are mostly numbers is flush right."""
-    right = [_is_right(table, place) for place in range(len(table.heads))]
+    right = [is_right(table, place) for place in range(len(table.heads))]
     marks = table.marked is not None
     lead = "<td class='mark'></td>" if marks else ""
     heads = "".join(
-        f"<th scope='col'{_flush(is_right)}>{_html(head)}</th>"
-        for head, is_right in zip(table.heads, right, strict=True)
+        f"<th scope='col'{_flush(flush)}>{_html(head)}</th>"
+        for head, flush in zip(table.heads, right, strict=True)
     )
     head = f"<thead><tr>{lead}{heads}</tr></thead>" if any(table.heads) else ""
     rows = []
     for number, row in enumerate(table.rows):
         cells = "".join(
-            f"<td{_flush(cell.startswith(NUMBER) or (cell in NONE and is_right))}>"
-            f"{_html(cell)}</td>"
-            for cell, is_right in zip(row, right, strict=True)
+            f"<td{_flush(is_number(cell, flush))}>{_html(cell)}</td>"
+            for cell, flush in zip(row, right, strict=True)
         )
         if number == table.marked:
             rows.append(f"<tr class='marked'><td class='mark'>▸</td>{cells}</tr>")
@@ -111,11 +101,6 @@ def _table(table: Table) -> str:
         f"<div class='wide'><table>{_caption(table.caption)}{head}"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
-
-
-def _is_right(table: Table, place: int) -> bool:
-    cells = [row[place] for row in table.rows if row[place] not in NONE]
-    return bool(cells) and sum(cell.startswith(NUMBER) for cell in cells) * 2 > len(cells)
 
 
 def _flush(is_right: bool) -> str:
@@ -156,14 +141,12 @@ def _heat(heat: float) -> str:
 
 def _bars(bars: Bars) -> str:
     rows = []
-    marks = any(bar.is_marked for bar in bars.bars)
     for bar in bars.bars:
-        share = min(1.0, max(0.0, bar.share)) if math.isfinite(bar.share) else 0.0
-        sign = ("▸ " if bar.is_marked else "") if marks else ""
+        sign = "▸ " if bar.is_marked else ""
         marked = " class='marked'" if bar.is_marked else ""
         rows.append(
             f"<tr{marked}><th scope='row'>{_html(sign + bar.label)}</th>"
-            f"<td class='bar'><span style='width:{100 * share:.1f}%'></span></td>"
+            f"<td class='bar'><span style='width:{100 * bar.drawn_share:.1f}%'></span></td>"
             f"<td class='n'>{_html(bar.number)}</td></tr>"
         )
     return f"<table class='bars'>{_caption(bars.caption)}<tbody>{''.join(rows)}</tbody></table>"
@@ -183,11 +166,10 @@ def _picture(picture: Picture) -> str:
     largest = max(picture.width, picture.height, 1)
     scale = max(1, (SMALL_PIXELS if largest <= SMALL else PIXELS) // largest)
     width, height = picture.width * scale, picture.height * scale
-    ends = _ends(picture)
     kind = "signed" if picture.is_signed else "grey"
     if any(map(math.isnan, picture.values)):
         kind += " lost"
-    told = _html(f"{picture.caption}: {picture.height}×{picture.width}, {ends}")
+    told = _html(f"{picture.caption}: {picture.height}×{picture.width}, {picture.ends}")
     return (
         f"<div class='picture'><span class='{kind}' style='width:{width}px'>"
         f"<img src='{data_uri(picture)}' width='{width}' height='{height}' alt='{told}' "
@@ -242,10 +224,6 @@ def _ramp(*, is_signed: bool) -> str:
     )
     kind = "signed" if is_signed else "grey"
     return f"<span class='{kind} ramp'><img src='{data_uri(ramp)}' alt='to'></span>"
-
-
-def _ends(picture: Picture) -> str:
-    return f"{_number(picture.low)} to {_number(picture.high)}"
 
 
 def _number(value: float) -> str:

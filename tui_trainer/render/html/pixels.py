@@ -6,11 +6,11 @@ Source: the PNG specification, https://www.w3.org/TR/png-3/.
 from __future__ import annotations
 
 import base64
-import math
 import struct
 import zlib
 
 from tui_trainer.protocol.exhibit import Picture
+from tui_trainer.render.levels import levels_of
 
 LEVELS = 32
 """Steps from nothing to the most, in either direction of signed numbers."""
@@ -35,13 +35,13 @@ def png(picture: Picture) -> bytes:
     Of signed numbers 0 is transparent, and either sign has a colour, the more the larger it is. Of
     others the least is white and the largest is black, as ink on paper.
     """
-    place = _signed_place if picture.is_signed else _grey_place
-    places = [place(value, picture) for value in picture.values]
+    colours = _SIGNED if picture.is_signed else _GREYS
+    levels = levels_of(picture, LEVELS if picture.is_signed else GREYS - 1)
+    places = [level % len(colours) for level in levels]
     rows = b"".join(
         b"\0" + bytes(places[start : start + picture.width])
         for start in range(0, len(places), max(1, picture.width))
     )
-    colours = _SIGNED if picture.is_signed else _GREYS
     header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, 3, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         (
@@ -70,21 +70,3 @@ _GREYS: list[Colour] = [
     *((grey, grey, grey, 255) for grey in (255 - 255 * n // (GREYS - 1) for n in range(GREYS))),
     (*UNKNOWN, 255),
 ]
-
-
-def _signed_place(value: float, picture: Picture) -> int:
-    """Return the place of a number's colour among those of signed ones."""
-    if math.isnan(value):
-        return len(_SIGNED) - 1
-    most = max(-picture.low, picture.high)
-    share = value / most if most > 0 else 0.0
-    return LEVELS + round(LEVELS * min(1.0, max(-1.0, share)))
-
-
-def _grey_place(value: float, picture: Picture) -> int:
-    """Return the place of a number's colour among the greys."""
-    if math.isnan(value):
-        return len(_GREYS) - 1
-    span = picture.high - picture.low
-    share = min(1.0, max(0.0, (value - picture.low) / span)) if span > 0 else 0.0
-    return round((GREYS - 1) * share)

@@ -79,8 +79,7 @@ def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
     ys = [y for curve in kept for y in curve.y]
     scale = Scale("log" if curves.is_log else "linear")
     frame = _Frame(min(0.0, *xs), max(xs), scale, scale.axis(min(ys), max(ys)))
-    logarithmic = ", the other axis logarithmic" if curves.is_log else ""
-    label = escape(f"{curves.x_label}{logarithmic}")
+    label = escape(curves.axis_label)
     parts = [
         *_ticks(frame),
         f"<path class='axis' d='M{LEFT} {TOP}V{LOW}H{WIDTH - RIGHT}'/>",
@@ -166,8 +165,7 @@ def _legend(curve: Curve, place: int) -> str:
         f"<svg class='c{place % len(SHAPES)}' viewBox='0 0 40 12' aria-hidden='true'>"
         f"<path class='line'{dashed} d='M2 6H38'/>{_mark(20, 6, place)}</svg>"
     )
-    ends = _minus(f"{curve.y[0]:.4g} → {curve.y[-1]:.4g}") if curve.y else "no points"
-    return f"<li>{sample}{escape(curve.name)} <span class='muted'>{ends}</span></li>"
+    return f"<li>{sample}{escape(curve.name)} <span class='muted'>{escape(curve.ends)}</span></li>"
 
 
 def _minus(label: str) -> str:

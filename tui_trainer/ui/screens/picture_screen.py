@@ -28,8 +28,7 @@ from tui_trainer.ui.widgets.enlarged import (
     row_image,
     rows_of,
 )
-from tui_trainer.ui.widgets.exhibit_pictures import Drawn, brush_of
-from tui_trainer.ui.widgets.half_blocks import half_blocks
+from tui_trainer.ui.widgets.half_blocks import Drawn, half_blocks
 from tui_trainer.ui.widgets.picture_pixels import Inks, inks_of
 
 WITH = {"blocks": "half blocks", "kitty": "kitty's graphics", "sixel": "sixel"}
@@ -135,7 +134,7 @@ class PicturesScreen(ModalScreen[None]):
             return
         self._pages = pages_of(self._groups, size, self._shown_as.cell)
         page = self._pages[self._page]
-        inks, columns = inks_of(brush_of(self).colours), page.grid.columns
+        inks, columns = inks_of(self.app.theme_variables), page.grid.columns
         widgets: list[Widget] = []
         for at in range(0, len(page.pictures), columns):
             row = page.pictures[at : at + columns]

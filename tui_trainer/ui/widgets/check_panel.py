@@ -12,9 +12,9 @@ from tui_trainer.course.topics import TOPICS
 from tui_trainer.protocol.checked import CHECK_SIGNS, Checked, CheckItem, counts
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.runs.check_results import Checking
 from tui_trainer.ui.runs.live_run import LiveRun
-from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 from tui_trainer.ui.widgets.status_lines import bar

@@ -6,7 +6,7 @@ from tui_trainer.protocol.layers import Stage
 from tui_trainer.render.layer_comparison import Comparison, Figure, Line
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
-from tui_trainer.ui.widgets.finding_lines import Lines
+from tui_trainer.text.lines import Lines
 
 MIDDLE = 3
 """Columns of the sign between both sides."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from tui_trainer.protocol.exhibit import Control, Exhibit, Matrix, Value
 from tui_trainer.text.fmt import Cell, columns
-from tui_trainer.ui.widgets.exhibit_lines import PROSE
-from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
+from tui_trainer.text.lines import PROSE, Lines, paragraph
 from tui_trainer.ui.widgets.status_lines import bar
 
 BAR = 24

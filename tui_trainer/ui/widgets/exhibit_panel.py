@@ -11,6 +11,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui_trainer.protocol.exhibit import Control, Matrix, Opening, Value, at
+from tui_trainer.render.exhibit_lines import exhibit_lines
+from tui_trainer.text.lines import Lines
 from tui_trainer.ui.keys.learn_keys import EXPERIMENT_KEYS, TYPING_KEYS
 from tui_trainer.ui.widgets.exhibit_head import (
     ExhibitView,
@@ -19,8 +21,8 @@ from tui_trainer.ui.widgets.exhibit_head import (
     hints,
     result_lines,
 )
-from tui_trainer.ui.widgets.exhibit_layout import exhibit_lines, painted
-from tui_trainer.ui.widgets.exhibit_pictures import Drawn, brush_of
+from tui_trainer.ui.widgets.exhibit_painting import medium_of, painted
+from tui_trainer.ui.widgets.painting import role_styles
 
 PLOT = range(9, 18)
 """Lines of a plot, from a low panel to a high one."""
@@ -113,21 +115,22 @@ class ExhibitPanel(ScrollView, can_focus=True):
         width, height = self.scrollable_content_region.size
         if width <= 0 or height <= 0:
             return
-        brush = brush_of(self)
-        view = self.view
-        head, body = painted(head_lines(view, width), brush), Drawn()
+        view, style = self.view, role_styles(self)
+        head, body = head_lines(view, width), Lines()
         if view.exhibit is not None:
-            result = painted(result_lines(view, width), brush)
+            result = result_lines(view, width)
             plot = min(max(PLOT.start, int(height * PLOT_SHARE)), PLOT.stop)
             body += [*result, []] if result else []
-            body += exhibit_lines(view.exhibit.blocks, width, plot, brush)
-            body += painted(certainty_lines(view, width), brush)
+            medium = medium_of(self.app.theme_variables)
+            body += exhibit_lines(view.exhibit.blocks, width, plot, medium)
+            body += certainty_lines(view, width)
         if 2 * len(head) > height:
             # What stays must leave room for what scrolls.
-            head, body = Drawn(), head + body
-        ground = brush.style("")
-        self._head = [Strip(line).adjust_cell_length(width, ground) for line in head]
-        self._body = [Strip(line).adjust_cell_length(width, ground) for line in body]
+            head, body = Lines(), head + body
+        self._head, self._body = (
+            [Strip(line).adjust_cell_length(width, style("")) for line in painted(lines, style)]
+            for lines in (head, body)
+        )
         self.virtual_size = Size(width, len(head) + len(body))
         self.border_subtitle = hints(view, is_long=self.virtual_size.height > height)
         self.refresh()

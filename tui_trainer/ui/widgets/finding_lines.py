@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.verdicts import FINDING_SIGNS, Gravity
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.text.sparkline import caption, sparkline
 from tui_trainer.ui.runs.shown_run import ShownRun
-
-Lines = list[list[Cell]]
 
 GRAVITY_ROLES: dict[Gravity, str] = {"wrong": "wrong bold", "look": "look bold", "note": "title"}
 """How a finding's title is painted; a note is nothing to worry about, and looks like it."""
@@ -63,13 +60,6 @@ def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
     if run.fixable() is found:
         cells.append(Cell(" · press f", rank=2, style="muted"))
     return cells
-
-
-def paragraph(words: str, role: str, width: int, *, indent: int = 0) -> Lines:
-    """Return a text wrapped to ``width`` columns, in the colour of a role."""
-    margin = " " * indent
-    wrapped = textwrap.wrap(words, max(10, width), initial_indent=margin, subsequent_indent=margin)
-    return [[Cell(line, style=role)] for line in wrapped]
 
 
 def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: bool) -> Lines:

@@ -15,12 +15,13 @@ from tui_trainer.history.history import History
 from tui_trainer.protocol.events import RunFinished
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
+from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import CHOICE_KEYS
 from tui_trainer.ui.run_curves import knob_change
 from tui_trainer.ui.runs.findings_selection import Standing
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.cell_line import CellLine
-from tui_trainer.ui.widgets.finding_lines import Lines, headline_cells, paragraph, standing_lines
+from tui_trainer.ui.widgets.finding_lines import headline_cells, standing_lines
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 

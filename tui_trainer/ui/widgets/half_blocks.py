@@ -15,7 +15,11 @@ Pixel = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
 
-def half_blocks(rows: Sequence[Sequence[Pixel]], ground: Pixel) -> list[list[Segment]]:
+Drawn = list[list[Segment]]
+"""Lines in their colours."""
+
+
+def half_blocks(rows: Sequence[Sequence[Pixel]], ground: Pixel) -> Drawn:
     """Return rows of pixels as lines of ``▀``; ``ground`` is below an odd last row."""
     blank = [ground] * (len(rows[0]) if rows else 0)
     return [

@@ -15,10 +15,10 @@ from tui_trainer.course.lesson import Lesson
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.verdicts import FINDING_SIGNS, SIGNS, Verdict
 from tui_trainer.text.fmt import Cell, columns
+from tui_trainer.text.lines import PROSE, Lines, paragraph
 from tui_trainer.ui.keys.learn_keys import LESSON_LIST_KEYS
 from tui_trainer.ui.widgets.choice_list import ChoiceList
-from tui_trainer.ui.widgets.exhibit_lines import PROSE
-from tui_trainer.ui.widgets.finding_lines import GRAVITY_ROLES, Lines, paragraph
+from tui_trainer.ui.widgets.finding_lines import GRAVITY_ROLES
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 

@@ -7,6 +7,7 @@ from functools import cache
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
 from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
@@ -20,6 +21,8 @@ Styles = Callable[[str], Style]
 def role_styles(widget: Widget) -> Styles:
     """Return a function from role to style, on a widget's own background, in the present theme.
 
+    ``heat:0.4`` is no role but a share of the colour of what is wrong, behind the text.
+
     It looks each role up once, for finding a colour costs more than drawing the text: keep it until
     the theme changes.
     """
@@ -28,8 +31,16 @@ def role_styles(widget: Widget) -> Styles:
     @cache
     def style(role: str) -> Style:
         name, *attributes = role.split() or [""]
-        colour = variables.get(f"role-{name}")
-        return base + Style(color=colour, bold="bold" in attributes or None)
+        bold, underline = ("bold" in attributes or None, "underline" in attributes or None)
+        if name.startswith("heat:"):
+            ground = Color.parse(variables["background"]).blend(
+                Color.parse(variables["role-wrong"]), float(name.removeprefix("heat:"))
+            )
+            ink = ground.get_contrast_text(1)
+            own = Style(color=ink.rich_color, bgcolor=ground.rich_color)
+        else:
+            own = Style(color=variables.get(f"role-{name}"))
+        return base + own + Style(bold=bold, underline=underline)
 
     return style
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,13 +9,14 @@ from typing import NamedTuple
 from textual.color import Color
 
 from tui_trainer.protocol.exhibit import Picture
+from tui_trainer.render.levels import levels_of
 from tui_trainer.ui.widgets.half_blocks import Pixel, ramp
 
 NEGATIVE, POSITIVE, FRAME, NONE = "validation", "train", "intervention", "wrong"
 """The roles of what is below 0, above it, marked by a rectangle, and no number at all."""
 
 LAST = 255
-"""The last place of a ramp; that of 0 in a picture of signed numbers."""
+"""The last place of a ramp; the level of 0 in a picture of signed numbers."""
 
 
 class Inks(NamedTuple):
@@ -41,17 +41,11 @@ class Inks(NamedTuple):
     margin: Color
 
 
-def inks_of(colours: Mapping[str, Color]) -> Inks:
+def inks_of(variables: Mapping[str, str]) -> Inks:
     """Return the inks of a theme, from its colours by their names."""
-    return Inks(
-        ground=colours["background"],
-        light=colours["foreground"],
-        below=colours[f"role-{NEGATIVE}"],
-        above=colours[f"role-{POSITIVE}"],
-        none=colours[f"role-{NONE}"],
-        frame=colours[f"role-{FRAME}"],
-        margin=colours["panel"],
-    )
+    roles = (f"role-{role}" for role in (NEGATIVE, POSITIVE, NONE, FRAME))
+    names = ("background", "foreground", *roles, "panel")
+    return Inks(*(Color.parse(variables[name]) for name in names))
 
 
 def pixels_of(picture: Picture, inks: Inks, scale: int = 1, skips: int = 1) -> list[list[Pixel]]:
@@ -64,7 +58,7 @@ def pixels_of(picture: Picture, inks: Inks, scale: int = 1, skips: int = 1) -> l
         skips: Of those only each so manieth is taken, across and down.
     """
     palette = _palette(inks, picture.is_signed)
-    colours = [palette[place] for place in _places(picture)]
+    colours = [palette[level] for level in levels_of(picture, LAST)]
     width = picture.width
     across = [x // scale for x in range(0, width * scale, skips)]
     rows = []
@@ -101,32 +95,3 @@ def _palette(inks: Inks, is_signed: bool) -> tuple[Pixel, ...]:
         return (*ramp(inks.ground, inks.light), none)
     below, above = ramp(inks.ground, inks.below), ramp(inks.ground, inks.above)
     return (*reversed(below[1:]), *above, none)
-
-
-def _places(picture: Picture) -> list[int]:
-    """Return each number's place in the palette; -1 is that of no number.
-
-    Where the bounds span no range everything is at the lowest place, or at that of 0.
-    """
-    if picture.is_signed:
-        most = max(-picture.low, picture.high) or 1.0
-        if not 0 < most < math.inf:
-            return [-1 if v != v else LAST for v in picture.values]
-        return [
-            -1
-            if v != v
-            else 0
-            if v <= -most
-            else 2 * LAST
-            if v >= most
-            else LAST + round(v / most * LAST)
-            for v in picture.values
-        ]
-    low, high = picture.low, picture.high
-    span = high - low
-    if not 0 < span < math.inf:
-        return [-1 if v != v else 0 for v in picture.values]
-    return [
-        -1 if v != v else 0 if v <= low else LAST if v >= high else round((v - low) / span * LAST)
-        for v in picture.values
-    ]

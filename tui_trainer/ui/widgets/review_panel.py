@@ -10,8 +10,9 @@ from textual.content import Content
 from textual.geometry import Region
 
 from tui_trainer.protocol.verdicts import SIGNS, Verdict, by_severity, counts
+from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import REVIEW_KEYS
-from tui_trainer.ui.widgets.finding_lines import Lines, headed, paragraph
+from tui_trainer.ui.widgets.finding_lines import headed
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 

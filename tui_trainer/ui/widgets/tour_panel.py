@@ -9,14 +9,13 @@ from textual.widget import Widget
 
 from tui_trainer.course.guided_tour import Step
 from tui_trainer.text.fmt import Cell, columns, fit
+from tui_trainer.text.lines import Lines
 from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
 
 KEYS = "k next  K back  g end"
 
 OVER = "The run is over: on screen 1, r begins it again."
 """What is said instead where a step needs a run that goes on."""
-
-Lines = list[list[Cell]]
 
 
 class GuideStrip(Widget):

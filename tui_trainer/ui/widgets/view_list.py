@@ -10,9 +10,9 @@ from textual.content import Content
 
 from tui_trainer.protocol.inspection import View
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.inspect_keys import VIEW_LIST_KEYS
 from tui_trainer.ui.widgets.choice_list import ChoiceList
-from tui_trainer.ui.widgets.finding_lines import Lines, paragraph
 from tui_trainer.ui.widgets.painting import content_of
 
 

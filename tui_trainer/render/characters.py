@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from tui_trainer.protocol.exhibit import Picture
+from tui_trainer.render.levels import levels_of
 
 RAMP = " .:-=+*#%@"
 """Signs for numbers from the least to the largest."""
@@ -26,46 +28,32 @@ def picture_lines(picture: Picture) -> list[str]:
     A character is about twice as tall as it is wide. Where one stands for two pixels, it is their
     mean; of signed ones it is the stronger, so that a faint mean does not hide both.
     """
-    if picture.width <= WIDE_PIXELS:
-        rows = [list(_row(picture, at)) for at in range(picture.height)]
-        across, down = 2, 1
-    else:
-        rows = [
-            [
-                _joined(picture, pair)
-                for pair in zip(_row(picture, at), _row(picture, at + 1), strict=True)
-            ]
-            for at in range(0, picture.height, 2)
-        ]
-        across, down = 1, 2
-    lines = ["".join(_sign(picture, value) * across for value in row) for row in rows]
+    signs = (SIGNED if picture.is_signed else RAMP) + UNKNOWN
+    across, down = (2, 1) if picture.width <= WIDE_PIXELS else (1, 2)
+    shown = picture if down == 1 else _halved(picture)
+    levels = levels_of(shown, len(SIGNED) // 2 if picture.is_signed else len(RAMP) - 1)
+    lines = [
+        "".join(signs[level] * across for level in levels[start : start + picture.width])
+        for start in range(0, len(levels), picture.width)
+    ]
     if picture.frame is None:
         return lines
     return _framed(lines, picture.frame, across, down)
 
 
-def _row(picture: Picture, row: int) -> tuple[float, ...]:
-    """Return a row of pixels; below the last one, that one again."""
-    row = min(row, picture.height - 1)
-    return picture.values[row * picture.width : (row + 1) * picture.width]
-
-
-def _joined(picture: Picture, pair: tuple[float, float]) -> float:
-    mean = (pair[0] + pair[1]) / 2
-    return max(pair, key=abs) if picture.is_signed and not math.isnan(mean) else mean
-
-
-def _sign(picture: Picture, value: float) -> str:
-    """Return the character for a number."""
-    span = picture.high - picture.low
-    if math.isnan(value):
-        return UNKNOWN
-    signs = SIGNED if picture.is_signed else RAMP
-    share = (value - picture.low) / span if span > 0 and math.isfinite(span) else 0.0
-    if picture.is_signed and not span > 0:
-        share = 0.5
-    share = min(1.0, max(0.0, share))
-    return signs[min(len(signs) - 1, int(share * len(signs)))]
+def _halved(picture: Picture) -> Picture:
+    """Return a picture with a row for two of its own; a last one without a second stays."""
+    wide, values = picture.width, picture.values
+    if picture.height % 2:
+        values += values[-wide:]
+    joined: list[float] = []
+    for start in range(0, len(values), 2 * wide):
+        upper, lower = values[start : start + wide], values[start + wide : start + 2 * wide]
+        for pair in zip(upper, lower, strict=True):
+            mean = sum(pair) / 2
+            is_number = picture.is_signed and not math.isnan(mean)
+            joined.append(max(pair, key=abs) if is_number else mean)
+    return replace(picture, height=len(joined) // wide, values=tuple(joined), frame=None)
 
 
 def _framed(

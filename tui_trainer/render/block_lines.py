@@ -1,0 +1,238 @@
+"""The blocks of an exhibit that are text: words, tables, bars and matrices, in lines of a width."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import zip_longest
+
+from tui_trainer.protocol.exhibit import Bar, Bars, Matrix, Table, Tone, Words
+from tui_trainer.text.fmt import Cell, columns, share_bar
+from tui_trainer.text.lines import PROSE, Lines, padded, paragraph
+
+WIDEST_BAR = 40
+LEAST_BAR = 6
+
+SIGNS: dict[Tone, str] = {"good": "✓ ", "look": "▲ ", "wrong": "✗ "}
+"""How words of a tone begin: no colour tells anything alone."""
+
+ROLES: dict[Tone, str] = {"plain": "", "title": "title bold"}
+"""The roles of those tones that are not named like theirs."""
+
+NUMBER = tuple("0123456789+-−")
+"""A cell that begins with one of these is flush right."""
+
+NONE = ("", "·", "–", "—")
+"""A cell without a number: it stands as its column does."""
+
+GAP = 2
+"""Blanks between two columns of a table."""
+
+LEAST_CELL = 4
+"""Columns of a cell of a matrix at least."""
+
+HEAT = 0.75
+"""How much of its colour the hottest cell of a matrix has."""
+
+
+def words_lines(words: Words, width: int) -> Lines:
+    """Return a paragraph, or lines as they are; what is too long goes on, further to the right."""
+    sign, role = SIGNS.get(words.tone, ""), ROLES.get(words.tone, words.tone)
+    if words.keeps_lines:
+        return [[Cell(line, style=role)] for line in _kept(words.text, sign, width)]
+    lines: Lines = []
+    for part in words.text.split("\n\n"):
+        lines += [[], *paragraph(sign + part, role, min(width, PROSE))]
+        sign = ""
+    return lines[1:]
+
+
+def _kept(text: str, sign: str, width: int) -> list[str]:
+    kept = []
+    for number, line in enumerate(text.splitlines()):
+        line = (sign if number == 0 else " " * len(sign)) + line
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        fits = columns(line) <= width
+        kept += [line] if fits else textwrap.wrap(line, width, subsequent_indent=indent)
+    return kept
+
+
+def caption_lines(words: str, width: int) -> Lines:
+    """Return the caption of a block; no line if it has none."""
+    return paragraph(words, "title", min(width, PROSE)) if words else []
+
+
+# --- tables
+
+
+def table_lines(table: Table, width: int, *, has_rule: bool) -> Lines:
+    """Return a table: its numbers flush right, what is too wide folded, or row by row.
+
+    ``has_rule`` draws a rule below the heads.
+    """
+    lines = caption_lines(table.caption, width)
+    gutter = 0 if table.marked is None else 2
+    widths = _folded(table, width - gutter)
+    if widths is None:
+        return lines + _row_by_row(table, width)
+    right = [is_right(table, place) for place in range(len(table.heads))]
+    lines += _row(table.heads, widths, right, " " * gutter, "muted")
+    if has_rule:
+        lines.append([Cell(" " * gutter + "─" * (sum(widths) + GAP * (len(widths) - 1)))])
+    for number, row in enumerate(table.rows):
+        is_marked = number == table.marked
+        aside = [is_number(cell, flush) for cell, flush in zip(row, right, strict=True)]
+        sign = "▸ " if is_marked else " " * gutter
+        lines += _row(row, widths, aside, sign, "title bold" if is_marked else "")
+    return lines
+
+
+def table_width(table: Table) -> int:
+    """Return how many columns a table takes if nothing of it is folded."""
+    gutter = 0 if table.marked is None else 2
+    return gutter + sum(_widths(table)) + GAP * (len(table.heads) - 1)
+
+
+def is_right(table: Table, place: int) -> bool:
+    """Return whether a column is flush right: most of its cells are numbers."""
+    cells = [row[place] for row in table.rows if row[place] not in NONE]
+    return bool(cells) and sum(cell.startswith(NUMBER) for cell in cells) * 2 > len(cells)
+
+
+def is_number(cell: str, flush: bool) -> bool:
+    """Return whether a cell is flush right: a number, or nothing where its column is ``flush``."""
+    return cell.startswith(NUMBER) or (cell in NONE and flush)
+
+
+def _widths(table: Table) -> list[int]:
+    return [max(columns(cell) for cell in cells) for cells in zip(table.heads, *table.rows)]  # noqa: B905
+
+
+def _folded(table: Table, width: int) -> list[int] | None:
+    """Return the columns' widths, the widest of words made narrower; None if that is not enough."""
+    widths = _widths(table)
+    least = [
+        max(len(word) for cell in cells for word in [*cell.split(), ""])
+        for cells in zip(table.heads, *table.rows)  # noqa: B905
+    ]
+    spare = sum(widths) + GAP * (len(widths) - 1) - width
+    while spare > 0:
+        wide = [(size, place) for place, size in enumerate(widths) if size > least[place]]
+        if not wide:
+            return None
+        widths[max(wide)[1]] -= 1
+        spare -= 1
+    return widths
+
+
+def _row(
+    cells: tuple[str, ...], widths: list[int], right: list[bool], sign: str, role: str
+) -> Lines:
+    """Return a row in one line, or in several where a cell is folded."""
+    folded = [
+        textwrap.wrap(cell, width) if columns(cell) > width else [cell]
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    lines: Lines = []
+    for number, pieces in enumerate(zip_longest(*folded, fillvalue="")):
+        laid = (
+            padded(piece, width, is_right=flush)
+            for piece, width, flush in zip(pieces, widths, right, strict=True)
+        )
+        start = sign if number == 0 else " " * len(sign)
+        lines.append([Cell((start + (" " * GAP).join(laid)).rstrip(), style=role)])
+    return lines
+
+
+def _row_by_row(table: Table, width: int) -> Lines:
+    """Return a table for which there is no room: each row as a paragraph."""
+    lines: Lines = []
+    for number, row in enumerate(table.rows):
+        told = " · ".join(f"{head} {cell}".strip() for head, cell in zip(table.heads, row))  # noqa: B905
+        sign, role = ("▸ ", "title bold") if number == table.marked else ("", "")
+        lines += paragraph(sign + told, role, width)
+    return lines
+
+
+# --- bars
+
+
+def bars_lines(bars: Bars, width: int) -> Lines:
+    """Return bars below each other, each with its number flush right."""
+    labels, numbers = _bar_columns(bars)
+    room = min(WIDEST_BAR, width - 2 - labels - 1 - 1 - numbers)
+    lines = caption_lines(bars.caption, width)
+    for bar in bars.bars:
+        lines += _bar_lines(bar, labels, numbers, room, width)
+    return lines
+
+
+def _bar_columns(bars: Bars) -> tuple[int, int]:
+    return (
+        max((columns(bar.label) for bar in bars.bars), default=0),
+        max((columns(bar.number) for bar in bars.bars), default=0),
+    )
+
+
+def _bar_lines(bar: Bar, labels: int, numbers: int, room: int, width: int) -> Lines:
+    sign, role = ("▸ ", "title bold") if bar.is_marked else ("  ", "")
+    colour = "title" if bar.is_marked else "train"
+    if room < LEAST_BAR:
+        drawn = share_bar(bar.drawn_share, max(1, min(WIDEST_BAR, width - 2)))
+        told = paragraph(f"{sign}{bar.label}  {bar.number}", role, width)
+        return [*told, [Cell(f"  {drawn}", style=colour)]]
+    return [
+        [
+            Cell(f"{sign}{padded(bar.label, labels)} ", style=role),
+            Cell(share_bar(bar.drawn_share, room), style=colour),
+            Cell(f" {padded(bar.number, numbers, is_right=True)}", style=role),
+        ]
+    ]
+
+
+def bars_width(bars: Bars) -> int:
+    """Return how many columns bars need to be worth drawing."""
+    return sum(_bar_columns(bars)) + 4 + LEAST_BAR + 2
+
+
+# --- matrices
+
+
+def matrix_width(matrix: Matrix) -> int:
+    """Return how many columns a matrix takes."""
+    return _head_width(matrix) + _cell_width(matrix) * len(matrix.heads) + 1
+
+
+def matrix_lines(matrix: Matrix, width: int) -> Lines:
+    """Return a matrix, its rows labelled at the left and its columns above."""
+    lead, across = _head_width(matrix), _cell_width(matrix)
+    caption = f"{matrix.caption} · rows {matrix.row_label}, columns {matrix.column_label}"
+    lines = paragraph(caption, "title", min(width, matrix_width(matrix)))
+    row, column = matrix.cell
+    lines.append([Cell(padded(matrix.row_label, lead), style="muted")])
+    for place, name in enumerate(matrix.heads):
+        role = "title bold" if place == column else "muted"
+        lines[-1].append(Cell(f"{name.rjust(across - 1)} ", style=role))
+    for place, (name, texts) in enumerate(zip(matrix.heads, matrix.texts, strict=True)):
+        line = [Cell(f"{name.rjust(lead - 1)} ", style="title bold" if place == row else "muted")]
+        for number, text in enumerate(texts):
+            is_chosen = (place, number) == matrix.cell
+            shown = f"▸{text.rjust(across - 2)}◂" if is_chosen else f"{text.rjust(across - 1)} "
+            line.append(Cell(shown, style=_cell_role(matrix, place, number, is_chosen=is_chosen)))
+        lines.append(line)
+    return lines
+
+
+def _head_width(matrix: Matrix) -> int:
+    return max(columns(text) for text in (*matrix.heads, matrix.row_label)) + 1
+
+
+def _cell_width(matrix: Matrix) -> int:
+    widest = max(columns(text) for row in (*matrix.texts, matrix.heads) for text in row)
+    return max(LEAST_CELL, widest + 2)
+
+
+def _cell_role(matrix: Matrix, row: int, column: int, *, is_chosen: bool) -> str:
+    """Return the role of a cell: the diagonal is good, the rest is wrong by its heat."""
+    heat = min(1.0, matrix.heats[row][column])
+    role = "good" if row == column else f"heat:{HEAT * heat}" if heat > 0 else "muted"
+    return f"{role} bold underline" if is_chosen else role

@@ -1,0 +1,107 @@
+"""The curves of an exhibit as a plot in lines of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui_trainer.protocol.exhibit import Curve, Curves
+from tui_trainer.render.block_lines import caption_lines
+from tui_trainer.render.plots import Line, Points, Scale, chart
+from tui_trainer.text.fmt import Cell, columns
+from tui_trainer.text.lines import Lines, padded, paragraph
+
+WIDTH = 100
+"""Columns that curves take at most: they do not get better by being longer."""
+
+ROLES = ("train", "validation", "intervention", "test", "title", "look", "good", "wrong")
+GLYPHS = "●■▲◆○□△◇"
+LETTERS = "abcdefgh"
+"""What marks a curve by its place, beside its colour and where there is none."""
+
+MARKS, LETTERS_SHOWN = 5, 8
+"""How often a curve is marked."""
+
+
+def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) -> Lines:
+    """Return curves in one plot of ``height`` lines, below them what x is and which curve is which.
+
+    Each has a role and a mark of its own, which stands on it here and there.
+    """
+    width = min(width, WIDTH)
+    lines = caption_lines(block.caption, width)
+    curves = [curve.drawable(is_log=block.is_log) for curve in block.curves]
+    end = max((x for curve in curves for x in curve.x), default=0.0)
+    if end <= 0:
+        return [*lines, *paragraph("nothing to draw yet", "muted", width)]
+    roles = curve_roles(block.curves)
+    # Where nothing has a colour, there is no legend to explain a single curve's letter.
+    marks = (GLYPHS if has_colour else LETTERS) if has_colour or len(curves) > 1 else ""
+    rows = chart(
+        width,
+        height,
+        x_max=end,
+        scale=Scale("log" if block.is_log else "linear"),
+        lines=[Line(c.x, c.y, role) for c, role in zip(curves, roles, strict=True)],
+        points=[
+            _marks(
+                curve, role, mark, place / len(curves), end, MARKS if has_colour else LETTERS_SHOWN
+            )
+            for place, (curve, role, mark) in enumerate(zip(curves, roles, marks, strict=False))
+        ],
+    )
+    lines += [[Cell(run.text, style=run.role) for run in row] for row in rows]
+    lines.append([Cell(padded(block.axis_label, width, is_right=True), style="muted")])
+    return lines + (
+        _legend(block.curves, roles, width) if has_colour else _values(block.curves, marks)
+    )
+
+
+def curve_roles(curves: Sequence[Curve]) -> list[str]:
+    """Return a role for each curve: what is named after one has it, the rest those left over."""
+    roles: dict[int, str] = {}
+    for place, curve in enumerate(curves):
+        for role in ("train", "validation"):
+            if curve.name.startswith(role) and role not in roles.values():
+                roles[place] = role
+    left = iter([role for role in ROLES if role not in roles.values()])
+    return [roles.get(place) or next(left, "muted") for place in range(len(curves))]
+
+
+def _marks(curve: Curve, role: str, mark: str, offset: float, end: float, count: int) -> Points:
+    """Return a few points of a curve, at other places than those of its neighbours."""
+    x: list[float] = []
+    y: list[float] = []
+    for number in range(count):
+        wanted = end * (number + offset) / count
+        after = next((i for i, at in enumerate(curve.x) if at >= wanted), None)
+        if after is not None and (not x or curve.x[after] != x[-1]):
+            x.append(curve.x[after])
+            y.append(curve.y[after])
+    if not x and curve.x:
+        x, y = [curve.x[-1]], [curve.y[-1]]
+    return Points(x, y, role, mark)
+
+
+def _legend(curves: Sequence[Curve], roles: Sequence[str], width: int) -> Lines:
+    """Return the curves' names behind their glyphs, as many in a line as fit."""
+    lines: Lines = [[]]
+    used = 0
+    for curve, role, glyph in zip(curves, roles, GLYPHS, strict=False):
+        piece = f"{glyph} {curve.name}"
+        if used and used + 3 + columns(piece) > width:
+            lines.append([])
+            used = 0
+        gap = "   " if used else ""
+        lines[-1].append(Cell(gap + piece, style=role))
+        used += len(gap) + columns(piece)
+    return lines
+
+
+def _values(curves: Sequence[Curve], marks: str) -> Lines:
+    """Return the curves' letters and names, each with its first and its last value."""
+    widest = max(columns(curve.name) for curve in curves)
+    lines: Lines = []
+    for place, curve in enumerate(curves):
+        lead = f"{marks[place]}  " if marks else ""
+        lines.append([Cell(f"{lead}{padded(curve.name, widest)}  {curve.ends}")])
+    return lines

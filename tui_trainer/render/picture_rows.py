@@ -1,0 +1,89 @@
+"""Maps of numbers as pictures, side by side as many as fit."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tui_trainer.protocol.exhibit import Picture, Pictures
+from tui_trainer.render.block_lines import caption_lines
+from tui_trainer.render.medium import Medium
+from tui_trainer.text.fmt import Cell, columns
+from tui_trainer.text.lines import Lines, line_width
+
+GAP = 3
+"""Columns between two pictures."""
+
+WIDEST_CAPTION = 14
+"""Columns up to which a caption widens the place of its picture; a longer one is folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A picture as it is drawn, what stands below it, and the columns of both."""
+
+    drawn: Lines
+    below: Sequence[str]
+    width: int
+
+
+def pictures_lines(block: Pictures, width: int, medium: Medium) -> Lines:
+    """Return pictures in rows, each with its caption below it, whole."""
+    lines = [*caption_lines(block.caption, width), *_keys(block, medium)]
+    placed = [_placed(picture, width, medium) for picture in block.items]
+    while placed:
+        fits, used = 1, placed[0].width
+        while fits < len(placed) and used + GAP + placed[fits].width <= width:
+            used += GAP + placed[fits].width
+            fits += 1
+        row, placed = placed[:fits], placed[fits:]
+        lines += [*_row(row), *([[]] if placed else [])]
+    return lines
+
+
+def pictures_width(block: Pictures, medium: Medium) -> int:
+    """Return how many columns the pictures take beside each other."""
+    placed = [_placed(picture, sys.maxsize, medium) for picture in block.items]
+    keys = max(map(line_width, _keys(block, medium)), default=0)
+    return max(keys, sum(each.width for each in placed) + GAP * (len(placed) - 1))
+
+
+def _keys(block: Pictures, medium: Medium) -> Lines:
+    """Return what the ends of the pictures' numbers look like, of either kind that there is."""
+    kinds = {picture.is_signed for picture in block.items}
+    keys = ((True, medium.signed_key), (False, medium.unsigned_key))
+    return [list(key) for is_signed, key in keys if key and is_signed in kinds]
+
+
+def _placed(picture: Picture, width: int, medium: Medium) -> Placed:
+    drawn = medium.draw(picture, width)
+    ends = "" if medium.has_colour else picture.ends
+    shown = line_width(drawn[0]) if drawn else 0
+    # Words are not broken, longer captions are.
+    words = [*picture.caption.split(), ends]
+    room = max(shown, *map(columns, words), min(columns(picture.caption), WIDEST_CAPTION))
+    below = _folded(picture.caption, min(room, width))
+    return Placed(drawn, [*below, ends] if ends else below, min(room, width))
+
+
+def _row(placed: Sequence[Placed]) -> Lines:
+    """Return a row of pictures; those that are less high stand on the ground of the highest."""
+    high = max(len(each.drawn) for each in placed)
+    low = max(len(each.below) for each in placed)
+    lines: Lines = [[] for _ in range(high + low)]
+    for place, each in enumerate(placed):
+        below = [[Cell(line, style="muted")] for line in each.below]
+        gap = GAP if place < len(placed) - 1 else 0
+        column = [*([[]] * (high - len(each.drawn))), *each.drawn, *below]
+        column += [[]] * (len(lines) - len(column))
+        for line, cells in zip(lines, column, strict=True):
+            line += [*cells, Cell(" " * (each.width - line_width(cells) + gap))]
+    return lines
+
+
+@lru_cache(maxsize=256)
+def _folded(caption: str, width: int) -> tuple[str, ...]:
+    return tuple(textwrap.wrap(caption, width))

@@ -1,0 +1,37 @@
+"""Lines of cells: what a window colours, and plain text prints as it is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from tui_trainer.text.fmt import Cell, clip, columns
+
+Lines = list[list[Cell]]
+
+PROSE = 76
+"""Columns beyond which a line of prose is tiring to read."""
+
+
+def paragraph(words: str, role: str, width: int, *, indent: int = 0) -> Lines:
+    """Return a text wrapped to ``width`` columns, in the colour of a role."""
+    margin = " " * indent
+    wrapped = textwrap.wrap(words, max(10, width), initial_indent=margin, subsequent_indent=margin)
+    return [[Cell(line, style=role)] for line in wrapped]
+
+
+def padded(text: str, width: int, *, is_right: bool = False) -> str:
+    """Return a text in exactly ``width`` columns, cut or filled with blanks."""
+    text = clip(text, width)
+    blanks = " " * (width - columns(text))
+    return blanks + text if is_right else text + blanks
+
+
+def line_width(line: Iterable[Cell]) -> int:
+    """Return the columns of a line."""
+    return sum(columns(cell.text) for cell in line)
+
+
+def plain(lines: Iterable[Sequence[Cell]]) -> list[str]:
+    """Return lines as text without colours, and without blanks at their ends."""
+    return ["".join(cell.text for cell in line).rstrip() for line in lines]

@@ -1,0 +1,68 @@
+"""The cells of an exhibit in the colours of a theme, its pictures in half blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from rich.segment import Segment
+from rich.style import Style
+
+from tui_trainer.protocol.exhibit import Picture
+from tui_trainer.render.medium import Medium
+from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import Lines
+from tui_trainer.ui.widgets.half_blocks import Drawn, half_blocks
+from tui_trainer.ui.widgets.painting import Styles
+from tui_trainer.ui.widgets.picture_pixels import NEGATIVE, POSITIVE, Inks, inks_of, pixels_of
+
+WIDE_ENOUGH = 14
+"""A picture of fewer pixels is drawn larger, up to this width."""
+
+SIGNED = (Cell("■ below 0  ", style=NEGATIVE), Cell("■ above 0", style=POSITIVE))
+
+KEPT = 64
+"""Pictures that are kept as they are drawn: one is often drawn again before it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelCell(Cell):
+    """A piece of a picture: its colours are its own, not those of a role."""
+
+    paint: Style | None = None
+
+
+def medium_of(variables: Mapping[str, str]) -> Medium:
+    """Return what cells are made for in a window, by the colours of its theme."""
+    return Medium(draw=partial(_picture, inks_of(variables)), signed_key=SIGNED)
+
+
+def painted(lines: Lines, style: Styles) -> Drawn:
+    """Return lines of cells in the colours of the theme."""
+    return [
+        [
+            Segment(cell.text, cell.paint if isinstance(cell, PixelCell) else style(cell.style))
+            for cell in line
+        ]
+        for line in lines
+    ]
+
+
+def _picture(inks: Inks, picture: Picture, width: int) -> Lines:
+    """Return the lines of a picture, which nobody may change.
+
+    A map that is wider than the room shows only some of its pixels.
+    """
+    margin = 2 if picture.frame else 0
+    return _drawn(picture, max(1, math.ceil(picture.width / max(1, width - margin))), inks)
+
+
+@lru_cache(maxsize=KEPT)
+def _drawn(picture: Picture, skips: int, inks: Inks) -> Lines:
+    scale = max(1, WIDE_ENOUGH // max(picture.width, picture.height, 1))
+    return [
+        [PixelCell(piece.text, paint=piece.style) for piece in line]
+        for line in half_blocks(pixels_of(picture, inks, scale, skips), inks.ground.rgb)
+    ]
