@@ -103,7 +103,7 @@ def resumed(
     """Return what it takes to go on with the run in a folder, as the command line does it."""
     found = saved_run(str(path), checkpoint)
     recorder = Recorder.reopen(found.folder, found.recorded, found.past)
-    job = Job(recorder, found.checkpoint, found.past, found.recorded.looks)
+    job = Job(recorder, found)
     settings = replace(found.config, threads=found.facts["threads"])
     return settings, inbox(found.facts["step"]), Start(job)
 

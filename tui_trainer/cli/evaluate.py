@@ -113,14 +113,10 @@ def _wanted(names: Sequence[str]) -> Sequence[View]:
 def _events(
     found: SavedRun, viewing: Viewing, config: RunConfig, *, on_test: bool
 ) -> Iterator[Event]:
-    from tui_trainer.engine.checkpoints import read_checkpoint
-    from tui_trainer.engine.resuming import Resumption
     from tui_trainer.lab.standalone import view_events
     from tui_trainer.recording.test_looks import counted
 
-    state = read_checkpoint(found.checkpoint)
-    resume = Resumption(state, found.checkpoint, found.recorded.looks)
-    events = view_events(config, viewing.wishes(), resume=resume)
+    events = view_events(config, viewing.wishes(), resume=found.resumption())
     return counted(events, found.folder, found.recorded) if on_test else events
 
 

@@ -34,8 +34,7 @@ def inspect(
     check_terminal("use mnist-tui evaluate")
     found = saved_run(run, checkpoint, moved=Moved(model, data_dir))
     settings = found.settings(threads=threads, batch_size=batch_size)
-    show = Show(found.folder, found.checkpoint, found.past, found.recorded.looks)
-    raise typer.Exit(run_inspect(show, settings, theme=theme, view=first.name))
+    raise typer.Exit(run_inspect(Show(found), settings, theme=theme, view=first.name))
 
 
 def _view_named(name: str) -> View:

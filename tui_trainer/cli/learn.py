@@ -127,14 +127,9 @@ def _show(
 
 
 def _events(config: RunConfig, inbox: Inbox, saved: SavedRun | None) -> Iterator[Event]:
-    from tui_trainer.engine.checkpoints import read_checkpoint
-    from tui_trainer.engine.resuming import Resumption
     from tui_trainer.lab.standalone import lesson_events
 
-    resume = None
-    if saved is not None:
-        state = read_checkpoint(saved.checkpoint)
-        resume = Resumption(state, saved.checkpoint, saved.recorded.looks)
+    resume = None if saved is None else saved.resumption()
     yield from lesson_events(config, inbox, resume=resume)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
+from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import HOW, Debug, JsonLines, RecordedThreads, Theme, option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console
@@ -44,7 +44,7 @@ def replay(
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
     if no_ui:
         found = saved_run(run, moved=Moved(model, data_dir))
-        settings = with_changes(found.settings(threads=threads), target_accuracy=None)
+        settings = found.settings(threads=threads)
         raise typer.Exit(_train_again(found, settings, out, json_lines=json_lines, debug=debug))
     raise typer.Exit(run_replay(run, speed=speed, theme=theme))
 

@@ -44,8 +44,8 @@ def resume(
         wishes = (*wishes, SetLearningRate(lr))
     if batch_size is not None:
         wishes = (*wishes, SetBatchSize(batch_size))
-    settings = with_changes(
-        found.settings(threads=threads, batch_size=batch_size), target_accuracy=target_accuracy
+    settings = found.settings(
+        threads=threads, batch_size=batch_size, target_accuracy=target_accuracy
     )
 
     from tui_trainer.cli.starts import Job, Start
@@ -53,7 +53,7 @@ def resume(
     from tui_trainer.recording.recorder import Recorder
 
     recorder = Recorder.reopen(found.folder, found.recorded, found.past, found.moved)
-    job = Job(recorder, found.checkpoint, found.past, found.recorded.looks)
+    job = Job(recorder, found)
     start = Start(job, recorder_below, patient=not no_ui)
     if no_ui:
         inbox = Inbox(*wishes)

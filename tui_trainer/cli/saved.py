@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from tui_trainer.recording.checkpoint_head import read_facts
 from tui_trainer.recording.folder import RunFolder, find_run
 from tui_trainer.recording.journal import Recorded
 from tui_trainer.text.fmt import printable
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.resuming import Resumption
 
 RunName = Annotated[
     str | None,
@@ -47,11 +50,14 @@ class SavedRun:
     def settings(self, **changes: Any) -> RunConfig:
         """Return its settings, with the threads of the checkpoint and those changes that are given.
 
+        A target accuracy was meant for the run as it began.
+
         Raises:
             InputError: If one of the new values cannot be used; it names the option.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        return with_changes(self.config, **{"threads": self.facts["threads"], **given})
+        own = {"threads": self.facts["threads"], "target_accuracy": None}
+        return with_changes(self.config, **{**own, **given})
 
     @property
     def moved(self) -> RunConfig | None:
@@ -59,6 +65,13 @@ class SavedRun:
         recorded = self.folder.read_config()
         now = replace(recorded, model=self.config.model, data_dir=self.config.data_dir)
         return None if now == recorded else now
+
+    def resumption(self) -> Resumption:
+        """Return what the engine needs to go on from the checkpoint; loads torch."""
+        from tui_trainer.engine.checkpoints import read_checkpoint
+        from tui_trainer.engine.resuming import Resumption
+
+        return Resumption(read_checkpoint(self.checkpoint), self.checkpoint, self.recorded.looks)
 
     @property
     def is_complete(self) -> bool:

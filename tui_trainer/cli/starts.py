@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui_trainer.cli.saved import SavedRun
 from tui_trainer.findings import with_findings
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -25,16 +25,12 @@ class Job:
 
     Attributes:
         recorder: Where it is recorded and saved; None for nowhere.
-        checkpoint: The file from which a recorded run goes on.
-        past: What that run told up to there.
-        looks: How often its test set has been read.
+        saved: The recorded run that goes on; None for a new one.
         result: The run's last good state, once it is over.
     """
 
     recorder: Recorder | None = None
-    checkpoint: Path | None = None
-    past: tuple[Event, ...] = ()
-    looks: int = 0
+    saved: SavedRun | None = None
     result: Checkpoint | None = None
 
 
@@ -69,11 +65,12 @@ class Start:
         if job is None:
             job = Job(self._again(config))
         self.follow(None if job.recorder is None else job.recorder.folder)
-        events = with_findings(train(config, inbox, job, patient=self._patient), job.past)
+        past = () if job.saved is None else job.saved.past
+        events = with_findings(train(config, inbox, job, patient=self._patient), past)
         if job.recorder is not None:
             self._recorders.append(job.recorder)
             events = job.recorder.record(events)
-        return itertools.chain(job.past, events) if job.past else events
+        return itertools.chain(past, events) if past else events
 
     def leave(self) -> None:
         """Take away the folders of runs that have not trained a step."""
@@ -87,46 +84,32 @@ class Show:
     """Shows a recorded run at one of its checkpoints, on the thread that asks for an event.
 
     Args:
-        folder: Where the run lies.
-        checkpoint: The file of the checkpoint.
-        past: What the run told up to there.
-        looks: How often its test set has been read.
+        saved: The run, up to the checkpoint.
     """
 
-    def __init__(
-        self, folder: RunFolder, checkpoint: Path, past: tuple[Event, ...], looks: int
-    ) -> None:
-        self.folder = folder
-        self._checkpoint = checkpoint
-        self._past = past
-        self._looks = looks
+    def __init__(self, saved: SavedRun) -> None:
+        self.folder = saved.folder
+        self._saved = saved
 
     def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         """Return what the run told, then what is answered about it."""
-        return itertools.chain(self._past, self._answers(config, inbox))
+        return itertools.chain(self._saved.past, self._answers(config, inbox))
 
     def _answers(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
-        from tui_trainer.engine.checkpoints import read_checkpoint
-        from tui_trainer.engine.resuming import Resumption
         from tui_trainer.lab.standalone import look
 
-        resume = Resumption(read_checkpoint(self._checkpoint), self._checkpoint, self._looks)
-        yield from look(config, inbox, self.folder, resume)
+        yield from look(config, inbox, self.folder, self._saved.resumption())
 
 
 def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterator[Event]:
     """Load torch, then train: the slow import belongs to the training thread too."""
     yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
     from tui_trainer.engine.checkpoint_store import Keeper
-    from tui_trainer.engine.checkpoints import read_checkpoint
     from tui_trainer.engine.loop import train as train_network
-    from tui_trainer.engine.resuming import Resumption
     from tui_trainer.lab.assistant import Laboratory
 
-    resume = None
-    if job.checkpoint is not None:
-        resume = Resumption(read_checkpoint(job.checkpoint), job.checkpoint, job.looks)
+    resume = None if job.saved is None else job.saved.resumption()
     keeper = Keeper(every=config.checkpoint_every)
     if job.recorder is not None:
         folder, position = job.recorder.folder, job.recorder.position
