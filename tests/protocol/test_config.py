@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tui_trainer.protocol.commands import KNOBS
 from tui_trainer.protocol.config import (
     AUGMENTS,
     MODELS,
@@ -341,6 +342,20 @@ def test_as_a_dict_it_leaves_out_what_has_no_value() -> None:
     assert RunConfig(**settings) == RunConfig(lr=0.5)
     names = [field.name for field in dataclasses.fields(RunConfig)]
     assert list(settings) == [name for name in names if name in settings]
+
+
+def test_a_knob_turned_after_the_run_is_the_next_runs_setting() -> None:
+    config = RunConfig(augment="course", rotate=20.0)
+    assert config.with_knob("augmentation", 0).augmentation.is_none
+    assert not RunConfig(augment="none").with_knob("augmentation", 1).augmentation.is_none
+    assert config.with_knob("learning_rate", 0.5).learning_rate == 0.5
+    assert config.with_knob("batch_size", 64).batch_size == 64
+    assert config.with_knob("dropout", 0.1).dropout == 0.1
+    assert config.with_knob("epochs", 3).epochs == 3
+
+
+def test_every_knob_is_a_setting() -> None:
+    assert {setting.knob for setting in SETTINGS.values()} == {"", *KNOBS}
 
 
 def test_it_is_frozen() -> None:

@@ -18,7 +18,6 @@ from tui_trainer.protocol.events import (
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.keys.keymap import KEYMAP
-from tui_trainer.ui.run_actions import with_knob
 from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.train_screen import TrainScreen
@@ -361,15 +360,6 @@ async def test_interventions_are_marked_on_the_curves() -> None:
         )
         assert "▼" in picture
         assert "lr 0.1 → 0.2" in picture
-
-
-def test_a_knob_turned_after_the_run_is_the_next_runs_setting() -> None:
-    config = RunConfig(augment="course", rotate=20.0)
-    assert with_knob(config, "augmentation", 0).augmentation.is_none
-    assert not with_knob(RunConfig(augment="none"), "augmentation", 1).augmentation.is_none
-    assert with_knob(config, "learning_rate", 0.5).learning_rate == 0.5
-    assert with_knob(config, "batch_size", 64).batch_size == 64
-    assert with_knob(config, "dropout", 0.1).dropout == 0.1
 
 
 async def test_a_wish_is_on_the_status_line_before_the_engine_has_answered() -> None:

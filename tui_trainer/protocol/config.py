@@ -86,6 +86,9 @@ class Augmentation:
         return not any(moves)
 
 
+AMOUNTS = tuple(field.name for field in dataclasses.fields(Augmentation))
+"""The settings that take the place of what a named augmentation says."""
+
 NAMED_AUGMENTATIONS: Mapping[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(rotate=10.0, shift=2.0, scale=0.08),
@@ -282,8 +285,7 @@ class RunConfig:
     def augmentation(self) -> Augmentation:
         """The named augmentation with every amount that was set by itself in its place."""
         base = NAMED_AUGMENTATIONS[self.augment]
-        names = (field.name for field in dataclasses.fields(Augmentation))
-        changes = {name: value for name in names if (value := getattr(self, name)) is not None}
+        changes = {name: value for name in AMOUNTS if (value := getattr(self, name)) is not None}
         if "crop" in changes and "crop_probability" not in changes and not base.crop_probability:
             changes["crop_probability"] = 0.1
         return dataclasses.replace(base, **changes)
@@ -297,6 +299,15 @@ class RunConfig:
         """Return the same run with absolute paths, which hold from any folder."""
         data = None if self.data_dir is None else absolute_path(self.data_dir)
         return dataclasses.replace(self, model=absolute(self.model), data_dir=data)
+
+    def with_knob(self, knob: str, value: float) -> RunConfig:
+        """Return the configuration of a run that starts with a knob at another value."""
+        if knob == "augmentation":
+            # Amounts that were set by themselves would outlive the name.
+            unset: dict[str, Any] = dict.fromkeys(AMOUNTS)
+            return dataclasses.replace(self, augment="light" if value else "none", **unset)
+        row = next(row for row in SETTINGS.values() if row.knob == knob)
+        return dataclasses.replace(self, **{row.name: row.kind(value)})
 
     def as_dict(self) -> dict[str, Any]:
         """Return every setting that has a value, in the order of the fields: what TOML can hold."""

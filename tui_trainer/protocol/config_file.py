@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import tomllib
@@ -12,15 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.protocol.config import SETTINGS, Augmentation, RunConfig
+from tui_trainer.protocol.config import AMOUNTS, SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.settings import option_of
 from tui_trainer.text.fmt import printable
 
 MAX_FILE_BYTES = 65_536
 """More than any configuration needs, and little enough for tomllib, which can take its time."""
-
-_AMOUNTS = frozenset(field.name for field in dataclasses.fields(Augmentation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def compose(*sources: Source) -> RunConfig:
     origin: dict[str, Source] = {}
     for source in sources:
         if "augment" in source.settings:
-            settings = {key: settings[key] for key in settings if key not in _AMOUNTS}
+            settings = {key: settings[key] for key in settings if key not in AMOUNTS}
         for key, value in source.settings.items():
             settings[key], origin[key] = value, source
     try:

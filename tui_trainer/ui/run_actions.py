@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 
 from textual.screen import Screen
 
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.config import Augmentation, RunConfig
+from tui_trainer.protocol.config import RunConfig
 from tui_trainer.text import fmt
 from tui_trainer.ui.base_app import LabWindow
 from tui_trainer.ui.runs.live_run import LiveRun
@@ -135,7 +134,7 @@ class RunActions(LabWindow):
             self.run_now.turn(finding.fix_setting, finding.fix_value)
             self.show_wishes()
             return
-        config = with_knob(self.run_now.config, finding.fix_setting, finding.fix_value)
+        config = self.run_now.config.with_knob(finding.fix_setting, finding.fix_value)
         self.begin_run(config)
         self.notify(f"a new run: {finding.advice}")
 
@@ -213,19 +212,3 @@ def what_becomes_of(run: LiveRun) -> str:
     if history.unsaved:
         return "It ends here, and it cannot be saved: the disk refuses."
     return "It ends after this batch and is saved; `mnist-tui resume` goes on with it."
-
-
-def with_knob(config: RunConfig, setting: str, value: float) -> RunConfig:
-    """Return a configuration that starts with a knob at another value."""
-    match setting:
-        case "learning_rate":
-            return dataclasses.replace(config, lr=value)
-        case "batch_size":
-            return dataclasses.replace(config, batch_size=int(value))
-        case "augmentation":
-            # Amounts that were set by themselves would outlive the name.
-            amounts = {field.name for field in dataclasses.fields(Augmentation)}
-            rest = {k: v for k, v in config.as_dict().items() if k not in amounts}
-            return RunConfig(**{**rest, "augment": "light" if value else "none"})
-        case _:
-            return dataclasses.replace(config, dropout=value)
