@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import settings_page
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.cli import app, main
 from tui_trainer.models import zoo
@@ -31,6 +32,10 @@ def test_ci_installs_with_the_readmes_second_command() -> None:
 def test_every_exit_code_stands_in_the_table() -> None:
     for code in ExitCode:
         assert f"| {code.value} | {code.meaning}" in README.replace("`", "")
+
+
+def test_the_page_of_settings_is_made_from_their_table() -> None:
+    assert settings_page.PATH.read_text(encoding="utf-8") == settings_page.page()
 
 
 def test_every_network_stands_in_the_table_with_its_figures() -> None:

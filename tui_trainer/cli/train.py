@@ -63,7 +63,7 @@ def new_run(
     if print_config:
         from tui_trainer.protocol.config_file import to_toml
 
-        standard_output().text(to_toml(run.resolved()))
+        standard_output().text(to_toml(run.resolved(), commented=True))
         raise typer.Exit
     from tui_trainer.cli.fronts import check_window, run_app, run_headless
 

@@ -138,9 +138,17 @@ def compose(*sources: Source) -> RunConfig:
         raise InputError(f"{place}: {error.problem}") from None
 
 
-def to_toml(config: RunConfig) -> str:
-    """Return a configuration as TOML; :func:`parse_config` reads it back to an equal one."""
-    return "".join(f"{key} = {_value(value)}\n" for key, value in config.as_dict().items())
+def to_toml(config: RunConfig, *, commented: bool = False) -> str:
+    """Return a configuration as TOML; :func:`parse_config` reads it back to an equal one.
+
+    Args:
+        config: Every setting of it that has a value is written.
+        commented: Whether each line ends with a comment that says what the setting is.
+    """
+    lines = {key: f"{key} = {_value(value)}" for key, value in config.as_dict().items()}
+    if commented:
+        lines = {key: f"{line:<26}  # {SETTINGS[key].comment}" for key, line in lines.items()}
+    return "".join(f"{line}\n" for line in lines.values())
 
 
 def _value(value: str | float | bool) -> str:

@@ -29,6 +29,9 @@ NETWORK, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS
 
 LONGEST_SHOWN = 80
 
+SHORT = 40
+"""The characters of choices that fit into a comment."""
+
 Value = TypeVar("Value")
 
 
@@ -79,6 +82,11 @@ class Setting:
         """What ``--help`` says of it: what it is, its default, its choices."""
         default = f" ({self.default_text})" if self.default_text else ""
         return f"{self.help}{default}{f': {self.known}' if self.choices else ''}"
+
+    @property
+    def comment(self) -> str:
+        """What it is, and its choices if they are few."""
+        return f"{self.help}: {self.known}" if 0 < len(self.known) <= SHORT else self.help
 
     @property
     def known(self) -> str:

@@ -1,0 +1,45 @@
+"""The reference of the settings in ``docs/settings.md``, made from their table.
+
+python -m tests.settings_page
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui_trainer.protocol.config import SETTINGS
+from tui_trainer.protocol.settings import GROUPS, Setting
+
+PATH = Path(__file__).parent.parent / "docs" / "settings.md"
+
+HEAD = """\
+# Settings
+
+Every setting of a run, by its name in a TOML file (`--config`). The option has the same name with
+dashes: `batch_size` is `--batch-size`. `mnist-tui --print-config` prints the values that would run.
+Settings marked • can change while the run trains. Amounts of augmentation that are not set are
+those of the preset.
+"""
+
+VALUES = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true, false"}
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [HEAD]
+    for group in GROUPS:
+        rows = [_row(row) for row in SETTINGS.values() if row.group == group]
+        head = ["| setting | | default | values |", "| --- | --- | --- | --- |"]
+        parts.append("\n".join([f"## {group}\n", *head, *rows, ""]))
+    return "\n".join(parts)
+
+
+def _row(row: Setting) -> str:
+    knob = " •" if row.knob else ""
+    default = {"on": "true", "off": "false", "": "not set"}.get(row.default_text, row.default_text)
+    values = row.known or row.limits or VALUES[row.kind]
+    return f"| `{row.name}`{knob} | {row.help} | {default} | {values} |"
+
+
+if __name__ == "__main__":
+    PATH.write_text(page(), encoding="utf-8")
