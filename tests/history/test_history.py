@@ -15,7 +15,8 @@ from tests.protocol.facts import (
     started,
     step,
 )
-from tui_trainer.history.history import LOSS_CAP, RATE_SECONDS, History
+from tui_trainer.history.history import LOSS_CAP, History
+from tui_trainer.history.progress import SPEED_SECONDS
 from tui_trainer.history.series import CAPACITY
 from tui_trainer.protocol.events import (
     CommandRejected,
@@ -187,4 +188,4 @@ def test_memory_is_bounded() -> None:
         told.apply(step(number, epoch=1, seconds=number / 100))
     for series in (told.train_loss, told.train_accuracy, told.learning_rate):
         assert len(series) <= CAPACITY
-    assert len(told._rate_marks) <= RATE_SECONDS * 100 + 2
+    assert len(told._speed_marks) <= SPEED_SECONDS * 100 + 2

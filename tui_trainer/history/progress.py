@@ -1,0 +1,324 @@
+"""What has happened so far: the one place where events are interpreted."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from tui_trainer.protocol.events import (
+    CheckpointSaved,
+    CommandRejected,
+    Diverged,
+    DownloadProgress,
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    RecordingFailed,
+    RecordingRestored,
+    RecordingStarted,
+    Rewound,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    SettingChanged,
+    State,
+    StateChanged,
+    StepDone,
+    TestEvaluated,
+)
+from tui_trainer.protocol.probed import ModelTried, SampleProbed, UpdateProbed
+from tui_trainer.protocol.verdicts import FINDING_SIGNS
+
+PROBES_KEPT = 128
+"""Probes of updates that are remembered, and probes of the sample likewise."""
+
+SPEED_SECONDS = 3.0
+"""Span over which the present speed is measured, in training seconds."""
+
+MARK_SECONDS = 0.1
+"""Training seconds between two of the measurements that the speed comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A finding from when it was raised until it was cleared.
+
+    Attributes:
+        finding: Its latest form.
+        step: After which step it was raised.
+        epoch: In which epoch; 0 before the first.
+        cleared_step: After which step it was cleared; None while it is in force.
+        cleared_epoch: In which epoch.
+    """
+
+    finding: FindingRaised
+    step: int
+    epoch: int
+    cleared_step: int | None = None
+    cleared_epoch: int | None = None
+
+
+@dataclass
+class Progress:
+    """The state of a run in figures; :class:`History` adds the curves. A step costs a microsecond.
+
+    ``folder`` is where the run is recorded, ``unsaved`` has the files that cannot be written, with
+    the reason; ``saved`` is the last checkpoint that was reported; ``lost`` is a divergence that
+    the run has not come back from. ``updates`` and ``samples`` are the latest probes, ``tried`` is
+    how the model answered before the first step. ``findings`` are those in force by their code,
+    ``past_findings`` those that were cleared.
+    """
+
+    state: State = "preparing"
+    detail: str = ""
+    started: RunStarted | None = None
+    last_step: StepDone | None = None
+    epochs: list[EpochDone] = field(default_factory=list)
+    interventions: list[SettingChanged] = field(default_factory=list)
+    settings: dict[str, float] = field(default_factory=dict)
+    findings: dict[str, FindingRaised] = field(default_factory=dict)
+    past_findings: list[Episode] = field(default_factory=list)
+    tests: list[TestEvaluated] = field(default_factory=list)
+    finished: RunFinished | None = None
+    failure: RunFailed | None = None
+    download: DownloadProgress | None = None
+    folder: str | None = None
+    unsaved: dict[str, str] = field(default_factory=dict)
+    saved: CheckpointSaved | None = None
+    lost: Diverged | None = None
+    rejection: CommandRejected | None = None
+    updates: deque[UpdateProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
+    samples: deque[SampleProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
+    tried: ModelTried | None = None
+    images_per_second: float = 0.0
+    batches_in_epoch: int = 0
+    _raised: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _loss_sum: float = 0.0
+    _correct: float = 0.0
+    _counted: int = 0
+    _speed_marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
+
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        match event:
+            case StepDone():
+                self._step(event)
+            case StateChanged():
+                self.state, self.detail = event.state, event.detail
+            case RunStarted():
+                self._start(event)
+            case UpdateProbed():
+                self.updates.append(event)
+            case SampleProbed():
+                self.samples.append(event)
+            case ModelTried():
+                self.tried = event
+            case EpochDone():
+                self.epochs.append(event)
+            case SettingChanged():
+                self._change(event)
+            case FindingRaised():
+                self._raised.setdefault(event.code, (self.step, self.epoch))
+                self.findings[event.code] = event
+            case FindingCleared():
+                self._clear(event)
+            case TestEvaluated():
+                self.tests.append(event)
+            case Diverged():
+                self.state, self.lost = "diverged", event
+            case Rewound():
+                self._go_back(event)
+            case RunResumed():
+                self.finished = self.failure = self.lost = None
+                if event.step < self.step:
+                    self._go_back(event)
+            case RunFinished():
+                self.finished = event
+                self.state = "diverged" if event.reason == "diverged" else "finished"
+            case RunFailed():
+                self.failure, self.state, self.detail = event, "failed", event.message
+            case DownloadProgress():
+                self.download = event
+            case RecordingStarted():
+                self.folder = event.folder
+            case RecordingFailed():
+                self.unsaved[event.path] = event.message
+            case RecordingRestored():
+                self.unsaved.pop(event.path, None)
+            case CheckpointSaved():
+                self.saved = event
+            case CommandRejected():
+                self.rejection = event
+
+    def _start(self, event: RunStarted) -> None:
+        self.started = event
+        self.download = None
+        self.settings = {
+            "learning_rate": event.learning_rate,
+            "batch_size": event.batch_size,
+            "augmentation": event.augmentation,
+        }
+        if event.dropout is not None:
+            self.settings["dropout"] = event.dropout
+
+    def _change(self, event: SettingChanged) -> None:
+        self.interventions.append(event)
+        if event.setting == "epochs" and self.started is not None:
+            self.started = replace(self.started, epochs=int(event.new))
+        else:
+            self.settings[event.setting] = event.new
+
+    def _clear(self, event: FindingCleared) -> None:
+        found = self.findings.pop(event.code, None)
+        if found is not None:
+            raised = self._raised.pop(event.code)
+            self.past_findings.append(Episode(found, *raised, self.step, self.epoch))
+
+    def _go_back(self, event: Rewound | RunResumed) -> None:
+        """Forget what came after an earlier state, where it is shown."""
+        self.lost = None
+        if self.last_step is not None and self.started is not None:
+            before = (event.epoch - 1) * self.started.train_size
+            self.last_step = replace(
+                self.last_step,
+                step=event.step,
+                epoch=event.epoch,
+                images=event.images,
+                epoch_images=event.images - before,
+            )
+        self.epochs = [epoch for epoch in self.epochs if epoch.step <= event.step]
+        for probes in (self.updates, self.samples):
+            while probes and probes[-1].step > event.step:
+                probes.pop()
+        for change in reversed(self.interventions):
+            if change.step > event.step:
+                self.settings[change.setting] = change.old
+        self.interventions = [c for c in self.interventions if c.step <= event.step]
+        self._loss_sum, self._correct, self._counted = 0.0, 0.0, 0
+        self._speed_marks.clear()
+
+    def _step(self, event: StepDone) -> None:
+        before, marks = self.last_step, self._speed_marks
+        if before is None or event.epoch != before.epoch:
+            self.batches_in_epoch = self._counted = 0
+            self._loss_sum = self._correct = 0.0
+            if before is not None:
+                # The validation between the two steps would count as slow training.
+                seconds, images = event.seconds - before.seconds, event.images - before.images
+                for place, (then, seen) in enumerate(marks):
+                    marks[place] = (then + seconds, seen + images)
+        self.last_step = event
+        self.batches_in_epoch += 1
+        self._loss_sum += event.loss * event.batch_size
+        self._correct += event.accuracy * event.batch_size
+        self._counted += event.batch_size
+        if not marks or event.seconds - marks[-1][0] >= MARK_SECONDS:
+            self._measure_speed(event)
+
+    def _measure_speed(self, event: StepDone) -> None:
+        marks = self._speed_marks
+        marks.append((event.seconds, event.images))
+        while len(marks) > 2 and event.seconds - marks[0][0] > SPEED_SECONDS:
+            marks.popleft()
+        (first, seen), (now, images) = marks[0], marks[-1]
+        if now > first:
+            self.images_per_second = (images - seen) / (now - first)
+
+    def epochs_at(self, images: int) -> float:
+        """Return the place on the curves where that many training images had been seen."""
+        return images / self.started.train_size if self.started else 0.0
+
+    @property
+    def batches_to_come(self) -> int:
+        """How many batches this epoch still has at the present batch size."""
+        if self.started is None or self.last_step is None:
+            return 0
+        images = self.started.train_size - self.last_step.epoch_images
+        return math.ceil(images / self.settings["batch_size"])
+
+    @property
+    def guessing_loss(self) -> float:
+        """The loss of a network that gives every class the same score: ln(classes)."""
+        return math.log(self.started.classes) if self.started else math.inf
+
+    @property
+    def step(self) -> int:
+        """How many batches have been trained."""
+        return self.last_step.step if self.last_step else 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, from 1; 0 before the first batch."""
+        return self.last_step.epoch if self.last_step else 0
+
+    @property
+    def epoch_loss(self) -> float:
+        """The mean loss of this epoch's batches, each before its update; NaN before any."""
+        return self._loss_sum / self._counted if self._counted else math.nan
+
+    @property
+    def epoch_accuracy(self) -> float:
+        """The accuracy over this epoch's batches, each before its update; NaN before any."""
+        return self._correct / self._counted if self._counted else math.nan
+
+    @property
+    def fraction(self) -> float:
+        """How much of the whole run's training is done, 0 to 1."""
+        if self.started is None or self.last_step is None:
+            return 0.0
+        return min(1.0, self.epochs_at(self.last_step.images) / self.started.epochs)
+
+    @property
+    def best_epoch(self) -> EpochDone | None:
+        """The epoch with the highest validation accuracy, the earliest of equals."""
+        validated = (epoch for epoch in self.epochs if epoch.val_accuracy is not None)
+        return max(validated, key=lambda epoch: epoch.val_accuracy or 0.0, default=None)
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether gradients and activations were sampled."""
+        return bool(self.updates or self.samples)
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """The findings in force, in the order of :attr:`gravest_first`."""
+        return [Episode(found, *self._raised[found.code]) for found in self.gravest_first]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no batch will be trained any more: it has ended, well or not, or is on show."""
+        return self.finished is not None or self.failure is not None or self.is_on_show
+
+    @property
+    def is_on_show(self) -> bool:
+        """Whether one of its states is looked at, and nothing is trained."""
+        return self.state == "on show"
+
+    @property
+    def gravest_first(self) -> list[FindingRaised]:
+        """The findings that stand: the gravest first, of equals those that a knob mends."""
+        order = list(FINDING_SIGNS)
+        return sorted(
+            self.findings.values(),
+            key=lambda found: (order.index(found.severity), found.fix_setting is None),
+        )
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Training time still to come at the present speed; None while it is not known."""
+        if self.started is None or self.last_step is None or not self.images_per_second:
+            return None
+        images = self.started.epochs * self.started.train_size - self.last_step.images
+        validations = self.started.epochs - len(self.epochs)
+        return images / self.images_per_second + validations * self._validation_seconds()
+
+    def _validation_seconds(self) -> float:
+        """Return how long looking at the validation images took in the last epoch."""
+        if not self.epochs or self.started is None:
+            return 0.0
+        last = self.epochs[-1]
+        training = self.started.train_size / max(last.images_per_second, 1e-9)
+        return max(0.0, last.seconds - training)
