@@ -13,6 +13,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from tui_trainer.history.progress import Progress
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.answers import (
     FieldMeasured,
@@ -39,7 +40,7 @@ from tui_trainer.protocol.events import (
 from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.journal import read_events
-from tui_trainer.recording.summary import Summary
+from tui_trainer.recording.summary import summary_of
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.pacing import Governor
 
@@ -321,11 +322,12 @@ def run_folder(path: Path, events: Iterable[Event], *, state: str | None = None)
     folder.config.write_text('model = "small"\nepochs = 2\n', encoding="utf-8")
     day, hour = path.name[:10], path.name[11:13]
     changed = f"{day}T{hour}:16:00" if hour.isdigit() else "2026-11-22T20:16:00"
-    summary = Summary(started_at="2026-11-22T20:15:00Z", updated_at=changed)
+    run = Progress()
     with folder.events.open("w", encoding="utf-8") as lines:
         for event in events:
-            summary.apply(event)
+            run.apply(event)
             lines.write(to_json(event) + "\n")
+    summary = summary_of(run, started_at="2026-11-22T20:15:00Z", updated_at=changed)
     summary.state = state or summary.state
     folder.summary.write_text(summary.to_json(), encoding="utf-8")
     return folder

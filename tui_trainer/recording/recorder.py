@@ -11,19 +11,25 @@ from datetime import datetime
 from pathlib import Path
 
 from tui_trainer import __version__
+from tui_trainer.history.progress import Progress
 from tui_trainer.protocol.answers import Answer
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import to_toml
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import (
+    Diverged,
+    EpochDone,
     Event,
     FolderNotLocked,
     RecordingStarted,
+    Rewound,
     RunFailed,
     RunFinished,
     RunResumed,
     RunStarted,
+    SettingChanged,
     StepDone,
+    TestEvaluated,
     to_json,
 )
 from tui_trainer.recording.atomic import clear_unfinished, write_atomically
@@ -32,8 +38,14 @@ from tui_trainer.recording.folder import RunFolder, new_folder, utc_now
 from tui_trainer.recording.journal import Recorded
 from tui_trainer.recording.line_file import LineFile
 from tui_trainer.recording.lock import Lock, LockedError
-from tui_trainer.recording.summary import Summary
+from tui_trainer.recording.summary import summary_of
 from tui_trainer.text.fmt import one_line, printable
+
+_TURNS = (
+    *(RunStarted, EpochDone, TestEvaluated, Diverged),
+    *(Rewound, RunResumed, RunFailed, RunFinished),
+)
+"""The events after which the summary is written at once."""
 
 STEPS_TOGETHER = 64
 """Steps that are written at once; anything else is written as it comes, with the steps before."""
@@ -56,7 +68,8 @@ class Recorder:
         self._made: list[Path] = []
         self._has_result = False
         self._moved: RunConfig | None = None
-        self._summary = Summary(version=__version__)
+        self._run = Progress()
+        self._started_at = self._recorded_in = ""
         self._lines = LineFile(folder.events)
         self._attempt = Attempts()
 
@@ -99,7 +112,7 @@ class Recorder:
             raise InputError(f"{option}: holds a run already ({there[0]}); choose another folder")
         recorder = cls(folder, _locked(folder, option))
         recorder._made = made
-        recorder._summary.recorded_in = os.path.abspath(folder.path)
+        recorder._recorded_in = os.path.abspath(folder.path)
         try:
             write_atomically(folder.config, to_toml(config).encode())
             recorder._lines.create()
@@ -144,10 +157,9 @@ class Recorder:
         recorder._moved = moved
         with suppress(InputError):
             before = folder.read_summary()
-            recorder._summary.started_at = before.started_at
-            recorder._summary.recorded_in = before.recorded_in
+            recorder._started_at, recorder._recorded_in = before.started_at, before.recorded_in
         for event in past:
-            recorder._summary.apply(event)
+            recorder._run.apply(event)
         return recorder
 
     def position(self) -> int:
@@ -209,27 +221,32 @@ class Recorder:
         """
         self._has_result = self._has_result or isinstance(event, StepDone | RunFinished)
         self._lines.add(to_json(event))
-        is_turn = self._summary.apply(event)
+        self._run.apply(event)
         if wait or (isinstance(event, StepDone) and self._lines.waiting < STEPS_TOGETHER):
             return
         yield from self._attempt(self.folder.events, self._lines.flush)
-        if is_turn:
-            self._summary.updated_at = self._time()
-            if isinstance(event, RunStarted):
-                self._summary.started_at = self._summary.updated_at
-            text = self._summary.to_json().encode()
-            yield from self._attempt(
-                self.folder.summary, lambda: write_atomically(self.folder.summary, text)
-            )
+        is_epochs = isinstance(event, SettingChanged) and event.setting == "epochs"
+        if is_epochs or isinstance(event, _TURNS):
+            yield from self._write_summary(is_start=isinstance(event, RunStarted))
+
+    def _write_summary(self, *, is_start: bool) -> Iterator[RecordingNews]:
+        now, path = self._now().isoformat(timespec="milliseconds"), self.folder.summary
+        if is_start:
+            self._started_at = now
+        summary = summary_of(
+            self._run,
+            version=__version__,
+            started_at=self._started_at,
+            updated_at=now,
+            recorded_in=self._recorded_in,
+        )
+        yield from self._attempt(path, lambda: write_atomically(path, summary.to_json().encode()))
 
     def _record_move(self, config: RunConfig) -> Iterator[RecordingNews]:
         """Record where the model and the data are now: the run was found to be theirs."""
         path = self.folder.config
         yield from self._attempt(path, lambda: write_atomically(path, to_toml(config).encode()))
-        self._summary.recorded_in = os.path.abspath(self.folder.path)
-
-    def _time(self) -> str:
-        return self._now().isoformat(timespec="milliseconds")
+        self._recorded_in = os.path.abspath(self.folder.path)
 
     def leave_no_trace(self) -> None:
         """Take away what a new run left in its folder, if it has not trained a step.

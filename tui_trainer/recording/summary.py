@@ -8,20 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from tui_trainer.history.progress import Progress
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import (
-    Diverged,
-    EpochDone,
-    Event,
-    Rewound,
-    RunFailed,
-    RunFinished,
-    RunResumed,
-    RunStarted,
-    SettingChanged,
-    StepDone,
-    TestEvaluated,
-)
+from tui_trainer.protocol.events import EpochDone, RunStarted, TestEvaluated
 
 FORMAT = 1
 """The version of the file: it goes up when a field changes its meaning or goes."""
@@ -87,49 +76,6 @@ class Summary:
     updated_at: str = ""
     recorded_in: str = ""
 
-    def apply(self, event: Event) -> bool:
-        """Take in one event; return whether it is one that the file should tell at once."""
-        match event:
-            case StepDone():
-                self.step, self.images, self.seconds = event.step, event.images, event.seconds
-                return False
-            case RunStarted():
-                for name in _FROM_START:
-                    setattr(self, name, getattr(event, name))
-            case EpochDone():
-                self._epoch(event)
-            case SettingChanged(setting="epochs"):
-                self.epochs = int(event.new)
-            case TestEvaluated():
-                self._test(event)
-            case Diverged():
-                self.state = "diverged"
-            case RunResumed() | Rewound():
-                self.state = RUNNING
-                self.step, self.images = event.step, event.images
-            case RunFailed():
-                self.state = "failed"
-            case RunFinished():
-                self.state, self.seconds = event.reason, event.seconds
-            case _:
-                return False
-        return True
-
-    def _epoch(self, event: EpochDone) -> None:
-        self.epochs_done, self.step = event.epoch, event.step
-        for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_interval"):
-            setattr(self, name, getattr(event, name))
-        best = self.best_val_accuracy
-        if event.val_accuracy is not None and (best is None or event.val_accuracy > best):
-            self.best_val_accuracy, self.best_epoch = event.val_accuracy, event.epoch
-            self.best_val_interval = event.val_interval
-
-    def _test(self, event: TestEvaluated) -> None:
-        self.test_loss, self.test_accuracy = event.test_loss, event.test_accuracy
-        self.test_correct, self.test_total = event.test_correct, event.test_total
-        self.test_interval = event.test_interval
-        self.test_step, self.test_looks = event.step, max(self.test_looks, event.look)
-
     def to_json(self) -> str:
         """Return the file's text: strict JSON, a field a line; what is not finite is null."""
         plain = {
@@ -139,10 +85,46 @@ class Summary:
         return json.dumps(plain, indent=2, allow_nan=False) + "\n"
 
 
-_FROM_START = (
-    *("model", "parameters", "dataset", "train_size", "val_size", "seed", "device"),
-    *("threads", "epochs"),
-)
+def summary_of(run: Progress, **of_folder: Any) -> Summary:
+    """Return the summary of a run; ``of_folder`` has the fields that no event carries."""
+    test, best = run.tests[-1] if run.tests else None, run.best_epoch
+    found = Summary(state=_state(run), step=run.step, **of_folder)
+    if run.last_step is not None:
+        found.images, found.seconds = run.last_step.images, run.last_step.seconds
+    if run.finished is not None:
+        found.seconds = run.finished.seconds
+    if run.epochs:
+        found.epochs_done = run.epochs[-1].epoch
+    if best is not None:
+        found.best_val_accuracy, found.best_epoch = best.val_accuracy, best.epoch
+        found.best_val_interval = best.val_interval
+    if test is not None:
+        found.test_step = test.step
+        found.test_looks = max(reading.look for reading in run.tests)
+    for event in (run.started, run.epochs[-1] if run.epochs else None, test):
+        for name in _COPIED.get(type(event), ()):
+            setattr(found, name, getattr(event, name))
+    return found
+
+
+_COPIED: dict[type, tuple[str, ...]] = {
+    RunStarted: (
+        *("model", "parameters", "dataset", "train_size", "val_size", "seed", "device"),
+        *("threads", "epochs"),
+    ),
+    EpochDone: ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_interval"),
+    TestEvaluated: ("test_loss", "test_accuracy", "test_correct", "test_total", "test_interval"),
+}
+"""The fields that are those of the latest event of a kind."""
+
+
+def _state(run: Progress) -> str:
+    if run.failure is not None:
+        return "failed"
+    if run.finished is not None:
+        return run.finished.reason
+    return RUNNING if run.lost is None else "diverged"
+
 
 _HINTS = {field.name: str(field.type) for field in dataclasses.fields(Summary)}
 
