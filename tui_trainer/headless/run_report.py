@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tui_trainer.findings.rates import divergence
 from tui_trainer.headless import sentences
-from tui_trainer.headless.meter import Meter
 from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.history.progress import Progress
 from tui_trainer.protocol.events import (
     CommandRejected,
     DatasetDoubted,
@@ -21,7 +19,6 @@ from tui_trainer.protocol.events import (
     RecordingFailed,
     RecordingRestored,
     RecordingStarted,
-    RunFailed,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -39,8 +36,7 @@ class Report:
     """Tells events as they come; on stdout the table and the summary, or the events as JSON.
 
     Attributes:
-        last: The event that ended the run, None before it.
-        unsaved: The files that could not be written, with the reason.
+        run: The state of the run.
     """
 
     def __init__(
@@ -51,21 +47,13 @@ class Report:
         json_lines: bool,
         quiet: bool = False,
     ) -> None:
-        self.last: RunFinished | RunFailed | None = None
-        self.unsaved: dict[str, str] = {}
+        self.run = Progress()
         self._data = data
         self._console = console
         self._json_lines = json_lines
         self._quiet = quiet
-        self._folder = ""
-        self._lost: Diverged | None = None
-        self._remedy = 0.01
-        self._meter = Meter()
         self._downloads = Downloads(console)
-        self._findings: dict[str, FindingRaised] = {}
-        self._paused = False
         self._look: TestEvaluated | None = None
-        self._last_epoch: EpochDone | None = None
 
     def tell(self, event: Event) -> None:
         """Write what there is to say about one event.
@@ -74,16 +62,30 @@ class Report:
             OutputLost: If stdout takes nothing more.
         """
         if self._quiet and not isinstance(event, RunResumed):
-            self._take_in(event)
-            return
-        if self._json_lines:
-            self._data.event(event)
-        self._tell_look(event)
-        match event:
-            case StepDone():
-                self._meter.step(event)
+            self._tell_quietly(event)
+        else:
+            if self._json_lines:
+                self._data.event(event)
+            self._tell_look(event)
+            if isinstance(event, StepDone):
+                self.run.apply(event)
                 if self._console.due():
                     self._draw()
+                return
+            self._tell(event)
+        self.run.apply(event)
+
+    def _tell_quietly(self, event: Event) -> None:
+        """Pass over what was told before the run was resumed; a script is told how it began."""
+        is_warning = isinstance(event, FolderNotLocked | DatasetDoubted)
+        if self._json_lines and (is_warning or isinstance(event, RunStarted | RecordingStarted)):
+            self._data.event(event)
+        if is_warning or (isinstance(event, StateChanged) and event.state == "preparing"):
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        """Say what is new; :attr:`run` is still as it was before the event."""
+        match event:
             case EpochDone():
                 self._epoch(event)
             case StateChanged():
@@ -92,19 +94,13 @@ class Report:
                 self._downloads.progress(event)
             case RunStarted():
                 self._downloads.end()
-                self._meter.run = event
                 self._console.say(sentences.header(event))
             case TestEvaluated():
                 self._look = event
             case RunFinished():
-                self.last = event
                 self._summarise(event)
-            case RunFailed():
-                self.last = event
             case RunResumed():
                 self._resume(event)
-            case RecordingStarted():
-                self._folder = event.folder
             case FindingRaised() | FindingCleared():
                 self._finding(event)
             case (
@@ -118,65 +114,38 @@ class Report:
             ):
                 self._incident(event)
 
-    def _take_in(self, event: Event) -> None:
-        """Learn from what was told before the run was resumed; a script is told how it began."""
-        match event:
-            case StateChanged(state="preparing"):
-                self._state(event)
-            case RecordingStarted():
-                self._folder = event.folder
-            case FolderNotLocked() | DatasetDoubted():
-                if self._json_lines:
-                    self._data.event(event)
-                self._incident(event)
-            case RunStarted():
-                self._meter.run = event
-            case StepDone():
-                self._meter.step(event)
-            case EpochDone():
-                self._meter.epoch_done(event)
-                self._last_epoch = event
-            case FindingRaised():
-                self._findings[event.code] = event
-            case FindingCleared():
-                self._findings.pop(event.code, None)
-            case SettingChanged(setting="epochs"):
-                self._set_epochs(int(event.new))
-        if self._json_lines and isinstance(event, RunStarted | RecordingStarted):
-            self._data.event(event)
-
     def _resume(self, event: RunResumed) -> None:
         self._quiet = False
-        if self._meter.run is not None:
-            self._console.say(sentences.header(self._meter.run))
+        if self.run.started is not None:
+            self._console.say(sentences.header(self.run.started))
         self._console.say(
             f"resumed after step {fmt.count(event.step)}, in epoch {max(1, event.epoch)}"
         )
 
-    def _set_epochs(self, epochs: int) -> None:
-        if self._meter.run is not None:
-            self._meter.run = replace(self._meter.run, epochs=epochs)
-
     def _summarise(self, event: RunFinished) -> None:
         """Tell the result, unless a script has it as an event, and where the run lies."""
         if not self._json_lines:
-            for line in sentences.summary(event, self._last_epoch):
+            last_epoch = self.run.epochs[-1] if self.run.epochs else None
+            for line in sentences.summary(event, last_epoch):
                 self._data.line(line)
         self._tell_saved(event)
 
     def _tell_saved(self, event: RunFinished) -> None:
         """Say where the run lies, and how to go on with one that was left."""
-        if not self._folder:
+        run = self.run
+        if not run.folder:
             return
-        for path, reason in self.unsaved.items():
+        for path, reason in run.unsaved.items():
             self._console.say(f"not saved: {path}: {reason}", glyph="✗", style="wrong")
-        name = fmt.printable(self._folder)
+        name = fmt.printable(run.folder)
         if event.reason == "completed":
             self._console.say(f"recorded in {name}")
             return
         more, step = "", event.step
-        if self._lost is not None:
-            step, more = self._lost.good_step, f" --lr {self._remedy:g}"
+        if run.lost is not None:
+            found = run.findings.get(divergence.__name__)
+            remedy = found.fix_value if found is not None else None
+            step, more = run.lost.good_step, f" --lr {0.01 if remedy is None else remedy:g}"
         self._console.say(
             f"recorded in {name}; go on from step {fmt.count(step)} with: "
             f"mnist-tui resume {name}{more}"
@@ -184,13 +153,14 @@ class Report:
 
     def _draw(self, doing: str = "") -> None:
         console = self._console
-        console.draw(self._meter.cells(console.width, doing=doing, ascii_only=console.ascii_only))
+        cells = sentences.live_cells(
+            self.run, console.width, doing=doing, ascii_only=console.ascii_only
+        )
+        console.draw(cells)
 
     def _epoch(self, event: EpochDone) -> None:
-        self._meter.epoch_done(event)
-        self._last_epoch = event
         if not self._json_lines:
-            epochs = self._meter.run.epochs if self._meter.run else event.epoch
+            epochs = self.run.started.epochs if self.run.started else event.epoch
             cells, width = sentences.epoch_cells(event, epochs), self._data.width
             fitting = cells if width is None else fmt.fit(cells, width)
             self._data.line("".join(cell.text for cell in fitting).rstrip())
@@ -198,9 +168,8 @@ class Report:
     def _state(self, event: StateChanged) -> None:
         if event.state == "paused":
             self._console.say(f"paused after step {fmt.count(event.step)}")
-        elif self._paused and event.state == "training":
+        elif self.run.state == "paused" and event.state == "training":
             self._console.say("training goes on")
-        self._paused = event.state == "paused"
         if event.state == "preparing":
             line = f"preparing: {fmt.one_line(event.detail)}" if event.detail else "preparing"
             if self._console.live:
@@ -221,7 +190,7 @@ class Report:
 
     def _finding(self, event: FindingRaised | FindingCleared) -> None:
         if isinstance(event, FindingCleared):
-            gone = self._findings.pop(event.code, None)
+            gone = self.run.findings.get(event.code)
             title = gone.title if gone is not None else event.code
             cleared = f"no longer: {title}, since step {fmt.count(event.step)}"
             if gone is not None and gone.severity == "note":
@@ -229,10 +198,7 @@ class Report:
             else:
                 self._console.say(cleared, glyph="✓", style="good")
             return
-        before = self._findings.get(event.code)
-        self._findings[event.code] = event
-        if event.code == divergence.__name__ and event.fix_value is not None:
-            self._remedy = event.fix_value
+        before = self.run.findings.get(event.code)
         if before is not None and not sentences.is_news(event, before):
             return
         line = fmt.one_line(sentences.finding_line(event))
@@ -252,15 +218,11 @@ class Report:
         match event:
             case SettingChanged():
                 glyph, style, line = "▼", "change", sentences.setting_line(event)
-                if event.setting == "epochs":
-                    self._set_epochs(int(event.new))
             case CommandRejected():
                 glyph, style, line = "▲", "look", f"{event.command} refused: {event.reason}"
             case Diverged():
                 glyph, style, line = "✗", "wrong", sentences.diverged_line(event)
-                self._lost = event
             case RecordingFailed():
-                self.unsaved[event.path] = event.message
                 glyph, style = "▲", "look"
                 line = (
                     f"not saved: {event.path}: {event.message}; "
@@ -269,7 +231,6 @@ class Report:
             case FolderNotLocked() | DatasetDoubted():
                 glyph, style, line = "▲", "look", event.warning
             case RecordingRestored():
-                self.unsaved.pop(event.path, None)
                 glyph, style, line = "✓", "good", f"saved again: {event.path}"
         self._console.say(fmt.one_line(line), glyph=glyph, style=style)
 

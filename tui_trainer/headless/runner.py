@@ -12,6 +12,7 @@ from typing import TextIO
 from tui_trainer.headless.interrupts import LeftAtOnce, interruptible
 from tui_trainer.headless.run_report import Report
 from tui_trainer.headless.streams import Console, DataOut, OutputLost, data_stream
+from tui_trainer.history.progress import Progress
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunFailed, RunFinished
@@ -68,7 +69,7 @@ def run_headless(
                     inbox.send(Stop(reason="interrupted", test=False))
         if lost is not None:
             return _output_lost(lost, console)
-        return _verdict(report, target_accuracy, debug, console)
+        return _verdict(report.run, target_accuracy, debug, console)
     except LeftAtOnce as left:
         console.say("left at once, without a report")
         return left.code
@@ -95,17 +96,17 @@ def _closing(events: Iterator[Event]) -> Iterator[None]:
                 close()
 
 
-def _verdict(report: Report, target: float | None, debug: bool, console: Console) -> ExitCode:
-    last = report.last
+def _verdict(run: Progress, target: float | None, debug: bool, console: Console) -> ExitCode:
+    last = run.finished
+    if run.failure is not None:
+        return _failed(run.failure, debug, console)
     if last is None:
         _complain(console, "the training ended without a result")
         return ExitCode.FAILED
-    if isinstance(last, RunFailed):
-        return _failed(last, debug, console)
     if last.reason in ENDINGS:
         return ENDINGS[last.reason]
     code = _judged(last, target, console)
-    return ExitCode.UNSAVED if report.unsaved else code
+    return ExitCode.UNSAVED if run.unsaved else code
 
 
 def _judged(last: RunFinished, target: float | None, console: Console) -> ExitCode:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from tui_trainer.history.progress import Progress
 from tui_trainer.protocol.events import (
     Diverged,
     DownloadProgress,
@@ -15,6 +18,8 @@ from tui_trainer.protocol.events import (
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 
+_LEAST_BAR = 9  # a blank, two ends, six columns
+_WIDEST_BAR = 33
 _DOWNLOAD_BAR = 12
 _LEAST_NAME = 16
 
@@ -66,6 +71,38 @@ def epoch_cells(event: EpochDone, epochs: int) -> list[Cell]:
         Cell(f" {event.seconds:>6.1f} s", rank=6),
         Cell(f"  {fmt.rate(event.images_per_second):>11}", rank=7),
     ]
+
+
+def live_cells(run: Progress, width: int, *, doing: str = "", ascii_only: bool) -> list[Cell]:
+    """Return the live line: epoch, bar of the whole run, loss, accuracy, speed, time left.
+
+    What tells least about the run's end goes first when it is too long; the bar takes the rest.
+
+    Args:
+        run: The state of the run; nothing is drawn before it has started.
+        width: Columns it may use.
+        doing: What the run does instead of training, in the place of loss and accuracy.
+        ascii_only: Draw the bar without block characters.
+    """
+    if run.started is None:
+        return []
+    epochs, left = run.started.epochs, run.seconds_left
+    head = Cell(f"epoch {max(1, run.epoch):>{len(str(epochs))}}/{epochs}")
+    figures = [
+        Cell(f"  loss {fmt.loss(run.epoch_loss)}", rank=3),
+        Cell(f" {fmt.percent(run.epoch_accuracy):>8}", rank=2),
+    ]
+    if doing:  # as wide as the figures, or the bar would change its length
+        figures = [Cell(f"  {doing:<10}", rank=2), Cell(" " * 10, rank=3)]
+    tail = [
+        *figures,
+        Cell(f"  {fmt.rate(run.images_per_second or math.nan):>11}", rank=4),
+        Cell(f"  ETA {fmt.duration(math.nan if left is None else left):>5}", rank=1),
+    ]
+    kept = fmt.fit([head, *tail], width - _LEAST_BAR)
+    room = width - sum(fmt.columns(cell.text) for cell in kept) - 1
+    drawn = fmt.bar(run.fraction, max(3, min(_WIDEST_BAR, room)), ascii_only=ascii_only)
+    return [kept[0], Cell(f" {drawn}", rank=9, style="train"), *kept[1:]]
 
 
 def summary(event: RunFinished, last_epoch: EpochDone | None) -> list[str]:

@@ -29,6 +29,7 @@ class History(Progress):
     train_loss: Series = field(default_factory=Series)
     train_accuracy: Series = field(default_factory=Series)
     learning_rate: Series = field(default_factory=Series)
+    _most_loss: float = math.inf
     _loss_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
     _accuracy_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
     _steady_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
@@ -38,6 +39,7 @@ class History(Progress):
         # On few images the usual half-life would be many epochs, and the trend far behind.
         half_life = min(SMOOTHING_IMAGES, event.train_size * SMOOTHING_SHARE)
         self._loss_trend, self._accuracy_trend = Trend(half_life), Trend(half_life)
+        self._most_loss = LOSS_CAP * self.guessing_loss
 
     def _go_back(self, event: Rewound | RunResumed) -> None:
         super()._go_back(event)
@@ -58,7 +60,7 @@ class History(Progress):
             self.train_loss.append(x, event.loss, trend)
             trend = self._accuracy_trend.add(event.accuracy, event.batch_size)
             self.train_accuracy.append(x, event.accuracy, trend)
-            self._steady_trend.add(min(event.loss, LOSS_CAP * self.guessing_loss), event.batch_size)
+            self._steady_trend.add(min(event.loss, self._most_loss), event.batch_size)
         self.learning_rate.append(x, event.learning_rate)
 
     @property

@@ -79,10 +79,11 @@ class Trend:
     start is corrected as in Adam (D. P. Kingma and J. Ba, ICLR 2015, section 3).
     """
 
-    __slots__ = ("_images", "_sum", "_weight")
+    __slots__ = ("_batch_size", "_images", "_keep", "_sum", "_weight")
 
     def __init__(self, images: float) -> None:
         self._images = images
+        self._batch_size, self._keep = 0, 1.0
         self._sum = 0.0
         self._weight = 0.0
 
@@ -97,7 +98,9 @@ class Trend:
 
     def add(self, y: float, images: int) -> float:
         """Take in a value that is the mean over that many images; return the average."""
-        keep = 0.5 ** (max(0, images) / self._images)
+        if images != self._batch_size:
+            self._batch_size, self._keep = images, 0.5 ** (max(0, images) / self._images)
+        keep = self._keep
         self._sum = self._sum * keep + y * (1 - keep)
         self._weight = self._weight * keep + (1 - keep)
         return self._sum / self._weight
