@@ -12,12 +12,12 @@ from tests.ui.fakes import recording
 from tui_trainer.findings import RULES, with_findings
 from tui_trainer.headless.diagnosis_text import (
     Diagnosis,
-    Episode,
     as_record,
     diagnose,
     diagnosis_lines,
 )
 from tui_trainer.history.history import History
+from tui_trainer.history.progress import Episode
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, StepDone
 from tui_trainer.protocol.probed import SampleProbed, UpdateProbed

@@ -76,8 +76,8 @@ def _epoch_figures(history: History) -> dict[str, str]:
     if last.val_accuracy is None:
         return found
     found["val_accuracy"] = _validated(last)
-    best = max(history.epochs, key=lambda epoch: epoch.val_accuracy or 0.0)
-    found["best_epoch"] = fmt.count(best.epoch)
+    if history.best_epoch is not None:
+        found["best_epoch"] = fmt.count(history.best_epoch.epoch)
     if history.smoothed_accuracy is not None and history.lost is None:
         # Of the figures as they are shown: the reader can subtract them.
         gap = round(100 * history.smoothed_accuracy, 2) - round(100 * last.val_accuracy, 2)

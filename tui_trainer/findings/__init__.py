@@ -166,7 +166,7 @@ def _update(history: History, watch: Watch, *, renews: bool) -> Iterator[Event]:
     is_explained = any(found is not None and found.severity != "note" for found in explaining)
     found = None if is_explained else watch.rule(history)
     if found is None and standing is not None:
-        last = history.last_step or (history.epochs[-1] if history.epochs else standing)
+        last = history.last_step or history.last_epoch or standing
         yield FindingCleared(code=watch.code, step=last.step)
     elif found is not None and standing is None:
         yield found

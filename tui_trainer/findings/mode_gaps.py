@@ -217,7 +217,7 @@ def dropout_high(history: History) -> FindingRaised | None:
 
     The dropout is above one half, and after an epoch the training accuracy is still below 70 %.
     """
-    share, epoch = history.settings.get("dropout"), history.epochs[-1] if history.epochs else None
+    share, epoch = history.settings.get("dropout"), history.last_epoch
     if share is None or epoch is None or share <= HEAVY or epoch.train_accuracy >= LEARNED:
         return None
     sample = history.samples[-1] if history.samples else None

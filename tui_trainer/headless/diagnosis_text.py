@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.course.topics import TOPICS
@@ -12,6 +12,7 @@ from tui_trainer.findings import RULES, watched, with_findings
 from tui_trainer.headless import sentences
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.history.history import History
+from tui_trainer.history.progress import Episode
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, to_json
 from tui_trainer.protocol.verdicts import FINDING_SIGNS
@@ -20,25 +21,6 @@ from tui_trainer.text.sparkline import caption, sparkline
 
 PLOT_WIDTH = 60
 """Columns of a plot at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """A finding from when it was raised until it was cleared.
-
-    Attributes:
-        finding: What it said last.
-        step: After which step it was raised.
-        epoch: In which epoch; 0 before the first.
-        cleared_step: After which step it was cleared; None if it stands.
-        cleared_epoch: In which epoch.
-    """
-
-    finding: FindingRaised
-    step: int
-    epoch: int
-    cleared_step: int | None = None
-    cleared_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +51,14 @@ def diagnose(name: str, events: Iterable[Event]) -> Diagnosis:
         InputError: If nothing was trained in it.
     """
     history = History()
-    standing: dict[str, Episode] = {}
-    gone: list[Episode] = []
     for event in with_findings(_without_findings(events)):
-        step = history.last_step.step if history.last_step is not None else 0
         history.apply(event)
-        match event:
-            case FindingRaised():
-                known = standing.get(event.code, Episode(event, step, history.epoch))
-                standing[event.code] = replace(known, finding=event)
-            case FindingCleared():
-                episode = standing.pop(event.code)
-                gone.append(replace(episode, cleared_step=step, cleared_epoch=history.epoch))
     if history.started is None or history.last_step is None:
         raise InputError(f"{name}: no batch was trained in it, so there is nothing to diagnose")
-    gone.sort(key=lambda episode: episode.step)
-    stands = tuple(standing[found.code] for found in history.gravest_first)
+    gone = sorted(history.past_findings, key=lambda episode: episode.step)
     seen = set(watched(history))
     blind = tuple(watch.watches for watch in RULES if watch.watches not in seen)
-    return Diagnosis(name, history.started, history, stands, tuple(gone), blind)
+    return Diagnosis(name, history.started, history, tuple(history.episodes), tuple(gone), blind)
 
 
 def _without_findings(events: Iterable[Event]) -> Iterator[Event]:
@@ -119,7 +90,7 @@ def diagnosis_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:
 
 def _ending(history: History) -> str:
     """Return how the run ended, or how far it has come."""
-    step = history.last_step.step if history.last_step is not None else 0
+    step = history.step
     if history.failure is not None:
         return f"failed after step {fmt.count(step)}"
     if history.finished is None:
@@ -159,17 +130,12 @@ def _gone_line(episode: Episode) -> str:
 
 def _blind_line(found: Diagnosis) -> str:
     lacks = []
-    if not is_probed(found.history):
+    if not found.history.is_probed:
         lacks.append("probes")
     if not found.started.val_size:
         lacks.append("validation images")
     without = f"recorded without {' and '.join(lacks)}: " if lacks else ""
     return f"{without}not watched for: {', '.join(found.blind)}"
-
-
-def is_probed(history: History) -> bool:
-    """Return whether gradients and activations were looked at."""
-    return bool(history.updates or history.samples)
 
 
 def as_record(found: Diagnosis) -> dict[str, Any]:
@@ -181,10 +147,10 @@ def as_record(found: Diagnosis) -> dict[str, Any]:
             "model": found.started.model,
             "dataset": found.started.dataset,
             "state": history.finished.reason if history.finished is not None else history.state,
-            "step": history.last_step.step if history.last_step is not None else 0,
+            "step": history.step,
             "epoch": history.epoch,
             "epochs": found.started.epochs,
-            "is_probed": is_probed(history),
+            "is_probed": history.is_probed,
             "not_watched": list(found.blind),
         },
         "standing": [_record(episode) for episode in found.standing],

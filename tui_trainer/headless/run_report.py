@@ -125,8 +125,7 @@ class Report:
     def _summarise(self, event: RunFinished) -> None:
         """Tell the result, unless a script has it as an event, and where the run lies."""
         if not self._json_lines:
-            last_epoch = self.run.epochs[-1] if self.run.epochs else None
-            for line in sentences.summary(event, last_epoch):
+            for line in sentences.summary(event, self.run.last_epoch):
                 self._data.line(line)
         self._tell_saved(event)
 

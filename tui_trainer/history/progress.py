@@ -272,6 +272,11 @@ class Progress:
         return min(1.0, self.epochs_at(self.last_step.images) / self.started.epochs)
 
     @property
+    def last_epoch(self) -> EpochDone | None:
+        """The epoch that ended last."""
+        return self.epochs[-1] if self.epochs else None
+
+    @property
     def best_epoch(self) -> EpochDone | None:
         """The epoch with the highest validation accuracy, the earliest of equals."""
         validated = (epoch for epoch in self.epochs if epoch.val_accuracy is not None)
@@ -317,8 +322,8 @@ class Progress:
 
     def _validation_seconds(self) -> float:
         """Return how long looking at the validation images took in the last epoch."""
-        if not self.epochs or self.started is None:
+        last = self.last_epoch
+        if last is None or self.started is None:
             return 0.0
-        last = self.epochs[-1]
         training = self.started.train_size / max(last.images_per_second, 1e-9)
         return max(0.0, last.seconds - training)

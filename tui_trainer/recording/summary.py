@@ -101,7 +101,7 @@ def summary_of(run: Progress, **of_folder: Any) -> Summary:
     if test is not None:
         found.test_step = test.step
         found.test_looks = max(reading.look for reading in run.tests)
-    for event in (run.started, run.epochs[-1] if run.epochs else None, test):
+    for event in (run.started, run.last_epoch, test):
         for name in _COPIED.get(type(event), ()):
             setattr(found, name, getattr(event, name))
     return found

@@ -25,7 +25,7 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         f"{started.model}: {reason} in epoch {step.epoch} of {started.epochs}, "
         f"step {fmt.count(step.step)}, after {fmt.duration(step.seconds)} of training"
     ]
-    last = history.epochs[-1] if history.epochs else None
+    last = history.last_epoch
     if last is not None and last.val_accuracy is not None:
         result = fmt.accuracy_with_interval(last.val_accuracy, last.val_interval)
         parts.append(f"validation {result} after epoch {last.epoch}")

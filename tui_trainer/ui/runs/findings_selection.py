@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from tui_trainer.history.history import History
-from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised
+from tui_trainer.protocol.events import Event, FindingRaised
 from tui_trainer.protocol.verdicts import FINDING_SIGNS, Gravity
 
 
@@ -17,31 +15,22 @@ class Standing:
     """
 
     def __init__(self, history: History) -> None:
-        self._history = history
+        self.history = history
         self._chosen: str | None = None
-        self._cleared: Counter[str] = Counter()
         self._snoozed: dict[str, tuple[int, Gravity]] = {}
-
-    def begin_anew(self, history: History) -> None:
-        """Go by a history that begins anew: that of a recorded run which was wound back."""
-        self._history = history
-        self._cleared.clear()
 
     def notice(self, event: Event) -> None:
         """Take in an event, before the history does."""
-        match event:
-            case FindingCleared():
-                self._cleared[event.code] += 1
-            case FindingRaised() if event.code not in self._history.findings:
-                # What is graver than all that a person has chosen from is looked at first.
-                chosen = self.chosen
-                if chosen is None or _rank(event.severity) < _rank(chosen.severity):
-                    self._chosen = None
+        if isinstance(event, FindingRaised) and event.code not in self.history.findings:
+            # What is graver than all that a person has chosen from is looked at first.
+            chosen = self.chosen
+            if chosen is None or _rank(event.severity) < _rank(chosen.severity):
+                self._chosen = None
 
     @property
     def shown(self) -> list[FindingRaised]:
         """The findings on show, the gravest first, of equals those first that a knob mends."""
-        return [found for found in self._history.gravest_first if not self._is_snoozed(found)]
+        return [found for found in self.history.gravest_first if not self._is_snoozed(found)]
 
     @property
     def warnings(self) -> int:
@@ -56,7 +45,7 @@ class Standing:
     @property
     def snoozed(self) -> int:
         """How many findings stand and are put off."""
-        return sum(map(self._is_snoozed, self._history.findings.values()))
+        return sum(map(self._is_snoozed, self.history.findings.values()))
 
     @property
     def chosen(self) -> FindingRaised | None:
@@ -68,7 +57,7 @@ class Standing:
     @property
     def is_picked(self) -> bool:
         """Whether the chosen one is so because a person chose it."""
-        return self._chosen is not None and self._chosen in self._history.findings
+        return self._chosen is not None and self._chosen in self.history.findings
 
     def choose(self, direction: int) -> bool:
         """Choose the next finding below (1) or above (-1); return whether there is one."""
@@ -85,7 +74,7 @@ class Standing:
         """Put the chosen finding off."""
         chosen = self.chosen
         if chosen is not None:
-            self._snoozed[chosen.code] = (self._cleared[chosen.code], chosen.severity)
+            self._snoozed[chosen.code] = (self._times_cleared(chosen.code), chosen.severity)
             self._chosen = None
 
     def wake(self) -> None:
@@ -96,7 +85,11 @@ class Standing:
         if found.code not in self._snoozed:
             return False
         cleared, severity = self._snoozed[found.code]
-        return cleared == self._cleared[found.code] and _rank(found.severity) >= _rank(severity)
+        is_same = cleared == self._times_cleared(found.code)
+        return is_same and _rank(found.severity) >= _rank(severity)
+
+    def _times_cleared(self, code: str) -> int:
+        return sum(episode.finding.code == code for episode in self.history.past_findings)
 
 
 def _rank(severity: Gravity) -> int:

@@ -98,7 +98,7 @@ class RecordedRun:
         target = min(self.total, max(0.0, seconds))
         if target < self.position:
             self.history, self._next = History(), 0
-            self.standing.begin_anew(self.history)
+            self.standing.history = self.history
         self._apply_to(target)
 
     def jump(self, direction: int) -> None:

@@ -31,7 +31,7 @@ class ClassPanel(Widget):
 
     def show(self, history: History) -> None:
         """Show the latest epoch's figures."""
-        last = history.epochs[-1] if history.epochs else None
+        last = history.last_epoch
         accuracy = (last.val_class_accuracy if last else None) or ()
         epoch = last.epoch if last and accuracy else 0
         if (epoch, accuracy) != (self._epoch, self._accuracy):
