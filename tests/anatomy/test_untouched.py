@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from tests.anatomy.networks import SHAPE, Student
+from tui_trainer.anatomy.calls import Call
 from tui_trainer.anatomy.field import Field
 from tui_trainer.anatomy.measured import effective_field, measured_field
-from tui_trainer.anatomy.operations import OPERATIONS, Call
+from tui_trainer.anatomy.operations import OPERATIONS
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.anatomy.trace import trace
 from tui_trainer.models import zoo

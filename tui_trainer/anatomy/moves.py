@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from tui_trainer.anatomy import shapes
+from tui_trainer.anatomy.calls import Call
 from tui_trainer.anatomy.field import Axis, Field, Undefined, join
-from tui_trainer.anatomy.sliding import Steps, along_each, larger, pooled_to, resized, slid
+from tui_trainer.anatomy.sliding import Steps, larger, resized, size, slid, steps_of, steps_to_size
 
-if TYPE_CHECKING:
-    from tui_trainer.anatomy.operations import Call
-
-Moves = Callable[["Call"], Field]
+Moves = Callable[[Call], Field]
 
 
 def element_wise(call: Call) -> Field:
@@ -42,87 +40,31 @@ def no_field(reason: str) -> Moves:
 # --- kernels
 
 
-def convolved(call: Call) -> Field:
-    """Move the field as a convolution does that slides over the last dimensions."""
-    field = _of_one(call)
-    weight, named = call.arguments["weight"], call.arguments
-    kernel = tuple(weight.shape[2:])
-    stride, dilation = named.get("stride", 1), named.get("dilation", 1)
-    padding = named.get("padding", 0)
-    if padding == "same":  # torch adds the odd one behind
-        spans = along_each(len(kernel), kernel, dilation)
-        padding = tuple(d * (k - 1) // 2 for k, d in spans)
-    elif padding == "valid":
-        padding = 0
-    steps = along_each(len(kernel), kernel, stride, padding, dilation)
-    return _slid(call, field, steps, mixes_channels=True)
+def slides(call: Call) -> Field:
+    """Move the field as a convolution or a pool does that slides over the last dimensions."""
+    return _slid(call, steps_of(call.arguments, call.dims))
 
 
-def convolved_upwards(call: Call) -> Field:
+def slides_upwards(call: Call) -> Field:
     """Move the field as a transposed convolution: with a stride of 1 it is one as any other."""
-    field = _of_one(call)
-    kernel, named = tuple(call.arguments["weight"].shape[2:]), call.arguments
-    steps = along_each(
-        len(kernel),
-        kernel,
-        named.get("stride", 1),
-        named.get("padding", 0),
-        named.get("dilation", 1),
-    )
-    turned = [(k, 1, d * (k - 1) - p, d) if s == 1 else None for k, s, p, d in steps]
-    return _slid(call, field, turned, mixes_channels=True)
+    steps = steps_of(call.arguments, call.dims)
+    return _slid(call, [(k, 1, d * (k - 1) - p, d) if s == 1 else None for k, s, p, d in steps])
 
 
-def pooled(dims: int) -> Moves:
-    """Return how a pool over so many dimensions moves the field."""
-
-    def move(call: Call) -> Field:
-        named = call.arguments
-        kernel = named["kernel_size"]
-        stride = named.get("stride")
-        steps = along_each(
-            dims,
-            kernel,
-            kernel if stride is None or stride == [] else stride,
-            named.get("padding", 0),
-            named.get("dilation", 1),
-        )
-        return _slid(call, _of_one(call), steps)
-
-    return move
+def slides_to_size(call: Call) -> Field:
+    """Move the field as a pool does that is given the size of its output."""
+    steps = steps_to_size(call)
+    old, new = call.shapes[0][-call.dims :], call.result[-call.dims :]
+    if any(step is None and b <= a for step, a, b in zip(steps, old, new, strict=True)):
+        raise Undefined(f"{size(old)} features do not divide into {size(new)} places")
+    return _slid(call, steps)
 
 
-def pooled_to_size(dims: int) -> Moves:
-    """Return how a pool that is given the size of its output moves the field."""
-
-    def move(call: Call) -> Field:
-        old, new = call.shapes[0][-dims:], call.result[-dims:]
-        steps = [pooled_to(a, b) for a, b in zip(old, new, strict=True)]
-        if any(step is None and b <= a for step, a, b in zip(steps, old, new, strict=True)):
-            sizes = ("×".join(map(str, size)) for size in (old, new))
-            raise Undefined("{} features do not divide into {} places".format(*sizes))
-        return _slid(call, _of_one(call), steps)
-
-    return move
-
-
-def _of_one(call: Call) -> Field:
+def _slid(call: Call, steps: Sequence[Steps | None]) -> Field:
     if len(call.fields) > 1:
         raise Undefined("its weights depend on the image")
-    return call.fields[0]
-
-
-def _slid(call: Call, field: Field, steps: Iterable[Any], *, mixes_channels: bool = False) -> Field:
-    along: list[Steps | None] = list(steps)
-    by_dim = {place - len(along): step for place, step in enumerate(along)}
-    return slid(
-        field,
-        call.shapes[0],
-        call.result,
-        by_dim,
-        mixes_channels=mixes_channels,
-        groups=int(call.arguments.get("groups", 1)) if mixes_channels else 1,
-    )
+    groups = int(call.arguments.get("groups", 1)) if call.is_convolution else 0
+    return slid(call.fields[0], call.shapes[0], call.result, steps, groups=groups)
 
 
 def interpolated(call: Call) -> Field:
@@ -133,7 +75,7 @@ def interpolated(call: Call) -> Field:
 def unshuffled(call: Call) -> Field:
     """Move the field as space to depth does: a place has all channels of so many pixels."""
     factor = int(call.arguments["factor"])
-    return _slid(call, call.fields[0], [(factor, factor, 0, 1)] * 2)
+    return _slid(call, [(factor, factor, 0, 1)] * 2)
 
 
 def shuffled(call: Call) -> Field:
@@ -163,19 +105,13 @@ def unfolded(call: Call) -> Field:
 
 
 def _patches(call: Call) -> Field:
-    named = call.arguments
-    steps = along_each(
-        2, named["kernel_size"], named["stride"], named["padding"], named["dilation"]
-    )
+    shape = call.shapes[0]
+    steps = steps_of(call.arguments, 2)
     sides = [
         (length + 2 * before - dilation * (kernel - 1) - 1) // stride + 1
-        for length, (kernel, stride, before, dilation) in zip(
-            call.shapes[0][-2:], steps, strict=True
-        )
+        for length, (kernel, stride, before, dilation) in zip(shape[-2:], steps, strict=True)
     ]
-    moved = slid(
-        call.fields[0], call.shapes[0], (*call.shapes[0][:-2], *sides), {-2: steps[0], -1: steps[1]}
-    )
+    moved = slid(call.fields[0], shape, (*shape[:-2], *sides), steps)
     return Field(replace(moved.down, dim=-1, inner=sides[1]), replace(moved.across, dim=-1))
 
 
@@ -254,20 +190,17 @@ def dims_of_softmax(name: str, arguments: Mapping[str, Any], count: int) -> Coll
     return {shapes.from_end(dim, count) for dim in named}
 
 
-def transformed(dims: int | None) -> Moves:
-    """Return how a Fourier transform over the last dimensions moves the field; None: over all."""
-
-    def move(call: Call) -> Field:
-        at = dims_of_transform(call.arguments, dims, len(call.shapes[0]))
-        return _spread(call.fields[0], at)
-
-    return move
+def transformed(call: Call) -> Field:
+    """Move the field as a Fourier transform over some dimensions does."""
+    return _spread(
+        call.fields[0], dims_of_transform(call.name, call.arguments, len(call.shapes[0]))
+    )
 
 
-def dims_of_transform(arguments: Mapping[str, Any], last: int | None, count: int) -> frozenset[int]:
-    """Return the dimensions of a transform over so many of the last ones, unless it names some."""
-    given = arguments.get("dim", tuple(range(-last, 0)) if last else None)
-    return shapes.dims_of(given, count) or frozenset()
+def dims_of_transform(name: str, arguments: Mapping[str, Any], count: int) -> frozenset[int]:
+    """Return the dimensions that a transform names, else the last ones: 2 for ``fft2``."""
+    last = range(-{"2": 2, "n": count}.get(name[-1], 1), 0)
+    return shapes.dims_of(arguments.get("dim", tuple(last)), count) or frozenset()
 
 
 def _spread(field: Field, dims: Collection[int]) -> Field:
@@ -279,16 +212,17 @@ def attended(dims: tuple[int, ...]) -> Moves:
     """Return how attention between the places along some dimensions moves the field."""
 
     def move(call: Call) -> Field:
-        if any(call.arguments.get(key) is not None for key in MASKS) or call.arguments.get(
-            "is_causal"
-        ):
+        if is_masked(call.arguments):
             return no_field("its mask hides some places from others")(call)
         return join([_spread(field, dims) for field in call.fields])
 
     return move
 
 
-MASKS = ("attn_mask", "key_padding_mask")
+def is_masked(arguments: Mapping[str, Any]) -> bool:
+    """Say whether attention hides some places from others."""
+    masks = (arguments.get("attn_mask"), arguments.get("key_padding_mask"))
+    return any(mask is not None for mask in masks) or bool(arguments.get("is_causal"))
 
 
 def recurrent(call: Call) -> Field:

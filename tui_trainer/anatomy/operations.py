@@ -7,40 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.anatomy import moves, shapes
-from tui_trainer.anatomy.field import Field, Undefined
-from tui_trainer.anatomy.windows import Window, adaptive, convolution, pool, reduced
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a function, as far as the table needs it.
-
-    Attributes:
-        name: The function's name, one for all its spellings.
-        arguments: Its arguments by the names that its operation declares, and by keyword.
-        shapes: The shapes of the features that it reads.
-        fields: What those features see, one for each of the shapes; none where that is not defined
-            for all of them.
-        result: The shape of its result; of the first, if there are several.
-        features: The names of those of its arguments that are features.
-    """
-
-    name: str
-    arguments: Mapping[str, Any]
-    shapes: tuple[tuple[int, ...], ...]
-    fields: tuple[Field, ...]
-    result: tuple[int, ...]
-    features: tuple[str, ...] = ()
-
-    @property
-    def is_convolution(self) -> bool:
-        """Whether it uses each of its weights once at every place of its output."""
-        return operation_of(self.name).arguments in (_CONV, _UP)
-
-    @property
-    def mixes_channels(self) -> bool:
-        """Whether it is a convolution or a fully connected layer."""
-        return self.is_convolution or self.name == "linear"
+from tui_trainer.anatomy.calls import CELLS, RECURRENT, Call
+from tui_trainer.anatomy.sliding import Window, adaptive_window, reduced_window, sliding_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +26,7 @@ class Operation:
     kind: str
     moves: moves.Moves
     arguments: tuple[str, ...] = ("input",)
-    window: Callable[..., Window | None] | None = None
+    window: Callable[[Call], Window | None] | None = None
     norm: bool = False
 
 
@@ -97,22 +65,14 @@ def passes(
 
 def window_of(call: Call) -> Window | None:
     """Return the kernel that a call slides over its first input, None where it has none."""
-    try:
-        return _window(call)
-    except Undefined:
-        return None
-
-
-def _window(call: Call) -> Window | None:
     window = operation_of(call.name).window
-    field = call.fields[0] if call.fields else None
-    return window(call.arguments, call.shapes[0], field) if window else None
+    return window(call) if window else None
 
 
 def unreached(call: Call) -> tuple[int, int]:
     """Return how many of its map's last rows and columns a call's kernel does not reach."""
     window = window_of(call)
-    if window is None or operation_of(call.name).window is reduced:
+    if window is None or operation_of(call.name).window is reduced_window:
         return 0, 0
     (*_, height, width), (*_, down, across) = call.shapes[0], call.result
     return window.unreached((height, width), (down, across))
@@ -127,11 +87,11 @@ _OVER = ("input", "dim", "keepdim")
 _PART = ("input", "dim", "start", "length")
 _SIZE = ("input", "output_size")
 _PATCHES = ("input", "kernel_size", "dilation", "padding", "stride")
-_FOURIER = ("input", "n", "dim")
 _HEADS = (
     "query key value embed_dim num_heads in_proj_weight in_proj_bias bias_k bias_v add_zero_attn "
     "dropout_p out_proj_weight out_proj_bias"
 )
+_CELL = ("input", "hx", "w_ih", "w_hh", "b_ih", "b_hh")
 _STEPS = "input hx params has_biases num_layers dropout train bidirectional batch_first"
 
 _ACTIVATIONS = (
@@ -151,6 +111,7 @@ COMPARISONS = (
 )
 """Element by element too; but what they give is no number that a gradient passes."""
 
+TRANSFORMS = "fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn"
 _RESHAPES = "view reshape view_as reshape_as squeeze unsqueeze unflatten ravel"
 _NORMS = "batch layer group instance rms local_response"
 _TURNS = "it puts the rows or the columns in the opposite order"
@@ -169,21 +130,19 @@ def _each(names: str, kind: str, move: moves.Moves, *rest: Any) -> _Rows:
 
 def _over(dims: int) -> _Rows:
     """Return the operations whose kernels slide over so many dimensions."""
-    up = Operation("transposed conv", moves.convolved_upwards, _UP)
-    is_map = dims == 2
-    to_size = moves.pooled_to_size(dims)
-    sliding, given = (pool, adaptive) if is_map else (None, None)
+    sliding, adaptive = (sliding_window, adaptive_window) if dims == 2 else (None, None)
     maxima, means = (*_POOL, "dilation", "ceil_mode"), (*_POOL, "ceil_mode")
+    norms = ("input", "norm_type", *_POOL[1:])
     return {
-        f"conv{dims}d": Operation("conv", moves.convolved, _CONV, convolution if is_map else None),
-        f"conv_transpose{dims}d": up,
-        f"max_pool{dims}d": Operation("max pool", moves.pooled(dims), maxima, sliding),
-        f"avg_pool{dims}d": Operation("average pool", moves.pooled(dims), means, sliding),
-        f"lp_pool{dims}d": Operation(
-            "lp pool", moves.pooled(dims), ("input", "norm_type", *_POOL[1:])
+        f"conv{dims}d": Operation("conv", moves.slides, _CONV, sliding),
+        f"conv_transpose{dims}d": Operation("transposed conv", moves.slides_upwards, _UP),
+        f"max_pool{dims}d": Operation("max pool", moves.slides, maxima, sliding),
+        f"avg_pool{dims}d": Operation("average pool", moves.slides, means, sliding),
+        f"lp_pool{dims}d": Operation("lp pool", moves.slides, norms),
+        f"adaptive_max_pool{dims}d": Operation("max pool", moves.slides_to_size, _SIZE, adaptive),
+        f"adaptive_avg_pool{dims}d": Operation(
+            "average pool", moves.slides_to_size, _SIZE, adaptive
         ),
-        f"adaptive_max_pool{dims}d": Operation("max pool", to_size, _SIZE, given),
-        f"adaptive_avg_pool{dims}d": Operation("average pool", to_size, _SIZE, given),
     }
 
 
@@ -196,11 +155,11 @@ OPERATIONS: _Rows = {
     "pixel_shuffle": Operation("pixel_shuffle", moves.shuffled, ("input", "factor")),
     "unfold": Operation("unfold", moves.unfolded, _PATCHES),
     "fold": Operation("fold", moves.no_field("it lays patches over one another")),
-    "mean": Operation("average pool", moves.reduced, _OVER, reduced),
-    "amax": Operation("max pool", moves.reduced, _OVER, reduced),
-    "max": Operation("max pool", moves.reduced, _OVER, reduced),
-    **_each("sum amin min", "", moves.reduced, _OVER, reduced),
-    **_each("var std", "", moves.reduced, ("input", "dim"), reduced),
+    "mean": Operation("average pool", moves.reduced, _OVER, reduced_window),
+    "amax": Operation("max pool", moves.reduced, _OVER, reduced_window),
+    "max": Operation("max pool", moves.reduced, _OVER, reduced_window),
+    **_each("sum amin min", "", moves.reduced, _OVER, reduced_window),
+    **_each("var std", "", moves.reduced, ("input", "dim"), reduced_window),
     **_each("prod logsumexp nansum nanmean argmax argmin any all", "", moves.reduced, _OVER),
     **_each("median nanmedian", "", moves.reduced, _OVER),
     **_each("norm vector_norm kthvalue", "", moves.reduced, ("input", "p", "dim", "keepdim")),
@@ -218,13 +177,8 @@ OPERATIONS: _Rows = {
     "rmatmul": Operation("matmul", moves.multiplied, ("other", "input")),
     "mv": Operation("mv", moves.multiplied, ("input", "vec")),
     **_each("addmm baddbmm addbmm", "", moves.multiplied, ("bias", "input", "mat2")),
-    **_each("lstm gru rnn_tanh rnn_relu", "", moves.recurrent, tuple(_STEPS.split())),
-    **_each(
-        "lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell",
-        "",
-        moves.mixes_last,
-        ("input", "hx", "w_ih", "w_hh", "b_ih", "b_hh"),
-    ),
+    **_each(" ".join(RECURRENT), "", moves.recurrent, tuple(_STEPS.split())),
+    **_each(" ".join(CELLS), "", moves.mixes_last, _CELL),
     "einsum": Operation("einsum", moves.summed, ("*operands",)),
     "multi_head_attention_forward": Operation(
         "attention", moves.attended((-3, -1)), tuple(_HEADS.split())
@@ -232,9 +186,7 @@ OPERATIONS: _Rows = {
     "scaled_dot_product_attention": Operation(
         "attention", moves.attended((-2, -1)), ("query", "key", "value", "attn_mask")
     ),
-    **_each("fft ifft rfft irfft hfft ihfft", "", moves.transformed(1), _FOURIER),
-    **_each("fft2 ifft2 rfft2 irfft2", "", moves.transformed(2), _FOURIER),
-    **_each("fftn ifftn rfftn irfftn", "", moves.transformed(None), _FOURIER),
+    **_each(TRANSFORMS, "", moves.transformed, ("input", "n", "dim")),
     "flatten": Operation("flatten", moves.reshaped),
     **_each(_RESHAPES, "flatten", moves.reshaped),
     "permute": Operation("permute", moves.permuted, ("input", "*dims")),

@@ -3,27 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from tui_trainer.anatomy import shapes
+from tui_trainer.anatomy.calls import Call
 from tui_trainer.anatomy.field import Axis, Field, Undefined
 
+Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
 Steps = tuple[int, int, int, int]
 """Kernel, stride, padding before the first feature, and dilation, along one dimension."""
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A kernel and how it slides; pairs are down, then across.
+
+    Attributes:
+        kernel: Its height and width.
+        stride: From one of its places to the next.
+        padding: How much is added before the map's first row and column.
+        dilation: From one of its weights to the next.
+    """
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+
+    @property
+    def steps(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """Kernel, stride, padding and dilation, down and across."""
+        down, across = zip(self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return down, across
+
+    def unreached(self, size: Pair, places: Pair) -> Pair:
+        """Return how many of the map's last rows and columns none of its places reaches.
+
+        Args:
+            size: Rows and columns of the map.
+            places: How many places the kernel has down and across.
+        """
+        left = []
+        for (kernel, stride, before, dilation), length, count in zip(
+            self.steps, size, places, strict=True
+        ):
+            end = (count - 1) * stride + dilation * (kernel - 1) + 1 - before
+            left.append(max(0, length - end))
+        return left[0], left[1]
+
+
 def slid(
     field: Field,
     old: Shape,
     new: Shape,
-    steps: Mapping[int, Steps | None],
+    steps: Sequence[Steps | None],
     *,
-    mixes_channels: bool = False,
-    groups: int = 1,
+    groups: int = 0,
 ) -> Field:
     """Return a field after a kernel has slid over a tensor's last dimensions.
 
@@ -31,10 +72,9 @@ def slid(
         field: What the features saw before.
         old: The shape before it.
         new: The shape after it.
-        steps: Along each dimension that it slides over, counted from the end; None if it leaves
-            there more places than it found.
-        mixes_channels: Whether each feature reads all channels: a convolution, no pool.
-        groups: Into how many groups the channels are split.
+        steps: Along each of the last dimensions; None if it leaves there more places than it found.
+        groups: Into how many groups a convolution splits the channels; 0 for a pool, whose features
+            read one channel each.
 
     Raises:
         Undefined: If rows or columns lie where it cannot slide over them.
@@ -42,9 +82,10 @@ def slid(
     channels = -len(steps) - 1
 
     def seen(axis: Axis) -> Axis:
-        if axis.features == 1 and (axis.dim not in steps or old[axis.dim] > 1):
+        is_along = channels < axis.dim
+        if axis.features == 1 and not (is_along and old[axis.dim] == 1):
             return axis
-        if axis.dim in steps:
+        if is_along:
             if not axis.is_whole(old):
                 raise Undefined("it slides along a two-dimensional map that was flattened")
             step = steps[axis.dim]
@@ -53,7 +94,7 @@ def slid(
             if axis.features > 1:
                 raise Undefined(larger(old[channels + 1 :], new[channels + 1 :]))
             return axis
-        if axis.dim == channels and mixes_channels:
+        if axis.dim == channels and groups:
             if groups > 1:
                 raise Undefined("each of its groups reads a part of the rows or columns")
             return axis.mixed()
@@ -73,10 +114,54 @@ def along_each(dims: int, *values: Any) -> list[Any]:
     return list(zip(*spread, strict=True))
 
 
+def steps_of(arguments: Mapping[str, Any], dims: int) -> list[Steps]:
+    """Return how the kernel of a convolution or a pool slides along each dimension."""
+    is_pool = "kernel_size" in arguments
+    kernel = arguments["kernel_size"] if is_pool else tuple(arguments["weight"].shape[2:])
+    stride = arguments.get("stride") or (kernel if is_pool else 1)
+    padding, dilation = arguments.get("padding", 0), arguments.get("dilation", 1)
+    if padding == "same":  # torch adds the odd one behind
+        padding = tuple(d * (k - 1) // 2 for k, d in along_each(dims, kernel, dilation))
+    elif padding == "valid":
+        padding = 0
+    return along_each(dims, kernel, stride, padding, dilation)
+
+
+def steps_to_size(call: Call) -> list[Steps | None]:
+    """Return how a pool that is given the size of its output slides along each dimension."""
+    sides = zip(call.shapes[0][-call.dims :], call.result[-call.dims :], strict=True)
+    return [pooled_to(old, new) for old, new in sides]
+
+
+def sliding_window(call: Call) -> Window:
+    """Return the kernel of a two-dimensional convolution or pool."""
+    return Window(*zip(*steps_of(call.arguments, 2), strict=True))
+
+
+def adaptive_window(call: Call) -> Window | None:
+    """Return the kernel of a pool that is given the size of its output; None if its places differ.
+
+    No one kernel does what it does then.
+    """
+    steps = steps_to_size(call)
+    return None if None in steps else Window(*zip(*filter(None, steps), strict=True))
+
+
+def reduced_window(call: Call) -> Window | None:
+    """Return the kernel of a mean over rows and columns, None for one over anything else."""
+    dims = shapes.dims_of(call.arguments.get("dim"), len(call.shapes[0]))
+    field = call.fields[0] if call.fields else None
+    if dims is None or field is None or field.down.dim == field.across.dim:
+        return None
+    down, across = (axis.features if axis.dim in dims else 1 for axis in field.axes)
+    over = any(axis.dim in dims for axis in field.axes)
+    return Window((down, across), (down, across)) if over else None
+
+
 def larger(old: Shape, new: Shape) -> str:
     """Return why a map that has grown has no field of one size."""
     return (
-        f"it makes the map larger ({_size(old)} to {_size(new)}): the fields of its features are "
+        f"it makes the map larger ({size(old)} to {size(new)}): the fields of its features are "
         "not evenly spaced"
     )
 
@@ -91,15 +176,16 @@ def resized(field: Field, old: Shape, new: Shape, arguments: Mapping[str, Any]) 
         Undefined: If its features' fields are not of one size and evenly spaced.
     """
     count = len(old) - 2
-    steps: dict[int, Steps | None] = {}
+    steps: list[Steps | None] = []
     for dim in range(-count, 0):
         if old[dim] == 1 or not any(a.dim == dim and a.features > 1 for a in field.axes):
-            steps[dim] = (1, 1, 0, 1) if old[dim] == new[dim] else None
+            steps.append((1, 1, 0, 1) if old[dim] == new[dim] else None)
             continue
-        steps[dim] = evenly(_read_by(arguments, old[dim], new[dim], dim + count, count), old[dim])
-        if steps[dim] is None and new[dim] <= old[dim]:
+        read = _read_by(arguments, old[dim], new[dim], dim + count, count)
+        steps.append(evenly(read, old[dim]))
+        if steps[-1] is None and new[dim] <= old[dim]:
             raise Undefined(
-                f"it resizes {_size(old[2:])} to {_size(new[2:])}: the fields of its features "
+                f"it resizes {size(old[2:])} to {size(new[2:])}: the fields of its features "
                 "are not of one size, or not evenly spaced"
             )
     return slid(field, old, new, steps)
@@ -154,5 +240,6 @@ def _read_by(
     return list(zip(first.tolist(), last.tolist(), strict=True))
 
 
-def _size(sides: Shape) -> str:
+def size(sides: Shape) -> str:
+    """Return the sides of a map as text: ``7×7``."""
     return "×".join(map(str, sides))

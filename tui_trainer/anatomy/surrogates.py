@@ -10,8 +10,10 @@ a stand-in is run as it is, on positive numbers, with positive weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -20,12 +22,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tui_trainer.anatomy import moves
-from tui_trainer.anatomy.names import in_place
-from tui_trainer.anatomy.operations import COMPARISONS, PASSING, bind, operation_of
-from tui_trainer.anatomy.sliding import along_each
-from tui_trainer.anatomy.windows import pool
+from tui_trainer.anatomy.calls import CELLS, RECURRENT, in_place
+from tui_trainer.anatomy.operations import COMPARISONS, PASSING, TRANSFORMS, bind, operation_of
+from tui_trainer.anatomy.sliding import along_each, steps_of
+from tui_trainer.models.numbers import tensors_in
 
 Named = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A function and what it is called with."""
+
+    name: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @cached_property
+    def named(self) -> Named:
+        return bind(self.name, self.args, self.kwargs)
+
+    @property
+    def features(self) -> list[Tensor]:
+        """What of its arguments depends on the image."""
+        return list(filter(depends, tensors_in((self.args, self.kwargs))))
+
+    @property
+    def is_in_place(self) -> bool:
+        return in_place(self.function, self.kwargs)
+
+    def result(self) -> Any:
+        return self.function(*self.args, **self.kwargs)
 
 
 def _fine(numbers: Tensor) -> Tensor:
@@ -50,26 +78,25 @@ def passes_through(name: str) -> bool:
 
 
 def surrogate(
-    name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
     """Run a function's stand-in, or the function itself where it has none."""
-    if not any(map(depends, _tensors((args, tuple(kwargs.values()))))):
-        return run(*args, **kwargs)
+    run = _Run(name, function, args, kwargs)
+    if not run.features:
+        return run.result()
     with torch.enable_grad():  # what is run without gradients depends on the image all the same
-        return _followed(name, run, args, kwargs)
+        return _followed(run)
 
 
-def _followed(
-    name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
+def _followed(run: _Run) -> Any:
     found: Any = None
     with suppress(Exception):  # it was called in a way that is not known
-        found = _stand_in(name, run, bind(name, args, kwargs), args, kwargs)
+        found = _stand_in(run)
     if found is None:
-        return _as_it_is(name, run, args, kwargs)
-    if not (in_place(run, kwargs) and args and isinstance(args[0], Tensor)):
+        return _as_it_is(run)
+    if not (run.is_in_place and run.args and isinstance(run.args[0], Tensor)):
         return found
-    return args[0] if passes_through(name) else args[0].copy_(found)
+    return run.args[0] if passes_through(run.name) else run.args[0].copy_(found)
 
 
 def _even(result: Tensor) -> Tensor:
@@ -92,51 +119,26 @@ def _numbers_only(gradient: Tensor | None) -> Tensor | None:
     return _ones(torch.where(torch.isfinite(gradient), gradient, 0))
 
 
-def _stand_in(
-    name: str,
-    run: Callable[..., Any],
-    named: Named,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-) -> Any:
+def _stand_in(run: _Run) -> Any:
     """Return what a function's stand-in gives; None for a function without one."""
-    move = operation_of(name).moves
-    if name in _AS_THEY_ARE:
+    if run.name in _AS_THEY_ARE:
         return None
-    if name == "glu":
-        one, other = named["input"].chunk(2, named.get("dim", -1))
-        return one + other
-    if passes_through(name):
-        return named["input"].clone()
-    if "conv" in name and "weight" in named:
-        return _convolved(name, run, named)
-    if name in ("sort", "topk"):
-        return _ordered(run, args, kwargs)
-    if name in _PRODUCTS:
-        return _product(*args[:2])
-    if stand_in := _STAND_INS.get(name):
-        return stand_in(named)
-    if name in _FOURIER:
-        return _spectrum(name, run, args, kwargs)
-    if move is moves.element_wise:
-        return _added(name, (*args, *kwargs.values()))
-    if move is moves.along:
-        features = named["input"]
-        dims = tuple(moves.dims_of_softmax(name, named, features.dim()))
-        return (features + _even(features.mean(dims, keepdim=True))) / 2
-    return _reduced(run, named, args, kwargs) if move is moves.reduced else None
+    if passes_through(run.name):
+        return run.named["input"].clone()
+    if "conv" in run.name and "weight" in run.named:
+        return _convolved(run)
+    stand_in = _STAND_INS.get(run.name) or _OF_MOVES.get(operation_of(run.name).moves)
+    return stand_in(run) if stand_in else None
 
 
-def _as_it_is(
-    name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
+def _as_it_is(run: _Run) -> Any:
     """Run a function, on positive weights where it does more than to move features."""
-    is_getter = getattr(run, "__name__", "") == "__get__"
-    moves_only = operation_of(name).moves in _PLACING or name in _PLACES
-    if is_getter or moves_only or in_place(run, kwargs):
-        return run(*args, **kwargs)
-    read = next(filter(depends, _tensors((args, tuple(kwargs.values())))))
-    result = run(*_each(args, _positive), **_each(kwargs, _positive))
+    is_getter = getattr(run.function, "__name__", "") == "__get__"
+    moves_only = operation_of(run.name).moves in _PLACING or run.name in _PLACES
+    if is_getter or moves_only or run.is_in_place:
+        return run.result()
+    read = run.features[0]
+    result = run.function(*_each(run.args, _positive), **_each(run.kwargs, _positive))
     return _each(result, lambda tensor: _even(_like(tensor, read)))
 
 
@@ -169,16 +171,17 @@ _PLACES = frozenset(
 # --- the stand-ins
 
 
-def _convolved(name: str, run: Callable[..., Any], named: Named) -> Tensor:
+def _convolved(run: _Run) -> Tensor:
     """Return the average over a kernel: all outputs of a group of channels are the same."""
+    named = run.named
     features, weight = named["input"], named["weight"]
     dims, groups = weight.dim() - 2, int(named.get("groups", 1))
-    outputs = weight.shape[1] if "transpose" in name else weight.shape[0] // groups
+    outputs = weight.shape[1] if "transpose" in run.name else weight.shape[0] // groups
     channels = features.dim() - dims - 1
     mean = features.unflatten(channels, (groups, -1)).mean(channels + 1)
-    for kernel, how in _passes(name, tuple(weight.shape[2:]), named):
+    for kernel, how in _passes(run.name, tuple(weight.shape[2:]), named):
         share = mean.new_full((groups, 1, *kernel), 1 / prod(kernel))
-        mean = run(mean, share, **how, groups=groups)
+        mean = run.function(mean, share, **how, groups=groups)
     result = _even(mean).repeat_interleave(outputs, dim=channels)
     return result + weight.abs().mean() if depends(weight) else result
 
@@ -214,11 +217,16 @@ def _passes(
         )
 
 
-def _connected(named: Named) -> Tensor:
-    features, weight = named["input"], named["weight"]
+def _connected(run: _Run) -> Tensor:
+    features, weight = run.named["input"], run.named["weight"]
     mean = _even(features.mean(-1, keepdim=True))
     result = mean.expand(*mean.shape[:-1], weight.shape[0]).contiguous()
     return result + weight.mean() if depends(weight) else result
+
+
+def _gated(run: _Run) -> Tensor:
+    one, other = run.named["input"].chunk(2, run.named.get("dim", -1))
+    return one + other  # type: ignore[no-any-return]
 
 
 _shape_of_all: Callable[..., Any] = torch.broadcast_shapes
@@ -231,21 +239,13 @@ _AS_THEY_ARE = (
     "polar",
 )
 
-_PRODUCTS = ("matmul", "mm", "bmm")
 
-_FOURIER: Mapping[str, int | None] = {
-    **dict.fromkeys(["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"], 1),
-    **dict.fromkeys(["fft2", "ifft2", "rfft2", "irfft2"], 2),
-    **dict.fromkeys(["fftn", "ifftn", "rfftn", "irfftn"], None),
-}
-"""Fourier transforms, and over how many of the last dimensions they are; None for all."""
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor | None:
+def _product(run: _Run) -> Tensor | None:
     """Return averages over a row of one matrix and a column of the other.
 
     None for a product with a matrix that is not learned: it may be 0 in many places.
     """
+    left, right = run.args[:2]
     learned = all(depends(t) or isinstance(t, nn.Parameter) for t in (left, right))
     if not learned or left.dim() < 2 or right.dim() < 2:
         return None
@@ -256,9 +256,12 @@ def _product(left: Tensor, right: Tensor) -> Tensor | None:
     return (each[0] + each[1]) / 2 if len(each) > 1 else each[0].contiguous()
 
 
-def _added(name: str, values: Sequence[Any]) -> Tensor:
+def _added(run: _Run) -> Tensor:
     """Return the mean of what depends on the image, in the shape of the function's result."""
-    tensors = _tensors(values)
+    return _mean_of(run.name, list(tensors_in((run.args, run.kwargs))))
+
+
+def _mean_of(name: str, tensors: list[Tensor]) -> Tensor:
     shape: Any = _shape_of_all(*(tensor.shape for tensor in tensors))
     read = [tensor for tensor in tensors if depends(tensor)]
     if name in ("abs", "angle", "imag"):
@@ -269,97 +272,86 @@ def _added(name: str, values: Sequence[Any]) -> Tensor:
     return total.expand(shape).contiguous() if total.shape != shape else total
 
 
-def _reduced(
-    run: Callable[..., Any], named: Named, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
+def _averaged(run: _Run) -> Tensor:
+    """Return averages in place of a softmax or a normalization."""
+    features: Tensor = run.named["input"]
+    dims = tuple(moves.dims_of_softmax(run.name, run.named, features.dim()))
+    return (features + _even(features.mean(dims, keepdim=True))) / 2
+
+
+def _reduced(run: _Run) -> Any:
     """Return a mean in place of a maximum, a deviation or a product."""
-    features, dim = named["input"], named.get("dim", kwargs.get("axis"))
+    named = run.named
+    features, dim = named["input"], named.get("dim", named.get("axis"))
     if isinstance(dim, Tensor):  # torch.max(one, other)
-        return _added("max", (features, dim))
-    keep = bool(named.get("keepdim", kwargs.get("keepdims")))
+        return _mean_of("max", [features, dim])
+    keep = bool(named.get("keepdim", named.get("keepdims")))
     everything = dim is None or dim == ()
     mean = _even(features.mean() if everything else features.mean(dim, keep))
     with torch.no_grad():
-        real = run(*args, **kwargs)
+        real = run.result()
     # Some maxima come with the places where they were found.
     return type(real)((mean, *real[1:])) if isinstance(real, tuple) else mean
 
 
-def _spectrum(
-    name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Tensor:
+def _spectrum(run: _Run) -> Tensor:
     """Return averages over the dimensions of a Fourier transform, or of its inverse."""
-    named = bind(name, args, kwargs)
-    features = named["input"]
-    dims = moves.dims_of_transform(named, _FOURIER[name], features.dim())
+    features = run.named["input"]
+    dims = moves.dims_of_transform(run.name, run.named, features.dim())
     with torch.no_grad():
-        real = run(*args, **kwargs)
+        real = run.result()
     numbers = features.real + features.imag if features.is_complex() else features
     mean = _even(numbers.mean(tuple(dims), keepdim=True)).expand(real.shape).contiguous()
     return torch.complex(mean, mean) if real.is_complex() else mean
 
 
-def _ordered(run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def _ordered(run: _Run) -> Any:
     """Return ordered features, each of which depends on all that were compared."""
-    values, *places = run(*args, **kwargs)
-    named = bind(getattr(run, "__name__", ""), args, kwargs)
-    mean = _even(args[0].mean(named.get("dim", -1), keepdim=True))
+    values, *places = run.result()
+    mean = _even(run.args[0].mean(run.named.get("dim", -1), keepdim=True))
     return (values + mean, *places)
 
 
-def _average_pool(dims: int) -> Callable[[Named], Any]:
+def _pooled(run: _Run) -> Any:
     """Return the averages of what a pool takes the maxima of."""
-    average = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[dims - 1]
+    named, dims = run.named, int(run.name[-2])
+    if named.get("return_indices") or named.get("dilation", 1) not in (1, (1,) * dims):
+        return _dilated_pool(named) if dims == 2 else None
+    rest = {key: named[key] for key in ("stride", "padding", "ceil_mode") if named.get(key)}
+    return _even(_average_of(run.name)(named["input"], named["kernel_size"], **rest))
 
-    def averages(named: Named) -> Any:
-        if named.get("return_indices") or named.get("dilation", 1) not in (1, (1,) * dims):
-            return _dilated_pool(named) if dims == 2 else None
-        rest = {key: named[key] for key in ("stride", "padding", "ceil_mode") if key in named}
-        if not rest.get("stride"):
-            rest.pop("stride", None)
-        pooled = average(named["input"], named["kernel_size"], **rest)
-        return _even(pooled)
 
-    return averages
+def _average_of(maximum: str) -> Callable[..., Tensor]:
+    """Return the pool that takes averages as this one takes maxima."""
+    average: Callable[..., Tensor] = getattr(F, maximum.replace("max", "avg"))
+    return average
 
 
 def _dilated_pool(named: Named) -> Any:
-    features, window = named["input"], pool(named, (), None)
+    features, steps = named["input"], steps_of(named, 2)
+    kernel, stride, padding, dilation = zip(*steps, strict=True)
     maxima = F.max_pool2d_with_indices(
-        features.detach(),
-        window.kernel,
-        window.stride,
-        window.padding,
-        window.dilation,
-        bool(named.get("ceil_mode")),
+        features.detach(), kernel, stride, padding, dilation, bool(named.get("ceil_mode"))
     )
-    (top, behind), (left, right) = (
-        (before, dilation * kernel + stride) for kernel, stride, before, dilation in window.steps
-    )
+    (top, behind), (left, right) = ((before, d * k + s) for k, s, before, d in steps)
     channels = features.shape[-3]
-    kernel = features.new_full(
-        (channels, 1, *window.kernel), 1 / (window.kernel[0] * window.kernel[1])
-    )
+    share = features.new_full((channels, 1, *kernel), 1 / prod(kernel))
     spread = F.pad(features, (left, right, top, behind))
-    pooled = F.conv2d(spread, kernel, None, window.stride, 0, window.dilation, channels)
+    pooled = F.conv2d(spread, share, None, stride, 0, dilation, channels)
     height, width = maxima[0].shape[-2:]
     averages = _even(pooled[..., :height, :width].contiguous())  # as a pool leaves it, for views
     return (averages, maxima[1]) if named.get("return_indices") else averages
 
 
-def _average_places(dims: int) -> Callable[[Named], Any]:
-    average = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[dims - 1]
-
-    def averages(named: Named) -> Any:
-        if named.get("return_indices"):
-            return None
-        return _even(average(named["input"], named["output_size"]))
-
-    return averages
+def _pooled_to_size(run: _Run) -> Any:
+    if run.named.get("return_indices"):
+        return None
+    return _even(_average_of(run.name)(run.named["input"], run.named["output_size"]))
 
 
-def _recurrent(named: Named) -> Any:
+def _recurrent(run: _Run) -> Any:
     """Return averages over the steps before each one; if both directions are read, over all."""
+    named = run.named
     flags = [value for value in named.values() if isinstance(value, bool)]
     if len(flags) < 4:  # packed
         return None
@@ -376,9 +368,10 @@ def _recurrent(named: Named) -> Any:
     return (output, *(last.expand(state.shape).contiguous() for state in states))
 
 
-def _attention(named: Named) -> Any:
+def _attention(run: _Run) -> Any:
     """Return averages over all places; a mask that hides some is left to the function itself."""
-    if any(named.get(key) is not None for key in moves.MASKS) or named.get("is_causal"):
+    named = run.named
+    if moves.is_masked(named):
         return None
     is_layer = "num_heads" in named  # (places, images, features), and the attention itself
     query, key, value = (named[part] for part in ("query", "key", "value"))
@@ -394,32 +387,36 @@ def _attention(named: Named) -> Any:
     return result, among.expand(*among.shape[:-1], key.shape[0]).contiguous()
 
 
-def _one_step(named: Named) -> Any:
-    hidden = named["hx"]
+def _one_step(run: _Run) -> Any:
+    hidden = run.named["hx"]
     states = hidden if isinstance(hidden, tuple) else (hidden,)
-    mean = _added("add", [t.mean(-1, keepdim=True) for t in (named["input"], *states)])
+    mean = _mean_of("add", [t.mean(-1, keepdim=True) for t in (run.named["input"], *states)])
     found = [mean.expand(state.shape).contiguous() for state in states]
     return tuple(found) if isinstance(hidden, tuple) else found[0]
 
 
-_STAND_INS: Mapping[str, Callable[[Named], Any]] = {
+_OF_MOVES: Mapping[moves.Moves, Callable[[_Run], Any]] = {
+    moves.element_wise: _added,
+    moves.along: _averaged,
+    moves.reduced: _reduced,
+}
+
+_STAND_INS: Mapping[str, Callable[[_Run], Any]] = {
+    "glu": _gated,
     "linear": _connected,
     "multi_head_attention_forward": _attention,
     "scaled_dot_product_attention": _attention,
-    **{f"max_pool{dims}d": _average_pool(dims) for dims in (1, 2, 3)},
-    **{f"adaptive_max_pool{dims}d": _average_places(dims) for dims in (1, 2, 3)},
-    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
-    **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _one_step),
+    **dict.fromkeys(("sort", "topk"), _ordered),
+    **dict.fromkeys(("matmul", "mm", "bmm"), _product),
+    **dict.fromkeys((f"max_pool{dims}d" for dims in (1, 2, 3)), _pooled),
+    **dict.fromkeys((f"adaptive_max_pool{dims}d" for dims in (1, 2, 3)), _pooled_to_size),
+    **dict.fromkeys(TRANSFORMS.split(), _spectrum),
+    **dict.fromkeys(RECURRENT, _recurrent),
+    **dict.fromkeys(CELLS, _one_step),
 }
 
 
 # --- arguments
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    return [t for part in value for t in _tensors(part)] if isinstance(value, (tuple, list)) else []
 
 
 def _positive(tensor: Tensor) -> Tensor:

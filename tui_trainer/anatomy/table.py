@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy import moves
+from tui_trainer.anatomy.calls import Call
 from tui_trainer.anatomy.field import Field
-from tui_trainer.anatomy.operations import Call, operation_of, unreached, window_of
+from tui_trainer.anatomy.operations import operation_of, unreached, window_of
+from tui_trainer.anatomy.sliding import Window, reduced_window
 from tui_trainer.anatomy.trace import Step, folded, remembered_folding, watch
 from tui_trainer.anatomy.training_only import used_in_training
 from tui_trainer.anatomy.untouched import untouched
-from tui_trainer.anatomy.windows import Window, reduced
 from tui_trainer.anatomy.work import Counter, Work
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import one_line
@@ -229,7 +230,7 @@ def _kind(call: Call, module: str, window: Window | None) -> str:
         return "depthwise"
     if name == "identity":  # in evaluation, what hides features does nothing
         return "dropout" if "drop" in module.lower() or "stochastic" in module.lower() else name
-    if operation.window is reduced and window is None:
+    if operation.window is reduced_window and window is None:
         return name
     if operation.kind == "flatten" and name != "flatten" and len(call.result) > 2:
         return name

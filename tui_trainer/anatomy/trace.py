@@ -14,11 +14,12 @@ from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from tui_trainer.anatomy.calls import Call, in_place, name_of, reads
 from tui_trainer.anatomy.field import Field, Undefined
 from tui_trainer.anatomy.folding import Folding, folding
-from tui_trainer.anatomy.names import in_place, name_of, reads
-from tui_trainer.anatomy.operations import Call, bind, operation_of, passes
+from tui_trainer.anatomy.operations import bind, operation_of, passes
 from tui_trainer.anatomy.untouched import untouched
+from tui_trainer.models.numbers import tensors_in
 from tui_trainer.text.fmt import one_line
 
 Execute = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
@@ -252,7 +253,9 @@ class _Tracer(TorchFunctionMode):
         """Follow the calls of a module; yield the handles that end it."""
 
         def enter(module: nn.Module, args: Any) -> None:
-            self._visits.append(_Visit(path, module, len(self.steps), self._reads(_tensors(args))))
+            self._visits.append(
+                _Visit(path, module, len(self.steps), self._reads(tensors_in(args)))
+            )
 
         def leave(module: nn.Module, args: Any, output: Any) -> Any:
             return self._left(self._visits.pop(), output)
@@ -265,13 +268,13 @@ class _Tracer(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         name = name_of(func)
-        read = _tensors(reads(name, args, kwargs))
+        read = [*tensors_in(reads(name, args, kwargs))]
         shapes = {id(tensor): tuple(tensor.shape) for tensor in read}
         result = self._execute(name, func, args, kwargs)
         if any(result is tensor for tensor in read) and not in_place(func, kwargs):
             # An identity of its own, so that what reads the one does not seem to read the other.
             result = result.view_as(result)
-        made = _tensors(args[:1] if name == "setitem" else result)
+        made = [*tensors_in(args[:1] if name == "setitem" else result)]
         if made:
             self._note(name, bind(name, args, kwargs), read, shapes, made)
         return result
@@ -303,7 +306,9 @@ class _Tracer(TorchFunctionMode):
             shapes=tuple(shapes[id(s.tensor)] for s in seen),
             fields=_fields(seen),
             result=tuple(made[0].shape),
-            features=tuple(key for key, value in arguments.items() if self._reads(_tensors(value))),
+            features=tuple(
+                key for key, value in arguments.items() if self._reads(tensors_in(value))
+            ),
         )
         self._add(call, used, seen, made)
 
@@ -334,7 +339,7 @@ class _Tracer(TorchFunctionMode):
 
     def _left(self, visit: _Visit, output: Any) -> Any:
         """Name the step after its module, if it is all that it does; add one if it did nothing."""
-        made, own = _tensors(output), self.steps[visit.before :]
+        made, own = [*tensors_in(output)], self.steps[visit.before :]
         if not own and visit.reads and made and self._is_new(visit.module, made):
             self._visits.append(visit)
             output = self._add_module(visit, output, made)
@@ -362,21 +367,12 @@ class _Tracer(TorchFunctionMode):
         self._add(call, () if known else tuple(visit.module.parameters()), seen, made)
         return output
 
-    def _reads(self, tensors: Sequence[Tensor]) -> tuple[_Seen, ...]:
+    def _reads(self, tensors: Iterable[Tensor]) -> tuple[_Seen, ...]:
         """Return what is known of those that depend on the image."""
         return tuple(self._seen[id(tensor)] for tensor in tensors if id(tensor) in self._seen)
 
     def _keep(self, tensors: Iterable[Tensor], made_of: tuple[nn.Parameter, ...]) -> None:
         self._still |= {id(tensor): (tensor, made_of) for tensor in tensors}
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """Return the tensors in a function's arguments or in its result, in order."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        value = tuple(value.values())
-    return [t for part in value for t in _tensors(part)] if isinstance(value, (tuple, list)) else []
 
 
 def _constants(network: nn.Module) -> Iterator[Tensor]:

@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-from tui_trainer.anatomy.operations import Call, bind, operation_of
+from tui_trainer.anatomy.calls import CELLS, CONVOLUTIONS, RECURRENT, Call
+from tui_trainer.anatomy.operations import bind, operation_of
 from tui_trainer.anatomy.trace import Step
 
 
@@ -197,18 +198,15 @@ def _einsum(call: Call, counted: int) -> int:
 _FORMULAS: Mapping[str, Callable[[Call, int], int]] = {
     "linear": _each_token,
     "bilinear": _each_token,
-    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _each_step),
-    **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _one_step),
+    **dict.fromkeys(RECURRENT, _each_step),
+    **dict.fromkeys(CELLS, _one_step),
     **dict.fromkeys(("addmm", "addmv", "baddbmm"), _biased_product),
     "multi_head_attention_forward": _attention,
     "einsum": _einsum,
 }
 
 
-_LAYERS = (
-    *(f"conv{kind}{dims}d" for kind in ("", "_transpose") for dims in (1, 2, 3)),
-    *("linear", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
-)
+_LAYERS = (*CONVOLUTIONS, *CELLS, "linear")
 
 
 def _numbers(tensor: Any) -> int:

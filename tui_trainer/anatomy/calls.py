@@ -1,11 +1,19 @@
-"""How torch's functions are called: one name for all spellings, and what they take in."""
+"""Calls of torch's functions: one name for all spellings, and what they take in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch.overrides import resolve_name
+
+from tui_trainer.anatomy.field import Field
+
+CONVOLUTIONS = tuple(f"conv{up}{dims}d" for up in ("", "_transpose") for dims in (1, 2, 3))
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+CELLS = tuple(f"{name}_cell" for name in RECURRENT)
+"""One step of a recurrent layer."""
 
 _SPELLINGS = {
     "add": "iadd radd",
@@ -27,6 +35,43 @@ _SPELLINGS = {
     ),
 }
 _NAMES = {other: name for name, others in _SPELLINGS.items() for other in others.split()}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a function, as far as the table needs it.
+
+    Attributes:
+        name: The function's name, one for all its spellings.
+        arguments: Its arguments by the names that its operation declares, and by keyword.
+        shapes: The shapes of the features that it reads.
+        fields: What those features see, one for each of the shapes; none where that is not defined
+            for all of them.
+        result: The shape of its result; of the first, if there are several.
+        features: The names of those of its arguments that are features.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+    fields: tuple[Field, ...]
+    result: tuple[int, ...]
+    features: tuple[str, ...] = ()
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it uses each of its weights once at every place of its output."""
+        return self.name in CONVOLUTIONS
+
+    @property
+    def mixes_channels(self) -> bool:
+        """Whether it is a convolution or a fully connected layer."""
+        return self.is_convolution or self.name == "linear"
+
+    @property
+    def dims(self) -> int:
+        """Over how many dimensions its kernel slides: the digit in ``max_pool2d``."""
+        return int(self.name[-2])
 
 
 def name_of(function: Callable[..., Any]) -> str:
