@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
 from torch.overrides import resolve_name
 
 from tui_trainer.anatomy.field import Field
@@ -95,3 +96,20 @@ def in_place(function: Callable[..., Any], kwargs: Mapping[str, Any]) -> bool:
     if kwargs.get("inplace") or kwargs.get("out") is not None:
         return True
     return augmented or (name[-1:] == "_" and name[-2:] != "__")
+
+
+def from_end(dim: Any, count: int) -> int:
+    """Return a dimension counted from the end (-1 is the last) of so many."""
+    return int(dim) - count if dim is not None and dim >= 0 else int(dim or -1)
+
+
+def dims_of(dim: Any, count: int) -> frozenset[int] | None:
+    """Return the dimensions that an argument names, counted from the end; None names them all.
+
+    An argument that is another tensor names none: None is returned.
+    """
+    if isinstance(dim, Tensor):
+        return None
+    if dim is None or dim == () or dim == []:
+        return frozenset(range(-count, 0))
+    return frozenset(from_end(d, count) for d in ((dim,) if isinstance(dim, int) else dim))

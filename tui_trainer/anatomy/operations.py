@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer.anatomy import moves, shapes
+from tui_trainer.anatomy import moves, shapes, sliding
 from tui_trainer.anatomy.calls import CELLS, RECURRENT, Call
-from tui_trainer.anatomy.sliding import Window, adaptive_window, reduced_window, sliding_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Operation:
     kind: str
     moves: moves.Moves
     arguments: tuple[str, ...] = ("input",)
-    window: Callable[[Call], Window | None] | None = None
+    window: Callable[[Call], sliding.Window | None] | None = None
     norm: bool = False
 
 
@@ -56,14 +55,14 @@ def passes(
         old: The shape of what it read.
         new: The shape of its result.
     """
-    if name in PASSING.split():
+    if name in PASSING:
         return True
     move = operation_of(name).moves
-    is_whole = move is moves.taken and shapes.is_plain(arguments["index"])
-    return old == new and (move is moves.reshaped or is_whole)
+    is_whole = move is shapes.taken and shapes.is_plain(arguments["index"])
+    return old == new and (move is shapes.reshaped or is_whole)
 
 
-def window_of(call: Call) -> Window | None:
+def window_of(call: Call) -> sliding.Window | None:
     """Return the kernel that a call slides over its first input, None where it has none."""
     window = operation_of(call.name).window
     return window(call) if window else None
@@ -72,7 +71,7 @@ def window_of(call: Call) -> Window | None:
 def unreached(call: Call) -> tuple[int, int]:
     """Return how many of its map's last rows and columns a call's kernel does not reach."""
     window = window_of(call)
-    if window is None or operation_of(call.name).window is reduced_window:
+    if window is None or operation_of(call.name).window is sliding.reduced_window:
         return 0, 0
     (*_, height, width), (*_, down, across) = call.shapes[0], call.result
     return window.unreached((height, width), (down, across))
@@ -112,6 +111,13 @@ COMPARISONS = (
 """Element by element too; but what they give is no number that a gradient passes."""
 
 TRANSFORMS = "fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn"
+_PASSING = (
+    "contiguous detach clone alias to float double half bfloat16 type type_as cpu cuda expand "
+    "expand_as broadcast_to requires_grad data real positive resolve_conj resolve_neg cfloat"
+)
+PASSING = frozenset(_PASSING.split())
+"""Bookkeeping: they change no value that a feature has, and nothing that features see."""
+
 _RESHAPES = "view reshape view_as reshape_as squeeze unsqueeze unflatten ravel"
 _NORMS = "batch layer group instance rms local_response"
 _TURNS = "it puts the rows or the columns in the opposite order"
@@ -130,18 +136,20 @@ def _each(names: str, kind: str, move: moves.Moves, *rest: Any) -> _Rows:
 
 def _over(dims: int) -> _Rows:
     """Return the operations whose kernels slide over so many dimensions."""
-    sliding, adaptive = (sliding_window, adaptive_window) if dims == 2 else (None, None)
+    window, to_size = (
+        (sliding.sliding_window, sliding.adaptive_window) if dims == 2 else (None, None)
+    )
     maxima, means = (*_POOL, "dilation", "ceil_mode"), (*_POOL, "ceil_mode")
     norms = ("input", "norm_type", *_POOL[1:])
     return {
-        f"conv{dims}d": Operation("conv", moves.slides, _CONV, sliding),
-        f"conv_transpose{dims}d": Operation("transposed conv", moves.slides_upwards, _UP),
-        f"max_pool{dims}d": Operation("max pool", moves.slides, maxima, sliding),
-        f"avg_pool{dims}d": Operation("average pool", moves.slides, means, sliding),
-        f"lp_pool{dims}d": Operation("lp pool", moves.slides, norms),
-        f"adaptive_max_pool{dims}d": Operation("max pool", moves.slides_to_size, _SIZE, adaptive),
+        f"conv{dims}d": Operation("conv", sliding.slides, _CONV, window),
+        f"conv_transpose{dims}d": Operation("transposed conv", sliding.slides_upwards, _UP),
+        f"max_pool{dims}d": Operation("max pool", sliding.slides, maxima, window),
+        f"avg_pool{dims}d": Operation("average pool", sliding.slides, means, window),
+        f"lp_pool{dims}d": Operation("lp pool", sliding.slides, norms),
+        f"adaptive_max_pool{dims}d": Operation("max pool", sliding.slides_to_size, _SIZE, to_size),
         f"adaptive_avg_pool{dims}d": Operation(
-            "average pool", moves.slides_to_size, _SIZE, adaptive
+            "average pool", sliding.slides_to_size, _SIZE, to_size
         ),
     }
 
@@ -150,16 +158,18 @@ OPERATIONS: _Rows = {
     **_over(1),
     **_over(2),
     **_over(3),
-    "interpolate": Operation("interpolate", moves.interpolated, ("input", "size", "scale_factor")),
-    "pixel_unshuffle": Operation("pixel_unshuffle", moves.unshuffled, ("input", "factor")),
-    "pixel_shuffle": Operation("pixel_shuffle", moves.shuffled, ("input", "factor")),
-    "unfold": Operation("unfold", moves.unfolded, _PATCHES),
+    "interpolate": Operation(
+        "interpolate", sliding.interpolated, ("input", "size", "scale_factor")
+    ),
+    "pixel_unshuffle": Operation("pixel_unshuffle", sliding.unshuffled, ("input", "factor")),
+    "pixel_shuffle": Operation("pixel_shuffle", sliding.shuffled, ("input", "factor")),
+    "unfold": Operation("unfold", sliding.unfolded, _PATCHES),
     "fold": Operation("fold", moves.no_field("it lays patches over one another")),
-    "mean": Operation("average pool", moves.reduced, _OVER, reduced_window),
-    "amax": Operation("max pool", moves.reduced, _OVER, reduced_window),
-    "max": Operation("max pool", moves.reduced, _OVER, reduced_window),
-    **_each("sum amin min", "", moves.reduced, _OVER, reduced_window),
-    **_each("var std", "", moves.reduced, ("input", "dim"), reduced_window),
+    "mean": Operation("average pool", moves.reduced, _OVER, sliding.reduced_window),
+    "amax": Operation("max pool", moves.reduced, _OVER, sliding.reduced_window),
+    "max": Operation("max pool", moves.reduced, _OVER, sliding.reduced_window),
+    **_each("sum amin min", "", moves.reduced, _OVER, sliding.reduced_window),
+    **_each("var std", "", moves.reduced, ("input", "dim"), sliding.reduced_window),
     **_each("prod logsumexp nansum nanmean argmax argmin any all", "", moves.reduced, _OVER),
     **_each("median nanmedian", "", moves.reduced, _OVER),
     **_each("norm vector_norm kthvalue", "", moves.reduced, ("input", "p", "dim", "keepdim")),
@@ -187,17 +197,17 @@ OPERATIONS: _Rows = {
         "attention", moves.attended((-2, -1)), ("query", "key", "value", "attn_mask")
     ),
     **_each(TRANSFORMS, "", moves.transformed, ("input", "n", "dim")),
-    "flatten": Operation("flatten", moves.reshaped),
-    **_each(_RESHAPES, "flatten", moves.reshaped),
-    "permute": Operation("permute", moves.permuted, ("input", "*dims")),
-    "transpose": Operation("transpose", moves.transposed, ("input", "dim0", "dim1")),
-    **_each("mT t", "transpose", moves.transposed),
-    "movedim": Operation("permute", moves.moved, ("input", "source", "destination")),
-    "getitem": Operation("slice", moves.taken, ("input", "index")),
-    **_each("select narrow", "slice", moves.selected, _PART),
+    "flatten": Operation("flatten", shapes.reshaped),
+    **_each(_RESHAPES, "flatten", shapes.reshaped),
+    "permute": Operation("permute", shapes.permuted, ("input", "*dims")),
+    "transpose": Operation("transpose", shapes.transposed, ("input", "dim0", "dim1")),
+    **_each("mT t", "transpose", shapes.transposed),
+    "movedim": Operation("permute", shapes.moved, ("input", "source", "destination")),
+    "getitem": Operation("slice", shapes.taken, ("input", "index")),
+    **_each("select narrow", "slice", shapes.selected, _PART),
     "relu": Operation("relu", moves.element_wise),
     **_each(_ACTIVATIONS, "activation", moves.element_wise),
-    "glu": Operation("activation", moves.apart, ("input", "dim")),
+    "glu": Operation("activation", shapes.apart, ("input", "dim")),
     **_each("softmax log_softmax softmin", "softmax", moves.along, ("input", "dim")),
     "normalize": Operation("normalize", moves.along, ("input", "p", "dim")),
     "dropout": Operation("dropout", moves.element_wise),
@@ -208,12 +218,12 @@ OPERATIONS: _Rows = {
     **_each("channel_shuffle native_channel_shuffle complex polar", "", moves.element_wise),
     **_each("maximum minimum fmax fmin", "", moves.element_wise, ("input", "other")),
     "identity": Operation("identity", moves.element_wise),
-    "cat": Operation("concatenate", moves.apart, ("tensors", "dim")),
-    "stack": Operation("stack", moves.stacked, ("tensors", "dim")),
-    "chunk": Operation("chunk", moves.apart, ("input", "chunks", "dim")),
-    **_each("split tensor_split", "split", moves.apart, ("input", "sizes", "dim")),
-    "unbind": Operation("unbind", moves.unbound, ("input", "dim")),
-    "pad": Operation("pad", moves.padded, ("input", "pad", "mode", "value")),
+    "cat": Operation("concatenate", shapes.apart, ("tensors", "dim")),
+    "stack": Operation("stack", shapes.stacked, ("tensors", "dim")),
+    "chunk": Operation("chunk", shapes.apart, ("input", "chunks", "dim")),
+    **_each("split tensor_split", "split", shapes.apart, ("input", "sizes", "dim")),
+    "unbind": Operation("unbind", shapes.unbound, ("input", "dim")),
+    "pad": Operation("pad", shapes.padded, ("input", "pad", "mode", "value")),
     "flip": Operation("flip", moves.unless_along(_TURNS), ("input", "*dims")),
     "rot90": Operation("rot90", moves.unless_along(_TURNS), ("input", "k", "dims")),
     "roll": Operation("roll", moves.unless_along(_ROLLS), ("input", "shifts", "dim")),
@@ -227,8 +237,3 @@ OPERATIONS: _Rows = {
     "setitem": Operation("setitem", moves.no_field("it writes into a part of the map")),
 }
 """What is known of each function, by its name; of any other it is not known what it moves."""
-
-PASSING = (
-    "contiguous detach clone alias to float double half bfloat16 type type_as cpu cuda "
-    "expand expand_as broadcast_to requires_grad data real positive resolve_conj resolve_neg cfloat"
-)

@@ -2,55 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 from torch import Tensor
 
-from tui_trainer.anatomy.field import Axis, Field, Undefined
+from tui_trainer.anatomy.calls import Call, from_end
+from tui_trainer.anatomy.field import Axis, Field, Undefined, join
+from tui_trainer.anatomy.moves import no_field
 
 Shape = tuple[int, ...]
 
 
-def from_end(dim: Any, count: int) -> int:
-    """Return a dimension counted from the end (-1 is the last) of so many."""
-    return int(dim) - count if dim is not None and dim >= 0 else int(dim or -1)
+def apart(call: Call) -> Field:
+    """Move the field as putting tensors behind one another does, or cutting one to pieces."""
+    field = join(call.fields)
+    dim = from_end(call.arguments.get("dim", 0), len(call.shapes[0]))
+    if any(axis.dim == dim and axis.features > 1 for axis in field.axes):
+        raise Undefined("it joins or cuts along the rows, the columns or a flattened map")
+    return field
 
 
-def dims_of(dim: Any, count: int) -> frozenset[int] | None:
-    """Return the dimensions that an argument names, counted from the end; None names them all.
-
-    An argument that is another tensor names none: None is returned.
-    """
-    if isinstance(dim, Tensor):
-        return None
-    if dim is None or dim == () or dim == []:
-        return frozenset(range(-count, 0))
-    return frozenset(from_end(d, count) for d in ((dim,) if isinstance(dim, int) else dim))
-
-
-def reduced(field: Field, shape: Shape, arguments: Mapping[str, Any]) -> Field:
-    """Return a field after a mean, a sum or a maximum over some dimensions."""
-    dims = dims_of(arguments.get("dim"), len(shape)) or frozenset()
-    kept = arguments.get("keepdim") or arguments.get("keepdims")
+def stacked(call: Call) -> Field:
+    """Move the field as a stack does, which adds a dimension."""
+    dim = from_end(call.arguments.get("dim", 0), len(call.result))
 
     def seen(axis: Axis) -> Axis:
-        if axis.dim in dims:
-            n = axis.features
-            return axis.through(n, n, 0, 1, features=1)
-        return axis if kept else replace(axis, dim=axis.dim + sum(d > axis.dim for d in dims))
+        return replace(axis, dim=axis.dim - 1) if axis.dim <= dim else axis
 
-    return field.each(seen)
+    return join(call.fields).each(seen)
 
 
-def reshaped(field: Field, old: Shape, new: Shape) -> Field:
-    """Return a field after a view, a flattening or the like, which keep the values' order.
+def unbound(call: Call) -> Field:
+    """Move the field as taking a dimension apart does."""
+    dim = from_end(call.arguments.get("dim", 0), len(call.shapes[0]))
+    if any(axis.dim == dim and axis.features > 1 for axis in call.fields[0].axes):
+        raise Undefined("it takes the rows, the columns or a flattened map apart")
+    return _part(call, dim, 0)
+
+
+def selected(call: Call) -> Field:
+    """Move the field as ``select(dim, index)`` or ``narrow(dim, start, length)`` does."""
+    named = call.arguments
+    part: Any = int(named["start"])
+    if "length" in named:
+        part = slice(part, part + int(named["length"]))
+    return _part(call, from_end(named["dim"], len(call.shapes[0])), part)
+
+
+def _part(call: Call, dim: int, part: Any) -> Field:
+    index = [slice(None)] * len(call.shapes[0])
+    index[dim] = part
+    return _indexed(call.fields[0], call.shapes[0], tuple(index))
+
+
+def reshaped(call: Call) -> Field:
+    """Move the field as a view, a flattening or the like, which keep the values' order.
 
     Raises:
         Undefined: If a dimension that rows or columns lie in is cut up.
     """
+    old, new = call.shapes[0], call.result
 
     def seen(axis: Axis) -> Axis:
         if axis.features == 1:
@@ -63,28 +77,50 @@ def reshaped(field: Field, old: Shape, new: Shape) -> Field:
                 return replace(axis, dim=dim, inner=step // within)
         raise Undefined("it cuts the rows or the columns up")
 
-    return field.each(seen)
+    return call.fields[0].each(seen)
 
 
-def permuted(field: Field, order: Sequence[int]) -> Field:
-    """Return a field after its tensor's dimensions were put into this order."""
+def permuted(call: Call) -> Field:
+    """Move the field as another order of the dimensions does."""
+    return _reordered(call, [int(dim) for dim in call.arguments["rest"]])
+
+
+def transposed(call: Call) -> Field:
+    """Move the field as two dimensions that take each other's place do."""
+    order = list(range(len(call.shapes[0])))
+    one, other = call.arguments.get("dim0", -2), call.arguments.get("dim1", -1)
+    order[one], order[other] = order[other], order[one]
+    return _reordered(call, order)
+
+
+def moved(call: Call) -> Field:
+    """Move the field as ``movedim`` does."""
+    count = len(call.shapes[0])
+    pairs = []
+    for key in ("source", "destination"):
+        dims = call.arguments[key]
+        pairs.append([d % count for d in ((dims,) if isinstance(dims, int) else dims)])
+    sources, goals = pairs
+    rest = iter([dim for dim in range(count) if dim not in sources])
+    placed = dict(zip(goals, sources, strict=True))
+    return _reordered(call, [placed[at] if at in placed else next(rest) for at in range(count)])
+
+
+def _reordered(call: Call, order: Sequence[int]) -> Field:
     count = len(order)
     places = {from_end(old, count): new - count for new, old in enumerate(order)}
-    return field.each(lambda axis: replace(axis, dim=places.get(axis.dim, axis.dim)))
+    return call.fields[0].each(lambda axis: replace(axis, dim=places.get(axis.dim, axis.dim)))
 
 
-def padded(field: Field, pad: Sequence[int], old: Shape, new: Shape) -> Field:
-    """Return a field after features were added around its map, or cut off where pad is negative.
-
-    Args:
-        field: What the features saw before.
-        pad: Before and behind, for the last dimension first.
-        old: The shape before it.
-        new: The shape after it.
+def padded(call: Call) -> Field:
+    """Move the field as features do that are added around a map, or cut off where negative.
 
     Raises:
         Undefined: If the map is flattened.
     """
+    if call.arguments.get("mode") == "circular":
+        return no_field("what it adds is seen from the other side of the map")(call)
+    pad, old, new = call.arguments["pad"], call.shapes[0], call.result
 
     def seen(axis: Axis) -> Axis:
         place = 2 * (-axis.dim - 1)
@@ -95,10 +131,15 @@ def padded(field: Field, pad: Sequence[int], old: Shape, new: Shape) -> Field:
             raise Undefined("it adds to a flattened map")
         return axis.through(1, 1, int(before), 1, features=new[axis.dim])
 
-    return field.each(seen)
+    return call.fields[0].each(seen)
 
 
-def indexed(field: Field, shape: Shape, index: Any) -> Field:
+def taken(call: Call) -> Field:
+    """Move the field as an index does."""
+    return _indexed(call.fields[0], call.shapes[0], call.arguments["index"])
+
+
+def _indexed(field: Field, shape: Shape, index: Any) -> Field:
     """Return a field after a part of its tensor was taken, as in ``map[:, :, ::2, ::2]``.
 
     Raises:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from tui_trainer.anatomy import shapes
-from tui_trainer.anatomy.calls import Call
+from tui_trainer.anatomy.calls import Call, dims_of, from_end
 from tui_trainer.anatomy.field import Axis, Field, Undefined
 
 Pair = tuple[int, int]
@@ -92,7 +91,7 @@ def slid(
             if step is not None:
                 return axis.through(*step, features=new[axis.dim])
             if axis.features > 1:
-                raise Undefined(larger(old[channels + 1 :], new[channels + 1 :]))
+                raise Undefined(_larger(old[channels + 1 :], new[channels + 1 :]))
             return axis
         if axis.dim == channels and groups:
             if groups > 1:
@@ -149,7 +148,7 @@ def adaptive_window(call: Call) -> Window | None:
 
 def reduced_window(call: Call) -> Window | None:
     """Return the kernel of a mean over rows and columns, None for one over anything else."""
-    dims = shapes.dims_of(call.arguments.get("dim"), len(call.shapes[0]))
+    dims = dims_of(call.arguments.get("dim"), len(call.shapes[0]))
     field = call.fields[0] if call.fields else None
     if dims is None or field is None or field.down.dim == field.across.dim:
         return None
@@ -158,16 +157,38 @@ def reduced_window(call: Call) -> Window | None:
     return Window((down, across), (down, across)) if over else None
 
 
-def larger(old: Shape, new: Shape) -> str:
-    """Return why a map that has grown has no field of one size."""
-    return (
-        f"it makes the map larger ({size(old)} to {size(new)}): the fields of its features are "
-        "not evenly spaced"
-    )
+# --- moves of the field
 
 
-def resized(field: Field, old: Shape, new: Shape, arguments: Mapping[str, Any]) -> Field:
-    """Return a field after ``interpolate``.
+def slides(call: Call) -> Field:
+    """Move the field as a convolution or a pool does that slides over the last dimensions."""
+    return _slid(call, steps_of(call.arguments, call.dims))
+
+
+def slides_upwards(call: Call) -> Field:
+    """Move the field as a transposed convolution: with a stride of 1 it is one as any other."""
+    steps = steps_of(call.arguments, call.dims)
+    return _slid(call, [(k, 1, d * (k - 1) - p, d) if s == 1 else None for k, s, p, d in steps])
+
+
+def slides_to_size(call: Call) -> Field:
+    """Move the field as a pool does that is given the size of its output."""
+    steps = steps_to_size(call)
+    old, new = call.shapes[0][-call.dims :], call.result[-call.dims :]
+    if any(step is None and b <= a for step, a, b in zip(steps, old, new, strict=True)):
+        raise Undefined(f"{_size(old)} features do not divide into {_size(new)} places")
+    return _slid(call, steps)
+
+
+def _slid(call: Call, steps: Sequence[Steps | None]) -> Field:
+    if len(call.fields) > 1:
+        raise Undefined("its weights depend on the image")
+    groups = int(call.arguments.get("groups", 1)) if call.is_convolution else 0
+    return slid(call.fields[0], call.shapes[0], call.result, steps, groups=groups)
+
+
+def interpolated(call: Call) -> Field:
+    """Move the field as a change of the map's size does.
 
     Which features it reads is measured on one dimension after the other: the rules differ with the
     mode, ``align_corners``, ``antialias`` and a scale that is no whole number.
@@ -175,20 +196,72 @@ def resized(field: Field, old: Shape, new: Shape, arguments: Mapping[str, Any]) 
     Raises:
         Undefined: If its features' fields are not of one size and evenly spaced.
     """
+    field, old, new = call.fields[0], call.shapes[0], call.result
     count = len(old) - 2
     steps: list[Steps | None] = []
     for dim in range(-count, 0):
         if old[dim] == 1 or not any(a.dim == dim and a.features > 1 for a in field.axes):
             steps.append((1, 1, 0, 1) if old[dim] == new[dim] else None)
             continue
-        read = _read_by(arguments, old[dim], new[dim], dim + count, count)
+        read = _read_by(call.arguments, old[dim], new[dim], dim + count, count)
         steps.append(evenly(read, old[dim]))
         if steps[-1] is None and new[dim] <= old[dim]:
             raise Undefined(
-                f"it resizes {size(old[2:])} to {size(new[2:])}: the fields of its features "
+                f"it resizes {_size(old[2:])} to {_size(new[2:])}: the fields of its features "
                 "are not of one size, or not evenly spaced"
             )
     return slid(field, old, new, steps)
+
+
+def unshuffled(call: Call) -> Field:
+    """Move the field as space to depth does: a place has all channels of so many pixels."""
+    factor = int(call.arguments["factor"])
+    return _slid(call, [(factor, factor, 0, 1)] * 2)
+
+
+def shuffled(call: Call) -> Field:
+    """Refuse depth to space: neighbours come from the same place of the smaller map."""
+    field = call.fields[0]
+    if any(axis.features > 1 for axis in field.axes):
+        raise Undefined(_larger(call.shapes[0][-2:], call.result[-2:]))
+    return field
+
+
+def unfolded(call: Call) -> Field:
+    """Move the field as ``unfold`` does: patches of a map, or windows along a dimension."""
+    if "stride" in call.arguments:
+        return _patches(call)
+    dim, size, step = (int(call.arguments[key]) for key in ("kernel_size", "dilation", "padding"))
+    dim = from_end(dim, len(call.shapes[0]))
+
+    def seen(axis: Axis) -> Axis:
+        moved = replace(axis, dim=axis.dim - 1)  # the window's places are the last dimension
+        if axis.dim != dim or axis.features == 1:
+            return moved
+        if not axis.is_whole(call.shapes[0]):
+            raise Undefined("it cuts windows out of a flattened map")
+        return moved.through(size, step, 0, 1, features=call.result[dim - 1])
+
+    return call.fields[0].each(seen)
+
+
+def _patches(call: Call) -> Field:
+    shape = call.shapes[0]
+    steps = steps_of(call.arguments, 2)
+    sides = [
+        (length + 2 * before - dilation * (kernel - 1) - 1) // stride + 1
+        for length, (kernel, stride, before, dilation) in zip(shape[-2:], steps, strict=True)
+    ]
+    moved = slid(call.fields[0], shape, (*shape[:-2], *sides), steps)
+    return Field(replace(moved.down, dim=-1, inner=sides[1]), replace(moved.across, dim=-1))
+
+
+def _larger(old: Shape, new: Shape) -> str:
+    """Return why a map that has grown has no field of one size."""
+    return (
+        f"it makes the map larger ({_size(old)} to {_size(new)}): the fields of its features are "
+        "not evenly spaced"
+    )
 
 
 def pooled_to(old: int, new: int) -> Steps | None:
@@ -240,6 +313,6 @@ def _read_by(
     return list(zip(first.tolist(), last.tolist(), strict=True))
 
 
-def size(sides: Shape) -> str:
+def _size(sides: Shape) -> str:
     """Return the sides of a map as text: ``7×7``."""
     return "×".join(map(str, sides))

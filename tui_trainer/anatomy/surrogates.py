@@ -21,10 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tui_trainer.anatomy import moves
+from tui_trainer.anatomy import moves, shapes, sliding
 from tui_trainer.anatomy.calls import CELLS, RECURRENT, in_place
 from tui_trainer.anatomy.operations import COMPARISONS, PASSING, TRANSFORMS, bind, operation_of
-from tui_trainer.anatomy.sliding import along_each, steps_of
 from tui_trainer.models.numbers import tensors_in
 
 Named = Mapping[str, Any]
@@ -152,14 +151,21 @@ def _like(tensor: Tensor, other: Tensor) -> Tensor:
 
 
 _PLACING = (
-    *(moves.reshaped, moves.permuted, moves.transposed, moves.moved, moves.taken, moves.selected),
-    *(moves.apart, moves.stacked, moves.unbound, moves.padded, moves.unfolded),
+    *(
+        shapes.reshaped,
+        shapes.permuted,
+        shapes.transposed,
+        shapes.moved,
+        shapes.taken,
+        shapes.selected,
+    ),
+    *(shapes.apart, shapes.stacked, shapes.unbound, shapes.padded, sliding.unfolded),
 )
 """What only puts features elsewhere."""
 
 _PLACES = frozenset(
     (
-        *PASSING.split(),
+        *PASSING,
         *("roll", "flip", "fliplr", "flipud", "rot90", "repeat", "tile", "repeat_interleave"),
         *("pixel_shuffle", "pixel_unshuffle", "index_select", "gather", "take_along_dim"),
         *("tril", "triu", "fold", "setitem", "masked_select", "channel_shuffle"),
@@ -199,7 +205,7 @@ def _passes(
         return
     padding = named.get("padding", 0)
     is_word = isinstance(padding, str)
-    steps = along_each(
+    steps = sliding.along_each(
         len(size), named.get("stride", 1), 0 if is_word else padding, named.get("dilation", 1)
     )
     for dim, (stride, before, dilation) in enumerate(steps):
@@ -328,7 +334,7 @@ def _average_of(maximum: str) -> Callable[..., Tensor]:
 
 
 def _dilated_pool(named: Named) -> Any:
-    features, steps = named["input"], steps_of(named, 2)
+    features, steps = named["input"], sliding.steps_of(named, 2)
     kernel, stride, padding, dilation = zip(*steps, strict=True)
     maxima = F.max_pool2d_with_indices(
         features.detach(), kernel, stride, padding, dilation, bool(named.get("ceil_mode"))
