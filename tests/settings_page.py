@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui_trainer.protocol.config import SETTINGS
-from tui_trainer.protocol.settings import GROUPS, Setting
+from tui_trainer.protocol.settings import GROUPS, WANTED, Setting
 
 PATH = Path(__file__).parent.parent / "docs" / "settings.md"
 
@@ -20,8 +20,6 @@ dashes: `batch_size` is `--batch-size`. `mnist-tui --print-config` prints the va
 Settings marked • can change while the run trains. Amounts of augmentation that are not set are
 those of the preset.
 """
-
-VALUES = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true, false"}
 
 
 def page() -> str:
@@ -36,9 +34,9 @@ def page() -> str:
 
 def _row(row: Setting) -> str:
     knob = " •" if row.knob else ""
-    default = {"on": "true", "off": "false", "": "not set"}.get(row.default_text, row.default_text)
-    values = row.known or row.limits or VALUES[row.kind]
-    return f"| `{row.name}`{knob} | {row.help} | {default} | {values} |"
+    default = "not set" if row.default is None else str(row.default)
+    default = row.default_text or (default.lower() if row.kind is bool else default)
+    return f"| `{row.name}`{knob} | {row.help} | {default} | {row.known or WANTED[row.kind]} |"
 
 
 if __name__ == "__main__":

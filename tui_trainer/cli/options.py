@@ -15,7 +15,7 @@ from tui_trainer.protocol.config import MODELS, SETTINGS
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import exit_code_help
 from tui_trainer.protocol.reference import absolute, parse_reference
-from tui_trainer.protocol.settings import GROUPS, Setting
+from tui_trainer.protocol.settings import GROUPS, Setting, option_of
 from tui_trainer.text.fmt import clip, printable
 
 HOW, WINDOW, INFORMATION = "How to run", "Window", "Information"
@@ -125,7 +125,7 @@ def with_settings(
 
 
 def _option_for(row: Setting) -> Any:
-    names = [f"{row.option}/--no-{row.name}"] if row.kind is bool else []
+    names = [f"{option_of(row.name)}/--no-{row.name}"] if row.kind is bool else []
     return option(row.summary, *names, section=row.group)
 
 

@@ -112,145 +112,92 @@ class RunConfig:
     """
 
     model: str = setting(
-        "era-s6",
-        NETWORK,
-        "Network",
-        choices=MODELS,
-        besides=f"; or your own code, which is run: {HOW}",
+        "era-s6", NETWORK, "Network", MODELS, besides=f"; or your own code, which is run: {HOW}"
     )
-    budget: int = setting(
-        BUDGET,
-        NETWORK,
-        "Parameters it may have, to measure it by",
-        within=(1, 10**12),
-        unit="parameters",
-        subject="the budget",
-    )
+    budget: int = setting(BUDGET, NETWORK, "Parameters it may have, to measure it by", (1, 10**12))
     dropout: float | None = setting(
         None,
         NETWORK,
         "Share of features hidden, where the network has dropout layers",
-        within=(0.0, 0.95),
+        (0.0, 0.95),
         knob="dropout",
     )
-    dataset: str = setting("mnist", DATA, "Dataset", choices=DATASETS)
+    dataset: str = setting("mnist", DATA, "Dataset", DATASETS)
     data_dir: str | None = setting(None, DATA, "A folder of MNIST-format IDX files instead")
     classes: int | None = setting(
-        None,
-        DATA,
-        "Classes of --data-dir, where its labels leave some out",
-        within=(2, MAX_CLASSES),
+        None, DATA, "Classes of --data-dir, where its labels leave some out", (2, MAX_CLASSES)
     )
     val_size: int | None = setting(
         None,
         DATA,
         "Images kept for validation; 1 in 12 (at most 5,000) if not set",
-        within=(0, math.inf),
-        unit="images",
+        (0, math.inf),
         subject="the validation split's size",
     )
     train_size: int | None = setting(
-        None,
-        DATA,
-        "Train on only so many of the others",
-        within=(1, math.inf),
-        unit="images",
-        subject="the training split's size",
+        None, DATA, "Train on only so many of the others", (1, math.inf)
     )
-    epochs: int = setting(10, TRAINING, "Epochs", within=(1, MAX_EPOCHS), knob="epochs")
+    epochs: int = setting(10, TRAINING, "Epochs", (1, MAX_EPOCHS), knob="epochs")
     batch_size: int = setting(
         128,
         TRAINING,
         "Images a step",
-        within=(1, MAX_BATCH_SIZE),
+        (1, MAX_BATCH_SIZE),
         subject="the batch size",
         knob="batch_size",
     )
     seed: int = setting(
-        0,
-        MACHINE,
-        "The same seed repeats a run bit for bit",
-        within=(0, 2**32 - 1),
-        subject="the seed",
+        0, MACHINE, "The same seed repeats a run bit for bit", (0, 2**32 - 1), subject="the seed"
     )
-    optimizer: str = setting("sgd", TRAINING, "Optimizer", choices=OPTIMIZERS)
+    optimizer: str = setting("sgd", TRAINING, "Optimizer", OPTIMIZERS)
     lr: float | None = setting(
         None,
         TRAINING,
         "Base learning rate",
-        within=(math.ulp(0.0), 1_000.0),
+        (math.ulp(0.0), 1_000.0),
         limits="above 0 and at most 1,000",
         subject="the learning rate",
         default_text="0.1 for sgd, 0.003 for adam and adamw",
         knob="learning_rate",
     )
-    momentum: float = setting(0.9, TRAINING, "Momentum of sgd", within=(0.0, 0.9999))
+    momentum: float = setting(0.9, TRAINING, "Momentum of sgd", (0.0, 0.9999))
     nesterov: bool = setting(True, TRAINING, "Nesterov's momentum for sgd")
-    weight_decay: float = setting(5e-4, TRAINING, "Weight decay", within=(0.0, 10.0))
+    weight_decay: float = setting(5e-4, TRAINING, "Weight decay", (0.0, 10.0))
     label_smoothing: float = setting(
-        0.0, TRAINING, "Share of each target spread over all classes", within=(0.0, 0.9)
+        0.0, TRAINING, "Share of each target spread over all classes", (0.0, 0.9)
     )
-    schedule: str = setting("one-cycle", TRAINING, "Learning rate schedule", choices=SCHEDULES)
+    schedule: str = setting("one-cycle", TRAINING, "Learning rate schedule", SCHEDULES)
     step_size: int = setting(
-        15,
-        TRAINING,
-        "For step: epochs from one drop to the next",
-        within=(1, MAX_EPOCHS),
-        unit="epochs",
-        subject="the schedule's step",
+        15, TRAINING, "For step: epochs from one drop to the next", (1, MAX_EPOCHS)
     )
-    gamma: float = setting(0.1, TRAINING, "For step: decay factor", within=(1e-6, 1.0))
+    gamma: float = setting(0.1, TRAINING, "For step: decay factor", (1e-6, 1.0))
     augment: str = setting(
-        "light", AUGMENTATION, "Augmentation preset", choices=AUGMENTS, knob="augmentation"
+        "light", AUGMENTATION, "Augmentation preset", AUGMENTS, knob="augmentation"
     )
-    rotate: float | None = setting(
-        None,
-        AUGMENTATION,
-        "Largest rotation, degrees",
-        within=(0.0, 180.0),
-        unit="degrees",
-        subject="rotation",
-    )
-    shift: float | None = setting(
-        None, AUGMENTATION, "Largest shift, pixels", within=(0.0, 64.0), unit="pixels"
-    )
+    rotate: float | None = setting(None, AUGMENTATION, "Largest rotation, degrees", (0.0, 180.0))
+    shift: float | None = setting(None, AUGMENTATION, "Largest shift, pixels", (0.0, 64.0))
     scale: float | None = setting(
-        None, AUGMENTATION, "Largest change of size, 0.1 is 10 %", within=(0.0, 0.9)
+        None, AUGMENTATION, "Largest change of size, 0.1 is 10 %", (0.0, 0.9)
     )
-    shear: float | None = setting(
-        None, AUGMENTATION, "Largest shear, degrees", within=(0.0, 60.0), unit="degrees"
-    )
+    shear: float | None = setting(None, AUGMENTATION, "Largest shear, degrees", (0.0, 60.0))
     crop: int | None = setting(
-        None,
-        AUGMENTATION,
-        "Side of the centre crop, of 28 pixels",
-        within=(4, 28),
-        unit="pixels",
-        subject="the centre crop",
-        default_text="22",
+        None, AUGMENTATION, "Side of the centre crop, of 28 pixels", (4, 28), default_text="22"
     )
     crop_probability: float | None = setting(
-        None,
-        AUGMENTATION,
-        "Share of images cropped",
-        within=(0.0, 1.0),
-        subject="the share of cropped images",
+        None, AUGMENTATION, "Share of images cropped", (0.0, 1.0)
     )
     interpolation: str | None = setting(
-        None,
-        AUGMENTATION,
-        "Interpolation (bilinear is softer)",
-        choices=INTERPOLATIONS,
+        None, AUGMENTATION, "Interpolation (bilinear is softer)", INTERPOLATIONS
     )
-    device: str = setting("auto", MACHINE, "Device", choices=DEVICES)
+    device: str = setting("auto", MACHINE, "Device", DEVICES)
     threads: int | None = setting(
-        None, MACHINE, "CPU threads; found by a short trial if not set", within=(1, 1_024)
+        None, MACHINE, "CPU threads; found by a short trial if not set", (1, 1_024)
     )
     target_accuracy: float | None = setting(
         None,
         RECORD,
         "Exit with code 3 below this test accuracy, e.g. 0.994",
-        within=(0.0, 1.0),
+        (0.0, 1.0),
         limits="a fraction from 0 to 1",
         subject="the target accuracy",
     )
@@ -258,9 +205,8 @@ class RunConfig:
         None,
         RECORD,
         "Keep the weights of every so many epochs, beside last and best",
-        within=(1, MAX_EPOCHS),
-        unit="epochs",
-        subject="it",
+        (1, MAX_EPOCHS),
+        subject="the number of epochs",
     )
     probes: bool = setting(True, RECORD, "Sample gradients and activations; the findings need it")
 

@@ -147,7 +147,7 @@ def to_toml(config: RunConfig, *, commented: bool = False) -> str:
     """
     lines = {key: f"{key} = {_value(value)}" for key, value in config.as_dict().items()}
     if commented:
-        lines = {key: f"{line:<26}  # {SETTINGS[key].comment}" for key, line in lines.items()}
+        lines = {key: f"{line:<26}  # {SETTINGS[key].help}" for key, line in lines.items()}
     return "".join(f"{line}\n" for line in lines.values())
 
 

@@ -15,153 +15,132 @@ from typing import Any, TypeVar
 
 from tui_trainer.protocol.errors import SettingError
 
-GROUPS = (
-    "Network",
-    "Data",
-    "Training",
-    "Augmentation, drawn anew for each image",
-    "Machine",
+NETWORK, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS = (
+    *("Network", "Data", "Training", "Augmentation, drawn anew for each image", "Machine"),
     "Result and record",
 )
 """The groups of settings, in the order in which they are shown."""
 
-NETWORK, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS
-
+KINDS = {"str": str, "int": int, "float": float, "bool": bool}
+WANTED = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 LONGEST_SHOWN = 80
-
-SHORT = 40
-"""The characters of choices that fit into a comment."""
 
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One setting of a run.
 
     Attributes:
+        name: Its name in a configuration.
+        kind: The type of its value.
+        is_optional: Whether it may be None.
+        default: Its value where none is given; None for one that follows from others.
         group: One of :data:`GROUPS`.
         help: What it is, in a few words.
         choices: The names that it takes; empty if it is no name.
         besides: What it takes besides ``choices``; empty for nothing.
         within: The least and the greatest number; None if it is no number.
-        limits: What ``within`` is in words; made from the numbers if empty.
-        unit: What the number counts.
-        subject: How messages call it; made from the name if empty.
-        default: Its value where none is given; None for one that follows from others.
-        default_text: The default as it is shown; made from ``default`` if empty.
+        limits: ``within`` in words, where they are not those of the numbers.
+        subject: How messages call it, if not by its name.
+        default_text: Its default in words, where it is not ``default``.
         knob: Its name in :data:`tui_trainer.protocol.commands.KNOBS`, if it can change while
             training.
-        name: The field's name.
-        kind: The type of its value.
-        is_optional: Whether it may be None.
     """
 
+    name: str
+    kind: type
+    is_optional: bool
+    default: Any
     group: str
     help: str
     choices: tuple[str, ...] = ()
     besides: str = ""
     within: tuple[float, float] | None = None
     limits: str = ""
-    unit: str = ""
     subject: str = ""
-    default: Any = None
     default_text: str = ""
     knob: str = ""
-    name: str = ""
-    kind: type = str
-    is_optional: bool = False
-
-    @property
-    def option(self) -> str:
-        """The option that sets it: ``--batch-size``."""
-        return option_of(self.name)
 
     @property
     def summary(self) -> str:
         """What ``--help`` says of it: what it is, its default, its choices."""
-        default = f" ({self.default_text})" if self.default_text else ""
-        return f"{self.help}{default}{f': {self.known}' if self.choices else ''}"
-
-    @property
-    def comment(self) -> str:
-        """What it is, and its choices if they are few."""
-        return f"{self.help}: {self.known}" if 0 < len(self.known) <= SHORT else self.help
+        switch = {True: "on", False: "off"} if self.kind is bool else {}
+        default = self.default_text or switch.get(self.default, self.default)
+        names = f": {self.known}" if self.choices else ""
+        return f"{self.help}{names}" if default is None else f"{self.help} ({default}){names}"
 
     @property
     def known(self) -> str:
-        """The choices, and what it takes besides."""
-        return f"{', '.join(self.choices)}{self.besides}"
+        """The choices, or the least and the greatest number, in words."""
+        if self.limits:
+            return self.limits
+        if self.within is None:
+            return f"{', '.join(self.choices)}{self.besides}"
+        low, high = (f"{end:,f}".rstrip("0").rstrip(".") for end in self.within)
+        return f"{low} or more" if math.isinf(self.within[1]) else f"from {low} to {high}"
 
-    def check(self, value: object) -> None:
-        """Refuse a value that it cannot have.
+    def check(self, value: Any) -> None:
+        """Refuse a value that it cannot have; bool is no number here, a whole number is a float.
 
         Raises:
             SettingError: In that case.
         """
         if value is None and self.is_optional:
             return
-        self._check_type(value)
-        if self.choices and not self.besides and value not in self.choices:
-            raise SettingError(
-                self.name, f"unknown {self.name} {shown(value)}; choose {self.known}"
-            )
-        if self.within is not None and not self.within[0] <= value <= self.within[1]:  # type: ignore[operator]
-            limits = f"{self.subject} must be {self.limits}"
-            raise SettingError(self.name, f"{limits}, not {shown(value)}")
-
-    def _check_type(self, value: object) -> None:
-        """Refuse a value of another type; bool is no number here, a whole number is a float."""
         kinds = int | float if self.kind is float else self.kind
         if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind is not bool):
-            words = {str: "a text in quotes", int: "a whole number", float: "a number"}
-            wanted = words.get(self.kind, "true or false")
-            raise SettingError(self.name, f"needs {wanted}, not {shown(value)}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise SettingError(self.name, f"needs a finite number, not {value}")
-        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            problem = f"needs {WANTED[self.kind]}"
+        elif isinstance(value, float) and not math.isfinite(value):
+            problem = "needs a finite number"
+        elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
             # Bytes that Python could not decode: no TOML file can hold them.
-            raise SettingError(self.name, f"needs a text that UTF-8 can hold, not {shown(value)}")
+            problem = "needs a text that UTF-8 can hold"
+        elif self.choices and not self.besides and value not in self.choices:
+            unknown = f"unknown {self.name} {shown(value)}"
+            raise SettingError(self.name, f"{unknown}; choose {self.known}")
+        elif self.within and not self.within[0] <= value <= self.within[1]:  # type: ignore[operator]
+            problem = f"{self.subject or self.name.replace('_', ' ')} must be {self.known}"
+        else:
+            return
+        raise SettingError(self.name, f"{problem}, not {shown(value)}")
 
 
-def setting(default: Value, group: str, text: str, **more: Any) -> Value:
-    """Return a field of a dataclass that is a setting; ``more`` are attributes of it."""
-    row = Setting(group, text, default=default, **more)
-    return dataclasses.field(default=default, metadata={"setting": row})
+def setting(
+    default: Value,
+    group: str,
+    text: str,
+    values: tuple[str, ...] | tuple[float, float] = (),
+    **more: str,
+) -> Value:
+    """Return a field of a dataclass that is a setting.
+
+    Args:
+        default: Its default.
+        group: Its group.
+        text: Its help.
+        values: Its choices, or the least and the greatest number.
+        more: Further attributes of :class:`Setting`.
+    """
+    name = "choices" if not values or isinstance(values[0], str) else "within"
+    row = {"group": group, "help": text, name: values, **more}
+    return dataclasses.field(default=default, metadata=row)
 
 
 def settings_of(config: type) -> Mapping[str, Setting]:
     """Return the settings of a dataclass by name, in its order."""
-    return {field.name: _completed(field) for field in dataclasses.fields(config)}
-
-
-def _completed(field: dataclasses.Field[Any]) -> Setting:
-    """Return a field's setting with what follows from its name, its type and its numbers."""
-    row: Setting = field.metadata["setting"]
-    kind, *rest = str(field.type).split(" | ")
-    return dataclasses.replace(
-        row,
-        name=field.name,
-        kind={"str": str, "int": int, "float": float, "bool": bool}[kind],
-        is_optional=bool(rest),
-        subject=row.subject or field.name.replace("_", " "),
-        limits=row.limits or _limits(row),
-        default_text=row.default_text or _default(row.default),
-    )
-
-
-def _limits(row: Setting) -> str:
-    if row.within is None:
-        return ""
-    low, high = (f"{end:,f}".rstrip("0").rstrip(".") for end in row.within)
-    limits = f"{low} or more" if math.isinf(row.within[1]) else f"from {low} to {high}"
-    return f"{limits} {row.unit}".rstrip()
-
-
-def _default(value: str | float | None) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "" if value is None else str(value)
+    found = {}
+    for field in dataclasses.fields(config):
+        kind, _, rest = str(field.type).partition(" | ")
+        found[field.name] = Setting(
+            name=field.name,
+            kind=KINDS[kind],
+            is_optional=bool(rest),
+            default=field.default,
+            **field.metadata,
+        )
+    return found
 
 
 def option_of(name: str) -> str:
