@@ -11,22 +11,18 @@ from typing import TypeVar
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.headless.text_table import GAP, table
-from tui_trainer.protocol.layers import BUDGET, LayerRow, Stage, blocks, totals
+from tui_trainer.protocol.layers import BUDGET, LayerRow, totals
 from tui_trainer.protocol.verdicts import SIGNS, Verdict, by_severity, counts
-from tui_trainer.render.layer_cells import (
-    COLUMNS,
-    PARAMETERS,
-    SHARE,
-    Scale,
-    cells,
-    titles,
-    total_cells,
-)
+from tui_trainer.render.comparison_lines import comparison_lines
+from tui_trainer.render.layer_cells import COLUMNS, Scale, cells, titles, total_cells
 from tui_trainer.render.layer_comparison import Comparison
+from tui_trainer.render.layer_rows import head_texts, layout, row_pieces, table_rows
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import plain
 
-BAR_COLUMNS = 10
+WIDEST = 1_000
+"""Columns of a line that goes to a file or a pipe."""
 
 T = TypeVar("T")
 
@@ -81,47 +77,24 @@ def headline(network: Network) -> list[str]:
 
 def network_lines(network: Network, width: int | None) -> list[str]:
     """Return the layer table as lines, in at most ``width`` columns if that can be done."""
-    scale = network.scale
-    body = [_with_bar(cells(row, scale), row.parameters / scale.budget) for row in network.rows]
-    whole = totals(network.rows)
-    foot = _with_bar(total_cells(network.rows, scale), whole.parameters / scale.budget)
-    lines = [titles(scale), *body, foot]
-    right = [column.is_right for column in COLUMNS]
+    scale, whole = network.scale, totals(network.rows)
+    rows = table_rows(network.rows, scale, ())
+    sums = total_cells(network.rows, scale)
+    table = [titles(scale), *(row.cells for row in rows), sums]
     if network.measured:
-        lines = [
-            (*line, more)
-            for line, more in zip(lines, ("measured", *network.measured, ""), strict=True)
-        ]
-        right.append(True)
-    kept = _that_fit(lines, width)
-    flush = {place for place, index in enumerate(kept) if right[index]}
-    printed = table([[line[index] for index in kept] for line in lines], flush)
-    gaps = [f"── {block.name}" for block in blocks(network.rows)]
-    starts = [block.places.start for block in blocks(network.rows)]
-    told = [printed[0]]
-    for place, line in enumerate(printed[1:-1]):
-        if place in starts:
-            told.append(gaps[starts.index(place)])
-        told.append(line)
-    return [*told, "──", printed[-1], *_notes(network.rows), *_measured_notes(network)]
-
-
-def _with_bar(row: Sequence[str], share: float) -> tuple[str, ...]:
-    bar = fmt.share_bar(share, BAR_COLUMNS) + row[SHARE].rjust(8)
-    return (*row[:SHARE], bar if row[PARAMETERS] != "·" else "", *row[SHARE + 1 :])
-
-
-def _that_fit(lines: Sequence[Sequence[str]], width: int | None) -> list[int]:
-    """Return the places of the columns that fit together, the least important left out first."""
-    kept = list(range(len(lines[0])))
-    ranks = [column.rank for column in COLUMNS] + [0]
-    widths = [max(fmt.columns(line[place]) for line in lines) for place in kept]
-    while width is not None and sum(widths[place] + GAP for place in kept) - GAP > width:
-        worst = max(kept, key=lambda place: ranks[place])
-        if not ranks[worst]:
-            break
-        kept.remove(worst)
-    return kept
+        measured = ["" if row.is_head else network.measured[row.place] for row in rows]
+        more = ("measured", *measured, "")
+        table = [(*cells, last) for cells, last in zip(table, more, strict=True)]
+    fitted = layout(table, WIDEST if width is None else width + GAP, GAP)
+    shares = (*(row.share for row in rows), whole.parameters / scale.budget)
+    lines = [
+        (" " * GAP).join("".join(cell.text for cell in column) for column in columns).rstrip()
+        for columns in (
+            row_pieces(row, share, fitted) for row, share in zip(table[1:], shares, strict=True)
+        )
+    ]
+    heads = (" " * GAP).join(head_texts(table[0], fitted)).rstrip()
+    return [heads, *lines[:-1], "──", lines[-1], *_notes(network.rows), *_measured_notes(network)]
 
 
 def _notes(rows: Sequence[LayerRow]) -> list[str]:
@@ -185,41 +158,14 @@ def print_review(network: Network, verdicts: Sequence[Verdict]) -> None:
 
 
 def print_comparison(left: Network, right: Network, comparison: Comparison) -> None:
-    """Write two networks side by side to stdout: their stages, then what they cost."""
+    """Write two networks side by side to stdout: what they cost, then their stages."""
     out = standard_output()
     for network in (left, right):
         out.line(f"{network.name}: {network.about}" if network.about else network.name)
     out.line("")
-    head = [("", left.name, "", right.name, "")]
-    figures = [
-        (f.name, f.left + _less(f.better == "left"), "", f.right + _less(f.better == "right"), "")
-        for f in comparison.figures
-    ]
-    for line in table([*head, *figures], {1, 3}):
+    names = (left.name, right.name)
+    for line in plain(comparison_lines(names, comparison, out.width or WIDEST)):
         out.row(line)
-    out.line("")
-    stages = ("layer", "type", "output", "parameters", "sees")
-    lines = [
-        (*stages, " ", *stages),
-        *(
-            (*_stage_cells(line.left), "≠" if line.differs else " ", *_stage_cells(line.right))
-            for line in comparison.lines
-        ),
-    ]
-    for printed in table(lines, {2, 3, 4, 8, 9, 10}):
-        out.row(printed)
-
-
-def _stage_cells(stage: Stage | None) -> tuple[str, ...]:
-    if stage is None:
-        return ("", "", "", "", "")
-    parameters = fmt.count(stage.parameters) if stage.parameters else "·"
-    field = fmt.field(stage.receptive_field)
-    return (stage.name, stage.what, stage.shape_text, parameters, field)
-
-
-def _less(is_less: bool) -> str:
-    return " ◂" if is_less else "  "
 
 
 def print_zoo(networks: Sequence[Network]) -> None:

@@ -28,6 +28,11 @@ class Line:
     right: Stage | None
     differs: bool
 
+    @property
+    def sides(self) -> tuple[Stage | None, Stage | None]:
+        """Both, the first network's first."""
+        return self.left, self.right
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:

@@ -36,7 +36,7 @@ _ASCII = str.maketrans(
     | dict.fromkeys("█▉▊▋▌▐▇▆▅", "#")
     | dict.fromkeys("▄▃▀▓", "=")
     | dict.fromkeys("▂▁▒░", ".")
-    | {"╱": "/", "╲": "\\", "╳": "x"}
+    | {"╱": "/", "╲": "\\", "╳": "x", "▾": "v"}
 )
 
 

@@ -13,11 +13,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_trainer.render.comparison_lines import comparison_lines
 from tui_trainer.render.layer_comparison import Comparison
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
 from tui_trainer.ui.widgets.check_panel import CheckPanel
-from tui_trainer.ui.widgets.comparison_panel import comparison_lines
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 

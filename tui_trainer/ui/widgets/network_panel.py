@@ -14,11 +14,7 @@ from textual.widgets import DataTable
 
 from tui_trainer.protocol.layers import BUDGET, LayerRow, blocks, totals
 from tui_trainer.render.layer_cells import Scale, titles, total_cells
-from tui_trainer.text import fmt
-from tui_trainer.text.fmt import Cell, fit
-from tui_trainer.ui.keys.keymap import LAYER_KEYS
-from tui_trainer.ui.widgets.cell_line import CellLine
-from tui_trainer.ui.widgets.layer_rows import (
+from tui_trainer.render.layer_rows import (
     Layout,
     TableRow,
     about_layer,
@@ -27,6 +23,10 @@ from tui_trainer.ui.widgets.layer_rows import (
     row_pieces,
     table_rows,
 )
+from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell, fit
+from tui_trainer.ui.keys.keymap import LAYER_KEYS
+from tui_trainer.ui.widgets.cell_line import CellLine
 
 GAP = 2
 """Blanks between two columns."""
@@ -170,7 +170,7 @@ class NetworkTable(Vertical):
         sums = total_cells(self._rows, scale)
         texts = [titles(scale), *(row.cells for row in self._shown), sums]
         fitted = layout(texts, self.size.width - SCROLLBAR, GAP)
-        self._write(head_texts(scale, fitted), fitted, before)
+        self._write(head_texts(titles(scale), fitted), fitted, before)
         share = totals(self._rows).parameters / self._budget
         pieces = row_pieces(sums, share, fitted, is_bold=True)
         blank = Cell(" " * (GAP // 2))

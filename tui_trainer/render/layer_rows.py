@@ -1,4 +1,4 @@
-"""The rows of the Model screen's table, in blocks that fold away, and the columns that fit."""
+"""The rows of the layer table, in blocks that fold away, and the columns that fit."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tui_trainer.render.layer_cells import (
     START,
     Scale,
     cells,
-    titles,
 )
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import padded
 
 UNTOLD = "–"
 """What an older version did not record."""
@@ -135,21 +135,22 @@ def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
     """Return what fits into ``width`` columns, each with ``gap`` blanks; the bar takes the rest.
 
     Args:
-        table: The heads, the rows and the totals, all the cells of each.
+        table: The heads, the rows and the totals, all the cells of each; there may be more columns
+            than those of :data:`tui_trainer.render.layer_cells.COLUMNS`, which then stay.
         width: Columns of the whole table.
         gap: Blanks around a column.
     """
     widths = [max(map(fmt.columns, column)) for column in zip(*table, strict=True)]
     widths[NAME] = min(widths[NAME], max(LEAST_NAME, width // 4))
     figure = max(fmt.columns(row[SHARE]) for row in table[1:]) + 1
-    kept = list(range(len(COLUMNS)))
+    kept = list(range(len(table[0])))
     has_figure = True
 
     def needed() -> int:
         widths[SHARE] = LEAST_BAR + (figure if has_figure else 0)
         return sum(widths[place] + gap for place in kept)
 
-    ranked = [place for place in kept if COLUMNS[place].rank]
+    ranked = [place for place, column in enumerate(COLUMNS) if column.rank]
     for place in sorted(ranked, key=lambda place: -COLUMNS[place].rank):
         if needed() <= width:
             break
@@ -165,9 +166,9 @@ def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
     return Layout(tuple(kept), tuple(widths), bar)
 
 
-def head_texts(scale: Scale, fitted: Layout) -> list[str]:
+def head_texts(heads: Sequence[str], fitted: Layout) -> list[str]:
     """Return the heads of the columns that are kept, each in its width."""
-    named = list(titles(scale))
+    named = list(heads)
     if len(named[SHARE]) > fitted.widths[SHARE]:
         named[SHARE] = "share"
     return [_padded(named[place], place, fitted.widths[place]) for place in fitted.kept]
@@ -194,9 +195,8 @@ def row_pieces(
 
 
 def _padded(words: str, place: int, width: int) -> str:
-    words = fmt.clip(words, width)
-    blanks = " " * (width - fmt.columns(words))
-    return blanks + words if COLUMNS[place].is_right else words + blanks
+    # What a front end adds behind the columns of the table are numbers.
+    return padded(words, width, is_right=place >= len(COLUMNS) or COLUMNS[place].is_right)
 
 
 def about_layer(row: LayerRow, budget: int) -> list[Cell]:

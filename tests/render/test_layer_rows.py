@@ -19,8 +19,7 @@ from tui_trainer.render.layer_cells import (
     titles,
     total_cells,
 )
-from tui_trainer.text.fmt import columns
-from tui_trainer.ui.widgets.layer_rows import (
+from tui_trainer.render.layer_rows import (
     Layout,
     about_layer,
     head_texts,
@@ -28,6 +27,7 @@ from tui_trainer.ui.widgets.layer_rows import (
     row_pieces,
     table_rows,
 )
+from tui_trainer.text.fmt import columns
 from tui_trainer.ui.widgets.review_panel import review_lines, summary
 
 ROWS = described("network").layers
@@ -90,7 +90,7 @@ def test_all_rows_are_as_wide_and_none_is_too_wide(width: int) -> None:
     fit, texts = fitted(width)
     shown = [row_pieces(row, 0.5, fit) for row in texts[1:]]
     assert len({tuple(columns("".join(c.text for c in col)) for col in row) for row in shown}) == 1
-    heads = head_texts(SCALE, fit)
+    heads = head_texts(titles(SCALE), fit)
     assert sum(columns(head) + 2 for head in heads) <= width
     assert NAME in fit.kept
     assert PARAMETERS in fit.kept
@@ -104,7 +104,7 @@ def test_what_tells_least_goes_first_and_the_bar_stays() -> None:
     assert SHARE in narrow.kept
     assert MULTIPLY_ADDS not in narrow.kept
     assert narrow.bar == narrow.widths[SHARE]
-    assert head_texts(SCALE, narrow)[narrow.kept.index(SHARE)].strip() == "share"
+    assert head_texts(titles(SCALE), narrow)[narrow.kept.index(SHARE)].strip() == "share"
 
 
 def test_a_share_above_the_whole_budget_is_red() -> None:
