@@ -3,7 +3,7 @@
 An experiment makes its arms with :func:`arm` and hands them to :func:`compare`::
 
     arms = [arm(bench, "8 kernels", bench.build(lambda: stack(8))), ...]
-    yield from compare(bench, arms, setup=blocks, controls=controls)
+    yield from compare(bench, arms, setup=blocks)
 
 ``compare`` yields exhibits while it trains, and at last one with result and certainty. A name has
 at most 18 characters: the table is then no wider than 74 columns.
@@ -22,7 +22,7 @@ from tui_trainer.data.dataset import Data, Split
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.race import Arm, Score, distinguishable, race, score
 from tui_trainer.lab.trial import Trial
-from tui_trainer.protocol.exhibit import Block, Control, Curves, Exhibit, Table
+from tui_trainer.protocol.exhibit import Block, Curves, Exhibit, Table
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import accuracy_with_interval, count, percent
 
@@ -75,7 +75,6 @@ def compare(
     arms: Sequence[Arm],
     *,
     setup: tuple[Block, ...] = (),
-    controls: tuple[Control, ...] = (),
     found: Found = lambda arms, scores: (),
     images: int = IMAGES,
     judged: int = JUDGED,
@@ -88,27 +87,25 @@ def compare(
         bench: Where they are trained.
         arms: The trainings, each with a name of its own.
         setup: What was to be seen before; it stays below the curves.
-        controls: What the reader can turn.
         found: Gives more to see at the end, between the table and the curves.
         images: How many training images each gets at most, unless they get equal seconds.
         judged: On how many images of validation they are judged.
         seconds: How long they may train together.
         by_time: Equal seconds for each, and not equal images.
     """
-    yield Exhibit(blocks=setup, controls=controls, progress=0.0)
+    yield Exhibit(blocks=setup, progress=0.0)
     # Where time is equal, none may run out of images before the others.
     most = math.inf if by_time else images
     for share in race(arms, images=most, clock=bench.clock, seconds=seconds, by_time=by_time):
-        yield Exhibit(blocks=(losses(arms), *setup), controls=controls, progress=share)
+        yield Exhibit(blocks=(losses(arms), *setup), progress=share)
     split = bench.sample(judged)
     scores: dict[str, Score] = {}
     for each in arms:
         settle(each.trial)
         scores[each.name] = score(each.trial, split)
-        yield Exhibit(blocks=(losses(arms), *setup), controls=controls, progress=1.0)
+        yield Exhibit(blocks=(losses(arms), *setup), progress=1.0)
     yield Exhibit(
         blocks=(outcome(arms, scores), *found(arms, scores), losses(arms), *setup),
-        controls=controls,
         result=result(arms, scores),
         certainty=certainty(bench, arms, scores, split, by_time=by_time),
     )

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from tests.lab.lessons.conftest import Benches
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     COLUMNS,
     ETAS,
@@ -111,7 +112,11 @@ def test_the_last_step_goes_forward_with_the_new_weights(bench_of: Benches) -> N
 @pytest.mark.parametrize("value", [-100.0, -1.2345678, 1e-9, 12.345678, 100.0])
 def test_no_line_of_the_walk_is_too_wide(value: float) -> None:
     choices = {control.name: value * (-1) ** place for place, control in enumerate(EDITS)}
-    for network in (START, network_of(choices), network_of({c.name: value for c in EDITS})):
+    for network in (
+        START,
+        network_of(Controls(choices)),
+        network_of(Controls({c.name: value for c in EDITS})),
+    ):
         for step in walk(network, 1_000.0):
             lines = (step.title, *step.lines, *step.drawing().split("\n"))
             assert max(map(len, lines)) <= WIDEST
@@ -211,7 +216,7 @@ def test_edited_numbers_hold_in_every_view(bench_of: Benches) -> None:
     bench = bench_of("tiny")
     own = Network(inputs=(0.05, -0.3), targets=(0.9, 0.5), weights=(*START.weights[:7], -1.5))
     edits: dict[str, Value] = {"i2": -0.3, "t1": 0.9, "w8": -1.5}
-    assert network_of(edits) == own
+    assert network_of(Controls(edits)) == own
     error = error_curve(own, 1.0, 0)[0]
     for view in ("walk", "gradients", "curves", "iterations", "edit"):
         assert "w8 -1.5 (was 0.55)" in words_of(shown(bench, view=view, **edits))

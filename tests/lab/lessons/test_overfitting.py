@@ -74,7 +74,7 @@ def test_few_digits_are_learned_by_heart_and_the_gap_is_beyond_chance(
 ) -> None:
     monkeypatch.setattr(few_digits, "EPOCHS", 12)
     bench = dataclasses.replace(bench_of("mlp"), clock=lambda: 0.0)
-    *_, end = overfit(bench, (), "more images", 50)
+    *_, end = overfit(bench, "more images", 50)
     nothing, more = tables_of(end)[0].rows
     assert nothing[1] == "100.00 %"
     assert float(more[2].split()[0]) > float(nothing[2].split()[0])

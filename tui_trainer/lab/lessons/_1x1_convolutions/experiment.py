@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Bench, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.lessons._1x1_convolutions.arithmetic import correlation, mixed, relu
 from tui_trainer.lab.map_drawing import Subject, is_convolution, maps_of, subject
@@ -17,14 +18,10 @@ from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
-    Choices,
     Control,
     Exhibit,
     Pictures,
     Table,
-    at,
-    chosen_number,
-    chosen_whole,
     counting,
 )
 from tui_trainer.protocol.layers import LayerRow
@@ -70,7 +67,8 @@ class Kernel:
         return torch.einsum("c,chw->hw", self.weights, self.maps) + self.bias
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show three channels, the reader's mix of them, and the kernel that mixes all."""
     seen = subject(
         bench,
@@ -83,23 +81,18 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     weights = seen.weight(place)
     assert weights is not None
     which = counting("kernel", "kernel", len(weights))
-    number = chosen_whole(choices, which)
+    number = controls.whole(which)
     digit = bench.digit(0)
     kernel = _kernel(seen, place, number, digit)
     if not bool(torch.isfinite(kernel.output).all()):
         lost = no_numbers("its maps")
         picture = alone(digit)
-        yield Exhibit(blocks=(*seen.note, picture, lost), controls=(at(which, number),))
+        yield Exhibit(blocks=(*seen.note, picture, lost))
         return
-    controls = [_weight_control(kernel, index) for index in range(MIXED)]
-    chosen = [chosen_number(choices, control) for control in controls]
+    chosen = [controls.number(_weight_control(kernel, index)) for index in range(MIXED)]
     mix = mixed([kernel.maps[channel].tolist() for channel in kernel.channels], chosen)
     yield Exhibit(
         blocks=(*seen.note, *_blocks(kernel, mix)),
-        controls=(
-            at(which, number),
-            *(at(control, value) for control, value in zip(controls, chosen, strict=True)),
-        ),
         result=_result(kernel, mix),
         certainty=f"One image, one of {len(weights)} kernels, after step {bench.step:,}.",
     )

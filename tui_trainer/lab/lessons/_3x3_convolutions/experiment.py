@@ -10,6 +10,7 @@ import torch
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
     KERNELS,
     products,
@@ -21,15 +22,11 @@ from tui_trainer.lab.map_drawing import Subject, is_convolution, subject
 from tui_trainer.lab.picture_blocks import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Pictures,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 from tui_trainer.text.fmt import count, field, short_count
@@ -61,7 +58,8 @@ class Kernel:
     padding: int
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a kernel at a place of a digit, the map it makes, and what stacks of kernels cost."""
     seen = subject(bench)
     own = _own_place(seen)
@@ -69,28 +67,21 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     numbers = [] if weights is None else range(min(OWN, len(weights)))
     names = (*KERNELS, *(f"own {number}" for number in numbers))
     which = Control(name="kernel", label="kernel", value=names[0], steps=names)
-    name = chosen_word(choices, which)
-    digit = bench.digit(chosen_whole(choices, DIGIT))
+    name = controls.word(which)
+    digit = bench.digit(controls.whole(DIGIT, is_shown=False))
     kernel = _kernel(seen, own, name, digit)
     made = slide(kernel.rows, kernel.weights, kernel.bias, kernel.padding)
-    down, across = _control("row", len(made)), _control("column", len(made[0]))
-    row, column = chosen_whole(choices, down), chosen_whole(choices, across)
-    controls = (
-        at(which, name),
-        at(down, row),
-        at(across, column),
-        at(DIGIT, digit.number),
-    )
+    row = controls.whole(_control("row", len(made)))
+    column = controls.whole(_control("column", len(made[0])))
+    controls.add(DIGIT, digit.number)
     costs = _costs(seen, digit)
     if not all(math.isfinite(value) for line in made for value in line):
         lost = no_numbers("its weights")
-        picture = alone(digit)
-        yield Exhibit(blocks=(picture, lost, costs), controls=controls)
+        yield Exhibit(blocks=(alone(digit), lost, costs))
         return
     note = () if own is not None else (Words(text=_lacks(seen), tone="muted"),)
     yield Exhibit(
         blocks=(*_blocks(kernel, name, digit, made, row, column), costs, *note),
-        controls=controls,
         result=f"At row {row}, column {column} the kernel gives {made[row][column]:+z.3f}.",
         certainty="Arithmetic on one image: nothing is estimated.",
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     COLUMNS,
     ETAS,
@@ -31,17 +32,12 @@ from tui_trainer.lab.lessons.backpropagation.number_table import EDITS, edited, 
 from tui_trainer.lab.lessons.backpropagation.walk import walk
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Curve,
     Curves,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_number,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 
@@ -84,26 +80,27 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 COLUMN = Control(name="columns", label="columns", value="errors", steps=tuple(SHOWN))
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the example of two, two and two by one of its views, or a step of the real network."""
-    view = at(VIEW, chosen_word(choices, VIEW))
-    if view.value == "first layer":
-        yield show_first_layer(bench, choices, view)
+    view = controls.word(VIEW)
+    if view == "first layer":
+        yield show_first_layer(bench, controls)
         return
-    views: Mapping[str, Callable[[Network, Choices, Control], Exhibit]] = {
+    views: Mapping[str, Callable[[Network, Controls], Exhibit]] = {
         "walk": _walk,
         "gradients": _gradients,
         "curves": _curves,
         "iterations": _iterations,
         "edit": _edit,
     }
-    yield views[str(view.value)](network_of(choices), choices, view)
+    yield views[view](network_of(controls), controls)
 
 
-def _walk(network: Network, choices: Choices, view: Control) -> Exhibit:
+def _walk(network: Network, controls: Controls) -> Exhibit:
     """Return one step of the walk: the drawing, and what is worked out in it."""
-    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
-    place = chosen_whole(choices, STEP)
+    place, iteration = controls.whole(STEP), controls.whole(ITERATION)
+    eta = controls.number(ETA)
     here = at_iteration(network, eta, iteration)
     steps = walk(here, eta)
     step = steps[place]
@@ -115,15 +112,14 @@ def _walk(network: Network, choices: Choices, view: Control) -> Exhibit:
             Words(text="\n".join(step.lines), keeps_lines=True),
             *edited(network),
         ),
-        controls=(view, at(STEP, place), at(ITERATION, iteration), at(ETA, eta)),
         result=f"One update with η = {eta:g} takes E_total from {before:.6f} to {after:.6f}.",
         certainty="One example in double precision: plain arithmetic, nothing is left to chance.",
     )
 
 
-def _gradients(network: Network, choices: Choices, view: Control) -> Exhibit:
+def _gradients(network: Network, controls: Controls) -> Exhibit:
     """Return each gradient by the chain rule, by automatic differentiation, and by two errors."""
-    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
+    iteration, eta = controls.whole(ITERATION), controls.number(ETA)
     here = at_iteration(network, eta, iteration)
     chain, automatic, finite = gradients(here), automatic_gradients(here), finite_differences(here)
     away = max(abs(a - b) for a, b in zip(automatic, chain, strict=True))
@@ -142,7 +138,6 @@ def _gradients(network: Network, choices: Choices, view: Control) -> Exhibit:
             Words(text=drawing(here), keeps_lines=True),
             *edited(network),
         ),
-        controls=(view, at(ITERATION, iteration), at(ETA, eta)),
         result=(
             f"The chain rule and automatic differentiation differ by {away:.1e} at most, "
             f"the chain rule and the finite difference by {off:.1e}."
@@ -189,10 +184,9 @@ def automatic_gradients(network: Network) -> list[float]:
     return [float(slope) for slope in slopes]
 
 
-def _curves(network: Network, choices: Choices, view: Control) -> Exhibit:
+def _curves(network: Network, controls: Controls) -> Exhibit:
     """Return the error over the iterations for the course's learning rates and the reader's own."""
-    eta, length = chosen_number(choices, ETA), chosen_whole(choices, LENGTH)
-    scale = chosen_word(choices, SCALE)
+    eta, length, scale = controls.number(ETA), controls.whole(LENGTH), controls.word(SCALE)
     etas = sorted({*ETAS, eta})
     errors = {rate: error_curve(network, rate, length) for rate in etas}
     places = tuple(map(float, range(length + 1)))
@@ -211,7 +205,6 @@ def _curves(network: Network, choices: Choices, view: Control) -> Exhibit:
             replace(_falls(errors), marked=etas.index(eta)),
             *edited(network),
         ),
-        controls=(view, at(ETA, eta), at(LENGTH, length), at(SCALE, scale)),
         result=f"{least}, the least of {len(etas)} rates; {mine}.",
         certainty="One example with one start: the best rate here says nothing of other networks.",
     )
@@ -242,10 +235,10 @@ def _first_below(errors: tuple[float, ...], bound: float) -> str:
     return next((str(place) for place, error in enumerate(errors) if error <= bound), "not yet")
 
 
-def _iterations(network: Network, choices: Choices, view: Control) -> Exhibit:
+def _iterations(network: Network, controls: Controls) -> Exhibit:
     """Return the table of iterations, some columns and some rows of it at a time."""
-    eta, iteration = chosen_number(choices, ETA), chosen_whole(choices, ITERATION)
-    columns = chosen_word(choices, COLUMN)
+    iteration, eta = controls.whole(ITERATION), controls.number(ETA)
+    columns = controls.word(COLUMN)
     first = max(0, iteration - ROWS // 2)
     rows = list(table(network, eta, first + ROWS - 1))
     names = SHOWN[columns]
@@ -273,7 +266,6 @@ def _iterations(network: Network, choices: Choices, view: Control) -> Exhibit:
             ),
             *edited(network),
         ),
-        controls=(view, at(ITERATION, iteration), at(ETA, eta), at(COLUMN, columns)),
         result=(
             f"After {iteration} iterations E_total is {rows[iteration][error]:.6f}; "
             f"it began at {rows[0][error]:.6f}."
@@ -289,8 +281,10 @@ def _cell(value: float) -> str:
     return f"{value:.8f}"
 
 
-def _edit(network: Network, choices: Choices, view: Control) -> Exhibit:
+def _edit(network: Network, controls: Controls) -> Exhibit:
     """Return the example with its numbers, each of which can be turned or typed."""
+    for control in EDITS:
+        controls.number(control)
     given, now = forward(START).E_total, forward(network).E_total
     blocks: tuple[Block, ...] = (
         Words(text=drawing(network), keeps_lines=True),
@@ -298,7 +292,6 @@ def _edit(network: Network, choices: Choices, view: Control) -> Exhibit:
     )
     return Exhibit(
         blocks=blocks,
-        controls=(view, *(at(control, chosen_number(choices, control)) for control in EDITS)),
         result=f"E_total is {number(now)} with these numbers and {number(given)} as given.",
         certainty="Your numbers hold in the walk, the gradients, the curves and the iterations.",
     )

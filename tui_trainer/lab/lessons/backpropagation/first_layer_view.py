@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.lessons.backpropagation.first_layer_step import (
     FirstLayer,
     KernelStep,
@@ -18,16 +19,12 @@ from tui_trainer.lab.lessons.backpropagation.first_layer_step import (
 from tui_trainer.lab.picture_blocks import enlarged, map_picture
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Picture,
     Pictures,
     Table,
     Words,
-    at,
-    chosen_number,
-    chosen_whole,
     counting,
 )
 
@@ -41,7 +38,7 @@ FALLBACK = "tiny"
 """The network that is looked at where the run's own has no layer of weights to be seen."""
 
 
-def show_first_layer(bench: Bench, choices: Choices, view: Control) -> Exhibit:
+def show_first_layer(bench: Bench, controls: Controls) -> Exhibit:
     """Show a kernel of the first layer before its step, its gradient, and the kernel after it."""
     first, told = first_layer(bench, bench.copy()), ""
     if first is None:
@@ -60,16 +57,14 @@ def show_first_layer(bench: Bench, choices: Choices, view: Control) -> Exhibit:
         low=0.0,
         high=1_000.0,
     )
-    kernel, rate = chosen_whole(choices, kernels), chosen_number(choices, rates)
-    controls = (view, at(kernels, kernel), at(rates, rate))
-    step = kernel_step(first, kernel, rate)
+    kernel = controls.whole(kernels)
+    step = kernel_step(first, kernel, controls.number(rates))
     if not (math.isfinite(step.loss_before) and bool(step.gradient.isfinite().all())):
         text = "The loss of this network is no number any more, and no slope leads back from it."
-        return Exhibit(blocks=(Words(text=text, tone="wrong"),), controls=controls, result=text)
+        return Exhibit(blocks=(Words(text=text, tone="wrong"),), result=text)
     intro = (Words(text=told, tone="look"),) if told else ()
     return Exhibit(
         blocks=(*intro, *_blocks(first, step, kernel)),
-        controls=controls,
         result=_result(step),
         certainty=_certainty(first, step, 0 if told else bench.step),
     )

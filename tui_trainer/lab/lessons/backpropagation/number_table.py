@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.lessons.backpropagation.arithmetic import START, WEIGHTS, Network
-from tui_trainer.protocol.exhibit import Choices, Control, Words, chosen_number
+from tui_trainer.protocol.exhibit import Control, Words
 
 _GIVEN = dict(zip(WEIGHTS, START.weights, strict=True)) | dict(
     zip(("i1", "i2", "t1", "t2"), START.inputs + START.targets, strict=True)
@@ -22,9 +23,9 @@ EDITS = tuple(
 """The numbers of the example that can be edited; they hold in every view but the first layer's."""
 
 
-def network_of(choices: Choices) -> Network:
+def network_of(controls: Controls) -> Network:
     """Return the example with the numbers that the reader has edited."""
-    numbers = {control.name: chosen_number(choices, control) for control in EDITS}
+    numbers = {each.name: controls.number(each, is_shown=False) for each in EDITS}
     return Network(
         inputs=(numbers["i1"], numbers["i2"]),
         targets=(numbers["t1"], numbers["t2"]),

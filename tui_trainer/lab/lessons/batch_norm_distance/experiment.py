@@ -12,6 +12,7 @@ from torch.nn import functional
 from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
 from tui_trainer.lab.comparison import Judged, arm, compare
 from tui_trainer.lab.context import DIGIT, Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import most_certain
 from tui_trainer.lab.picture_blocks import alone, no_numbers
 from tui_trainer.lab.race import Arm
@@ -19,13 +20,10 @@ from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
-    Choices,
     Control,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_whole,
 )
 from tui_trainer.text.fmt import clip, plural
 
@@ -80,12 +78,12 @@ class _Seen:
         return self.normed.softmax(dim=1)
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what the companions of a digit would do to it; or train with and without such a norm."""
-    place, size = chosen_whole(choices, DIGIT), chosen_whole(choices, BATCH)
-    controls = (at(DIGIT, place), at(BATCH, size))
+    place, size = controls.whole(DIGIT), controls.whole(BATCH)
     if goes:
-        yield from _trained(bench, controls)
+        yield from _trained(bench)
         return
     digit = bench.digit(place)
     picture = alone(digit)
@@ -94,14 +92,12 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     if not bool(torch.isfinite(seen.scores).all()):
         yield Exhibit(
             blocks=(picture, *_where(bench)),
-            controls=controls,
             result=no_numbers("the scores").text,
             trains=trains,
         )
         return
     yield Exhibit(
         blocks=(_bars(seen), picture, *_where(bench)),
-        controls=controls,
         result=_result(seen),
         certainty=_certainty(seen, bench),
         trains=trains,
@@ -218,7 +214,7 @@ def _where(bench: Bench) -> tuple[Block, ...]:
     )
 
 
-def _trained(bench: Bench, controls: tuple[Control, ...]) -> Iterator[Exhibit]:
+def _trained(bench: Bench) -> Iterator[Exhibit]:
     """Train the network ``small`` as it is, and with a batch norm of its scores."""
     normed = nn.Sequential(bench.fresh("small"), nn.BatchNorm1d(bench.data.classes))
     arms = [
@@ -231,7 +227,7 @@ def _trained(bench: Bench, controls: tuple[Control, ...]) -> Iterator[Exhibit]:
         "images and their order are the same.",
         tone="muted",
     )
-    yield from compare(bench, arms, setup=(setup,), controls=controls, found=_sure, images=TRAINED)
+    yield from compare(bench, arms, setup=(setup,), found=_sure, images=TRAINED)
 
 
 def _sure(arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.lab.context import SEED, Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import normalized, scatter
 from tui_trainer.lab.lessons.batch_normalization.norm_twins import RATE, race_of_twins
 from tui_trainer.lab.map_drawing import Subject, passing, subject
@@ -19,15 +20,10 @@ from tui_trainer.lab.samples import affordable, drawn
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
-    Choices,
     Control,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_number,
-    chosen_whole,
-    chosen_word,
 )
 
 SIZES = (4, 16, 128)
@@ -48,22 +44,22 @@ MODE = Control(name="mode", label="mode", value="training", steps=("training", "
 BATCH = Control(name="batch", label="batch", value=16.0, steps=tuple(map(float, SIZES)))
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what a batch norm makes of one batch, or train twins with and without it."""
     seen = subject(bench, lambda s: bool(norms_of(s)), fallback=FALLBACK, lacks="batch norm")
     norms = norms_of(seen)
     names = tuple(norms)
     layer = Control(name="layer", label="layer", value=names[0], steps=names)
-    name, mode = chosen_word(choices, layer), chosen_word(choices, MODE)
-    size, rate = chosen_whole(choices, BATCH), chosen_number(choices, RATE)
-    controls = (at(layer, name), at(MODE, mode), at(BATCH, size), at(RATE, rate))
+    name, mode = controls.word(layer), controls.word(MODE)
+    size, rate = controls.whole(BATCH), controls.number(RATE)
     if goes:
-        yield from race_of_twins(bench, controls, rate)
+        yield from race_of_twins(bench, rate)
         return
     look = look_at(bench, seen, norms[name], size, training=mode == "training")
     if look.is_lost:
         lost = no_numbers("its outputs")
-        yield Exhibit(blocks=(lost,), controls=controls, result="There is nothing to normalize.")
+        yield Exhibit(blocks=(lost,), result="There is nothing to normalize.")
         return
     yield Exhibit(
         blocks=(
@@ -72,7 +68,6 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             _one_number(look),
             _scatter(look),
         ),
-        controls=controls,
         result=_result(look, mode),
         certainty=(
             f"One batch of {size} images, after step {bench.step:,}; the scatter from {DRAWS} "

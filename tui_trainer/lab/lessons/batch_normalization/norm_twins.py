@@ -71,7 +71,7 @@ class WatchedArm(Arm):
         return (Curves(caption=caption, x_label="steps", curves=curves),)
 
 
-def race_of_twins(bench: Bench, controls: tuple[Control, ...], rate: float) -> Iterator[Exhibit]:
+def race_of_twins(bench: Bench, rate: float) -> Iterator[Exhibit]:
     """Train both at a rate, on the same images, and say which is ahead."""
     arms = [arm(bench, name, bench.fresh(name), lr=rate) for name in (PLAIN, NORMED)]
     normed = arms[1]
@@ -85,6 +85,6 @@ def race_of_twins(bench: Bench, controls: tuple[Control, ...], rate: float) -> I
         f"the rate {learning_rate(rate)}."
     )
     setup = (Words(text=text, tone="muted"),)
-    for exhibit in compare(bench, arms, setup=setup, controls=controls):
+    for exhibit in compare(bench, arms, setup=setup):
         *shown, last = exhibit.blocks
         yield replace(exhibit, blocks=(*shown, *watched.moving(), last))

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.lab.comparison import RECIPE, Judged, arm, compare
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.batch_size.arithmetic import (
     cosines,
     expected_cosine,
@@ -26,14 +27,10 @@ from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
-    Choices,
     Control,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 from tui_trainer.text.fmt import count, learning_rate, plural
@@ -75,20 +72,18 @@ RULE = Control(name="rate", label="rate", value="same", steps=("same", "scaled")
 DRAW = counting("draw", "draw", 100)
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the cosines between batches' gradients, or train with three batch sizes."""
-    equal, rule = chosen_word(choices, EQUAL), chosen_word(choices, RULE)
-    draw = chosen_whole(choices, DRAW)
-    controls = (at(EQUAL, equal), at(RULE, rule), at(DRAW, draw))
+    equal, rule, draw = controls.word(EQUAL), controls.word(RULE), controls.whole(DRAW)
     if goes:
-        yield from _race(bench, controls, equal, rule)
+        yield from _race(bench, equal, rule)
         return
     sizes = ", ".join(map(count, RACED))
     trains = f"train {MODEL} with batches of {sizes}, equal {equal}: about 15 s"
     for products, far in gradient_products(bench, draw):
         yield replace(
             _agreement(bench, products),
-            controls=controls,
             trains=trains,
             progress=far if far < 1 else None,
         )
@@ -198,7 +193,7 @@ def _result(bench: Bench, scale: float | None) -> str:
     return f"The noise scale is about {about}; the run's batch has {size:,}: {what}."
 
 
-def _race(bench: Bench, controls: tuple[Control, ...], equal: str, rule: str) -> Iterator[Exhibit]:
+def _race(bench: Bench, equal: str, rule: str) -> Iterator[Exhibit]:
     """Train the same network with three batch sizes."""
     network = bench.fresh(MODEL)
     usual = float(str(RECIPE["lr"]))
@@ -221,7 +216,6 @@ def _race(bench: Bench, controls: tuple[Control, ...], equal: str, rule: str) ->
         bench,
         arms,
         setup=setup,
-        controls=controls,
         found=_spent,
         images=IMAGES,
         by_time=equal == "time",

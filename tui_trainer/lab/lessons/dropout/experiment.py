@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.lab.context import DIGIT, SEED, Bench, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.dropout.arithmetic import spread_of_sum
 from tui_trainer.lab.map_drawing import passing
 from tui_trainer.lab.picture_blocks import enlarged, map_picture, no_numbers
@@ -19,15 +20,11 @@ from tui_trainer.models.build import DROPOUT_LAYERS, dropout_of
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
-    Choices,
     Control,
     Exhibit,
     Pictures,
     Words,
     at,
-    chosen_number,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 
@@ -52,22 +49,21 @@ DRAW = counting("draw", "mask", 100)
 MODE = Control(name="mode", label="mode", value="training", steps=("training", "evaluation"))
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a feature map behind a mask, and how far the scores scatter from mask to mask."""
     usual = at(SHARE, min(0.9, dropout_of(bench.network) or float(SHARE.value)))
-    share, mode = chosen_number(choices, usual), chosen_word(choices, MODE)
-    draw, place = chosen_whole(choices, DRAW), chosen_whole(choices, DIGIT)
-    controls = (at(usual, share), at(DRAW, draw), at(MODE, mode), at(DIGIT, place))
-    digit = bench.digit(place)
+    share, draw = controls.number(usual), controls.whole(DRAW)
+    mode, digit = controls.word(MODE), bench.digit(controls.whole(DIGIT))
     site = _site(bench, digit)
     if site is None:
         text = "This network has no layer whose inputs could be hidden: dropout cannot be shown."
-        yield Exhibit(blocks=(Words(text=text, tone="look"),), controls=controls)
+        yield Exhibit(blocks=(Words(text=text, tone="look"),))
         return
     scores = _scores(bench, digit, site, share, draw)
     if not bool(torch.isfinite(site.features).all() & torch.isfinite(scores).all()):
         lost = no_numbers("the features")
-        yield Exhibit(blocks=(lost,), controls=controls, result=lost.text)
+        yield Exhibit(blocks=(lost,), result=lost.text)
         return
     hides = share if mode == "training" else 0.0
     yield Exhibit(
@@ -76,7 +72,6 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             _confidence(scores, digit),
             Words(text=site.where, tone="muted"),
         ),
-        controls=controls,
         result=_result(site, share, draw),
         certainty=_certainty(bench, scores, digit, share),
     )

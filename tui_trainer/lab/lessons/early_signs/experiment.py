@@ -7,19 +7,17 @@ from collections.abc import Iterator, Sequence
 
 from tui_trainer.lab.comparison import told
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.early_signs import arithmetic, sabotage
 from tui_trainer.lab.lessons.early_signs.sabotage import ABOUT, FAULTS, MODEL, RATE, Told
 from tui_trainer.lab.lessons.early_signs.signs import gradient_bars, sign_table
 from tui_trainer.lab.race import Arm, race, score
 from tui_trainer.protocol.exhibit import (
-    Choices,
     Control,
     Curve,
     Curves,
     Exhibit,
     Words,
-    at,
-    chosen_word,
 )
 from tui_trainer.text.fmt import count
 
@@ -34,12 +32,12 @@ HEALTHY, OTHER = "healthy", "another start"
 FAULT = Control(name="fault", label="fault", value=RATE, steps=FAULTS)
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what can be told of the run now; or train a faulty network beside healthy ones."""
-    fault = chosen_word(choices, FAULT)
-    controls = (at(FAULT, fault),)
+    fault = controls.word(FAULT)
     if goes:
-        yield from _trained(bench, fault, controls)
+        yield from _trained(bench, fault)
         return
     table, result, certainty = sign_table(bench)
     yield Exhibit(
@@ -48,14 +46,13 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             gradient_bars(bench),
             Words(text=f"To try: {fault}. {ABOUT[fault]}", tone="muted"),
         ),
-        controls=controls,
         result=result,
         certainty=certainty,
         trains="train it beside two healthy ones: about 15 s",
     )
 
 
-def _trained(bench: Bench, fault: str, controls: tuple[Control, ...]) -> Iterator[Exhibit]:
+def _trained(bench: Bench, fault: str) -> Iterator[Exhibit]:
     """Train the faulty network beside a healthy one, and beside that with other first weights."""
     pairs = [
         sabotage.healthy(bench, HEALTHY),
@@ -70,17 +67,15 @@ def _trained(bench: Bench, fault: str, controls: tuple[Control, ...]) -> Iterato
     )
     guessing = math.log(bench.data.classes)
     images = STEPS * sabotage.BATCH
-    yield Exhibit(blocks=(words,), controls=controls, progress=0.0)
+    yield Exhibit(blocks=(words,), progress=0.0)
     for share in race(arms, images=images, clock=bench.clock):
-        blocks = (_curves(arms, guessing), words)
-        yield Exhibit(blocks=blocks, controls=controls, progress=share)
+        yield Exhibit(blocks=(_curves(arms, guessing), words), progress=share)
     split = bench.sample(JUDGED)
     scores = [score(arm.trial, split) for arm in arms]
     judged = [told(each.correct, each.total) for each in scores]
     trials = [trial for _, trial in pairs]
     yield Exhibit(
         blocks=(_curves(arms, guessing), words),
-        controls=controls,
         result=_result(fault, trials),
         certainty=(
             f"The rule: over {arithmetic.WINDOW} batches the loss lies more than "

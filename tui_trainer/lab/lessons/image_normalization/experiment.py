@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import is_weighted
 from tui_trainer.lab.comparison import arm, compare
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     RAW,
     UNIT,
@@ -26,14 +27,10 @@ from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
-    Choices,
     Control,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_number,
-    chosen_word,
 )
 from tui_trainer.text.fmt import count, percent
 
@@ -98,23 +95,16 @@ class Rescaled(nn.Module):
         return scores
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the pixels on a chosen scale; train one network on each scale."""
-    chosen, norm = chosen_word(choices, PIXELS), chosen_word(choices, NORM)
-    typed = Scale(chosen_number(choices, SHIFT), chosen_number(choices, DIVISOR))
-    scales = {
-        "0–255": RAW,
-        "0–1": UNIT,
-        "normalized": Scale(bench.data.mean, bench.data.std),
-        "typed": typed,
-    }
-    controls = [at(PIXELS, chosen), at(NORM, norm)]
+    chosen = controls.word(PIXELS)
+    scales = {"0–255": RAW, "0–1": UNIT, "normalized": Scale(bench.data.mean, bench.data.std)}
     if chosen == "typed":
-        controls[1:1] = [at(SHIFT, typed.shift), at(DIVISOR, typed.divisor)]
-    else:
-        del scales["typed"]
+        scales["typed"] = Scale(controls.number(SHIFT), controls.number(DIVISOR))
+    norm = controls.word(NORM)
     if goes:
-        yield from _trained(bench, tuple(controls), scales, norm)
+        yield from _trained(bench, scales, norm)
         return
     images = bench.sample(LOOKED_AT, training=True).images
     counts = torch.bincount(images.flatten().cpu(), minlength=WHITE + 1).tolist()
@@ -124,14 +114,11 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             _bars(counts, scales[chosen]),
             _own_figures(bench, counts, len(images)),
         ),
-        controls=tuple(controls),
         trains=f"train one network on {', '.join(scales)}, {norm} batch norm: up to 15 s",
     )
 
 
-def _trained(
-    bench: Bench, controls: tuple[Control, ...], scales: dict[str, Scale], norm: str
-) -> Iterator[Exhibit]:
+def _trained(bench: Bench, scales: dict[str, Scale], norm: str) -> Iterator[Exhibit]:
     """Train one network on each scale."""
     network = bench.build(partial(_network, bench, norm == NORMED))
     mean, std = bench.data.mean, bench.data.std
@@ -144,7 +131,7 @@ def _trained(
         f"rate {RATE:g}. Only the scale of the pixels differs."
     )
     setup = (Words(text=text),)
-    yield from compare(bench, arms, setup=setup, controls=controls, images=IMAGES)
+    yield from compare(bench, arms, setup=setup, images=IMAGES)
 
 
 def _network(bench: Bench, norm: bool) -> nn.Module:

@@ -10,20 +10,18 @@ from torch import Tensor
 
 from tui_trainer.lab.comparison import arm, compare, parameters
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.map_drawing import Subject, is_convolution, subject
 from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.lab.picture_blocks import enlarged, map_picture, no_numbers
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Pictures,
     Table,
     Words,
-    at,
-    chosen_whole,
     counting,
 )
 from tui_trainer.text.fmt import count, short_count
@@ -56,25 +54,19 @@ SIDE = Control(
 )
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the first convolution's kernels and a table of costs; train with 2 to 16 of them."""
     seen = subject(bench, lambda seen: _first(seen) is not None)
     kernels = _kernels(seen)
     kernel = counting("kernel", "kernel", len(kernels), first=1)
-    number = chosen_whole(choices, kernel)
-    channels = chosen_whole(choices, CHANNELS)
-    side = chosen_whole(choices, SIDE)
-    controls = (
-        at(kernel, number),
-        at(CHANNELS, channels),
-        at(SIDE, side),
-    )
+    number, channels = controls.whole(kernel), controls.whole(CHANNELS)
+    side = controls.whole(SIDE)
     if not goes:
         blocks = (*seen.note, *_likeness(kernels, number - 1), _costs(channels, side))
         names = ", ".join(map(str, RACED))
         yield Exhibit(
             blocks=blocks,
-            controls=controls,
             trains=f"train one network with {names} first kernels, all on equal images: about 15 s",
         )
         return
@@ -88,7 +80,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         text="Three convolutions each, pooled after the first and the second, with twice and four "
         f"times the first kernels in the later ones: {sizes} parameters."
     )
-    yield from compare(bench, arms, setup=(setup,), controls=controls)
+    yield from compare(bench, arms, setup=(setup,))
 
 
 def plan(first: int) -> list[Conv | str]:

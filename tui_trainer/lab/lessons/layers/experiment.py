@@ -10,6 +10,7 @@ from torch import nn
 
 from tui_trainer.lab.comparison import arm, compare
 from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.layers.arithmetic import (
     pooled_behind,
     stack_field,
@@ -27,15 +28,11 @@ from tui_trainer.lab.map_drawing import (
 from tui_trainer.lab.picture_blocks import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Pictures,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
 )
 from tui_trainer.protocol.layers import COMPANIONS
 from tui_trainer.text.fmt import count, field, plural
@@ -53,10 +50,11 @@ SHOWN = 4
 """Channels of a layer that are drawn."""
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a layer's maps of a digit, or train one budget at four depths."""
     seen = subject(bench, lambda seen: any(map(is_convolution, seen.layers)))
-    digit = bench.digit(chosen_whole(choices, DIGIT))
+    digit = bench.digit(controls.whole(DIGIT, is_shown=False))
     walk = [
         maps
         for maps in maps_of(seen, digit.network_input, None)
@@ -64,8 +62,8 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     ]
     names = tuple(maps.row.name for maps in walk)
     layer = Control(name="layer", label="layer", value=names[0], steps=names)
-    name = chosen_word(choices, layer)
-    controls = (at(layer, name), at(DIGIT, digit.number))
+    name = controls.word(layer)
+    controls.add(DIGIT, digit.number)
     classes = bench.data.classes
     plan = _plan(classes)
     if goes:
@@ -77,11 +75,10 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             arm(bench, plural(depth, "layer"), bench.build(network))
             for depth, network in networks.items()
         ]
-        yield from compare(bench, arms, setup=(plan,), controls=controls, images=IMAGES)
+        yield from compare(bench, arms, setup=(plan,), images=IMAGES)
         return
     yield Exhibit(
         blocks=(*seen.note, *_layer(seen, digit, walk[names.index(name)]), plan),
-        controls=controls,
         trains=f"train the {len(DEPTHS)} networks of this table: about 15 s",
     )
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from tui_trainer.lab.comparison import compare, loss_cap
 from tui_trainer.lab.context import SEED, Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.learning_rate.arithmetic import (
     lowest,
     promised,
@@ -26,15 +27,12 @@ from tui_trainer.protocol import schedules
 from tui_trainer.protocol.config import SCHEDULES
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Curve,
     Curves,
     Exhibit,
     Words,
     at,
-    chosen_number,
-    chosen_word,
 )
 from tui_trainer.text.fmt import count, learning_rate, percent
 
@@ -58,20 +56,18 @@ FACTOR = Control(name="factor", label="apart by", value=10.0, steps=(3.0, 10.0))
 START = Control(name="start", label="start", value="fresh", steps=("fresh", "now"))
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what a step of each size does, or train with three rates from the same start."""
-    rate = _rate_control(bench)
-    eta, factor = chosen_number(choices, rate), chosen_number(choices, FACTOR)
-    view, start = chosen_word(choices, VIEW), chosen_word(choices, START)
-    controls = (at(VIEW, view), at(rate, eta), at(FACTOR, factor), at(START, start))
+    view, eta = controls.word(VIEW), controls.number(_rate_control(bench))
+    factor, start = controls.number(FACTOR), controls.word(START)
     if goes:
-        yield from _race(bench, controls, eta, factor, start)
+        yield from _race(bench, eta, factor, start)
         return
     shown = _schedule(bench, eta) if view == "schedule" else _one_step(bench, eta, factor)
     rates = ", ".join(map(learning_rate, (eta / factor, eta, eta * factor)))
     yield replace(
         shown,
-        controls=controls,
         trains=f"train up to {STEPS} steps with each of the rates {rates}: about 15 s",
     )
 
@@ -213,9 +209,7 @@ def _rates(bench: Bench, schedule: str, eta: float, epochs: list[float]) -> Curv
     return Curve(name=schedule, x=tuple(epochs), y=y)
 
 
-def _race(
-    bench: Bench, controls: tuple[Control, ...], eta: float, factor: float, start: str
-) -> Iterator[Exhibit]:
+def _race(bench: Bench, eta: float, factor: float, start: str) -> Iterator[Exhibit]:
     """Train with three rates on the same batches from the same weights."""
     network: nn.Module = bench.fresh() if start == "fresh" else bench.network
     size = min(bench.config.batch_size, LARGEST_BATCH)
@@ -233,7 +227,7 @@ def _race(
         "the rate differs, and stays the same throughout."
     )
     setup = (Words(text=text, tone="muted"),)
-    yield from compare(bench, arms, setup=setup, controls=controls, images=STEPS * size)
+    yield from compare(bench, arms, setup=setup, images=STEPS * size)
 
 
 def _rate_control(bench: Bench) -> Control:

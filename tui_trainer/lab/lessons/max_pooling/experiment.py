@@ -11,19 +11,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.max_pooling.arithmetic import SIZE, WAYS, pooled, survivors, windows
 from tui_trainer.lab.map_drawing import Subject, batch_of_maps, is_convolution, place_after, subject
 from tui_trainer.lab.picture_blocks import alone, map_picture, no_numbers
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Pictures,
     Table,
-    at,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 from tui_trainer.protocol.layers import COMPANIONS
@@ -47,34 +44,26 @@ POOLS: Mapping[str, Callable[[Tensor], Tensor]] = {
 """The ways of ``tui_trainer.lab.lessons.max_pooling.arithmetic`` for many maps at once."""
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a window on a map, the map pooled in three ways, and what they keep."""
     seen = subject(bench, lambda seen: bool(_places(seen)))
     places = _places(seen)
     layer = Control(name="layer", label="layer", value=_usual(seen, places), steps=tuple(places))
-    name = chosen_word(choices, layer)
-    digit = bench.digit(chosen_whole(choices, DIGIT))
+    name = controls.word(layer)
+    digit = bench.digit(controls.whole(DIGIT, is_shown=False))
     looked = _look(bench, seen, digit, places[name])
     if not bool(torch.isfinite(looked.maps).all()):
-        lost = no_numbers("its maps")
-        picture = alone(digit)
-        controls: tuple[Control, ...] = (at(layer, name), at(DIGIT, digit.number))
-        yield Exhibit(blocks=(*seen.note, picture, lost), controls=controls)
+        controls.add(DIGIT, digit.number)
+        yield Exhibit(blocks=(*seen.note, alone(digit), no_numbers("its maps")))
         return
-    channel = _channel(looked.first)
-    number = chosen_whole(choices, channel)
+    number = controls.whole(_channel(looked.first))
     chosen = looked.maps[number]
-    window = _window(chosen)
-    place = chosen_whole(choices, window)
+    place = controls.whole(_window(chosen))
+    controls.add(DIGIT, digit.number)
     result, certainty = _measured(looked)
     yield Exhibit(
         blocks=(*seen.note, *_blocks(chosen, f"{name}, channel {number}", place)),
-        controls=(
-            at(layer, name),
-            at(channel, number),
-            at(window, place),
-            at(DIGIT, digit.number),
-        ),
         result=result,
         certainty=certainty,
     )

@@ -11,18 +11,16 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.comparison import Judged, arm, compare, told
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.network_variants import POOL, Conv, layers_of, stack
 from tui_trainer.lab.race import Arm
 from tui_trainer.models.modes import evaluating
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_whole,
 )
 from tui_trainer.protocol.layers import LayerRow, shape_text, totals
 from tui_trainer.protocol.reference import model_name
@@ -38,10 +36,10 @@ BEHIND = Control(name="behind", label="layers behind", value=4.0, steps=(2.0, 3.
 """Layers with weights from the last pool to the scores: the one that makes these is the first."""
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the network's pools; train one with its last pool at the end and one with it before."""
-    behind = chosen_whole(choices, BEHIND)
-    controls = (at(BEHIND, behind),)
+    behind = controls.whole(BEHIND)
     side, classes = bench.data.image_size, bench.data.classes
     setup = _setup(
         {named(apart): layers_of(network, side, apart, classes) for apart in (1, behind)}
@@ -49,7 +47,6 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     if not goes:
         yield Exhibit(
             blocks=(_own(bench), setup),
-            controls=controls,
             trains=f"train both, with 1 and {behind} layers behind the pool: about 15 s",
         )
         return
@@ -57,9 +54,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         arm(bench, named(apart), bench.build(partial(network, apart, classes)))
         for apart in (1, behind)
     ]
-    yield from compare(
-        bench, arms, setup=(setup,), controls=controls, found=partial(_after_moving, bench)
-    )
+    yield from compare(bench, arms, setup=(setup,), found=partial(_after_moving, bench))
 
 
 def named(behind: int) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.comparison import arm, compare
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.network_variants import layers_of, zoo_network
-from tui_trainer.protocol.exhibit import Choices, Control, Exhibit, Table, Words, at, chosen_word
+from tui_trainer.protocol.exhibit import Control, Exhibit, Table, Words
 from tui_trainer.protocol.layers import LayerRow, totals
 from tui_trainer.text.fmt import count, field, short_count
 
@@ -17,22 +18,21 @@ EARLY, LATE = "pool-early", "pool-late"
 EQUAL = Control(name="equal", label="equal", value="images", steps=("images", "time"))
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show both networks layer by layer; train both for equal images or equal time."""
-    equal = chosen_word(choices, EQUAL)
+    equal = controls.word(EQUAL)
     side, classes = bench.data.image_size, bench.data.classes
     early, late = (layers_of(zoo_network, side, name, side, classes) for name in (EARLY, LATE))
-    controls = (at(EQUAL, equal),)
     blocks = (_table(early, late), _sums(early, late))
     if not goes:
         yield Exhibit(
             blocks=blocks,
-            controls=controls,
             trains=f"train {EARLY} and {LATE} for equal {equal}: about 15 s",
         )
         return
     arms = [arm(bench, name, bench.fresh(name)) for name in (EARLY, LATE)]
-    yield from compare(bench, arms, setup=blocks, controls=controls, by_time=equal == "time")
+    yield from compare(bench, arms, setup=blocks, by_time=equal == "time")
 
 
 def _table(early: Sequence[LayerRow], late: Sequence[LayerRow]) -> Table:

@@ -8,18 +8,15 @@ from dataclasses import replace
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.comparison import parameters, told
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval, per_image
 from tui_trainer.lab.lessons.overfitting.few_digits import DIGITS, MANY, REMEDIES, learner, overfit
 from tui_trainer.lab.samples import affordable
 from tui_trainer.protocol.exhibit import (
-    Choices,
     Control,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
 )
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import count
@@ -33,20 +30,20 @@ COUNT = Control(
 )
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show how much room there is to learn by heart, or train with and without a remedy."""
-    remedy = chosen_word(choices, REMEDY)
-    digits = min(chosen_whole(choices, COUNT), len(bench.data.train))
-    controls = (at(REMEDY, remedy), at(COUNT, digits))
+    remedy = controls.word(REMEDY)
+    digits = min(controls.whole(COUNT), len(bench.data.train))
+    controls.add(COUNT, digits)
     can_judge = bool(len(bench.data.val))
     if goes and can_judge:
-        yield from overfit(bench, controls, remedy, digits)
+        yield from overfit(bench, remedy, digits)
         return
     found = gap_of(bench)
     yield replace(
         found,
         blocks=(_room(bench, digits), *found.blocks),
-        controls=controls,
         trains=(
             f"train twice on {count(digits)} digits, with and without the remedy: about 15 s"
             if can_judge

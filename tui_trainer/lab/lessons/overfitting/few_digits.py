@@ -13,7 +13,7 @@ from tui_trainer.lab.comparison import RECIPE, arm, differences, told
 from tui_trainer.lab.context import SEED, Bench
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval
 from tui_trainer.lab.race import SECONDS, Arm, Score, race, score
-from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent
 
 DIGITS = 500
@@ -103,30 +103,27 @@ class Pupil:
         )
 
 
-def overfit(
-    bench: Bench, controls: tuple[Control, ...], remedy: str, digits: int
-) -> Iterator[Exhibit]:
+def overfit(bench: Bench, remedy: str, digits: int) -> Iterator[Exhibit]:
     """Train on few digits with and without a remedy; say what the gaps are and how sure that is."""
     pupils = _pupils(bench, remedy, digits)
     text = f"{pupils[1].arm.name}: {_MEANS[remedy]}. Both see equally many images."
     setup = Words(text=text, tone="muted")
     watched, began = bench.sample(WATCHED), bench.clock()
-    yield Exhibit(blocks=(setup,), controls=controls, progress=0.0)
+    yield Exhibit(blocks=(setup,), progress=0.0)
     for epoch in range(EPOCHS + 1):
         left = SECONDS - (bench.clock() - began)
         if left <= 0:
             break
         arms = [pupil.arm for pupil in pupils]
         for _ in race(arms, images=epoch * digits, clock=bench.clock, seconds=left):
-            yield Exhibit(blocks=_shown(pupils, setup), controls=controls, progress=_far(epoch))
+            yield Exhibit(blocks=_shown(pupils, setup), progress=_far(epoch))
         for pupil in pupils:
             pupil.look(arms[0].trial.images / digits, watched)
-        yield Exhibit(blocks=_shown(pupils, setup), controls=controls, progress=_far(epoch))
+        yield Exhibit(blocks=_shown(pupils, setup), progress=_far(epoch))
     judged = bench.sample(JUDGED)
     ends = [(score(p.arm.trial, p.own), score(p.arm.trial, judged)) for p in pupils]
     yield Exhibit(
         blocks=(_table(pupils, ends), *_shown(pupils, setup)),
-        controls=controls,
         result=_result(pupils, ends),
         certainty=_certainty(pupils, ends),
     )

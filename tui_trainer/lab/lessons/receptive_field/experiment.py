@@ -11,20 +11,17 @@ from torch import Tensor
 from tui_trainer.anatomy.field import Reach
 from tui_trainer.anatomy.measured import effective_field
 from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.receptive_field.arithmetic import fewest_pixels, sum_text
 from tui_trainer.lab.map_drawing import Subject, middle_frame, subject
 from tui_trainer.lab.picture_blocks import digit_picture, map_picture
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Pictures,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
 )
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import field, percent, plural
@@ -64,7 +61,8 @@ class Step:
         return (self.row.dilation or (1, 1))[0]
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the sum layer by layer, the field of a layer's middle feature, and a layer more."""
     seen = subject(
         bench, lambda seen: bool(_on_map(seen)), lacks="layer that slides a kernel over a map"
@@ -73,10 +71,10 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
     names = tuple(step.row.name for step in steps)
     last = _on_map(seen)[-1]
     layer = Control(name="layer", label="layer", value=last.row.name, steps=names)
-    name = chosen_word(choices, layer)
-    chosen = steps[names.index(name)]
-    digit = bench.digit(chosen_whole(choices, DIGIT))
-    kernel, stride = chosen_whole(choices, KERNEL), chosen_whole(choices, STRIDE)
+    chosen = steps[names.index(controls.word(layer))]
+    digit = bench.digit(controls.whole(DIGIT))
+    controls.add(DIGIT, digit.number)
+    kernel, stride = controls.whole(KERNEL), controls.whole(STRIDE)
     effect = _effect(seen, chosen, digit)
     yield Exhibit(
         blocks=(
@@ -84,12 +82,6 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             *_pictures(chosen, digit, effect),
             _sum(chosen),
             _table(steps, chosen, last, kernel, stride),
-        ),
-        controls=(
-            at(layer, name),
-            at(DIGIT, digit.number),
-            at(KERNEL, kernel),
-            at(STRIDE, stride),
         ),
         result=_result(chosen, effect, digit),
         certainty=(

@@ -9,20 +9,16 @@ import torch
 
 from tui_trainer.lab.comparison import told
 from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax
 from tui_trainer.lab.picture_blocks import alone, no_numbers
 from tui_trainer.lab.samples import affordable
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
-    Choices,
     Control,
     Exhibit,
     Words,
-    at,
-    chosen_number,
-    chosen_whole,
-    chosen_word,
 )
 
 LEAST, MOST = 400, 1_000
@@ -39,15 +35,14 @@ TEMPERATURE = Control(
 )
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a digit's scores as probabilities, and the gradient of its loss."""
-    which, temperature = chosen_word(choices, WHICH), chosen_number(choices, TEMPERATURE)
-    place = chosen_whole(choices, DIGIT)
+    which, place = controls.word(WHICH), controls.whole(DIGIT)
+    temperature = controls.number(TEMPERATURE)
     digit, scores, wrong, total = _chosen(bench, which, place)
-    controls = (at(WHICH, which), at(DIGIT, place), at(TEMPERATURE, temperature))
     if not all(map(math.isfinite, scores)):
-        blocks = (alone(digit),)
-        yield Exhibit(blocks=blocks, controls=controls, result=no_numbers("the scores").text)
+        yield Exhibit(blocks=(alone(digit),), result=no_numbers("the scores").text)
         return
     probabilities = softmax(scores, temperature)
     gradient = score_gradient(probabilities, digit.label, temperature)
@@ -71,7 +66,6 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             ),
             Bars(caption="score z, probability p, gradient; ▸ is the right class", bars=bars),
         ),
-        controls=controls,
         result=f"At T = {temperature:g} the loss is {loss:.4f}.",
         certainty=(
             f"One image. Of {total} {bench.split_name} images the network, after step "

@@ -9,20 +9,18 @@ from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.context import DIGIT, Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.transition_layers.arithmetic import Saving, Shape, saving
 from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.picture_blocks import map_picture, no_numbers
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Picture,
     Pictures,
     Table,
     at,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 from tui_trainer.protocol.layers import LayerRow, shape_text
@@ -42,7 +40,8 @@ LEFT = Control(
 POOLS = Control(name="pools", label="pool", value="yes", steps=("yes", "no"))
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a transition's maps of a digit and its figures, and a calculator of what it saves."""
     seen = subject(
         bench,
@@ -51,15 +50,12 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         lacks="transition layer (1×1 to fewer maps, then a pool)",
     )
     found = transitions(seen.layers)
-    which_one = counting("transition", "transition", len(found), first=1)
-    which = chosen_whole(choices, which_one)
+    which = controls.whole(counting("transition", "transition", len(found), first=1))
     mix, pool = found[which - 1]
     entering = seen.layers[mix].input_shape or seen.layers[mix].output_shape
-    left_out = at(LEFT, float(seen.layers[mix].output_shape[2]))
-    channels = chosen_whole(choices, left_out)
-    answer = chosen_word(choices, POOLS)
-    pools = answer == "yes"
-    number = chosen_whole(choices, DIGIT)
+    number = controls.whole(DIGIT)
+    channels = controls.whole(at(LEFT, float(seen.layers[mix].output_shape[2])))
+    pools = controls.word(POOLS) == "yes"
     kernels = _kernels_behind(seen.layers, pool) or entering[2]
     spared = saving(entering, channels, kernels, pools=pools)
     yield Exhibit(
@@ -68,12 +64,6 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             *_maps(bench, seen, mix, pool, number),
             _figures(seen.layers, mix, pool),
             _calculator(spared, entering, channels, kernels, pools),
-        ),
-        controls=(
-            at(which_one, which),
-            at(DIGIT, number),
-            at(left_out, channels),
-            at(POOLS, answer),
         ),
         result=(
             f"With {channels} channels left and {'a' if pools else 'no'} pool, transition "

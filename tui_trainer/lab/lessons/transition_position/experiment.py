@@ -9,9 +9,10 @@ from torch import nn
 
 from tui_trainer.lab.comparison import arm, compare
 from tui_trainer.lab.context import Bench
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.transition_position.arithmetic import KERNELS, STEM, Placed, placed
 from tui_trainer.lab.network_variants import POOL, Conv, stack
-from tui_trainer.protocol.exhibit import Choices, Exhibit, Table, Words, at, chosen_whole, counting
+from tui_trainer.protocol.exhibit import Exhibit, Table, Words, counting
 from tui_trainer.text.fmt import count, short_count
 
 PLACES = tuple(range(1, len(KERNELS) + 1))
@@ -19,19 +20,18 @@ PLACES = tuple(range(1, len(KERNELS) + 1))
 AFTER = counting("after", "after layer", len(PLACES), first=1, value=2.0)
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the stack with its transition at each place; train the chosen place and both ends."""
-    after = chosen_whole(choices, AFTER)
+    after = controls.whole(AFTER)
     side, classes = bench.data.image_size, bench.data.classes
     stacks = [placed(place, side=side, classes=classes) for place in PLACES]
-    controls = (at(AFTER, after),)
     blocks = (_table(stacks, after, side), _about(stacks[after - 1], stacks))
     raced = trained(after)
     if not goes:
         told = ", ".join(map(str, raced))
         yield Exhibit(
             blocks=blocks,
-            controls=controls,
             trains=f"train it with the transition after layer {told}: about 15 s",
         )
         return
@@ -43,7 +43,7 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         )
         for place in raced
     ]
-    yield from compare(bench, arms, setup=blocks, controls=controls)
+    yield from compare(bench, arms, setup=blocks)
 
 
 def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequential:

@@ -14,6 +14,7 @@ from tui_trainer.anatomy.review.receptive_fields import OBJECT, STOP
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.comparison import JUDGED, Judged, arm, compare, told
 from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
     AVERAGE,
     CONNECTED,
@@ -29,16 +30,12 @@ from tui_trainer.lab.picture_blocks import digit_picture, map_picture
 from tui_trainer.lab.race import Arm, score
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Picture,
     Pictures,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
 )
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import clip, count, field
@@ -69,12 +66,12 @@ ABOUT = {
 }
 
 
-def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+@with_controls
+def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show where a network may stop convolving, and what each ending would cost there."""
-    end, number = chosen_word(choices, END), chosen_whole(choices, DIGIT)
-    controls = (at(END, end), at(DIGIT, number))
+    end, number = controls.word(END), controls.whole(DIGIT)
     if goes:
-        yield from _trained(bench, controls)
+        yield from _trained(bench)
         return
     seen = subject(bench, lambda own: _last_place(own.layers) > 0)
     last = _last_place(seen.layers)
@@ -90,7 +87,6 @@ def show(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
             _pictures(digit, maps),
             *_layers(seen, bench.data.image_size),
         ),
-        controls=controls,
         result=_result(offered, end, maps),
         certainty="Counted, not trained: the costs are those of one image and follow from shapes.",
         trains="train one trunk with three endings: about 15 s",
@@ -220,7 +216,7 @@ def _ended(end: str, side: int, classes: int) -> nn.Sequential:
     return nn.Sequential(*trunk, *head[end]())
 
 
-def _trained(bench: Bench, controls: tuple[Control, ...]) -> Iterator[Exhibit]:
+def _trained(bench: Bench) -> Iterator[Exhibit]:
     """Train one trunk with three endings."""
     side = bench.data.image_size // 2 ** sum(pools for _, pools in TRUNK)
     classes = bench.data.classes
@@ -239,7 +235,6 @@ def _trained(bench: Bench, controls: tuple[Control, ...]) -> Iterator[Exhibit]:
         bench,
         arms,
         setup=(setup,),
-        controls=controls,
         found=partial(_elsewhere, bench),
     )
 

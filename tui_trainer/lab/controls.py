@@ -1,0 +1,82 @@
+"""The controls of an exhibit, and what the reader chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import wraps
+from typing import TypeVar
+
+from tui_trainer.protocol.exhibit import Choices, Control, Exhibit, Value, at
+
+Context = TypeVar("Context")
+Shown = TypeVar("Shown", Exhibit, Exhibit | None)
+
+
+class Controls:
+    """The controls that an exhibit has, in the order in which they are asked for.
+
+    A control is added when its choice is read; ``is_shown=False`` reads without adding. One that is
+    added again under the same name takes the place of the former.
+
+    Attributes:
+        choices: What the reader chose, by name.
+    """
+
+    def __init__(self, choices: Choices) -> None:
+        self.choices = choices
+        self._shown: dict[str, Control] = {}
+
+    @property
+    def shown(self) -> tuple[Control, ...]:
+        """The controls that were added, each at its value."""
+        return tuple(self._shown.values())
+
+    def add(self, control: Control, value: Value | None = None) -> None:
+        """Add a control at a value; as it is if None."""
+        self._shown[control.name] = control if value is None else at(control, value)
+
+    def word(self, control: Control, *, is_shown: bool = True) -> str:
+        """Return the chosen word; where the control begins if there is no such word."""
+        value = self.choices.get(control.name, control.value)
+        word = str(value) if value in control.steps else str(control.value)
+        if is_shown:
+            self.add(control, word)
+        return word
+
+    def number(self, control: Control, *, is_shown: bool = True) -> float:
+        """Return the chosen number, clamped to the control's range."""
+        number = self._number(control)
+        if is_shown:
+            self.add(control, number)
+        return number
+
+    def whole(self, control: Control, *, is_shown: bool = True) -> int:
+        """Return the chosen number, rounded down."""
+        number = int(self._number(control))
+        if is_shown:
+            self.add(control, number)
+        return number
+
+    def _number(self, control: Control) -> float:
+        value = self.choices.get(control.name, control.value)
+        if isinstance(value, str):
+            return float(control.value)
+        numbers = [step for step in control.steps if not isinstance(step, str)]
+        low = control.low if control.low is not None else min(numbers)
+        high = control.high if control.high is not None else max(numbers)
+        return min(max(low, float(value)), high)
+
+
+def with_controls(
+    show: Callable[[Context, Controls, bool], Iterator[Shown]],
+) -> Callable[[Context, Choices, bool], Iterator[Shown]]:
+    """Give each exhibit of a ``show`` the controls that it has read so far."""
+
+    @wraps(show)
+    def shown(context: Context, choices: Choices, goes: bool) -> Iterator[Shown]:
+        controls = Controls(choices)
+        for exhibit in show(context, controls, goes):
+            yield exhibit if exhibit is None else replace(exhibit, controls=controls.shown)
+
+    return shown
