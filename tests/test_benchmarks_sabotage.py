@@ -18,7 +18,7 @@ from tests.benchmarks.findings.record import config_of, spoilt
 from tests.benchmarks.findings.sabotage import KINDS, Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import Case
 from tests.data.idx_files import write_dataset
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.events import EpochDone, RunStarted
 
@@ -37,7 +37,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def _begun(case: Case, sabotage: Sabotage, folder: Path, epochs: int = 0) -> Session:
+def _begun(case: Case, sabotage: Sabotage, folder: Path, epochs: int = 0) -> Run:
     """Return a run's session before its first batch, or when so many epochs are done."""
     few = {"train_size": min(300, case.settings["train_size"]), "val_size": 30, "shift": None}
     config = replace(
@@ -51,70 +51,70 @@ def _begun(case: Case, sabotage: Sabotage, folder: Path, epochs: int = 0) -> Ses
     return sessions[0]
 
 
-def _first_step(session: Session) -> dict[str, float]:
+def _first_step(run: Run) -> dict[str, float]:
     """Train one batch and return by how much each parameter has moved."""
-    before = {name: p.detach().clone() for name, p in session.network.named_parameters()}
-    session.begin_epoch()
-    training.train_step(session)
-    after = session.network.named_parameters()
+    before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
+    run.begin_epoch()
+    training.train_step(run)
+    after = run.model.named_parameters()
     return {name: float((p.detach() - before[name]).norm()) for name, p in after}
 
 
-def _weight(session: Session) -> float:
-    layers = [m for m in session.network.modules() if isinstance(m, MIXING)]
+def _weight(run: Run) -> float:
+    layers = [m for m in run.model.modules() if isinstance(m, MIXING)]
     return sum(float(layer.weight.detach().norm()) for layer in layers)
 
 
-def _changed_labels(plain: Session, spoilt: Session, split: str) -> float:
+def _changed_labels(plain: Run, spoilt: Run, split: str) -> float:
     one, other = getattr(plain.data, split), getattr(spoilt.data, split)
     return float((one.labels != other.labels).float().mean())
 
 
-def _inputs(session: Session, split: str = "train") -> torch.Tensor:
-    return session.data.prepare(getattr(session.data, split).images)
+def _inputs(run: Run, split: str = "train") -> torch.Tensor:
+    return run.data.prepare(getattr(run.data, split).images)
 
 
-def _open_units(session: Session) -> float:
+def _open_units(run: Run) -> float:
     """Return the smallest share of any ReLU's units that ever open."""
     shares = []
 
     def see(module: nn.Module, args: object, output: torch.Tensor) -> None:
         shares.append(float((output.transpose(0, 1).flatten(1).amax(1) > 0).float().mean()))
 
-    for module in session.network.modules():
+    for module in run.model.modules():
         if isinstance(module, nn.ReLU):
             module.register_forward_hook(see)
-    session.network(_inputs(session))
+    run.model(_inputs(run))
     return min(shares)
 
 
-def _moved(session: Session) -> list[bool]:
-    return [distance > 0 for distance in _first_step(session).values()]
+def _moved(run: Run) -> list[bool]:
+    return [distance > 0 for distance in _first_step(run).values()]
 
 
-def _decay_hurts(plain: Session, spoilt: Session) -> bool:
+def _decay_hurts(plain: Run, spoilt: Run) -> bool:
     return spoilt.config.weight_decay >= 100 * plain.config.weight_decay
 
 
-def _scores_add_up(plain: Session, spoilt: Session) -> bool:
-    scores = spoilt.network(_inputs(spoilt))
+def _scores_add_up(plain: Run, spoilt: Run) -> bool:
+    scores = spoilt.model(_inputs(spoilt))
     return bool(((scores.sum(dim=1) - 1).abs() < 1e-4).all() and (scores >= 0).all())
 
 
-def _first_gradient(plain: Session, spoilt: Session) -> bool:
+def _first_gradient(plain: Run, spoilt: Run) -> bool:
     """Whether the first layer gets next to nothing of the last one's gradient."""
     _first_step(spoilt)
-    weights = [p for p in spoilt.network.parameters() if p.ndim > 1]
+    weights = [p for p in spoilt.model.parameters() if p.ndim > 1]
     first, last = (p.grad for p in (weights[0], weights[-1]))
     assert first is not None
     assert last is not None
     return float(first.std()) < 1e-3 * float(last.std())
 
 
-def _is_sorted(plain: Session, spoilt: Session) -> bool:
-    for session in (plain, spoilt):
-        session.begin_epoch()
-    labels = [s.data.train.labels[s.stream.order] for s in (plain, spoilt)]
+def _is_sorted(plain: Run, spoilt: Run) -> bool:
+    for run in (plain, spoilt):
+        run.begin_epoch()
+    labels = [s.data.train.labels[s.batches.stream.order] for s in (plain, spoilt)]
     return bool((labels[1].diff() >= 0).all() and (labels[0].diff() < 0).any())
 
 
@@ -122,28 +122,28 @@ def _different(numbers: torch.Tensor) -> set[int]:
     return set(numbers.tolist())
 
 
-def _repeats(plain: Session, spoilt: Session) -> bool:
+def _repeats(plain: Run, spoilt: Run) -> bool:
     spoilt.begin_epoch()
-    order = spoilt.stream.order
+    order = spoilt.batches.stream.order
     return len(order) == len(plain.data.train) and len(_different(order)) == 64
 
 
-def _never_trains(plain: Session, spoilt: Session) -> bool:
-    spoilt.network.train()
-    return plain.network.training and not any(m.training for m in spoilt.network.modules())
+def _never_trains(plain: Run, spoilt: Run) -> bool:
+    spoilt.model.train()
+    return plain.model.training and not any(m.training for m in spoilt.model.modules())
 
 
-def _width(session: Session) -> int:
-    layers = [m for m in session.network.modules() if isinstance(m, MIXING)]
+def _width(run: Run) -> int:
+    layers = [m for m in run.model.modules() if isinstance(m, MIXING)]
     return min(len(layer.weight) for layer in layers)
 
 
-Check = Callable[[Session, Session], bool]
+Check = Callable[[Run, Run], bool]
 
 CHECKS: Mapping[str, Check] = {
-    "rate-x30": lambda a, b: b.base_rate == pytest.approx(30 * a.base_rate),
-    "rate-x300": lambda a, b: b.base_rate == pytest.approx(300 * a.base_rate),
-    "rate-div-1000": lambda a, b: b.base_rate == pytest.approx(a.base_rate / 1000),
+    "rate-x30": lambda a, b: b.base_lr == pytest.approx(30 * a.base_lr),
+    "rate-x300": lambda a, b: b.base_lr == pytest.approx(300 * a.base_lr),
+    "rate-div-1000": lambda a, b: b.base_lr == pytest.approx(a.base_lr / 1000),
     "labels-shuffled": lambda a, b: (
         _changed_labels(a, b, "train") > 0.8 and _changed_labels(a, b, "val") > 0.6
     ),
@@ -153,7 +153,7 @@ CHECKS: Mapping[str, Check] = {
     "labels-train": lambda a, b: (
         0.2 < _changed_labels(a, b, "train") < 0.4 and _changed_labels(a, b, "val") == 0
     ),
-    "few-images": lambda a, b: b.config.epochs >= 30 and not b.augmenting,
+    "few-images": lambda a, b: b.config.epochs >= 30 and not b.batches.augmenting,
     "same-64-images": _repeats,
     "sorted": _is_sorted,
     "dead-start": lambda a, b: _open_units(b) <= 0.5 * _open_units(a),
@@ -165,7 +165,7 @@ CHECKS: Mapping[str, Check] = {
     "half-optimized": lambda a, b: all(_moved(a)) and 0 < sum(_moved(b)) <= 0.6 * len(_moved(b)),
     "never-training": _never_trains,
     "softmax-twice": _scores_add_up,
-    "batch-of-4": lambda a, b: b.batch_size == 4 and b.base_rate >= 0.03,
+    "batch-of-4": lambda a, b: b.batches.batch_size == 4 and b.base_lr >= 0.03,
     "dropout-90": lambda a, b: a.dropout in (None, 0.05) and b.dropout == 0.9,
     "class-missing": lambda a, b: (
         len(_different(b.data.train.labels)) == len(_different(b.data.val.labels)) - 1
@@ -210,14 +210,14 @@ def test_an_update_uphill_is_the_opposite_of_what_it_was(small_data: Path) -> No
     # Without momentum each update is its own batch's alone.
     bare = {"optimizer": "sgd", "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
     case = replace(case, settings={**case.settings, **bare})
-    session = _begun(case, sabotage, small_data, epochs=1)
-    assert session.epochs_done == 1
+    run = _begun(case, sabotage, small_data, epochs=1)
+    assert run.progress.epochs_done == 1
     climbs = []
     for done in (1, 2):
-        session.epochs_done = done
-        before = [p.detach().clone() for p in session.network.parameters()]
-        _first_step(session)
-        pairs = zip(session.network.parameters(), before, strict=True)
+        run.progress.epochs_done = done
+        before = [p.detach().clone() for p in run.model.parameters()]
+        _first_step(run)
+        pairs = zip(run.model.parameters(), before, strict=True)
         climbs.append(
             sum(float(((p.detach() - b) * p.grad).sum()) for p, b in pairs if p.grad is not None)
         )

@@ -6,9 +6,9 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from tui_trainer.engine import loop
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.prepare import prepare as prepare_run
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -21,7 +21,7 @@ def train(config: RunConfig, inbox: Inbox, **options: Any) -> Iterator[Event]:
 
 
 def prepare(
-    config: RunConfig, inbox: Inbox, keeper: Keeper, clock: Any
-) -> Generator[Event, None, Session]:
+    config: RunConfig, inbox: Inbox, keeper: CheckpointStore, clock: Any
+) -> Generator[Event, None, Run]:
     """Prepare a run with an assistant."""
     return prepare_run(config, inbox, keeper, clock, Laboratory())

@@ -154,7 +154,7 @@ def bare(config: RunConfig, meter: Meter) -> None:
                 pixels = augment(pixels, amounts, chance)
             scores = network(pixels.mul_(scale).sub_(offset))
             loss = functional.cross_entropy(scores, wanted)
-            optimizer.clear()
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step(config.learning_rate)
             loss_sum += loss.detach()

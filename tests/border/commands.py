@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.border.trial import differences
 from tests.faults.forks import Ended, call, command
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.recording.folder import RunFolder
@@ -132,16 +132,18 @@ def killed_at(step: int, *arguments: object) -> Callable[[], object]:
     """Return work that saves after each step, and dies of SIGKILL once a step is saved."""
 
     def work() -> object:
-        keep = Keeper.keep
+        keep = CheckpointStore.keep
 
-        def keep_and_die(self: Keeper, state: Checkpoint, *rest: Any, **more: Any) -> Iterator[Any]:
+        def keep_and_die(
+            self: CheckpointStore, state: Checkpoint, *rest: Any, **more: Any
+        ) -> Iterator[Any]:
             yield from keep(self, state, *rest, **more)
             if state.facts["step"] >= step:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        assert Keeper.__init__.__kwdefaults__ is not None
-        Keeper.__init__.__kwdefaults__["seconds"] = 0.0
-        Keeper.keep = keep_and_die  # type: ignore[method-assign]
+        assert CheckpointStore.__init__.__kwdefaults__ is not None
+        CheckpointStore.__init__.__kwdefaults__["seconds"] = 0.0
+        CheckpointStore.keep = keep_and_die  # type: ignore[method-assign]
         return command(*arguments)()
 
     return work

@@ -23,11 +23,11 @@ from tests.engine.runs import FakeClock, ScriptedInbox, of
 from tests.training import train
 from tui_trainer.anatomy.description import layers_of
 from tui_trainer.anatomy.measured import measured_field
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.engine.snapshots import network_of
 from tui_trainer.export.model_files import write_torch_export
+from tui_trainer.lab.saved_model import network_of
 from tui_trainer.models.build import build_network
 from tui_trainer.models.custom.loading import NetworkError
 from tui_trainer.protocol.commands import Stop
@@ -156,7 +156,9 @@ def run(
     folder = RunFolder(place)
     place.mkdir()
     resumption = Resumption(read_checkpoint(resume), resume) if resume else None
-    events = train(config, inbox, keeper=Keeper(folder), resume=resumption, clock=FakeClock())
+    events = train(
+        config, inbox, store=CheckpointStore(folder), resume=resumption, clock=FakeClock()
+    )
     return Trained(list(events), folder)
 
 

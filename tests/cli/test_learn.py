@@ -18,8 +18,8 @@ from tests.test_import_hygiene import HEAVY, loaded_by
 from tests.training import prepare
 from tui_trainer.course.lesson import SLUGS, lesson
 from tui_trainer.course.placeholders import here
-from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.run import Run
 from tui_trainer.headless.asking import Asking, answer_to
 from tui_trainer.headless.lesson_page import WIDTH, lesson_lines
 from tui_trainer.history.history import History
@@ -204,32 +204,32 @@ def test_the_table_and_the_list_do_not_load_torch() -> None:
 
 
 @cache
-def _session() -> tuple[Session, History]:
+def _session() -> tuple[Run, History]:
     config = RunConfig(model="tiny", train_size=600, val_size=200, threads=1, batch_size=32)
-    preparing = prepare(config, Inbox(), Keeper(), time.perf_counter)
+    preparing = prepare(config, Inbox(), CheckpointStore(), time.perf_counter)
     while True:
         try:
             next(preparing)
         except StopIteration as prepared:
-            session: Session = prepared.value
+            run: Run = prepared.value
             break
     history = History()
-    history.apply(session.started())
-    return session, history
+    history.apply(run.started())
+    return run, history
 
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    session, history = _session()
+    run, history = _session()
 
-    def prepared(*_: object) -> Generator[Event, None, Session]:
+    def prepared(*_: object) -> Generator[Event, None, Run]:
         yield from ()
-        return session
+        return run
 
     monkeypatch.setattr("tui_trainer.lab.standalone.prepare", prepared)
-    inbox = session.inbox
+    inbox = run.control.inbox
     asking = Asking(slug, {}, goes=False, inbox=inbox)
-    _, tried = answer_to(asking, lesson_events(session.config, inbox))
+    _, tried = answer_to(asking, lesson_events(run.config, inbox))
     each = lesson(slug)
     lines = lesson_lines(each, tried.exhibit, here(each, history), "tiny", "mnist-tui learn --try")
 

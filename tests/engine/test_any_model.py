@@ -16,7 +16,7 @@ from tests.engine.runs import FakeClock, ScriptedInbox, of, tiny_config
 from tests.models import any_models as models
 from tests.training import train
 from tui_trainer.course.lesson import SLUGS
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.probes.update import flat_gradient, gradient_size
 from tui_trainer.engine.threads import choose_threads
@@ -54,8 +54,8 @@ def config_of(kind: Kind, folder: Path, **settings: object) -> RunConfig:
 def trained(config: RunConfig, inbox: Inbox | None = None) -> tuple[list[Event], Checkpoint]:
     """Train a run from generators that begin alike; return its events and its last state."""
     models.GLOBAL_RNG.bit_generator.state = np.random.default_rng(5).bit_generator.state
-    keeper = Keeper()
-    events = list(train(config, inbox or Inbox(), keeper=keeper, clock=FakeClock()))
+    keeper = CheckpointStore()
+    events = list(train(config, inbox or Inbox(), store=keeper, clock=FakeClock()))
     assert keeper.good is not None
     return events, keeper.good
 

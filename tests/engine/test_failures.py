@@ -10,7 +10,7 @@ import torch
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
 from tests.training import train
 from tui_trainer.engine import loop
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -73,10 +73,10 @@ def test_weights_lost_in_the_very_last_update_are_noticed(
     """No loss is taken after it, so only the weights or the validation can tell."""
     train_step = loop.train_step
 
-    def spoiling(session: Session) -> None:
-        train_step(session)
-        if session.stream.remaining == 0:
-            for weight in session.network.parameters():
+    def spoiling(run: Run) -> None:
+        train_step(run)
+        if run.batches.stream.remaining == 0:
+            for weight in run.model.parameters():
                 weight.data.fill_(value)
 
     monkeypatch.setattr(loop, "train_step", spoiling)
@@ -95,9 +95,9 @@ def test_a_run_that_is_stopped_after_its_weights_were_lost_has_diverged(
 ) -> None:
     train_step = loop.train_step
 
-    def spoiling(session: Session) -> None:
-        train_step(session)
-        next(session.network.parameters()).data.fill_(math.inf)
+    def spoiling(run: Run) -> None:
+        train_step(run)
+        next(run.model.parameters()).data.fill_(math.inf)
 
     monkeypatch.setattr(loop, "train_step", spoiling)
 

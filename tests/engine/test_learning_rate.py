@@ -7,7 +7,7 @@ import pytest
 
 from tests.engine.runs import ScriptedInbox, of, run, tiny_config
 from tui_trainer.engine import loop
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import SetBatchSize, SetLearningRate
 from tui_trainer.protocol.config import SCHEDULES
 from tui_trainer.protocol.events import StepDone
@@ -37,10 +37,10 @@ def test_the_rate_told_is_the_rate_of_the_update(
     rates: list[float] = []
     train_step = loop.train_step
 
-    def measuring(session: Session) -> None:
-        weight = next(session.network.parameters())
+    def measuring(run: Run) -> None:
+        weight = next(run.model.parameters())
         before = weight.detach().clone()
-        train_step(session)
+        train_step(run)
         assert weight.grad is not None
         rates.append(float((before - weight.detach()).norm() / weight.grad.norm()))
 

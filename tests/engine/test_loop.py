@@ -13,7 +13,7 @@ from tests.training import train
 from tui_trainer.data.dataset import BatchStream, Data
 from tui_trainer.engine import loop
 from tui_trainer.engine.evaluation import Evaluation, evaluate
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import Inbox, SetBatchSize
 from tui_trainer.protocol.config import MODELS, OPTIMIZERS, RunConfig
 from tui_trainer.protocol.events import (
@@ -255,13 +255,13 @@ def test_without_a_validation_split_nothing_is_said_about_it(tiny: Path) -> None
 def test_the_test_set_is_read_once_at_the_end(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Event] = []
     looked_after: list[Event] = []
-    look = Session.look_at_test
+    look = Run.evaluate_test
 
-    def noting(session: Session) -> TestEvaluated:
+    def noting(run: Run) -> TestEvaluated:
         looked_after.append(told[-1])
-        return look(session)
+        return look(run)
 
-    monkeypatch.setattr(Session, "look_at_test", noting)
+    monkeypatch.setattr(Run, "evaluate_test", noting)
     for event in train(tiny_config(tiny), Inbox(), clock=FakeClock()):
         told.append(event)
 
@@ -300,16 +300,16 @@ def test_seconds_are_training_time_and_speed_leaves_validation_out(
     clock = FakeClock()
     train_step = loop.train_step
 
-    def slow_step(session: Session) -> None:
+    def slow_step(run: Run) -> None:
         clock.now += 2
-        train_step(session)
+        train_step(run)
 
     def slow_validation(*args: Any) -> Evaluation:
         clock.now += 5
         return evaluate(*args)
 
     monkeypatch.setattr(loop, "train_step", slow_step)
-    monkeypatch.setattr("tui_trainer.engine.session.evaluate", slow_validation)
+    monkeypatch.setattr("tui_trainer.engine.run.evaluate", slow_validation)
 
     events = run(tiny_config(tiny), clock=clock)
 

@@ -93,7 +93,7 @@ def test_nothing_to_move_is_no_error() -> None:
     ours: Optimizer = SGD([], momentum=0.9, nesterov=True, weight_decay=0.0)
 
     ours.step(0.1)
-    ours.clear()
+    ours.zero_grad()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -107,7 +107,7 @@ def test_the_momentum_of_16_bits_is_the_same_each_time(dtype: torch.dtype) -> No
         for _ in range(4):
             weight.grad = torch.randn(10, 384, generator=rng).to(dtype)
             ours.step(0.01)
-        return ours.memory()["velocity/0"]
+        return ours.state_tensors()["velocity/0"]
 
     first = momentum()
     for number in range(8):
@@ -118,7 +118,7 @@ def test_the_momentum_of_16_bits_is_the_same_each_time(dtype: torch.dtype) -> No
 def test_clearing_forgets_the_gradients() -> None:
     net = network()
     gradients(net, 0)
-    make_optimizer(net, RunConfig()).clear()
+    make_optimizer(net, RunConfig()).zero_grad()
 
     assert all(parameter.grad is None for parameter in net.parameters())
 

@@ -10,7 +10,7 @@ import pytest
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
 from tests.training import train
 from tui_trainer.engine import loop
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import (
     Command,
     Inbox,
@@ -78,21 +78,21 @@ def test_a_pause_sent_before_the_start_comes_before_the_first_step(tiny: Path) -
 
 def test_paused_time_is_not_training_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
-    train_step, evaluate = loop.train_step, Session.look_at_test
+    train_step, evaluate = loop.train_step, Run.evaluate_test
 
-    def slow_step(session: Session) -> None:
+    def slow_step(run: Run) -> None:
         clock.now += 2
-        train_step(session)
+        train_step(run)
 
-    def slow_test(session: Session) -> TestEvaluated:
+    def slow_test(run: Run) -> TestEvaluated:
         clock.now += 500
-        return evaluate(session)
+        return evaluate(run)
 
     def waiting() -> None:
         clock.now += 1_000
 
     monkeypatch.setattr(loop, "train_step", slow_step)
-    monkeypatch.setattr(Session, "look_at_test", slow_test)
+    monkeypatch.setattr(Run, "evaluate_test", slow_test)
     script: dict[int, list[Command]] = {0: [Pause()], 3: [Pause()], 5: [LookAtTest()]}
     inbox = ScriptedInbox(script, paused=[[Resume()], [LookAtTest()], [Resume()]], waiting=waiting)
 

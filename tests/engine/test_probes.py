@@ -15,11 +15,11 @@ from torch.nn import functional
 from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
 from tests.training import prepare, train
 from tui_trainer.engine import loop
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint, differing_bits
 from tui_trainer.engine.probes import EARLY_STEPS
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -28,29 +28,29 @@ from tui_trainer.protocol.probed import LayerProbe, SampleProbed, UpdateProbed
 from tui_trainer.recording.journal import from_json
 
 
-def session_of(config: RunConfig) -> Session:
+def session_of(config: RunConfig) -> Run:
     """Return a session right before its first batch."""
-    steps = prepare(config, Inbox(), Keeper(), FakeClock())
+    steps = prepare(config, Inbox(), CheckpointStore(), FakeClock())
     try:
         while True:
             next(steps)
     except StopIteration as done:
-        session = done.value
-        assert isinstance(session, Session)
-        session.begin_epoch()
-        return session
+        run = done.value
+        assert isinstance(run, Run)
+        run.begin_epoch()
+        return run
 
 
-def step(session: Session) -> list[UpdateProbed]:
+def step(run: Run) -> list[UpdateProbed]:
     """Train one batch, and return what the probes say of it."""
-    loop.train_step(session)
-    list(session.flush())
-    return of(UpdateProbed, list(session.probes.after_step(session)))
+    loop.train_step(run)
+    list(run.flush())
+    return of(UpdateProbed, list(run.probes.after_step()))
 
 
 def states(config: RunConfig) -> tuple[list[Event], Checkpoint]:
-    keeper = Keeper()
-    events = list(train(config, Inbox(), keeper=keeper, clock=FakeClock()))
+    keeper = CheckpointStore()
+    events = list(train(config, Inbox(), store=keeper, clock=FakeClock()))
     assert keeper.good is not None
     return events, keeper.good
 
@@ -91,9 +91,9 @@ def test_the_sample_is_looked_at_again_when_enough_was_trained(tiny: Path) -> No
 def test_a_run_that_goes_on_looks_where_it_would_have(tiny: Path, at: int) -> None:
     config = tiny_config(tiny, epochs=2, model="mlp")
     whole = run(config)
-    keeper = Keeper()
+    keeper = CheckpointStore()
     inbox = ScriptedInbox({at: [Stop(reason="interrupted", test=False)]})
-    first = list(train(config, inbox, keeper=keeper, clock=FakeClock()))
+    first = list(train(config, inbox, store=keeper, clock=FakeClock()))
     assert keeper.good is not None
     resumption = Resumption(keeper.good, Path("last.safetensors"))
     second = list(train(config, Inbox(), resume=resumption, clock=FakeClock()))
@@ -134,16 +134,16 @@ def test_a_checkpoint_of_before_the_probes_goes_on(tiny: Path) -> None:
 
 
 def test_an_update_is_told_as_it_was(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny, optimizer="adam", augment="none"))
-    assert step(session) == []
-    first = {n: p.detach().clone() for n, p in session.network.named_parameters()}
-    last = session.probes.last_gradient
+    run = session_of(tiny_config(tiny, optimizer="adam", augment="none"))
+    assert step(run) == []
+    first = {n: p.detach().clone() for n, p in run.model.named_parameters()}
+    last = run.probes.last_gradient
     assert last is not None
-    (look,) = step(session)
+    (look,) = step(run)
 
-    gradients = {n: p.grad for n, p in session.network.named_parameters()}
+    gradients = {n: p.grad for n, p in run.model.named_parameters()}
     flat = torch.cat([g.flatten() for g in gradients.values() if g is not None])
-    moves = {n: p.detach() - first[n] for n, p in session.network.named_parameters()}
+    moves = {n: p.detach() - first[n] for n, p in run.model.named_parameters()}
     move = torch.cat([m.flatten() for m in moves.values()])
     assert [p.name for p in look.parameters] == list(first)
     for probe in look.parameters:
@@ -166,36 +166,36 @@ def test_an_update_is_told_as_it_was(tiny: Path) -> None:
 
 
 def test_frozen_and_forgotten_parameters_show(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny))
-    names = [name for name, _ in session.network.named_parameters()]
-    next(session.network.parameters()).requires_grad_(False)
-    session.optimizer.parameters = session.optimizer.parameters[:-1]
-    session.optimizer.velocities = session.optimizer.velocities[:-1]  # type: ignore[attr-defined]
-    step(session)
-    (look,) = step(session)
+    run = session_of(tiny_config(tiny))
+    names = [name for name, _ in run.model.named_parameters()]
+    next(run.model.parameters()).requires_grad_(False)
+    run.optimizer.parameters = run.optimizer.parameters[:-1]
+    run.optimizer.velocities = run.optimizer.velocities[:-1]  # type: ignore[attr-defined]
+    step(run)
+    (look,) = step(run)
     assert look.parameters[0].gradient is None
     assert look.parameters[-1].gradient
     assert [p.name for p in look.parameters if not p.update] == [names[0], names[-1]]
 
 
 def test_layers_in_evaluation_mode_show(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny, model="era-s6-dropout"))
-    norms = [n for n, m in session.network.named_modules() if isinstance(m, nn.BatchNorm2d)]
-    step(session)
-    assert step(session)[0].still_layers == ()
-    session.network.get_submodule(norms[1]).eval()
-    looks = [look for _ in range(3) for look in step(session)]
+    run = session_of(tiny_config(tiny, model="era-s6-dropout"))
+    norms = [n for n, m in run.model.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    step(run)
+    assert step(run)[0].still_layers == ()
+    run.model.get_submodule(norms[1]).eval()
+    looks = [look for _ in range(3) for look in step(run)]
     assert looks[0].still_layers == (norms[1],)
 
 
 def test_the_sample_is_what_evaluation_says(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny, model="small"))
+    run = session_of(tiny_config(tiny, model="small"))
     for _ in range(7):
-        step(session)
-    network, data = session.network, session.data
+        step(run)
+    network, data = run.model, run.data
     modes = [module.training for module in network.modules()]
     buffers = [buffer.clone() for buffer in network.buffers()]
-    (look,) = of(SampleProbed, list(session.probes.before_training(session)))
+    (look,) = of(SampleProbed, list(run.probes.before_training()))
 
     assert [module.training for module in network.modules()] == modes
     assert all(torch.equal(a, b) for a, b in zip(network.buffers(), buffers, strict=True))
@@ -222,11 +222,11 @@ def test_the_sample_is_what_evaluation_says(tiny: Path) -> None:
 
 
 def test_the_gap_of_batch_norm_is_that_of_the_same_images(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny, model="small"))
+    run = session_of(tiny_config(tiny, model="small"))
     for _ in range(7):
-        step(session)
-    (look,) = of(SampleProbed, list(session.probes.before_training(session)))
-    network, data = session.network, session.data
+        step(run)
+    (look,) = of(SampleProbed, list(run.probes.before_training()))
+    network, data = run.model, run.data
     places = torch.linspace(0, 109, 64).round().long()
     gaps = []
     with torch.no_grad():
@@ -241,17 +241,17 @@ def test_the_gap_of_batch_norm_is_that_of_the_same_images(tiny: Path) -> None:
     assert look.batch_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)
 
 
-def layers_of(session: Session) -> dict[str, LayerProbe]:
-    (look,) = of(SampleProbed, list(session.probes.before_training(session)))
+def layers_of(run: Run) -> dict[str, LayerProbe]:
+    (look,) = of(SampleProbed, list(run.probes.before_training()))
     return {layer.name: layer for layer in look.layers}
 
 
 def test_dead_units_are_counted_one_by_one(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny, model="mlp"))
-    first = next(m for m in session.network.modules() if isinstance(m, nn.Linear))
+    run = session_of(tiny_config(tiny, model="mlp"))
+    first = next(m for m in run.model.modules() if isinstance(m, nn.Linear))
     with torch.no_grad():
         first.bias[:5] = -1_000.0
-    found = [layer for layer in layers_of(session).values() if layer.kind == "relu"]
+    found = [layer for layer in layers_of(run).values() if layer.kind == "relu"]
     assert found[0].dead == 5
     assert found[0].units == first.out_features
 
@@ -266,12 +266,12 @@ def test_saturated_sigmoids_show(
         " nn.Linear(20, classes))\n"
     )
     monkeypatch.chdir(tmp_path)
-    session = session_of(tiny_config(tiny, model="net.py:net"))
-    assert layers_of(session)["2"].saturated < 0.1
-    session = session_of(tiny_config(tiny, model="net.py:net"))
+    run = session_of(tiny_config(tiny, model="net.py:net"))
+    assert layers_of(run)["2"].saturated < 0.1
+    run = session_of(tiny_config(tiny, model="net.py:net"))
     with torch.no_grad():
-        session.network.get_parameter("1.bias").fill_(50.0)
-    assert layers_of(session)["2"].saturated == 1.0
+        run.model.get_parameter("1.bias").fill_(50.0)
+    assert layers_of(run)["2"].saturated == 1.0
 
 
 def test_probabilities_are_known_for_what_they_are(
@@ -283,8 +283,8 @@ def test_probabilities_are_known_for_what_they_are(
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), nn.Softmax(dim=1))\n"
     )
     monkeypatch.chdir(tmp_path)
-    session = session_of(tiny_config(tiny, model="net.py:net"))
-    (look,) = of(SampleProbed, list(session.probes.before_training(session)))
+    run = session_of(tiny_config(tiny, model="net.py:net"))
+    (look,) = of(SampleProbed, list(run.probes.before_training()))
     assert look.are_probabilities
 
 

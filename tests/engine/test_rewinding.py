@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.training import train
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.history.history import History
 from tui_trainer.protocol.commands import (
@@ -47,13 +47,13 @@ def config(tiny: Path) -> RunConfig:
 
 
 def wrecked(
-    tiny: Path, answers: list[list[Command]], keeper: Keeper | None = None
+    tiny: Path, answers: list[list[Command]], keeper: CheckpointStore | None = None
 ) -> tuple[list[Event], ScriptedInbox]:
     """Train to the middle of epoch 2, ruin the weights, and answer what is asked then."""
     # When the run is over it goes on answering questions, until it is told to stop.
     told_later: list[list[Command]] = [*answers, [Stop()]]
     inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetLearningRate(WRECK)]}, told_later)
-    told = train(config(tiny), inbox, keeper=keeper, patient=True, clock=FakeClock())
+    told = train(config(tiny), inbox, store=keeper, interactive=True, clock=FakeClock())
     return list(told), inbox
 
 
@@ -110,7 +110,7 @@ def test_what_makes_no_sense_now_is_refused_with_the_reason(tiny: Path) -> None:
 
 def test_a_run_that_is_sound_is_not_rewound(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Rewind(0.1)]}, [[Stop()]])
-    events = list(train(config(tiny), inbox, patient=True, clock=FakeClock()))
+    events = list(train(config(tiny), inbox, interactive=True, clock=FakeClock()))
     assert only(CommandRejected, events).reason == "the run has not diverged"
     assert len(of(StepDone, events)) == 22
 
@@ -125,7 +125,7 @@ def test_it_can_be_wrecked_and_rewound_again(tiny: Path) -> None:
 def test_the_good_checkpoint_is_never_overwritten(
     tiny: Path, tmp_path: Path, patient: bool
 ) -> None:
-    class Watching(Keeper):
+    class Watching(CheckpointStore):
         def keep(self, state: Checkpoint, *args: object, **more: object):  # type: ignore[no-untyped-def]
             for name, tensor in state.part("network").items():
                 assert bool(tensor.isfinite().all()), name
@@ -133,7 +133,7 @@ def test_the_good_checkpoint_is_never_overwritten(
 
     keeper = Watching(RunFolder(tmp_path), seconds=0.0)  # saves after each step
     inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]}, [[Stop()], [Stop()]])
-    events = list(train(config(tiny), inbox, keeper=keeper, patient=patient, clock=FakeClock()))
+    events = list(train(config(tiny), inbox, store=keeper, interactive=patient, clock=FakeClock()))
     lost = only(Diverged, events)
     assert 15 <= lost.good_step < lost.step
     assert read_facts(RunFolder(tmp_path).checkpoint("last"))["step"] == lost.good_step

@@ -13,8 +13,8 @@ from torch import nn
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
 from tui_trainer.engine import loop, prepare
-from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import (
     Command,
     Inbox,
@@ -40,12 +40,12 @@ from tui_trainer.protocol.events import (
 from tui_trainer.protocol.schedules import factor
 
 
-def loaded_afresh(config: RunConfig) -> Session:
+def loaded_afresh(config: RunConfig) -> Run:
     """Return a session that is about to train its first batch."""
-    ready: list[Session] = []
+    ready: list[Run] = []
 
     def preparing() -> Iterator[Event]:
-        ready.append((yield from prepare.prepare(config, Inbox(), Keeper(), FakeClock())))
+        ready.append((yield from prepare.prepare(config, Inbox(), CheckpointStore(), FakeClock())))
 
     list(preparing())
     return ready[0]
@@ -57,9 +57,9 @@ def met(monkeypatch: pytest.MonkeyPatch) -> list[Augmentation | None]:
     seen: list[Augmentation | None] = []
     train_step = loop.train_step
 
-    def noting(session: Session) -> None:
-        seen.append(session.amounts)
-        train_step(session)
+    def noting(run: Run) -> None:
+        seen.append(run.batches.augmentation)
+        train_step(run)
 
     monkeypatch.setattr(loop, "train_step", noting)
     return seen
@@ -149,10 +149,10 @@ def test_dropout_is_set_in_every_layer(tiny: Path, monkeypatch: pytest.MonkeyPat
     shares: list[set[float]] = []
     train_step = loop.train_step
 
-    def noting(session: Session) -> None:
-        layers = session.network.modules()
+    def noting(run: Run) -> None:
+        layers = run.model.modules()
         shares.append({layer.p for layer in layers if isinstance(layer, nn.Dropout)})
-        train_step(session)
+        train_step(run)
 
     monkeypatch.setattr(loop, "train_step", noting)
     config = tiny_config(tiny, model="era-s6-dropout", dropout=0.1, epochs=1)
@@ -210,10 +210,10 @@ def far_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the losses of this CPU as seldom as those of an accelerator."""
     prepared = prepare.prepare
 
-    def seldom(*args: Any) -> Generator[Event, None, Session]:
-        session = yield from prepared(*args)
-        session.flush_every = 5
-        return session
+    def seldom(*args: Any) -> Generator[Event, None, Run]:
+        run = yield from prepared(*args)
+        run.flush_every = 5
+        return run
 
     monkeypatch.setattr(loop, "prepare", seldom)
 
@@ -253,9 +253,9 @@ def test_a_divergence_read_late_is_told_of_the_step_it_happened_at(
 
 
 def test_a_cpu_is_read_at_every_step(tiny: Path) -> None:
-    session = loaded_afresh(tiny_config(tiny))
+    run = loaded_afresh(tiny_config(tiny))
 
-    assert session.flush_every == 1
+    assert run.flush_every == 1
     assert prepare.ACCELERATOR_FLUSH > 1
 
 
@@ -266,15 +266,15 @@ def test_the_weights_are_those_of_the_seed_whatever_was_drawn_before(tiny: Path)
     weights = []
     for disturbance in (1, 2):
         torch.manual_seed(disturbance)
-        session = loaded_afresh(tiny_config(tiny, seed=7))
-        weights.append([p.detach().clone() for p in session.network.parameters()])
+        run = loaded_afresh(tiny_config(tiny, seed=7))
+        weights.append([p.detach().clone() for p in run.model.parameters()])
 
     assert all(torch.equal(mine, yours) for mine, yours in zip(*weights, strict=True))
 
 
 def test_the_convolutions_have_their_channels_innermost_on_the_cpu(tiny: Path) -> None:
-    session = loaded_afresh(tiny_config(tiny, model="era-s6"))
+    run = loaded_afresh(tiny_config(tiny, model="era-s6"))
 
-    for module in session.network.modules():
+    for module in run.model.modules():
         if isinstance(module, nn.Conv2d):
             assert module.weight.is_contiguous(memory_format=torch.channels_last)

@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.engine.runs import tiny_config
 from tui_trainer.cli.saved import saved_run
 from tui_trainer.cli.starts import Job, Start
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.protocol.commands import (
     Command,
@@ -88,8 +88,8 @@ class WishInbox(Inbox):
 
 def save_each_step() -> None:
     """Save after each step from now on: what the clock does every 15 seconds."""
-    assert Keeper.__init__.__kwdefaults__ is not None
-    Keeper.__init__.__kwdefaults__["seconds"] = 0.0
+    assert CheckpointStore.__init__.__kwdefaults__ is not None
+    CheckpointStore.__init__.__kwdefaults__["seconds"] = 0.0
 
 
 def begin(path: Path, config: RunConfig, inbox: Inbox) -> Iterator[Event]:

@@ -26,7 +26,7 @@ def watched(folder: Path, *after: Sequence[Command], **settings: object) -> list
     """Train with somebody watching, who asks when it is over."""
     inbox = ScriptedInbox(paused=[*after, [Stop()]])
     config = tiny_config(folder, epochs=1, **settings)
-    return list(train(config, inbox, patient=True, clock=FakeClock()))
+    return list(train(config, inbox, interactive=True, clock=FakeClock()))
 
 
 def test_a_feature_is_looked_at_while_it_trains(tiny: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_question_behind_the_wish_to_stop_is_answered(tiny: Path) -> None:
 def test_who_leaves_in_a_hurry_is_not_waited_for(tiny: Path) -> None:
     inbox = ScriptedInbox({2: [Stop(test=False)]})
 
-    events = list(train(tiny_config(tiny), inbox, patient=True, clock=FakeClock()))
+    events = list(train(tiny_config(tiny), inbox, interactive=True, clock=FakeClock()))
 
     assert isinstance(events[-1], RunFinished)
     assert inbox.waits == []

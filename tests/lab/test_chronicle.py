@@ -15,7 +15,7 @@ from tests.engine.test_resuming import cut, trained
 from tests.engine.test_rewinding import config as wreckable
 from tests.engine.test_rewinding import wrecked
 from tests.lab.views.conftest import laboratory_of, session_of
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.lab.chronicle import ROWS, Chronicle
 from tui_trainer.lab.views.desk import NO_CLASS
@@ -67,14 +67,14 @@ def test_it_may_begin_late() -> None:
 
 
 def test_scores_that_are_no_numbers_are_wrong_whatever_the_label() -> None:
-    session = session_of("tiny", val_size=50)
+    run = session_of("tiny", val_size=50)
     with torch.no_grad():
-        next(session.network.parameters()).fill_(float("nan"))
-    assert 0 in session.data.val.labels.tolist()
-    session.validate()
-    total = len(session.data.val)
-    assert laboratory_of(session).chronicle.row("given").tolist() == [NO_CLASS] * total
-    assert laboratory_of(session).chronicle.row("times_wrong").tolist() == [1] * total
+        next(run.model.parameters()).fill_(float("nan"))
+    assert 0 in run.data.val.labels.tolist()
+    run.validate()
+    total = len(run.data.val)
+    assert laboratory_of(run).chronicle.row("given").tolist() == [NO_CLASS] * total
+    assert laboratory_of(run).chronicle.row("times_wrong").tolist() == [1] * total
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -150,7 +150,7 @@ def test_a_recording_without_one_begins_where_it_goes_on(tiny: Path) -> None:
 
 def test_what_was_lost_by_a_divergence_is_not_remembered(tiny: Path) -> None:
     """After going back to the end of epoch 1, epoch 2 is written down once."""
-    keeper = Keeper()
+    keeper = CheckpointStore()
     wrecked(tiny, [[Rewind(0.01)]], keeper)
     assert keeper.good is not None
     assert wreckable(tiny).epochs == 2

@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.training import train
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.history.history import History
@@ -51,8 +51,8 @@ def once(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two epochs, each of which is kept."""
     path = tmp_path_factory.mktemp("once") / "it"
     recorder = Recorder.create(path, config(tiny).resolved())
-    keeper = Keeper(recorder.folder, recorder.position, every=1)
-    events = train(config(tiny), Inbox(), keeper=keeper, clock=FakeClock())
+    keeper = CheckpointStore(recorder.folder, recorder.position, every=1)
+    events = train(config(tiny), Inbox(), store=keeper, clock=FakeClock())
     for _ in recorder.record(events):
         pass
     return path

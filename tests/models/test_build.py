@@ -14,10 +14,10 @@ from tests.data.idx_files import write_dataset
 from tests.engine.runs import ScriptedInbox, of, only, tiny_config
 from tests.faults.forks import call, command
 from tests.training import train
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import differing_bits, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.engine.snapshots import network_of
+from tui_trainer.lab.saved_model import network_of
 from tui_trainer.models import zoo
 from tui_trainer.models.build import about, build_network, dropout_of, use_innermost_channels
 from tui_trainer.models.custom.loading import NetworkError
@@ -476,9 +476,9 @@ def run(
 ) -> list[Event]:
     """Train in a folder, or go on there from a checkpoint."""
     folder.mkdir(exist_ok=True)
-    keeper = Keeper(RunFolder(folder))
+    keeper = CheckpointStore(RunFolder(folder))
     resumption = Resumption(read_checkpoint(resume), resume) if resume else None
-    return list(train(config, inbox or Inbox(), keeper=keeper, resume=resumption))
+    return list(train(config, inbox or Inbox(), store=keeper, resume=resumption))
 
 
 @pytest.fixture(scope="module")
@@ -670,7 +670,7 @@ def test_a_fault_that_is_not_its_own_is_told_as_it_is(
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("tui_trainer.engine.session.Session.count_step", breaks)
+    monkeypatch.setattr("tui_trainer.engine.run.Run.count_step", breaks)
     for model in (write("net.py", PLAIN) + ":Net", "mlp"):
         with pytest.raises(ZeroDivisionError, match="ours"):
             run(own_config(digits, model), tmp_path / model.replace("/", "_"))

@@ -125,7 +125,7 @@ class _Source:
 
     def network(self) -> nn.Module:
         """Return the checkpoint's network, built anew: its modules are then those importable."""
-        from tui_trainer.engine.snapshots import network_of
+        from tui_trainer.lab.saved_model import network_of
 
         check_model_place(self.found.config)
         with redirect_stdout(sys.stderr):
@@ -133,7 +133,7 @@ class _Source:
 
     def guest(self) -> AbstractContextManager[None]:
         """Run the model's code: its modules importable, what it prints on stderr."""
-        from tui_trainer.engine.preflight import is_custom
+        from tui_trainer.models.build import is_custom
         from tui_trainer.models.custom import loading
         from tui_trainer.protocol.reference import parse_reference
 

@@ -105,16 +105,16 @@ class Show:
 def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterator[Event]:
     """Load torch, then train: the slow import belongs to the training thread too."""
     yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
-    from tui_trainer.engine.checkpoint_store import Keeper
+    from tui_trainer.engine.checkpoint_store import CheckpointStore
     from tui_trainer.engine.loop import train as train_network
     from tui_trainer.lab.assistant import Laboratory
 
     resume = None if job.saved is None else job.saved.resumption()
-    keeper = Keeper(every=config.checkpoint_every)
+    keeper = CheckpointStore(every=config.checkpoint_every)
     if job.recorder is not None:
         folder, position = job.recorder.folder, job.recorder.position
-        keeper = Keeper(folder, position, every=config.checkpoint_every)
+        keeper = CheckpointStore(folder, position, every=config.checkpoint_every)
     yield from train_network(
-        config, inbox, keeper=keeper, resume=resume, assistant=Laboratory(), patient=patient
+        config, inbox, store=keeper, resume=resume, assistant=Laboratory(), interactive=patient
     )
     job.result = keeper.good

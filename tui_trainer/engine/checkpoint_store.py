@@ -12,14 +12,14 @@ from tui_trainer.recording.atomic import write_atomically
 from tui_trainer.recording.attempts import Attempts, RecordingNews
 from tui_trainer.recording.folder import SUFFIX, RunFolder
 
-MOST_OWED = 1 << 26
+MOST_PENDING = 1 << 26
 """Bytes of states that are kept while the disk takes nothing, 64 MiB; beyond ``last``, that is."""
 
 SAVE_SECONDS = 15.0
 """Training time between two saved states in the middle of an epoch: what a power cut can cost."""
 
 
-class Keeper:
+class CheckpointStore:
     """Keeps states of one run.
 
     Attributes:
@@ -42,7 +42,7 @@ class Keeper:
         self._seconds = seconds
         self._kept_at = 0.0
         self._attempt = Attempts()
-        self._owed: dict[str, bytes] = {}
+        self._pending: dict[str, bytes] = {}
 
     def files(self) -> dict[str, Path]:
         """Return the states that are saved, by name; none where the run is not recorded."""
@@ -82,24 +82,24 @@ class Keeper:
         self._kept_at = seconds
         if self._folder is None:
             return
-        self._owe(dict.fromkeys(names, state.to_bytes()))
-        for name in sorted(self._owed, key=lambda name: name == "last"):
-            path, content = self._folder.checkpoint(name), self._owed[name]
+        self._add_pending(dict.fromkeys(names, state.to_bytes()))
+        for name in sorted(self._pending, key=lambda name: name == "last"):
+            path, content = self._folder.checkpoint(name), self._pending[name]
             yield from self._attempt(path, lambda path=path, content=content: _write(path, content))  # type: ignore[misc]
             if not self._attempt.failed(path):
-                del self._owed[name]
-        saved = tuple(name for name in names if name not in self._owed)
+                del self._pending[name]
+        saved = tuple(name for name in names if name not in self._pending)
         if saved and told:
             yield CheckpointSaved(step=state.facts["step"], epoch=state.facts["epoch"], files=saved)
 
-    def _owe(self, contents: dict[str, bytes]) -> None:
+    def _add_pending(self, contents: dict[str, bytes]) -> None:
         """Take on what is to be written; where that is too much, the oldest of it is let go."""
         for name in contents:
-            self._owed.pop(name, None)
-        self._owed.update(contents)
-        for name in list(self._owed)[: -len(contents)]:
-            if sum(map(len, self._owed.values())) > MOST_OWED:
-                del self._owed[name]
+            self._pending.pop(name, None)
+        self._pending.update(contents)
+        for name in list(self._pending)[: -len(contents)]:
+            if sum(map(len, self._pending.values())) > MOST_PENDING:
+                del self._pending[name]
 
 
 def _write(path: Path, content: bytes) -> None:

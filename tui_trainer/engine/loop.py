@@ -6,19 +6,18 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-from tui_trainer.engine.apply import (
+from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.process_commands import (
     answer_until_stopped,
-    obey,
-    take_last_wishes,
+    process_commands,
+    process_last_commands,
     wait_for_rewind,
 )
-from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.pending import DivergedError
-from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.resuming import Resumption, resume_from
-from tui_trainer.engine.session import Assistant, Session
+from tui_trainer.engine.run import Assistant, DivergedError, Run
 from tui_trainer.engine.snapshots import save
-from tui_trainer.engine.steps import densify, forward_backward, loss_of
+from tui_trainer.engine.steps import forward_backward, loss_of
 from tui_trainer.models.build import own_faults_told
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -30,212 +29,202 @@ def train(
     config: RunConfig,
     inbox: Inbox,
     *,
-    keeper: Keeper | None = None,
-    resume: Resumption | None = None,
     assistant: Assistant | None = None,
-    patient: bool = False,
+    store: CheckpointStore | None = None,
+    resume: Resumption | None = None,
+    interactive: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
-    """Train a network and tell everything that happens, as it happens.
+    """Train a model and report everything that happens, as it happens.
 
-    A generator: it works only while somebody asks for the next event, on that somebody's thread.
-    The last event is ``RunFinished``; where a person watches, answers may come after it.
+    A generator: it works only while its consumer asks for the next event, on the consumer's thread.
+    The last event is ``RunFinished``; in an interactive run, answers may come after it.
 
     Args:
         config: What to train, on what, and how.
-        inbox: Where wishes arrive; drained between two batches.
-        keeper: Where the run's states are kept; in memory alone if None.
-        resume: From where a recorded run goes on; from the start if None.
-        assistant: Whoever answers questions about the model; the run trains as well without.
-        patient: Whether a person watches: a diverged run waits to be rewound or stopped, and one
-            that is over goes on answering questions until it is told to stop.
+        inbox: Where commands arrive; drained between two batches.
+        assistant: Answers questions about the model; the run trains as well without.
+        store: Where the checkpoints are kept; in memory alone if None.
+        resume: From where a recorded run continues; from the start if None.
+        interactive: Whether a diverged run waits to be rewound or stopped, and one that is over
+            answers questions until it is stopped.
         clock: Seconds that only go up.
 
     Raises:
         InputError: If the device, the data, the checkpoint or the combination of settings cannot
             be used.
-        NetworkError: If a network of one's own raises; it says where.
+        NetworkError: If a custom model raises; it says where.
     """
     with own_faults_told(config.model):
-        yield from _train(config, inbox, keeper or Keeper(), resume, assistant, patient, clock)
+        run = yield from prepare(config, inbox, store or CheckpointStore(), clock, assistant)
+        yield from _begin(run, resume)
+        reason = ""
+        while not reason:
+            try:
+                yield from train_epochs(run)
+                reason = run.control.stop.reason if run.control.stop else "completed"
+            except DivergedError as error:
+                yield error.event
+                is_rewound = interactive and (yield from wait_for_rewind(run))
+                reason = "" if is_rewound else "diverged"
+        yield from finish(run, reason)
+        if interactive and (run.control.stop is None or run.control.stop.test):
+            yield from answer_until_stopped(run)
 
 
-def _train(
-    config: RunConfig,
-    inbox: Inbox,
-    keeper: Keeper,
-    resume: Resumption | None,
-    assistant: Assistant | None,
-    patient: bool,
-    clock: Callable[[], float],
-) -> Iterator[Event]:
-    session = yield from prepare(config, inbox, keeper, clock, assistant)
-    if resume is None:
-        yield session.started()
-        if session.tried is not None:
-            yield session.tried
-        yield from save(session, "last")
-    else:
-        resume_from(session, resume)
-        yield session.resumed()
-    reason = ""
-    while not reason:
-        try:
-            yield from train_epochs(session)
-            reason = session.stop.reason if session.stop else "completed"
-        except DivergedError as error:
-            yield error.event
-            is_rewound = patient and (yield from wait_for_rewind(session))
-            reason = "" if is_rewound else "diverged"
-    yield from finish(session, reason)
-    if patient and (session.stop is None or session.stop.test):
-        yield from answer_until_stopped(session)
+def _begin(run: Run, resume: Resumption | None) -> Iterator[Event]:
+    if resume is not None:
+        resume_from(run, resume)
+        yield run.resumed()
+        return
+    yield run.started()
+    if run.tried is not None:
+        yield run.tried
+    yield from save(run, "last")
 
 
-def train_epochs(session: Session) -> Iterator[Event]:
-    """Train epoch after epoch, until there are as many as wanted or the run is stopped.
+def train_epochs(run: Run) -> Iterator[Event]:
+    """Train epoch after epoch, until there are as many as configured or the run is stopped.
 
     Raises:
         DivergedError: If a loss or a weight is not a finite number.
     """
-    while session.stop is None:
-        if session.epochs_done >= session.config.epochs:
-            yield from take_last_wishes(session)
-            if session.epochs_done >= session.config.epochs:
+    while run.control.stop is None:
+        if run.progress.epochs_done >= run.config.epochs:
+            yield from process_last_commands(run)
+            if run.progress.epochs_done >= run.config.epochs:
                 break
         else:
-            yield from train_epoch(session)
-    session.check_weights()
+            yield from train_epoch(run)
+    run.check_weights()
 
 
-def train_epoch(session: Session) -> Iterator[Event]:
-    """Meet every training image once, then look at the validation images.
+def train_epoch(run: Run) -> Iterator[Event]:
+    """Train on every training image once, then validate.
 
     Raises:
         DivergedError: If a loss is not a finite number.
     """
-    if session.epoch == session.epochs_done:
-        session.begin_epoch()
-    while session.stream.remaining:
-        yield from obey(session)
-        if session.stop is not None:
+    if run.progress.epoch == run.progress.epochs_done:
+        run.begin_epoch()
+    while run.batches.stream.remaining:
+        yield from process_commands(run)
+        if run.control.stop is not None:
             return
-        yield from session.probes.before_training(session)
-        train_step(session)
-        if len(session.pending) >= session.flush_every or session.probes.are_ready(session):
-            yield from session.flush()
-            yield from session.probes.after_step(session)
-        if session.keeper.is_due(session.watch.seconds):
-            yield from session.flush()
-            yield from save(session, "last")
-    yield from session.flush()
-    yield from close_epoch(session)
+        yield from run.probes.before_training()
+        train_step(run)
+        if len(run.progress.pending) >= run.flush_every or run.probes.are_ready():
+            yield from run.flush()
+            yield from run.probes.after_step()
+        if run.store.is_due(run.watch.seconds):
+            yield from run.flush()
+            yield from save(run, "last")
+    yield from run.flush()
+    yield from close_epoch(run)
 
 
-def train_step(session: Session) -> None:
+def train_step(run: Run) -> None:
     """Train the next batch, without waiting for the device."""
-    data, probes = session.data, session.probes
-    probes.begin_step(session)
-    indices = session.stream.take(session.batch_size)
-    labels = data.train.labels[indices]
-    images = data.prepare(data.train.images[indices], session.amounts, session.chance)
-    rate = session.learning_rate
+    model, optimizer, probes = run.model, run.optimizer, run.probes
+    probes.begin_step()
+    images, labels = run.batches.next()
+    lr = run.lr
     probes.see_batch(labels)
 
-    logits = session.network(images)
-    session.optimizer.clear()
-    smoothing = session.config.label_smoothing
-    objective = forward_backward(logits, labels, smoothing)
-    densify(session.optimizer.parameters)
+    logits = model(images)
+    optimizer.zero_grad()
+    smoothing = run.config.label_smoothing
+    loss = forward_backward(logits, labels, optimizer.parameters, smoothing)
     probes.see_gradients()
-    session.optimizer.step(rate)
+    optimizer.step(lr)
 
     logits = logits.detach()
-    # What is told is the loss without smoothing: the validation loss can be compared with that.
-    loss = loss_of(logits, labels) if smoothing else objective.detach()
-    hits = (logits.argmax(dim=1) == labels).sum()
-    session.count_step(loss, hits, len(indices), rate)
-    probes.see_update(session, rate)
+    # Reported without smoothing: the validation loss can be compared with that.
+    unsmoothed_loss = loss_of(logits, labels) if smoothing else loss.detach()
+    correct = (logits.argmax(dim=1) == labels).sum()
+    run.count_step(unsmoothed_loss, correct, len(labels), lr)
+    probes.see_update(lr)
 
 
-def close_epoch(session: Session) -> Iterator[Event]:
-    """Validate, tell how the epoch went, and save it.
+def close_epoch(run: Run) -> Iterator[Event]:
+    """Validate, report the epoch, and save it.
 
     Raises:
         DivergedError: If a weight or the validation loss is not a finite number.
     """
-    session.check_weights()
-    seen = session.epoch_images
-    training_seconds = session.watch.seconds - session.epoch_began
+    run.check_weights()
+    progress, validation = run.progress, run.validation
+    seen = progress.epoch_images
+    training_seconds = run.watch.seconds - progress.epoch_began
     result = None
     rise: tuple[float, float] | tuple[None, None] = (None, None)
-    if len(session.data.val):
-        yield from session.enter("validating")
-        result = session.validate()
+    if len(run.data.val):
+        yield from run.enter("validating")
+        result = run.validate()
         if not math.isfinite(result.loss):
-            raise session.lost()
-        if session.best is None or result.loss < session.best.loss:
-            session.best = result
-        rise = result.rise_over(session.best)
-        session.val_accuracy = result.correct / result.total
-    yield from session.probes.at_end_of_epoch(session)
-    session.epochs_done = session.epoch
-    if session.pause_after_epoch:
-        session.paused, session.pause_after_epoch = True, False
+            raise run.diverged()
+        if validation.best is None or result.loss < validation.best.loss:
+            validation.best = result
+        rise = result.rise_over(validation.best)
+        validation.accuracy = result.correct / result.total
+    yield from run.probes.at_end_of_epoch()
+    progress.epochs_done = progress.epoch
+    if run.control.pause_after_epoch:
+        run.control.paused, run.control.pause_after_epoch = True, False
     yield EpochDone(
-        epoch=session.epoch,
-        step=session.step,
-        learning_rate=session.last_rate,
-        train_loss=session.loss_sum / seen,
-        train_accuracy=session.hit_sum / seen,
+        epoch=progress.epoch,
+        step=progress.step,
+        learning_rate=progress.last_lr,
+        train_loss=progress.loss_sum / seen,
+        train_accuracy=progress.correct_sum / seen,
         val_loss=result.loss if result else None,
-        val_accuracy=result.correct / result.total if result else None,
+        val_accuracy=validation.accuracy if result else None,
         val_correct=result.correct if result else None,
         val_total=result.total if result else None,
         val_interval=wilson(result.correct, result.total) if result else None,
-        val_class_accuracy=result.class_accuracy(session.data.classes) if result else None,
+        val_class_accuracy=result.class_accuracy(run.data.classes) if result else None,
         val_loss_rise=rise[0],
         val_loss_rise_error=rise[1],
-        seconds=session.watch.seconds - session.epoch_began,
+        seconds=run.watch.seconds - progress.epoch_began,
         images_per_second=seen / max(training_seconds, 1e-9),
     )
-    yield from save(session, *_names_of_epoch(session), told=True)
+    yield from save(run, *_checkpoints_of_epoch(run), told=True)
 
 
-def _names_of_epoch(session: Session) -> list[str]:
-    """Return the names of the checkpoints that the epoch just done deserves."""
-    names = ["last"]
-    accuracy, best = session.val_accuracy, session.best_val_accuracy
+def _checkpoints_of_epoch(run: Run) -> list[str]:
+    """Return the names of the checkpoints in which the epoch just done is saved."""
+    names, validation = ["last"], run.validation
+    accuracy, best = validation.accuracy, validation.best_accuracy
     if accuracy is not None and (best is None or accuracy > best):
-        session.best_val_accuracy = accuracy
+        validation.best_accuracy = accuracy
         names.append("best")
-    every = session.keeper.every
-    if every is not None and session.epoch % every == 0:
-        names.append(f"epoch-{session.epoch}")
+    every = run.store.every
+    if every is not None and run.progress.epoch % every == 0:
+        names.append(f"epoch-{run.progress.epoch}")
     return names
 
 
-def finish(session: Session, reason: str) -> Iterator[Event]:
-    """Read the test set, unless the weights are lost or nobody waits for it, and end the run."""
-    session.watch.pause()
+def finish(run: Run, reason: str) -> Iterator[Event]:
+    """Evaluate the test set, unless diverged or stopped without it, and end the run."""
+    run.watch.pause()
     test = None
-    if reason != "diverged" and (session.stop is None or session.stop.test):
-        yield from session.enter("testing")
-        test = session.look_at_test()
+    if reason != "diverged" and (run.control.stop is None or run.control.stop.test):
+        yield from run.enter("testing")
+        test = run.evaluate_test()
         yield test
     if reason != "diverged":
-        yield from save(session, "last", told=True)
+        yield from save(run, "last", told=True)
     yield RunFinished(
         reason=reason,
-        epochs=session.epochs_done,
-        step=session.step,
+        epochs=run.progress.epochs_done,
+        step=run.progress.step,
         test_loss=test.test_loss if test else None,
         test_accuracy=test.test_accuracy if test else None,
         test_correct=test.test_correct if test else None,
         test_total=test.test_total if test else None,
         test_interval=test.test_interval if test else None,
-        test_looks=session.data.test.looks,
-        val_accuracy=session.val_accuracy,
-        parameters=session.parameters,
-        seconds=session.watch.seconds,
+        test_looks=run.data.test.looks,
+        val_accuracy=run.validation.accuracy,
+        parameters=run.parameters,
+        seconds=run.watch.seconds,
     )

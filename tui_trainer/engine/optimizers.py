@@ -40,25 +40,25 @@ class Optimizer(ABC):
             for p in self.parameters
         ]
 
-    def clear(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self) -> None:
+        """Set all gradients to None."""
         for parameter in self.parameters:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
+    def step(self, lr: float) -> None:
         """Move every weight that has a gradient, once, at a learning rate."""
         moved = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
         for fused in (True, False):
             if group := [i for i in moved if self.fused[i] is fused]:
-                self._move(group, rate, fused=fused)
+                self._move(group, lr, fused=fused)
 
     @abstractmethod
-    def memory(self) -> dict[str, Tensor]:
+    def state_tensors(self) -> dict[str, Tensor]:
         """Return what it remembers from step to step, by name: the tensors themselves."""
 
     @abstractmethod
-    def _move(self, moved: list[int], rate: float, *, fused: bool) -> None:
+    def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
         """Move the parameters of these places."""
 
     def _weights_and_gradients(self, moved: list[int]) -> tuple[list[Tensor], list[Tensor]]:
@@ -89,11 +89,11 @@ class SGD(Optimizer):
             _zeros(p) if momentum and takes_gradient(p) else None for p in self.parameters
         ]
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_tensors(self) -> dict[str, Tensor]:
         """Return the momentum of each parameter, if there is any."""
         return {f"velocity/{i}": v for i, v in enumerate(self.velocities) if v is not None}
 
-    def _move(self, moved: list[int], rate: float, *, fused: bool) -> None:
+    def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
         weights, gradients = self._weights_and_gradients(moved)
         sgd(
             weights,
@@ -103,7 +103,7 @@ class SGD(Optimizer):
             fused=fused,
             weight_decay=self._weight_decay,
             momentum=self._momentum,
-            lr=rate,
+            lr=lr,
             dampening=0.0,
             nesterov=self._nesterov,
             maximize=False,
@@ -129,12 +129,12 @@ class Adam(Optimizer):
         self.squares = [_zeros(p) for p in self.parameters]
         self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_tensors(self) -> dict[str, Tensor]:
         """Return means, squares and step counts of each parameter."""
         kinds = {"mean": self.means, "square": self.squares, "steps": self.steps}
         return {f"{kind}/{i}": t for kind, tensors in kinds.items() for i, t in enumerate(tensors)}
 
-    def _move(self, moved: list[int], rate: float, *, fused: bool) -> None:
+    def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
         weights, gradients = self._weights_and_gradients(moved)
         adam(
             weights,
@@ -149,7 +149,7 @@ class Adam(Optimizer):
             amsgrad=False,
             beta1=BETAS[0],
             beta2=BETAS[1],
-            lr=rate,
+            lr=lr,
             weight_decay=self._weight_decay,
             eps=EPSILON,
             maximize=False,

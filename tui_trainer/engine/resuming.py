@@ -1,4 +1,4 @@
-"""Going on from a checkpoint, once it is found to be one that the session can go on from."""
+"""Going on from a checkpoint, once it is found to be one that the run can go on from."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 from tui_trainer.data.dataset import Data
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.preflight import is_custom
 from tui_trainer.engine.probes.update import gradient_size
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import COUNTERS, check_answers, restore
+from tui_trainer.models.build import is_custom
 from tui_trainer.models.state import misfit
 from tui_trainer.protocol.errors import SettingError, fault, reason
 
@@ -43,63 +43,63 @@ class Resumption:
     looks: int = 0
 
 
-def resume_from(session: Session, resume: Resumption) -> None:
-    """Put a fresh session where a recorded run was.
+def resume_from(run: Run, resume: Resumption) -> None:
+    """Put a fresh run where a recorded run was.
 
     Raises:
         InputError: If the checkpoint is one of another network or of other data.
     """
-    check_fits(session, resume.state, resume.path)
+    check_fits(run, resume.state, resume.path)
     try:
-        restore(session, resume.state)
+        restore(run, resume.state)
     except ValueError as error:
         raise fault(resume.path, f"cannot be used: {reason(error)}") from None
     if "fingerprint" in resume.state.tensors:
-        check_answers(session.network, session.data.image_size, resume.state, resume.path)
-    session.watch.go_on_from(resume.state.facts["seconds"])
-    session.data.test.looks = max(resume.looks, resume.state.facts["test_looks"])
-    lines, lines_then = session.keeper.lines(), resume.state.facts["lines"]
+        check_answers(run.model, run.data.image_size, resume.state, resume.path)
+    run.watch.go_on_from(resume.state.facts["seconds"])
+    run.data.test.looks = max(resume.looks, resume.state.facts["test_looks"])
+    lines, lines_then = run.store.lines(), resume.state.facts["lines"]
     if lines is not None and lines_then is not None and lines < lines_then:
         # Some lines waited for a full disk, and were lost with the process.
         state = replace(resume.state, facts={**resume.state.facts, "lines": lines})
-        session.keeper.begin_from(state, is_saved=False)
+        run.store.begin_from(state, is_saved=False)
     else:
-        session.keeper.begin_from(resume.state)
+        run.store.begin_from(resume.state)
 
 
-def check_fits(session: Session, state: Checkpoint, path: Path) -> None:
-    """Make sure that a checkpoint is one of this session's network and data.
+def check_fits(run: Run, state: Checkpoint, path: Path) -> None:
+    """Make sure that a checkpoint is one of this run's network and data.
 
     Raises:
         InputError: If it is of another one; the message names the first difference.
     """
     facts = state.facts
-    mine = session.config.model
+    mine = run.config.model
     # A file that has moved is known by its answers, if the checkpoint keeps some.
     is_moved = (
         is_custom(mine) and is_custom(str(facts.get("model"))) and "fingerprint" in state.tensors
     )
     if facts.get("model") != mine and not is_moved:
         raise fault(path, f"is of another network: {facts.get('model')}, not {mine}")
-    if not _is_same_data(facts, session.data):
+    if not _is_same_data(facts, run.data):
         told = facts.get("data")
-        raise fault(path, f"is of other data: {told}, not {session.data.fingerprint}")
+        raise fault(path, f"is of other data: {told}, not {run.data.fingerprint}")
     missing = [name for name in (*COUNTERS, *_FACTS) if name not in facts]
     if missing:
         raise fault(path, f"lacks {missing[0]}; it is no whole checkpoint")
-    _check_facts(session, facts, path)
-    if problem := misfit(session.network, state.part("network")):
+    _check_facts(run, facts, path)
+    if problem := misfit(run.model, state.part("network")):
         raise fault(path, f"does not fit: {problem}")
-    wanted = {f"optimizer/{name}": t for name, t in session.optimizer.memory().items()}
+    wanted = {f"optimizer/{name}": t for name, t in run.optimizer.state_tensors().items()}
     wanted |= {f"random/{name}": torch.get_rng_state() for name in _GENERATORS}
     for name, tensor in wanted.items():
         there = state.tensors.get(name)
         if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
             shape = "missing" if there is None else f"{tuple(there.shape)}"
             raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
-    _check_places(session, state, path)
-    _check_probes(session, state, path)
-    session.assistant.check(state, path)
+    _check_places(run, state, path)
+    _check_probes(run, state, path)
+    run.assistant.check(state, path)
 
 
 def _is_same_data(facts: Mapping[str, Any], data: Data) -> bool:
@@ -111,21 +111,21 @@ def _is_same_data(facts: Mapping[str, Any], data: Data) -> bool:
     return facts["data_digest"] == data.digest and theirs.endswith(mine.removeprefix(data.name))
 
 
-def _check_facts(session: Session, facts: Mapping[str, Any], path: Path) -> None:
+def _check_facts(run: Run, facts: Mapping[str, Any], path: Path) -> None:
     """Make sure that every plain number is one that a run can have."""
     for names, fits in (
         (_COUNTS, lambda value: type(value) is int and 0 <= value < 1 << 53),
         (_NUMBERS, _is_number),
         (_SHARES, lambda value: value is None or _is_number(value)),
         (("augmenting",), lambda value: type(value) is bool),
-        (("dropout",), lambda value: (value is None) == (session.dropout is None)),
+        (("dropout",), lambda value: (value is None) == (run.dropout is None)),
     ):
         for name in names:
             if not fits(facts[name]):
                 raise fault(path, f"{name} cannot be {str(facts[name])[:40]!r}")
     try:
         replace(
-            session.config,
+            run.config,
             lr=facts["base_rate"],
             **{name: facts[name] for name in ("batch_size", "epochs", "dropout", "threads")},
         )
@@ -133,7 +133,7 @@ def _check_facts(session: Session, facts: Mapping[str, Any], path: Path) -> None
         raise fault(path, f"cannot be used: {error.problem}") from None
 
 
-def _check_probes(session: Session, state: Checkpoint, path: Path) -> None:
+def _check_probes(run: Run, state: Checkpoint, path: Path) -> None:
     """Make sure that the probes can go on; a checkpoint of an older version has none of theirs."""
     images = state.facts.get("probed_images", -1)
     if type(images) is not int or not -1 <= images < 1 << 53:
@@ -141,7 +141,7 @@ def _check_probes(session: Session, state: Checkpoint, path: Path) -> None:
     gradient = state.tensors.get("probe/gradient")
     if gradient is None:
         return
-    total = gradient_size(session.network)
+    total = gradient_size(run.model)
     if gradient.dtype != torch.float32 or tuple(gradient.shape) != (total,):
         raise fault(path, "does not fit: probe/gradient is no gradient of this network")
 
@@ -150,9 +150,9 @@ def _is_number(value: object) -> bool:
     return type(value) in (int, float) and abs(value) < 1e300  # type: ignore[arg-type]
 
 
-def _check_places(session: Session, state: Checkpoint, path: Path) -> None:
+def _check_places(run: Run, state: Checkpoint, path: Path) -> None:
     """Make sure that the permutation, the place in it, the generators and the best can be used."""
-    facts, order, total = state.facts, state.tensors.get("order"), len(session.data.train)
+    facts, order, total = state.facts, state.tensors.get("order"), len(run.data.train)
     is_begun = facts["epoch"] == facts["epochs_done"] + 1
     sizes = (total,) if is_begun else (total, 0)
     if order is None or order.dtype != torch.int32 or order.ndim != 1 or len(order) not in sizes:
@@ -173,6 +173,6 @@ def _check_places(session: Session, state: Checkpoint, path: Path) -> None:
     best = {
         name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.part("best").items()
     }
-    size = (len(session.data.val),)
+    size = (len(run.data.val),)
     if best not in ({}, {"losses": (torch.float32, size), "hits": (torch.bool, size)}):
         raise fault(path, "does not fit: best is no result on the validation images")

@@ -1,96 +1,106 @@
-"""From a running session to a checkpoint and back, to the last bit."""
+"""From a run to a checkpoint and back, to the last bit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
+from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation
-from tui_trainer.engine.preflight import is_custom
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.models.behaviour import fingerprint, is_coarse, same_answers
-from tui_trainer.models.build import build_network, dropout_of, set_dropout
+from tui_trainer.models.build import is_custom, set_dropout
 from tui_trainer.models.outside import OutsideState
-from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
+from tui_trainer.models.rng import rng_tensors, set_rng_tensors
 from tui_trainer.models.state import load_state, state_tensors
-from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.events import CheckpointSaved
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.recording.attempts import RecordingNews
-from tui_trainer.text.fmt import clip
 
-COUNTERS = (
-    *("step", "epoch", "epochs_done", "images", "epoch_images", "loss_sum", "hit_sum"),
-    *("last_rate", "base_rate", "batch_size", "augmenting", "val_accuracy", "best_val_accuracy"),
-    "epoch_began",
-)
-"""The fields of a session that are numbers and belong to its state."""
+COUNTERS = {
+    "step": "progress.step",
+    "epoch": "progress.epoch",
+    "epochs_done": "progress.epochs_done",
+    "images": "progress.images",
+    "epoch_images": "progress.epoch_images",
+    "loss_sum": "progress.loss_sum",
+    "hit_sum": "progress.correct_sum",
+    "last_rate": "progress.last_lr",
+    "epoch_began": "progress.epoch_began",
+    "base_rate": "base_lr",
+    "batch_size": "batches.batch_size",
+    "augmenting": "batches.augmenting",
+    "val_accuracy": "validation.accuracy",
+    "best_val_accuracy": "validation.best_accuracy",
+}
+"""Plain numbers of a run's state: their names in a checkpoint, and where the run has them."""
 
 LONGEST_REASON = 400
 """The characters that are told of why weights do not fit: torch names every single one."""
 
 
-def capture(session: Session, lines: int | None = None) -> Checkpoint:
+def capture(run: Run, lines: int | None = None) -> Checkpoint:
     """Return the state between two batches, every figure read from the device.
 
     Args:
-        session: The session.
+        run: The run.
         lines: How many lines of the run's record lie before this state.
     """
     facts = {
-        **{name: getattr(session, name) for name in COUNTERS},
-        "model": session.config.model,
-        "classes": session.data.classes,
-        "image_size": session.data.image_size,
-        "data": session.data.fingerprint,
-        "epochs": session.config.epochs,
-        "dropout": session.dropout,
-        "built_dropout": session.config.dropout,
-        "threads": session.threads,
-        "device": session.device.type,
-        "cursor": session.stream.cursor,
-        "test_looks": session.data.test.looks,
-        "seconds": session.watch.seconds,
-        "probed_images": session.probes.sampled_at,
-        **session.assistant.facts(),
+        **{name: attrgetter(place)(run) for name, place in COUNTERS.items()},
+        "model": run.config.model,
+        "classes": run.data.classes,
+        "image_size": run.data.image_size,
+        "data": run.data.fingerprint,
+        "epochs": run.config.epochs,
+        "dropout": run.dropout,
+        "built_dropout": run.config.dropout,
+        "threads": run.threads,
+        "device": run.device.type,
+        "cursor": run.batches.stream.cursor,
+        "test_looks": run.data.test.looks,
+        "seconds": run.watch.seconds,
+        "probed_images": run.probes.sampled_at,
         "lines": lines,
-        "seed": session.config.seed,
-        "data_digest": session.data.digest,
+        "seed": run.config.seed,
+        "data_digest": run.data.digest,
     }
-    if session.outside is not None:
-        facts |= {"outside": session.outside.scalars(), **session.outside.flags()}
-    return Checkpoint(facts, {name: _kept(tensor) for name, tensor in tensors_of(session)})
+    if run.outside is not None:
+        facts |= {"outside": run.outside.scalars(), **run.outside.flags()}
+    facts |= run.assistant.state()[0]
+    return Checkpoint(facts, {name: _kept(tensor) for name, tensor in tensors_of(run)})
 
 
-def tensors_of(session: Session) -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor that belongs to a session's state, by its name in a checkpoint."""
-    for name, tensor in state_tensors(session.network).items():
+def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor that belongs to a run's state, by its name in a checkpoint."""
+    for name, tensor in state_tensors(run.model).items():
         yield f"network/{name}", tensor
-    if session.outside is not None:
-        for name, tensor in session.outside.tensors().items():
+    if run.outside is not None:
+        for name, tensor in run.outside.tensors().items():
             yield f"outside/{name}", tensor
-    if (logits := _fingerprint(session.network, session.data.image_size)) is not None:
+    if (logits := _fingerprint(run.model, run.data.image_size)) is not None:
         yield "fingerprint", logits
-    for name, tensor in session.optimizer.memory().items():
+    for name, tensor in run.optimizer.state_tensors().items():
         yield f"optimizer/{name}", tensor
-    yield "random/order", session.stream.generator.get_state()
-    yield "random/augmentation", session.chance.get_state()
+    yield "random/order", run.batches.stream.generator.get_state()
+    yield "random/augmentation", run.batches.augment_rng.get_state()
     for name, tensor in rng_tensors().items():
         yield f"random/{name}", tensor
-    if session.device.type == "cuda":
-        yield "random/cuda", torch.cuda.get_rng_state(session.device)
-    yield "order", session.stream.order.to(torch.int32)
-    if session.probes.last_gradient is not None:
-        yield "probe/gradient", session.probes.last_gradient
-    yield from session.assistant.tensors().items()
-    if session.best is not None:
-        yield "best/losses", session.best.losses
-        yield "best/hits", session.best.hits
+    if run.device.type == "cuda":
+        yield "random/cuda", torch.cuda.get_rng_state(run.device)
+    yield "order", run.batches.stream.order.to(torch.int32)
+    if run.probes.last_gradient is not None:
+        yield "probe/gradient", run.probes.last_gradient
+    yield from run.assistant.state()[1].items()
+    if run.validation.best is not None:
+        yield "best/losses", run.validation.best.losses
+        yield "best/hits", run.validation.best.hits
 
 
 def _fingerprint(network: nn.Module, image_size: int) -> Tensor | None:
@@ -107,36 +117,42 @@ def _kept(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True)
 
 
-def restore(session: Session, state: Checkpoint) -> None:
-    """Put a session back into a state of its own network and data; its clock goes on."""
-    for name in COUNTERS:
-        setattr(session, name, state.facts[name])
-    session.config = replace(session.config, epochs=state.facts["epochs"])
-    if session.dropout not in (None, state.facts["dropout"]):
+def restore(run: Run, state: Checkpoint) -> None:
+    """Put a run back into a state of its own model and data; its clock goes on."""
+    for name, place in COUNTERS.items():
+        *owner, attribute = place.split(".")
+        setattr(attrgetter(*owner)(run) if owner else run, attribute, state.facts[name])
+    run.config = replace(run.config, epochs=state.facts["epochs"])
+    if run.dropout not in (None, state.facts["dropout"]):
         # Only then: one's own network can have layers of several shares, and no knob was turned.
-        session.set_dropout(state.facts["dropout"])
-    load_state(session.network, state.part("network"))
-    if session.outside is not None:
-        _restore_outside(session.outside, state)
-    _copy(state.part("optimizer"), session.optimizer.memory())
-    session.optimizer.clear()
-    session.stream.resume(state.tensors["order"].to(torch.int64), state.facts["cursor"])
-    session.stream.generator.set_state(state.tensors["random/order"])
-    session.chance.set_state(state.tensors["random/augmentation"])
+        set_dropout(run.model, state.facts["dropout"])
+    load_state(run.model, state.part("network"))
+    if run.outside is not None:
+        restore_outside(run.outside, state)
+    _copy(state.part("optimizer"), run.optimizer.state_tensors())
+    run.optimizer.zero_grad()
+    run.batches.stream.resume(state.tensors["order"].to(torch.int64), state.facts["cursor"])
+    run.batches.stream.generator.set_state(state.tensors["random/order"])
+    run.batches.augment_rng.set_state(state.tensors["random/augmentation"])
     set_rng_tensors(state.part("random"))
-    if session.device.type == "cuda" and "random/cuda" in state.tensors:
-        torch.cuda.set_rng_state(state.tensors["random/cuda"], session.device)
+    if run.device.type == "cuda" and "random/cuda" in state.tensors:
+        torch.cuda.set_rng_state(state.tensors["random/cuda"], run.device)
     best = state.part("best")
-    labels = session.data.val.labels.cpu()
-    session.best = Evaluation(best["losses"], best["hits"], labels) if best else None
-    session.assistant.restore(state)
-    session.probes.sampled_at = state.facts.get("probed_images", -1)
+    labels = run.data.val.labels.cpu()
+    run.validation.best = Evaluation(best["losses"], best["hits"], labels) if best else None
+    run.assistant.restore(state)
+    run.probes.sampled_at = state.facts.get("probed_images", -1)
     gradient = state.tensors.get("probe/gradient")
-    session.probes.last_gradient = None if gradient is None else gradient.to(session.device)
-    session.pending.clear()
+    run.probes.last_gradient = None if gradient is None else gradient.to(run.device)
+    run.progress.pending.clear()
 
 
-def _restore_outside(outside: OutsideState, state: Checkpoint) -> None:
+def restore_outside(outside: OutsideState, state: Checkpoint) -> None:
+    """Restore what a custom model keeps outside its ``state_dict``.
+
+    Raises:
+        ValueError: If the checkpoint is corrupted.
+    """
     flags = {name: state.facts[name] for name in ("evaluating", "frozen") if name in state.facts}
     scalars = state.facts.get("outside", {})
     if not isinstance(scalars, dict) or not all(_are_names(names) for names in flags.values()):
@@ -196,59 +212,18 @@ def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
             tensor.copy_(source[name])
 
 
-def network_of(path: Path, model: str | None = None) -> nn.Module:
-    """Return the network of a checkpoint, with its weights, on the CPU.
-
-    Args:
-        path: The checkpoint.
-        model: Where the model is now, if it is not where it was.
-
-    Raises:
-        InputError: If the checkpoint cannot be used, this version has no such network, or the
-            model that is built now is another one.
-    """
-    state = read_checkpoint(path)
-    facts = state.facts
-    model = facts.get("model") if model is None else model
-    try:
-        with preserve_rng_state():
-            seed_all(facts.get("seed", 0))
-            network = build_network(
-                model,  # type: ignore[arg-type]
-                image_size=facts["image_size"],
-                classes=facts["classes"],
-                # As it was built, not as its knob stood: one's own can have other layers without.
-                dropout=facts.get("built_dropout", facts["dropout"]),
-            )
-        outside = OutsideState(network) if is_custom(str(model)) else None
-        load_state(network, state.part("network"))
-        if outside is not None:
-            _restore_outside(outside, state)
-    except InputError as error:
-        raise fault(path, f"its network cannot be built: {error}") from None
-    except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        told = clip(reason(error), LONGEST_REASON)
-        raise fault(path, f"its network cannot be built: {told}") from None
-    if facts["dropout"] not in (None, dropout_of(network)):
-        set_dropout(network, facts["dropout"])
-    check_answers(network, facts["image_size"], state, path)
-    return network
-
-
-def save(
-    session: Session, *names: str, told: bool = False
-) -> Iterator[RecordingNews | CheckpointSaved]:
+def save(run: Run, *names: str, told: bool = False) -> Iterator[RecordingNews | CheckpointSaved]:
     """Keep the present state, in files of these names if the run is saved.
 
     Args:
-        session: The session, every figure of which has been read from the device.
+        run: The run, every figure of which has been read from the device.
         names: Of the files, without their suffix.
         told: Whether to tell that it is saved: where the clock does not decide.
 
     Raises:
         DivergedError: If a weight is not finite; nothing is kept then.
     """
-    session.check_weights()
-    keeper = session.keeper
-    state = capture(session, keeper.lines())
-    yield from keeper.keep(state, names, session.watch.seconds, told=told)
+    run.check_weights()
+    store = run.store
+    state = capture(run, store.lines())
+    yield from store.keep(state, names, run.watch.seconds, told=told)

@@ -1,6 +1,8 @@
-"""The forward-backward of a step, the same wherever a model is trained."""
+"""Forward and backward of a step, the same wherever a model is trained."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -17,18 +19,20 @@ def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Ten
     return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
 
-def forward_backward(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Compute the loss of logits and its gradients; return the loss."""
+def forward_backward(
+    logits: Tensor,
+    labels: Tensor,
+    parameters: Iterable[nn.Parameter] = (),
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Compute the loss of logits (N, classes) and its gradients; return the loss.
+
+    Sparse gradients of ``parameters``, as of ``nn.Embedding(sparse=True)``, become dense: momentum,
+    weight decay and the probes then treat them like any other.
+    """
     loss = loss_of(logits, labels, label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
-    return loss
-
-
-def densify(parameters: list[nn.Parameter]) -> None:
-    """Turn sparse gradients, as of ``nn.Embedding(sparse=True)``, into dense ones.
-
-    Momentum, weight decay and the probes then treat such a parameter like any other.
-    """
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.layout != torch.strided:
             parameter.grad = parameter.grad.to_dense()
+    return loss

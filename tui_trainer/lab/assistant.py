@@ -12,19 +12,21 @@ from torch import Tensor, nn
 from tui_trainer.anatomy import trace
 from tui_trainer.anatomy.description import layers_of, review_of
 from tui_trainer.anatomy.measured import effective_field, measured_field
-from tui_trainer.engine.apply import reject
+from tui_trainer.data.dataset import Data
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, probabilities_of
-from tui_trainer.engine.session import Assistant, Session
+from tui_trainer.engine.process_commands import reject
+from tui_trainer.engine.run import Assistant, Run
 from tui_trainer.engine.threads import one_thread
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import SEED, open_bench
 from tui_trainer.lab.lesson_answers import try_lesson
 from tui_trainer.lab.preflight import check
+from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
 from tui_trainer.lab.views import view_named
 from tui_trainer.lab.views.desk import TEST, VALIDATION, Desk, Judgement
 from tui_trainer.lab.views.scene import IMAGES, PATIENCE, Scene
-from tui_trainer.models.build import about, build_network, fault_of_own
+from tui_trainer.models.build import about, build_network, fault_of_own, is_custom
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state, seed_all
@@ -39,9 +41,11 @@ from tui_trainer.protocol.commands import (
     StopTrying,
     TryLesson,
 )
+from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import ModelTried
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.protocol.verdicts import Verdict
 from tui_trainer.text.fmt import clip, one_line
@@ -59,21 +63,37 @@ class Laboratory(Assistant):
         chronicle: How each validation image was classified, epoch by epoch.
     """
 
-    run: Session
+    run: Run
     chronicle: Chronicle
 
     def __init__(self) -> None:
         self.desk = Desk()
 
     def describe(
-        self, model: nn.Module, image: tuple[int, int, int], classes: int
-    ) -> tuple[LayerRow, ...]:
-        """Return the layer table of a model for images of (height, width, channels)."""
-        return layers_of(model, image, classes)
+        self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
+    ) -> tuple[tuple[LayerRow, ...], tuple[Verdict, ...]]:
+        """Return layer table and design review of a model for images (height, width, channels)."""
+        layers = layers_of(model, image, classes)
+        return layers, review_of(layers, budget)
 
-    def review(self, layers: tuple[LayerRow, ...], budget: int) -> tuple[Verdict, ...]:
-        """Return what is good and bad about a design of at most ``budget`` parameters."""
-        return review_of(layers, budget)
+    def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelTried:
+        """Try the first steps of a custom model on a copy.
+
+        Raises:
+            InputError: If its training would fail.
+        """
+        return try_model(model, data, config)
+
+    def try_batch_size(
+        self, model: nn.Module, data: Data, config: RunConfig, batch_size: int
+    ) -> None:
+        """Try a step of a custom model with another batch size, on a copy.
+
+        Raises:
+            InputError: If it would fail.
+        """
+        if is_custom(config.model):
+            try_batch_size(model, data, config, batch_size)
 
     def trace(
         self,
@@ -90,7 +110,7 @@ class Laboratory(Assistant):
             finished=finished,
         )
 
-    def begin(self, run: Session) -> None:
+    def begin(self, run: Run) -> None:
         """Take the run that is about to be trained."""
         self.run = run
         self.chronicle = Chronicle(len(run.data.val))
@@ -136,7 +156,7 @@ class Laboratory(Assistant):
     def opens_test(self, wish: Inspect) -> bool:
         """Return whether a view is to be answered by another look at the test set."""
         found = self.desk.judged.get(TEST)
-        is_old = found is None or found.step != self.run.step
+        is_old = found is None or found.step != self.run.progress.step
         return wish.goes and is_old and (IMAGES.name, TEST) in wish.choices
 
     def set_scene(self, *, follows: bool = False) -> Scene:
@@ -148,10 +168,10 @@ class Laboratory(Assistant):
             desk=self.desk,
             seed=self.run.config.seed,
             built_dropout=self.run.config.dropout,
-            checkpoints=self.run.keeper.files(),
+            checkpoints=self.run.store.files(),
             test=self.run.data.test.shown(),
             began=self.run.watch.now,
-            patience=PATIENCE if self.run.state == "training" else 0.0,
+            patience=PATIENCE if self.run.control.state == "training" else 0.0,
             follows=follows,
         )
 
@@ -163,11 +183,11 @@ class Laboratory(Assistant):
         """
         show, choices = view_named(wish.view), dict(wish.choices)
         if self.opens_test(wish):
-            if self.run.state == "diverged":
+            if self.run.control.state == "diverged":
                 raise ValueError("the weights are lost: there is nothing to judge on the test set")
-            yield self.run.look_at_test()
+            yield self.run.evaluate_test()
         scene = self.set_scene(follows=wish.follows)
-        self.desk.begin(wish, show(scene, choices, wish.goes), self.run.step)
+        self.desk.begin(wish, show(scene, choices, wish.goes), self.run.progress.step)
 
     def go_on(self, *, waits: bool = False) -> Iterator[Inspected]:
         """Work on the view that was asked for, as far as there is time for it.
@@ -178,7 +198,7 @@ class Laboratory(Assistant):
         """
         desk, watch = self.desk, self.run.watch
         while desk.wish is not None and desk.parts is not None:
-            if waits and not self.run.inbox.is_empty:
+            if waits and not self.run.control.inbox.is_empty:
                 return
             began = watch.now
             if not waits and not desk.may_work(began):
@@ -186,7 +206,7 @@ class Laboratory(Assistant):
             # A part is too small to be divided: several threads would wait for each other.
             with (
                 preserve_rng_state(self.run.device),
-                preserve_globals(self.run.network),
+                preserve_globals(self.run.model),
                 one_thread(),
             ):
                 seed_all(SEED + desk.turn)
@@ -208,7 +228,7 @@ class Laboratory(Assistant):
         run = self.run
         judgement = Judgement(
             images,
-            run.step,
+            run.progress.step,
             probabilities_of(result.scores),
             result.labels,
             0 if images == VALIDATION else run.data.test.looks,
@@ -216,15 +236,13 @@ class Laboratory(Assistant):
         )
         self.desk.keep(judgement)
         if images == VALIDATION:
-            self.chronicle.note(run.epoch, judgement.given, judgement.labels)
+            self.chronicle.note(run.progress.epoch, judgement.given, judgement.labels)
 
-    def facts(self) -> Mapping[str, object]:
-        """Return the plain values that a checkpoint keeps of it."""
-        return {"chronicled": [self.chronicle.epochs, self.chronicle.since]}
-
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Return the tensors that a checkpoint keeps of it."""
-        return {"chronicle": self.chronicle.table} if self.chronicle.epochs else {}
+    def state(self) -> tuple[Mapping[str, object], Mapping[str, Tensor]]:
+        """Return the plain values and the tensors that a checkpoint keeps of it."""
+        chronicle = self.chronicle
+        tensors = {"chronicle": chronicle.table} if chronicle.epochs else {}
+        return {"chronicled": [chronicle.epochs, chronicle.since]}, tensors
 
     def check(self, state: Checkpoint, path: Path) -> None:
         """Make sure that the chronicle is one of these images; an older version has none.
@@ -247,28 +265,28 @@ class Laboratory(Assistant):
         self.chronicle.restore(state.tensors.get("chronicle"), epochs, since)
 
 
-def _fault(session: Session, question: Question, error: Exception) -> CommandRejected:
-    told = fault_of_own(error, session.config.model) or error
+def _fault(run: Run, question: Question, error: Exception) -> CommandRejected:
+    told = fault_of_own(error, run.config.model) or error
     words = clip(one_line(str(told) or type(told).__name__), LONGEST_REASON)
-    return reject(session, question, words)
+    return reject(run, question, words)
 
 
-def _checked(session: Session, question: CheckNetwork) -> Iterator[Answer | CommandRejected]:
+def _checked(run: Run, question: CheckNetwork) -> Iterator[Answer | CommandRejected]:
     """Check the first steps, item by item; a wish to stop the run need not wait for the last."""
-    for item in check(session):
+    for item in check(run):
         yield item
-        if item.done < item.total and session.inbox.awaits(commands.Stop):
-            yield reject(session, question, "the run is being stopped")
+        if item.done < item.total and run.control.inbox.awaits(commands.Stop):
+            yield reject(run, question, "the run is being stopped")
             return
 
 
-def _field(session: Session, question: LookAtField) -> FieldMeasured:
+def _field(run: Run, question: LookAtField) -> FieldMeasured:
     """Measure what one feature sees.
 
     Raises:
         ValueError: If there is no such layer or feature, or it cannot be measured.
     """
-    data, layers = session.data, session.layers
+    data, layers = run.data, run.layers
     place, row, column = question.place, question.row, question.column
     if not 0 <= place < len(layers):
         raise ValueError(f"there is no layer {place}; the last is {len(layers) - 1}")
@@ -280,9 +298,9 @@ def _field(session: Session, question: LookAtField) -> FieldMeasured:
     image = split.images[digit]
     inputs = data.prepare(image.unsqueeze(0))
     try:
-        with preserve_rng_state(session.device), preserve_globals(session.network):
-            measured = measured_field(_copy(session), data.shape, place, row, column)
-            effective = effective_field(_copy(session), inputs, place, row, column)
+        with preserve_rng_state(run.device), preserve_globals(run.model):
+            measured = measured_field(_copy(run), data.shape, place, row, column)
+            effective = effective_field(_copy(run), inputs, place, row, column)
     except Exception as error:  # it was run with other weights and types than its author meant
         words = one_line(f"{type(error).__name__}: {error}")
         name = layers[place].name
@@ -296,13 +314,13 @@ def _field(session: Session, question: LookAtField) -> FieldMeasured:
         image=_numbers(image),
         measured=_numbers(measured),
         effective=_numbers(_brightness(effective)),
-        step=session.step,
+        step=run.progress.step,
     )
 
 
-def _copy(session: Session) -> nn.Module:
+def _copy(run: Run) -> nn.Module:
     """Return a copy of the network: measuring changes what a forward keeps."""
-    return copy_model(session.network)
+    return copy_model(run.model)
 
 
 def _brightness(field: Tensor) -> Tensor:
@@ -316,13 +334,13 @@ def _numbers(picture: Tensor) -> tuple[int, ...]:
     return tuple(picture.to(torch.int64).flatten().tolist())
 
 
-def _network(session: Session, question: DescribeNetwork) -> NetworkDescribed:
+def _network(run: Run, question: DescribeNetwork) -> NetworkDescribed:
     """Build another network, for images and classes like this run's, and look at it.
 
     Raises:
         InputError: If it cannot be built.
     """
-    data = session.data
+    data = run.data
     with preserve_rng_state():
         network = build_network(question.model, image_size=data.image_size, classes=data.classes)
     layers = layers_of(network, data.shape, data.classes)
@@ -330,5 +348,5 @@ def _network(session: Session, question: DescribeNetwork) -> NetworkDescribed:
         model=model_name(question.model),
         about=about(question.model),
         layers=layers,
-        review=review_of(layers, session.config.budget),
+        review=review_of(layers, run.config.budget),
     )

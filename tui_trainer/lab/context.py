@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data, Split
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.trial import Trial, make_trial
 from tui_trainer.models.build import build_network, use_innermost_channels
@@ -140,16 +140,16 @@ class Bench:
         return make_trial(network, data or self.data, config)
 
 
-def open_bench(session: Session) -> Bench:
+def open_bench(run: Run) -> Bench:
     """Return a bench for experiments beside a run, which may be in the middle of its training."""
-    config = replace(session.config, lr=session.base_rate, batch_size=session.batch_size)
-    if session.dropout is not None and config.dropout is not None:
-        config = replace(config, dropout=session.dropout)
+    config = replace(run.config, lr=run.base_lr, batch_size=run.batches.batch_size)
+    if run.dropout is not None and config.dropout is not None:
+        config = replace(config, dropout=run.dropout)
     return Bench(
         config=config,
-        data=session.data,
-        device=session.device,
-        layers=session.layers,
-        network=session.network,
-        step=session.step,
+        data=run.data,
+        device=run.device,
+        layers=run.layers,
+        network=run.model,
+        step=run.progress.step,
     )

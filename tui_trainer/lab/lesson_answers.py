@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 
 from tui_trainer.course.lesson import SLUGS, folder_of
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.lab.context import SEED, Bench, open_bench
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state, seed_all
@@ -35,22 +35,22 @@ def experiment(slug: str) -> Show:
     return show
 
 
-def try_lesson(session: Session, wish: TryLesson) -> Iterator[LessonTried]:
+def try_lesson(run: Run, wish: TryLesson) -> Iterator[LessonTried]:
     """Show a lesson's experiment on a session's network, until it is over or ended.
 
     Raises:
         ValueError: If there is no such lesson.
         InputError: If a network that it needs cannot be built.
     """
-    bench = open_bench(session)
+    bench = open_bench(run)
     exhibits = experiment(wish.lesson)(bench, dict(wish.choices), wish.goes)
     for turn in itertools.count():
         # Around each part, not around the whole: between two of them the run's chance is the run's.
-        with preserve_rng_state(bench.device), preserve_globals(session.network):
+        with preserve_rng_state(bench.device), preserve_globals(run.model):
             seed_all(SEED + turn)
             exhibit = next(exhibits, None)
         if exhibit is None:
             return
-        yield LessonTried(lesson=wish.lesson, exhibit=exhibit, step=session.step)
-        if session.inbox.awaits(*ENDS_TRYING):
+        yield LessonTried(lesson=wish.lesson, exhibit=exhibit, step=run.progress.step)
+        if run.control.inbox.awaits(*ENDS_TRYING):
             return

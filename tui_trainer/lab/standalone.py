@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from tui_trainer.engine.apply import next_wishes, reject
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.prepare import prepare
+from tui_trainer.engine.process_commands import next_commands, reject
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.lab.lesson_answers import try_lesson
@@ -49,17 +49,17 @@ def look(
     """
     with own_faults_told(config.model):
         lab = Laboratory()
-        session = yield from prepare(config, inbox, Keeper(folder), clock, lab)
-        resume_from(session, resume)
+        run = yield from prepare(config, inbox, CheckpointStore(folder), clock, lab)
+        resume_from(run, resume)
         checkpoint = resume.path.name.removesuffix(resume.path.suffix)
-        yield from session.enter("on show", f"{folder.name} · checkpoint {checkpoint}")
+        yield from run.enter("on show", f"{folder.name} · checkpoint {checkpoint}")
         yield from _answer(lab, folder)
 
 
 def _answer(lab: Laboratory, folder: RunFolder) -> Iterator[Event]:
-    session = lab.run
+    run = lab.run
     while True:
-        for wish in (yield from next_wishes(session)):
+        for wish in (yield from next_commands(run)):
             match wish:
                 case commands.Stop():
                     return
@@ -68,7 +68,7 @@ def _answer(lab: Laboratory, folder: RunFolder) -> Iterator[Event]:
                 case _ if isinstance(wish, Question):
                     yield from lab.answer(wish)
                 case _:
-                    yield reject(session, wish, "the run is only shown here")
+                    yield reject(run, wish, "the run is only shown here")
 
 
 def _counted(lab: Laboratory, wish: Inspect, folder: RunFolder) -> Iterator[Event]:
@@ -109,10 +109,10 @@ def view_events(
     """
     with own_faults_told(config.model):
         lab = Laboratory()
-        session = yield from prepare(config, Inbox(), Keeper(), clock, lab)
+        run = yield from prepare(config, Inbox(), CheckpointStore(), clock, lab)
         if resume is not None:
-            resume_from(session, resume)
-        yield session.started()
+            resume_from(run, resume)
+        yield run.started()
         for wish in wishes:
             yield from lab.begin_view(wish)
             yield from lab.go_on(waits=True)
@@ -141,12 +141,14 @@ def lesson_events(
         NetworkError: If a network of one's own raises; it says where.
     """
     with own_faults_told(config.model):
-        session = yield from prepare(config, inbox, Keeper(), clock, Laboratory())
+        run = yield from prepare(config, inbox, CheckpointStore(), clock, Laboratory())
         if resume is not None:
-            resume_from(session, resume)
-        yield session.started()
-        while asked := [wish for wish in inbox.take(session.step) if isinstance(wish, TryLesson)]:
-            yield from try_lesson(session, asked[-1])
+            resume_from(run, resume)
+        yield run.started()
+        while asked := [
+            wish for wish in inbox.take(run.progress.step) if isinstance(wish, TryLesson)
+        ]:
+            yield from try_lesson(run, asked[-1])
 
 
 def check_run(
@@ -160,6 +162,6 @@ def check_run(
         NetworkError: If a network of one's own raises; it says where.
     """
     with own_faults_told(config.model):
-        session = yield from prepare(config, Inbox(), Keeper(), clock, Laboratory())
-        yield session.started()
-        yield from check(session, clock=clock)
+        run = yield from prepare(config, Inbox(), CheckpointStore(), clock, Laboratory())
+        yield run.started()
+        yield from check(run, clock=clock)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tui_trainer.data.dataset import BatchStream, Data
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
 from tui_trainer.engine.prepare import generator_for
-from tui_trainer.engine.steps import densify, forward_backward, loss_of
+from tui_trainer.engine.steps import forward_backward, loss_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.protocol.config import RunConfig
@@ -63,9 +63,8 @@ class Trial:
         images, labels = self.batch() if batch is None else batch
         rate = self.learning_rate if rate is None else rate
         logits = self.network(images)
-        self.optimizer.clear()
-        forward_backward(logits, labels, self.config.label_smoothing)
-        densify(self.optimizer.parameters)
+        self.optimizer.zero_grad()
+        forward_backward(logits, labels, self.optimizer.parameters, self.config.label_smoothing)
         self.optimizer.step(rate)
         self.images += len(labels)
         return loss_of(logits.detach(), labels)

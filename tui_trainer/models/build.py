@@ -53,6 +53,11 @@ LONGEST_ABOUT = 200
 """The characters of a docstring that are told."""
 
 
+def is_custom(model: str) -> bool:
+    """Say whether a model is custom code, not one of the zoo."""
+    return model not in zoo.REGISTRY
+
+
 def build_network(
     model: str,
     *,

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data, SealedTest, Split
 from tui_trainer.engine.optimizers import make_optimizer
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 
 DataHook = Callable[[Data], Data]
 NetworkHook = Callable[[nn.Module], None]
-SessionHook = Callable[[Session], None]
+SessionHook = Callable[[Run], None]
 
 MIXING = (nn.Conv2d, nn.Linear)
 NORMS = (nn.BatchNorm2d, nn.BatchNorm1d)
@@ -161,27 +161,27 @@ def dropout_everywhere(share: float) -> NetworkHook:
 # --- the parts of a run
 
 
-def sorted_by_class(session: Session) -> None:
+def sorted_by_class(run: Run) -> None:
     """Let every epoch meet the images class by class."""
-    order = session.data.train.labels.argsort(stable=True)
+    order = run.data.train.labels.argsort(stable=True)
 
     def begin_epoch() -> None:
-        session.stream.order, session.stream.cursor = order, 0
+        run.batches.stream.order, run.batches.stream.cursor = order, 0
 
-    session.stream.begin_epoch = begin_epoch  # type: ignore[method-assign]
+    run.batches.stream.begin_epoch = begin_epoch  # type: ignore[method-assign]
 
 
 def same_images(count: int) -> SessionHook:
     """Let every epoch meet the same few images, again and again."""
 
-    def spoil(session: Session) -> None:
-        begin = session.stream.begin_epoch
+    def spoil(run: Run) -> None:
+        begin = run.batches.stream.begin_epoch
 
         def begin_epoch() -> None:
             begin()
-            session.stream.order = session.stream.order % count
+            run.batches.stream.order = run.batches.stream.order % count
 
-        session.stream.begin_epoch = begin_epoch  # type: ignore[method-assign]
+        run.batches.stream.begin_epoch = begin_epoch  # type: ignore[method-assign]
 
     return spoil
 
@@ -203,27 +203,27 @@ def half_optimized(which: int) -> SessionHook:
         which: 0 for the first half, 1 for the last, 2 for every other one.
     """
 
-    def spoil(session: Session) -> None:
-        every = list(session.network.parameters())
+    def spoil(run: Run) -> None:
+        every = list(run.model.parameters())
         middle = len(every) // 2
         some: Any = _Some([every[:middle], every[middle:], every[::2]][which])
-        session.optimizer = make_optimizer(some, session.config)
-        clear = session.optimizer.clear
+        run.optimizer = make_optimizer(some, run.config)
+        clear = run.optimizer.zero_grad
 
         def clear_all() -> None:
             clear()
             for parameter in every:  # a gradient that nobody uses must not grow for ever
                 parameter.grad = None
 
-        session.optimizer.clear = clear_all  # type: ignore[method-assign]
+        run.optimizer.zero_grad = clear_all  # type: ignore[method-assign]
 
     return spoil
 
 
-def never_training(session: Session) -> None:
+def never_training(run: Run) -> None:
     """Put the network in evaluation mode, and let nothing put it back."""
-    session.network.eval()
-    session.network.train = MethodType(_stay, session.network)  # type: ignore[method-assign]
+    run.model.eval()
+    run.model.train = MethodType(_stay, run.model)  # type: ignore[method-assign]
 
 
 def _stay(network: nn.Module, mode: bool = True) -> nn.Module:
@@ -233,15 +233,15 @@ def _stay(network: nn.Module, mode: bool = True) -> nn.Module:
 def uphill(after_epochs: int) -> SessionHook:
     """Let each update go the wrong way, once so many epochs are done."""
 
-    def spoil(session: Session) -> None:
-        step = session.optimizer.step
+    def spoil(run: Run) -> None:
+        step = run.optimizer.step
 
-        def turned(rate: float) -> None:
-            is_turned = session.epochs_done >= after_epochs
-            with _negated(session.network) if is_turned else _as_they_are():
-                step(rate)
+        def turned(lr: float) -> None:
+            is_turned = run.progress.epochs_done >= after_epochs
+            with _negated(run.model) if is_turned else _as_they_are():
+                step(lr)
 
-        session.optimizer.step = turned  # type: ignore[method-assign]
+        run.optimizer.step = turned  # type: ignore[method-assign]
 
     return spoil
 

@@ -30,7 +30,7 @@ from tests.benchmarks.findings.sabotage import Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import HEALTHY, Case
 from tests.benchmarks.findings.variants import EMBEDDED, folder_of
 from tui_trainer.data.dataset import Data, load
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.models.build import build_network
 from tui_trainer.protocol.commands import Inbox
@@ -64,9 +64,9 @@ def config_of(case: Case, root: Path) -> RunConfig:
 
 
 @contextmanager
-def spoilt(sabotage: Sabotage) -> Iterator[list[Session]]:
+def spoilt(sabotage: Sabotage) -> Iterator[list[Run]]:
     """Let whatever the engine trains inside be sabotaged; gives the list of its sessions."""
-    sessions: list[Session] = []
+    sessions: list[Run] = []
     prepare = preparing.prepare
 
     def load_spoilt(*args: Any) -> Generator[Any, None, Data]:
@@ -79,12 +79,12 @@ def spoilt(sabotage: Sabotage) -> Iterator[list[Session]]:
             sabotage.network(network)
         return network
 
-    def prepare_spoilt(*args: Any) -> Generator[Event, None, Session]:
-        session = yield from prepare(*args)
+    def prepare_spoilt(*args: Any) -> Generator[Event, None, Run]:
+        run = yield from prepare(*args)
         if sabotage.session is not None:
-            sabotage.session(session)
-        sessions.append(session)
-        return session
+            sabotage.session(run)
+        sessions.append(run)
+        return run
 
     with (
         patch.object(preparing, "load", load_spoilt),
@@ -107,7 +107,7 @@ def record(case: Case, folder: Path, root: Path) -> Recorded:
             for event in training.train(config, Inbox(), assistant=Laboratory()):
                 lines.write(to_json(event) + "\n")
                 if isinstance(event, EpochDone) and case.kind == HEALTHY:
-                    weights.append(_weights(sessions[0].network))
+                    weights.append(_weights(sessions[0].model))
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
             failed = RunFailed(message=error, traceback=traceback.format_exc())

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from tests.training import prepare
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.lab import comparison
 from tui_trainer.lab.context import Bench, open_bench
 from tui_trainer.protocol.commands import Inbox
@@ -32,7 +32,7 @@ class Ticking:
 @cache
 def _bench(model: str) -> Bench:
     config = RunConfig(model=model, train_size=600, val_size=200, threads=1, batch_size=32)
-    preparing = prepare(config, Inbox(), Keeper(), time.perf_counter)
+    preparing = prepare(config, Inbox(), CheckpointStore(), time.perf_counter)
     while True:
         try:
             next(preparing)

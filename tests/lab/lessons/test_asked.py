@@ -83,7 +83,7 @@ def test_a_newer_wish_ends_an_experiment_between_two_parts(tiny: Path, wish: Com
 
 def test_lessons_are_tried_after_the_end_of_a_run_too(tiny: Path) -> None:
     inbox = ScriptedInbox(paused=[[TryLesson("softmax")], [Stop()]])
-    events = list(train(tiny_config(tiny), inbox, clock=Ticking(), patient=True))
+    events = list(train(tiny_config(tiny), inbox, clock=Ticking(), interactive=True))
 
     assert len(of(LessonTried, events)) == 3
 

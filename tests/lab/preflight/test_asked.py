@@ -9,8 +9,8 @@ import torch
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
 from tests.training import prepare, train
-from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.run import Run
 from tui_trainer.lab.preflight import TOTAL, check
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.lab.standalone import check_run
@@ -30,14 +30,14 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_trainer.lab.preflight.bench.whole_plan", lambda *_: SHORT)
 
 
-def session_of(config: RunConfig) -> Session:
-    preparing = prepare(config, Inbox(), Keeper(), FakeClock())
+def session_of(config: RunConfig) -> Run:
+    preparing = prepare(config, Inbox(), CheckpointStore(), FakeClock())
     while True:
         try:
             next(preparing)
         except StopIteration as end:
-            session: Session = end.value
-            return session
+            run: Run = end.value
+            return run
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_what_is_tried_are_the_runs_own_first_steps(
     config = tiny_config(
         tiny, model=model, augment=augment, optimizer=optimizer, label_smoothing=0.1
     )
-    session = session_of(config)
+    before = session_of(config)
     torch.manual_seed(config.seed)
     network = use_innermost_channels(build_network(config.model, image_size=8, classes=10), 8)
-    trial = make_trial(network, session.data, config)
+    trial = make_trial(network, before.data, config)
     tried = [(trial.learning_rate, float(trial.step())) for _ in range(10)]
 
     steps = of(StepDone, run(config))[:10]
@@ -83,15 +83,15 @@ def test_each_item_is_told_as_it_is_done(tiny: Path) -> None:
 
 
 def test_the_test_set_stays_sealed(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny))
-    list(check(session))
+    run = session_of(tiny_config(tiny))
+    list(check(run))
 
-    assert session.data.test.looks == 0
+    assert run.data.test.looks == 0
 
 
 def test_two_checks_say_the_same(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny, model="squeeze-dropout"))
-    first, second = ([event.item for event in check(session, clock=FakeClock())] for _ in "ab")
+    run = session_of(tiny_config(tiny, model="squeeze-dropout"))
+    first, second = ([event.item for event in check(run, clock=FakeClock())] for _ in "ab")
 
     assert first == second
 
@@ -109,18 +109,18 @@ def test_a_run_that_was_asked_is_one_that_was_not(tiny: Path, model: str) -> Non
 
 
 def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> None:
-    session = session_of(tiny_config(tiny, model="squeeze-dropout"))
-    before = {name: tensor.clone() for name, tensor in session.network.state_dict().items()}
-    chance, order = torch.get_rng_state(), session.stream.generator.get_state()
+    run = session_of(tiny_config(tiny, model="squeeze-dropout"))
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    chance, order = torch.get_rng_state(), run.batches.stream.generator.get_state()
     threads = torch.get_num_threads()
-    list(check(session))
+    list(check(run))
 
-    after = session.network.state_dict()
+    after = run.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert torch.equal(chance, torch.get_rng_state())
-    assert torch.equal(order, session.stream.generator.get_state())
+    assert torch.equal(order, run.batches.stream.generator.get_state())
     assert torch.get_num_threads() == threads
-    assert session.network.training
+    assert run.model.training
 
 
 def test_a_check_in_the_middle_is_of_the_beginning(tiny: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_check_in_the_middle_is_of_the_beginning(tiny: Path) -> None:
 
 def test_a_run_that_is_over_is_checked_too(tiny: Path) -> None:
     inbox = ScriptedInbox(paused=[[CheckNetwork()], [Stop()]])
-    events = list(train(tiny_config(tiny, epochs=1), inbox, patient=True, clock=FakeClock()))
+    events = list(train(tiny_config(tiny, epochs=1), inbox, interactive=True, clock=FakeClock()))
 
     place = [isinstance(event, RunFinished) for event in events].index(True)
     assert len(of(ItemChecked, events[place:])) == TOTAL

@@ -9,8 +9,8 @@ from functools import cache
 import pytest
 
 from tests.training import prepare
-from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.run import Run
 from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.lab.views import view_named
 from tui_trainer.lab.views.scene import Scene
@@ -22,30 +22,30 @@ Scenes = Callable[..., Scene]
 Seen = Callable[..., Exhibit]
 
 
-def session_of(model: str, **settings: object) -> Session:
+def session_of(model: str, **settings: object) -> Run:
     """A session before its first step, on 600 + 200 real digits unless told otherwise."""
     chosen = {"train_size": 600, "val_size": 200, "threads": 1, "batch_size": 32, **settings}
     config = RunConfig(model=model, **chosen)  # type: ignore[arg-type]
-    preparing = prepare(config, Inbox(), Keeper(), time.perf_counter)
+    preparing = prepare(config, Inbox(), CheckpointStore(), time.perf_counter)
     while True:
         try:
             next(preparing)
         except StopIteration as prepared:
-            session: Session = prepared.value
-            return session
+            run: Run = prepared.value
+            return run
 
 
-def laboratory_of(session: Session) -> Laboratory:
-    assert isinstance(session.assistant, Laboratory)
-    return session.assistant
+def laboratory_of(run: Run) -> Laboratory:
+    assert isinstance(run.assistant, Laboratory)
+    return run.assistant
 
 
-def set_scene(session: Session, *, follows: bool = False) -> Scene:
-    return laboratory_of(session).set_scene(follows=follows)
+def set_scene(run: Run, *, follows: bool = False) -> Scene:
+    return laboratory_of(run).set_scene(follows=follows)
 
 
 @cache
-def _session(model: str, settings: tuple[tuple[str, object], ...]) -> Session:
+def _session(model: str, settings: tuple[tuple[str, object], ...]) -> Run:
     return session_of(model, **dict(settings))
 
 

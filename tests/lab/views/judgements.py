@@ -69,19 +69,19 @@ def other(scene: Scene, number: int) -> int:
 @cache
 def trained_scene() -> Scene:
     """``small`` after 300 batches of 64 real digits, with all 10,000 test images judged."""
-    session = session_of("small", train_size=20_000, val_size=1_000)
-    network, split = session.network.train(), session.data.train
+    run = session_of("small", train_size=20_000, val_size=1_000)
+    network, split = run.model.train(), run.data.train
     steps = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
     for turn in range(300):
         chosen = order[turn * 64 % 19_968 : turn * 64 % 19_968 + 64]
-        scores = network(session.data.prepare(split.images[chosen]))
+        scores = network(run.data.prepare(split.images[chosen]))
         loss = functional.cross_entropy(scores, split.labels[chosen])
         steps.zero_grad()
         torch.autograd.backward(loss)
         steps.step()
-    assert session.look_at_test().test_accuracy > 0.9
-    return set_scene(session)
+    assert run.evaluate_test().test_accuracy > 0.9
+    return set_scene(run)
 
 
 def small_split(scene: Scene, images: int) -> Scene:

@@ -12,7 +12,7 @@ import torch
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.training import train
 from tui_trainer.engine import loop
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.lab import assistant
 from tui_trainer.lab.views.desk import CREDIT, SHARE, Parts
 from tui_trainer.lab.views.scene import Scene
@@ -54,9 +54,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """A clock that each batch moves on."""
     ticking, step = FakeClock(), loop.train_step
 
-    def slow_step(session: Session) -> None:
+    def slow_step(run: Run) -> None:
         ticking.now += BATCH
-        step(session)
+        step(run)
 
     monkeypatch.setattr(loop, "train_step", slow_step)
     return ticking
@@ -79,7 +79,7 @@ def told_of(
 ) -> list[Event]:
     # The smallest network: no test here is about what a network sees.
     config = tiny_config(tiny, **{"model": "mlp", **settings})
-    return list(train(config, inbox, clock=clock or FakeClock(), patient=patient))
+    return list(train(config, inbox, clock=clock or FakeClock(), interactive=patient))
 
 
 def without_answers(events: list[Event]) -> list[Event]:

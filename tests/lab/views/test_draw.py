@@ -16,8 +16,9 @@ from tests.data.strokes import PLACES, RADII, drawn
 from tests.lab.views.conftest import Scenes, Seen, session_of
 from tests.training import train
 from tui_trainer.data.ink import as_digit
-from tui_trainer.engine.checkpoint_store import Keeper
-from tui_trainer.engine.snapshots import capture, network_of
+from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.snapshots import capture
+from tui_trainer.lab.saved_model import network_of
 from tui_trainer.lab.views import opinions, view_named
 from tui_trainer.lab.views.opinions import Judge, chosen, judge_of
 from tui_trainer.protocol.commands import Inbox
@@ -111,7 +112,7 @@ def test_checkpoints_stand_beside_it(scene_of: Scenes, seen: Seen, saved: dict[s
     other = session_of("tiny", seed=5)
     digit = torch.tensor(told(shown)["image"], dtype=torch.uint8)
     with torch.no_grad():
-        asked = other.network.eval()(other.data.prepare(digit[None])).softmax(dim=1)[0]
+        asked = other.model.eval()(other.data.prepare(digit[None])).softmax(dim=1)[0]
     assert list(rows) == ["now", "best", "last", "gone"]
     assert rows["last"][1].startswith(f"{int(asked.argmax())}, {100 * float(asked.max()):.1f} %")
     assert rows["best"][1].startswith("✗ is ")
@@ -190,8 +191,8 @@ def test_which_checkpoints_are_compared() -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Judge:
     """``small`` after two epochs on all images: about 98.5 % right on them."""
-    keeper = Keeper()
-    for _ in train(RunConfig(model="small", epochs=2, threads=1), Inbox(), keeper=keeper):
+    keeper = CheckpointStore()
+    for _ in train(RunConfig(model="small", epochs=2, threads=1), Inbox(), store=keeper):
         pass
     assert keeper.good is not None
     path = tmp_path_factory.mktemp("trained") / "last.safetensors"

@@ -50,11 +50,11 @@ def test_bins_of_next_to_nothing(values: torch.Tensor) -> None:
 
 
 def test_weights_are_counted_now_and_at_the_start(seen: Seen) -> None:
-    session = session_of("small")
-    first = next(m for m in session.network.modules() if isinstance(m, nn.Conv2d))
+    run = session_of("small")
+    first = next(m for m in run.model.modules() if isinstance(m, nn.Conv2d))
     with torch.no_grad():
         first.weight.mul_(3)
-    exhibit = seen(set_scene(session), "histograms")
+    exhibit = seen(set_scene(run), "histograms")
     layers = exhibit.figures["layers"]
     assert isinstance(layers, list)
     weights = first.weight.detach().double().numpy()
@@ -63,7 +63,7 @@ def test_weights_are_counted_now_and_at_the_start(seen: Seen) -> None:
     for layer in layers:
         assert sum(layer["shares"]) == pytest.approx(1.0)
         assert sum(layer["start_shares"]) == pytest.approx(1.0)
-    changes = seen(set_scene(session), "histograms", of="changes").figures["layers"]
+    changes = seen(set_scene(run), "histograms", of="changes").figures["layers"]
     assert isinstance(changes, list)
     assert changes[0]["std"] == pytest.approx(2 * weights.std() / 3, rel=1e-5)
     assert changes[1]["std"] == 0
@@ -132,10 +132,10 @@ def test_saturated_units_are_counted(tmp_path: Path, seen: Seen) -> None:
         " nn.Linear(8, classes))\n",
         encoding="utf-8",
     )
-    session = session_of(f"{path}:net")
+    run = session_of(f"{path}:net")
     with torch.no_grad():
-        session.network[1].weight.mul_(1_000)  # type: ignore[index]
-    layers = seen(set_scene(session), "histograms", of="activations").figures["layers"]
+        run.model[1].weight.mul_(1_000)  # type: ignore[index]
+    layers = seen(set_scene(run), "histograms", of="activations").figures["layers"]
     assert isinstance(layers, list)
     assert layers[0]["saturated"] > 0.9
     assert layers[1]["saturated"] is None

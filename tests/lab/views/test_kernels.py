@@ -26,20 +26,20 @@ def pictures(exhibit: Exhibit) -> Pictures:
 @pytest.fixture(scope="module")
 def moved() -> Scene:
     """A scene whose first convolution has moved, one kernel of the second made nothing."""
-    session = session_of("small")
+    run = session_of("small")
     with torch.no_grad():
-        first, second, *_ = (m for m in session.network.modules() if isinstance(m, torch.nn.Conv2d))
+        first, second, *_ = (m for m in run.model.modules() if isinstance(m, torch.nn.Conv2d))
         first.weight.mul_(2)
         second.weight[1] = 0
-    return set_scene(session)
+    return set_scene(run)
 
 
 @pytest.mark.parametrize("model", ["small", "tiny", "mlp", "era-s6"])
 def test_the_start_is_what_a_run_of_this_seed_begins_with(model: str) -> None:
-    session = session_of(model, seed=7)
-    scene = set_scene(session)
+    run = session_of(model, seed=7)
+    scene = set_scene(run)
     start = scene.at_start().state_dict()
-    for name, values in session.network.state_dict().items():
+    for name, values in run.model.state_dict().items():
         assert torch.equal(start[name], values), name
     found, missing = weights_of(scene, scene.bench.copy())
     assert not missing
@@ -150,7 +150,7 @@ def test_a_start_that_is_drawn_from_a_generator_of_its_own_is_not_made_up(
 
 
 def test_a_start_that_is_drawn_from_pythons_generator_is_built_again(tmp_path: Path) -> None:
-    session = session_of(f"{write_odd(tmp_path)}:Seeded")
-    before = session.network.get_parameter("last.weight")
+    run = session_of(f"{write_odd(tmp_path)}:Seeded")
+    before = run.model.get_parameter("last.weight")
 
-    assert torch.equal(set_scene(session).at_start().get_parameter("last.weight"), before)
+    assert torch.equal(set_scene(run).at_start().get_parameter("last.weight"), before)

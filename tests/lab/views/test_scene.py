@@ -87,12 +87,12 @@ def test_where_there_is_no_validation_split_the_first_training_images_stand_in()
 
 
 def test_a_scene_stays_as_it_was_while_the_network_goes_on() -> None:
-    session = session_of("tiny")
-    scene = set_scene(session)
+    run = session_of("tiny")
+    scene = set_scene(run)
     before, _ = judged(scene)
-    for parameter in session.network.parameters():
+    for parameter in run.model.parameters():
         parameter.data.zero_()
-    laboratory_of(session).desk.forget()
+    laboratory_of(run).desk.forget()
 
     again, _ = judged(scene)
     assert before is not None

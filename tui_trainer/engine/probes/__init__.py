@@ -7,16 +7,16 @@ seed look at the same places, and a run that was cut off and resumed looks where
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from tui_trainer.data.dataset import Data
+from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.probes.sample import Sample
-from tui_trainer.engine.probes.update import UpdateLook, flat_gradient
+from tui_trainer.engine.probes.update import UpdateProbe, flat_gradient
+from tui_trainer.engine.progress import Progress
+from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.protocol.probed import Probe, UpdateProbed
-
-if TYPE_CHECKING:
-    from tui_trainer.engine.session import Session
 
 EARLY_STEPS = frozenset({2, 5, 10, 20, 40})
 """Updates that are looked at while everything is new …"""
@@ -45,77 +45,86 @@ class Probes:
     """
 
     def __init__(
-        self, network: nn.Module, sample: Sample, *, wanted: bool, steps_an_epoch: int
+        self,
+        model: nn.Module,
+        data: Data,
+        batches: Batches,
+        progress: Progress,
+        watch: Stopwatch,
+        sample: Sample,
+        *,
+        wanted: bool,
     ) -> None:
         self.sampled_at = -1
         self.last_gradient: Tensor | None = None
-        self._wanted = wanted
-        self._every = max(EVERY, steps_an_epoch // EACH_EPOCH)
-        self._sample = sample
-        self._network = network
-        self._look: UpdateLook | None = None
+        self._model, self._batches, self._progress, self._watch = model, batches, progress, watch
+        self._classes, self._sample, self._wanted = data.classes, sample, wanted
+        self._every = max(EVERY, len(data.train) // batches.batch_size // EACH_EPOCH)
+        self._probe: UpdateProbe | None = None
         self._keeps = False
         self._ready: UpdateProbed | None = None
 
     # --- called from within a step
 
-    def begin_step(self, session: Session) -> None:
+    def begin_step(self) -> None:
         """Decide whether the step that begins is looked at, or comes right before one that is."""
-        step = session.step + 1
-        self._look = UpdateLook(session, self.last_gradient) if self._is_due(step) else None
+        step = self._progress.step + 1
+        self._probe = None
+        if self._is_due(step):
+            self._probe = UpdateProbe(self._model, self._classes, self._watch, self.last_gradient)
         self._keeps = self._is_due(step + 1)
         self.last_gradient = None
 
     def see_batch(self, labels: Tensor) -> None:
         """Look at what the network is given."""
-        if self._look is not None:
-            self._look.see_batch(labels)
+        if self._probe is not None:
+            self._probe.see_batch(labels)
 
     def see_gradients(self) -> None:
         """Look at the gradients, before they are used."""
-        if self._look is not None:
-            self._look.see_gradients()
+        if self._probe is not None:
+            self._probe.see_gradients()
         elif self._keeps:
-            self.last_gradient = flat_gradient(self._network)
+            self.last_gradient = flat_gradient(self._model)
 
-    def see_update(self, session: Session, rate: float) -> None:
+    def see_update(self, lr: float) -> None:
         """Look at what the update has changed."""
-        if self._look is not None:
-            self._ready = self._look.result(session, rate)
+        if self._probe is not None:
+            self._ready = self._probe.result(self._progress, lr)
             if self._keeps:
-                self.last_gradient = self._look.gradient
+                self.last_gradient = self._probe.gradient
 
     # --- called between two steps
 
-    def are_ready(self, session: Session) -> bool:
+    def are_ready(self) -> bool:
         """Whether there is something to tell after this step."""
-        return self._ready is not None or self._is_early(session)
+        return self._ready is not None or self._is_early()
 
-    def after_step(self, session: Session) -> Iterator[Probe]:
+    def after_step(self) -> Iterator[Probe]:
         """Tell of the update if it was looked at, and look at the sample if that is due early."""
         if self._ready is not None:
             yield self._ready
             self._ready = None
-        if self._is_early(session):
-            yield self._look_at_sample(session)
+        if self._is_early():
+            yield self._probe_sample()
 
-    def before_training(self, session: Session) -> Iterator[Probe]:
+    def before_training(self) -> Iterator[Probe]:
         """Look at the sample before the first batch."""
         if self._wanted and self.sampled_at < 0:
-            yield self._look_at_sample(session)
+            yield self._probe_sample()
 
-    def at_end_of_epoch(self, session: Session) -> Iterator[Probe]:
+    def at_end_of_epoch(self) -> Iterator[Probe]:
         """Look at the sample, if it is time again."""
-        is_due = session.images - self.sampled_at >= SPACING * self._sample.size
-        if self._wanted and (is_due or session.epoch == 1):
-            yield self._look_at_sample(session)
+        is_due = self._progress.images - self.sampled_at >= SPACING * self._sample.size
+        if self._wanted and (is_due or self._progress.epoch == 1):
+            yield self._probe_sample()
 
-    def _is_early(self, session: Session) -> bool:
-        return self._wanted and self.sampled_at == 0 and session.images >= EARLY_IMAGES
+    def _is_early(self) -> bool:
+        return self._wanted and self.sampled_at == 0 and self._progress.images >= EARLY_IMAGES
 
-    def _look_at_sample(self, session: Session) -> Probe:
-        self.sampled_at = session.images
-        return self._sample.look(session)
+    def _probe_sample(self) -> Probe:
+        self.sampled_at = self._progress.images
+        return self._sample.probe(self._model, self._batches.batch_size, self._progress)
 
     def _is_due(self, step: int) -> bool:
         return self._wanted and (step in EARLY_STEPS or step % self._every == 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities
 from tui_trainer.engine.memory import scarce_memory
+from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes
 from tui_trainer.models.numbers import magnitudes
@@ -22,9 +22,6 @@ from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import LayerProbe, SampleProbed
-
-if TYPE_CHECKING:
-    from tui_trainer.engine.session import Session
 
 LARGEST, SMALLEST = 384, 64
 """Images of the sample, at most and at least, as far as there are so many …"""
@@ -58,20 +55,20 @@ class Sample:
     """So many training images, evenly spread over the split; always the same ones."""
 
     def __init__(self, data: Data, layers: tuple[LayerRow, ...], trace: Trace) -> None:
-        self._layers, self._trace = layers, trace
+        self._data, self._layers, self._trace = data, layers, trace
         total = len(data.train)
         self.size = min(total, max(SMALLEST, min(LARGEST, total // SHARE)))
         self._images = _spread(data.train, self.size)
         self._others = _spread(data.val, min(self.size, len(data.val)))
         self._given: _Given | None = None
 
-    def look(self, session: Session) -> SampleProbed:
-        """Run the network over the sample and report what it makes of it.
+    def probe(self, model: nn.Module, batch_size: int, progress: Progress) -> SampleProbed:
+        """Run the model over the sample and report what it makes of it.
 
         It is run as a copy: whatever its forward changes, draws or caches is not the run's.
         """
-        data, labels = session.data, self._images.labels
-        keeps = preserve_rng_state(session.device), preserve_globals(session.network)
+        data, labels = self._data, self._images.labels
+        keeps = preserve_rng_state(labels.device), preserve_globals(model)
         with torch.no_grad(), keeps[0], keeps[1]:
             if self._given is None:
                 inputs = data.prepare(self._images.images)
@@ -80,12 +77,12 @@ class Sample:
                 self._given = _Given(inputs, *_moments(inputs), *others)
             inputs = self._given.inputs
             seen = _Layers(self._layers)
-            network = copy_model(session.network)
+            network = copy_model(model)
             modes = modes_of(network)
             norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
             network.eval()
             scores = _scores(network, data, inputs, seen, self._trace)
-            size = min(session.batch_size, len(inputs))
+            size = min(batch_size, len(inputs))
             gap, gap_error = _batch_gap(network, norms, size, inputs, labels, scores)
             set_modes(network, modes)
             unused = unused_parameters(network, inputs[: min(size, READ_IMAGES)])
@@ -94,9 +91,9 @@ class Sample:
         pairs = labels * data.classes + scores.argmax(dim=1)
         confusion = torch.bincount(pairs, minlength=data.classes**2).view(data.classes, -1)
         return SampleProbed(
-            step=session.step,
-            epoch=session.epoch if session.step else 0,
-            images=session.images,
+            step=progress.step,
+            epoch=progress.epoch if progress.step else 0,
+            images=progress.images,
             sample=self.size,
             loss=float(losses.mean()),
             loss_error=float(losses.std(correction=0)) / self.size**0.5,

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from tui_trainer.engine.progress import Progress
+from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.models.numbers import can_learn, gradient_of, numbers_of
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 
-if TYPE_CHECKING:
-    from tui_trainer.engine.session import Session
 
-
-class UpdateLook:
-    """A look at one update; its methods are called in the order of a step.
+class UpdateProbe:
+    """Measures one update; its methods are called in the order of a step.
 
     Everything stays on the device until :meth:`result`, which waits for it once.
 
@@ -26,19 +24,19 @@ class UpdateLook:
         gradient: The gradient of all parameters, flat; empty before :meth:`see_gradients`.
     """
 
-    def __init__(self, session: Session, last_gradient: Tensor | None) -> None:
+    def __init__(
+        self, model: nn.Module, classes: int, watch: Stopwatch, last_gradient: Tensor | None
+    ) -> None:
         self.gradient = torch.empty(0)
-        self._network = session.network
-        self._classes = session.data.classes
+        self._model, self._classes, self._watch = model, classes, watch
         self._last = last_gradient
-        self._began = session.watch.seconds
+        self._began = watch.seconds
         self._fetched = self._began
-        self._parameters = dict(_learning(session.network))
+        self._parameters = dict(_learning(model))
         self._before: list[Tensor] = []
         self._gradients: list[Tensor | None] = []
         self._counts = torch.empty(0)
-        self._still = still_layers(session.network)
-        self._watch = session.watch
+        self._still = still_layers(model)
 
     def see_batch(self, labels: Tensor) -> None:
         """Take in the classes (N) of the batch, which is ready now."""
@@ -51,11 +49,11 @@ class UpdateLook:
         parameters = self._parameters.values()
         self._gradients = [gradient_of(p) for p in parameters]
         self._before = [p.detach().clone() for p in parameters]
-        self.gradient = flat_gradient(self._network)
+        self.gradient = flat_gradient(self._model)
 
     @torch.no_grad()
-    def result(self, session: Session, rate: float) -> UpdateProbed:
-        """Return what was seen, now that the weights are new; ``session`` counts the step."""
+    def result(self, progress: Progress, lr: float) -> UpdateProbed:
+        """Return what was measured, now that the weights are new and the step is counted."""
         pairs = zip(self._parameters.values(), self._before, strict=True)
         changes = [numbers_of(new.detach() - old) for new, old in pairs]
         befores = [numbers_of(old) for old in self._before]
@@ -73,17 +71,17 @@ class UpdateLook:
         size, length, slope, last_size, product, weight, outward = torch.stack(
             [figure.to(torch.float64) for figure in whole]
         ).tolist()
-        spent = session.watch.seconds - self._began
+        spent = self._watch.seconds - self._began
         on_cpu = self.gradient.device.type == "cpu"
         return UpdateProbed(
-            step=session.step,
-            epoch=session.epoch,
-            images=session.images,
-            learning_rate=rate,
+            step=progress.step,
+            epoch=progress.epoch,
+            images=progress.images,
+            learning_rate=lr,
             batch_size=int(self._counts.sum()),
             label_counts=tuple(self._counts.tolist()),
             still_layers=self._still,
-            is_training=self._network.training,
+            is_training=self._model.training,
             gradient=size,
             last_gradient=last_size if last is not None else None,
             agreement=product if last is not None else None,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tui_trainer.engine.session import Session
+from tui_trainer.engine.run import Run
 from tui_trainer.lab.preflight.bench import Lab, open_lab
 from tui_trainer.lab.preflight.control import control_items
 from tui_trainer.lab.preflight.dead_units import unit_items
@@ -42,19 +42,19 @@ TOTAL = sum(count for _, count in GROUPS)
 
 
 def check(
-    session: Session, *, clock: Callable[[], float] = time.perf_counter, plan: Plan | None = None
+    run: Run, *, clock: Callable[[], float] = time.perf_counter, plan: Plan | None = None
 ) -> Iterator[ItemChecked]:
-    """Try the first steps of a session's run from the beginning; tell each item as it is done.
+    """Try the first steps of a run from the beginning; tell each item as it is done.
 
     Args:
-        session: A run, before its first batch or in the middle; it is only read.
+        run: A run, before its first batch or in the middle; it is only read.
         clock: Seconds that only go up.
         plan: How much is tried; as much as there is time for if None.
 
     Raises:
         InputError: If the network cannot be built anew.
     """
-    lab = open_lab(session.config, session.data, session.device, session.layers, clock, plan)
+    lab = open_lab(run.config, run.data, run.device, run.layers, clock, plan)
     done = 0
     for group, _ in GROUPS:
         for item in _tried(lab, group):

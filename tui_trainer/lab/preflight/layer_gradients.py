@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.steps import densify, loss_of
+from tui_trainer.engine.steps import forward_backward, loss_of
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.numbers import can_learn, gradient_of
@@ -36,11 +36,11 @@ def gradient_items(lab: Lab) -> Iterator[CheckItem]:
     trial = lab.trial()
     network, parameters = trial.network, trial.optimizer.parameters
     images = lab.data.prepare(lab.sample.images[:MOST_IMAGES])
-    loss = loss_of(network(images), lab.sample.labels[:MOST_IMAGES])
-    strangers = _strangers(loss, network)
-    trial.optimizer.clear()
-    loss.backward()  # type: ignore[no-untyped-call]
-    densify(parameters)
+    labels = lab.sample.labels[:MOST_IMAGES]
+    logits = network(images)
+    strangers = _strangers(loss_of(logits, labels), network)
+    trial.optimizer.zero_grad()
+    forward_backward(logits, labels, parameters)
     seen = _seen(network)
     update = _update_item(lab, trial, strangers)
     _take_more(lab, trial, seen)

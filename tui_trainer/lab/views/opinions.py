@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import probabilities_of
-from tui_trainer.engine.snapshots import network_of
 from tui_trainer.engine.threads import one_thread
+from tui_trainer.lab.saved_model import network_of
 from tui_trainer.models.behaviour import behaviour_of, fingerprint, fixed_images
 from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.recording.checkpoint_head import read_facts

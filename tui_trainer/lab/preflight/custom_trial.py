@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from tui_trainer.data.dataset import Data, batch_sizes
 from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
-from tui_trainer.engine.steps import densify, forward_backward
-from tui_trainer.models import zoo
+from tui_trainer.engine.steps import forward_backward
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import loading
@@ -40,11 +39,6 @@ FEW = 8
 
 LARGEST_GAP = 1e9
 """A gap that stands for one between a number and none: JSON has no infinity."""
-
-
-def is_custom(model: str) -> bool:
-    """Say whether a model is a person's own code: those of the zoo are known to work."""
-    return model not in zoo.REGISTRY
 
 
 def try_model(network: nn.Module, data: Data, config: RunConfig) -> ModelTried:
@@ -122,15 +116,14 @@ def _try_steps(
         with _refused(reference, place, where, again), torch.enable_grad():
             logits = twin(images)
             _check_logits(logits, count, data.classes, place, where)
-            optimizer.clear()
-            forward_backward(logits, labels, config.label_smoothing)
-            densify(optimizer.parameters)
+            optimizer.zero_grad()
+            forward_backward(logits, labels, optimizer.parameters, config.label_smoothing)
             optimizer.step(0.0)
 
 
 @torch.enable_grad()
 def _forward_backward(twin: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> None:
-    forward_backward(twin(images), labels, smoothing)
+    forward_backward(twin(images), labels, label_smoothing=smoothing)
 
 
 @torch.no_grad()
@@ -166,7 +159,7 @@ def _check_size(twin: nn.Module, optimizer: Optimizer, place: str) -> None:
     Raises:
         InputError: If it is too large.
     """
-    kept = (*state_tensors(twin).values(), *optimizer.memory().values(), *twin.parameters())
+    kept = (*state_tensors(twin).values(), *optimizer.state_tensors().values(), *twin.parameters())
     stored = sum(tensor.nbytes for tensor in kept)
     if stored > MAX_BYTES:
         raise InputError(

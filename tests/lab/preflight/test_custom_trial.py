@@ -13,10 +13,10 @@ import torch
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
 from tests.training import train
 from tui_trainer.data.dataset import BatchStream, batch_sizes
-from tui_trainer.engine.checkpoint_store import Keeper
+from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.engine.snapshots import network_of
+from tui_trainer.lab.saved_model import network_of
 from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
@@ -112,7 +112,7 @@ def test_an_error_of_autograd_is_told_with_the_operation_behind_it(tiny: Path) -
 def test_a_model_too_large_for_a_checkpoint_is_refused(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_trainer.engine.preflight.MAX_BYTES", 5_000)
+    monkeypatch.setattr("tui_trainer.lab.preflight.custom_trial.MAX_BYTES", 5_000)
     with pytest.raises(InputError, match=r"its checkpoints would have 7\.8 kB"):
         run(tiny_config(tiny, model=model(PLAIN)))
 
@@ -135,7 +135,7 @@ def test_the_run_is_the_same_as_one_that_was_not_tried(
     Path("net.py").write_text(text)
     config = tiny_config(tiny, model=reference, batch_size=16)
     tried = of(StepDone, run(config))
-    monkeypatch.setattr("tui_trainer.engine.prepare.try_model", lambda *_: None)
+    monkeypatch.setattr("tui_trainer.lab.assistant.try_model", lambda *_: None)
     assert [step.loss for step in of(StepDone, run(config))] == [step.loss for step in tried]
 
 
@@ -225,7 +225,7 @@ def record(reference: str, data: Path, folder: str, **settings: Any) -> Path:
     kept = RunFolder(Path(folder).absolute())
     kept.path.mkdir(exist_ok=True)
     config = tiny_config(data, model=reference, **settings)
-    list(train(config, Inbox(), keeper=Keeper(kept)))
+    list(train(config, Inbox(), store=CheckpointStore(kept)))
     return kept.checkpoint("last")
 
 
@@ -331,10 +331,10 @@ def test_stopped_in_the_middle_it_goes_on_with_the_same_bits(tiny: Path) -> None
     half.path.mkdir()
     cut: dict[int, list[Command]] = {5: [Stop(reason="interrupted", test=False)]}
     config = tiny_config(tiny, model=reference, **settings)
-    list(train(config, ScriptedInbox(cut), keeper=Keeper(half)))
+    list(train(config, ScriptedInbox(cut), store=CheckpointStore(half)))
     path = half.checkpoint("last")
     resume = Resumption(read_checkpoint(path), path)
-    list(train(config, Inbox(), keeper=Keeper(half), resume=resume))
+    list(train(config, Inbox(), store=CheckpointStore(half), resume=resume))
 
     one, other = read_checkpoint(whole), read_checkpoint(path)
     assert one.tensors.keys() == other.tensors.keys()

@@ -1,0 +1,196 @@
+"""What each command does to a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Iterator
+
+from tui_trainer.engine.run import Run
+from tui_trainer.engine.snapshots import restore, save
+from tui_trainer.models.build import set_dropout
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.commands import KNOBS, Command, Knob, Question
+from tui_trainer.protocol.errors import InputError, SettingError
+from tui_trainer.protocol.events import CommandRejected, Event, Rewound, SettingChanged
+from tui_trainer.protocol.reference import model_name
+
+
+def process_commands(run: Run) -> Iterator[Event]:
+    """Process the commands that have arrived; while paused, wait here for more.
+
+    This is the one place where commands come in, between two batches.
+
+    Raises:
+        DivergedError: As :meth:`Run.flush`: steps are reported before the effect of a command.
+    """
+    control = run.control
+    if control.steps_left == 0:
+        control.paused, control.steps_left = True, None
+    received = control.inbox.take(run.progress.step)
+    if received or control.paused:
+        yield from run.flush()
+    yield from _process(run, received)
+    if control.paused and control.stop is None:
+        run.watch.pause()
+        yield from run.enter("paused")
+        # A pause can be long, and the lid of a laptop be closed in it.
+        yield from save(run, "last")
+    while control.paused and control.stop is None:
+        run.watch.pause()
+        yield from run.enter("paused")
+        yield from _process(run, (yield from next_commands(run)))
+    if run.assistant.is_busy and control.stop is None:
+        run.watch.pause()
+        yield from run.assistant.work(waits=False)
+    if control.stop is None:
+        run.watch.start()
+        yield from run.enter("training")
+
+
+def _process(run: Run, received: list[Command]) -> Iterator[Event]:
+    control = run.control
+    for command in received:
+        match command:
+            case commands.Stop():
+                control.stop = command
+            case _ if isinstance(command, Question):
+                run.watch.pause()
+                yield from run.assistant.answer(command)
+            case _ if control.stop is not None:
+                continue  # there is no next batch that it could be for
+            case commands.Pause():
+                control.pause()
+            case commands.Resume():
+                control.resume()
+            case commands.RunStep():
+                control.paused, control.steps_left = False, (control.steps_left or 0) + 1
+            case commands.RunEpoch():
+                control.resume(one_epoch=True)
+            case commands.LookAtTest():
+                run.watch.pause()
+                yield from run.enter("testing")
+                yield run.evaluate_test()
+            case commands.Rewind():
+                yield reject(run, command, "the run has not diverged")
+            case _:
+                yield _set_knob(run, command)
+
+
+def process_last_commands(run: Run) -> Iterator[Event]:
+    """Process the commands that came during the last epoch: one of them may ask for more epochs."""
+    yield from _process(run, run.control.inbox.take(run.progress.step))
+
+
+def wait_for_rewind(run: Run) -> Generator[Event, None, bool]:
+    """Wait, after a divergence, until a person rewinds the run or stops it; return which it was."""
+    control = run.control
+    run.watch.pause()
+    control.state = "diverged"
+    while control.stop is None and control.state == "diverged":
+        for command in (yield from next_commands(run)):
+            match command:
+                case commands.Stop():
+                    control.stop = command
+                case commands.Rewind(lr) if control.state == "diverged":
+                    yield from _rewind(run, command, lr)
+                case _ if isinstance(command, Question):
+                    yield from run.assistant.answer(command)
+                case _:
+                    yield reject(run, command, "the run has diverged; rewind it, or stop")
+    return control.stop is None
+
+
+def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
+    """Go back to the last good state; the knobs stay where they are, but for the learning rate."""
+    try:
+        dataclasses.replace(run.config, lr=lr)
+    except SettingError as error:
+        yield reject(run, command, error.problem)
+        return
+    state = run.store.good
+    if state is None:
+        yield reject(run, command, "there is no good state yet")
+        return
+    knobs = {**run.knobs(), "learning_rate": lr}
+    from_step = run.progress.step
+    restore(run, state)
+    run.control.resume()
+    yield Rewound(
+        step=run.progress.step,
+        epoch=run.progress.epoch,
+        images=run.progress.images,
+        from_step=from_step,
+        lines=state.facts["lines"],
+    )
+    for setting, value in run.knobs().items():
+        if knobs[setting] != value:
+            yield _set_knob(run, KNOBS[setting](knobs[setting]))
+    yield from run.enter("training")
+
+
+def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
+    """Set a knob, or say why it cannot be: the rules are those of a run's settings."""
+    old: float
+    try:
+        match command:
+            case commands.SetLearningRate(value):
+                dataclasses.replace(run.config, lr=value)
+                setting, old, run.base_lr = "learning_rate", run.base_lr, value
+            case commands.SetBatchSize(value):
+                dataclasses.replace(run.config, batch_size=value)
+                run.assistant.try_batch_size(run.model, run.data, run.config, value)
+                setting, old, run.batches.batch_size = "batch_size", run.batches.batch_size, value
+            case commands.SetAugmentation(value):
+                setting, old = "augmentation", int(run.batches.augmenting)
+                run.batches.augmenting, value = bool(value), int(value)
+            case commands.SetDropout(value):
+                if run.dropout is None:
+                    return reject(
+                        run, command, f"{model_name(run.config.model)} has no dropout layer"
+                    )
+                dataclasses.replace(run.config, dropout=value)
+                setting, old = "dropout", run.dropout
+                set_dropout(run.model, value)
+            case commands.SetEpochs(value):
+                if value < run.progress.epoch:
+                    return reject(run, command, f"epoch {run.progress.epoch} has begun already")
+                changed = dataclasses.replace(run.config, epochs=value)
+                setting, old, run.config = "epochs", run.config.epochs, changed
+    except SettingError as error:
+        return reject(run, command, error.problem)
+    except InputError as error:
+        return reject(run, command, str(error))
+    return SettingChanged(
+        setting=setting,
+        old=old,
+        new=value,
+        step=run.progress.step,
+        epoch=max(1, run.progress.epoch),
+        images=run.progress.images,
+    )
+
+
+def next_commands(run: Run) -> Generator[Event, None, list[Command]]:
+    """Return the next commands, at least one; questions are worked on until they arrive."""
+    while True:
+        yield from run.assistant.work(waits=True)
+        if received := run.control.inbox.take(run.progress.step, wait=not run.assistant.is_busy):
+            return received
+
+
+def answer_until_stopped(run: Run) -> Iterator[Event]:
+    """Answer questions about the model of a run that is over, until it is stopped."""
+    while True:
+        for command in (yield from next_commands(run)):
+            match command:
+                case commands.Stop():
+                    return
+                case _ if isinstance(command, Question):
+                    yield from run.assistant.answer(command)
+                case _:
+                    yield reject(run, command, "the run is over")
+
+
+def reject(run: Run, command: Command, reason: str) -> CommandRejected:
+    """Return that a command is not applied, and why."""
+    return CommandRejected(command=type(command).__name__, reason=reason, step=run.progress.step)

@@ -1,0 +1,85 @@
+"""How far a run has come, and the trained batches whose loss is still on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tui_trainer.protocol.events import StepDone
+
+
+@dataclass(frozen=True, slots=True)
+class PendingStep:
+    """A trained batch whose loss has not been read from the device yet."""
+
+    loss: Tensor
+    correct: Tensor
+    size: int
+    step: int
+    epoch: int
+    epoch_images: int
+    images: int
+    learning_rate: float
+    seconds: float
+
+
+@dataclass
+class Progress:
+    """Counts what is trained.
+
+    ``step``, ``epoch``, ``images`` and ``epoch_images`` include the batch or epoch in progress.
+    ``loss_sum`` and ``correct_sum`` are the epoch's, as far as its losses have been read from the
+    device. ``last_lr`` is the learning rate of the last update, and ``epoch_began`` the training
+    time at which the epoch began, in seconds.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    epochs_done: int = 0
+    images: int = 0
+    epoch_images: int = 0
+    loss_sum: float = 0.0
+    correct_sum: int = 0
+    last_lr: float = 0.0
+    epoch_began: float = 0.0
+    pending: list[PendingStep] = field(default_factory=list)
+
+    def begin_epoch(self, seconds: float) -> None:
+        """Go to the next epoch, at a training time."""
+        self.epoch += 1
+        self.epoch_began = seconds
+        self.epoch_images = self.correct_sum = 0
+        self.loss_sum = 0.0
+
+    def count(self, loss: Tensor, correct: Tensor, size: int, lr: float, seconds: float) -> None:
+        """Count a trained batch; its loss and number of correct images stay on the device."""
+        self.step += 1
+        self.last_lr = lr
+        self.images += size
+        self.epoch_images += size
+        counted = (self.step, self.epoch, self.epoch_images, self.images)
+        self.pending.append(PendingStep(loss, correct, size, *counted, lr, seconds))
+
+    def read(self) -> Iterator[StepDone]:
+        """Read the losses that are still on the device, with a single transfer."""
+        steps, self.pending = self.pending, []
+        if not steps:
+            return
+        figures = [torch.stack((each.loss, each.correct.to(each.loss.dtype))) for each in steps]
+        for each, (loss, correct) in zip(steps, torch.stack(figures).tolist(), strict=True):
+            self.loss_sum += loss * each.size
+            self.correct_sum += int(correct)
+            yield StepDone(
+                step=each.step,
+                epoch=each.epoch,
+                epoch_images=each.epoch_images,
+                images=each.images,
+                batch_size=each.size,
+                loss=loss,
+                accuracy=correct / each.size,
+                learning_rate=each.learning_rate,
+                seconds=each.seconds,
+            )

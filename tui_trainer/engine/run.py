@@ -1,0 +1,354 @@
+"""The moving parts of one run, and whoever assists it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.data.dataset import Data
+from tui_trainer.engine.batches import Batches
+from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.engine.evaluation import Evaluation, evaluate
+from tui_trainer.engine.optimizers import Optimizer
+from tui_trainer.engine.probes import Probes
+from tui_trainer.engine.progress import Progress
+from tui_trainer.engine.timing import Stopwatch
+from tui_trainer.models.build import about, dropout_of
+from tui_trainer.models.outside import OutsideState
+from tui_trainer.models.state import finite_names, is_finite, state_tensors
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.commands import Inbox, Question
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import (
+    CommandRejected,
+    Diverged,
+    Event,
+    RunResumed,
+    RunStarted,
+    State,
+    StateChanged,
+    StepDone,
+    TestEvaluated,
+)
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import ModelTried
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.protocol.schedules import factor
+from tui_trainer.protocol.verdicts import Verdict
+from tui_trainer.stats.intervals import wilson
+
+
+class DivergedError(Exception):
+    """The loss or a weight is no longer a finite number; ``event`` says where."""
+
+    def __init__(self, event: Diverged) -> None:
+        super().__init__(f"diverged at step {event.step}")
+        self.event = event
+
+
+class Assistant:
+    """What may be asked of a model besides its training; this one answers nothing.
+
+    The engine trains alone: whoever wants more of its model hands in a subclass, whose methods the
+    engine calls between two batches, on the thread of the training.
+    """
+
+    def describe(
+        self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
+    ) -> tuple[tuple[LayerRow, ...], tuple[Verdict, ...]]:
+        """Return layer table and design review of a model for images (height, width, channels)."""
+        return (), ()
+
+    def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelTried | None:
+        """Try the first steps of a custom model on a copy.
+
+        Raises:
+            InputError: If its training would fail.
+        """
+        return None
+
+    def try_batch_size(
+        self, model: nn.Module, data: Data, config: RunConfig, batch_size: int
+    ) -> None:
+        """Try a step of a custom model with another batch size, on a copy.
+
+        Raises:
+            InputError: If it would fail.
+        """
+
+    def trace(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        reached: Callable[[int, Tensor], None],
+        finished: Callable[[Tensor], None],
+    ) -> None:
+        """Run a model on images (N, channels, H, W).
+
+        Args:
+            model: The model.
+            images: Its input.
+            reached: Called with a layer's place in the layer table and its output.
+            finished: Called with the logits (N, classes).
+        """
+        finished(model(images))
+
+    def begin(self, run: Run) -> None:
+        """Take the run that is about to be trained."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a question is worked on in slices."""
+        return False
+
+    def answer(self, question: Question) -> Iterator[Event]:
+        """Answer a question, begin to work on it, or reject it."""
+        name = type(question).__name__
+        yield CommandRejected(command=name, reason="nobody answers questions here", step=0)
+
+    def work(self, *, waits: bool) -> Iterator[Event]:
+        """Work on a question: one slice, or, if the run ``waits``, until a command arrives."""
+        yield from ()
+
+    def evaluated(self, images: str, result: Evaluation) -> None:
+        """Take in the evaluation of a split, ``validation`` or ``test``, with its logits."""
+
+    def state(self) -> tuple[Mapping[str, object], Mapping[str, Tensor]]:
+        """Return the plain values and the tensors that a checkpoint keeps of it."""
+        return {}, {}
+
+    def check(self, state: Checkpoint, path: Path) -> None:
+        """Make sure that :meth:`restore` can use a checkpoint.
+
+        Raises:
+            InputError: If it cannot.
+        """
+
+    def restore(self, state: Checkpoint) -> None:
+        """Go back to a checkpoint: the model's weights are others now."""
+
+
+@dataclass
+class Control:
+    """What the commands have made of a run.
+
+    Attributes:
+        inbox: Where commands arrive.
+        state: What the run does, as in ``StateChanged``.
+        paused: Whether it waits.
+        steps_left: Steps until it pauses again; None for no limit.
+        pause_after_epoch: Whether it pauses at the end of the epoch.
+        stop: The command that ends it.
+    """
+
+    inbox: Inbox
+    state: State = "preparing"
+    paused: bool = False
+    steps_left: int | None = None
+    pause_after_epoch: bool = False
+    stop: commands.Stop | None = None
+
+    def pause(self) -> None:
+        """Wait before the next batch."""
+        self.paused, self.steps_left, self.pause_after_epoch = True, None, False
+
+    def resume(self, *, one_epoch: bool = False) -> None:
+        """Train on, to the end of the epoch or without a limit."""
+        self.paused, self.steps_left, self.pause_after_epoch = False, None, one_epoch
+
+
+@dataclass
+class Validation:
+    """The results on the validation images; None before the first epoch and without such images."""
+
+    accuracy: float | None = None
+    best_accuracy: float | None = None
+    best: Evaluation | None = None
+
+
+@dataclass
+class Run:
+    """One run between its first batch and its last.
+
+    Attributes:
+        base_lr: The base learning rate, a knob; see :attr:`lr`.
+        tried: How a custom model answered before its training.
+        outside: What a custom model keeps outside its ``state_dict``.
+        flush_every: Steps between two readings of losses from the device.
+    """
+
+    config: RunConfig
+    device: torch.device
+    threads: int
+    data: Data
+    model: nn.Module
+    layers: tuple[LayerRow, ...]
+    review: tuple[Verdict, ...]
+    optimizer: Optimizer
+    batches: Batches
+    progress: Progress
+    control: Control
+    validation: Validation
+    watch: Stopwatch
+    store: CheckpointStore
+    probes: Probes
+    assistant: Assistant
+    base_lr: float
+    flush_every: int
+    tried: ModelTried | None = None
+    outside: OutsideState | None = None
+
+    def __post_init__(self) -> None:
+        self._finite = finite_names(self.model)
+        self.assistant.begin(self)
+
+    def started(self) -> RunStarted:
+        """Describe what is about to be trained, on what."""
+        return RunStarted(
+            model=model_name(self.config.model),
+            dataset=self.data.name,
+            classes=self.data.classes,
+            image_size=self.data.image_size,
+            parameters=self.parameters,
+            layers=self.layers,
+            train_size=len(self.data.train),
+            val_size=len(self.data.val),
+            test_size=len(self.data.test),
+            mean=self.data.mean,
+            std=self.data.std,
+            epochs=self.config.epochs,
+            batch_size=self.batches.batch_size,
+            learning_rate=self.base_lr,
+            optimizer=self.config.optimizer,
+            schedule=self.config.schedule,
+            augmentation=self.batches.augmenting,
+            dropout=self.dropout,
+            seed=self.config.seed,
+            device=self.device.type,
+            threads=self.threads,
+            review=self.review,
+            about=about(self.config.model),
+            budget=self.config.budget,
+        )
+
+    def resumed(self) -> RunResumed:
+        """Describe from where a recorded run continues."""
+        state = self.store.good
+        return RunResumed(
+            step=self.progress.step,
+            epoch=self.progress.epoch,
+            images=self.progress.images,
+            threads=self.threads,
+            lines=state.facts["lines"] if state else None,
+        )
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model learns."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def dropout(self) -> float | None:
+        """The probability of its dropout layers; None where it has none."""
+        return dropout_of(self.model)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next update: base × schedule."""
+        return self.base_lr * factor(self.config, self.progress.images / len(self.data.train))
+
+    def knobs(self) -> dict[str, float]:
+        """Return the present value of every knob that this model has."""
+        knobs: dict[str, float] = {
+            "learning_rate": self.base_lr,
+            "batch_size": self.batches.batch_size,
+            "augmentation": self.batches.augmenting,
+            "epochs": self.config.epochs,
+        }
+        return knobs if self.dropout is None else {**knobs, "dropout": self.dropout}
+
+    def enter(self, state: State, detail: str = "") -> Iterator[StateChanged]:
+        """Change the state, and report it if it is another one."""
+        if state != self.control.state:
+            self.control.state = state
+            yield StateChanged(state=state, step=self.progress.step, detail=detail)
+
+    def begin_epoch(self) -> None:
+        """Shuffle, and start counting the epoch."""
+        self.progress.begin_epoch(self.watch.seconds)
+        self.batches.stream.begin_epoch()
+
+    def count_step(self, loss: Tensor, correct: Tensor, size: int, lr: float) -> None:
+        """Count a trained batch; its figures stay on the device until they are read."""
+        if self.control.steps_left is not None:
+            self.control.steps_left -= 1
+        self.progress.count(loss, correct, size, lr, self.watch.seconds)
+
+    def flush(self) -> Iterator[StepDone]:
+        """Report the steps whose losses are still on the device.
+
+        Raises:
+            DivergedError: At the first step whose loss is not a finite number, after reporting it.
+        """
+        for step in self.progress.read():
+            yield step
+            if not math.isfinite(step.loss):
+                raise self.diverged(step)
+
+    def diverged(self, step: StepDone | None = None) -> DivergedError:
+        """Return the error to raise when a step, the last one if None, left a non-finite value."""
+        good, progress = self.store.good, self.progress
+        return DivergedError(
+            Diverged(
+                step=step.step if step else progress.step,
+                epoch=step.epoch if step else progress.epoch,
+                learning_rate=step.learning_rate if step else progress.last_lr,
+                good_step=good.facts["step"] if good else 0,
+                where=self._non_finite(),
+            )
+        )
+
+    def check_weights(self) -> None:
+        """Make sure that the last update left finite numbers: no loss has been computed since.
+
+        Raises:
+            DivergedError: If a weight or a running statistic is not finite.
+        """
+        state = state_tensors(self.model)
+        names = self._finite & state.keys()
+        if self.progress.step and not all(is_finite(state[name]) for name in names):
+            raise self.diverged()
+
+    def _non_finite(self) -> tuple[str, ...]:
+        """Return what of the model's state is not finite; nothing if that is all of it."""
+        state = {n: t for n, t in state_tensors(self.model).items() if n in self._finite}
+        lost = [name for name, tensor in state.items() if not is_finite(tensor)]
+        floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        return tuple(lost) if len(lost) < len(floats) else ()
+
+    def validate(self) -> Evaluation:
+        """Evaluate the present weights on the validation images, for the assistant too."""
+        result = evaluate(self.model, self.data, self.data.val)
+        self.assistant.evaluated("validation", result)
+        return replace(result, scores=None)
+
+    def evaluate_test(self) -> TestEvaluated:
+        """Open the sealed test set once more and evaluate the present weights on it."""
+        result = evaluate(self.model, self.data, self.data.test.open())
+        self.assistant.evaluated("test", result)
+        return TestEvaluated(
+            look=self.data.test.looks,
+            step=self.progress.step,
+            images=self.progress.images,
+            test_loss=result.loss,
+            test_accuracy=result.correct / result.total,
+            test_correct=result.correct,
+            test_total=result.total,
+            test_interval=wilson(result.correct, result.total),
+        )

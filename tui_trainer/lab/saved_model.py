@@ -1,0 +1,55 @@
+"""The model of a checkpoint, built again with its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.engine.snapshots import LONGEST_REASON, check_answers, restore_outside
+from tui_trainer.models.build import build_network, dropout_of, is_custom, set_dropout
+from tui_trainer.models.outside import OutsideState
+from tui_trainer.models.rng import preserve_rng_state, seed_all
+from tui_trainer.models.state import load_state
+from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.text.fmt import clip
+
+
+def network_of(path: Path, model: str | None = None) -> nn.Module:
+    """Return the network of a checkpoint, with its weights, on the CPU.
+
+    Args:
+        path: The checkpoint.
+        model: Where the model is now, if it is not where it was.
+
+    Raises:
+        InputError: If the checkpoint cannot be used, this version has no such network, or the
+            model that is built now is another one.
+    """
+    state = read_checkpoint(path)
+    facts = state.facts
+    model = facts.get("model") if model is None else model
+    try:
+        with preserve_rng_state():
+            seed_all(facts.get("seed", 0))
+            network = build_network(
+                model,  # type: ignore[arg-type]
+                image_size=facts["image_size"],
+                classes=facts["classes"],
+                # As it was built, not as its knob stood: one's own can have other layers without.
+                dropout=facts.get("built_dropout", facts["dropout"]),
+            )
+        outside = OutsideState(network) if is_custom(str(model)) else None
+        load_state(network, state.part("network"))
+        if outside is not None:
+            restore_outside(outside, state)
+    except InputError as error:
+        raise fault(path, f"its network cannot be built: {error}") from None
+    except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        told = clip(reason(error), LONGEST_REASON)
+        raise fault(path, f"its network cannot be built: {told}") from None
+    if facts["dropout"] not in (None, dropout_of(network)):
+        set_dropout(network, facts["dropout"])
+    check_answers(network, facts["image_size"], state, path)
+    return network
