@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 
 from tests.ui.exhibits import views
 from tests.ui.fakes import FakeEngine, InspectFirst, recording, settle, until, window
-from tests.ui.test_guide import strip
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
+from tests.ui.test_tour import strip
 from tui_trainer.course.guided_tour import SAW_WRONG, Path
 from tui_trainer.protocol.commands import Inspect
 from tui_trainer.protocol.config import RunConfig
