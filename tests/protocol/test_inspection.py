@@ -21,11 +21,11 @@ def test_a_view_is_found_by_its_name_and_by_a_beginning_that_no_other_has(name: 
 def test_what_is_none_is_told_with_those_that_there_are(name: str) -> None:
     with pytest.raises(InputError) as told:
         find_view(name)
-    assert str(told.value) == f"{name!r}: no such view; choose {', '.join(NAMES)}"
+    assert str(told.value) == f"--view {name!r}: no such view; choose {', '.join(NAMES)}"
 
 
 def test_what_is_more_than_one_is_told_with_these() -> None:
-    with pytest.raises(InputError, match=r"^'c': more than one view begins so; choose ") as told:
+    with pytest.raises(InputError, match=r"^--view 'c': more than one view begins so; choose ") as told:
         find_view("c")
     named = str(told.value).partition("choose ")[2].split(", ")
     assert named == [name for name in NAMES if name.startswith("c")]

@@ -99,10 +99,7 @@ def _wanted(names: Sequence[str]) -> Sequence[View]:
     """
     found: list[View] = []
     for name in names:
-        try:
-            view = find_view(name)
-        except InputError as error:
-            raise InputError(f"--view {error}") from None
+        view = find_view(name)
         if view.is_drawn_on:
             raise InputError(f"--view {view.name}: shows what is drawn by hand, in the window")
         if view not in found:

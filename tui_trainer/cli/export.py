@@ -29,83 +29,6 @@ if TYPE_CHECKING:
 
     from tui_trainer.export.comparing import Comparison
 
-FORMATS = {
-    "weights": "weights.safetensors",
-    "onnx": "network.onnx",
-    "torch": "network.pt2",
-    "csv": "steps.csv",
-    "tensorboard": "tensorboard",
-    "svg": "curves.svg",
-    "png": "curves.png",
-}
-"""What can be written, and the file or folder that it goes to."""
-
-
-def export(
-    run: RunName = None,
-    formats: Annotated[
-        str, option(f"What to write, with commas between: {', '.join(FORMATS)}", "--as")
-    ] = "",
-    to: Annotated[
-        Path | None, option("Folder to write to (exports, in the run's own)", "--to")
-    ] = None,
-    checkpoint: Annotated[
-        str, option("Whose weights, and curves up to it: last, best, epoch-N (last)")
-    ] = "last",
-    model: ModelPlace = None,
-    data_dir: DataPlace = None,
-) -> None:
-    """Write a run for other programs: weights, networks, curves.
-
-    Networks are compared with the run's own; one that answers differently is not kept. What can be
-    written is written; the exit code is 2 if a format could not be.
-    """
-    wanted = _wanted(formats)
-    found = saved_run(run, checkpoint, moved=Moved(model, data_dir), checked=False)
-    folder = to or found.folder.path / "exports"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"--to {printable(folder)}: cannot be made: {reason}") from None
-    source = _Source(found, checkpoint, data_dir)
-    console = Console(sys.stderr, time.monotonic)
-    out, failures = standard_output(console), 0
-    for name in wanted:
-        path = folder / FORMATS[name]
-        try:
-            words = _WRITERS[name](source, path)
-        except Exception as error:  # the other formats are still tried
-            failures += 1
-            why = one_line(_reason(error, found.config.model))
-            console.say(f"mnist-tui: error: {path.name}: not written: {why}")
-        else:
-            out.line(f"{printable(path)}{words and f': {words}'}")
-    if failures:
-        raise typer.Exit(ExitCode.BAD_INPUT)
-
-
-def _reason(error: Exception, model: str) -> str:
-    """Return why a format cannot be written; what the model raises comes with its line."""
-    if isinstance(error, InputError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    from tui_trainer.models.build import fault_of_own
-
-    return str(fault_of_own(error, model) or f"{type(error).__name__}: {error}")
-
-
-def _wanted(formats: str) -> list[str]:
-    names = [name.strip() for name in formats.split(",") if name.strip()]
-    known = ", ".join(FORMATS)
-    if not names:
-        raise InputError(f"--as: say what to write: {known}")
-    for name in names:
-        if name not in FORMATS:
-            raise InputError(f"--as: unknown format {name!r}; choose {known}")
-    return list(dict.fromkeys(names))
-
 
 @dataclass
 class _Source:
@@ -258,12 +181,80 @@ def _program(
     return "; ".join(filter(None, (note, result.words, lack, source.input_form)))
 
 
-_WRITERS: dict[str, Callable[[_Source, Path], str]] = {
-    "weights": _weights,
-    "onnx": _onnx,
-    "torch": _torch,
-    "csv": _csv,
-    "tensorboard": _tensorboard,
-    "svg": _picture,
-    "png": _picture,
+FORMATS: dict[str, tuple[str, Callable[[_Source, Path], str]]] = {
+    "weights": ("weights.safetensors", _weights),
+    "onnx": ("network.onnx", _onnx),
+    "torch": ("network.pt2", _torch),
+    "csv": ("steps.csv", _csv),
+    "tensorboard": ("tensorboard", _tensorboard),
+    "svg": ("curves.svg", _picture),
+    "png": ("curves.png", _picture),
 }
+"""What can be written: the file or folder that it goes to, and what writes it."""
+
+
+def export(
+    run: RunName = None,
+    formats: Annotated[
+        str, option(f"What to write, with commas between: {', '.join(FORMATS)}", "--as")
+    ] = "",
+    to: Annotated[
+        Path | None, option("Folder to write to (exports, in the run's own)", "--to")
+    ] = None,
+    checkpoint: Annotated[
+        str, option("Whose weights, and curves up to it: last, best, epoch-N (last)")
+    ] = "last",
+    model: ModelPlace = None,
+    data_dir: DataPlace = None,
+) -> None:
+    """Write a run for other programs: weights, networks, curves.
+
+    Networks are compared with the run's own; one that answers differently is not kept. What can be
+    written is written; the exit code is 2 if a format could not be.
+    """
+    wanted = _wanted(formats)
+    found = saved_run(run, checkpoint, moved=Moved(model, data_dir), checked=False)
+    folder = to or found.folder.path / "exports"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"--to {printable(folder)}: cannot be made: {reason}") from None
+    source = _Source(found, checkpoint, data_dir)
+    console = Console(sys.stderr, time.monotonic)
+    out, failures = standard_output(console), 0
+    for name in wanted:
+        file, write = FORMATS[name]
+        path = folder / file
+        try:
+            words = write(source, path)
+        except Exception as error:  # the other formats are still tried
+            failures += 1
+            why = one_line(_reason(error, found.config.model))
+            console.say(f"mnist-tui: error: {path.name}: not written: {why}")
+        else:
+            out.line(f"{printable(path)}{words and f': {words}'}")
+    if failures:
+        raise typer.Exit(ExitCode.BAD_INPUT)
+
+
+def _reason(error: Exception, model: str) -> str:
+    """Return why a format cannot be written; what the model raises comes with its line."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    from tui_trainer.models.build import fault_of_own
+
+    return str(fault_of_own(error, model) or f"{type(error).__name__}: {error}")
+
+
+def _wanted(formats: str) -> list[str]:
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    known = ", ".join(FORMATS)
+    if not names:
+        raise InputError(f"--as: say what to write: {known}")
+    for name in names:
+        if name not in FORMATS:
+            raise InputError(f"--as: unknown format {name!r}; choose {known}")
+    return list(dict.fromkeys(names))

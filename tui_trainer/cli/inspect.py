@@ -9,8 +9,7 @@ import typer
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import Checkpoint, RecordedThreads, StepImages, Theme, choice, option
 from tui_trainer.cli.saved import RunName, saved_run
-from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.inspection import NAMES, View, find_view
+from tui_trainer.protocol.inspection import NAMES, find_view
 
 
 def inspect(
@@ -29,21 +28,9 @@ def inspect(
     from tui_trainer.cli.fronts import check_terminal, check_theme, run_inspect
     from tui_trainer.cli.starts import Show
 
-    first = _view_named(view)
+    first = find_view(view)
     check_theme(theme)
     check_terminal("use mnist-tui evaluate")
     found = saved_run(run, checkpoint, moved=Moved(model, data_dir))
     settings = found.settings(threads=threads, batch_size=batch_size)
     raise typer.Exit(run_inspect(Show(found), settings, theme=theme, view=first.name))
-
-
-def _view_named(name: str) -> View:
-    """Return a view.
-
-    Raises:
-        InputError: If there is none of this name.
-    """
-    try:
-        return find_view(name)
-    except InputError as error:
-        raise InputError(f"--view {error}") from None

@@ -62,5 +62,5 @@ def find_view(name: str) -> View:
     if len(found) != 1:
         problem = "no such view" if not found else "more than one view begins so"
         there = ", ".join(view.name for view in found or VIEWS)
-        raise InputError(f"{name[:40]!r}: {problem}; choose {there}")
+        raise InputError(f"--view {name[:40]!r}: {problem}; choose {there}")
     return found[0]
