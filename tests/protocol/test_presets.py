@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from tui_trainer.protocol.config import MODELS, RunConfig
+from tui_trainer.protocol.config import MODELS, PRESETS, RunConfig
 from tui_trainer.protocol.config_file import compose, read_preset
 
 STEPS = range(1, 9)
@@ -12,6 +12,11 @@ STEPS = range(1, 9)
 
 def recipe(step: int) -> RunConfig:
     return compose(read_preset(f"story-{step}"))
+
+
+def test_every_file_is_a_preset() -> None:
+    files = (resources.files("tui_trainer") / "presets").iterdir()
+    assert sorted(file.name for file in files) == [f"{name}.toml" for name in PRESETS]
 
 
 def test_each_step_changes_one_thing() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tui_trainer.protocol.config import MODELS, SETTINGS
+from tui_trainer.protocol.config import MODELS, PRESETS, SETTINGS
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import exit_code_help
 from tui_trainer.protocol.reference import absolute, parse_reference
@@ -20,8 +20,6 @@ from tui_trainer.text.fmt import clip, printable
 
 HOW, WINDOW, INFORMATION = "How to run", "Window", "Information"
 """The sections of ``--help`` besides the groups of settings."""
-
-PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
 
 EPILOG = "Exit codes:\n\n\b\n" + exit_code_help()
 

@@ -49,6 +49,8 @@ SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 AUGMENTS = ("none", "light", "course")
 INTERPOLATIONS = ("bilinear", "nearest")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
+"""The configurations that are shipped: the files of the folder ``presets``."""
 
 MAX_EPOCHS = 10_000
 MAX_BATCH_SIZE = 65_536

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.protocol.config import AMOUNTS, SETTINGS, RunConfig
+from tui_trainer.protocol.config import AMOUNTS, PRESETS, SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.settings import option_of
 from tui_trainer.text.fmt import printable
@@ -84,16 +84,10 @@ def read_preset(name: str) -> Source:
     Raises:
         InputError: If there is none of that name.
     """
-    folder = resources.files("tui_trainer") / "presets"
-    names = sorted(
-        entry.name.removesuffix(".toml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".toml")
-    )
-    if name not in names:
-        raise InputError(f"--preset: unknown preset {name!r}; choose {', '.join(names)}")
-    text = (folder / f"{name}.toml").read_text(encoding="utf-8")
-    return parse_config(text, f"preset {name}")
+    if name not in PRESETS:
+        raise InputError(f"--preset: unknown preset {name!r}; choose {', '.join(PRESETS)}")
+    file = resources.files("tui_trainer") / "presets" / f"{name}.toml"
+    return parse_config(file.read_text(encoding="utf-8"), f"preset {name}")
 
 
 def parse_config(text: str, name: str) -> Source:
