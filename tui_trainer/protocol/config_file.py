@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +13,7 @@ from typing import Any
 from tui_trainer.protocol.config import AMOUNTS, PRESETS, SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.settings import option_of
+from tui_trainer.protocol.toml_file import TomlError, line_of, parse_toml
 from tui_trainer.text.fmt import printable
 
 MAX_FILE_BYTES = 65_536
@@ -39,7 +39,7 @@ class Source:
         if self.text is None:
             return option_of(key)
         shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
-        return f"{self.name}, line {_line_of(self.text, key)}, {shown}"
+        return _place(self.name, line_of(self.text, key), shown)
 
 
 def read_config(path: Path) -> Source:
@@ -97,11 +97,10 @@ def parse_config(text: str, name: str) -> Source:
         InputError: If it is no TOML, or has a key that is no setting.
     """
     try:
-        settings = tomllib.loads(text)
-    except RecursionError:
-        raise InputError(f"{name}: no valid TOML: nested too deeply") from None
-    except ValueError as error:  # not TOMLDecodeError alone: a number of 5,000 digits is another
-        raise InputError(_toml_fault(text, name, str(error))) from None
+        settings = parse_toml(text)
+    except TomlError as error:
+        place = _place(name, error.line, error.key)
+        raise InputError(f"{place}: no valid TOML: {error.reason}") from None
     source = Source(settings, text, name)
     for key in settings:
         if key not in SETTINGS:
@@ -154,31 +153,6 @@ def _value(value: str | float | bool) -> str:
     return repr(value)
 
 
-def _toml_fault(text: str, name: str, fault: str) -> str:
-    """Return what tomllib found as one line that names file, line and, if there is one, key."""
-    problem, _, place = fault.partition(" (at ")
-    lines = text.rstrip("\n").split("\n")
-    told = re.match(r"line (\d+)", place)  # not told: "at end of document"
-    if not place:
-        return f"{name}: no valid TOML: {problem}"
-    number = min(int(told[1]), len(lines)) if told else len(lines)
-    key = re.match(r"""\s*["']?([\w-]+)["']?\s*=""", lines[number - 1])
-    named = f", {key[1]}" if key else ""
-    return f"{name}, line {number}{named}: no valid TOML: {problem}"
-
-
-def _line_of(text: str, key: str) -> int:
-    """Return the line where a top-level key is set, counted from 1."""
-    pattern = re.compile(rf"""\s*(\[{{1,2}}\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
-    lines = _TOKEN.sub(_without_lines, text).split("\n")
-    return next((n for n, line in enumerate(lines, start=1) if pattern.match(line)), 1)
-
-
-_TOKEN = re.compile(
-    r'''#[^\n]*|"""(?:\\.|[^\\])*?"""|\'{3}.*?\'{3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'''', re.DOTALL
-)
-"""A comment or a text: in what is written over several lines, no line sets a key."""
-
-
-def _without_lines(token: re.Match[str]) -> str:
-    return "\n" * token[0].count("\n") or token[0]
+def _place(name: str, line: int | None, key: str) -> str:
+    """Return where something stands: ``run.toml, line 3, lr``."""
+    return f"{name}{f', line {line}' if line else ''}{f', {key}' if key else ''}"
