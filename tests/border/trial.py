@@ -29,7 +29,7 @@ from tui_trainer.engine.resuming import Resumption
 from tui_trainer.export.model_files import write_torch_export
 from tui_trainer.lab.saved_model import network_of
 from tui_trainer.models.build import build_network
-from tui_trainer.models.custom.loading import NetworkError
+from tui_trainer.models.custom.error_lines import NetworkError
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError

@@ -20,7 +20,7 @@ from tui_trainer.engine.resuming import Resumption
 from tui_trainer.lab.saved_model import network_of
 from tui_trainer.models import zoo
 from tui_trainer.models.build import about, build_network, dropout_of, use_innermost_channels
-from tui_trainer.models.custom.loading import NetworkError
+from tui_trainer.models.custom.error_lines import NetworkError
 from tui_trainer.protocol.commands import Command, Inbox, SetDropout, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError

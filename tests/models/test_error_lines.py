@@ -12,7 +12,7 @@ from torch import nn
 
 from tui_trainer.anatomy.trace import trace
 from tui_trainer.models.build import build_network, fault_of_own
-from tui_trainer.models.custom import loading
+from tui_trainer.models.custom.error_lines import line_of_forward
 from tui_trainer.protocol.reference import parse_reference
 
 NET = """import torch
@@ -140,6 +140,5 @@ def test_what_autograd_refuses_is_told_with_the_line_of_forward(model: str) -> N
     assert reference is not None
 
     assert fault(model, lambda: step(network)) == ""
-    with loading.guest(reference):
-        assert loading.line_of_forward(lambda: step(network), reference) == "src/net.py:24"
-        assert loading.line_of_forward(lambda: step(build("mlp")), reference) == ""
+    assert line_of_forward(lambda: step(network), reference) == "src/net.py:24"
+    assert line_of_forward(lambda: step(build("mlp")), reference) == ""

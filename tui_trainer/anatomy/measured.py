@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.field import Field
 from tui_trainer.anatomy.surrogates import passes_through, surrogate
 from tui_trainer.anatomy.trace import Step, trace
+from tui_trainer.models.inputs import noise
 
 MOST_CHANNELS = 64
 """How many of a layer's channels the effective field is the mean of, at most."""
@@ -136,8 +137,7 @@ def _pixels(value: Tensor, image: Tensor) -> Tensor | None:
 def _positive_image(shape: tuple[int, int, int], device: torch.device) -> Tensor:
     """Return an image whose pixels are positive and differ, so that none is a maximum by chance."""
     height, width, channels = shape
-    generator = torch.Generator().manual_seed(0)
-    return (torch.rand(1, channels, height, width, generator=generator) + 0.5).to(device)
+    return (noise(1, channels, height, width) + 0.5).to(device)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from tui_trainer.anatomy.trace import Step, folded, remembered_folding, watch
 from tui_trainer.anatomy.training_only import used_in_training
 from tui_trainer.anatomy.untouched import untouched
 from tui_trainer.anatomy.work import Counter, Work
+from tui_trainer.models.inputs import noise
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import one_line
 
@@ -60,7 +61,7 @@ def layer_table(network: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
         rows.append(_row(step, name, _count(step.parameters, counted), done))
     left = [p for p in network.parameters() if id(p) not in counted]
     if sum(p.numel() for p in left):
-        trained = used_in_training(network, noise(input_shape, images=2))
+        trained = used_in_training(network, _noise(input_shape, images=2))
         rows += _unused_rows(left, trained, counted)
     return tuple(rows)
 
@@ -73,25 +74,20 @@ def work_of(network: nn.Module, input_shape: Shape) -> int:
     counter = Counter()
     try:
         with torch.no_grad(), untouched(network, torch.device("cpu")), counter:
-            network(noise(input_shape, images=2))
+            network(_noise(input_shape, images=2))
     except Exception:  # it runs, but not while somebody counts
         return 0
     return counter.total // 2
 
 
-def noise(input_shape: Shape, images: int) -> Tensor:
-    """Return images of noise (N, channels, height, width), the same ones each time.
-
-    An empty image would do for most networks; some look for the ink.
-    """
+def _noise(input_shape: Shape, images: int) -> Tensor:
     height, width, channels = input_shape
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(images, channels, height, width, generator=generator)
+    return noise(images, channels, height, width)
 
 
 def _watched(network: nn.Module, input_shape: Shape, images: int) -> tuple[list[Step], list[int]]:
     """Return a network's rows as steps, and the multiply-adds of each row for one image."""
-    image = noise(input_shape, images)
+    image = _noise(input_shape, images)
     work = Work()
     with torch.no_grad(), work.counter:
         steps = watch(network, image, work.execute, work.reached)

@@ -57,12 +57,12 @@ class _Source:
     def guest(self) -> AbstractContextManager[None]:
         """Run the model's code: its modules importable, what it prints on stderr."""
         from tui_trainer.models.build import is_custom
-        from tui_trainer.models.custom import loading
+        from tui_trainer.models.custom.process_state import guest
         from tui_trainer.protocol.reference import parse_reference
 
         model = self.found.config.model
         reference = parse_reference(model) if is_custom(model) else None
-        return nullcontext() if reference is None else loading.guest(reference)
+        return nullcontext() if reference is None else guest(reference)
 
     def fresh_network(self) -> nn.Module:
         """Return the same network with other initial weights."""

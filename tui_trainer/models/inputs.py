@@ -12,6 +12,15 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 
 
+def noise(*shape: int) -> Tensor:
+    """Return images of noise (N, channels, height, width), the same ones each time.
+
+    Empty images would do for most networks; some look for the ink.
+    """
+    rng = torch.Generator().manual_seed(0)
+    return torch.rand(shape, generator=rng, dtype=torch.float32)
+
+
 def clone_inputs(model: nn.Module) -> nn.Module:
     """Let a model work on a clone of each tensor that it is called with; return the model.
 

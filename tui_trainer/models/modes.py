@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+
+from tui_trainer.models.rng import preserve_rng_state
 
 
 @contextmanager
@@ -21,6 +24,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         set_modes(model, before)
+
+
+def evaluate(model: nn.Module, images: Tensor) -> Any:
+    """Return its logits in evaluation mode, with gradient; modes and generators are put back."""
+    with preserve_rng_state(), evaluating(model):
+        return model(images.clone())
 
 
 def modes_of(model: nn.Module) -> dict[nn.Module, bool]:

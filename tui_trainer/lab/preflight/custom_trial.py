@@ -23,7 +23,8 @@ from tui_trainer.engine.optimizers import Optimizer, make_optimizer
 from tui_trainer.engine.steps import forward_backward
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.custom import loading
+from tui_trainer.models.custom import error_lines
+from tui_trainer.models.custom.process_state import guest
 from tui_trainer.models.modes import evaluating
 from tui_trainer.models.outside import iterators, preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
@@ -195,16 +196,16 @@ def _refused(
         InputError: In its place.
     """
     try:
-        with loading.guest(reference):
+        with guest(reference):
             yield
     except InputError:
         raise
     except (Exception, SystemExit) as error:
         if isinstance(error, MemoryError) or "not enough memory" in str(error):
             raise InputError(f"{place}: not enough memory {where}: {reason(error)}") from None
-        if again is not None and not loading.line_of(error, reference):
-            place = loading.line_of_forward(again, reference) or place
-        words = loading.told(error, place, reference)
+        if again is not None and not error_lines.line_at_fault(error, reference):
+            place = error_lines.line_of_forward(again, reference) or place
+        words = error_lines.described(error, place, reference)
         raise InputError(f"{words}; {where}") from None
 
 
@@ -218,6 +219,6 @@ def _forward_line(network: nn.Module, reference: Reference) -> str:
     """Return file and line of the model's ``forward``, or the name of the model."""
     forward = inspect.getattr_static(type(network), "forward", None)
     code = getattr(inspect.unwrap(forward), "__code__", None) if callable(forward) else None
-    if code is not None and (line := loading.line_in_own(code, reference)):
+    if code is not None and (line := error_lines.first_line(code, reference)):
         return line
-    return f"{loading.place_of(reference)}:{reference.name}"
+    return f"{error_lines.place_of(reference)}:{reference.name}"

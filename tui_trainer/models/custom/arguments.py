@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from tui_trainer.models.inputs import noise
 from tui_trainer.models.modes import evaluating
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import clip, plural
@@ -66,9 +67,7 @@ class Wanted:
 
     def images(self) -> Tensor:
         """Return two images of noise, of a generator of their own."""
-        shape = (2, self.channels, self.image_size, self.image_size)
-        noise = torch.Generator().manual_seed(0)
-        return torch.rand(shape, generator=noise, dtype=torch.float32)
+        return noise(2, self.channels, self.image_size, self.image_size)
 
 
 def arguments_of(target: Any, name: str, wanted: Wanted) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from types import CodeType
 import torch
 
 from tui_trainer.models.custom.module_finder import OwnImports
+from tui_trainer.models.custom.process_state import guest, imports_of
 from tui_trainer.models.custom.source_files import is_ours
 from tui_trainer.protocol.errors import reason
+from tui_trainer.protocol.reference import Reference
 from tui_trainer.text.fmt import clip, one_line, printable
 
 LONGEST_MESSAGE = 300
@@ -64,11 +66,21 @@ def shown_file(name: str) -> str:
     return printable(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
-def described(error: BaseException, place: str, imports: OwnImports) -> str:
+class NetworkError(Exception):
+    """A custom model raised while it was trained; the message begins with file and line."""
+
+
+def place_of(reference: Reference) -> str:
+    """Return a reference's file, from the current folder if it is below it, or its module."""
+    return shown_file(reference.place) if reference.is_file else printable(reference.place)
+
+
+def described(error: BaseException, place: str, reference: Reference) -> str:
     """Return what an exception in custom code says, after the line that it came from.
 
     That line is the deepest one in custom files; where there is none, it is ``place``.
     """
+    imports = imports_of(reference)
     if isinstance(error, SyntaxError) and error.lineno and imports.is_own(error.filename):
         code = clip(one_line(error.text or ""), LONGEST_LINE)
         text = f"{type(error).__name__}: {error.msg}" + (f": {code}" if code else "")
@@ -80,13 +92,13 @@ def described(error: BaseException, place: str, imports: OwnImports) -> str:
     return f"{_at(code_object, line)}: {_words(error, code_object, line)}"
 
 
-def line_at_fault(error: BaseException, imports: OwnImports) -> str:
+def line_at_fault(error: BaseException, reference: Reference) -> str:
     """Return the deepest line in custom files that an exception came through, if it is at fault.
 
     It is not at fault where a deeper frame is ours, as a hook of ours that its ``forward`` calls.
     A mode that passes a call on to torch is no such frame.
     """
-    place = ""
+    place, imports = "", imports_of(reference)
     for code, line in _frames(error):
         if imports.is_own(code.co_filename):
             place = _at(code, line)
@@ -95,14 +107,16 @@ def line_at_fault(error: BaseException, imports: OwnImports) -> str:
     return place
 
 
-def line_of_forward(step: Callable[[], object], imports: OwnImports) -> str:
+def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
     """Repeat a step that raises in ``backward``; return the line of ``forward`` that it is due to.
 
-    Autograd's anomaly mode knows which operation it was. Empty where no custom file did it.
+    An error of autograd comes through no line of custom code, but autograd's anomaly mode knows
+    which operation it was. Empty where no custom file did it.
     """
-    with warnings.catch_warnings(record=True) as caught, torch.autograd.detect_anomaly():
+    imports = imports_of(reference)
+    with guest(reference), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with suppress(Exception):  # the one that is asked about
+        with torch.autograd.detect_anomaly(), suppress(Exception):  # the one that is asked about
             step()
     for warning in caught:
         if "Traceback of forward call" in str(warning.message):
@@ -112,9 +126,15 @@ def line_of_forward(step: Callable[[], object], imports: OwnImports) -> str:
     return ""
 
 
-def advice(error: BaseException, imports: OwnImports) -> str:
+def first_line(code: CodeType, reference: Reference) -> str:
+    """Return where a function begins, if it is in custom files."""
+    is_own = imports_of(reference).is_own(code.co_filename)
+    return _at(code, code.co_firstlineno) if is_own else ""
+
+
+def advice(error: BaseException, reference: Reference) -> str:
     """Return what to do about an exception while custom code is imported, after a colon."""
-    text = _advice(error, imports)
+    text = _advice(error, imports_of(reference))
     return f": {text}" if text else ""
 
 

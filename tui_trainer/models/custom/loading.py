@@ -13,30 +13,25 @@ import importlib
 import importlib.util
 import inspect
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from torch import nn
 
 from tui_trainer.models.custom import error_lines
-from tui_trainer.models.custom.error_lines import shown_file
+from tui_trainer.models.custom.error_lines import place_of
 from tui_trainer.models.custom.module_finder import OwnImports
-from tui_trainer.models.custom.process_state import preserve_process_state
+from tui_trainer.models.custom.process_state import guest, lock, renew_imports
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.reference import Reference
 from tui_trainer.recording.atomic import read_at_most
-from tui_trainer.text.fmt import clip, printable
+from tui_trainer.text.fmt import clip
 
 MAX_BYTES = 1 << 20
 """The largest file that is read."""
 
-_lock = RLock()
-_imports: OwnImports | None = None
 _latest: dict[Reference, Any] = {}
 
 
@@ -48,14 +43,11 @@ def load(reference: Reference) -> Any:
     Raises:
         InputError: If there is no such file, module or name, or its code raises.
     """
-    global _imports
-    with _lock, preserve_rng_state():
+    with lock, preserve_rng_state():
         _latest.clear()
-        if _imports is not None:
-            _imports.forget()
-        _imports = OwnImports(_folder(reference))
+        imports = renew_imports(reference)
         with guest(reference):
-            module = _imported(reference, _imports)
+            module = _imported(reference, imports)
         _latest[reference] = _named(module, reference)
         return _latest[reference]
 
@@ -69,8 +61,8 @@ def _imported(reference: Reference, imports: OwnImports) -> ModuleType:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        words = told(error, place_of(reference), reference)
-        advice = error_lines.advice(error, imports)
+        words = error_lines.described(error, place_of(reference), reference)
+        advice = error_lines.advice(error, reference)
         raise InputError(f"{words}; it could not be imported{advice}") from None
 
 
@@ -80,31 +72,8 @@ def latest(reference: Reference) -> Any:
     Raises:
         InputError: As :func:`load`, where it must be loaded.
     """
-    with _lock:
+    with lock:
         return _latest[reference] if reference in _latest else load(reference)
-
-
-@contextmanager
-def guest(reference: Reference) -> Iterator[None]:
-    """Run code of a reference: its folder importable, its words on stderr, its changes undone."""
-    place = os.path.abspath(reference.place) if reference.is_file else reference.place
-    with _lock, preserve_process_state([place]), _imports_of(reference).active():
-        yield
-
-
-def _imports_of(reference: Reference) -> OwnImports:
-    """Return how the modules of a reference are found: as when it was loaded, if it was."""
-    folder = _folder(reference)
-    return _imports if _imports and _imports.roots[0] == folder else OwnImports(folder)
-
-
-def place_of(reference: Reference) -> str:
-    """Return a reference's file, from the present folder if it is below it, or its module."""
-    return shown_file(reference.place) if reference.is_file else printable(reference.place)
-
-
-def _folder(reference: Reference) -> Path:
-    return Path(os.path.abspath(reference.place)).parent if reference.is_file else Path.cwd()
 
 
 def _read(path: Path, place: str) -> str:
@@ -186,39 +155,3 @@ def is_python(target: Any) -> bool:
     if is_network_class(target) or isinstance(target, FunctionType):
         return True
     return isinstance(inspect.getattr_static(type(target), "__call__", None), FunctionType)
-
-
-class NetworkError(Exception):
-    """A person's network raised while it was trained; the message begins with file and line."""
-
-
-def told(error: BaseException, place: str, reference: Reference) -> str:
-    """Return what an exception in a person's code says, behind the line that it came from.
-
-    That line is the deepest one in the person's own files; where there is none, it is ``place``.
-    """
-    return error_lines.described(error, place, _imports_of(reference))
-
-
-def line_of(error: BaseException, reference: Reference) -> str:
-    """Return the line of the person's own files whose fault an exception is, if it is one's.
-
-    It is not where a deeper frame is ours: a hook of ours that a ``forward`` of theirs calls.
-    """
-    return error_lines.line_at_fault(error, _imports_of(reference))
-
-
-def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
-    """Repeat a step that raises in ``backward``; return the line of ``forward`` behind it, if any.
-
-    An error of autograd comes through no line of the person's own.
-    """
-    with guest(reference):
-        return error_lines.line_of_forward(step, _imports_of(reference))
-
-
-def line_in_own(code: CodeType, reference: Reference) -> str:
-    """Return where a function begins, if it is in the person's own files."""
-    if not _imports_of(reference).is_own(code.co_filename):
-        return ""
-    return f"{shown_file(code.co_filename)}:{code.co_firstlineno}"

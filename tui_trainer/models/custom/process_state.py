@@ -1,4 +1,4 @@
-"""What custom code can change in the process at large is put back."""
+"""Custom code is a guest in the process: it finds its modules, and what it changes is put back."""
 
 from __future__ import annotations
 
@@ -13,13 +13,50 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
 import torch
 
+from tui_trainer.models.custom.module_finder import OwnImports
+from tui_trainer.protocol.reference import Reference
+
+lock = RLock()
+"""Custom code is imported and run by one thread at a time."""
+
 _replaced: list[object] = []
 """Streams that custom code put in place of ours: one that is collected closes ours with it."""
+
+_imports: OwnImports | None = None
+
+
+@contextmanager
+def guest(reference: Reference) -> Iterator[None]:
+    """Run code of a reference: its folder importable, its words on stderr, its changes undone."""
+    place = os.path.abspath(reference.place) if reference.is_file else reference.place
+    with lock, preserve_process_state([place]), imports_of(reference).active():
+        yield
+
+
+def imports_of(reference: Reference) -> OwnImports:
+    """Return how the modules of a reference are found: as when it was loaded, if it was."""
+    folder = _folder(reference)
+    return _imports if _imports and _imports.roots[0] == folder else OwnImports(folder)
+
+
+def renew_imports(reference: Reference) -> OwnImports:
+    """Forget the modules of what was loaded before; return how those of a reference are found."""
+    global _imports
+    if _imports is not None:
+        _imports.forget()
+    _imports = OwnImports(_folder(reference))
+    return _imports
+
+
+def _folder(reference: Reference) -> Path:
+    return Path(os.path.abspath(reference.place)).parent if reference.is_file else Path.cwd()
 
 
 @contextmanager
