@@ -30,7 +30,7 @@ def loaded_by(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["ui.app", "headless", "cli"])
+@pytest.mark.parametrize("module", ["ui.app", "headless.runner", "cli"])
 def test_front_ends_do_not_load_torch(module: str) -> None:
     roots = loaded_by(f"import tui_trainer.{module}")
 

@@ -102,7 +102,7 @@ def start(config: RunConfig, inbox: Inbox, meter: Meter, folder: Path | None) ->
 
 def engine(config: RunConfig, meter: Meter, folder: Path | None) -> None:
     """Train without a window, the data thrown away, the prose where a crash would be read."""
-    from tui_trainer.headless import run_headless
+    from tui_trainer.headless.runner import run_headless
 
     inbox = Inbox()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:

@@ -23,7 +23,7 @@ from tests.faults.runs import (
     save_each_step,
 )
 from tui_trainer.engine.checkpoints import read_checkpoint
-from tui_trainer.headless import run_headless
+from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import EpochDone, Event, RunFinished, StepDone
 from tui_trainer.recording.folder import RunFolder

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.headless.fakes import Engine, finished, started, whole_run
-from tui_trainer.headless import run_headless
+from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Diverged, Event, RunFailed

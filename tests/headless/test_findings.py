@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.headless.fakes import Engine, epoch_done, finished, started, step
 from tests.protocol import facts
-from tui_trainer.headless import run_headless
+from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.events import (
     Diverged,

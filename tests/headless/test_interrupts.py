@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.headless.fakes import FakeClock, FakeTerminal, finished, started, step
-from tui_trainer.headless import run_headless
+from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.events import Event
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.headless.fakes import Engine, FakeClock, FakeTerminal, started, step, whole_run
-from tui_trainer.headless import run_headless
+from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.events import DownloadProgress, Event, StateChanged
 from tui_trainer.text.fmt import columns

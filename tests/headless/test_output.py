@@ -9,7 +9,7 @@ import pytest
 
 from tests.headless.fakes import Engine, epoch_done, finished, started, whole_run
 from tests.protocol import facts
-from tui_trainer.headless import run_headless
+from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.events import (
     CommandRejected,

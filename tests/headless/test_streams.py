@@ -13,7 +13,7 @@ from typing import IO
 import pytest
 
 from tests.headless.fakes import Engine, FakeClock, FakeTerminal, finished, whole_run
-from tui_trainer.headless import run_headless
+from tui_trainer.headless.runner import run_headless
 from tui_trainer.headless.streams import Console
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.events import RecordingFailed
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from tests.headless.fakes import whole_run
-from tui_trainer.headless import run_headless
+from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
 
 def engine():

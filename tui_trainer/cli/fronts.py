@@ -37,10 +37,10 @@ def run_headless(
     inbox: Inbox | None = None,
 ) -> int:
     """Follow a run without a window, and return the exit code."""
-    from tui_trainer import headless
+    from tui_trainer.headless import runner
 
     inbox = inbox or Inbox()
-    return headless.run_headless(
+    return runner.run_headless(
         start(settings, inbox),
         inbox,
         json_lines=json_lines,
