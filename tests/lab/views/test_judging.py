@@ -133,7 +133,7 @@ def test_one_image_without_numbers_is_counted(scene_of: Scenes) -> None:
     probabilities = torch.full((200, 10), 0.1)
     probabilities[7, 3] = float("inf")
     scene = judged_as(scene_of("tiny"), probabilities)
-    exhibit = lost(scene.desk.judged["validation"], ())
+    exhibit = lost(scene.desk.judged["validation"])
     assert exhibit is not None
     assert "of 1 of 200 images are no numbers" in words(exhibit)
 

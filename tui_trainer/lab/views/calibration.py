@@ -8,20 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.judging import certainty, judgement_of
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
-    Choices,
     Control,
     Curve,
     Curves,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
 )
 from tui_trainer.stats.reliability import (
     EQUAL_MASS,
@@ -62,13 +59,14 @@ class ByChance:
     mce: float
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show the reliability diagram, and what it comes to."""
-    images, bins = scene.control(choices), chosen_whole(choices, BINS)
-    binning = chosen_word(choices, BINNING)
+    images, bins = controls.word(scene.control(controls.choices)), controls.whole(BINS)
     bins = max(int(step) for step in BINS.steps if float(step) <= bins)
-    controls = (images, at(BINS, bins), at(BINNING, binning))
-    if (judged := (yield from judgement_of(scene, controls))) is None:
+    controls.add(BINS, bins)
+    binning = controls.word(BINNING)
+    if (judged := (yield from judgement_of(scene, images))) is None:
         return
     sureness = judged.sureness.double()
     told = sureness.tolist()
@@ -90,7 +88,6 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
             _summary(found, chance, scores),
             _bins(found),
         ),
-        controls=controls,
         result=f"Calibration error (ECE) {percent(found.ece)}; by chance alone a calibrated "
         f"network shows {percent(chance.ece)}, and in 19 of 20 cases at most "
         f"{percent(chance.ece_high)}.",

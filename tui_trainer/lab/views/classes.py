@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views.confusion import confusion_of
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.judging import certainty, judgement_of
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Opening,
     Table,
-    Value,
     Words,
-    at,
-    chosen_word,
 )
 from tui_trainer.stats.confusion_matrix import Average, ClassScore, Confusion, Interval
 from tui_trainer.stats.intervals import wilson
@@ -28,11 +25,11 @@ BY_CLASS, WORST_FIRST = "by class", "worst first"
 ORDER = Control(name="order", label="order", value=BY_CLASS, steps=(BY_CLASS, WORST_FIRST))
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show each class's figures, the worst one marked, and the averages."""
-    images, order = scene.control(choices), chosen_word(choices, ORDER)
-    controls = (images, at(ORDER, order))
-    if (judged := (yield from judgement_of(scene, controls))) is None:
+    images, order = controls.word(scene.control(controls.choices)), controls.word(ORDER)
+    if (judged := (yield from judgement_of(scene, images))) is None:
         return
     confusion = confusion_of(judged, scene.bench.data.classes)
     yield None
@@ -55,10 +52,9 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
         blocks.append(missing)
     yield Exhibit(
         blocks=tuple(blocks),
-        controls=controls,
         result=f"Class {worst.label} is the worst: F1 {_told(worst.f1, worst.f1_interval)} %.",
         certainty=certainty(judged),
-        opens=_opening(confusion, worst, images.value),
+        opens=_opening(confusion, worst, images),
         figures=figures(confusion),
     )
 
@@ -138,7 +134,7 @@ def _missing(confusion: Confusion) -> Words | None:
     return Words(text=f"{text}a class that does not occur at all is left out.", tone="muted")
 
 
-def _opening(confusion: Confusion, worst: ClassScore, images: Value) -> Opening | None:
+def _opening(confusion: Confusion, worst: ClassScore, images: str) -> Opening | None:
     """Return the way to the most frequent error on the worst class's images, or for it."""
     pairs = confusion.worst_pairs()
     own = [pair for pair in pairs if worst.label in pair[:2]]

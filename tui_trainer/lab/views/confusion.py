@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Matrix,
@@ -18,9 +18,6 @@ from tui_trainer.protocol.exhibit import (
     Pictures,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 from tui_trainer.stats.confusion_matrix import Confusion
@@ -37,20 +34,15 @@ MOST_CLASSES = 16
 """Classes whose matrix is drawn; of more only the worst pairs are told."""
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show the matrix; its first cell that is chosen is the most frequent error."""
-    images, numbers = scene.control(choices), chosen_word(choices, NUMBERS)
-    controls = (images, at(NUMBERS, numbers))
-    if (judged := (yield from judgement_of(scene, controls))) is None:
+    images, numbers = controls.word(scene.control(controls.choices)), controls.word(NUMBERS)
+    if (judged := (yield from judgement_of(scene, images))) is None:
         return
     confusion = confusion_of(judged, scene.bench.data.classes)
     worst = confusion.worst_pairs()
-    first = worst[0] if worst else (0, 0, 0)
-    row, column = (
-        counting(name, name, confusion.classes, value=float(place))
-        for name, place in zip(("true", "said"), first, strict=False)
-    )
-    cell = (chosen_whole(choices, row), chosen_whole(choices, column))
+    cell = chosen_cell(confusion, controls)
     blocks: list[Block] = []
     if confusion.classes <= MOST_CLASSES:
         blocks.append(_matrix(confusion, cell, is_shares=numbers == "shares"))
@@ -58,17 +50,12 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     blocks += _preview(scene, judged, *cell)
     yield Exhibit(
         blocks=tuple(blocks),
-        controls=(*controls, at(row, cell[0]), at(column, cell[1])),
         result=f"{plural(confusion.total - confusion.correct, 'image')} wrong, "
         f"{plural(len(worst), 'kind')} of error.",
         certainty=certainty(judged),
         opens=Opening(
             view="digits",
-            choices=(
-                (images.name, images.value),
-                ("true", float(cell[0])),
-                ("said", float(cell[1])),
-            ),
+            choices=(("images", images), ("true", float(cell[0])), ("said", float(cell[1]))),
             hint=f"the {confusion.counts[cell[0]][cell[1]]:,} digits of true {cell[0]}, "
             f"said {cell[1]}",
         ),
@@ -79,6 +66,15 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
 def confusion_of(judged: Judgement, classes: int) -> Confusion:
     """Return the confusion matrix of a judgement."""
     return Confusion.of(judged.labels.tolist(), judged.given.tolist(), classes)
+
+
+def chosen_cell(confusion: Confusion, controls: Controls) -> tuple[int, int]:
+    """Return the chosen cell, true class and predicted one; at first the most frequent error's."""
+    label, said, _ = next(iter(confusion.worst_pairs()), (0, 0, 0))
+    return (
+        controls.whole(counting("true", "true", confusion.classes, value=float(label))),
+        controls.whole(counting("said", "said", confusion.classes, value=float(said))),
+    )
 
 
 def figures(confusion: Confusion) -> Mapping[str, object]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.picture_blocks import digit_picture
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.confusion import confusion_of
+from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
 from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of, losses
 from tui_trainer.lab.views.scene import Scene
@@ -16,14 +17,10 @@ from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
-    Choices,
-    Control,
     Exhibit,
     Opening,
     Pictures,
     Words,
-    at,
-    chosen_whole,
     counting,
 )
 from tui_trainer.stats.confusion_matrix import Confusion
@@ -37,30 +34,28 @@ MOST_BARS = 12
 """Classes whose probabilities are drawn; of more, the most probable ones and the true one."""
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show the digits of a cell, the hardest first; the first cell is the most frequent error."""
-    images = scene.control(choices)
-    if (judged := (yield from judgement_of(scene, (images,)))) is None:
+    images = controls.word(scene.control(controls.choices))
+    if (judged := (yield from judgement_of(scene, images))) is None:
         return
     confusion = confusion_of(judged, scene.bench.data.classes)
-    label, said, cell_controls = _cell(confusion, choices)
+    label, said = chosen_cell(confusion, controls)
     numbers = in_cell(judged, label, said)
     yield None
-    which = counting("digit", "digit", max(1, len(numbers)), first=1)
-    place = chosen_whole(choices, which) - 1
-    controls = (images, *cell_controls, at(which, place + 1.0))
+    place = controls.whole(counting("digit", "digit", max(1, len(numbers)), first=1)) - 1
     if not numbers:
-        yield _empty(judged, label, said, controls)
+        yield _empty(judged, label, said)
         return
     chosen = numbers[place]
     yield Exhibit(
         blocks=_blocks(scene, judged, numbers, place),
-        controls=controls,
         result=_result(confusion, label, said),
         certainty=certainty(judged),
         opens=Opening(
             view="where",
-            choices=((images.name, images.value), ("digit", float(chosen))),
+            choices=(("images", images), ("digit", float(chosen))),
             hint=f"where it looked in #{chosen}",
         ),
         figures={
@@ -73,13 +68,12 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     )
 
 
-def _empty(judged: Judgement, label: int, said: int, controls: tuple[Control, ...]) -> Exhibit:
+def _empty(judged: Judgement, label: int, said: int) -> Exhibit:
     """Return what is shown of a cell without images."""
     what = "right" if label == said else f"taken for a {said}"
     text = f"No {judged.images} image of class {label} is {what}."
     return Exhibit(
         blocks=(Words(text=text),),
-        controls=controls,
         result=text,
         certainty=certainty(judged),
         figures={"true": label, "said": said, "count": 0, "digits": []},
@@ -106,18 +100,6 @@ def _blocks(
             items=gallery.thumbnails(scene, judged.images, shown, chosen),
         ),
     )
-
-
-def _cell(confusion: Confusion, choices: Choices) -> tuple[int, int, tuple[Control, Control]]:
-    """Return the chosen cell and its controls; without a choice, the most frequent error's."""
-    worst = confusion.worst_pairs()
-    first = worst[0] if worst else (0, 0, 0)
-    controls = []
-    for name, cell in (("true", first[0]), ("said", first[1])):
-        control = counting(name, name, confusion.classes, value=float(cell))
-        controls.append(at(control, chosen_whole(choices, control)))
-    row, column = controls
-    return int(float(row.value)), int(float(column.value)), (row, column)
 
 
 def _result(confusion: Confusion, label: int, said: int) -> str:

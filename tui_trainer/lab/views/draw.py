@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.ink import as_digit, as_it_lies
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.picture_blocks import map_picture, no_numbers
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
@@ -19,14 +20,11 @@ from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
-    Choices,
     Control,
     Exhibit,
     Pictures,
     Table,
     Words,
-    at,
-    chosen_word,
 )
 from tui_trainer.protocol.strokes import Drawing, drawing_of
 from tui_trainer.text.fmt import clip, count, percent, printable
@@ -81,28 +79,29 @@ class Opinion:
         return f"{best}, {percent(self.probabilities[best], 1)}"
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show the drawing as the network gets it, and what it says; then what checkpoints say."""
-    is_centred = chosen_word(choices, CENTRED) == "yes"
-    controls = (at(CENTRED, "yes" if is_centred else "no"),)
+    is_centred = controls.word(CENTRED) == "yes"
     try:
-        drawing = drawing_of(str(choices.get(DRAWING) or "00"))
+        drawing = drawing_of(str(controls.choices.get(DRAWING) or "00"))
     except ValueError as error:
         words = Words(text=f"This is no drawing: {error}.", tone="wrong")
-        yield Exhibit(blocks=(words,), controls=controls, figures={"fault": str(error)})
+        yield Exhibit(blocks=(words,), figures={"fault": str(error)})
         return
     digit = _as_network_gets(drawing, scene.bench.data.image_size, is_centred=is_centred)
     if digit is None:
-        yield Exhibit(blocks=(Words(text=_HOW),), controls=controls, figures={"blank": True})
+        yield Exhibit(blocks=(Words(text=_HOW),), figures={"blank": True})
         return
     probabilities = scene.probabilities(digit[None].to(scene.bench.device))[0]
     opinions = [Opinion(NOW, scene.step, tuple(probabilities.tolist()))]
     names = chosen(scene.checkpoints, MOST_CHECKPOINTS)
     for name in names:
         if not is_read(scene.checkpoints[name], scene.bench.config.model):
-            yield _exhibit(digit, opinions, controls, progress=len(opinions) / (len(names) + 1))
+            share = len(opinions) / (len(names) + 1)
+            yield _exhibit(digit, opinions, progress=share, is_centred=is_centred)
         opinions.append(_opinion(scene, name, digit))
-    yield _exhibit(digit, opinions, controls)
+    yield _exhibit(digit, opinions, is_centred=is_centred)
 
 
 def _as_network_gets(drawing: Drawing, side: int, *, is_centred: bool) -> Tensor | None:
@@ -129,7 +128,8 @@ def _opinion(scene: Scene, name: str, digit: Tensor) -> Opinion:
 def _exhibit(
     digit: Tensor,
     opinions: Sequence[Opinion],
-    controls: tuple[Control, ...],
+    *,
+    is_centred: bool,
     progress: float | None = None,
 ) -> Exhibit:
     now = opinions[0]
@@ -139,10 +139,8 @@ def _exhibit(
     if len(opinions) > 1:
         blocks.append(_table(opinions))
     second = f"; then {now.said(1)}" if len(now.ranked) > 1 else ""
-    is_centred = controls[0].value == "yes"
     return Exhibit(
         blocks=tuple(blocks),
-        controls=controls,
         result=f"It says {now.said(0)}{second}." if now.ranked else "",
         certainty=(
             "One drawing, brought to the size and place of the dataset's digits."

@@ -9,20 +9,18 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.desk import NO_CLASS, VALIDATION, Parts
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Opening,
     Pictures,
     Table,
     Words,
-    at,
-    chosen_word,
 )
 from tui_trainer.text.fmt import count, percent, plural
 
@@ -113,7 +111,8 @@ def record_of(chronicle: Chronicle) -> Record:
     return Record(since=chronicle.since, epochs=chronicle.epochs, **rows)
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show which images were learned and forgotten, those of one kind as pictures.
 
     Forgetting is counted as by M. Toneva and others, "An empirical study of example forgetting
@@ -128,11 +127,10 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     kinds = record.kinds()
     ranked = {kind: record.ranked(which) for kind, which in kinds.items() if kind != ALWAYS}
     yield None
-    kind = chosen_word(choices, KIND)
-    blocks, controls, opens = _pictures(scene, record, labels, kind, ranked[kind], choices)
+    kind = controls.word(KIND)
+    blocks, opens = _pictures(scene, record, labels, kind, ranked[kind], controls)
     yield Exhibit(
         blocks=(*blocks, _counts(kinds), _by_class(kinds, labels, scene.bench.data.classes)),
-        controls=controls,
         result=f"{plural(len(ranked[LOST]), 'image')} forgotten, {count(len(ranked[NEVER]))} never "
         f"learned, {count(len(ranked[FLIPPING]))} flip-flopping, of {count(len(labels))}.",
         certainty=_certainty(record, len(labels)),
@@ -216,13 +214,12 @@ def _pictures(
     labels: Tensor,
     kind: str,
     numbers: Sequence[int],
-    choices: Choices,
-) -> tuple[tuple[Block, ...], tuple[Control, ...], Opening | None]:
-    """Return the pictures of one kind, the controls, and where enter leads."""
-    stands = at(KIND, kind)
+    controls: Controls,
+) -> tuple[tuple[Block, ...], Opening | None]:
+    """Return the pictures of one kind, and where enter leads."""
     if not numbers:
-        return (Words(text=f"No image is {kind} ({ABOUT[kind]})."),), (stands,), None
-    page = gallery.page_of(numbers, choices)
+        return (Words(text=f"No image is {kind} ({ABOUT[kind]})."),), None
+    page = gallery.page_of(numbers, controls)
     captions = {number: _caption(record, labels, number) for number in page.numbers}
     pictures = Pictures(
         caption=f"{kind}: {ABOUT[kind]}; {count(len(numbers))}, the most often forgotten first",
@@ -233,7 +230,7 @@ def _pictures(
         choices=(("images", VALIDATION), ("digit", float(page.chosen))),
         hint=f"where it looked in #{page.chosen}",
     )
-    return (pictures,), (stands, *page.controls), opens
+    return (pictures,), opens
 
 
 def _caption(record: Record, labels: Tensor, number: int) -> str:

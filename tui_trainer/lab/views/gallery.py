@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.picture_blocks import map_picture
 from tui_trainer.lab.views.desk import VALIDATION, Judgement
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.protocol.exhibit import Choices, Control, Picture, at, chosen_whole, counting
+from tui_trainer.protocol.exhibit import Picture, counting
 from tui_trainer.text.fmt import count, percent
 
 SIDE = 16
@@ -32,27 +33,23 @@ class Page:
     """Some of many images, one of them chosen.
 
     Attributes:
-        controls: Which page, and which image of it.
         first: The place among all of the first one shown, from 1.
         numbers: The images shown, at least one.
         chosen: One of these.
     """
 
-    controls: tuple[Control, Control]
     first: int
     numbers: Sequence[int]
     chosen: int
 
 
-def page_of(numbers: Sequence[int], choices: Choices) -> Page:
+def page_of(numbers: Sequence[int], controls: Controls) -> Page:
     """Return the page and the image on it that a reader chose, of at least one image."""
-    page = counting("page", "page", -(-len(numbers) // PER_PAGE), first=1)
-    place = chosen_whole(choices, page)
-    first = (place - 1) * PER_PAGE
+    pages = -(-len(numbers) // PER_PAGE)
+    first = (controls.whole(counting("page", "page", pages, first=1)) - 1) * PER_PAGE
     shown = numbers[first : first + PER_PAGE]
-    digit = counting("digit", "digit", len(shown), first=1)
-    which = chosen_whole(choices, digit)
-    return Page((at(page, place), at(digit, which)), first + 1, shown, shown[which - 1])
+    which = controls.whole(counting("digit", "digit", len(shown), first=1))
+    return Page(first + 1, shown, shown[which - 1])
 
 
 def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Picture:

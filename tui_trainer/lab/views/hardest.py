@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.digits import facts
 from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, judgement_of, losses
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.protocol.exhibit import Choices, Exhibit, Opening, Pictures, Table, Value
+from tui_trainer.protocol.exhibit import Exhibit, Opening, Pictures, Table
 from tui_trainer.text.fmt import count, loss, percent, plural
 
 MOST = 240
@@ -17,13 +18,14 @@ FEW = 100
 """One in so many images: what they have of the loss is told."""
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show a page of the hardest digits, and what stands behind each."""
-    images = scene.control(choices)
-    if (judged := (yield from judgement_of(scene, (images,)))) is None:
+    images = controls.word(scene.control(controls.choices))
+    if (judged := (yield from judgement_of(scene, images))) is None:
         return
     numbers = hardest_first(judged)[:MOST]
-    page = gallery.page_of(numbers, choices)
+    page = gallery.page_of(numbers, controls)
     yield None
     captions = gallery.captions(scene, judged, page.numbers)
     last = page.first + len(page.numbers) - 1
@@ -36,10 +38,9 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
             ),
             _table(scene, judged, page),
         ),
-        controls=(images, *page.controls),
         result=_result(judged),
         certainty=certainty(judged),
-        opens=opening(judged, page.chosen, images.value),
+        opens=opening(judged, page.chosen, images),
         figures={
             "images": len(judged.labels),
             "mean_loss": float(losses(judged).mean()),
@@ -48,7 +49,7 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     )
 
 
-def opening(judged: Judgement, number: int, images: Value) -> Opening:
+def opening(judged: Judgement, number: int, images: str) -> Opening:
     """Return the way to an image in its cell of the confusion matrix."""
     label, said = int(judged.labels[number]), int(judged.given[number])
     return Opening(

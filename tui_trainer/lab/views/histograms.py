@@ -7,6 +7,7 @@ from math import isfinite
 
 from torch import nn
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.picture_blocks import no_numbers
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.layer_units import census, outlet
@@ -26,13 +27,10 @@ from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
-    Choices,
     Control,
     Exhibit,
     Table,
     Words,
-    at,
-    chosen_word,
 )
 from tui_trainer.text.fmt import count, percent, plural
 
@@ -40,39 +38,38 @@ WEIGHTS, ACTIVATIONS, CHANGES = "weights", "activations", "changes"
 OF = Control(name="of", label="of", value=WEIGHTS, steps=(WEIGHTS, ACTIVATIONS, CHANGES))
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show the histogram of one layer, and all layers in a table."""
     network = scene.bench.copy()
     layers, missing = weights_of(scene, network)
-    of = at(OF, chosen_word(choices, OF))
-    if missing and of.value == CHANGES:
-        of = at(OF, WEIGHTS)
+    of = controls.word(OF)
+    if missing and of == CHANGES:
+        of = WEIGHTS
+        controls.add(OF, of)
     if not layers:
-        yield nothing_to_see(of)
+        yield nothing_to_see()
         return
     names = tuple(weights.name for weights in layers)
-    layer = Control(name="layer", label="layer", value=names[0], steps=names)
-    controls = (of, at(layer, chosen_word(choices, layer)))
-    if of.value != ACTIVATIONS:
-        is_change = of.value == CHANGES
-        spreads = [spread_of(weights, is_change=is_change) for weights in layers]
-        yield _exhibit(scene, spreads, controls, missing)
+    layer = controls.word(Control(name="layer", label="layer", value=names[0], steps=names))
+    if of != ACTIVATIONS:
+        spreads = [spread_of(weights, is_change=of == CHANGES) for weights in layers]
+        yield _exhibit(scene, spreads, of, layer, missing)
         return
-    yield from _activations(scene, network, layers, controls, missing)
+    yield from _activations(scene, network, layers, layer, missing)
 
 
 def _activations(
     scene: Scene,
     network: nn.Module,
     layers: Sequence[Weights],
-    controls: tuple[Control, ...],
+    chosen: str,
     missing: str,
 ) -> Parts:
     """Show what the layers give on a sample; then beside it what they gave at the start."""
     places = {outlet(scene.bench.layers, weights.place): weights.name for weights in layers}
     yield Exhibit(
         blocks=(Words(text="Some images are on their way …", tone="muted"),),
-        controls=controls,
         progress=0.0,
     )
     kept, first = Kept(), Kept()
@@ -81,7 +78,8 @@ def _activations(
         Spread(name, kept.values(place), None, units.get(place)) for place, name in places.items()
     ]
     is_start = not missing and scene.step > 0
-    yield _exhibit(scene, spreads, controls, missing, progress=0.5 if is_start else None)
+    progress = 0.5 if is_start else None
+    yield _exhibit(scene, spreads, ACTIVATIONS, chosen, missing, progress)
     if not is_start:
         return
     start = calibrated(scene, scene.at_start())
@@ -91,21 +89,21 @@ def _activations(
         Spread(name, kept.values(place), first.values(place), units.get(place), begun.get(place))
         for place, name in places.items()
     ]
-    yield _exhibit(scene, spreads, controls, missing)
+    yield _exhibit(scene, spreads, ACTIVATIONS, chosen, missing)
 
 
 def _exhibit(
     scene: Scene,
     spreads: Sequence[Spread],
-    controls: tuple[Control, ...],
+    of: str,
+    layer: str,
     missing: str,
     progress: float | None = None,
 ) -> Exhibit:
-    of, layer = controls
-    chosen = next(spread for spread in spreads if spread.name == layer.value)
-    is_of_units = of.value == ACTIVATIONS
+    chosen = next(spread for spread in spreads if spread.name == layer)
+    is_of_units = of == ACTIVATIONS
     images = max((spread.units.images for spread in spreads if spread.units), default=0)
-    blocks: list[Block] = [_histogram(chosen, str(of.value))]
+    blocks: list[Block] = [_histogram(chosen, of)]
     if missing:
         blocks.append(Words(text=missing, tone="look"))
     table = _activation_table if is_of_units else _weight_table
@@ -115,13 +113,12 @@ def _exhibit(
     on = f"; {count(images)} {scene.bench.split_name} images" if images else ""
     return Exhibit(
         blocks=tuple(blocks),
-        controls=controls,
-        result=_result(chosen, str(of.value)),
+        result=_result(chosen, of),
         certainty=f"The weights after step {count(scene.step)}{on}."
         + (" Each batch norm and ReLU belongs to the layer before it." if is_of_units else ""),
         progress=progress,
         figures={
-            "of": of.value,
+            "of": of,
             "images": images,
             "layers": [figures_of(spread) for spread in spreads] if progress is None else [],
         },

@@ -9,7 +9,7 @@ from torch import Tensor
 from tui_trainer.lab.picture_blocks import no_numbers
 from tui_trainer.lab.views.desk import TEST, Judgement
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.protocol.exhibit import Control, Exhibit, Words
+from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.stats.reliability import SMALLEST
 from tui_trainer.text.fmt import count
@@ -30,23 +30,21 @@ def _correct(judged: Judgement) -> int:
     return int((judged.given == judged.labels).sum())
 
 
-def judgement_of(
-    scene: Scene, controls: tuple[Control, ...]
-) -> Generator[Exhibit | None, None, Judgement | None]:
-    """Return what the network says of the images that the first control stands at.
+def judgement_of(scene: Scene, images: str) -> Generator[Exhibit | None, None, Judgement | None]:
+    """Return what the network says of the images of a split.
 
     None where nothing can be told of them: the test set is sealed, or probabilities are no numbers.
     That is shown then.
     """
-    judged = yield from scene.judged(str(controls[0].value))
-    shown = sealed(scene, controls) if judged is None else lost(judged, controls)
+    judged = yield from scene.judged(images)
+    shown = sealed(scene) if judged is None else lost(judged)
     if shown is not None:
         yield shown
         return None
     return judged
 
 
-def lost(judged: Judgement, controls: tuple[Control, ...]) -> Exhibit | None:
+def lost(judged: Judgement) -> Exhibit | None:
     """Return what is shown where probabilities are no numbers; None where all of them are."""
     gone = int((~judged.probabilities.isfinite().all(dim=1)).sum())
     if not gone:
@@ -55,7 +53,6 @@ def lost(judged: Judgement, controls: tuple[Control, ...]) -> Exhibit | None:
     some = f"the probabilities of {count(gone)} of {count(total)} images"
     return Exhibit(
         blocks=(no_numbers("the probabilities" if gone == total else some),),
-        controls=controls,
         figures={"images": total, "correct": _correct(judged), "without_numbers": gone},
     )
 
@@ -76,7 +73,7 @@ def in_cell(judged: Judgement, label: int, said: int) -> list[int]:
     return hardest_first(judged, (judged.labels == label) & (judged.given == said))
 
 
-def sealed(scene: Scene, controls: tuple[Control, ...]) -> Exhibit:
+def sealed(scene: Scene) -> Exhibit:
     """Return what is shown in place of the test set before it was opened."""
     look = scene.bench.data.test.looks + 1
     return Exhibit(
@@ -86,7 +83,6 @@ def sealed(scene: Scene, controls: tuple[Control, ...]) -> Exhibit:
                 "truth once. Enter opens it; the look is counted, and told with the result."
             ),
         ),
-        controls=controls,
         trains=f"read the {count(len(scene.test))} test images: look {look}, counted",
         figures={"images": TEST, "sealed": True},
     )

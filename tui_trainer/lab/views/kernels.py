@@ -8,11 +8,12 @@ from math import isfinite
 
 import torch
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.kernel_pictures import CHANGE, NOW, START, per_page, pictures, shown
 from tui_trainer.lab.views.layer_units import Units, census, outlet
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.lab.views.tiles import even_parts
+from tui_trainer.lab.views.tiles import page_of
 from tui_trainer.lab.views.weights import (
     Kernel,
     Weights,
@@ -25,23 +26,19 @@ from tui_trainer.lab.views.weights import (
 )
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Opening,
     Table,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
-    counting,
 )
 from tui_trainer.text.fmt import count
 
 SHOWS = Control(name="shows", label="shows", value=NOW, steps=(NOW, START, CHANGE))
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show the kernels of one layer, and all layers in a table; then which units are dead."""
     network = scene.bench.copy()
     layers, missing = weights_of(scene, network)
@@ -49,17 +46,16 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
     if not layers:
         yield nothing_to_see()
         return
-    layer = Control(
-        name="layer", label="layer", value=layers[0].name, steps=tuple(w.name for w in layers)
-    )
-    layer = at(layer, chosen_word(choices, layer))
     kernels = {weights.name: kernels_of(weights) for weights in layers}
-    yield _exhibit(scene, layers, kernels, layer, choices, missing)
+    layer = Control(name="layer", label="layer", value=layers[0].name, steps=tuple(kernels))
+    name = controls.word(layer)
+    chosen = next(weights for weights in layers if weights.name == name)
+    yield _exhibit(scene, layers, kernels, chosen, controls, missing)
     places = {outlet(scene.bench.layers, weights.place): weights.name for weights in layers}
     seen = yield from census(scene, network, places)
     for place, units in seen.items():
         kernels[places[place]] = _judged(kernels[places[place]], units)
-    yield _exhibit(scene, layers, kernels, layer, choices, missing, seen)
+    yield _exhibit(scene, layers, kernels, chosen, controls, missing, seen)
 
 
 def _judged(kernels: list[Kernel], units: Units) -> list[Kernel]:
@@ -73,26 +69,22 @@ def _exhibit(
     scene: Scene,
     layers: Sequence[Weights],
     kernels: Mapping[str, list[Kernel]],
-    layer: Control,
-    choices: Choices,
+    chosen: Weights,
+    controls: Controls,
     missing: str,
     seen: Mapping[int, Units] | None = None,
 ) -> Exhibit:
-    chosen = next(weights for weights in layers if weights.name == layer.value)
-    shows = at(SHOWS, chosen_word(choices, SHOWS) if chosen.start is not None else NOW)
-    values = shown(chosen, str(shows.value))
-    parts = even_parts(len(values), per_page(values))
-    page = counting("page", "page", len(parts), first=1)
-    page = at(page, chosen_whole(choices, page))
-    here = parts[int(page.value) - 1]
-    blocks: list[Block] = [pictures(chosen, values, str(shows.value), here, kernels[chosen.name])]
+    shows = controls.word(SHOWS) if chosen.start is not None else NOW
+    controls.add(SHOWS, shows)
+    values = shown(chosen, shows)
+    here = page_of(len(values), per_page(values), controls)
+    blocks: list[Block] = [pictures(chosen, values, shows, here, kernels[chosen.name])]
     if missing:
         blocks.append(Words(text=missing, tone="look"))
     blocks += [_table(layers, kernels, chosen), *_explained(chosen)]
     images = next((units.images for units in (seen or {}).values()), 0)
     return Exhibit(
         blocks=tuple(blocks),
-        controls=(layer, shows, *([page] if len(parts) > 1 else [])),
         result=_result(chosen, kernels[chosen.name], images),
         certainty=f"The weights after step {count(scene.step)}"
         + (f"; units on {count(images)} {scene.bench.split_name} images." if images else "."),

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.digits import facts
 from tui_trainer.lab.views.hardest import opening
 from tui_trainer.lab.views.judging import certainty, judgement_of
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.protocol.exhibit import Block, Choices, Control, Exhibit, Pictures, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent, plural
 
@@ -86,27 +87,27 @@ def suspects_of(probabilities: Tensor, labels: Tensor) -> Suspects:
     )
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show the suspects, the least plausible label first."""
-    images = scene.control(choices)
-    if (judged := (yield from judgement_of(scene, (images,)))) is None:
+    images = controls.word(scene.control(controls.choices))
+    if (judged := (yield from judgement_of(scene, images))) is None:
         return
     right, total = int((judged.given == judged.labels).sum()), len(judged.labels)
     if wilson(right, total)[0] < LEAST_RIGHT:
-        yield _too_weak(judged, images)
+        yield _too_weak(judged)
         return
     found = suspects_of(judged.probabilities, judged.labels)
     yield None
-    page = gallery.page_of(found.numbers, choices) if found.numbers else None
+    page = gallery.page_of(found.numbers, controls) if found.numbers else None
     low, high = wilson(len(found.numbers), total)
     share = f"{percent(len(found.numbers) / total)} [{100 * low:.2f}, {100 * high:.2f}]"
     yield Exhibit(
         blocks=_blocks(scene, judged, found, page),
-        controls=(images, *page.controls) if page else (images,),
         result=f"{plural(len(found.numbers), 'suspected label')} of {count(total)}: {share}; "
         f"the network's own honest errors would make about {found.expected:.0f}.",
         certainty=certainty(judged),
-        opens=opening(judged, page.chosen, images.value) if page else None,
+        opens=opening(judged, page.chosen, images) if page else None,
         figures=figures(scene, judged, found),
     )
 
@@ -125,11 +126,10 @@ def figures(scene: Scene, judged: Judgement, found: Suspects) -> Mapping[str, ob
     }
 
 
-def _too_weak(judged: Judgement, images: Control) -> Exhibit:
+def _too_weak(judged: Judgement) -> Exhibit:
     text = "A network that is not surely right on half of the images cannot accuse a label. "
     return Exhibit(
         blocks=(Words(text=f"{text}Train it first, or choose a better checkpoint."),),
-        controls=(images,),
         result="No label is judged.",
         certainty=certainty(judged),
         figures={"images": len(judged.labels), "can_judge": False, "suspects": []},

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
+from functools import partial
 from math import ceil, floor, isfinite
 
 import torch
 from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Split
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.map_drawing import place_after
 from tui_trainer.lab.picture_blocks import map_picture, no_numbers
 from tui_trainer.lab.preflight.bench import some
@@ -28,15 +30,11 @@ from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
-    Choices,
     Control,
     Exhibit,
     Picture,
     Pictures,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 from tui_trainer.protocol.layers import LayerRow
@@ -64,37 +62,36 @@ CLASSES = 10
 """Classes that have a bar, those that excite it most."""
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Look for the images that excite a unit most, then make some that do."""
-    images, rows = scene.control(choices), scene.bench.layers
+    images, rows = controls.word(scene.control(controls.choices)), scene.bench.layers
     places = {
         row.name: place_after(rows, place, ("batch norm",))
         for place, row in enumerate(rows)
         if row.kind in WEIGHTED
     }
     layer = Control(name="layer", label="layer", value=SCORES, steps=(SCORES, *places))
-    layer = at(layer, chosen_word(choices, layer))
-    place = places.get(str(layer.value))
+    place = places.get(name := controls.word(layer))
     total = scene.bench.data.classes if place is None else rows[place].output_shape[2]
-    number = counting("unit", "class" if place is None else "unit", total)
-    number = at(number, chosen_whole(choices, number))
-    controls = (images, layer, number)
-    if is_sealed(scene, str(images.value)):
-        yield sealed(scene, controls)
+    number = controls.whole(counting("unit", "class" if place is None else "unit", total))
+    if is_sealed(scene, images):
+        yield sealed(scene)
         return
-    unit, network, search = Unit(place, int(number.value)), scene.bench.copy(), Search()
+    unit, network, search = Unit(place, number), scene.bench.copy(), Search()
     network.requires_grad_(False)
-    for each in _searched(scene, network, unit, str(images.value), search):
-        yield _exhibit(scene, search, controls, each) if each >= 0 else None
+    shown = partial(_exhibit, scene, search, images, name, number)
+    for each in _searched(scene, network, unit, images, search):
+        yield shown(each) if each >= 0 else None
     if not search.best or not all(map(isfinite, search.values)):
-        yield _exhibit(scene, search, controls, None)
+        yield shown(None)
         return
     told = 1 / SHOWN
     for share in _made(scene, network, unit, search):
         is_shown = share >= told
         told += 1 / SHOWN if is_shown else 0.0
-        yield _exhibit(scene, search, controls, (1 + share) / 2) if is_shown else None
-    yield _exhibit(scene, search, controls, None)
+        yield shown((1 + share) / 2) if is_shown else None
+    yield shown(None)
 
 
 def _searched(
@@ -176,21 +173,18 @@ def _made(
 
 
 def _exhibit(
-    scene: Scene, search: Search, controls: tuple[Control, ...], progress: float | None
+    scene: Scene, search: Search, images: str, layer: str, number: int, progress: float | None
 ) -> Exhibit:
-    images, layer, number = controls
-    what = "class" if layer.value == SCORES else f"{layer.value} unit"
-    name = f"{what} {int(number.value)}"
+    name = f"{'class' if layer == SCORES else f'{layer} unit'} {number}"
     return Exhibit(
         blocks=_blocks(search, name),
-        controls=controls,
         result=_result(search, name),
-        certainty=f"The favourites of {plural(len(search.values), f'{images.value} image')} after "
+        certainty=f"The favourites of {plural(len(search.values), f'{images} image')} after "
         f"step {count(scene.step)}; made: {STEPS} steps of gradient ascent from two noises.",
         progress=progress,
         figures={
-            "layer": layer.value,
-            "unit": int(number.value),
+            "layer": layer,
+            "unit": number,
             "searched": len(search.values),
             "best": [
                 {"true": one.label, "value": one.value, "sees": one.box} for one in search.best

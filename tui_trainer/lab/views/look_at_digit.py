@@ -12,7 +12,7 @@ from tui_trainer.lab.picture_blocks import map_picture
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.tiles import shrunk
 from tui_trainer.lab.views.verdict import Verdict
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Picture, Pictures, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Picture, Pictures, Words
 from tui_trainer.text.fmt import count
 
 OCCLUSION, GRADIENT, TIMES_PIXEL, INTEGRATED = (
@@ -43,18 +43,15 @@ class Look:
         scene: What the view works with.
         digit: The digit.
         verdict: What the network says of it.
-        controls: Those of the view: the images, the digit, the method, and the method's own.
+        images: Whose images it is one of.
+        method: By which method.
     """
 
     scene: Scene
     digit: Digit
     verdict: Verdict
-    controls: tuple[Control, ...]
-
-    @property
-    def method(self) -> str:
-        """By which method."""
-        return str(self.controls[2].value)
+    images: str
+    method: str
 
     @property
     def rivals(self) -> tuple[int, int]:
@@ -88,18 +85,16 @@ class Look:
             progress: The share of the work that is done; None where all is.
             on: What it rests on, beside the one image.
         """
-        images = self.controls[0].value
         about = Words(text=ABOUT[self.method], tone="muted")
         bars = () if self.verdict.is_lost else (self.verdict.bars(BARS),)
         return Exhibit(
             blocks=(Pictures(caption="", items=pictures), *notes, *bars, about),
-            controls=self.controls,
             result=result or self.verdict.sentence,
-            certainty=f"One {images} image after step {count(self.scene.step)}"
+            certainty=f"One {self.images} image after step {count(self.scene.step)}"
             + (f": {on}." if on else "."),
             opens=Opening(
                 view="maps",
-                choices=(("images", images), ("digit", float(self.digit.number))),
+                choices=(("images", self.images), ("digit", float(self.digit.number))),
                 hint="its way through the layers",
             ),
             progress=progress,

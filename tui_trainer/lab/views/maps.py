@@ -7,28 +7,24 @@ from collections.abc import Collection, Mapping, Sequence
 from torch import Tensor
 
 from tui_trainer.lab.context import Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, middle_frame, subject
 from tui_trainer.lab.picture_blocks import digit_picture, map_picture, no_numbers
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import Units, census, outlet
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.lab.views.tiles import PIXELS, WIDEST, even_parts, shrunk, square
+from tui_trainer.lab.views.tiles import PIXELS, WIDEST, page_of, shrunk, square
 from tui_trainer.lab.views.verdict import Verdict, chosen_digit, is_sealed, verdict_of
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Exhibit,
     Opening,
     Picture,
     Pictures,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
-    counting,
 )
 from tui_trainer.protocol.layers import COMPANIONS, NO_LAYERS, LayerRow, shape_text
 from tui_trainer.text.fmt import count, field, plural
@@ -54,25 +50,25 @@ NO_STEPS = ("input", "flatten", "pad", *NO_LAYERS, "softmax", *COMPANIONS)
 """Kinds of layers that are no step of their own; the companions end that of the layer before."""
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show a few maps of all layers, or all maps of one; then which of them are dead."""
-    images = scene.control(choices)
-    digits = chosen_digit(scene, str(images.value), choices)
-    if is_sealed(scene, str(images.value)):
-        yield sealed(scene, (images, digits))
+    images = controls.word(scene.control(controls.choices))
+    number = chosen_digit(scene, images, controls)
+    if is_sealed(scene, images):
+        yield sealed(scene)
         return
-    digit = scene.digit(str(images.value), int(digits.value))
+    digit = scene.digit(images, number)
     seen = subject(scene.bench)
     verdict, walk = verdict_of(digit, seen.network), walk_of(seen, digit)
     yield None
     names = (ALL, *(maps.row.name for maps in walk))
-    layer = Control(name="layer", label="layer", value=ALL, steps=names)
-    layer = at(layer, chosen_word(choices, layer))
-    controls = (images, digits, layer)
-    yield _exhibit(scene, digit, verdict, walk, controls, choices, None)
+    name = controls.word(Control(name="layer", label="layer", value=ALL, steps=names))
+    chosen = next((maps for maps in walk if maps.row.name == name), None)
+    yield _exhibit(scene, images, digit, verdict, walk, chosen, controls, None)
     yield None
     units = yield from census(scene, seen.network, {maps.place for maps in walk})
-    yield _exhibit(scene, digit, verdict, walk, controls, choices, units)
+    yield _exhibit(scene, images, digit, verdict, walk, chosen, controls, units)
 
 
 def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
@@ -98,17 +94,16 @@ def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
 
 def _exhibit(
     scene: Scene,
+    images: str,
     digit: Digit,
     verdict: Verdict,
     walk: Sequence[LayerMaps],
-    controls: tuple[Control, ...],
-    choices: Choices,
+    chosen: LayerMaps | None,
+    controls: Controls,
     units: Mapping[int, Units] | None,
 ) -> Exhibit:
-    images, _, layer = controls
     dead = {place: set(of.dead) for place, of in (units or {}).items()}
     sample = next((of.images for of in (units or {}).values()), 0)
-    chosen = next((maps for maps in walk if maps.row.name == layer.value), None)
     blocks: tuple[Block, ...]
     if not walk:
         blocks = (*_head(digit, verdict), Words(text="It has no layer whose maps can be seen."))
@@ -117,18 +112,16 @@ def _exhibit(
         strips = [_strip(maps, scene.bench.layers, dead.get(maps.place, set())) for maps in shown]
         blocks = (*_head(digit, verdict), *strips)
     else:
-        part, page = _page(chosen, choices)
-        controls = (*controls, *page)
+        part = page_of(len(chosen.values), _per_page(chosen), controls)
         blocks = _layer(digit, chosen, part, dead.get(chosen.place, set()))
     return Exhibit(
         blocks=blocks,
-        controls=controls,
         result=verdict.sentence + _silence(walk, dead, sample),
-        certainty=f"One {images.value} image after step {count(scene.step)}"
+        certainty=f"One {images} image after step {count(scene.step)}"
         + (f"; dead: on {count(sample)} {scene.bench.split_name} images." if sample else "."),
         opens=Opening(
             view="where",
-            choices=(("images", images.value), ("digit", float(digit.number))),
+            choices=(("images", images), ("digit", float(digit.number))),
             hint="where it looked",
         ),
         progress=0.2 if units is None else None,
@@ -139,14 +132,6 @@ def _exhibit(
             "layers": [_figures(maps, dead.get(maps.place)) for maps in walk],
         },
     )
-
-
-def _page(maps: LayerMaps, choices: Choices) -> tuple[range, tuple[Control, ...]]:
-    """Return which maps of a layer are shown, and the control that pages through them, if any."""
-    parts = even_parts(len(maps.values), _per_page(maps))
-    page = counting("page", "page", len(parts), first=1)
-    place = chosen_whole(choices, page)
-    return parts[place - 1], ((at(page, place),) if len(parts) > 1 else ())
 
 
 def _head(digit: Digit, verdict: Verdict) -> tuple[Block, ...]:

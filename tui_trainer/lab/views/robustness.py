@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import SEED, Digit
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.picture_blocks import map_picture, no_numbers
 from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.samples import affordable
@@ -19,16 +20,12 @@ from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Block,
-    Choices,
     Control,
     Curve,
     Curves,
     Exhibit,
     Pictures,
     Table,
-    at,
-    chosen_whole,
-    chosen_word,
     counting,
 )
 from tui_trainer.stats.intervals import wilson
@@ -89,24 +86,23 @@ class Trace:
     changed: list[tuple[Tensor, str]] = field(default_factory=list)
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show one digit under a change, then the accuracy under all changes, row by row."""
-    images, kind = scene.control(choices), chosen_word(choices, KIND)
-    number = chosen_whole(choices, DIGIT)
-    controls = (images, at(KIND, kind), at(DIGIT, number))
-    if images.value == TEST:
+    name, kind = controls.word(scene.control(controls.choices)), controls.word(KIND)
+    number = controls.whole(DIGIT)
+    if name == TEST:
         judged = yield from scene.judged(TEST)
         if judged is None:
-            yield sealed(scene, controls)
+            yield sealed(scene)
             return
-    name = str(images.value)
     passes = 1 + sum(len(change.amounts) for change in CHANGES)
     affords = affordable(scene.bench.layers, passes / PATIENCE, least=LEAST, most=MOST)
     split = some(scene.split(name), affords)
     plain = scene.probabilities(split.images)
     if not bool(torch.isfinite(plain).all()):
         words = no_numbers("the network's scores")
-        yield Exhibit(blocks=(words,), controls=controls, figures={"images": name, "lost": True})
+        yield Exhibit(blocks=(words,), figures={"images": name, "lost": True})
         return
     found = Findings(len(split), plain=_hits(plain, split))
     trace = Trace(scene.digit(name, number), kind)
@@ -121,9 +117,9 @@ def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
             found.hits[change.name, amount] = _hits(scene.probabilities(changed), split)
             done += 1
             is_whole = amount == change.amounts[-1] and done < passes - 1
-            told = _exhibit(scene, name, found, trace, controls, done / (passes - 1))
+            told = _exhibit(scene, name, found, trace, done / (passes - 1))
             yield told if is_whole else None
-    yield _exhibit(scene, name, found, trace, controls)
+    yield _exhibit(scene, name, found, trace)
 
 
 def _hits(probabilities: Tensor, split: Split) -> int:
@@ -157,13 +153,11 @@ def _exhibit(
     images: str,
     found: Findings,
     trace: Trace,
-    controls: tuple[Control, ...],
     progress: float | None = None,
 ) -> Exhibit:
     is_done = progress is None
     return Exhibit(
         blocks=(_table(found, trace.kind), *_traced(trace)),
-        controls=controls,
         result=_result(found) if is_done else "",
         certainty=f"{count(found.total)} {images} images after step {count(scene.step)}, the same "
         "under every change; intervals of 95 %, lengths in pixels of a 28×28 image.",

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tui_trainer.lab.controls import Controls
+from tui_trainer.protocol.exhibit import counting
+
 WIDEST = 28
 """Pixels that a picture has across, at most."""
 
@@ -56,3 +59,10 @@ def even_parts(total: int, most: int) -> list[range]:
     parts = max(1, ceil(total / most))
     ends = [round(total * part / parts) for part in range(parts + 1)]
     return [range(start, end) for start, end in pairwise(ends)]
+
+
+def page_of(total: int, most: int, controls: Controls) -> range:
+    """Return which of ``total`` things are on the chosen page; a single page has no control."""
+    parts = even_parts(total, most)
+    page = counting("page", "page", len(parts), first=1)
+    return parts[controls.whole(page, is_shown=len(parts) > 1) - 1]

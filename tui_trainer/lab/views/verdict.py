@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.context import Digit
+from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.views.desk import TEST
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.protocol.exhibit import Bar, Bars, Choices, Control, at, chosen_whole, counting
+from tui_trainer.protocol.exhibit import Bar, Bars, counting
 from tui_trainer.text.fmt import percent
 
 
@@ -90,11 +91,11 @@ def verdict_of(digit: Digit, network: nn.Module) -> Verdict:
     return Verdict(digit.label, tuple(probabilities_of(scores.float())[0].tolist()))
 
 
-def chosen_digit(scene: Scene, images: str, choices: Choices) -> Control:
-    """Return the control of a split's digits, where it stands."""
+def chosen_digit(scene: Scene, images: str, controls: Controls) -> int:
+    """Return which digit of a split is chosen."""
     total = len(scene.split(images))
     control = replace(counting("digit", "digit", total), low=0.0, high=float(total - 1))
-    return at(control, chosen_whole(choices, control))
+    return controls.whole(control)
 
 
 def is_sealed(scene: Scene, images: str) -> bool:

@@ -14,7 +14,7 @@ from tui_trainer.lab.views.scene import Scene
 from tui_trainer.models.custom.error_lines import NetworkError
 from tui_trainer.models.numbers import magnitudes
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.exhibit import Control, Exhibit, Words
+from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.protocol.layers import LayerRow
 
 WEIGHTED = (*CONVOLUTIONS, "fully connected")
@@ -169,10 +169,10 @@ def around(place: int, total: int) -> slice:
     return slice(first, first + ROWS)
 
 
-def nothing_to_see(*controls: Control) -> Exhibit:
+def nothing_to_see() -> Exhibit:
     """Return what is shown of a network without such layers."""
     text = "It has no layer whose weights can be seen."
-    return Exhibit(blocks=(Words(text=text),), controls=controls)
+    return Exhibit(blocks=(Words(text=text),))
 
 
 def change(now: Tensor, start: Tensor) -> float:

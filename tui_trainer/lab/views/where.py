@@ -8,6 +8,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.samples import BACKWARD, affordable
 from tui_trainer.lab.views.attribution import (
     PATH_STEPS,
@@ -31,13 +32,9 @@ from tui_trainer.lab.views.look_at_digit import (
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.verdict import chosen_digit, is_sealed, verdict_of
 from tui_trainer.protocol.exhibit import (
-    Choices,
     Control,
     Exhibit,
     Words,
-    at,
-    chosen_whole,
-    chosen_word,
 )
 from tui_trainer.text.fmt import count, percent
 
@@ -63,23 +60,22 @@ SHOWN = 4
 """Exhibits on the way of an occlusion."""
 
 
-def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+@with_controls
+def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     """Show what the pixels of a digit count for the class it is given, and for its rival."""
-    images = scene.control(choices)
-    digits = chosen_digit(scene, str(images.value), choices)
-    method = at(METHOD, chosen_word(choices, METHOD))
-    patch = at(PATCH, chosen_whole(choices, PATCH))
-    controls = (images, digits, method, *([patch] if method.value == OCCLUSION else []))
-    if is_sealed(scene, str(images.value)):
-        yield sealed(scene, controls)
+    images = controls.word(scene.control(controls.choices))
+    number, method = chosen_digit(scene, images, controls), controls.word(METHOD)
+    patch = controls.whole(PATCH, is_shown=method == OCCLUSION)
+    if is_sealed(scene, images):
+        yield sealed(scene)
         return
-    digit = scene.digit(str(images.value), int(digits.value))
-    look = Look(scene, digit, verdict_of(digit, scene.network), controls)
+    digit = scene.digit(images, number)
+    look = Look(scene, digit, verdict_of(digit, scene.network), images, method)
     if look.verdict.is_lost:
         lost = Words(text=look.verdict.sentence, tone="wrong")
         yield look.exhibit((look.picture(),), (lost,))
     elif look.method == OCCLUSION:
-        yield from _cover(look, int(patch.value))
+        yield from _cover(look, patch)
     else:
         yield from _slopes(look)
 
