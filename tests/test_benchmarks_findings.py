@@ -27,7 +27,7 @@ from tui_trainer.protocol.events import EpochDone, Event, FindingCleared, Findin
 BATCH = 100
 
 
-def _told(code: str, step: int, severity: str = "look") -> Told:
+def _told(code: str, step: int, severity: str = "warning") -> Told:
     return Told(code, severity, "title", "evidence", step, step * BATCH / TRAIN)
 
 
@@ -53,7 +53,7 @@ def _steps(first: int, last: int) -> list[StepDone]:
     ]
 
 
-def _raised(code: str, severity: Any = "look", title: str = "a title") -> FindingRaised:
+def _raised(code: str, severity: Any = "warning", title: str = "a title") -> FindingRaised:
     return FindingRaised(
         code=code, severity=severity, title=title, evidence="", advice="", step=1, lesson=7
     )
@@ -70,19 +70,19 @@ def test_a_finding_counts_from_where_it_is_raised_not_from_what_it_is_about(
         *_steps(1, 5),
         _raised("a", "note"),
         *_steps(6, 10),
-        _raised("a", "look"),
-        _raised("a", "look", "other words"),
+        _raised("a", "warning"),
+        _raised("a", "warning", "other words"),
         *_steps(11, 20),
         FindingCleared(code="a", step=20),
         *_steps(21, 30),
-        _raised("a", "wrong"),
+        _raised("a", "error"),
     ]
     monkeypatch.setattr(judge, "with_findings", lambda events: events)
 
     judged = judge_events(events, name="run", kind="sorted")
 
     found = [(told.severity, told.step, told.epochs, told.cleared) for told in judged.told]
-    assert found == [("note", 5, 0.5, None), ("look", 10, 1.0, 20), ("wrong", 30, 3.0, None)]
+    assert found == [("note", 5, 0.5, None), ("warning", 10, 1.0, 20), ("error", 30, 3.0, None)]
     first = judged.first_right({"a"})
     assert first is not None
     assert first.step == 10

@@ -44,8 +44,8 @@ def test_a_head_for_training_has_a_row_that_says_so() -> None:
     assert without_layers(rows) == [("used only in training mode", "training only", 50)]
     assert totals(rows).receptive_field == (27, 27)
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
-    (said,) = (verdict for verdict in review(rows) if verdict.rule == "unused-parameters")
-    assert said.verdict == "good"
+    (said,) = (verdict for verdict in review(rows) if verdict.code == "unused-parameters")
+    assert said.severity == "ok"
     assert "50 of them only in training mode" in said.evidence
 
 
@@ -56,8 +56,8 @@ def test_what_nothing_uses_is_told_apart() -> None:
     ]
     unused = layer_table(Heads(helps=False), SHAPE)
     assert without_layers(unused) == [("not used in the forward pass", "unused", 50)]
-    (said,) = (verdict for verdict in review(unused) if verdict.rule == "unused-parameters")
-    assert said.verdict == "look"
+    (said,) = (verdict for verdict in review(unused) if verdict.code == "unused-parameters")
+    assert said.severity == "warning"
 
 
 def test_a_network_that_cannot_be_tried_in_training_mode_has_its_table() -> None:

@@ -72,7 +72,7 @@ def checked(run: Cli, images: Path) -> Any:
         assert "error" not in err
         record = json.loads(out)
         assert got == code, record["items"]
-        return {item["name"]: item for item in record["items"]}
+        return {item["code"]: item for item in record["items"]}
 
     return call
 
@@ -97,41 +97,41 @@ def test_json_tells_every_item(run: Cli, images: Path) -> None:
     assert (code, err) == (0, "")
     record = json.loads(out)
     assert (record["model"], record["batch_size"], record["seed"]) == ("mlp", 32, 3)
-    assert list(record["counts"]) == ["fail", "look", "pass"]
+    assert list(record["counts"]) == ["error", "warning", "note", "ok"]
     assert sum(record["counts"].values()) == len(record["items"]) == 13
     assert record["seconds"] > 0
     for item in record["items"]:
         assert set(item) == {
-            *("name", "verdict", "title", "evidence", "advice", "lesson", "topic", "value"),
-            *("figure", "seconds"),
+            *("code", "severity", "title", "evidence", "advice", "lesson", "topic", "value"),
+            *("layers", "figure", "seconds"),
         }
-        assert item["verdict"] in record["counts"]
+        assert item["severity"] in record["counts"]
         assert item["topic"] == TOPICS[item["lesson"]]
         assert item["value"] is None or isinstance(item["value"], float)
-    names = {item["name"] for item in record["items"]}
+    names = {item["code"] for item in record["items"]}
     assert {"input", "initial-loss", "one-batch", "learning-rate", "shuffled-labels"} <= names
 
 
 def test_softmax_before_the_loss_fails(checked: Any, own: Path) -> None:
     items = checked(f"{own}:Softmaxed", code=6)
 
-    assert items["softmax"]["verdict"] == "fail"
-    assert items["gradients"]["verdict"] == "pass"
+    assert items["softmax"]["severity"] == "error"
+    assert items["gradients"]["severity"] == "ok"
 
 
 def test_a_detached_layer_fails_and_a_frozen_one_does_not(checked: Any, own: Path) -> None:
     items = checked(f"{own}:Detached", code=6)
-    failed = {name for name, item in items.items() if item["verdict"] == "fail"}
+    failed = {name for name, item in items.items() if item["severity"] == "error"}
     assert failed == {"gradients"}
     assert "conv.weight, conv.bias" in items["gradients"]["evidence"]
 
     items = checked(f"{own}:Frozen", code=0)
-    assert not [name for name, item in items.items() if item["verdict"] == "fail"]
+    assert not [name for name, item in items.items() if item["severity"] == "error"]
     assert "conv.weight, conv.bias frozen" in items["gradients"]["evidence"]
 
 
 def test_a_rate_that_is_hopeless_fails(checked: Any) -> None:
-    assert checked("mlp", "--lr", 1e-6, code=6)["learning-rate"]["verdict"] == "fail"
+    assert checked("mlp", "--lr", 1e-6, code=6)["learning-rate"]["severity"] == "error"
 
 
 def test_what_ones_own_network_prints_is_no_data(run: Cli, images: Path, own: Path) -> None:
@@ -189,8 +189,8 @@ def test_the_courses_network_passes_on_the_real_images(run: Cli, optimizer: str)
 
     record = json.loads(out)
     assert (code, err) == (0, "")
-    assert record["counts"]["fail"] == 0
-    first = next(item for item in record["items"] if item["name"] == "first-steps")
+    assert record["counts"]["error"] == 0
+    first = next(item for item in record["items"] if item["code"] == "first-steps")
     assert (
         "healthy runs of networks like it" in first["evidence"] or "100: more" in first["evidence"]
     )

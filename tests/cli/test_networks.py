@@ -228,11 +228,11 @@ def test_what_cannot_be_used_is_one_line(
 def test_the_review_finds_what_the_course_really_ran(run: Cli) -> None:
     record = loads(run, "review", "era-s6-as-run", code=5)
 
-    wrong = {v["rule"]: v for v in record["verdicts"] if v["verdict"] == "wrong"}
+    wrong = {v["code"]: v for v in record["verdicts"] if v["severity"] == "error"}
     assert any("16 of 25" in verdict["evidence"] for verdict in wrong.values())
-    assert record["counts"]["wrong"] == len(wrong) > 0
-    order = [v["verdict"] for v in record["verdicts"]]
-    assert order == sorted(order, key=["wrong", "look", "good"].index)
+    assert record["counts"]["error"] == len(wrong) > 0
+    order = [v["severity"] for v in record["verdicts"]]
+    assert order == sorted(order, key=["error", "warning", "ok"].index)
     for verdict in record["verdicts"]:
         assert 1 <= verdict["lesson"] <= 20
         assert verdict["evidence"]
@@ -240,7 +240,7 @@ def test_the_review_finds_what_the_course_really_ran(run: Cli) -> None:
 
 @pytest.mark.parametrize("name", ["era-s6", "small", "tiny"])
 def test_the_review_has_no_fault_to_find_in_the_best(run: Cli, name: str) -> None:
-    assert loads(run, "review", name)["counts"]["wrong"] == 0
+    assert loads(run, "review", name)["counts"]["error"] == 0
 
 
 def test_a_smaller_budget_is_exceeded(run: Cli) -> None:

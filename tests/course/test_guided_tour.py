@@ -21,7 +21,7 @@ SAID = Control(name="said", label="said", value=9.0, steps=(4.0, 9.0))
 
 EPOCH: list[Event] = [facts.started(), *(facts.step(n) for n in range(1, 11)), facts.epoch_done()]
 RAISED = facts.changed("learning_rate", 0.1, 5.0, images=1_100)
-TOO_HIGH = facts.finding(code="learning_rate_high", severity="wrong", lesson=7)
+TOO_HIGH = facts.finding(code="learning_rate_high", severity="error", lesson=7)
 
 
 def told(*events: Event) -> History:
@@ -144,7 +144,7 @@ def test_a_rising_loss_that_is_only_noted_breaks_nothing() -> None:
     path = at_step("break")
     note = facts.finding(code="loss_rising", severity="note", lesson=7)
     assert path.now(told(*EPOCH, note)).name == "break"
-    assert path.now(told(*EPOCH, replace(note, severity="wrong"))).name == "finding"
+    assert path.now(told(*EPOCH, replace(note, severity="error"))).name == "finding"
 
 
 def test_what_is_shown_at_once_is_no_training() -> None:

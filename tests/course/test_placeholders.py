@@ -235,7 +235,7 @@ def test_what_the_probes_saw() -> None:
 def test_findings_are_told_by_their_titles() -> None:
     history = a_run()
     history.apply(facts.finding())
-    history.apply(facts.finding(code="speed", severity="wrong", title="it stands still"))
+    history.apply(facts.finding(code="speed", severity="error", title="it stands still"))
     assert figures(history)["findings_now"] == "it stands still, overfitting since epoch 3"
 
 

@@ -128,7 +128,7 @@ def test_one_of_another_network_and_one_of_other_data(run: Path, tmp_path: Path)
 
 def test_one_of_a_newer_version(run: Path) -> None:
     content = last(run).read_bytes()
-    last(run).write_bytes(content.replace(b'"format":"1"', b'"format":"2"'))
+    last(run).write_bytes(content.replace(b'"format":"2"', b'"format":"3"'))
     assert "was written by a newer mnist-tui" in refusal(run)
 
 

@@ -55,7 +55,7 @@ def overfit(start: RunStarted | None = None, **more: Any) -> FindingRaised:
 
 def test_a_persistent_rise_with_falling_training_loss_is_overfitting() -> None:
     found = overfit()
-    assert (found.code, found.severity, found.lesson) == ("overfitting", "look", 15)
+    assert (found.code, found.severity, found.lesson) == ("overfitting", "warning", 15)
     assert found.title == f"overfitting since epoch {BEST}"
     assert found.step == epoch_done(BEST).step
 
@@ -209,7 +209,7 @@ def test_worse_than_guessing_is_divergence(classes: int) -> None:
     assert not findings([start, *steps([guessing] * 200)])
     assert not findings([start, *steps([1.49 * guessing] * 200)])
     (found,) = raised([start, *steps([1.51 * guessing] * 200)])
-    assert (found.code, found.severity, found.title) == ("divergence", "wrong", "diverging")
+    assert (found.code, found.severity, found.title) == ("divergence", "error", "diverging")
     assert f"training loss {1.51 * guessing:.2f}" in found.evidence
     assert f"{guessing:.2f} = ln {classes}" in found.evidence
     assert (found.fix_setting, found.fix_value) == ("learning_rate", 0.01)

@@ -76,7 +76,7 @@ class Twins:
     code: str
     bad: Sequence[Event]
     good: Sequence[Event]
-    severity: str = "wrong"
+    severity: str = "error"
     says: str = ""
     start: RunStarted = field(default=START)
 
@@ -105,7 +105,7 @@ TWINS = [
         "random_in_evaluation",
         [tried(random_gap=0.3, batch_gap=0.3)],
         [tried(random_gap=0.001, batch_gap=0.3)],
-        "look",
+        "warning",
         "dropout",
     ),
     Twins("probabilities", [sample(are_probabilities=True)], [sample()], says="softmax"),
@@ -126,7 +126,7 @@ TWINS = [
         "no_gradient",
         probed(parameters=(parameter("conv1.weight", gradient=None, update=0.0), parameter("b"))),
         probed(parameters=(parameter("a"), parameter("bias", gradient=0.0, is_weight=False))),
-        "look",
+        "warning",
         "conv1.weight",
     ),
     Twins(
@@ -174,7 +174,7 @@ TWINS = [
         "input_scale",
         [sample(input_mean=33.0, input_std=79.0)],
         [sample(input_std=1.9)],
-        "look",
+        "warning",
         "79",
     ),
     Twins("input_scale", [sample(input_mean=0.13, input_std=0.31)], [sample()], "note"),
@@ -205,13 +205,13 @@ TWINS = [
         "dead_units",
         [sample(n, layers=(layer(dead=9), layer("relu2", dead=9))) for n in (10, 20)],
         [sample(n, layers=(layer(dead=9), layer("relu2", dead=3))) for n in (10, 20)],
-        "look",
+        "warning",
     ),
     Twins(
         "saturated",
         [sample(layers=(layer("s1", kind="activation", saturated=0.9),))],
         [sample(layers=(layer("s1", kind="activation", saturated=0.5),))],
-        "look",
+        "warning",
     ),
     Twins(
         "vanishing_gradients",
@@ -227,7 +227,7 @@ TWINS = [
         "learning_rate_low",
         [*learning(10, 2.3), *each(update=1e-6)],
         [*learning(10, 0.2), *each(update=1e-6)],
-        "look",
+        "warning",
         "× 1000",
     ),
     Twins(
@@ -263,7 +263,7 @@ TWINS = [
         "dropout_high",
         epochs(1, train_accuracy=0.5),
         epochs(1, train_accuracy=0.8),
-        "look",
+        "warning",
         start=started(dropout=0.9),
     ),
     Twins(
@@ -276,14 +276,14 @@ TWINS = [
         "labels_noisy",
         [sample(20, confusion=NOISY, sure=0.8), sample(30, confusion=NOISY, sure=0.8)],
         [sample(20, confusion=PAIRS, sure=0.8), sample(30, confusion=NOISY, sure=0.8)],
-        "look",
+        "warning",
         "23 %",
     ),
     Twins(
         "class_missing",
         epochs(3, val_class_accuracy=accuracies(3)),
         epochs(2, val_class_accuracy=accuracies(3)),
-        "look",
+        "warning",
         "class 3",
     ),
     Twins(
@@ -296,14 +296,14 @@ TWINS = [
         "batch_too_small",
         [update(n, agreement=0.0, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
         [update(n, agreement=0.02, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
-        "look",
+        "warning",
         start=started(batch_size=4),
     ),
     Twins(
         "learning_rate_high",
         [*learning(10, 0.3), *(update(n, parameters=_moved(0.02)) for n in (150, 200, 250, 300))],
         [*learning(10, 0.3), *(update(n, parameters=_moved(0.02)) for n in (50, 60, 80, 150))],
-        "look",
+        "warning",
     ),
     Twins(
         "batch_norm_gap",
@@ -315,19 +315,19 @@ TWINS = [
         "batch_norm_gap",
         [sample(n, batch_gap=-0.9) for n in (150, 200, 250, 300, 350)],
         [sample(n, batch_gap=-0.9) for n in (150, 200, 250, 300)],
-        "look",
+        "warning",
     ),
     Twins(
         "weight_decay_high",
         [*learning(10, 1.0), *probed(pull=0.5)],
         [*learning(10, 0.1), *probed(pull=0.5)],
-        "look",
+        "warning",
     ),
     Twins(
         "underfitting",
         [*learning(30, 1.0), *UNLEARNED, sample(30, confusion=even(20, 20)), UNLEARNED[-1]],
         [*learning(30, 1.0), *UNLEARNED, sample(30, confusion=even(38, 2)), UNLEARNED[-1]],
-        "look",
+        "warning",
     ),
     Twins(
         "validation_better",
@@ -365,7 +365,7 @@ TWINS = [
         "memory_short",
         [sample(memory_left=0.05), sample(10, memory_left=0.04)],
         [sample(memory_left=0.05), sample(10)],
-        "look",
+        "warning",
     ),
 ]
 

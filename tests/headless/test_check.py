@@ -13,25 +13,25 @@ import pytest
 from tests.headless.fakes import started
 from tui_trainer.headless.check_report import item_lines, print_check, summary
 from tui_trainer.protocol.answers import ItemChecked
-from tui_trainer.protocol.checked import CHECK_SIGNS, Checked, CheckItem, counts
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, counts
 from tui_trainer.protocol.events import Event, StateChanged
 from tui_trainer.protocol.exit_codes import ExitCode
 
 
-def item(verdict: Checked, **fields: object) -> CheckItem:
+def item(severity: Severity, **fields: object) -> Diagnosis:
     values: dict[str, object] = {
-        "name": "one-batch",
-        "verdict": verdict,
+        "code": "one-batch",
+        "severity": severity,
         "title": "one batch is learned",
         "evidence": "32 of 32",
         "lesson": 19,
         "value": 1.0,
         **fields,
     }
-    return CheckItem(**values)  # type: ignore[arg-type]
+    return Diagnosis(**values)  # type: ignore[arg-type]
 
 
-def events(*items: CheckItem) -> Iterator[Event]:
+def events(*items: Diagnosis) -> Iterator[Event]:
     yield StateChanged(state="preparing", step=0, detail="reading the images")
     yield started()
     for place, each in enumerate(items, start=1):
@@ -41,20 +41,20 @@ def events(*items: CheckItem) -> Iterator[Event]:
 @pytest.mark.parametrize(
     ("verdicts", "code"),
     [
-        (("pass", "pass"), ExitCode.FINISHED),
-        (("pass", "look"), ExitCode.FINISHED),
-        (("pass", "look", "fail"), ExitCode.CHECK_FAILED),
+        (("ok", "ok"), ExitCode.FINISHED),
+        (("ok", "warning"), ExitCode.FINISHED),
+        (("ok", "warning", "error"), ExitCode.CHECK_FAILED),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_only_a_failure_changes_the_code(
-    verdicts: tuple[Checked, ...], code: ExitCode, as_json: bool
+    verdicts: tuple[Severity, ...], code: ExitCode, as_json: bool
 ) -> None:
     assert print_check(events(*map(item, verdicts)), as_json=as_json) == code
 
 
 def test_an_item_is_its_judgement_its_numbers_and_what_to_try() -> None:
-    good, bad = item("pass"), item("fail", advice="a tenth of the rate")
+    good, bad = item("ok"), item("error", advice="a tenth of the rate")
 
     assert item_lines(good) == [
         "✓ one batch is learned  [topic 19: seeing early that a network fails]",
@@ -68,7 +68,7 @@ def test_items_are_printed_as_they_are_done(capsys: pytest.CaptureFixture[str]) 
     seen: list[str] = []
 
     def watched() -> Iterator[Event]:
-        for event in events(item("pass", title="the first"), item("look", title="the second")):
+        for event in events(item("ok", title="the first"), item("warning", title="the second")):
             yield event
             seen.append(capsys.readouterr().out)
 
@@ -78,11 +78,11 @@ def test_items_are_printed_as_they_are_done(capsys: pytest.CaptureFixture[str]) 
     assert "era-s6" in "".join(seen[:2])
     assert "the first" in seen[2]
     assert "the second" in seen[3]
-    assert end.strip().startswith("0 fail, 1 to look at, 1 pass")
+    assert end.strip().startswith("0 errors, 1 warning, 1 ok")
 
 
 def test_json_is_one_strict_object(capsys: pytest.CaptureFixture[str]) -> None:
-    print_check(events(item("pass"), item("fail", value=math.nan)), as_json=True)
+    print_check(events(item("ok"), item("error", value=math.nan)), as_json=True)
     out, err = capsys.readouterr()
 
     def no_constant(name: str) -> None:
@@ -91,7 +91,7 @@ def test_json_is_one_strict_object(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads(out, parse_constant=no_constant)
     assert err == ""
     assert [entry["value"] for entry in record["items"]] == [1.0, None]
-    assert record["counts"] == {"fail": 1, "look": 0, "pass": 1}
+    assert record["counts"] == {"error": 1, "warning": 0, "note": 0, "ok": 1}
 
 
 def test_what_is_printed_on_the_way_goes_to_stderr(
@@ -99,7 +99,7 @@ def test_what_is_printed_on_the_way_goes_to_stderr(
 ) -> None:
     def talking() -> Iterator[Event]:
         print("forward!")
-        yield from events(item("pass"))
+        yield from events(item("ok"))
 
     print_check(talking(), as_json=True)
     out, err = capsys.readouterr()
@@ -121,16 +121,16 @@ def test_on_a_terminal_a_live_line_tells_how_far_it_is(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    print_check(events(item("pass"), item("pass")), as_json=False)
+    print_check(events(item("ok"), item("ok")), as_json=False)
 
     assert "checking: 1 of 2 done" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[K")
     assert "checking" not in capsys.readouterr().out
 
 
-def test_counts_have_every_verdict_in_the_order_of_its_gravity() -> None:
-    number = counts([item("pass"), item("fail"), item("pass")])
+def test_counts_have_every_severity_the_worst_first() -> None:
+    number = counts([item("ok"), item("error"), item("ok")])
 
-    assert number == {"fail": 1, "look": 0, "pass": 2}
-    assert list(number) == list(CHECK_SIGNS)
-    assert summary([item("pass")], 12.6) == "0 fail, 0 to look at, 1 pass, in 13 s"
+    assert number == {"error": 1, "warning": 0, "note": 0, "ok": 2}
+    assert list(number) == list(SIGNS)
+    assert summary([item("ok")], 12.6) == "0 errors, 0 warnings, 1 ok, in 13 s"

@@ -11,7 +11,7 @@ from tests.protocol import facts
 from tests.ui.fakes import recording
 from tui_trainer.findings import RULES, with_findings
 from tui_trainer.headless.diagnosis_text import (
-    Diagnosis,
+    RunDiagnosis,
     as_record,
     diagnose,
     diagnosis_lines,
@@ -66,12 +66,12 @@ def test_it_tells_the_run_what_stands_and_why() -> None:
 
 def diagnosis(
     *, standing: tuple[Episode, ...] = (), timeline: tuple[Episode, ...] = ()
-) -> Diagnosis:
+) -> RunDiagnosis:
     start = facts.started()
     history = History()
     for event in (start, facts.step(1_300)):
         history.apply(event)
-    return Diagnosis("one", start, history, standing, timeline, ("dead units", "a plateau"))
+    return RunDiagnosis("one", start, history, standing, timeline, ("dead units", "a plateau"))
 
 
 GONE = Episode(facts.finding(), step=1_200, epoch=2, cleared_step=1_300, cleared_epoch=3)

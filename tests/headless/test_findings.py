@@ -44,7 +44,7 @@ def test_a_note_has_a_sign_of_its_own_when_it_comes_and_when_it_goes() -> None:
 
 def test_new_numbers_are_not_told_and_everything_else_is() -> None:
     renewed = replace(FOUND, evidence="gap 0.03", plot=(1.0, 2.0), cause="fewer images")
-    worse = replace(renewed, severity="wrong")
+    worse = replace(renewed, severity="error")
     titled = replace(worse, title="overfitting since epoch 2")
     advised = replace(titled, advice="dropout 0.1")
     raised = [FOUND, renewed, FOUND, worse, titled, advised, advised]
@@ -63,7 +63,7 @@ def test_json_has_every_event_as_it_is() -> None:
 
 def test_how_to_go_on_from_a_divergence_is_told_by_its_own_finding() -> None:
     lost = Diverged(step=2, epoch=1, learning_rate=0.1, good_step=1)
-    fix = {"fix_setting": "learning_rate", "severity": "wrong"}
+    fix = {"fix_setting": "learning_rate", "severity": "error"}
     divergence = replace(FOUND, code="divergence", fix_value=0.01, **fix)  # type: ignore[arg-type]
     low = replace(FOUND, code="learning_rate_low", fix_setting="learning_rate", fix_value=1.0)
     events: list[Event] = [

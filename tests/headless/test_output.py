@@ -140,10 +140,10 @@ def test_every_json_line_is_flushed_before_the_next_event() -> None:
     assert out.flushed_lines == len(whole_run())
 
 
-def finding(severity: str = "look") -> FindingRaised:
+def finding(severity: str = "warning") -> FindingRaised:
     return FindingRaised(
         code="overfit",
-        severity="wrong" if severity == "wrong" else "look",
+        severity="error" if severity == "error" else "warning",
         title="overfitting",
         evidence="validation loss up 0.012, 3.1 standard errors",
         advice="dropout 0.1",
@@ -175,7 +175,7 @@ EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try: dropout 0.1"
     ("event", "line"),
     [
         (finding(), f"▲ overfitting, since step 1,240: {EVIDENCE}"),
-        (finding("wrong"), f"✗ overfitting, since step 1,240: {EVIDENCE}"),
+        (finding("error"), f"✗ overfitting, since step 1,240: {EVIDENCE}"),
         (
             setting("learning_rate", 0.1, 0.05),
             "▼ learning rate 0.1 → 0.05 after step 1,240",

@@ -123,7 +123,7 @@ def test_interventions_turn_the_knobs_and_are_kept() -> None:
 
 
 def test_a_finding_stands_until_it_is_cleared() -> None:
-    told = history(started(), finding(), finding(code="divergence", severity="wrong"))
+    told = history(started(), finding(), finding(code="divergence", severity="error"))
     assert list(told.findings) == ["overfitting", "divergence"]
     told.apply(finding(advice="another"))
     assert told.findings["overfitting"].advice == "another"

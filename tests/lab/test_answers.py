@@ -174,5 +174,5 @@ def test_the_run_begins_with_the_review_of_its_network(tiny: Path) -> None:
     (started,) = of(RunStarted, run(tiny_config(tiny, epochs=1)))
 
     assert started.about
-    assert {verdict.verdict for verdict in started.review} <= {"good", "look", "wrong"}
+    assert {verdict.severity for verdict in started.review} <= {"ok", "warning", "error"}
     assert len(started.review) >= 5

@@ -94,7 +94,7 @@ _EPOCH = EpochDone(
 
 _FINDING = FindingRaised(
     code="overfitting",
-    severity="look",
+    severity="warning",
     title="overfitting since epoch 3",
     evidence="numbers",
     advice="switch augmentation on",

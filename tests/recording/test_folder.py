@@ -73,8 +73,8 @@ def test_a_damaged_summary_spoils_no_list(tmp_path: Path, text: str) -> None:
 
 def test_a_summary_of_a_newer_version_says_so(tmp_path: Path) -> None:
     folder = record(tmp_path, started(), finished())
-    folder.summary.write_text('{"format": 2}')
-    with pytest.raises(InputError, match=r"written by a newer mnist-tui \(format 2\)"):
+    folder.summary.write_text('{"format": 3}')
+    with pytest.raises(InputError, match=r"written by a newer mnist-tui \(format 3\)"):
         folder.read_summary()
 
 

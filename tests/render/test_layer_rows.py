@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.ui.fakes import described
+from tui_trainer.protocol.diagnosis import Diagnosis, tally
 from tui_trainer.protocol.layers import BUDGET, LayerRow, blocks, totals
-from tui_trainer.protocol.verdicts import Verdict
 from tui_trainer.render.layer_cells import (
     FIELD,
     MEMORY,
@@ -28,7 +28,7 @@ from tui_trainer.render.layer_rows import (
     table_rows,
 )
 from tui_trainer.text.fmt import columns
-from tui_trainer.ui.widgets.review_panel import review_lines, summary
+from tui_trainer.ui.widgets.review_panel import review_lines
 
 ROWS = described("network").layers
 SCALE = Scale(BUDGET, totals(ROWS).multiply_adds, 128)
@@ -139,16 +139,16 @@ def test_a_layer_without_a_field_tells_why_and_one_that_leaves_pixels_out_says_s
     assert "never reads the last row and the last 2 columns of its input" in words
 
 
-def verdict(kind: str, **changes: object) -> Verdict:
-    made = next(v for v in described("network").review if v.verdict == "good")
-    return replace(made, verdict=kind, **changes)  # type: ignore[arg-type]
+def verdict(kind: str, **changes: object) -> Diagnosis:
+    made = next(v for v in described("network").review if v.severity == "ok")
+    return replace(made, severity=kind, **changes)  # type: ignore[arg-type]
 
 
 def test_the_wrong_come_first_with_sign_colour_topic_and_advice() -> None:
     verdicts = [
-        verdict("good", title="fine", advice=""),
-        verdict("wrong", title="too much", evidence="30,000 of 20,000", advice="less", lesson=8),
-        verdict("look", title="perhaps", advice="try"),
+        verdict("ok", title="fine", advice=""),
+        verdict("error", title="too much", evidence="30,000 of 20,000", advice="less", lesson=8),
+        verdict("warning", title="perhaps", advice="try"),
     ]
     lines = review_lines(verdicts, 60)
     words = ["".join(cell.text for cell in line) for line in lines]
@@ -158,8 +158,8 @@ def test_the_wrong_come_first_with_sign_colour_topic_and_advice() -> None:
     assert words[1:3] == ["  30,000 of 20,000", "  try: less"]
     starts = [line[0] for line in words if line[:1] in ("✗", "▲", "✓")]
     assert starts == ["✗", "▲", "✓"]
-    assert summary(verdicts) == "1 wrong · 1 look · 1 good"
-    assert summary(verdicts[:1]) == "1 good"
+    assert tally(verdicts) == "1 error, 1 warning, 1 ok"
+    assert tally(verdicts[:1]) == "0 errors, 0 warnings, 1 ok"
 
 
 @pytest.mark.parametrize("width", [24, 40, 52, 75, 130])

@@ -22,9 +22,9 @@ from tui_trainer.protocol.answers import (
     LessonTried,
     NetworkDescribed,
 )
-from tui_trainer.protocol.checked import CheckItem
 from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
@@ -97,7 +97,7 @@ class FakeEngine:
     answers: bool = True
     fields: Iterable[FieldMeasured] = ()
     networks: Iterable[NetworkDescribed] = ()
-    checks: Sequence[CheckItem] = ()
+    checks: Sequence[Diagnosis] = ()
     tries: Tries | None = None
     views: Views | None = None
     received: list[Command] = field(default_factory=list)
@@ -256,7 +256,7 @@ def window(
     runs: Path = Path("no-runs-here"),
     fields: Iterable[FieldMeasured] = (),
     networks: Iterable[NetworkDescribed] = (),
-    checks: Sequence[CheckItem] = (),
+    checks: Sequence[Diagnosis] = (),
     tries: Tries | None = None,
     views: Views | None = None,
 ) -> tuple[MnistTui, FakeEngine]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tests.protocol import facts
 from tests.ui.fakes import recording
-from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.protocol.events import Event, FindingRaised
 
 MID_RUN = recording("mid-run")
@@ -71,15 +71,15 @@ FIGURES = (
 )
 
 
-def item(number: int, verdict: Checked = "pass", **changes: str) -> CheckItem:
+def item(number: int, severity: Severity = "ok", **changes: str) -> Diagnosis:
     """Return an item of the check; what went wrong has an advice."""
-    return CheckItem(
+    return Diagnosis(
         **{
-            "name": f"item-{number}",
-            "verdict": verdict,
+            "code": f"item-{number}",
+            "severity": severity,
             "title": f"thing {number} is as it should be",
             "evidence": f"{number} of {number} things were looked at",
-            "advice": "" if verdict == "pass" else "look at it",
+            "advice": "" if severity == "ok" else "look at it",
             "lesson": 19,
             "value": number / 8,
             "figure": FIGURES[number - 1],
@@ -93,7 +93,7 @@ CHECKS = (
     item(2, title="the first loss is that of guessing"),
     item(
         3,
-        "look",
+        "warning",
         title="one score is favoured before anything is learned",
         evidence="class 3 is given to 61 % of 512 images, where 10 % would be even",
         advice="smaller weights in the last layer, or no bias there",
@@ -105,12 +105,12 @@ CHECKS = (
     item(8, title="one batch is learned by heart"),
     item(
         9,
-        "fail",
+        "error",
         title="the loss rises in the first 100 steps",
         evidence="from 2.31 to 4.87, the mean of the last 20 batches",
         advice="learning rate 0.05 in place of 0.5",
     ),
     item(10, title="updates are of a usual size"),
-    item(11, "look", title="the learning rate is high"),
+    item(11, "warning", title="the learning rate is high"),
     item(12, title="shuffled labels stay at chance"),
 )

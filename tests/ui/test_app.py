@@ -176,7 +176,7 @@ async def test_out_of_memory_says_what_helps() -> None:
 async def test_f_turns_the_knob_that_the_finding_names() -> None:
     finding = FindingRaised(
         code="overfitting",
-        severity="look",
+        severity="warning",
         title="overfitting since epoch 3",
         evidence="",
         advice="switch augmentation on",

@@ -555,5 +555,5 @@ def test_learn_small_experiment(snap_compare: SnapCompare) -> None:
 
 
 def test_learn_large_with_a_finding(snap_compare: SnapCompare) -> None:
-    raised = replace(DEAD, severity="wrong", lesson=SOFTMAX)
+    raised = replace(DEAD, severity="error", lesson=SOFTMAX)
     look(snap_compare, "o", size=LARGE, events=mid_run(raised))

@@ -11,7 +11,7 @@ from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 
 CLEARED = FindingCleared(code=OVERFITTING.code, step=900)
-WORSE = replace(OVERFITTING, severity="wrong")
+WORSE = replace(OVERFITTING, severity="error")
 STEPS = [event for event in MID_RUN if isinstance(event, StepDone)]
 
 
@@ -27,7 +27,7 @@ def chosen(run: LiveRun | RecordedRun) -> str | None:
 
 
 def test_the_gravest_come_first_and_of_equals_what_a_knob_mends() -> None:
-    wrong = replace(OVERFITTING, code="wrong", severity="wrong", fix_setting=None)
+    wrong = replace(OVERFITTING, code="wrong", severity="error", fix_setting=None)
     run = live(*ALL, wrong)
     assert codes(run.standing.shown) == [
         "wrong",
@@ -59,7 +59,7 @@ def test_a_choice_outlives_new_numbers_but_not_a_graver_finding() -> None:
     assert chosen(run) == DEAD.code
     run.apply((replace(NOTE, code="another"),))
     assert chosen(run) == DEAD.code
-    run.apply((replace(OVERFITTING, code="divergence", severity="wrong"),))
+    run.apply((replace(OVERFITTING, code="divergence", severity="error"),))
     assert chosen(run) == "divergence"
 
 
@@ -115,9 +115,9 @@ def test_snoozing_where_there_is_nothing_does_nothing() -> None:
 
 def test_a_lost_run_is_mended_by_a_learning_rate_whatever_is_chosen() -> None:
     lost = Diverged(step=1_000, epoch=4, learning_rate=0.1, good_step=900)
-    rate = replace(DEAD, code="divergence", severity="wrong")
+    rate = replace(DEAD, code="divergence", severity="error")
     high = replace(rate, code="learning_rate_high")
-    run = live(replace(OVERFITTING, severity="wrong"), high, lost, rate)
+    run = live(replace(OVERFITTING, severity="error"), high, lost, rate)
     run.standing.choose(1)
     run.standing.snooze()
     run.bridge.start()  # it has nothing to say, and ends

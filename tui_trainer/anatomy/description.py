@@ -8,8 +8,8 @@ from torch import nn
 
 from tui_trainer.anatomy.review import review
 from tui_trainer.anatomy.table import layer_table, work_of
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 from tui_trainer.text.fmt import one_line
 
 Shape = tuple[int, int, int]
@@ -36,7 +36,7 @@ def layers_of(network: nn.Module, image: Shape, classes: int) -> tuple[LayerRow,
     return _as_one_layer(network, image, classes, reason)
 
 
-def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Verdict, ...]:
+def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Diagnosis, ...]:
     """Return what the design review says, as far as it has something to say."""
     try:
         return review(rows, budget=budget)

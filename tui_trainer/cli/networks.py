@@ -12,11 +12,11 @@ from tui_trainer.cli.options import option
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.config import MODELS, RunConfig
+from tui_trainer.protocol.diagnosis import by_severity, counts
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.layers import BUDGET, LayerRow, totals
 from tui_trainer.protocol.reference import absolute
-from tui_trainer.protocol.verdicts import by_severity, counts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,7 +102,7 @@ def review(
         standard_output().record(record)
     else:
         front.print_review(found, verdicts)
-    raise typer.Exit(ExitCode.DESIGN_WRONG if counts(verdicts)["wrong"] else 0)
+    raise typer.Exit(ExitCode.DESIGN_WRONG if counts(verdicts)["error"] else 0)
 
 
 def compare(

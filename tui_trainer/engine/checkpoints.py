@@ -22,8 +22,9 @@ from torch import Tensor
 
 from tui_trainer import __version__
 from tui_trainer.protocol.errors import fault, reason
+from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.atomic import read_at_most
-from tui_trainer.recording.checkpoint_head import DAMAGED, FORMAT, parse_facts, parse_head
+from tui_trainer.recording.checkpoint_head import DAMAGED, parse_facts, parse_head
 
 MAX_BYTES = 1 << 30
 """The largest file that is read, and so the largest that is written."""
@@ -59,7 +60,7 @@ class Checkpoint:
         own = {**self.facts, _FOREIGN: foreign} if foreign else self.facts
         facts = json.dumps(own, sort_keys=True)
         metadata = {
-            "format": str(FORMAT),
+            "format": str(SCHEMA),
             "version": __version__,
             "facts": facts,
             "sha256": _digest(facts, tensors),

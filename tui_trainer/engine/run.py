@@ -25,6 +25,7 @@ from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Inbox, Question
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
@@ -40,7 +41,6 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import ModelTried
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.protocol.schedules import factor
-from tui_trainer.protocol.verdicts import Verdict
 from tui_trainer.stats.intervals import wilson
 
 
@@ -61,7 +61,7 @@ class Assistant:
 
     def describe(
         self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
-    ) -> tuple[tuple[LayerRow, ...], tuple[Verdict, ...]]:
+    ) -> tuple[tuple[LayerRow, ...], tuple[Diagnosis, ...]]:
         """Return layer table and design review of a model for images (height, width, channels)."""
         return (), ()
 
@@ -189,7 +189,7 @@ class Run:
     data: Data
     model: nn.Module
     layers: tuple[LayerRow, ...]
-    review: tuple[Verdict, ...]
+    review: tuple[Diagnosis, ...]
     optimizer: Optimizer
     batches: Batches
     progress: Progress

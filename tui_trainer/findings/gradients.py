@@ -45,7 +45,7 @@ def no_gradient(history: History) -> FindingRaised | None:
     total = sum(p.count for p in looks[-1].parameters if p.name in lost)
     return FindingRaised(
         code="no_gradient",
-        severity="wrong" if none and unused is not None else "look",
+        severity="error" if none and unused is not None else "warning",
         title=f"no gradient: {names(lost, 2)}",
         evidence=(
             f"{fmt.plural(total, 'number')} of {names(lost)} got no gradient in the updates "
@@ -119,7 +119,7 @@ def not_updated(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="not_updated",
-        severity="wrong",
+        severity="error",
         title=f"not trained: {names(still, 2)}",
         evidence=(
             f"{names(still)} had a gradient and did not move in the updates looked at since step "
@@ -140,7 +140,7 @@ def uphill(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="uphill",
-        severity="wrong",
+        severity="error",
         title="the updates go uphill",
         evidence=(
             f"the cosine between update and downhill is {ways[-1]:.2f}, below 0 in every update "
@@ -172,7 +172,7 @@ def vanishing_gradients(history: History) -> FindingRaised | None:
     first, last = layers[0], layers[-1]
     return FindingRaised(
         code="vanishing_gradients",
-        severity="wrong",
+        severity="error",
         title="vanishing gradients",
         evidence=(
             f"the gradient of {first.name} is {_rms(first):.1e} a number, that of {last.name} "
@@ -198,7 +198,7 @@ def exploding_scores(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="exploding_scores",
-        severity="wrong",
+        severity="error",
         title="scores explode at the start",
         evidence=(
             f"untrained, the loss is {sample.loss:.4g}, guessing's is "

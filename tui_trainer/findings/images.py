@@ -26,7 +26,7 @@ def input_scale(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="input_scale",
-        severity="look" if is_wrong else "note",
+        severity="warning" if is_wrong else "note",
         title="input is not normalized",
         evidence=f"mean {mean:.3g}, deviation {std:.3g} where 0 and 1 are usual",
         advice="subtract the mean of the training images and divide by their deviation",
@@ -52,7 +52,7 @@ def validation_differs(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="validation_differs",
-        severity="wrong",
+        severity="error",
         title="validation images differ from training",
         evidence=(
             f"training images have mean {sample.input_mean:.3g} and deviation "

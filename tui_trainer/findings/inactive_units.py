@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tui_trainer.findings.watch import names
 from tui_trainer.history.history import History
+from tui_trainer.protocol.diagnosis import Severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import LayerProbe
-from tui_trainer.protocol.verdicts import Gravity
 from tui_trainer.text import fmt
 
 ALL_DEAD, MOST_DEAD, MANY_DEAD = 0.9, 0.75, 0.55
@@ -61,7 +61,7 @@ def saturated(history: History) -> FindingRaised | None:
     worst = max(bad, key=lambda layer: layer.saturated)
     return FindingRaised(
         code="saturated",
-        severity="look",
+        severity="warning",
         title=f"saturated units in {worst.name}",
         evidence=f"{fmt.percent(worst.saturated, 0)} of its outputs are within 0.01 of a bound",
         advice="smaller first weights, batch norm before it, or ReLU in its place",
@@ -71,12 +71,12 @@ def saturated(history: History) -> FindingRaised | None:
     )
 
 
-def _severity(bad: list[LayerProbe]) -> Gravity:
+def _severity(bad: list[LayerProbe]) -> Severity:
     """Return how grave it is that these layers are half dead or more."""
     share = max(map(_share, bad))
     if share >= ALL_DEAD:
-        return "wrong"
-    return "look" if share >= MOST_DEAD or len(bad) > 1 else "note"
+        return "error"
+    return "warning" if share >= MOST_DEAD or len(bad) > 1 else "note"
 
 
 def _of_relus(layers: tuple[LayerProbe, ...]) -> list[LayerProbe]:

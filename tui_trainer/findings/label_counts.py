@@ -53,7 +53,7 @@ def constant_labels(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="constant_labels",
-        severity="wrong",
+        severity="error",
         title=f"every label is {there[0]}",
         evidence=f"all of {sample.sample} training images, evenly chosen, are of class {there[0]}",
         advice="check how the labels are read",
@@ -80,7 +80,7 @@ def not_shuffled(history: History) -> FindingRaised | None:
     most = max(range(len(counts)), key=counts.__getitem__)
     return FindingRaised(
         code="not_shuffled",
-        severity="wrong",
+        severity="error",
         title="the data is not shuffled",
         evidence=(
             f"{counts[most]} of {looks[-1].batch_size} images of the batch at step "
@@ -115,7 +115,7 @@ def labels_noisy(history: History) -> FindingRaised | None:
     low, high = wilson(wrong, look.sample)
     return FindingRaised(
         code="labels_noisy",
-        severity="look",
+        severity="warning",
         title=f"about {100 * wrong / look.sample:.0f} % of the labels look wrong",
         evidence=(
             f"{wrong} of {look.sample} training images [{100 * low:.0f}, {100 * high:.0f}] are "
@@ -149,7 +149,7 @@ def class_missing(history: History) -> FindingRaised | None:
     accuracies = epoch.val_class_accuracy or ()
     return FindingRaised(
         code="class_missing",
-        severity="wrong" if gone & lost else "look",
+        severity="error" if gone & lost else "warning",
         title=f"class {named} is not learned",
         evidence=(
             f"epoch {epoch.epoch}: "

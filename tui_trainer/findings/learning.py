@@ -69,7 +69,7 @@ def not_learning(history: History) -> FindingRaised | None:
     cause, advice = _why_stuck(history)
     return FindingRaised(
         code="not_learning",
-        severity="wrong",
+        severity="error",
         title="not learning at all",
         evidence=(
             f"training loss {history.smoothed_loss:.3f} after {fmt.count(step.images)} images; "
@@ -124,7 +124,7 @@ def chance_level(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="chance_level",
-        severity="wrong",
+        severity="error",
         title="validation stays at chance",
         evidence=(
             f"epoch {now.epoch}: training {fmt.percent(now.train_accuracy)}, validation "
@@ -173,7 +173,7 @@ def underfitting(history: History) -> FindingRaised | None:
         advice = "a tenth of the weight decay"
     return FindingRaised(
         code="underfitting",
-        severity="look",
+        severity="warning",
         title="underfitting",
         evidence=(
             f"{accuracy} of {sample.sample} training images are right, as they are; training loss "
@@ -200,7 +200,7 @@ def weight_decay_high(history: History) -> FindingRaised | None:
     looks = lately(history)
     return FindingRaised(
         code="weight_decay_high",
-        severity="look",
+        severity="warning",
         title="too much weight decay",
         evidence=(
             f"the cosine between update and the way to weights of 0 is {pulls[-1]:.2f}, and the "

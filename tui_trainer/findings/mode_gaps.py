@@ -46,7 +46,7 @@ def depends_on_batch(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="depends_on_batch",
-        severity="wrong",
+        severity="error",
         title="logits depend on the rest of the batch",
         evidence=(
             "the logits of one image alone and of the same image in a batch differ by "
@@ -67,7 +67,7 @@ def random_in_evaluation(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="random_in_evaluation",
-        severity="look",
+        severity="warning",
         title="logits are random in evaluation mode",
         evidence=(
             "two evaluations of the same image gave logits that differ by "
@@ -95,7 +95,7 @@ def probabilities(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="probabilities",
-        severity="wrong",
+        severity="error",
         title="softmax before the loss",
         evidence=(
             f"the scores of each of {sample.sample} images add up to 1, from "
@@ -134,7 +134,7 @@ def evaluation_mode(history: History) -> FindingRaised | None:
         )
     return FindingRaised(
         code="evaluation_mode",
-        severity="wrong",
+        severity="error",
         title="layers in evaluation mode while training",
         evidence=f"{names(still)} at step {fmt.count(looks[-1].step)}",
         advice="call train() on the network before each epoch",
@@ -160,7 +160,7 @@ def batch_too_small(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="batch_too_small",
-        severity="look",
+        severity="warning",
         title="batch too small for this learning rate",
         evidence=(
             f"an update of {size} images moves the weights by {100 * min(ratios):.1f} % or more, "
@@ -199,7 +199,7 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
     now = looks[-1]
     return FindingRaised(
         code="batch_norm_gap",
-        severity="look" if len(looks) >= WARNED else "note",
+        severity="warning" if len(looks) >= WARNED else "note",
         title="batch norm differs in evaluation",
         evidence=(
             f"on the same images the loss is {now.loss:.3f} with the running statistics, "
@@ -231,7 +231,7 @@ def dropout_high(history: History) -> FindingRaised | None:
         evidence += f", with nothing hidden {accuracy}"
     return FindingRaised(
         code="dropout_high",
-        severity="look",
+        severity="warning",
         title="too much dropout",
         evidence=evidence,
         advice=f"lower dropout from {share:g} to 0.1",

@@ -63,7 +63,7 @@ def overfitting(history: History) -> FindingRaised | None:
     setting, value, advice = _against_overfitting(history)
     return FindingRaised(
         code="overfitting",
-        severity="look",
+        severity="warning",
         title=f"overfitting since epoch {then.epoch}",
         evidence=(
             f"by epoch {now.epoch} validation loss {losses[best]:.4f} → {losses[-1]:.4f}, up "
@@ -100,7 +100,7 @@ def memorising(history: History) -> FindingRaised | None:
     setting, value, advice = _against_overfitting(history)
     return FindingRaised(
         code="memorising",
-        severity="look",
+        severity="warning",
         title="overfitting: learned by heart",
         evidence=(
             f"by epoch {now.epoch} training accuracy {fmt.percent(now.train_accuracy)} "

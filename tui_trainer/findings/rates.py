@@ -85,7 +85,7 @@ def divergence(history: History) -> FindingRaised | None:
         return None
     return FindingRaised(
         code="divergence",
-        severity="wrong",
+        severity="error",
         title=title,
         evidence=evidence,
         advice=advice,
@@ -111,7 +111,7 @@ def learning_rate_high(history: History) -> FindingRaised | None:
     now = looks[-1]
     return FindingRaised(
         code="learning_rate_high",
-        severity="wrong" if progress(history) > NOT_LEARNED else "look",
+        severity="error" if progress(history) > NOT_LEARNED else "warning",
         title="learning rate too high",
         evidence=(
             f"an update moves the weights by {_share(ratios[-1])} of their size at learning rate "
@@ -144,7 +144,7 @@ def learning_rate_low(history: History) -> FindingRaised | None:
     factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
     return FindingRaised(
         code="learning_rate_low",
-        severity="look",
+        severity="warning",
         title="learning rate too low",
         evidence=(
             f"an update moves the weights by {_share(largest)} of their size at most since step "
@@ -182,7 +182,7 @@ def loss_rising(history: History) -> FindingRaised | None:
     stays = (history.epochs_at(seen) - since) * started.train_size >= STAYS_IMAGES
     return FindingRaised(
         code="loss_rising",
-        severity="wrong" if now >= LOST * guessing or stays else "note",
+        severity="error" if now >= LOST * guessing or stays else "note",
         title="the training loss rises",
         evidence=(
             f"training loss {low:.3f} → {now:.3f}, at learning rate {last.learning_rate:.3g}; "

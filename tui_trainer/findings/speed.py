@@ -81,7 +81,7 @@ def memory_short(history: History) -> FindingRaised | None:
     size = int(history.settings["batch_size"])
     return FindingRaised(
         code="memory_short",
-        severity="look",
+        severity="warning",
         title="memory is running short",
         evidence=f"{fmt.percent(told[-1], 1)} of the machine's memory is left",
         advice=f"a smaller batch, from {size} to {max(1, size // 2)}",

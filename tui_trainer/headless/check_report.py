@@ -13,7 +13,7 @@ from typing import Any
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.answers import ItemChecked
-from tui_trainer.protocol.checked import CHECK_SIGNS, CheckItem, counts
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, counts, tally
 from tui_trainer.protocol.events import Event, RunStarted, StateChanged
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.text import fmt
@@ -35,7 +35,7 @@ def print_check(
     """
     console = Console(sys.stderr, clock)
     out = standard_output(console)
-    began, started, items = clock(), None, list[CheckItem]()
+    began, started, checked = clock(), None, list[ItemChecked]()
     with redirect_stdout(sys.stderr):
         for event in events:
             match event:
@@ -47,7 +47,7 @@ def print_check(
                         out.line(headline(event))
                         out.line("")
                 case ItemChecked():
-                    items.append(event.item)
+                    checked.append(event)
                     if not as_json:
                         for line in item_lines(event.item):
                             out.line(line)
@@ -55,12 +55,13 @@ def print_check(
                         console.draw([Cell(f"checking: {event.done} of {event.total} done")])
     console.clear()
     seconds = clock() - began
+    items = [event.item for event in checked]
     if as_json:
-        out.record(as_record(started, items, seconds))
+        out.record(as_record(started, checked, seconds))
     else:
         out.line("")
         out.line(summary(items, seconds))
-    return ExitCode.CHECK_FAILED if counts(items)["fail"] else ExitCode.FINISHED
+    return ExitCode.CHECK_FAILED if counts(items)["error"] else ExitCode.FINISHED
 
 
 def headline(started: RunStarted) -> str:
@@ -74,38 +75,35 @@ def headline(started: RunStarted) -> str:
     )
 
 
-def item_lines(item: CheckItem) -> list[str]:
+def item_lines(item: Diagnosis) -> list[str]:
     """Return an item as lines: its judgement, its numbers, and what to try."""
     topic = f"topic {item.lesson}: {TOPICS[item.lesson]}"
-    lines = [f"{CHECK_SIGNS[item.verdict]} {item.title}  [{topic}]", f"  {item.evidence}"]
+    lines = [f"{SIGNS[item.severity]} {item.title}  [{topic}]", f"  {item.evidence}"]
     return [*lines, f"  try: {item.advice}"] if item.advice else lines
 
 
-def summary(items: Sequence[CheckItem], seconds: float) -> str:
-    """Return how many items there are of each verdict, and what they took."""
-    number = counts(items)
-    return (
-        f"{number['fail']} fail, {number['look']} to look at, {number['pass']} pass, "
-        f"in {seconds:.0f} s"
-    )
+def summary(items: Sequence[Diagnosis], seconds: float) -> str:
+    """Return how many items there are of each severity, and what they took."""
+    return f"{tally(items)}, in {seconds:.0f} s"
 
 
 def as_record(
-    started: RunStarted | None, items: Sequence[CheckItem], seconds: float
+    started: RunStarted | None, checked: Sequence[ItemChecked], seconds: float
 ) -> dict[str, Any]:
     """Return a check as JSON tells of it; a number that is not finite is None."""
     asked = ("model", "dataset", "parameters", "optimizer", "learning_rate", "schedule")
     more = ("batch_size", "epochs", "seed", "device", "threads", "train_size", "val_size")
     return {
         **({key: getattr(started, key) for key in (*asked, *more)} if started else {}),
-        "counts": counts(items),
+        "counts": counts(event.item for event in checked),
         "items": [
             {
-                **dataclasses.asdict(item),
-                "value": _finite(item.value),
-                "topic": TOPICS[item.lesson],
+                **dataclasses.asdict(event.item),
+                "value": _finite(event.item.value),
+                "topic": TOPICS[event.item.lesson],
+                "seconds": event.seconds,
             }
-            for item in items
+            for event in checked
         ],
         "seconds": seconds,
     }

@@ -13,9 +13,9 @@ from tui_trainer.headless import sentences
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.history.history import History
 from tui_trainer.history.progress import Episode
+from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, to_json
-from tui_trainer.protocol.verdicts import FINDING_SIGNS
 from tui_trainer.text import fmt
 from tui_trainer.text.sparkline import caption, sparkline
 
@@ -24,7 +24,7 @@ PLOT_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class RunDiagnosis:
     """What the rules say of a run.
 
     Attributes:
@@ -44,7 +44,7 @@ class Diagnosis:
     blind: tuple[str, ...]
 
 
-def diagnose(name: str, events: Iterable[Event]) -> Diagnosis:
+def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
     """Judge a recorded run anew; what was found while it ran is left aside.
 
     Raises:
@@ -58,14 +58,14 @@ def diagnose(name: str, events: Iterable[Event]) -> Diagnosis:
     gone = sorted(history.past_findings, key=lambda episode: episode.step)
     seen = set(watched(history))
     blind = tuple(watch.watches for watch in RULES if watch.watches not in seen)
-    return Diagnosis(name, history.started, history, tuple(history.episodes), tuple(gone), blind)
+    return RunDiagnosis(name, history.started, history, tuple(history.episodes), tuple(gone), blind)
 
 
 def _without_findings(events: Iterable[Event]) -> Iterator[Event]:
     return (event for event in events if not isinstance(event, FindingRaised | FindingCleared))
 
 
-def print_diagnosis(found: Diagnosis) -> None:
+def print_diagnosis(found: RunDiagnosis) -> None:
     """Write a diagnosis to stdout for a person to read."""
     out = standard_output()
     # A stream that cannot show bars gets the numbers' ends alone.
@@ -73,7 +73,7 @@ def print_diagnosis(found: Diagnosis) -> None:
         out.line(line)
 
 
-def diagnosis_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:
+def diagnosis_lines(found: RunDiagnosis, *, has_bars: bool = True) -> list[str]:
     """Return the run, what stands, what came and went, and what could not be looked for."""
     lines = [f"{found.name}: {sentences.header(found.started)} · {_ending(found.history)}"]
     for episode in found.standing:
@@ -108,7 +108,7 @@ def _standing_lines(episode: Episode, *, has_bars: bool) -> list[str]:
         since += f", told at step {fmt.count(episode.step)}"
     since += f", epoch {max(1, episode.epoch)}"
     lines = [
-        f"{FINDING_SIGNS[found.severity]} {found.title} · {since} · {topic}",
+        f"{SIGNS[found.severity]} {found.title} · {since} · {topic}",
         f"  {found.evidence}",
     ]
     if found.plot:
@@ -125,10 +125,10 @@ def _gone_line(episode: Episode) -> str:
     began = f"step {fmt.count(episode.step)} (epoch {max(1, episode.epoch)})"
     ended = f"step {fmt.count(episode.cleared_step or 0)} (epoch {episode.cleared_epoch})"
     found = episode.finding
-    return f"{FINDING_SIGNS[found.severity]} {began} to {ended}: {found.title}"
+    return f"{SIGNS[found.severity]} {began} to {ended}: {found.title}"
 
 
-def _blind_line(found: Diagnosis) -> str:
+def _blind_line(found: RunDiagnosis) -> str:
     lacks = []
     if not found.history.is_probed:
         lacks.append("probes")
@@ -138,7 +138,7 @@ def _blind_line(found: Diagnosis) -> str:
     return f"{without}not watched for: {', '.join(found.blind)}"
 
 
-def as_record(found: Diagnosis) -> dict[str, Any]:
+def as_record(found: RunDiagnosis) -> dict[str, Any]:
     """Return a diagnosis as JSON tells it."""
     history = found.history
     return {

@@ -11,8 +11,8 @@ from typing import TypeVar
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.headless.text_table import GAP, table
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, by_severity, tally
 from tui_trainer.protocol.layers import BUDGET, LayerRow, totals
-from tui_trainer.protocol.verdicts import SIGNS, Verdict, by_severity, counts
 from tui_trainer.render.comparison_lines import comparison_lines
 from tui_trainer.render.layer_cells import COLUMNS, Scale, cells, titles, total_cells
 from tui_trainer.render.layer_comparison import Comparison
@@ -141,17 +141,16 @@ def print_lines(lines: Sequence[str]) -> None:
         out.line(line)
 
 
-def print_review(network: Network, verdicts: Sequence[Verdict]) -> None:
+def print_review(network: Network, verdicts: Sequence[Diagnosis]) -> None:
     """Write the verdicts to stdout, the gravest first."""
     out = standard_output()
     for line in headline(network):
         out.line(line)
-    number = counts(verdicts)
-    out.line(f"{number['wrong']} wrong, {number['look']} to look at, {number['good']} good")
+    out.line(tally(verdicts))
     for verdict in by_severity(verdicts):
         out.line("")
         topic = f"topic {verdict.lesson}: {TOPICS[verdict.lesson]}"
-        out.line(f"{SIGNS[verdict.verdict]} {verdict.title}  [{topic}]")
+        out.line(f"{SIGNS[verdict.severity]} {verdict.title}  [{topic}]")
         out.line(f"  {verdict.evidence}")
         if verdict.advice:
             out.line(f"  try: {verdict.advice}")

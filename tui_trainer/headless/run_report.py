@@ -6,6 +6,7 @@ from tui_trainer.findings.rates import divergence
 from tui_trainer.headless import sentences
 from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.history.progress import Progress
+from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.events import (
     CommandRejected,
     DatasetDoubted,
@@ -27,7 +28,6 @@ from tui_trainer.protocol.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.protocol.verdicts import FINDING_SIGNS
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 
@@ -135,7 +135,7 @@ class Report:
         if not run.folder:
             return
         for path, reason in run.unsaved.items():
-            self._console.say(f"not saved: {path}: {reason}", glyph="✗", style="wrong")
+            self._console.say(f"not saved: {path}: {reason}", glyph="✗", style="error")
         name = fmt.printable(run.folder)
         if event.reason == "completed":
             self._console.say(f"recorded in {name}")
@@ -193,16 +193,15 @@ class Report:
             title = gone.title if gone is not None else event.code
             cleared = f"no longer: {title}, since step {fmt.count(event.step)}"
             if gone is not None and gone.severity == "note":
-                self._console.say(cleared, glyph=FINDING_SIGNS["note"])
+                self._console.say(cleared, glyph=SIGNS["note"])
             else:
-                self._console.say(cleared, glyph="✓", style="good")
+                self._console.say(cleared, glyph="✓", style="ok")
             return
         before = self.run.findings.get(event.code)
         if before is not None and not sentences.is_news(event, before):
             return
         line = fmt.one_line(sentences.finding_line(event))
-        style = event.severity if event.severity != "note" else ""
-        self._console.say(line, glyph=FINDING_SIGNS[event.severity], style=style)
+        self._console.say(line, glyph=SIGNS[event.severity], style=event.severity)
 
     def _incident(
         self,
@@ -218,19 +217,19 @@ class Report:
             case SettingChanged():
                 glyph, style, line = "▼", "change", sentences.setting_line(event)
             case CommandRejected():
-                glyph, style, line = "▲", "look", f"{event.command} refused: {event.reason}"
+                glyph, style, line = "▲", "warning", f"{event.command} refused: {event.reason}"
             case Diverged():
-                glyph, style, line = "✗", "wrong", sentences.diverged_line(event)
+                glyph, style, line = "✗", "error", sentences.diverged_line(event)
             case RecordingFailed():
-                glyph, style = "▲", "look"
+                glyph, style = "▲", "warning"
                 line = (
                     f"not saved: {event.path}: {event.message}; "
                     "training goes on, and it will be tried again"
                 )
             case FolderNotLocked() | DatasetDoubted():
-                glyph, style, line = "▲", "look", event.warning
+                glyph, style, line = "▲", "warning", event.warning
             case RecordingRestored():
-                glyph, style, line = "✓", "good", f"saved again: {event.path}"
+                glyph, style, line = "✓", "ok", f"saved again: {event.path}"
         self._console.say(fmt.one_line(line), glyph=glyph, style=style)
 
 

@@ -122,7 +122,7 @@ def _judged(last: RunFinished, target: float | None, console: Console) -> ExitCo
         digits = 2 if fmt.percent(last.test_accuracy) != fmt.percent(target) else 5
         reached, wanted = (fmt.percent(x, digits) for x in (last.test_accuracy, target))
         missed = f"test {reached} is below the target of {wanted}"
-    console.say(f"target missed: {missed}", glyph="✗", style="wrong")
+    console.say(f"target missed: {missed}", glyph="✗", style="error")
     return ExitCode.TARGET_MISSED
 
 

@@ -35,7 +35,10 @@ BLOCKS = "▏█▕"
 # and leave a torn copy of the line on the screen.
 _RESERVED_COLUMNS = 3
 
-_COLOURS = {"train": "36", "change": "35", "test": "34", "good": "32", "look": "33", "wrong": "31"}
+_COLOURS = {
+    **{"train": "36", "change": "35", "test": "34"},
+    **{"ok": "32", "warning": "33", "error": "31"},
+}
 
 
 class OutputLost(Exception):
@@ -157,7 +160,8 @@ class Console:
         self._unfinished = not content.endswith(b"\n")
 
     def _paint(self, text: str, style: str) -> str:
-        return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if style and self._colour else text
+        code = _COLOURS.get(style) if self._colour else None
+        return f"\x1b[{code}m{text}\x1b[0m" if code else text
 
     def _write(self, content: str | bytes) -> None:
         if self._stream is None:

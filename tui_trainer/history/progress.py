@@ -30,7 +30,6 @@ from tui_trainer.protocol.events import (
     TestEvaluated,
 )
 from tui_trainer.protocol.probed import ModelTried, SampleProbed, UpdateProbed
-from tui_trainer.protocol.verdicts import FINDING_SIGNS
 
 PROBES_KEPT = 128
 """Probes of updates that are remembered, and probes of the sample likewise."""
@@ -305,10 +304,8 @@ class Progress:
     @property
     def gravest_first(self) -> list[FindingRaised]:
         """The findings that stand: the gravest first, of equals those that a knob mends."""
-        order = list(FINDING_SIGNS)
         return sorted(
-            self.findings.values(),
-            key=lambda found: (order.index(found.severity), found.fix_setting is None),
+            self.findings.values(), key=lambda found: (found.rank, found.fix_setting is None)
         )
 
     @property

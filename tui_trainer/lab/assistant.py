@@ -42,12 +42,12 @@ from tui_trainer.protocol.commands import (
     TryLesson,
 )
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import ModelTried
 from tui_trainer.protocol.reference import model_name
-from tui_trainer.protocol.verdicts import Verdict
 from tui_trainer.text.fmt import clip, one_line
 
 LONGEST_REASON = 300
@@ -71,7 +71,7 @@ class Laboratory(Assistant):
 
     def describe(
         self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
-    ) -> tuple[tuple[LayerRow, ...], tuple[Verdict, ...]]:
+    ) -> tuple[tuple[LayerRow, ...], tuple[Diagnosis, ...]]:
         """Return layer table and design review of a model for images (height, width, channels)."""
         layers = layers_of(model, image, classes)
         return layers, review_of(layers, budget)

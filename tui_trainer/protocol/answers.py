@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tui_trainer.protocol.checked import CheckItem
 from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ class NetworkDescribed:
     model: str
     about: str
     layers: tuple[LayerRow, ...]
-    review: tuple[Verdict, ...]
+    review: tuple[Diagnosis, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +63,13 @@ class ItemChecked:
         item: What was tried and what came of it.
         done: How many items are done, this one included.
         total: How many there are.
+        seconds: How long it took.
     """
 
-    item: CheckItem
+    item: Diagnosis
     done: int
     total: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

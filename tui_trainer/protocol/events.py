@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tui_trainer.protocol.answers import Answer
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import BUDGET, LayerRow
 from tui_trainer.protocol.probed import Probe
-from tui_trainer.protocol.verdicts import Gravity, Verdict
+from tui_trainer.protocol.schema import SCHEMA
 
 CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder", "input_share", "memory_left"})
 """The fields that differ between two runs with the same seed."""
@@ -77,6 +78,7 @@ class RunStarted:
         review: What the design review says of it.
         about: What the network is, in a sentence; empty where nobody has said.
         budget: How many parameters it may have.
+        schema: The number of the schema of the events that follow.
     """
 
     model: str
@@ -100,9 +102,10 @@ class RunStarted:
     seed: int
     device: str
     threads: int
-    review: tuple[Verdict, ...] = ()
+    review: tuple[Diagnosis, ...] = ()
     about: str = ""
     budget: int = BUDGET
+    schema: int = SCHEMA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,18 +283,11 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FindingRaised:
-    """A diagnosis, with the numbers it rests on.
+class FindingRaised(Diagnosis):
+    """A rule has found something in the run; one finding a ``code`` stands at a time.
 
     Attributes:
-        code: The rule's name; one finding a code stands at a time.
-        severity: ``wrong``, ``look`` (a warning) or ``note``: something worth knowing, and no
-            fault.
-        title: The diagnosis in a few words.
-        evidence: The numbers behind it.
-        advice: What to try; empty where there is nothing to mend.
         step: Since which step it holds.
-        lesson: The course topic it belongs to, 1 to 20.
         fix_setting: The knob that ``advice`` turns, or None where no knob does it.
         fix_value: The value to turn it to.
         cause: What it most likely comes from; empty where the title says that.
@@ -299,13 +295,7 @@ class FindingRaised:
         plot_label: What they are, as in ``validation loss, epochs 3 to 9``.
     """
 
-    code: str
-    severity: Gravity
-    title: str
-    evidence: str
-    advice: str
     step: int
-    lesson: int
     fix_setting: str | None = None
     fix_value: float | None = None
     cause: str = ""

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.text.fmt import printable
-
-FORMAT = 1
-"""The version of a checkpoint: it goes up when an older reader would misread it."""
 
 MAX_HEAD = 1 << 24
 """The longest head that is read, 16 MiB; those of a hundred tensors have 10 kB."""
@@ -84,10 +82,10 @@ def parse_head(content: bytes, path: Path) -> tuple[str, str]:
         raise InputError(f"{name}: holds tensors, but no checkpoint of a run") from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{name}: {DAMAGED}") from None
-    if told.isascii() and told.isdigit() and len(told) < 9 and int(told) > FORMAT:
+    if told.isascii() and told.isdigit() and len(told) < 9 and int(told) > SCHEMA:
         raise InputError(
             f"{name}: was written by a newer mnist-tui ({maker!r}, format {told}; this one reads "
-            f"{FORMAT}); update mnist-tui"
+            f"{SCHEMA}); update mnist-tui"
         )
     if not isinstance(facts, str) or not isinstance(digest, str):
         raise InputError(f"{name}: holds tensors, but no checkpoint of a run")

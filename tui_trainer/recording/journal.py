@@ -12,16 +12,17 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tui_trainer.protocol.answers import Answer
 from tui_trainer.protocol.commands import KNOBS
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, Rewound, RunResumed, SettingChanged
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import LayerProbe, ParameterProbe
-from tui_trainer.protocol.verdicts import Verdict
+from tui_trainer.protocol.schema import upgraded
 
 _GOING_BACK = ('{"event": "RunResumed"', '{"event": "Rewound"')
 _LOOK = '{"event": "TestEvaluated"'
 
-_PARTS = (LayerRow, Verdict, ParameterProbe, LayerProbe)
+_PARTS = (LayerRow, Diagnosis, ParameterProbe, LayerProbe)
 """The records that events have in them."""
 
 _KINDS: dict[str, type[Event]] = {
@@ -38,7 +39,7 @@ def from_json(line: str) -> Event:
         InputError: If the line is no event.
     """
     try:
-        record = json.loads(line)
+        record = upgraded(json.loads(line))
         kind = _KINDS[record["event"]]
         event: Event = _record(record, kind)
         if isinstance(event, SettingChanged):

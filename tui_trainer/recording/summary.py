@@ -11,9 +11,7 @@ from typing import Any
 from tui_trainer.history.progress import Progress
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, RunStarted, TestEvaluated
-
-FORMAT = 1
-"""The version of the file: it goes up when a field changes its meaning or goes."""
+from tui_trainer.protocol.schema import SCHEMA
 
 RUNNING, COMPLETED = "running", "completed"
 
@@ -41,7 +39,7 @@ class Summary:
             recorded: what has moved together with it is found again from there.
     """
 
-    format: int = FORMAT
+    format: int = SCHEMA
     version: str = ""
     state: str = RUNNING
     model: str = ""
@@ -141,7 +139,7 @@ def summary_from_json(text: str, name: str) -> Summary:
         raise InputError(f"{name}: no JSON; is the file damaged?") from None
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
         raise InputError(f"{name}: no summary of a run")
-    if record["format"] > FORMAT:
+    if record["format"] > SCHEMA:
         raise InputError(f"{name}: written by a newer mnist-tui (format {record['format']})")
     summary = Summary()
     for field, hint in _HINTS.items():

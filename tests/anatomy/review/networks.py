@@ -10,8 +10,8 @@ from torch import nn
 
 from tui_trainer.anatomy.review import review
 from tui_trainer.anatomy.table import layer_table
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import BUDGET
-from tui_trainer.protocol.verdicts import Verdict
 
 Layers = OrderedDict[str, nn.Module]
 Change = Callable[[Layers], None]
@@ -119,30 +119,30 @@ def like(conv: nn.Conv2d, inputs: int, outputs: int) -> nn.Conv2d:
 
 def verdicts(
     network: nn.Module, image: int = 28, *, channels: int = 1, budget: int = BUDGET
-) -> dict[str, Verdict]:
+) -> dict[str, Diagnosis]:
     """Review a network through its real layer table, and return the verdicts by rule."""
     told = review(layer_table(network, (image, image, channels)), budget=budget)
-    found = {verdict.rule: verdict for verdict in told}
+    found = {verdict.code: verdict for verdict in told}
     assert len(found) == len(told)
     return found
 
 
 @cache
-def verdicts_of(build: Callable[[], nn.Module]) -> dict[str, Verdict]:
+def verdicts_of(build: Callable[[], nn.Module]) -> dict[str, Diagnosis]:
     """Build a network once, and return what is said of it."""
     return verdicts(build())
 
 
-def faults(found: dict[str, Verdict]) -> dict[str, str]:
+def faults(found: dict[str, Diagnosis]) -> dict[str, str]:
     """Return the rules that are not content, with their verdicts."""
-    return {rule: said.verdict for rule, said in found.items() if said.verdict != "good"}
+    return {rule: said.severity for rule, said in found.items() if said.severity != "ok"}
 
 
-def assert_short_with_numbers(found: dict[str, Verdict]) -> None:
+def assert_short_with_numbers(found: dict[str, Diagnosis]) -> None:
     """Make sure that the texts of a review can be shown, and carry their evidence."""
     for said in found.values():
         assert 0 < len(said.title) < 60, said
         assert any(character.isdigit() for character in said.evidence), said
-        assert bool(said.advice) == (said.verdict != "good"), said
+        assert bool(said.advice) == (said.severity != "ok"), said
         assert 1 <= said.lesson <= 20, said
         assert not said.advice.endswith("."), said

@@ -18,7 +18,7 @@ from tui_trainer.anatomy.table import layer_table
 def test_a_residual_network_with_norms_on_both_paths_is_sound() -> None:
     found = verdicts(ResidualNetwork())
 
-    assert faults(found) == {"stride-skips": "look"}  # the 1×1 of each shortcut
+    assert faults(found) == {"stride-skips": "warning"}  # the 1×1 of each shortcut
     assert found["stride-skips"].layers == ("block1.shortcut", "block2.shortcut")
     assert found["norm-presence"].evidence.startswith("7 of 7")
 
@@ -26,7 +26,7 @@ def test_a_residual_network_with_norms_on_both_paths_is_sound() -> None:
 def test_a_shortcut_without_norm_is_found_behind_the_addition() -> None:
     said = verdicts(ResidualNetwork(shortcut_norm=False))["norm-presence"]
 
-    assert (said.verdict, said.layers) == ("look", ("block2.shortcut",))
+    assert (said.severity, said.layers) == ("warning", ("block2.shortcut",))
     assert said.evidence.startswith("6 of 7")
 
 
@@ -40,26 +40,26 @@ def test_a_norm_behind_the_addition_serves_both_paths() -> None:
         nn.Linear(8, 10),
     )
 
-    assert verdicts(network)["norm-presence"].verdict == "good"
+    assert verdicts(network)["norm-presence"].severity == "ok"
 
 
 def test_the_distance_is_that_of_the_longest_path() -> None:
     said = verdicts(ResidualNetwork())["max-pool-distance"]
 
-    assert said.verdict == "good"
+    assert said.severity == "ok"
     assert "pool 5" in said.evidence  # 2 + 2 convolutions and the scores; by the shortcuts only 3
 
 
 def test_a_sum_is_bounded_only_where_both_its_branches_are() -> None:
     said = [verdicts(TwoBranches(relus=n))["activation-before-scores"] for n in range(3)]
 
-    assert [one.verdict for one in said] == ["good", "good", "wrong"]
+    assert [one.severity for one in said] == ["ok", "ok", "error"]
     assert said[0].layers == ("left", "right")
     assert said[2].layers == ("relu", "relu_2")
 
 
 def test_a_softmax_that_weights_the_scores_is_not_their_softmax() -> None:
-    assert verdicts(TwoBranches(gated=True))["softmax-output"].verdict == "good"
+    assert verdicts(TwoBranches(gated=True))["softmax-output"].severity == "ok"
 
 
 def test_a_dilated_stride_reads_no_more_than_its_taps() -> None:
@@ -67,9 +67,9 @@ def test_a_dilated_stride_reads_no_more_than_its_taps() -> None:
         conv = nn.Conv2d(1, 10, 3, stride=2, padding=dilation, dilation=dilation)
         return verdicts(nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten()))[
             "stride-skips"
-        ].verdict
+        ].severity
 
-    assert [said(1), said(2), said(3)] == ["good", "wrong", "good"]
+    assert [said(1), said(2), said(3)] == ["ok", "error", "ok"]
 
 
 def test_a_maximum_of_two_branches_or_over_channels_is_no_pooling() -> None:
@@ -97,7 +97,7 @@ def test_a_bias_is_wasted_though_a_pool_stands_before_the_norm() -> None:
     )
     said = verdicts(network)["bias-with-norm"]
 
-    assert (said.verdict, said.layers) == ("look", ("0",))
+    assert (said.severity, said.layers) == ("warning", ("0",))
     assert "8 parameters" in said.evidence
 
 
@@ -121,26 +121,26 @@ def test_a_stride_beyond_its_kernel_is_wrong_only_where_no_other_layer_reads_the
 
     said = verdicts(alone)["stride-skips"]
 
-    assert (said.verdict, said.layers) == ("wrong", ("0",))
+    assert (said.severity, said.layers) == ("error", ("0",))
     assert "25 %" in said.evidence
 
 
 def test_functions_are_judged_like_modules() -> None:
     found = verdicts(Functional())
 
-    assert found["dropout-before-scores"].verdict == "wrong"
-    assert found["softmax-output"].verdict == "look"
+    assert found["dropout-before-scores"].severity == "error"
+    assert found["softmax-output"].severity == "warning"
     assert found["norm-presence"].layers == ("conv1", "conv2")
-    assert found["first-pooling"].verdict == "good"
-    assert found["max-pool-distance"].verdict == "good"
-    assert found["activation-between"].verdict == "good"
+    assert found["first-pooling"].severity == "ok"
+    assert found["max-pool-distance"].severity == "ok"
+    assert found["activation-between"].severity == "ok"
     assert found["fully-connected-share"].layers == ("hidden", "scores")
 
 
 def test_the_last_features_are_those_of_the_layer_that_reads_the_flattened_map() -> None:
     said = verdicts(Functional())["final-receptive-field"]
 
-    assert (said.verdict, said.layers) == ("good", ("hidden",))
+    assert (said.severity, said.layers) == ("ok", ("hidden",))
 
 
 def test_a_squeeze_that_branches_is_no_transition() -> None:
@@ -161,11 +161,11 @@ def test_a_gate_widens_the_field_at_once_and_is_not_called_too_deep() -> None:
     found = verdicts(Squeezed(), image=9)
     deep = nn.Sequential(*[nn.Conv2d(1, 1, 5, padding=2) for _ in range(7)], nn.Flatten())
 
-    assert found["final-receptive-field"].verdict == "good"
+    assert found["final-receptive-field"].severity == "ok"
     rows = {row.name: row for row in layer_table(Squeezed(), (9, 9, 1))}
     assert min(rows["conv2_3"].receptive_field or (0, 0)) > 3 * 9
     assert not any("gate" in name for name in found["norm-presence"].layers)  # they are at 1×1
-    assert verdicts(deep, image=9)["final-receptive-field"].verdict == "look"
+    assert verdicts(deep, image=9)["final-receptive-field"].severity == "warning"
     assert "3.2 times" in verdicts(deep, image=9)["final-receptive-field"].evidence
 
 
@@ -185,5 +185,5 @@ def test_a_field_that_is_not_defined_is_told_with_its_reason() -> None:
     found = verdicts(Upsampled())
 
     for rule, layer in (("final-receptive-field", "conv2"), ("first-pooling", "pool")):
-        assert (found[rule].verdict, found[rule].layers) == ("look", (layer,))
+        assert (found[rule].severity, found[rule].layers) == ("warning", (layer,))
         assert "it makes the map larger" in found[rule].evidence

@@ -12,8 +12,8 @@ from tui_trainer.anatomy.review import RULES, review
 from tui_trainer.anatomy.review.design import Design
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.models.torchvision_compat import import_torchvision
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # of an even kernel
 
@@ -31,7 +31,7 @@ NO_POOLS = nn.Sequential(
 def test_one_linear_layer_has_no_fault_but_that_it_is_one() -> None:
     found = verdicts(LINEAR)
 
-    assert faults(found) == {"fully-connected-share": "look"}
+    assert faults(found) == {"fully-connected-share": "warning"}
     assert "1: 28×28 of 28×28" in found["final-receptive-field"].evidence
 
 
@@ -42,7 +42,7 @@ def test_one_convolution_over_the_whole_image_has_no_fault() -> None:
 def test_points_alone_see_no_digit() -> None:
     found = verdicts(POINTS)
 
-    assert faults(found) == {"final-receptive-field": "wrong", "norm-presence": "look"}
+    assert faults(found) == {"final-receptive-field": "error", "norm-presence": "warning"}
     assert "1×1 of 28×28" in found["final-receptive-field"].evidence
 
 
@@ -59,7 +59,7 @@ def test_without_pools_nothing_is_said_of_them() -> None:
 
     pooling = ("first-pooling", "max-pool-distance", "transition-layer", "average-pool-coverage")
     assert found.keys().isdisjoint((*pooling, "dropped-edge", "stride-skips"))
-    assert faults(found) == {"norm-presence": "look"}
+    assert faults(found) == {"norm-presence": "warning"}
 
 
 def test_a_first_average_of_pixels_is_a_doubt_and_a_maximum_a_fault() -> None:
@@ -68,13 +68,13 @@ def test_a_first_average_of_pixels_is_a_doubt_and_a_maximum_a_fault() -> None:
         for pool in (nn.MaxPool2d, nn.AvgPool2d)
     }
 
-    assert [said.verdict for said in verdict.values()] == ["wrong", "look"]
+    assert [said.severity for said in verdict.values()] == ["error", "warning"]
 
 
 def test_the_same_network_is_judged_by_the_size_of_its_image() -> None:
     at = {side: verdicts(sound(), side)["final-receptive-field"] for side in (9, 28, 40, 56)}
 
-    assert [said.verdict for said in at.values()] == ["look", "good", "look", "wrong"]
+    assert [said.severity for said in at.values()] == ["warning", "ok", "warning", "error"]
     assert at[9].evidence.endswith("3.6 times the image, 9×9")
     assert "32×32 of 40×40 pixels; a digit takes 29×29" in at[40].evidence
     assert "32×32 of 56×56 pixels; a digit takes 40×40" in at[56].evidence
@@ -95,9 +95,9 @@ def test_a_wide_map_may_be_convolved_though_its_features_see_everything() -> Non
             nn.Flatten(),
             nn.Linear(8, 10),
         )
-        return verdicts(network, side)["late-convolution"].verdict
+        return verdicts(network, side)["late-convolution"].severity
 
-    assert [said(7), said(8)] == ["look", "good"]
+    assert [said(7), said(8)] == ["warning", "ok"]
 
 
 def test_few_channels_may_be_pooled_as_they_are() -> None:
@@ -120,9 +120,9 @@ def test_a_last_row_of_a_large_map_is_no_loss() -> None:
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
-        return verdicts(network, side)["dropped-edge"].verdict
+        return verdicts(network, side)["dropped-edge"].severity
 
-    assert [said(29), said(28), said(128)] == ["good", "look", "good"]
+    assert [said(29), said(28), said(128)] == ["ok", "warning", "ok"]
 
 
 def test_of_a_coloured_image_no_digit_is_supposed() -> None:
@@ -130,7 +130,7 @@ def test_of_a_coloured_image_no_digit_is_supposed() -> None:
 
     said = verdicts(coloured, 56, channels=3)["final-receptive-field"]
 
-    assert said.verdict == "look"
+    assert said.severity == "warning"
     assert "digit" not in said.evidence + said.title
 
 
@@ -141,7 +141,7 @@ def test_the_budget_is_the_callers() -> None:
         limit: verdicts(sound(), budget=limit)["budget"] for limit in (parameters, parameters - 1)
     }
 
-    assert [said.verdict for said in at.values()] == ["good", "wrong"]
+    assert [said.severity for said in at.values()] == ["ok", "error"]
     assert at[parameters].evidence == f"{parameters:,} of {parameters:,} parameters, 100 %"
 
 
@@ -163,10 +163,10 @@ def test_rectangular_images_and_kernels_are_judged_by_their_worse_side() -> None
     (said,) = (
         verdict
         for verdict in review(layer_table(network, (28, 14, 1)))
-        if verdict.rule == "final-receptive-field"
+        if verdict.code == "final-receptive-field"
     )
 
-    assert said.verdict == "wrong"
+    assert said.severity == "error"
     assert "3×9 of 28×14" in said.evidence
 
 
@@ -186,10 +186,10 @@ def test_large_networks_are_wrong_for_their_size_alone(name: str, wrong: set[str
     rows = layer_table(getattr(models, name)(weights=None), (224, 224, 3))
     found = review(rows)
 
-    assert {said.rule for said in found if said.verdict == "wrong"} == wrong
+    assert {said.code for said in found if said.severity == "error"} == wrong
     assert all(len(said.evidence) < 400 for said in found)
     generous = review(rows, budget=100_000_000)
-    assert {said.rule for said in generous if said.verdict == "wrong"} == wrong - {"budget"}
+    assert {said.code for said in generous if said.severity == "error"} == wrong - {"budget"}
 
 
 @pytest.mark.parametrize("network", [LINEAR, ONE_CONVOLUTION, POINTS, NO_WEIGHTS, NO_POOLS])
@@ -198,7 +198,7 @@ def test_the_texts_are_short_and_carry_numbers(network: nn.Module) -> None:
 
 
 def test_the_verdicts_come_in_the_order_of_the_rules() -> None:
-    order = [said.rule for said in review(layer_table(sound(), (28, 28, 1)))]
+    order = [said.code for said in review(layer_table(sound(), (28, 28, 1)))]
 
     assert order == [rule for rule in RULES if rule in order]
 
@@ -215,16 +215,16 @@ def test_the_review_needs_the_graph_and_not_the_order_of_the_table() -> None:
         conv("scores", 5, (28, 28, 10)),
         row("average", "average pool", (1, 1, 10), 6),
     )
-    found = {said.rule: said for said in review(rows)}
+    found = {said.code: said for said in review(rows)}
     astray = (
         *rows[:4],
         replace(rows[4], sources=(1,)),
         replace(rows[5], sources=(3, 2)),
         *rows[6:],
     )
-    bare = {said.rule: said for said in review(astray)}
+    bare = {said.code: said for said in review(astray)}
 
-    assert found["norm-presence"].verdict == "good"
+    assert found["norm-presence"].severity == "ok"
     assert bare["norm-presence"].layers == ("right",)
 
 
@@ -255,11 +255,11 @@ def test_reviewing_needs_no_torch() -> None:
 
 
 def test_a_rule_that_fails_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(design: Design) -> Verdict | None:
+    def fails(design: Design) -> Diagnosis | None:
         raise KeyError("kernel")
 
     rows = layer_table(sound(), (28, 28, 1))
-    expected = [verdict for verdict in review(rows) if verdict.rule != "budget"]
+    expected = [verdict for verdict in review(rows) if verdict.code != "budget"]
     monkeypatch.setitem(RULES, "budget", fails)
 
     assert list(review(rows)) == expected
@@ -268,22 +268,22 @@ def test_a_rule_that_fails_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("layer", "verdict"),
     [
-        (nn.Softmax(dim=0), "wrong"),
-        (nn.Softmax(dim=-2), "wrong"),
-        (nn.LogSoftmax(dim=0), "wrong"),
-        (nn.Softmin(dim=0), "wrong"),
-        (nn.LogSoftmax(dim=1), "look"),
-        (nn.LogSoftmax(dim=-1), "look"),
+        (nn.Softmax(dim=0), "error"),
+        (nn.Softmax(dim=-2), "error"),
+        (nn.LogSoftmax(dim=0), "error"),
+        (nn.Softmin(dim=0), "error"),
+        (nn.LogSoftmax(dim=1), "warning"),
+        (nn.LogSoftmax(dim=-1), "warning"),
     ],
 )
 def test_a_softmax_over_the_batch_is_wrong_whatever_its_spelling(
     layer: nn.Module, verdict: str
 ) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), layer)
-    (said,) = (v for v in review(layer_table(network, (28, 28, 1))) if v.rule == "softmax-output")
+    (said,) = (v for v in review(layer_table(network, (28, 28, 1))) if v.code == "softmax-output")
 
-    assert said.verdict == verdict
-    assert ("depend on other images" in said.title) is (verdict == "wrong")
+    assert said.severity == verdict
+    assert ("depend on other images" in said.title) is (verdict == "error")
 
 
 def test_attention_over_the_batch_within_a_network_is_found_and_over_places_is_not() -> None:
@@ -302,5 +302,5 @@ def test_attention_over_the_batch_within_a_network_is_found_and_over_places_is_n
     for dim, titles in ((0, ["softmax over the batch: outputs depend on other images"]), (2, [])):
         found = review(layer_table(Gate(dim), (28, 28, 1)))
         assert [
-            v.title for v in found if v.rule == "softmax-output" and v.verdict == "wrong"
+            v.title for v in found if v.code == "softmax-output" and v.severity == "error"
         ] == titles

@@ -28,7 +28,7 @@ def test_the_rule_praises_one_and_faults_the_other_and_no_other_rule_does(twins:
     found = [verdicts_of(build) for build in (twins.good, twins.bad)]
 
     good, bad = (one[twins.rule] for one in found)
-    assert (good.verdict, bad.verdict) == ("good", twins.verdict)
+    assert (good.severity, bad.severity) == ("ok", twins.verdict)
     assert bad.layers == twins.layers
     assert good.title != bad.title
     assert good.evidence != bad.evidence

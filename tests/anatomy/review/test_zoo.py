@@ -4,18 +4,18 @@ import pytest
 
 from tests.anatomy.review.networks import verdicts
 from tui_trainer.models import zoo
-from tui_trainer.protocol.verdicts import Verdict
+from tui_trainer.protocol.diagnosis import Diagnosis
 
 FLAWED = {"era-s6-as-run": {"activation-before-scores", "average-pool-coverage", "idle-padding"}}
 
 
-def reviewed(name: str, image: int = 28) -> dict[str, Verdict]:
+def reviewed(name: str, image: int = 28) -> dict[str, Diagnosis]:
     return verdicts(zoo.build(name, image_size=image, classes=10), image)
 
 
 @pytest.mark.parametrize("name", zoo.REGISTRY)
 def test_nothing_is_wrong_in_the_zoo_but_what_the_course_ran(name: str) -> None:
-    wrong = {rule for rule, said in reviewed(name).items() if said.verdict == "wrong"}
+    wrong = {rule for rule, said in reviewed(name).items() if said.severity == "error"}
 
     assert wrong == FLAWED.get(name, set())
 
@@ -42,7 +42,7 @@ def test_the_courses_table_is_praised_for_what_it_teaches() -> None:
     taught = ["first-pooling", "transition-layer", "transition-position", "kernel-growth"]
     taught += ["norm-presence", "norm-distance", "activation-before-scores", "late-convolution"]
 
-    assert {rule: found[rule].verdict for rule in taught} == dict.fromkeys(taught, "good")
+    assert {rule: found[rule].severity for rule in taught} == dict.fromkeys(taught, "ok")
     assert "24×24 of 28×28" in found["final-receptive-field"].evidence
     assert found["budget"].evidence.startswith("19,568 of 20,000")
 
@@ -53,12 +53,12 @@ def test_depthwise_and_pointwise_count_as_one_and_a_pool_may_stand_before_the_no
     assert found["norm-presence"].evidence.startswith("7 of 7")
     assert "point3 20 → point4 20" in found["kernel-growth"].evidence
     assert "transition-layer" not in found  # its 1×1 before a pool completes a depthwise one
-    assert reviewed("small")["norm-presence"].verdict == "good"
+    assert reviewed("small")["norm-presence"].severity == "ok"
 
 
 def test_early_pooling_is_told_from_late_pooling() -> None:
     early, late = reviewed("pool-early"), reviewed("pool-late")
 
-    assert (early["first-pooling"].verdict, late["first-pooling"].verdict) == ("look", "good")
-    assert early["final-receptive-field"].verdict == "good"
-    assert late["final-receptive-field"].verdict == "look"
+    assert (early["first-pooling"].severity, late["first-pooling"].severity) == ("warning", "ok")
+    assert early["final-receptive-field"].severity == "ok"
+    assert late["final-receptive-field"].severity == "warning"

@@ -72,7 +72,7 @@ TWINS: tuple[Twins, ...] = (
             drop("conv5", "conv5_norm", "conv5_relu", "conv6", "conv6_norm", "conv6_relu"),
             swap(scores=nn.Conv2d(8, 10, 1)),
         ),
-        "wrong",
+        "error",
         ("scores",),
         frozenset({"max-pool-distance"}),
     ),
@@ -81,7 +81,7 @@ TWINS: tuple[Twins, ...] = (
         "one convolution less",
         _FULL,
         lambda: sound(drop("conv6", "conv6_norm", "conv6_relu"), swap(scores=nn.Conv2d(16, 10, 1))),
-        "look",
+        "warning",
         ("scores",),
     ),
     Twins(
@@ -89,7 +89,7 @@ TWINS: tuple[Twins, ...] = (
         "a pool behind the first convolution",
         _FULL,
         lambda: sound(move("pool1", after="conv1_relu")),
-        "look",
+        "warning",
         ("pool1",),
         frozenset({"transition-position"}),
     ),
@@ -98,7 +98,7 @@ TWINS: tuple[Twins, ...] = (
         "a pool before the first convolution",
         _FULL,
         lambda: sound(move("pool1", after=None)),
-        "wrong",
+        "error",
         ("pool1",),
         frozenset({"transition-position", "late-convolution"}),
     ),
@@ -107,7 +107,7 @@ TWINS: tuple[Twins, ...] = (
         "the second pool right before the scores",
         _FULL,
         lambda: sound(move("pool2", after="conv6_relu")),
-        "look",
+        "warning",
         ("pool2",),
         frozenset({"final-receptive-field", "transition-position"}),
     ),
@@ -116,7 +116,7 @@ TWINS: tuple[Twins, ...] = (
         "the maximum of the scores in place of their mean",
         _FULL,
         lambda: sound(swap(average=nn.AdaptiveMaxPool2d(1))),
-        "look",
+        "warning",
         ("average",),
     ),
     Twins(
@@ -126,7 +126,7 @@ TWINS: tuple[Twins, ...] = (
         lambda: sound(
             swap(scores=_pointwise(20, 10)), put("last_norm", nn.BatchNorm2d(10), after="scores")
         ),
-        "look",
+        "warning",
         ("last_norm",),
     ),
     Twins(
@@ -134,7 +134,7 @@ TWINS: tuple[Twins, ...] = (
         "a ReLU of the scores",
         _FULL,
         lambda: sound(put("last_relu", nn.ReLU(), after="scores")),
-        "wrong",
+        "error",
         ("last_relu",),
     ),
     Twins(
@@ -142,7 +142,7 @@ TWINS: tuple[Twins, ...] = (
         "a leaky ReLU of the scores",
         _FULL,
         lambda: sound(put("last_leaky", nn.LeakyReLU(), after="scores")),
-        "look",
+        "warning",
         ("last_leaky",),
     ),
     Twins(
@@ -150,7 +150,7 @@ TWINS: tuple[Twins, ...] = (
         "a sigmoid of the mean scores",
         _FULL,
         lambda: sound(put("last_sigmoid", nn.Sigmoid(), after="output")),
-        "wrong",
+        "error",
         ("last_sigmoid",),
     ),
     Twins(
@@ -158,7 +158,7 @@ TWINS: tuple[Twins, ...] = (
         "dropout behind the last layer, not before it",
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv6_relu")),
         lambda: sound(put("drop", nn.Dropout(0.1), after="scores")),
-        "wrong",
+        "error",
         ("drop",),
     ),
     Twins(
@@ -166,7 +166,7 @@ TWINS: tuple[Twins, ...] = (
         "a softmax at the end",
         _FULL,
         lambda: sound(put("softmax", nn.Softmax(dim=1), after="output")),
-        "wrong",
+        "error",
         ("softmax",),
     ),
     Twins(
@@ -174,7 +174,7 @@ TWINS: tuple[Twins, ...] = (
         "a log-softmax at the end",
         _FULL,
         lambda: sound(put("softmax", nn.LogSoftmax(dim=1), after="output")),
-        "look",
+        "warning",
         ("softmax",),
     ),
     Twins(
@@ -182,7 +182,7 @@ TWINS: tuple[Twins, ...] = (
         "a log-softmax over the batch",
         _FULL,
         lambda: sound(put("softmax", nn.LogSoftmax(dim=0), after="output")),
-        "wrong",
+        "error",
         ("softmax",),
     ),
     Twins(
@@ -190,7 +190,7 @@ TWINS: tuple[Twins, ...] = (
         "one norm less",
         _FULL,
         lambda: sound(drop("conv3_norm")),
-        "look",
+        "warning",
         ("conv3",),
     ),
     Twins(
@@ -198,7 +198,7 @@ TWINS: tuple[Twins, ...] = (
         "no norm at all",
         _FULL,
         lambda: sound(drop(*_NORMS)),
-        "look",
+        "warning",
         tuple(name.removesuffix("_norm") for name in _NORMS),
     ),
     Twins(
@@ -206,7 +206,7 @@ TWINS: tuple[Twins, ...] = (
         "a ReLU before its norm",
         _FULL,
         lambda: sound(move("conv4_norm", after="conv4_relu")),
-        "look",
+        "warning",
         ("conv4_norm",),
     ),
     Twins(
@@ -218,7 +218,7 @@ TWINS: tuple[Twins, ...] = (
             drop("shrink2", "shrink2_norm", "shrink2_relu"),
             swap(conv5=nn.Conv2d(64, 16, 3, padding=1, bias=False)),
         ),
-        "look",
+        "warning",
         ("pool2",),
         frozenset({"budget"}),
     ),
@@ -227,7 +227,7 @@ TWINS: tuple[Twins, ...] = (
         "a 1×1 that does not squeeze",
         _FULL,
         lambda: sound(width("shrink2", 16)),
-        "look",
+        "warning",
         ("shrink2",),
     ),
     Twins(
@@ -235,7 +235,7 @@ TWINS: tuple[Twins, ...] = (
         "the pool of a transition one convolution later",
         _FULL,
         lambda: sound(move("pool1", after="conv3_relu")),
-        "look",
+        "warning",
         ("shrink1",),
     ),
     Twins(
@@ -243,7 +243,7 @@ TWINS: tuple[Twins, ...] = (
         "fewer kernels in the second convolution than in the first",
         _FULL,
         lambda: sound(width("conv4", 10)),
-        "look",
+        "warning",
         ("conv4",),
     ),
     Twins(
@@ -251,7 +251,7 @@ TWINS: tuple[Twins, ...] = (
         "a bias before batch norm",
         _FULL,
         lambda: sound(swap(conv2=nn.Conv2d(8, 16, 3, padding=1))),
-        "look",
+        "warning",
         ("conv2",),
     ),
     Twins(
@@ -263,7 +263,7 @@ TWINS: tuple[Twins, ...] = (
             put("conv7_norm", nn.BatchNorm2d(20), after="conv6_relu"),
             put("conv7", nn.Conv2d(20, 20, 3, padding=1, bias=False), after="conv6_relu"),
         ),
-        "look",
+        "warning",
         ("conv7",),
     ),
     Twins(
@@ -273,7 +273,7 @@ TWINS: tuple[Twins, ...] = (
         lambda: sound(
             drop("scores", "average"), put("end", nn.Linear(7 * 7 * 20, 10), after="output")
         ),
-        "look",
+        "warning",
         ("end",),
     ),
     Twins(
@@ -281,7 +281,7 @@ TWINS: tuple[Twins, ...] = (
         "120 kernels in the last convolution",
         _FULL,
         lambda: sound(width("conv6", 120)),
-        "wrong",
+        "error",
         ("conv6", "conv4"),
     ),
     Twins(
@@ -289,7 +289,7 @@ TWINS: tuple[Twins, ...] = (
         "a 4×4 kernel",
         _FULL,
         lambda: sound(swap(conv3=nn.Conv2d(8, 12, 4, padding="same", bias=False))),
-        "look",
+        "warning",
         ("conv3",),
     ),
     Twins(
@@ -297,7 +297,7 @@ TWINS: tuple[Twins, ...] = (
         "a 5×5 average of a 7×7 map",
         lambda: sound(swap(average=nn.AvgPool2d(7))),
         lambda: sound(swap(average=nn.AvgPool2d(5))),
-        "wrong",
+        "error",
         ("average",),
     ),
     Twins(
@@ -305,7 +305,7 @@ TWINS: tuple[Twins, ...] = (
         "a 4×4 pool of a 14×14 map",
         _FULL,
         lambda: sound(swap(pool2=nn.MaxPool2d(4))),
-        "look",
+        "warning",
         ("pool2",),
         frozenset({"late-convolution"}),
     ),
@@ -314,7 +314,7 @@ TWINS: tuple[Twins, ...] = (
         "padding around a 1×1 kernel",
         _FULL,
         lambda: sound(swap(shrink1=_pointwise(16, 8, padding=1))),
-        "wrong",
+        "error",
         ("shrink1",),
         frozenset({"dropped-edge"}),
     ),
@@ -323,7 +323,7 @@ TWINS: tuple[Twins, ...] = (
         "parameters that forward leaves out",
         lambda: Scaled(uses=True),
         lambda: Scaled(uses=False),
-        "look",
+        "warning",
         ("not used in the forward pass",),
     ),
     Twins(
@@ -331,7 +331,7 @@ TWINS: tuple[Twins, ...] = (
         "a stride of 2 with a kernel of 1",
         _FULL,
         lambda: sound(swap(pool2=nn.MaxPool2d(1, stride=2))),
-        "wrong",
+        "error",
         ("pool2",),
     ),
     Twins(
@@ -343,7 +343,7 @@ TWINS: tuple[Twins, ...] = (
         lambda: sound(
             swap(conv6=nn.Conv2d(16, 20, 3, dilation=7, padding=7, bias=False)),
         ),
-        "wrong",
+        "error",
         ("conv6",),
     ),
     Twins(
@@ -351,7 +351,7 @@ TWINS: tuple[Twins, ...] = (
         "a ReLU less between two convolutions",
         _FULL,
         lambda: sound(drop("conv3_relu")),
-        "wrong",
+        "error",
         ("conv3",),
     ),
     Twins(
@@ -359,7 +359,7 @@ TWINS: tuple[Twins, ...] = (
         "a ReLU less between narrow fully connected layers",
         _connected(nn.Linear(20, 4), nn.ReLU(), nn.Linear(4, 10)),
         _connected(nn.Linear(20, 4), nn.Linear(4, 10)),
-        "look",
+        "warning",
         ("end0",),
     ),
     Twins(
@@ -367,7 +367,7 @@ TWINS: tuple[Twins, ...] = (
         "dropout before the norm, not behind it",
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv3_relu")),
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv3")),
-        "look",
+        "warning",
         ("drop",),
     ),
 )

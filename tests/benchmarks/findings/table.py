@@ -13,11 +13,11 @@ MOST_FALSE, LEAST_FOUND, LEAST_OF_KIND, LEAST_EARLY = 0.02, 0.95, 0.80, 0.50
 """What must hold: wrong warnings on healthy runs, detection in all and of each kind, and early."""
 
 TRUTH = (
-    "Warnings are `look` and `wrong`; a `note` is none. On a healthy run every warning counts as "
-    "wrong, but for two that the 10,000 sealed test images decide: overfitting is right if their "
-    "loss ended above its lowest by more than 2 standard errors (each image compared with itself), "
-    "memorising also if, when it was said, they were told apart worse than the training images by "
-    "2 points and four times the errors. Intervals are Wilson's, 95 %."
+    "Errors and warnings are counted as warnings; a `note` is none. On a healthy run every warning "
+    "counts as wrong, but for two that the 10,000 sealed test images decide: overfitting is right "
+    "if their loss ended above its lowest by more than 2 standard errors (each image compared with "
+    "itself), memorising also if, when it was said, they were told apart worse than the training "
+    "images by 2 points and four times the errors. Intervals are Wilson's, 95 %."
 )
 
 Row = tuple[str, ...]

@@ -16,8 +16,8 @@ from tui_trainer.lab.preflight.bench import Lab, some
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import rng_tensors
-from tui_trainer.protocol.checked import CheckItem
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.diagnosis import Diagnosis
 
 SIDE = 12
 CPU = torch.device("cpu")
@@ -86,10 +86,10 @@ def lab_of(
     )
 
 
-def item(group: Callable[[Lab], Iterator[CheckItem]], lab: Lab, name: str) -> CheckItem:
+def item(group: Callable[[Lab], Iterator[Diagnosis]], lab: Lab, name: str) -> Diagnosis:
     """Return one item of a group, tried as in a check."""
     with lab.apart():
-        (found,) = [item for item in group(lab) if item.name == name]
+        (found,) = [item for item in group(lab) if item.code == name]
     return found
 
 

@@ -20,7 +20,7 @@ from tui_trainer.lab.preflight.layer_gradients import gradient_items
 from tui_trainer.lab.preflight.logits import score_items
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.models.state import state_tensors
-from tui_trainer.protocol.checked import CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis
 
 SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, control_steps=2, sample=64, val_sample=10)
 
@@ -49,7 +49,7 @@ def test_every_item_can_be_tried_and_the_model_is_left_as_it_was(
     assert (str(np.random.get_state()), random.getstate()) == drawn
 
 
-def _tried(lab: Lab, group: Callable[[Lab], Iterator[CheckItem]]) -> list[CheckItem]:
+def _tried(lab: Lab, group: Callable[[Lab], Iterator[Diagnosis]]) -> list[Diagnosis]:
     with lab.apart():
         return list(group(lab))
 
@@ -64,14 +64,14 @@ def test_a_healthy_model_is_not_blamed(data: Data, kind: type[nn.Module]) -> Non
     ):
         for name in names:
             seen = item(group, lab, name)
-            assert seen.verdict == "pass", seen
+            assert seen.severity == "ok", seen
 
 
 @pytest.mark.parametrize("kind", models.CUT_OFF, ids=lambda kind: kind.__name__)
 def test_what_is_cut_off_fails(data: Data, kind: type[nn.Module]) -> None:
     seen = item(gradient_items, lab_of(data, made(kind)), "gradients")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"
     assert "used in forward and not on the way to the loss" in seen.evidence
     assert "detach()" in seen.advice
 
@@ -89,7 +89,7 @@ def test_what_is_frozen_or_unused_is_mentioned(
 ) -> None:
     seen = item(gradient_items, lab_of(data, made(kind)), "gradients")
 
-    assert (seen.verdict, seen.advice) == ("pass", "")
+    assert (seen.severity, seen.advice) == ("ok", "")
     assert told in seen.evidence
 
 
@@ -97,8 +97,8 @@ def test_what_is_frozen_or_unused_is_mentioned(
 def test_logits_that_depend_on_the_batch_fail(data: Data, kind: type[nn.Module]) -> None:
     seen = item(score_items, lab_of(data, made(kind)), "softmax")
 
-    assert (seen.verdict, seen.title) == (
-        "fail",
+    assert (seen.severity, seen.title) == (
+        "error",
         "the scores depend on the other images of the batch",
     )
     assert "alone, an image gets others" in seen.evidence
@@ -110,7 +110,7 @@ def test_logits_that_are_random_in_evaluation_are_to_look_at(
 ) -> None:
     seen = item(score_items, lab_of(data, made(kind)), "softmax")
 
-    assert (seen.verdict, seen.title) == ("look", "the scores are random in evaluation mode")
+    assert (seen.severity, seen.title) == ("warning", "the scores are random in evaluation mode")
 
 
 def test_zeros_that_stay_fail(data: Data) -> None:
@@ -118,9 +118,9 @@ def test_zeros_that_stay_fail(data: Data) -> None:
     network.get_parameter("head.weight").requires_grad_(False)
     lab = lab_of(data, network)
 
-    assert item(gradient_items, lab, "gradients").verdict == "fail"
+    assert item(gradient_items, lab, "gradients").severity == "error"
     seen = item(unit_items, lab, "dead-units")
-    assert (seen.verdict, seen.title) == ("fail", "the scores are the same for every image")
+    assert (seen.severity, seen.title) == ("error", "the scores are the same for every image")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -132,14 +132,14 @@ def test_a_bias_before_batch_norm_need_not_move(data: Data, seed: int) -> None:
             module.reset_parameters()
     lab = lab_of(data, network, lr=0.01, weight_decay=0.0)
 
-    assert item(gradient_items, lab, "optimizer").verdict == "pass"
-    assert item(gradient_items, lab, "gradients").verdict == "pass"
+    assert item(gradient_items, lab, "optimizer").severity == "ok"
+    assert item(gradient_items, lab, "gradients").severity == "ok"
 
 
 def test_weights_of_16_bits_that_a_step_cannot_move_are_named(data: Data) -> None:
     seen = item(gradient_items, lab_of(data, made(models.HalfWeights), lr=1e-6), "optimizer")
 
-    assert (seen.verdict, seen.advice) == ("fail", "raise the learning rate")
+    assert (seen.severity, seen.advice) == ("error", "raise the learning rate")
     assert "not low.weight, low.bias" in seen.evidence
 
 
@@ -152,4 +152,4 @@ def test_frozen_statistics_are_not_taken_anew(data: Data) -> None:
 
     seen = item(unit_items, lab_of(data, network), "dead-units")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"

@@ -22,7 +22,7 @@ from tui_trainer.lab.preflight.logits import score_items
 def test_normalized_input_passes_with_its_numbers(data: Data) -> None:
     seen = item(input_items, lab_of(data, good()), "input")
 
-    assert seen.verdict == "pass"
+    assert seen.severity == "ok"
     assert seen.value == pytest.approx(1, abs=0.05)
     assert "training +0.0" in seen.evidence
     assert "validation" in seen.evidence
@@ -32,7 +32,7 @@ def test_normalized_input_passes_with_its_numbers(data: Data) -> None:
 def test_validation_that_is_scaled_differently_fails(data: Data, by: int) -> None:
     seen = item(input_items, lab_of(darker(data, "val", by), good()), "input")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"
     assert "validation" in seen.title
     assert "training split's" in seen.advice
 
@@ -40,19 +40,19 @@ def test_validation_that_is_scaled_differently_fails(data: Data, by: int) -> Non
 def test_raw_pixels_are_to_look_at(data: Data) -> None:
     raw = replace(data, mean=0.0, std=1 / 255)
 
-    assert item(input_items, lab_of(raw, good()), "input").verdict == "look"
+    assert item(input_items, lab_of(raw, good()), "input").severity == "warning"
 
 
 def test_images_of_one_grey_fail(data: Data) -> None:
     grey = replace(data, train=replace(data.train, images=torch.zeros_like(data.train.images)))
 
-    assert item(input_items, lab_of(grey, good()), "input").verdict == "fail"
+    assert item(input_items, lab_of(grey, good()), "input").severity == "error"
 
 
 def test_without_a_validation_split_the_training_images_are_judged(data: Data) -> None:
     none = replace(data, val=data.val.take([]))
 
-    assert item(input_items, lab_of(none, good()), "input").verdict == "pass"
+    assert item(input_items, lab_of(none, good()), "input").severity == "ok"
 
 
 # --- the first scores
@@ -62,24 +62,24 @@ def test_a_fresh_network_guesses(data: Data) -> None:
     lab = lab_of(data, good())
     loss = item(score_items, lab, "initial-loss")
 
-    assert loss.verdict == "pass"
+    assert loss.severity == "ok"
     assert loss.value == pytest.approx(math.log(10), abs=0.5)
     assert "±" in loss.evidence
-    assert item(score_items, lab, "scores").verdict == "pass"
-    assert item(score_items, lab, "softmax").verdict == "pass"
+    assert item(score_items, lab, "scores").severity == "ok"
+    assert item(score_items, lab, "softmax").severity == "ok"
 
 
-@pytest.mark.parametrize(("times", "verdict"), [(7, "look"), (200, "fail")])
+@pytest.mark.parametrize(("times", "severity"), [(7, "warning"), (200, "error")])
 def test_large_first_weights_are_seen_in_loss_and_scores(
-    data: Data, times: float, verdict: str
+    data: Data, times: float, severity: str
 ) -> None:
     network = good()
     with torch.no_grad():
         network[-1].get_parameter("weight").mul_(times)
     lab = lab_of(data, network)
 
-    assert item(score_items, lab, "initial-loss").verdict == verdict
-    assert item(score_items, lab, "scores").verdict in ("look", "fail")
+    assert item(score_items, lab, "initial-loss").severity == severity
+    assert item(score_items, lab, "scores").severity in ("warning", "error")
 
 
 def test_a_loss_below_guessing_is_to_look_at(data: Data) -> None:
@@ -89,24 +89,24 @@ def test_a_loss_below_guessing_is_to_look_at(data: Data) -> None:
         trial.step()
     seen = item(score_items, replace(lab, network=trial.network), "initial-loss")
 
-    assert (seen.verdict, seen.title) == ("look", "the loss begins below guessing")
+    assert (seen.severity, seen.title) == ("warning", "the loss begins below guessing")
 
 
 @pytest.mark.parametrize(
-    ("end", "verdict", "words"),
+    ("end", "severity", "words"),
     [
-        (nn.Softmax(dim=1), "fail", "above 1.46"),
-        (nn.Sigmoid(), "fail", "above 1.46"),
-        (nn.Tanh(), "fail", "above 0.80"),
-        (nn.ReLU(), "look", "between 0 and"),
-        (nn.LogSoftmax(dim=1), "pass", "changes nothing"),
-        (nn.Identity(), "pass", "between -"),
+        (nn.Softmax(dim=1), "error", "above 1.46"),
+        (nn.Sigmoid(), "error", "above 1.46"),
+        (nn.Tanh(), "error", "above 0.80"),
+        (nn.ReLU(), "warning", "between 0 and"),
+        (nn.LogSoftmax(dim=1), "ok", "changes nothing"),
+        (nn.Identity(), "ok", "between -"),
     ],
 )
-def test_what_stands_before_the_loss(data: Data, end: nn.Module, verdict: str, words: str) -> None:
+def test_what_stands_before_the_loss(data: Data, end: nn.Module, severity: str, words: str) -> None:
     seen = item(score_items, lab_of(data, good(ends_with=end)), "softmax")
 
-    assert seen.verdict == verdict
+    assert seen.severity == severity
     assert words in seen.evidence
 
 
@@ -116,8 +116,8 @@ def test_what_stands_before_the_loss(data: Data, end: nn.Module, verdict: str, w
 def test_every_parameter_of_a_good_network_learns(data: Data) -> None:
     lab = lab_of(data, good())
 
-    assert item(gradient_items, lab, "gradients").verdict == "pass"
-    assert item(gradient_items, lab, "optimizer").verdict == "pass"
+    assert item(gradient_items, lab, "gradients").severity == "ok"
+    assert item(gradient_items, lab, "optimizer").severity == "ok"
 
 
 def test_a_frozen_layer_is_named(data: Data) -> None:
@@ -125,7 +125,7 @@ def test_a_frozen_layer_is_named(data: Data) -> None:
     network[4].weight.requires_grad_(False)
     seen = item(gradient_items, lab_of(data, network), "gradients")
 
-    assert (seen.verdict, seen.value, seen.figure) == ("pass", 0.0, "9 of 9")
+    assert (seen.severity, seen.value, seen.figure) == ("ok", 0.0, "9 of 9")
     assert "4.weight frozen" in seen.evidence
     assert seen.title == "every parameter that is trained has a gradient"
 
@@ -134,7 +134,7 @@ def test_a_detached_layer_is_named(data: Data) -> None:
     network = Changed(good(), lambda inside, x: inside[5:](inside[:5](x).detach()))  # type: ignore[index]
     seen = item(gradient_items, lab_of(data, network), "gradients")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"
     assert "inside.0.weight, inside.0.bias" in seen.evidence
     assert "not on the way to the loss" in seen.evidence
 
@@ -146,7 +146,7 @@ def test_a_gradient_of_exactly_nothing_is_told_from_none(data: Data) -> None:
 
     seen = item(gradient_items, lab_of(data, Changed(good(), half_lost)), "gradients")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"
     assert "with a gradient of exactly 0" in seen.evidence
 
 
@@ -155,7 +155,7 @@ def test_layers_in_a_plain_list_are_strangers_to_the_optimizer(data: Data) -> No
     network = Changed(good(), lambda inside, x: hidden[0](inside(x)))
     seen = item(gradient_items, lab_of(data, network), "optimizer")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"
     assert "2 tensors that learn are no parameters" in seen.evidence
     assert "nn.ModuleList" in seen.advice
 
@@ -163,7 +163,7 @@ def test_layers_in_a_plain_list_are_strangers_to_the_optimizer(data: Data) -> No
 def test_a_rate_that_is_lost_in_rounding_moves_nothing(data: Data) -> None:
     seen = item(gradient_items, lab_of(data, good(), lr=1e-30, weight_decay=0.0), "optimizer")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"
     assert "not 0.weight" in seen.evidence
 
 
@@ -173,18 +173,18 @@ def test_a_rate_that_is_lost_in_rounding_moves_nothing(data: Data) -> None:
 def test_units_of_a_good_network_live(data: Data) -> None:
     seen = item(unit_items, lab_of(data, good()), "dead-units")
 
-    assert (seen.verdict, seen.value) == ("pass", 0.0)
+    assert (seen.severity, seen.value) == ("ok", 0.0)
     assert "of 16 ReLU units" in seen.evidence
 
 
-@pytest.mark.parametrize(("dead", "verdict"), [(1, "pass"), (5, "look"), (8, "fail")])
-def test_dead_units_are_counted_and_named(data: Data, dead: int, verdict: str) -> None:
+@pytest.mark.parametrize(("dead", "severity"), [(1, "ok"), (5, "warning"), (8, "error")])
+def test_dead_units_are_counted_and_named(data: Data, dead: int, severity: str) -> None:
     network = good()
     with torch.no_grad():
         network[5].get_parameter("bias")[:dead] = -50.0
     seen = item(unit_items, lab_of(data, network), "dead-units")
 
-    assert seen.verdict == verdict
+    assert seen.severity == severity
     assert seen.value == pytest.approx(dead / 16)
     assert f"6 {', '.join(map(str, range(min(dead, 6))))}" in seen.evidence
 
@@ -194,11 +194,11 @@ def test_scores_that_do_not_depend_on_the_image_fail(data: Data) -> None:
     last = network[-1].get_parameter("weight")
     with torch.no_grad():
         last.zero_()
-    assert item(unit_items, lab_of(data, network), "dead-units").verdict == "pass", "it will move"
+    assert item(unit_items, lab_of(data, network), "dead-units").severity == "ok", "it will move"
     last.requires_grad_(False)
     seen = item(unit_items, lab_of(data, network), "dead-units")
 
-    assert (seen.verdict, seen.title) == ("fail", "the scores are the same for every image")
+    assert (seen.severity, seen.title) == ("error", "the scores are the same for every image")
 
 
 def test_the_sample_of_sorted_images_is_mixed(data: Data) -> None:

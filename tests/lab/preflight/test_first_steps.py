@@ -24,7 +24,7 @@ from tui_trainer.lab.preflight.rate_range import rate_items, read_range
 def test_a_good_network_learns_a_batch_by_heart(data: Data) -> None:
     seen = item(overfit_items, lab_of(data, good(), dropout=None), "one-batch")
 
-    assert (seen.verdict, seen.value) == ("pass", 1.0)
+    assert (seen.severity, seen.value) == ("ok", 1.0)
     assert "32 of 32 images right" in seen.evidence
 
 
@@ -32,7 +32,7 @@ def test_a_network_that_loses_the_image_cannot(data: Data) -> None:
     lost = Changed(good(), lambda inside, x: inside(x * 0))
     seen = item(overfit_items, lab_of(data, lost), "one-batch")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"
     assert seen.value is not None
     assert seen.value < 0.6
 
@@ -40,7 +40,7 @@ def test_a_network_that_loses_the_image_cannot(data: Data) -> None:
 def test_dropout_does_not_keep_it_from_that(data: Data) -> None:
     network = good(ends_with=nn.Dropout(0.9))
 
-    assert item(overfit_items, lab_of(data, network), "one-batch").verdict == "pass"
+    assert item(overfit_items, lab_of(data, network), "one-batch").severity == "ok"
     assert network[-1].p == 0.9
 
 
@@ -51,13 +51,13 @@ def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
     lab = lab_of(data, good())
     seen = item(step_items, lab, "first-steps")
 
-    assert seen.verdict == "pass"
+    assert seen.severity == "ok"
     assert seen.value is not None
     assert seen.value < entropy(data.train)
     assert "±" in seen.evidence
     assert "of 300" not in seen.evidence
     assert "there is no reference" in seen.evidence or "the reference is of" in seen.evidence
-    assert item(step_items, lab, "updates").verdict == "pass"
+    assert item(step_items, lab, "updates").severity == "ok"
 
 
 def test_a_short_run_is_tried_to_its_end_and_no_further(data: Data) -> None:
@@ -65,27 +65,27 @@ def test_a_short_run_is_tried_to_its_end_and_no_further(data: Data) -> None:
     lab = lab_of(data, good(), plan=Plan(), epochs=1, batch_size=64, schedule="one-cycle")
     steps = math.ceil(len(data.train) / 64)
     assert f" in {steps} steps" in item(step_items, lab, "first-steps").evidence
-    assert item(step_items, lab, "updates").verdict == "pass"
+    assert item(step_items, lab, "updates").severity == "ok"
 
 
 def test_shuffled_labels_are_not_learned(data: Data) -> None:
     seen = item(step_items, lab_of(shuffled(data), good(), lr=0.01, plan=Plan()), "first-steps")
 
-    assert (seen.verdict, seen.title) == ("fail", "nothing is learned in the first steps")
+    assert (seen.severity, seen.title) == ("error", "nothing is learned in the first steps")
     assert "labels" in seen.advice
 
 
 def test_of_too_few_steps_no_failure_is_made(data: Data) -> None:
     seen = item(step_items, lab_of(shuffled(data), good(), lr=0.01), "first-steps")
 
-    assert (seen.verdict, seen.title) == ("look", "the loss has not begun to fall")
+    assert (seen.severity, seen.title) == ("warning", "the loss has not begun to fall")
 
 
 def test_without_a_norm_a_standstill_is_to_look_at(data: Data) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
     seen = item(step_items, lab_of(shuffled(data), plain, lr=1e-3), "first-steps")
 
-    assert seen.verdict == "look"
+    assert seen.severity == "warning"
     assert "norm" in seen.advice
 
 
@@ -94,26 +94,26 @@ def test_a_loss_that_blows_up_fails(data: Data, rate: float) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
     seen = item(step_items, lab_of(data, plain, lr=rate), "first-steps")
 
-    assert (seen.verdict, seen.title) == ("fail", "the loss blows up in the first steps")
+    assert (seen.severity, seen.title) == ("error", "the loss blows up in the first steps")
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "rate", "verdict", "words"),
+    ("optimizer", "rate", "severity", "words"),
     [
-        ("sgd", 1e-9, "fail", "hardly"),
-        ("sgd", 3e-6, "look", "hardly"),
-        ("sgd", 0.02, "pass", "usual"),
-        ("adam", 0.001, "pass", "usual"),
-        ("adam", 0.5, "fail", "too far"),
+        ("sgd", 1e-9, "error", "hardly"),
+        ("sgd", 3e-6, "warning", "hardly"),
+        ("sgd", 0.02, "ok", "usual"),
+        ("adam", 0.001, "ok", "usual"),
+        ("adam", 0.5, "error", "too far"),
     ],
 )
 def test_the_updates_are_measured_by_the_weights(
-    data: Data, optimizer: str, rate: float, verdict: str, words: str
+    data: Data, optimizer: str, rate: float, severity: str, words: str
 ) -> None:
     lab = lab_of(data, good(), optimizer=optimizer, lr=rate)
     seen = item(step_items, lab, "updates")
 
-    assert seen.verdict == verdict
+    assert seen.severity == severity
     assert words in seen.title
     assert "8.weight" in seen.evidence or "0.weight" in seen.evidence
 
@@ -139,7 +139,7 @@ def test_an_update_without_momentum_is_rate_times_gradient(data: Data) -> None:
 def test_an_epochs_time_is_told(data: Data) -> None:
     seen = item(step_items, lab_of(data, good(), epochs=7), "first-epoch")
 
-    assert seen.verdict == "pass"
+    assert seen.severity == "ok"
     assert "1,200 images" in seen.evidence
     assert "7 of them" in seen.evidence
 
@@ -149,7 +149,7 @@ def test_an_epoch_that_takes_long_is_to_look_at(data: Data) -> None:
     seen = item(step_items, lab_of(data, good(), clock=lambda: float(next(ticks))), "first-epoch")
 
     # 1,200 images in batches of 32, a minute each, and a minute to validate.
-    assert seen.verdict == "look"
+    assert seen.severity == "warning"
     assert seen.value == pytest.approx(1_200 / 32 * 60 + 60)
 
 
@@ -157,23 +157,23 @@ def test_an_epoch_that_takes_long_is_to_look_at(data: Data) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "verdict", "words"),
+    ("rate", "severity", "words"),
     [
-        (0.02, "pass", "can use"),
-        (20.0, "fail", "too high"),
-        (1e-5, "fail", "too low"),
+        (0.02, "ok", "can use"),
+        (20.0, "error", "too high"),
+        (1e-5, "error", "too low"),
     ],
 )
 def test_the_rate_is_judged_by_a_range_test(
-    data: Data, rate: float, verdict: str, words: str
+    data: Data, rate: float, severity: str, words: str
 ) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
     seen = item(rate_items, lab_of(data, plain, lr=rate), "learning-rate")
 
-    assert seen.verdict == verdict, seen
+    assert seen.severity == severity, seen
     assert words in seen.title
     assert seen.value == rate
-    if verdict == "fail":
+    if severity == "error":
         told = float(seen.advice.removeprefix("--lr "))
         assert 1e-3 < told < 2
 
@@ -206,7 +206,7 @@ def test_where_no_rate_moves_the_loss_nothing_is_claimed(data: Data) -> None:
     still = Changed(good(), lambda inside, x: inside(x) * 1e-9)
     seen = item(rate_items, lab_of(data, still, lr=0.05), "learning-rate")
 
-    assert seen.verdict == "look"
+    assert seen.severity == "warning"
     assert "no learning rate moves" in seen.title
 
 
@@ -216,7 +216,7 @@ def test_where_no_rate_moves_the_loss_nothing_is_claimed(data: Data) -> None:
 def test_shuffled_labels_leave_a_good_network_guessing(data: Data) -> None:
     seen = item(control_items, lab_of(data, good()), "shuffled-labels")
 
-    assert seen.verdict == "pass"
+    assert seen.severity == "ok"
     assert "[" in seen.evidence
 
 
@@ -231,7 +231,7 @@ def test_weights_that_knew_before_are_found_out(data: Data) -> None:
     trial.network[8].bias.requires_grad_(True)  # type: ignore[index]
     seen = item(control_items, replace(lab, network=knowing), "shuffled-labels")
 
-    assert seen.verdict == "fail"
+    assert seen.severity == "error"
     assert "other ways to name the classes" in seen.evidence
     assert "trained already" in seen.advice
 
@@ -243,20 +243,20 @@ def test_luck_is_no_knowledge(data: Data, seed: int) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
     lab = lab_of(data, plain, plan=Plan(control_steps=2, val_sample=300))
 
-    assert item(control_items, lab, "shuffled-labels").verdict == "pass"
+    assert item(control_items, lab, "shuffled-labels").severity == "ok"
 
 
 def test_without_validation_there_is_no_control(data: Data) -> None:
     lab = lab_of(replace(data, val=data.val.take([])), good())
 
-    assert item(control_items, lab, "shuffled-labels").verdict == "look"
-    assert item(step_items, lab, "first-steps").verdict == "pass"
+    assert item(control_items, lab, "shuffled-labels").severity == "warning"
+    assert item(step_items, lab, "first-steps").severity == "ok"
 
 
 def test_few_images_are_enough(data: Data) -> None:
     few = replace(data, train=data.train.take(range(20)))
 
-    assert item(control_items, lab_of(few, good()), "shuffled-labels").verdict == "pass"
+    assert item(control_items, lab_of(few, good()), "shuffled-labels").severity == "ok"
 
 
 # --- the plan

@@ -1,8 +1,8 @@
 """The design review: rules over the layer table that say what is good, doubtful or wrong.
 
-A rule is a function from the design to a verdict, or to None where it has nothing to judge. It is
-``wrong`` only where the fault follows from the table by argument; a matter of taste or of size is
-``look``.
+A rule is a function from the design to a diagnosis, or to None where it has nothing to judge. It is
+an ``error`` only where the fault follows from the table by argument; a matter of taste or of size
+is a ``warning``.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from tui_trainer.anatomy.review.receptive_fields import (
 )
 from tui_trainer.anatomy.review.spending import budget as _budget
 from tui_trainer.anatomy.review.spending import fully_connected_share, unused_parameters
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import BUDGET, LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 
 __all__ = ["RULES", "review"]
 
-Rule = Callable[[Design], Verdict | None]
+Rule = Callable[[Design], Diagnosis | None]
 
 RULES: Mapping[str, Rule] = {
     "final-receptive-field": final_receptive_field,
@@ -82,7 +82,7 @@ RULES: Mapping[str, Rule] = {
 """The rules by their names, in the order in which they speak."""
 
 
-def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Verdict, ...]:
+def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Diagnosis, ...]:
     """Judge the design of a network by its layer table.
 
     Args:
@@ -100,7 +100,7 @@ def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Verdict, 
     if not any(row.is_layer for row in rows):
         raise ValueError("the layer table is empty: a review needs a layer behind the input")
     design = Design(rows, budget)
-    verdicts: list[Verdict] = []
+    verdicts: list[Diagnosis] = []
     for rule in RULES.values():
         with suppress(Exception):  # a table that a rule does not understand: the others do
             if (verdict := rule(design)) is not None:

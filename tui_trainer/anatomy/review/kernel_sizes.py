@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import POOLS, Design, map_size
 from tui_trainer.anatomy.review.wording import Voice, listed, names, share, size
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 
 _LINEAR = ("batch norm", "average pool", "dropout", "flatten", "pad")
 """What neither bends nor joins: layers on both sides of it are one linear map."""
 
 
-def kernel_growth(design: Design) -> Verdict | None:
+def kernel_growth(design: Design) -> Diagnosis | None:
     """Judge whether the number of kernels grows, or stays, from convolution to convolution.
 
     Two are compared where one reads the other at the same size of map: a block begins anew behind
@@ -28,13 +28,13 @@ def kernel_growth(design: Design) -> Verdict | None:
     shrinking = [pair for pair in compared if pair[1].output_shape[2] < pair[0].output_shape[2]]
     told = listed([_growth(*pair) for pair in shrinking or compared])
     if shrinking:
-        return voice.look(
+        return voice.warning(
             "fewer kernels within a block",
             f"kernels: {told}",
             "as many or more from layer to layer; shrink with a 1×1 convolution before pooling",
             [after for _, after in shrinking],
         )
-    return voice.good("kernels do not get fewer within a block", f"kernels: {told}")
+    return voice.ok("kernels do not get fewer within a block", f"kernels: {told}")
 
 
 def _growth(before: LayerRow, after: LayerRow) -> str:
@@ -64,7 +64,7 @@ def _is_widening(design: Design, place: int) -> bool:
     return is_full or design.depthwise_of(place) is not None
 
 
-def even_kernel(design: Design) -> Verdict | None:
+def even_kernel(design: Design) -> Diagnosis | None:
     """Judge whether the kernels have a centre.
 
     An even one moves the map by half a pixel. One that steps by its own size, or by an even number,
@@ -76,14 +76,14 @@ def even_kernel(design: Design) -> Verdict | None:
         return None
     even = [row for row in wide if _is_lopsided(row)]
     if even:
-        return voice.look(
+        return voice.warning(
             "kernels without a centre",
             listed([f"{row.name} {row.kernel}" for row in even]) + ": an even side",
             "an odd kernel, 3×3, has a centre and keeps the map's size with padding 1",
             even,
         )
     evidence = f"{len(wide)} kernels, 0 of them without a centre: {names(wide)}"
-    return voice.good("kernels have a centre", evidence)
+    return voice.ok("kernels have a centre", evidence)
 
 
 def _is_lopsided(row: LayerRow) -> bool:
@@ -93,7 +93,7 @@ def _is_lopsided(row: LayerRow) -> bool:
     return any(k % 2 == 0 and s % 2 == 1 for k, s in zip(kernel, stride, strict=True))
 
 
-def idle_padding(design: Design) -> Verdict | None:
+def idle_padding(design: Design) -> Diagnosis | None:
     """Judge whether padding is so wide that some features see nothing else, as a padded 1×1 has."""
     voice = Voice("idle-padding", 3)
     pointwise = [design.rows[place] for place in design.convolutions if design.is_pointwise(place)]
@@ -105,7 +105,7 @@ def idle_padding(design: Design) -> Verdict | None:
             f"{size(map_size(row.output_shape))}"
             for row, place in zip(rows, padded, strict=True)
         ]
-        return voice.wrong(
+        return voice.error(
             "a 1×1 convolution is padded"
             if design.side(padded[0]) == 1
             else "a convolution is padded beyond its kernel",
@@ -116,7 +116,7 @@ def idle_padding(design: Design) -> Verdict | None:
     if not pointwise:
         return None
     evidence = f"{len(pointwise)} of them, padding 0: {names(pointwise)}"
-    return voice.good("1×1 convolutions are not padded", evidence, pointwise)
+    return voice.ok("1×1 convolutions are not padded", evidence, pointwise)
 
 
 def _pads_too_much(row: LayerRow) -> bool:
@@ -125,7 +125,7 @@ def _pads_too_much(row: LayerRow) -> bool:
     return any(p > (k - 1) * d for p, k, d in zip(padding, kernel, dilation, strict=True))
 
 
-def dead_weights(design: Design) -> Verdict | None:
+def dead_weights(design: Design) -> Diagnosis | None:
     """Judge whether each weight of a kernel ever meets a feature, and not only padding.
 
     On a map of 1×1 a padded 3×3 kernel uses its centre alone.
@@ -137,14 +137,14 @@ def dead_weights(design: Design) -> Verdict | None:
     dead = [(place, lost) for place in wide if (lost := _dead(design, place))]
     if not dead:
         evidence = f"{len(wide)} kernels larger than 1×1, 0 of them larger than their map"
-        return voice.good("every weight of a kernel has work", evidence)
+        return voice.ok("every weight of a kernel has work", evidence)
     rows = [design.rows[place] for place, _ in dead]
     told = [
         f"{lost:,} of {design.rows[place].name} at {size(map_size(design.reads(place)))}"
         for place, lost in dead
     ]
     spent = sum(lost for _, lost in dead)
-    return voice.wrong(
+    return voice.error(
         "weights that only ever meet padding",
         f"{listed(told)}: {share(spent, design.parameters)} of all parameters",
         "stop before the map is smaller than the kernel, or pool less",
@@ -171,7 +171,7 @@ def _dead(design: Design, place: int) -> int:
     return weights // taps * (taps - used)
 
 
-def stride_skips(design: Design) -> Verdict | None:
+def stride_skips(design: Design) -> Diagnosis | None:
     """Judge whether a stride is larger than its kernel's taps reach, so that features are not read.
 
     It is a doubt where another layer reads them, as beside the shortcut of a residual block.
@@ -187,7 +187,7 @@ def stride_skips(design: Design) -> Verdict | None:
     skipping = [place for place in stepping if _seen_of_stride(design.rows[place]) < 1]
     if not skipping:
         evidence = f"{len(stepping)} layers step by more than 1, none by more than its kernel"
-        return voice.good("no feature is stepped over", evidence)
+        return voice.ok("no feature is stepped over", evidence)
     lonely = [
         place
         for place in skipping
@@ -199,8 +199,8 @@ def stride_skips(design: Design) -> Verdict | None:
     evidence = f"{told}: {100 * seen:.0f} % of the features are read"
     advice = "a kernel as large as the stride at least, or a pooling before it"
     if lonely:
-        return voice.wrong("features that nobody looks at", evidence, advice, rows)
-    return voice.look("a shortcut steps over features", evidence, advice, rows)
+        return voice.error("features that nobody looks at", evidence, advice, rows)
+    return voice.warning("a shortcut steps over features", evidence, advice, rows)
 
 
 def _seen_of_stride(row: LayerRow) -> float:
@@ -213,7 +213,7 @@ def _seen_of_stride(row: LayerRow) -> float:
     return seen
 
 
-def activation_between(design: Design) -> Verdict | None:
+def activation_between(design: Design) -> Diagnosis | None:
     """Judge whether an activation bends what goes from one layer to the next.
 
     Without one the two are a single linear map, whatever their number of weights. A layer narrower
@@ -234,14 +234,14 @@ def activation_between(design: Design) -> Verdict | None:
         if not checked:
             return None
         evidence = f"{checked} pairs of layers, 0 of them without an activation between"
-        return voice.good("an activation follows every layer but the last", evidence)
+        return voice.ok("an activation follows every layer but the last", evidence)
     rows = [design.rows[first] for first, _ in merged]
     told = [f"{design.rows[a].name} and {design.rows[b].name}" for a, b in merged]
     evidence = f"{len(merged)} of {checked} pairs are one linear map: {listed(told)}"
     advice = f"an activation after {names(rows)}"
     if any(_is_forgotten(design, *pair) for pair in merged):
-        return voice.wrong("layers without an activation between", evidence, advice, rows)
-    return voice.look("layers without an activation between", evidence, advice, rows)
+        return voice.error("layers without an activation between", evidence, advice, rows)
+    return voice.warning("layers without an activation between", evidence, advice, rows)
 
 
 def _is_square_layer(row: LayerRow) -> bool:

@@ -11,11 +11,11 @@ from tui_trainer.anatomy.review.design import (
     map_size,
 )
 from tui_trainer.anatomy.review.wording import Voice, listed, names, share
-from tui_trainer.protocol.verdicts import Verdict
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.text.fmt import plural
 
 
-def norm_distance(design: Design) -> Verdict | None:
+def norm_distance(design: Design) -> Diagnosis | None:
     """Judge whether batch norm keeps away from the scores: none after the prediction.
 
     There it fixes how sure the network may be of each class, whatever the image. That is a doubt:
@@ -27,7 +27,7 @@ def norm_distance(design: Design) -> Verdict | None:
         return None
     found = at_the_end(design, "batch norm")
     if found:
-        return voice.look(
+        return voice.warning(
             "batch norm of the scores",
             f"0 layers with weights between {names(found)} and the scores: each class is scaled by "
             "the other images of its batch",
@@ -37,10 +37,10 @@ def norm_distance(design: Design) -> Verdict | None:
     last = min(norms, key=lambda place: design.distances[place])
     row, distance = design.rows[last], design.distances[last]
     evidence = f"{plural(distance, 'layer')} with weights between {row.name} and the scores"
-    return voice.good("batch norm ends before the prediction", evidence, [row])
+    return voice.ok("batch norm ends before the prediction", evidence, [row])
 
 
-def norm_presence(design: Design) -> Verdict | None:
+def norm_presence(design: Design) -> Diagnosis | None:
     """Judge whether a norm follows every convolution but the last.
 
     A pool or an addition may stand between; a depthwise convolution and the 1×1 that completes it
@@ -64,15 +64,15 @@ def norm_presence(design: Design) -> Verdict | None:
     ]
     evidence = f"{len(judged) - len(bare)} of {len(judged)} convolutions before the last"
     if not bare:
-        return voice.good("batch norm after every convolution but the last", evidence)
+        return voice.ok("batch norm after every convolution but the last", evidence)
     if len(bare) == len(judged):
         title, advice = "no batch norm", "batch norm after each convolution but the last"
     else:
         title, advice = "convolutions without batch norm", f"batch norm after {names(bare)}"
-    return voice.look(title, f"{evidence}; none after {names(bare)}", advice, bare)
+    return voice.warning(title, f"{evidence}; none after {names(bare)}", advice, bare)
 
 
-def norm_before_activation(design: Design) -> Verdict | None:
+def norm_before_activation(design: Design) -> Diagnosis | None:
     """Judge whether a norm comes right after its convolution, before the activation."""
     voice = Voice("norm-before-activation", 9)
     late, norms = [], []
@@ -87,17 +87,17 @@ def norm_before_activation(design: Design) -> Verdict | None:
     if not norms:
         return None
     if late:
-        return voice.look(
+        return voice.warning(
             "batch norm after the activation",
             f"{names(late)}: {len(late)} of {len(norms)} stand behind an activation",
             "convolution, batch norm, activation is the usual order",
             late,
         )
     evidence = f"{len(norms)} of {len(norms)} stand between convolution and activation"
-    return voice.good("batch norm before the activation", evidence)
+    return voice.ok("batch norm before the activation", evidence)
 
 
-def bias_with_norm(design: Design) -> Verdict | None:
+def bias_with_norm(design: Design) -> Diagnosis | None:
     """Judge whether biases are spent where batch norm takes them away again.
 
     It subtracts each channel's mean over the batch, and a bias is part of that mean; a pool between
@@ -115,10 +115,10 @@ def bias_with_norm(design: Design) -> Verdict | None:
         return None
     if not wasted:
         evidence = f"{len(normed)} layers before batch norm, 0 with a bias"
-        return voice.good("no bias before batch norm", evidence)
+        return voice.ok("no bias before batch norm", evidence)
     spent = sum(row.output_shape[2] for row in wasted)
     told = listed([f"{row.name} {row.output_shape[2]}" for row in wasted])
-    return voice.look(
+    return voice.warning(
         "biases that batch norm takes away",
         f"{told}: {spent:,} parameters, {share(spent, design.parameters)} of all, do nothing",
         "bias=False where batch norm follows",
@@ -126,7 +126,7 @@ def bias_with_norm(design: Design) -> Verdict | None:
     )
 
 
-def dropout_before_norm(design: Design) -> Verdict | None:
+def dropout_before_norm(design: Design) -> Diagnosis | None:
     """Judge whether batch norm reads what dropout has just thinned out.
 
     Dropout widens the variance in training and not in evaluation, so the norm's running statistics
@@ -143,11 +143,11 @@ def dropout_before_norm(design: Design) -> Verdict | None:
         if any(row.kind == "batch norm" for row in onward):
             shifted.append(design.rows[place])
     if shifted:
-        return voice.look(
+        return voice.warning(
             "dropout right before batch norm",
             f"{names(shifted)}: {len(shifted)} of {len(drops)} shift the variance that it learns",
             "dropout after batch norm and its activation",
             shifted,
         )
     evidence = f"{len(drops)} of {len(drops)} dropout layers stand behind batch norm or far from it"
-    return voice.good("dropout does not disturb batch norm", evidence)
+    return voice.ok("dropout does not disturb batch norm", evidence)

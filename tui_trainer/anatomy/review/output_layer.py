@@ -6,13 +6,13 @@ import math
 
 from tui_trainer.anatomy.review.design import ACTIVATIONS, Design, at_the_end
 from tui_trainer.anatomy.review.wording import Voice, names
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 
 _UNBOUNDED = ("leaky", "prelu", "rrelu", "identity")
 
 
-def activation_before_scores(design: Design) -> Verdict | None:
+def activation_before_scores(design: Design) -> Diagnosis | None:
     """Judge whether an activation bounds the scores, such as a ReLU that lets none be negative."""
     voice = Voice("activation-before-scores", 6)
     found = at_the_end(design, *ACTIVATIONS)
@@ -21,17 +21,17 @@ def activation_before_scores(design: Design) -> Verdict | None:
         return None
     if not found:
         evidence = f"{names(heads)} gives {_scores(design)}, with no activation behind"
-        return voice.good("the scores are free to be negative", evidence, heads)
+        return voice.ok("the scores are free to be negative", evidence, heads)
     kind = found[0].type or found[0].kind
     evidence = f"{found[0].name} ({kind}) stands between {names(heads)} and the {_scores(design)}"
     advice = f"leave {names(found)} out: the loss wants scores of both signs"
     if all(any(name in row.type.lower() for name in _UNBOUNDED) for row in found):
-        return voice.look("an activation of the scores", evidence, advice, found)
+        return voice.warning("an activation of the scores", evidence, advice, found)
     title = "the scores cannot be negative" if found[0].kind == "relu" else "the scores are bounded"
-    return voice.wrong(title, evidence, advice, found)
+    return voice.error(title, evidence, advice, found)
 
 
-def dropout_before_scores(design: Design) -> Verdict | None:
+def dropout_before_scores(design: Design) -> Diagnosis | None:
     """Judge whether dropout hides scores at random."""
     voice = Voice("dropout-before-scores", 14)
     drops = design.places("dropout")
@@ -39,17 +39,17 @@ def dropout_before_scores(design: Design) -> Verdict | None:
     if not drops:
         return None
     if found:
-        return voice.wrong(
+        return voice.error(
             "scores are hidden at random",
             f"{names(found)} sets some of the {_scores(design)} to zero in training",
             f"leave {names(found)} out, or put it before the last layer",
             found,
         )
     evidence = f"{len(drops)} dropout layers, 0 of them behind the last layer with weights"
-    return voice.good("no dropout at the end", evidence)
+    return voice.ok("no dropout at the end", evidence)
 
 
-def softmax_output(design: Design) -> Verdict | None:
+def softmax_output(design: Design) -> Diagnosis | None:
     """Judge whether the scores leave as they are; cross-entropy takes their softmax by itself.
 
     A second log-softmax changes nothing. A softmax does: then the loss sees scores from 0 to 1.
@@ -58,7 +58,7 @@ def softmax_output(design: Design) -> Verdict | None:
     found = at_the_end(design, "softmax")
     if over_batch := _over_batch(design):
         kind = over_batch[0].kind
-        return voice.wrong(
+        return voice.error(
             "softmax over the batch: outputs depend on other images",
             f"{names(over_batch)} is taken over dim=0, the images of the batch: an image alone "
             "gets other scores than in a batch",
@@ -71,7 +71,7 @@ def softmax_output(design: Design) -> Verdict | None:
     if logs:
         evidence = f"{logs[0].name}: the log-softmax of {classes} log-softmaxes is the same again"
         advice = f"leave {names(logs)} out: cross-entropy takes the softmax itself"
-        return voice.look("log-softmax is taken twice", evidence, advice, logs)
+        return voice.warning("log-softmax is taken twice", evidence, advice, logs)
     if found:
         lowest = (1 + (classes - 1) / math.e) if classes > 1 else 1.0
         evidence = (
@@ -79,8 +79,8 @@ def softmax_output(design: Design) -> Verdict | None:
             f"never falls below {math.log(lowest):.2f}"
         )
         advice = f"leave {names(found)} out: cross-entropy takes the softmax itself"
-        return voice.wrong("softmax is taken twice", evidence, advice, found)
-    return voice.good("scores go to the loss as they are", f"{_scores(design)}, no softmax")
+        return voice.error("softmax is taken twice", evidence, advice, found)
+    return voice.ok("scores go to the loss as they are", f"{_scores(design)}, no softmax")
 
 
 def _over_batch(design: Design) -> list[LayerRow]:

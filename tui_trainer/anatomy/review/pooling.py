@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, POOLS, Design, map_size
 from tui_trainer.anatomy.review.wording import Voice, listed, names, share, size
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 
 MANY_CHANNELS = 64
 """Channels worth squeezing before a pool: each 3×3 kernel behind it has nine weights for each."""
@@ -14,7 +14,7 @@ EDGE = 0.02
 """The share of a map that may be left out at its edges without a word."""
 
 
-def max_pool_distance(design: Design) -> Verdict | None:
+def max_pool_distance(design: Design) -> Diagnosis | None:
     """Judge how many layers with weights come between each max pooling and the scores.
 
     A maximum of the scores lets one place of the map learn from each image, where a mean lets all.
@@ -31,13 +31,13 @@ def max_pool_distance(design: Design) -> Verdict | None:
     advice = f"move {row.name} forward, or put a convolution after it"
     if distance == 0:
         title = "max pooling of the scores themselves"
-        return voice.look(title, evidence, "average the scores instead", [row])
+        return voice.warning(title, evidence, "average the scores instead", [row])
     if distance == 1:
-        return voice.look("max pooling right before the prediction", evidence, advice, [row])
-    return voice.good("max pooling is far from the prediction", evidence, [row])
+        return voice.warning("max pooling right before the prediction", evidence, advice, [row])
+    return voice.ok("max pooling is far from the prediction", evidence, [row])
 
 
-def transition_layer(design: Design) -> Verdict | None:
+def transition_layer(design: Design) -> Diagnosis | None:
     """Judge whether maps are squeezed by a 1×1 convolution before they are pooled.
 
     A pool without one is fine while there are few channels: then nothing is said.
@@ -60,7 +60,7 @@ def transition_layer(design: Design) -> Verdict | None:
     faults = idle + bare
     if faults:
         rows = [row for row, _ in faults]
-        return voice.look(
+        return voice.warning(
             "a transition that does not squeeze" if idle else "pooling without a transition layer",
             listed([told for _, told in faults]),
             "a 1×1 convolution to fewer channels before the pooling makes what follows cheaper",
@@ -69,10 +69,10 @@ def transition_layer(design: Design) -> Verdict | None:
     if not found:
         return None
     rows = [row for row, _ in found]
-    return voice.good("transition layers squeeze", listed([told for _, told in found]), rows)
+    return voice.ok("transition layers squeeze", listed([told for _, told in found]), rows)
 
 
-def transition_position(design: Design) -> Verdict | None:
+def transition_position(design: Design) -> Diagnosis | None:
     """Judge whether maps are squeezed at the end of a block, not between its convolutions.
 
     Bottlenecks with a shortcut or branches around them are another thing, and not counted.
@@ -92,7 +92,7 @@ def transition_position(design: Design) -> Verdict | None:
             inside.append(row)
     if inside:
         height, width, channels = inside[0].output_shape
-        return voice.look(
+        return voice.warning(
             "a transition inside a block",
             f"{names(inside)} squeezes to {channels} channels and the block goes on at "
             f"{height}×{width}",
@@ -102,7 +102,7 @@ def transition_position(design: Design) -> Verdict | None:
     if not after:
         return None
     evidence = f"{names(after)}: {len(after)} at the end of a block, followed by pooling"
-    return voice.good("transitions stand after their blocks", evidence, after)
+    return voice.ok("transitions stand after their blocks", evidence, after)
 
 
 def _same_block(design: Design, place: int, following: int) -> bool:
@@ -117,7 +117,7 @@ def _same_block(design: Design, place: int, following: int) -> bool:
     )
 
 
-def average_pool_coverage(design: Design) -> Verdict | None:
+def average_pool_coverage(design: Design) -> Diagnosis | None:
     """Judge whether an average pooling to a single place covers its whole map."""
     voice = Voice("average-pool-coverage", 18)
     pools = [
@@ -133,8 +133,8 @@ def average_pool_coverage(design: Design) -> Verdict | None:
     lost, total = _lost(design, place)
     if not partial:
         evidence = f"{row.name} averages all {total} features of each {size(extent)} map"
-        return voice.good("the average covers its whole map", evidence, [row])
-    return voice.wrong(
+        return voice.ok("the average covers its whole map", evidence, [row])
+    return voice.error(
         "the average covers only part of its map",
         f"{row.name} {row.kernel} on {size(extent)}: {lost} of {total} features thrown away",
         "global average pooling, nn.AdaptiveAvgPool2d(1), covers any map",
@@ -142,7 +142,7 @@ def average_pool_coverage(design: Design) -> Verdict | None:
     )
 
 
-def dropped_edge(design: Design) -> Verdict | None:
+def dropped_edge(design: Design) -> Diagnosis | None:
     """Judge whether pools and convolutions reach the last rows and columns of what they read."""
     voice = Voice("dropped-edge", 2)
     stepping = []
@@ -161,9 +161,9 @@ def dropped_edge(design: Design) -> Verdict | None:
     evidence = f"{row.name} {row.kernel} on {size(extent)}"
     if lost <= EDGE * total:
         evidence = f"{evidence}: {lost} of {total} features at the edge left out"
-        return voice.good("strides fit the maps", evidence, [row])
+        return voice.ok("strides fit the maps", evidence, [row])
     rows = [design.rows[p] for p in stepping if _lost(design, p)[0] > EDGE * _lost(design, p)[1]]
-    return voice.look(
+    return voice.warning(
         "the edge of a map is thrown away",
         f"{evidence}: {lost} of {total} features left out, {share(lost, total)}",
         "pad the map, or make its side divisible by the stride",

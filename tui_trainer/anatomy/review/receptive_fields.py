@@ -6,8 +6,8 @@ from math import prod
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design, is_weighted, map_size
 from tui_trainer.anatomy.review.wording import Voice, listed, names, size
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 
 OBJECT = (20, 28)
 """Of how many pixels a digit takes how many, along a side of the image.
@@ -27,7 +27,7 @@ STOP = 7
 """The side of a map that the course stops convolving at."""
 
 
-def final_receptive_field(design: Design) -> Verdict | None:
+def final_receptive_field(design: Design) -> Diagnosis | None:
     """Judge whether the last features see the whole object, which only a digit's size is known of.
 
     The last features are those of the last convolution, or of a fully connected layer that reads a
@@ -52,15 +52,17 @@ def final_receptive_field(design: Design) -> Verdict | None:
         extent = size((round(image[0] * part / whole), round(image[1] * part / whole)))
         evidence = f"{evidence}; a digit takes {extent}"
         if covered < part / whole:
-            return voice.wrong("the last features do not see a whole digit", evidence, advice, rows)
+            return voice.error("the last features do not see a whole digit", evidence, advice, rows)
     if covered < 1:
         title = "the last features do not see the whole image"
-        return voice.look(title, evidence, advice, rows)
+        return voice.warning(title, evidence, advice, rows)
     if covered > DEEP and not _averages_inside(design, finals):
         evidence = f"{names(rows)}: {size(field)} is {covered:.1f} times the image, {size(image)}"
         advice = "fewer layers: depth beyond the image adds features, but nothing more to see"
-        return voice.look("the last features see far more than the image", evidence, advice, rows)
-    return voice.good("the last features see the whole image", evidence, rows)
+        return voice.warning(
+            "the last features see far more than the image", evidence, advice, rows
+        )
+    return voice.ok("the last features see the whole image", evidence, rows)
 
 
 def _finals(design: Design) -> list[int]:
@@ -118,7 +120,7 @@ def _averages_inside(design: Design, finals: list[int]) -> bool:
     )
 
 
-def first_pooling(design: Design) -> Verdict | None:
+def first_pooling(design: Design) -> Diagnosis | None:
     """Judge whether edges and textures are found before the map is first made smaller."""
     voice = Voice("first-pooling", 11)
     if not design.shrinking_pools:
@@ -134,17 +136,17 @@ def first_pooling(design: Design) -> Verdict | None:
         (TEXTURE, TEXTURE)
     )
     if min(seen) >= TEXTURE:
-        return voice.good("edges and textures are found before pooling", evidence, [pool])
+        return voice.ok("edges and textures are found before pooling", evidence, [pool])
     if min(seen) > 1:
         advice = f"one more 3×3 convolution before {pool.name}"
-        return voice.look("pooling comes before textures are found", evidence, advice, [pool])
+        return voice.warning("pooling comes before textures are found", evidence, advice, [pool])
     advice = f"two 3×3 convolutions before {pool.name}"
     if pool.kind == "average pool":
-        return voice.look("the image itself is made smaller", evidence, advice, [pool])
-    return voice.wrong("pooling comes before any edge is found", evidence, advice, [pool])
+        return voice.warning("the image itself is made smaller", evidence, advice, [pool])
+    return voice.error("pooling comes before any edge is found", evidence, advice, [pool])
 
 
-def late_convolution(design: Design) -> Verdict | None:
+def late_convolution(design: Design) -> Diagnosis | None:
     """Judge whether it still convolves on small maps whose features see the whole image already.
 
     There, global average pooling would do. A convolution that is needed to see the whole image is
@@ -161,13 +163,13 @@ def late_convolution(design: Design) -> Verdict | None:
         evidence = f"the last, {last.name}, reads {size(map_size(design.reads(wide[-1])))}"
         if seen and seen[0] is not None:
             evidence = f"{evidence} features that see {size(seen[0])} pixels"
-        return voice.good("convolving stops in time", evidence, [last])
+        return voice.ok("convolving stops in time", evidence, [last])
     rows = [design.rows[place] for place in late]
     told = listed(
         [f"{design.rows[place].name} at {size(map_size(design.reads(place)))}" for place in late]
     )
     spent = sum(row.parameters for row in rows)
-    return voice.look(
+    return voice.warning(
         "still convolving where everything is seen",
         f"{told}: {spent:,} parameters, on features that see the {size(design.image)} image",
         "global average pooling instead, and the parameters in earlier kernels",
@@ -186,10 +188,10 @@ def _is_late(design: Design, place: int) -> bool:
     return tall >= design.image[0] and wide >= design.image[1]
 
 
-def _undefined(voice: Voice, row: LayerRow) -> Verdict:
+def _undefined(voice: Voice, row: LayerRow) -> Diagnosis:
     """Say that there is no field to judge, and why."""
     height, width, channels = row.output_shape
-    return voice.look(
+    return voice.warning(
         "the receptive field is not defined",
         f"{row.name} ({height}×{width}×{channels}): {row.undefined or 'no reason given'}",
         "look at the measured field of this layer instead",

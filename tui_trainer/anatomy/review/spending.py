@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import Design, map_size
 from tui_trainer.anatomy.review.wording import Voice, listed, share
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import NO_LAYERS
-from tui_trainer.protocol.verdicts import Verdict
 
 
-def fully_connected_share(design: Design) -> Verdict | None:
+def fully_connected_share(design: Design) -> Diagnosis | None:
     """Judge whether fully connected layers take most of the parameters, or most of the budget."""
     voice = Voice("fully-connected-share", 18)
     rows = [
@@ -24,8 +24,8 @@ def fully_connected_share(design: Design) -> Verdict | None:
         f"all {total:,} parameters; the budget is {budget:,}"
     )
     if 2 * spent <= min(total, budget):
-        return voice.good("fully connected layers are a small part", evidence, rows)
-    return voice.look(
+        return voice.ok("fully connected layers are a small part", evidence, rows)
+    return voice.warning(
         "fully connected layers take most of the parameters"
         if 2 * spent > total
         else "fully connected layers take most of the budget",
@@ -35,23 +35,23 @@ def fully_connected_share(design: Design) -> Verdict | None:
     )
 
 
-def budget(design: Design) -> Verdict:
+def budget(design: Design) -> Diagnosis:
     """Judge the number of parameters against the budget."""
     voice = Voice("budget", 8)
     total, limit = design.parameters, design.budget
     part = share(total, limit) if total < 10 * limit else f"{total / limit:,.0f} times as many"
     evidence = f"{total:,} of {limit:,} parameters, {part}"
     if total <= limit:
-        return voice.good("within the budget", evidence)
+        return voice.ok("within the budget", evidence)
     used = [row for row in design.rows if row.kind not in NO_LAYERS and row.parameters]
     largest = sorted(used, key=lambda row: row.parameters, reverse=True)[:2]
     told = listed([f"{row.name} {row.parameters:,}" for row in largest])
     advice = "fewer kernels where most parameters are, or a 1×1 convolution before them"
     evidence = f"{evidence}; most in {told}" if told else evidence
-    return voice.wrong("over the budget", evidence, advice, largest)
+    return voice.error("over the budget", evidence, advice, largest)
 
 
-def unused_parameters(design: Design) -> Verdict:
+def unused_parameters(design: Design) -> Diagnosis:
     """Judge whether every parameter is used, if only in training, as an auxiliary head is."""
     voice = Voice("unused-parameters", 1)
     rows = [row for row in design.rows if row.kind == "unused" and row.parameters]
@@ -60,9 +60,9 @@ def unused_parameters(design: Design) -> Verdict:
         helping = sum(row.parameters for row in design.rows if row.kind == "training only")
         if helping:
             evidence += f", {helping:,} of them only in training mode"
-        return voice.good("every parameter is used", evidence)
+        return voice.ok("every parameter is used", evidence)
     spent = sum(row.parameters for row in rows)
-    return voice.look(
+    return voice.warning(
         "parameters that nothing uses",
         f"{listed([f'{row.name} {row.parameters:,}' for row in rows])}: "
         f"{share(spent, design.parameters)} of all parameters",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.verdicts import Verdict
 
 _NAMED = 4
 """How many layers are named in a sentence before the others are only counted."""
@@ -20,29 +19,31 @@ class Voice:
     rule: str
     lesson: int
 
-    def good(self, title: str, evidence: str, rows: Sequence[LayerRow] = ()) -> Verdict:
-        """Return the verdict that all is well."""
-        return self._say("good", title, evidence, "", rows)
+    def ok(self, title: str, evidence: str, rows: Sequence[LayerRow] = ()) -> Diagnosis:
+        """Return the diagnosis that all is well."""
+        return self._say("ok", title, evidence, "", rows)
 
-    def look(self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]) -> Verdict:
-        """Return the verdict that there is a doubt."""
-        return self._say("look", title, evidence, advice, rows)
+    def warning(
+        self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]
+    ) -> Diagnosis:
+        """Return the diagnosis that there is a doubt, or a matter of taste."""
+        return self._say("warning", title, evidence, advice, rows)
 
-    def wrong(self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]) -> Verdict:
-        """Return the verdict that there is a fault."""
-        return self._say("wrong", title, evidence, advice, rows)
+    def error(self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]) -> Diagnosis:
+        """Return the diagnosis that there is a fault."""
+        return self._say("error", title, evidence, advice, rows)
 
     def _say(
         self,
-        verdict: Literal["good", "look", "wrong"],
+        severity: Severity,
         title: str,
         evidence: str,
         advice: str,
         rows: Sequence[LayerRow],
-    ) -> Verdict:
-        return Verdict(
-            rule=self.rule,
-            verdict=verdict,
+    ) -> Diagnosis:
+        return Diagnosis(
+            code=self.rule,
+            severity=severity,
             title=title,
             evidence=evidence,
             advice=advice,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from tui_trainer.engine.run import Run
 from tui_trainer.lab.preflight.bench import Lab, open_lab
@@ -22,9 +21,9 @@ from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.lab.preflight.rate_range import rate_items
 from tui_trainer.protocol.answers import ItemChecked
-from tui_trainer.protocol.checked import CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis
 
-Group = Callable[[Lab], Iterator[CheckItem]]
+Group = Callable[[Lab], Iterator[Diagnosis]]
 
 GROUPS: tuple[tuple[Group, int], ...] = (
     (input_items, 1),
@@ -57,14 +56,11 @@ def check(
     lab = open_lab(run.config, run.data, run.device, run.layers, clock, plan)
     done = 0
     for group, _ in GROUPS:
-        for item in _tried(lab, group):
+        began = lab.clock()
+        with lab.apart():
+            items = list(group(lab))
+        seconds = lab.clock() - began  # of the whole group: told with its first item
+        for item in items:
             done += 1
-            yield ItemChecked(item=item, done=done, total=TOTAL)
-
-
-def _tried(lab: Lab, group: Group) -> list[CheckItem]:
-    """Return a group's items; what each took is the group's time, told with its first."""
-    began = lab.clock()
-    with lab.apart():
-        first, *others = group(lab)
-    return [replace(first, seconds=lab.clock() - began), *others]
+            yield ItemChecked(item=item, done=done, total=TOTAL, seconds=seconds)
+            seconds = 0.0

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tui_trainer.lab.preflight.bench import Lab, batches
 from tui_trainer.lab.preflight.plan import CONTROL_BATCH
-from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
@@ -29,12 +29,12 @@ BATCH = 128
 SEED = 20
 
 
-def control_items(lab: Lab) -> Iterator[CheckItem]:
+def control_items(lab: Lab) -> Iterator[Diagnosis]:
     """Train on shuffled labels with Adam, and look whether validation beats guessing."""
     if not len(lab.val_sample):
-        yield CheckItem(
-            name="shuffled-labels",
-            verdict="look",
+        yield Diagnosis(
+            code="shuffled-labels",
+            severity="warning",
             title="the control needs validation images",
             evidence="there is no validation split",
             advice="keep some images for validation: --val-size 1000",
@@ -68,11 +68,11 @@ def _confusion(lab: Lab, network: torch.nn.Module) -> Tensor:
     return table.view(classes, classes)
 
 
-def _item(table: Tensor, steps: int, chance: torch.Generator) -> CheckItem:
+def _item(table: Tensor, steps: int, chance: torch.Generator) -> Diagnosis:
     total, right = int(table.sum()), int(table.diagonal().sum())
     low, high = wilson(right, total)
     guess = max(1 / len(table), float(table.sum(dim=1).max()) / total)
-    verdict: Checked = "pass"
+    severity: Severity = "ok"
     title, advice = "on shuffled labels it stays at guessing", ""
     told = f"{fmt.accuracy_with_interval(right / total, (low, high))} of {total:,} validation "
     told += f"images right after {steps} steps; guessing the commonest class {fmt.percent(guess)}"
@@ -80,14 +80,14 @@ def _item(table: Tensor, steps: int, chance: torch.Generator) -> CheckItem:
         share = _as_good(table, right, chance)
         told += f"; of {PERMUTATIONS:,} other ways to name the classes {share:.1%} do as well"
         if share <= SELDOM:
-            verdict, title = "fail", "it knows labels that it was never shown"
+            severity, title = "error", "it knows labels that it was never shown"
             advice = (
                 "what it reaches on validation is not learned here: are its weights trained "
                 "already, or is the answer in its code or in the images?"
             )
-    return CheckItem(
-        name="shuffled-labels",
-        verdict=verdict,
+    return Diagnosis(
+        code="shuffled-labels",
+        severity=severity,
         title=title,
         evidence=told,
         advice=advice,

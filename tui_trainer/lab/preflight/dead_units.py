@@ -13,7 +13,7 @@ from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.models.build import set_dropout
-from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 
 IMAGES = 256
 """A unit that is silent on all of them, at every place, is called dead."""
@@ -39,16 +39,16 @@ class _Layer:
     dead: tuple[int, ...]
 
 
-def unit_items(lab: Lab) -> Iterator[CheckItem]:
+def unit_items(lab: Lab) -> Iterator[Diagnosis]:
     """Judge the units of every ReLU, and whether the scores depend on the image at all."""
     try:
         layers, answers = _watched(lab, _settled(lab, lab.copy()))
         if not answers:  # as behind a last layer of zeros, which the first updates move
             _, answers = _watched(lab, _settled(lab, _trained(lab)))
     except Exception as error:  # one's own network does what nobody has foreseen
-        yield CheckItem(
-            name="dead-units",
-            verdict="look",
+        yield Diagnosis(
+            code="dead-units",
+            severity="warning",
             title="the units cannot be seen",
             evidence=f"{type(error).__name__} while the network was watched",
             lesson=8,
@@ -57,25 +57,25 @@ def unit_items(lab: Lab) -> Iterator[CheckItem]:
     yield _item(layers, answers)
 
 
-def _item(layers: list[_Layer], answers: bool) -> CheckItem:
+def _item(layers: list[_Layer], answers: bool) -> Diagnosis:
     units, dead = sum(layer.units for layer in layers), sum(len(layer.dead) for layer in layers)
     worst = sorted(layers, key=lambda layer: len(layer.dead) / layer.units, reverse=True)
     silent = [layer.name for layer in layers if len(layer.dead) == layer.units]
-    verdict: Checked = "pass"
+    severity: Severity = "ok"
     title, advice = "hardly a unit is dead" if dead else "no unit is dead", ""
     if not answers:
-        verdict, title = "fail", "the scores are the same for every image"
+        severity, title = "error", "the scores are the same for every image"
     elif silent:
-        verdict, title = "fail", f"{silent[0]} is dead as a whole"
+        severity, title = "error", f"{silent[0]} is dead as a whole"
     elif units and (dead > WHOLE_LOOK * units or len(worst[0].dead) > LAYER_LOOK * worst[0].units):
-        verdict, title = "look", "many units are dead before the first step"
-    if verdict != "pass":
+        severity, title = "warning", "many units are dead before the first step"
+    if severity != "ok":
         advice = "draw other first weights (He's for ReLU), biases at 0, or put a norm before it"
     told = f"{dead} of {units} ReLU units are never active over {IMAGES} images"
     named = [f"{w.name} {_places(w)} of {w.units}" for w in worst[:MOST_NAMED] if w.dead]
-    return CheckItem(
-        name="dead-units",
-        verdict=verdict,
+    return Diagnosis(
+        code="dead-units",
+        severity=severity,
         title=title,
         evidence=told + (": " + "; ".join(named) if named else ""),
         advice=advice,

@@ -15,7 +15,7 @@ from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.numbers import numbers_of
-from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.stats import envelope
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
@@ -63,7 +63,7 @@ class Walk:
     val_seconds: float = 0.0
 
 
-def step_items(lab: Lab) -> Iterator[CheckItem]:
+def step_items(lab: Lab) -> Iterator[Diagnosis]:
     """Train the first steps; judge the loss, the updates, and what an epoch will take and bring."""
     walk = _walk(lab)
     reference, why_not = _reference(lab, walk)
@@ -111,7 +111,7 @@ def _weights(trial: Trial, *, copy: bool = True) -> dict[str, Tensor]:
 
 def _loss_item(
     lab: Lab, walk: Walk, reference: Sequence[envelope.HealthyRun], why_not: str
-) -> CheckItem:
+) -> Diagnosis:
     losses = walk.losses
     parts = max(1, min(envelope.LAST_STEPS, len(losses) // 3))
     (first, error), (last, last_error) = _mean(losses[:parts]), _mean(losses[-parts:])
@@ -120,22 +120,22 @@ def _loss_item(
     if lab.plan.share < 1:
         told += f" (of {envelope.STEPS}: more would take too long here)"
     told += f", guessing is {guess:.3f}"
-    verdict, title, advice = _learned(lab, walk, last + ERRORS * last_error < guess, first)
+    severity, title, advice = _learned(lab, walk, last + ERRORS * last_error < guess, first)
     if walk.correct[1]:
         right, total = walk.correct
         told += f"; validation {fmt.accuracy_with_interval(right / total, wilson(right, total))}"
     if reference:
         told += f"; {_runs(reference)} had {_span([run.first_steps for run in reference])}"
         most = envelope.most_expected(reference)
-        if verdict == "pass" and last - ERRORS * last_error > most:
-            verdict, title = "look", "it learns, but slower than healthy networks of its size"
+        if severity == "ok" and last - ERRORS * last_error > most:
+            severity, title = "warning", "it learns, but slower than healthy networks of its size"
             told += f", and one in forty is above {most:.2f}"
             advice = "see which other items do not pass; else try another rate or first weights"
     else:
         told += f"; {why_not}"
-    return CheckItem(
-        name="first-steps",
-        verdict=verdict,
+    return Diagnosis(
+        code="first-steps",
+        severity=severity,
         title=title,
         evidence=told,
         advice=advice,
@@ -145,47 +145,47 @@ def _loss_item(
     )
 
 
-def _learned(lab: Lab, walk: Walk, is_below: bool, first: float) -> tuple[Checked, str, str]:
-    """Return verdict, title and advice, from the course of the loss alone."""
+def _learned(lab: Lab, walk: Walk, is_below: bool, first: float) -> tuple[Severity, str, str]:
+    """Return severity, title and advice, from the course of the loss alone."""
     last = walk.losses[-1]
     if not math.isfinite(last) or last > 2 * first + 1:
-        return "fail", "the loss blows up in the first steps", "a tenth of the learning rate"
+        return "error", "the loss blows up in the first steps", "a tenth of the learning rate"
     if is_below:
-        return "pass", "the loss falls in the first steps", ""
+        return "ok", "the loss falls in the first steps", ""
     if not has_norm(lab) or len(walk.losses) < envelope.STEPS:
         words = "train an epoch and see; a norm behind the convolutions gets it going"
-        return "look", "the loss has not begun to fall", words
+        return "warning", "the loss has not begun to fall", words
     words = "are the labels those of the images? Is the rate right, does each parameter learn?"
-    return "fail", "nothing is learned in the first steps", words
+    return "error", "nothing is learned in the first steps", words
 
 
-def _ratio_item(walk: Walk) -> CheckItem:
+def _ratio_item(walk: Walk) -> Diagnosis:
     medians = {name: statistics.median(ratios) for name, ratios in walk.ratios.items()}
     if not medians:
-        return CheckItem(
-            name="updates",
-            verdict="look",
+        return Diagnosis(
+            code="updates",
+            severity="warning",
             title="no update was seen",
             evidence=f"{len(walk.losses)} steps, or no weights to look at",
             lesson=7,
         )
     middle = statistics.median(medians.values())
     low, high = min(medians, key=lambda n: medians[n]), max(medians, key=lambda n: medians[n])
-    verdict: Checked = "pass"
+    severity: Severity = "ok"
     title, advice = "each step moves the weights by a usual part", ""
     # Not the median of all: weights that are thrown far away are long, and then seem to move less.
     worst = max(map(statistics.median, zip(*walk.ratios.values(), strict=False)))
     if middle < STILL or not worst <= WILD:
-        verdict = "fail"
+        severity = "error"
     elif not USUAL_RATIO[0] <= middle <= EARLY * USUAL_RATIO[1]:
-        verdict = "look"
-    if verdict != "pass":
+        severity = "warning"
+    if severity != "ok":
         is_low = middle < USUAL_RATIO[0]
         title = f"each step moves the weights {'hardly' if is_low else 'too far'}"
         advice = f"a {'higher' if is_low else 'lower'} learning rate; a step of 0.001 is usual"
-    return CheckItem(
-        name="updates",
-        verdict=verdict,
+    return Diagnosis(
+        code="updates",
+        severity=severity,
         title=title,
         evidence=f"update by weight {middle:.2g} in the median of {len(medians)} tensors, from "
         f"{medians[low]:.2g} ({low}) to {medians[high]:.2g} ({high}), at most {worst:.2g} "
@@ -199,7 +199,7 @@ def _ratio_item(walk: Walk) -> CheckItem:
 
 def _epoch_item(
     lab: Lab, walk: Walk, reference: Sequence[envelope.HealthyRun], why_not: str
-) -> CheckItem:
+) -> Diagnosis:
     size = lab.config.batch_size
     images = len(lab.data.train)
     training = images / size * statistics.median(walk.seconds)
@@ -214,9 +214,9 @@ def _epoch_item(
     else:
         told += f"; {why_not}"
     is_long = seconds > LONG_EPOCH
-    return CheckItem(
-        name="first-epoch",
-        verdict="look" if is_long else "pass",
+    return Diagnosis(
+        code="first-epoch",
+        severity="warning" if is_long else "ok",
         title="an epoch takes long" if is_long else "what one epoch takes and brings",
         evidence=told,
         advice="fewer kernels while the maps are large, or an earlier pooling" if is_long else "",

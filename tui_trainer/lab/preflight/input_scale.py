@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from tui_trainer.lab.preflight.bench import Lab
-from tui_trainer.protocol.checked import CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis
 
 USUAL_MEAN = 0.5
 """How far from 0 the mean may lie: normalized input has 0 …"""
@@ -22,21 +22,21 @@ LEAST_SHIFT, LEAST_RATIO = 0.1, 1.25
 """Differences below these do no harm, however sure they are."""
 
 
-def input_items(lab: Lab) -> Iterator[CheckItem]:
+def input_items(lab: Lab) -> Iterator[Diagnosis]:
     """Judge mean and deviation of what the network is given, on both splits."""
     train = lab.data.prepare(lab.sample.images)
     mean, std = float(train.mean()), float(train.std(correction=0))
     told = f"training {mean:+.2f} ± {std:.2f}"
-    verdict, title, advice = _of_training(mean, std)
-    if len(lab.val_sample) and verdict != "fail":
+    severity, title, advice = _of_training(mean, std)
+    if len(lab.val_sample) and severity != "error":
         val = lab.data.prepare(lab.val_sample.images)
         told += f", validation {float(val.mean()):+.2f} ± {float(val.std(correction=0)):.2f}"
         if _differ(train, val):
-            verdict, title = "fail", "the validation images are scaled differently"
+            severity, title = "error", "the validation images are scaled differently"
             advice = "give both splits the same normalization: the training split's mean and std"
-    yield CheckItem(
-        name="input",
-        verdict=verdict,  # type: ignore[arg-type]
+    yield Diagnosis(
+        code="input",
+        severity=severity,  # type: ignore[arg-type]
         title=title,
         evidence=f"pixels as the network is given them, mean ± deviation: {told} "
         f"({len(lab.sample):,} and {len(lab.val_sample):,} images)",
@@ -49,11 +49,11 @@ def input_items(lab: Lab) -> Iterator[CheckItem]:
 
 def _of_training(mean: float, std: float) -> tuple[str, str, str]:
     if std == 0:
-        return "fail", "all images are the same grey", "look at the files: is this the right data?"
+        return "error", "all images are the same grey", "look at the files: is this the right data?"
     if abs(mean) > USUAL_MEAN or not USUAL_STD[0] <= std <= USUAL_STD[1]:
         words = "normalize the images: subtract their mean, divide by their deviation"
-        return "look", "the input is not normalized", words
-    return "pass", "the input is normalized", ""
+        return "warning", "the input is not normalized", words
+    return "ok", "the input is normalized", ""
 
 
 def _differ(train: Tensor, val: Tensor) -> bool:

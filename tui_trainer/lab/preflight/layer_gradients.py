@@ -13,7 +13,7 @@ from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.numbers import can_learn, gradient_of
 from tui_trainer.models.unused import unused_parameters
-from tui_trainer.protocol.checked import CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis
 
 MOST_IMAGES = 256
 """Of the batch that is tried: a gradient of all of them is not 0 by chance."""
@@ -31,7 +31,7 @@ MOST_NAMED = 4
 """Parameters that are named; of more their number is told."""
 
 
-def gradient_items(lab: Lab) -> Iterator[CheckItem]:
+def gradient_items(lab: Lab) -> Iterator[Diagnosis]:
     """Judge the gradients of one batch, and the update that follows."""
     trial = lab.trial()
     network, parameters = trial.network, trial.optimizer.parameters
@@ -94,7 +94,7 @@ def _has_gradient(parameter: nn.Parameter) -> bool:
     return gradient is not None and bool(gradient.any())
 
 
-def _gradient_item(seen: _Seen, unused: Sequence[str]) -> CheckItem:
+def _gradient_item(seen: _Seen, unused: Sequence[str]) -> Diagnosis:
     idle = [name for name in seen.unreached if name in unused]
     cut = [name for name in seen.unreached if name not in unused]
     broken = [n for n, grad in seen.reached.items() if not bool(torch.isfinite(grad).all())]
@@ -110,9 +110,9 @@ def _gradient_item(seen: _Seen, unused: Sequence[str]) -> CheckItem:
     if not bad:
         norm = float(sum((grad.double() ** 2).sum() for grad in seen.reached.values())) ** 0.5
         told.insert(0, f"{total} tensors; together the norm {norm:.3g}")
-    return CheckItem(
-        name="gradients",
-        verdict="fail" if bad else "pass",
+    return Diagnosis(
+        code="gradients",
+        severity="error" if bad else "ok",
         title=f"{bad} of {total} parameter tensors do not learn"
         if bad
         else "every parameter that is trained has a gradient"
@@ -134,7 +134,7 @@ def _advice(cut: Sequence[str], still: Sequence[str]) -> str:
     return "draw smaller first weights; look for a division by 0 or a logarithm of 0"
 
 
-def _update_item(lab: Lab, trial: Trial, strangers: int) -> CheckItem:
+def _update_item(lab: Lab, trial: Trial, strangers: int) -> Diagnosis:
     """Take one step of the run's optimizer, and see what has moved."""
     found = {name: (p, gradient_of(p)) for name, p in trial.network.named_parameters()}
     sizes = {n: _rms(grad) for n, (_, grad) in found.items() if grad is not None}
@@ -148,9 +148,9 @@ def _update_item(lab: Lab, trial: Trial, strangers: int) -> CheckItem:
         told += f"; not {_listed(left)}"
     if strangers:
         told += f"; {strangers} tensors that learn are no parameters of the network"
-    return CheckItem(
-        name="optimizer",
-        verdict="fail" if left or strangers else "pass",
+    return Diagnosis(
+        code="optimizer",
+        severity="error" if left or strangers else "ok",
         title="the optimizer leaves parameters where they are"
         if left or strangers
         else "the optimizer moves every parameter",

@@ -14,7 +14,7 @@ from tui_trainer.anatomy.trace import trace
 from tui_trainer.engine.evaluation import are_probabilities
 from tui_trainer.lab.preflight.bench import Lab, batches
 from tui_trainer.models.behaviour import behaviour_of
-from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.text import fmt
 
 ABOVE_LOOK, ABOVE_FAIL = 1.0, 3.0
@@ -44,7 +44,7 @@ class _First:
         return functional.cross_entropy(self.scores, self.labels, reduction="none").double()
 
 
-def score_items(lab: Lab) -> Iterator[CheckItem]:
+def score_items(lab: Lab) -> Iterator[Diagnosis]:
     """Judge the loss at initialisation, the scores' size, and what the network ends with."""
     first = _first(lab)
     yield _loss_item(first, lab.data.classes)
@@ -62,24 +62,24 @@ def _first(lab: Lab) -> _First:
     return _First(scores, lab.sample.labels[: len(scores)])
 
 
-def _loss_item(first: _First, classes: int) -> CheckItem:
+def _loss_item(first: _First, classes: int) -> Diagnosis:
     losses, chance = first.losses, math.log(classes)
     loss = float(losses.mean())
     error = float(losses.std()) / len(losses) ** 0.5 if len(losses) > 1 else 0.0
-    verdict: Checked = "pass"
+    severity: Severity = "ok"
     title, advice = "the loss begins where guessing is", ""
     if not math.isfinite(loss) or loss - 2 * error > chance + ABOVE_FAIL:
-        verdict, title = "fail", "the loss begins far above guessing"
+        severity, title = "error", "the loss begins far above guessing"
         advice = "draw smaller first weights, or put a norm behind the convolutions"
     elif loss - 2 * error > chance + ABOVE_LOOK:
-        verdict, title = "look", "the loss begins above guessing"
+        severity, title = "warning", "the loss begins above guessing"
         advice = "draw the last layer's first weights smaller"
     elif loss + 2 * error < chance - BELOW:
-        verdict, title = "look", "the loss begins below guessing"
+        severity, title = "warning", "the loss begins below guessing"
         advice = "are these weights trained already, or is the label in the image?"
-    return CheckItem(
-        name="initial-loss",
-        verdict=verdict,
+    return Diagnosis(
+        code="initial-loss",
+        severity=severity,
         title=title,
         evidence=f"{loss:.3f} ± {error:.3f} over {len(losses):,} images; ln({classes}) is "
         f"{chance:.3f}",
@@ -90,20 +90,20 @@ def _loss_item(first: _First, classes: int) -> CheckItem:
     )
 
 
-def _size_item(first: _First) -> CheckItem:
+def _size_item(first: _First) -> Diagnosis:
     sure = float(first.scores.softmax(dim=1).max(dim=1).values.mean())
     spread = float(first.scores.std(correction=0))
-    verdict: Checked = "pass"
+    severity: Severity = "ok"
     title, advice = "the first scores leave all classes open", ""
     if not sure <= SURE_FAIL:  # NaN too
-        verdict, title = "fail", "the first scores are saturated"
+        severity, title = "error", "the first scores are saturated"
     elif sure > SURE_LOOK:
-        verdict, title = "look", "the first scores are rather sure"
-    if verdict != "pass":
+        severity, title = "warning", "the first scores are rather sure"
+    if severity != "ok":
         advice = "draw smaller first weights: what is unlearned first costs the first steps"
-    return CheckItem(
-        name="scores",
-        verdict=verdict,
+    return Diagnosis(
+        code="scores",
+        severity=severity,
         title=title,
         evidence=f"the largest probability is {sure:.2f} on average, the scores spread by "
         f"{spread:.3g}",
@@ -114,27 +114,27 @@ def _size_item(first: _First) -> CheckItem:
     )
 
 
-def _kind_item(lab: Lab, first: _First) -> CheckItem:
+def _kind_item(lab: Lab, first: _First) -> Diagnosis:
     last, classes = _last_operation(lab), lab.data.classes
     seen = behaviour_of(lab.network, lab.data.prepare(lab.sample.images[:ALONE_IMAGES]))
-    verdict: Checked = "pass"
+    severity: Severity = "ok"
     title, advice, floor = "the scores are open on both sides", "", 0.0
     if seen.depends_on_batch:
-        verdict, title = "fail", "the scores depend on the other images of the batch"
+        severity, title = "error", "the scores depend on the other images of the batch"
         advice = "compute over the classes or features of one image: dim=1, not dim=0"
     elif seen.is_random:
-        verdict, title = "look", "the scores are random in evaluation mode"
+        severity, title = "warning", "the scores are random in evaluation mode"
         advice = "pass training=self.training to functional dropout, or use nn.Dropout"
     elif are_probabilities(first.scores):
-        verdict, title = "fail", "softmax stands before the loss"
+        severity, title = "error", "softmax stands before the loss"
         advice = "leave it away: the loss takes scores, and has a softmax of its own"
         floor = _floor(classes, 0.0, 1.0)
     elif last in ("sigmoid", "hardsigmoid", "tanh", "hardtanh", "softsign"):
         low = 0.0 if "sigmoid" in last else -1.0
-        verdict, title = "fail", f"{last} bounds the scores"
+        severity, title = "error", f"{last} bounds the scores"
         advice, floor = "let the last layer be linear", _floor(classes, low, 1.0)
     elif last in ("relu", "relu6"):
-        verdict, title = "look", f"{last} cuts the scores off at 0"
+        severity, title = "warning", f"{last} cuts the scores off at 0"
         advice = "let the last layer be linear: a score that is cut off gets no gradient"
     told = f"they lie between {float(first.scores.min()):.3g} and {float(first.scores.max()):.3g}"
     if seen.depends_on_batch:
@@ -145,9 +145,9 @@ def _kind_item(lab: Lab, first: _First) -> CheckItem:
         told += f"; whatever is learned, the loss stays above {floor:.2f}"
     elif last == "log_softmax":
         told += "; log softmax stands before the loss, where a second one changes nothing"
-    return CheckItem(
-        name="softmax",
-        verdict=verdict,
+    return Diagnosis(
+        code="softmax",
+        severity=severity,
         title=title,
         evidence=told,
         advice=advice,

@@ -9,7 +9,7 @@ import torch
 from tui_trainer.lab.preflight.bench import Lab, some
 from tui_trainer.lab.preflight.plan import BATCH
 from tui_trainer.models.build import dropout_of, set_dropout
-from tui_trainer.protocol.checked import Checked, CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 
 RATE = 0.003
 """Adam's rate here, its usual one in this program."""
@@ -21,7 +21,7 @@ STOP_LOSS = 0.02
 """Nats at which nothing more is to be shown."""
 
 
-def overfit_items(lab: Lab) -> Iterator[CheckItem]:
+def overfit_items(lab: Lab) -> Iterator[Diagnosis]:
     """Train on one batch until it is known by heart.
 
     With Adam, whatever the run's optimizer is: the question is what the network can learn, and how
@@ -43,19 +43,19 @@ def overfit_items(lab: Lab) -> Iterator[CheckItem]:
     yield _item(losses, hits, len(split))
 
 
-def _item(losses: list[float], hits: int, total: int) -> CheckItem:
+def _item(losses: list[float], hits: int, total: int) -> Diagnosis:
     share = hits / total
-    verdict: Checked = "pass"
+    severity: Severity = "ok"
     title, advice = "one batch can be learned by heart", ""
     if not share >= HALF_LEARNED:
-        verdict, title = "fail", "one batch cannot be learned by heart"
+        severity, title = "error", "one batch cannot be learned by heart"
         advice = "look for what loses the image on the way: a frozen or dead layer, bounded scores"
     elif share < LEARNED:
-        verdict, title = "look", "one batch is learned by heart slowly"
+        severity, title = "warning", "one batch is learned by heart slowly"
         advice = "a wider or shallower network, or a norm behind the convolutions, learns faster"
-    return CheckItem(
-        name="one-batch",
-        verdict=verdict,
+    return Diagnosis(
+        code="one-batch",
+        severity=severity,
         title=title,
         evidence=f"{hits} of {total} images right after {len(losses)} steps of adam at {RATE:g}, "
         f"loss {losses[0]:.3f} → {losses[-1]:.3f}",

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.preflight.plan import RANGE_BATCH
-from tui_trainer.protocol.checked import Checked, CheckItem
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.text import fmt
 
 BELOW, ABOVE = 1e-3, 1e2
@@ -70,7 +70,7 @@ class Range:
         return float(f"{math.sqrt(self.begins * max(self.begins, self.lowest)):.0e}")
 
 
-def rate_items(lab: Lab) -> Iterator[CheckItem]:
+def rate_items(lab: Lab) -> Iterator[Diagnosis]:
     """Judge the run's highest rate."""
     usual = RunConfig(optimizer=lab.config.optimizer).learning_rate
     count = lab.plan.range_steps
@@ -118,8 +118,8 @@ def read_range(rates: Sequence[float], losses: Sequence[float]) -> Range:
     )
 
 
-def _item(seen: Range, rate: float) -> CheckItem:
-    verdict, title, advice = _judged(seen, rate)
+def _item(seen: Range, rate: float) -> Diagnosis:
+    severity, title, advice = _judged(seen, rate)
     if seen.begins is None:
         told = f"the loss fell by {max(0.0, seen.fall):.2f}, which says nothing"
     else:
@@ -128,9 +128,9 @@ def _item(seen: Range, rate: float) -> CheckItem:
             f"and is lowest at {_r(seen.lowest)}"
         )
     lost = f"blows up at {_r(seen.blows_up)}" if seen.blows_up else "does not blow up"
-    return CheckItem(
-        name="learning-rate",
-        verdict=verdict,
+    return Diagnosis(
+        code="learning-rate",
+        severity=severity,
         title=title,
         evidence=f"{_r(rate)} at its highest; raised from {_r(seen.low)} to {_r(seen.high)}, "
         f"{told}; it {lost}",
@@ -141,23 +141,23 @@ def _item(seen: Range, rate: float) -> CheckItem:
     )
 
 
-def _judged(seen: Range, rate: float) -> tuple[Checked, str, str]:
-    """Return verdict, title and advice."""
+def _judged(seen: Range, rate: float) -> tuple[Severity, str, str]:
+    """Return severity, title and advice."""
     use = f"--lr {_r(seen.suggested)}" if seen.suggested else "a tenth of where it blows up"
     tops = [(seen.blows_up, BLOWN_LOOK, BLOWN_FAIL)] if seen.blows_up else []
     if seen.begins is not None:
         tops.append((seen.lowest, TURNED_LOOK, TURNED_FAIL))
-    for verdict, place in (("fail", 2), ("look", 1)):
+    for severity, place in (("error", 2), ("warning", 1)):
         if over := [rate / top[0] for top in tops if rate > top[place] * top[0]]:
-            return verdict, f"the learning rate is {max(over):,.0f} times too high", use  # type: ignore[return-value]
+            return severity, f"the learning rate is {max(over):,.0f} times too high", use  # type: ignore[return-value]
     if seen.begins is None:
         words = "raise the rate slowly, or put a norm behind the convolutions"
-        return "look", "no learning rate moves the loss in so few steps", words
-    for verdict, times in (("fail", LOW_FAIL), ("look", LOW_LOOK)):
+        return "warning", "no learning rate moves the loss in so few steps", words
+    for severity, times in (("error", LOW_FAIL), ("warning", LOW_LOOK)):
         if rate * times < seen.begins:
             title = f"the learning rate is {seen.begins / rate:,.0f} times too low"
-            return verdict, title, use  # type: ignore[return-value]
-    return "pass", "the learning rate is one that it can use", ""
+            return severity, title, use  # type: ignore[return-value]
+    return "ok", "the learning rate is one that it can use", ""
 
 
 def _r(rate: float) -> str:

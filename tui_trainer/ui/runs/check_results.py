@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.protocol.answers import ItemChecked
-from tui_trainer.protocol.checked import CHECK_SIGNS, CheckItem
+from tui_trainer.protocol.diagnosis import Diagnosis
 
 
 class Checking:
@@ -18,7 +18,7 @@ class Checking:
     """
 
     def __init__(self, *, is_under_way: bool = False) -> None:
-        self.items: list[CheckItem] = []
+        self.items: list[Diagnosis] = []
         self.done = 0
         self.total = 0
         self.is_under_way = is_under_way
@@ -43,8 +43,7 @@ class Checking:
         """
         if self._chosen is not None or not self.items:
             return self._chosen
-        order = list(CHECK_SIGNS)
-        ranks = [order.index(item.verdict) for item in self.items]
+        ranks = [item.rank for item in self.items]
         return ranks.index(min(ranks))
 
     def choose(self, direction: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import Event, FindingRaised
-from tui_trainer.protocol.verdicts import FINDING_SIGNS, Gravity
 
 
 class Standing:
@@ -17,14 +16,14 @@ class Standing:
     def __init__(self, history: History) -> None:
         self.history = history
         self._chosen: str | None = None
-        self._snoozed: dict[str, tuple[int, Gravity]] = {}
+        self._snoozed: dict[str, tuple[int, int]] = {}
 
     def notice(self, event: Event) -> None:
         """Take in an event, before the history does."""
         if isinstance(event, FindingRaised) and event.code not in self.history.findings:
             # What is graver than all that a person has chosen from is looked at first.
             chosen = self.chosen
-            if chosen is None or _rank(event.severity) < _rank(chosen.severity):
+            if chosen is None or event.rank < chosen.rank:
                 self._chosen = None
 
     @property
@@ -74,7 +73,7 @@ class Standing:
         """Put the chosen finding off."""
         chosen = self.chosen
         if chosen is not None:
-            self._snoozed[chosen.code] = (self._times_cleared(chosen.code), chosen.severity)
+            self._snoozed[chosen.code] = (self._times_cleared(chosen.code), chosen.rank)
             self._chosen = None
 
     def wake(self) -> None:
@@ -84,14 +83,8 @@ class Standing:
     def _is_snoozed(self, found: FindingRaised) -> bool:
         if found.code not in self._snoozed:
             return False
-        cleared, severity = self._snoozed[found.code]
-        is_same = cleared == self._times_cleared(found.code)
-        return is_same and _rank(found.severity) >= _rank(severity)
+        cleared, rank = self._snoozed[found.code]
+        return cleared == self._times_cleared(found.code) and found.rank >= rank
 
     def _times_cleared(self, code: str) -> int:
         return sum(episode.finding.code == code for episode in self.history.past_findings)
-
-
-def _rank(severity: Gravity) -> int:
-    """Return the place among the severities, 0 being the gravest."""
-    return list(FINDING_SIGNS).index(severity)

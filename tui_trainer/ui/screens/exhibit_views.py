@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tui_trainer.course.lesson import Lesson
 from tui_trainer.course.placeholders import here
+from tui_trainer.protocol.diagnosis import by_severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.inspection import View
-from tui_trainer.protocol.verdicts import by_severity
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, count
 from tui_trainer.ui.runs.live_run import LiveRun

@@ -9,24 +9,23 @@ from textual.content import Content
 from textual.geometry import Region
 
 from tui_trainer.course.topics import TOPICS
-from tui_trainer.protocol.checked import CHECK_SIGNS, Checked, CheckItem, counts
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, by_severity, tally
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.runs.check_results import Checking
 from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, body_lines
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 from tui_trainer.ui.widgets.status_lines import bar
 
-CHECK_ROLES: dict[Checked, str] = {"fail": "wrong", "look": "look", "pass": "good"}
-
-RESULTS: dict[Checked, str] = {
-    "fail": "a training would fail",
-    "look": "a training may well go on, but look at what is marked",
-    "pass": "nothing stands in the way of a long training",
+RESULTS: dict[Severity, str] = {
+    "error": "a training would fail",
+    "warning": "a training may well go on, but look at what is marked",
+    "ok": "nothing stands in the way of a long training",
 }
-"""What the gravest verdict means for the training."""
+"""What the worst severity means for the training."""
 
 BAR_WIDTH = 24
 
@@ -103,30 +102,26 @@ def _progress_lines(run: LiveRun, width: int) -> Lines:
     return [[*line, *(bar(share, min(BAR_WIDTH, room)) if room > 0 else ())]]
 
 
-def _item_line(item: CheckItem, width: int, digits: int, *, is_chosen: bool) -> list[Cell]:
+def _item_line(item: Diagnosis, width: int, digits: int, *, is_chosen: bool) -> list[Cell]:
     """Return an item with its number flush right."""
     room = width - 4 - digits - 2
     title = fmt.clip(item.title, room)
     return [
         Cell("▸ " if is_chosen else "  ", style="title"),
-        Cell(f"{CHECK_SIGNS[item.verdict]} ", style=CHECK_ROLES[item.verdict]),
+        Cell(f"{SIGNS[item.severity]} ", style=SEVERITY_ROLES[item.severity]),
         Cell(title, style="title bold" if is_chosen else ""),
         Cell(" " * (room - fmt.columns(title) + 2)),
         Cell(item.figure.rjust(digits), style="muted"),
     ]
 
 
-def _detail_lines(item: CheckItem, width: int) -> Lines:
-    lines = paragraph(item.evidence, "", width, indent=4)
-    if item.advice:
-        lines += paragraph(f"try: {item.advice}", "title", width, indent=4)
+def _detail_lines(item: Diagnosis, width: int) -> Lines:
+    lines = body_lines(item, width, indent=4)
     named = f": {TOPICS[item.lesson]}" if item.lesson in TOPICS else ""
     return [*lines, *paragraph(f"topic {item.lesson}{named}", "muted", width, indent=4)]
 
 
 def _result_lines(check: Checking, width: int) -> Lines:
-    found = counts(check.items)
-    parts = [f"{CHECK_SIGNS[verdict]} {n} {verdict}" for verdict, n in found.items() if n]
-    gravest = next(verdict for verdict, number in found.items() if number)
-    words = f"{' · '.join(parts)}: {RESULTS[gravest]}"
-    return paragraph(words, f"{CHECK_ROLES[gravest]} bold", width)
+    worst = by_severity(check.items)[0].severity
+    words = f"{SIGNS[worst]} {tally(check.items)}: {RESULTS[worst]}"
+    return paragraph(words, SEVERITY_ROLES[worst], width)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from tui_trainer.course.topics import TOPICS
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity
 from tui_trainer.protocol.events import FindingRaised
-from tui_trainer.protocol.verdicts import FINDING_SIGNS, Gravity
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.text.sparkline import caption, sparkline
 from tui_trainer.ui.runs.shown_run import ShownRun
 
-GRAVITY_ROLES: dict[Gravity, str] = {"wrong": "wrong bold", "look": "look bold", "note": "title"}
-"""How a finding's title is painted; a note is nothing to worry about, and looks like it."""
+SEVERITY_ROLES: dict[Severity, str] = {
+    "error": "wrong bold",
+    "warning": "look bold",
+    "note": "title",
+    "ok": "good bold",
+}
+"""How a diagnosis's title is painted; a note is nothing to worry about, and looks like it."""
 
 BESIDE = 60
 """From so many columns on a plot has its caption beside it."""
@@ -53,8 +58,8 @@ def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
     standing = run.standing
     others = len(standing.shown) - 1
     more = f" (+{others})" if others else ""
-    title = f"{FINDING_SIGNS[found.severity]} {found.title}{more}"
-    cells = [Cell(title, style=GRAVITY_ROLES[found.severity])]
+    title = f"{SIGNS[found.severity]} {found.title}{more}"
+    cells = [Cell(title, style=SEVERITY_ROLES[found.severity])]
     if found.advice:
         cells.append(Cell(f" · {found.advice}", rank=1))
     if run.fixable() is found:
@@ -63,19 +68,28 @@ def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
 
 
 def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: bool) -> Lines:
-    sign, role = FINDING_SIGNS[found.severity], GRAVITY_ROLES[found.severity]
+    sign, role = SIGNS[found.severity], SEVERITY_ROLES[found.severity]
     lines = headed(f"{sign} {found.title}", role, found.lesson, width, is_named=is_full)
     if not is_full:
         quiet = "" if found.severity == "note" else found.evidence
         return [*lines, *paragraph(quiet, "muted", width, indent=2)]
-    lines += paragraph(found.evidence, "", width, indent=2)
-    if found.plot:
+    return [*lines, *body_lines(found, width, key=apply_key(run.fixable(), found))]
+
+
+def apply_key(fixable: FindingRaised | None, found: FindingRaised) -> str:
+    """Return the key that follows a finding's advice; empty where no key does it."""
+    return " — press f to apply" if fixable is found else ""
+
+
+def body_lines(found: Diagnosis, width: int, *, indent: int = 2, key: str = "") -> Lines:
+    """Return what stands under the title of a diagnosis; ``key`` follows the advice."""
+    lines = paragraph(found.evidence, "", width, indent=indent)
+    if isinstance(found, FindingRaised) and found.plot:
         lines += _plot_lines(found, width)
-    if found.cause:
-        lines += paragraph(f"likely: {found.cause}", "", width, indent=2)
+    if isinstance(found, FindingRaised) and found.cause:
+        lines += paragraph(f"likely: {found.cause}", "", width, indent=indent)
     if found.advice:
-        key = " — press f to apply" if run.fixable() is found else ""
-        lines += paragraph(f"try: {found.advice}{key}", "title", width, indent=2)
+        lines += paragraph(f"try: {found.advice}{key}", "title", width, indent=indent)
     return lines
 
 

@@ -12,13 +12,13 @@ from textual.content import Content
 from textual.geometry import Region
 
 from tui_trainer.course.lesson import Lesson
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis
 from tui_trainer.protocol.events import FindingRaised
-from tui_trainer.protocol.verdicts import FINDING_SIGNS, SIGNS, Verdict
 from tui_trainer.text.fmt import Cell, columns
 from tui_trainer.text.lines import PROSE, Lines, paragraph
 from tui_trainer.ui.keys.learn_keys import LESSON_LIST_KEYS
 from tui_trainer.ui.widgets.choice_list import ChoiceList
-from tui_trainer.ui.widgets.finding_lines import GRAVITY_ROLES
+from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, apply_key
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
@@ -50,7 +50,7 @@ class LessonView:
     here: tuple[str, ...] = ()
     knobs: tuple[Cell, ...] = ()
     findings: tuple[FindingRaised, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[Diagnosis, ...] = ()
     fixable: FindingRaised | None = None
     is_open: bool = False
 
@@ -176,17 +176,21 @@ def _here(view: LessonView, width: int) -> Lines:
     if view.knobs:
         lines.append(list(view.knobs))
     for found in view.findings:
-        sign, role = FINDING_SIGNS[found.severity], GRAVITY_ROLES[found.severity]
-        lines += paragraph(f"{sign} {found.title}", role, width)
-        lines += paragraph(found.evidence, "", width, indent=2)
+        lines += _short(found, width)
         if found.advice:
-            key = " — press f to apply" if found is view.fixable else ""
+            key = apply_key(view.fixable, found)
             lines += paragraph(f"try: {found.advice}{key}", "title", width, indent=2)
     for verdict in view.verdicts:
-        sign, kind = SIGNS[verdict.verdict], verdict.verdict
-        lines += paragraph(f"{sign} {verdict.title}", f"{kind} bold", width)
-        lines += paragraph(verdict.evidence, "", width, indent=2)
+        lines += _short(verdict, width)
     return lines
+
+
+def _short(found: Diagnosis, width: int) -> Lines:
+    """Return a diagnosis without its advice."""
+    title = paragraph(
+        f"{SIGNS[found.severity]} {found.title}", SEVERITY_ROLES[found.severity], width
+    )
+    return [*title, *paragraph(found.evidence, "", width, indent=2)]
 
 
 def _links(view: LessonView, width: int) -> Lines:

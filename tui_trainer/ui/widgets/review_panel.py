@@ -1,4 +1,4 @@
-"""What the design review says of the network: the wrong first, what is good last."""
+"""What the design review says of the network, the most severe first."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Region
 
-from tui_trainer.protocol.verdicts import SIGNS, Verdict, by_severity, counts
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, by_severity, tally
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import REVIEW_KEYS
-from tui_trainer.ui.widgets.finding_lines import headed
+from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, body_lines, headed
 from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
@@ -27,14 +27,14 @@ class ReviewPanel(TextPanel):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__("design review", id=id)
-        self._verdicts: tuple[Verdict, ...] | None = None
+        self._verdicts: tuple[Diagnosis, ...] | None = None
         self._place = 0
 
-    def show(self, verdicts: tuple[Verdict, ...]) -> None:
+    def show(self, verdicts: tuple[Diagnosis, ...]) -> None:
         """Show a network's verdicts."""
         if verdicts != self._verdicts:
             self._verdicts, self._place = verdicts, 0
-            self.border_subtitle = summary(verdicts)
+            self.border_subtitle = tally(verdicts)
             self.fill()
 
     @property
@@ -44,7 +44,7 @@ class ReviewPanel(TextPanel):
         return chosen.lesson if chosen is not None else None
 
     @property
-    def _chosen(self) -> Verdict | None:
+    def _chosen(self) -> Diagnosis | None:
         verdicts = by_severity(self._verdicts or ())
         return verdicts[self._place] if self.has_focus and self._place < len(verdicts) else None
 
@@ -76,12 +76,9 @@ class ReviewPanel(TextPanel):
         self.scroll_to_region(Region(0, top, width, high), animate=False)
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """Return how many verdicts there are of each kind: ``2 wrong · 3 look · 9 good``."""
-    return " · ".join(f"{number} {kind}" for kind, number in counts(verdicts).items() if number)
-
-
-def review_lines(verdicts: Sequence[Verdict], width: int, chosen: Verdict | None = None) -> Lines:
+def review_lines(
+    verdicts: Sequence[Diagnosis], width: int, chosen: Diagnosis | None = None
+) -> Lines:
     """Return the verdicts in lines of ``width`` columns, one of them as the chosen one."""
     if not verdicts:
         return paragraph("this run was recorded without a review", "muted", width)
@@ -91,11 +88,7 @@ def review_lines(verdicts: Sequence[Verdict], width: int, chosen: Verdict | None
     return lines[:-1]
 
 
-def _verdict_lines(verdict: Verdict, width: int, *, is_chosen: bool = False) -> Lines:
-    role = verdict.verdict
-    title = f"{SIGNS[role]} {verdict.title}"
-    lines = headed(title, f"{role} bold", verdict.lesson, width, is_linked=is_chosen)
-    lines += paragraph(verdict.evidence, "", width, indent=2)
-    if verdict.advice:
-        lines += paragraph(f"try: {verdict.advice}", "title", width, indent=2)
-    return [*lines, []]
+def _verdict_lines(verdict: Diagnosis, width: int, *, is_chosen: bool = False) -> Lines:
+    title, role = f"{SIGNS[verdict.severity]} {verdict.title}", SEVERITY_ROLES[verdict.severity]
+    lines = headed(title, role, verdict.lesson, width, is_linked=is_chosen)
+    return [*lines, *body_lines(verdict, width), []]

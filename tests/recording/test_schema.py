@@ -1,0 +1,72 @@
+"""Records of older schemas, read as this version would have written them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.protocol import facts
+from tui_trainer.protocol.diagnosis import Diagnosis
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import FindingRaised, RunStarted, to_json
+from tui_trainer.protocol.schema import SCHEMA
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.journal import from_json
+
+OLD_RUNS = Path(__file__).parent / "runs_0_1"
+"""Three real runs, recorded by version 0.1."""
+
+VERDICT = Diagnosis(
+    code="budget", severity="warning", title="t", evidence="e", lesson=8, layers=("conv1",)
+)
+
+
+@pytest.mark.parametrize("name", ["finished", "steered", "killed"])
+def test_a_run_of_version_0_1_has_todays_severities(name: str) -> None:
+    lines = (OLD_RUNS / name / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [from_json(line) for line in lines]
+    old = [json.loads(line) for line in lines]
+    (started,) = (event for event in events if isinstance(event, RunStarted))
+    (review,) = (record["review"] for record in old if record["event"] == "RunStarted")
+    scale = {"wrong": "error", "look": "warning", "good": "ok", "note": "note"}
+
+    assert [said.code for said in started.review] == [said["rule"] for said in review]
+    assert [said.severity for said in started.review] == [scale[v["verdict"]] for v in review]
+    found = [event for event in events if isinstance(event, FindingRaised)]
+    raised = [record for record in old if record["event"] == "FindingRaised"]
+    assert [event.severity for event in found] == [scale[record["severity"]] for record in raised]
+    assert bool(found) == (name == "steered")
+    assert RunFolder(OLD_RUNS / name).read_events().events
+
+
+def test_what_is_written_names_its_schema_and_is_read_as_it_is() -> None:
+    started = facts.started(review=(VERDICT,))
+    line = to_json(started)
+
+    assert json.loads(line)["schema"] == SCHEMA
+    assert from_json(line) == started
+
+
+def test_a_newer_schema_says_so() -> None:
+    line = json.dumps({**json.loads(to_json(facts.started())), "schema": SCHEMA + 1})
+
+    with pytest.raises(InputError, match="update mnist-tui"):
+        from_json(line)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"event": "RunStarted", "review": [3]}',
+        '{"event": "RunStarted", "review": 3}',
+        '{"event": "RunStarted", "schema": "2"}',
+        '{"event": "FindingRaised", "severity": ["look"]}',
+        '{"event": "FindingRaised"}',
+        "[]",
+    ],
+)
+def test_a_damaged_record_is_no_event(damaged: str) -> None:
+    with pytest.raises(InputError, match="no event"):
+        from_json(damaged)
