@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from tests.protocol.facts import changed
 from tui_trainer.protocol.commands import KNOBS
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
@@ -14,8 +15,8 @@ NAN, INF = math.nan, math.inf
 
 def test_every_knob_has_a_short_name() -> None:
     assert fmt.KNOB_NAMES.keys() == KNOBS.keys()
-    assert fmt.knob_change("epochs", 2, 4) == "epochs 2 → 4"
-    assert fmt.knob_change("learning_rate", 0.1, 0.05) == "lr 0.1 → 0.05"
+    assert changed("epochs", 2, 4).words == "epochs 2 → 4"
+    assert changed("learning_rate", 0.1, 0.05).words == "lr 0.1 → 0.05"
 
 
 @pytest.mark.parametrize(

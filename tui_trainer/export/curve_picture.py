@@ -6,7 +6,8 @@ Imports matplotlib at once, so it is itself imported only when a picture is draw
 from __future__ import annotations
 
 from bisect import bisect
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tui_trainer.export.ticks import is_on_log, set_accuracy_axis, set_loss_axis
-from tui_trainer.history.history import History
+from tui_trainer.history.history import Curve, History, Point
 from tui_trainer.history.series import Series
 from tui_trainer.protocol.events import RunStarted, SettingChanged
 from tui_trainer.text import fmt
@@ -31,15 +32,6 @@ LABEL_LENGTH = 52
 
 MANY_EPOCHS = 40
 """From so many on, validation points are small."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A point on a panel: its place in epochs, its value, and the interval around that."""
-
-    x: float
-    y: float
-    interval: tuple[float, float] | None = None
 
 
 def draw(history: History) -> Figure:
@@ -67,65 +59,43 @@ def _title(started: RunStarted) -> str:
 
 
 def _loss_panel(axes: Axes, history: History) -> None:
-    series = history.train_loss
-    validation = [
-        Mark(epoch.epoch, epoch.val_loss)
-        for epoch in history.epochs
-        if epoch.val_loss is not None and is_on_log(epoch.val_loss)
-    ]
-    tests = [
-        Mark(history.epochs_at(test.images), test.test_loss)
-        for test in history.tests
-        if is_on_log(test.test_loss)
-    ]
+    series, now, *points = history.loss_curve
+    validation, tests = ([point for point in kind if is_on_log(point.y)] for kind in points)
     _dress(axes, history, "loss (nats)")
-    values = [mark.y for mark in (*validation, *tests)]
+    values = [point.y for point in (*validation, *tests)]
     set_loss_axis(axes, core=(*series.trend, *values), noise=series.high)
-    now = history.smoothed_loss
-    _draw_training(axes, series, "training" if now is None else f"training {_loss(now)}")
-    if validation:
-        _draw_validation(axes, validation, f"validation {_loss(validation[-1].y)}")
-    if tests:
-        _draw_tests(axes, tests, f"test {_loss(tests[-1].y)}")
-    _draw_interventions(axes, history)
     _write_labels(axes, history)
-    _draw_legend(axes)
+    curve = Curve(series, now, validation, tests)
+    _draw_curve(axes, history, curve, lambda point: fmt.loss(point.y).strip())
 
 
 def _accuracy_panel(axes: Axes, history: History) -> None:
-    series = history.train_accuracy
-    validation = [
-        Mark(epoch.epoch, epoch.val_accuracy, epoch.val_interval)
-        for epoch in history.epochs
-        if epoch.val_accuracy is not None
-    ]
-    tests = [
-        Mark(history.epochs_at(test.images), test.test_accuracy, test.test_interval)
-        for test in history.tests
-    ]
+    curve = history.accuracy_curve
     _dress(axes, history, "accuracy (%)")
-    reached = [end for mark in (*validation, *tests) for end in (mark.interval or (mark.y,))]
+    points = (*curve.validation, *curve.tests)
+    reached = [end for point in points for end in (point.interval or (point.y,))]
     set_accuracy_axis(
         axes,
-        lowest=min((*series.low, *reached), default=0.0),
-        highest=max((*series.trend, *reached), default=0.9),
+        lowest=min((*curve.train.low, *reached), default=0.0),
+        highest=max((*curve.train.trend, *reached), default=0.9),
     )
-    now = history.smoothed_accuracy
-    _draw_training(axes, series, "training" if now is None else f"training {fmt.percent(now)}")
-    if validation:
-        _draw_validation(axes, validation, f"validation {_accuracy(validation[-1])}")
-    if tests:
-        _draw_tests(axes, tests, f"test {_accuracy(tests[-1])}")
+    _draw_curve(
+        axes, history, curve, lambda point: fmt.accuracy_with_interval(point.y, point.interval)
+    )
+
+
+def _draw_curve(
+    axes: Axes, history: History, curve: Curve, written: Callable[[Point], str]
+) -> None:
+    """Draw a curve with its points, the interventions, and the legend with the latest figures."""
+    now = "" if curve.trend is None else f" {written(Point(0, curve.trend))}"
+    _draw_training(axes, curve.train, f"training{now}")
+    if curve.validation:
+        _draw_validation(axes, curve.validation, f"validation {written(curve.validation[-1])}")
+    if curve.tests:
+        _draw_tests(axes, curve.tests, f"test {written(curve.tests[-1])}")
     _draw_interventions(axes, history)
     _draw_legend(axes)
-
-
-def _loss(value: float) -> str:
-    return fmt.loss(value).strip()
-
-
-def _accuracy(mark: Mark) -> str:
-    return fmt.accuracy_with_interval(mark.y, mark.interval)
 
 
 def _dress(axes: Axes, history: History, title: str) -> None:
@@ -161,13 +131,13 @@ def _draw_training(axes: Axes, series: Series, label: str) -> None:
     axes.plot(x, np.array(series.trend), color=TRAIN, linewidth=1.8, label=label, zorder=3)
 
 
-def _draw_validation(axes: Axes, marks: list[Mark], label: str) -> None:
-    size = 5.5 if len(marks) < MANY_EPOCHS else 3.5
-    spans = [(mark.y, *(mark.interval or (mark.y, mark.y))) for mark in marks]
-    has_bars = any(mark.interval for mark in marks)
+def _draw_validation(axes: Axes, points: list[Point], label: str) -> None:
+    size = 5.5 if len(points) < MANY_EPOCHS else 3.5
+    spans = [(point.y, *(point.interval or (point.y, point.y))) for point in points]
+    has_bars = any(point.interval for point in points)
     axes.errorbar(
-        [mark.x for mark in marks],
-        [mark.y for mark in marks],
+        [point.x for point in points],
+        [point.y for point in points],
         # Wilson's interval holds the share it is of, but for rounding.
         yerr=[
             [max(0.0, y - low) for y, low, _ in spans],
@@ -187,10 +157,10 @@ def _draw_validation(axes: Axes, marks: list[Mark], label: str) -> None:
     )
 
 
-def _draw_tests(axes: Axes, marks: list[Mark], label: str) -> None:
+def _draw_tests(axes: Axes, points: list[Point], label: str) -> None:
     axes.plot(
-        [mark.x for mark in marks],
-        [mark.y for mark in marks],
+        [point.x for point in points],
+        [point.y for point in points],
         "D",
         color=TEST,
         markersize=7,
@@ -248,12 +218,8 @@ def labels(history: History) -> list[tuple[float, str]]:
         places[-1] = x
         first = groups[-1].get(change.setting, change)
         groups[-1][change.setting] = replace(change, old=first.old)
-    joined = (" · ".join(map(_change, group.values())) for group in groups)
+    joined = (" · ".join(change.words for change in group.values()) for group in groups)
     return [(x, fmt.clip(words, LABEL_LENGTH)) for x, words in zip(places, joined, strict=True)]
-
-
-def _change(change: SettingChanged) -> str:
-    return fmt.knob_change(change.setting, change.old, change.new)
 
 
 def _draw_legend(axes: Axes) -> None:

@@ -15,6 +15,8 @@ from tui_trainer.text.scales import HIGHEST_ACCURACY, NINES_BY_WEIGHT, Scale
 _LEAST_GAP = 0.05
 """Nearest distance of two ticks, as a share of the axis."""
 
+is_on_log = Scale("log").has_place_for
+
 nines = np.vectorize(Scale("nines").height, otypes=[float])
 """The heights of accuracies, fractions of 1."""
 
@@ -41,11 +43,6 @@ def set_loss_axis(axes: Axes, core: Iterable[float], noise: Iterable[float]) -> 
     axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def is_on_log(value: float) -> bool:
-    """Return whether a logarithmic axis can reach a value."""
-    return math.isfinite(value) and value > 0
 
 
 def set_accuracy_axis(axes: Axes, lowest: float, highest: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tui_trainer.history.progress import Progress
 from tui_trainer.history.series import Series, Trend
@@ -17,6 +18,23 @@ SMOOTHING_SHARE = 1 / 30
 
 LOSS_CAP = 3.0
 """A batch counts in :attr:`History.steady_loss` as at most so many times the loss of guessing."""
+
+
+class Point(NamedTuple):
+    """A measured value, at its place in epochs, with its 95 % interval if it has one."""
+
+    x: float
+    y: float
+    interval: tuple[float, float] | None = None
+
+
+class Curve(NamedTuple):
+    """A quantity over a run: every batch and their trend now, each validation, each test."""
+
+    train: Series
+    trend: float | None
+    validation: list[Point]
+    tests: list[Point]
 
 
 @dataclass
@@ -62,6 +80,27 @@ class History(Progress):
             self.train_accuracy.append(x, event.accuracy, trend)
             self._steady_trend.add(min(event.loss, self._most_loss), event.batch_size)
         self.learning_rate.append(x, event.learning_rate)
+
+    @property
+    def loss_curve(self) -> Curve:
+        """The losses."""
+        done = [Point(e.epoch, e.val_loss) for e in self.epochs if e.val_loss is not None]
+        tests = [Point(self.epochs_at(test.images), test.test_loss) for test in self.tests]
+        return Curve(self.train_loss, self.smoothed_loss, done, tests)
+
+    @property
+    def accuracy_curve(self) -> Curve:
+        """The accuracies."""
+        done = [
+            Point(e.epoch, e.val_accuracy, e.val_interval)
+            for e in self.epochs
+            if e.val_accuracy is not None
+        ]
+        tests = [
+            Point(self.epochs_at(test.images), test.test_accuracy, test.test_interval)
+            for test in self.tests
+        ]
+        return Curve(self.train_accuracy, self.smoothed_accuracy, done, tests)
 
     @property
     def smoothed_loss(self) -> float | None:

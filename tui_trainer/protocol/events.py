@@ -19,6 +19,7 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import BUDGET, LayerRow
 from tui_trainer.protocol.probed import Probe
 from tui_trainer.protocol.schema import SCHEMA
+from tui_trainer.text import fmt
 
 CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder", "input_share", "memory_left"})
 """The fields that differ between two runs with the same seed."""
@@ -185,6 +186,12 @@ class SettingChanged:
     step: int
     epoch: int
     images: int
+
+    @property
+    def words(self) -> str:
+        """The change in a few words: ``lr 0.1 → 0.05``."""
+        old, new = (fmt.knob(self.setting, value) for value in (self.old, self.new))
+        return f"{fmt.KNOB_NAMES[self.setting]} {old} → {new}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

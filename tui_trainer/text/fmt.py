@@ -127,11 +127,6 @@ KNOB_NAMES = {
 """What each knob is called where there is little room."""
 
 
-def knob_change(setting: str, old: float, new: float) -> str:
-    """Return a turned knob in a few words: ``lr 0.1 → 0.05``."""
-    return f"{KNOB_NAMES[setting]} {knob(setting, old)} → {knob(setting, new)}"
-
-
 def megabytes(number: int) -> str:
     """Return a number of bytes in megabytes of a million bytes: ``9.9 MB``."""
     return f"{number / 1e6:,.1f} MB"

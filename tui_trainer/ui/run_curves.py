@@ -6,9 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tui_trainer.history.history import History
-from tui_trainer.history.series import Series
-from tui_trainer.protocol.events import SettingChanged
+from tui_trainer.history.history import Curve, History
 from tui_trainer.render.plots import Line, Mark, Points, Scale
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
@@ -33,57 +31,33 @@ class Picture:
 
 def loss_picture(history: History) -> Picture:
     """Show the training loss with its noise, and the validation loss of each epoch."""
-    done = {e.epoch: e.val_loss for e in history.epochs if e.val_loss is not None}
-    return _learning_picture(
-        history,
-        history.train_loss,
-        now=history.smoothed_loss,
-        validation=done,
-        tests=[test.test_loss for test in history.tests],
-        written=lambda value: fmt.loss(value).strip(),
-    )
+    return _learning_picture(history, history.loss_curve, lambda value: fmt.loss(value).strip())
 
 
 def accuracy_picture(history: History) -> Picture:
     """Show the training accuracy with its noise, and the validation accuracy of each epoch."""
-    done = {e.epoch: e.val_accuracy for e in history.epochs if e.val_accuracy is not None}
-    latest = history.epochs[-1].val_interval if history.epochs else None
+    # The chart's title has the percent sign.
     return _learning_picture(
-        history,
-        history.train_accuracy,
-        now=history.smoothed_accuracy,
-        validation=done,
-        tests=[test.test_accuracy for test in history.tests],
-        # The chart's title has the percent sign.
-        written=lambda value: fmt.percent(value).removesuffix(" %"),
-        interval=fmt.interval(latest) if latest else "",
+        history, history.accuracy_curve, lambda value: fmt.percent(value).removesuffix(" %")
     )
 
 
-def _learning_picture(
-    history: History,
-    train: Series,
-    *,
-    now: float | None,
-    validation: dict[int, float],
-    tests: list[float],
-    written: Callable[[float], str],
-    interval: str = "",
-) -> Picture:
-    """Show training as a curve in its band, validation and test as points; ``now`` is the trend."""
+def _learning_picture(history: History, curve: Curve, written: Callable[[float], str]) -> Picture:
+    """Show training as a curve in its band, validation and test as points."""
+    train, now, validation, tests = curve
     legend = [Cell(f"  ─ train {written(now)}" if now is not None else "  ─ train", style="train")]
-    if validation:
-        latest = written(list(validation.values())[-1])
-        legend.append(Cell(f"  ● val {latest}", style="validation"))
-        legend.append(Cell(f" {interval}" if interval else "", rank=1, style="validation"))
-    legend += [Cell(f"  ◆ test {written(test)}", rank=2, style="test") for test in tests[-1:]]
+    for _, value, interval in validation[-1:]:
+        bounds = f" {fmt.interval(interval)}" if interval else ""
+        legend.append(Cell(f"  ● val {written(value)}", style="validation"))
+        legend.append(Cell(bounds, rank=1, style="validation"))
+    legend += [Cell(f"  ◆ test {written(test.y)}", rank=2, style="test") for test in tests[-1:]]
     return Picture(
         x_max=x_end(history),
         lines=(Line(train.x, train.trend, "train", train.low, train.high, "train-band"),),
         points=(
-            Points(list(validation), list(validation.values()), "validation"),
+            Points([p.x for p in validation], [p.y for p in validation], "validation"),
             # Each reading of the test set stands where it was made.
-            Points([history.epochs_at(test.images) for test in history.tests], tests, "test", "◆"),
+            Points([p.x for p in tests], [p.y for p in tests], "test", "◆"),
         ),
         marks=_marks(history),
         legend=tuple(legend),
@@ -122,18 +96,13 @@ def x_end(history: History) -> float:
     return float(min(end, max(total, math.ceil(seen))))
 
 
-def knob_change(change: SettingChanged) -> str:
-    """Return a change in a few words: ``lr 0.1 → 0.05``."""
-    return fmt.knob_change(change.setting, change.old, change.new)
-
-
 def _marks(history: History) -> tuple[Mark, ...]:
     changes = history.interventions
     return tuple(
         Mark(
             history.epochs_at(change.images),
             "intervention",
-            label=knob_change(change) if change is changes[-1] else "",
+            label=change.words if change is changes[-1] else "",
         )
         for change in changes
     )

@@ -17,7 +17,6 @@ from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import CHOICE_KEYS
-from tui_trainer.ui.run_curves import knob_change
 from tui_trainer.ui.runs.findings_selection import Standing
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.cell_line import CellLine
@@ -131,7 +130,7 @@ def headline(run: ShownRun) -> list[Cell]:
     if history.interventions:
         change = history.interventions[-1]
         return [
-            Cell(f"▼ {knob_change(change)}", style="intervention"),
+            Cell(f"▼ {change.words}", style="intervention"),
             Cell(f"  at step {fmt.count(change.step)}", rank=1, style="muted"),
         ]
     if found is not None:
@@ -226,7 +225,7 @@ def _change_lines(history: History, width: int) -> Lines:
     lines: Lines = []
     for change in reversed(history.interventions[-CHANGES_SHOWN:]):
         cells = [
-            Cell(f"▼ {knob_change(change)}", style="intervention"),
+            Cell(f"▼ {change.words}", style="intervention"),
             Cell(
                 f"  epoch {change.epoch}, step {fmt.count(change.step)}",
                 rank=1,
