@@ -147,10 +147,7 @@ def _opened(path: Path) -> Image.Image:
     Raises:
         InputError: If it cannot be used.
     """
-    try:
-        content = read_at_most(path, MAX_BYTES)
-    except (OSError, ValueError) as error:
-        raise fault(path, f"cannot be read: {reason(error)}") from None
+    content = read_at_most(path, MAX_BYTES)
     if not content:
         raise fault(path, "is empty")
     if len(content) > MAX_BYTES:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tui_trainer import __version__
-from tui_trainer.protocol.errors import fault, reason
+from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import DAMAGED, parse_facts, parse_head
@@ -74,10 +74,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         InputError: If it cannot be read, is damaged, is no checkpoint, or one of a newer version.
     """
-    try:
-        content = read_at_most(path, MAX_BYTES)
-    except (OSError, ValueError) as error:
-        raise fault(path, f"cannot be read: {reason(error)}") from None
+    content = read_at_most(path, MAX_BYTES)
     if len(content) > MAX_BYTES:
         raise fault(path, "larger than a checkpoint can be")
     facts, digest = parse_head(content, path)

@@ -16,9 +16,9 @@ from typing import Any
 
 from tui_trainer.export.targets import replacing, require
 from tui_trainer.history.history import History
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.protocol.events import EpochDone, Event, SettingChanged, StepDone, TestEvaluated
-from tui_trainer.text.fmt import knob, printable
+from tui_trainer.text.fmt import knob
 
 PICTURES = (".png", ".svg")
 """The kinds of picture, by the end of the file's name."""
@@ -107,12 +107,9 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.glob("*tfevents*"))
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{printable(folder)}: cannot be written: {reason}") from error
+        raise fault(folder, f"cannot be written: {reason(error)}") from error
     if taken:
-        raise InputError(
-            f"{printable(folder)}: holds a TensorBoard run already; choose another folder"
-        )
+        raise fault(folder, "holds a TensorBoard run already; choose another folder")
     began = time.time()
     with (
         _removing(folder if is_new else None),
@@ -199,7 +196,7 @@ def write_picture(events: Iterable[Event], path: Path) -> None:
     """
     kind = path.suffix.lower()
     if kind not in PICTURES:
-        raise InputError(f"{printable(path)}: a picture's name ends in .png or .svg")
+        raise fault(path, "a picture's name ends in .png or .svg")
     require("matplotlib", "the picture")
     history = History()
     for event in events:

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.recording import atomic
-from tui_trainer.text.fmt import one_line, printable
 
 
 @contextmanager
@@ -27,13 +26,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        raise InputError(f"{printable(path)}: is not an ordinary file; choose another name")
+        raise fault(path, "is not an ordinary file; choose another name")
     try:
         with atomic.replacing(target) as unfinished:
             yield unfinished
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{printable(path)}: cannot be written: {reason}") from error
+        raise fault(path, f"cannot be written: {reason(error)}") from error
 
 
 def require(package: str, purpose: str) -> ModuleType:
@@ -54,5 +52,5 @@ def require(package: str, purpose: str) -> ModuleType:
             f'{purpose} needs {missing}, which is not installed: pip install "mnist-tui[export]"'
         ) from error
     except (ImportError, OSError) as error:
-        reason = one_line(str(error))
-        raise InputError(f"{purpose} needs {package}, which cannot be loaded: {reason}") from error
+        words = f"{purpose} needs {package}, which cannot be loaded: {reason(error)}"
+        raise InputError(words) from error

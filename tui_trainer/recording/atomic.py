@@ -8,21 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tui_trainer.protocol.errors import InputError, reason
+from tui_trainer.text.fmt import printable
+
 _MARK = ".being-written"
 
 
-def read_at_most(path: Path, most: int) -> bytes:
+def read_at_most(path: Path, most: int, name: str = "") -> bytes:
     """Return what a file holds; one byte more than ``most``, no more, if it holds more than that.
 
+    Args:
+        path: The file.
+        most: Bytes.
+        name: What it is called in a message; its path if empty.
+
     Raises:
-        OSError: If it cannot be read, or is no file: opening a pipe would wait for a writer.
-        ValueError: If it has a name that no file can have.
+        InputError: If it cannot be read, or is no file: opening a pipe would wait for a writer.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(0, "not a file")
-    with path.open("rb") as file:
-        # Never ``most`` alone: Python takes the memory before it reads.
-        return file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(0, "not a file")
+        with path.open("rb") as file:
+            # Never ``most`` alone: Python takes the memory before it reads.
+            return file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise InputError(f"{name or printable(path)}: cannot be read: {reason(error)}") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tui_trainer.protocol.errors import reason
 from tui_trainer.protocol.events import RecordingFailed, RecordingRestored
 
 RecordingNews = RecordingFailed | RecordingRestored
@@ -23,7 +24,7 @@ class Attempts:
         except OSError as error:
             if path not in self._failing:
                 self._failing.add(path)
-                yield RecordingFailed(path=str(path), message=error.strerror or str(error))
+                yield RecordingFailed(path=str(path), message=reason(error))
         else:
             if path in self._failing:
                 self._failing.remove(path)

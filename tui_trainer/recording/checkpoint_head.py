@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.atomic import read_at_most
-from tui_trainer.text.fmt import printable
 
 MAX_HEAD = 1 << 24
 """The longest head that is read, 16 MiB; those of a hundred tensors have 10 kB."""
@@ -26,12 +25,7 @@ def read_facts(path: Path) -> Mapping[str, Any]:
     Raises:
         InputError: If it cannot be read, is no checkpoint, or one of a newer version.
     """
-    try:
-        content = read_at_most(path, MAX_HEAD)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{printable(path)}: cannot be read: {reason}") from None
-    facts, _ = parse_head(content, path)
+    facts, _ = parse_head(read_at_most(path, MAX_HEAD), path)
     return parse_facts(facts, path)
 
 
@@ -50,14 +44,15 @@ def parse_facts(text: str, path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
-        raise InputError(f"{printable(path)}: {DAMAGED}")
+        raise fault(path, DAMAGED)
     lines = facts.get("lines")
     if lines is not None and not (type(lines) is int and lines >= 0):
-        raise InputError(f"{printable(path)}: lines cannot be {str(lines)[:40]!r}")
+        raise fault(path, f"lines cannot be {str(lines)[:40]!r}")
     return facts
 
 
 DAMAGED = "is no safetensors file, or a damaged one"
+NO_CHECKPOINT = "holds tensors, but no checkpoint of a run"
 
 
 def parse_head(content: bytes, path: Path) -> tuple[str, str]:
@@ -70,23 +65,23 @@ def parse_head(content: bytes, path: Path) -> tuple[str, str]:
     Raises:
         InputError: If it is no checkpoint, or one of a newer version.
     """
-    name = printable(path)
     if not content:
-        raise InputError(f"{name}: is empty")
+        raise fault(path, "is empty")
     try:
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length])["__metadata__"]
         told, maker = str(metadata.get("format")), str(metadata.get("version"))[:20]
         facts, digest = metadata.get("facts"), metadata.get("sha256")
     except KeyError:
-        raise InputError(f"{name}: holds tensors, but no checkpoint of a run") from None
+        raise fault(path, NO_CHECKPOINT) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise InputError(f"{name}: {DAMAGED}") from None
+        raise fault(path, DAMAGED) from None
     if told.isascii() and told.isdigit() and len(told) < 9 and int(told) > SCHEMA:
-        raise InputError(
-            f"{name}: was written by a newer mnist-tui ({maker!r}, format {told}; this one reads "
-            f"{SCHEMA}); update mnist-tui"
+        raise fault(
+            path,
+            f"was written by a newer mnist-tui ({maker!r}, format {told}; this one reads "
+            f"{SCHEMA}); update mnist-tui",
         )
     if not isinstance(facts, str) or not isinstance(digest, str):
-        raise InputError(f"{name}: holds tensors, but no checkpoint of a run")
+        raise fault(path, NO_CHECKPOINT)
     return facts, digest

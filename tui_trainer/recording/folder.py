@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import compose, read_config
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, fault
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.journal import Recorded, read_recorded
@@ -121,13 +121,9 @@ def _text(path: Path, limit: int) -> str:
     Raises:
         InputError: If it cannot be read or is larger than such a file can be.
     """
-    try:
-        raw = read_at_most(path, limit)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{printable(path)}: cannot be read: {reason}") from None
+    raw = read_at_most(path, limit)
     if len(raw) > limit:
-        raise InputError(f"{printable(path)}: larger than such a file can be")
+        raise fault(path, "larger than such a file can be")
     return raw.decode("utf-8", "replace")
 
 
@@ -198,9 +194,7 @@ def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) ->
     if name is None:
         runs = list_runs(root)
         if not runs:
-            raise InputError(
-                f"{printable(root)}: no run in it yet; train one, or name the folder of a run"
-            )
+            raise fault(root, "no run in it yet; train one, or name the folder of a run")
         if to_resume:
             runs.sort(key=lambda run: (not run.can_resume, run.is_running))
         return runs[0].folder

@@ -15,7 +15,7 @@ from tui_trainer.history.progress import Progress
 from tui_trainer.protocol.answers import Answer
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import to_toml
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.events import (
     Diverged,
     EpochDone,
@@ -288,4 +288,4 @@ def _locked(folder: RunFolder, name: str) -> Lock:
 
 
 def _not_writable(name: str, error: OSError, remedy: str) -> InputError:
-    return InputError(f"{name}: cannot be written: {error.strerror or error}; {remedy}")
+    return InputError(f"{name}: cannot be written: {reason(error)}; {remedy}")

@@ -24,7 +24,7 @@ from tui_trainer.models.custom.error_lines import place_of
 from tui_trainer.models.custom.module_finder import OwnImports
 from tui_trainer.models.custom.process_state import guest, lock, renew_imports
 from tui_trainer.models.rng import preserve_rng_state
-from tui_trainer.protocol.errors import InputError, reason
+from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.reference import Reference
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.text.fmt import clip
@@ -82,10 +82,7 @@ def _read(path: Path, place: str) -> str:
     Raises:
         InputError: If it cannot be read, is too large to be one, or is no UTF-8.
     """
-    try:
-        source = read_at_most(path, MAX_BYTES)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{place}: cannot be read: {reason(error)}") from None
+    source = read_at_most(path, MAX_BYTES, place)
     if len(source) > MAX_BYTES:
         raise InputError(f"{place}: larger than a program can be; is it the right one?")
     if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or source[1:8:2] == bytes(4):
