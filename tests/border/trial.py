@@ -157,7 +157,11 @@ def run(
     place.mkdir()
     resumption = Resumption(read_checkpoint(resume), resume) if resume else None
     events = train(
-        config, inbox, store=CheckpointStore(folder), resume=resumption, clock=FakeClock()
+        config,
+        inbox,
+        store=CheckpointStore(folder.checkpoints),
+        resume=resumption,
+        clock=FakeClock(),
     )
     return Trained(list(events), folder)
 

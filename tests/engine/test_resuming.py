@@ -13,9 +13,9 @@ from _pytest.mark import ParameterSet
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint, differing_bits, read_checkpoint
+from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.lab.saved_model import network_of
+from tui_trainer.lab.saved_model import differing_bits, network_of
 from tui_trainer.protocol.commands import (
     Command,
     Inbox,
@@ -203,7 +203,7 @@ def test_looks_at_the_test_set_are_not_forgotten(tiny: Path) -> None:
 
 def test_what_is_saved_is_the_state(tiny: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    run = trained(tiny_config(tiny), keeper=CheckpointStore(folder, lambda: 42))
+    run = trained(tiny_config(tiny), keeper=CheckpointStore(folder.checkpoints, lambda: 42))
     saved = read_checkpoint(folder.checkpoint("last"))
     assert_equal(saved, run.state)
     assert saved.facts["lines"] == 42
@@ -216,7 +216,7 @@ def test_what_is_saved_is_the_state(tiny: Path, tmp_path: Path) -> None:
 def test_the_best_and_every_so_many_epochs_are_kept(tiny: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     config = tiny_config(tiny, epochs=5)
-    run = trained(config, keeper=CheckpointStore(folder, every=2))
+    run = trained(config, keeper=CheckpointStore(folder.checkpoints, every=2))
     names = sorted(path.name for path in folder.checkpoints.iterdir())
     assert names == [f"{name}.safetensors" for name in ("best", "epoch-2", "epoch-4", "last")]
     accuracies = [event.val_accuracy or 0.0 for event in of(EpochDone, run.events)]
@@ -227,7 +227,10 @@ def test_the_best_and_every_so_many_epochs_are_kept(tiny: Path, tmp_path: Path) 
 
 
 def test_a_run_without_validation_has_no_best(tiny: Path, tmp_path: Path) -> None:
-    trained(tiny_config(tiny, val_size=0, epochs=1), keeper=CheckpointStore(RunFolder(tmp_path)))
+    trained(
+        tiny_config(tiny, val_size=0, epochs=1),
+        keeper=CheckpointStore(RunFolder(tmp_path).checkpoints),
+    )
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.safetensors"]
 
 
@@ -244,7 +247,7 @@ def test_a_long_epoch_is_saved_by_the_clock_without_a_word(tiny: Path, tmp_path:
     seen: list[int] = []
 
     def watched() -> Iterator[Event]:
-        keeper = CheckpointStore(folder, seconds=3.0)
+        keeper = CheckpointStore(folder.checkpoints, seconds=3.0)
         for event in train(tiny_config(tiny), Inbox(), store=keeper, clock=Ticking()):
             if isinstance(event, StepDone):
                 seen.append(read_facts(folder.checkpoint("last"))["step"])

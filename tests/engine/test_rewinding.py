@@ -131,7 +131,7 @@ def test_the_good_checkpoint_is_never_overwritten(
                 assert bool(tensor.isfinite().all()), name
             return super().keep(state, *args, **more)  # type: ignore[arg-type]
 
-    keeper = Watching(RunFolder(tmp_path), seconds=0.0)  # saves after each step
+    keeper = Watching(RunFolder(tmp_path).checkpoints, seconds=0.0)  # saves after each step
     inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]}, [[Stop()], [Stop()]])
     events = list(train(config(tiny), inbox, store=keeper, interactive=patient, clock=FakeClock()))
     lost = only(Diverged, events)

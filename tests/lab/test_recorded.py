@@ -51,7 +51,7 @@ def once(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two epochs, each of which is kept."""
     path = tmp_path_factory.mktemp("once") / "it"
     recorder = Recorder.create(path, config(tiny).resolved())
-    keeper = CheckpointStore(recorder.folder, recorder.position, every=1)
+    keeper = CheckpointStore(recorder.folder.checkpoints, recorder.position, every=1)
     events = train(config(tiny), Inbox(), store=keeper, clock=FakeClock())
     for _ in recorder.record(events):
         pass

@@ -15,9 +15,9 @@ from tests.engine.runs import ScriptedInbox, of, only, tiny_config
 from tests.faults.forks import call, command
 from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import differing_bits, read_checkpoint
+from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.lab.saved_model import network_of
+from tui_trainer.lab.saved_model import differing_bits, network_of
 from tui_trainer.models import zoo
 from tui_trainer.models.build import about, build_network, dropout_of, use_innermost_channels
 from tui_trainer.models.custom.error_lines import NetworkError
@@ -476,7 +476,7 @@ def run(
 ) -> list[Event]:
     """Train in a folder, or go on there from a checkpoint."""
     folder.mkdir(exist_ok=True)
-    keeper = CheckpointStore(RunFolder(folder))
+    keeper = CheckpointStore(RunFolder(folder).checkpoints)
     resumption = Resumption(read_checkpoint(resume), resume) if resume else None
     return list(train(config, inbox or Inbox(), store=keeper, resume=resumption))
 

@@ -71,7 +71,8 @@ def _train_again(
 
 def _compare(found: SavedRun, result: Checkpoint) -> int:
     """Say whether the weights are those of the recorded run, to the last bit."""
-    from tui_trainer.engine.checkpoints import differing_bits, read_checkpoint
+    from tui_trainer.engine.checkpoints import read_checkpoint
+    from tui_trainer.lab.saved_model import differing_bits
 
     bits, total = differing_bits(read_checkpoint(found.checkpoint), result)
     steps = plural(result.facts["step"], "step")

@@ -113,7 +113,7 @@ def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterat
     keeper = CheckpointStore(every=config.checkpoint_every)
     if job.recorder is not None:
         folder, position = job.recorder.folder, job.recorder.position
-        keeper = CheckpointStore(folder, position, every=config.checkpoint_every)
+        keeper = CheckpointStore(folder.checkpoints, position, every=config.checkpoint_every)
     yield from train_network(
         config, inbox, store=keeper, resume=resume, assistant=Laboratory(), interactive=patient
     )

@@ -10,7 +10,7 @@ from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.protocol.events import CheckpointSaved
 from tui_trainer.recording.atomic import write_atomically
 from tui_trainer.recording.attempts import Attempts, RecordingNews
-from tui_trainer.recording.folder import SUFFIX, RunFolder
+from tui_trainer.recording.checkpoint_head import SUFFIX
 
 MOST_PENDING = 1 << 26
 """Bytes of states that are kept while the disk takes nothing, 64 MiB; beyond ``last``, that is."""
@@ -29,7 +29,7 @@ class CheckpointStore:
 
     def __init__(
         self,
-        folder: RunFolder | None = None,
+        directory: Path | None = None,
         position: Callable[[], int] | None = None,
         *,
         every: int | None = None,
@@ -37,7 +37,7 @@ class CheckpointStore:
     ) -> None:
         self.good: Checkpoint | None = None
         self.every = every
-        self._folder = folder
+        self._directory = directory
         self._position = position
         self._seconds = seconds
         self._kept_at = 0.0
@@ -46,9 +46,9 @@ class CheckpointStore:
 
     def files(self) -> dict[str, Path]:
         """Return the states that are saved, by name; none where the run is not recorded."""
-        if self._folder is None:
+        if self._directory is None:
             return {}
-        found = sorted(self._folder.checkpoints.glob(f"[!.]*{SUFFIX}"))
+        found = sorted(self._directory.glob(f"[!.]*{SUFFIX}"))
         return {path.name.removesuffix(SUFFIX): path for path in found}
 
     def begin_from(self, state: Checkpoint, *, is_saved: bool = True) -> None:
@@ -80,11 +80,11 @@ class CheckpointStore:
         """
         self.good = state
         self._kept_at = seconds
-        if self._folder is None:
+        if self._directory is None:
             return
         self._add_pending(dict.fromkeys(names, state.to_bytes()))
         for name in sorted(self._pending, key=lambda name: name == "last"):
-            path, content = self._folder.checkpoint(name), self._pending[name]
+            path, content = self._directory / f"{name}{SUFFIX}", self._pending[name]
             yield from self._attempt(path, lambda path=path, content=content: _write(path, content))  # type: ignore[misc]
             if not self._attempt.failed(path):
                 del self._pending[name]

@@ -108,27 +108,10 @@ def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(_raw(tensor))
+        digest.update(bytes_of(tensor))
     return digest.hexdigest()
 
 
-def differing_bits(one: Checkpoint, other: Checkpoint) -> tuple[int, int]:
-    """Return how many bits of the network's state differ, and how many there are in ``one``.
-
-    A tensor that the other has not, or has with another shape or type, counts whole.
-    """
-    differing = total = 0
-    theirs = other.part("network")
-    for name, tensor in one.part("network").items():
-        mine, twin = _raw(tensor), theirs.get(name)
-        total += 8 * len(mine)
-        if twin is None or (twin.shape, twin.dtype) != (tensor.shape, tensor.dtype):
-            differing += 8 * len(mine)
-        elif (there := _raw(twin)) != mine:
-            differing += sum((a ^ b).bit_count() for a, b in zip(mine, there, strict=True))
-    return differing, total
-
-
-def _raw(tensor: Tensor) -> bytes:
-    """Return a tensor's bytes, whatever its type: numpy does not have all of them."""
+def bytes_of(tensor: Tensor) -> bytes:
+    """Return the bytes of a tensor of any type: NumPy does not have all of them."""
     return tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()

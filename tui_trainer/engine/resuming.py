@@ -13,8 +13,9 @@ from tui_trainer.data.dataset import Data
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.probes.update import gradient_size
 from tui_trainer.engine.run import Run
-from tui_trainer.engine.snapshots import COUNTERS, check_answers, restore
+from tui_trainer.engine.snapshots import COUNTERS, restore
 from tui_trainer.models.build import is_custom
+from tui_trainer.models.custom.saved_state import check_answers
 from tui_trainer.models.state import misfit
 from tui_trainer.protocol.errors import SettingError, fault, reason
 
@@ -54,8 +55,9 @@ def resume_from(run: Run, resume: Resumption) -> None:
         restore(run, resume.state)
     except ValueError as error:
         raise fault(resume.path, f"cannot be used: {reason(error)}") from None
-    if "fingerprint" in resume.state.tensors:
-        check_answers(run.model, run.data.image_size, resume.state, resume.path)
+    saved = resume.state.tensors.get("fingerprint")
+    if saved is not None:
+        check_answers(run.model, run.data.image_size, resume.state.facts, saved, resume.path)
     run.watch.go_on_from(resume.state.facts["seconds"])
     run.data.test.looks = max(resume.looks, resume.state.facts["test_looks"])
     lines, lines_then = run.store.lines(), resume.state.facts["lines"]

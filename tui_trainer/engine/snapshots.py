@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from operator import attrgetter
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.engine.run import Run
-from tui_trainer.models.behaviour import fingerprint, is_coarse, same_answers
-from tui_trainer.models.build import is_custom, set_dropout
-from tui_trainer.models.outside import OutsideState
+from tui_trainer.models.build import set_dropout
+from tui_trainer.models.custom.saved_state import fingerprint_of, restore_outside
 from tui_trainer.models.rng import rng_tensors, set_rng_tensors
 from tui_trainer.models.state import load_state, state_tensors
-from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.events import CheckpointSaved
-from tui_trainer.protocol.reference import model_name
 from tui_trainer.recording.attempts import RecordingNews
 
 COUNTERS = {
@@ -40,9 +36,6 @@ COUNTERS = {
     "best_val_accuracy": "validation.best_accuracy",
 }
 """Plain numbers of a run's state: their names in a checkpoint, and where the run has them."""
-
-LONGEST_REASON = 400
-"""The characters that are told of why weights do not fit: torch names every single one."""
 
 
 def capture(run: Run, lines: int | None = None) -> Checkpoint:
@@ -84,7 +77,7 @@ def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
     if run.outside is not None:
         for name, tensor in run.outside.tensors().items():
             yield f"outside/{name}", tensor
-    if (logits := _fingerprint(run.model, run.data.image_size)) is not None:
+    if (logits := fingerprint_of(run.model, run.data.image_size)) is not None:
         yield "fingerprint", logits
     for name, tensor in run.optimizer.state_tensors().items():
         yield f"optimizer/{name}", tensor
@@ -103,16 +96,6 @@ def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
         yield "best/hits", run.validation.best.hits
 
 
-def _fingerprint(network: nn.Module, image_size: int) -> Tensor | None:
-    """Return the logits that tell a model from others; None where it does not take noise."""
-    try:
-        return fingerprint(network, image_size)
-    except (
-        Exception
-    ):  # a custom model does what nobody has foreseen: the state is kept all the same
-        return None
-
-
 def _kept(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True)
 
@@ -128,7 +111,7 @@ def restore(run: Run, state: Checkpoint) -> None:
         set_dropout(run.model, state.facts["dropout"])
     load_state(run.model, state.part("network"))
     if run.outside is not None:
-        restore_outside(run.outside, state)
+        restore_outside(run.outside, state.facts, state.part("outside"))
     _copy(state.part("optimizer"), run.optimizer.state_tensors())
     run.optimizer.zero_grad()
     run.batches.stream.resume(state.tensors["order"].to(torch.int64), state.facts["cursor"])
@@ -145,65 +128,6 @@ def restore(run: Run, state: Checkpoint) -> None:
     gradient = state.tensors.get("probe/gradient")
     run.probes.last_gradient = None if gradient is None else gradient.to(run.device)
     run.progress.pending.clear()
-
-
-def restore_outside(outside: OutsideState, state: Checkpoint) -> None:
-    """Restore what a custom model keeps outside its ``state_dict``.
-
-    Raises:
-        ValueError: If the checkpoint is corrupted.
-    """
-    flags = {name: state.facts[name] for name in ("evaluating", "frozen") if name in state.facts}
-    scalars = state.facts.get("outside", {})
-    if not isinstance(scalars, dict) or not all(_are_names(names) for names in flags.values()):
-        raise ValueError("what it keeps outside the state_dict is damaged")
-    outside.restore(state.part("outside"), scalars, flags)
-
-
-def _are_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def check_answers(network: nn.Module, image_size: int, state: Checkpoint, path: Path) -> None:
-    """Make sure that a model built again answers as the one that was saved.
-
-    Its state can be the same and the model another one: its code has changed, or it uses tensors
-    that are neither in its state nor kept beside it.
-
-    Raises:
-        InputError: If it answers differently.
-    """
-    saved = state.tensors.get("fingerprint")
-    if saved is None:
-        _check_older(network, state, path)
-        return
-    now = _fingerprint(network, image_size)
-    is_elsewhere = (
-        state.facts.get("device") != "cpu" or next(network.parameters()).device.type != "cpu"
-    )
-    if now is None or not same_answers(saved, now, coarse=is_coarse(network) or is_elsewhere):
-        raise fault(
-            path,
-            f"{model_name(state.facts['model'])} now answers differently from the model that was "
-            "saved: its code has changed, or it uses values that are neither parameters nor "
-            "buffers (register_buffer keeps them); use the code that it was trained with "
-            "(--model FILE.py:CLASS)",
-        )
-
-
-def _check_older(network: nn.Module, state: Checkpoint, path: Path) -> None:
-    """Refuse a model that an older version saved in part.
-
-    Raises:
-        InputError: If it uses tensors that the checkpoint does not have.
-    """
-    if is_custom(state.facts["model"]) and (outside := OutsideState(network).tensors()):
-        raise fault(
-            path,
-            f"{next(iter(outside))} of {model_name(state.facts['model'])} is neither parameter nor "
-            "buffer, and this older checkpoint does not keep it; train it again, or resume the run "
-            "to save it anew",
-        )
 
 
 def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 from torch import nn
 
-from tui_trainer.engine.checkpoints import read_checkpoint
-from tui_trainer.engine.snapshots import LONGEST_REASON, check_answers, restore_outside
+from tui_trainer.engine.checkpoints import Checkpoint, bytes_of, read_checkpoint
 from tui_trainer.models.build import build_network, dropout_of, is_custom, set_dropout
+from tui_trainer.models.custom.saved_state import check_answers, restore_outside
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.state import load_state
 from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.text.fmt import clip
+
+LONGEST_REASON = 400
+"""The characters of why weights do not fit that are reported: torch names every single one."""
 
 
 def network_of(path: Path, model: str | None = None) -> nn.Module:
@@ -43,7 +46,7 @@ def network_of(path: Path, model: str | None = None) -> nn.Module:
         outside = OutsideState(network) if is_custom(str(model)) else None
         load_state(network, state.part("network"))
         if outside is not None:
-            restore_outside(outside, state)
+            restore_outside(outside, facts, state.part("outside"))
     except InputError as error:
         raise fault(path, f"its network cannot be built: {error}") from None
     except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
@@ -51,5 +54,22 @@ def network_of(path: Path, model: str | None = None) -> nn.Module:
         raise fault(path, f"its network cannot be built: {told}") from None
     if facts["dropout"] not in (None, dropout_of(network)):
         set_dropout(network, facts["dropout"])
-    check_answers(network, facts["image_size"], state, path)
+    check_answers(network, facts["image_size"], facts, state.tensors.get("fingerprint"), path)
     return network
+
+
+def differing_bits(one: Checkpoint, other: Checkpoint) -> tuple[int, int]:
+    """Return how many bits of the network's state differ, and how many there are in ``one``.
+
+    A tensor that the other has not, or has with another shape or type, counts whole.
+    """
+    differing = total = 0
+    theirs = other.part("network")
+    for name, tensor in one.part("network").items():
+        mine, twin = bytes_of(tensor), theirs.get(name)
+        total += 8 * len(mine)
+        if twin is None or (twin.shape, twin.dtype) != (tensor.shape, tensor.dtype):
+            differing += 8 * len(mine)
+        elif (there := bytes_of(twin)) != mine:
+            differing += sum((a ^ b).bit_count() for a, b in zip(mine, there, strict=True))
+    return differing, total

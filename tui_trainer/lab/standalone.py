@@ -49,7 +49,7 @@ def look(
     """
     with own_faults_told(config.model):
         lab = Laboratory()
-        run = yield from prepare(config, inbox, CheckpointStore(folder), clock, lab)
+        run = yield from prepare(config, inbox, CheckpointStore(folder.checkpoints), clock, lab)
         resume_from(run, resume)
         checkpoint = resume.path.name.removesuffix(resume.path.suffix)
         yield from run.enter("on show", f"{folder.name} · checkpoint {checkpoint}")

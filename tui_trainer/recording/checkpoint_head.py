@@ -15,6 +15,9 @@ from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.atomic import read_at_most
 
+SUFFIX = ".safetensors"
+"""How the names of checkpoints end."""
+
 MAX_HEAD = 1 << 24
 """The longest head that is read, 16 MiB; those of a hundred tensors have 10 kB."""
 

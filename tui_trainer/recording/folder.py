@@ -13,6 +13,7 @@ from tui_trainer.protocol.config_file import compose, read_config
 from tui_trainer.protocol.errors import InputError, fault
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.recording.atomic import read_at_most
+from tui_trainer.recording.checkpoint_head import SUFFIX
 from tui_trainer.recording.journal import Recorded, read_recorded
 from tui_trainer.recording.lock import Lock
 from tui_trainer.recording.summary import COMPLETED, MAX_BYTES, RUNNING, Summary, summary_from_json
@@ -23,8 +24,6 @@ RUNS = Path("runs")
 
 CUT_OFF = "cut off"
 """The state of a run whose process was killed."""
-
-SUFFIX = ".safetensors"
 
 _TIME = "%Y-%m-%d-%H%M"
 """The local time that a run's folder is named for."""

@@ -225,7 +225,7 @@ def record(reference: str, data: Path, folder: str, **settings: Any) -> Path:
     kept = RunFolder(Path(folder).absolute())
     kept.path.mkdir(exist_ok=True)
     config = tiny_config(data, model=reference, **settings)
-    list(train(config, Inbox(), store=CheckpointStore(kept)))
+    list(train(config, Inbox(), store=CheckpointStore(kept.checkpoints)))
     return kept.checkpoint("last")
 
 
@@ -331,10 +331,10 @@ def test_stopped_in_the_middle_it_goes_on_with_the_same_bits(tiny: Path) -> None
     half.path.mkdir()
     cut: dict[int, list[Command]] = {5: [Stop(reason="interrupted", test=False)]}
     config = tiny_config(tiny, model=reference, **settings)
-    list(train(config, ScriptedInbox(cut), store=CheckpointStore(half)))
+    list(train(config, ScriptedInbox(cut), store=CheckpointStore(half.checkpoints)))
     path = half.checkpoint("last")
     resume = Resumption(read_checkpoint(path), path)
-    list(train(config, Inbox(), store=CheckpointStore(half), resume=resume))
+    list(train(config, Inbox(), store=CheckpointStore(half.checkpoints), resume=resume))
 
     one, other = read_checkpoint(whole), read_checkpoint(path)
     assert one.tensors.keys() == other.tensors.keys()

@@ -1,0 +1,48 @@
+"""The trainer without an assistant: it trains as well, and answers nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.training import train as train_with_laboratory
+from tui_trainer.engine.loop import train
+from tui_trainer.protocol.commands import CheckNetwork, Inbox, SetBatchSize, Stop
+from tui_trainer.protocol.events import (
+    CommandRejected,
+    EpochDone,
+    RunFinished,
+    RunStarted,
+    SettingChanged,
+    StepDone,
+)
+from tui_trainer.protocol.probed import UpdateProbed
+
+
+@pytest.mark.parametrize("model", ["small", "era-s6-dropout"])
+def test_the_same_seed_gives_the_same_run_with_and_without_an_assistant(
+    tiny: Path, model: str
+) -> None:
+    config = tiny_config(tiny, model=model)
+    alone = list(train(config, Inbox(), clock=FakeClock()))
+    assisted = list(train_with_laboratory(config, Inbox(), clock=FakeClock()))
+
+    for kind in (StepDone, UpdateProbed, EpochDone, RunFinished):
+        assert of(kind, alone) == of(kind, assisted)
+        assert of(kind, alone)
+
+
+def test_it_describes_no_layers_and_judges_no_design(tiny: Path) -> None:
+    started = only(RunStarted, list(train(tiny_config(tiny), Inbox(), clock=FakeClock())))
+    assert (started.layers, started.review) == ((), ())
+
+
+def test_a_question_is_rejected_and_a_command_applied(tiny: Path) -> None:
+    inbox = ScriptedInbox({3: [CheckNetwork(), SetBatchSize(20)]}, [[Stop()]])
+    events = list(train(tiny_config(tiny), inbox, interactive=True, clock=FakeClock()))
+
+    assert only(CommandRejected, events).command == "CheckNetwork"
+    assert only(SettingChanged, events).new == 20
+    assert only(RunFinished, events).reason == "completed"
