@@ -1,8 +1,10 @@
-"""A training of its own, beside a run: the run's first batches, without anything of the run."""
+"""Trainings of their own next to a run, one alone or several in turns on equal terms."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,17 @@ from tui_trainer.engine.steps import forward_backward, loss_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.exhibit import Curve
 from tui_trainer.protocol.schedules import factor
+
+SECONDS = 15.0
+"""What trainings may take together; what is then measured on validation comes on top."""
+
+SLICE = 0.3
+"""Seconds between two moments at which an experiment can be stopped and shown."""
+
+HALF_LIFE = 600
+"""Images after which an earlier batch counts half in the smoothed loss."""
 
 
 @dataclass
@@ -87,3 +99,82 @@ def make_trial(network: nn.Module, data: Data, config: RunConfig) -> Trial:
 
 def _device(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
+
+
+@dataclass
+class Arm:
+    """One of the trainings.
+
+    Attributes:
+        name: What it is called in the plot and in the table.
+        trial: The training.
+        images: Training images after each step.
+        losses: The training loss after each step, smoothed; capped at ``cap``.
+        batch_losses: The loss of each batch, as it was.
+        is_lost: Whether its loss is no finite number any more: it takes no further step.
+        seconds: What its steps took.
+    """
+
+    name: str
+    trial: Trial
+    cap: float = math.inf
+    images: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    batch_losses: list[float] = field(default_factory=list)
+    is_lost: bool = False
+    seconds: float = 0.0
+    _smooth: float | None = None
+
+    def step(self) -> None:
+        """Train one batch."""
+        before = self.trial.images
+        loss = float(self.trial.step())
+        self.batch_losses.append(loss)
+        if not math.isfinite(loss):
+            self.is_lost = True
+            return
+        loss = min(loss, self.cap)
+        keeps = 0.5 ** ((self.trial.images - before) / HALF_LIFE)
+        self._smooth = loss if self._smooth is None else keeps * self._smooth + (1 - keeps) * loss
+        self.images.append(float(self.trial.images))
+        self.losses.append(self._smooth)
+
+    def curve(self) -> Curve:
+        """Return its loss over the images that it has seen."""
+        return Curve(name=self.name, x=tuple(self.images), y=tuple(self.losses))
+
+
+def race(
+    arms: Sequence[Arm],
+    *,
+    images: float,
+    clock: Callable[[], float],
+    seconds: float = SECONDS,
+    by_time: bool = False,
+) -> Iterator[float]:
+    """Train the arms in turns; yield the share that is done, several times a second.
+
+    The arms see equally many images: ``images``, or as many as there is time for. Each step goes to
+    the arm that is behind, so that all are equally far whenever it is stopped.
+
+    Args:
+        arms: The trainings.
+        images: How many training images each gets at most.
+        clock: Seconds that only go up.
+        seconds: How long they may take together.
+        by_time: Equal seconds instead of equal images.
+    """
+    began = shown = clock()
+    while True:
+        now = clock()
+        running = [arm for arm in arms if not arm.is_lost and arm.trial.images < images]
+        spent = now - began
+        if not running or spent >= seconds:
+            return
+        arm = min(running, key=lambda arm: arm.seconds if by_time else arm.trial.images)
+        arm.step()
+        arm.seconds += clock() - now
+        if clock() - shown >= SLICE:
+            shown = clock()
+            far = min((arm.trial.images for arm in running), default=images) / images
+            yield min(1.0, max(far, spent / seconds))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.training import prepare
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.lab import comparison
+from tui_trainer.lab import compare
 from tui_trainer.lab.context import Bench, open_bench
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -49,4 +49,4 @@ def bench_of() -> Benches:
 @pytest.fixture(autouse=True)
 def _settles_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two batches are as good as many where nobody asks how well a network does."""
-    monkeypatch.setattr(comparison, "SETTLED_ON", 64)
+    monkeypatch.setattr(compare, "SETTLED_ON", 64)

@@ -110,8 +110,8 @@ def test_a_diverged_network_raises_nothing(bench_of: Benches) -> None:
 
 def test_the_faults_are_what_they_are_called(bench_of: Benches) -> None:
     bench = bench_of("tiny")
-    _, sound = healthy(bench, "healthy")
-    trials = {fault: faulty(bench, fault, fault)[1] for fault in FAULTS}
+    sound = healthy(bench, "healthy").trial
+    trials = {fault: faulty(bench, fault).trial for fault in FAULTS}
     assert trials["rate ×30"].learning_rate == pytest.approx(30 * sound.learning_rate)
     labels, true = trials["shuffled labels"].data.train.labels, bench.data.train.labels
     assert sorted(labels.tolist()) == sorted(true.tolist())
@@ -128,7 +128,7 @@ def test_the_faults_are_what_they_are_called(bench_of: Benches) -> None:
 
 def test_another_start_has_other_first_weights_and_the_same_images(bench_of: Benches) -> None:
     bench = bench_of("tiny")
-    (_, one), (_, other) = healthy(bench, "a"), healthy(bench, "b", seed=2)
+    one, other = healthy(bench, "a").trial, healthy(bench, "b", seed=2).trial
     first, second = next(one.network.parameters()), next(other.network.parameters())
     assert not torch.equal(first, second)
     assert torch.equal(one.batch()[1], other.batch()[1])

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.lab.lessons.conftest import Benches, Ticking
+from tui_trainer.lab.compare import Score, distinguishable, score
 from tui_trainer.lab.context import Bench
-from tui_trainer.lab.race import Arm, Score, distinguishable, race, score
+from tui_trainer.lab.trial import Arm, race
 
 
 def arms_of(bench: Bench, *rates: float) -> list[Arm]:

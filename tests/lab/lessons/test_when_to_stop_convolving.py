@@ -9,7 +9,7 @@ import torch
 
 from tests.lab.lessons.conftest import Benches, Ticking
 from tui_trainer.data.dataset import Split
-from tui_trainer.lab import comparison
+from tui_trainer.lab import compare
 from tui_trainer.lab.lessons.when_to_stop_convolving import experiment
 from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import ENDINGS
 from tui_trainer.lab.lessons.when_to_stop_convolving.experiment import MOVED, moved, show
@@ -100,7 +100,7 @@ def test_digits_are_moved_and_what_comes_in_is_black() -> None:
 def test_one_trunk_is_trained_with_three_endings(
     bench_of: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = comparison.compare
+    short = compare.compare
     monkeypatch.setattr(experiment, "compare", lambda *a, **k: short(*a, **{**k, "images": 192}))
     bench = dataclasses.replace(bench_of("tiny"), clock=Ticking())
     last = list(show(bench, {}, True))[-1]

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from tui_trainer.lab.comparison import arm, compare
+from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import mean_of_batch
-from tui_trainer.lab.race import Arm
+from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Words
 from tui_trainer.text.fmt import learning_rate
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tui_trainer.lab.comparison import RECIPE, Judged, arm, compare
+from tui_trainer.lab.compare import RECIPE, Judged, arm, compare
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.batch_size.arithmetic import (
@@ -21,8 +21,8 @@ from tui_trainer.lab.lessons.batch_size.arithmetic import (
     noise_scale,
     scaled_rate,
 )
-from tui_trainer.lab.race import Arm
 from tui_trainer.lab.samples import BACKWARD, affordable, drawn, flat_gradient
+from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,

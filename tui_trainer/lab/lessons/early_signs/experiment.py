@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from tui_trainer.lab.comparison import told
+from tui_trainer.lab.compare import score, told
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.early_signs import arithmetic, sabotage
-from tui_trainer.lab.lessons.early_signs.sabotage import ABOUT, FAULTS, MODEL, RATE, Told
+from tui_trainer.lab.lessons.early_signs.sabotage import ABOUT, FAULTS, MODEL, RATE
 from tui_trainer.lab.lessons.early_signs.signs import gradient_bars, sign_table
-from tui_trainer.lab.race import Arm, race, score
+from tui_trainer.lab.trial import Arm, race
 from tui_trainer.protocol.exhibit import (
     Control,
     Curve,
@@ -54,12 +54,11 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
 
 def _trained(bench: Bench, fault: str) -> Iterator[Exhibit]:
     """Train the faulty network beside a healthy one, and beside that with other first weights."""
-    pairs = [
+    arms = [
         sabotage.healthy(bench, HEALTHY),
         sabotage.healthy(bench, OTHER, seed=2),
-        sabotage.faulty(bench, fault, fault),
+        sabotage.faulty(bench, fault),
     ]
-    arms = [arm for arm, _ in pairs]
     words = Words(
         text=f"{fault}: {ABOUT[fault]} The network is {MODEL}; all three meet the same images in "
         "the same order.",
@@ -73,15 +72,14 @@ def _trained(bench: Bench, fault: str) -> Iterator[Exhibit]:
     split = bench.sample(JUDGED)
     scores = [score(arm.trial, split) for arm in arms]
     judged = [told(each.correct, each.total) for each in scores]
-    trials = [trial for _, trial in pairs]
     yield Exhibit(
         blocks=(_curves(arms, guessing), words),
-        result=_result(fault, trials),
+        result=_result(fault, arms),
         certainty=(
             f"The rule: over {arithmetic.WINDOW} batches the loss lies more than "
             f"{arithmetic.ERRORS:g} standard errors and {arithmetic.LEAST:g} above the healthy "
-            f"one's, {arithmetic.PERSISTS} steps in a row. {_twin(trials)} Right after "
-            f"{count(len(trials[0].losses))} steps, of {count(len(split))} images: healthy "
+            f"one's, {arithmetic.PERSISTS} steps in a row. {_twin(arms)} Right after "
+            f"{count(len(arms[0].batch_losses))} steps, of {count(len(split))} images: healthy "
             f"{judged[0]}, {OTHER} {judged[1]}, {fault} {judged[2]}."
         ),
     )
@@ -98,8 +96,8 @@ def _curves(arms: Sequence[Arm], guessing: float) -> Curves:
     )
 
 
-def _result(fault: str, trials: Sequence[Told]) -> str:
-    healthy, _, faulty = (trial.losses for trial in trials)
+def _result(fault: str, arms: Sequence[Arm]) -> str:
+    healthy, _, faulty = (arm.batch_losses for arm in arms)
     step = arithmetic.told_apart(healthy, faulty)
     if step is None:
         return f"In {len(faulty)} steps, {fault} could not be told from a healthy training."
@@ -116,9 +114,9 @@ def _last(losses: Sequence[float], step: int) -> str:
     return f"{math.fsum(part) / len(part):.2f}"
 
 
-def _twin(trials: Sequence[Told]) -> str:
+def _twin(arms: Sequence[Arm]) -> str:
     """Return whether the rule would have blamed another start too."""
-    step = arithmetic.told_apart(trials[0].losses, trials[1].losses)
+    step = arithmetic.told_apart(arms[0].batch_losses, arms[1].batch_losses)
     if step is None:
         return "It does not blame the healthy one with other first weights."
     return f"But it blames the healthy one with other first weights too, after {step} steps."

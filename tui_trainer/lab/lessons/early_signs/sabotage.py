@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
-from tui_trainer.lab.comparison import RECIPE, arm
+from tui_trainer.lab.compare import RECIPE, arm
 from tui_trainer.lab.context import SEED, Bench
-from tui_trainer.lab.race import Arm
-from tui_trainer.lab.trial import Trial
+from tui_trainer.lab.trial import Arm
 from tui_trainer.models.rng import seed_all
 
 MODEL = "small"
@@ -45,24 +44,7 @@ ABOUT = {
 }
 
 
-@dataclass
-class Told(Trial):
-    """A training that remembers the loss of each batch.
-
-    Attributes:
-        losses: In nats, as they were.
-    """
-
-    losses: list[float] = field(default_factory=list)
-
-    def step(self, batch: tuple[Tensor, Tensor] | None = None, rate: float | None = None) -> Tensor:
-        """Train one batch and return its loss."""
-        loss = super().step(batch, rate)
-        self.losses.append(float(loss))
-        return loss
-
-
-def healthy(bench: Bench, name: str, *, seed: int = SEED) -> tuple[Arm, Told]:
+def healthy(bench: Bench, name: str, *, seed: int = SEED) -> Arm:
     """Return a sound training; another seed draws other first weights."""
     network = bench.fresh(MODEL)
     if seed != SEED:
@@ -70,10 +52,10 @@ def healthy(bench: Bench, name: str, *, seed: int = SEED) -> tuple[Arm, Told]:
         for module in network.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.reset_parameters()
-    return _told(arm(bench, name, network, batch_size=BATCH))
+    return arm(bench, name, network, batch_size=BATCH)
 
 
-def faulty(bench: Bench, name: str, fault: str) -> tuple[Arm, Told]:
+def faulty(bench: Bench, fault: str) -> Arm:
     """Return the same training with one of :data:`FAULTS`."""
     network, data = bench.fresh(MODEL), bench.data
     settings: dict[str, object] = {"batch_size": BATCH}
@@ -88,14 +70,7 @@ def faulty(bench: Bench, name: str, fault: str) -> tuple[Arm, Told]:
             _each_norm(network, _shifted)
         case _:
             network = nn.Sequential(network, nn.Softmax(dim=1))
-    return _told(arm(bench, name, network, data, **settings))
-
-
-def _told(made: Arm) -> tuple[Arm, Told]:
-    """Let an arm's training remember its losses."""
-    trial = Told(**vars(made.trial))
-    made.trial = trial
-    return made, trial
+    return arm(bench, fault, network, data, **settings)
 
 
 def _mislabelled(data: Data) -> Data:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.findings.gradients import VANISHED
-from tui_trainer.lab.comparison import parameters
+from tui_trainer.lab.compare import parameters
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.preflight.dead_units import WHOLE_LOOK
 from tui_trainer.lab.samples import drawn

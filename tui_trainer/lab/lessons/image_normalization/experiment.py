@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import is_weighted
-from tui_trainer.lab.comparison import arm, compare
+from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.image_normalization.arithmetic import (

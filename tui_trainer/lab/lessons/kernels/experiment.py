@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.comparison import arm, compare, parameters
+from tui_trainer.lab.compare import arm, compare, parameters
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.convolution_cost import convolution

@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import nn
 
-from tui_trainer.lab.comparison import arm, compare
+from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.layers.arithmetic import (

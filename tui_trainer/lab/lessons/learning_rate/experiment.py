@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tui_trainer.lab.comparison import compare, loss_cap
+from tui_trainer.lab.compare import compare, loss_cap
 from tui_trainer.lab.context import SEED, Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.learning_rate.arithmetic import (
@@ -20,8 +20,8 @@ from tui_trainer.lab.lessons.learning_rate.arithmetic import (
     uphill,
     with_momentum,
 )
-from tui_trainer.lab.race import Arm
 from tui_trainer.lab.samples import BACKWARD, affordable, drawn, same_chance
+from tui_trainer.lab.trial import Arm
 from tui_trainer.models.numbers import as_real
 from tui_trainer.protocol import schedules
 from tui_trainer.protocol.config import SCHEDULES

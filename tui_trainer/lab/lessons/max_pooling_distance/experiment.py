@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
-from tui_trainer.lab.comparison import Judged, arm, compare, told
+from tui_trainer.lab.compare import Judged, arm, compare, told
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.network_variants import POOL, Conv, layers_of, stack
-from tui_trainer.lab.race import Arm
+from tui_trainer.lab.trial import Arm
 from tui_trainer.models.modes import evaluating
 from tui_trainer.protocol.exhibit import (
     Block,

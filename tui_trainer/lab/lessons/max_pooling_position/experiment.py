@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
-from tui_trainer.lab.comparison import arm, compare
+from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.network_variants import layers_of, zoo_network

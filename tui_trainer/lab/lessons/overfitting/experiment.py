@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tui_trainer.engine.evaluation import evaluate
-from tui_trainer.lab.comparison import parameters, told
+from tui_trainer.lab.compare import parameters, told
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval, per_image

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from tui_trainer.data.dataset import Data, Split
-from tui_trainer.lab.comparison import RECIPE, arm, differences, told
+from tui_trainer.lab.compare import RECIPE, Score, arm, differences, score, told
 from tui_trainer.lab.context import SEED, Bench
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval
-from tui_trainer.lab.race import SECONDS, Arm, Score, race, score
+from tui_trainer.lab.trial import SECONDS, Arm, race
 from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent
 

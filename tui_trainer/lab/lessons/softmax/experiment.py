@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from tui_trainer.lab.comparison import told
+from tui_trainer.lab.compare import told
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax

@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import nn
 
-from tui_trainer.lab.comparison import arm, compare
+from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.transition_position.arithmetic import KERNELS, STEM, Placed, placed

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import Design, is_weighted, map_size
 from tui_trainer.anatomy.review.receptive_fields import OBJECT, STOP
 from tui_trainer.data.dataset import Split
-from tui_trainer.lab.comparison import JUDGED, Judged, arm, compare, told
+from tui_trainer.lab.compare import JUDGED, Judged, arm, compare, score, told
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
@@ -27,7 +27,7 @@ from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
 )
 from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.picture_blocks import digit_picture, map_picture
-from tui_trainer.lab.race import Arm, score
+from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

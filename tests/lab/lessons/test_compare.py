@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from tests.lab.lessons.conftest import Benches, Ticking
-from tui_trainer.lab import comparison
-from tui_trainer.lab.comparison import RECIPE, arm, compare, differences, lead, settle
+from tui_trainer.lab.compare import RECIPE, Score, arm, compare, differences, lead, score, settle
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.lessons.image_normalization.arithmetic import RAW, Scale
 from tui_trainer.lab.lessons.image_normalization.experiment import Rescaled
 from tui_trainer.lab.network_variants import POOL, Conv, stack
-from tui_trainer.lab.race import Arm, Score, score
+from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table
 
 
@@ -94,7 +93,7 @@ def test_arms_are_trained_by_the_recipe_whatever_the_run_does(bench_of: Benches)
 def test_settled_statistics_are_the_plain_mean_over_training_batches(
     bench_of: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "SETTLED_ON", 640)
+    monkeypatch.setattr("tui_trainer.lab.compare.SETTLED_ON", 640)
     bench = bench_of("tiny")
     network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(28 * 28, 10))
     trial = arm(bench, "one", network).trial
@@ -128,7 +127,7 @@ def test_the_lead_is_in_points_and_says_whether_it_may_be_chance() -> None:
 def test_statistics_of_every_norm_are_settled_on_as_many_images_for_every_arm(
     bench_of: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "SETTLED_ON", 64)
+    monkeypatch.setattr("tui_trainer.lab.compare.SETTLED_ON", 64)
     bench = bench_of("tiny")
     network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10), nn.BatchNorm1d(10))
     for size, batches in ((16, 4), (32, 2), (128, 1)):

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, takewhile
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
+from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.context import Bench
-from tui_trainer.lab.race import Arm, Score, distinguishable, race, score
-from tui_trainer.lab.trial import Trial
+from tui_trainer.lab.trial import Arm, Trial, race
 from tui_trainer.protocol.exhibit import Block, Curves, Exhibit, Table
-from tui_trainer.stats.intervals import wilson
+from tui_trainer.stats.intervals import mcnemar, wilson
 from tui_trainer.text.fmt import accuracy_with_interval, count, percent
 
 IMAGES = 12_000
@@ -51,6 +53,43 @@ SETTLED_ON = 640
 
 WORST = 3.0
 """Losses are capped at so many times that of a network that knows nothing."""
+
+CHANCE = 0.05
+"""How likely it may be that any pair is told apart where there is no difference at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How an arm does on a split.
+
+    Attributes:
+        hits: Whether it told each image rightly, at least one.
+        loss: The mean loss.
+    """
+
+    hits: tuple[bool, ...]
+    loss: float
+
+    @property
+    def correct(self) -> int:
+        """How many images it told rightly."""
+        return sum(self.hits)
+
+    @property
+    def total(self) -> int:
+        """Of how many."""
+        return len(self.hits)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images told rightly."""
+        return self.correct / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its Wilson interval, 95 %."""
+        return wilson(self.correct, self.total)
+
 
 Judged = Mapping[str, Score]
 Found = Callable[[Sequence[Arm], Judged], tuple[Block, ...]]
@@ -109,6 +148,12 @@ def compare(
         result=result(arms, scores),
         certainty=certainty(bench, arms, scores, split, by_time=by_time),
     )
+
+
+def score(trial: Trial, split: Split) -> Score:
+    """Return how a trial's network does on images, in evaluation mode."""
+    result = evaluate(trial.network, trial.data, split)
+    return Score(tuple(result.hits.tolist()), result.loss)
 
 
 def settle(trial: Trial) -> None:
@@ -224,3 +269,24 @@ def differences(scores: Judged) -> str:
     total = len(scores) * (len(scores) - 1) // 2
     rest = " The other differences may be chance." if sum(map(len, over.values())) < total else ""
     return f"More than the choice of images explains: {pairs}.{rest}"
+
+
+def distinguishable(scores: Mapping[str, Score]) -> list[tuple[str, str]]:
+    """Return the pairs, better one first, whose difference in accuracy is more than chance.
+
+    All are judged on the same images, so that each pair is compared image by image. Of many pairs
+    some differ by chance: the smaller its p value, the fewer others a pair is weighed against.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+    of Statistics 6 (1979), 65-70.
+    """
+    ranked = sorted(scores, key=lambda name: scores[name].correct, reverse=True)
+    pairs = sorted((_by_chance(scores[a], scores[b]), a, b) for a, b in combinations(ranked, 2))
+    left = range(len(pairs), 0, -1)
+    sure = takewhile(lambda one: one[0][0] <= CHANCE / one[1], zip(pairs, left, strict=True))
+    return [(better, worse) for (_, better, worse), _ in sure]
+
+
+def _by_chance(one: Score, other: Score) -> float:
+    pairs = list(zip(one.hits, other.hits, strict=True))
+    return mcnemar(pairs.count((True, False)), pairs.count((False, True)))
