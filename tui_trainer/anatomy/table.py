@@ -14,10 +14,10 @@ from tui_trainer.anatomy.field import Field
 from tui_trainer.anatomy.operations import operation_of, unreached, window_of
 from tui_trainer.anatomy.sliding import Window, reduced_window
 from tui_trainer.anatomy.trace import Step, folded, remembered_folding, watch
-from tui_trainer.anatomy.training_only import used_in_training
 from tui_trainer.anatomy.untouched import untouched
 from tui_trainer.anatomy.work import Counter, Work
 from tui_trainer.models.inputs import noise
+from tui_trainer.models.unused import used_in_training
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import one_line
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.models.numbers import takes_gradient
-from tui_trainer.models.rng import decoded, encoded
+from tui_trainer.models.rng import decoded, encoded, python_state, set_python_state
 
 MOST_BYTES = 1 << 26
 """Bytes of tensors outside the state that are kept, 64 MiB: caches can be of any size."""
@@ -267,8 +267,7 @@ def _saved(value: Any) -> Tensor | None:
     if isinstance(value, torch.Generator):
         return value.get_state()
     if isinstance(value, random.Random):
-        version, numbers, gauss = value.getstate()
-        return encoded([version, list(numbers), gauss])
+        return python_state(value)
     if isinstance(value, np.random.Generator):
         return encoded(_plain(value.bit_generator.state))
     if isinstance(value, np.random.RandomState):
@@ -306,8 +305,7 @@ def _put_back(slot: _Slot, saved: Tensor | Scalar) -> None:
     elif isinstance(value, torch.Generator):
         value.set_state(saved)
     elif isinstance(value, random.Random):
-        version, numbers, gauss = decoded(saved)
-        value.setstate((version, tuple(numbers), gauss))
+        set_python_state(saved, value)
     elif isinstance(value, np.random.Generator):
         value.bit_generator.state = _arrays(decoded(saved))
     elif isinstance(value, np.random.RandomState):

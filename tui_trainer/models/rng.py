@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-STATES = ("torch", "numpy", "python")
-
 
 @contextmanager
 def preserve_rng_state(device: torch.device | None = None) -> Iterator[None]:
@@ -45,12 +43,23 @@ def rng_tensors() -> dict[str, Tensor]:
     """Return the states of the global generators, by name."""
     drawn: Any = np.random.get_state(legacy=True)
     name, keys, *rest = drawn
-    version, numbers, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
         "numpy": encoded([name, keys.tolist(), *rest]),
-        "python": encoded([version, list(numbers), gauss]),
+        "python": python_state(),
     }
+
+
+def python_state(rng: Any = random) -> Tensor:
+    """Return the state of a ``random.Random``, or of the global one."""
+    version, numbers, gauss = rng.getstate()
+    return encoded([version, list(numbers), gauss])
+
+
+def set_python_state(state: Tensor, rng: Any = random) -> None:
+    """Put a ``random.Random``, or the global one, into a state of :func:`python_state`."""
+    version, numbers, gauss = decoded(state)
+    rng.setstate((version, tuple(numbers), gauss))
 
 
 def set_rng_tensors(states: Mapping[str, Tensor]) -> None:
@@ -67,8 +76,7 @@ def set_rng_tensors(states: Mapping[str, Tensor]) -> None:
                 kind, keys, *rest = decoded(state)
                 np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
             elif name == "python":
-                version, numbers, gauss = decoded(state)
-                random.setstate((version, tuple(numbers), gauss))
+                set_python_state(state)
         except (ValueError, TypeError, RuntimeError, OverflowError, KeyError) as error:
             raise ValueError(f"random/{name} is no state of a generator") from error
 

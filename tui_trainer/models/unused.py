@@ -1,8 +1,7 @@
-"""Which parameters does a model's forward not use at all?"""
+"""Which parameters does a model's forward read, and which not at all?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,7 +9,9 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
 
+from tui_trainer.models.copies import copy_model
 from tui_trainer.models.numbers import tensors_in
+from tui_trainer.models.rng import preserve_rng_state
 
 _TO_PYTHON = (
     "item",
@@ -38,18 +39,46 @@ def unused_parameters(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     """
     named = dict(model.named_parameters())
     scripted = (module for module in model.modules() if isinstance(module, ScriptModule))
-    reads = _Reads(p for module in scripted for p in module.parameters())
+    known = {id(p) for module in scripted for p in module.parameters()}
+    read = _read_by(model, images) | known
+    return tuple(name for name, parameter in named.items() if id(parameter) not in read)
+
+
+@torch.no_grad()
+def used_in_training(model: nn.Module, images: Tensor) -> set[int]:
+    """Return the identities of the parameters that functions read in training mode.
+
+    A head that helps in training alone is no mistake. A copy is run; if it cannot be, it is not
+    known: none are returned.
+
+    Args:
+        model: Maps (N, channels, height, width) to logits.
+        images: Two at least, for batch norm.
+    """
+    try:
+        with preserve_rng_state():
+            twin = copy_model(model)
+            twin.train()
+            read = _read_by(twin, images)
+    except Exception:  # what cannot be tried says nothing
+        return set()
+    pairs = zip(model.parameters(), twin.parameters(), strict=True)
+    return {id(one) for one, other in pairs if id(other) in read}
+
+
+def _read_by(model: nn.Module, images: Tensor) -> set[int]:
+    reads = _Reads()
     with reads:
         model(images)
-    return tuple(name for name, parameter in named.items() if id(parameter) not in reads.seen)
+    return reads.seen
 
 
 class _Reads(TorchFunctionMode):
     """Remembers the parameters that are among the arguments of any function."""
 
-    def __init__(self, known: Iterable[nn.Parameter]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.seen = {id(parameter) for parameter in known}
+        self.seen: set[int] = set()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 import logging
@@ -19,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.jit import ScriptModule
 
 from tui_trainer.models.custom.module_finder import OwnImports
 from tui_trainer.protocol.reference import Reference
@@ -70,13 +73,40 @@ def preserve_process_state(argv: Sequence[str]) -> Iterator[None]:
         argv: What it finds in ``sys.argv``.
     """
     with ExitStack() as stack:
-        for preserve in (_streams, _interpreter, _environment, _logging, _signals, _torch):
-            stack.enter_context(preserve())
+        stack.enter_context(_streams())
+        for get, put in _STATE:
+            stack.callback(_put_back, get, put, get())
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(np.errstate())
         sys.argv = list(argv)
         os.environ.setdefault("MPLBACKEND", "Agg")
         yield
+
+
+def contain(model: nn.Module) -> nn.Module:
+    """Put the default dtype, gradient mode, folder and streams back after each forward.
+
+    Some models set them, and mean their own computation.
+    """
+    if not isinstance(model, ScriptModule):
+        settings: list[list[Any]] = []
+
+        def enter(module: nn.Module, args: Any) -> None:
+            settings.append([get() for get, _ in _OF_FORWARD])
+
+        def leave(module: nn.Module, args: Any, output: Any) -> None:
+            if settings:
+                for (get, put), before in zip(_OF_FORWARD, settings.pop(), strict=True):
+                    _put_back(get, put, before)
+
+        model.register_forward_pre_hook(enter, prepend=True)
+        model.register_forward_hook(leave, always_call=True)
+    return model
+
+
+def _put_back(get: Callable[[], Any], put: Callable[[Any], Any], before: Any) -> None:
+    if get() != before:
+        put(before)
 
 
 @contextmanager
@@ -93,85 +123,84 @@ def _streams() -> Iterator[None]:
         sys.stdin = standard_input
 
 
-@contextmanager
-def _interpreter() -> Iterator[None]:
-    argv, hook, thread_hook = sys.argv, sys.excepthook, threading.excepthook
-    collects, method = gc.isenabled(), multiprocessing.get_start_method(allow_none=True)
-    try:
-        yield
-    finally:
-        sys.argv, sys.excepthook, threading.excepthook = argv, hook, thread_hook
-        (gc.enable if collects else gc.disable)()
-        if multiprocessing.get_start_method(allow_none=True) != method:
-            multiprocessing.set_start_method(method, force=True)
+def _folder_or_none() -> str | None:
+    with suppress(OSError):  # it has been removed
+        return os.getcwd()
+    return None
 
 
-@contextmanager
-def _environment() -> Iterator[None]:
-    variables = dict(os.environ)
-    try:
-        folder: str | None = os.getcwd()
-    except OSError:  # it has been removed
-        folder = None
-    try:
-        yield
-    finally:
-        if os.environ != variables:
-            os.environ.clear()
-            os.environ.update(variables)
-        with suppress(OSError):
-            if folder is not None and os.getcwd() != folder:
-                os.chdir(folder)
+def _change_folder(folder: str | None) -> None:
+    with suppress(OSError):
+        if folder is not None:
+            os.chdir(folder)
 
 
-@contextmanager
-def _logging() -> Iterator[None]:
+def _logging() -> tuple[Any, ...]:
     root = logging.getLogger()
-    handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        logging.disable(disabled)
+    return list(root.handlers), root.level, root.manager.disable
 
 
-@contextmanager
-def _signals() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no other thread can set them
-        return
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            if handler is not None and signal.getsignal(number) is not handler:
-                signal.signal(number, handler)
+def _set_logging(before: tuple[Any, ...]) -> None:
+    root = logging.getLogger()
+    root.handlers[:], level, disabled = before
+    root.setLevel(level)
+    logging.disable(disabled)
 
 
-_TORCH: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
-    (torch.get_default_dtype, torch.set_default_dtype),
-    (torch.is_grad_enabled, torch.set_grad_enabled),
+def _signals() -> dict[signal.Signals, Any]:
+    """Return the handler of each signal; empty where they cannot be set, but on the main thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return {n: signal.getsignal(n) for n in signal.valid_signals()} if is_main else {}
+
+
+def _set_signals(handlers: dict[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
+_Pair = tuple[Callable[[], Any], Callable[[Any], Any]]
+"""How something is read, and how it is put back."""
+
+
+def _attributes(owner: Any, *names: str) -> _Pair:
+    def put(values: list[Any]) -> None:
+        for name, value in zip(names, values, strict=True):
+            setattr(owner, name, value)
+
+    return lambda: [getattr(owner, name) for name in names], put
+
+
+def _set_environment(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+
+
+_FOLDER: _Pair = (_folder_or_none, _change_folder)
+_DTYPE: _Pair = (torch.get_default_dtype, torch.set_default_dtype)
+_GRAD: _Pair = (torch.is_grad_enabled, torch.set_grad_enabled)
+
+_OF_FORWARD = (_DTYPE, _GRAD, _FOLDER, _attributes(sys, "stdout", "stderr"))
+
+_STATE: tuple[_Pair, ...] = (
+    _DTYPE,
+    _GRAD,
+    _FOLDER,
+    _attributes(sys, "argv", "excepthook"),
+    _attributes(threading, "excepthook"),
+    (gc.isenabled, lambda collects: gc.enable() if collects else gc.disable()),
+    (
+        functools.partial(multiprocessing.get_start_method, allow_none=True),
+        functools.partial(multiprocessing.set_start_method, force=True),
+    ),
+    (lambda: dict(os.environ), _set_environment),
+    (_logging, _set_logging),
+    (_signals, _set_signals),
     (torch.get_num_threads, torch.set_num_threads),
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
-    (
-        lambda: torch.backends.cudnn.benchmark,
-        lambda value: setattr(torch.backends.cudnn, "benchmark", value),
-    ),
+    _attributes(torch.backends.cudnn, "benchmark"),
     # None is no device of one's own, which costs nothing; "cpu" wraps every call.
     (lambda: str(torch.get_default_device()), lambda _: torch.set_default_device(None)),
 )
-
-
-@contextmanager
-def _torch() -> Iterator[None]:
-    before = [get() for get, _ in _TORCH]
-    try:
-        yield
-    finally:
-        for (get, put), value in zip(_TORCH, before, strict=True):
-            if get() != value:
-                put(value)
