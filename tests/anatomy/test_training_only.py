@@ -92,6 +92,21 @@ def test_noise_weights_and_stochastic_branches_of_training_are_used() -> None:
     assert torch.equal(torch.get_rng_state(), chance)
 
 
+def test_parameters_that_are_only_asked_for_their_type_are_not_used() -> None:
+    class Asks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.main, self.idle = nn.Linear(784, 10), nn.Linear(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = self.main(x.flatten(1).to(self.idle.weight.dtype))
+            return scores
+
+    assert without_layers(layer_table(Asks(), SHAPE)) == [
+        ("not used in the forward pass", "unused", 12)
+    ]
+
+
 @pytest.mark.slow
 def test_googlenets_heads_are_for_training() -> None:
     network = import_torchvision().models.googlenet(weights=None, init_weights=False)
