@@ -33,7 +33,7 @@ class Entry:
 
 REGISTRY: Mapping[str, Entry] = {
     "mlp": Entry(
-        "tui_trainer.models.zoo.mlp:mlp",
+        "tui_trainer.models.zoo.story:mlp",
         "fully connected, for comparison: the same budget spent without convolutions",
     ),
     "conv-fc": Entry(
@@ -71,15 +71,15 @@ REGISTRY: Mapping[str, Entry] = {
         "the same budget, several times as fast: it pools after each of its first convolutions",
     ),
     "pool-early": Entry(
-        "tui_trainer.models.zoo.pools:pool_early",
+        "tui_trainer.models.zoo.small:pool_early",
         "six convolutions, pooled after the first two: quick, and each sees much of the image",
     ),
     "pool-late": Entry(
-        "tui_trainer.models.zoo.pools:pool_late",
+        "tui_trainer.models.zoo.small:pool_late",
         "its twin, pooled before the last two: as many parameters, many more multiply-adds",
     ),
     "era-s6-as-run": Entry(
-        "tui_trainer.models.zoo.era_s6_as_run:era_s6_as_run",
+        "tui_trainer.models.zoo.era_s6:era_s6_as_run",
         "the course's network as its code has it: a padded 1×1, an average over a part of the map",
     ),
     "era-s6": Entry(

@@ -1,8 +1,9 @@
-"""Networks that are quick on a small machine, or have few parameters.
+"""Networks that are quick on a small machine or have few parameters, and twins that are not alike.
 
-Both have batch norm behind each max pool, not before it: wherever its scale is above 0 the maximum
-is the same one, and there are a quarter of the values to normalize. Both end in global average
-pooling, which spends no weights on positions.
+``small`` and ``tiny`` have batch norm behind each max pool, not before it: wherever its scale is
+above 0 the maximum is the same one, and there are a quarter of the values to normalize.
+``pool_early`` and ``pool_late`` differ in nothing but the places of their two pools. All end in
+global average pooling, which spends no weights on positions.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections import OrderedDict
 
 from torch import nn
 
-Layers = OrderedDict[str, nn.Module]
+from tui_trainer.models.zoo.blocks import Layers, averaged, convolve
+
+_WIDTHS = (8, 12, 16, 20, 24, 28)
 
 
 def small(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
@@ -27,7 +30,7 @@ def small(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequenti
         layers[f"conv{index}"] = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         _finish_stage(layers, index, width, pools=index <= 2)
         channels = width
-    return _with_scores(layers, channels, classes)
+    return averaged(layers, channels, classes)
 
 
 def tiny(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
@@ -47,7 +50,7 @@ def tiny(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequentia
         layers[f"point{index}"] = nn.Conv2d(channels, width, 1, bias=False)
         _finish_stage(layers, index, width, pools=index in (2, 4))
         channels = width
-    return _with_scores(layers, channels, classes)
+    return averaged(layers, channels, classes)
 
 
 def _finish_stage(layers: Layers, index: int, width: int, *, pools: bool) -> None:
@@ -57,8 +60,29 @@ def _finish_stage(layers: Layers, index: int, width: int, *, pools: bool) -> Non
     layers[f"relu{index}"] = nn.ReLU(inplace=True)
 
 
-def _with_scores(layers: Layers, channels: int, classes: int) -> nn.Sequential:
-    layers["average"] = nn.AdaptiveAvgPool2d(1)
-    layers["flatten"] = nn.Flatten()
-    layers["scores"] = nn.Linear(channels, classes)
-    return nn.Sequential(layers)
+def pool_early(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Build six 3×3 convolutions, pooled after the first and the second.
+
+    16,418 parameters for 10 classes. Takes (N, 1, image_size, image_size), gives scores
+    (N, classes).
+    """
+    return _twin(classes, pooled=(1, 2))
+
+
+def pool_late(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Build the same six convolutions, pooled after the fourth and the fifth.
+
+    The weights are as many, and are multiplied at far more places; the last one sees less of the
+    image. Takes (N, 1, image_size, image_size), gives scores (N, classes).
+    """
+    return _twin(classes, pooled=(4, 5))
+
+
+def _twin(classes: int, *, pooled: tuple[int, int]) -> nn.Sequential:
+    layers: Layers = OrderedDict()
+    channels = 1
+    for index, width in enumerate(_WIDTHS, start=1):
+        channels = convolve(layers, f"conv{index}", channels, width)
+        if index in pooled:
+            layers[f"pool{pooled.index(index) + 1}"] = nn.MaxPool2d(2)
+    return averaged(layers, channels, classes)
