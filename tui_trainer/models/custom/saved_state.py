@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tui_trainer.models import zoo
 from tui_trainer.models.behaviour import fingerprint, is_coarse, same_answers
-from tui_trainer.models.build import is_custom
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.reference import model_name
@@ -85,7 +85,7 @@ def _check_older(network: nn.Module, facts: Mapping[str, Any], path: Path) -> No
     Raises:
         InputError: If it uses tensors that the checkpoint does not have.
     """
-    if is_custom(facts["model"]) and (outside := OutsideState(network).tensors()):
+    if facts["model"] not in zoo.REGISTRY and (outside := OutsideState(network).tensors()):
         raise fault(
             path,
             f"{next(iter(outside))} of {model_name(facts['model'])} is neither parameter nor "
