@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import torch
-from tui_trainer.engine.memory import keep_freed_memory
+from tui_trainer.engine.device import keep_freed_memory
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
@@ -35,8 +35,8 @@ def test_what_a_batch_frees_is_kept_for_the_next() -> None:
 
 
 def test_another_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui_trainer.engine import memory
+    from tui_trainer.engine import device
 
     monkeypatch.setattr(sys, "platform", "darwin")
 
-    assert memory.keep_freed_memory() is False
+    assert device.keep_freed_memory() is False

@@ -11,15 +11,13 @@ import torch
 from tui_trainer.data.dataset import BatchStream, load
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.device import choose_device, set_up
-from tui_trainer.engine.memory import keep_freed_memory
+from tui_trainer.engine.device import choose_device, keep_freed_memory, set_up
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.probes.sample import Sample
-from tui_trainer.engine.progress import Progress
+from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Assistant, Control, Run, Validation
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
-from tui_trainer.engine.timing import Stopwatch
 from tui_trainer.models.build import build_network, check_dropout, is_custom, use_innermost_channels
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import seed_all

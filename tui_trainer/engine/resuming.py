@@ -15,7 +15,7 @@ from tui_trainer.engine.probes.update import gradient_size
 from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import COUNTERS, restore
 from tui_trainer.models.build import is_custom
-from tui_trainer.models.custom.saved_state import check_answers
+from tui_trainer.models.saved_state import check_answers
 from tui_trainer.models.state import misfit
 from tui_trainer.protocol.errors import SettingError, fault, reason
 

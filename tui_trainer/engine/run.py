@@ -17,8 +17,7 @@ from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, evaluate
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.probes import Probes
-from tui_trainer.engine.progress import Progress
-from tui_trainer.engine.timing import Stopwatch
+from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.build import about, dropout_of
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.state import finite_names, is_finite, state_tensors

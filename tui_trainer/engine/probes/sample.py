@@ -11,8 +11,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
+from tui_trainer.engine.device import scarce_memory
 from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities
-from tui_trainer.engine.memory import scarce_memory
 from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes
