@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -73,12 +73,12 @@ def preserve_process_state(argv: Sequence[str]) -> Iterator[None]:
         argv: What it finds in ``sys.argv``.
     """
     with ExitStack() as stack:
-        stack.enter_context(_streams())
         for get, put in _STATE:
             stack.callback(_put_back, get, put, get())
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(np.errstate())
-        sys.argv = list(argv)
+        sys.argv, sys.stdout = list(argv), sys.stderr
+        sys.stdin = io.StringIO()  # a question must not wait, nor take the app's keys
         os.environ.setdefault("MPLBACKEND", "Agg")
         yield
 
@@ -109,18 +109,9 @@ def _put_back(get: Callable[[], Any], put: Callable[[Any], Any], before: Any) ->
         put(before)
 
 
-@contextmanager
-def _streams() -> Iterator[None]:
-    out, err, standard_input = sys.stdout, sys.stderr, sys.stdin
-    sys.stdin = io.StringIO()  # a question must not wait, nor take the app's keys
-    try:
-        with redirect_stdout(err), redirect_stderr(err):
-            try:
-                yield
-            finally:
-                _replaced.extend(s for s in (sys.stdout, sys.stderr) if s not in (out, err))
-    finally:
-        sys.stdin = standard_input
+def _set_streams(streams: tuple[Any, ...]) -> None:
+    _replaced.extend(s for s in (sys.stdout, sys.stderr) if s not in streams)
+    sys.stdin, sys.stdout, sys.stderr = streams
 
 
 def _folder_or_none() -> str | None:
@@ -176,16 +167,15 @@ def _set_environment(variables: dict[str, str]) -> None:
     os.environ.update(variables)
 
 
+_STREAMS: _Pair = (lambda: (sys.stdin, sys.stdout, sys.stderr), _set_streams)
 _FOLDER: _Pair = (_folder_or_none, _change_folder)
 _DTYPE: _Pair = (torch.get_default_dtype, torch.set_default_dtype)
 _GRAD: _Pair = (torch.is_grad_enabled, torch.set_grad_enabled)
 
-_OF_FORWARD = (_DTYPE, _GRAD, _FOLDER, _attributes(sys, "stdout", "stderr"))
+_OF_FORWARD = (_DTYPE, _GRAD, _FOLDER, _STREAMS)
 
 _STATE: tuple[_Pair, ...] = (
-    _DTYPE,
-    _GRAD,
-    _FOLDER,
+    *_OF_FORWARD,
     _attributes(sys, "argv", "excepthook"),
     _attributes(threading, "excepthook"),
     (gc.isenabled, lambda collects: gc.enable() if collects else gc.disable()),
