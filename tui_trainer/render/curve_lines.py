@@ -44,7 +44,12 @@ def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) ->
         lines=[Line(c.x, c.y, role) for c, role in zip(curves, roles, strict=True)],
         points=[
             _marks(
-                curve, role, mark, place / len(curves), end, MARKS if has_colour else LETTERS_SHOWN
+                curve,
+                role,
+                mark,
+                (place + 0.5) / len(curves),
+                end,
+                MARKS if has_colour else LETTERS_SHOWN,
             )
             for place, (curve, role, mark) in enumerate(zip(curves, roles, marks, strict=False))
         ],
