@@ -11,6 +11,7 @@ from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.recording.folder import ListedRun
 from tui_trainer.recording.run_table import HEAD, RIGHT, cells
 from tui_trainer.text import fmt
+from tui_trainer.text.lines import aligned
 
 GAP = 2
 """Blanks between two columns."""
@@ -34,13 +35,4 @@ def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[st
         rows: The cells, as many in each row.
         right: The columns that are flush right.
     """
-    widths = [max(map(fmt.columns, column)) for column in zip(*rows, strict=True)]
-    return [(" " * GAP).join(_padded(row, widths, right)).rstrip() for row in rows]
-
-
-def _padded(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> list[str]:
-    padded = []
-    for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        blanks = " " * (width - fmt.columns(cell))
-        padded.append(blanks + cell if place in right else cell + blanks)
-    return padded
+    return [(" " * GAP).join(row).rstrip() for row in aligned(rows, right)]

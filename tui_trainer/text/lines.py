@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tui_trainer.text.fmt import Cell, clip, columns
 
@@ -25,6 +25,21 @@ def padded(text: str, width: int, *, is_right: bool = False) -> str:
     text = clip(text, width)
     blanks = " " * (width - columns(text))
     return blanks + text if is_right else text + blanks
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[list[str]]:
+    """Return rows of texts with each column as wide as its widest, those of ``right`` flush right.
+
+    The rows have one length.
+    """
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    return [
+        [
+            padded(text, width, is_right=place in right)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    ]
 
 
 def line_width(line: Iterable[Cell]) -> int:

@@ -8,17 +8,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_trainer.render.comparison_lines import comparison_lines
 from tui_trainer.render.layer_comparison import Comparison
+from tui_trainer.text.lines import Lines
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
 from tui_trainer.ui.widgets.check_panel import CheckPanel
-from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
 
@@ -95,10 +94,9 @@ class ComparisonPanel(TextPanel):
         self._names, self._comparison = names, comparison
         self.border_subtitle = "esc closes"
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return the comparison."""
-        lines = comparison_lines(self._names, self._comparison, width - 1)
-        return Content("\n").join(content_of(line) for line in lines)
+        return comparison_lines(self._names, self._comparison, width - 1)
 
 
 class CompareScreen(ModalScreen[None]):

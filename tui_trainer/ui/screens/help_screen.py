@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.keys.keymap import EXPERIMENT, GROUPS
-from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.ui.widgets.painting import content_of_lines
 
 _MORE_KEYS = {
     "The window": ("ctrl+p", "Command palette: every action by name"),
@@ -93,7 +93,7 @@ class HelpScreen(_TextScreen):
                 )
             ],
         ]
-        return Content("\n").join(content_of(line) for line in lines)
+        return content_of_lines(lines)
 
 
 class FailureScreen(_TextScreen):

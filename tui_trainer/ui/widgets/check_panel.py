@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.binding import Binding
-from textual.content import Content
-from textual.geometry import Region
 
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, by_severity, tally
@@ -16,7 +14,6 @@ from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.runs.check_results import Checking
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, body_lines
-from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 from tui_trainer.ui.widgets.status_lines import bar
 
@@ -53,10 +50,10 @@ class CheckPanel(TextPanel):
         self.border_subtitle = f"↑↓ choose · {'r again · ' if is_done else ''}esc closes"
         self.fill()
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return the items, and what they come to."""
         lines, self._chosen = check_lines(self._run, width - 1)
-        return Content("\n").join(content_of(line) for line in lines)
+        return lines
 
     def action_move_item(self, direction: int) -> None:
         """Choose the item below or above; at an end, scroll."""
@@ -64,9 +61,7 @@ class CheckPanel(TextPanel):
             self.scroll_relative(y=direction, animate=False)
             return
         self.show(self._run)
-        width = self.scrollable_content_region.width
-        rows = Region(0, self._chosen.start, width, len(self._chosen))
-        self.scroll_to_region(rows, animate=False)
+        self.show_rows(self._chosen)
 
 
 def check_lines(run: LiveRun, width: int) -> tuple[Lines, range]:

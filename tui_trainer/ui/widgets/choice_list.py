@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textual.geometry import Region
 from textual.message import Message
 
 from tui_trainer.ui.widgets.panel import TextPanel
@@ -32,9 +31,7 @@ class ChoiceList(TextPanel):
         """Show which one is chosen."""
         self._place = place
         self.fill()
-        width = self.scrollable_content_region.width
-        rows = Region(0, self._rows.start, width, len(self._rows))
-        self.scroll_to_region(rows, animate=False)
+        self.show_rows(self._rows)
 
     def action_move(self, by: int) -> None:
         """Choose the one above or below."""

@@ -8,7 +8,8 @@ from textual.widget import Widget
 from tui_trainer.history.history import History
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
-from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.text.lines import Lines
+from tui_trainer.ui.widgets.painting import content_of, content_of_lines
 
 
 class ClassPanel(Widget):
@@ -43,10 +44,10 @@ class ClassPanel(Widget):
         """Return the bars."""
         if not self._accuracy:
             return content_of([Cell("after the first epoch", style="muted")])
-        return class_bars(self._accuracy, self.size.width, self.size.height)
+        return content_of_lines(class_bars(self._accuracy, self.size.width, self.size.height))
 
 
-def class_bars(accuracy: tuple[float | None, ...], width: int, height: int) -> Content:
+def class_bars(accuracy: tuple[float | None, ...], width: int, height: int) -> Lines:
     """Return a line a class with its error rate, in class order, at most ``height`` lines."""
     errors = [(1 - share, label) for label, share in enumerate(accuracy) if share is not None]
     shown = sorted(sorted(errors, reverse=True)[: max(1, height)], key=lambda item: item[1])
@@ -62,5 +63,5 @@ def class_bars(accuracy: tuple[float | None, ...], width: int, height: int) -> C
             Cell(f"{100 * error:5.2f} %  "),
             Cell(bar, style=role),
         ]
-        lines.append(content_of(cells))
-    return Content("\n").join(lines)
+        lines.append(cells)
+    return lines

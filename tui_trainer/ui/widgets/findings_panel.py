@@ -6,8 +6,6 @@ from pathlib import PurePath
 from typing import ClassVar
 
 from textual.binding import BindingType
-from textual.content import Content
-from textual.geometry import Region
 from textual.message import Message
 
 from tui_trainer.findings import watched
@@ -21,7 +19,6 @@ from tui_trainer.ui.runs.findings_selection import Standing
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.cell_line import CellLine
 from tui_trainer.ui.widgets.finding_lines import headline_cells, standing_lines
-from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
 CHANGES_SHOWN = 5
@@ -56,12 +53,12 @@ class FindingsPanel(TextPanel):
         self.border_subtitle = f"{choose}{lesson}z snooze" if shown else ""
         self.fill()
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return the result, the findings and the latest changes."""
         if self._run is None:
-            return Content("")
+            return []
         lines, self._chosen = findings_lines(self._run, width - 1)
-        return Content("\n").join(content_of(line) for line in lines)
+        return lines
 
     def action_move_finding(self, direction: int) -> None:
         """Choose the finding below or above; at an end, scroll."""
@@ -74,9 +71,7 @@ class FindingsPanel(TextPanel):
 
     def show_chosen(self) -> None:
         """Scroll to the chosen finding."""
-        width = self.scrollable_content_region.width
-        rows = Region(0, self._chosen.start, width, len(self._chosen))
-        self.scroll_to_region(rows, animate=False)
+        self.show_rows(self._chosen)
 
 
 class FindingLine(CellLine):

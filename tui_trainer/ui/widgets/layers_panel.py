@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from textual.content import Content
-
 from tui_trainer.protocol.layers import BUDGET, LayerRow, Stage, stages
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
-from tui_trainer.ui.widgets.painting import content_of
+from tui_trainer.text.lines import Lines
 from tui_trainer.ui.widgets.panel import TextPanel
 
 
@@ -27,47 +25,45 @@ class LayerPanel(TextPanel):
             self.border_subtitle = f"{fmt.count(total)} of {fmt.count(budget)} parameters"
             self.fill()
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return the table."""
-        if not self._rows:
-            return Content("")
-        return layer_table(stages(self._rows), self._budget, width)
+        return layer_table(stages(self._rows), self._budget, width) if self._rows else []
 
 
-def layer_table(rows: list[Stage], budget: int, width: int) -> Content:
+def layer_table(rows: list[Stage], budget: int, width: int) -> Lines:
     """Return the table in ``width`` columns; what matters least goes first where it is narrow."""
-    names = max(len("layer"), *(len(row.name) for row in rows))
-    whats = max(len("kernel"), *(len(row.what) for row in rows))
-    shapes = max(len("output"), *(len(row.shape_text) for row in rows))
+    heads = ("layer", "kernel", "output")
+    texts = [(row.name, row.what, row.shape_text) for row in rows]
+    names, whats, shapes = (max(map(len, column)) for column in zip(heads, *texts, strict=True))
     room = width - names - whats - shapes - 10 - 3 * 2 - 2
     # The bar says most in little room; its figure joins it where there is more.
     has_figure = room >= 15
     bar_width = max(0, min(30, room - 7 if has_figure else room))
-    header = [
-        Cell(f"{'layer':<{names}}  {'kernel':<{whats}}  {'output':>{shapes}}  ", style="muted"),
-        Cell("parameters", style="muted"),
-        Cell(f"  {_share_title(budget, bar_width)}", style="muted"),
-    ]
-    lines = [content_of(header)]
+    header = (
+        f"{'layer':<{names}}  {'kernel':<{whats}}  {'output':>{shapes}}  ",
+        "parameters",
+        f"  {_share_title(budget, bar_width)}",
+    )
+    lines = [[Cell(title, style="muted") for title in header]]
     for row in rows:
         share = row.parameters / budget
         bar = fmt.share_bar(share, bar_width) if bar_width >= 4 else ""
-        cells = [
-            Cell(f"{row.name:<{names}}  "),
-            Cell(f"{row.what:<{whats}}  ", style="muted"),
-            Cell(f"{row.shape_text:>{shapes}}  "),
-            Cell(f"{fmt.count(row.parameters) if row.parameters else '·':>10}"),
-            Cell(f"  {bar}", style="train"),
-            Cell(f"{100 * share:5.1f} %" if has_figure and row.parameters else "", style="muted"),
-        ]
-        lines.append(content_of(cells))
+        lines.append(
+            [
+                Cell(f"{row.name:<{names}}  "),
+                Cell(f"{row.what:<{whats}}  ", style="muted"),
+                Cell(f"{row.shape_text:>{shapes}}  "),
+                Cell(f"{fmt.count(row.parameters) if row.parameters else '·':>10}"),
+                Cell(f"  {bar}", style="train"),
+                Cell(
+                    f"{100 * share:5.1f} %" if has_figure and row.parameters else "", style="muted"
+                ),
+            ]
+        )
     folded = sorted({kind for row in rows for kind in row.companions})
     if folded:
-        lines.append(Content(""))
-        lines.append(
-            content_of([Cell(f"{', '.join(folded)} counted with their layer", style="muted")])
-        )
-    return Content("\n").join(lines)
+        lines += [[], [Cell(f"{', '.join(folded)} counted with their layer", style="muted")]]
+    return lines
 
 
 def _share_title(budget: int, width: int) -> str:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import BindingType
-from textual.content import Content
-from textual.geometry import Region
 
 from tui_trainer.course.lesson import Lesson
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis
@@ -19,7 +17,6 @@ from tui_trainer.text.lines import PROSE, Lines, paragraph
 from tui_trainer.ui.keys.learn_keys import LESSON_LIST_KEYS
 from tui_trainer.ui.widgets.choice_list import ChoiceList
 from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, apply_key
-from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
 SCREENS = {
@@ -84,17 +81,15 @@ class LessonPanel(TextPanel):
         words = ["".join(cell.text for cell in line) for line in lines]
         first = words.index("question")
         last = words.index("more of it") if "more of it" in words else len(words)
-        rows = Region(0, first, self._columns, last - first)
-        self.call_after_refresh(self.scroll_to_region, rows, animate=False)
+        self.call_after_refresh(self.show_rows, range(first, last))
 
     @property
     def _columns(self) -> int:
         return self.scrollable_content_region.width - 1
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return the lesson."""
-        lines = lesson_lines(self._view, width - 1) if self._view else []
-        return Content("\n").join(content_of(line) for line in lines)
+        return lesson_lines(self._view, width - 1) if self._view else []
 
 
 class LessonList(ChoiceList):
@@ -106,7 +101,7 @@ class LessonList(ChoiceList):
         super().__init__("lessons", id=id)
         self._lessons = lessons
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return the numbers and titles, a long one in several lines."""
         lines: Lines = []
         for place, lesson in enumerate(self._lessons):
@@ -121,7 +116,7 @@ class LessonList(ChoiceList):
                 lines.append(
                     [Cell(sign, style="title"), Cell(topic, style="muted"), Cell(title, style=role)]
                 )
-        return Content("\n").join(content_of(line) for line in lines)
+        return lines
 
 
 def lesson_lines(view: LessonView, width: int) -> Lines:

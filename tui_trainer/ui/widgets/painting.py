@@ -13,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import Lines
 
 Styles = Callable[[str], Style]
 """From a role, with attributes after it (``good bold``), to a style."""
@@ -54,6 +55,11 @@ def strip_of(pieces: Iterable[tuple[str, str]], style: Styles, width: int) -> St
 def content_of(cells: Sequence[Cell]) -> Content:
     """Return cells as content whose colours follow the theme."""
     return Content.assemble(*((cell.text, css_style(cell.style)) for cell in cells))
+
+
+def content_of_lines(lines: Lines) -> Content:
+    """Return lines of cells as content whose colours follow the theme."""
+    return Content("\n").join(map(content_of, lines))
 
 
 def css_style(role: str) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.geometry import Region
 from textual.widgets import Static
+
+from tui_trainer.text.lines import Lines
+from tui_trainer.ui.widgets.painting import content_of_lines
 
 
 class TextPanel(VerticalScroll):
-    """Holds one text; a panel says by :meth:`text` what it is, for a width."""
+    """Holds one text; a panel says by :meth:`lines` what it is, for a width."""
 
     DEFAULT_CSS = """
     TextPanel {
@@ -32,9 +36,13 @@ class TextPanel(VerticalScroll):
         """One text that holds everything."""
         yield Static()
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return what the panel says, in lines of ``width`` columns."""
         raise NotImplementedError
+
+    def text(self, width: int) -> Content:
+        """Return the same as text whose colours follow the theme."""
+        return content_of_lines(self.lines(width))
 
     def fill(self) -> None:
         """Show the text of the present width, if it is another one."""
@@ -42,6 +50,11 @@ class TextPanel(VerticalScroll):
         if content.markup != self._shown.markup:
             self._shown = content
             self.query_one(Static).update(content)
+
+    def show_rows(self, rows: range) -> None:
+        """Scroll to some of the lines."""
+        region = Region(0, rows.start, self.scrollable_content_region.width, len(rows))
+        self.scroll_to_region(region, animate=False)
 
     def on_resize(self) -> None:
         """Choose anew what fits."""

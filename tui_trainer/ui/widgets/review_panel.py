@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
-from textual.content import Content
-from textual.geometry import Region
 
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, by_severity, tally
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import REVIEW_KEYS
 from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, body_lines, headed
-from tui_trainer.ui.widgets.painting import content_of
 from tui_trainer.ui.widgets.panel import TextPanel
 
 
@@ -48,10 +45,9 @@ class ReviewPanel(TextPanel):
         verdicts = by_severity(self._verdicts or ())
         return verdicts[self._place] if self.has_focus and self._place < len(verdicts) else None
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return the verdicts, gravest first."""
-        lines = review_lines(self._verdicts or (), width - 1, self._chosen)
-        return Content("\n").join(content_of(line) for line in lines)
+        return review_lines(self._verdicts or (), width - 1, self._chosen)
 
     def on_focus(self) -> None:
         """Show which one is chosen."""
@@ -73,7 +69,7 @@ class ReviewPanel(TextPanel):
         before = by_severity(self._verdicts or ())[:place]
         top = sum(len(_verdict_lines(verdict, width - 1)) for verdict in before)
         high = len(_verdict_lines(self._chosen, width - 1, is_chosen=True)) if self._chosen else 0
-        self.scroll_to_region(Region(0, top, width, high), animate=False)
+        self.show_rows(range(top, top + high))
 
 
 def review_lines(

@@ -9,6 +9,7 @@ from tui_trainer.recording.run_table import HEAD, RIGHT, cells
 from tui_trainer.recording.summary import RUNNING
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
+from tui_trainer.text.lines import aligned
 from tui_trainer.ui.widgets.cell_line import CellLine
 
 RUN, NETWORK, PARAMETERS, EPOCHS, BEST, TEST, TIME, STATE = range(len(HEAD))
@@ -40,14 +41,10 @@ def run_rows(
         live_folder: The folder of the run that this window trains.
     """
     rows = [_row(run, live_folder) for run in runs]
-    widths = [
-        max(fmt.columns(cell.text) for cell in column)
-        for column in zip([Cell(title) for title in HEAD], *rows, strict=True)
-    ]
-    head = [Cell(_padded(title, place, widths[place])) for place, title in enumerate(HEAD)]
-    return head, [
-        [Cell(_padded(c.text, place, widths[place]), style=c.style) for place, c in enumerate(row)]
-        for row in rows
+    head, *texts = aligned([HEAD, *([cell.text for cell in row] for row in rows)], RIGHT)
+    return [Cell(title) for title in head], [
+        [Cell(text, style=cell.style) for text, cell in zip(line, row, strict=True)]
+        for line, row in zip(texts, rows, strict=True)
     ]
 
 
@@ -64,11 +61,6 @@ def _row(run: ListedRun, live_folder: str | None) -> list[Cell]:
         *(Cell(words, style=roles.get(place, "")) for place, words in enumerate(texts)),
         Cell(f"{glyph} {state}", style=role),
     ]
-
-
-def _padded(words: str, place: int, width: int) -> str:
-    blanks = " " * (width - fmt.columns(words))
-    return blanks + words if place in RIGHT else words + blanks
 
 
 def columns_that_fit(rows: Sequence[Sequence[Cell]], width: int, gap: int) -> list[int]:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
-from textual.content import Content
 
 from tui_trainer.protocol.inspection import View
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.inspect_keys import VIEW_LIST_KEYS
 from tui_trainer.ui.widgets.choice_list import ChoiceList
-from tui_trainer.ui.widgets.painting import content_of
 
 
 class ViewList(ChoiceList):
@@ -25,7 +23,7 @@ class ViewList(ChoiceList):
         super().__init__("views", id=id)
         self._views = views
 
-    def text(self, width: int) -> Content:
+    def lines(self, width: int) -> Lines:
         """Return the groups and titles; below the chosen one, what it shows."""
         lines: Lines = []
         group = ""
@@ -40,4 +38,4 @@ class ViewList(ChoiceList):
             lines.append([Cell("▸ ", style="title"), Cell(view.title, style="title bold")])
             lines += paragraph(view.about, "muted", width, indent=4)
             self._rows = range(begun, len(lines))
-        return Content("\n").join(content_of(line) for line in lines)
+        return lines
