@@ -25,10 +25,7 @@ TOO_HIGH = facts.finding(code="learning_rate_high", severity="error", lesson=7)
 
 
 def told(*events: Event) -> History:
-    history = History()
-    for event in events:
-        history.apply(event)
-    return history
+    return History.of(events)
 
 
 def tried(lesson: str, *controls: Control, progress: float | None = None) -> LessonTried:

@@ -28,10 +28,7 @@ def rows_of(model: str, dropout: float | None = None) -> tuple[LayerRow, ...]:
 
 
 def history_of(*events: Event) -> History:
-    history = History()
-    for event in events:
-        history.apply(event)
-    return history
+    return History.of(events)
 
 
 def a_run(**changes: object) -> History:

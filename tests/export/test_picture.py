@@ -26,10 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def history_of(events: Iterable[Event]) -> History:
-    history = History()
-    for event in events:
-        history.apply(event)
-    return history
+    return History.of(events)
 
 
 def points_of(line: Line2D) -> list[tuple[float, float]]:

@@ -32,10 +32,7 @@ from tui_trainer.protocol.events import (
 
 
 def history(*events: Event) -> History:
-    told = History()
-    for event in events:
-        told.apply(event)
-    return told
+    return History.of(events)
 
 
 def test_before_anything_happened() -> None:

@@ -31,10 +31,7 @@ def facts(history: History) -> tuple[object, ...]:
 
 
 def told(events: list[Event]) -> History:
-    history = History()
-    for event in events:
-        history.apply(event)
-    return history
+    return History.of(events)
 
 
 def test_it_begins_with_the_network_and_no_step() -> None:

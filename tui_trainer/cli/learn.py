@@ -111,9 +111,7 @@ def _show(
     chosen = parse_choices(settings)
     asking = Asking(lesson.slug, chosen, goes=trains, inbox=inbox)
     started, tried = answer_to(asking, _events(config, inbox, saved))
-    history = History()
-    for event in saved.past if saved else (started,):
-        history.apply(event)
+    history = History.of(saved.past if saved else (started,))
     command = (
         "" if trains else f"mnist-tui learn {lesson.slug}{_again(config, settings, saved)} --try"
     )

@@ -198,9 +198,7 @@ def write_picture(events: Iterable[Event], path: Path) -> None:
     if kind not in PICTURES:
         raise fault(path, "a picture's name ends in .png or .svg")
     require("matplotlib", "the picture")
-    history = History()
-    for event in events:
-        history.apply(event)
+    history = History.of(events)
     if history.started is None or history.last_step is None:
         raise InputError("there is nothing to draw: the run has not trained a batch")
 

@@ -50,9 +50,7 @@ def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
     Raises:
         InputError: If nothing was trained in it.
     """
-    history = History()
-    for event in with_findings(_without_findings(events)):
-        history.apply(event)
+    history = History.of(with_findings(_without_findings(events)))
     if history.started is None or history.last_step is None:
         raise InputError(f"{name}: no batch was trained in it, so there is nothing to diagnose")
     gone = sorted(history.past_findings, key=lambda episode: episode.step)

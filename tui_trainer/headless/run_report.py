@@ -52,7 +52,7 @@ class Report:
         self._console = console
         self._json_lines = json_lines
         self._quiet = quiet
-        self._downloads = Downloads(console)
+        self._is_fetching = False
         self._look: TestEvaluated | None = None
 
     def tell(self, event: Event) -> None:
@@ -91,9 +91,9 @@ class Report:
             case StateChanged():
                 self._state(event)
             case DownloadProgress():
-                self._downloads.progress(event)
+                self._download(event)
             case RunStarted():
-                self._downloads.end()
+                self._end_download()
                 self._console.say(sentences.header(event))
             case TestEvaluated():
                 self._look = event
@@ -232,41 +232,31 @@ class Report:
                 glyph, style, line = "✓", "ok", f"saved again: {event.path}"
         self._console.say(fmt.one_line(line), glyph=glyph, style=style)
 
-
-class Downloads:
-    """Tells how the fetching of files goes: a bar on a terminal, else a line at either end."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._event: DownloadProgress | None = None
-        self._open = False
-
-    def progress(self, event: DownloadProgress) -> None:
-        """Take in how far a file has come."""
-        before = self._event
+    def _download(self, event: DownloadProgress) -> None:
+        """Tell how a file is fetched: a bar on a terminal, else a line at either end."""
+        before, console = self.run.download, self._console
         if before is None or (before.dataset, before.file) != (event.dataset, event.file):
-            self.end()
-            self._open = True
-            if not self._console.live:
+            self._end_download()
+            self._is_fetching = True
+            if not console.live:
                 size = f", {fmt.megabytes(event.total_bytes)}" if event.total_bytes else ""
-                self._console.say(f"fetching {sentences.file_name(event)}{size}")
-        self._event = event
-        if self._open and 0 < event.total_bytes <= event.done_bytes:
+                console.say(f"fetching {sentences.file_name(event)}{size}")
+        if self._is_fetching and 0 < event.total_bytes <= event.done_bytes:
             self._tell_fetched(event)
-        elif self._open and self._console.due():
-            console = self._console
+        elif self._is_fetching and console.due():
             console.draw(
                 sentences.download_cells(event, console.width, ascii_only=console.ascii_only)
             )
 
-    def end(self) -> None:
+    def _end_download(self) -> None:
         """Close the file under way: the run goes on, so one of unknown size is complete."""
-        if self._open and self._event is not None and not self._event.total_bytes:
-            self._tell_fetched(self._event)
-        self._open = False
+        download = self.run.download
+        if self._is_fetching and download is not None and not download.total_bytes:
+            self._tell_fetched(download)
+        self._is_fetching = False
 
     def _tell_fetched(self, event: DownloadProgress) -> None:
-        self._open = False
+        self._is_fetching = False
         self._console.say(
             f"fetched {sentences.file_name(event)}, {fmt.megabytes(event.done_bytes)}"
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from tui_trainer.protocol.events import (
     CheckpointSaved,
@@ -99,6 +101,14 @@ class Progress:
     _correct: float = 0.0
     _counted: int = 0
     _speed_marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Self:
+        """Return the state after these events."""
+        run = cls()
+        for event in events:
+            run.apply(event)
+        return run
 
     def apply(self, event: Event) -> None:
         """Take in one event."""

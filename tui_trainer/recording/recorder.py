@@ -158,8 +158,7 @@ class Recorder:
         with suppress(InputError):
             before = folder.read_summary()
             recorder._started_at, recorder._recorded_in = before.started_at, before.recorded_in
-        for event in past:
-            recorder._run.apply(event)
+        recorder._run = Progress.of(past)
         return recorder
 
     def position(self) -> int:
