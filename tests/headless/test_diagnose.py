@@ -17,7 +17,7 @@ from tui_trainer.headless.diagnosis_text import (
     diagnosis_lines,
 )
 from tui_trainer.history.history import History
-from tui_trainer.history.progress import Episode
+from tui_trainer.history.run_state import Episode
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, StepDone
 from tui_trainer.protocol.probed import SampleProbed, UpdateProbed

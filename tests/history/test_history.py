@@ -16,7 +16,7 @@ from tests.protocol.facts import (
     step,
 )
 from tui_trainer.history.history import LOSS_CAP, History
-from tui_trainer.history.progress import SPEED_SECONDS
+from tui_trainer.history.run_state import SPEED_SECONDS
 from tui_trainer.history.series import CAPACITY
 from tui_trainer.protocol.events import (
     CommandRejected,

@@ -13,7 +13,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.answers import (
     FieldMeasured,
@@ -322,7 +322,7 @@ def run_folder(path: Path, events: Iterable[Event], *, state: str | None = None)
     folder.config.write_text('model = "small"\nepochs = 2\n', encoding="utf-8")
     day, hour = path.name[:10], path.name[11:13]
     changed = f"{day}T{hour}:16:00" if hour.isdigit() else "2026-11-22T20:16:00"
-    run = Progress()
+    run = RunState()
     with folder.events.open("w", encoding="utf-8") as lines:
         for event in events:
             run.apply(event)

@@ -10,7 +10,7 @@ from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, SetEpochs, SetLearningRate
 from tui_trainer.protocol.errors import InputError
 
@@ -74,7 +74,7 @@ def _more_epochs(found: SavedRun, epochs: int | None) -> tuple[Command, ...]:
     begun = found.facts["epoch"]
     if epochs is None:
         # Killed while it read the test set, it has that still to do.
-        if found.is_complete and Progress.of(found.past).tests:
+        if found.is_complete and RunState.of(found.past).tests:
             raise InputError(
                 f"{found.folder.name}: has had all its {found.facts['epochs']} epochs; "
                 f"add --epochs {2 * found.facts['epochs']} to go on"

@@ -12,7 +12,7 @@ from tui_trainer.findings import RULES, watched, with_findings
 from tui_trainer.headless import sentences
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.history.history import History
-from tui_trainer.history.progress import Episode
+from tui_trainer.history.run_state import Episode
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, to_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui_trainer.findings.rates import divergence
 from tui_trainer.headless import sentences
 from tui_trainer.headless.streams import Console, DataOut
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.events import (
     CommandRejected,
@@ -47,7 +47,7 @@ class Report:
         json_lines: bool,
         quiet: bool = False,
     ) -> None:
-        self.run = Progress()
+        self.run = RunState()
         self._data = data
         self._console = console
         self._json_lines = json_lines

@@ -12,7 +12,7 @@ from typing import TextIO
 from tui_trainer.headless.interrupts import LeftAtOnce, interruptible
 from tui_trainer.headless.run_report import Report
 from tui_trainer.headless.streams import Console, DataOut, OutputLost, data_stream
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunFailed, RunFinished
@@ -96,7 +96,7 @@ def _closing(events: Iterator[Event]) -> Iterator[None]:
                 close()
 
 
-def _verdict(run: Progress, target: float | None, debug: bool, console: Console) -> ExitCode:
+def _verdict(run: RunState, target: float | None, debug: bool, console: Console) -> ExitCode:
     last = run.finished
     if run.failure is not None:
         return _failed(run.failure, debug, console)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.events import (
     Diverged,
     DownloadProgress,
@@ -73,7 +73,7 @@ def epoch_cells(event: EpochDone, epochs: int) -> list[Cell]:
     ]
 
 
-def live_cells(run: Progress, width: int, *, doing: str = "", ascii_only: bool) -> list[Cell]:
+def live_cells(run: RunState, width: int, *, doing: str = "", ascii_only: bool) -> list[Cell]:
     """Return the live line: epoch, bar of the whole run, loss, accuracy, speed, time left.
 
     What tells least about the run's end goes first when it is too long; the bar takes the rest.

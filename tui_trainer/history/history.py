@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.history.series import Series, Trend
 from tui_trainer.protocol.events import Rewound, RunResumed, RunStarted, StepDone
 
@@ -38,7 +38,7 @@ class Curve(NamedTuple):
 
 
 @dataclass
-class History(Progress):
+class History(RunState):
     """A run as far as its events have told it. Memory is bounded, whatever the number of steps.
 
     The curves' x is counted in epochs: training images seen by the size of the training split.

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tui_trainer import __version__
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.answers import Answer
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import to_toml
@@ -68,7 +68,7 @@ class Recorder:
         self._made: list[Path] = []
         self._has_result = False
         self._moved: RunConfig | None = None
-        self._run = Progress()
+        self._run = RunState()
         self._started_at = self._recorded_in = ""
         self._lines = LineFile(folder.events)
         self._attempt = Attempts()
@@ -158,7 +158,7 @@ class Recorder:
         with suppress(InputError):
             before = folder.read_summary()
             recorder._started_at, recorder._recorded_in = before.started_at, before.recorded_in
-        recorder._run = Progress.of(past)
+        recorder._run = RunState.of(past)
         return recorder
 
     def position(self) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import KNOBS, Command, Inbox, Stop
 from tui_trainer.protocol.events import Event
 
 
 def recorded_wishes(events: Iterable[Event]) -> list[tuple[int, Command]]:
     """Return the wishes that changed a run, each with the number of batches trained before it."""
-    changes = Progress.of(events).interventions
+    changes = RunState.of(events).interventions
     return [(change.step, KNOBS[change.setting](change.new)) for change in changes]
 
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer.history.progress import Progress
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, RunStarted, TestEvaluated
 from tui_trainer.protocol.schema import SCHEMA
@@ -83,7 +83,7 @@ class Summary:
         return json.dumps(plain, indent=2, allow_nan=False) + "\n"
 
 
-def summary_of(run: Progress, **of_folder: Any) -> Summary:
+def summary_of(run: RunState, **of_folder: Any) -> Summary:
     """Return the summary of a run; ``of_folder`` has the fields that no event carries."""
     test, best = run.tests[-1] if run.tests else None, run.best_epoch
     found = Summary(state=_state(run), step=run.step, **of_folder)
@@ -116,7 +116,7 @@ _COPIED: dict[type, tuple[str, ...]] = {
 """The fields that are those of the latest event of a kind."""
 
 
-def _state(run: Progress) -> str:
+def _state(run: RunState) -> str:
     if run.failure is not None:
         return "failed"
     if run.finished is not None:

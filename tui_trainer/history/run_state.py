@@ -63,7 +63,7 @@ class Episode:
 
 
 @dataclass
-class Progress:
+class RunState:
     """The state of a run in figures; :class:`History` adds the curves. A step costs a microsecond.
 
     ``folder`` is where the run is recorded, ``unsaved`` has the files that cannot be written, with
