@@ -431,15 +431,16 @@ def to_json(event: Event) -> str:
 
     JSON has no NaN and no infinity: such a number becomes null.
     """
-    record = {"event": type(event).__name__, **_plain(dataclasses.asdict(event))}
+    record = {"event": type(event).__name__, **plain(dataclasses.asdict(event))}
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: lists for tuples, null for a number that is not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

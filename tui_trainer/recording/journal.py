@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import types
@@ -41,7 +42,7 @@ def from_json(line: str) -> Event:
     try:
         record = upgraded(json.loads(line))
         kind = _KINDS[record["event"]]
-        event: Event = _record(record, kind)
+        event: Event = record_of(record, kind)
         if isinstance(event, SettingChanged):
             KNOBS[event.setting](event.new)  # what cannot be wished for did not happen
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
@@ -155,12 +156,10 @@ def _event(line: str, name: str, number: int) -> Event:
         raise InputError(f"{name}, line {number + 1}: {error}") from None
 
 
-_HINTS: dict[type, dict[str, Any]] = {
-    kind: get_type_hints(kind) for kind in (*_KINDS.values(), *_PARTS)
-}
+_hints = functools.cache(get_type_hints)
 
 
-def _record(value: Any, kind: Any) -> Any:
+def record_of(value: Any, kind: Any) -> Any:
     """Return the record of this kind that JSON's object tells of.
 
     A field that came later has a default, so that older files can still be read.
@@ -168,7 +167,7 @@ def _record(value: Any, kind: Any) -> Any:
     Raises:
         TypeError, ValueError, KeyError, OverflowError: If it is another thing.
     """
-    hints = _HINTS[kind]
+    hints = _hints(kind)
     told = [f.name for f in fields(kind) if f.default is MISSING or f.name in value]
     return kind(**{name: _value(value[name], hints[name]) for name in told})
 
@@ -191,7 +190,7 @@ def _value(value: Any, hint: Any) -> Any:
             raise TypeError(f"{value!r} is no {hint.__name__}")
         return value
     if hint in _PARTS:
-        return _record(value, hint)
+        return record_of(value, hint)
     if get_origin(hint) in (typing.Union, types.UnionType):
         if value is None:
             return None

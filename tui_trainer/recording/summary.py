@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import EpochDone, RunStarted, TestEvaluated
+from tui_trainer.protocol.events import EpochDone, RunStarted, TestEvaluated, plain
 from tui_trainer.protocol.schema import SCHEMA
+from tui_trainer.recording.journal import record_of
 
 RUNNING, COMPLETED = "running", "completed"
 
@@ -76,11 +76,7 @@ class Summary:
 
     def to_json(self) -> str:
         """Return the file's text: strict JSON, a field a line; what is not finite is null."""
-        plain = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
-        return json.dumps(plain, indent=2, allow_nan=False) + "\n"
+        return json.dumps(plain(dataclasses.asdict(self)), indent=2, allow_nan=False) + "\n"
 
 
 def summary_of(run: RunState, **of_folder: Any) -> Summary:
@@ -124,9 +120,6 @@ def _state(run: RunState) -> str:
     return RUNNING if run.lost is None else "diverged"
 
 
-_HINTS = {field.name: str(field.type) for field in dataclasses.fields(Summary)}
-
-
 def summary_from_json(text: str, name: str) -> Summary:
     """Return the summary that :meth:`Summary.to_json` wrote; ``name`` is the file's, for messages.
 
@@ -141,22 +134,8 @@ def summary_from_json(text: str, name: str) -> Summary:
         raise InputError(f"{name}: no summary of a run")
     if record["format"] > SCHEMA:
         raise InputError(f"{name}: written by a newer mnist-tui (format {record['format']})")
-    summary = Summary()
-    for field, hint in _HINTS.items():
-        value = record.get(field, getattr(summary, field))
-        if not _fits(value, hint):
-            raise InputError(f"{name}: {field} cannot be {str(value)[:40]!r}")
-        setattr(summary, field, tuple(value) if isinstance(value, list) else value)
+    try:
+        summary: Summary = record_of(record, Summary)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name}: no summary of a run ({error})") from None
     return summary
-
-
-def _fits(value: Any, hint: str) -> bool:
-    if value is None:
-        return "None" in hint
-    if isinstance(value, bool):
-        return False
-    if hint.startswith("tuple"):
-        is_pair = isinstance(value, list | tuple) and len(value) == 2
-        return is_pair and all(_fits(part, "float") for part in value)
-    kinds: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
-    return isinstance(value, kinds[hint.split(" ")[0]])
