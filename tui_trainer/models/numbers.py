@@ -56,3 +56,15 @@ def magnitudes(tensor: Tensor) -> Tensor:
 def gradient_of(parameter: nn.Parameter) -> Tensor | None:
     """Return the numbers of a parameter's gradient, None where it has none."""
     return None if parameter.grad is None else numbers_of(parameter.grad)
+
+
+def moments(values: Tensor) -> tuple[float, float]:
+    """Return mean and standard deviation; much faster than ``torch.std_mean`` on the CPU."""
+    mean = float(values.mean())
+    square = float(values.norm()) ** 2 / values.numel()
+    return mean, max(0.0, square - mean * mean) ** 0.5
+
+
+def rms(values: Tensor) -> float:
+    """Return the root mean square, summed in float64; 0 of no numbers."""
+    return float(values.double().square().mean().sqrt()) if values.numel() else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,10 @@ from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities
 from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes
-from tui_trainer.models.numbers import magnitudes
+from tui_trainer.models.numbers import magnitudes, moments
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.units import Units, units_of
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import LayerProbe, SampleProbed
@@ -40,10 +42,6 @@ READ_IMAGES = 8
 
 LOOKED_AT = ("conv", "depthwise", "fully connected", "batch norm", "relu", "activation")
 """The kinds of layers that are told of."""
-
-BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-NEAR = 0.01
-
 
 Trace = Callable[
     [nn.Module, Tensor, Callable[[int, Tensor], None], Callable[[Tensor], None]], object
@@ -73,8 +71,8 @@ class Sample:
             if self._given is None:
                 inputs = data.prepare(self._images.images)
                 val = data.prepare(self._others.images) if len(self._others) else None
-                others = _moments(val) if val is not None else ()
-                self._given = _Given(inputs, *_moments(inputs), *others)
+                others = moments(val) if val is not None else ()
+                self._given = _Given(inputs, *moments(inputs), *others)
             inputs = self._given.inputs
             seen = _Layers(self._layers)
             network = copy_model(model)
@@ -125,13 +123,6 @@ class _Given:
     std: float
     val_mean: float | None = None
     val_std: float | None = None
-
-
-def _moments(values: Tensor) -> tuple[float, float]:
-    """Return mean and standard deviation; much faster than ``torch.std_mean`` on the CPU."""
-    mean = float(values.mean())
-    square = float(values.norm()) ** 2 / values.numel()
-    return mean, max(0.0, square - mean * mean) ** 0.5
 
 
 def _spread(split: Split, count: int) -> Split:
@@ -193,20 +184,6 @@ def _batch_gap(
     return float(found.mean()), error
 
 
-@dataclass(slots=True)
-class _Unit:
-    """What is known of a layer's outputs so far."""
-
-    row: LayerRow
-    silent: Tensor
-    low: Tensor
-    high: Tensor
-    saturated: float
-    total: float
-    square: float
-    count: int
-
-
 class _Layers:
     """Collects what the layers of the table make of the images that come by."""
 
@@ -215,7 +192,7 @@ class _Layers:
         told = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in LOOKED_AT]
         self.wants_all, self.is_flat = any(told[:-1]), all(told)
         self._rows = rows
-        self._units: dict[int, _Unit] = {}
+        self._units: dict[int, Units] = {}
 
     def reached(self, place: int, result: Tensor) -> None:
         """Take in the output of an operation, for one part of the sample."""
@@ -223,58 +200,24 @@ class _Layers:
         if row is None or row.kind not in LOOKED_AT or result.ndim < 2:
             return
         known = self._units.get(place)
-        if known is not None and (result.ndim > 2 and known.count >= MAP_IMAGES):
+        if known is not None and (result.ndim > 2 and known.images >= MAP_IMAGES):
             return
         outputs = magnitudes(result)
-        if outputs.ndim > 2:  # channels innermost: so they lie in memory, mostly
-            outputs = outputs[:MAP_IMAGES].movedim(1, -1).flatten(0, -2)
-        low, high = outputs.aminmax(dim=0)
-        mean, std = _moments(outputs)
-        saturated = 0.0
-        if (bounds := BOUNDS.get(row.type.lower())) is not None:
-            at = (outputs < bounds[0] + NEAR) | (outputs > bounds[1] - NEAR)
-            saturated = float(at.float().mean())
-        images = len(result)
-        unit = _Unit(
-            row=row,
-            silent=high <= 0,
-            low=low,
-            high=high,
-            saturated=saturated * images,
-            total=mean * images,
-            square=(std**2 + mean**2) * images,
-            count=images,
-        )
-        self._units[place] = unit if known is None else _together(known, unit)
+        units = units_of(row, outputs[:MAP_IMAGES] if outputs.ndim > 2 else outputs, len(result))
+        self._units[place] = units if known is None else known + units
 
     def probes(self) -> tuple[LayerProbe, ...]:
         """Return what was seen of each layer."""
-        return tuple(_probe(unit) for _, unit in sorted(self._units.items()))
+        return tuple(_probe(units) for _, units in sorted(self._units.items()))
 
 
-def _together(one: _Unit, other: _Unit) -> _Unit:
-    return _Unit(
-        row=one.row,
-        silent=one.silent & other.silent,
-        low=torch.minimum(one.low, other.low),
-        high=torch.maximum(one.high, other.high),
-        saturated=one.saturated + other.saturated,
-        total=one.total + other.total,
-        square=one.square + other.square,
-        count=one.count + other.count,
-    )
-
-
-def _probe(unit: _Unit) -> LayerProbe:
-    mean = unit.total / unit.count
-    still = unit.high == unit.low
-    dead = still | unit.silent if unit.row.kind == "relu" else still
+def _probe(units: Units) -> LayerProbe:
     return LayerProbe(
-        name=unit.row.name,
-        kind=unit.row.kind,
-        units=len(unit.high),
-        dead=int(dead.sum()),
-        saturated=unit.saturated / unit.count,
-        mean=mean,
-        std=max(0.0, unit.square / unit.count - mean * mean) ** 0.5,
+        name=units.row.name,
+        kind=units.row.kind,
+        units=len(units.high),
+        dead=len(units.dead),
+        saturated=units.saturated / units.images,
+        mean=units.mean,
+        std=0.0 if math.isnan(units.std) else units.std,
     )

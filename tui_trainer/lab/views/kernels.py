@@ -11,7 +11,7 @@ import torch
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.kernel_pictures import CHANGE, NOW, START, per_page, pictures, shown
-from tui_trainer.lab.views.layer_units import Units, census, outlet
+from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.tiles import page_of
 from tui_trainer.lab.views.weights import (
@@ -24,6 +24,7 @@ from tui_trainer.lab.views.weights import (
     nothing_to_see,
     weights_of,
 )
+from tui_trainer.models.units import Units
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

@@ -12,11 +12,12 @@ from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, middle_fram
 from tui_trainer.lab.picture_blocks import digit_picture, map_picture, no_numbers
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.judging import sealed
-from tui_trainer.lab.views.layer_units import Units, census, outlet
+from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.tiles import PIXELS, WIDEST, page_of, shrunk, square
 from tui_trainer.lab.views.verdict import Verdict, chosen_digit, is_sealed, verdict_of
 from tui_trainer.lab.views.weights import WEIGHTED
+from tui_trainer.models.units import Units
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.lab.views.bins import Bins, bins_for
-from tui_trainer.lab.views.layer_units import Units, part_size
+from tui_trainer.lab.views.layer_units import part_size
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.weights import Weights
+from tui_trainer.models.units import Units
 
 KEPT = 2_000
 """Numbers of a layer that are kept of each part, evenly spread over it."""

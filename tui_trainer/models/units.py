@@ -1,0 +1,102 @@
+"""What the units of a layer give on some images: channels of a map, or numbers of a flat layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tui_trainer.models.numbers import moments
+from tui_trainer.protocol.layers import LayerRow
+
+_BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+_NEAR = 0.01
+
+
+@dataclass(slots=True)
+class Units:
+    """The outputs of a layer, as far as they were seen.
+
+    Attributes:
+        row: The layer's row in the layer table.
+        images: The number of images.
+        low: The smallest output of each unit (units).
+        high: The largest.
+        numbers: How many outputs there were altogether.
+        zeros: How many of them were exactly 0, where that was counted.
+        saturated: The sum over images of the share within 0.01 of a bound of a sigmoid or tanh.
+        total: The sum over images of the mean output.
+        square: The sum over images of the mean square.
+    """
+
+    row: LayerRow
+    images: int
+    low: Tensor
+    high: Tensor
+    numbers: int
+    saturated: float
+    total: float
+    square: float
+    zeros: int = 0
+
+    @property
+    def dead(self) -> list[int]:
+        """The units that never change; behind a ReLU also those that are never above 0."""
+        still = self.high == self.low
+        if self.row.kind == "relu":
+            still |= self.high <= 0
+        dead: list[int] = still.nonzero().flatten().tolist()
+        return dead
+
+    @property
+    def mean(self) -> float:
+        """The mean output."""
+        return self.total / self.images
+
+    @property
+    def std(self) -> float:
+        """The standard deviation of the outputs; not a number where one of them is none."""
+        variance = self.square / self.images - self.mean * self.mean
+        return max(0.0, variance) ** 0.5 if variance == variance else variance
+
+    @property
+    def saturated_share(self) -> float | None:
+        """The share that is saturated; None where the outputs have no bounds."""
+        return self.saturated / self.images if self.row.type.lower() in _BOUNDS else None
+
+    def __add__(self, other: Units) -> Units:
+        """Return both together, the outputs of one layer for different images."""
+        return Units(
+            row=self.row,
+            images=self.images + other.images,
+            low=torch.minimum(self.low, other.low),
+            high=torch.maximum(self.high, other.high),
+            numbers=self.numbers + other.numbers,
+            saturated=self.saturated + other.saturated,
+            total=self.total + other.total,
+            square=self.square + other.square,
+            zeros=self.zeros + other.zeros,
+        )
+
+
+def units_of(row: LayerRow, outputs: Tensor, images: int) -> Units:
+    """Return what a layer's ``outputs`` (N, units, …) say of ``images`` images; N may be fewer."""
+    if outputs.ndim > 2:  # channels innermost: so they lie in memory, mostly
+        outputs = outputs.movedim(1, -1).flatten(0, -2)
+    low, high = outputs.aminmax(dim=0)
+    mean, std = moments(outputs)
+    saturated = 0.0
+    if (bounds := _BOUNDS.get(row.type.lower())) is not None:
+        at = (outputs < bounds[0] + _NEAR) | (outputs > bounds[1] - _NEAR)
+        saturated = float(at.float().mean())
+    return Units(
+        row=row,
+        images=images,
+        low=low,
+        high=high,
+        numbers=outputs.numel(),
+        saturated=saturated * images,
+        total=mean * images,
+        square=(std**2 + mean**2) * images,
+    )
