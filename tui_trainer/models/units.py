@@ -80,6 +80,11 @@ class Units:
         )
 
 
+def is_silent(outputs: Tensor) -> Tensor:
+    """Return whether each unit (units) of ``outputs`` (N, units, …) never is above 0."""
+    return outputs.detach().transpose(0, 1).flatten(1).amax(dim=1) <= 0
+
+
 def units_of(row: LayerRow, outputs: Tensor, images: int) -> Units:
     """Return what a layer's ``outputs`` (N, units, …) say of ``images`` images; N may be fewer."""
     if outputs.ndim > 2:  # channels innermost: so they lie in memory, mostly

@@ -73,14 +73,18 @@ def softmax_output(design: Design) -> Diagnosis | None:
         advice = f"leave {names(logs)} out: cross-entropy takes the softmax itself"
         return voice.warning("log-softmax is taken twice", evidence, advice, logs)
     if found:
-        lowest = (1 + (classes - 1) / math.e) if classes > 1 else 1.0
         evidence = (
             f"{found[0].name} squeezes the {_scores(design)} between 0 and 1: cross-entropy then "
-            f"never falls below {math.log(lowest):.2f}"
+            f"never falls below {least_loss(classes, 0.0, 1.0):.2f}"
         )
         advice = f"leave {names(found)} out: cross-entropy takes the softmax itself"
         return voice.error("softmax is taken twice", evidence, advice, found)
     return voice.ok("scores go to the loss as they are", f"{_scores(design)}, no softmax")
+
+
+def least_loss(classes: int, low: float, high: float) -> float:
+    """Return the least cross-entropy of scores within bounds: the right one high, the rest low."""
+    return math.log1p((classes - 1) * math.exp(low - high))
 
 
 def _over_batch(design: Design) -> list[LayerRow]:

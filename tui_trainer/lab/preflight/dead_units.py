@@ -13,6 +13,7 @@ from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.models.build import set_dropout
+from tui_trainer.models.units import is_silent
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 
 IMAGES = 256
@@ -122,16 +123,11 @@ def _watched(lab: Lab, network: nn.Module) -> tuple[list[_Layer], bool]:
     def reached(place: int, step: Step, result: Tensor) -> None:
         last[:] = [result.detach().clone()] if result.dim() == 2 else last
         if operation_of(step.call.name).kind == "relu" and result.dim() > 1:
-            layers.append(_layer(lab.name_of(place, step), result))
+            silent = is_silent(result)
+            dead = tuple(silent.nonzero().flatten().tolist())
+            layers.append(_Layer(lab.name_of(place, step), len(silent), dead))
 
     trace(network, lab.data.prepare(lab.sample.images[:IMAGES]), reached=reached)
     scores = last[0] if last else None
     answers = scores is None or bool((scores.amax(dim=0) != scores.amin(dim=0)).any())
     return layers, answers
-
-
-def _layer(name: str, result: Tensor) -> _Layer:
-    """Return the units of an activation (N, units, …) that are 0 for every image and place."""
-    most = result.detach().transpose(0, 1).flatten(1).amax(dim=1)
-    dead = (most <= 0).nonzero().flatten().tolist()
-    return _Layer(name, len(most), tuple(dead))

@@ -8,14 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tui_trainer.data.dataset import Split
+from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.numbers import numbers_of
+from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
+from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.stats import envelope
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
@@ -152,7 +154,7 @@ def _learned(lab: Lab, walk: Walk, is_below: bool, first: float) -> tuple[Severi
         return "error", "the loss blows up in the first steps", "a tenth of the learning rate"
     if is_below:
         return "ok", "the loss falls in the first steps", ""
-    if not has_norm(lab) or len(walk.losses) < envelope.STEPS:
+    if not has_norm(lab.layers) or len(walk.losses) < envelope.STEPS:
         words = "train an epoch and see; a norm behind the convolutions gets it going"
         return "warning", "the loss has not begun to fall", words
     words = "are the labels those of the images? Is the rate right, does each parameter learn?"
@@ -228,15 +230,21 @@ def _epoch_item(
 
 def _reference(lab: Lab, walk: Walk) -> tuple[list[envelope.HealthyRun], str]:
     """Return the healthy runs to compare with; if there are none, why not."""
-    config = lab.config
     if len(walk.losses) < envelope.STEPS:
         return [], f"the reference is of {envelope.STEPS} steps"
+    return healthy_like(lab.config, lab.data, lab.layers, lab.network)
+
+
+def healthy_like(
+    config: RunConfig, data: Data, layers: Sequence[LayerRow], network: nn.Module
+) -> tuple[list[envelope.HealthyRun], str]:
+    """Return the healthy runs of networks like this one; if there are none, why not."""
     asked = envelope.Asked(
-        dataset=lab.data.name if config.data_dir is None else "data of one's own",
-        train_size=len(lab.data.train),
-        classes=lab.data.classes,
-        parameters=sum(p.numel() for p in lab.network.parameters()),
-        has_norm=has_norm(lab),
+        dataset=data.name if config.data_dir is None else "data of one's own",
+        train_size=len(data.train),
+        classes=data.classes,
+        parameters=sum(p.numel() for p in network.parameters()),
+        has_norm=has_norm(layers),
         optimizer=config.optimizer,
         learning_rate=config.learning_rate,
         schedule=config.schedule,
@@ -245,9 +253,9 @@ def _reference(lab: Lab, walk: Walk) -> tuple[list[envelope.HealthyRun], str]:
     return envelope.alike(asked, envelope.healthy_runs())
 
 
-def has_norm(lab: Lab) -> bool:
-    """Say whether the network normalizes its features."""
-    return any(row.kind.endswith(" norm") for row in lab.layers)
+def has_norm(layers: Sequence[LayerRow]) -> bool:
+    """Say whether a network normalizes its features."""
+    return any(row.kind.endswith(" norm") for row in layers)
 
 
 def entropy(split: Split) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.models.numbers import moments
 from tui_trainer.protocol.diagnosis import Diagnosis
 
 USUAL_MEAN = 0.5
@@ -25,12 +26,13 @@ LEAST_SHIFT, LEAST_RATIO = 0.1, 1.25
 def input_items(lab: Lab) -> Iterator[Diagnosis]:
     """Judge mean and deviation of what the network is given, on both splits."""
     train = lab.data.prepare(lab.sample.images)
-    mean, std = float(train.mean()), float(train.std(correction=0))
+    mean, std = moments(train)
     told = f"training {mean:+.2f} ± {std:.2f}"
-    severity, title, advice = _of_training(mean, std)
+    severity, title, advice = _of_training(mean, std, is_flat=bool(train.amin() == train.amax()))
     if len(lab.val_sample) and severity != "error":
         val = lab.data.prepare(lab.val_sample.images)
-        told += f", validation {float(val.mean()):+.2f} ± {float(val.std(correction=0)):.2f}"
+        val_mean, val_std = moments(val)
+        told += f", validation {val_mean:+.2f} ± {val_std:.2f}"
         if _differ(train, val):
             severity, title = "error", "the validation images are scaled differently"
             advice = "give both splits the same normalization: the training split's mean and std"
@@ -47,8 +49,8 @@ def input_items(lab: Lab) -> Iterator[Diagnosis]:
     )
 
 
-def _of_training(mean: float, std: float) -> tuple[str, str, str]:
-    if std == 0:
+def _of_training(mean: float, std: float, *, is_flat: bool) -> tuple[str, str, str]:
+    if is_flat:
         return "error", "all images are the same grey", "look at the files: is this the right data?"
     if abs(mean) > USUAL_MEAN or not USUAL_STD[0] <= std <= USUAL_STD[1]:
         words = "normalize the images: subtract their mean, divide by their deviation"

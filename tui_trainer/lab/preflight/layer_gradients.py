@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.engine.steps import forward_backward, loss_of
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
-from tui_trainer.models.numbers import can_learn, gradient_of
+from tui_trainer.models.numbers import can_learn, gradient_of, rms
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.diagnosis import Diagnosis
 
@@ -137,7 +137,7 @@ def _advice(cut: Sequence[str], still: Sequence[str]) -> str:
 def _update_item(lab: Lab, trial: Trial, strangers: int) -> Diagnosis:
     """Take one step of the run's optimizer, and see what has moved."""
     found = {name: (p, gradient_of(p)) for name, p in trial.network.named_parameters()}
-    sizes = {n: _rms(grad) for n, (_, grad) in found.items() if grad is not None}
+    sizes = {n: rms(grad) for n, (_, grad) in found.items() if grad is not None}
     most = max(sizes.values(), default=0.0)
     moving = {n: found[n][0] for n, size in sizes.items() if size > NOISE * most}
     before = {name: p.detach().clone() for name, p in moving.items()}
@@ -162,10 +162,6 @@ def _update_item(lab: Lab, trial: Trial, strangers: int) -> Diagnosis:
         value=float(len(left) + strangers),
         figure=f"{len(left) + strangers} left out",
     )
-
-
-def _rms(numbers: Tensor) -> float:
-    return float(numbers.double().square().mean().sqrt()) if numbers.numel() else 0.0
 
 
 def _strangers(loss: Tensor, network: nn.Module) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tui_trainer.anatomy.review.output_layer import least_loss
 from tui_trainer.anatomy.trace import trace
 from tui_trainer.engine.evaluation import are_probabilities
 from tui_trainer.lab.preflight.bench import Lab, batches
@@ -128,11 +129,11 @@ def _kind_item(lab: Lab, first: _First) -> Diagnosis:
     elif are_probabilities(first.scores):
         severity, title = "error", "softmax stands before the loss"
         advice = "leave it away: the loss takes scores, and has a softmax of its own"
-        floor = _floor(classes, 0.0, 1.0)
+        floor = least_loss(classes, 0.0, 1.0)
     elif last in ("sigmoid", "hardsigmoid", "tanh", "hardtanh", "softsign"):
         low = 0.0 if "sigmoid" in last else -1.0
         severity, title = "error", f"{last} bounds the scores"
-        advice, floor = "let the last layer be linear", _floor(classes, low, 1.0)
+        advice, floor = "let the last layer be linear", least_loss(classes, low, 1.0)
     elif last in ("relu", "relu6"):
         severity, title = "warning", f"{last} cuts the scores off at 0"
         advice = "let the last layer be linear: a score that is cut off gets no gradient"
@@ -159,11 +160,6 @@ def _kind_item(lab: Lab, first: _First) -> Diagnosis:
 
 def _share(gap: float) -> str:
     return f"{fmt.percent(gap, 0)} of their range" if gap <= 1 else f"{gap:.3g} times their range"
-
-
-def _floor(classes: int, low: float, high: float) -> float:
-    """Return the least cross-entropy of scores within bounds: the right one high, the rest low."""
-    return math.log1p((classes - 1) * math.exp(low - high))
 
 
 def _last_operation(lab: Lab) -> str:

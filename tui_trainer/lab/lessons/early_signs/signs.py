@@ -12,11 +12,12 @@ from torch.nn import functional
 from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.findings.gradients import VANISHED
-from tui_trainer.lab.compare import parameters
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.preflight.dead_units import WHOLE_LOOK
+from tui_trainer.lab.preflight.first_steps import healthy_like
 from tui_trainer.lab.samples import drawn
-from tui_trainer.models.numbers import can_learn, gradient_of
+from tui_trainer.models.numbers import can_learn, gradient_of, rms
+from tui_trainer.models.units import is_silent
 from tui_trainer.protocol.exhibit import Bar, Bars, Table
 from tui_trainer.stats import envelope
 from tui_trainer.stats.intervals import Z95, wilson
@@ -83,7 +84,7 @@ def sign_table(bench: Bench) -> tuple[Table, str, str]:
             if doubts
             else f"After step {bench.step:,} no sign speaks against this network."
         )
-    _, why_not = envelope.alike(_asked(bench), envelope.healthy_runs())
+    _, why_not = _healthy_like(bench)
     compared = f" Healthy runs: {why_not}." if why_not else ""
     certainty = (
         f"{now.total} {bench.split_name} images; the dead units over {WATCHED}, the gradients over "
@@ -146,7 +147,7 @@ def _loss_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
 
 def _reference_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
     """Return where healthy runs like this one stood, if there are such, and where this one is."""
-    runs, _ = envelope.alike(_asked(bench), envelope.healthy_runs())
+    runs, _ = _healthy_like(bench)
     if not runs:
         return (("healthy runs like it", "—", "none to compare with", OPEN),)
     losses = [run.first_steps.train_loss for run in runs]
@@ -171,34 +172,22 @@ def _reference_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
     )
 
 
-def _asked(bench: Bench) -> envelope.Asked:
-    config = bench.config
-    return envelope.Asked(
-        dataset=bench.data.name if config.data_dir is None else "data of one's own",
-        train_size=len(bench.data.train),
-        classes=bench.data.classes,
-        parameters=parameters(bench.network),
-        has_norm=any(row.kind.endswith(" norm") for row in bench.layers),
-        optimizer=config.optimizer,
-        learning_rate=config.learning_rate,
-        schedule=config.schedule,
-        batch_size=config.batch_size,
-    )
+def _healthy_like(bench: Bench) -> tuple[list[envelope.HealthyRun], str]:
+    return healthy_like(bench.config, bench.data, bench.layers, bench.network)
 
 
 def _dead_row(bench: Bench) -> Row:
     """Return how many units of ReLUs are 0 for every image and place."""
-    alive: dict[int, Tensor] = {}
+    silent: list[Tensor] = []
 
     def reached(place: int, step: Step, result: Tensor) -> None:
         if operation_of(step.call.name).kind == "relu" and result.dim() > 1:
-            alive[place] = result.detach().transpose(0, 1).flatten(1).amax(dim=1) > 0
+            silent.append(is_silent(result))
 
     with torch.no_grad():
         images = bench.data.prepare(bench.digits.images[:WATCHED])
         trace(bench.copy(), images, reached=reached)
-    units = sum(map(len, alive.values()))
-    dead = units - sum(int(layer.sum()) for layer in alive.values())
+    units, dead = sum(map(len, silent)), sum(int(layer.sum()) for layer in silent)
     if not units:
         return ("dead units", "no ReLU", "—", OPEN)
     healthy = f"at most {percent(WHOLE_LOOK, 0)}"
@@ -232,9 +221,7 @@ def _sizes(network: nn.Module) -> dict[str, float]:
     weights = {n: p for n, p in named.items() if p.ndim >= 2}
     found = {name: gradient_of(weight) for name, weight in (weights or named).items()}
     return {
-        name.removesuffix(".weight"): 0.0
-        if gradient is None
-        else float(gradient.square().mean().sqrt())
+        name.removesuffix(".weight"): 0.0 if gradient is None else rms(gradient)
         for name, gradient in found.items()
     }
 
