@@ -37,7 +37,6 @@ from tui_trainer.protocol.events import (
     EpochDone,
     Event,
     FindingCleared,
-    FindingRaised,
     StepDone,
 )
 from tui_trainer.protocol.probed import SampleProbed
@@ -174,13 +173,5 @@ def _update(history: History, watch: Watch, *, renews: bool) -> Iterator[Event]:
         # It holds since it was first said, if it is still the same that is said.
         same = found.title == standing.title
         found = replace(found, step=min(found.step, standing.step)) if same else found
-        if _differs(found, standing, renews=renews):
+        if found != standing if renews else found.is_news_after(standing):
             yield found
-
-
-def _differs(found: FindingRaised, standing: FindingRaised, *, renews: bool) -> bool:
-    """Whether a standing finding has something new to say that is worth an event."""
-    if renews:
-        return found != standing
-    told = (found.severity, found.title, found.advice)
-    return told != (standing.severity, standing.title, standing.advice)

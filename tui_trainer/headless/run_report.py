@@ -103,16 +103,22 @@ class Report:
                 self._resume(event)
             case FindingRaised() | FindingCleared():
                 self._finding(event)
-            case (
-                SettingChanged()
-                | CommandRejected()
-                | Diverged()
-                | RecordingFailed()
-                | RecordingRestored()
-                | FolderNotLocked()
-                | DatasetDoubted()
-            ):
-                self._incident(event)
+            case SettingChanged():
+                self._say("▼", "change", sentences.setting_line(event))
+            case CommandRejected():
+                self._say("▲", "warning", f"{event.command} refused: {event.reason}")
+            case Diverged():
+                self._say("✗", "error", sentences.diverged_line(event))
+            case RecordingFailed():
+                later = "training goes on, and it will be tried again"
+                self._say("▲", "warning", f"not saved: {event.path}: {event.message}; {later}")
+            case RecordingRestored():
+                self._say("✓", "ok", f"saved again: {event.path}")
+            case FolderNotLocked() | DatasetDoubted():
+                self._say("▲", "warning", event.warning)
+
+    def _say(self, glyph: str, style: str, line: str) -> None:
+        self._console.say(fmt.one_line(line), glyph=glyph, style=style)
 
     def _resume(self, event: RunResumed) -> None:
         self._quiet = False
@@ -198,39 +204,8 @@ class Report:
                 self._console.say(cleared, glyph="✓", style="ok")
             return
         before = self.run.findings.get(event.code)
-        if before is not None and not sentences.is_news(event, before):
-            return
-        line = fmt.one_line(sentences.finding_line(event))
-        self._console.say(line, glyph=SIGNS[event.severity], style=event.severity)
-
-    def _incident(
-        self,
-        event: SettingChanged
-        | CommandRejected
-        | Diverged
-        | RecordingFailed
-        | RecordingRestored
-        | FolderNotLocked
-        | DatasetDoubted,
-    ) -> None:
-        match event:
-            case SettingChanged():
-                glyph, style, line = "▼", "change", sentences.setting_line(event)
-            case CommandRejected():
-                glyph, style, line = "▲", "warning", f"{event.command} refused: {event.reason}"
-            case Diverged():
-                glyph, style, line = "✗", "error", sentences.diverged_line(event)
-            case RecordingFailed():
-                glyph, style = "▲", "warning"
-                line = (
-                    f"not saved: {event.path}: {event.message}; "
-                    "training goes on, and it will be tried again"
-                )
-            case FolderNotLocked() | DatasetDoubted():
-                glyph, style, line = "▲", "warning", event.warning
-            case RecordingRestored():
-                glyph, style, line = "✓", "ok", f"saved again: {event.path}"
-        self._console.say(fmt.one_line(line), glyph=glyph, style=style)
+        if before is None or event.is_news_after(before):
+            self._say(SIGNS[event.severity], event.severity, sentences.finding_line(event))
 
     def _download(self, event: DownloadProgress) -> None:
         """Tell how a file is fetched: a bar on a terminal, else a line at either end."""

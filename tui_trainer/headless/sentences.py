@@ -147,12 +147,6 @@ def finding_line(event: FindingRaised) -> str:
     return f"{told}{likely}{f' — try: {event.advice}' if event.advice else ''}"
 
 
-def is_news(event: FindingRaised, before: FindingRaised) -> bool:
-    """Return whether a finding that is raised again says more than that its numbers have moved."""
-    told = (event.severity, event.title, event.advice)
-    return told != (before.severity, before.title, before.advice)
-
-
 def setting_line(event: SettingChanged) -> str:
     """Return a turned knob: ``learning rate 0.1 → 0.05 after step 1,240``."""
     return (

@@ -309,6 +309,11 @@ class FindingRaised(Diagnosis):
     plot: tuple[float, ...] = ()
     plot_label: str = ""
 
+    def is_news_after(self, before: FindingRaised) -> bool:
+        """Whether it says more than that the numbers of a finding raised before have moved."""
+        told = (self.severity, self.title, self.advice)
+        return told != (before.severity, before.title, before.advice)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingCleared:
