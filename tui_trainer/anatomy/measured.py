@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.field import Field
 from tui_trainer.anatomy.surrogates import passes_through, surrogate
 from tui_trainer.anatomy.trace import Step, trace
-from tui_trainer.models.inputs import noise
+from tui_trainer.models.rng import noise
 
 MOST_CHANNELS = 64
 """How many of a layer's channels the effective field is the mean of, at most."""

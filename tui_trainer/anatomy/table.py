@@ -16,7 +16,7 @@ from tui_trainer.anatomy.sliding import Window, reduced_window
 from tui_trainer.anatomy.trace import Step, folded, remembered_folding, watch
 from tui_trainer.anatomy.untouched import untouched
 from tui_trainer.anatomy.work import Counter, Work
-from tui_trainer.models.inputs import noise
+from tui_trainer.models.rng import noise
 from tui_trainer.models.unused import used_in_training
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import one_line

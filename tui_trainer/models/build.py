@@ -15,9 +15,8 @@ from torch import nn
 
 from tui_trainer.models import zoo
 from tui_trainer.models.copies import copy_model, shared_storages
-from tui_trainer.models.inputs import noise
 from tui_trainer.models.modes import begin_training, evaluate
-from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.rng import noise, preserve_rng_state
 from tui_trainer.models.state import materialize
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.reference import HOW, Reference, advice_on, parse_reference

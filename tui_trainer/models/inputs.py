@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.jit import ScriptModule
-
-
-def noise(*shape: int) -> Tensor:
-    """Return images of noise (N, channels, height, width), the same ones each time.
-
-    Empty images would do for most networks; some look for the ink.
-    """
-    rng = torch.Generator().manual_seed(0)
-    return torch.rand(shape, generator=rng, dtype=torch.float32)
 
 
 def clone_inputs(model: nn.Module) -> nn.Module:

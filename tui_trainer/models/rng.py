@@ -39,6 +39,15 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
 
 
+def noise(*shape: int) -> Tensor:
+    """Return images of noise (N, channels, height, width), the same ones each time.
+
+    Empty images would do for most networks; some look for the ink.
+    """
+    rng = torch.Generator().manual_seed(0)
+    return torch.rand(shape, generator=rng, dtype=torch.float32)
+
+
 def rng_tensors() -> dict[str, Tensor]:
     """Return the states of the global generators, by name."""
     drawn: Any = np.random.get_state(legacy=True)

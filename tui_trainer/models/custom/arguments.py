@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from tui_trainer.models.inputs import noise
 from tui_trainer.models.modes import evaluating
+from tui_trainer.models.rng import noise
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import clip, plural
 
