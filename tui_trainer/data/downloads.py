@@ -1,8 +1,8 @@
 """Datasets that are not in the package, fetched once and kept.
 
-torchvision knows where each one is published and how its files are read. The download itself is
-done here: torchvision reports its progress on the terminal, which belongs to the window, and takes
-whatever file is there for a whole one.
+torchvision knows where each one is published. The download itself is done here: torchvision reports
+its progress on the terminal, which belongs to the window, and takes whatever file is there for a
+whole one.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from array import array
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
 from tui_trainer.data.idx import RawDataset, build_dataset
-from tui_trainer.data.idx_file import MAX_BYTES, Part
+from tui_trainer.data.idx_file import MAX_BYTES, read_part
 from tui_trainer.protocol.config import DATASETS
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.events import DownloadProgress
@@ -37,6 +36,9 @@ TIMEOUT = 20.0
 """Seconds without a byte after which a server is given up."""
 PROGRESS_INTERVAL = 0.1
 """Least seconds between two progress events of a file."""
+
+QMNIST_TEST = 10_000
+"""The test images of QMNIST that match MNIST's; there are 50,000 more."""
 
 _CHUNK = 1 << 18
 _MNIST_LIKE = {"fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -54,12 +56,11 @@ class _Archive:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a dataset needs; ``open_part(train)`` returns torchvision's dataset."""
+    """What a dataset needs: four files, the images and the labels of each half, in this order."""
 
     dataset: str
     raw: Path
     archives: tuple[_Archive, ...]
-    open_part: Callable[[bool], Any]
 
     @property
     def advice(self) -> str:
@@ -84,7 +85,7 @@ def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDat
     checked against its published MD5 before it gets its name, so that an interrupted download is
     never taken for a whole one; archives are kept, since EMNIST's one holds six datasets. From
     QMNIST the 60,000 training images and the first 10,000 test images are taken, the ones that
-    match MNIST's (``what="train"`` and ``what="test10k"``). EMNIST's images, transposed in its
+    match MNIST's. EMNIST's images, transposed in its
     files, come out upright, and the labels of its letters from 0.
 
     Args:
@@ -129,7 +130,6 @@ def _plan(dataset: str, cache: Path) -> _Plan:
             dataset,
             cache / "QMNIST" / "raw",
             tuple(_gzip_of((url,), md5) for url, md5 in resources["train"] + resources["test"]),
-            lambda train: datasets.QMNIST(cache, what="train" if train else "test10k"),
         )
     if dataset in _MNIST_LIKE:
         kind = getattr(datasets, _MNIST_LIKE[dataset])
@@ -140,16 +140,14 @@ def _plan(dataset: str, cache: Path) -> _Plan:
                 _gzip_of(tuple(mirror + name for mirror in kind.mirrors), md5)
                 for name, md5 in kind.resources
             ),
-            lambda train: kind(cache, train=train),
         )
-    emnist, split = datasets.EMNIST, dataset.removeprefix("emnist-")
+    emnist = datasets.EMNIST
     parts = ("train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1")
     holds = tuple(f"{dataset}-{part}-ubyte" for part in parts)
     return _Plan(
         dataset,
         cache / "EMNIST" / "raw",
         (_Archive(PurePosixPath(emnist.url).name, (emnist.url,), emnist.md5, holds),),
-        lambda train: emnist(cache, split=split, train=train),
     )
 
 
@@ -284,31 +282,16 @@ def _gunzip(packed: IO[bytes], target: Path) -> None:
 
 
 def _read(plan: _Plan) -> RawDataset:
-    """Let torchvision read the files."""
+    """Read the files that were unpacked."""
+    files = [plan.raw / name for archive in plan.archives for name in archive.holds]
     try:
-        train, test = (_part(plan, plan.open_part(is_train)) for is_train in (True, False))
-    except Exception as error:  # torchvision trusts its files: a damaged one can raise anything
+        train, test = read_part(*files[:2]), read_part(*files[2:])
+    except InputError as error:
         raise InputError(
-            f"cannot read {plan.dataset} in {printable(plan.raw)}: {reason(error)};"
+            f"cannot read {plan.dataset}: {error};"
             f" delete its files there to fetch them again, or {plan.advice}"
         ) from error
+    if plan.dataset == "qmnist":
+        end = QMNIST_TEST * test.size**2
+        test = replace(test, images=test.images[:end], labels=test.labels[:QMNIST_TEST])
     return build_dataset(plan.dataset, train, test, classes=None)
-
-
-def _part(plan: _Plan, loaded: Any) -> Part:
-    """Copy torchvision's tensors into plain buffers."""
-    import torch
-
-    images, labels = loaded.data, loaded.targets
-    if labels.ndim == 2:  # QMNIST: the class, then where the image was found
-        labels = labels[:, 0]
-    count, size, width = images.shape
-    if images.dtype != torch.uint8 or size != width or labels.shape != (count,):
-        raise ValueError(f"images {tuple(images.shape)}, labels {tuple(labels.shape)}")
-    if plan.dataset.startswith("emnist-"):
-        images = images.transpose(1, 2)
-    numbers = array("i", labels.to(torch.int32).numpy().tobytes())
-    # Straight into the buffer: EMNIST's largest has half a gigabyte, one copy of it is enough.
-    pixels = bytearray(images.numel())
-    torch.frombuffer(pixels, dtype=torch.uint8).view(images.shape).copy_(images)
-    return Part(pixels, numbers, size, plan.raw, plan.raw)
