@@ -55,3 +55,19 @@ def test_the_language_of_runs_is_written_in_the_standard_library_alone() -> None
     roots = loaded_by("import " + ", ".join(f"tui_trainer.protocol.{name}" for name in names))
 
     assert roots - set(sys.stdlib_module_names) == {"tui_trainer"}
+
+
+def test_the_trainer_stands_alone() -> None:
+    script = (
+        "import sys, json, tui_trainer.engine.loop\n"
+        "print(json.dumps([name for name in sys.modules if name.startswith('tui_trainer.')]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    ours = json.loads(done.stdout)
+
+    assert len(ours) <= 60, sorted(ours)
+    rooms = {name.split(".")[1] for name in ours}
+    assert {"engine", "models", "data"} <= rooms
+    assert not rooms & {"lab", "anatomy", "findings", "render", "ui", "headless", "course", "cli"}
