@@ -12,8 +12,8 @@ import torch
 from tests.lab.views.conftest import Scenes, Seen, session_of, set_scene
 from tests.lab.views.judgements import words
 from tests.lab.views.own_networks import write_odd
+from tui_trainer.lab.drawing import PIXELS, WIDEST
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.lab.views.tiles import PIXELS, WIDEST
 from tui_trainer.lab.views.weights import kernels_of, weights_of
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words

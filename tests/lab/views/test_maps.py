@@ -12,8 +12,8 @@ from torch import nn
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.own_networks import write_odd
+from tui_trainer.lab.drawing import PIXELS
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.lab.views.tiles import PIXELS
 from tui_trainer.protocol.exhibit import Bars, Pictures, Words
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.picture_blocks import digit_picture
+from tui_trainer.lab.drawing import digit_picture
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
 from tui_trainer.lab.views.desk import Judgement, Parts

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tui_trainer.data.ink import as_digit, as_it_lies
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.picture_blocks import map_picture, no_numbers
+from tui_trainer.lab.drawing import grey_picture, no_numbers
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
 from tui_trainer.lab.views.scene import Scene
@@ -133,7 +133,7 @@ def _exhibit(
     progress: float | None = None,
 ) -> Exhibit:
     now = opinions[0]
-    picture = map_picture(digit.float(), "as it gets it", low=0.0, high=255.0)
+    picture = grey_picture(digit, "as it gets it")
     blocks: list[Block] = [_bars(now) if now.ranked else no_numbers("its probabilities")]
     blocks.append(Pictures(caption="", items=(picture,)))
     if len(opinions) > 1:

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.controls import Controls
-from tui_trainer.lab.picture_blocks import map_picture
+from tui_trainer.lab.drawing import map_picture
 from tui_trainer.lab.views.desk import VALIDATION, Judgement
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Picture, counting

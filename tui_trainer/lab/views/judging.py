@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 from torch import Tensor
 
-from tui_trainer.lab.picture_blocks import no_numbers
+from tui_trainer.lab.drawing import no_numbers
 from tui_trainer.lab.views.desk import TEST, Judgement
 from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Exhibit, Words

@@ -8,12 +8,12 @@ from functools import partial
 from math import ceil, floor, isfinite
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.drawing import WIDEST, grey_picture, no_numbers
 from tui_trainer.lab.map_drawing import place_after
-from tui_trainer.lab.picture_blocks import map_picture, no_numbers
 from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.desk import Parts
@@ -22,7 +22,6 @@ from tui_trainer.lab.views.favourites import Favourite, Search
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import part_size
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.lab.views.tiles import shrunk
 from tui_trainer.lab.views.verdict import is_sealed
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.numbers import magnitudes
@@ -208,7 +207,7 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
         blocks.append(
             Pictures(
                 caption=f"what {name} sees when it is excited most: {height}×{width} pixels",
-                items=tuple(_grey(one.cut, one.caption) for one in shown),
+                items=tuple(grey_picture(one.cut, one.caption, most=WIDEST) for one in shown),
             )
         )
     blocks.append(
@@ -222,21 +221,15 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
     return (*blocks, *_by_class(search))
 
 
-def _grey(pixels: Tensor, caption: str, frame: tuple[int, int, int, int] | None = None) -> Picture:
-    drawn = shrunk(pixels)
-    kept = frame if drawn.shape == pixels.shape else None
-    return map_picture(drawn, caption, low=0.0, high=255.0, frame=kept)
-
-
 def _framed(one: Favourite) -> Picture:
     """Return an image, what the unit sees of it framed where that is not all."""
     if one.box is None or one.is_whole:
-        return _grey(one.pixels, one.caption)
+        return grey_picture(one.pixels, one.caption, most=WIDEST)
     top, left, height, width = one.box
     low, near = max(0, top), max(0, left)
     tall, wide = one.pixels.shape
     inside = (low, near, min(tall, top + height) - low, min(wide, left + width) - near)
-    return _grey(one.pixels, one.caption, inside)
+    return grey_picture(one.pixels, one.caption, inside, most=WIDEST)
 
 
 def _by_class(search: Search) -> tuple[Block, ...]:

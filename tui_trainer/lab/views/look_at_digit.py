@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from tui_trainer.lab.context import Digit
-from tui_trainer.lab.picture_blocks import map_picture
+from tui_trainer.lab.drawing import WIDEST, digit_picture, map_picture, shrunk
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.lab.views.tiles import shrunk
 from tui_trainer.lab.views.verdict import Verdict
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Picture, Pictures, Words
 from tui_trainer.text.fmt import count
@@ -61,9 +60,7 @@ class Look:
 
     def picture(self, frame: tuple[int, int, int, int] | None = None) -> Picture:
         """Return the digit; the frame (top, left, height, width) where it is drawn whole."""
-        values = shrunk(self.digit.pixels.float().cpu())
-        whole = frame if values.shape == self.digit.pixels.shape else None
-        return map_picture(values, f"a {self.digit.label}", low=0.0, high=255.0, frame=whole)
+        return digit_picture(self.digit, frame=frame, most=WIDEST)
 
     def exhibit(
         self,

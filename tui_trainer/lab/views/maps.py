@@ -8,13 +8,21 @@ from torch import Tensor
 
 from tui_trainer.lab.context import Digit
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.drawing import (
+    PIXELS,
+    WIDEST,
+    digit_picture,
+    map_picture,
+    no_numbers,
+    page_of,
+    shrunk,
+    square,
+)
 from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, middle_frame, subject
-from tui_trainer.lab.picture_blocks import digit_picture, map_picture, no_numbers
 from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.scene import Scene
-from tui_trainer.lab.views.tiles import PIXELS, WIDEST, page_of, shrunk, square
 from tui_trainer.lab.views.verdict import Verdict, chosen_digit, is_sealed, verdict_of
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.units import Units
@@ -136,8 +144,7 @@ def _exhibit(
 
 
 def _head(digit: Digit, verdict: Verdict) -> tuple[Block, ...]:
-    small = shrunk(digit.pixels.float().cpu(), SMALL)
-    picture = map_picture(small, f"a {digit.label}", low=0.0, high=255.0)
+    picture = digit_picture(digit, most=SMALL)
     bars = () if verdict.is_lost else (verdict.bars(BARS),)
     return (Pictures(caption="", items=(picture,)), *bars)
 
@@ -207,12 +214,7 @@ def _layer(digit: Digit, maps: LayerMaps, part: range, dead: Collection[int]) ->
     row, total = maps.row, len(maps.values)
     size = tuple(digit.pixels.shape)
     frame = middle_frame(row, size) if max(size) <= WIDEST else None
-    whole = shrunk(digit.pixels.float().cpu())
-    shown = (
-        digit_picture(digit, frame=frame)
-        if max(size) <= WIDEST
-        else map_picture(whole, f"a {digit.label}", low=0.0, high=255.0)
-    )
+    shown = digit_picture(digit, frame=frame, most=WIDEST)
     if maps.is_lost:
         return (Pictures(caption="", items=(shown,)), no_numbers(f"the maps of {row.name}"))
     sees = f"; framed: what its middle feature sees, {field(row.receptive_field)}" if frame else ""

@@ -11,7 +11,7 @@ from torch import Tensor
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import SEED, Digit
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.picture_blocks import map_picture, no_numbers
+from tui_trainer.lab.drawing import grey_picture, no_numbers
 from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.changes import CHANGES, KINDS, Change
@@ -197,10 +197,7 @@ def _traced(trace: Trace) -> tuple[Block, ...]:
     """Return the curves of the one digit, and pictures of it."""
     label = trace.digit.label
     units = " or ".join(dict.fromkeys(c.unit for c in CHANGES if c.kind == trace.kind))
-    pictures = [
-        map_picture(greys.float(), caption, low=0.0, high=255.0)
-        for greys, caption in _few(trace.changed)
-    ]
+    pictures = [grey_picture(greys, caption) for greys, caption in _few(trace.changed)]
     return (
         Curves(
             caption=f"digit {trace.digit.number}, a {label}: the probability of {label}",

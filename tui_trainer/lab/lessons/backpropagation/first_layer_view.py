@@ -6,17 +6,16 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls
+from tui_trainer.lab.drawing import kernel_picture, shrunk
 from tui_trainer.lab.lessons.backpropagation.first_layer_step import (
     FirstLayer,
     KernelStep,
     first_layer,
     kernel_step,
 )
-from tui_trainer.lab.picture_blocks import enlarged, map_picture
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,
@@ -100,14 +99,8 @@ def _pictures(step: KernelStep) -> Pictures | None:
         return None
 
     def drawn(maps: Tensor, caption: str, most: float | None = None) -> Picture:
-        shown = maps[0].float()
-        if max(height, width) > WIDE:
-            by = math.ceil(max(height, width) / (WIDE + 2))
-            shown = functional.avg_pool2d(shown[None], by, ceil_mode=True)[0]
-        else:
-            shown = enlarged(shown, WIDE // max(height, width))
         most = most or float(maps[0].abs().max()) or 1.0
-        return map_picture(shown, caption, bound=most)
+        return kernel_picture(shrunk(maps[0].float(), WIDE + 2), caption, bound=most, across=WIDE)
 
     channels = len(step.before)
     caption = "the first of its channels" if channels > 1 else "one step"

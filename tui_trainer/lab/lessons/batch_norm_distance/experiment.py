@@ -13,8 +13,8 @@ from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
 from tui_trainer.lab.compare import Judged, arm, compare
 from tui_trainer.lab.context import DIGIT, Bench
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import most_certain
-from tui_trainer.lab.picture_blocks import alone, no_numbers
 from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import (
     Bar,

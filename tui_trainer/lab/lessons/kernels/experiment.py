@@ -12,9 +12,9 @@ from tui_trainer.lab.compare import arm, compare, parameters
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.convolution_cost import convolution
+from tui_trainer.lab.drawing import kernel_picture, no_numbers
 from tui_trainer.lab.map_drawing import Subject, is_convolution, subject
 from tui_trainer.lab.network_variants import POOL, Conv, stack
-from tui_trainer.lab.picture_blocks import enlarged, map_picture, no_numbers
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,
@@ -28,9 +28,6 @@ from tui_trainer.text.fmt import count, short_count
 
 SHOWN = 12
 """Kernels drawn at once, the chosen one among them."""
-
-DRAWN = 9
-"""Pixels that a kernel is enlarged to, at least about."""
 
 COUNTS = (4, 8, 16, 32, 64)
 """Kernels that the table of costs compares."""
@@ -111,10 +108,8 @@ def _likeness(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
     start = min(max(0, chosen - SHOWN // 2), max(0, total - SHOWN))
     bound = float(kernels.abs().max()) or 1.0
     items = tuple(
-        map_picture(
-            enlarged(kernels[number, 0], max(1, DRAWN // max(kernels.shape[2:]))),
-            f"▸{number + 1}" if number == chosen else f"{number + 1}",
-            bound=bound,
+        kernel_picture(
+            kernels[number, 0], f"{'▸' if number == chosen else ''}{number + 1}", bound=bound
         )
         for number in range(start, min(total, start + SHOWN))
     )

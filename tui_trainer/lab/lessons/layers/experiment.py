@@ -11,6 +11,7 @@ from torch import nn
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lab.lessons.layers.arithmetic import (
     pooled_behind,
     stack_field,
@@ -25,7 +26,6 @@ from tui_trainer.lab.map_drawing import (
     middle_frame,
     subject,
 )
-from tui_trainer.lab.picture_blocks import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

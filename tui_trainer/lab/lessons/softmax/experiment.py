@@ -10,8 +10,8 @@ import torch
 from tui_trainer.lab.compare import told
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax
-from tui_trainer.lab.picture_blocks import alone, no_numbers
 from tui_trainer.lab.samples import affordable
 from tui_trainer.protocol.exhibit import (
     Bar,
