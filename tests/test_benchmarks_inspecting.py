@@ -8,16 +8,16 @@ import pytest
 
 from tests.benchmarks.inspecting import made_parser, noted
 from tests.benchmarks.meter import Meter
+from tests.protocol.questions import ask_view
 from tests.ui.fakes import recording
-from tui_trainer.protocol.answers import Inspected
-from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.events import Event, RunStarted
 from tui_trainer.protocol.exhibit import Exhibit
 
 
 def test_whole_answers_are_noted_and_every_event_passes() -> None:
-    whole = Inspected(wish=Inspect("confusion"), exhibit=Exhibit(blocks=()), step=3)
-    partial = replace(whole, exhibit=Exhibit(blocks=(), progress=0.5))
+    whole = Answered(question=ask_view("confusion"), content=Exhibit(blocks=()), step=3)
+    partial = replace(whole, content=Exhibit(blocks=(), progress=0.5))
     started = next(event for event in recording("network") if isinstance(event, RunStarted))
     events: list[Event] = [started, partial, whole]
     answered: list[float] = []

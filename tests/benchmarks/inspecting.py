@@ -26,7 +26,7 @@ from tests.benchmarks.options import Parser, above_zero, output_file, whole
 from tests.benchmarks.processes import end_on_terminate, wait
 from tests.benchmarks.terminal import terminal
 from tui_trainer.cli.starts import Job, Start
-from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import MODELS, RunConfig
 from tui_trainer.protocol.events import Event, RunStarted
@@ -179,7 +179,7 @@ def noted(events: Iterator[Event], answered: list[float], meter: Meter) -> Itera
     for event in events:
         if isinstance(event, RunStarted):
             meter.threads = event.threads
-        if isinstance(event, Inspected) and event.exhibit.progress is None:
+        if isinstance(event, Answered) and event.is_last:
             answered.append(time.monotonic())
         yield event
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tests.benchmarks.options import Parser
+from tests.protocol.questions import ask_lesson, exhibit_of
 from tui_trainer.course.lesson import SLUGS
+from tui_trainer.protocol.commands import Ask, Mode
 from tui_trainer.protocol.config import MODELS
+from tui_trainer.protocol.exhibit import Exhibit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,40 +35,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(model: str, slugs: Sequence[str], *, trains: bool) -> None:
     """Try the experiments of these lessons on an untrained network, one after the other."""
-    from tui_trainer.lab.standalone import lesson_events
-    from tui_trainer.protocol.answers import LessonTried
-    from tui_trainer.protocol.commands import Inbox, TryLesson
+    from tui_trainer.lab.standalone import answers
+    from tui_trainer.protocol.answers import Answered
     from tui_trainer.protocol.config import RunConfig
 
-    inbox = Inbox(TryLesson(slugs[0]))
-    waiting = [TryLesson(slug, goes=goes) for slug in slugs for goes in (False, True)][1:]
-    slowest, began, seconds = {False: 0.0, True: 0.0}, 0.0, 0.0
-    asked, told = TryLesson(slugs[0]), None
+    slowest: dict[Mode, float] = {"interactive": 0.0, "confirmed": 0.0}
+    began = seconds = 0.0
+    shown = Exhibit(blocks=())
 
-    def close() -> None:
-        nonlocal slowest
-        if told is None:
-            return
-        slowest[asked.goes] = max(slowest[asked.goes], seconds)
-        kind = "trains " if asked.goes else "at once"
-        print(f"{asked.lesson:24} {kind} {seconds:6.2f} s  {told.exhibit.result}", flush=True)
+    def timed(slug: str, mode: Mode) -> Iterator[Ask]:
+        nonlocal began
+        began = time.perf_counter()
+        yield ask_lesson(slug, mode=mode)
+        slowest[mode] = max(slowest[mode], seconds)
+        kind = "trains " if mode == "confirmed" else "at once"
+        print(f"{slug:24} {kind} {seconds:6.2f} s  {shown.result}", flush=True)
 
-    # The next question is put when the last is answered: a waiting one would end it.
-    for event in lesson_events(RunConfig(model=model), inbox):
-        if not isinstance(event, LessonTried):
-            began = time.perf_counter()
-            continue
-        seconds, told = time.perf_counter() - began, event
-        if event.exhibit.progress is not None:
-            continue
-        close()
-        while waiting and waiting[0].goes and not (trains and event.exhibit.trains):
-            waiting.pop(0)
-        if waiting:
-            asked, told = waiting.pop(0), None
-            inbox.send(asked)
-            began = time.perf_counter()
-    print(f"slowest: at once {slowest[False]:.2f} s, training {slowest[True]:.1f} s")
+    def questions() -> Iterator[Ask]:
+        for slug in slugs:
+            yield from timed(slug, "interactive")
+            if trains and shown.trains:
+                yield from timed(slug, "confirmed")
+
+    for event in answers(RunConfig(model=model), questions()):
+        if isinstance(event, Answered):
+            seconds, shown = time.perf_counter() - began, exhibit_of(event)
+    print(f"slowest: at once {slowest['interactive']:.2f} s, training {slowest['confirmed']:.1f} s")
 
 
 if __name__ == "__main__":

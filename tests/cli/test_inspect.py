@@ -8,10 +8,11 @@ import pytest
 
 from tests.cli.conftest import Cli, Refused
 from tests.data.idx_files import write_dataset
+from tests.protocol.questions import ask_view
 from tui_trainer.cli import fronts
 from tui_trainer.cli.starts import Show
 from tui_trainer.history.history import History
-from tui_trainer.protocol.commands import Inbox, Inspect, Stop
+from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import EpochDone, RunStarted, StepDone
 from tui_trainer.protocol.exit_codes import ExitCode
@@ -57,7 +58,7 @@ def test_a_checkpoint_is_shown_with_what_the_run_told_up_to_there(
     lines = trained.events.read_bytes()
     for show, epochs in ((last, 2), (early, 1)):
         history = History()
-        for event in show(settings, Inbox(Inspect("confusion"), Stop())):
+        for event in show(settings, Inbox(ask_view("confusion"), Stop())):
             assert (
                 not isinstance(event, RunStarted | StepDone | EpochDone) or not history.is_on_show
             )

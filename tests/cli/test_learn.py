@@ -10,6 +10,7 @@ from collections.abc import Generator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,10 @@ from tui_trainer.course.lesson import SLUGS, lesson
 from tui_trainer.course.placeholders import here
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
-from tui_trainer.headless.asking import Asking, answer_to
+from tui_trainer.headless.asking import Trying, follow
 from tui_trainer.headless.lesson_page import WIDTH, lesson_lines
 from tui_trainer.history.history import History
-from tui_trainer.lab.standalone import lesson_events
+from tui_trainer.lab.standalone import answers
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event
@@ -222,18 +223,19 @@ def _session() -> tuple[Run, History]:
 def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run, history = _session()
 
-    def prepared(*_: object) -> Generator[Event, None, Run]:
+    def prepared(*arguments: Any) -> Generator[Event, None, Run]:
         yield from ()
+        arguments[-1].begin(run)
         return run
 
     monkeypatch.setattr("tui_trainer.lab.standalone.prepare", prepared)
-    inbox = run.control.inbox
-    asking = Asking(slug, {}, goes=False, inbox=inbox)
-    _, tried = answer_to(asking, lesson_events(run.config, inbox))
+    trying = Trying(slug, {}, "interactive")
+    follow(answers(run.config, trying.questions()), trying)
+    assert trying.exhibit is not None
     each = lesson(slug)
-    lines = lesson_lines(each, tried.exhibit, here(each, history), "tiny", "mnist-tui learn --try")
+    lines = lesson_lines(each, trying.exhibit, here(each, history), "tiny", "mnist-tui learn --try")
 
-    assert tried.exhibit.blocks
+    assert trying.exhibit.blocks
     for line in lines:
         assert len(line) <= 80, line
         assert line.isprintable(), line

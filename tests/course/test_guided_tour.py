@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.protocol import facts
+from tests.protocol.questions import ask_lesson, ask_view
 from tui_trainer.course.guided_tour import LESSON_OPENED, PREDICATES, Path, steps
 from tui_trainer.history.history import History
-from tui_trainer.protocol.answers import Inspected, LessonTried
-from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.events import Diverged, Event, Rewound
 from tui_trainer.protocol.exhibit import Control, Exhibit
 
@@ -28,18 +28,18 @@ def told(*events: Event) -> History:
     return History.of(events)
 
 
-def tried(lesson: str, *controls: Control, progress: float | None = None) -> LessonTried:
+def tried(lesson: str, *controls: Control, progress: float | None = None) -> Answered:
     exhibit = Exhibit(
         blocks=(), controls=controls, progress=progress, result="" if progress else "measured"
     )
-    return LessonTried(lesson=lesson, exhibit=exhibit, step=10)
+    return Answered(question=ask_lesson(lesson), content=exhibit, step=10)
 
 
 def inspected(
     view: str, choices: tuple[tuple[str, float], ...] = (), *controls: Control
-) -> Inspected:
+) -> Answered:
     exhibit = Exhibit(blocks=(), controls=controls)
-    return Inspected(wish=Inspect(view, choices), exhibit=exhibit, step=10)
+    return Answered(question=ask_view(view, choices), content=exhibit, step=10)
 
 
 def at_step(name: str) -> Path:

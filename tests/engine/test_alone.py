@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.protocol.questions import CHECK
 from tests.training import train as train_with_laboratory
 from tui_trainer.engine.loop import train
-from tui_trainer.protocol.commands import CheckNetwork, Inbox, SetBatchSize, Stop
+from tui_trainer.protocol.commands import Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.events import (
     CommandRejected,
     EpochDone,
@@ -40,9 +41,9 @@ def test_it_describes_no_layers_and_judges_no_design(tiny: Path) -> None:
 
 
 def test_a_question_is_rejected_and_a_command_applied(tiny: Path) -> None:
-    inbox = ScriptedInbox({3: [CheckNetwork(), SetBatchSize(20)]}, [[Stop()]])
+    inbox = ScriptedInbox({3: [CHECK, SetBatchSize(20)]}, [[Stop()]])
     events = list(train(tiny_config(tiny), inbox, interactive=True, clock=FakeClock()))
 
-    assert only(CommandRejected, events).command == "CheckNetwork"
+    assert only(CommandRejected, events).command == "check"
     assert only(SettingChanged, events).new == 20
     assert only(RunFinished, events).reason == "completed"

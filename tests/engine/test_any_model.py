@@ -14,6 +14,7 @@ from torch import nn
 from tests.data.idx_files import write_dataset
 from tests.engine.runs import FakeClock, ScriptedInbox, of, tiny_config
 from tests.models import any_models as models
+from tests.protocol.questions import ask_field, ask_lesson, ask_view
 from tests.training import train
 from tui_trainer.course.lesson import SLUGS
 from tui_trainer.engine.checkpoint_store import CheckpointStore
@@ -23,7 +24,7 @@ from tui_trainer.engine.threads import choose_threads
 from tui_trainer.findings import with_findings
 from tui_trainer.history.history import History
 from tui_trainer.models.unused import unused_parameters
-from tui_trainer.protocol.commands import Command, Inbox, Inspect, LookAtField, TryLesson
+from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.protocol.inspection import NAMES
@@ -87,9 +88,9 @@ def test_a_run_with_probes_is_the_run_without(few: Path, kind: Kind) -> None:
 
 
 def questions() -> list[Command]:
-    views = [Inspect(view=name) for name in NAMES]
-    lessons = [TryLesson(lesson=slug) for slug in SLUGS]
-    return [*views, *lessons, *(LookAtField(place, 0, 0) for place in (1, 2, 3))]
+    views = [ask_view(name) for name in NAMES]
+    lessons = [ask_lesson(slug) for slug in SLUGS]
+    return [*views, *lessons, *(ask_field(place, 0, 0) for place in (1, 2, 3))]
 
 
 @pytest.mark.slow
@@ -103,13 +104,13 @@ def test_every_view_and_lesson_works_in_a_run_and_leaves_it_as_it_is(few: Path, 
 
     assert same(left, right)
     assert len(events) > len(plain)
-    rejected = [e.reason for e in of(CommandRejected, events) if e.command != "LookAtField"]
+    rejected = [e.reason for e in of(CommandRejected, events) if e.command != "field"]
     assert not rejected
 
 
 ASKED: Sequence[Command] = (
-    *(Inspect(view="maps"), Inspect(view="histograms"), LookAtField(1, 0, 0)),
-    *(TryLesson(lesson="learning-rate"), TryLesson(lesson="early-signs")),
+    *(ask_view("maps"), ask_view("histograms"), ask_field(1, 0, 0)),
+    *(ask_lesson("learning-rate"), ask_lesson("early-signs")),
 )
 
 
@@ -127,7 +128,7 @@ def test_questions_leave_the_run_as_it_is(few: Path, kind: Kind) -> None:
     events, left = trained(config, ScriptedInbox(asked))
 
     assert same(left, trained(config)[1])
-    assert not [e for e in of(CommandRejected, events) if e.command != "LookAtField"]
+    assert not [e for e in of(CommandRejected, events) if e.command != "field"]
 
 
 @every

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.headless.fakes import started
+from tests.protocol.questions import CHECK
 from tui_trainer.headless.check_report import item_lines, print_check, summary
-from tui_trainer.protocol.answers import ItemChecked
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, counts
 from tui_trainer.protocol.events import Event, StateChanged
 from tui_trainer.protocol.exit_codes import ExitCode
@@ -35,7 +36,7 @@ def events(*items: Diagnosis) -> Iterator[Event]:
     yield StateChanged(state="preparing", step=0, detail="reading the images")
     yield started()
     for place, each in enumerate(items, start=1):
-        yield ItemChecked(item=each, done=place, total=len(items))
+        yield Answered(question=CHECK, content=each, step=0, done=place, total=len(items))
 
 
 @pytest.mark.parametrize(

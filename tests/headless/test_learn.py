@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.headless.fakes import started
+from tests.protocol.questions import ask_lesson
 from tui_trainer.course.lesson import lesson
-from tui_trainer.headless.asking import Asking, answer_to, chosen_value, parse_choices
+from tui_trainer.headless.asking import Trying, chosen_value, follow, parse_choices
 from tui_trainer.headless.lesson_list import print_list, print_rows
 from tui_trainer.headless.lesson_page import WIDTH, lesson_lines, print_lesson
 from tui_trainer.headless.streams import OutputLost
-from tui_trainer.protocol.answers import LessonTried
-from tui_trainer.protocol.commands import ENDS_TRYING, Inbox, TryLesson
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask, Mode
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, StateChanged
 from tui_trainer.protocol.exhibit import (
@@ -277,16 +278,16 @@ def test_choices_are_written_as_pairs() -> None:
             parse_choices([wrong])
 
 
-def answers(inbox: Inbox, asked: list[TryLesson]) -> Iterator[Event]:
+def answered(trying: Trying, asked: list[Ask]) -> Iterator[Event]:
     """An engine whose experiment has a second control for one choice of the first."""
     yield StateChanged(state="preparing", step=0, detail="reading the images")
     yield started()
-    while wishes := [wish for wish in inbox.take(0) if isinstance(wish, TryLesson)]:
-        asked += wishes
-        choices = dict(wishes[-1].choices)
+    for question in trying.questions():
+        asked.append(question)
+        choices = dict(question.choices)
         kind = choices.get("kind", "max")
         controls = [at(KIND, kind), *([SIZE] if kind == "mean" else [])]
-        result = "measured" if wishes[-1].goes else ""
+        result = "measured" if question.mode == "confirmed" else ""
         for progress in (0.5, None):
             exhibit = Exhibit(
                 blocks=(Words(text=f"{sorted(choices.items())}"),),
@@ -294,36 +295,36 @@ def answers(inbox: Inbox, asked: list[TryLesson]) -> Iterator[Event]:
                 result=result,
                 progress=progress,
             )
-            yield LessonTried(lesson="softmax", exhibit=exhibit, step=7)
-            if inbox.awaits(*ENDS_TRYING):
-                break
+            yield Answered(question=question, content=exhibit, step=7)
 
 
-@pytest.mark.parametrize("goes", [False, True])
-def test_a_control_that_another_choice_brings_can_be_turned(goes: bool) -> None:
-    inbox, asked = Inbox(), list[TryLesson]()
-    asking = Asking("softmax", {"size": "3", "kind": "mean"}, goes=goes, inbox=inbox)
-    begun, tried = answer_to(asking, answers(inbox, asked))
+@pytest.mark.parametrize("mode", ["interactive", "confirmed"])
+def test_a_control_that_another_choice_brings_can_be_turned(mode: Mode) -> None:
+    asked = list[Ask]()
+    trying = Trying("softmax", {"size": "3", "kind": "mean"}, mode)
+    begun = follow(answered(trying, asked), trying)
 
     assert begun == started()
-    assert tried.exhibit.blocks == (Words(text="[('kind', 'mean'), ('size', 3.0)]"),)
-    assert tried.exhibit.result == ("measured" if goes else "")
-    assert [wish.goes for wish in asked] == [False, False, goes]
+    assert trying.exhibit is not None
+    assert trying.exhibit.blocks == (Words(text="[('kind', 'mean'), ('size', 3.0)]"),)
+    assert trying.exhibit.result == ("measured" if mode == "confirmed" else "")
+    assert trying.step == 7
+    assert [question.mode for question in asked] == ["interactive", "interactive", mode]
 
 
 def test_what_goes_goes_once_without_choices() -> None:
-    inbox, asked = Inbox(), list[TryLesson]()
-    answer_to(Asking("softmax", {}, goes=True, inbox=inbox), answers(inbox, asked))
-    assert asked == [TryLesson(lesson="softmax", choices=(), goes=True)]
+    asked = list[Ask]()
+    trying = Trying("softmax", {}, "confirmed")
+    follow(answered(trying, asked), trying)
+    assert asked == [ask_lesson("softmax", mode="confirmed")]
 
 
 def test_an_unknown_control_is_named_with_those_that_there_are() -> None:
-    inbox = Inbox()
-    asking = Asking("softmax", {"kind": "max", "colour": "red"}, goes=False, inbox=inbox)
+    trying = Trying("softmax", {"kind": "max", "colour": "red"}, "interactive")
     with pytest.raises(
-        InputError, match="--set colour=red: softmax has no such control; it has kind"
+        InputError, match=r"--set colour=red: softmax has no such control; it has kind$"
     ):
-        answer_to(asking, answers(inbox, []))
+        follow(answered(trying, []), trying)
 
 
 def test_how_far_it_is_stands_on_a_terminal_alone(
@@ -333,15 +334,16 @@ def test_how_far_it_is_stands_on_a_terminal_alone(
         def isatty(self) -> bool:
             return True
 
-    answer_to(Asking("softmax", {}, goes=True, inbox=(inbox := Inbox())), answers(inbox, []))
+    trying = Trying("softmax", {}, "confirmed")
+    follow(answered(trying, []), trying)
     assert capsys.readouterr() == ("", "")
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     seconds = iter(range(100))
-    asking = Asking("softmax", {}, goes=True, inbox=(inbox := Inbox()))
-    answer_to(asking, answers(inbox, []), clock=lambda: float(next(seconds)))
+    trying = Trying("softmax", {}, "confirmed")
+    follow(answered(trying, []), trying, clock=lambda: float(next(seconds)))
     assert "trying: 50 % done" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[K")
 

@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
+from tests.protocol.questions import answers, ask_field, ask_network, contents
 from tests.training import train
-from tui_trainer.protocol.answers import FieldMeasured, NetworkDescribed
-from tui_trainer.protocol.commands import (
-    Command,
-    DescribeNetwork,
-    LookAtField,
-    Pause,
-    Resume,
-    SetLearningRate,
-    Stop,
-)
+from tui_trainer.protocol.answers import Answered, MeasuredField, ModelDescription
+from tui_trainer.protocol.commands import Ask, Command, Pause, Resume, SetLearningRate, Stop
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
 
 
@@ -30,10 +23,11 @@ def watched(folder: Path, *after: Sequence[Command], **settings: object) -> list
 
 
 def test_a_feature_is_looked_at_while_it_trains(tiny: Path) -> None:
-    events = run(tiny_config(tiny, epochs=1), ScriptedInbox({3: [LookAtField(1, 4, 5, digit=2)]}))
+    events = run(tiny_config(tiny, epochs=1), ScriptedInbox({3: [ask_field(1, 4, 5, digit=2)]}))
 
-    (seen,) = of(FieldMeasured, events)
-    assert (seen.place, seen.row, seen.column, seen.digit, seen.step) == (1, 4, 5, 2, 3)
+    (seen,) = contents(MeasuredField, events)
+    assert (seen.place, seen.row, seen.column, seen.digit) == (1, 4, 5, 2)
+    assert [event.step for event in answers(events)] == [3]
     assert len(seen.image) == len(seen.measured) == len(seen.effective) == 8 * 8
     # The first layer is a 3×3 convolution that keeps the size: the nine pixels around (4, 5).
     around = {(r, c) for r in (3, 4, 5) for c in (4, 5, 6)}
@@ -45,23 +39,23 @@ def test_a_feature_is_looked_at_while_it_trains(tiny: Path) -> None:
 
 def test_a_question_changes_nothing_of_the_run(tiny: Path) -> None:
     questions: list[Command] = [
-        LookAtField(3, 0, 0),
-        DescribeNetwork("era-s6-dropout"),
-        LookAtField(1, 2, 2),
+        ask_field(3, 0, 0),
+        ask_network("era-s6-dropout"),
+        ask_field(1, 2, 2),
     ]
     config = tiny_config(tiny, epochs=2, augment="light")
     asked = run(config, ScriptedInbox(dict.fromkeys((0, 1, 5, 9), questions)))
     left_alone = run(config)
 
-    told = [e for e in asked if not isinstance(e, FieldMeasured | NetworkDescribed)]
+    told = [e for e in asked if not isinstance(e, Answered)]
     assert len(asked) > len(told)
     assert told == left_alone
 
 
 def test_the_weights_of_the_moment_are_looked_at(tiny: Path) -> None:
-    look = [LookAtField(12, 0, 0, digit=1)]
-    first, later = of(
-        FieldMeasured, run(tiny_config(tiny, epochs=2), ScriptedInbox({1: look, 13: look}))
+    look = [ask_field(12, 0, 0, digit=1)]
+    first, later = contents(
+        MeasuredField, run(tiny_config(tiny, epochs=2), ScriptedInbox({1: look, 13: look}))
     )
 
     assert first.image == later.image
@@ -69,16 +63,16 @@ def test_the_weights_of_the_moment_are_looked_at(tiny: Path) -> None:
 
 
 def test_digits_wrap_around(tiny: Path) -> None:
-    (seen,) = of(
-        FieldMeasured, run(tiny_config(tiny), ScriptedInbox({0: [LookAtField(1, 0, 0, digit=13)]}))
+    (seen,) = contents(
+        MeasuredField, run(tiny_config(tiny), ScriptedInbox({0: [ask_field(1, 0, 0, digit=13)]}))
     )
     assert seen.digit == 3  # of ten validation images
 
 
 def test_without_a_validation_split_a_training_image_does(tiny: Path) -> None:
-    (seen,) = of(
-        FieldMeasured,
-        run(tiny_config(tiny, val_size=0), ScriptedInbox({0: [LookAtField(1, 0, 0, digit=100)]})),
+    (seen,) = contents(
+        MeasuredField,
+        run(tiny_config(tiny, val_size=0), ScriptedInbox({0: [ask_field(1, 0, 0, digit=100)]})),
     )
     assert seen.digit == 100
 
@@ -86,29 +80,29 @@ def test_without_a_validation_split_a_training_image_does(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("question", "reason"),
     [
-        (LookAtField(99, 0, 0), "there is no layer 99"),
-        (LookAtField(-1, 0, 0), "there is no layer -1"),
-        (LookAtField(1, 8, 0), "no feature at 8, 0"),
-        (LookAtField(1, 0, -1), "no feature at 0, -1"),
-        (DescribeNetwork("lenet"), "lenet"),
-        (DescribeNetwork("nowhere.py:Net"), "nowhere.py"),
+        (ask_field(99, 0, 0), "there is no layer 99"),
+        (ask_field(-1, 0, 0), "there is no layer -1"),
+        (ask_field(1, 8, 0), "no feature at 8, 0"),
+        (ask_field(1, 0, -1), "no feature at 0, -1"),
+        (ask_network("lenet"), "lenet"),
+        (ask_network("nowhere.py:Net"), "nowhere.py"),
     ],
 )
 def test_what_cannot_be_answered_is_said_and_the_run_goes_on(
-    tiny: Path, question: LookAtField | DescribeNetwork, reason: str
+    tiny: Path, question: Ask, reason: str
 ) -> None:
     events = run(tiny_config(tiny, epochs=1), ScriptedInbox({2: [question]}))
 
     (rejected,) = of(CommandRejected, events)
-    assert rejected.command == type(question).__name__
+    assert rejected.command == question.topic
     assert reason in rejected.reason
     assert of(RunFinished, events)[0].reason == "completed"
 
 
 def test_another_network_is_described_for_the_same_images(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({0: [DescribeNetwork("mlp")]}))
+    events = run(tiny_config(tiny), ScriptedInbox({0: [ask_network("mlp")]}))
 
-    (described,) = of(NetworkDescribed, events)
+    (described,) = contents(ModelDescription, events)
     assert described.model == "mlp"
     assert described.about
     assert described.layers[0].output_shape == (8, 8, 1)
@@ -117,11 +111,11 @@ def test_another_network_is_described_for_the_same_images(tiny: Path) -> None:
 
 
 def test_a_paused_run_answers_and_stays_paused(tiny: Path) -> None:
-    inbox = ScriptedInbox({2: [Pause()]}, paused=[[LookAtField(1, 0, 0)], [Resume()]])
+    inbox = ScriptedInbox({2: [Pause()]}, paused=[[ask_field(1, 0, 0)], [Resume()]])
     events = run(tiny_config(tiny, epochs=1), inbox)
 
     assert inbox.waits == [2, 2]
-    assert of(FieldMeasured, events)[0].step == 2
+    assert answers(events, "field")[0].step == 2
 
 
 def test_time_spent_on_answers_is_no_training_time(tiny: Path) -> None:
@@ -133,24 +127,25 @@ def test_time_spent_on_answers_is_no_training_time(tiny: Path) -> None:
             return super().take(step, wait=wait)
 
     steps = of(
-        StepDone, run(tiny_config(tiny, epochs=1), Slow({3: [LookAtField(1, 0, 0)]}), clock=clock)
+        StepDone, run(tiny_config(tiny, epochs=1), Slow({3: [ask_field(1, 0, 0)]}), clock=clock)
     )
     assert steps[-1].seconds < len(steps) + 1
 
 
 def test_a_run_that_is_over_answers_until_it_is_told_to_stop(tiny: Path) -> None:
-    events = watched(tiny, [LookAtField(2, 0, 0)], [DescribeNetwork("tiny"), SetLearningRate(0.1)])
+    events = watched(tiny, [ask_field(2, 0, 0)], [ask_network("tiny"), SetLearningRate(0.1)])
 
     place = [isinstance(event, RunFinished) for event in events].index(True)
     kinds = [type(event) for event in events[place:]]
-    assert kinds == [RunFinished, FieldMeasured, NetworkDescribed, CommandRejected]
+    assert kinds == [RunFinished, Answered, Answered, CommandRejected]
+    assert [event.question.kind for event in answers(events)] == ["field", "network"]
     assert events[-1].reason == "the run is over"  # type: ignore[union-attr]
 
 
 def test_a_question_behind_the_wish_to_stop_is_answered(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(), LookAtField(1, 0, 0)]}))
+    events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(), ask_field(1, 0, 0)]}))
 
-    assert of(FieldMeasured, events)[0].step == 2
+    assert answers(events, "field")[0].step == 2
 
 
 def test_who_leaves_in_a_hurry_is_not_waited_for(tiny: Path) -> None:
@@ -163,9 +158,9 @@ def test_who_leaves_in_a_hurry_is_not_waited_for(tiny: Path) -> None:
 
 
 def test_a_diverged_run_still_answers(tiny: Path) -> None:
-    events = watched(tiny, [LookAtField(1, 1, 1)], [Stop()], lr=900.0, model="era-s6-plain")
+    events = watched(tiny, [ask_field(1, 1, 1)], [Stop()], lr=900.0, model="era-s6-plain")
 
-    (seen,) = of(FieldMeasured, events)
+    (seen,) = contents(MeasuredField, events)
     assert sum(seen.measured) == 9
     assert of(RunFinished, events)[0].reason == "diverged"
 

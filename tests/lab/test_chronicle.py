@@ -18,7 +18,7 @@ from tests.lab.views.conftest import laboratory_of, session_of
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.lab.chronicle import ROWS, Chronicle
-from tui_trainer.lab.views.desk import NO_CLASS
+from tui_trainer.lab.predictions import NO_CLASS
 from tui_trainer.protocol.commands import Rewind, SetEpochs
 
 LABELS = torch.tensor([0, 1, 2, 3])

@@ -10,22 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.protocol.questions import answers, ask_field, ask_view, exhibit_of
 from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.history.history import History
 from tui_trainer.lab.standalone import look
-from tui_trainer.protocol.answers import FieldMeasured, Inspected
-from tui_trainer.protocol.commands import (
-    Command,
-    Inbox,
-    Inspect,
-    LookAtField,
-    LookAtTest,
-    SetLearningRate,
-    Stop,
-)
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Command, Inbox, LookAtTest, SetLearningRate, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import (
@@ -39,7 +32,7 @@ from tui_trainer.recording.checkpoint_head import read_facts
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.recorder import Recorder
 
-OPENS = Inspect("confusion", (("images", "test"),), goes=True)
+OPENS = ask_view("confusion", (("images", "test"),), mode="confirmed")
 
 
 def config(tiny: Path, **settings: object) -> RunConfig:
@@ -87,13 +80,13 @@ def test_questions_are_answered_on_the_weights_of_the_checkpoint(
     tiny: Path, folder: RunFolder, checkpoint: str, step: int
 ) -> None:
     before = content(folder)
-    wishes = (Inspect("confusion"), LookAtField(place=0, row=0, column=0))
+    wishes = (ask_view("confusion"), ask_field(place=0, row=0, column=0))
     events = looked(tiny, folder, *wishes, checkpoint=checkpoint)
-    told = only(Inspected, events)
+    told = answers(events, "view")[0]
     assert told.step == step
     right = read_facts(folder.checkpoint(checkpoint))["val_accuracy"]
-    assert f"{100 * right:.2f} % right" in told.exhibit.certainty
-    assert only(FieldMeasured, events).step == step
+    assert f"{100 * right:.2f} % right" in exhibit_of(told).certainty
+    assert answers(events, "field")[0].step == step
     assert not of(CommandRejected, events)
     assert content(folder) == before
 
@@ -122,7 +115,8 @@ def test_a_look_at_the_test_set_is_counted_in_the_folder_once(
 ) -> None:
     events = looked(tiny, folder, OPENS, OPENS)
     assert only(TestEvaluated, events).look == 2
-    assert ["look 2" in event.exhibit.certainty for event in of(Inspected, events)] == [True, True]
+    certainties = [exhibit_of(event).certainty for event in answers(events, "view")]
+    assert ["look 2" in words for words in certainties] == [True, True]
     recorded = folder.read_events()
     assert recorded.looks == 2
     assert recorded.events[-1] == only(TestEvaluated, events)
@@ -138,15 +132,15 @@ def test_while_another_process_writes_the_run_it_is_shown_but_not_looked_at_on_t
     other = Recorder.reopen(folder, recorded, recorded.events)
     before = content(folder)
     try:
-        sealed = Inspect("confusion", (("images", "test"),))
-        events = looked(tiny, folder, Inspect("confusion"), OPENS, sealed)
+        sealed = ask_view("confusion", (("images", "test"),))
+        events = looked(tiny, folder, ask_view("confusion"), OPENS, sealed)
     finally:
         other.close()
     assert "in use" in only(CommandRejected, events).reason
     assert not of(TestEvaluated, events)
-    shown, closed = of(Inspected, events)
-    assert "validation" in shown.exhibit.certainty
-    assert "look 2" in closed.exhibit.trains
+    shown, closed = answers(events, "view")
+    assert "validation" in exhibit_of(shown).certainty
+    assert "look 2" in exhibit_of(closed).trains
     assert content(folder) == before
 
 
@@ -157,10 +151,10 @@ def test_a_look_that_cannot_be_written_down_shows_nothing(
         raise InputError("the disk is full")
 
     monkeypatch.setattr(Recorder, "write", full)
-    events = looked(tiny, folder, OPENS, Inspect("confusion", (("images", "test"),)))
+    events = looked(tiny, folder, OPENS, ask_view("confusion", (("images", "test"),)))
     assert "full" in only(CommandRejected, events).reason
-    closed = only(Inspected, events)
-    assert "look 2" in closed.exhibit.trains
+    closed = only(Answered, events)
+    assert "look 2" in exhibit_of(closed).trains
     assert folder.read_events().looks == 1
 
 
@@ -175,6 +169,6 @@ def test_a_checkpoint_of_other_data_is_refused(
 
 
 def test_nothing_is_told_that_a_run_tells(tiny: Path, folder: RunFolder) -> None:
-    events = looked(tiny, folder, Inspect("confusion"))
+    events = looked(tiny, folder, ask_view("confusion"))
     assert not of(RunStarted, events)
-    assert {type(event) for event in events} == {StateChanged, Inspected}
+    assert {type(event) for event in events} == {StateChanged, Answered}

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.protocol.facts import changed, epoch_done, finished, started, step
-from tui_trainer.protocol.answers import NetworkDescribed
+from tests.protocol.questions import ask_network
+from tui_trainer.protocol.answers import Answered, ModelDescription
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import compose, read_config
 from tui_trainer.protocol.errors import InputError
@@ -405,7 +406,8 @@ def test_a_summary_that_cannot_be_written_is_told_and_the_old_one_is_whole(
 
 
 def test_answers_are_passed_on_and_not_written(tmp_path: Path) -> None:
-    answer = NetworkDescribed(model="tiny", about="", layers=(), review=())
+    content = ModelDescription(model="tiny", about="", layers=(), review=())
+    answer = Answered(question=ask_network("tiny"), content=content, step=3)
     run: list[Event] = [PREPARING, started(), step(1), answer, epoch_done(), finished(), answer]
 
     assert recorded(tmp_path / "run", run) == run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tui_trainer.protocol.commands import Inspect, TryLesson
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
@@ -77,13 +77,13 @@ ADVICE = Words(text="Pool once the edges are found.", tone="look")
 EVERYTHING = (PICTURES, ADVICE, SUM, TABLE, BARS, CURVES)
 
 
-def tries(question: TryLesson) -> Iterator[Exhibit]:
+def tries(question: Ask) -> Iterator[Exhibit]:
     """Answer as an experiment does: at once, or a part at a time where it trains."""
     choices = dict(question.choices)
     place, count = chosen_word(choices, PLACE), chosen_number(choices, COUNT)
     controls = (at(PLACE, place), at(COUNT, count))
     trains = "train two networks: about 15 s"
-    if not question.goes:
+    if question.mode != "confirmed":
         yield Exhibit(
             blocks=EVERYTHING, controls=controls, trains=trains, result=f"{place} × {count:g} = 1."
         )
@@ -118,7 +118,7 @@ TRUE = counting("true", "true", 10, value=9.0)
 SAID = counting("said", "said", 10, value=7.0)
 
 
-def views(question: Inspect) -> Iterator[Exhibit]:
+def views(question: Ask) -> Iterator[Exhibit]:
     """Answer as views do: one has a matrix, one is in parts, one needs what is not there."""
     choices = dict(question.choices)
     images = at(IMAGES, chosen_word(choices, IMAGES))
@@ -129,23 +129,23 @@ def views(question: Inspect) -> Iterator[Exhibit]:
         at(TRUE, float(cell[0])),
         at(SAID, float(cell[1])),
     )
-    if images.value == "test" and not question.goes:
+    if images.value == "test" and question.mode != "confirmed":
         yield Exhibit(
             blocks=(Words(text="The test set is sealed."),),
             controls=controls[:2],
             trains="read the test set: look 2",
         )
-    elif question.view == "confusion":
+    elif question.name == "confusion":
         yield confusion(controls, cell)
-    elif question.view == "digits":
+    elif question.name == "digits":
         yield Exhibit(
             blocks=(PICTURES,), controls=controls[2:], result=f"true {cell[0]}, said {cell[1]}"
         )
-    elif question.view == "classes":
+    elif question.name == "classes":
         raise ValueError("there is nothing to count")
     else:
         yield Exhibit(blocks=(BARS,), controls=CONTROLS, progress=0.5, result="half of it")
-        yield Exhibit(blocks=(TABLE,), controls=CONTROLS, result=f"all of {question.view}")
+        yield Exhibit(blocks=(TABLE,), controls=CONTROLS, result=f"all of {question.name}")
 
 
 def confusion(controls: tuple[Control, ...], cell: tuple[int, int]) -> Exhibit:

@@ -6,23 +6,18 @@ import asyncio
 import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
 
+from tests.protocol.questions import CHECK
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.answers import (
-    FieldMeasured,
-    Inspected,
-    ItemChecked,
-    LessonTried,
-    NetworkDescribed,
-)
-from tui_trainer.protocol.commands import Command, Inbox
+from tui_trainer.protocol.answers import Answered, Content, MeasuredField, ModelDescription
+from tui_trainer.protocol.commands import Ask, Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
@@ -44,10 +39,10 @@ from tui_trainer.recording.summary import summary_of
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.pacing import Governor
 
-Tries = Callable[[commands.TryLesson], Iterable[Exhibit]]
+Tries = Callable[[Ask], Iterable[Exhibit]]
 """What an experiment shows when it is asked for."""
 
-Views = Callable[[commands.Inspect], Iterable[Exhibit]]
+Views = Callable[[Ask], Iterable[Exhibit]]
 """What a view of the network shows; a ``ValueError`` says why there is nothing to show."""
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -64,22 +59,22 @@ def _recording(name: str) -> tuple[Event, ...]:
         return tuple(read_events(lines, name))
 
 
-def recorded_fields(name: str) -> list[FieldMeasured]:
+def recorded_fields(name: str) -> list[MeasuredField]:
     """Return what the engine said of features of each layer at the end of a recording."""
     with gzip.open(RECORDINGS / f"{name}-fields.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [_field_measured(json.loads(line)) for line in lines]
 
 
-def _field_measured(record: dict[str, Any]) -> FieldMeasured:
-    del record["event"]
+def _field_measured(record: dict[str, Any]) -> MeasuredField:
+    del record["event"], record["step"]
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-    return FieldMeasured(**fields)
+    return MeasuredField(**fields)
 
 
-def described(name: str) -> NetworkDescribed:
+def described(name: str) -> ModelDescription:
     """Return the network of a recording as the engine describes it."""
     started = next(event for event in recording(name) if isinstance(event, RunStarted))
-    return NetworkDescribed(
+    return ModelDescription(
         model=started.model, about=started.about, layers=started.layers, review=started.review
     )
 
@@ -95,8 +90,8 @@ class FakeEngine:
     events: Iterable[Event]
     error: Exception | None = None
     answers: bool = True
-    fields: Iterable[FieldMeasured] = ()
-    networks: Iterable[NetworkDescribed] = ()
+    fields: Iterable[MeasuredField] = ()
+    networks: Iterable[ModelDescription] = ()
     checks: Sequence[Diagnosis] = ()
     tries: Tries | None = None
     views: Views | None = None
@@ -155,47 +150,43 @@ class FakeEngine:
                 yield self._changed("batch_size", value)
             case commands.SetAugmentation(value):
                 yield self._changed("augmentation", int(value))
-            case commands.LookAtField():
-                yield self._field(command)
-            case commands.DescribeNetwork(model):
-                yield self._network(model)
-            case commands.CheckNetwork():
-                for number, item in enumerate(self.checks, 1):
-                    yield ItemChecked(item=item, done=number, total=len(self.checks))
-            case commands.TryLesson(lesson):
-                if self.tries is None:
-                    yield self._rejected(command, f"there is no lesson {lesson}")
-                    return
-                for exhibit in self.tries(command):
-                    yield LessonTried(lesson=lesson, exhibit=exhibit, step=step)
-            case commands.Inspect():
-                yield from self._inspected(command)
+            case Ask():
+                try:
+                    for number, content in enumerate(self._contents(command), 1):
+                        total = len(self.checks) if command == CHECK else number
+                        yield Answered(
+                            question=command, content=content, step=step, done=number, total=total
+                        )
+                except ValueError as error:
+                    yield CommandRejected(command=command.topic, reason=str(error), step=step)
             case commands.Stop():
                 yield finished(reason=command.reason, step=step)
 
-    def _field(self, question: commands.LookAtField) -> Event:
+    def _contents(self, question: Ask) -> Iterable[Content]:
+        choices: dict[str, Any] = dict(question.choices)
+        match question.kind:
+            case "field":
+                return [self._field(**choices)]
+            case "network":
+                found = [network for network in self.networks if network.model == choices["model"]]
+                if not found:
+                    raise ValueError(f"no network {choices['model']}")
+                return found
+            case "check":
+                return self.checks
+            case "lesson" if self.tries is None:
+                raise ValueError(f"there is no lesson {question.name}")
+            case "lesson" if self.tries is not None:
+                return self.tries(question)
+        return self.views(question) if self.views else ()
+
+    def _field(self, place: int, row: int, column: int, digit: int) -> MeasuredField:
         """Answer with what was recorded of that feature, or else of another one of the layer."""
-        place, row, column, digit = astuple(question)
         known = [answer for answer in self.fields if answer.place == place]
         known.sort(key=lambda answer: (answer.row, answer.column) != (row, column))
         if not known:
-            return self._rejected(question, f"there is no layer {place}")
+            raise ValueError(f"there is no layer {place}")
         return replace(known[0], row=row, column=column, digit=known[0].digit + digit)
-
-    def _inspected(self, wish: commands.Inspect) -> Iterator[Event]:
-        try:
-            for exhibit in self.views(wish) if self.views else ():
-                yield Inspected(wish=wish, exhibit=exhibit, step=self.step.step if self.step else 0)
-        except ValueError as error:
-            yield self._rejected(wish, str(error))
-
-    def _network(self, model: str) -> Event:
-        found = (network for network in self.networks if network.model == model)
-        return next(found, self._rejected(commands.DescribeNetwork(model), f"no network {model}"))
-
-    def _rejected(self, command: Command, reason: str) -> CommandRejected:
-        step = self.step.step if self.step else 0
-        return CommandRejected(command=type(command).__name__, reason=reason, step=step)
 
     def _changed(self, setting: str, value: float) -> SettingChanged:
         step = self.step
@@ -254,8 +245,8 @@ def window(
     error: Exception | None = None,
     pictures: Path | None = None,
     runs: Path = Path("no-runs-here"),
-    fields: Iterable[FieldMeasured] = (),
-    networks: Iterable[NetworkDescribed] = (),
+    fields: Iterable[MeasuredField] = (),
+    networks: Iterable[ModelDescription] = (),
     checks: Sequence[Diagnosis] = (),
     tries: Tries | None = None,
     views: Views | None = None,

@@ -14,8 +14,8 @@ from tests.ui.fakes import (
     until,
     window,
 )
-from tui_trainer.protocol.answers import FieldMeasured
-from tui_trainer.protocol.commands import LookAtField
+from tui_trainer.protocol.answers import Answered, MeasuredField
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.events import Event
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.screens.model_screen import ModelScreen
@@ -48,7 +48,7 @@ async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = NETWORK)
 async def still(pilot: Pilot[None], app: MnistTui) -> None:
     """Wait until what the screen has asked is answered, or for a second: not all engines do."""
     await pilot.pause(0.05)
-    await until(pilot, lambda app: not app.run_now.is_asking, app, tries=50)
+    await until(pilot, lambda app: not app.run_now.field.is_asking, app, tries=50)
 
 
 def names(screen: ModelScreen) -> list[str]:
@@ -64,7 +64,7 @@ def column(screen: ModelScreen, title: str) -> list[str]:
     return [str(table.get_row_at(row)[place]).strip() for row in range(table.row_count)]
 
 
-def middle_of(place: int) -> FieldMeasured:
+def middle_of(place: int) -> MeasuredField:
     """Return what was recorded of the middle feature of a layer."""
     height, width, _ = ROWS[place].output_shape
     here = (place, height // 2, width // 2)
@@ -82,5 +82,11 @@ def field_text(screen: ModelScreen) -> str:
     return "\n".join([str(panel.border_title), *lines, str(panel.border_subtitle)])
 
 
-def asked(engine: FakeEngine) -> list[LookAtField]:
-    return [command for command in engine.received if isinstance(command, LookAtField)]
+def asked(engine: FakeEngine) -> list[Ask]:
+    return [c for c in engine.received if isinstance(c, Ask) and c.kind == "field"]
+
+
+def answer(question: Ask) -> Answered:
+    """Return what was recorded of the middle feature of the layer that is asked for."""
+    content = middle_of(int(dict(question.choices)["place"]))
+    return Answered(question=question, content=content, step=30)

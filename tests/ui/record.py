@@ -10,18 +10,20 @@ in a file of its own, ``NAME-fields.jsonl.gz``.
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from tests.protocol.questions import ask_field
 from tui_trainer.findings import with_findings
-from tui_trainer.protocol.answers import FieldMeasured
+from tui_trainer.protocol.answers import Answered, MeasuredField
 from tui_trainer.protocol.commands import (
+    Ask,
     Command,
     Inbox,
-    LookAtField,
     LookAtTest,
     Pause,
     SetBatchSize,
@@ -114,15 +116,15 @@ def record(scene: Scene) -> Iterator[Event]:
     questions = [question for place in places for question in _asked(started, place)]
     for question in questions:
         inbox.send(question)
-    answers = (event for event in events if isinstance(event, FieldMeasured))
+    answers = (event for event in events if isinstance(event, Answered))
     yield from islice(answers, len(questions))
 
 
-def _asked(started: RunStarted, place: int) -> list[LookAtField]:
+def _asked(started: RunStarted, place: int) -> list[Ask]:
     height, width, _ = started.layers[place].output_shape
     row, column = height // 2, width // 2
-    middle = LookAtField(place, row, column)
-    other = LookAtField(place, max(0, row - 1), max(0, column - 1))
+    middle = ask_field(place, row, column)
+    other = ask_field(place, max(0, row - 1), max(0, column - 1))
     return [middle] if other == middle else [middle, other]
 
 
@@ -131,17 +133,21 @@ def main(names: list[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
     for name in names or SCENES:
         events = list(record(SCENES[name]))
-        fields = [event for event in events if isinstance(event, FieldMeasured)]
-        _write(name, (event for event in events if not isinstance(event, FieldMeasured)))
+        _write(name, [to_json(event) for event in events if not isinstance(event, Answered)])
+        fields = [
+            json.dumps({"event": "FieldMeasured", **asdict(event.content), "step": event.step})
+            for event in events
+            if isinstance(event, Answered) and isinstance(event.content, MeasuredField)
+        ]
         if fields:
             _write(f"{name}-fields", fields)
         print(name)
 
 
-def _write(name: str, events: Iterable[Event]) -> None:
+def _write(name: str, lines: Iterable[str]) -> None:
     with gzip.GzipFile(FOLDER / f"{name}.jsonl.gz", "wb", mtime=0) as file:
-        for event in events:
-            file.write(to_json(event).encode() + b"\n")
+        for line in lines:
+            file.write(line.encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tests.protocol.questions import CHECK
 from tests.ui.fakes import settle, until, window
 from tests.ui.found import CHECKS, MID_RUN, item
-from tui_trainer.protocol.answers import ItemChecked
-from tui_trainer.protocol.commands import CheckNetwork
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import CommandRejected, Event, RunFailed, StateChanged
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import CheckScreen
@@ -19,15 +23,24 @@ from tui_trainer.ui.widgets.check_panel import CheckPanel, check_lines
 def checked(*events: Event) -> LiveRun:
     run = LiveRun(RunConfig(), lambda config, inbox: iter(()), lambda message: None)
     run.apply(tuple(MID_RUN[:20]))
-    run.ask_for_check()
-    run.apply(events)
+    run.check.begin()
+    (question,) = run.inbox.take(0)
+    assert isinstance(question, Ask)
+    for event in events:
+        if isinstance(event, Answered):
+            event = replace(event, question=question)
+        run.apply((event,))
     return run
 
 
-def answers(count: int = len(CHECKS)) -> list[ItemChecked]:
+def answers(count: int = len(CHECKS)) -> list[Answered]:
     whole = len(CHECKS)
     told = enumerate(CHECKS[:count], 1)
-    return [ItemChecked(item=one, done=number, total=whole) for number, one in told]
+    return [part(one, number, whole) for number, one in told]
+
+
+def part(found: Diagnosis, done: int = 1, total: int = 1) -> Answered:
+    return Answered(question=CHECK, content=found, step=0, done=done, total=total)
 
 
 def panel(run: LiveRun, width: int = 70) -> list[str]:
@@ -47,7 +60,7 @@ def test_while_it_goes_on_it_tells_how_far_it_is_and_that_the_training_waits() -
 
 def test_at_its_end_it_tells_what_that_means() -> None:
     assert panel(checked(*answers()))[0] == "✗ 1 fail · ▲ 2 look · ✓ 9 pass: a training would fail"
-    fine = ItemChecked(item=item(1), done=1, total=1)
+    fine = part(item(1))
     assert panel(checked(fine))[0].startswith("✓ 1 pass: nothing stands in the way")
 
 
@@ -70,7 +83,7 @@ def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
     ("event", "reason"),
     [
         (
-            CommandRejected(command="CheckNetwork", reason="no more memory", step=1),
+            CommandRejected(command="check", reason="no more memory", step=1),
             "no more memory",
         ),
         (RunFailed(message="it broke", traceback=""), "the training failed"),
@@ -78,12 +91,12 @@ def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
 )
 def test_a_check_that_cannot_be_done_says_why(event: Event, reason: str) -> None:
     run = checked(*answers(2), event)
-    assert not run.check.is_under_way
+    assert not run.check.is_asking
     assert panel(run)[0] == f"▲ not checked: {reason}"
 
 
 def test_a_long_title_is_cut_and_its_number_is_not() -> None:
-    one = ItemChecked(item=item(1, title="very " * 20), done=1, total=1)
+    one = part(item(1, title="very " * 20))
     (title,) = (line for line in panel(checked(one), 40) if line.startswith("▸"))
     assert title.endswith("…  deviation 1.00")
 
@@ -100,10 +113,10 @@ async def test_c_checks_once_and_keeps_what_comes_after_it_was_put_away() -> Non
         await pilot.press("c")
         panel = app.screen.query_one(CheckPanel)
         assert "r again" in str(panel.border_subtitle)
-        assert engine.received == [CheckNetwork()]
+        assert engine.received == [CHECK]
         await pilot.press("up", "up", "down")
         assert app.run_now.check.chosen == 7
         await pilot.press("r")
-        await until(pilot, lambda app: not app.run_now.check.is_under_way, app)
-        assert engine.received == [CheckNetwork(), CheckNetwork()]
+        await until(pilot, lambda app: not app.run_now.check.is_asking, app)
+        assert engine.received == [CHECK, CHECK]
         assert len(app.run_now.check.items) == len(CHECKS)

@@ -11,12 +11,13 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
+from tests.protocol.questions import ask_view
 from tests.ui.exhibits import views
 from tests.ui.fakes import FakeEngine, InspectFirst, recording, settle, until, window
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tests.ui.test_tour import strip
 from tui_trainer.course.guided_tour import SAW_WRONG, Path
-from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
     Diverged,
@@ -61,8 +62,8 @@ async def shown(pilot: Pilot[None], app: MnistTui, *keys: str) -> InspectScreen:
     return app.front
 
 
-def asked(engine: FakeEngine) -> list[Inspect]:
-    return [command for command in engine.received if isinstance(command, Inspect)]
+def asked(engine: FakeEngine) -> list[Ask]:
+    return [command for command in engine.received if isinstance(command, Ask)]
 
 
 def said(screen: InspectScreen) -> str:
@@ -86,7 +87,7 @@ async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, NETWORK)
         screen = await shown(pilot, app, "3")
-        assert asked(engine) == [Inspect("confusion")]
+        assert asked(engine) == [ask_view("confusion")]
         assert "109 images wrong" in said(screen)
         assert "▸ 11◂" in said(screen)
         assert screen.check_action("move_view", (-1,)) is None
@@ -96,7 +97,7 @@ async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
         assert "there is nothing to count" in said(screen)
         await shown(pilot, app, "n")
         assert "all of calibration" in said(screen)
-        assert app.run_now.inspecting.drawn == 4  # half of it was shown before
+        assert app.run_now.inspecting.answers == 4  # half of it was shown before
         await shown(pilot, app, "b", "b")
         assert screen.chosen_view.name == "digits"
         await shown(pilot, app, "shift+tab", "up")
@@ -115,7 +116,7 @@ async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() 
         assert "▷ enter: the 1 digits of true 1, said 7" in said(screen)
         assert not screen.check_action("go_back", ())
         await shown(pilot, app, "enter")
-        assert asked(engine)[-1] == Inspect("digits", (("true", 1.0), ("said", 7.0)))
+        assert asked(engine)[-1] == ask_view("digits", (("true", 1.0), ("said", 7.0)))
         assert "true 1, said 7" in said(screen)
         assert screen.check_action("go_back", ())
         await shown(pilot, app, "escape")
@@ -136,7 +137,7 @@ async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() 
         chosen = {"true": 0.0, "said": 9.0, "numbers": "shares"}
         assert dict(asked(engine)[-1].choices) == chosen
         await shown(pilot, app, "backspace")
-        assert asked(engine)[-1] == Inspect("confusion")
+        assert asked(engine)[-1] == ask_view("confusion")
 
 
 async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
@@ -152,7 +153,7 @@ async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
         now += FOLLOW_EVERY + 0.1
         await train(pilot, app)
         await shown(pilot, app)
-        assert asked(engine)[1:] == [Inspect("confusion", follows=True)]
+        assert asked(engine)[1:] == [ask_view("confusion", mode="background")]
         await train(pilot, app)
         assert len(asked(engine)) == 2
         await pilot.press("1")
@@ -162,7 +163,7 @@ async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
         assert len(asked(engine)) == 2
         # Who comes back sees the weights of now.
         await shown(pilot, app, "3")
-        assert asked(engine)[2:] == [Inspect("confusion")]
+        assert asked(engine)[2:] == [ask_view("confusion")]
 
 
 @pytest.mark.parametrize("state", ["paused", "training"])
@@ -175,7 +176,7 @@ async def test_a_pause_shows_the_weights_that_it_stopped_at(state: State) -> Non
         app.post_message(EventsArrived((halt,), app.run_now.bridge))
         await pilot.pause(0.05)
         await shown(pilot, app)
-        assert asked(engine) == [Inspect("confusion")] * (2 if state == "paused" else 1)
+        assert asked(engine) == [ask_view("confusion")] * (2 if state == "paused" else 1)
 
 
 def test_when_a_view_would_lag_behind() -> None:
@@ -194,11 +195,11 @@ async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> No
         screen = await shown(pilot, app, "up", "up", "right")
         on_test = asked(engine)[-1]
         assert dict(on_test.choices)["images"] == "test"
-        assert not on_test.goes
+        assert on_test.mode == "interactive"
         assert "The test set is sealed." in said(screen)
         assert "▷ enter: read the test set: look 2" in said(screen)
         await shown(pilot, app, "enter")
-        assert asked(engine)[-1] == replace(on_test, goes=True)
+        assert asked(engine)[-1] == replace(on_test, mode="confirmed")
         assert "109 images wrong" in said(screen)
         looks = len(asked(engine))
         screen._clock = lambda: 1e9
@@ -230,7 +231,7 @@ async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without
         await until(pilot, lambda app: app.run_now.inspecting.is_free, app)
         screen = app.front
         assert isinstance(screen, InspectScreen)
-        assert asked(engine)[-1].view == "digits"
+        assert asked(engine)[-1].name == "digits"
         assert "true 9, said 7" in said(screen)
         top = screen.query_one(TopLine).render_line(0).text
         assert "◇ on show · era · checkpoint best · epoch" in top

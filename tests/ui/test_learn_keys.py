@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from textual.widgets import Static
 
+from tests.protocol.questions import ask_lesson
 from tests.ui.fakes import LearnFirst, settle, window
 from tests.ui.found import DEAD, mid_run
 from tests.ui.test_learn_screen import NETWORK, asked, learn, show, still
 from tui_trainer.course.lesson import SLUGS
-from tui_trainer.protocol.commands import TryLesson
 from tui_trainer.protocol.events import RunStarted
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.screens.help_screen import HelpScreen
@@ -28,7 +28,7 @@ async def test_l_opens_the_lesson_of_the_chosen_finding_and_no_other_is_asked_fo
         await still(pilot, app)
         assert isinstance(app.screen, LearnScreen)
         assert app.screen.lesson.topic == DEAD.lesson
-        assert asked(engine) == [TryLesson(SLUGS[DEAD.lesson])]
+        assert asked(engine) == [ask_lesson(SLUGS[DEAD.lesson])]
 
 
 async def test_the_footer_of_the_least_window_has_all_it_shows_and_no_gaps() -> None:

@@ -15,6 +15,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from tests.protocol.questions import ask_lesson
 from tests.ui.exhibits import CURVES, tries
 from tests.ui.fakes import (
     FakeEngine,
@@ -30,8 +31,8 @@ from tests.ui.found import DEAD, mid_run
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tui_trainer.course.lesson import SLUGS, Lesson, lessons
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.answers import LessonTried
-from tui_trainer.protocol.commands import StopTrying, TryLesson
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask, Withdraw
 from tui_trainer.protocol.events import EpochDone, Event, RunStarted, SettingChanged, StepDone
 from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.ui.app import MnistTui
@@ -72,8 +73,8 @@ async def still(pilot: Pilot[None], app: MnistTui) -> None:
     await until(pilot, lambda app: not app.run_now.learning.is_asking, app, tries=50)
 
 
-def asked(engine: FakeEngine) -> list[TryLesson]:
-    return [command for command in engine.received if isinstance(command, TryLesson)]
+def asked(engine: FakeEngine) -> list[Ask]:
+    return [command for command in engine.received if isinstance(command, Ask)]
 
 
 def lesson_text(screen: LearnScreen) -> str:
@@ -101,15 +102,15 @@ async def tell(pilot: Pilot[None], app: MnistTui, *events: Event) -> None:
     await pilot.pause(0.05)
 
 
-def shown(exhibit: Exhibit, slug: str = SLUGS[0]) -> LessonTried:
-    return LessonTried(lesson=slug, exhibit=exhibit, step=30)
+def shown(engine: FakeEngine, exhibit: Exhibit) -> Answered:
+    return Answered(question=asked(engine)[-1], content=exhibit, step=30)
 
 
 async def test_4_shows_the_lessons_and_asks_once_for_the_experiment() -> None:
     app, engine = learn(kind=MnistTui)
     async with app.run_test(size=(200, 55)) as pilot:
         screen = await show(pilot, app)
-        assert asked(engine) == [TryLesson(SLUGS[0])]
+        assert asked(engine) == [ask_lesson(SLUGS[0])]
         assert "early × 2 = 1." in exhibit_text(screen)
         assert "▷ enter: train two networks: about 15 s" in exhibit_text(screen)
         words = rendered(screen.query_one(LessonList))
@@ -133,8 +134,8 @@ async def test_arrows_in_the_list_and_n_and_b_anywhere_choose_a_lesson() -> None
             heights.append(panel.size.height)
         # It has more room while it is read.
         assert heights[0] == heights[2] < heights[1]
-        assert [question.lesson for question in asked(engine)][:3] == list(SLUGS[:3])
-        assert screen.lesson.slug == app.run_now.learning.lesson == SLUGS[2]
+        assert [question.name for question in asked(engine)][:3] == list(SLUGS[:3])
+        assert screen.lesson.slug == app.run_now.learning.subject == SLUGS[2]
         assert lessons()[2].title in str(screen.query_one(LessonPanel).border_title)
         screen.open(len(SLUGS) - 1)
         await pilot.press("n")
@@ -156,7 +157,7 @@ async def test_arrows_turn_the_controls_once_tab_has_led_there() -> None:
             {"place": "late", "count": 5.0},
             {"place": "late", "count": 10.0},
         ]
-        assert not any(question.goes for question in asked(engine))
+        assert not any(question.mode == "confirmed" for question in asked(engine))
         assert "late × 10 = 1." in exhibit_text(screen)
         assert "‹ 10 ·" in exhibit_text(screen).splitlines()[0]
         await pilot.press("down", "down")
@@ -209,7 +210,7 @@ async def test_keys_that_come_faster_than_the_line_opens_are_typed(burst: str) -
             await pilot.press("enter")
         await still(pilot, app)
         assert asked(engine)[-1].choices == (("count", float(burst)),)
-        assert not any(question.goes for question in asked(engine))
+        assert not any(question.mode == "confirmed" for question in asked(engine))
         assert app.screen is screen
 
 
@@ -219,7 +220,7 @@ async def test_enter_trains_and_what_came_of_it_stays() -> None:
         screen = await show(pilot, app)
         await pilot.press("enter", "enter")
         await still(pilot, app)
-        assert asked(engine)[-1] == TryLesson(SLUGS[0], goes=True)
+        assert asked(engine)[-1] == ask_lesson(SLUGS[0], mode="confirmed")
         words = exhibit_text(screen)
         assert "Early is better by 1.2 points." in words
         assert "how sure: 1,000 images, one seed" in words
@@ -232,23 +233,23 @@ async def test_enter_trains_and_what_came_of_it_stays() -> None:
 
 async def test_while_it_trains_the_run_waits_and_escape_stops_it() -> None:
     app, engine = learn()
-    part, whole = tries(TryLesson(SLUGS[0], goes=True))
+    part, whole = tries(ask_lesson(SLUGS[0], mode="confirmed"))
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
         engine.answers = False
         await pilot.press("enter", "enter")
-        await tell(pilot, app, shown(part))
+        await tell(pilot, app, shown(engine, part))
         assert " 50 %  the training waits · esc stops" in exhibit_text(screen)
         await pilot.press("enter")
         assert len(asked(engine)) == 2
         await pilot.press("escape")
         await pilot.pause(0.05)
-        assert engine.received[-1] == StopTrying()
+        assert engine.received[-1] == Withdraw("lesson")
         assert "‖ stopped at 50 %; enter begins anew" in exhibit_text(screen)
         await pilot.press("escape", "enter")
-        await tell(pilot, app, shown(part), shown(whole))
+        await tell(pilot, app, shown(engine, part), shown(engine, whole))
         assert "Early is better" in exhibit_text(screen)
-        assert engine.received.count(StopTrying()) == 1
+        assert engine.received.count(Withdraw("lesson")) == 1
 
 
 async def test_a_refusal_says_why_and_another_lesson_can_be_tried() -> None:
@@ -276,7 +277,7 @@ async def test_before_the_start_the_lesson_is_there_and_nothing_is_asked() -> No
         assert engine.received == []
         await tell(pilot, app, *NETWORK)
         await until(pilot, lambda _: bool(asked(engine)), app)
-        assert asked(engine) == [TryLesson(SLUGS[1])]
+        assert asked(engine) == [ask_lesson(SLUGS[1])]
 
 
 async def test_of_a_run_that_failed_nothing_can_be_tried() -> None:
@@ -305,7 +306,7 @@ async def test_a_run_that_is_over_can_still_be_tried_on_and_a_new_one_anew() -> 
         await still(pilot, app)
         assert screen.shown is app.run_now is not first
         assert "early × 2" in exhibit_text(screen)
-        assert [question.lesson for question in asked(engine)] == [SLUGS[0]] * 2
+        assert [question.name for question in asked(engine)] == [SLUGS[0]] * 2
 
 
 async def test_the_answer_is_folded_away_until_o_opens_it() -> None:
@@ -377,7 +378,7 @@ async def test_steps_paint_nothing_here_and_an_epoch_asks_anew(
         steps = tuple(event for event in NETWORK if isinstance(event, StepDone))
         await tell(pilot, app, *steps)
         # The same once more is nothing new either.
-        await tell(pilot, app, shown(still_life))
+        await tell(pilot, app, shown(engine, still_life))
         assert painted == []
         changed = SettingChanged(
             setting="learning_rate", old=0.1, new=0.5, step=30, epoch=2, images=60
@@ -505,7 +506,7 @@ async def test_every_lesson_can_be_read_before_a_run_and_in_one() -> None:
                 width = exhibit.scrollable_content_region.width
                 assert not width or all(len(line) <= width for line in exhibit.lines())
                 await until(pilot, is_answered, app, tries=50)
-        assert {question.lesson for question in asked(engine)} == set(SLUGS)
+        assert {question.name for question in asked(engine)} == set(SLUGS)
 
 
 def is_laid_out(app: MnistTui) -> bool:

@@ -4,20 +4,20 @@ import time
 
 import pytest
 
+from tests.protocol.questions import ask_field
 from tests.ui.fakes import finished, settle, until, window
 from tests.ui.model_screen import (
     EPOCH,
     FIELDS,
     NETWORK,
+    answer,
     asked,
     field_text,
-    middle_of,
     model,
     names,
     show,
     still,
 )
-from tui_trainer.protocol.commands import LookAtField
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.screens.model_screen import ASK_EVERY, ModelScreen
@@ -48,7 +48,7 @@ async def test_the_input_has_no_feature_and_the_next_layer_does() -> None:
         before = len(asked(engine))
         await pilot.press("down", "down", "down")
         await still(pilot, app)
-        assert asked(engine)[-1].place == 2
+        assert dict(asked(engine)[-1].choices)["place"] == 2
         assert len(asked(engine)) > before
         assert "conv1_norm" in field_text(screen)
 
@@ -63,10 +63,10 @@ async def test_arrows_move_the_feature_once_tab_has_led_to_the_field() -> None:
             await pilot.press(key)
             await still(pilot, app)
         assert asked(engine)[1:] == [
-            LookAtField(1, 13, 14, 0),
-            LookAtField(1, 13, 13, 0),
-            LookAtField(1, 13, 13, 1),
-            LookAtField(2, 14, 14, 1),
+            ask_field(1, 13, 14, 0),
+            ask_field(1, 13, 13, 0),
+            ask_field(1, 13, 13, 1),
+            ask_field(2, 14, 14, 1),
         ]
         for _ in range(20):
             screen.action_move_feature(-1, 0)
@@ -84,12 +84,12 @@ async def test_at_most_one_question_is_on_its_way_and_the_newest_goes_next() -> 
         assert "asking" in field_text(screen)
         await pilot.press("down", "down", "down")
         await pilot.pause(0.1)
-        assert asked(engine) == [LookAtField(1, 14, 14, 0)]
-        app.post_message(EventsArrived((middle_of(1),), app.run_now.bridge))
+        assert asked(engine) == [ask_field(1, 14, 14, 0)]
+        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.run_now.bridge))
         await until(pilot, lambda _: len(asked(engine)) > 1, app)
-        assert asked(engine)[1:] == [LookAtField(4, 14, 14, 0)]
+        assert asked(engine)[1:] == [ask_field(4, 14, 14, 0)]
         assert "asking" in field_text(screen)
-        app.post_message(EventsArrived((middle_of(4),), app.run_now.bridge))
+        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.run_now.bridge))
         await until(pilot, lambda _: "measured" in field_text(screen), app)
         assert len(asked(engine)) == 2
         assert "measured 5×5" in field_text(screen)
@@ -115,7 +115,7 @@ async def test_a_run_that_is_over_is_still_looked_at() -> None:
         screen = await show(pilot, app, events)
         await pilot.press("down")
         await still(pilot, app)
-        assert asked(engine)[-1].place == 2
+        assert dict(asked(engine)[-1].choices)["place"] == 2
         assert "✓ they agree" in field_text(screen)
         assert "finished" in screen.query_one(TopLine).render_line(0).text
 
@@ -171,6 +171,6 @@ async def test_a_question_that_waits_is_dropped_when_the_screen_is_left() -> Non
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda _: bool(asked(engine)), app)
         await pilot.press("down", "1")
-        app.post_message(EventsArrived((middle_of(1),), app.run_now.bridge))
+        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.run_now.bridge))
         await pilot.pause(0.1)
         assert len(asked(engine)) == 1

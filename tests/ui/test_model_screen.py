@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from textual.widgets import OptionList, Static
 
+from tests.protocol.questions import ask_field, ask_network
 from tests.ui.fakes import finished, settle, until
 from tests.ui.model_screen import (
     ARROWS,
@@ -21,7 +22,7 @@ from tests.ui.model_screen import (
     still,
 )
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.commands import DescribeNetwork, LookAtField
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.events import RunStarted, StepDone
 from tui_trainer.protocol.layers import LayerRow, blocks
 from tui_trainer.ui.app import MnistTui
@@ -46,7 +47,7 @@ async def test_2_shows_the_network_of_the_run_and_1_goes_back() -> None:
         review = screen.query_one(ReviewPanel)
         assert review.border_subtitle == "2 look · 20 good"
         assert "training" in screen.query_one(TopLine).render_line(0).text
-        assert asked(engine) == [LookAtField(1, 14, 14, 0)]
+        assert asked(engine) == [ask_field(1, 14, 14, 0)]
         await pilot.press("1")
         assert isinstance(app.screen, TrainScreen)
 
@@ -60,7 +61,7 @@ async def test_enter_folds_a_block_and_z_all_and_the_cursor_stays() -> None:
         assert screen.query_one(LayersTable).cursor_row == 1
         await still(pilot, app)
         assert line(screen, "about-layer").startswith("pool1")
-        assert asked(engine)[-1] == LookAtField(10, 7, 7, 0)
+        assert asked(engine)[-1] == ask_field(10, 7, 7, 0)
         await pilot.press("enter")
         assert names(screen)[1:3] == ["▾ 28×28", "  conv1"]
         await pilot.press("z")
@@ -107,7 +108,7 @@ async def test_another_network_is_compared_side_by_side() -> None:
         choices.highlighted = choices.get_option_index("small")
         await pilot.press("enter")
         await still(pilot, app)
-        assert DescribeNetwork("small") in engine.received
+        assert ask_network("small") in engine.received
         assert isinstance(app.screen, CompareScreen)
         panel = app.screen.query_one(ComparisonPanel)
         for width in (60, 72, 115):
@@ -126,7 +127,7 @@ async def test_a_network_that_cannot_be_built_is_told_and_escape_asks_nothing() 
         await show(pilot, app)
         await pilot.press("c", "escape")
         await pilot.pause()
-        assert not any(isinstance(command, DescribeNetwork) for command in engine.received)
+        assert not any(isinstance(c, Ask) and c.kind == "network" for c in engine.received)
         await pilot.press("c", "enter")
         await still(pilot, app)
         assert isinstance(app.screen, ModelScreen)
@@ -175,7 +176,7 @@ async def test_before_the_start_it_says_what_is_going_on() -> None:
         await until(pilot, lambda _: bool(asked(engine)), app)
         assert isinstance(app.screen.focused, LayersTable)
         assert names(app.screen)[0] == "input"
-        assert asked(engine) == [LookAtField(1, 14, 14, 0)]
+        assert asked(engine) == [ask_field(1, 14, 14, 0)]
 
 
 async def test_steps_paint_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from textual.widget import Widget
 from tests.ui.fakes import FakeEngine, recording, settle, until
 from tests.ui.test_painting import Bench
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
-from tui_trainer.protocol.answers import Inspected
-from tui_trainer.protocol.commands import Command, Inspect
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask, Command
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event
 from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Picture, Pictures
@@ -55,17 +55,17 @@ class LookingEngine(FakeEngine):
     """Says of a drawing how much ink each tenth of its columns has."""
 
     def _answer(self, command: Command) -> Iterator[Event]:
-        if isinstance(command, Inspect):
+        if isinstance(command, Ask):
             step = self.step.step if self.step else 0
-            yield Inspected(wish=command, exhibit=seen(command), step=step)
+            yield Answered(question=command, content=seen(command), step=step)
         else:
             yield from super()._answer(command)
 
 
-def seen(question: Inspect) -> Exhibit:
+def seen(question: Ask) -> Exhibit:
     text = str(dict(question.choices).get("drawing", ""))
-    if question.view != "draw" or not text:
-        return Exhibit(blocks=(), result=f"nothing of {question.view}")
+    if question.name != "draw" or not text:
+        return Exhibit(blocks=(), result=f"nothing of {question.name}")
     drawing = drawing_of(text)
     tenths = [0] * 10
     for place, ink in enumerate(drawing.ink):
@@ -118,7 +118,7 @@ def drawings(engine: LookingEngine) -> list[str]:
     told = [
         str(dict(command.choices).get("drawing", ""))
         for command in engine.received
-        if isinstance(command, Inspect) and command.view == "draw"
+        if isinstance(command, Ask) and command.topic == "view/draw"
     ]
     return [text for place, text in enumerate(told) if not place or text != told[place - 1]]
 
@@ -314,7 +314,7 @@ async def test_the_keys_draw_the_same_whatever_the_window(size: tuple[int, int])
         await still(pilot, app)
         assert drawings(engine)[-1] == ""
         # None of these keys has done to the run what it does elsewhere.
-        assert {type(command) for command in engine.received} == {Inspect}
+        assert {type(command) for command in engine.received} == {Ask}
 
 
 @pytest.mark.slow

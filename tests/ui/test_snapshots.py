@@ -26,6 +26,7 @@ from tests.ui.fakes import (
     until,
     window,
 )
+from tui_trainer.protocol.answers import MeasuredField
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RecordingFailed, RecordingStarted, RunFinished
 from tui_trainer.ui.app import MnistTui, ReplayApp
@@ -148,7 +149,7 @@ def test_check(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
 
 
 def _is_checked(app: MnistTui) -> bool:
-    return bool(app.run_now.check.items) and not app.run_now.check.is_under_way
+    return bool(app.run_now.check.items) and not app.run_now.check.is_asking
 
 
 def test_diverged(snap_compare: SnapCompare) -> None:
@@ -246,12 +247,16 @@ def _to_conv4(app: MnistTui) -> bool:
     place = rows.index("conv4")
     table = screen.query_one(NetworkTable)
     table.move(place - table.place + (table.place < place))  # the second block's head lies between
-    return _answered(app) and table.place == place == app.run_now.field.place  # type: ignore[union-attr]
+    if not _answered(app):
+        return False
+    content = app.run_now.field.answer.content  # type: ignore[union-attr]
+    return isinstance(content, MeasuredField) and table.place == place == content.place
 
 
 def _answered(app: MnistTui) -> bool:
     """Say whether what a feature sees has been told."""
-    return app.run_now.field is not None and not app.run_now.is_asking
+    field = app.run_now.field
+    return field.answer is not None and not field.is_asking
 
 
 def _choose_small(app: MnistTui) -> bool:

@@ -39,8 +39,9 @@ def check(
     from tui_trainer.headless.check_report import print_check
 
     def begin() -> Iterator[Event]:
-        from tui_trainer.lab.standalone import check_run
+        from tui_trainer.lab.standalone import answers
+        from tui_trainer.protocol.commands import Ask
 
-        yield from check_run(run)
+        yield from answers(run, [Ask("check")])
 
     raise typer.Exit(print_check(begin(), as_json=as_json))

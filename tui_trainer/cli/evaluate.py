@@ -70,14 +70,19 @@ def evaluate(
     from tui_trainer.headless import evaluation_text as front
     from tui_trainer.headless.viewing import Viewing
 
-    viewing = Viewing(wanted, chosen, on_test=test, all_layers=report is not None)
+    viewing = Viewing(
+        wanted,
+        chosen,
+        on_test=test,
+        all_layers=report is not None,
+        looks=found.recorded.looks,
+    )
     evaluation = front.evaluate(
         _events(found, viewing, config, on_test=test),
         viewing,
         run=found.folder.name,
         checkpoint=checkpoint,
         epoch=found.facts["epoch"],
-        looks=found.recorded.looks,
     )
     if as_json:
         front.print_record(evaluation, str(found.folder.path))
@@ -110,10 +115,10 @@ def _wanted(names: Sequence[str]) -> Sequence[View]:
 def _events(
     found: SavedRun, viewing: Viewing, config: RunConfig, *, on_test: bool
 ) -> Iterator[Event]:
-    from tui_trainer.lab.standalone import view_events
+    from tui_trainer.lab.standalone import answers
     from tui_trainer.recording.test_looks import counted
 
-    events = view_events(config, viewing.wishes(), resume=found.resumption())
+    events = answers(config, viewing.questions(), resume=found.resumption())
     return counted(events, found.folder, found.recorded) if on_test else events
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +12,7 @@ from tui_trainer.cli.moved import Moved, with_changes
 from tui_trainer.cli.options import Controls, Debug, NetworkArgument, one_network, option
 from tui_trainer.cli.saved import SavedRun, saved_run
 from tui_trainer.history.history import History
-from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.commands import Ask, Mode
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.reference import parse_reference
@@ -104,31 +104,32 @@ def _show(
 ) -> None:
     """Try a lesson's experiment on a network, and print the lesson with it."""
     from tui_trainer.course.placeholders import here
-    from tui_trainer.headless.asking import Asking, answer_to, parse_choices
+    from tui_trainer.headless.asking import Trying, follow, parse_choices
     from tui_trainer.headless.lesson_page import print_lesson
 
-    inbox = Inbox()
-    chosen = parse_choices(settings)
-    asking = Asking(lesson.slug, chosen, goes=trains, inbox=inbox)
-    started, tried = answer_to(asking, _events(config, inbox, saved))
+    mode: Mode = "confirmed" if trains else "interactive"
+    trying = Trying(lesson.slug, parse_choices(settings), mode)
+    started = follow(_events(config, trying.questions(), saved), trying)
+    if trying.exhibit is None:
+        raise ValueError("the experiment has shown nothing")
     history = History.of(saved.past if saved else (started,))
     command = (
         "" if trains else f"mnist-tui learn {lesson.slug}{_again(config, settings, saved)} --try"
     )
     print_lesson(
         lesson,
-        tried.exhibit,
+        trying.exhibit,
         here(lesson, history),
-        _shown_on(started, tried.step, saved),
+        _shown_on(started, trying.step, saved),
         command,
     )
 
 
-def _events(config: RunConfig, inbox: Inbox, saved: SavedRun | None) -> Iterator[Event]:
-    from tui_trainer.lab.standalone import lesson_events
+def _events(config: RunConfig, questions: Iterable[Ask], saved: SavedRun | None) -> Iterator[Event]:
+    from tui_trainer.lab.standalone import answers
 
     resume = None if saved is None else saved.resumption()
-    yield from lesson_events(config, inbox, resume=resume)
+    yield from answers(config, questions, resume=resume)
 
 
 def _again(config: RunConfig, settings: list[str], saved: SavedRun | None) -> str:

@@ -14,9 +14,9 @@ from importlib.resources import files
 
 from tui_trainer.course.lesson import LANGUAGE
 from tui_trainer.history.history import History
-from tui_trainer.protocol.answers import Inspected, LessonTried
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.events import Event
-from tui_trainer.protocol.exhibit import Value
+from tui_trainer.protocol.exhibit import Exhibit, Value
 
 LESSON_OPENED = "a finding's lesson was opened"
 OVERFITTED = "a training of the overfitting lesson was seen to its end"
@@ -159,22 +159,25 @@ class Path:
 
     def notice(self, event: Event) -> None:
         """Take in what was shown on asking; other events are the history's."""
-        if isinstance(event, LessonTried):
-            self._notice_trial(event)
-        elif isinstance(event, Inspected) and event.wish.view == "digits":
-            controls = ((control.name, control.value) for control in event.exhibit.controls)
-            cell = {**dict(event.wish.choices), **dict(controls)}
+        if not isinstance(event, Answered) or not isinstance(event.content, Exhibit):
+            return
+        question, exhibit = event.question, event.content
+        controls = tuple((control.name, control.value) for control in exhibit.controls)
+        if question.kind == "lesson":
+            self._notice_trial(question.name, exhibit, controls)
+        elif question.topic == "view/digits":
+            cell = dict((*question.choices, *controls))
             if cell.get("true") != cell.get("said"):
                 self.done.add(SAW_WRONG)
 
-    def _notice_trial(self, event: LessonTried) -> None:
+    def _notice_trial(
+        self, lesson: str, exhibit: Exhibit, choices: tuple[tuple[str, Value], ...]
+    ) -> None:
         """Take in what a lesson's experiment shows."""
-        exhibit = event.exhibit
-        choices = tuple((control.name, control.value) for control in exhibit.controls)
         if exhibit.progress is not None:
-            self._training = event.lesson
+            self._training = lesson
             return
-        was_trained, self._training = self._training == event.lesson, ""
-        if event.lesson == "overfitting" and was_trained and exhibit.result:
+        was_trained, self._training = self._training == lesson, ""
+        if lesson == "overfitting" and was_trained and exhibit.result:
             self._tried.add(choices)
             self.done |= {OVERFITTED} if len(self._tried) == 1 else {OVERFITTED, MENDED}

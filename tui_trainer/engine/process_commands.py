@@ -9,7 +9,7 @@ from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import restore, save
 from tui_trainer.models.build import set_dropout
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.commands import KNOBS, Command, Knob, Question
+from tui_trainer.protocol.commands import KNOBS, Command, Knob, Question, name_of
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.events import CommandRejected, Event, Rewound, SettingChanged
 from tui_trainer.protocol.reference import model_name
@@ -178,8 +178,13 @@ def next_commands(run: Run) -> Generator[Event, None, list[Command]]:
             return received
 
 
-def answer_until_stopped(run: Run) -> Iterator[Event]:
-    """Answer questions about the model of a run that is over, until it is stopped."""
+def answer_until_stopped(run: Run, refusal: str = "the run is over") -> Iterator[Event]:
+    """Answer questions about a model that is not trained, until there are no more.
+
+    Args:
+        run: The run.
+        refusal: Why any other command is rejected.
+    """
     while True:
         for command in (yield from next_commands(run)):
             match command:
@@ -188,9 +193,9 @@ def answer_until_stopped(run: Run) -> Iterator[Event]:
                 case _ if isinstance(command, Question):
                     yield from run.assistant.answer(command)
                 case _:
-                    yield reject(run, command, "the run is over")
+                    yield reject(run, command, refusal)
 
 
 def reject(run: Run, command: Command, reason: str) -> CommandRejected:
     """Return that a command is not applied, and why."""
-    return CommandRejected(command=type(command).__name__, reason=reason, step=run.progress.step)
+    return CommandRejected(command=name_of(command), reason=reason, step=run.progress.step)

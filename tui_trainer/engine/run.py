@@ -22,7 +22,7 @@ from tui_trainer.models.build import about, dropout_of
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.commands import Inbox, Question
+from tui_trainer.protocol.commands import Inbox, Question, name_of
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
@@ -108,8 +108,9 @@ class Assistant:
 
     def answer(self, question: Question) -> Iterator[Event]:
         """Answer a question, begin to work on it, or reject it."""
-        name = type(question).__name__
-        yield CommandRejected(command=name, reason="nobody answers questions here", step=0)
+        yield CommandRejected(
+            command=name_of(question), reason="nobody answers questions here", step=0
+        )
 
     def work(self, *, waits: bool) -> Iterator[Event]:
         """Work on a question: one slice, or, if the run ``waits``, until a command arrives."""

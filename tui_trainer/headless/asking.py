@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
 from tui_trainer.headless.streams import Console
-from tui_trainer.protocol.answers import LessonTried
-from tui_trainer.protocol.commands import Inbox, TryLesson
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask, Mode
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunStarted, StateChanged
 from tui_trainer.protocol.exhibit import Control, Exhibit, Value
 from tui_trainer.render.plain_exhibit import choice_text
-from tui_trainer.text.fmt import Cell, printable
+from tui_trainer.text.fmt import Cell, one_line, printable
+
+Made = tuple[tuple[str, Value], ...]
+Shows = Generator[Ask, None, Exhibit]
 
 
 class Choosing:
@@ -60,41 +63,125 @@ class Choosing:
 
 
 class Asking:
-    """Asks for an experiment until all choices are made.
+    """Asks one question after the other, and keeps what the answers show.
 
-    Which controls there are is known from what an experiment shows. So it is asked again with the
-    choices that fit, and at last, if it is to go, to go.
+    Each of :meth:`questions` is to be answered, by :meth:`take`, before the next is taken.
+
+    Attributes:
+        step: After how many batches the model was as it is shown.
+        doing: What is worked on, in a few words.
+    """
+
+    def __init__(self) -> None:
+        self._exhibits: dict[tuple[str, Made], Exhibit] = {}
+        self.step = 0
+        self.doing = ""
+
+    def questions(self) -> Iterator[Ask]:
+        """Yield what to ask.
+
+        Raises:
+            InputError: If a choice cannot be made.
+        """
+        raise NotImplementedError
+
+    def take(self, event: Event) -> None:
+        """Take in what a question has led to; the latest answer counts."""
+        if isinstance(event, Answered) and isinstance(event.content, Exhibit):
+            self._exhibits[event.question.topic, event.question.choices] = event.content
+            self.step = event.step
+
+    def ask(self, topic: str, choices: Made, mode: Mode = "interactive") -> Shows:
+        """Ask a question, unless it was answered before; return what it shows.
+
+        Raises:
+            ValueError: If nothing was shown.
+        """
+        if (topic, choices) not in self._exhibits:
+            yield Ask(topic, choices, mode)
+        if (topic, choices) not in self._exhibits:
+            raise ValueError(f"{topic} has shown nothing")
+        return self._exhibits[topic, choices]
+
+    def make(self, topic: str, choosing: Choosing) -> Generator[Ask, None, list[Control]]:
+        """Make choices as far as a topic has controls for them; return all controls it showed."""
+        controls: list[Control] = []
+        fits = True
+        while choosing.open and fits:
+            exhibit = yield from self.ask(topic, tuple(choosing.made.items()))
+            controls += exhibit.controls
+            fits = choosing.fit(exhibit.controls)
+        return controls
+
+
+class Trying(Asking):
+    """Asks for the experiment of a lesson.
 
     Args:
         lesson: The lesson's name.
         chosen: The choices by the names of their controls, as they were written.
-        goes: Whether to do what takes seconds.
-        inbox: Where the questions go.
+        mode: Whether to do the experiment's training.
+
+    Attributes:
+        exhibit: What it shows in the end; None before.
     """
 
-    def __init__(self, lesson: str, chosen: Mapping[str, str], *, goes: bool, inbox: Inbox) -> None:
-        self._lesson = lesson
+    def __init__(self, lesson: str, chosen: Mapping[str, str], mode: Mode) -> None:
+        super().__init__()
+        self._lesson, self._mode = lesson, mode
         self._choosing = Choosing(chosen)
-        self._goes = goes
-        self._inbox = inbox
-        self._ask()
+        self.exhibit: Exhibit | None = None
 
-    def _ask(self) -> None:
-        goes = self._goes and not self._choosing.open
-        choices = tuple(self._choosing.made.items())
-        self._inbox.send(TryLesson(lesson=self._lesson, choices=choices, goes=goes))
+    def questions(self) -> Iterator[Ask]:
+        """Yield what to ask until all choices are made; at last in the mode that is wanted."""
+        topic, choosing = f"lesson/{self._lesson}", self._choosing
+        controls = yield from self.make(topic, choosing)
+        if choosing.open:
+            raise choosing.misfit(self._lesson, controls)
+        self.exhibit = yield from self.ask(topic, tuple(choosing.made.items()), self._mode)
 
-    def answered(self, exhibit: Exhibit) -> None:
-        """Take in what is shown; ask again if there are choices that it was not asked with.
+    def take(self, event: Event) -> None:
+        """Take in what a question has led to, and how far it is."""
+        super().take(event)
+        if isinstance(event, Answered) and isinstance(event.content, Exhibit):
+            progress = event.content.progress
+            self.doing = "" if progress is None else f"trying: {100 * progress:.0f} % done"
 
-        Raises:
-            InputError: If one of them cannot be made.
-        """
-        if not self._choosing.open:
-            return
-        if not self._choosing.fit(exhibit.controls):
-            raise self._choosing.misfit(self._lesson, exhibit.controls)
-        self._ask()
+
+def follow(
+    events: Iterable[Event], asking: Asking, clock: Callable[[], float] = time.monotonic
+) -> RunStarted:
+    """Let questions be answered, and return what was prepared for it.
+
+    How far it is stands on stderr, if that is a terminal; what a custom model prints goes there as
+    well.
+
+    Args:
+        events: What happens while the questions of ``asking`` are answered.
+        asking: What is asked.
+        clock: Seconds that only go up.
+
+    Raises:
+        InputError: If a choice cannot be made.
+        ValueError: If nothing was shown.
+    """
+    console = Console(sys.stderr, clock)
+    started: RunStarted | None = None
+    try:
+        for event in events:
+            asking.take(event)
+            match event:
+                case StateChanged():
+                    console.draw([Cell(one_line(event.detail))])
+                case RunStarted():
+                    started = event
+                case Answered() if asking.doing and console.due():
+                    console.draw([Cell(asking.doing)])
+    finally:
+        console.clear()
+    if started is None:
+        raise ValueError("the run has shown nothing")
+    return started
 
 
 def chosen_value(control: Control, written: str) -> Value:
@@ -135,34 +222,3 @@ def parse_choices(written: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--set {printable(each)}: write NAME=VALUE")
         chosen[name.strip()] = value.strip()
     return chosen
-
-
-def answer_to(
-    asking: Asking, events: Iterable[Event], clock: Callable[[], float] = time.monotonic
-) -> tuple[RunStarted, LessonTried]:
-    """Return what an experiment shows in the end, and what was prepared for it.
-
-    How far it is stands on stderr, if that is a terminal; what one's own network prints goes there
-    as well.
-
-    Raises:
-        InputError: If a choice cannot be made.
-    """
-    console = Console(sys.stderr, clock)
-    started: RunStarted | None = None
-    tried: LessonTried | None = None
-    for event in events:
-        match event:
-            case StateChanged():
-                console.draw([Cell(event.detail)])
-            case RunStarted():
-                started = event
-            case LessonTried():
-                tried = event
-                asking.answered(event.exhibit)
-                if event.exhibit.progress is not None and console.due():
-                    console.draw([Cell(f"trying: {100 * event.exhibit.progress:.0f} % done")])
-    console.clear()
-    if started is None or tried is None:
-        raise ValueError("the experiment has shown nothing")
-    return started, tried

@@ -12,7 +12,7 @@ from typing import Any
 
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.headless.streams import Console, standard_output
-from tui_trainer.protocol.answers import ItemChecked
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, counts, tally
 from tui_trainer.protocol.events import Event, RunStarted, StateChanged
 from tui_trainer.protocol.exit_codes import ExitCode
@@ -35,7 +35,7 @@ def print_check(
     """
     console = Console(sys.stderr, clock)
     out = standard_output(console)
-    began, started, checked = clock(), None, list[ItemChecked]()
+    began, started, checked = clock(), None, list[tuple[Diagnosis, float]]()
     with redirect_stdout(sys.stderr):
         for event in events:
             match event:
@@ -46,16 +46,16 @@ def print_check(
                     if not as_json:
                         out.line(headline(event))
                         out.line("")
-                case ItemChecked():
-                    checked.append(event)
+                case Answered(content=Diagnosis() as item):
+                    checked.append((item, event.seconds))
                     if not as_json:
-                        for line in item_lines(event.item):
+                        for line in item_lines(item):
                             out.line(line)
                     if event.done < event.total:
                         console.draw([Cell(f"checking: {event.done} of {event.total} done")])
     console.clear()
     seconds = clock() - began
-    items = [event.item for event in checked]
+    items = [item for item, _ in checked]
     if as_json:
         out.record(as_record(started, checked, seconds))
     else:
@@ -88,22 +88,22 @@ def summary(items: Sequence[Diagnosis], seconds: float) -> str:
 
 
 def as_record(
-    started: RunStarted | None, checked: Sequence[ItemChecked], seconds: float
+    started: RunStarted | None, checked: Sequence[tuple[Diagnosis, float]], seconds: float
 ) -> dict[str, Any]:
     """Return a check as JSON tells of it; a number that is not finite is None."""
     asked = ("model", "dataset", "parameters", "optimizer", "learning_rate", "schedule")
     more = ("batch_size", "epochs", "seed", "device", "threads", "train_size", "val_size")
     return {
         **({key: getattr(started, key) for key in (*asked, *more)} if started else {}),
-        "counts": counts(event.item for event in checked),
+        "counts": counts(item for item, _ in checked),
         "items": [
             {
-                **dataclasses.asdict(event.item),
-                "value": _finite(event.item.value),
-                "topic": TOPICS[event.item.lesson],
-                "seconds": event.seconds,
+                **dataclasses.asdict(item),
+                "value": _finite(item.value),
+                "topic": TOPICS[item.lesson],
+                "seconds": took,
             }
-            for event in checked
+            for item, took in checked
         ],
         "seconds": seconds,
     }

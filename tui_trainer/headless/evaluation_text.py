@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer import __version__
-from tui_trainer.headless.streams import Console, standard_output
+from tui_trainer.headless.asking import follow
+from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.viewing import IMAGES, Shown, Viewing
-from tui_trainer.protocol.answers import Inspected
-from tui_trainer.protocol.events import Event, RunStarted, StateChanged, TestEvaluated
+from tui_trainer.protocol.events import Event, RunStarted
 from tui_trainer.render.plain_exhibit import control_lines, labelled, plain_lines, wrapped
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import (
-    Cell,
     accuracy_with_interval,
     columns,
     count,
@@ -79,48 +77,24 @@ def evaluate(
     run: str,
     checkpoint: str,
     epoch: int,
-    looks: int,
     clock: Callable[[], float] = time.monotonic,
 ) -> Evaluation:
     """Let the views be worked out, and return what they show.
 
-    How far it is stands on stderr, if that is a terminal; what one's own network prints goes there
-    as well.
-
     Args:
-        events: What happens while they are, by the wishes of ``viewing``.
+        events: What happens while the questions of ``viewing`` are answered.
         viewing: What is asked for.
         run: The run's name.
         checkpoint: Whose weights they are.
         epoch: Of which epoch.
-        looks: How often the test set was read before.
         clock: Seconds that only go up.
 
     Raises:
         InputError: If a choice cannot be made.
         ValueError: If nothing was shown.
     """
-    console = Console(sys.stderr, clock)
-    started: RunStarted | None = None
-    step = 0
-    try:
-        for event in events:
-            match event:
-                case StateChanged():
-                    console.draw([Cell(one_line(event.detail))])
-                case RunStarted():
-                    started = event
-                case TestEvaluated():
-                    looks = event.look
-                case Inspected():
-                    step = event.step
-                    viewing.answered(event)
-                    if console.due():
-                        console.draw([Cell(viewing.doing)])
-    finally:
-        console.clear()
-    overview = viewing.overview
-    if started is None or overview is None:
+    started, overview = follow(events, viewing, clock), viewing.overview
+    if overview is None:
         raise ValueError("the run has shown nothing")
     images = next(str(each.value) for each in overview.controls if each.name == IMAGES)
     total, correct = (overview.figures[name] for name in ("images", "correct"))
@@ -130,12 +104,12 @@ def evaluate(
         run=run,
         checkpoint=checkpoint,
         epoch=epoch,
-        step=step,
+        step=viewing.step,
         started=started,
         images=images,
         total=total,
         correct=correct,
-        looks=looks,
+        looks=viewing.looks,
         views=tuple(viewing.shown),
     )
 

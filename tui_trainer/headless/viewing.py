@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from tui_trainer.headless.asking import Choosing
-from tui_trainer.protocol.answers import Inspected
-from tui_trainer.protocol.commands import Inspect
+from tui_trainer.headless.asking import Asking, Choosing, Made
+from tui_trainer.protocol.commands import Ask
+from tui_trainer.protocol.events import Event, TestEvaluated
 from tui_trainer.protocol.exhibit import Control, Exhibit, Value
 from tui_trainer.protocol.inspection import View
 
@@ -26,9 +26,6 @@ ALL = "all"
 LAYER_BY_LAYER = ("kernels", "maps", "histograms")
 """The views in which each layer costs little and is worth a look."""
 
-Made = tuple[tuple[str, Value], ...]
-Answered = Generator[Inspect, None, Exhibit]
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -45,10 +42,8 @@ class Shown:
     others: tuple[Exhibit, ...] = ()
 
 
-class Viewing:
+class Viewing(Asking):
     """Asks for views until all choices are made, and keeps what they show.
-
-    Each wish of :meth:`wishes` is to be answered by :meth:`answered` before the next is taken.
 
     Args:
         views: What to ask for.
@@ -56,11 +51,12 @@ class Viewing:
             goes for all views that have such a control.
         on_test: Whether to judge the test set: a counted look.
         all_layers: Whether to ask for every layer where a view shows one at a time.
+        looks: How often the test set was read before.
 
     Attributes:
         overview: What the view of that name shows of all images; None before it was answered.
         shown: The views that were answered for good, in order.
-        doing: What is worked on, in a few words.
+        looks: How often the test set has been read.
     """
 
     def __init__(
@@ -70,39 +66,44 @@ class Viewing:
         *,
         on_test: bool = False,
         all_layers: bool = False,
+        looks: int = 0,
     ) -> None:
+        super().__init__()
         self._views = views
         self._chosen = chosen
         self._images: Made = ((IMAGES, TEST),) if on_test else ()
         self._all_layers = all_layers
-        self._answers: dict[Inspect, Exhibit] = {}
         self.overview: Exhibit | None = None
         self.shown: list[Shown] = []
-        self.doing = ""
+        self.looks = looks
 
-    def answered(self, told: Inspected) -> None:
-        """Take in what a wish has led to; the latest counts."""
-        self._answers[_key(told.wish)] = told.exhibit
+    def take(self, event: Event) -> None:
+        """Take in what a question has led to."""
+        super().take(event)
+        if isinstance(event, TestEvaluated):
+            self.looks = event.look
 
-    def wishes(self) -> Iterator[Inspect]:
-        """Return what to ask for, each once.
+    def questions(self) -> Iterator[Ask]:
+        """Yield what to ask for, each once.
 
         Raises:
             InputError: If a choice cannot be made.
         """
         made = yield from self._choices()
         self.doing = "judging the images"
-        self.overview = yield from self._ask(OVERVIEW, self._images, goes=bool(self._images))
+        self.overview = yield from self.ask(
+            f"view/{OVERVIEW}", self._images, "confirmed" if self._images else "interactive"
+        )
         for place, view in enumerate(self._views):
             self.doing = f"{view.title}: {place + 1} of {len(self._views)}"
-            choices = (*self._images, *made[view.name])
-            exhibit = yield from self._ask(view.name, choices)
+            topic, choices = f"view/{view.name}", (*self._images, *made[view.name])
+            exhibit = yield from self.ask(topic, choices)
             others = []
             for layer in self._other_layers(view, exhibit, choices):
-                others.append((yield from self._ask(view.name, (*choices, (LAYER, layer)))))
+                others.append((yield from self.ask(topic, (*choices, (LAYER, layer)))))
             self.shown.append(Shown(view, exhibit, tuple(others)))
 
-    def _choices(self) -> Generator[Inspect, None, dict[str, Made]]:
+    def _choices(self) -> Generator[Ask, None, dict[str, Made]]:
         """Return the choices of each view, once its controls are known.
 
         Never on the test set: no look is spent on a choice that cannot be made.
@@ -112,30 +113,13 @@ class Viewing:
         for view in self._views if self._chosen else ():
             self.doing = f"{view.title}: what can be chosen"
             choosing = Choosing(self._chosen)
-            fits = True
-            while choosing.open and fits:
-                exhibit = yield from self._ask(view.name, tuple(choosing.made.items()))
-                controls += exhibit.controls
-                fits = choosing.fit(exhibit.controls)
+            controls += yield from self.make(f"view/{view.name}", choosing)
             made[view.name] = tuple(choosing.made.items())
             unmade = {name: text for name, text in unmade.items() if name in choosing.open}
         if unmade:
             whose = self._views[0].name if len(self._views) == 1 else "evaluate"
             raise Choosing(unmade).misfit(whose, controls)
         return made
-
-    def _ask(self, view: str, choices: Made, *, goes: bool = False) -> Answered:
-        """Ask for a view, unless it was answered before.
-
-        Raises:
-            ValueError: If nothing was shown.
-        """
-        wish = Inspect(view, choices, goes=goes)
-        if _key(wish) not in self._answers:
-            yield wish
-        if _key(wish) not in self._answers:
-            raise ValueError(f"the view {view} has shown nothing")
-        return self._answers[_key(wish)]
 
     def _other_layers(self, view: View, exhibit: Exhibit, choices: Made) -> list[Value]:
         """Return what the control of the layer can be turned to beside where it stands."""
@@ -145,7 +129,3 @@ class Viewing:
         if control is None or control.value == ALL:
             return []
         return [step for step in control.steps if step not in (control.value, ALL)]
-
-
-def _key(wish: Inspect) -> Inspect:
-    return replace(wish, goes=False)

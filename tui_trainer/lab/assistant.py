@@ -6,48 +6,32 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy import trace
 from tui_trainer.anatomy.description import layers_of, review_of
-from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.data.dataset import Data
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, probabilities_of
 from tui_trainer.engine.process_commands import reject
 from tui_trainer.engine.run import Assistant, Run
 from tui_trainer.engine.threads import one_thread
+from tui_trainer.lab.ask import Job, Scheduler, topic_of
 from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.context import SEED, open_bench
-from tui_trainer.lab.lesson_answers import try_lesson
-from tui_trainer.lab.preflight import check
+from tui_trainer.lab.context import IMAGES, PATIENCE, SEED, Context
+from tui_trainer.lab.predictions import TEST, VALIDATION, Judgement, Predictions
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
-from tui_trainer.lab.views import view_named
-from tui_trainer.lab.views.desk import TEST, VALIDATION, Desk, Judgement
-from tui_trainer.lab.views.scene import IMAGES, PATIENCE, Scene
-from tui_trainer.models.build import about, build_network, fault_of_own, is_custom
-from tui_trainer.models.copies import copy_model
+from tui_trainer.models.build import fault_of_own, is_custom
 from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state, seed_all
-from tui_trainer.protocol import commands
-from tui_trainer.protocol.answers import Answer, FieldMeasured, Inspected, NetworkDescribed
-from tui_trainer.protocol.commands import (
-    CheckNetwork,
-    DescribeNetwork,
-    Inspect,
-    LookAtField,
-    Question,
-    StopTrying,
-    TryLesson,
-)
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask, Question, Withdraw
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import ModelTried
-from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import clip, one_line
 
 LONGEST_REASON = 300
@@ -59,7 +43,8 @@ class Laboratory(Assistant):
 
     Attributes:
         run: The run, once it is prepared.
-        desk: The question that is worked on, and the predictions of each split.
+        scheduler: The answer that is worked on in slices.
+        predictions: The newest predictions of each split.
         chronicle: How each validation image was classified, epoch by epoch.
     """
 
@@ -67,7 +52,8 @@ class Laboratory(Assistant):
     chronicle: Chronicle
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.scheduler = Scheduler()
+        self.predictions = Predictions()
 
     def describe(
         self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
@@ -118,109 +104,155 @@ class Laboratory(Assistant):
     @property
     def is_busy(self) -> bool:
         """Whether a view is worked on."""
-        return self.desk.is_busy
+        return self.scheduler.is_busy
 
     def answer(self, question: Question) -> Iterator[Event]:
-        """Answer a question, in one event or several, or say why there is no answer.
+        """Answer a question, or begin to; or say why there is no answer.
 
         Whatever a custom model does when it is looked at, the run goes on.
         """
-        run = self.run
         try:
-            match question:
-                case LookAtField():
-                    yield _field(run, question)
-                case DescribeNetwork():
-                    yield _network(run, question)
-                case CheckNetwork():
-                    yield from _checked(run, question)
-                case TryLesson():
-                    yield from try_lesson(run, question)
-                case StopTrying():
-                    pass  # what was under way has ended by its arrival
-                case Inspect():
-                    yield from self.begin_view(question)
+            yield from self.begin_answer(question)
         except Exception as error:
-            yield _fault(run, question, error)
+            yield self._fault(question, error)
 
     def work(self, *, waits: bool) -> Iterator[Event]:
-        """Work on a view: one slice, or, if the run ``waits``, until a command arrives."""
+        """Work on an answer: as long as there is time, or, if the run ``waits``, until a command.
+
+        Whatever a custom model does when it is looked at, the run goes on.
+        """
         try:
             yield from self.go_on(waits=waits)
         except Exception as error:
-            wish = self.desk.wish
-            self.desk.clear()
-            if wish is not None:
-                yield _fault(self.run, wish, error)
+            job, self.scheduler.job = self.scheduler.job, None
+            if job is not None:
+                yield self._fault(job.question, error)
 
-    def opens_test(self, wish: Inspect) -> bool:
-        """Return whether a view is to be answered by another look at the test set."""
-        found = self.desk.judged.get(TEST)
+    def opens_test(self, question: Question) -> bool:
+        """Return whether a question is to be answered by another evaluation of the test set."""
+        if isinstance(question, Withdraw) or question.kind != "view":
+            return False
+        found = self.predictions.judged.get(TEST)
         is_old = found is None or found.step != self.run.progress.step
-        return wish.goes and is_old and (IMAGES.name, TEST) in wish.choices
+        is_confirmed = question.mode == "confirmed"
+        return is_confirmed and is_old and (IMAGES.name, TEST) in question.choices
 
-    def set_scene(self, *, follows: bool = False) -> Scene:
-        """Take a copy of a self.run's network as it is now, and what a view needs beside it."""
-        bench = open_bench(self.run)
-        return Scene(
-            bench=replace(bench, network=bench.copy().requires_grad_(False)),
-            chronicle=self.chronicle,
-            desk=self.desk,
-            seed=self.run.config.seed,
-            built_dropout=self.run.config.dropout,
-            checkpoints=self.run.store.files(),
-            test=self.run.data.test.shown(),
-            began=self.run.watch.now,
-            patience=PATIENCE if self.run.control.state == "training" else 0.0,
-            follows=follows,
-        )
+    def begin_answer(self, question: Question) -> Iterator[Event]:
+        """Answer a question; of one that is answered in slices, begin the work.
 
-    def begin_view(self, wish: Inspect) -> Iterator[Event]:
-        """Begin to work on a view; a look at the test set, if that is wished for, is told at once.
+        An evaluation of the test set, if that is asked for, is reported at once.
 
         Raises:
-            ValueError: If there is no such view.
+            Exception: Whatever the answer raises.
         """
-        show, choices = view_named(wish.view), dict(wish.choices)
-        if self.opens_test(wish):
+        if isinstance(question, Withdraw):
+            return  # what was under way has ended by its arrival
+        topic = topic_of(question)
+        if self.opens_test(question):
             if self.run.control.state == "diverged":
                 raise ValueError("the weights are lost: there is nothing to judge on the test set")
             yield self.run.evaluate_test()
-        scene = self.set_scene(follows=wish.follows)
-        self.desk.begin(wish, show(scene, choices, wish.goes), self.run.progress.step)
+        context = self.open_context(question)
+        job = Job(question, context, topic.begin(context, question))
+        if topic.in_slices:
+            self.scheduler.job = job
+            return
+        while not job.is_done:
+            answered = self._advance(job)
+            if answered is None:
+                continue
+            yield answered
+            if self.run.control.inbox.ends(question):
+                if topic.ended and not answered.is_last:
+                    yield reject(self.run, question, topic.ended)
+                return
 
-    def go_on(self, *, waits: bool = False) -> Iterator[Inspected]:
-        """Work on the view that was asked for, as far as there is time for it.
+    def go_on(self, *, waits: bool = False) -> Iterator[Answered]:
+        """Work on the answer in slices.
 
         Args:
-            self.run: The self.run; its chance is left as it is.
-            waits: Whether nothing else is to be done: it is worked on until a wish arrives.
+            waits: Whether nothing else is to be done: it is worked on until a command arrives.
+
+        Raises:
+            Exception: Whatever the answer raises.
         """
-        desk, watch = self.desk, self.run.watch
-        while desk.wish is not None and desk.parts is not None:
+        scheduler, watch = self.scheduler, self.run.watch
+        while scheduler.job is not None:
             if waits and not self.run.control.inbox.is_empty:
                 return
             began = watch.now
-            if not waits and not desk.may_work(began):
+            if not waits and not scheduler.may_work(began):
                 return
             # A part is too small to be divided: several threads would wait for each other.
-            with (
-                preserve_rng_state(self.run.device),
-                preserve_globals(self.run.model),
-                one_thread(),
-            ):
-                seed_all(SEED + desk.turn)
-                try:
-                    exhibit = next(desk.parts)
-                except StopIteration:
-                    desk.clear()
-                    return
-            desk.turn += 1
+            with one_thread():
+                answered = self._advance(scheduler.job)
+            if scheduler.job.is_done:
+                scheduler.job = None
+                return
             if not waits:
-                desk.spend(watch.now - began)
-            # Who waits sees it grow; who follows keeps the last whole one in sight meanwhile.
-            if exhibit is not None and (exhibit.progress is None or not desk.wish.follows):
-                yield Inspected(wish=desk.wish, exhibit=exhibit, step=desk.step)
+                scheduler.spend(watch.now - began)
+            if answered is not None:
+                yield answered
+
+    def _advance(self, job: Job) -> Answered | None:
+        """Do one part of an answer; return what is to be shown, if there is something.
+
+        Around each part, not around the whole, the run's random generators are put back: between
+        two parts they are the run's.
+        """
+        with preserve_rng_state(self.run.device), preserve_globals(self.run.model):
+            seed_all(SEED + job.turn)
+            began = job.context.clock()
+            try:
+                content = next(job.parts)
+            except StopIteration:
+                job.is_done = True
+                return None
+        job.turn += 1
+        if content is None:
+            return None
+        total = topic_of(job.question).total
+        answered = Answered(
+            question=job.question,
+            content=content,
+            step=job.context.shown_step,
+            done=min(job.turn, total),
+            total=total,
+            seconds=job.context.clock() - began,
+        )
+        # Who waits sees it grow; in the background the last complete one stays meanwhile.
+        is_shown = answered.is_last or job.question.mode != "background"
+        return answered if is_shown else None
+
+    def open_context(self, question: Ask) -> Context:
+        """Return what a question's answer works with; in slices, with a copy of the model."""
+        run = self.run
+        config = replace(run.config, lr=run.base_lr, batch_size=run.batches.batch_size)
+        if run.dropout is not None and config.dropout is not None:
+            config = replace(config, dropout=run.dropout)
+        context = Context(
+            initial=run.config,
+            config=config,
+            data=run.data,
+            device=run.device,
+            layers=run.layers,
+            network=run.model,
+            step=run.progress.step,
+            chronicle=self.chronicle,
+            predictions=self.predictions,
+            checkpoints=run.store.files(),
+            began=run.watch.now,
+            patience=PATIENCE if run.control.state == "training" else 0.0,
+            follows=question.mode == "background",
+        )
+        if topic_of(question).in_slices:
+            context.network = context.copy().requires_grad_(False)
+        return context
+
+    def _fault(self, question: Question, error: Exception) -> CommandRejected:
+        told = fault_of_own(error, self.run.config.model) or error
+        words = clip(one_line(str(told) or type(told).__name__), LONGEST_REASON)
+        return reject(self.run, question, words)
 
     def evaluated(self, images: str, result: Evaluation) -> None:
         """Keep the predictions of a split; of the validation images, epoch by epoch."""
@@ -234,7 +266,7 @@ class Laboratory(Assistant):
             0 if images == VALIDATION else run.data.test.looks,
             at=run.watch.now,
         )
-        self.desk.keep(judgement)
+        self.predictions.keep(judgement)
         if images == VALIDATION:
             self.chronicle.note(run.progress.epoch, judgement.given, judgement.labels)
 
@@ -260,93 +292,6 @@ class Laboratory(Assistant):
 
     def restore(self, state: Checkpoint) -> None:
         """Go back to a checkpoint: the model's weights are others now."""
-        self.desk.forget()
+        self.predictions.forget()
         epochs, since = state.facts.get("chronicled", (0, 0))
         self.chronicle.restore(state.tensors.get("chronicle"), epochs, since)
-
-
-def _fault(run: Run, question: Question, error: Exception) -> CommandRejected:
-    told = fault_of_own(error, run.config.model) or error
-    words = clip(one_line(str(told) or type(told).__name__), LONGEST_REASON)
-    return reject(run, question, words)
-
-
-def _checked(run: Run, question: CheckNetwork) -> Iterator[Answer | CommandRejected]:
-    """Check the first steps, item by item; a wish to stop the run need not wait for the last."""
-    for item in check(run):
-        yield item
-        if item.done < item.total and run.control.inbox.awaits(commands.Stop):
-            yield reject(run, question, "the run is being stopped")
-            return
-
-
-def _field(run: Run, question: LookAtField) -> FieldMeasured:
-    """Measure what one feature sees.
-
-    Raises:
-        ValueError: If there is no such layer or feature, or it cannot be measured.
-    """
-    data, layers = run.data, run.layers
-    place, row, column = question.place, question.row, question.column
-    if not 0 <= place < len(layers):
-        raise ValueError(f"there is no layer {place}; the last is {len(layers) - 1}")
-    height, width, _ = layers[place].output_shape
-    if not (0 <= row < height and 0 <= column < width):
-        raise ValueError(f"{layers[place].name} has no feature at {row}, {column}")
-    split = data.val if len(data.val) else data.train
-    digit = question.digit % len(split)
-    image = split.images[digit]
-    inputs = data.prepare(image.unsqueeze(0))
-    try:
-        with preserve_rng_state(run.device), preserve_globals(run.model):
-            measured = measured_field(_copy(run), data.shape, place, row, column)
-            effective = effective_field(_copy(run), inputs, place, row, column)
-    except Exception as error:  # it was run with other weights and types than its author meant
-        words = one_line(f"{type(error).__name__}: {error}")
-        name = layers[place].name
-        raise ValueError(f"what {name} sees cannot be measured in this model: {words}") from None
-    return FieldMeasured(
-        place=place,
-        row=row,
-        column=column,
-        digit=digit,
-        label=int(split.labels[digit]),
-        image=_numbers(image),
-        measured=_numbers(measured),
-        effective=_numbers(_brightness(effective)),
-        step=run.progress.step,
-    )
-
-
-def _copy(run: Run) -> nn.Module:
-    """Return a copy of the network: measuring changes what a forward keeps."""
-    return copy_model(run.model)
-
-
-def _brightness(field: Tensor) -> Tensor:
-    """Return sizes of gradients (H, W) as 0 to 255; of weights that are lost, all 0."""
-    field = torch.nan_to_num(field.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
-    most = float(field.max())
-    return (field * (255 / most)).round() if most > 0 else torch.zeros_like(field)
-
-
-def _numbers(picture: Tensor) -> tuple[int, ...]:
-    return tuple(picture.to(torch.int64).flatten().tolist())
-
-
-def _network(run: Run, question: DescribeNetwork) -> NetworkDescribed:
-    """Build another network, for images and classes like this run's, and look at it.
-
-    Raises:
-        InputError: If it cannot be built.
-    """
-    data = run.data
-    with preserve_rng_state():
-        network = build_network(question.model, image_size=data.image_size, classes=data.classes)
-    layers = layers_of(network, data.shape, data.classes)
-    return NetworkDescribed(
-        model=model_name(question.model),
-        about=about(question.model),
-        layers=layers,
-        review=review_of(layers, run.config.budget),
-    )

@@ -1,31 +1,51 @@
-"""Where experiments are done: the run's images, its network to look at, and fresh ones to train."""
+"""What answers work with: the run's images, its model to look at, and fresh ones to train."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data, Split
-from tui_trainer.engine.run import Run
+from tui_trainer.engine.evaluation import probabilities_of
+from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.predictions import TEST, VALIDATION, Judgement, Predictions
 from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.trial import Trial, make_trial
+from tui_trainer.models import zoo
 from tui_trainer.models.build import build_network, use_innermost_channels
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.exhibit import counting
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.exhibit import Choices, Control, Exhibit, chosen_word, counting
 from tui_trainer.protocol.layers import LayerRow
 
 DIGIT = counting("digit", "digit", 100)
 """Which digit is looked at."""
 
+Parts = Iterator[Exhibit | None]
+"""A view at work: after each part of a few hundredths of a second an exhibit, or None."""
+
 SEED = 1
 """What is drawn in an experiment is drawn from this seed, so that it can be shown again."""
+
+IMAGES = Control(name="images", label="images", value=VALIDATION, steps=(VALIDATION, TEST))
+"""Which images are judged. The test set is opened by enter alone, and each look is counted."""
+
+MOST_TRAINING = 5_000
+"""Training images that are judged where there is no validation split."""
+
+PATIENCE = 20.0
+"""Seconds that a judgement will do while batches are trained, unless it is of the same step."""
+
+PART_PIXELS = 128 * 28 * 28
+"""Pixels that are judged in one part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +65,60 @@ class Digit:
     network_input: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What an experiment works with. It changes nothing of it.
+@dataclass(slots=True, eq=False)
+class Context:
+    """What an answer works with: the model as it is, its images, and its past. It is only read.
 
     Attributes:
-        config: The run's settings, its knobs where they stand now.
+        initial: The settings that the run began with.
+        config: The same, its knobs where they stand now.
         data: Its images; the test set stays sealed.
         device: Where they lie.
-        layers: The layer table of the run's network.
-        network: The run's network as it is now, in the middle of its training: only to be copied.
+        layers: The layer table of the model.
+        network: The model as it is now. A view's is a copy in evaluation mode, which stays as it
+            is while the run goes on; what changes it, or hooks into it, takes a copy. Any other's
+            is the run's own in the middle of its training: only to be copied.
         step: After how many batches.
+        chronicle: What became of each validation image.
+        predictions: What was found before.
+        checkpoints: The saved states of the run, by name: where each is.
+        began: When it was asked, by the run's clock in seconds.
+        patience: How many seconds old a judgement may be: while batches are trained, what a person
+            has opened is to fit what it was opened from.
+        follows: Whether nobody waits: any judgement will do that was not shown yet.
         clock: Seconds that only go up.
+        shown_step: After how many batches the weights were as they are shown; a judgement may be
+            older.
     """
 
+    initial: RunConfig
     config: RunConfig
     data: Data
     device: torch.device
     layers: tuple[LayerRow, ...]
     network: nn.Module
     step: int
+    chronicle: Chronicle
+    predictions: Predictions
+    checkpoints: Mapping[str, Path]
+    began: float = 0.0
+    patience: float = 0.0
+    follows: bool = False
     clock: Callable[[], float] = time.perf_counter
+    shown_step: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shown_step = self.step
+
+    @property
+    def bench(self) -> Context:
+        """The same."""
+        return self
+
+    @property
+    def test(self) -> Split:
+        """The test images; only to be shown once they were judged."""
+        return self.data.test.shown()
 
     @property
     def digits(self) -> Split:
@@ -77,13 +130,22 @@ class Bench:
         """Which images these are."""
         return "validation" if len(self.data.val) else "training"
 
-    def digit(self, number: int) -> Digit:
-        """Return an image to look at; beyond the last one it begins anew."""
-        number %= len(self.digits)
-        pixels = self.digits.images[number]
+    def split(self, images: str) -> Split:
+        """Return the images of a judgement; of training images the first few thousand."""
+        if images == TEST:
+            return self.test
+        if images == VALIDATION:
+            return self.digits
+        return Split(self.digits.images[:MOST_TRAINING], self.digits.labels[:MOST_TRAINING])
+
+    def digit(self, number: int, images: str | None = None) -> Digit:
+        """Return one of the digits, or of the images of a judgement; beyond the last it wraps."""
+        split = self.digits if images is None else self.split(images)
+        number %= len(split)
+        pixels = split.images[number]
         return Digit(
             number=number,
-            label=int(self.digits.labels[number]),
+            label=int(split.labels[number]),
             pixels=pixels,
             network_input=self.data.prepare(pixels.unsqueeze(0)),
         )
@@ -139,17 +201,98 @@ class Bench:
         config = replace(self.config, **changed)  # type: ignore[arg-type]
         return make_trial(network, data or self.data, config)
 
+    def control(self, choices: Choices) -> Control:
+        """Return the control of the images that are judged, where it stands.
 
-def open_bench(run: Run) -> Bench:
-    """Return a bench for experiments beside a run, which may be in the middle of its training."""
-    config = replace(run.config, lr=run.base_lr, batch_size=run.batches.batch_size)
-    if run.dropout is not None and config.dropout is not None:
-        config = replace(config, dropout=run.dropout)
-    return Bench(
-        config=config,
-        data=run.data,
-        device=run.device,
-        layers=run.layers,
-        network=run.model,
-        step=run.progress.step,
+        Where there is no validation split, the training images stand in.
+        """
+        first = self.split_name
+        control = Control(name=IMAGES.name, label=IMAGES.label, value=first, steps=(first, TEST))
+        word = chosen_word(choices, control)
+        return Control(name=IMAGES.name, label=IMAGES.label, value=word, steps=control.steps)
+
+    def judged(self, images: str) -> Generator[None, None, Judgement | None]:
+        """Return what the network says of all images of a split; after each part it breathes.
+
+        Of the test set it is what the latest look has found, whenever that was; None before one.
+        """
+        found = self.predictions.judged.get(images)
+        if images == TEST or (found is not None and self._will_do(found)):
+            return self._shown(found)
+        split = self.split(images)
+        parts: list[Tensor] = []
+        size = max(1, PART_PIXELS // self.data.image_size**2)
+        for start in range(0, len(split), size):
+            parts.append(self.probabilities(split.images[start : start + size]))
+            yield
+        judgement = Judgement(
+            images, self.step, torch.cat(parts), split.labels.cpu(), at=self.began
+        )
+        self.predictions.keep(judgement)
+        return self._shown(judgement)
+
+    def _shown(self, judgement: Judgement | None) -> Judgement | None:
+        """Return a judgement, now that it is to be shown."""
+        if judgement is not None:
+            self.shown_step = self.predictions.shown_steps[judgement.images] = judgement.step
+        return judgement
+
+    def _will_do(self, found: Judgement) -> bool:
+        """Return whether a judgement is new enough."""
+        if found.step == self.step:
+            return True
+        if self.follows:
+            return found.step > self.predictions.shown_steps.get(found.images, -1)
+        return self.began - found.at < self.patience
+
+    def probabilities(self, images: Tensor, network: nn.Module | None = None) -> Tensor:
+        """Return the probabilities (N, classes) of images (N, H, H) of greys, on the CPU."""
+        with torch.no_grad():
+            scores = (network or self.network)(self.data.prepare(images))
+        return probabilities_of(scores).cpu()
+
+    def at_start(self) -> nn.Module:
+        """Return the network as it was before its first batch, on the CPU.
+
+        Raises:
+            InputError: If it cannot be built, or a custom model is another one each time.
+            NetworkError: If a custom model raises; it says where.
+        """
+        network = self._built()
+        if self.config.model not in zoo.REGISTRY and not _are_alike(network, self._built()):
+            raise InputError(
+                "the model draws its initial weights from a random generator other than torch's, "
+                "NumPy's and Python's global ones; seed that generator in __init__"
+            )
+        return network
+
+    def _built(self) -> nn.Module:
+        """Return a network as a run of the seed begins with."""
+        seed_all(self.initial.seed)
+        data = self.data
+        network = build_network(
+            self.config.model,
+            image_size=data.image_size,
+            classes=data.classes,
+            dropout=self.initial.dropout,
+        )
+        network.eval()
+        return network
+
+
+def _are_alike(one: nn.Module, other: nn.Module) -> bool:
+    """Say whether two models have the same state, bit by bit."""
+    state, again = one.state_dict(), other.state_dict()
+    return state.keys() == again.keys() and all(
+        torch.equal(_bits(tensor), _bits(again[name])) for name, tensor in state.items()
     )
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """Return a tensor of any kind as bytes: NaN equals itself there."""
+    dense = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    return dense.resolve_conj().contiguous().reshape(-1).view(torch.uint8)
+
+
+Bench = Context
+Scene = Context

@@ -1,18 +1,18 @@
-"""Answers to questions about the network: events that tell nothing of the run."""
+"""Answers to questions about the model: events that say nothing of the run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tui_trainer.protocol.commands import Inspect
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.protocol.layers import LayerRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FieldMeasured:
-    """What one feature of the network sees of a digit, with the weights as they are now.
+class MeasuredField:
+    """What one feature of the network sees of a digit.
 
     The pictures are ``image_size`` rows of as many pixels, row after row.
 
@@ -28,7 +28,6 @@ class FieldMeasured:
             in evaluation, pooling as an average, activations left out.
         effective: The mean size of the gradient over the layer's channels for this image and these
             weights, 0 to 255, 255 being its largest; all 0 where there is none.
-        step: After how many batches.
     """
 
     place: int
@@ -39,12 +38,11 @@ class FieldMeasured:
     image: tuple[int, ...]
     measured: tuple[int, ...]
     effective: tuple[int, ...]
-    step: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkDescribed:
-    """What a network other than the one in training is, for images and classes like this run's.
+class ModelDescription:
+    """Another model than the one in training, for images and classes like this run's.
 
     The fields are those of ``RunStarted``.
     """
@@ -55,52 +53,35 @@ class NetworkDescribed:
     review: tuple[Diagnosis, ...]
 
 
+Content = Exhibit | MeasuredField | ModelDescription | Diagnosis
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemChecked:
-    """One item of the check of a run's first steps is done; the last has ``done`` == ``total``.
+class Answered:
+    """An answer to a question, or a part of it; it is passed on with the events, not recorded.
+
+    Of an exhibit each part replaces the one before; the items of a check add up.
 
     Attributes:
-        item: What was tried and what came of it.
-        done: How many items are done, this one included.
+        question: What was asked: the very object that was sent, so that two equal questions can be
+            told apart.
+        content: The answer.
+        step: After how many batches of the run.
+        done: How many parts of a check are done, this one included.
         total: How many there are.
         seconds: How long it took.
     """
 
-    item: Diagnosis
-    done: int
-    total: int
+    question: Ask
+    content: Content
+    step: int
+    done: int = 1
+    total: int = 1
     seconds: float = 0.0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LessonTried:
-    """What the experiment of a lesson shows; one that takes long is told again and again.
-
-    Attributes:
-        lesson: The lesson's name.
-        exhibit: What there is to see.
-        step: After how many batches of the run.
-    """
-
-    lesson: str
-    exhibit: Exhibit
-    step: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspected:
-    """What a view of the network shows; one that takes long is told again and again.
-
-    Attributes:
-        wish: What was asked.
-        exhibit: What there is to see.
-        step: After how many batches of the run the weights were as they are shown.
-    """
-
-    wish: Inspect
-    exhibit: Exhibit
-    step: int
-
-
-Answer = FieldMeasured | NetworkDescribed | ItemChecked | LessonTried | Inspected
-"""What is passed on with the events, and not recorded."""
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing more comes."""
+        if isinstance(self.content, Exhibit):
+            return self.content.progress is None
+        return self.done == self.total

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,84 +93,62 @@ class Stop:
     test: bool = True
 
 
+Mode = Literal["interactive", "confirmed", "background"]
+"""Somebody waits for the answer; pressed enter for it; or nobody waits."""
+
+
 @dataclass(frozen=True, slots=True)
-class LookAtField:
-    """Ask what one feature of the network sees of a digit; nothing is changed by it.
+class Ask:
+    """Ask something about the model as it is now; nothing of the run changes.
+
+    It is answered by :class:`~tui_trainer.protocol.answers.Answered` events, which carry it, or by
+    a ``CommandRejected``. The topics:
+
+    - ``view/NAME``: a view of what the model has learned. It is worked on between batches while
+      the run goes on, and a newer one takes its place. ``confirmed`` may evaluate the test set;
+      ``background`` limits it to the time share of the probes.
+    - ``lesson/NAME``: a lesson's experiment. ``confirmed`` does its training, which takes seconds:
+      the run waits, and a newer question about a lesson, ``Withdraw`` or ``Stop`` ends it.
+    - ``field``: what one feature sees of a digit. Choices: ``place`` (of the layer in the layer
+      table), ``row`` and ``column`` in the layer's map, and ``digit`` of the validation split, all
+      from 0; digits wrap around.
+    - ``network``: another model, which is built, described and thrown away. Choice: ``model``.
+    - ``check``: whether this run could have begun well. Its first steps are tried on a fresh
+      network, item by item, which takes about twenty seconds.
 
     Attributes:
-        place: The layer, by its place in the layer table.
-        row: The feature's row in the layer's map, from 0.
-        column: Its column.
-        digit: Which image of the validation split to draw it on, from 0; it wraps around.
+        topic: What is asked.
+        choices: The values of the topic's controls by their names.
+        mode: Who waits for the answer.
     """
 
-    place: int
-    row: int
-    column: int
-    digit: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DescribeNetwork:
-    """Ask what another network is; it is built, looked at and thrown away.
-
-    Attributes:
-        model: A name of the zoo, or where a network of one's own is.
-    """
-
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckNetwork:
-    """Ask whether this run could have begun well: its first steps are tried on a fresh network.
-
-    It takes about twenty seconds, is answered item by item, and changes nothing of the run.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class TryLesson:
-    """Ask for the experiment of a lesson, on the network as it is now; nothing of the run changes.
-
-    One that is under way ends when another wish of :data:`ENDS_TRYING` arrives.
-
-    Attributes:
-        lesson: The lesson's name.
-        choices: The reader's choices: a control's name and its value each.
-        goes: Whether to do what takes seconds, such as training; else only what is there at once.
-    """
-
-    lesson: str
+    topic: str
     choices: tuple[tuple[str, str | float], ...] = ()
-    goes: bool = False
+    mode: Mode = "interactive"
+
+    @property
+    def kind(self) -> str:
+        """The topic without the name of the view or lesson."""
+        return self.topic.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The name of the view or lesson; empty where the topic has none."""
+        return self.topic.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
-class StopTrying:
-    """End the experiment of a lesson that is under way; the run goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inspect:
-    """Ask for a view of what the network has learned, with the weights as they are now.
-
-    It is worked on between batches, and the run goes on. A newer one takes its place.
+class Withdraw:
+    """End the experiment of a lesson that trains; the run goes on.
 
     Attributes:
-        view: A name of :data:`tui_trainer.protocol.inspection.VIEWS`.
-        choices: The reader's choices: a control's name and its value each.
-        goes: Whether to do what enter does here, such as a counted look at the test set.
-        follows: Whether nobody waits for it: it keeps to the probes' share of the time.
+        kind: The kind of question that is withdrawn.
     """
 
-    view: str
-    choices: tuple[tuple[str, str | float], ...] = ()
-    goes: bool = False
-    follows: bool = False
+    kind: str = "lesson"
 
 
-Question = LookAtField | DescribeNetwork | CheckNetwork | TryLesson | StopTrying | Inspect
+Question = Ask | Withdraw
 
 Command = (
     SetLearningRate
@@ -187,10 +166,13 @@ Command = (
     | Question
 )
 
-Knob = SetLearningRate | SetBatchSize | SetAugmentation | SetDropout | SetEpochs
 
-ENDS_TRYING = (TryLesson, StopTrying, Stop)
-"""What ends the experiment of a lesson that is under way."""
+def name_of(command: Command) -> str:
+    """Return what a command is rejected by: its class's name, or a question's topic."""
+    return command.topic if isinstance(command, Ask) else type(command).__name__
+
+
+Knob = SetLearningRate | SetBatchSize | SetAugmentation | SetDropout | SetEpochs
 
 KNOBS: dict[str, Callable[[float], Knob]] = {
     "learning_rate": SetLearningRate,
@@ -224,10 +206,10 @@ class Inbox:
         """Whether every command that has arrived was taken."""
         return not self._commands
 
-    def awaits(self, *kinds: type[Command]) -> bool:
-        """Whether a command of one of these kinds has arrived and was not taken; takes none."""
+    def ends(self, question: Ask) -> bool:
+        """Whether a command has arrived that ends the work on a question; takes none."""
         with self._arrived:
-            return any(isinstance(command, kinds) for command in self._commands)
+            return any(_ends(command, question) for command in self._commands)
 
     def take(self, step: int, *, wait: bool = False) -> list[Command]:
         """Return the commands that have arrived, oldest first, and forget them.
@@ -248,8 +230,21 @@ class Inbox:
         return _still_wanted(taken)
 
 
-def _still_wanted(wishes: list[Command]) -> list[Command]:
-    """Return wishes without the experiments that a later one of them would end at once."""
-    ends = [place for place, wish in enumerate(wishes) if isinstance(wish, ENDS_TRYING)]
-    last = ends[-1] if ends else 0
-    return [w for n, w in enumerate(wishes) if n >= last or not isinstance(w, TryLesson)]
+def _ends(command: Command, question: Ask) -> bool:
+    """Return whether a command ends the work on a question: a stop, or a newer one of its kind."""
+    if isinstance(command, Ask | Withdraw):
+        return command.kind == question.kind
+    return isinstance(command, Stop)
+
+
+def _still_wanted(commands: list[Command]) -> list[Command]:
+    """Return commands without the experiments that a later one of them would end at once."""
+    return [
+        command
+        for place, command in enumerate(commands, 1)
+        if not (
+            isinstance(command, Ask)
+            and command.kind == "lesson"
+            and any(_ends(later, command) for later in commands[place:])
+        )
+    ]

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tui_trainer.protocol.answers import Answer
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import BUDGET, LayerRow
 from tui_trainer.protocol.probed import Probe
@@ -196,7 +196,11 @@ class SettingChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRejected:
-    """A wish that could not be granted, and why."""
+    """A command that could not be applied, or a question that got no answer, and why.
+
+    Attributes:
+        command: The command's class, or the question's topic.
+    """
 
     command: str
     reason: str
@@ -427,7 +431,7 @@ Event = (
     | RunFailed
     | RunFinished
     | Probe
-    | Answer
+    | Answered
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from tui_trainer.protocol.answers import Answer
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import KNOBS
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import InputError
@@ -27,7 +27,7 @@ _PARTS = (LayerRow, Diagnosis, ParameterProbe, LayerProbe)
 """The records that events have in them."""
 
 _KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in get_args(Event) if kind not in get_args(Answer)
+    kind.__name__: kind for kind in get_args(Event) if kind is not Answered
 }
 
 

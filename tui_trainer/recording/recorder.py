@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tui_trainer import __version__
 from tui_trainer.history.run_state import RunState
-from tui_trainer.protocol.answers import Answer
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import to_toml
 from tui_trainer.protocol.errors import InputError, reason
@@ -186,7 +186,7 @@ class Recorder:
                 begun = begun or isinstance(event, RunStarted | RunResumed)
                 if isinstance(event, RunResumed) and self._moved is not None:
                     yield from self._record_move(self._moved)
-                if not (over or isinstance(event, Answer)):
+                if not (over or isinstance(event, Answered)):
                     yield from self.write(event, wait=not (begun or self._is_new))
                 if isinstance(event, RunFinished):
                     over = True

@@ -8,10 +8,12 @@ from functools import cache
 
 import pytest
 
+from tests.protocol.questions import ask_lesson
 from tests.training import prepare
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.lab import compare
-from tui_trainer.lab.context import Bench, open_bench
+from tui_trainer.lab.assistant import Laboratory
+from tui_trainer.lab.context import Bench
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 
@@ -37,7 +39,9 @@ def _bench(model: str) -> Bench:
         try:
             next(preparing)
         except StopIteration as prepared:
-            return open_bench(prepared.value)
+            laboratory = prepared.value.assistant
+            assert isinstance(laboratory, Laboratory)
+            return laboratory.open_context(ask_lesson("softmax"))
 
 
 @pytest.fixture(scope="session")

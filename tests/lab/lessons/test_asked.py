@@ -10,13 +10,14 @@ import torch
 
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
 from tests.lab.lessons.conftest import Ticking
+from tests.protocol.questions import answers, ask_lesson, exhibit_of
 from tests.training import train
 from tui_trainer.course.lesson import SLUGS
-from tui_trainer.lab import lesson_answers
+from tui_trainer.lab import ask
+from tui_trainer.lab.ask import experiment
 from tui_trainer.lab.context import Bench
-from tui_trainer.lab.lesson_answers import experiment
-from tui_trainer.protocol.answers import LessonTried
-from tui_trainer.protocol.commands import Command, Inbox, Pause, Stop, StopTrying, TryLesson
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Command, Inbox, Pause, Stop, Withdraw
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, StepDone
 from tui_trainer.protocol.exhibit import Choices, Exhibit, Words
 
@@ -32,7 +33,7 @@ def training(bench: Bench, choices: Choices, goes: bool) -> Iterator[Exhibit]:
 
 @pytest.fixture(autouse=True)
 def _training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lesson_answers, "experiment", lambda slug: training)
+    monkeypatch.setattr(ask, "experiment", lambda slug: training)
 
 
 def tried(inbox: Inbox, tiny: Path, **settings: object) -> list[Event]:
@@ -40,24 +41,24 @@ def tried(inbox: Inbox, tiny: Path, **settings: object) -> list[Event]:
 
 
 def said(events: list[Event]) -> list[str]:
-    told = [e.exhibit.blocks[0] for e in of(LessonTried, events)]
+    told = [exhibit_of(e).blocks[0] for e in answers(events, "lesson")]
     return [block.text for block in told if isinstance(block, Words)]
 
 
 def test_a_run_goes_on_as_if_nothing_had_been_tried(tiny: Path) -> None:
     settings = {"model": "squeeze-dropout", "augment": "light"}
     alone = tried(Inbox(), tiny, **settings)
-    asked = tried(ScriptedInbox({5: [TryLesson("softmax", goes=True)]}), tiny, **settings)
+    asked = tried(ScriptedInbox({5: [ask_lesson("softmax", mode="confirmed")]}), tiny, **settings)
 
     assert of(StepDone, asked) == of(StepDone, alone)
-    assert len(of(LessonTried, asked)) == 3
-    assert {event.step for event in of(LessonTried, asked)} == {5}
+    assert len(answers(asked, "lesson")) == 3
+    assert {event.step for event in answers(asked, "lesson")} == {5}
 
 
 def test_what_is_drawn_in_an_experiment_is_the_same_each_time_and_never_twice_within(
     tiny: Path,
 ) -> None:
-    again = [TryLesson("softmax"), TryLesson("softmax")]
+    again = [ask_lesson("softmax"), ask_lesson("softmax")]
     first = said(tried(ScriptedInbox({5: again[:1]}), tiny))
     second = said(tried(ScriptedInbox({9: again[:1]}), tiny))
 
@@ -65,37 +66,38 @@ def test_what_is_drawn_in_an_experiment_is_the_same_each_time_and_never_twice_wi
     assert len({words.split()[1] for words in first}) == 3
 
 
-@pytest.mark.parametrize("wish", [StopTrying(), TryLesson("layers"), Stop()])
+@pytest.mark.parametrize("wish", [Withdraw("lesson"), ask_lesson("layers"), Stop()])
 def test_a_newer_wish_ends_an_experiment_between_two_parts(tiny: Path, wish: Command) -> None:
-    inbox = Inbox(Pause(), TryLesson("softmax"))
+    inbox = Inbox(Pause(), ask_lesson("softmax"))
     events: list[Event] = []
     for event in train(tiny_config(tiny), inbox, clock=Ticking()):
         events.append(event)
-        if isinstance(event, LessonTried) and len(of(LessonTried, events)) == 2:
+        if isinstance(event, Answered) and len(answers(events, "lesson")) == 2:
             inbox.send(wish)
             inbox.send(Stop(test=False))
-    told = of(LessonTried, events)
+    told = answers(events, "lesson")
 
-    assert len([event for event in told if event.lesson == "softmax"]) == 2
-    assert not [event for event in told if event.lesson == "layers"]  # the Stop ended it as well
+    assert len([event for event in told if event.question.name == "softmax"]) == 2
+    # The Stop ended the other one as well.
+    assert not [event for event in told if event.question.name == "layers"]
     assert only(RunFinished, events).reason == "stopped"
 
 
 def test_lessons_are_tried_after_the_end_of_a_run_too(tiny: Path) -> None:
-    inbox = ScriptedInbox(paused=[[TryLesson("softmax")], [Stop()]])
+    inbox = ScriptedInbox(paused=[[ask_lesson("softmax")], [Stop()]])
     events = list(train(tiny_config(tiny), inbox, clock=Ticking(), interactive=True))
 
-    assert len(of(LessonTried, events)) == 3
+    assert len(answers(events, "lesson")) == 3
 
 
 def test_a_lesson_that_does_not_exist_is_refused(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lesson_answers, "experiment", experiment)
-    events = tried(ScriptedInbox({1: [TryLesson("alchemy")]}), tiny)
+    monkeypatch.setattr(ask, "experiment", experiment)
+    events = tried(ScriptedInbox({1: [ask_lesson("alchemy")]}), tiny)
 
     refused = only(CommandRejected, events)
-    assert refused.command == "TryLesson"
+    assert refused.command == "lesson/alchemy"
     assert "alchemy" in refused.reason
 
 
@@ -106,8 +108,8 @@ def test_an_experiment_that_fails_is_refused_and_the_run_goes_on(
         yield Exhibit(blocks=())
         raise ValueError("no such layer")
 
-    monkeypatch.setattr(lesson_answers, "experiment", lambda slug: broken)
-    events = tried(ScriptedInbox({1: [TryLesson("layers")]}), tiny)
+    monkeypatch.setattr(ask, "experiment", lambda slug: broken)
+    events = tried(ScriptedInbox({1: [ask_lesson("layers")]}), tiny)
 
     assert only(CommandRejected, events).reason == "no such layer"
     assert only(RunFinished, events).reason == "completed"

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from tests.lab.lessons.conftest import Benches
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.data.dataset import Split
+from tui_trainer.lab.ask import experiment
 from tui_trainer.lab.context import Bench
-from tui_trainer.lab.lesson_answers import experiment
 from tui_trainer.protocol.exhibit import Choices, Table
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.lessons.conftest import Benches
 from tui_trainer.course.lesson import SLUGS
-from tui_trainer.lab.lesson_answers import experiment
+from tui_trainer.lab.ask import experiment
 from tui_trainer.protocol.exhibit import Pictures, Table
 from tui_trainer.stats import envelope
 

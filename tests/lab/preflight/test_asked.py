@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tests.protocol.questions import CHECK, answers, contents
 from tests.training import prepare, train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
+from tui_trainer.lab import standalone
 from tui_trainer.lab.preflight import TOTAL, check
 from tui_trainer.lab.preflight.plan import Plan
-from tui_trainer.lab.standalone import check_run
 from tui_trainer.lab.trial import make_trial
 from tui_trainer.models.build import build_network, use_innermost_channels
-from tui_trainer.protocol.answers import ItemChecked
-from tui_trainer.protocol.commands import CheckNetwork, Command, Inbox, Stop
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Command, Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
 
@@ -28,6 +32,10 @@ SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, control_steps=2, sample=64
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_trainer.lab.preflight.bench.whole_plan", lambda *_: SHORT)
+
+
+def check_of(run: Run, **options: Any) -> Iterator[Diagnosis]:
+    return check(run.config, run.data, run.device, run.layers, **options)
 
 
 def session_of(config: RunConfig) -> Run:
@@ -67,31 +75,31 @@ def test_what_is_tried_are_the_runs_own_first_steps(
 
 
 def test_each_item_is_told_as_it_is_done(tiny: Path) -> None:
-    events = list(check_run(tiny_config(tiny)))
+    events = list(standalone.answers(tiny_config(tiny), [CHECK]))
 
-    items = of(ItemChecked, events)
+    items = answers(events, "check")
     assert [event.done for event in items] == list(range(1, TOTAL + 1))
     assert {event.total for event in items} == {TOTAL}
-    assert len({event.item.code for event in items}) == TOTAL
-    for event in items:
-        assert event.item.title
-        assert event.item.evidence
-        assert 1 <= event.item.lesson <= 20
-        assert event.seconds >= 0
+    assert len({item.code for item in contents(Diagnosis, events)}) == TOTAL
+    for item in contents(Diagnosis, events):
+        assert item.title
+        assert item.evidence
+        assert 1 <= item.lesson <= 20
+    assert all(event.seconds >= 0 for event in items)
     assert len(of(RunStarted, events)) == 1
     assert not of(StepDone, events)
 
 
 def test_the_test_set_stays_sealed(tiny: Path) -> None:
     run = session_of(tiny_config(tiny))
-    list(check(run))
+    list(check_of(run))
 
     assert run.data.test.looks == 0
 
 
 def test_two_checks_say_the_same(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="squeeze-dropout"))
-    first, second = (list(check(run, clock=FakeClock())) for _ in "ab")
+    first, second = (list(check_of(run, clock=FakeClock())) for _ in "ab")
 
     assert first == second
 
@@ -100,12 +108,12 @@ def test_two_checks_say_the_same(tiny: Path) -> None:
 def test_a_run_that_was_asked_is_one_that_was_not(tiny: Path, model: str) -> None:
     asked = run(
         tiny_config(tiny, model=model, augment="light"),
-        ScriptedInbox({3: [CheckNetwork()]}),
+        ScriptedInbox({3: [CHECK]}),
     )
     left_alone = run(tiny_config(tiny, model=model, augment="light"))
 
-    assert len(of(ItemChecked, asked)) == TOTAL
-    assert [event for event in asked if not isinstance(event, ItemChecked)] == left_alone
+    assert len(answers(asked, "check")) == TOTAL
+    assert [event for event in asked if not isinstance(event, Answered)] == left_alone
 
 
 def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> None:
@@ -113,7 +121,7 @@ def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> Non
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     chance, order = torch.get_rng_state(), run.batches.stream.generator.get_state()
     threads = torch.get_num_threads()
-    list(check(run))
+    list(check_of(run))
 
     after = run.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
@@ -124,32 +132,32 @@ def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> Non
 
 
 def test_a_check_in_the_middle_is_of_the_beginning(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({0: [CheckNetwork()], 9: [CheckNetwork()]}))
+    events = run(tiny_config(tiny), ScriptedInbox({0: [CHECK], 9: [CHECK]}))
 
-    items = [event.item for event in of(ItemChecked, events)]
+    items = contents(Diagnosis, events)
     for first, later in zip(items[:TOTAL], items[TOTAL:], strict=True):
         if first.code != "first-epoch":  # which tells a time
             assert (first.code, first.value) == (later.code, later.value)
 
 
 def test_a_run_that_is_over_is_checked_too(tiny: Path) -> None:
-    inbox = ScriptedInbox(paused=[[CheckNetwork()], [Stop()]])
+    inbox = ScriptedInbox(paused=[[CHECK], [Stop()]])
     events = list(train(tiny_config(tiny, epochs=1), inbox, interactive=True, clock=FakeClock()))
 
     place = [isinstance(event, RunFinished) for event in events].index(True)
-    assert len(of(ItemChecked, events[place:])) == TOTAL
+    assert len(answers(events[place:], "check")) == TOTAL
 
 
 def test_a_stop_need_not_wait_for_the_last_item(tiny: Path) -> None:
-    inbox = Inbox(CheckNetwork())
+    inbox = Inbox(CHECK)
     events: list[Event] = []
     for event in train(tiny_config(tiny), inbox, clock=FakeClock()):
         events.append(event)
-        if isinstance(event, ItemChecked) and event.done == 2:
+        if isinstance(event, Answered) and event.done == 2:
             inbox.send(Stop(test=False))
 
-    assert len(of(ItemChecked, events)) == 2
-    assert only(CommandRejected, events).command == "CheckNetwork"
+    assert len(answers(events, "check")) == 2
+    assert only(CommandRejected, events).command == "check"
     assert only(RunFinished, events).reason == "stopped"
 
 
@@ -175,7 +183,7 @@ def test_a_network_of_ones_own_that_raises_is_told_with_its_line(
     path.write_text(OWN, encoding="utf-8")
 
     with pytest.raises(InputError, match=r"net\.py:11: ValueError: too many"):
-        list(check_run(tiny_config(tiny, model=f"{path}:Net")))
+        list(standalone.answers(tiny_config(tiny, model=f"{path}:Net"), [CHECK]))
 
 
 def test_a_check_that_cannot_be_done_is_refused_and_the_run_goes_on(
@@ -192,9 +200,9 @@ def test_a_check_that_cannot_be_done_is_refused_and_the_run_goes_on(
             return wishes
 
     config = tiny_config(tiny, model=f"{path}:Net", epochs=1)
-    events: list[Event] = run(config, Breaking({3: [CheckNetwork()]}))
+    events: list[Event] = run(config, Breaking({3: [CHECK]}))
 
     (rejected,) = of(CommandRejected, events)
-    assert rejected.command == "CheckNetwork"
+    assert rejected.command == "check"
     assert "net.py:1" in rejected.reason
     assert of(RunFinished, events)[0].reason == "completed"

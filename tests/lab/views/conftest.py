@@ -8,12 +8,13 @@ from functools import cache
 
 import pytest
 
+from tests.protocol.questions import ask_view
 from tests.training import prepare
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
+from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.assistant import Laboratory
-from tui_trainer.lab.views import view_named
-from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.context import Scene
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.exhibit import Exhibit, Value
@@ -41,7 +42,8 @@ def laboratory_of(run: Run) -> Laboratory:
 
 
 def set_scene(run: Run, *, follows: bool = False) -> Scene:
-    return laboratory_of(run).set_scene(follows=follows)
+    question = ask_view("confusion", mode="background" if follows else "interactive")
+    return laboratory_of(run).open_context(question)
 
 
 @cache

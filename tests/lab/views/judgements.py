@@ -14,19 +14,19 @@ from torch.nn import functional
 from tests.lab.views.conftest import session_of, set_scene
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.views.desk import TEST, Desk, Judgement
-from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.context import Scene
+from tui_trainer.lab.predictions import TEST, Judgement, Predictions
 from tui_trainer.protocol.exhibit import Block, Exhibit, Words
 
 ROWS = ("given", "wrong_since", "first_right", "forgotten", "times_wrong")
 
 
 def judged_as(scene: Scene, probabilities: Tensor, images: str = "validation") -> Scene:
-    """The same scene with a desk of its own, on which these probabilities lie."""
-    desk, split = Desk(), scene.split(images)
+    """The same scene with these probabilities as its predictions."""
+    predictions, split = Predictions(), scene.split(images)
     look = 1 if images == TEST else 0
-    desk.keep(Judgement(images, scene.step, probabilities, split.labels.cpu(), look))
-    return replace(scene, desk=desk)
+    predictions.keep(Judgement(images, scene.step, probabilities, split.labels.cpu(), look))
+    return replace(scene, predictions=predictions)
 
 
 def drawn_scores(labels: Tensor, classes: int = 10, seed: int = 0, strength: float = 5.0) -> Tensor:
@@ -88,7 +88,7 @@ def small_split(scene: Scene, images: int) -> Scene:
     """A scene with the first images of validation alone."""
     val = scene.bench.data.val
     data = replace(scene.bench.data, val=Split(val.images[:images], val.labels[:images]))
-    return replace(scene, bench=replace(scene.bench, data=data), desk=Desk())
+    return replace(scene, data=data, predictions=Predictions())
 
 
 def words(exhibit: Exhibit) -> str:

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.protocol.questions import answers, ask_view, exhibit_of
 from tests.training import train
 from tui_trainer.engine import loop
 from tui_trainer.engine.run import Run
-from tui_trainer.lab import assistant
-from tui_trainer.lab.views.desk import CREDIT, SHARE, Parts
-from tui_trainer.lab.views.scene import Scene
-from tui_trainer.protocol.answers import Inspected
-from tui_trainer.protocol.commands import Command, Inbox, Inspect, Pause, SetLearningRate, Stop
+from tui_trainer.lab import ask
+from tui_trainer.lab.ask import CREDIT, SHARE
+from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Command, Inbox, Mode, Pause, SetLearningRate, Stop
 from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
@@ -30,6 +31,7 @@ from tui_trainer.protocol.events import (
 from tui_trainer.protocol.exhibit import Choices, Exhibit, Words
 
 ON_TEST = (("images", "test"),)
+MODES: tuple[Mode, Mode] = ("interactive", "background")
 BATCH, PART = 1.0, 0.05
 """Seconds."""
 
@@ -65,7 +67,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 def employ(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, parts: int) -> Worker:
     """Let this worker answer for every view."""
     worker = Worker(clock, parts)
-    monkeypatch.setattr(assistant, "view_named", lambda name: worker)
+    monkeypatch.setattr(ask, "view_named", lambda name: worker)
     return worker
 
 
@@ -83,7 +85,7 @@ def told_of(
 
 
 def without_answers(events: list[Event]) -> list[Event]:
-    return [event for event in events if not isinstance(event, Inspected)]
+    return [event for event in events if not isinstance(event, Answered)]
 
 
 def test_a_run_goes_on_as_if_nobody_had_looked(
@@ -91,14 +93,14 @@ def test_a_run_goes_on_as_if_nobody_had_looked(
 ) -> None:
     settings: dict[str, Any] = {"model": "squeeze-dropout", "augment": "light"}
     alone = told_of(tiny, Inbox(), **settings)
-    wishes = [Inspect("confusion", follows=True)]
+    wishes = [ask_view("confusion", mode="background")]
     looked = told_of(tiny, ScriptedInbox({5: wishes, 9: wishes}), **settings)
-    assert len(of(Inspected, looked)) == 2
+    assert len(answers(looked, "view")) == 2
     assert without_answers(looked) == alone
 
     employ(monkeypatch, FakeClock(), parts=20)
-    drawn = told_of(tiny, ScriptedInbox({5: [Inspect("draw")]}), **settings)
-    assert len(of(Inspected, drawn)) == 20
+    drawn = told_of(tiny, ScriptedInbox({5: [ask_view("draw")]}), **settings)
+    assert len(answers(drawn, "view")) == 20
     assert without_answers(drawn) == alone
 
 
@@ -107,8 +109,8 @@ def test_what_is_drawn_is_the_same_each_time_and_never_twice_within(
 ) -> None:
     employ(monkeypatch, FakeClock(), parts=3)
     first, second = (
-        [event.exhibit for event in of(Inspected, told_of(tiny, ScriptedInbox({at: [wish]})))]
-        for at, wish in ((5, Inspect("where")), (9, Inspect("likes")))
+        [exhibit_of(event) for event in answers(told_of(tiny, ScriptedInbox({at: [wish]})))]
+        for at, wish in ((5, ask_view("where")), (9, ask_view("likes")))
     )
     assert first == second
     assert len(set(map(str, first))) == 3
@@ -125,9 +127,9 @@ def test_its_weights_stay_those_of_the_step_at_which_it_was_asked_for(
             seen.append(sum(float(p.abs().sum()) for p in scene.network.parameters()))
             yield Exhibit(blocks=(), progress=0.5)
 
-    monkeypatch.setattr(assistant, "view_named", lambda name: weigh)
-    events = told_of(tiny, ScriptedInbox({5: [Inspect("kernels")]}), clock)
-    assert {event.step for event in of(Inspected, events)} == {5}
+    monkeypatch.setattr(ask, "view_named", lambda name: weigh)
+    events = told_of(tiny, ScriptedInbox({5: [ask_view("kernels")]}), clock)
+    assert {event.step for event in answers(events, "view")} == {5}
     assert len(seen) > 3
     assert len(set(seen)) == 1
 
@@ -139,7 +141,7 @@ def test_one_that_follows_keeps_to_its_share_and_a_person_gets_more(
     for follows in (True, False):
         worker = employ(monkeypatch, clock, parts=100_000)
         clock.now = 0.0
-        wish = Inspect("maps", follows=follows)
+        wish = ask_view("maps", mode="background" if follows else "interactive")
         told_of(tiny, ScriptedInbox({1: [wish]}), clock, epochs=5)
         done[follows] = worker.done * PART
         if follows:
@@ -151,28 +153,28 @@ def test_a_newer_wish_takes_the_place_of_an_older_one(
     tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     employ(monkeypatch, clock, parts=100_000)
-    older, newer = Inspect("maps"), Inspect("kernels")
+    older, newer = ask_view("maps"), ask_view("kernels")
     events = told_of(tiny, ScriptedInbox({3: [older], 6: [newer]}), clock)
-    wishes = [event.wish for event in of(Inspected, events)]
+    wishes = [event.question for event in answers(events, "view")]
     change = wishes.index(newer)
     assert set(wishes[:change]) == {older}
     assert set(wishes[change:]) == {newer}
-    assert {event.step for event in of(Inspected, events)} == {3, 6}
+    assert {event.step for event in answers(events, "view")} == {3, 6}
 
 
 def test_while_paused_it_is_worked_on_to_its_end_but_for_a_newer_wish(
     tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = employ(monkeypatch, clock, parts=60)
-    answers: list[list[Command]] = [[Inspect("maps", follows=True)], [Stop(test=False)]]
-    events = told_of(tiny, ScriptedInbox({4: [Pause()]}, answers), clock)
+    paused: list[list[Command]] = [[ask_view("maps", mode="background")], [Stop(test=False)]]
+    events = told_of(tiny, ScriptedInbox({4: [Pause()]}, paused), clock)
     assert worker.done == 60
-    assert of(Inspected, events)[-1].exhibit.progress is None
+    assert exhibit_of(answers(events, "view")[-1]).progress is None
 
     worker = employ(monkeypatch, clock, parts=60)
-    inbox = Inbox(Pause(), Inspect("maps"))
+    inbox = Inbox(Pause(), ask_view("maps"))
     for event in train(tiny_config(tiny, model="mlp"), inbox, clock=clock):
-        if isinstance(event, Inspected) and worker.done == 3:
+        if isinstance(event, Answered) and worker.done == 3:
             inbox.send(Stop(test=False))
     assert worker.done == 3
 
@@ -186,25 +188,28 @@ def test_a_view_that_fails_is_refused_and_the_run_goes_on(
             yield Exhibit(blocks=(), progress=0.5)
         raise ValueError("no such layer")
 
-    monkeypatch.setattr(assistant, "view_named", lambda name: broken)
-    events = told_of(tiny, ScriptedInbox({3: [Inspect("maps")]}))
+    monkeypatch.setattr(ask, "view_named", lambda name: broken)
+    events = told_of(tiny, ScriptedInbox({3: [ask_view("maps")]}))
     refused = only(CommandRejected, events)
-    assert (refused.command, refused.reason) == ("Inspect", "no such layer")
+    assert (refused.command, refused.reason) == ("view/maps", "no such layer")
     assert only(RunFinished, events).reason == "completed"
     assert len(of(StepDone, events)) == 14
 
 
 def test_a_view_that_does_not_exist_is_refused(tiny: Path) -> None:
-    events = told_of(tiny, ScriptedInbox({3: [Inspect("palmistry")]}))
+    events = told_of(tiny, ScriptedInbox({3: [ask_view("palmistry")]}))
     refused = only(CommandRejected, events)
-    assert refused.command == "Inspect"
+    assert refused.command == "view/palmistry"
     assert "palmistry" in refused.reason
-    assert not of(Inspected, events)
+    assert not answers(events, "view")
 
 
 def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tiny: Path) -> None:
-    closed, opened = Inspect("confusion", ON_TEST), Inspect("confusion", ON_TEST, goes=True)
-    other = Inspect("confusion", (*ON_TEST, ("numbers", "shares")), goes=True)
+    closed, opened = (
+        ask_view("confusion", ON_TEST),
+        ask_view("confusion", ON_TEST, mode="confirmed"),
+    )
+    other = ask_view("confusion", (*ON_TEST, ("numbers", "shares")), mode="confirmed")
     inbox = ScriptedInbox({3: [closed], 5: [opened], 6: [opened], 7: [closed]})
     # While paused no step is trained: what was found holds for every view.
     inbox._at[9], inbox._paused = [Pause()], [[opened], [other], [Stop(test=False)]]
@@ -214,7 +219,7 @@ def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tin
         (2, 6),
         (3, 9),
     ]
-    sealed, first, second, later, *paused = (event.exhibit for event in of(Inspected, events))
+    sealed, first, second, later, *paused = (exhibit_of(event) for event in answers(events, "view"))
     assert sealed.trains
     assert not sealed.certainty
     assert "look 1 at the test set" in first.certainty
@@ -224,11 +229,11 @@ def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tin
 
 
 def test_what_the_end_of_a_run_has_found_on_the_test_set_is_no_further_look(tiny: Path) -> None:
-    wish = Inspect("confusion", ON_TEST, goes=True)
+    wish = ask_view("confusion", ON_TEST, mode="confirmed")
     events = told_of(tiny, ScriptedInbox(paused=[[wish], [Stop()]]), patient=True)
     assert only(TestEvaluated, events).look == 1
     assert only(RunFinished, events).test_looks == 1
-    assert "look 1 at the test set" in only(Inspected, events).exhibit.certainty
+    assert "look 1 at the test set" in exhibit_of(only(Answered, events)).certainty
 
 
 def test_validation_is_judged_once_by_the_run_and_the_view(
@@ -242,20 +247,20 @@ def test_validation_is_judged_once_by_the_run_and_the_view(
         return probabilities(scene, images)
 
     monkeypatch.setattr(Scene, "probabilities", counting)
-    events = told_of(tiny, ScriptedInbox({3: [Inspect("confusion")], 14: [Inspect("confusion")]}))
+    events = told_of(tiny, ScriptedInbox({3: [ask_view("confusion")], 14: [ask_view("confusion")]}))
     assert len(of(EpochDone, events)) == 2
     assert sum(judged) == 10  # after step 14 the run has just validated
 
 
 def test_after_a_divergence_there_is_nothing_to_look_at_on_the_test_set(tiny: Path) -> None:
-    answers: list[list[Command]] = [
-        [Inspect("confusion", ON_TEST, goes=True)],
-        [Inspect("confusion")],
+    paused: list[list[Command]] = [
+        [ask_view("confusion", ON_TEST, mode="confirmed")],
+        [ask_view("confusion")],
         [Stop(test=False)],
     ]
     events = told_of(
         tiny,
-        ScriptedInbox({3: [SetLearningRate(1_000.0)]}, answers),
+        ScriptedInbox({3: [SetLearningRate(1_000.0)]}, paused),
         patient=True,
         model="era-s6-plain",
         schedule="constant",
@@ -265,14 +270,14 @@ def test_after_a_divergence_there_is_nothing_to_look_at_on_the_test_set(tiny: Pa
     assert "lost" in only(CommandRejected, events).reason
     assert not of(TestEvaluated, events)
     # Another view is answered all the same, be it that there is nothing to see.
-    assert only(Inspected, events).wish == Inspect("confusion")
+    assert only(Answered, events).question == ask_view("confusion")
 
 
 def test_views_are_answered_after_the_end_of_a_run_too(tiny: Path) -> None:
-    events = told_of(tiny, ScriptedInbox(paused=[[Inspect("confusion")], [Stop()]]), patient=True)
+    events = told_of(tiny, ScriptedInbox(paused=[[ask_view("confusion")], [Stop()]]), patient=True)
     over = events.index(only(RunFinished, events))
-    assert isinstance(events[over + 1], Inspected)
-    assert of(Inspected, events)[0].step == 14
+    assert isinstance(events[over + 1], Answered)
+    assert answers(events, "view")[0].step == 14
 
 
 def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
@@ -281,14 +286,14 @@ def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
     def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
         yield Exhibit(blocks=(Words(text=str(torch.get_num_threads())),))
 
-    monkeypatch.setattr(assistant, "view_named", lambda name: show)
+    monkeypatch.setattr(ask, "view_named", lambda name: show)
     before = torch.get_num_threads()
     try:
-        events = told_of(tiny, ScriptedInbox({2: [Inspect("confusion")]}), threads=2)
+        events = told_of(tiny, ScriptedInbox({2: [ask_view("confusion")]}), threads=2)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert only(Inspected, events).exhibit.blocks == (Words(text="1"),)
+    assert exhibit_of(only(Answered, events)).blocks == (Words(text="1"),)
 
 
 def test_who_follows_is_told_of_what_is_whole_alone(
@@ -296,8 +301,7 @@ def test_who_follows_is_told_of_what_is_whole_alone(
 ) -> None:
     employ(monkeypatch, FakeClock(), parts=4)
     waited, followed = (
-        of(Inspected, told_of(tiny, ScriptedInbox({3: [Inspect("likes", follows=follows)]})))
-        for follows in (False, True)
+        answers(told_of(tiny, ScriptedInbox({3: [ask_view("likes", mode=mode)]}))) for mode in MODES
     )
     assert len(waited) == 4
-    assert [event.exhibit for event in followed] == [waited[-1].exhibit]
+    assert [exhibit_of(event) for event in followed] == [exhibit_of(waited[-1])]

@@ -20,14 +20,14 @@ from tests.lab.views.judgements import (
     words,
 )
 from tests.stats.test_reliability import STRATEGIES, ece_by_numpy
+from tui_trainer.lab.context import Scene
+from tui_trainer.lab.predictions import TEST, Judgement, Predictions
 from tui_trainer.lab.views.calibration import gaps_by_chance
-from tui_trainer.lab.views.desk import TEST, Desk, Judgement
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Curves
 
 
 def agrees(scene: Scene, seen: Seen) -> None:
-    judged = scene.desk.judged[TEST]
+    judged = scene.predictions.judged[TEST]
     probabilities, labels = judged.probabilities.double().numpy(), judged.labels.numpy()
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
@@ -65,9 +65,9 @@ def calibrated(scene: Scene, warmth: float = 1.0) -> Scene:
     chance = torch.Generator().manual_seed(12)
     labels = torch.multinomial(probabilities, 1, generator=chance).squeeze(1)
     told = (probabilities.log() / warmth).softmax(dim=1)
-    desk = Desk()
-    desk.keep(Judgement(TEST, scene.step, told, labels, 1))
-    return replace(scene, desk=desk)
+    predictions = Predictions()
+    predictions.keep(Judgement(TEST, scene.step, told, labels, 1))
+    return replace(scene, predictions=predictions)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_chance_is_what_a_draw_from_the_probabilities_shows(scene_of: Scenes, se
     """The simulated floor against numpy's own draws; fewer images have a higher one."""
     scene = drawn_scene(scene_of("tiny"), TEST)
     shown = figures(seen(scene, "calibration", images=TEST))
-    sure = scene.desk.judged[TEST].sureness.double().numpy()
+    sure = scene.predictions.judged[TEST].sureness.double().numpy()
     chance = np.random.default_rng(3)
     errors = [ece_by_numpy(sure, chance.random(10_000) < sure, 15) for _ in range(200)]
     assert shown["ece_by_chance"] == pytest.approx(np.mean(errors), rel=0.08)

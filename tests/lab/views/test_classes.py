@@ -8,15 +8,15 @@ from sklearn import metrics
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.judgements import drawn_scene, figures, judged_as, only, trained_scene, words
-from tui_trainer.lab.views.desk import TEST
-from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.context import Scene
+from tui_trainer.lab.predictions import TEST
 from tui_trainer.protocol.exhibit import Table
 from tui_trainer.stats.intervals import wilson
 
 
 def agrees(scene: Scene, seen: Seen) -> None:
     shown = figures(seen(scene, "classes", images=TEST))
-    judged = scene.desk.judged[TEST]
+    judged = scene.predictions.judged[TEST]
     labels, given = judged.labels.numpy(), judged.given.numpy()
     expected = metrics.precision_recall_fscore_support(labels, given)
     for name, theirs in zip(("precision", "recall", "f1", "images"), expected, strict=True):

@@ -16,16 +16,16 @@ from tests.lab.views.judgements import (
     trained_scene,
     words,
 )
+from tui_trainer.lab.context import Scene
+from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.views.confusion import PREVIEW
-from tui_trainer.lab.views.desk import TEST
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Matrix, Opening, Pictures, Table
 from tui_trainer.stats.intervals import wilson
 
 
 def agrees(scene: Scene, seen: Seen) -> None:
     shown = figures(seen(scene, "confusion", images=TEST))
-    judged = scene.desk.judged[TEST]
+    judged = scene.predictions.judged[TEST]
     labels, given = judged.labels.numpy(), judged.given.numpy()
     expected = metrics.confusion_matrix(labels, given)
     assert shown["images"] == len(labels) == 10_000

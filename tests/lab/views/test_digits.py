@@ -18,15 +18,15 @@ from tests.lab.views.judgements import (
     other,
     words,
 )
+from tui_trainer.lab.context import Scene
+from tui_trainer.lab.predictions import TEST, Judgement
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.desk import TEST, Judgement
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Bars, Pictures
 
 
 def test_it_shows_all_images_of_the_cell_the_hardest_first(scene_of: Scenes, seen: Seen) -> None:
     scene = drawn_scene(scene_of("tiny"))
-    judged = scene.desk.judged["validation"]
+    judged = scene.predictions.judged["validation"]
     shown = figures(seen(scene, "digits", true=9, said=9))
     inside = (judged.labels == 9) & (judged.given == 9)
     assert sorted(each["image"] for each in shown["digits"]) == inside.nonzero().flatten().tolist()
@@ -62,7 +62,7 @@ def test_the_chosen_digit_is_shown_whole_with_all_its_probabilities(
     pixels = scene.bench.digits.images[number].float()
     assert picture.values == tuple(pixels.flatten().tolist())
     bars = only(Bars, shown).bars
-    probabilities = scene.desk.judged["validation"].probabilities[number].tolist()
+    probabilities = scene.predictions.judged["validation"].probabilities[number].tolist()
     assert [bar.share for bar in bars] == probabilities == facts["probabilities"]
     assert [bar.label for bar in bars if bar.is_marked] == [f"{facts['true']} true"]
     assert [bar.label for bar in bars if "said" in bar.label] == [f"{facts['said']} said"]
@@ -99,7 +99,7 @@ def test_of_many_classes_the_most_probable_and_the_true_one_are_drawn(
     probabilities[torch.arange(200), labels] = 0.001
     probabilities[:, 45] += 0.5
     data = replace(scene.bench.data, classes=62)
-    scene = judged_as(replace(scene, bench=replace(scene.bench, data=data)), probabilities)
+    scene = judged_as(replace(scene, data=data), probabilities)
     bars = only(Bars, seen(scene, "digits")).bars
     label = figures(seen(scene, "digits"))["true"]
     assert [bar.label.split()[0] for bar in bars] == [

@@ -18,8 +18,9 @@ from tests.training import train
 from tui_trainer.data.ink import as_digit
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.snapshots import capture
+from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.saved_model import network_of
-from tui_trainer.lab.views import opinions, view_named
+from tui_trainer.lab.views import opinions
 from tui_trainer.lab.views.opinions import Judge, chosen, judge_of
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -151,7 +152,7 @@ def test_images_of_another_size_and_many_classes(scene_of: Scenes, seen: Seen) -
     wide = replace(scene.bench.data, classes=62)
     network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 62)).eval()
     shown = seen(
-        replace(scene, bench=replace(scene.bench, data=wide, network=network)),
+        replace(scene, data=wide, network=network),
         "draw",
         drawing=THREE,
     )
@@ -168,7 +169,7 @@ def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
     scores = nn.Linear(28 * 28, 10)
     nn.init.constant_(scores.weight, float("nan"))
     network = nn.Sequential(nn.Flatten(), scores).eval()
-    shown = seen(replace(scene, bench=replace(scene.bench, network=network)), "draw", drawing=THREE)
+    shown = seen(replace(scene, network=network), "draw", drawing=THREE)
 
     assert isinstance(shown.blocks[0], Words)
     assert shown.result == ""

@@ -8,9 +8,9 @@ import torch
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.judgements import chronicled, figures, only, other, words
-from tui_trainer.lab.views.desk import NO_CLASS
+from tui_trainer.lab.context import Scene
+from tui_trainer.lab.predictions import NO_CLASS
 from tui_trainer.lab.views.forgotten import record_of
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Pictures
 
 

@@ -100,7 +100,7 @@ def test_activations_are_what_the_network_gives(scene_of: Scenes, seen: Seen) ->
 
 def test_the_start_stands_beside_it_once_a_run_has_trained(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("era-s6")
-    scene = replace(scene, bench=replace(scene.bench, step=10))
+    scene = replace(scene, step=10)
     exhibit = seen(scene, "histograms", of="activations", layer="conv4")
     layers = exhibit.figures["layers"]
     assert isinstance(layers, list)
@@ -117,7 +117,7 @@ def test_odd_and_lost_networks(odd: Path, scene_of: Scenes, seen: Seen, of: str)
     assert seen(scene, "histograms", of=of).progress is None
     network = scene.bench.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, bench=replace(scene.bench, network=network))
+    lost = replace(scene, network=network)
     exhibit = seen(lost, "histograms", of=of)
     assert isinstance(exhibit.blocks[0], Words)
     assert exhibit.blocks[0].tone == "wrong"

@@ -22,10 +22,10 @@ from tests.lab.views.judgements import (
     words,
 )
 from tests.lab.views.own_networks import write_odd
-from tui_trainer.lab.views import view_named
-from tui_trainer.lab.views.desk import Judgement
+from tui_trainer.lab.ask import view_named
+from tui_trainer.lab.context import Scene
+from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, losses, lost
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table
 from tui_trainer.protocol.inspection import ERRORS, VIEWS
 from tui_trainer.render.plain_exhibit import plain_lines
@@ -133,7 +133,7 @@ def test_one_image_without_numbers_is_counted(scene_of: Scenes) -> None:
     probabilities = torch.full((200, 10), 0.1)
     probabilities[7, 3] = float("inf")
     scene = judged_as(scene_of("tiny"), probabilities)
-    exhibit = lost(scene.desk.judged["validation"])
+    exhibit = lost(scene.predictions.judged["validation"])
     assert exhibit is not None
     assert "of 1 of 200 images are no numbers" in words(exhibit)
 

@@ -12,8 +12,8 @@ import torch
 from tests.lab.views.conftest import Scenes, Seen, session_of, set_scene
 from tests.lab.views.judgements import words
 from tests.lab.views.own_networks import write_odd
+from tui_trainer.lab.context import Scene
 from tui_trainer.lab.drawing import PIXELS, WIDEST
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.weights import kernels_of, weights_of
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words
@@ -115,7 +115,7 @@ def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("small")
     network = scene.bench.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, bench=replace(scene.bench, network=network))
+    lost = replace(scene, network=network)
     exhibit = seen(lost, "kernels")
     assert isinstance(exhibit.blocks[0], Words)
     assert exhibit.blocks[0].tone == "wrong"

@@ -10,16 +10,16 @@ from torch import Tensor
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.judgements import drawn_scene, drawn_scores, figures, judged_as, words
-from tui_trainer.lab.views.desk import TEST, Desk, Judgement
+from tui_trainer.lab.context import Scene
+from tui_trainer.lab.predictions import TEST, Judgement, Predictions
 from tui_trainer.lab.views.labels import suspects_of
-from tui_trainer.lab.views.scene import Scene
 
 
 def with_labels(scene: Scene, probabilities: Tensor, labels: Tensor) -> Scene:
     """A scene whose images were judged by other labels than their own: 10,000 are those of test."""
-    desk, images = Desk(), TEST if len(labels) == 10_000 else scene.bench.split_name
-    desk.keep(Judgement(images, scene.step, probabilities, labels, int(images == TEST)))
-    return replace(scene, desk=desk)
+    predictions, images = Predictions(), TEST if len(labels) == 10_000 else scene.bench.split_name
+    predictions.keep(Judgement(images, scene.step, probabilities, labels, int(images == TEST)))
+    return replace(scene, predictions=predictions)
 
 
 def test_by_hand() -> None:

@@ -131,7 +131,7 @@ def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("small")
     network = scene.bench.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, bench=replace(scene.bench, network=network))
+    lost = replace(scene, network=network)
     exhibit = seen(lost, "likes")
     assert any(isinstance(block, Words) and block.tone == "wrong" for block in exhibit.blocks)
 

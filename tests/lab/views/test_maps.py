@@ -12,8 +12,8 @@ from torch import nn
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.own_networks import write_odd
+from tui_trainer.lab.context import Scene
 from tui_trainer.lab.drawing import PIXELS
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Bars, Pictures, Words
 
 
@@ -22,7 +22,7 @@ def with_dead_unit(scene: Scene) -> Scene:
     network = scene.bench.copy().requires_grad_(False)
     norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
     norm.weight[2], norm.bias[2] = 0.0, -1.0
-    return replace(scene, bench=replace(scene.bench, network=network))
+    return replace(scene, network=network)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_maps_are_those_behind_the_relu(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("era-s6")
     exhibit = seen(scene, "maps", layer="conv1", digit=3.0)
-    digit = scene.digit("validation", 3)
+    digit = scene.digit(3, "validation")
     seen_maps: list[torch.Tensor] = []
     network = scene.bench.copy()
     relu = dict(network.named_modules())["conv1_relu"]
@@ -96,7 +96,7 @@ def test_lost_maps_are_told(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("small")
     network = scene.bench.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, bench=replace(scene.bench, network=network))
+    lost = replace(scene, network=network)
     for layer in ("all", seen(scene, "maps").controls[2].steps[1]):
         exhibit = seen(lost, "maps", layer=layer)
         assert any(isinstance(b, Words) and b.tone == "wrong" for b in exhibit.blocks)

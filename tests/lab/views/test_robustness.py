@@ -10,10 +10,11 @@ from torch import Tensor
 
 from tests.lab.views.conftest import Scenes, Seen
 from tui_trainer.data.ink import thickness
+from tui_trainer.lab.ask import view_named
+from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.preflight.bench import some
-from tui_trainer.lab.views import robustness, view_named
+from tui_trainer.lab.views import robustness
 from tui_trainer.lab.views.changes import CHANGES, KINDS, moved, noisy, thickened
-from tui_trainer.lab.views.desk import Judgement
 from tui_trainer.protocol.exhibit import Curves, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
 
@@ -136,7 +137,7 @@ def test_a_digit_is_followed(scene_of: Scenes, kind: str) -> None:
 
     curves = next(block for block in shown.blocks if isinstance(block, Curves))
     pictures = next(block for block in shown.blocks if isinstance(block, Pictures))
-    digit = scene.digit("validation", 7)
+    digit = scene.digit(7, "validation")
     right = float(scene.probabilities(digit.pixels[None])[0, digit.label])
     assert f"a {digit.label}: the probability of {digit.label}" in curves.caption
     for curve in curves.curves:
@@ -174,7 +175,7 @@ def test_what_is_clearly_worse_is_told(scene_of: Scenes, seen: Seen) -> None:
             given = [known.get(bytes(each.flatten().tolist()), 0) for each in greys]
             return 20 * torch.nn.functional.one_hot(torch.tensor(given), 10).float()
 
-    shown = seen(replace(scene, bench=replace(scene.bench, network=Knows())), "robustness")
+    shown = seen(replace(scene, network=Knows()), "robustness")
 
     figures: Any = shown.figures
     assert figures["unchanged"]["accuracy"] == 1
@@ -192,11 +193,11 @@ def test_the_test_set_stays_sealed(scene_of: Scenes, seen: Seen) -> None:
 
     assert shown.figures == {"images": "test", "sealed": True}
     found = Judgement("test", scene.step, torch.full((1, 10), 0.1), torch.zeros(1).long(), look=1)
-    scene.desk.keep(found)
+    scene.predictions.keep(found)
     try:
         assert "test images" in seen(scene, "robustness", images="test").certainty
     finally:
-        del scene.desk.judged["test"]
+        del scene.predictions.judged["test"]
 
 
 def test_lost_weights_and_no_validation(scene_of: Scenes, seen: Seen) -> None:
@@ -206,6 +207,6 @@ def test_lost_weights_and_no_validation(scene_of: Scenes, seen: Seen) -> None:
     scores = torch.nn.Linear(28 * 28, 10)
     torch.nn.init.constant_(scores.bias, float("nan"))
     network = torch.nn.Sequential(torch.nn.Flatten(), scores).eval()
-    lost = seen(replace(scene, bench=replace(scene.bench, network=network)), "robustness")
+    lost = seen(replace(scene, network=network), "robustness")
     assert isinstance(lost.blocks[0], Words)
     assert lost.blocks[0].tone == "wrong"

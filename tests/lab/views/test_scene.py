@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.views.conftest import Scenes, laboratory_of, session_of, set_scene
-from tui_trainer.lab.views.desk import Desk, Judgement
-from tui_trainer.lab.views.scene import MOST_TRAINING, PATIENCE, Scene
+from tui_trainer.lab.context import MOST_TRAINING, PATIENCE, Scene
+from tui_trainer.lab.predictions import Judgement, Predictions
 
 
 def judged(scene: Scene, images: str = "validation") -> tuple[Judgement | None, int]:
@@ -25,12 +25,11 @@ def judged(scene: Scene, images: str = "validation") -> tuple[Judgement | None, 
 
 @pytest.fixture
 def scene(scene_of: Scenes) -> Scene:
-    return replace(scene_of("tiny"), desk=Desk())
+    return replace(scene_of("tiny"), predictions=Predictions())
 
 
 def later(scene: Scene, step: int, **fields: object) -> Scene:
-    bench = replace(scene.bench, step=step)
-    return replace(scene, bench=bench, **fields)  # type: ignore[arg-type]
+    return replace(scene, step=step, **fields)  # type: ignore[arg-type]
 
 
 def test_the_same_weights_are_judged_once(scene: Scene) -> None:
@@ -59,18 +58,18 @@ def test_while_batches_are_trained_what_is_opened_fits_what_it_was_opened_from(
     late = later(scene, 30, began=101.0 + PATIENCE, patience=PATIENCE)
 
     assert judged(soon)[0] is first
-    assert scene.desk.step == 0
+    assert soon.shown_step == 0
     assert judged(late)[0] is not first
-    assert scene.desk.step == 30
+    assert late.shown_step == 30
 
 
 def test_who_follows_takes_what_the_end_of_an_epoch_has_found_but_once(scene: Scene) -> None:
     judged(scene)
-    found = scene.desk.judged["validation"]
-    scene.desk.keep(replace(found, step=20))
+    found = scene.predictions.judged["validation"]
+    scene.predictions.keep(replace(found, step=20))
     following = later(scene, 25, follows=True)
 
-    assert judged(following) == (scene.desk.judged["validation"], 0)
+    assert judged(following) == (scene.predictions.judged["validation"], 0)
     assert judged(following)[1] > 0
 
 
@@ -92,7 +91,7 @@ def test_a_scene_stays_as_it_was_while_the_network_goes_on() -> None:
     before, _ = judged(scene)
     for parameter in run.model.parameters():
         parameter.data.zero_()
-    laboratory_of(run).desk.forget()
+    laboratory_of(run).predictions.forget()
 
     again, _ = judged(scene)
     assert before is not None

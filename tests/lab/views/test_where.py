@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.own_networks import write_odd
+from tui_trainer.lab.context import Scene
 from tui_trainer.lab.views.attribution import (
     PATH_STEPS,
     gradient,
@@ -20,7 +21,6 @@ from tui_trainer.lab.views.attribution import (
     integrated_gradients,
     occlusion,
 )
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.where import black_of
 from tui_trainer.protocol.exhibit import Pictures, Words
 
@@ -31,7 +31,7 @@ def case(scene_of: Scenes) -> tuple[nn.Module, Tensor, float]:
     scene = scene_of("small")
     network = scene.bench.copy().requires_grad_(False)
     list(network.parameters())[-2].mul_(20)
-    return network, scene.digit("validation", 5).network_input, black_of(scene)
+    return network, scene.digit(5, "validation").network_input, black_of(scene)
 
 
 Case = tuple[nn.Module, Tensor, float]
@@ -45,7 +45,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_black_of_a_patch_is_that_of_the_background(scene_of: Scenes) -> None:
     scene = scene_of("small")
-    corner = scene.digit("validation", 0).network_input[0, 0, 0, 0]
+    corner = scene.digit(0, "validation").network_input[0, 0, 0, 0]
     assert black_of(scene) == pytest.approx(float(corner))
     assert black_of(scene) < 0
 
@@ -121,7 +121,7 @@ def test_the_patch_is_framed_where_it_takes_most(scene_of: Scenes, seen: Seen) -
     assert isinstance(worst, dict)
     assert pictures.items[0].frame == (worst["top"], worst["left"], 7, 7)
     scene = scene_of("tiny")
-    digit = scene.digit("validation", 2)
+    digit = scene.digit(2, "validation")
     covered = digit.network_input.clone()
     covered[..., worst["top"] : worst["top"] + 7, worst["left"] : worst["left"] + 7] = -1e9
     covered = covered.clamp(min=black_of(scene))
@@ -152,7 +152,7 @@ def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
     scene: Scene = scene_of("small")
     network = scene.bench.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, bench=replace(scene.bench, network=network))
+    lost = replace(scene, network=network)
     for method in ("occlusion", "gradient"):
         exhibit = seen(lost, "where", method=method)
         assert "no numbers" in exhibit.result

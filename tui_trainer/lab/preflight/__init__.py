@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from tui_trainer.engine.run import Run
+import torch
+
+from tui_trainer.data.dataset import Data
 from tui_trainer.lab.preflight.bench import Lab, open_lab
 from tui_trainer.lab.preflight.control import control_items
 from tui_trainer.lab.preflight.dead_units import unit_items
@@ -20,8 +22,9 @@ from tui_trainer.lab.preflight.logits import score_items
 from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.lab.preflight.rate_range import rate_items
-from tui_trainer.protocol.answers import ItemChecked
+from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
+from tui_trainer.protocol.layers import LayerRow
 
 Group = Callable[[Lab], Iterator[Diagnosis]]
 
@@ -41,26 +44,29 @@ TOTAL = sum(count for _, count in GROUPS)
 
 
 def check(
-    run: Run, *, clock: Callable[[], float] = time.perf_counter, plan: Plan | None = None
-) -> Iterator[ItemChecked]:
-    """Try the first steps of a run from the beginning; tell each item as it is done.
+    config: RunConfig,
+    data: Data,
+    device: torch.device,
+    layers: tuple[LayerRow, ...],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    plan: Plan | None = None,
+) -> Iterator[Diagnosis]:
+    """Try the first steps of a run from the beginning; yield each item as it is done.
 
     Args:
-        run: A run, before its first batch or in the middle; it is only read.
+        config: The settings that the run begins with.
+        data: Its images.
+        device: Where they lie.
+        layers: The layer table of its model.
         clock: Seconds that only go up.
         plan: How much is tried; as much as there is time for if None.
 
     Raises:
         InputError: If the network cannot be built anew.
     """
-    lab = open_lab(run.config, run.data, run.device, run.layers, clock, plan)
-    done = 0
+    lab = open_lab(config, data, device, layers, clock, plan)
     for group, _ in GROUPS:
-        began = lab.clock()
         with lab.apart():
             items = list(group(lab))
-        seconds = lab.clock() - began  # of the whole group: told with its first item
-        for item in items:
-            done += 1
-            yield ItemChecked(item=item, done=done, total=TOTAL, seconds=seconds)
-            seconds = 0.0
+        yield from items

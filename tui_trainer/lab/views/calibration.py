@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.views.desk import Judgement, Parts
+from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views.judging import certainty, judgement_of
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Control,
     Curve,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views.confusion import confusion_of
-from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.judging import certainty, judgement_of
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import digit_picture
+from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
-from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of, losses
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
@@ -91,7 +91,7 @@ def _blocks(
     where = f"{count(first + 1)} to {count(first + len(shown))} of {count(len(numbers))}"
     return (
         Pictures(
-            caption="", items=(digit_picture(scene.digit(judged.images, chosen), f"#{chosen}"),)
+            caption="", items=(digit_picture(scene.digit(chosen, judged.images), f"#{chosen}"),)
         ),
         Words(text=_sentence(judged, chosen, gallery.past(scene, judged, chosen))),
         _bars(judged, chosen),

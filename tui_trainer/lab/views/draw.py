@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.ink import as_digit, as_it_lies
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import grey_picture, no_numbers
-from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import (
     Bar,

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.predictions import NO_CLASS, VALIDATION
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.desk import NO_CLASS, VALIDATION, Parts
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.context import Scene
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.drawing import map_picture
-from tui_trainer.lab.views.desk import VALIDATION, Judgement
-from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.predictions import VALIDATION, Judgement
 from tui_trainer.protocol.exhibit import Picture, counting
 from tui_trainer.text.fmt import count, percent
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.digits import facts
 from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, judgement_of, losses
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Exhibit, Opening, Pictures, Table
 from tui_trainer.text.fmt import count, loss, percent, plural
 

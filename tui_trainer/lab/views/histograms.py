@@ -7,11 +7,10 @@ from math import isfinite
 
 from torch import nn
 
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import no_numbers
-from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.layer_units import census, outlet
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.spreads import (
     Kept,
     Spread,

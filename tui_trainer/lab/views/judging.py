@@ -6,9 +6,9 @@ from collections.abc import Generator
 
 from torch import Tensor
 
+from tui_trainer.lab.context import Scene
 from tui_trainer.lab.drawing import no_numbers
-from tui_trainer.lab.views.desk import TEST, Judgement
-from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.predictions import TEST, Judgement
 from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.stats.reliability import SMALLEST

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import (
     PIXELS,
@@ -23,9 +24,7 @@ from tui_trainer.lab.drawing import (
     shrunk,
     tiles_that_fit,
 )
-from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.layer_units import census, outlet
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.weights import (
     Kernel,
     Weights,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.desk import Judgement, Parts
 from tui_trainer.lab.views.digits import facts
 from tui_trainer.lab.views.hardest import opening
 from tui_trainer.lab.views.judging import certainty, judgement_of
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent, plural

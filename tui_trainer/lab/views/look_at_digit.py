@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from tui_trainer.lab.context import Digit
+from tui_trainer.lab.context import Digit, Scene
 from tui_trainer.lab.drawing import WIDEST, digit_picture, map_picture, shrunk
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.verdict import Verdict
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Picture, Pictures, Words
 from tui_trainer.text.fmt import count

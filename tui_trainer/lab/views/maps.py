@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor
 
-from tui_trainer.lab.context import Digit
+from tui_trainer.lab.context import Digit, Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import (
     PIXELS,
@@ -19,10 +19,8 @@ from tui_trainer.lab.drawing import (
     square,
 )
 from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, middle_frame, subject
-from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import census, outlet
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.verdict import Verdict, chosen_digit, is_sealed, verdict_of
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.units import Units
@@ -67,7 +65,7 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     if is_sealed(scene, images):
         yield sealed(scene)
         return
-    digit = scene.digit(images, number)
+    digit = scene.digit(number, images)
     seen = subject(scene.bench)
     verdict, walk = verdict_of(digit, seen.network), walk_of(seen, digit)
     yield None

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.dataset import Split
-from tui_trainer.lab.context import SEED, Digit
+from tui_trainer.lab.context import SEED, Digit, Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import grey_picture, no_numbers
+from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.changes import CHANGES, KINDS, Change
-from tui_trainer.lab.views.desk import TEST, Parts
 from tui_trainer.lab.views.judging import sealed
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,
@@ -105,7 +104,7 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
         yield Exhibit(blocks=(words,), figures={"images": name, "lost": True})
         return
     found = Findings(len(split), plain=_hits(plain, split))
-    trace = Trace(scene.digit(name, number), kind)
+    trace = Trace(scene.digit(number, name), kind)
     for change in CHANGES:
         if change.kind == kind:
             _follow(scene, change, trace)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tui_trainer.lab.context import Scene
 from tui_trainer.lab.views.bins import Bins, bins_for
 from tui_trainer.lab.views.layer_units import part_size
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.weights import Weights
 from tui_trainer.models.units import Units
 

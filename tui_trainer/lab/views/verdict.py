@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import probabilities_of
-from tui_trainer.lab.context import Digit
+from tui_trainer.lab.context import Digit, Scene
 from tui_trainer.lab.controls import Controls
-from tui_trainer.lab.views.desk import TEST
-from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.predictions import TEST
 from tui_trainer.protocol.exhibit import Bar, Bars, counting
 from tui_trainer.text.fmt import percent
 
@@ -100,4 +99,4 @@ def chosen_digit(scene: Scene, images: str, controls: Controls) -> int:
 
 def is_sealed(scene: Scene, images: str) -> bool:
     """Whether these images are not to be shown: the test set before it was opened."""
-    return images == TEST and TEST not in scene.desk.judged
+    return images == TEST and TEST not in scene.predictions.judged

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
-from tui_trainer.lab.views.scene import Scene
+from tui_trainer.lab.context import Scene
 from tui_trainer.models.custom.error_lines import NetworkError
 from tui_trainer.models.numbers import magnitudes
 from tui_trainer.protocol.errors import InputError

@@ -8,6 +8,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.samples import BACKWARD, affordable
 from tui_trainer.lab.views.attribution import (
@@ -18,7 +19,6 @@ from tui_trainer.lab.views.attribution import (
     integrated_gradients,
     occlusion,
 )
-from tui_trainer.lab.views.desk import Parts
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import part_size
 from tui_trainer.lab.views.look_at_digit import (
@@ -29,7 +29,6 @@ from tui_trainer.lab.views.look_at_digit import (
     Look,
     picture_of,
 )
-from tui_trainer.lab.views.scene import Scene
 from tui_trainer.lab.views.verdict import chosen_digit, is_sealed, verdict_of
 from tui_trainer.protocol.exhibit import (
     Control,
@@ -69,7 +68,7 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     if is_sealed(scene, images):
         yield sealed(scene)
         return
-    digit = scene.digit(images, number)
+    digit = scene.digit(number, images)
     look = Look(scene, digit, verdict_of(digit, scene.network), images, method)
     if look.verdict.is_lost:
         lost = Words(text=look.verdict.sentence, tone="wrong")

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from tui_trainer.protocol.answers import ItemChecked
+from collections.abc import Callable
+
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask, Command
 from tui_trainer.protocol.diagnosis import Diagnosis
+from tui_trainer.ui.runs.asking import Asking
 
 
-class Checking:
-    """What was asked of the check, and what it has told.
+class Checking(Asking):
+    """Asks for the check, and keeps its items.
 
     Attributes:
         items: What it has found so far, in its order.
-        done: How many items are behind it.
-        total: How many there will be; 0 while that is not known.
-        is_under_way: Whether more is to come.
-        refusal: Why it could not be done; empty where it could.
     """
 
-    def __init__(self, *, is_under_way: bool = False) -> None:
+    def __init__(self, send: Callable[[Command], None]) -> None:
+        super().__init__(send, "check")
         self.items: list[Diagnosis] = []
-        self.done = 0
-        self.total = 0
-        self.is_under_way = is_under_way
-        self.refusal = ""
         self._chosen: int | None = None
 
-    def take(self, answer: ItemChecked) -> None:
-        """Take in one item."""
-        self.items.append(answer.item)
-        self.done, self.total = answer.done, answer.total
-        self.is_under_way = answer.done < answer.total
+    def begin(self, *, again: bool = False) -> None:
+        """Ask for the check, unless that was done before."""
+        if not self.is_asking and (again or not self.items):
+            self.items, self.answer, self._chosen = [], None, None
+            self.put(Ask("check"))
 
-    def refuse(self, reason: str) -> None:
-        """Take in that there will be no more, and why."""
-        self.is_under_way, self.refusal = False, reason
+    @property
+    def done(self) -> int:
+        """How many items are behind it."""
+        return self.answer.done if self.answer else 0
+
+    @property
+    def total(self) -> int:
+        """How many there will be; 0 while that is not known."""
+        return self.answer.total if self.answer else 0
+
+    def take(self, answer: Answered) -> bool:
+        """Take in one item; return whether it counts."""
+        counts = super().take(answer)
+        if counts and isinstance(answer.content, Diagnosis):
+            self.items.append(answer.content)
+        return counts
 
     @property
     def chosen(self) -> int | None:

@@ -9,16 +9,8 @@ from textual.message import Message
 from tui_trainer.findings.rates import divergence
 from tui_trainer.history.history import History
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.answers import FieldMeasured, Inspected, ItemChecked, LessonTried
-from tui_trainer.protocol.commands import (
-    KNOBS,
-    CheckNetwork,
-    Command,
-    Inbox,
-    Inspect,
-    LookAtField,
-    TryLesson,
-)
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import KNOBS, Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
     CommandRejected,
@@ -30,10 +22,9 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_rate
 from tui_trainer.ui.bridge import Bridge
+from tui_trainer.ui.runs.asking import Asking, ExhibitAsking
 from tui_trainer.ui.runs.check_results import Checking
 from tui_trainer.ui.runs.findings_selection import Standing
-from tui_trainer.ui.runs.inspect_questions import Inspecting
-from tui_trainer.ui.runs.lesson_questions import Learning
 
 Start = Callable[[RunConfig, Inbox], Iterator[Event]]
 """Begins a run: what the command line hands to a front end in place of the engine."""
@@ -44,10 +35,9 @@ class LiveRun:
 
     ``history`` tells what is true: it changes by events alone. ``wanted`` holds the wishes that no
     event has answered yet, so that pressing a key twice climbs two rungs. ``standing`` is what a
-    person makes of the findings. ``field`` is the latest answer to what a feature sees;
-    ``unanswered`` is why the latest such question got none. ``check`` is what the check of the
-    first steps has told, ``learning`` the lesson that is tried, ``inspecting`` the view of what
-    the network has learned.
+    person makes of the findings. ``field`` asks what a feature sees, ``check`` for the check of the
+    first steps, ``learning`` for the experiment of a lesson, ``inspecting`` for a view of what the
+    network has learned.
     """
 
     is_live = True
@@ -58,13 +48,12 @@ class LiveRun:
         self.standing = Standing(self.history)
         self.inbox = Inbox()
         self.wanted: dict[str, float] = {}
-        self.field: FieldMeasured | None = None
-        self.unanswered = ""
-        self.check = Checking()
-        self.learning = Learning(self.send)
-        self.inspecting = Inspecting(self.send)
-        self._asked: LookAtField | None = None
-        self._next: LookAtField | None = None
+        self.field = Asking(self.send, "field")
+        self.check = Checking(self.send)
+        self.learning = ExhibitAsking(self.send, "lesson")
+        self.inspecting = ExhibitAsking(self.send, "view")
+        asking = (self.field, self.check, self.learning, self.inspecting)
+        self._asking: dict[str, Asking] = {each.kind: each for each in asking}
         self.bridge = Bridge(start(config, self.inbox), post)
 
     def begin(self, *, paused: bool = False, wishes: Iterable[Command] = ()) -> None:
@@ -80,37 +69,21 @@ class LiveRun:
         for event in events:
             self.standing.notice(event)
             self.history.apply(event)
-            if isinstance(event, FieldMeasured):
-                self.field = event
-                self._ask_next("")
-            elif isinstance(event, CommandRejected) and event.command == LookAtField.__name__:
-                self._ask_next(event.reason)
-            elif isinstance(event, ItemChecked):
-                self.check.take(event)
-            elif isinstance(event, LessonTried):
-                self.learning.take(event)
-            elif isinstance(event, Inspected):
-                self.inspecting.take(event)
-            elif isinstance(event, RunFailed | RunFinished):
-                self._end(event)
-            elif isinstance(event, CommandRejected) and event.command == CheckNetwork.__name__:
-                self.check.refuse(event.reason)
-            elif isinstance(event, CommandRejected) and event.command == TryLesson.__name__:
-                self.learning.refuse(event.reason)
-            elif isinstance(event, CommandRejected) and event.command == Inspect.__name__:
-                self.inspecting.refuse(event.reason)
-            elif isinstance(event, CommandRejected):
-                self.wanted.clear()
-            elif isinstance(event, SettingChanged) and self.wanted.get(event.setting) == event.new:
-                del self.wanted[event.setting]
-
-    def _end(self, event: RunFailed | RunFinished) -> None:
-        """Take in that what was under way beside the run has ended with it."""
-        self.learning.end()
-        if isinstance(event, RunFailed):
-            self.inspecting.end()
-        if isinstance(event, RunFailed) and self.check.is_under_way:
-            self.check.refuse("the training failed")
+            match event:
+                case Answered() if event.question.kind in self._asking:
+                    self._asking[event.question.kind].take(event)
+                case CommandRejected() if (kind := event.command.split("/")[0]) in self._asking:
+                    self._asking[kind].refuse(event.reason)
+                case CommandRejected():
+                    self.wanted.clear()
+                case SettingChanged() if self.wanted.get(event.setting) == event.new:
+                    del self.wanted[event.setting]
+                case RunFinished():
+                    self.learning.end()
+                case RunFailed():
+                    self.check.refuse("the training failed")
+                    for asking in self._asking.values():
+                        asking.end()
 
     @property
     def is_under_way(self) -> bool:
@@ -135,38 +108,6 @@ class LiveRun:
     def send(self, command: Command) -> None:
         """Send a wish."""
         self.inbox.send(command)
-
-    def ask_for_check(self, *, again: bool = False) -> None:
-        """Ask for the check of the first steps, unless it was asked for before."""
-        check = self.check
-        if not check.is_under_way and (again or not check.items):
-            self.check = Checking(is_under_way=True)
-            self.send(CheckNetwork())
-
-    def look_at(self, question: LookAtField) -> None:
-        """Ask what a feature sees; while an answer is awaited, only the newest question is kept."""
-        if self._asked is not None:
-            self._next = question
-            return
-        self._asked = question
-        self.unanswered = ""
-        self.send(question)
-
-    @property
-    def is_asking(self) -> bool:
-        """Whether an answer is awaited."""
-        return self._asked is not None
-
-    def ask_no_more(self) -> None:
-        """Forget the question that has not been sent yet."""
-        self._next = None
-
-    def _ask_next(self, unanswered: str) -> None:
-        """Send the question that waited for the answer to the last."""
-        self.unanswered = unanswered
-        self._asked, question, self._next = None, self._next, None
-        if question is not None:
-            self.look_at(question)
 
     def turn(self, setting: str, value: float) -> None:
         """Wish for a knob's new value."""

@@ -139,7 +139,7 @@ class CheckScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Ask, unless that was done before, and let the arrow keys choose at once."""
-        self._run.ask_for_check()
+        self._run.check.begin()
         panel = self.query_one(CheckPanel)
         panel.show(self._run)
         panel.focus()
@@ -151,5 +151,5 @@ class CheckScreen(ModalScreen[None]):
 
     def action_again(self) -> None:
         """Check once more, once the check is over."""
-        self._run.ask_for_check(again=True)
+        self._run.check.begin(again=True)
         self.query_one(CheckPanel).show(self._run)

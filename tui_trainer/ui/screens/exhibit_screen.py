@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.protocol.exhibit import Control
-from tui_trainer.ui.runs.choosing import Choosing
+from tui_trainer.ui.runs.asking import ExhibitAsking
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
 from tui_trainer.ui.screens.exhibit_views import silence
@@ -22,7 +22,7 @@ class ExhibitScreen(ViewScreen):
         self._keys: tuple[object, ...] = ()
 
     @property
-    def choosing(self) -> Choosing | None:
+    def choosing(self) -> ExhibitAsking | None:
         """What the controls turn; None before there is a run."""
         raise NotImplementedError
 
@@ -31,7 +31,7 @@ class ExhibitScreen(ViewScreen):
         raise NotImplementedError
 
     @property
-    def can_choose(self) -> Choosing | None:
+    def can_choose(self) -> ExhibitAsking | None:
         """What the controls turn, if the engine can answer; else None."""
         return None if self._run is None or silence(self._run) else self.choosing
 

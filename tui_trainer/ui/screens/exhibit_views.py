@@ -52,7 +52,7 @@ def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
 def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
     """Return the experiment of a lesson as it stands, with a control chosen by its place."""
     learning, quiet = run.learning, silence(run)
-    is_here = learning.lesson == lesson.slug
+    is_here = learning.subject == lesson.slug
     exhibit = learning.exhibit if is_here else None
     controls = learning.controls if is_here else ()
     return ExhibitView(
@@ -91,13 +91,13 @@ def inspected_view(run: LiveRun, view: View, control: int | None) -> ExhibitView
         control: The place; None for where the arrow keys do most: in a matrix, if there is one.
     """
     inspecting, quiet = run.inspecting, silence(run)
-    exhibit = inspecting.exhibit if inspecting.view == view.name else None
-    is_waiting = exhibit is None or inspecting.is_going
+    exhibit = inspecting.exhibit if inspecting.subject == view.name else None
+    is_waiting = exhibit is None or inspecting.is_under_way
     shown = ExhibitView(
         title=view.title,
         exhibit=exhibit,
         controls=inspecting.controls if exhibit else (),
-        trains="" if quiet or exhibit is None or inspecting.is_going else exhibit.trains,
+        trains="" if quiet or exhibit is None or inspecting.is_under_way else exhibit.trains,
         silence=quiet or inspecting.refusal or ("looking …" if is_waiting else ""),
         noun=f"after step {count(inspecting.step)}" if exhibit else view.about,
         verb="goes on",

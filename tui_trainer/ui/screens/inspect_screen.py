@@ -13,7 +13,7 @@ from textual.containers import Container
 from textual.events import Resize
 from textual.widget import Widget
 
-from tui_trainer.protocol.answers import Inspected
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
@@ -28,7 +28,7 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.inspection import NAMES, VIEWS, View
 from tui_trainer.ui.keys.inspect_keys import INSPECT_KEYS
-from tui_trainer.ui.runs.inspect_questions import Inspecting
+from tui_trainer.ui.runs.asking import ExhibitAsking
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
 from tui_trainer.ui.screens.exhibit_views import inspected_view, silence
@@ -51,7 +51,7 @@ DRAWING = "drawing"
 """The choice by which a view is told what is drawn."""
 
 CHANGES = (
-    *(Inspected, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged, Rewound),
+    *(Answered, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged, Rewound),
     EpochDone,
 )
 """What changes what is seen, or whether anything can be."""
@@ -97,7 +97,7 @@ class InspectScreen(ExhibitScreen):
         return VIEWS[self._place]
 
     @property
-    def choosing(self) -> Inspecting | None:
+    def choosing(self) -> ExhibitAsking | None:
         """What the controls of the view turn."""
         return self._run.inspecting if self._run else None
 

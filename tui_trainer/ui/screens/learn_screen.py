@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from tui_trainer.course.lesson import Lesson, lessons
-from tui_trainer.protocol.answers import LessonTried
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.events import (
     CommandRejected,
     EpochDone,
@@ -28,7 +28,7 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.probed import SampleProbed
 from tui_trainer.ui.keys.learn_keys import LEARN_KEYS
-from tui_trainer.ui.runs.lesson_questions import Learning
+from tui_trainer.ui.runs.asking import ExhibitAsking
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
 from tui_trainer.ui.screens.exhibit_views import belongs, exhibit_view, lesson_view, silence
@@ -46,7 +46,7 @@ RENEWS = (
 )
 """What changes the sentences on the reader's network; a step is not worth it."""
 
-TRIES = (LessonTried, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged)
+TRIES = (Answered, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged)
 """What changes the experiment as it is shown."""
 
 
@@ -119,7 +119,7 @@ class LearnScreen(ExhibitScreen):
         """Ask anew if the weights have changed meanwhile; what was trained for is kept."""
         if self._run is None:
             return
-        if self._is_outdated or self._run.learning.lesson != self.lesson.slug:
+        if self._is_outdated or self._run.learning.subject != self.lesson.slug:
             self._ask()
         self._show_all()
 
@@ -157,7 +157,7 @@ class LearnScreen(ExhibitScreen):
             self._refresh_keys()
 
     @property
-    def choosing(self) -> Learning | None:
+    def choosing(self) -> ExhibitAsking | None:
         """What the experiment's controls turn."""
         return self._run.learning if self._run else None
 

@@ -12,8 +12,8 @@ from textual.containers import Container
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui_trainer.protocol.answers import NetworkDescribed
-from tui_trainer.protocol.commands import DescribeNetwork, LookAtField
+from tui_trainer.protocol.answers import Answered, ModelDescription
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import MODELS
 from tui_trainer.protocol.events import EpochDone, Event, RunStarted, StepDone
 from tui_trainer.protocol.layers import LayerRow
@@ -79,8 +79,8 @@ class ModelScreen(ViewScreen):
             self._ask()
         self._show_field()
         for event in events:
-            if isinstance(event, NetworkDescribed) and event.model == self._compared_with:
-                self._show_comparison(event)
+            if isinstance(event, Answered) and isinstance(event.content, ModelDescription):
+                self._show_comparison(event.content)
         self._refresh_keys(run)
 
     def _refresh_keys(self, run: LiveRun) -> None:
@@ -117,7 +117,7 @@ class ModelScreen(ViewScreen):
     def on_screen_suspend(self) -> None:
         """Ask nothing while something else is in front."""
         if self._run is not None:
-            self._run.ask_no_more()
+            self._run.field.drop_waiting()
 
     @property
     def _row(self) -> LayerRow | None:
@@ -154,9 +154,7 @@ class ModelScreen(ViewScreen):
             return "choose a layer above to see what one of its features sees"
         if run.history.failure is not None:
             return "the run has failed: nothing can be measured any more"
-        if run.unanswered:
-            return run.unanswered
-        return ""
+        return run.field.refusal
 
     @property
     def _is_due(self) -> bool:
@@ -167,12 +165,17 @@ class ModelScreen(ViewScreen):
         run = self._run
         if run is None or not self.is_active:
             return
-        run.unanswered = ""
+        run.field.refusal = ""
         if self._silence:
             return
         self._asked_at = self._clock()
-        place = self.query_one(NetworkTable).place
-        run.look_at(LookAtField(place, *self._feature, self._digit))
+        choices = {
+            "place": self.query_one(NetworkTable).place,
+            "row": self._feature[0],
+            "column": self._feature[1],
+            "digit": self._digit,
+        }
+        run.field.put(Ask("field", tuple(choices.items())))
 
     def _show_field(self) -> None:
         run, started = self._run, self._run.history.started if self._run else None
@@ -184,7 +187,7 @@ class ModelScreen(ViewScreen):
                 self.query_one(NetworkTable).place,
                 self._feature,
                 started.image_size,
-                run.field,
+                run.field.answer,
                 self._silence,
             )
         )
@@ -244,15 +247,17 @@ class ModelScreen(ViewScreen):
         def chosen(name: str | None) -> None:
             if name is not None:
                 self._compared_with = name
-                run.send(DescribeNetwork(name))
+                run.send(Ask("network", (("model", name),)))
                 self.notify(f"building {name} …", timeout=2)
 
         mine = run.history.started.model
         names = [name for name in MODELS if name != mine]
         self.app.push_screen(ChooseScreen(f"Compare {mine} with", names), chosen)
 
-    def _show_comparison(self, other: NetworkDescribed) -> None:
+    def _show_comparison(self, other: ModelDescription) -> None:
         started = self._run.history.started if self._run else None
+        if other.model != self._compared_with:
+            return
         self._compared_with = ""
         if self._run is None or started is None or not self.is_active:
             return

@@ -46,7 +46,7 @@ class CheckPanel(TextPanel):
     def show(self, run: LiveRun) -> None:
         """Show how far the check has come."""
         self._run = run
-        is_done = not run.check.is_under_way
+        is_done = not run.check.is_asking
         self.border_subtitle = f"↑↓ choose · {'r again · ' if is_done else ''}esc closes"
         self.fill()
 
@@ -70,7 +70,7 @@ def check_lines(run: LiveRun, width: int) -> tuple[Lines, range]:
     lines: Lines = []
     place = range(0)
     # How far it is and what came of it stand in the same place, so that nothing below moves.
-    if check.is_under_way:
+    if check.is_asking:
         lines += [*_progress_lines(run, width), []]
     elif check.refusal:
         lines += [*paragraph(f"▲ not checked: {check.refusal}", "look bold", width), []]

@@ -13,7 +13,7 @@ from textual.color import Color
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_trainer.protocol.answers import FieldMeasured
+from tui_trainer.protocol.answers import Answered, MeasuredField
 from tui_trainer.protocol.layers import Box, LayerRow
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, columns, fit
@@ -55,14 +55,20 @@ class FieldView:
     place: int = 0
     feature: tuple[int, int] = (0, 0)
     image_size: int = 28
-    answer: FieldMeasured | None = None
+    answer: Answered | None = None
     note: str = ""
+
+    @property
+    def field(self) -> MeasuredField | None:
+        """What was measured; None before there is an answer."""
+        content = self.answer.content if self.answer else None
+        return content if isinstance(content, MeasuredField) else None
 
     @property
     def is_answered(self) -> bool:
         """Whether the answer is to this question."""
-        a = self.answer
-        return a is not None and (a.place, a.row, a.column) == (self.place, *self.feature)
+        f = self.field
+        return f is not None and (f.place, f.row, f.column) == (self.place, *self.feature)
 
     @property
     def box(self) -> Box | None:
@@ -139,9 +145,10 @@ def _titles(view: FieldView) -> tuple[str, str]:
         height, width, _ = view.row.output_shape
         row, column = view.feature
         title += f" · {view.row.name} · feature {row},{column} of {height}×{width}"
-    if view.answer is not None and view.is_answered and not view.note:
-        a = view.answer
-        subtitle = f"digit {a.digit}, a {a.label} · after step {fmt.count(a.step)}"
+    field = view.field
+    if view.answer and field and view.is_answered and not view.note:
+        step = fmt.count(view.answer.step)
+        subtitle = f"digit {field.digit}, a {field.label} · after step {step}"
     return title, subtitle
 
 
@@ -152,8 +159,8 @@ def _lines(
     size = view.image_size
     # A pixel of margin all around, for the box of a field that reaches to the image's edge.
     target = min(size, (width - GAP) // 2 - 2, 2 * (height - CAPTION) - 2)
-    words = view.note or ("" if view.answer else "asking the engine …")
-    if view.row is None or view.answer is None or words or target < LEAST:
+    words = view.note or ("" if view.field else "asking the engine …")
+    if view.row is None or view.field is None or words or target < LEAST:
         return _middle(words or "there is no room for the pictures", width, height, style)
     pictures = [
         half_blocks(rows, colours["background"].rgb)
@@ -208,12 +215,12 @@ def _framed(
 
 def _digit(view: FieldView, target: int, colours: dict[str, Color]) -> list[list[Pixel]]:
     """Return the digit, the measured pixels tinted."""
-    if view.answer is None:
+    if view.field is None:
         return []
     size = view.image_size
     greys = ramp(colours["background"], colours["foreground"])
-    image = scaled(view.answer.image, size, target)
-    is_measured = view.answer.measured if view.is_answered else (0,) * size * size
+    image = scaled(view.field.image, size, target)
+    is_measured = view.field.measured if view.is_answered else (0,) * size * size
     tinted = scaled(is_measured, size, target, max)
     tint = colours[f"role-{MEASURED}"]
     return _framed(
@@ -228,11 +235,11 @@ def _digit(view: FieldView, target: int, colours: dict[str, Color]) -> list[list
 
 def _effective(view: FieldView, target: int, colours: dict[str, Color]) -> list[list[Pixel]]:
     """Return the gradient, from nothing to its largest."""
-    if view.answer is None:
+    if view.field is None:
         return []
     size = view.image_size
     heat = ramp(colours["background"], colours[f"role-{MEASURED}"])
-    effective = view.answer.effective if view.is_answered else (0,) * size * size
+    effective = view.field.effective if view.is_answered else (0,) * size * size
     sizes = scaled(effective, size, target)
     return _framed(view, target, colours, lambda place: heat[sizes[place]])
 
@@ -245,9 +252,9 @@ def _theory(view: FieldView) -> list[list[Cell]]:
         inside = touched(view.box.within(view.image_size, view.image_size)).size_text
         if inside != field:
             theory.append(Cell(f", on image {inside}", rank=1, style="muted"))
-    if view.answer is None or not view.is_answered:
+    if view.field is None or not view.is_answered:
         return [theory, [Cell("asking the engine …", style="muted")]]
-    measured = bounds(view.answer.measured, view.image_size)
+    measured = bounds(view.field.measured, view.image_size)
     found = measured.size_text if measured else "nothing"
     cells = [Cell("■ measured ", style="muted"), Cell(found, style=MEASURED)]
     if view.box is not None:
@@ -261,9 +268,9 @@ def _theory(view: FieldView) -> list[list[Cell]]:
 def _effect(view: FieldView) -> list[list[Cell]]:
     """Return what is below the effective field."""
     title = [Cell("■ effective field", style="muted")]
-    if view.answer is None or not view.is_answered:
+    if view.field is None or not view.is_answered:
         return [title, []]
-    half, reached = half_of(view.answer.effective)
+    half, reached = half_of(view.field.effective)
     if not reached:
         return [title, [Cell("no gradient for this digit", style="look")]]
     words = f"half in {fmt.count(half)}"

@@ -1,0 +1,226 @@
+"""What may be asked of a model: the topics, what answers each, and how much time that may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+
+import torch
+from torch import Tensor
+
+from tui_trainer.anatomy.description import layers_of, review_of
+from tui_trainer.anatomy.measured import effective_field, measured_field
+from tui_trainer.course.lesson import SLUGS, folder_of
+from tui_trainer.lab.context import Context
+from tui_trainer.lab.preflight import TOTAL, check
+from tui_trainer.models.build import about, build_network
+from tui_trainer.protocol.answers import Content, MeasuredField, ModelDescription
+from tui_trainer.protocol.commands import Ask
+from tui_trainer.protocol.exhibit import Choices, Exhibit
+from tui_trainer.protocol.inspection import NAMES
+from tui_trainer.protocol.reference import model_name
+from tui_trainer.text.fmt import one_line
+
+SHARE = 0.01
+"""The share of the time that an answer in the background may take."""
+
+WAITED_FOR = 0.5
+"""The share that an answer in slices may take while somebody waits for it."""
+
+CREDIT = 0.3
+"""Seconds that an answer in slices may take at once, if there was time enough before."""
+
+Parts = Iterator[Content | None]
+"""An answer at work: after each part a content, or None."""
+
+View = Callable[[Context, Choices, bool], Iterator[Exhibit | None]]
+Experiment = Callable[[Context, Choices, bool], Iterator[Exhibit]]
+"""What shows a view or a lesson; the last argument is whether enter was pressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How questions of a kind are answered.
+
+    Attributes:
+        begin: Returns the answer at work.
+        in_slices: Whether it is worked on between batches, on a copy of the model, in parts of 30
+            to 50 ms. Else the run waits, and a command that ends it is looked for after each part.
+        total: How many parts a check has.
+        ended: Why there is no more when a command has ended it; empty if that is not reported.
+    """
+
+    begin: Callable[[Context, Ask], Parts]
+    in_slices: bool = False
+    total: int = 1
+    ended: str = ""
+
+
+def topic_of(question: Ask) -> Topic:
+    """Return how a question is answered.
+
+    Raises:
+        ValueError: If there is no such topic.
+    """
+    if question.kind not in TOPICS:
+        raise ValueError(f"nobody can be asked about {question.kind}")
+    return TOPICS[question.kind]
+
+
+def view_named(name: str) -> View:
+    """Return what shows a view.
+
+    Raises:
+        ValueError: If there is no such view.
+    """
+    if name not in NAMES:
+        raise ValueError(f"there is no view {name}")
+    show: View = import_module(f"tui_trainer.lab.views.{name}").show
+    return show
+
+
+def experiment(slug: str) -> Experiment:
+    """Return the experiment of a lesson.
+
+    Raises:
+        ValueError: If there is no such lesson.
+    """
+    if slug not in SLUGS:
+        raise ValueError(f"there is no lesson {slug}")
+    show: Experiment = import_module(f"tui_trainer.lab.lessons.{folder_of(slug)}.experiment").show
+    return show
+
+
+def _view(context: Context, question: Ask) -> Parts:
+    show = view_named(question.name)
+    return show(context, dict(question.choices), question.mode == "confirmed")
+
+
+def _lesson(context: Context, question: Ask) -> Parts:
+    show = experiment(question.name)
+    return show(context, dict(question.choices), question.mode == "confirmed")
+
+
+def _check(context: Context, question: Ask) -> Parts:
+    return check(context.initial, context.data, context.device, context.layers)
+
+
+def _field(context: Context, question: Ask) -> Parts:
+    """Measure what one feature sees.
+
+    Raises:
+        ValueError: If there is no such layer or feature, or it cannot be measured.
+    """
+    data, layers, choices = context.data, context.layers, dict(question.choices)
+    place, row, column = (int(choices[name]) for name in ("place", "row", "column"))
+    if not 0 <= place < len(layers):
+        raise ValueError(f"there is no layer {place}; the last is {len(layers) - 1}")
+    height, width, _ = layers[place].output_shape
+    if not (0 <= row < height and 0 <= column < width):
+        raise ValueError(f"{layers[place].name} has no feature at {row}, {column}")
+    digit = context.digit(int(choices.get("digit", 0)))
+    try:
+        measured = measured_field(context.copy(), data.shape, place, row, column)
+        effective = effective_field(context.copy(), digit.network_input, place, row, column)
+    except Exception as error:  # it was run with other weights and types than its author meant
+        words = one_line(f"{type(error).__name__}: {error}")
+        name = layers[place].name
+        raise ValueError(f"what {name} sees cannot be measured in this model: {words}") from None
+    yield MeasuredField(
+        place=place,
+        row=row,
+        column=column,
+        digit=digit.number,
+        label=digit.label,
+        image=_numbers(digit.pixels),
+        measured=_numbers(measured),
+        effective=_numbers(_brightness(effective)),
+    )
+
+
+def _brightness(field: Tensor) -> Tensor:
+    """Return sizes of gradients (H, W) as 0 to 255; of weights that are lost, all 0."""
+    field = torch.nan_to_num(field.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
+    most = float(field.max())
+    return (field * (255 / most)).round() if most > 0 else torch.zeros_like(field)
+
+
+def _numbers(picture: Tensor) -> tuple[int, ...]:
+    return tuple(picture.to(torch.int64).flatten().tolist())
+
+
+def _network(context: Context, question: Ask) -> Parts:
+    """Build another model, for images and classes like this run's, and describe it.
+
+    Raises:
+        InputError: If it cannot be built.
+    """
+    data, model = context.data, str(dict(question.choices)["model"])
+    network = build_network(model, image_size=data.image_size, classes=data.classes)
+    layers = layers_of(network, data.shape, data.classes)
+    yield ModelDescription(
+        model=model_name(model),
+        about=about(model),
+        layers=layers,
+        review=review_of(layers, context.config.budget),
+    )
+
+
+TOPICS: Mapping[str, Topic] = {
+    "view": Topic(_view, in_slices=True),
+    "lesson": Topic(_lesson),
+    "check": Topic(_check, total=TOTAL, ended="the run is being stopped"),
+    "field": Topic(_field),
+    "network": Topic(_network),
+}
+
+
+@dataclass
+class Job:
+    """An answer at work.
+
+    Attributes:
+        question: What was asked.
+        context: What it works with.
+        parts: The answer.
+        turn: How many parts are done.
+        is_done: Whether there are no more.
+    """
+
+    question: Ask
+    context: Context
+    parts: Parts
+    turn: int = 0
+    is_done: bool = False
+
+
+@dataclass
+class Scheduler:
+    """Holds the one answer that is worked on in slices, and keeps account of the time.
+
+    Attributes:
+        job: That answer; None while there is nothing to do.
+    """
+
+    job: Job | None = None
+    _credit: float = CREDIT
+    _at: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is worked on."""
+        return self.job is not None
+
+    def may_work(self, now: float) -> bool:
+        """Whether there is time for another part, by a clock in seconds."""
+        is_waited_for = self.job is not None and self.job.question.mode != "background"
+        share = WAITED_FOR if is_waited_for else SHARE
+        if self._at is not None:
+            self._credit = min(CREDIT, self._credit + share * (now - self._at))
+        self._at = now
+        return self._credit > 0
+
+    def spend(self, seconds: float) -> None:
+        """Book the time that a part took."""
+        self._credit -= seconds

@@ -1,0 +1,72 @@
+"""What the network says of every image of a split, kept until there is something newer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+VALIDATION, TEST = "validation", "test"
+"""Splits that are judged; where there is no validation split it is ``training``."""
+
+NO_CLASS = -1
+"""What an image is given whose logits are no numbers: it is wrong, whatever its label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a network says of every image of a split.
+
+    Attributes:
+        images: The split: ``validation``, ``training`` or ``test``.
+        step: After how many batches the weights were as they were used.
+        probabilities: Of each class (N, classes), on the CPU.
+        labels: The true classes (N), on the CPU.
+        look: Which reading of the test set it was; 0 for other splits.
+        at: When that was, by the run's clock in seconds.
+    """
+
+    images: str
+    step: int
+    probabilities: Tensor
+    labels: Tensor
+    look: int = 0
+    at: float = 0.0
+
+    @property
+    def given(self) -> Tensor:
+        """The class that each image is given (N): the most probable one, or :data:`NO_CLASS`."""
+        most, given = self.probabilities.max(dim=1)
+        return given.masked_fill(most.isnan(), NO_CLASS)
+
+    @property
+    def sureness(self) -> Tensor:
+        """The probability of that class (N)."""
+        return self.probabilities.amax(dim=1)
+
+    @property
+    def right_probability(self) -> Tensor:
+        """The probability of the true class (N)."""
+        return self.probabilities.gather(1, self.labels.unsqueeze(1)).squeeze(1)
+
+
+@dataclass
+class Predictions:
+    """The newest judgement of each split.
+
+    Attributes:
+        judged: Each by its split.
+        shown_steps: The step of the one of each split that was shown last.
+    """
+
+    judged: dict[str, Judgement] = field(default_factory=dict)
+    shown_steps: dict[str, int] = field(default_factory=dict)
+
+    def keep(self, judgement: Judgement) -> None:
+        """Keep a judgement, in place of the one before of its split."""
+        self.judged[judgement.images] = judgement
+
+    def forget(self) -> None:
+        """Forget all: the weights are others at the same step."""
+        self.judged.clear()
+        self.shown_steps.clear()
