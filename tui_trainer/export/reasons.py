@@ -13,7 +13,8 @@ from sysconfig import get_paths
 import torch
 from torch import nn
 
-from tui_trainer.text.fmt import clip, one_line, printable
+from tui_trainer.models.custom.error_lines import shown_file
+from tui_trainer.text.fmt import clip, one_line
 
 LONGEST_CODE = 60
 """Characters of a line of code that are shown."""
@@ -40,9 +41,7 @@ class Place:
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
-        path, here = Path(self.file), Path.cwd()
-        shown = path.relative_to(here) if path.is_relative_to(here) else path
-        return f"{printable(shown)}:{self.line}"
+        return f"{shown_file(self.file)}:{self.line}"
 
 
 def own_place(frames: Iterable[tuple[str, int]]) -> Place | None:

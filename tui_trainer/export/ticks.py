@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from tui_trainer.text.scales import HIGHEST_ACCURACY, NINES_BY_WEIGHT, Scale
+from tui_trainer.text.scales import HIGHEST_ACCURACY, NINES_BY_WEIGHT, Scale, apart
 
 _LEAST_GAP = 0.05
 """Nearest distance of two ticks, as a share of the axis."""
@@ -65,15 +64,7 @@ def set_accuracy_axis(axes: Axes, lowest: float, highest: float) -> None:
 
 def accuracy_ticks(bottom: float, top: float) -> list[float]:
     """Return the round percentages from bottom to top that have room, in ascending order."""
-    low, high = _height(bottom), _height(top)
-    kept: list[float] = []
-    for percent in (bottom, top, *NINES_BY_WEIGHT):
-        gaps = (abs(_height(percent) - _height(other)) for other in kept)
-        is_within = bottom <= percent <= top
-        if is_within and min(gaps, default=math.inf) > _LEAST_GAP * (high - low):
-            kept.append(percent)
-    return sorted(kept)
-
-
-def _height(percent: float) -> float:
-    return float(nines(np.array(percent / 100)))
+    within = [p for p in (bottom, top, *NINES_BY_WEIGHT) if bottom <= p <= top]
+    places = nines(np.array(within) / 100).tolist()
+    kept = apart(zip(places, within, strict=True), _LEAST_GAP * (places[1] - places[0]))
+    return sorted(percent for _, percent in kept)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 NINES = (0, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100)
 """Round percentages on an axis of accuracies."""
@@ -23,6 +23,8 @@ _LEAST = sys.float_info.min
 HIGHEST_ACCURACY = 0.9998
 """An accuracy above this is drawn here: a batch without a mistake is common, and must not press
 everything below 99.9 % into the bottom rows."""
+
+_Label = TypeVar("_Label")
 
 
 class Axis(NamedTuple):
@@ -124,3 +126,12 @@ def nice_step(least: float) -> float:
     """Return the smallest of 1, 2, 5 × 10ⁿ that is at least ``least``, a number above 0."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= least * (1 - 1e-9))
+
+
+def apart(ticks: Iterable[tuple[float, _Label]], gap: float) -> list[tuple[float, _Label]]:
+    """Return the ticks that have room, of two nearer than ``gap`` the first."""
+    kept: list[tuple[float, _Label]] = []
+    for place, label in ticks:
+        if all(abs(place - other) >= gap for other, _ in kept):
+            kept.append((place, label))
+    return kept

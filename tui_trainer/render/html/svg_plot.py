@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from tui_trainer.protocol.exhibit import Curve, Curves
-from tui_trainer.text.scales import Axis, Scale, nice_step
+from tui_trainer.text.scales import Axis, Scale, apart, nice_step
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44
@@ -99,7 +99,7 @@ def _ticks(frame: _Frame) -> Iterator[str]:
     """Yield the ticks of both axes with their numbers, those of the vertical one as a grid."""
     right = WIDTH - RIGHT
     heights = [(frame.down(value), label) for value, label in frame.axis.ticks]
-    for y, label in _apart(heights, LEAST_GAP):
+    for y, label in apart(heights, LEAST_GAP):
         yield f"<path class='grid' d='M{LEFT} {y:.1f}H{right}'/>"
         yield f"<text x='{LEFT - 8}' y='{y + 4:.1f}' class='y'>{_minus(label)}</text>"
     step = nice_step((frame.last - frame.first) / X_TICKS or 1.0)
@@ -107,18 +107,9 @@ def _ticks(frame: _Frame) -> Iterator[str]:
     places = [
         (frame.across(number * step), f"{number * step:.6g}") for number in range(first, last + 1)
     ]
-    for x, label in _apart(places, 2 * LEAST_GAP):
+    for x, label in apart(places, 2 * LEAST_GAP):
         yield f"<path class='tick' d='M{x:.1f} {LOW}v5'/>"
         yield f"<text x='{x:.1f}' y='{LOW + 19}' class='x'>{_minus(label)}</text>"
-
-
-def _apart(ticks: Sequence[tuple[float, str]], gap: float) -> list[tuple[float, str]]:
-    """Return the ticks that have room, of two too near the first."""
-    kept: list[tuple[float, str]] = []
-    for place, label in ticks:
-        if all(abs(place - other) >= gap for other, _ in kept):
-            kept.append((place, label))
-    return kept
 
 
 def _line(points: Sequence[tuple[float, float]], place: int) -> str:
