@@ -16,7 +16,7 @@ from tests.protocol.facts import (
     step,
 )
 from tui_trainer.history.history import LOSS_CAP, History
-from tui_trainer.history.run_state import SPEED_SECONDS
+from tui_trainer.history.run_state import SPEED_SECONDS, Episode
 from tui_trainer.history.series import CAPACITY
 from tui_trainer.protocol.events import (
     CommandRejected,
@@ -27,6 +27,7 @@ from tui_trainer.protocol.events import (
     RecordingFailed,
     RecordingRestored,
     RunFailed,
+    RunResumed,
     StateChanged,
 )
 
@@ -186,3 +187,44 @@ def test_memory_is_bounded() -> None:
     for series in (told.train_loss, told.train_accuracy, told.learning_rate):
         assert len(series) <= CAPACITY
     assert len(told._speed_marks) <= SPEED_SECONDS * 100 + 2
+
+
+def test_the_validation_between_two_epochs_is_no_slow_training() -> None:
+    first = [step(number) for number in range(1, 11)]
+    later = [step(number, seconds=number * BATCH / 2_000 + 60) for number in range(11, 15)]
+    assert history(started(), *first, *later).images_per_second == pytest.approx(2_000)
+
+
+def test_the_means_are_those_of_this_epoch() -> None:
+    told = history(started(), *(step(number, loss=2.0, accuracy=0.2) for number in range(1, 11)))
+    assert (told.epoch_loss, told.epoch_accuracy) == pytest.approx((2.0, 0.2))
+    told.apply(step(11, loss=1.0, accuracy=0.5))
+    told.apply(step(12, loss=0.5, accuracy=0.7))
+    assert (told.epoch_loss, told.epoch_accuracy) == pytest.approx((0.75, 0.6))
+    assert math.isnan(History().epoch_loss)
+
+
+def test_the_best_epoch_is_the_earliest_of_equals() -> None:
+    assert history(started(), epoch_done(1, val_accuracy=None)).best_epoch is None
+    accuracies = (0.8, 0.9, 0.9, 0.7)
+    epochs = [epoch_done(n, val_accuracy=value) for n, value in enumerate(accuracies, 1)]
+    told = history(started(), *epochs)
+    assert (told.best_epoch, told.last_epoch) == (epochs[1], epochs[3])
+
+
+def test_a_finding_that_is_cleared_leaves_an_episode() -> None:
+    worse = finding(evidence="worse")
+    told = history(started(), step(1), finding(), step(2), worse)
+    assert told.episodes == [Episode(worse, step=1, epoch=1)]
+    told.apply(step(11))
+    told.apply(FindingCleared(code=worse.code, step=11))
+    assert told.episodes == []
+    assert told.past_findings == [Episode(worse, 1, 1, cleared_step=11, cleared_epoch=2)]
+
+
+def test_a_resumed_run_goes_on_from_its_checkpoint() -> None:
+    told = history(started(), step(1), step(2), step(3), finished(reason="stopped"))
+    assert told.is_over
+    told.apply(RunResumed(step=2, epoch=1, images=200, threads=1, lines=3))
+    assert (told.step, told.finished, told.is_over) == (2, None, False)
+    assert len(told.train_loss) == 2
