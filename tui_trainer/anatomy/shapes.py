@@ -11,18 +11,13 @@ from torch import Tensor
 
 from tui_trainer.anatomy.calls import Call, from_end
 from tui_trainer.anatomy.field import Axis, Field, Undefined, join
-from tui_trainer.anatomy.moves import no_field
+from tui_trainer.anatomy.moves import no_field, unless_along
 
 Shape = tuple[int, ...]
 
 
-def apart(call: Call) -> Field:
-    """Move the field as putting tensors behind one another does, or cutting one to pieces."""
-    field = join(call.fields)
-    dim = from_end(call.arguments.get("dim", 0), len(call.shapes[0]))
-    if any(axis.dim == dim and axis.features > 1 for axis in field.axes):
-        raise Undefined("it joins or cuts along the rows, the columns or a flattened map")
-    return field
+apart = unless_along("it joins or cuts along the rows, the columns or a flattened map", 0)
+"""Puts tensors behind one another, or cuts one to pieces."""
 
 
 def stacked(call: Call) -> Field:

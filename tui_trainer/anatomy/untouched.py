@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, MutableSequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -50,43 +52,29 @@ def _attributes(module: nn.Module) -> Iterator[Undo]:
 
 
 def _container(value: Any, seen: set[int]) -> Iterator[Undo]:
-    if id(value) in seen:
+    if id(value) in seen or not isinstance(value, Tensor | dict | list | deque | tuple):
         return
     seen.add(id(value))
     if isinstance(value, Tensor):
-        if (undo := _content(value)) is not None:
-            yield undo
+        yield from filter(None, [_content(value)])
         return
-    parts: list[Any]
-    if isinstance(value, dict):
-        kept, parts = dict(value), list(value.values())
-
-        def put_back() -> None:
-            if list(value) != list(kept) or any(value[key] is not kept[key] for key in kept):
-                value.clear()
-                value.update(kept)
-    elif isinstance(value, (list, deque)):
-        items, parts = list(value), list(value)
-        sequence: MutableSequence[Any] = value
-
-        def put_back() -> None:
-            if len(sequence) != len(items) or any(map(_differs, sequence, items)):
-                sequence.clear()
-                sequence.extend(items)
-    elif isinstance(value, tuple):
-        parts = list(value)
-
-        def put_back() -> None:
-            pass
-    else:
-        return
-    yield put_back
-    for part in parts:
+    before: dict[Any, Any] | list[Any] = dict(value) if isinstance(value, dict) else list(value)
+    yield functools.partial(_refill, value, before)
+    for part in before.values() if isinstance(before, dict) else before:
         yield from _container(part, seen)
 
 
-def _differs(one: Any, other: Any) -> bool:
-    return one is not other
+def _refill(container: Any, before: Any) -> None:
+    """Give a container the very things that it had before; a tuple keeps them anyway."""
+    if isinstance(container, dict):
+        if list(container) != list(before) or any(
+            container[key] is not part for key, part in before.items()
+        ):
+            container.clear()
+            container.update(before)
+    elif len(container) != len(before) or any(map(operator.is_not, container, before)):
+        container.clear()
+        container.extend(before)
 
 
 def _content(tensor: Tensor) -> Undo | None:

@@ -39,7 +39,7 @@ _USUAL_BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256)
 
 
 class CustomModel:
-    """A class or a function of a person's own that gives a network.
+    """A class or a function of custom code that gives a network.
 
     Args:
         reference: Where it is; its code is imported again.
