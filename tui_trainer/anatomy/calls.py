@@ -113,3 +113,11 @@ def dims_of(dim: Any, count: int) -> frozenset[int] | None:
     if dim is None or dim == () or dim == []:
         return frozenset(range(-count, 0))
     return frozenset(from_end(d, count) for d in ((dim,) if isinstance(dim, int) else dim))
+
+
+def indices_of(equation: str) -> tuple[list[str], str]:
+    """Return the indices of each operand of an einsum, and those of its result."""
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    if not arrow:
+        output = "".join(sorted(c for c in set(inputs) - {","} if inputs.count(c) == 1))
+    return inputs.split(","), output

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tui_trainer.anatomy.calls import Call, dims_of, from_end
+from tui_trainer.anatomy.calls import Call, dims_of, from_end, indices_of
 from tui_trainer.anatomy.field import Axis, Field, Undefined, join
 
 Moves = Callable[[Call], Field]
@@ -84,13 +84,10 @@ def summed(call: Call) -> Field:
     equation, *operands = call.arguments["rest"]
     if len(call.fields) > 1 or not isinstance(equation, str) or "." in equation:
         return no_field("it multiplies features by features of other places")(call)
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
-    terms = inputs.split(",")
+    terms, output = indices_of(equation)
     of_features = next(
         t for t, o in zip(terms, operands, strict=True) if tuple(o.shape) == call.shapes[0]
     )
-    if not arrow:
-        output = "".join(sorted(c for c in set(inputs) - {","} if inputs.count(c) == 1))
 
     def seen(axis: Axis) -> Axis:
         name = of_features[axis.dim]

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-from tui_trainer.anatomy.calls import CELLS, CONVOLUTIONS, RECURRENT, Call
+from tui_trainer.anatomy.calls import CELLS, CONVOLUTIONS, RECURRENT, Call, indices_of
 from tui_trainer.anatomy.operations import bind, operation_of
 from tui_trainer.anatomy.trace import Step
 
@@ -183,16 +183,13 @@ def _einsum(call: Call, counted: int) -> int:
         operands = list(operands[0])
     if not isinstance(equation, str) or "." in equation or len(operands) != 2:
         return counted
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    terms, output = indices_of(equation)
     sizes: dict[str, int] = {}
-    for letters, operand in zip(inputs.split(","), operands, strict=True):
+    for letters, operand in zip(terms, operands, strict=True):
         for name, size in zip(letters, operand.shape, strict=True):
             sizes[name] = max(size, sizes.get(name, 0))
-    names = inputs.replace(",", "")
-    kept = set(output) if arrow else {name for name in names if names.count(name) == 1}
-    summed = set(sizes) - kept
-    shared = set.intersection(*(set(letters) for letters in inputs.split(",")))
-    return prod(sizes.values()) if summed & shared else 0
+    summed = set(sizes) - set(output)
+    return prod(sizes.values()) if summed.intersection(*terms) else 0
 
 
 _FORMULAS: Mapping[str, Callable[[Call, int], int]] = {
