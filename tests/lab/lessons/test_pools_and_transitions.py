@@ -11,8 +11,8 @@ from torch import nn
 
 from tests.lab.lessons.conftest import Benches, Ticking
 from tui_trainer.anatomy.table import layer_table
+from tui_trainer.lab.ask import Experiment
 from tui_trainer.lab.context import Bench
-from tui_trainer.lab.lesson_answers import Show
 from tui_trainer.lab.lessons.max_pooling_distance import experiment as max_pooling_distance
 from tui_trainer.lab.lessons.max_pooling_position import experiment as max_pooling_position
 from tui_trainer.lab.lessons.transition_layers import experiment as transition_layers
@@ -33,7 +33,7 @@ def lost(bench: Bench) -> Bench:
     return dataclasses.replace(bench, network=network)
 
 
-def trained(show: Show, bench: Bench, choices: Choices) -> Exhibit:
+def trained(show: Experiment, bench: Bench, choices: Choices) -> Exhibit:
     quick = dataclasses.replace(bench, clock=Ticking(0.5))
     return list(show(quick, choices, True))[-1]
 
@@ -49,7 +49,7 @@ def trained(show: Show, bench: Bench, choices: Choices) -> Exhibit:
     ],
 )
 def test_every_network_is_shown_something_even_a_lost_one(
-    bench_of: Benches, show: Show, model: str
+    bench_of: Benches, show: Experiment, model: str
 ) -> None:
     for bench in (bench_of(model), lost(bench_of(model))):
         (exhibit,) = show(bench, {}, False)
