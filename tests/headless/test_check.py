@@ -12,7 +12,8 @@ import pytest
 
 from tests.headless.fakes import started
 from tests.protocol.questions import CHECK
-from tui_trainer.headless.check_report import item_lines, print_check, summary
+from tui_trainer.headless.check_report import print_check, summary
+from tui_trainer.headless.sentences import diagnosis_lines
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, counts
 from tui_trainer.protocol.events import Event, StateChanged
@@ -57,12 +58,12 @@ def test_only_a_failure_changes_the_code(
 def test_an_item_is_its_judgement_its_numbers_and_what_to_try() -> None:
     good, bad = item("ok"), item("error", advice="a tenth of the rate")
 
-    assert item_lines(good) == [
+    assert diagnosis_lines(good) == [
         "✓ one batch is learned  [topic 19: seeing early that a network fails]",
         "  32 of 32",
     ]
-    assert item_lines(bad)[0].startswith("✗")
-    assert item_lines(bad)[2] == "  try: a tenth of the rate"
+    assert diagnosis_lines(bad)[0].startswith("✗")
+    assert diagnosis_lines(bad)[2] == "  try: a tenth of the rate"
 
 
 def test_items_are_printed_as_they_are_done(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,6 @@ import typer
 
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.options import option
-from tui_trainer.course.topics import TOPICS
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.config import MODELS, RunConfig
 from tui_trainer.protocol.diagnosis import by_severity, counts
@@ -89,15 +88,12 @@ def review(
     found = _looked_at(name, image_size, channels, classes, budget)
     verdicts = review_rows(found.rows, budget=budget)
     if as_json:
-        import dataclasses
+        from tui_trainer.headless.sentences import diagnosis_record
 
         record = {
             "model": name,
             "counts": counts(verdicts),
-            "verdicts": [
-                {**dataclasses.asdict(verdict), "topic": TOPICS[verdict.lesson]}
-                for verdict in by_severity(verdicts)
-            ],
+            "verdicts": [diagnosis_record(verdict) for verdict in by_severity(verdicts)],
         }
         standard_output().record(record)
     else:

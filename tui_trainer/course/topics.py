@@ -1,4 +1,4 @@
-"""The twenty topics of the course, which findings and verdicts point to."""
+"""The twenty topics of the course, which a diagnosis points to."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ TOPICS: Mapping[int, str] = dict(
         start=1,
     )
 )
+
+
+def topic(lesson: int) -> str:
+    """Return a topic as text: ``topic 6: softmax``."""
+    return f"topic {lesson}: {TOPICS[lesson]}" if lesson in TOPICS else f"topic {lesson}"

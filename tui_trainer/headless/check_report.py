@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
-from tui_trainer.course.topics import TOPICS
+from tui_trainer.headless.sentences import diagnosis_lines, diagnosis_record
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, counts, tally
+from tui_trainer.protocol.diagnosis import Diagnosis, counts, tally
 from tui_trainer.protocol.events import Event, RunStarted, StateChanged
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.text import fmt
@@ -49,7 +47,7 @@ def print_check(
                 case Answered(content=Diagnosis() as item):
                     checked.append((item, event.seconds))
                     if not as_json:
-                        for line in item_lines(item):
+                        for line in diagnosis_lines(item):
                             out.line(line)
                     if event.done < event.total:
                         console.draw([Cell(f"checking: {event.done} of {event.total} done")])
@@ -75,13 +73,6 @@ def headline(started: RunStarted) -> str:
     )
 
 
-def item_lines(item: Diagnosis) -> list[str]:
-    """Return an item as lines: its judgement, its numbers, and what to try."""
-    topic = f"topic {item.lesson}: {TOPICS[item.lesson]}"
-    lines = [f"{SIGNS[item.severity]} {item.title}  [{topic}]", f"  {item.evidence}"]
-    return [*lines, f"  try: {item.advice}"] if item.advice else lines
-
-
 def summary(items: Sequence[Diagnosis], seconds: float) -> str:
     """Return how many items there are of each severity, and what they took."""
     return f"{tally(items)}, in {seconds:.0f} s"
@@ -96,18 +87,6 @@ def as_record(
     return {
         **({key: getattr(started, key) for key in (*asked, *more)} if started else {}),
         "counts": counts(item for item, _ in checked),
-        "items": [
-            {
-                **dataclasses.asdict(item),
-                "value": _finite(item.value),
-                "topic": TOPICS[item.lesson],
-                "seconds": took,
-            }
-            for item, took in checked
-        ],
+        "items": [{**diagnosis_record(item), "seconds": took} for item, took in checked],
         "seconds": seconds,
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer.course.topics import TOPICS
+from tui_trainer.course.topics import topic
 from tui_trainer.findings import RULES, watched, with_findings
 from tui_trainer.headless import sentences
 from tui_trainer.headless.streams import standard_output
@@ -15,12 +14,8 @@ from tui_trainer.history.history import History
 from tui_trainer.history.run_state import Episode
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted, to_json
+from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted
 from tui_trainer.text import fmt
-from tui_trainer.text.sparkline import caption, sparkline
-
-PLOT_WIDTH = 60
-"""Columns of a plot at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +93,12 @@ def _ending(history: History) -> str:
 
 def _standing_lines(episode: Episode, *, has_bars: bool) -> list[str]:
     found = episode.finding
-    topic = f"topic {found.lesson}" + (
-        f": {TOPICS[found.lesson]}" if found.lesson in TOPICS else ""
-    )
     since = f"since step {fmt.count(found.step)}"
     if episode.step != found.step:
         since += f", told at step {fmt.count(episode.step)}"
     since += f", epoch {max(1, episode.epoch)}"
-    lines = [
-        f"{SIGNS[found.severity]} {found.title} · {since} · {topic}",
-        f"  {found.evidence}",
-    ]
-    if found.plot:
-        bars = f"{sparkline(found.plot, PLOT_WIDTH)}  " if has_bars else ""
-        lines.append(f"  {bars}{caption(found.plot, found.plot_label)}")
-    if found.cause:
-        lines.append(f"  likely: {found.cause}")
-    if found.advice:
-        lines.append(f"  try: {found.advice}")
-    return [fmt.one_line(line) if not line.startswith("  ") else line for line in lines]
+    head = fmt.one_line(f"{found.heading} · {since} · {topic(found.lesson)}")
+    return [head, *sentences.body_lines(found, has_bars=has_bars)]
 
 
 def _gone_line(episode: Episode) -> str:
@@ -158,13 +140,10 @@ def as_record(found: RunDiagnosis) -> dict[str, Any]:
 
 def _record(episode: Episode) -> dict[str, Any]:
     """Return an episode: the fields of its ``FindingRaised``, its topic, and when it was said."""
-    finding = json.loads(to_json(episode.finding))
-    del finding["event"]
-    times = {
-        "topic": TOPICS.get(episode.finding.lesson, ""),
+    return {
+        **sentences.diagnosis_record(episode.finding),
         "raised_step": episode.step,
         "raised_epoch": episode.epoch,
         "cleared_step": episode.cleared_step,
         "cleared_epoch": episode.cleared_epoch,
     }
-    return {**finding, **times}

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tui_trainer.course.topics import TOPICS
+from tui_trainer.headless.sentences import diagnosis_lines
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.headless.text_table import GAP, table
-from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, by_severity, tally
+from tui_trainer.protocol.diagnosis import Diagnosis, by_severity, tally
 from tui_trainer.protocol.layers import BUDGET, LayerRow, totals
 from tui_trainer.render.comparison_lines import comparison_lines
 from tui_trainer.render.layer_cells import COLUMNS, Scale, cells, titles, total_cells
@@ -148,12 +148,8 @@ def print_review(network: Network, verdicts: Sequence[Diagnosis]) -> None:
         out.line(line)
     out.line(tally(verdicts))
     for verdict in by_severity(verdicts):
-        out.line("")
-        topic = f"topic {verdict.lesson}: {TOPICS[verdict.lesson]}"
-        out.line(f"{SIGNS[verdict.severity]} {verdict.title}  [{topic}]")
-        out.line(f"  {verdict.evidence}")
-        if verdict.advice:
-            out.line(f"  try: {verdict.advice}")
+        for line in ("", *diagnosis_lines(verdict)):
+            out.line(line)
 
 
 def print_comparison(left: Network, right: Network, comparison: Comparison) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
+from tui_trainer.course.topics import TOPICS, topic
 from tui_trainer.history.run_state import RunState
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
     Diverged,
     DownloadProgress,
@@ -14,9 +18,14 @@ from tui_trainer.protocol.events import (
     RunStarted,
     SettingChanged,
     TestEvaluated,
+    plain,
 )
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.sparkline import caption, sparkline
+
+PLOT_WIDTH = 60
+"""Columns of a plot at most."""
 
 _LEAST_BAR = 9  # a blank, two ends, six columns
 _WIDEST_BAR = 33
@@ -145,6 +154,27 @@ def finding_line(event: FindingRaised) -> str:
     told = f"{event.title}, since step {fmt.count(event.step)}: {event.evidence}"
     likely = f" — likely: {event.cause}" if event.cause else ""
     return f"{told}{likely}{f' — try: {event.advice}' if event.advice else ''}"
+
+
+def diagnosis_lines(found: Diagnosis) -> list[str]:
+    """Return a diagnosis as lines: its title and topic, its numbers, and what to try."""
+    return [f"{found.heading}  [{topic(found.lesson)}]", *body_lines(found)]
+
+
+def body_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:
+    """Return what stands under the title of a diagnosis; ``has_bars`` draws the numbers."""
+    lines = [f"  {found.evidence}"]
+    if isinstance(found, FindingRaised) and found.plot:
+        bars = f"{sparkline(found.plot, PLOT_WIDTH)}  " if has_bars else ""
+        lines.append(f"  {bars}{caption(found.plot, found.plot_label)}")
+    if isinstance(found, FindingRaised) and found.cause:
+        lines.append(f"  likely: {found.cause}")
+    return [*lines, f"  try: {found.advice}"] if found.advice else lines
+
+
+def diagnosis_record(found: Diagnosis) -> dict[str, Any]:
+    """Return a diagnosis as JSON tells it; a number that is not finite is None."""
+    return {**plain(dataclasses.asdict(found)), "topic": TOPICS.get(found.lesson, "")}
 
 
 def setting_line(event: SettingChanged) -> str:

@@ -42,6 +42,11 @@ class Diagnosis:
     figure: str = ""
 
     @property
+    def heading(self) -> str:
+        """The title behind the sign of its severity."""
+        return f"{SIGNS[self.severity]} {self.title}"
+
+    @property
     def rank(self) -> int:
         """The place of its severity among all, 0 being the most severe."""
         return _RANKS[self.severity]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding
 
-from tui_trainer.course.topics import TOPICS
+from tui_trainer.course.topics import topic
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, by_severity, tally
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
@@ -112,8 +112,7 @@ def _item_line(item: Diagnosis, width: int, digits: int, *, is_chosen: bool) -> 
 
 def _detail_lines(item: Diagnosis, width: int) -> Lines:
     lines = body_lines(item, width, indent=4)
-    named = f": {TOPICS[item.lesson]}" if item.lesson in TOPICS else ""
-    return [*lines, *paragraph(f"topic {item.lesson}{named}", "muted", width, indent=4)]
+    return [*lines, *paragraph(topic(item.lesson), "muted", width, indent=4)]
 
 
 def _result_lines(check: Checking, width: int) -> Lines:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui_trainer.course.topics import TOPICS
-from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity
+from tui_trainer.course.topics import topic
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
@@ -58,8 +58,7 @@ def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
     standing = run.standing
     others = len(standing.shown) - 1
     more = f" (+{others})" if others else ""
-    title = f"{SIGNS[found.severity]} {found.title}{more}"
-    cells = [Cell(title, style=SEVERITY_ROLES[found.severity])]
+    cells = [Cell(f"{found.heading}{more}", style=SEVERITY_ROLES[found.severity])]
     if found.advice:
         cells.append(Cell(f" · {found.advice}", rank=1))
     if run.fixable() is found:
@@ -68,8 +67,7 @@ def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
 
 
 def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: bool) -> Lines:
-    sign, role = SIGNS[found.severity], SEVERITY_ROLES[found.severity]
-    lines = headed(f"{sign} {found.title}", role, found.lesson, width, is_named=is_full)
+    lines = headed(found, width, is_named=is_full)
     if not is_full:
         quiet = "" if found.severity == "note" else found.evidence
         return [*lines, *paragraph(quiet, "muted", width, indent=2)]
@@ -94,27 +92,21 @@ def body_lines(found: Diagnosis, width: int, *, indent: int = 2, key: str = "") 
 
 
 def headed(
-    title: str,
-    role: str,
-    lesson: int,
-    width: int,
-    *,
-    is_named: bool = True,
-    is_linked: bool = False,
+    found: Diagnosis, width: int, *, is_named: bool = True, is_linked: bool = False
 ) -> Lines:
     """Return a title with its course topic flush right, by its name if that fits; else below it.
 
     ``is_linked`` puts the key that opens the topic's lesson before it.
     """
-    topic = f"{'l ▸ ' if is_linked else ''}topic {lesson}"
-    link = "intervention" if is_linked else "muted"
-    named = f"{topic}: {TOPICS[lesson]}" if lesson in TOPICS and is_named else topic
-    if fmt.columns(title) + fmt.columns(named) + 2 <= width:
-        topic = named
-    gap = width - fmt.columns(title) - fmt.columns(topic)
+    title, role = found.heading, SEVERITY_ROLES[found.severity]
+    key, link = ("l ▸ ", "intervention") if is_linked else ("", "muted")
+    words, named = f"{key}topic {found.lesson}", f"{key}{topic(found.lesson)}"
+    if is_named and fmt.columns(title) + fmt.columns(named) + 2 <= width:
+        words = named
+    gap = width - fmt.columns(title) - fmt.columns(words)
     if gap >= 2:
-        return [[Cell(title, style=role), Cell(" " * gap), Cell(topic, style=link)]]
-    return [*paragraph(title, role, width), *paragraph(topic, link, width, indent=2)]
+        return [[Cell(title, style=role), Cell(" " * gap), Cell(words, style=link)]]
+    return [*paragraph(title, role, width), *paragraph(words, link, width, indent=2)]
 
 
 def _plot_lines(found: FindingRaised, width: int) -> Lines:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from tui_trainer.course.lesson import Lesson
-from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.text.fmt import Cell, columns
 from tui_trainer.text.lines import PROSE, Lines, paragraph
@@ -182,9 +182,7 @@ def _here(view: LessonView, width: int) -> Lines:
 
 def _short(found: Diagnosis, width: int) -> Lines:
     """Return a diagnosis without its advice."""
-    title = paragraph(
-        f"{SIGNS[found.severity]} {found.title}", SEVERITY_ROLES[found.severity], width
-    )
+    title = paragraph(found.heading, SEVERITY_ROLES[found.severity], width)
     return [*title, *paragraph(found.evidence, "", width, indent=2)]
 
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, by_severity, tally
+from tui_trainer.protocol.diagnosis import Diagnosis, by_severity, tally
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import REVIEW_KEYS
-from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, body_lines, headed
+from tui_trainer.ui.widgets.finding_lines import body_lines, headed
 from tui_trainer.ui.widgets.panel import TextPanel
 
 
@@ -85,6 +85,4 @@ def review_lines(
 
 
 def _verdict_lines(verdict: Diagnosis, width: int, *, is_chosen: bool = False) -> Lines:
-    title, role = f"{SIGNS[verdict.severity]} {verdict.title}", SEVERITY_ROLES[verdict.severity]
-    lines = headed(title, role, verdict.lesson, width, is_linked=is_chosen)
-    return [*lines, *body_lines(verdict, width), []]
+    return [*headed(verdict, width, is_linked=is_chosen), *body_lines(verdict, width), []]
