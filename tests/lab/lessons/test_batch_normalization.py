@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tests.lab.lessons.conftest import Benches, Ticking
 from tests.lab.lessons.lost import lost
+from tui_trainer.lab.layer_maps import subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import moved
 from tui_trainer.lab.lessons.batch_normalization.experiment import look_at, norms_of, show
 from tui_trainer.lab.lessons.batch_normalization.norm_twins import (
@@ -18,7 +19,6 @@ from tui_trainer.lab.lessons.batch_normalization.norm_twins import (
     WATCHED,
     WatchedArm,
 )
-from tui_trainer.lab.map_drawing import subject
 from tui_trainer.lab.samples import drawn
 from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table, Words
 

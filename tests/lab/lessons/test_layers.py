@@ -8,9 +8,9 @@ import pytest
 
 from tests.lab.lessons.conftest import Benches, Ticking
 from tests.lab.lessons.lost import lost
+from tui_trainer.lab.layer_maps import maps_of, subject
 from tui_trainer.lab.lessons.layers import experiment
 from tui_trainer.lab.lessons.layers.experiment import show
-from tui_trainer.lab.map_drawing import maps_of, subject
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Pictures, Table, Words
 
 

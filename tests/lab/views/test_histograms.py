@@ -13,7 +13,7 @@ from torch import nn
 from tests.lab.views.conftest import Scenes, Seen, session_of, set_scene
 from tests.lab.views.own_networks import write_odd
 from tests.lab.views.test_maps import with_dead_unit
-from tui_trainer.lab.views.bins import MOST_BINS, bins_for
+from tui_trainer.lab.views.spreads import MOST_BINS, bins_for
 from tui_trainer.protocol.exhibit import Bars, Table, Words
 
 

@@ -11,8 +11,7 @@ import torch
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.own_networks import write_odd
 from tui_trainer.lab.preflight.bench import some
-from tui_trainer.lab.views.exciting import Unit, made, responses
-from tui_trainer.lab.views.favourites import Favourite
+from tui_trainer.lab.views.exciting import Favourite, Unit, made, responses
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Words
 
 

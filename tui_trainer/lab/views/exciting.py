@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.engine.evaluation import are_probabilities
-from tui_trainer.models.numbers import tensors_in
+from tui_trainer.lab.layer_maps import result_at
 from tui_trainer.protocol.layers import LayerRow
 
 STEPS = 60
@@ -41,12 +41,79 @@ class Unit:
     number: int
 
 
-class _ReachedError(BaseException):
-    """The layer was reached. No network's own ``except Exception`` is to hold it up."""
+@dataclass(frozen=True, slots=True)
+class Favourite:
+    """An image, and how much it excites a unit.
 
-    def __init__(self, result: Tensor) -> None:
-        super().__init__()
-        self.result = result
+    Attributes:
+        pixels: Its greys (H, H), 0 to 255.
+        label: Its class; None for one that was made.
+        value: What the unit gives.
+        box: Top, left, height and width of what the unit sees of it, in pixels; it may lie partly
+            off the image. None where that is not defined.
+    """
+
+    pixels: Tensor
+    label: int | None
+    value: float
+    box: tuple[int, int, int, int] | None
+
+    @property
+    def caption(self) -> str:
+        """What it is, and how much it excites."""
+        return f"{'made' if self.label is None else f'a {self.label}'}: {self.value:.2g}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the unit sees all of it, or it is not known what."""
+        if self.box is None:
+            return True
+        top, left, height, width = self.box
+        tall, wide = self.pixels.shape
+        return top <= 0 and left <= 0 and top + height >= tall and left + width >= wide
+
+    @property
+    def cut(self) -> Tensor:
+        """What the unit sees of it, black where that is off the image."""
+        if self.box is None or self.is_whole:
+            return self.pixels
+        top, left, height, width = self.box
+        tall, wide = self.pixels.shape
+        padded = self.pixels.new_zeros(tall + 2 * height, wide + 2 * width)
+        padded[height : height + tall, width : width + wide] = self.pixels
+        return padded[top + height : top + 2 * height, left + width : left + 2 * width]
+
+
+@dataclass(slots=True)
+class Search:
+    """What is known of a unit so far.
+
+    Attributes:
+        best: The images that excite it most, the best first.
+        made: The images that were made.
+        values: Its largest value on each image that was looked at.
+        labels: Their classes.
+    """
+
+    best: list[Favourite] = field(default_factory=list)
+    made: list[Favourite] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+
+    @property
+    def by_class(self) -> list[tuple[int, float]]:
+        """The mean of its largest values by class, the class that excites it most first."""
+        sums: dict[int, list[float]] = {}
+        for label, value in zip(self.labels, self.values, strict=True):
+            sums.setdefault(label, []).append(value)
+        means = [(label, sum(values) / len(values)) for label, values in sums.items()]
+        return sorted(means, key=lambda pair: -pair[1])
+
+    @property
+    def scale(self) -> float:
+        """How much its values differ from image to image."""
+        spread = float(torch.tensor(self.values).std(correction=0)) if self.values else 0.0
+        return spread if isfinite(spread) and spread > 0 else 1.0
 
 
 def responses(
@@ -71,40 +138,11 @@ def responses(
             scores = scores.clamp(min=EPSILON).log()
         found: Tensor | None = scores
     else:
-        found = _result(network, rows, unit.place, inputs)
+        found = result_at(network, rows, unit.place, inputs)
     if found is None or found.ndim not in (2, 4) or unit.number >= found.shape[1]:
         return None
     chosen = found[:, unit.number]
     return chosen[:, None, None] if chosen.ndim == 1 else chosen
-
-
-def _result(
-    network: nn.Module, rows: Sequence[LayerRow], place: int, inputs: Tensor
-) -> Tensor | None:
-    """Return the result of the layer at a place; what comes after it is not run."""
-    module = dict(network.named_modules()).get(rows[place].name)
-
-    def hooked(module: nn.Module, given: object, result: object) -> None:
-        if (first := next(tensors_in(result), None)) is not None:
-            raise _ReachedError(first)
-
-    def reached(at: int, step: Step, result: Tensor) -> None:
-        if at == place:
-            raise _ReachedError(result)
-
-    # A row has its module's own name where that is all that it does, for the first time.
-    handle = None if module is None else module.register_forward_hook(hooked)
-    try:
-        if handle is None:
-            trace(network, inputs, reached=reached)
-        else:
-            network(inputs)
-    except _ReachedError as found:
-        return found.result
-    finally:
-        if handle is not None:
-            handle.remove()
-    return None
 
 
 def made(

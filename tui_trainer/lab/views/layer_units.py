@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.context import Scene
-from tui_trainer.lab.map_drawing import place_after
+from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.samples import affordable
 from tui_trainer.models.numbers import magnitudes
 from tui_trainer.models.units import Units, units_of

@@ -14,11 +14,18 @@ from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import Parts, Scene
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import WIDEST, grey_picture, no_numbers
-from tui_trainer.lab.map_drawing import place_after
+from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.samples import affordable
-from tui_trainer.lab.views.exciting import JITTER_FROM, STEPS, Unit, made, responses
-from tui_trainer.lab.views.favourites import Favourite, Search
+from tui_trainer.lab.views.exciting import (
+    JITTER_FROM,
+    STEPS,
+    Favourite,
+    Search,
+    Unit,
+    made,
+    responses,
+)
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import part_size
 from tui_trainer.lab.views.verdict import is_sealed

@@ -18,7 +18,7 @@ from tui_trainer.lab.drawing import (
     shrunk,
     square,
 )
-from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, middle_frame, subject
+from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, middle_frame, subject
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.verdict import Verdict, chosen_digit, is_sealed, verdict_of

@@ -12,8 +12,8 @@ from tui_trainer.lab.context import Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import alone, map_picture, no_numbers
+from tui_trainer.lab.layer_maps import Subject, is_convolution, maps_of, subject
 from tui_trainer.lab.lessons._1x1_convolutions.arithmetic import correlation, mixed, relu
-from tui_trainer.lab.map_drawing import Subject, is_convolution, maps_of, subject
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,

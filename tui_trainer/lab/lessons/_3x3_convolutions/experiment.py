@@ -12,6 +12,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
+from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
 from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
     KERNELS,
     products,
@@ -19,7 +20,6 @@ from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
     stack,
     window,
 )
-from tui_trainer.lab.map_drawing import Subject, is_convolution, subject
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

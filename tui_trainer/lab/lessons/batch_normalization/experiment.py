@@ -13,9 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tui_trainer.lab.context import SEED, Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import no_numbers
+from tui_trainer.lab.layer_maps import Subject, passing, subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import normalized, scatter
 from tui_trainer.lab.lessons.batch_normalization.norm_twins import RATE, race_of_twins
-from tui_trainer.lab.map_drawing import Subject, passing, subject
 from tui_trainer.lab.samples import affordable, drawn
 from tui_trainer.protocol.exhibit import (
     Bar,

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tui_trainer.lab.context import DIGIT, SEED, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import enlarged, map_picture, no_numbers
+from tui_trainer.lab.layer_maps import passing
 from tui_trainer.lab.lessons.dropout.arithmetic import spread_of_sum
-from tui_trainer.lab.map_drawing import passing
 from tui_trainer.lab.samples import same_chance
 from tui_trainer.models.build import DROPOUT_LAYERS, dropout_of
 from tui_trainer.protocol.exhibit import (

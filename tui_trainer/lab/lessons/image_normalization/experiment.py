@@ -13,6 +13,7 @@ from tui_trainer.anatomy.review.design import is_weighted
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.layer_maps import passing
 from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     RAW,
     UNIT,
@@ -22,7 +23,6 @@ from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     scaled_statistics,
     statistics,
 )
-from tui_trainer.lab.map_drawing import passing
 from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import (
     Bar,

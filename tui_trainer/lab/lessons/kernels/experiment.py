@@ -13,7 +13,7 @@ from tui_trainer.lab.context import Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import kernel_picture, no_numbers
-from tui_trainer.lab.map_drawing import Subject, is_convolution, subject
+from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
 from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import (
     Block,

@@ -12,19 +12,19 @@ from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
-from tui_trainer.lab.lessons.layers.arithmetic import (
-    pooled_behind,
-    stack_field,
-    stack_parameters,
-    width_for,
-)
-from tui_trainer.lab.map_drawing import (
+from tui_trainer.lab.layer_maps import (
     LayerMaps,
     Subject,
     is_convolution,
     maps_of,
     middle_frame,
     subject,
+)
+from tui_trainer.lab.lessons.layers.arithmetic import (
+    pooled_behind,
+    stack_field,
+    stack_parameters,
+    width_for,
 )
 from tui_trainer.protocol.exhibit import (
     Block,

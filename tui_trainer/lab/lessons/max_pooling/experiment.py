@@ -13,8 +13,8 @@ from torch.nn import functional
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, map_picture, no_numbers
+from tui_trainer.lab.layer_maps import Subject, batch_of_maps, is_convolution, place_after, subject
 from tui_trainer.lab.lessons.max_pooling.arithmetic import SIZE, WAYS, pooled, survivors, windows
-from tui_trainer.lab.map_drawing import Subject, batch_of_maps, is_convolution, place_after, subject
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

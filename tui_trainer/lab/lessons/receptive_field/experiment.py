@@ -13,8 +13,8 @@ from tui_trainer.anatomy.measured import effective_field
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import digit_picture, map_picture
+from tui_trainer.lab.layer_maps import Subject, middle_frame, subject
 from tui_trainer.lab.lessons.receptive_field.arithmetic import fewest_pixels, sum_text
-from tui_trainer.lab.map_drawing import Subject, middle_frame, subject
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

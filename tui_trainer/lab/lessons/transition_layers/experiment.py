@@ -11,8 +11,8 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.context import DIGIT, Bench
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import map_picture, no_numbers
+from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.lessons.transition_layers.arithmetic import Saving, Shape, saving
-from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, subject
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,

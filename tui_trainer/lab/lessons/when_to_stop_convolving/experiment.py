@@ -16,6 +16,7 @@ from tui_trainer.lab.compare import JUDGED, Judged, arm, compare, score, told
 from tui_trainer.lab.context import DIGIT, Bench, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import digit_picture, map_picture
+from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
     AVERAGE,
     CONNECTED,
@@ -26,7 +27,6 @@ from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
     endings,
     place_to_stop,
 )
-from tui_trainer.lab.map_drawing import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import (
     Block,

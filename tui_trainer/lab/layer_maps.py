@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -167,49 +166,74 @@ def batch_of_maps(seen: Subject, inputs: Tensor, place: int) -> Tensor:
     Raises:
         IndexError: If the network has no such layer.
     """
-    found: list[Tensor] = [inputs] if place == 0 else []
+    with torch.no_grad():
+        found = inputs if place == 0 else result_at(seen.network, seen.layers, place, inputs)
+    if found is None:
+        raise IndexError(f"the network has no layer {place}")
+    return magnitudes(found).cpu()
+
+
+class _ReachedError(BaseException):
+    """The layer was reached. No network's own ``except Exception`` is to hold it up."""
+
+    def __init__(self, result: Tensor) -> None:
+        super().__init__()
+        self.result = result
+
+
+def result_at(
+    network: nn.Module, rows: Sequence[LayerRow], place: int, inputs: Tensor
+) -> Tensor | None:
+    """Return what the layer at a place of the table gives; None where it is not reached.
+
+    What comes after it is not run.
+    """
+    # A row has its module's own name where that is all that it does, for the first time.
+    module = dict(network.named_modules()).get(rows[place].name)
+    if module is not None:
+        return _result_of(network, module, inputs)
 
     def reached(at: int, step: Step, result: Tensor) -> None:
         if at == place:
-            found.append(result.detach().clone())
+            raise _ReachedError(result)
 
-    with torch.no_grad():
-        trace(seen.network, inputs, reached=reached)
-    if not found:
-        raise IndexError(f"the network has no layer {place}")
-    return magnitudes(found[0]).cpu()
-
-
-class _Enough(BaseException):
-    """The layer was reached. No network's own ``except Exception`` is to hold it up."""
+    try:
+        trace(network, inputs, reached=reached)
+    except _ReachedError as found:
+        return found.result
+    return None
 
 
 def passing(network: nn.Module, layer: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor] | None:
     """Return what a layer of a network reads and what it gives; None where it is not reached.
 
-    What comes after it is not run. Both are copies, where the network is. Of several tensors, as of
-    an LSTM, it is the first.
+    What comes after it is not run. Of several tensors, as of an LSTM, it is the first.
     """
-    found: list[Tensor] = []
+    read: list[Tensor] = []
 
     def reads(module: nn.Module, args: object, kwargs: object) -> None:
-        found[:] = [tensor.detach().clone() for tensor in tensors_in((args, kwargs))][:1]
+        read[:] = [tensor.clone() for tensor in tensors_in((args, kwargs))][:1]
 
+    handle = layer.register_forward_pre_hook(reads, with_kwargs=True)
+    with torch.no_grad():
+        result = _result_of(network, layer, inputs)
+    handle.remove()
+    return None if result is None or not read else (read[0], result)
+
+
+def _result_of(network: nn.Module, layer: nn.Module, inputs: Tensor) -> Tensor | None:
     def gives(module: nn.Module, given: object, result: object) -> None:
-        found.extend([tensor.detach().clone() for tensor in tensors_in(result)][:1])
-        raise _Enough
+        if (first := next(tensors_in(result), None)) is not None:
+            raise _ReachedError(first)
 
-    handles = (
-        layer.register_forward_pre_hook(reads, with_kwargs=True),
-        layer.register_forward_hook(gives),
-    )
+    handle = layer.register_forward_hook(gives)
     try:
-        with torch.no_grad(), suppress(_Enough):
-            network(inputs)
+        network(inputs)
+    except _ReachedError as found:
+        return found.result
     finally:
-        for handle in handles:
-            handle.remove()
-    return (found[0], found[1]) if len(found) == 2 else None
+        handle.remove()
+    return None
 
 
 def middle_frame(row: LayerRow, size: Sequence[int]) -> tuple[int, int, int, int] | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.lab.lessons.conftest import Benches
-from tui_trainer.lab.map_drawing import (
+from tui_trainer.lab.layer_maps import (
     batch_of_maps,
     is_convolution,
     maps_of,
