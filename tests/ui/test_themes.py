@@ -169,7 +169,8 @@ def test_a_folder_that_cannot_be_listed_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_the_package_is_looked_in_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(themes, "__file__", str(tmp_path / "tui_trainer" / "ui" / "themes.py"))
+    package = tmp_path / "tui_trainer" / "ui"
+    monkeypatch.setattr(themes, "__file__", str(package / "theming" / "themes.py"))
     assert themes.shipped_dir() == tmp_path / "themes"
     packaged = tmp_path / "tui_trainer" / "_themes"
     packaged.mkdir(parents=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -14,31 +12,14 @@ from textual.color import Color, ColorParseError
 from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import Theme
 
-from tui_trainer.protocol.config_file import read_text
-from tui_trainer.protocol.errors import InputError
 from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
+from tui_trainer.ui.toml_file import Fault, TomlFile, kind, suggestion
 
 _BASE_COLOURS = (
     *("primary", "secondary", "accent", "warning", "error", "success"),
     *("foreground", "background", "surface", "panel"),
 )
 _KEYS = ("name", "description", "dark", *_BASE_COLOURS, "variables")
-
-
-_SYNTAX_HINTS = {
-    "Invalid value": '; texts and colours need quotes, as "#5fa8e6"',
-    r"Illegal character '\n'": "; a closing quote is missing",
-}
-
-
-class _Fault(Exception):
-    """What is wrong with one key; ``table`` is the TOML table that holds it, "" at the top."""
-
-    def __init__(self, key: str, problem: str, table: str = "") -> None:
-        super().__init__(problem)
-        self.key = key
-        self.problem = problem
-        self.table = table
 
 
 def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
@@ -54,51 +35,33 @@ def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
     Raises:
         InputError: If the file cannot be read or used: one line with the file, line and key.
     """
-    text = read_text(path, _where(path))
-    table = _parse(path, text)
+    file = TomlFile(path)
     try:
-        theme = _build(table)
+        theme = _build(file.table)
         if theme.name in taken:
             problem = f"{theme.name!r} is the name of another theme beside it; choose another"
-            raise _Fault("name", problem)
-    except _Fault as fault:
-        where = _where(path, _line_of(text, fault.table, fault.key))
-        raise InputError(f"{where}: {plain(fault.key)}: {fault.problem}") from None
+            raise Fault("name", problem)
+    except Fault as fault:
+        raise file.error(fault) from None
     return theme
 
 
-def _parse(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise InputError(f"{_where(path, 1)}: no theme: nested too deeply") from None
-    except ValueError as error:
-        reason, _, place = str(error).partition(" (at ")
-        lines = text.rstrip("\n").split("\n")
-        numbers = re.findall(r"\d+", place)  # Line and column; none of them "at end of document".
-        number = int(numbers[0]) if numbers else len(lines)
-        key, equals, _ = lines[min(number, len(lines)) - 1].partition("=")
-        named = f"{plain(key.strip())}: " if equals else ""
-        problem = f"{named}no valid TOML: {plain(reason)}{_SYNTAX_HINTS.get(reason, '')}"
-        raise InputError(f"{_where(path, number)}: {problem}") from None
-
-
 def _build(table: dict[str, Any]) -> LabTheme:
-    """Make the theme of a parsed file, or raise a _Fault at the first wrong key."""
+    """Make the theme of a parsed file, or raise a Fault at the first wrong key."""
     for key in table:
         _check_key(key, _KEYS, "")
     for key, example in (("name", "my-theme"), ("primary", "#5fa8e6")):
         if key not in table:
-            raise _Fault(key, f'missing; add the line {key} = "{example}"')
+            raise Fault(key, f'missing; add the line {key} = "{example}"')
     name = _text(table, "name")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-        raise _Fault("name", f"{name!r} is no name; use letters, digits, - and _, a letter first")
+        raise Fault("name", f"{name!r} is no name; use letters, digits, - and _, a letter first")
     dark = table.get("dark", True)
     if not isinstance(dark, bool):
-        raise _Fault("dark", f"needs true or false, not {_kind(dark)}")
+        raise Fault("dark", f"needs true or false, not {kind(dark)}")
     variables = table.get("variables", {})
     if not isinstance(variables, dict):
-        raise _Fault("variables", f"needs to be a table, [variables], not {_kind(variables)}")
+        raise Fault("variables", f"needs to be a table, [variables], not {kind(variables)}")
     description = _text(table, "description") if "description" in table else ""
     colours: dict[str, Any] = {key: _solid(table, key) for key in _BASE_COLOURS if key in table}
     theme = LabTheme(name=name, description=description, dark=dark, **colours)
@@ -113,20 +76,20 @@ def _check_key(key: str, known: Collection[str], table: str) -> None:
     if key in known:
         return
     if not table and key in (*ROLES, *_textual_variables()):
-        raise _Fault(key, "belongs below the line [variables]", table)
+        raise Fault(key, "belongs below the line [variables]", table)
     if table and key in _KEYS:
-        raise _Fault(key, "belongs above the line [variables]", table)
+        raise Fault(key, "belongs above the line [variables]", table)
     what, names = ("variable", ROLES) if table else ("key", _KEYS)
     hint = suggestion(key, known) or f"; use {', '.join(names)}"
-    raise _Fault(key, f"unknown {what}{hint}", table)
+    raise Fault(key, f"unknown {what}{hint}", table)
 
 
 def _text(table: dict[str, Any], key: str, where: str = "") -> str:
     value = table[key]
     if not isinstance(value, str):
-        raise _Fault(key, f"needs a text in quotes, not {_kind(value)}", where)
+        raise Fault(key, f"needs a text in quotes, not {kind(value)}", where)
     if not value.strip() or not value.isprintable():
-        raise _Fault(key, "needs one line of text", where)
+        raise Fault(key, "needs one line of text", where)
     return value
 
 
@@ -136,7 +99,7 @@ def _solid(table: dict[str, Any], key: str, where: str = "") -> str:
     colour = _colour(key, text, where)
     if colour.a < 1 or colour.ansi is not None:
         why = "is see-through" if colour.a < 1 else "depends on the terminal"
-        raise _Fault(key, f'{text!r} {why}; write a solid colour, as "#5fa8e6"', where)
+        raise Fault(key, f'{text!r} {why}; write a solid colour, as "#5fa8e6"', where)
     return colour.hex6
 
 
@@ -146,7 +109,7 @@ def _colour(key: str, text: str, where: str) -> Color:
     except ColorParseError as error:
         near = error.suggested_color
         hint = f"did you mean {near}?" if near else 'write "#5fa8e6" or a name as "steelblue"'
-        raise _Fault(key, f"{text!r} is no colour; {hint}", where) from None
+        raise Fault(key, f"{text!r} is no colour; {hint}", where) from None
 
 
 def _variable(table: dict[str, Any], key: str) -> str:
@@ -160,7 +123,7 @@ def _variable(table: dict[str, Any], key: str) -> str:
     text = _text(table, key, where)
     if VALID_STYLE_FLAGS.issuperset(usual[key].split()):
         if not VALID_STYLE_FLAGS.issuperset(text.split()):
-            raise _Fault(key, f'{text!r} is no text style; write "bold", "reverse", …', where)
+            raise Fault(key, f'{text!r} is no text style; write "bold", "reverse", …', where)
         return text
     colour = re.sub(r"\s+\d+(\.\d+)?%$", "", text)
     if colour not in ("auto", "initial") or not usual[key].startswith(colour):
@@ -172,43 +135,3 @@ def _variable(table: dict[str, Any], key: str) -> str:
 def _textual_variables() -> dict[str, str]:
     """Return the variables that Textual gives every theme, with a value of each as an example."""
     return Theme("example", primary="#5fa8e6").to_color_system().generate()
-
-
-def _line_of(text: str, table: str, key: str) -> int:
-    """Find the line that sets a key, which tomllib does not tell; 1 if no line looks like it."""
-    bare = rf"""["']?{re.escape(key)}["']?"""
-    header = re.compile(rf"\s*\[+\s*({re.escape(table)}\s*\.\s*)?{bare}\s*[\].]")
-    assignment = re.compile(rf"\s*{bare}\s*[=.]")
-    anywhere = re.compile(rf"(?<![\w-]){bare}\s*=")
-    current, loose = "", 1
-    for number, line in enumerate(text.split("\n"), 1):
-        if header.match(line):
-            return number
-        if section := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
-            current = section[1].strip("\"'")
-        elif current == table and assignment.match(line):
-            return number
-        elif loose == 1 and anywhere.search(line):
-            loose = number
-    return loose
-
-
-def _where(path: Path, line: int | None = None) -> str:
-    return plain(str(path)) + (f", line {line}" if line else "")
-
-
-def plain(text: str) -> str:
-    """Return a text that stays on one line whatever is in it."""
-    return text if text.isprintable() else repr(text)
-
-
-def suggestion(word: str, known: Collection[str]) -> str:
-    """Return a hint at the known word that is most like a word; empty if none is like it."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _kind(value: object) -> str:
-    names = {bool: "true or false", str: "a text", list: "a list", dict: "a table"}
-    numbers = {int: "a whole number", float: "a number"}
-    return {**names, **numbers}.get(type(value), "a date")

@@ -9,7 +9,8 @@ import platformdirs
 
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
-from tui_trainer.ui.theming.theme_file import load_theme, plain, suggestion
+from tui_trainer.ui.theming.theme_file import load_theme
+from tui_trainer.ui.toml_file import plain, suggestion
 
 __all__ = [
     "DEFAULT_THEME",
