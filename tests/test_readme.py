@@ -15,6 +15,7 @@ from tui_trainer.models import zoo
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.layers import totals
 from tui_trainer.text.fmt import field
+from tui_trainer.ui.keys.binding import keys_text
 from tui_trainer.ui.keys.keymap import KEYMAP
 from tui_trainer.ui.theming.themes import shipped_dir
 
@@ -49,7 +50,7 @@ def test_every_network_stands_in_the_table_with_its_figures() -> None:
 def test_every_key_and_theme_is_named() -> None:
     for binding in KEYMAP:
         if not binding.system:
-            assert f"`{binding.key_display or binding.key}`" in README, binding
+            assert f"`{keys_text(binding)}`" in README, binding
     for path in shipped_dir().glob("*.toml"):
         assert f"`{path.stem}`" in README
 

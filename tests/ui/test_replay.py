@@ -8,8 +8,7 @@ from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event
 from tui_trainer.ui.app import ReplayApp
-from tui_trainer.ui.keys.keymap import KNOB_KEYS, RUN_KEYS
-from tui_trainer.ui.keys.replay_keys import REPLAY_KEYS
+from tui_trainer.ui.keys.keymap import KNOB_KEYS, REPLAY_KEYS, RUN_KEYS
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.help_screen import HelpScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen

@@ -9,6 +9,7 @@ from tests.ui.found import MID_RUN
 from tests.ui.test_snapshots import ERA, SnapCompare, look
 from tui_trainer.course.guided_tour import Path, steps
 from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.widgets.tour_panel import KEYS, OVER, GuideStrip, guide_lines
 
@@ -33,9 +34,9 @@ def test_a_step_is_told_in_few_lines(width: int) -> None:
         assert len(lines) <= {60: 6, 78: 4, 118: 4}[width]
         assert all(len(line) <= width for line in lines)
         assert lines[0].startswith(f"guide {number} of {len(steps())} {step.title}")
-        assert width < 78 or lines[0].endswith(KEYS)
+        assert width < 78 or lines[0].endswith(with_keys(KEYS))
         told = " ".join(lines[1:])
-        assert told == f"{step.do} {step.watch}"
+        assert told == with_keys(f"{step.do} {step.watch}")
 
 
 def test_a_step_that_needs_a_run_says_how_to_begin_one() -> None:

@@ -37,7 +37,7 @@ class Step:
     Attributes:
         name: What its predicate goes by.
         title: What it is about.
-        do: What to do, with the keys.
+        do: What to do; ids in braces stand for keys.
         watch: What to watch.
         live: Whether it needs a run that is not over.
     """

@@ -1,33 +1,78 @@
-"""How a key is declared."""
+"""How keys are declared, and which ones a person has given instead."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from textual.binding import Binding
+from textual.keys import format_key
+
+_own: dict[str, str] = {}
 
 
-def key_for(
-    key: str,
-    action: str,
-    description: str,
-    tooltip: str,
-    *,
-    shows_as: str | None = None,
-    show: bool = False,
-    group: Binding.Group | None = None,
-    priority: bool = False,
+def bindings(area: str, table: str) -> list[Binding]:
+    """Read bindings from a table.
+
+    Args:
+        area: Where their ids begin: a table of keys.toml.
+        table: One in a line: ``id | keys | action | description | tooltip``. ``*`` before an id
+            puts the binding in the footer, ``!`` lets it go before the focused panel's own. An id
+            is an interface and must never change; one with a dot is shared with another area. Of
+            several keys the first is shown. ``group: description`` names the group under which
+            the footer has the keys. Without a tooltip a key is neither in the help nor in the
+            palette; ``{run.pause}`` in a tooltip is the key of that id.
+    """
+    rows = (" ".join(line.split()).split(" | ") for line in table.strip().split("\n"))
+    return [_binding(area, *row) for row in rows]
+
+
+def _binding(
+    area: str, name: str, keys: str, action: str, described: str, tooltip: str = ""
 ) -> Binding:
-    """Build a binding whose id is its action, so that a person's keymap can name it."""
-    identity = ".".join(re.findall(r"[\w-]+", action))
+    marks = re.match(r"[*!]*", name)[0]  # type: ignore[index]
+    name = name[len(marks) :]
+    group, _, description = described.rpartition(": ")
     return Binding(
-        key,
+        keys,
         action,
         description,
-        show=show,
-        key_display=shows_as,
+        show="*" in marks,
         tooltip=tooltip,
-        id=identity,
-        group=group,
-        priority=priority,
+        id=name if "." in name else f"{area}.{name}",
+        group=Binding.Group(group) if group else None,
+        priority="!" in marks,
+        system=not tooltip,
     )
+
+
+def normalized(keys: str) -> list[str]:
+    """Return the names of keys that are separated by commas, as Textual reports them."""
+    return [binding.key for binding in Binding.make_bindings([Binding(keys, "")])]
+
+
+def keys_of(binding: Binding, keymap: Mapping[str, str] = _own) -> list[str]:
+    """Return the keys of a binding, as a keymap has them: a person's, if none is given."""
+    return normalized(keymap.get(binding.id or "", binding.key))
+
+
+def use_keymap(keymap: Mapping[str, str]) -> None:
+    """Name a person's keys from now on: those of each id, separated by commas."""
+    _own.clear()
+    _own.update(keymap)
+
+
+def key_text(key: str) -> str:
+    """Return what a key is called on the screen."""
+    *modifiers, last = key.split("+")
+    shown = "enter" if last == "enter" else format_key(last)
+    if "ctrl" in modifiers:
+        modifiers.remove("ctrl")
+        shown = f"^{shown}"
+    return "+".join([*modifiers, shown])
+
+
+def keys_text(binding: Binding) -> str:
+    """Return what the help has for a binding: its first key, or every key that a person chose."""
+    keys = keys_of(binding)
+    return " ".join(map(key_text, keys if binding.id in _own else keys[:1]))

@@ -2,265 +2,261 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from string import digits
+
 from textual.binding import Binding
 
-from tui_trainer.ui.keys.binding import key_for
-from tui_trainer.ui.keys.inspect_keys import INSPECT_KEYS, VIEW, VIEW_LIST_KEYS
-from tui_trainer.ui.keys.learn_keys import EXPERIMENT_KEYS, LEARN_KEYS, LESSON, LESSON_LIST_KEYS
-from tui_trainer.ui.keys.pad_keys import PAD_KEYS, PEN
-from tui_trainer.ui.keys.replay_keys import REPLAY_KEYS
+from tui_trainer.ui.keys.binding import bindings, key_text, keys_of
 
-RATE = Binding.Group("lr", compact=True)
-BATCH = Binding.Group("batch", compact=True)
-DROPOUT = Binding.Group("dropout", compact=True)
-FEATURE = Binding.Group("feature", compact=True)
-FOLD = Binding.Group("fold")
-
-RUN_KEYS = [
-    key_for(
-        "space",
-        "toggle_pause",
-        "pause",
-        "Pause between two batches, or go on",
-        show=True,
-        shows_as="space",
-    ),
-    key_for("s", "run_step", "step", "Train one batch, then pause"),
-    key_for("e", "run_epoch", "epoch", "Train to the end of the epoch, then pause"),
-    key_for("x", "stop_run", "stop", "End the run here and read the test set"),
-    key_for("r", "run_again", "run again", "Start the same run anew", show=True),
-    key_for("c", "check", "check", "Try the first steps on a fresh network: 15 seconds", show=True),
-    key_for(
-        "T", "look_at_test", "look at test", "Read the sealed test set now; every look is counted"
-    ),
-]
-
-KNOB_KEYS = [
-    key_for(
-        "plus,equals_sign",
-        "climb('learning_rate', 1)",
-        "lr up",
-        "Learning rate up: 1, 2, 5 × 10ⁿ",
-        show=True,
-        shows_as="+",
-        group=RATE,
-    ),
-    key_for(
-        "minus",
-        "climb('learning_rate', -1)",
-        "lr down",
-        "Learning rate down: 1, 2, 5 × 10ⁿ",
-        show=True,
-        shows_as="-",
-        group=RATE,
-    ),
-    key_for(
-        "greater_than_sign,full_stop",
-        "climb('batch_size', 1)",
-        "batch up",
-        "Batch size doubled",
-        show=True,
-        shows_as=">",
-        group=BATCH,
-    ),
-    key_for(
-        "less_than_sign,comma",
-        "climb('batch_size', -1)",
-        "batch down",
-        "Batch size halved",
-        show=True,
-        shows_as="<",
-        group=BATCH,
-    ),
-    key_for("a", "climb('augmentation', 1)", "augment", "Augmentation on or off", show=True),
-    key_for(
-        "right_square_bracket",
-        "climb('dropout', 1)",
-        "dropout up",
-        "Dropout up by 0.05, in a network that has it",
-        show=True,
-        shows_as="]",
-        group=DROPOUT,
-    ),
-    key_for(
-        "left_square_bracket",
-        "climb('dropout', -1)",
-        "dropout down",
-        "Dropout down by 0.05",
-        show=True,
-        shows_as="[",
-        group=DROPOUT,
-    ),
-    key_for("f", "apply_fix", "fix", "Apply what the chosen finding suggests", show=True),
-]
-
-CHOICE_KEYS = [
-    key_for(
-        "up",
-        "move_finding(-1)",
-        "finding up",
-        "Choose the finding above: f applies what it suggests",
-        shows_as="↑",
-    ),
-    key_for(
-        "down",
-        "move_finding(1)",
-        "finding down",
-        "Choose the finding below",
-        shows_as="↓",
-    ),
-]
-FINDING_KEYS = [
-    *CHOICE_KEYS,
-    key_for(
-        "z",
-        "snooze_finding",
-        "snooze",
-        "Hide the chosen finding until it comes anew, or gets worse",
-    ),
-    key_for("Z", "wake_findings", "wake", "Bring back the findings that were snoozed"),
-]
+RUN_KEYS = bindings(
+    "run",
+    """
+    *pause | space | toggle_pause | pause | Pause between two batches, or go on
+    step | s | run_step | step | Train one batch, then pause
+    epoch | e | run_epoch | epoch | Train to the end of the epoch, then pause
+    stop | x | stop_run | stop | End the run here and read the test set
+    *again | r | run_again | run again | Start the same run anew
+    *check | c | check | check | Try the first steps on a fresh network: 15 seconds
+    evaluate_test | T | look_at_test | look at test | \
+        Read the sealed test set now; every look is counted
+    """,
+)
+KNOB_KEYS = bindings(
+    "knobs",
+    """
+    *lr_up | +,= | climb('learning_rate', 1) | lr: lr up | Learning rate up: 1, 2, 5 × 10ⁿ
+    *lr_down | - | climb('learning_rate', -1) | lr: lr down | Learning rate down: 1, 2, 5 × 10ⁿ
+    *batch_size_up | >,. | climb('batch_size', 1) | batch: batch up | Batch size doubled
+    *batch_size_down | <,comma | climb('batch_size', -1) | batch: batch down | Batch size halved
+    *augmentation | a | climb('augmentation', 1) | augment | Augmentation on or off
+    *dropout_up | ] | climb('dropout', 1) | dropout: dropout up | \
+        Dropout up by 0.05, in a network that has it
+    *dropout_down | [ | climb('dropout', -1) | dropout: dropout down | Dropout down by 0.05
+    *findings.apply_fix | f | apply_fix | fix | Apply what the chosen finding suggests
+    """,
+)
+FINDING_KEYS = bindings(
+    "findings",
+    """
+    previous | up | move_finding(-1) | finding up | \
+        Choose the finding above: {findings.apply_fix} applies what it suggests
+    next | down | move_finding(1) | finding down | Choose the finding below
+    snooze | z | snooze_finding | snooze | \
+        Hide the chosen finding until it comes anew, or gets worse
+    unsnooze | Z | wake_findings | wake | Bring back the findings that were snoozed
+    """,
+)
+CHOICE_KEYS = FINDING_KEYS[:2]
 
 WINDOW_KEYS = [
-    key_for(
-        "v",
-        "next_view",
-        "view",
-        "Next view of a window too small for all panels",
-        show=True,
+    *bindings(
+        "window",
+        """
+        *next_view | v | next_view | view | Next view of a window too small for all panels
+        next_theme | t | next_theme | theme | Next colour theme
+        save_picture | p | save_picture | picture | Save the window as an SVG picture
+        error_details | i | show_failure | details | Show the traceback of a failed run
+        *help | ? | show_help | help | Every key and every sign
+        *quit | q | leave | quit | Quit; asks first while a run is under way
+        """,
     ),
-    key_for("t", "next_theme", "theme", "Next colour theme"),
-    key_for("p", "save_picture", "picture", "Save the window as an SVG picture"),
-    key_for("i", "show_failure", "details", "Show the traceback of a failed run"),
-    key_for(
-        "question_mark",
-        "show_help",
-        "help",
-        "Every key and every sign",
-        show=True,
-        shows_as="?",
-    ),
-    key_for("q", "leave", "quit", "Quit; asks first while a run is under way", show=True),
     Binding("ctrl+z", "suspend_process", "suspend", show=False, system=True),
     Binding("ctrl+c,ctrl+q", "leave", "quit", show=False, priority=True, system=True),
 ]
-
-MODE_KEYS = [
-    key_for("1", "show_mode('train')", "train", "The run in training", show=True),
-    key_for("2", "show_mode('model')", "model", "The network: layers, review, field", show=True),
-    key_for(
-        "3", "show_mode('inspect')", "inspect", "What it has learned, and its errors", show=True
-    ),
-    key_for("4", "show_mode('learn')", "learn", "The lessons, each with an experiment", show=True),
-    key_for("5", "show_mode('runs')", "runs", "The recorded runs", show=True),
-    key_for(
-        "l",
-        "open_lesson",
-        "lesson",
-        "The lesson of the chosen finding or verdict",
-        show=True,
-    ),
-]
-
-TABLE_KEYS = [
-    key_for("enter", "select_cursor", "replay", "Play the chosen run", show=True, shows_as="enter"),
-]
-LIST_KEYS = [
-    key_for("r", "reload", "refresh", "Read the folder of runs again", show=True),
-]
-
-_FOLD_ALL = key_for(
-    "z",
-    "screen.fold_all",
-    "fold all",
-    "Fold all blocks away, or open all",
-    show=True,
-    group=FOLD,
+MODE_KEYS = bindings(
+    "screens",
+    """
+    *train | 1 | show_mode('train') | train | The run in training
+    *model | 2 | show_mode('model') | model | The network: layers, review, field
+    *inspect | 3 | show_mode('inspect') | inspect | What it has learned, and its errors
+    *learn | 4 | show_mode('learn') | learn | The lessons, each with an experiment
+    *runs | 5 | show_mode('runs') | runs | The recorded runs
+    *lesson | l | open_lesson | lesson | The lesson of the chosen finding or verdict
+    """,
 )
-LAYER_KEYS = [
-    key_for(
-        "enter",
-        "select_cursor",
-        "fold",
-        "Fold a block of the layer table away, or open it",
-        show=True,
-        shows_as="enter",
-        group=FOLD,
-    ),
-    _FOLD_ALL,
-]
-REVIEW_KEYS = [
-    key_for("up", "move_verdict(-1)", "verdict above", "Choose the verdict above", shows_as="↑"),
-    key_for("down", "move_verdict(1)", "verdict below", "Choose the verdict below", shows_as="↓"),
-]
-FIELD_KEYS = [
-    key_for(
-        "up",
-        "screen.move_feature(-1, 0)",
-        "feature up",
-        "The receptive field of the feature above",
-        show=True,
-        shows_as="↑",
-        group=FEATURE,
-    ),
-    key_for(
-        "down",
-        "screen.move_feature(1, 0)",
-        "feature down",
-        "Of the feature below",
-        show=True,
-        shows_as="↓",
-        group=FEATURE,
-    ),
-    key_for(
-        "left",
-        "screen.move_feature(0, -1)",
-        "feature left",
-        "Of the feature to the left",
-        show=True,
-        shows_as="←",
-        group=FEATURE,
-    ),
-    key_for(
-        "right",
-        "screen.move_feature(0, 1)",
-        "feature right",
-        "Of the feature to the right",
-        show=True,
-        shows_as="→",
-        group=FEATURE,
-    ),
-    key_for(
-        "pageup",
-        "screen.move_layer(-1)",
-        "layer before",
-        "In the row above of the layer table",
-        shows_as="pgup",
-    ),
-    key_for(
-        "pagedown",
-        "screen.move_layer(1)",
-        "layer after",
-        "In the row below",
-        shows_as="pgdn",
-    ),
-]
+GUIDE_KEYS = bindings(
+    "tour",
+    """
+    toggle | g | toggle_guide | guide | \
+        Begin the guided path, or end it: ten minutes, step by step
+    next | k | move_guide(1) | next step | To the next step of the guided path
+    previous | K | move_guide(-1) | step back | To the step before
+    """,
+)
+KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *GUIDE_KEYS, *WINDOW_KEYS]
+
+TABLE_KEYS = bindings("runs", "*replay | enter | select_cursor | replay | Play the chosen run")
+LIST_KEYS = bindings("runs", "*refresh | r | reload | refresh | Read the folder of runs again")
+
+[_NEXT_PANEL] = bindings(
+    "window", "*next_panel | tab | next_panel | panel | To the next panel: its keys are shown"
+)
+[ENLARGE] = bindings(
+    "window",
+    "enlarge | z | enlarge | enlarge | The pictures at full size, real ones where the terminal can",
+)
+LAYER_KEYS = bindings(
+    "model",
+    """
+    *fold | enter | select_cursor | fold: fold | Fold a block of the layer table away, or open it
+    *fold_all | z | screen.fold_all | fold: fold all | Fold all blocks away, or open all
+    """,
+)
 MODEL_KEYS = [
-    _FOLD_ALL,
-    key_for("d", "next_digit", "digit", "Draw the receptive field on the next digit", show=True),
-    key_for("c", "compare", "compare", "Compare with another network", show=True),
-    key_for("tab", "next_panel", "panel", "To the next panel: its keys are shown", show=True),
-]
-
-GUIDE_KEYS = [
-    key_for(
-        "g", "toggle_guide", "guide", "Begin the guided path, or end it: ten minutes, step by step"
+    LAYER_KEYS[1],
+    *bindings(
+        "model",
+        """
+        *next_digit | d | next_digit | digit | Draw the receptive field on the next digit
+        *compare | c | compare | compare | Compare with another network
+        """,
     ),
-    key_for("k", "move_guide(1)", "next step", "To the next step of the guided path"),
-    key_for("K", "move_guide(-1)", "step back", "To the step before"),
+    _NEXT_PANEL,
 ]
+REVIEW_KEYS = bindings(
+    "review",
+    """
+    previous | up | move_verdict(-1) | verdict above | Choose the verdict above
+    next | down | move_verdict(1) | verdict below | Choose the verdict below
+    """,
+)
+FIELD_KEYS = bindings(
+    "receptive_field",
+    """
+    *up | up | screen.move_feature(-1, 0) | feature: feature up | \
+        The receptive field of the feature above
+    *down | down | screen.move_feature(1, 0) | feature: feature down | Of the feature below
+    *left | left | screen.move_feature(0, -1) | feature: feature left | Of the feature to the left
+    *right | right | screen.move_feature(0, 1) | feature: feature right | \
+        Of the feature to the right
+    previous_layer | pageup | screen.move_layer(-1) | layer before | \
+        In the row above of the layer table
+    next_layer | pagedown | screen.move_layer(1) | layer after | In the row below
+    """,
+)
 
-EXPERIMENT = "An experiment or a view, once tab has led there"
+VIEW_LIST_KEYS = bindings(
+    "inspect",
+    """
+    lists.previous | up | move(-1) | view above | The view above
+    lists.next | down | move(1) | view below | The view below
+    *open | enter | screen.to_view | look | To the chosen view: its keys are shown
+    """,
+)
+INSPECT_KEYS = [
+    *bindings(
+        "inspect",
+        """
+        *next | n | move_view(1) | view: next | The next view
+        *previous | b | move_view(-1) | view: back | The view before
+        """,
+    ),
+    replace(ENLARGE, show=True),
+    _NEXT_PANEL,
+    *bindings(
+        "inspect",
+        "*return | escape | go_back | return | Back to the view from which this one was opened",
+    ),
+]
+LESSON_LIST_KEYS = bindings(
+    "learn",
+    """
+    lists.previous | up | move(-1) | lesson above | The lesson above
+    lists.next | down | move(1) | lesson below | The lesson below
+    *open | enter | screen.to_experiment | try it | To the experiment of the chosen lesson
+    """,
+)
+LEARN_KEYS = [
+    *bindings(
+        "learn",
+        """
+        *next | n | move_lesson(1) | lesson: next | The next lesson
+        *previous | b | move_lesson(-1) | lesson: back | The lesson before
+        *answer | o | open_answer | answer | Open the answer to the question, or fold it
+        """,
+    ),
+    ENLARGE,
+    _NEXT_PANEL,
+    *bindings(
+        "learn",
+        """
+        *stop | escape | stop_trying | stop | \
+            Stop the experiment that is under way; the run goes on
+        """,
+    ),
+]
+EXPERIMENT_KEYS = bindings(
+    "experiment",
+    """
+    *previous_control | up | choose_control(-1) | control: control above | Choose the control before
+    *next_control | down | choose_control(1) | control: control below | Choose the control after
+    *turn_down | left | turn_control(-1) | control: turn down | Turn the chosen control down
+    *turn_up | right | turn_control(1) | control: turn up | Turn the chosen control up
+    *confirm | enter | go | go | Do what stands beside ▷; else type a number
+    reset | backspace | put_back | put back | Put every control back to where it began
+    """,
+)
+TYPING_KEYS = [
+    Binding(key, f"screen.type_number('{sign}')", "type", show=False)
+    for key, sign in (*zip(digits, digits, strict=True), ("minus", "-"), ("full_stop", "."))
+]
+"""What begins to type a number, where the chosen control takes one."""
+
+NUMBER_KEYS = [
+    Binding(key, f"add('{sign}')", "type", show=False)
+    for key, sign in (
+        *zip(digits, digits, strict=True),
+        *(("minus", "-"), ("plus", "+"), ("full_stop", "."), ("e", "e"), ("E", "E")),
+    )
+]
+"""What goes on with it. The line to type in takes these itself, but not those that were on their
+way to the experiment when it opened: they arrive here."""
+
+PAD_KEYS = bindings(
+    "pad",
+    """
+    *pen | space | toggle_pen | pen | Pen down, or up: while it is down, the arrows draw
+    *up | up | move_pen(0, -1) | move: go up | Move the pen up
+    *down | down | move_pen(0, 1) | move: go down | Move the pen down
+    *left | left | move_pen(-1, 0) | move: go left | Move the pen left
+    *right | right | move_pen(1, 0) | move: go right | Move the pen right
+    up_left | home | move_pen(-1, -1) | go aslant | \
+        Move it aslant, as do {pad.up_right}, {pad.down_left} and {pad.down_right}: \
+        as on a number pad
+    up_right | pageup | move_pen(1, -1) | go up and right
+    down_left | end | move_pen(-1, 1) | go down and left
+    down_right | pagedown | move_pen(1, 1) | go down and right
+    *thicker | w,] | thicken(1) | brush | \
+        A thicker brush: thin, normal, thick; {pad.thicker} begins anew behind thick
+    thinner | [ | thicken(-1) | thinner | A thinner brush
+    *eraser | e | toggle_eraser | eraser | \
+        Erase, or draw again; the right mouse button erases too
+    *undo | u | undo | undo | Take the latest stroke back, or the clearing
+    *clear | backspace,delete | clear | clear | Clear the pad; {pad.undo} brings the drawing back
+    """,
+)
+
+# The arrows and their like go before a panel that could scroll with them.
+REPLAY_KEYS = bindings(
+    "replay",
+    """
+    *play | space | toggle_play | play | Play, or stand still
+    *!back | left | jump(-1) | seek: back | A twentieth of the run back
+    *!forward | right | jump(1) | seek: forward | A twentieth of the run on
+    !start | home | go_to_start | start | To the start of the run
+    !end | end | go_to_end | end | To the end of the run
+    *faster | +,= | change_speed(1) | speed: faster | Faster, up to ×1000
+    *slower | - | change_speed(-1) | speed: slower | Slower, down to ×1
+    *previous_epoch | comma,b | previous_epoch | epoch: epoch back | \
+        To the start of this epoch, or the one before
+    *next_epoch | .,n | next_epoch | epoch: epoch on | To the end of this epoch
+    *close | escape | close | close | Put the player away
+    """,
+)
+
+EXPERIMENT = "An experiment or a view, once {window.next_panel} has led there"
 
 GROUPS = {
     "The run": RUN_KEYS,
@@ -268,8 +264,8 @@ GROUPS = {
     "Its findings": FINDING_KEYS,
     "The window": [*MODE_KEYS, *WINDOW_KEYS],
     "The network": [*LAYER_KEYS[:1], *MODEL_KEYS],
-    "Its review, once tab has led there": REVIEW_KEYS,
-    "The receptive field, once tab has led there": FIELD_KEYS,
+    "Its review, once {window.next_panel} has led there": REVIEW_KEYS,
+    "The receptive field, once {window.next_panel} has led there": FIELD_KEYS,
     "What it has learned": [*VIEW_LIST_KEYS, *INSPECT_KEYS],
     "The drawing pad": PAD_KEYS,
     "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
@@ -285,16 +281,22 @@ FIRST_TO_GO = (
     "open_lesson",
     "climb('augmentation', 1)",
     "show_mode('model')",
-    *(group.description for group in (DROPOUT, BATCH, RATE)),
+    *("dropout", "batch", "lr"),
     "show_mode('train')",
-    LESSON.description,
-    PEN.description,
-    *("undo", "clear", "toggle_eraser"),
-    VIEW.description,
+    *("lesson", "move", "undo", "clear", "toggle_eraser", "view"),
 )
 """What a footer leaves out first where it has no room for all: actions and groups of keys.
 
 The help has all of them.
 """
 
-KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *GUIDE_KEYS, *WINDOW_KEYS]
+BINDINGS = {
+    binding.id: binding for group in GROUPS.values() for binding in group if binding.id is not None
+}
+"""Every binding that a person's keys.toml can change, by its id; of those that share one, the
+latest."""
+
+
+def with_keys(text: str) -> str:
+    """Return a text with the key in place of each id in braces, as in ``press {window.help}``."""
+    return re.sub(r"\{([a-z_]+\.[a-z_]+)\}", lambda m: key_text(keys_of(BINDINGS[m[1]])[0]), text)

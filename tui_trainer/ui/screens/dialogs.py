@@ -103,7 +103,10 @@ class CompareScreen(ModalScreen[None]):
     """Shows a comparison until it is put away."""
 
     CSS_PATH = "dialog.tcss"
-    BINDINGS: ClassVar = [Binding("escape,q,c,enter", "dismiss", "close")]
+    BINDINGS: ClassVar = [
+        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("c", "dismiss", "close", id="model.compare"),
+    ]
     HORIZONTAL_BREAKPOINTS = ViewScreen.HORIZONTAL_BREAKPOINTS
 
     def __init__(self, names: tuple[str, str], comparison: Comparison) -> None:
@@ -124,8 +127,9 @@ class CheckScreen(ModalScreen[None]):
 
     CSS_PATH = "check.tcss"
     BINDINGS: ClassVar = [
-        Binding("escape,q,c", "dismiss", "close"),
-        Binding("r", "again", "again"),
+        Binding("escape,q", "dismiss", "close"),
+        Binding("c", "dismiss", "close", id="run.check"),
+        Binding("r", "again", "again", id="run.again"),
     ]
     HORIZONTAL_BREAKPOINTS = ViewScreen.HORIZONTAL_BREAKPOINTS
 

@@ -9,6 +9,7 @@ from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.inspection import View
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, count
+from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.widgets.exhibit_head import ExhibitView
 from tui_trainer.ui.widgets.lesson_panel import LessonView
@@ -23,7 +24,8 @@ def silence(run: LiveRun) -> str:
     """Return why nothing can be tried on a run; empty if it can."""
     history = run.history
     if history.failure is not None:
-        return "The run has failed: nothing can be tried until another one is begun (1, then r)."
+        keys = with_keys("({screens.train}, then {run.again})")
+        return f"The run has failed: nothing can be tried until another one is begun {keys}."
     if history.started is None:
         detail = f": {history.detail}" if history.detail else ""
         return f"The run is being prepared{detail}. What can be tried here comes with it."

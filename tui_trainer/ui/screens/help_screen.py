@@ -12,7 +12,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui_trainer.text.fmt import Cell
-from tui_trainer.ui.keys.keymap import EXPERIMENT, GROUPS
+from tui_trainer.ui.keys.binding import keys_text
+from tui_trainer.ui.keys.keymap import EXPERIMENT, GROUPS, with_keys
 from tui_trainer.ui.widgets.painting import content_of_lines
 
 _MORE_KEYS = {
@@ -25,13 +26,17 @@ _SIGNS = [
     ("─", "train", "training: the running trend of each batch as it is met"),
     ("░", "train-band", "its noise: from the least to the greatest batch"),
     ("●", "validation", "validation, after each epoch, on images kept apart from training"),
-    ("◆", "test", "the sealed test set, read when a run ends or you press T"),
+    ("◆", "test", "the sealed test set, read when a run ends or you press {run.evaluate_test}"),
     ("▼", "intervention", "you turned a knob here"),
     ("▲", "look", "a finding or a verdict worth a look"),
     ("✗", "wrong", "something is wrong"),
     ("·", "title", "a finding that is no fault, but worth knowing"),
     ("▸", "title", "what the keys act on: a finding, a lesson, a view, a control, a cell"),
-    ("▷", "title", "what enter does: train, open the digits of a cell, read the test set"),
+    (
+        "▷",
+        "title",
+        "what {experiment.confirm} does: train, open the digits of a cell, read the test set",
+    ),
     ("◇", "title", "a recorded run on show: nothing is trained"),
     ("‹ ›", "intervention", "a control can be turned that way; where · stands it cannot"),
     ("□", "intervention", "a receptive field by arithmetic; open where it is off the image"),
@@ -39,11 +44,23 @@ _SIGNS = [
 ]
 
 
+OWN_KEYS = "mnist-tui keys prints every key, and the file in which to change it"
+NOTES = (
+    "Accuracies stand with their 95 % Wilson interval. The accuracy axis gives",
+    "each further nine as much room as the last: 90, 99, 99.9. The learning rate",
+    "is base × schedule; the keys change the base. Findings never use the test set.",
+)
+
+
 class _TextScreen(ModalScreen[None]):
     """A title and a text that scrolls."""
 
     CSS_PATH = "dialog.tcss"
-    BINDINGS: ClassVar = [Binding("escape,q,question_mark,i,enter", "dismiss", "close")]
+    BINDINGS: ClassVar = [
+        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("question_mark", "dismiss", "close", id="window.help"),
+        Binding("i", "dismiss", "close", id="window.error_details"),
+    ]
     TITLE_TEXT = ""
 
     def text(self) -> Content:
@@ -71,29 +88,21 @@ class HelpScreen(_TextScreen):
         """Return the keys by group, then the signs."""
         lines: list[list[Cell]] = []
         for title, bindings in GROUPS.items():
-            lines.append([Cell(title, style="title bold")])
-            for binding in bindings:
-                if binding.system:
-                    continue
-                key = binding.key_display or binding.key
-                lines.append([Cell(f"  {key:<8}", style="intervention"), Cell(binding.tooltip)])
-            if title in _MORE_KEYS:
-                key, words = _MORE_KEYS[title]
-                lines.append([Cell(f"  {key:<8}", style="intervention"), Cell(words)])
-            lines.append([])
-        lines.append([Cell("Signs", style="title bold")])
-        lines += [[Cell(f"  {sign:<8}", style=role), Cell(words)] for sign, role, words in _SIGNS]
-        lines += [
-            [],
-            [Cell("Accuracies stand with their 95 % Wilson interval. The accuracy axis gives")],
-            [Cell("each further nine as much room as the last: 90, 99, 99.9. The learning rate")],
-            [
-                Cell(
-                    "is base × schedule; the keys change the base. Findings never use the test set."
-                )
-            ],
-        ]
+            rows = [(keys_text(b), b.tooltip) for b in bindings if not b.system]
+            rows += [_MORE_KEYS[title]] if title in _MORE_KEYS else []
+            lines += [_head(title), *(_row(key, "intervention", words) for key, words in rows), []]
+        lines += [_head("Your own keys"), [Cell("  " + OWN_KEYS)], []]
+        lines += [_head("Signs"), *(_row(*sign) for sign in _SIGNS), []]
+        lines += [[Cell(line)] for line in NOTES]
         return content_of_lines(lines)
+
+
+def _head(title: str) -> list[Cell]:
+    return [Cell(with_keys(title), style="title bold")]
+
+
+def _row(sign: str, role: str, words: str) -> list[Cell]:
+    return [Cell(f"  {sign:<8}", style=role), Cell(with_keys(words))]
 
 
 class FailureScreen(_TextScreen):

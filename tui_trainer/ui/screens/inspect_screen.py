@@ -27,7 +27,7 @@ from tui_trainer.protocol.events import (
     StepDone,
 )
 from tui_trainer.protocol.inspection import NAMES, VIEWS, View
-from tui_trainer.ui.keys.inspect_keys import INSPECT_KEYS
+from tui_trainer.ui.keys.keymap import INSPECT_KEYS
 from tui_trainer.ui.runs.asking import ExhibitAsking
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen

@@ -27,7 +27,7 @@ from tui_trainer.protocol.events import (
     StateChanged,
 )
 from tui_trainer.protocol.probed import SampleProbed
-from tui_trainer.ui.keys.learn_keys import LEARN_KEYS
+from tui_trainer.ui.keys.keymap import LEARN_KEYS
 from tui_trainer.ui.runs.asking import ExhibitAsking
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
@@ -176,11 +176,9 @@ class LearnScreen(ExhibitScreen):
         found = self._run.fixable() if self._run else None
         return found is not None and belongs(found, self.lesson)
 
-    def shows_effect(self, action: str) -> bool:
-        """Return whether one can see here what an action on the run does."""
-        if self.query_one(NumberLine).is_open:
-            return False
-        return action in ("toggle_pause", "climb") or (action == "apply_fix" and self._mends)
+    def shows(self, action: str) -> bool:
+        """Return whether one can see here what an action on the run does now."""
+        return not self.query_one(NumberLine).is_open and (action != "apply_fix" or self._mends)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none at all (False)."""

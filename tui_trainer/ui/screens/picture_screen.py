@@ -99,7 +99,8 @@ class PicturesScreen(ModalScreen[None]):
     PicturesScreen .caption { color: $role-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,z,q,enter", "close", "close"),
+        Binding("escape,q,enter", "close", "close"),
+        Binding("z", "close", "close", id="window.enlarge"),
         Binding("right,down,n,pagedown,space", "turn(1)", show=False),
         Binding("left,up,b,pageup", "turn(-1)", show=False),
     ]

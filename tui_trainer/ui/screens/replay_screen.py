@@ -11,8 +11,7 @@ from textual.binding import BindingType
 from textual.timer import Timer
 
 from tui_trainer.protocol.events import Event
-from tui_trainer.ui.keys.keymap import FINDING_KEYS
-from tui_trainer.ui.keys.replay_keys import REPLAY_KEYS
+from tui_trainer.ui.keys.keymap import FINDING_KEYS, REPLAY_KEYS
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.run_screen import RunScreen
 from tui_trainer.ui.widgets.replay_lines import replay_cells, replay_progress_cells

@@ -17,7 +17,7 @@ from textual.worker import Worker, WorkerState
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.recording.folder import ListedRun, RunFolder, list_runs
 from tui_trainer.text.fmt import printable
-from tui_trainer.ui.keys.keymap import LIST_KEYS, TABLE_KEYS
+from tui_trainer.ui.keys.keymap import LIST_KEYS, TABLE_KEYS, with_keys
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.recorded_run import RecordedRun, open_run
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
@@ -104,7 +104,7 @@ class RunsScreen(Screen[None]):
         empty.update(
             f"No run in {printable(self._root)} yet.\n\n"
             "A run that is trained here is recorded and appears in this list;\n"
-            "press 1 to go back to it."
+            + with_keys("press {screens.train} to go back to it.")
         )
         self.query_one(RunLine).show(self._chosen, hidden={*range(len(head))} - {*kept})
 

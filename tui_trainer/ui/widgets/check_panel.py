@@ -11,6 +11,7 @@ from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, by_severi
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
+from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.check_results import Checking
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, body_lines
@@ -47,7 +48,8 @@ class CheckPanel(TextPanel):
         """Show how far the check has come."""
         self._run = run
         is_done = not run.check.is_asking
-        self.border_subtitle = f"↑↓ choose · {'r again · ' if is_done else ''}esc closes"
+        again = with_keys("{run.again} again · ") if is_done else ""
+        self.border_subtitle = f"↑↓ choose · {again}esc closes"
         self.fill()
 
     def lines(self, width: int) -> Lines:

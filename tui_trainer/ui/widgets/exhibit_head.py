@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 from tui_trainer.protocol.exhibit import Control, Exhibit, Matrix, Value
 from tui_trainer.text.fmt import Cell, columns
 from tui_trainer.text.lines import PROSE, Lines, paragraph
+from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.widgets.status_lines import bar
 
 BAR = 24
 """Columns of the progress bar at most."""
 
 CONTROL_GAP = 2
+
+_MOVES = "{experiment.previous_control}{experiment.next_control}"
+_TURNS = "{experiment.turn_down}{experiment.turn_up}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +112,18 @@ def value_text(value: Value) -> str:
 
 def head_lines(view: ExhibitView, width: int) -> Lines:
     """Return the controls, and how the experiment stands."""
-    lines = _control_lines(view, width)
+    lines, enter = _control_lines(view, width), with_keys("{experiment.confirm}")
     if view.silence:
         lines += paragraph(view.silence, "look" if view.exhibit else "muted", width)
     elif view.is_under_way:
         lines += _progress_lines(view, width)
     elif view.is_stopped:
-        words = f"‖ stopped at {100 * view.share:.0f} %; enter begins anew"
+        words = f"‖ stopped at {100 * view.share:.0f} %; {enter} begins anew"
         lines += paragraph(words, "look", width)
     elif view.trains and not view.is_result:
-        lines += paragraph(f"▷ enter: {view.trains}", "title", width)
+        lines += paragraph(f"▷ {enter}: {view.trains}", "title", width)
     elif view.exhibit is not None and view.exhibit.opens is not None:
-        lines += paragraph(f"▷ enter: {view.exhibit.opens.hint}", "title", width)
+        lines += paragraph(f"▷ {enter}: {view.exhibit.opens.hint}", "title", width)
     return [*lines, []] if lines else []
 
 
@@ -159,7 +163,7 @@ def _control_cells(control: Control, *, is_chosen: bool) -> list[Cell]:
 def _progress_lines(view: ExhibitView, width: int) -> Lines:
     """Return how far the experiment is, and what it means for the run."""
     percent = f" {100 * view.share:3.0f} %  "
-    words = "the training waits · esc stops" if view.waits else "esc stops"
+    words = with_keys(f"{'the training waits · ' if view.waits else ''}{{learn.stop}} stops")
     line = [*bar(view.share, min(BAR, max(6, width - 40))), Cell(percent, style="title")]
     return [[*line, Cell(words, style="muted")]]
 
@@ -181,18 +185,18 @@ def hints(view: ExhibitView, *, is_long: bool) -> str:
     """Return the keys that do something here."""
     parts = []
     if view.is_in_matrix:
-        parts.append("↑↓←→ cell")
+        parts.append(f"{_MOVES}{_TURNS} cell")
     elif len(view.controls) + (view.matrix is not None) > 1:
-        parts.append("↑↓ choose")
+        parts.append(f"{_MOVES} choose")
     if view.controls and not view.is_in_matrix:
-        parts.append("←→ turn")
+        parts.append(f"{_TURNS} turn")
     if view.takes_numbers:
         parts.append("0-9 type")
     if view.trains and not view.is_under_way:
         again = " again" if view.is_result else ""
-        parts.append(f"enter {view.verb}{again}")
+        parts.append(f"{{experiment.confirm}} {view.verb}{again}")
     elif view.exhibit is not None and view.exhibit.opens is not None:
-        parts.append("enter opens")
+        parts.append("{experiment.confirm} opens")
     if is_long:
         parts.append("pgdn more")
-    return " · ".join(parts)
+    return with_keys(" · ".join(parts))

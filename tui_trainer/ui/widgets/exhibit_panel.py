@@ -13,7 +13,7 @@ from textual.strip import Strip
 from tui_trainer.protocol.exhibit import Control, Matrix, Opening, Value, at
 from tui_trainer.render.exhibit_lines import exhibit_lines
 from tui_trainer.text.lines import Lines
-from tui_trainer.ui.keys.learn_keys import EXPERIMENT_KEYS, TYPING_KEYS
+from tui_trainer.ui.keys.keymap import EXPERIMENT_KEYS, TYPING_KEYS
 from tui_trainer.ui.widgets.exhibit_head import (
     ExhibitView,
     certainty_lines,

@@ -9,6 +9,7 @@ from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.text.sparkline import caption, sparkline
+from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.shown_run import ShownRun
 
 SEVERITY_ROLES: dict[Severity, str] = {
@@ -49,7 +50,8 @@ def standing_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
     if lines and lines[-1]:
         lines.append([])
     if standing.snoozed:
-        lines += [*paragraph(f"{standing.snoozed} snoozed: Z brings back", "muted", width), []]
+        words = with_keys(f"{standing.snoozed} snoozed: {{findings.unsnooze}} brings back")
+        lines += [*paragraph(words, "muted", width), []]
     return lines, place
 
 
@@ -62,7 +64,7 @@ def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
     if found.advice:
         cells.append(Cell(f" · {found.advice}", rank=1))
     if run.fixable() is found:
-        cells.append(Cell(" · press f", rank=2, style="muted"))
+        cells.append(Cell(with_keys(" · press {findings.apply_fix}"), rank=2, style="muted"))
     return cells
 
 
@@ -76,7 +78,7 @@ def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: 
 
 def apply_key(fixable: FindingRaised | None, found: FindingRaised) -> str:
     """Return the key that follows a finding's advice; empty where no key does it."""
-    return " — press f to apply" if fixable is found else ""
+    return with_keys(" — press {findings.apply_fix} to apply") if fixable is found else ""
 
 
 def body_lines(found: Diagnosis, width: int, *, indent: int = 2, key: str = "") -> Lines:
@@ -99,7 +101,7 @@ def headed(
     ``is_linked`` puts the key that opens the topic's lesson before it.
     """
     title, role = found.heading, SEVERITY_ROLES[found.severity]
-    key, link = ("l ▸ ", "intervention") if is_linked else ("", "muted")
+    key, link = (with_keys("{screens.lesson} ▸ "), "intervention") if is_linked else ("", "muted")
     words, named = f"{key}topic {found.lesson}", f"{key}{topic(found.lesson)}"
     if is_named and fmt.columns(title) + fmt.columns(named) + 2 <= width:
         words = named

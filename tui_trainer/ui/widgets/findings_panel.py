@@ -14,7 +14,7 @@ from tui_trainer.protocol.events import RunFinished
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.text.lines import Lines, paragraph
-from tui_trainer.ui.keys.keymap import CHOICE_KEYS
+from tui_trainer.ui.keys.keymap import CHOICE_KEYS, with_keys
 from tui_trainer.ui.runs.findings_selection import Standing
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.cell_line import CellLine
@@ -48,9 +48,10 @@ class FindingsPanel(TextPanel):
         self._run = run
         self.border_title = _title(run.standing)
         shown = len(run.standing.shown)
-        choose = "↑↓ choose · " if shown > 1 else ""
-        lesson = "l lesson · " if run.is_live else ""
-        self.border_subtitle = f"{choose}{lesson}z snooze" if shown else ""
+        choose = "{findings.previous}{findings.next} choose · " if shown > 1 else ""
+        lesson = "{screens.lesson} lesson · " if run.is_live else ""
+        keys = f"{choose}{lesson}{{findings.snooze}} snooze" if shown else ""
+        self.border_subtitle = with_keys(keys)
         self.fill()
 
     def lines(self, width: int) -> Lines:
@@ -140,7 +141,8 @@ def findings_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
     if history.failure is not None:
         lines += paragraph("✗ training failed", "wrong bold", width)
         lines += paragraph(history.failure.message, "", width, indent=2)
-        keys = "press i for the traceback" + (", r to run again" if run.is_live else "")
+        again = ", {run.again} to run again" if run.is_live else ""
+        keys = with_keys(f"press {{window.error_details}} for the traceback{again}")
         lines += paragraph(keys, "muted", width, indent=2)
         lines.append([])
     lines += _result_lines(history.finished, history, width)

@@ -8,14 +8,15 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding
+from textual.binding import ActiveBinding, Binding
 from textual.events import Click, MouseMove
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.text.fmt import columns
-from tui_trainer.ui.keys.keymap import FIRST_TO_GO
+from tui_trainer.ui.keys.binding import key_text
+from tui_trainer.ui.keys.keymap import FIRST_TO_GO, with_keys
 
 ROOMY = 100
 """From so many columns on the keys stand further apart."""
@@ -94,6 +95,9 @@ class KeyFooter(Widget):
         if not self.is_attached or not self.screen.is_current:
             return
         active = [key for key in self.screen.active_bindings.values() if key.binding.show]
+        # Those with a person's own keys are the last of their node: here they keep their places.
+        nodes = list(dict.fromkeys(key.node for key in active))
+        active.sort(key=lambda key: (nodes.index(key.node), _place(key)))
         parts: dict[str, list[tuple[Binding, bool]]] = {}
         actions: set[str] = set()
         for _, binding, is_enabled, _ in active:
@@ -116,23 +120,24 @@ class KeyFooter(Widget):
         lead = "" if self.size.width < ROOMY else " "
         first, is_enabled = keys[0]
         group = first.group if len(keys) > 1 else None
-        gap = "" if group is None or group.compact else " "
+        texts = [key_text(binding.key) for binding, _ in keys]
+        gap = "" if max(map(len, texts)) == 1 else " "
         pieces = [
             Piece(
-                f"{gap if number else lead}{self.app.get_key_display(binding)}",
+                f"{gap if number else lead}{text}",
                 binding.action,
                 binding.key,
-                binding.tooltip,
+                with_keys(binding.tooltip),
                 True,
                 enabled,
             )
-            for number, (binding, enabled) in enumerate(keys)
+            for number, ((binding, enabled), text) in enumerate(zip(keys, texts, strict=True))
         ]
         if group is not None:
             name = Piece(f" {group.description} ", "", "", "", False, True)
         else:
             told = f" {first.description} "
-            name = Piece(told, first.action, first.key, first.tooltip, False, is_enabled)
+            name = Piece(told, first.action, first.key, with_keys(first.tooltip), False, is_enabled)
         return [*pieces, name]
 
     def _repaint(self) -> None:
@@ -177,6 +182,12 @@ class KeyFooter(Widget):
             if x < 0:
                 return piece
         return None
+
+
+def _place(key: ActiveBinding) -> int:
+    """Return the place of a key among those that its node declares."""
+    actions = [binding.action for binding in key.node.BINDINGS if isinstance(binding, Binding)]
+    return actions.index(key.binding.action) if key.binding.action in actions else -1
 
 
 def _width(part: Sequence[Piece]) -> int:

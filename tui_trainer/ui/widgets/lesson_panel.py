@@ -14,17 +14,17 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.text.fmt import Cell, columns
 from tui_trainer.text.lines import PROSE, Lines, paragraph
-from tui_trainer.ui.keys.learn_keys import LESSON_LIST_KEYS
+from tui_trainer.ui.keys.keymap import LESSON_LIST_KEYS, with_keys
 from tui_trainer.ui.widgets.choice_list import ChoiceList
 from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, apply_key
 from tui_trainer.ui.widgets.panel import TextPanel
 
 SCREENS = {
-    "train": "1 train",
-    "model": "2 model",
-    "inspect": "3 inspect",
-    "check": "1 train, then c: check",
-    "runs": "5 runs",
+    "train": "{screens.train} train",
+    "model": "{screens.model} model",
+    "inspect": "{screens.inspect} inspect",
+    "check": "{screens.train} train, then {run.check}: check",
+    "runs": "{screens.runs} runs",
 }
 """How one comes to each screen."""
 
@@ -189,7 +189,7 @@ def _short(found: Diagnosis, width: int) -> Lines:
 def _links(view: LessonView, width: int) -> Lines:
     """Return where one sees more of it, and what is watched for."""
     lesson = view.lesson
-    screens = " · ".join(SCREENS[name] for name in lesson.screens)
+    screens = " · ".join(with_keys(SCREENS[name]) for name in lesson.screens)
     watched = ", ".join(code.replace("_", " ") for code in lesson.findings)
     judged = ", ".join(title.replace("-", " ") for title in lesson.reviews)
     lines: Lines = []

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_trainer.protocol.exhibit import Control, at
-from tui_trainer.ui.keys.learn_keys import NUMBER_KEYS
+from tui_trainer.ui.keys.keymap import NUMBER_KEYS
 from tui_trainer.ui.widgets.exhibit_head import value_text
 
 

@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from tui_trainer.protocol.strokes import Point
 from tui_trainer.text.fmt import Cell
-from tui_trainer.ui.keys.pad_keys import PAD_KEYS
+from tui_trainer.ui.keys.keymap import PAD_KEYS, with_keys
 from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks, mixed, ramp
 from tui_trainer.ui.widgets.painting import Styles, content_of, role_styles
 from tui_trainer.ui.widgets.sketch import BRUSHES, SIDE, STEPS, Sketch
@@ -33,10 +33,13 @@ ROOMY = (112, LARGE // 2)
 SHADES = 24
 """Steps from paper to ink that are told apart: fewer styles to make, and to send to a terminal."""
 
-HINT = ("draw a digit", "", "drag with the mouse,", "or space and ↑ ↓ ← →")
+HINT = (
+    *("draw a digit", "", "drag with the mouse,"),
+    "or {pad.pen} and {pad.up} {pad.down} {pad.left} {pad.right}",
+)
 """What an empty pad says, from its second line on: the pen begins in the middle."""
 
-TOOLS = ("w brush   e eraser", "u undo    ⌫ clear")
+TOOLS = ("{pad.thicker} brush   {pad.eraser} eraser", "{pad.undo} undo    {pad.clear} clear")
 """What stands below the picture, where there is room."""
 
 DRAWS, ERASES = 1, 3
@@ -107,12 +110,12 @@ class Pad(Widget, can_focus=True):
         if self._style is None or below == -1 or below >= len(TOOLS):
             return Strip.blank(width, self.rich_style)
         if below >= 0:
-            line = [Segment(TOOLS[below], self._style("muted"))]
+            line = [Segment(with_keys(TOOLS[below]), self._style("muted"))]
         else:
             rows = [self._pixels(2 * y), self._pixels(2 * y + 1)]
             [line] = half_blocks(rows, self._shades[0])
             if self._is_blank and 0 < y <= len(HINT) and HINT[y - 1]:
-                line = self._over(line, HINT[y - 1])
+                line = self._over(line, with_keys(HINT[y - 1]))
         return Strip(line).adjust_cell_length(width, self._style(""))
 
     def _pixels(self, row: int) -> list[Pixel]:

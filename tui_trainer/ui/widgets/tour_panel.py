@@ -10,11 +10,12 @@ from textual.widget import Widget
 from tui_trainer.course.guided_tour import Step
 from tui_trainer.text.fmt import Cell, columns, fit
 from tui_trainer.text.lines import Lines
+from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
 
-KEYS = "k next  K back  g end"
+KEYS = "{tour.next} next  {tour.previous} back  {tour.toggle} end"
 
-OVER = "The run is over: on screen 1, r begins it again."
+OVER = "The run is over: on screen {screens.train}, {run.again} begins it again."
 """What is said instead where a step needs a run that goes on."""
 
 
@@ -75,9 +76,9 @@ def guide_lines(step: Step, progress: tuple[int, int], width: int, *, is_over: b
         Cell(f"guide {number} of {total} ", style="muted"),
         Cell(step.title, style="title bold"),
     ]
-    keys = Cell(KEYS, rank=1, style="muted")
+    keys = Cell(with_keys(KEYS), rank=1, style="muted")
     gap = width - sum(columns(cell.text) for cell in (*head, keys))
     lines: Lines = [fit([*head, Cell(" " * max(2, gap), rank=1), keys], width)]
-    lines += [[Cell(line)] for line in textwrap.wrap(step.do, width)]
-    watch, role = (OVER, "look") if step.live and is_over else (step.watch, "muted")
+    lines += [[Cell(line)] for line in textwrap.wrap(with_keys(step.do), width)]
+    watch, role = (with_keys(OVER), "look") if step.live and is_over else (step.watch, "muted")
     return [*lines, *([Cell(line, style=role)] for line in textwrap.wrap(watch, width))]

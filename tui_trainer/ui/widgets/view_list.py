@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from tui_trainer.protocol.inspection import View
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
-from tui_trainer.ui.keys.inspect_keys import VIEW_LIST_KEYS
+from tui_trainer.ui.keys.keymap import VIEW_LIST_KEYS
 from tui_trainer.ui.widgets.choice_list import ChoiceList
 
 
