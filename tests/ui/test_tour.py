@@ -41,7 +41,7 @@ def test_a_step_is_told_in_few_lines(width: int) -> None:
 
 def test_a_step_that_needs_a_run_says_how_to_begin_one() -> None:
     live = next(step for step in steps() if step.live)
-    assert guide_lines(live, (1, 8), 118, is_over=True)[-1][0].text == OVER
+    assert guide_lines(live, (1, 8), 118, is_over=True)[-1][0].text == with_keys(OVER)
     free = next(step for step in steps() if not step.live)
     assert guide_lines(free, (5, 8), 118, is_over=True)[-1][0].text == free.watch
 

@@ -21,6 +21,7 @@ from tui_trainer.cli.diagnose import diagnose
 from tui_trainer.cli.evaluate import evaluate
 from tui_trainer.cli.export import export
 from tui_trainer.cli.inspect import inspect
+from tui_trainer.cli.keys import keys
 from tui_trainer.cli.learn import learn
 from tui_trainer.cli.networks import compare, model, review, zoo
 from tui_trainer.cli.options import EPILOG, PlainCommand, SectionedGroup
@@ -77,6 +78,7 @@ for command in (
     inspect,
     evaluate,
     predict,
+    keys,
 ):
     app.command(cls=PlainCommand)(keeping_stdout(command))
 

@@ -180,7 +180,7 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
 def check_window(
     theme: str | None, *, no_ui: bool, json_lines: bool, paused: bool, guided: bool = False
 ) -> None:
-    """Refuse options that do not go together, an unknown theme, and a terminal that will not do.
+    """Refuse options that do not go together, bad files of one's own, and an unfit terminal.
 
     Raises:
         InputError: In all these cases.
@@ -191,21 +191,25 @@ def check_window(
         raise InputError("--paused: opens the window paused; it does not go with --no-ui")
     if guided and no_ui:
         raise InputError("--guide: walks through the window; it does not go with --no-ui")
-    check_theme(theme)
+    check_own_files(theme, keys=not no_ui)
     if not no_ui:
         check_terminal()
 
 
-def check_theme(theme: str | None) -> None:
-    """Refuse an unknown theme.
+def check_own_files(theme: str | None, *, keys: bool = True) -> None:
+    """Refuse an unknown theme, and keys that cannot be used.
 
     Raises:
-        InputError: If there is no such theme, or it cannot be used.
+        InputError: If there is no such theme, or one of the files cannot be used.
     """
     if theme is not None:
         from tui_trainer.ui.theming.themes import find
 
         find(theme)
+    if keys:
+        from tui_trainer.ui.keys.keys_file import load_keymap
+
+        load_keymap()
 
 
 def check_terminal(instead: str = "add --no-ui") -> None:

@@ -25,11 +25,11 @@ def inspect(
     theme: Theme = None,
 ) -> None:
     """Open the window on what a recorded run has learned, and train nothing."""
-    from tui_trainer.cli.fronts import check_terminal, check_theme, run_inspect
+    from tui_trainer.cli.fronts import check_own_files, check_terminal, run_inspect
     from tui_trainer.cli.starts import Show
 
     first = find_view(view)
-    check_theme(theme)
+    check_own_files(theme)
     check_terminal("use mnist-tui evaluate")
     found = saved_run(run, checkpoint, moved=Moved(model, data_dir))
     settings = found.settings(threads=threads, batch_size=batch_size)

@@ -15,7 +15,9 @@ from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
 from tui_trainer.protocol.events import RunFailed
-from tui_trainer.ui.keys.keymap import WINDOW_KEYS
+from tui_trainer.ui.keys.binding import use_keymap
+from tui_trainer.ui.keys.keymap import WINDOW_KEYS, with_keys
+from tui_trainer.ui.keys.keys_file import load_keymap
 from tui_trainer.ui.screens.base_screen import ViewScreen
 from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
 from tui_trainer.ui.terminal import signal_handlers
@@ -40,6 +42,9 @@ class LabWindow(App[None]):
         self._signals = ExitStack()
         self._pictures = pictures or Path.cwd()
         self._theme_problems = self._register_themes(theme)
+        keymap = load_keymap()
+        use_keymap(keymap)
+        self.set_keymap(keymap)
         self._outputs: Outputs | None = None
 
     def draw_on(self, outputs: Outputs) -> None:
@@ -118,7 +123,7 @@ class LabWindow(App[None]):
                 offered.add(action)
                 yield SystemCommand(
                     name,
-                    binding.tooltip,
+                    with_keys(binding.tooltip),
                     lambda a=action, n=node: self.call_later(self.run_action, a, n),
                 )
         yield SystemCommand(

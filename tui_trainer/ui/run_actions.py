@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from textual.screen import Screen
-
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.text import fmt
 from tui_trainer.ui.base_app import LabWindow
+from tui_trainer.ui.keys.contexts import acts_on
+from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import CheckScreen, ConfirmScreen
-from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.run_screen import RunScreen
@@ -31,20 +30,6 @@ ON_THE_RUN = frozenset(
 """The actions that are for the screens of the live run alone."""
 
 
-def _shows_its_effect(front: Screen[object], action: str, parameters: tuple[object, ...]) -> bool:
-    """Return whether a screen shows what an action on the run does."""
-    match front:
-        case TrainScreen():
-            return True
-        case ModelScreen():
-            return action == "toggle_pause" or (action == "climb" and parameters[0] == "batch_size")
-        case LearnScreen():
-            return front.shows_effect(action)
-        case InspectScreen():
-            return action == "toggle_pause"
-    return False
-
-
 class RunActions(LabWindow):
     """The actions on a run, for the app to inherit."""
 
@@ -61,7 +46,10 @@ class RunActions(LabWindow):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
-        if action in ON_THE_RUN and not _shows_its_effect(self.front, action, parameters):
+        front = self.front
+        if action in ON_THE_RUN and not acts_on(self.current_mode, action, parameters):
+            return False
+        if action in ON_THE_RUN and isinstance(front, LearnScreen) and not front.shows(action):
             return False
         run = self.run_now
         over = run.history.is_over
@@ -182,7 +170,8 @@ class RunActions(LabWindow):
         if not isinstance(self.screen, TrainScreen):
             # A question out of the blue would take a key that was meant for something else.
             words = f"the run in training has diverged at step {fmt.count(lost.step)}"
-            self.notify(f"{words}; on its screen (1), f mends it", severity="error", timeout=15)
+            keys = with_keys("on its screen ({screens.train}), {findings.apply_fix} mends it")
+            self.notify(f"{words}; {keys}", severity="error", timeout=15)
             return
 
         def answer(yes: bool | None) -> None:

@@ -185,9 +185,9 @@ class KeyFooter(Widget):
 
 
 def _place(key: ActiveBinding) -> int:
-    """Return the place of a key among those that its node declares."""
-    actions = [binding.action for binding in key.node.BINDINGS if isinstance(binding, Binding)]
-    return actions.index(key.binding.action) if key.binding.action in actions else -1
+    """Return the place of a key among those of its node, before any were changed."""
+    declared = [(binding.id, binding.action) for _, binding in key.node._bindings]
+    return declared.index((key.binding.id, key.binding.action))
 
 
 def _width(part: Sequence[Piece]) -> int:

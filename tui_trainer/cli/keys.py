@@ -1,0 +1,21 @@
+"""``mnist-tui keys``: every key, in the form of the file in which a person changes them."""
+
+from __future__ import annotations
+
+from tui_trainer.headless.streams import standard_output
+
+HEAD = """\
+# The keys of mnist-tui. To change some, keep their lines in {place}
+# A key is a character, or a name as "space", "f5" or "ctrl+s"; ["p", "f5"] are two keys.
+"""
+
+
+def keys() -> None:
+    """Print every key of the window as a keys.toml, and where yours is looked for."""
+    from tui_trainer.ui.keys.binding import use_keymap
+    from tui_trainer.ui.keys.keys_file import keys_path, keys_toml, load_keymap
+    from tui_trainer.ui.toml_file import plain
+
+    use_keymap(load_keymap())
+    place = plain(str(keys_path()))
+    standard_output().text(f"{HEAD.format(place=place)}\n{keys_toml()}")

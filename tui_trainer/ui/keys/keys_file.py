@@ -1,0 +1,191 @@
+"""A person's own keys: ``keys.toml``, read and checked key by key."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from textual.binding import Binding
+from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME, Keys, format_key
+
+from tui_trainer.ui.keys.binding import keys_of, normalized
+from tui_trainer.ui.keys.contexts import contexts
+from tui_trainer.ui.keys.keymap import BINDINGS, with_keys
+from tui_trainer.ui.toml_file import Fault, TomlFile, kind, suggestion
+
+FIXED = {
+    **{"ctrl+c": "quits", "ctrl+q": "quits"},
+    **{"ctrl+z": "suspends the program", "ctrl+p": "opens the command palette"},
+}
+"""Keys that cannot be given to anything else, and what they do."""
+
+MOVING = frozenset(
+    {
+        *("up", "down", "left", "right", "home", "end", "pageup", "pagedown"),
+        *("tab", "shift+tab", "enter", "escape"),
+    }
+)
+"""Keys that lists, tables and dialogs need: only a binding that has one can be given another."""
+
+NAMES = frozenset(
+    {
+        *(key.value for key in Keys if re.fullmatch(r"[a-z]+\d*", key.value)),
+        *(KEY_NAME_REPLACEMENTS.get(name, name) for name in KEY_TO_UNICODE_NAME),
+        *KEY_NAME_REPLACEMENTS.values(),
+        *("comma", "colon", "semicolon", "apostrophe", "asterisk", "ampersand", "tilde"),
+    }
+) - {"return"}
+"""What Textual calls keys that are no letter or digit."""
+
+_MODIFIERS = {"alt", "ctrl", "hyper", "meta", "shift", "super"}
+_ALIASES = {"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+left_square_bracket": "escape"}
+"""What a terminal sends for other keys, which nobody can tell apart."""
+
+
+def keys_path() -> Path:
+    """Return where a person's keys are looked for; there may be no such file."""
+    return platformdirs.user_config_path("mnist-tui") / "keys.toml"
+
+
+def load_keymap(path: Path | None = None) -> dict[str, str]:
+    """Return the keys of a keys.toml by the ids of their bindings, as Textual takes them.
+
+    Clashes are looked for here: Textual reports them at each key press, and reports some that are
+    none, as for a binding of two keys that gets another one.
+
+    Args:
+        path: The file; :func:`keys_path` if not given. Without a file there are no own keys.
+
+    Raises:
+        InputError: If the file cannot be read or used: one line with the file, line and id.
+    """
+    path = path or keys_path()
+    if not path.exists():
+        return {}
+    file = TomlFile(path)
+    try:
+        keymap = {name: ",".join(_keys(name, value)) for name, value in _settings(file.table)}
+        _check_clashes(keymap)
+    except Fault as fault:
+        raise file.error(fault) from None
+    return keymap
+
+
+def keys_toml() -> str:
+    """Return every binding with its keys as the text of a keys.toml."""
+    areas: dict[str, list[Binding]] = {}
+    for name, binding in BINDINGS.items():
+        areas.setdefault(name.partition(".")[0], []).append(binding)
+    return "\n".join(f"[{area}]\n{''.join(map(_line, found))}" for area, found in areas.items())
+
+
+def _line(binding: Binding) -> str:
+    keys = list(map(_written, keys_of(binding)))
+    value = json.dumps(keys if len(keys) > 1 else keys[0], ensure_ascii=False)
+    setting = f"{(binding.id or '').partition('.')[2]} = {value}"
+    return f"{setting:<30}  # {with_keys(binding.tooltip or binding.description)}\n"
+
+
+def _written(key: str) -> str:
+    """Return a key as a person writes it: a character as it is, another by its name."""
+    character = format_key(key)
+    return character if len(character) == 1 and character.isascii() else key
+
+
+def _settings(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Return the ids in a file with their values.
+
+    Raises:
+        Fault: At the first that is unknown.
+    """
+    areas = {name.partition(".")[0] for name in BINDINGS}
+    for area, value in table.items():
+        if area in areas and not isinstance(value, dict):
+            raise Fault(area, f"needs to be a table, [{area}], not {kind(value)}")
+        is_table = isinstance(value, dict) and (value or area in areas)
+        found = (
+            {f"{area}.{key}": keys for key, keys in value.items()} if is_table else {area: value}
+        )
+        for name, keys in found.items():
+            if name not in BINDINGS:
+                near = suggestion(name, BINDINGS)
+                raise _fault(name, f"unknown id{near}; `mnist-tui keys` lists them")
+            yield name, keys
+
+
+def _fault(name: str, problem: str) -> Fault:
+    table, _, key = name.rpartition(".")
+    return Fault(key, problem, table, name=name)
+
+
+def _keys(name: str, value: object) -> list[str]:
+    """Return the keys that a binding is given, each once.
+
+    Raises:
+        Fault: If one of them is no key, or cannot be given to this binding.
+    """
+    values = value if isinstance(value, list) else [value]
+    texts = [text for text in values if isinstance(text, str)]
+    if len(texts) < len(values):
+        raise _fault(name, f'needs a key in quotes, as "p", or a list of them, not {kind(value)}')
+    parts = [part for text in texts for part in ([text] if len(text) == 1 else text.split(","))]
+    default = keys_of(BINDINGS[name], {})
+    if not "".join(parts) or not all(len(part) == 1 or part.strip() for part in parts):
+        raise _fault(name, f"needs a key; delete the line to keep {' and '.join(default)}")
+    keys = [_key(name, part if len(part) == 1 else part.strip()) for part in parts]
+    for key in keys:
+        if key in FIXED:
+            raise _fault(name, f"{key} always {FIXED[key]}; choose another key")
+        if key in MOVING and MOVING.isdisjoint(default):
+            raise _fault(name, f"{key} moves in lists, tables and dialogs; choose another key")
+    return list(dict.fromkeys(keys))
+
+
+def _key(name: str, text: str) -> str:
+    """Return a key as Textual reports it.
+
+    Raises:
+        Fault: If there is no such key.
+    """
+    head, last = (text[:-2], "+") if text.endswith("+") else text.rpartition("+")[::2]
+    modifiers = sorted(head.split("+")) if head else []
+    is_character = len(last) == 1 and last.isprintable()
+    if not (is_character or last in NAMES) or not _MODIFIERS.issuperset(modifiers):
+        near = suggestion(last.lower(), NAMES)
+        raise _fault(name, f'unknown key {text!r}{near}; write "p", "?", "space", "f5" or "ctrl+s"')
+    if is_character and modifiers == ["shift"]:
+        raise _fault(name, f'{text!r} is no key of a terminal; write the character, as "A" or "?"')
+    if is_character:
+        # These two would be taken for a gap in a list of keys.
+        spelled = {",": "comma", " ": "space"}.get(last, last.lower() if modifiers else last)
+        [last] = normalized(spelled)
+    key = "+".join([*modifiers, last])
+    return _ALIASES.get(key, key)
+
+
+def _check_clashes(keymap: dict[str, str]) -> None:
+    """Make sure that of the keys that act at the same time no two are the same.
+
+    Those that are the same by default are meant: a panel's key goes before the app's.
+
+    Raises:
+        Fault: At the first clash; it names both bindings.
+    """
+    for place, bindings in contexts():
+        new, usual = ([{*keys_of(b, keys)} for b in bindings] for keys in (keymap, {}))
+        for one, other in combinations(range(len(bindings)), 2):
+            shared = new[one] & new[other]
+            if not shared or usual[one] & usual[other]:
+                continue
+            names = [bindings[at].id or bindings[at].description for at in (one, other)]
+            if names[0] == names[1]:
+                continue
+            if names[0] not in keymap:
+                names.reverse()
+            taken = f"{_written(min(shared))} is the key of {names[1]} too ({place})"
+            raise _fault(names[0], f"{taken}; give one of them another")
