@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import torch
 from torch import Tensor
 
 from tui_trainer.data.dataset import BatchStream, Data
-from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation
+from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
 
 
 class Batches:
@@ -19,17 +21,13 @@ class Batches:
         augmenting: Whether they are augmented.
     """
 
-    def __init__(
-        self,
-        data: Data,
-        stream: BatchStream,
-        augment_rng: torch.Generator,
-        batch_size: int,
-        augmentation: Augmentation,
-    ) -> None:
-        self.stream, self.augment_rng, self.batch_size = stream, augment_rng, batch_size
-        self.augmenting = not augmentation.is_none
-        self._data, self._configured = data, augmentation
+    def __init__(self, data: Data, config: RunConfig) -> None:
+        shuffle_rng = rng_for(config.seed, "order")
+        self.stream = BatchStream(len(data.train), shuffle_rng, data.train.labels.device)
+        self.augment_rng = rng_for(config.seed, "augmentation")
+        self.batch_size = config.batch_size
+        self.augmenting = not config.augmentation.is_none
+        self._data, self._configured = data, config.augmentation
 
     @property
     def augmentation(self) -> Augmentation | None:
@@ -45,3 +43,8 @@ class Batches:
         labels = train.labels[indices]
         images = self._data.prepare(train.images[indices], self.augmentation, self.augment_rng)
         return images, labels
+
+
+def rng_for(seed: int, use: str) -> torch.Generator:
+    """Return an rng for one use, so that none disturbs the sequence of another."""
+    return torch.Generator().manual_seed(random.Random(f"{seed} {use}").getrandbits(63))

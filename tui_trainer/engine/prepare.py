@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
-import torch
-
-from tui_trainer.data.dataset import BatchStream, load
+from tui_trainer.data.dataset import load
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.device import choose_device, keep_freed_memory, set_up
@@ -16,7 +13,7 @@ from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.progress import Progress, Stopwatch
-from tui_trainer.engine.run import Assistant, Control, Run, Validation
+from tui_trainer.engine.run import Assistant, Control, Run
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.build import build_network, check_dropout, is_custom, use_innermost_channels
 from tui_trainer.models.outside import OutsideState
@@ -71,14 +68,7 @@ def prepare(
     if is_custom(config.model):
         yield StateChanged(state="preparing", step=0, detail="trying the first steps")
         tried = assistant.try_model(model, data, config)
-    batches = Batches(
-        data,
-        BatchStream(len(data.train), generator_for(config.seed, "order"), device),
-        generator_for(config.seed, "augmentation"),
-        config.batch_size,
-        config.augmentation,
-    )
-    progress, watch = Progress(), Stopwatch(clock)
+    batches, progress, watch = Batches(data, config), Progress(), Stopwatch(clock)
     sample = Sample(data, layers, assistant.trace)
     return Run(
         config=config,
@@ -92,7 +82,6 @@ def prepare(
         batches=batches,
         progress=progress,
         control=Control(inbox),
-        validation=Validation(),
         watch=watch,
         store=store,
         probes=Probes(model, data, batches, progress, watch, sample, wanted=config.probes),
@@ -102,8 +91,3 @@ def prepare(
         tried=tried,
         outside=OutsideState(model) if is_custom(config.model) else None,
     )
-
-
-def generator_for(seed: int, use: str) -> torch.Generator:
-    """Return an rng for one use, so that none disturbs the sequence of another."""
-    return torch.Generator().manual_seed(random.Random(f"{seed} {use}").getrandbits(63))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -194,7 +194,6 @@ class Run:
     batches: Batches
     progress: Progress
     control: Control
-    validation: Validation
     watch: Stopwatch
     store: CheckpointStore
     probes: Probes
@@ -203,6 +202,7 @@ class Run:
     flush_every: int
     tried: ModelTried | None = None
     outside: OutsideState | None = None
+    validation: Validation = field(default_factory=Validation)
 
     def __post_init__(self) -> None:
         self._finite = finite_names(self.model)

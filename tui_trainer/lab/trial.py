@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
-from tui_trainer.data.dataset import BatchStream, Data
+from tui_trainer.data.dataset import Data
+from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
-from tui_trainer.engine.prepare import generator_for
 from tui_trainer.engine.steps import forward_backward, loss_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
@@ -38,8 +37,7 @@ class Trial:
         data: What it is trained on; read only.
         network: The network, its own.
         optimizer: Moves its weights.
-        stream: The order of the images: that of the run's first epoch.
-        chance: Draws the augmentation, as in the run.
+        batches: Its batches: those of the run's first epoch.
         images: Training images seen so far.
     """
 
@@ -47,8 +45,7 @@ class Trial:
     data: Data
     network: nn.Module
     optimizer: Optimizer
-    stream: BatchStream
-    chance: torch.Generator
+    batches: Batches
     images: int = 0
 
     @property
@@ -58,12 +55,9 @@ class Trial:
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Return the next batch as the run would meet it: input (N, 1, H, H) and labels (N)."""
-        if not self.stream.remaining:
-            self.stream.begin_epoch()
-        indices = self.stream.take(self.config.batch_size)
-        amounts = None if self.config.augmentation.is_none else self.config.augmentation
-        train = self.data.train
-        return self.data.prepare(train.images[indices], amounts, self.chance), train.labels[indices]
+        if not self.batches.stream.remaining:
+            self.batches.stream.begin_epoch()
+        return self.batches.next()
 
     def step(self, batch: tuple[Tensor, Tensor] | None = None, rate: float | None = None) -> Tensor:
         """Train one batch as the engine's loop does; return its loss without smoothing.
@@ -86,19 +80,13 @@ def make_trial(network: nn.Module, data: Data, config: RunConfig) -> Trial:
     """Return a training of a copy of ``network``, from its first batch on."""
     own = copy_model(network)
     begin_training(own)
-    stream = BatchStream(len(data.train), generator_for(config.seed, "order"), _device(own))
     return Trial(
         config=config,
         data=data,
         network=own,
         optimizer=make_optimizer(own, config),
-        stream=stream,
-        chance=generator_for(config.seed, "augmentation"),
+        batches=Batches(data, config),
     )
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device
 
 
 @dataclass

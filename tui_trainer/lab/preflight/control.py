@@ -47,9 +47,9 @@ def control_items(lab: Lab) -> Iterator[Diagnosis]:
     order = torch.randperm(len(train), generator=chance).to(train.labels.device)
     size = min(CONTROL_BATCH, len(train))
     for _ in range(lab.plan.control_steps):
-        if trial.stream.remaining < size:
-            trial.stream.begin_epoch()
-        places = trial.stream.take(size)
+        if trial.batches.stream.remaining < size:
+            trial.batches.stream.begin_epoch()
+        places = trial.batches.stream.take(size)
         images = lab.data.prepare(train.images[places])
         trial.step((images, train.labels[order[places]]))
     table = _confusion(lab, trial.network)
