@@ -73,6 +73,7 @@ def build_network(
         return zoo.build(model, image_size=image_size, classes=classes, dropout=dropout)
     from tui_trainer.models.custom.arguments import Wanted
     from tui_trainer.models.custom.building import CustomModel
+    from tui_trainer.models.custom.process_state import guest
 
     wanted = Wanted(image_size, classes, channels, dropout, is_adjustable)
     custom = CustomModel(_reference(model), wanted)
@@ -85,7 +86,7 @@ def build_network(
             )
         set_dropout(network, dropout)
     custom.check(network)
-    with custom.guest():
+    with guest(custom.reference):
         begin_training(network)
     materialize(network)
     return network

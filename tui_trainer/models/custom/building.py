@@ -13,7 +13,7 @@ that its signature names; nothing goes through ``**kwargs``:
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -54,10 +54,6 @@ class CustomModel:
         self.target: Any = loading.load(reference)
         self.name = f"{error_lines.place_of(reference)}:{reference.name}"
 
-    def guest(self) -> AbstractContextManager[None]:
-        """Run its code, as :func:`tui_trainer.models.custom.process_state.guest` does."""
-        return guest(self.reference)
-
     def build(self) -> tuple[nn.Module, set[str]]:
         """Call it with what it names; return its network and the names.
 
@@ -79,7 +75,7 @@ class CustomModel:
                 f"{self.name}: is no class and no function written in Python (type {kind})"
             )
         arguments = arguments_of(self.target, self.name, self.wanted)
-        with self.guest():
+        with guest(self.reference):
             try:
                 network = self.target(**arguments)
             except (Exception, SystemExit) as error:
@@ -97,7 +93,7 @@ class CustomModel:
             InputError: If not.
         """
         name, wanted = self.name, self.wanted
-        with self.guest():
+        with guest(self.reference):
             twin, scores = self._tried(network)
         if not isinstance(scores, Tensor):
             raise InputError(f"{name}: gives no tensor of scores (type {type(scores).__name__})")

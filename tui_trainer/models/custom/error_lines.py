@@ -133,12 +133,8 @@ def first_line(code: CodeType, reference: Reference) -> str:
 
 
 def advice(error: BaseException, reference: Reference) -> str:
-    """Return what to do about an exception while custom code is imported, after a colon."""
-    text = _advice(error, imports_of(reference))
-    return f": {text}" if text else ""
-
-
-def _advice(error: BaseException, imports: OwnImports) -> str:
+    """Return what to do about an exception while custom code is imported; empty if not known."""
+    imports = imports_of(reference)
     if isinstance(error, SyntaxError):
         is_magic = (error.text or "").lstrip().startswith(("!", "%"))
         return "that is a notebook's command; delete the line" if is_magic else ""

@@ -63,7 +63,7 @@ def _imported(reference: Reference, imports: OwnImports) -> ModuleType:
     except (Exception, SystemExit) as error:
         words = error_lines.described(error, place_of(reference), reference)
         advice = error_lines.advice(error, reference)
-        raise InputError(f"{words}; it could not be imported{advice}") from None
+        raise InputError(f"{words}; it could not be imported{advice and f': {advice}'}") from None
 
 
 def latest(reference: Reference) -> Any:
