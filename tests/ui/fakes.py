@@ -34,7 +34,7 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.recording.folder import RunFolder
-from tui_trainer.recording.journal import read_events
+from tui_trainer.recording.journal import from_json
 from tui_trainer.recording.summary import summary_of
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.pacing import Governor
@@ -56,7 +56,7 @@ def recording(name: str) -> list[Event]:
 @cache
 def _recording(name: str) -> tuple[Event, ...]:
     with gzip.open(RECORDINGS / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return tuple(read_events(lines, name))
+        return tuple(map(from_json, lines))
 
 
 def recorded_fields(name: str) -> list[MeasuredField]:

@@ -94,7 +94,9 @@ def _draw_curve(
         _draw_validation(axes, curve.validation, f"validation {written(curve.validation[-1])}")
     if curve.tests:
         _draw_tests(axes, curve.tests, f"test {written(curve.tests[-1])}")
-    _draw_interventions(axes, history)
+    for change in history.interventions:
+        x = history.epochs_at(change.images)
+        axes.axvline(x, color=INTERVENTION, linestyle=(0, (4, 3)), linewidth=1.0, zorder=2.5)
     _draw_legend(axes)
 
 
@@ -169,12 +171,6 @@ def _draw_tests(axes: Axes, points: list[Point], label: str) -> None:
         label=label,
         zorder=5,
     )
-
-
-def _draw_interventions(axes: Axes, history: History) -> None:
-    for change in history.interventions:
-        x = history.epochs_at(change.images)
-        axes.axvline(x, color=INTERVENTION, linestyle=(0, (4, 3)), linewidth=1.0, zorder=2.5)
 
 
 def _write_labels(axes: Axes, history: History) -> None:

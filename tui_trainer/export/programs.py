@@ -88,7 +88,8 @@ def capture(network: nn.Module, image_size: int) -> Program:
     """
     errors: list[Exception] = []
     touched: list[Place] = []
-    ways = [_Way(folded=True), *_WAYS] if _can_fold(network) else _WAYS
+    can_fold = any(map(parametrize.is_parametrized, network.modules()))
+    ways = [_Way(folded=True), *_WAYS] if can_fold else _WAYS
     for way in ways:
         try:
             program = _traced(network, image_size, way, touched)
@@ -168,10 +169,6 @@ def _with_scripted_hidden(twin: nn.Module) -> nn.Module:
             if isinstance(child, torch.jit.ScriptModule):
                 module._modules[name] = _Hidden(child)
     return twin
-
-
-def _can_fold(network: nn.Module) -> bool:
-    return any(map(parametrize.is_parametrized, network.modules()))
 
 
 def _fold_parametrizations(twin: nn.Module) -> None:

@@ -212,7 +212,8 @@ def new_folder(root: Path, model: str, now: datetime) -> Path:
     Raises:
         OSError: If it cannot be made.
     """
-    name = f"{now.strftime(_TIME)}-{_as_file_name(model_name(model))}"
+    called = re.sub(r"[^\w.-]+", "-", model_name(model))[:LONGEST_NAME].strip(".-")
+    name = f"{now.strftime(_TIME)}-{called}"
     root.mkdir(parents=True, exist_ok=True)
     for number in range(1, 10_000):
         path = root / (name if number == 1 else f"{name}-{number}")
@@ -222,11 +223,6 @@ def new_folder(root: Path, model: str, now: datetime) -> Path:
             continue
         return path
     raise FileExistsError(17, f"too many runs called {name}")
-
-
-def _as_file_name(text: str) -> str:
-    """Return a text as a part of a file's name, with a hyphen for what is no letter or digit."""
-    return re.sub(r"[^\w.-]+", "-", text)[:LONGEST_NAME].strip(".-")
 
 
 def utc_now() -> datetime:

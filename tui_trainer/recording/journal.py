@@ -7,7 +7,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -15,7 +15,7 @@ from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import KNOBS
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import Event, Rewound, RunResumed, SettingChanged
+from tui_trainer.protocol.events import Event, SettingChanged
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import LayerProbe, ParameterProbe
 from tui_trainer.protocol.schema import upgraded
@@ -57,13 +57,11 @@ class Recorded:
     Attributes:
         events: What holds: without what came after a state that the run later went back to.
         looks: How often the test set was read, void parts of the run included.
-        places: The line of each of them, counted from 0.
         lines: How many lines there are, each ended by a line break; the rest was cut off.
     """
 
     events: tuple[Event, ...]
     looks: int
-    places: tuple[int, ...]
     lines: int
     _returns: Mapping[int, int] = field(repr=False)
     _void: Mapping[int, str] = field(repr=False)
@@ -80,7 +78,7 @@ class Recorded:
         """
         if lines is None:
             return self.events
-        now = dict(zip(self.places, self.events, strict=True))
+        now = dict(zip(_holding(self._returns, self.lines), self.events, strict=True))
         then = _holding(self._returns, min(lines, self.lines))
         return tuple(
             now[place] if place in now else _event(self._void[place], self._name, place)
@@ -102,17 +100,16 @@ def read_recorded(text: str, name: str) -> Recorded:
     """
     whole, _, _torn = text.rpartition("\n")
     lines = whole.split("\n") if whole else []
-    returns = {
-        number: _lines_that_hold(_event(line, name, number), number)
-        for number, line in enumerate(lines)
-        if line.startswith(_GOING_BACK)
-    }
+    returns: dict[int, int] = {}
+    for number, line in enumerate(lines):
+        if line.startswith(_GOING_BACK):
+            held = getattr(_event(line, name, number), "lines", None)
+            returns[number] = number if held is None else min(held, number)
     looks = sum(line.startswith(_LOOK) for line in lines)
     holding = _holding(returns, len(lines))
     events = tuple(_event(lines[number], name, number) for number in holding)
-    held = set(holding)
-    void = {number: line for number, line in enumerate(lines) if number not in held}
-    return Recorded(events, looks, tuple(holding), len(lines), returns, void, name)
+    void = {number: lines[number] for number in {*range(len(lines))} - {*holding}}
+    return Recorded(events, looks, len(lines), returns, void, name)
 
 
 def _holding(returns: Mapping[int, int], lines: int) -> list[int]:
@@ -129,23 +126,6 @@ def _holding(returns: Mapping[int, int], lines: int) -> list[int]:
             lines = returns[place]
     holding += range(lines - 1, -1, -1)
     return holding[::-1]
-
-
-def read_events(lines: Iterable[str], name: str) -> Iterator[Event]:
-    """Yield the events of a recorded run, ``name`` being the file's for messages.
-
-    Raises:
-        InputError: At the first line that is no event.
-    """
-    for number, line in enumerate(lines):
-        yield _event(line, name, number)
-
-
-def _lines_that_hold(event: Event, number: int) -> int:
-    """Return how many of the ``number`` lines before an event still hold."""
-    if isinstance(event, Rewound | RunResumed) and event.lines is not None:
-        return min(event.lines, number)
-    return number
 
 
 def _event(line: str, name: str, number: int) -> Event:

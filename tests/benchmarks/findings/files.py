@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised
-from tui_trainer.recording.journal import read_events
+from tui_trainer.recording.journal import from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def recorded_events(path: Path) -> list[Event]:
     """Return what the run of this ``NAME.json`` told, without any finding that was said of it."""
     lines = path.with_suffix(".jsonl")
     with lines.open(encoding="utf-8") as file:
-        events = list(read_events((line.rstrip("\n") for line in file), lines.name))
+        events = [from_json(line) for line in file]
     return [event for event in events if not isinstance(event, FindingRaised | FindingCleared)]
 
 
