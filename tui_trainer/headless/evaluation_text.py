@@ -13,19 +13,22 @@ from tui_trainer.headless.asking import follow
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.viewing import IMAGES, Shown, Viewing
 from tui_trainer.protocol.events import Event, RunStarted
-from tui_trainer.render.plain_exhibit import control_lines, labelled, plain_lines, wrapped
+from tui_trainer.render.plain_exhibit import (
+    INDENT,
+    WIDTH,
+    page,
+    page_width,
+    plain_lines,
+    wrapped,
+)
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import (
     accuracy_with_interval,
-    columns,
     count,
     one_line,
     plural,
     printable,
 )
-
-WIDTH, LEAST_WIDTH = 76, 40
-INDENT = "  "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,34 +127,25 @@ def print_evaluation(found: Evaluation) -> None:
         OutputLost: If stdout takes nothing more.
     """
     out = standard_output()
-    width = WIDTH if out.width is None else max(LEAST_WIDTH, min(WIDTH, out.width))
-    for line in evaluation_lines(found, width):
+    for line in evaluation_lines(found, page_width(out.width)):
         out.row(line)
 
 
 def evaluation_lines(found: Evaluation, width: int = WIDTH) -> list[str]:
     """Return an evaluation as lines of at most so many columns."""
-    title = f"run {found.run}"
-    lines = [title, "=" * columns(title)]
-    for told in (about(found), judged(found), *looks(found)):
-        lines += wrapped(told, width)
+    head = [
+        line
+        for told in (about(found), judged(found), *looks(found))
+        for line in wrapped(told, width)
+    ]
+    sections = []
     for shown in found.views:
+        is_single = len(found.views) == 1
+        controls = [each for each in shown.exhibit.controls if is_single and each.name != IMAGES]
         inner = width - len(INDENT)
-        part = [*wrapped(shown.view.about, inner), "", *_view_lines(shown, inner)]
-        controls = [each for each in shown.exhibit.controls if each.name != IMAGES]
-        if len(found.views) == 1 and controls:
-            part += ["", "to turn, with --set NAME=VALUE:"]
-            part += [f"{INDENT}{line}" for line in control_lines(controls, inner - 2)]
-        lines += ["", shown.view.title.upper(), *(f"{INDENT}{line}".rstrip() for line in part)]
-    return lines
-
-
-def _view_lines(shown: Shown, width: int) -> list[str]:
-    lines = plain_lines(shown.exhibit, width)
-    for label, told in (("result", shown.exhibit.result), ("how sure", shown.exhibit.certainty)):
-        if told:
-            lines += ["", *labelled(label, told, width)]
-    return lines
+        part = plain_lines(shown.exhibit, inner, controls)
+        sections.append((shown.view.title, [*wrapped(shown.view.about, inner), "", *part]))
+    return page(f"run {found.run}", head, sections)
 
 
 def about(found: Evaluation) -> str:

@@ -8,12 +8,15 @@ from tui_trainer.course.lesson import Lesson
 from tui_trainer.findings import RULES
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.exhibit import Exhibit
-from tui_trainer.render.plain_exhibit import control_lines, labelled, plain_lines, wrapped
-from tui_trainer.text.fmt import columns
-
-WIDTH = 76
-INDENT = "  "
-LEAST_WIDTH = 40
+from tui_trainer.render.plain_exhibit import (
+    INDENT,
+    WIDTH,
+    labelled,
+    page,
+    page_width,
+    plain_lines,
+    wrapped,
+)
 
 SCREENS = {
     "train": "1 Train",
@@ -41,7 +44,7 @@ def print_lesson(
         OutputLost: If stdout takes nothing more.
     """
     out = standard_output()
-    width = WIDTH if out.width is None else max(LEAST_WIDTH, min(WIDTH, out.width))
+    width = page_width(out.width)
     for line in lesson_lines(lesson, exhibit, here, shown_on, command, width):
         out.row(line)
 
@@ -73,11 +76,7 @@ def lesson_lines(
         "see also": _links(lesson, inner),
     }
     place = f"topic {lesson.topic} of the course" if lesson.topic else "part one of the course"
-    lines = [lesson.title, "=" * columns(lesson.title), place]
-    for head, part in parts.items():
-        if part:
-            lines += ["", head.upper(), *(f"{INDENT}{line}".rstrip() for line in part)]
-    return lines
+    return page(lesson.title, [place], ((head, part) for head, part in parts.items() if part))
 
 
 def _experiment(
@@ -85,13 +84,7 @@ def _experiment(
 ) -> list[str]:
     """Return the experiment: what to do, what it shows, what was measured, and how surely."""
     lines = [*wrapped(lesson.experiment, width), "", *wrapped(f"Shown on {shown_on}.", width), ""]
-    lines += plain_lines(exhibit, width)
-    for label, told in (("result", exhibit.result), ("how sure", exhibit.certainty)):
-        if told:
-            lines += ["", *labelled(label, told, width)]
-    if exhibit.controls:
-        lines += ["", "to turn, with --set NAME=VALUE:"]
-        lines += [f"{INDENT}{line}" for line in control_lines(exhibit.controls, width - 2)]
+    lines += plain_lines(exhibit, width, exhibit.controls)
     if exhibit.trains and command:
         lines += ["", *wrapped(f"not trained yet: {exhibit.trains}", width), f"{INDENT}{command}"]
     return lines

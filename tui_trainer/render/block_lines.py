@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from tui_trainer.protocol.exhibit import Bar, Bars, Matrix, Table, Tone, Words
 from tui_trainer.text.fmt import Cell, columns, share_bar
-from tui_trainer.text.lines import PROSE, Lines, padded, paragraph
+from tui_trainer.text.lines import PROSE, Lines, kept_lines, padded, paragraph, paragraphs
 
 WIDEST_BAR = 40
 LEAST_BAR = 6
@@ -38,22 +38,8 @@ def words_lines(words: Words, width: int) -> Lines:
     """Return a paragraph, or lines as they are; what is too long goes on, further to the right."""
     sign, role = SIGNS.get(words.tone, ""), ROLES.get(words.tone, words.tone)
     if words.keeps_lines:
-        return [[Cell(line, style=role)] for line in _kept(words.text, sign, width)]
-    lines: Lines = []
-    for part in words.text.split("\n\n"):
-        lines += [[], *paragraph(sign + part, role, min(width, PROSE))]
-        sign = ""
-    return lines[1:]
-
-
-def _kept(text: str, sign: str, width: int) -> list[str]:
-    kept = []
-    for number, line in enumerate(text.splitlines()):
-        line = (sign if number == 0 else " " * len(sign)) + line
-        indent = " " * (len(line) - len(line.lstrip()) + 4)
-        fits = columns(line) <= width
-        kept += [line] if fits else textwrap.wrap(line, width, subsequent_indent=indent)
-    return kept
+        return kept_lines(sign + words.text.replace("\n", "\n" + " " * len(sign)), role, width)
+    return paragraphs(sign + words.text, role, min(width, PROSE))
 
 
 def caption_lines(words: str, width: int) -> Lines:

@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tui_trainer.protocol.exhibit import Control, Exhibit, Value
 from tui_trainer.render.exhibit_lines import exhibit_lines
 from tui_trainer.render.medium import PLAIN
-from tui_trainer.text.lines import plain
+from tui_trainer.text.fmt import columns
+from tui_trainer.text.lines import paragraph, paragraphs, plain
 
+WIDTH, LEAST_WIDTH = 76, 40
+INDENT = "  "
 PLOT_HEIGHT = 12
 
 SHOWN_STEPS = 12
 """As many steps of a control are named; more are told by their ends."""
 
 
-def plain_lines(exhibit: Exhibit, width: int) -> list[str]:
-    """Return what an exhibit shows, a blank line between its blocks."""
-    return plain(exhibit_lines(exhibit.blocks, width, PLOT_HEIGHT, PLAIN))
+def page_width(room: int | None) -> int:
+    """Return the columns of a page in a terminal of so many; None for a file or a pipe."""
+    return WIDTH if room is None else max(LEAST_WIDTH, min(WIDTH, room))
 
 
-def wrapped(paragraphs: str, width: int) -> list[str]:
-    """Return paragraphs as lines of at most so many columns, a blank line between two."""
-    lines: list[str] = []
-    for paragraph in paragraphs.split("\n\n"):
-        if lines:
-            lines.append("")
-        lines += textwrap.wrap(paragraph, width, break_on_hyphens=False) or [""]
+def page(
+    title: str, about: Iterable[str], sections: Iterable[tuple[str, Iterable[str]]]
+) -> list[str]:
+    """Return a page: its title, what it is about, and sections, each indented below its head."""
+    lines = [title, "=" * columns(title), *about]
+    for head, part in sections:
+        lines += ["", head.upper(), *(f"{INDENT}{line}".rstrip() for line in part)]
     return lines
+
+
+def plain_lines(exhibit: Exhibit, width: int, controls: Sequence[Control] = ()) -> list[str]:
+    """Return what an exhibit shows and says; at the end, what the controls can be turned to."""
+    lines = plain(exhibit_lines(exhibit.blocks, width, PLOT_HEIGHT, PLAIN))
+    for label, told in (("result", exhibit.result), ("how sure", exhibit.certainty)):
+        if told:
+            lines += ["", *labelled(label, told, width)]
+    if controls:
+        lines += ["", "to turn, with --set NAME=VALUE:"]
+        lines += (f"{INDENT}{line}" for line in control_lines(controls, width - len(INDENT)))
+    return lines
+
+
+def wrapped(words: str, width: int) -> list[str]:
+    """Return paragraphs as lines of at most so many columns, a blank line between two."""
+    return plain(paragraphs(words, "", width))
 
 
 def labelled(label: str, told: str, width: int) -> list[str]:
     """Return a text behind its label, what follows the first line under it."""
     lead = f"{label}: "
-    first, *others = wrapped(told, width - len(lead))
-    return [f"{lead}{first}", *(f"{' ' * len(lead)}{line}" for line in others)]
+    return plain(paragraph(lead + told, "", width, hanging=len(lead)))
 
 
 def control_lines(controls: Sequence[Control], width: int) -> list[str]:
@@ -43,7 +61,7 @@ def control_lines(controls: Sequence[Control], width: int) -> list[str]:
     lines = []
     for control in controls:
         told = f"{control.name} = {value_text(control.value)}  ({choice_text(control)})"
-        lines += textwrap.wrap(told, width, subsequent_indent="    ", break_on_hyphens=False)
+        lines += plain(paragraph(told, "", width, hanging=4))
     return lines
 
 

@@ -13,11 +13,39 @@ PROSE = 76
 """Columns beyond which a line of prose is tiring to read."""
 
 
-def paragraph(words: str, role: str, width: int, *, indent: int = 0) -> Lines:
-    """Return a text wrapped to ``width`` columns, in the colour of a role."""
+def paragraph(words: str, role: str, width: int, *, indent: int = 0, hanging: int = 0) -> Lines:
+    """Return a text wrapped to ``width`` columns, in the colour of a role.
+
+    ``hanging`` is by how much its second line and those below are further to the right.
+    """
     margin = " " * indent
-    wrapped = textwrap.wrap(words, max(10, width), initial_indent=margin, subsequent_indent=margin)
+    wrapped = textwrap.wrap(
+        words,
+        max(10, width),
+        initial_indent=margin,
+        subsequent_indent=margin + " " * hanging,
+        break_on_hyphens=False,
+    )
     return [[Cell(line, style=role)] for line in wrapped]
+
+
+def paragraphs(words: str, role: str, width: int) -> Lines:
+    """Return paragraphs with a blank line between two, as there is in the text."""
+    lines: Lines = []
+    for part in words.split("\n\n"):
+        lines += [[], *paragraph(part, role, width)]
+    return lines[1:]
+
+
+def kept_lines(text: str, role: str, width: int) -> Lines:
+    """Return the lines of a text as they are; one that is too long goes on further to the right."""
+    lines: Lines = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        fits = columns(line) <= width
+        pieces = [line] if fits else textwrap.wrap(line, width, subsequent_indent=indent)
+        lines += [[Cell(piece, style=role)] for piece in pieces]
+    return lines
 
 
 def padded(text: str, width: int, *, is_right: bool = False) -> str:

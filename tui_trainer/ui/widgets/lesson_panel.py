@@ -12,8 +12,8 @@ from textual.binding import BindingType
 from tui_trainer.course.lesson import Lesson
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import FindingRaised
-from tui_trainer.text.fmt import Cell, columns
-from tui_trainer.text.lines import PROSE, Lines, paragraph
+from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import PROSE, Lines, kept_lines, paragraph, paragraphs
 from tui_trainer.ui.keys.keymap import LESSON_LIST_KEYS, with_keys
 from tui_trainer.ui.widgets.choice_list import ChoiceList
 from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, apply_key
@@ -122,18 +122,19 @@ class LessonList(ChoiceList):
 def lesson_lines(view: LessonView, width: int) -> Lines:
     """Return a lesson in lines of ``width`` columns, its prose no wider than is easy to read."""
     lesson, wide = view.lesson, min(width, PROSE)
-    lines = _paragraphs(lesson.what, wide)
-    lines += [*_head("why it matters"), *_paragraphs(lesson.why, wide)]
+    lines = paragraphs(lesson.what, "", wide)
+    lines += [*_head("why it matters"), *paragraphs(lesson.why, "", wide)]
     lines += [*_head("rule of thumb"), *paragraph(f"▸ {lesson.rule}", "title bold", wide)]
-    lines += _paragraphs(lesson.reason, wide)
-    lines += [*_head("the trap"), *_paragraphs(f"▲ {lesson.trap}", wide, "look")]
+    lines += paragraphs(lesson.reason, "", wide)
+    lines += [*_head("the trap"), *paragraphs(f"▲ {lesson.trap}", "look", wide)]
     if lesson.formulas:
-        lines += [*_head("formulas"), *_formulas(lesson.formulas, width)]
-    lines += [*_head("the experiment"), *_paragraphs(lesson.experiment, wide)]
+        formulas = "\n".join(f"  {formula}" for formula in lesson.formulas)
+        lines += [*_head("formulas"), *kept_lines(formulas, "title", width)]
+    lines += [*_head("the experiment"), *paragraphs(lesson.experiment, "", wide)]
     lines += [*_head("in your network"), *_here(view, wide)]
-    lines += [*_head("question"), *_paragraphs(lesson.question, wide)]
+    lines += [*_head("question"), *paragraphs(lesson.question, "", wide)]
     if view.is_open:
-        lines += _paragraphs(f"✓ {lesson.answer}", wide, "good")
+        lines += paragraphs(f"✓ {lesson.answer}", "good", wide)
     else:
         lines += paragraph("o opens the answer", "muted", wide)
     return lines + _links(view, wide)
@@ -141,27 +142,6 @@ def lesson_lines(view: LessonView, width: int) -> Lines:
 
 def _head(words: str) -> Lines:
     return [[], [Cell(words, style="title bold")]]
-
-
-def _paragraphs(words: str, width: int, role: str = "") -> Lines:
-    lines: Lines = []
-    for part in words.split("\n\n"):
-        lines += [[], *paragraph(part, role, width)]
-    return lines[1:]
-
-
-def _formulas(formulas: Sequence[str], width: int) -> Lines:
-    """Return formulas as they are; where there is no room, one goes on further to the right."""
-    lines: Lines = []
-    for formula in formulas:
-        fits = columns(formula) + 2 <= width
-        parts = [f"  {formula}"] if fits else _broken(formula, width)
-        lines += [[Cell(part, style="title")] for part in parts]
-    return lines
-
-
-def _broken(formula: str, width: int) -> list[str]:
-    return textwrap.wrap(formula, width, initial_indent="  ", subsequent_indent="      ")
 
 
 def _here(view: LessonView, width: int) -> Lines:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.course.guided_tour import Step
 from tui_trainer.text.fmt import Cell, columns, fit
-from tui_trainer.text.lines import Lines
+from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
 
@@ -79,6 +77,6 @@ def guide_lines(step: Step, progress: tuple[int, int], width: int, *, is_over: b
     keys = Cell(with_keys(KEYS), rank=1, style="muted")
     gap = width - sum(columns(cell.text) for cell in (*head, keys))
     lines: Lines = [fit([*head, Cell(" " * max(2, gap), rank=1), keys], width)]
-    lines += [[Cell(line)] for line in textwrap.wrap(with_keys(step.do), width)]
+    lines += paragraph(with_keys(step.do), "", width)
     watch, role = (with_keys(OVER), "look") if step.live and is_over else (step.watch, "muted")
-    return [*lines, *([Cell(line, style=role)] for line in textwrap.wrap(watch, width))]
+    return [*lines, *paragraph(watch, role, width)]
