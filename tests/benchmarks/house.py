@@ -1,12 +1,15 @@
 """Measure how the package is laid out: ``python -m tests.benchmarks.house [CHECKOUT]``.
 
 Counts lines by room, the modules that the trainer loads, file names that occur more than once, the
-longest functions and classes, and import circles, those for type checkers included.
+longest functions and classes, import circles, those for type checkers included, and the stations
+of ``docs/architecture.md``: what a newcomer reads to follow a batch to a pixel and a key to the
+optimizer.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -67,6 +70,29 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
     return found
 
 
+def stations(checkout: Path) -> Iterator[tuple[str, str, int]]:
+    """Yield the walk, the place (``room/file.py:name``) and the lines of each station.
+
+    Raises:
+        LookupError: If there is no such class or function.
+    """
+    walk = ""
+    page = checkout / "docs" / "architecture.md"
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            walk = line.removeprefix("## ")
+        for place, name in re.findall(r"`([\w/]+\.py):(\w+)`", line):
+            tree = ast.parse((checkout / PACKAGE / place).read_text(encoding="utf-8"))
+            found = [
+                node
+                for node in tree.body
+                if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
+            ]
+            if not found:
+                raise LookupError(f"{page.name}: {place} has no {name}")
+            yield walk, f"{place}:{name}", (found[0].end_lineno or 0) - found[0].lineno + 1
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print the table of one checkout; this one if none is named."""
     checkout = Path(arguments[0]) if arguments else Path(__file__).resolve().parents[2]
@@ -102,6 +128,12 @@ def main(arguments: Sequence[str]) -> int:
         for name, tree in trees.items()
     }
     print(f"import circles: {circles(arrows)}")
+    walk = ""
+    for walk_now, place, lines in stations(checkout):
+        if walk_now != walk:
+            walk = walk_now
+            print(f"{walk}:")
+        print(f"  {place:<48}{lines:>5}")
     return 0
 
 
