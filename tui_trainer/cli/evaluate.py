@@ -16,7 +16,7 @@ from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.inspection import VIEWS, View, find_view
 from tui_trainer.text.fmt import plural, printable, size
 
@@ -139,8 +139,7 @@ def _check_report(path: Path) -> None:
         if not target.parent.is_dir():
             raise InputError(f"--report {shown}: there is no folder {printable(path.parent)}")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"--report {shown}: cannot be written: {reason}") from None
+        raise InputError(f"--report {shown}: cannot be written: {reason(error)}") from None
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"--report {shown}: {printable(path.parent)} cannot be written to")
 

@@ -18,7 +18,7 @@ from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, check_data_place
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console, standard_output
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.events import Event, RunStarted
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.reference import model_name
@@ -218,8 +218,7 @@ def export(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"--to {printable(folder)}: cannot be made: {reason}") from None
+        raise InputError(f"--to {printable(folder)}: cannot be made: {reason(error)}") from None
     source = _Source(found, checkpoint, data_dir)
     console = Console(sys.stderr, time.monotonic)
     out, failures = standard_output(console), 0

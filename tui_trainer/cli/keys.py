@@ -12,10 +12,10 @@ HEAD = """\
 
 def keys() -> None:
     """Print every key of the window as a keys.toml, and where yours is looked for."""
+    from tui_trainer.text.fmt import printable
     from tui_trainer.ui.keys.binding import use_keymap
     from tui_trainer.ui.keys.keys_file import keys_path, keys_toml, load_keymap
-    from tui_trainer.ui.toml_file import plain
 
     use_keymap(load_keymap())
-    place = plain(str(keys_path()))
+    place = printable(keys_path())
     standard_output().text(f"{HEAD.format(place=place)}\n{keys_toml()}")

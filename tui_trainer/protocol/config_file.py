@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_trainer.protocol.config import AMOUNTS, PRESETS, SETTINGS, RunConfig
-from tui_trainer.protocol.errors import InputError, SettingError
+from tui_trainer.protocol.errors import InputError, SettingError, reason
 from tui_trainer.protocol.settings import option_of
 from tui_trainer.protocol.toml_file import TomlError, line_of, parse_toml
 from tui_trainer.text.fmt import printable
@@ -63,7 +63,7 @@ def read_text(path: Path, name: str) -> str:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: cannot be read: {_reason(error)}") from None
+        raise InputError(f"{name}: cannot be read: {reason(error)}") from None
     if len(raw) > MAX_FILE_BYTES:
         raise InputError(f"{name}: larger than such a file can be; is it the right one?")
     try:
@@ -72,10 +72,6 @@ def read_text(path: Path, name: str) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InputError(f"{name}, line {line}: not UTF-8 text; save the file as UTF-8") from None
-
-
-def _reason(error: Exception) -> object:
-    return getattr(error, "strerror", None) or error
 
 
 def read_preset(name: str) -> Source:

@@ -14,6 +14,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
+from tui_trainer.protocol.errors import reason
 from tui_trainer.protocol.events import RunFailed
 from tui_trainer.ui.keys.binding import use_keymap
 from tui_trainer.ui.keys.keymap import WINDOW_KEYS, with_keys
@@ -151,8 +152,7 @@ class LabWindow(App[None]):
             self._pictures.mkdir(parents=True, exist_ok=True)
             path = self.save_screenshot(path=str(self._pictures))
         except OSError as error:
-            reason = error.strerror or str(error)
-            self.notify(f"{self._pictures}: {reason}", title="not saved", severity="error")
+            self.notify(f"{self._pictures}: {reason(error)}", title="not saved", severity="error")
         else:
             self.notify(path, title="picture saved")
 

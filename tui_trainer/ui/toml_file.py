@@ -11,6 +11,7 @@ from typing import Any
 
 from tui_trainer.protocol.config_file import read_text
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.text.fmt import printable
 
 _SYNTAX_HINTS = {
     "Invalid value": '; texts and colours need quotes, as "#5fa8e6"',
@@ -62,14 +63,14 @@ class TomlFile:
             )  # Line and column; none of them "at end of document".
             number = int(numbers[0]) if numbers else len(lines)
             key, equals, _ = lines[min(number, len(lines)) - 1].partition("=")
-            named = f"{plain(key.strip())}: " if equals else ""
-            problem = f"{named}no valid TOML: {plain(reason)}{_SYNTAX_HINTS.get(reason, '')}"
+            named = f"{printable(key.strip())}: " if equals else ""
+            problem = f"{named}no valid TOML: {printable(reason)}{_SYNTAX_HINTS.get(reason, '')}"
             raise InputError(f"{_where(self._path, number)}: {problem}") from None
 
     def error(self, fault: Fault) -> InputError:
         """Return what is wrong with a key as one line that names the file, its line and the key."""
         where = _where(self._path, _line_of(self._text, fault.table, fault.key))
-        return InputError(f"{where}: {plain(fault.name)}: {fault.problem}")
+        return InputError(f"{where}: {printable(fault.name)}: {fault.problem}")
 
 
 def _line_of(text: str, table: str, key: str) -> int:
@@ -92,12 +93,7 @@ def _line_of(text: str, table: str, key: str) -> int:
 
 
 def _where(path: Path, line: int | None = None) -> str:
-    return plain(str(path)) + (f", line {line}" if line else "")
-
-
-def plain(text: str) -> str:
-    """Return a text that stays on one line whatever is in it."""
-    return text if text.isprintable() else repr(text)
+    return printable(path) + (f", line {line}" if line else "")
 
 
 def suggestion(word: str, known: Collection[str]) -> str:

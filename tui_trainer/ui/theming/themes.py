@@ -7,10 +7,10 @@ from pathlib import Path
 
 import platformdirs
 
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
 from tui_trainer.ui.theming.theme_file import load_theme
-from tui_trainer.ui.toml_file import plain, suggestion
+from tui_trainer.ui.toml_file import suggestion
 
 __all__ = [
     "DEFAULT_THEME",
@@ -90,7 +90,7 @@ def _scan(folder: Path) -> tuple[dict[str, LabTheme], dict[str, InputError]]:
     except FileNotFoundError:
         paths = []
     except OSError as error:
-        return {}, {"": InputError(f"{plain(str(folder))}: cannot be read: {error.strerror}")}
+        return {}, {"": fault(folder, f"cannot be read: {reason(error)}")}
     for path in paths:
         try:
             theme = load_theme(path, taken=themes)
