@@ -2,8 +2,8 @@
 
 An experiment makes its arms with :func:`arm` and hands them to :func:`compare`::
 
-    arms = [arm(bench, "8 kernels", bench.build(lambda: stack(8))), ...]
-    yield from compare(bench, arms, setup=blocks)
+    arms = [arm(context, "8 kernels", context.build(lambda: stack(8))), ...]
+    yield from compare(context, arms, setup=blocks)
 
 ``compare`` yields exhibits while it trains, and at last one with result and certainty. A name has
 at most 18 characters: the table is then no wider than 74 columns.
@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import evaluate
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.trial import Arm, Trial, race
 from tui_trainer.protocol.exhibit import Block, Curves, Exhibit, Table
 from tui_trainer.stats.intervals import mcnemar, wilson
@@ -97,20 +97,20 @@ Found = Callable[[Sequence[Arm], Judged], tuple[Block, ...]]
 
 
 def arm(
-    bench: Bench, name: str, network: nn.Module, data: Data | None = None, **settings: object
+    context: Context, name: str, network: nn.Module, data: Data | None = None, **settings: object
 ) -> Arm:
     """Return a training of a copy of a network by ``RECIPE``; ``settings`` change that."""
-    trial = bench.trial(network, data, **{**RECIPE, **settings})
-    return Arm(name, trial, cap=loss_cap(bench))
+    trial = context.trial(network, data, **{**RECIPE, **settings})
+    return Arm(name, trial, cap=loss_cap(context))
 
 
-def loss_cap(bench: Bench) -> float:
+def loss_cap(context: Context) -> float:
     """Return the largest loss that is drawn, in nats."""
-    return WORST * math.log(bench.data.classes)
+    return WORST * math.log(context.data.classes)
 
 
 def compare(
-    bench: Bench,
+    context: Context,
     arms: Sequence[Arm],
     *,
     setup: tuple[Block, ...] = (),
@@ -123,7 +123,7 @@ def compare(
     """Train arms side by side, judge them, and say how sure the result is.
 
     Args:
-        bench: Where they are trained.
+        context: Where they are trained.
         arms: The trainings, each with a name of its own.
         setup: What was to be seen before; it stays below the curves.
         found: Gives more to see at the end, between the table and the curves.
@@ -135,9 +135,9 @@ def compare(
     yield Exhibit(blocks=setup, progress=0.0)
     # Where time is equal, none may run out of images before the others.
     most = math.inf if by_time else images
-    for share in race(arms, images=most, clock=bench.clock, seconds=seconds, by_time=by_time):
+    for share in race(arms, images=most, clock=context.clock, seconds=seconds, by_time=by_time):
         yield Exhibit(blocks=(losses(arms), *setup), progress=share)
-    split = bench.sample(judged)
+    split = context.sample(judged)
     scores: dict[str, Score] = {}
     for each in arms:
         settle(each.trial)
@@ -146,7 +146,7 @@ def compare(
     yield Exhibit(
         blocks=(outcome(arms, scores), *found(arms, scores), losses(arms), *setup),
         result=result(arms, scores),
-        certainty=certainty(bench, arms, scores, split, by_time=by_time),
+        certainty=certainty(context, arms, scores, split, by_time=by_time),
     )
 
 
@@ -242,7 +242,7 @@ def lead(ranked: Judged) -> str:
 
 
 def certainty(
-    bench: Bench, arms: Sequence[Arm], scores: Judged, split: Split, *, by_time: bool = False
+    context: Context, arms: Sequence[Arm], scores: Judged, split: Split, *, by_time: bool = False
 ) -> str:
     """Return on how much a result rests, and which differences are more than chance."""
     seen = [each.trial.images for each in arms if not each.is_lost] or [0]
@@ -251,7 +251,7 @@ def certainty(
     if by_time:
         amount = f"{max(each.seconds for each in arms):.1f} s each, {amount}"
     return (
-        f"{amount}; judged on {count(len(split))} {bench.split_name} images with 95 % Wilson "
+        f"{amount}; judged on {count(len(split))} {context.split_name} images with 95 % Wilson "
         f"intervals. {differences(scores)} One seed each: after so short a training other first "
         "weights may move each by some points."
     )

@@ -23,7 +23,7 @@ from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.exhibit import Choices, Control, Exhibit, chosen_word, counting
+from tui_trainer.protocol.exhibit import Control, Exhibit, counting
 from tui_trainer.protocol.layers import LayerRow
 
 DIGIT = counting("digit", "digit", 100)
@@ -111,11 +111,6 @@ class Context:
         self.shown_step = self.step
 
     @property
-    def bench(self) -> Context:
-        """The same."""
-        return self
-
-    @property
     def test(self) -> Split:
         """The test images; only to be shown once they were judged."""
         return self.data.test.shown()
@@ -201,15 +196,13 @@ class Context:
         config = replace(self.config, **changed)  # type: ignore[arg-type]
         return make_trial(network, data or self.data, config)
 
-    def control(self, choices: Choices) -> Control:
-        """Return the control of the images that are judged, where it stands.
+    @property
+    def images_control(self) -> Control:
+        """The control of the images that are judged.
 
         Where there is no validation split, the training images stand in.
         """
-        first = self.split_name
-        control = Control(name=IMAGES.name, label=IMAGES.label, value=first, steps=(first, TEST))
-        word = chosen_word(choices, control)
-        return Control(name=IMAGES.name, label=IMAGES.label, value=word, steps=control.steps)
+        return replace(IMAGES, value=self.split_name, steps=(self.split_name, TEST))
 
     def judged(self, images: str) -> Generator[None, None, Judgement | None]:
         """Return what the network says of all images of a split; after each part it breathes.
@@ -292,7 +285,3 @@ def _bits(tensor: Tensor) -> Tensor:
     """Return a tensor of any kind as bytes: NaN equals itself there."""
     dense = tensor.to_dense() if tensor.layout != torch.strided else tensor
     return dense.resolve_conj().contiguous().reshape(-1).view(torch.uint8)
-
-
-Bench = Context
-Scene = Context

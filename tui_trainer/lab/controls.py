@@ -7,9 +7,18 @@ from dataclasses import replace
 from functools import wraps
 from typing import TypeVar
 
-from tui_trainer.protocol.exhibit import Choices, Control, Exhibit, Value, at
+from tui_trainer.lab.context import Context
+from tui_trainer.protocol.exhibit import (
+    Choices,
+    Control,
+    Exhibit,
+    Value,
+    at,
+    chosen_number,
+    chosen_whole,
+    chosen_word,
+)
 
-Context = TypeVar("Context")
 Shown = TypeVar("Shown", Exhibit, Exhibit | None)
 
 
@@ -38,34 +47,24 @@ class Controls:
 
     def word(self, control: Control, *, is_shown: bool = True) -> str:
         """Return the chosen word; where the control begins if there is no such word."""
-        value = self.choices.get(control.name, control.value)
-        word = str(value) if value in control.steps else str(control.value)
+        word = chosen_word(self.choices, control)
         if is_shown:
             self.add(control, word)
         return word
 
     def number(self, control: Control, *, is_shown: bool = True) -> float:
         """Return the chosen number, clamped to the control's range."""
-        number = self._number(control)
+        number = chosen_number(self.choices, control)
         if is_shown:
             self.add(control, number)
         return number
 
     def whole(self, control: Control, *, is_shown: bool = True) -> int:
         """Return the chosen number, rounded down."""
-        number = int(self._number(control))
+        number = chosen_whole(self.choices, control)
         if is_shown:
             self.add(control, number)
         return number
-
-    def _number(self, control: Control) -> float:
-        value = self.choices.get(control.name, control.value)
-        if isinstance(value, str):
-            return float(control.value)
-        numbers = [step for step in control.steps if not isinstance(step, str)]
-        low = control.low if control.low is not None else min(numbers)
-        high = control.high if control.high is not None else max(numbers)
-        return min(max(low, float(value)), high)
 
 
 def with_controls(

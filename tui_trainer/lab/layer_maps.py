@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.network_variants import layers_of, zoo_network
 from tui_trainer.models.numbers import magnitudes, tensors_in
 from tui_trainer.protocol.exhibit import Words
@@ -55,7 +55,7 @@ class Subject:
 
 
 def subject(
-    bench: Bench,
+    context: Context,
     fits: Callable[[Subject], bool] = lambda subject: True,
     *,
     fallback: str = "small",
@@ -64,7 +64,7 @@ def subject(
     """Return the run's network if it fits, else an untrained one of the zoo.
 
     Args:
-        bench: Where to look.
+        context: Where to look.
         fits: Whether a network has what is wanted.
         fallback: The name of the network of the zoo that has it.
         lacks: What is said to be missing from a network that does not fit, as in "no convolution".
@@ -72,12 +72,12 @@ def subject(
     Raises:
         InputError: If the other one cannot be built.
     """
-    own = Subject(model_name(bench.config.model), bench.copy(), bench.layers)
+    own = Subject(model_name(context.config.model), context.copy(), context.layers)
     if fits(own):
         return own
-    network = bench.fresh(fallback)
+    network = context.fresh(fallback)
     network.eval()
-    side, classes = bench.data.image_size, bench.data.classes
+    side, classes = context.data.image_size, context.data.classes
     return Subject(
         fallback,
         network,

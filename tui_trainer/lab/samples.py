@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tui_trainer.lab.context import SEED, Bench
+from tui_trainer.lab.context import SEED, Context
 from tui_trainer.models.numbers import numbers_of
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.protocol.layers import FLOAT_BYTES, LayerRow, totals
@@ -38,20 +38,20 @@ def affordable(layers: Sequence[LayerRow], passes: float, *, least: int, most: i
     return int(min(most, max(least, WORK / max(1.0, passes * cost))))
 
 
-def drawn(bench: Bench, count: int, draw: int) -> tuple[Tensor, Tensor]:
+def drawn(context: Context, count: int, draw: int) -> tuple[Tensor, Tensor]:
     """Return training images as the network gets them (N, 1, H, H), and their labels (N).
 
     They are not augmented, and none comes twice.
 
     Args:
-        bench: Where they come from.
+        context: Where they come from.
         count: How many; all of them if there are not so many.
         draw: Which draw: the same number gives the same images.
     """
-    train = bench.data.train
+    train = context.data.train
     chance = torch.Generator().manual_seed(SEED + draw)
     places = torch.randperm(len(train), generator=chance)[:count].to(train.labels.device)
-    return bench.data.prepare(train.images[places]), train.labels[places]
+    return context.data.prepare(train.images[places]), train.labels[places]
 
 
 def flat_gradient(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:

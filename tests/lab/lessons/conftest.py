@@ -13,11 +13,11 @@ from tests.training import prepare
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.lab import compare
 from tui_trainer.lab.assistant import Laboratory
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 
-Benches = Callable[[str], Bench]
+Benches = Callable[[str], Context]
 
 
 class Ticking:
@@ -32,7 +32,7 @@ class Ticking:
 
 
 @cache
-def _bench(model: str) -> Bench:
+def _bench(model: str) -> Context:
     config = RunConfig(model=model, train_size=600, val_size=200, threads=1, batch_size=32)
     preparing = prepare(config, Inbox(), CheckpointStore(), time.perf_counter)
     while True:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 
 
-def lost(bench: Bench) -> Bench:
+def lost(bench: Context) -> Context:
     """Return the bench with a network of which no weight is a number."""
     network = bench.copy()
     for parameter in network.parameters():

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from tests.lab.lessons.conftest import Benches
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     COLUMNS,
@@ -41,7 +41,7 @@ B = TypeVar("B")
 WIDEST = 74
 
 
-def shown(bench: Bench, **choices: Value) -> Exhibit:
+def shown(bench: Context, **choices: Value) -> Exhibit:
     (exhibit,) = show(bench, choices, False)
     return exhibit
 

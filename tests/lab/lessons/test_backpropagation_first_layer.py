@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from tests.lab.lessons.conftest import Benches
 from tests.lab.lessons.test_backpropagation import block_of, shown, words_of
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.protocol.exhibit import Pictures, Table
 
 
 def plain_step(
-    bench: Bench, name: str, kernel: int, rate: float
+    bench: Context, name: str, kernel: int, rate: float
 ) -> tuple[Tensor, Tensor, float, float]:
     """Return kernel, gradient, and loss before and after, by an optimizer of torch."""
     network = copy.deepcopy(bench.network).double().train()

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from tests.lab.lessons.conftest import Benches, Ticking
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.batch_norm_distance import experiment
 from tui_trainer.lab.lessons.batch_norm_distance.experiment import LOOKED_AT, show
 from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table, Words
@@ -27,7 +27,7 @@ def table_of(exhibit: Exhibit) -> Table:
     return table
 
 
-def outspoken(bench: Bench) -> Bench:
+def outspoken(bench: Context) -> Context:
     """Return a bench whose network, untrained as it is, has scores that differ."""
     network = bench.copy()
     network.get_parameter("scores.weight").data.mul_(30)

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.lab.lessons.conftest import Benches, Ticking
 from tui_trainer.lab.compare import RECIPE, Score, arm, compare, differences, lead, score, settle
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.image_normalization.arithmetic import RAW, Scale
 from tui_trainer.lab.lessons.image_normalization.experiment import Rescaled
 from tui_trainer.lab.network_variants import POOL, Conv, stack
@@ -18,7 +18,7 @@ from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table
 
 
-def quick(bench: Bench) -> Bench:
+def quick(bench: Context) -> Context:
     return dataclasses.replace(bench, clock=Ticking(0.05))
 
 
@@ -31,12 +31,12 @@ def right(count: int, first: int = 0) -> Score:
     return Score(tuple(first <= place < first + count for place in range(1_000)), 0.1)
 
 
-def two_arms(bench: Bench) -> list[Arm]:
+def two_arms(bench: Context) -> list[Arm]:
     network = bench.build(small)
     return [arm(bench, "steady", network), arm(bench, "lost", network, lr=1e3)]
 
 
-def finished(bench: Bench, arms: list[Arm], images: int) -> list[Exhibit]:
+def finished(bench: Context, arms: list[Arm], images: int) -> list[Exhibit]:
     return list(compare(bench, arms, judged=60, images=images))
 
 

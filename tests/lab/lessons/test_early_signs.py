@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from tests.lab.lessons.conftest import Benches, Ticking
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.early_signs import experiment, sabotage
 from tui_trainer.lab.lessons.early_signs.experiment import show
 from tui_trainer.lab.lessons.early_signs.sabotage import FAULTS, SHIFT, faulty, healthy
@@ -25,7 +25,7 @@ def rows(exhibit: Exhibit) -> dict[str, tuple[str, ...]]:
     return {row[0]: row[1:] for row in table.rows}
 
 
-def with_weights(bench: Bench, value: float) -> Bench:
+def with_weights(bench: Context, value: float) -> Context:
     network = bench.copy()
     for parameter in network.parameters():
         parameter.data.fill_(value)

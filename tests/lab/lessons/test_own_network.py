@@ -12,7 +12,7 @@ from tests.lab.lessons.conftest import Benches
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.ask import experiment
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.protocol.exhibit import Choices, Table
 
 
@@ -33,7 +33,7 @@ class Shortcut(nn.Module):
         return scores
 
 
-def own_bench(bench: Bench) -> Bench:
+def own_bench(bench: Context) -> Context:
     """Return a bench with this network, and images of 14×14 in three classes."""
 
     def halved(split: Split) -> Split:

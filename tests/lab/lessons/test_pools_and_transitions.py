@@ -12,7 +12,7 @@ from torch import nn
 from tests.lab.lessons.conftest import Benches, Ticking
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.lab.ask import Experiment
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.max_pooling_distance import experiment as max_pooling_distance
 from tui_trainer.lab.lessons.max_pooling_position import experiment as max_pooling_position
 from tui_trainer.lab.lessons.transition_layers import experiment as transition_layers
@@ -26,14 +26,14 @@ def tables(exhibit: Exhibit) -> list[Table]:
     return [block for block in exhibit.blocks if isinstance(block, Table)]
 
 
-def lost(bench: Bench) -> Bench:
+def lost(bench: Context) -> Context:
     network = bench.copy()
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
     return dataclasses.replace(bench, network=network)
 
 
-def trained(show: Experiment, bench: Bench, choices: Choices) -> Exhibit:
+def trained(show: Experiment, bench: Context, choices: Choices) -> Exhibit:
     quick = dataclasses.replace(bench, clock=Ticking(0.5))
     return list(show(quick, choices, True))[-1]
 

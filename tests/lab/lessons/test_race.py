@@ -9,11 +9,11 @@ import torch
 
 from tests.lab.lessons.conftest import Benches, Ticking
 from tui_trainer.lab.compare import Score, distinguishable, score
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.trial import Arm, race
 
 
-def arms_of(bench: Bench, *rates: float) -> list[Arm]:
+def arms_of(bench: Context, *rates: float) -> list[Arm]:
     network = bench.fresh()
     return [Arm(f"{rate:g}", bench.trial(network, lr=rate)) for rate in rates]
 

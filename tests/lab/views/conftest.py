@@ -14,12 +14,12 @@ from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
 from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.assistant import Laboratory
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.exhibit import Exhibit, Value
 
-Scenes = Callable[..., Scene]
+Scenes = Callable[..., Context]
 Seen = Callable[..., Exhibit]
 
 
@@ -41,7 +41,7 @@ def laboratory_of(run: Run) -> Laboratory:
     return run.assistant
 
 
-def set_scene(run: Run, *, follows: bool = False) -> Scene:
+def set_scene(run: Run, *, follows: bool = False) -> Context:
     question = ask_view("confusion", mode="background" if follows else "interactive")
     return laboratory_of(run).open_context(question)
 
@@ -55,7 +55,7 @@ def _session(model: str, settings: tuple[tuple[str, object], ...]) -> Run:
 def scene_of() -> Scenes:
     """A scene by a network's name, before its first step; the tests share it: change nothing."""
 
-    def scene(model: str, **settings: object) -> Scene:
+    def scene(model: str, **settings: object) -> Context:
         return set_scene(_session(model, tuple(sorted(settings.items()))))
 
     return scene
@@ -65,7 +65,7 @@ def scene_of() -> Scenes:
 def seen() -> Seen:
     """What a view shows in the end: ``seen(scene, view, **choices)``."""
 
-    def see(scene: Scene, view: str, *, goes: bool = False, **choices: Value) -> Exhibit:
+    def see(scene: Context, view: str, *, goes: bool = False, **choices: Value) -> Exhibit:
         shown = [each for each in view_named(view)(scene, choices, goes) if each is not None]
         return shown[-1]
 

@@ -14,14 +14,14 @@ from torch.nn import functional
 from tests.lab.views.conftest import session_of, set_scene
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST, Judgement, Predictions
 from tui_trainer.protocol.exhibit import Block, Exhibit, Words
 
 ROWS = ("given", "wrong_since", "first_right", "forgotten", "times_wrong")
 
 
-def judged_as(scene: Scene, probabilities: Tensor, images: str = "validation") -> Scene:
+def judged_as(scene: Context, probabilities: Tensor, images: str = "validation") -> Context:
     """The same scene with these probabilities as its predictions."""
     predictions, split = Predictions(), scene.split(images)
     look = 1 if images == TEST else 0
@@ -37,21 +37,21 @@ def drawn_scores(labels: Tensor, classes: int = 10, seed: int = 0, strength: flo
     return scores.softmax(dim=1)
 
 
-def drawn_scene(scene: Scene, images: str = "validation") -> Scene:
+def drawn_scene(scene: Context, images: str = "validation") -> Context:
     """A scene whose images have fixed scores."""
     labels = scene.split(images).labels.cpu()
-    return judged_as(scene, drawn_scores(labels, scene.bench.data.classes), images)
+    return judged_as(scene, drawn_scores(labels, scene.data.classes), images)
 
 
-def lost_scene(scene: Scene) -> Scene:
+def lost_scene(scene: Context) -> Context:
     """A scene after a divergence: no probability is a number."""
-    classes = scene.bench.data.classes
-    return judged_as(scene, torch.full((len(scene.bench.digits), classes), float("nan")))
+    classes = scene.data.classes
+    return judged_as(scene, torch.full((len(scene.digits), classes), float("nan")))
 
 
-def chronicled(scene: Scene, *epochs: Mapping[int, int], since: int = 1) -> Scene:
+def chronicled(scene: Context, *epochs: Mapping[int, int], since: int = 1) -> Context:
     """A scene whose chronicle saw all images right, but for those told: number to class given."""
-    labels = scene.bench.digits.labels.cpu()
+    labels = scene.digits.labels.cpu()
     chronicle = Chronicle(len(labels))
     for epoch, wrong in enumerate(epochs, since):
         given = labels.clone()
@@ -61,13 +61,13 @@ def chronicled(scene: Scene, *epochs: Mapping[int, int], since: int = 1) -> Scen
     return replace(scene, chronicle=chronicle)
 
 
-def other(scene: Scene, number: int) -> int:
+def other(scene: Context, number: int) -> int:
     """A class that an image of validation is not of."""
-    return (int(scene.bench.digits.labels[number]) + 1) % scene.bench.data.classes
+    return (int(scene.digits.labels[number]) + 1) % scene.data.classes
 
 
 @cache
-def trained_scene() -> Scene:
+def trained_scene() -> Context:
     """``small`` after 300 batches of 64 real digits, with all 10,000 test images judged."""
     run = session_of("small", train_size=20_000, val_size=1_000)
     network, split = run.model.train(), run.data.train
@@ -84,10 +84,10 @@ def trained_scene() -> Scene:
     return set_scene(run)
 
 
-def small_split(scene: Scene, images: int) -> Scene:
+def small_split(scene: Context, images: int) -> Context:
     """A scene with the first images of validation alone."""
-    val = scene.bench.data.val
-    data = replace(scene.bench.data, val=Split(val.images[:images], val.labels[:images]))
+    val = scene.data.val
+    data = replace(scene.data, val=Split(val.images[:images], val.labels[:images]))
     return replace(scene, data=data, predictions=Predictions())
 
 

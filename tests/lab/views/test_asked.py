@@ -16,7 +16,7 @@ from tui_trainer.engine import loop
 from tui_trainer.engine.run import Run
 from tui_trainer.lab import ask
 from tui_trainer.lab.ask import CREDIT, SHARE
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Command, Inbox, Mode, Pause, SetLearningRate, Stop
 from tui_trainer.protocol.events import (
@@ -42,7 +42,7 @@ class Worker:
     def __init__(self, clock: FakeClock, parts: int) -> None:
         self.clock, self.parts, self.done = clock, parts, 0
 
-    def __call__(self, scene: Scene, choices: Choices, goes: bool) -> Parts:
+    def __call__(self, scene: Context, choices: Choices, goes: bool) -> Parts:
         for number in range(self.parts):
             self.clock.now += PART
             self.done += 1
@@ -121,7 +121,7 @@ def test_its_weights_stay_those_of_the_step_at_which_it_was_asked_for(
 ) -> None:
     seen: list[float] = []
 
-    def weigh(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    def weigh(scene: Context, choices: Choices, goes: bool) -> Parts:
         while True:
             clock.now += 10 * PART
             seen.append(sum(float(p.abs().sum()) for p in scene.network.parameters()))
@@ -183,7 +183,7 @@ def test_while_paused_it_is_worked_on_to_its_end_but_for_a_newer_wish(
 def test_a_view_that_fails_is_refused_and_the_run_goes_on(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
-    def broken(scene: Scene, choices: Choices, goes: bool) -> Iterator[Exhibit | None]:
+    def broken(scene: Context, choices: Choices, goes: bool) -> Iterator[Exhibit | None]:
         if not at_once:
             yield Exhibit(blocks=(), progress=0.5)
         raise ValueError("no such layer")
@@ -240,13 +240,13 @@ def test_validation_is_judged_once_by_the_run_and_the_view(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged: list[int] = []
-    probabilities = Scene.probabilities
+    probabilities = Context.probabilities
 
-    def counting(scene: Scene, images: torch.Tensor) -> torch.Tensor:
+    def counting(scene: Context, images: torch.Tensor) -> torch.Tensor:
         judged.append(len(images))
         return probabilities(scene, images)
 
-    monkeypatch.setattr(Scene, "probabilities", counting)
+    monkeypatch.setattr(Context, "probabilities", counting)
     events = told_of(tiny, ScriptedInbox({3: [ask_view("confusion")], 14: [ask_view("confusion")]}))
     assert len(of(EpochDone, events)) == 2
     assert sum(judged) == 10  # after step 14 the run has just validated
@@ -283,7 +283,7 @@ def test_views_are_answered_after_the_end_of_a_run_too(tiny: Path) -> None:
 def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def show(scene: Scene, choices: Choices, goes: bool) -> Parts:
+    def show(scene: Context, choices: Choices, goes: bool) -> Parts:
         yield Exhibit(blocks=(Words(text=str(torch.get_num_threads())),))
 
     monkeypatch.setattr(ask, "view_named", lambda name: show)

@@ -20,13 +20,13 @@ from tests.lab.views.judgements import (
     words,
 )
 from tests.stats.test_reliability import STRATEGIES, ece_by_numpy
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST, Judgement, Predictions
 from tui_trainer.lab.views.calibration import gaps_by_chance
 from tui_trainer.protocol.exhibit import Curves
 
 
-def agrees(scene: Scene, seen: Seen) -> None:
+def agrees(scene: Context, seen: Seen) -> None:
     judged = scene.predictions.judged[TEST]
     probabilities, labels = judged.probabilities.double().numpy(), judged.labels.numpy()
     sure = probabilities.max(axis=1)
@@ -59,7 +59,7 @@ def test_so_it_does_for_a_trained_network(seen: Seen) -> None:
     agrees(trained_scene(), seen)
 
 
-def calibrated(scene: Scene, warmth: float = 1.0) -> Scene:
+def calibrated(scene: Context, warmth: float = 1.0) -> Context:
     """Labels that are a draw from the probabilities, which are then made sharper or flatter."""
     probabilities = drawn_scores(scene.test.labels, strength=3.0)
     chance = torch.Generator().manual_seed(12)

@@ -8,13 +8,13 @@ from sklearn import metrics
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.judgements import drawn_scene, figures, judged_as, only, trained_scene, words
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.protocol.exhibit import Table
 from tui_trainer.stats.intervals import wilson
 
 
-def agrees(scene: Scene, seen: Seen) -> None:
+def agrees(scene: Context, seen: Seen) -> None:
     shown = figures(seen(scene, "classes", images=TEST))
     judged = scene.predictions.judged[TEST]
     labels, given = judged.labels.numpy(), judged.given.numpy()
@@ -77,6 +77,6 @@ def test_only_all_is_100_and_only_nothing_is_0(scene_of: Scenes, seen: Seen) -> 
     scene = drawn_scene(scene_of("tiny"), TEST)
     rows = only(Table, seen(scene, "classes", images=TEST)).rows
     assert not any(cell.startswith("100.0") for row in rows for cell in row)
-    right = judged_as(scene, torch.eye(10)[scene.bench.digits.labels.cpu()])
+    right = judged_as(scene, torch.eye(10)[scene.digits.labels.cpu()])
     rows = only(Table, seen(right, "classes")).rows
     assert all(cell.startswith("100 [") and cell.endswith(", 100]") for r in rows for cell in r[2:])

@@ -16,14 +16,14 @@ from tests.lab.views.judgements import (
     trained_scene,
     words,
 )
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.views.confusion import PREVIEW
 from tui_trainer.protocol.exhibit import Matrix, Opening, Pictures, Table
 from tui_trainer.stats.intervals import wilson
 
 
-def agrees(scene: Scene, seen: Seen) -> None:
+def agrees(scene: Context, seen: Seen) -> None:
     shown = figures(seen(scene, "confusion", images=TEST))
     judged = scene.predictions.judged[TEST]
     labels, given = judged.labels.numpy(), judged.given.numpy()
@@ -87,7 +87,7 @@ def test_certainty_counts_the_look_at_the_test_set(scene_of: Scenes, seen: Seen)
 
 def test_one_image_that_is_right_leaves_no_error(scene_of: Scenes, seen: Seen) -> None:
     scene = small_split(scene_of("tiny"), 1)
-    shown = seen(judged_as(scene, torch.eye(10)[scene.bench.digits.labels]), "confusion")
+    shown = seen(judged_as(scene, torch.eye(10)[scene.digits.labels]), "confusion")
     assert figures(shown)["worst_pairs"] == []
     assert words(shown) == "No error."
 

@@ -18,7 +18,7 @@ from tests.lab.views.judgements import (
     other,
     words,
 )
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST, Judgement
 from tui_trainer.lab.views import gallery
 from tui_trainer.protocol.exhibit import Bars, Pictures
@@ -59,7 +59,7 @@ def test_the_chosen_digit_is_shown_whole_with_all_its_probabilities(
     number = facts["image"]
     assert figures(shown)["chosen"] == number
     picture = only(Pictures, shown).items[0]
-    pixels = scene.bench.digits.images[number].float()
+    pixels = scene.digits.images[number].float()
     assert picture.values == tuple(pixels.flatten().tolist())
     bars = only(Bars, shown).bars
     probabilities = scene.predictions.judged["validation"].probabilities[number].tolist()
@@ -81,7 +81,7 @@ def test_the_gallery_turns_with_the_digit_and_frames_it(scene_of: Scenes, seen: 
 
 def test_an_empty_cell_says_so_and_keeps_its_controls(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("tiny")
-    right = judged_as(scene, torch.eye(10)[scene.bench.digits.labels.cpu()])
+    right = judged_as(scene, torch.eye(10)[scene.digits.labels.cpu()])
     shown = seen(right, "digits", true=3, said=5)
     assert words(shown) == "No validation image of class 3 is taken for a 5."
     assert [control.value for control in shown.controls] == ["validation", 3.0, 5.0, 1.0]
@@ -92,13 +92,13 @@ def test_of_many_classes_the_most_probable_and_the_true_one_are_drawn(
     scene_of: Scenes, seen: Seen
 ) -> None:
     scene = scene_of("tiny")
-    labels = scene.bench.digits.labels.cpu()
+    labels = scene.digits.labels.cpu()
     probabilities = torch.full((200, 62), 0.01)
     probabilities[:, 40:52] += 0.02
     probabilities[:, 61] = 0.0
     probabilities[torch.arange(200), labels] = 0.001
     probabilities[:, 45] += 0.5
-    data = replace(scene.bench.data, classes=62)
+    data = replace(scene.data, classes=62)
     scene = judged_as(replace(scene, data=data), probabilities)
     bars = only(Bars, seen(scene, "digits")).bars
     label = figures(seen(scene, "digits"))["true"]
@@ -122,12 +122,12 @@ HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
 )
 
 
-def said_of(scene: Scene, number: int, *, is_right: bool) -> Judgement:
+def said_of(scene: Context, number: int, *, is_right: bool) -> Judgement:
     """A judgement of step 7, older or newer than the scene: one image right or not."""
-    labels = scene.bench.digits.labels.cpu()
+    labels = scene.digits.labels.cpu()
     given = labels.clone()
     given[number] = labels[number] if is_right else other(scene, number)
-    probabilities = one_hot(given, scene.bench.data.classes).float()
+    probabilities = one_hot(given, scene.data.classes).float()
     return Judgement("validation", 7, probabilities, labels)
 
 

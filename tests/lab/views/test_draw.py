@@ -62,7 +62,7 @@ def test_it_shows_what_the_network_gets_and_says(scene_of: Scenes, seen: Seen) -
     digit = as_digit(ink_of(drawn(3, place="top left")))
     assert digit is not None
     with torch.no_grad():
-        asked = scene.network(scene.bench.data.prepare(digit[None])).softmax(dim=1)[0]
+        asked = scene.network(scene.data.prepare(digit[None])).softmax(dim=1)[0]
     bars, pictures = shown.blocks[0], shown.blocks[1]
     assert isinstance(bars, Bars)
     assert isinstance(pictures, Pictures)
@@ -149,7 +149,7 @@ def test_a_checkpoint_is_read_once_and_again_when_it_changes(
 
 def test_images_of_another_size_and_many_classes(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("tiny")
-    wide = replace(scene.bench.data, classes=62)
+    wide = replace(scene.data, classes=62)
     network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 62)).eval()
     shown = seen(
         replace(scene, data=wide, network=network),

@@ -8,13 +8,13 @@ import torch
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.judgements import chronicled, figures, only, other, words
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import NO_CLASS
 from tui_trainer.lab.views.forgotten import record_of
 from tui_trainer.protocol.exhibit import Pictures
 
 
-def lived(scene: Scene) -> Scene:
+def lived(scene: Context) -> Context:
     """Four epochs: 1 is never learned, 2 lost, 3 and 6 regained, 4 learned late, 5 lost later."""
     wrong = ((1, 4, 5), (1, 3, 6), (1, 2, 5), (1, 2, 5))
     return chronicled(scene, *({each: other(scene, each) for each in epoch} for epoch in wrong))
@@ -56,7 +56,7 @@ def test_kinds_part_the_images_and_classes_add_up(scene_of: Scenes, seen: Seen) 
     shown = figures(seen(scene, "forgotten"))
     kinds = [kind for kind in shown["counts"] if kind != "flip_flopping"]
     assert sum(shown["counts"][kind] for kind in kinds) == 200
-    labels = scene.bench.digits.labels
+    labels = scene.digits.labels
     for label in range(10):
         total = sum(shown["by_class"][kind][label] for kind in kinds)
         assert total == int((labels == label).sum())
@@ -97,7 +97,7 @@ def test_a_record_stays_as_it_was_while_the_run_goes_on(scene_of: Scenes) -> Non
     scene = lived(scene_of("tiny"))
     record = record_of(scene.chronicle)
     before = {kind: which.clone() for kind, which in record.kinds().items()}
-    labels = scene.bench.digits.labels.cpu()
+    labels = scene.digits.labels.cpu()
     scene.chronicle.note(5, (labels + 1) % 10, labels)
     assert record.last == 4
     for kind, which in record.kinds().items():

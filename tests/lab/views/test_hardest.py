@@ -15,9 +15,9 @@ def test_they_are_those_of_the_highest_cross_entropy(scene_of: Scenes, seen: See
     """As torch computes it from scores; untrained, whose losses are close to each other."""
     scene = scene_of("tiny")
     shown = figures(seen(scene, "hardest"))
-    split = scene.bench.digits
+    split = scene.digits
     with torch.no_grad():
-        scores = scene.network(scene.bench.data.prepare(split.images))
+        scores = scene.network(scene.data.prepare(split.images))
     losses = functional.cross_entropy(scores, split.labels, reduction="none").double()
     told = [each["loss"] for each in shown["hardest"]]
     assert told == pytest.approx(losses.sort(descending=True).values.tolist(), abs=1e-5)

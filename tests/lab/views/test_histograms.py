@@ -74,12 +74,12 @@ def test_activations_are_what_the_network_gives(scene_of: Scenes, seen: Seen) ->
     exhibit = seen(scene, "histograms", of="activations")
     sample = int(str(exhibit.figures["images"]))
     found: list[torch.Tensor] = []
-    network = scene.bench.copy()
+    network = scene.copy()
     dict(network.named_modules())["conv1_relu"].register_forward_hook(
         lambda m, i, o: found.append(o.clone())
     )
     with torch.no_grad():
-        network(scene.bench.data.prepare(scene.bench.sample(sample).images))
+        network(scene.data.prepare(scene.sample(sample).images))
     values = found[0].double().numpy()
     layers = exhibit.figures["layers"]
     assert isinstance(layers, list)
@@ -115,7 +115,7 @@ def test_the_start_stands_beside_it_once_a_run_has_trained(scene_of: Scenes, see
 def test_odd_and_lost_networks(odd: Path, scene_of: Scenes, seen: Seen, of: str) -> None:
     scene = scene_of(f"{odd}:Odd")
     assert seen(scene, "histograms", of=of).progress is None
-    network = scene.bench.copy().requires_grad_(False)
+    network = scene.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
     lost = replace(scene, network=network)
     exhibit = seen(lost, "histograms", of=of)

@@ -23,7 +23,7 @@ from tests.lab.views.judgements import (
 )
 from tests.lab.views.own_networks import write_odd
 from tui_trainer.lab.ask import view_named
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, losses, lost
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table
@@ -36,15 +36,13 @@ JUDGING = [name for name in ALL if name != "forgotten"]
 MOST_PIXELS = 12_000
 WIDEST = 74
 
-SCENES: dict[str, Callable[[Scenes], Scene]] = {
+SCENES: dict[str, Callable[[Scenes], Context]] = {
     "a network before its first step": lambda of: of("tiny"),
     "a network without a convolution": lambda of: of("mlp"),
     "fixed scores": lambda of: drawn_scene(of("tiny")),
     "no validation": lambda of: of("tiny", val_size=0),
     "three images": lambda of: small_split(of("tiny"), 3),
-    "no error": lambda of: judged_as(
-        of("tiny"), torch.eye(10)[of("tiny").bench.digits.labels.cpu()]
-    ),
+    "no error": lambda of: judged_as(of("tiny"), torch.eye(10)[of("tiny").digits.labels.cpu()]),
     "a diverged run": lambda of: lost_scene(of("tiny")),
     "a chronicle": lambda of: chronicled(drawn_scene(of("tiny")), {0: 0, 1: 1}, {1: 2, 2: 2}),
 }
@@ -144,7 +142,7 @@ def test_the_test_set_stays_sealed_until_enter(scene_of: Scenes, seen: Seen, vie
     exhibit = seen(scene, view, images="test")
     assert "sealed" in words(exhibit)
     assert exhibit.trains.startswith("read the 10,000 test images: look ")
-    assert scene.bench.data.test.looks == 0
+    assert scene.data.test.looks == 0
     assert not any(isinstance(block, Pictures) for block in exhibit.blocks)
 
 

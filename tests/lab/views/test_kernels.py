@@ -12,7 +12,7 @@ import torch
 from tests.lab.views.conftest import Scenes, Seen, session_of, set_scene
 from tests.lab.views.judgements import words
 from tests.lab.views.own_networks import write_odd
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.drawing import PIXELS, WIDEST
 from tui_trainer.lab.views.weights import kernels_of, weights_of
 from tui_trainer.protocol.errors import InputError
@@ -24,7 +24,7 @@ def pictures(exhibit: Exhibit) -> Pictures:
 
 
 @pytest.fixture(scope="module")
-def moved() -> Scene:
+def moved() -> Context:
     """A scene whose first convolution has moved, one kernel of the second made nothing."""
     run = session_of("small")
     with torch.no_grad():
@@ -41,13 +41,13 @@ def test_the_start_is_what_a_run_of_this_seed_begins_with(model: str) -> None:
     start = scene.at_start().state_dict()
     for name, values in run.model.state_dict().items():
         assert torch.equal(start[name], values), name
-    found, missing = weights_of(scene, scene.bench.copy())
+    found, missing = weights_of(scene, scene.copy())
     assert not missing
     assert all(weights.start is not None for weights in found)
     assert all(torch.equal(w.now, w.start) for w in found if w.start is not None)
 
 
-def test_the_change_is_that_of_numpy(moved: Scene, seen: Seen) -> None:
+def test_the_change_is_that_of_numpy(moved: Context, seen: Seen) -> None:
     layers = seen(moved, "kernels").figures["layers"]
     assert isinstance(layers, list)
     start = moved.at_start().state_dict()
@@ -64,7 +64,7 @@ def test_the_change_is_that_of_numpy(moved: Scene, seen: Seen) -> None:
     assert layers[1]["dead"] == [1]
 
 
-def test_the_pictures_are_the_weights(moved: Scene, seen: Seen) -> None:
+def test_the_pictures_are_the_weights(moved: Context, seen: Seen) -> None:
     first = next(w for w in moved.network.parameters() if w.ndim == 4)
     now = pictures(seen(moved, "kernels"))
     start = pictures(seen(moved, "kernels", shows="start"))
@@ -80,8 +80,8 @@ def test_the_pictures_are_the_weights(moved: Scene, seen: Seen) -> None:
     assert {p.high for p in now.items} == {p.high for p in start.items}
 
 
-def test_a_kernel_that_is_nothing_is_marked(moved: Scene, seen: Seen) -> None:
-    second = next(w for w in weights_of(moved, moved.bench.copy())[0][1:])
+def test_a_kernel_that_is_nothing_is_marked(moved: Context, seen: Seen) -> None:
+    second = next(w for w in weights_of(moved, moved.copy())[0][1:])
     exhibit = seen(moved, "kernels", layer=second.name)
     assert "dead" in pictures(exhibit).items[1].caption or second.row.kernel_size == (1, 1)
     table = next(block for block in exhibit.blocks if isinstance(block, Table))
@@ -113,7 +113,7 @@ def test_a_layer_on_the_image_itself_has_kernels_as_large_as_it(
 
 def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("small")
-    network = scene.bench.copy().requires_grad_(False)
+    network = scene.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
     lost = replace(scene, network=network)
     exhibit = seen(lost, "kernels")
@@ -125,7 +125,7 @@ def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
 def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen) -> None:
     path = write_odd(tmp_path)
     scene = set_scene(session_of(f"{path}:Odd"))
-    found, missing = weights_of(scene, scene.bench.copy())
+    found, missing = weights_of(scene, scene.copy())
     assert [tuple(w.now.shape) for w in found] == [(4, 1, 5, 5), (4, 4, 3, 3), (10, 4, 1, 1)]
     assert not missing
     path.write_text(path.read_text(encoding="utf-8").replace("4, 1, 5, 5", "4, 1, 3, 3"))

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.judgements import drawn_scene, drawn_scores, figures, judged_as, words
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST, Judgement, Predictions
 from tui_trainer.lab.views.labels import suspects_of
 
 
-def with_labels(scene: Scene, probabilities: Tensor, labels: Tensor) -> Scene:
+def with_labels(scene: Context, probabilities: Tensor, labels: Tensor) -> Context:
     """A scene whose images were judged by other labels than their own: 10,000 are those of test."""
-    predictions, images = Predictions(), TEST if len(labels) == 10_000 else scene.bench.split_name
+    predictions, images = Predictions(), TEST if len(labels) == 10_000 else scene.split_name
     predictions.keep(Judgement(images, scene.step, probabilities, labels, int(images == TEST)))
     return replace(scene, predictions=predictions)
 
@@ -92,14 +92,14 @@ def test_a_network_that_knows_little_accuses_nobody(scene_of: Scenes, seen: Seen
 
 def test_without_a_suspect_it_says_so(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("tiny")
-    shown = seen(judged_as(scene, torch.eye(10)[scene.bench.digits.labels.cpu()]), "labels")
+    shown = seen(judged_as(scene, torch.eye(10)[scene.digits.labels.cpu()]), "labels")
     assert words(shown).startswith("No suspect among 200 images.")
     assert shown.opens is None
 
 
 def test_many_suspects_are_left_to_the_findings(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("tiny")
-    labels = scene.bench.digits.labels.cpu()
+    labels = scene.digits.labels.cpu()
     wrong = torch.where(torch.arange(200) % 5 == 0, (labels + 1) % 10, labels)
     shown = seen(with_labels(scene, drawn_scores(labels, strength=12.0), wrong), "labels")
     assert figures(shown)["suspected"] > 12
@@ -111,7 +111,7 @@ def test_it_says_whether_the_images_were_trained_on(
     scene_of: Scenes, seen: Seen, size: int, told: str
 ) -> None:
     scene = scene_of("tiny", val_size=size)
-    labels = scene.bench.digits.labels.cpu()
+    labels = scene.digits.labels.cpu()
     found = with_labels(scene, drawn_scores(labels), labels)
     assert f"The network {told} these images" in words(seen(found, "labels"))
 

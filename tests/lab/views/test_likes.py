@@ -30,12 +30,12 @@ def test_the_best_images_are_the_best(scene_of: Scenes, seen: Seen) -> None:
     exhibit = seen(scene, "likes", layer="conv3", unit=5.0)
     searched = some(scene.split("validation"), int(str(exhibit.figures["searched"])))
     found: list[torch.Tensor] = []
-    network = scene.bench.copy()
+    network = scene.copy()
     dict(network.named_modules())["conv3_norm"].register_forward_hook(
         lambda m, i, o: found.append(o[:, 5].clone())
     )
     with torch.no_grad():
-        network(scene.bench.data.prepare(searched.images))
+        network(scene.data.prepare(searched.images))
     values = found[0].flatten(1).amax(dim=1)
     best = values.argsort(descending=True)[:8]
     told = exhibit.figures["best"]
@@ -44,7 +44,7 @@ def test_the_best_images_are_the_best(scene_of: Scenes, seen: Seen) -> None:
     assert told[0]["true"] == int(searched.labels[best[0]])
     # The first of them is framed where its map is largest, as far as that is on the image.
     down, along = divmod(int(found[0][best[0]].argmax()), 14)
-    box = next(row for row in scene.bench.layers if row.name == "conv3").box(down, along)
+    box = next(row for row in scene.layers if row.name == "conv3").box(down, along)
     assert box is not None
     assert told[0]["sees"][:2] == pytest.approx((box.top, box.left), abs=0.5)
     cuts, whole = pictures(exhibit)
@@ -69,7 +69,7 @@ def test_what_a_class_likes_are_whole_images(scene_of: Scenes, seen: Seen) -> No
 
 def test_an_image_is_made_the_same_way_each_time(scene_of: Scenes) -> None:
     scene = scene_of("small")
-    network = scene.bench.copy().requires_grad_(False)
+    network = scene.copy().requires_grad_(False)
     unit, start = Unit(None, 2), torch.full((1, 1, 28, 28), 0.4)
 
     def climb() -> list[torch.Tensor]:
@@ -77,7 +77,7 @@ def test_an_image_is_made_the_same_way_each_time(scene_of: Scenes) -> None:
         return list(
             made(
                 network,
-                scene.bench.layers,
+                scene.layers,
                 unit,
                 start,
                 black=-0.4,
@@ -92,15 +92,14 @@ def test_an_image_is_made_the_same_way_each_time(scene_of: Scenes) -> None:
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
     assert all(float(one.min()) >= 0 and float(one.max()) <= 1 for one in first)
     values = [
-        responses(network, scene.bench.layers, unit, -0.4 + 3.2 * image)
-        for image in (start, *first)
+        responses(network, scene.layers, unit, -0.4 + 3.2 * image) for image in (start, *first)
     ]
     climbed = [float(value) for value in values if value is not None]
     real = responses(
         network,
-        scene.bench.layers,
+        scene.layers,
         unit,
-        scene.bench.data.prepare(scene.split("validation").images),
+        scene.data.prepare(scene.split("validation").images),
     )
     assert real is not None
     assert climbed[-1] > max(climbed[0], float(real.max()))
@@ -128,7 +127,7 @@ def test_without_a_gradient_there_are_only_favourites(
 
 def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("small")
-    network = scene.bench.copy().requires_grad_(False)
+    network = scene.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
     lost = replace(scene, network=network)
     exhibit = seen(lost, "likes")

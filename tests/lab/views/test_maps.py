@@ -12,14 +12,14 @@ from torch import nn
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.own_networks import write_odd
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.drawing import PIXELS
 from tui_trainer.protocol.exhibit import Bars, Pictures, Words
 
 
-def with_dead_unit(scene: Scene) -> Scene:
+def with_dead_unit(scene: Context) -> Context:
     """The same scene, the third unit of its first norm always below 0."""
-    network = scene.bench.copy().requires_grad_(False)
+    network = scene.copy().requires_grad_(False)
     norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
     norm.weight[2], norm.bias[2] = 0.0, -1.0
     return replace(scene, network=network)
@@ -36,7 +36,7 @@ def test_the_maps_are_those_behind_the_relu(scene_of: Scenes, seen: Seen) -> Non
     exhibit = seen(scene, "maps", layer="conv1", digit=3.0)
     digit = scene.digit(3, "validation")
     seen_maps: list[torch.Tensor] = []
-    network = scene.bench.copy()
+    network = scene.copy()
     relu = dict(network.named_modules())["conv1_relu"]
     relu.register_forward_hook(lambda m, i, o: seen_maps.append(o.clone()))
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_networks_without_maps_show_their_units(scene_of: Scenes, seen: Seen) ->
 
 def test_lost_maps_are_told(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("small")
-    network = scene.bench.copy().requires_grad_(False)
+    network = scene.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
     lost = replace(scene, network=network)
     for layer in ("all", seen(scene, "maps").controls[2].steps[1]):

@@ -115,7 +115,7 @@ def test_its_accuracies_are_those_of_the_changed_images(scene_of: Scenes, seen: 
     for way, sign in ((0, 1), (1, -1)):
         turned[way::2] = moved(turned[way::2], turn=sign * 20)
     with torch.no_grad():
-        scores = scene.network(scene.bench.data.prepare(turned.round().clamp(0, 255).byte()))
+        scores = scene.network(scene.data.prepare(turned.round().clamp(0, 255).byte()))
     hits = int((scores.argmax(dim=1) == split.labels).sum())
     assert told["rotate", 20]["correct"] == hits
     assert (told["rotate", 20]["low"], told["rotate", 20]["high"]) == wilson(hits, total)
@@ -170,7 +170,7 @@ def test_what_is_clearly_worse_is_told(scene_of: Scenes, seen: Seen) -> None:
         """Right on the images it has seen, as they are; it says 0 of any other."""
 
         def forward(self, inputs: Tensor) -> Tensor:
-            data = scene.bench.data
+            data = scene.data
             greys = (inputs * data.std + data.mean).mul(255).round().byte()
             given = [known.get(bytes(each.flatten().tolist()), 0) for each in greys]
             return 20 * torch.nn.functional.one_hot(torch.tensor(given), 10).float()

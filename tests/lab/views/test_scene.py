@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.views.conftest import Scenes, laboratory_of, session_of, set_scene
-from tui_trainer.lab.context import MOST_TRAINING, PATIENCE, Scene
+from tui_trainer.lab.context import MOST_TRAINING, PATIENCE, Context
 from tui_trainer.lab.predictions import Judgement, Predictions
 
 
-def judged(scene: Scene, images: str = "validation") -> tuple[Judgement | None, int]:
+def judged(scene: Context, images: str = "validation") -> tuple[Judgement | None, int]:
     """Return a judgement, and in how many parts it was made."""
 
     def work() -> Generator[None, None, None]:
@@ -24,15 +24,15 @@ def judged(scene: Scene, images: str = "validation") -> tuple[Judgement | None, 
 
 
 @pytest.fixture
-def scene(scene_of: Scenes) -> Scene:
+def scene(scene_of: Scenes) -> Context:
     return replace(scene_of("tiny"), predictions=Predictions())
 
 
-def later(scene: Scene, step: int, **fields: object) -> Scene:
+def later(scene: Context, step: int, **fields: object) -> Context:
     return replace(scene, step=step, **fields)  # type: ignore[arg-type]
 
 
-def test_the_same_weights_are_judged_once(scene: Scene) -> None:
+def test_the_same_weights_are_judged_once(scene: Context) -> None:
     first, parts = judged(scene)
     again, none = judged(scene)
 
@@ -41,7 +41,7 @@ def test_the_same_weights_are_judged_once(scene: Scene) -> None:
     assert again is first
 
 
-def test_other_weights_are_judged_anew_where_nothing_is_trained_meanwhile(scene: Scene) -> None:
+def test_other_weights_are_judged_anew_where_nothing_is_trained_meanwhile(scene: Context) -> None:
     judged(scene)
     second, parts = judged(later(scene, 9))
 
@@ -51,7 +51,7 @@ def test_other_weights_are_judged_anew_where_nothing_is_trained_meanwhile(scene:
 
 
 def test_while_batches_are_trained_what_is_opened_fits_what_it_was_opened_from(
-    scene: Scene,
+    scene: Context,
 ) -> None:
     first, _ = judged(replace(scene, began=100.0, patience=PATIENCE))
     soon = later(scene, 9, began=100.0 + PATIENCE / 2, patience=PATIENCE)
@@ -63,7 +63,7 @@ def test_while_batches_are_trained_what_is_opened_fits_what_it_was_opened_from(
     assert late.shown_step == 30
 
 
-def test_who_follows_takes_what_the_end_of_an_epoch_has_found_but_once(scene: Scene) -> None:
+def test_who_follows_takes_what_the_end_of_an_epoch_has_found_but_once(scene: Context) -> None:
     judged(scene)
     found = scene.predictions.judged["validation"]
     scene.predictions.keep(replace(found, step=20))
@@ -73,13 +73,13 @@ def test_who_follows_takes_what_the_end_of_an_epoch_has_found_but_once(scene: Sc
     assert judged(following)[1] > 0
 
 
-def test_the_test_set_is_judged_by_looks_alone(scene: Scene) -> None:
+def test_the_test_set_is_judged_by_looks_alone(scene: Context) -> None:
     assert judged(scene, "test") == (None, 0)
 
 
 def test_where_there_is_no_validation_split_the_first_training_images_stand_in() -> None:
     scene = set_scene(session_of("tiny", train_size=MOST_TRAINING + 100, val_size=0))
-    images = str(scene.control({}).value)
+    images = str(scene.images_control.value)
 
     assert images == "training"
     assert len(scene.split(images)) == MOST_TRAINING

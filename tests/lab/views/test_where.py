@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.own_networks import write_odd
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.views.attribution import (
     PATH_STEPS,
     gradient,
@@ -29,7 +29,7 @@ from tui_trainer.protocol.exhibit import Pictures, Words
 def case(scene_of: Scenes) -> tuple[nn.Module, Tensor, float]:
     """An untrained network whose weights are large enough to say something, a digit, its black."""
     scene = scene_of("small")
-    network = scene.bench.copy().requires_grad_(False)
+    network = scene.copy().requires_grad_(False)
     list(network.parameters())[-2].mul_(20)
     return network, scene.digit(5, "validation").network_input, black_of(scene)
 
@@ -149,8 +149,8 @@ def test_without_a_gradient_it_says_so(odd: Path, scene_of: Scenes, seen: Seen) 
 
 
 def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
-    scene: Scene = scene_of("small")
-    network = scene.bench.copy().requires_grad_(False)
+    scene: Context = scene_of("small")
+    network = scene.copy().requires_grad_(False)
     next(network.parameters()).fill_(float("nan"))
     lost = replace(scene, network=network)
     for method in ("occlusion", "gradient"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views.judging import certainty, judgement_of
@@ -60,13 +60,13 @@ class ByChance:
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the reliability diagram, and what it comes to."""
-    images, bins = controls.word(scene.control(controls.choices)), controls.whole(BINS)
+    images, bins = controls.word(context.images_control), controls.whole(BINS)
     bins = max(int(step) for step in BINS.steps if float(step) <= bins)
     controls.add(BINS, bins)
     binning = controls.word(BINNING)
-    if (judged := (yield from judgement_of(scene, images))) is None:
+    if (judged := (yield from judgement_of(context, images))) is None:
         return
     sureness = judged.sureness.double()
     told = sureness.tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views.confusion import confusion_of
 from tui_trainer.lab.views.judging import certainty, judgement_of
@@ -25,12 +25,12 @@ ORDER = Control(name="order", label="order", value=BY_CLASS, steps=(BY_CLASS, WO
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show each class's figures, the worst one marked, and the averages."""
-    images, order = controls.word(scene.control(controls.choices)), controls.word(ORDER)
-    if (judged := (yield from judgement_of(scene, images))) is None:
+    images, order = controls.word(context.images_control), controls.word(ORDER)
+    if (judged := (yield from judgement_of(context, images))) is None:
         return
-    confusion = confusion_of(judged, scene.bench.data.classes)
+    confusion = confusion_of(judged, context.data.classes)
     yield None
     scores = list(confusion.scores)
     there = [score for score in scores if score.f1 is not None]

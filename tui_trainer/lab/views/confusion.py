@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
@@ -35,19 +35,19 @@ MOST_CLASSES = 16
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the matrix; its first cell that is chosen is the most frequent error."""
-    images, numbers = controls.word(scene.control(controls.choices)), controls.word(NUMBERS)
-    if (judged := (yield from judgement_of(scene, images))) is None:
+    images, numbers = controls.word(context.images_control), controls.word(NUMBERS)
+    if (judged := (yield from judgement_of(context, images))) is None:
         return
-    confusion = confusion_of(judged, scene.bench.data.classes)
+    confusion = confusion_of(judged, context.data.classes)
     worst = confusion.worst_pairs()
     cell = chosen_cell(confusion, controls)
     blocks: list[Block] = []
     if confusion.classes <= MOST_CLASSES:
         blocks.append(_matrix(confusion, cell, is_shares=numbers == "shares"))
     blocks.append(_pairs(confusion, worst) if worst else Words(text="No error.", tone="good"))
-    blocks += _preview(scene, judged, *cell)
+    blocks += _preview(context, judged, *cell)
     yield Exhibit(
         blocks=tuple(blocks),
         result=f"{plural(confusion.total - confusion.correct, 'image')} wrong, "
@@ -115,14 +115,14 @@ def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> 
     )
 
 
-def _preview(scene: Scene, judged: Judgement, label: int, said: int) -> list[Block]:
+def _preview(context: Context, judged: Judgement, label: int, said: int) -> list[Block]:
     """Return the first digits of the chosen cell, the hardest first; nothing if it has none."""
     numbers = in_cell(judged, label, said)[:PREVIEW]
     if not numbers:
         return []
-    shown = gallery.captions(scene, judged, numbers)
+    shown = gallery.captions(context, judged, numbers)
     caption = f"true {label}, said {said}, the hardest first"
-    return [Pictures(caption=caption, items=gallery.thumbnails(scene, judged.images, shown))]
+    return [Pictures(caption=caption, items=gallery.thumbnails(context, judged.images, shown))]
 
 
 def _cell_text(confusion: Confusion, row: int, column: int, *, is_shares: bool) -> str:

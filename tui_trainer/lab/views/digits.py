@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import digit_picture
 from tui_trainer.lab.predictions import Judgement
@@ -35,12 +35,12 @@ MOST_BARS = 12
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the digits of a cell, the hardest first; the first cell is the most frequent error."""
-    images = controls.word(scene.control(controls.choices))
-    if (judged := (yield from judgement_of(scene, images))) is None:
+    images = controls.word(context.images_control)
+    if (judged := (yield from judgement_of(context, images))) is None:
         return
-    confusion = confusion_of(judged, scene.bench.data.classes)
+    confusion = confusion_of(judged, context.data.classes)
     label, said = chosen_cell(confusion, controls)
     numbers = in_cell(judged, label, said)
     yield None
@@ -50,7 +50,7 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
         return
     chosen = numbers[place]
     yield Exhibit(
-        blocks=_blocks(scene, judged, numbers, place),
+        blocks=_blocks(context, judged, numbers, place),
         result=_result(confusion, label, said),
         certainty=certainty(judged),
         opens=Opening(
@@ -63,7 +63,7 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
             "said": said,
             "count": len(numbers),
             "chosen": chosen,
-            "digits": facts(scene, judged, numbers),
+            "digits": facts(context, judged, numbers),
         },
     )
 
@@ -81,23 +81,23 @@ def _empty(judged: Judgement, label: int, said: int) -> Exhibit:
 
 
 def _blocks(
-    scene: Scene, judged: Judgement, numbers: Sequence[int], place: int
+    context: Context, judged: Judgement, numbers: Sequence[int], place: int
 ) -> tuple[Block, ...]:
     """Return the image at a place among those of a cell, and its page of them as thumbnails."""
     chosen = numbers[place]
     label, said = int(judged.labels[chosen]), int(judged.given[chosen])
     first = place - place % PER_PAGE
-    shown = gallery.captions(scene, judged, numbers[first : first + PER_PAGE])
+    shown = gallery.captions(context, judged, numbers[first : first + PER_PAGE])
     where = f"{count(first + 1)} to {count(first + len(shown))} of {count(len(numbers))}"
     return (
         Pictures(
-            caption="", items=(digit_picture(scene.digit(chosen, judged.images), f"#{chosen}"),)
+            caption="", items=(digit_picture(context.digit(chosen, judged.images), f"#{chosen}"),)
         ),
-        Words(text=_sentence(judged, chosen, gallery.past(scene, judged, chosen))),
+        Words(text=_sentence(judged, chosen, gallery.past(context, judged, chosen))),
         _bars(judged, chosen),
         Pictures(
             caption=f"true {label}, said {said}: {where}, the hardest first",
-            items=gallery.thumbnails(scene, judged.images, shown, chosen),
+            items=gallery.thumbnails(context, judged.images, shown, chosen),
         ),
     )
 
@@ -112,7 +112,9 @@ def _result(confusion: Confusion, label: int, said: int) -> str:
     )
 
 
-def facts(scene: Scene, judged: Judgement, numbers: Sequence[int]) -> list[Mapping[str, object]]:
+def facts(
+    context: Context, judged: Judgement, numbers: Sequence[int]
+) -> list[Mapping[str, object]]:
     """Return all that is known of some images as plain numbers."""
     chosen = torch.tensor(numbers, dtype=torch.int64)
     columns = zip(
@@ -130,7 +132,7 @@ def facts(scene: Scene, judged: Judgement, numbers: Sequence[int]) -> list[Mappi
             "said": said,
             "loss": loss,
             "probabilities": probabilities,
-            "history": gallery.history(scene, judged.images, number),
+            "history": gallery.history(context, judged.images, number),
         }
         for number, label, said, loss, probabilities in columns
     ]

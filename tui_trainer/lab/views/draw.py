@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.ink import as_digit, as_it_lies
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import grey_picture, no_numbers
 from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
@@ -79,7 +79,7 @@ class Opinion:
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the drawing as the network gets it, and what it says; then what checkpoints say."""
     is_centred = controls.word(CENTRED) == "yes"
     try:
@@ -88,18 +88,18 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
         words = Words(text=f"This is no drawing: {error}.", tone="wrong")
         yield Exhibit(blocks=(words,), figures={"fault": str(error)})
         return
-    digit = _as_network_gets(drawing, scene.bench.data.image_size, is_centred=is_centred)
+    digit = _as_network_gets(drawing, context.data.image_size, is_centred=is_centred)
     if digit is None:
         yield Exhibit(blocks=(Words(text=_HOW),), figures={"blank": True})
         return
-    probabilities = scene.probabilities(digit[None].to(scene.bench.device))[0]
-    opinions = [Opinion(NOW, scene.step, tuple(probabilities.tolist()))]
-    names = chosen(scene.checkpoints, MOST_CHECKPOINTS)
+    probabilities = context.probabilities(digit[None].to(context.device))[0]
+    opinions = [Opinion(NOW, context.step, tuple(probabilities.tolist()))]
+    names = chosen(context.checkpoints, MOST_CHECKPOINTS)
     for name in names:
-        if not is_read(scene.checkpoints[name], scene.bench.config.model):
+        if not is_read(context.checkpoints[name], context.config.model):
             share = len(opinions) / (len(names) + 1)
             yield _exhibit(digit, opinions, progress=share, is_centred=is_centred)
-        opinions.append(_opinion(scene, name, digit))
+        opinions.append(_opinion(context, name, digit))
     yield _exhibit(digit, opinions, is_centred=is_centred)
 
 
@@ -112,11 +112,11 @@ def _as_network_gets(drawing: Drawing, side: int, *, is_centred: bool) -> Tensor
     return as_digit(ink, side) if is_centred else as_it_lies(ink, side)
 
 
-def _opinion(scene: Scene, name: str, digit: Tensor) -> Opinion:
+def _opinion(context: Context, name: str, digit: Tensor) -> Opinion:
     """Return what a checkpoint says, or in few words why it says nothing."""
-    path = scene.checkpoints[name]
+    path = context.checkpoints[name]
     try:
-        judge = judge_of(path, scene.bench.config.model)
+        judge = judge_of(path, context.config.model)
         if judge.image_size != len(digit):
             raise InputError(f"takes {judge.image_size}×{judge.image_size} pixels")
         return Opinion(name, judge.step, judge.probabilities(digit))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.predictions import NO_CLASS, VALIDATION
 from tui_trainer.lab.views import gallery
@@ -112,30 +112,30 @@ def record_of(chronicle: Chronicle) -> Record:
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show which images were learned and forgotten, those of one kind as pictures.
 
     Forgetting is counted as by M. Toneva and others, "An empirical study of example forgetting
     during deep neural network learning", ICLR 2019; there on training images, here at the end of
     each epoch on those of validation.
     """
-    if lack := _lack(scene):
+    if lack := _lack(context):
         yield lack
         return
-    record = record_of(scene.chronicle)
-    labels = scene.split(VALIDATION).labels.cpu()
+    record = record_of(context.chronicle)
+    labels = context.split(VALIDATION).labels.cpu()
     kinds = record.kinds()
     ranked = {kind: record.ranked(which) for kind, which in kinds.items() if kind != ALWAYS}
     yield None
     kind = controls.word(KIND)
-    blocks, opens = _pictures(scene, record, labels, kind, ranked[kind], controls)
+    blocks, opens = _pictures(context, record, labels, kind, ranked[kind], controls)
     yield Exhibit(
-        blocks=(*blocks, _counts(kinds), _by_class(kinds, labels, scene.bench.data.classes)),
+        blocks=(*blocks, _counts(kinds), _by_class(kinds, labels, context.data.classes)),
         result=f"{plural(len(ranked[LOST]), 'image')} forgotten, {count(len(ranked[NEVER]))} never "
         f"learned, {count(len(ranked[FLIPPING]))} flip-flopping, of {count(len(labels))}.",
         certainty=_certainty(record, len(labels)),
         opens=opens,
-        figures=figures(record, labels, scene.bench.data.classes),
+        figures=figures(record, labels, context.data.classes),
     )
 
 
@@ -176,14 +176,14 @@ def _facts(record: Record, labels: Tensor, number: int) -> Mapping[str, int | No
     }
 
 
-def _lack(scene: Scene) -> Exhibit | None:
+def _lack(context: Context) -> Exhibit | None:
     """Return what is shown where nothing is known; None if something is."""
-    if scene.bench.split_name != VALIDATION:
+    if context.split_name != VALIDATION:
         text = (
             "What becomes of each image is recorded on the validation images, and this run has "
             "none. Train with some (--val-size), and look again after an epoch."
         )
-    elif not scene.chronicle.epochs:
+    elif not context.chronicle.epochs:
         text = (
             "Nothing is known yet of what was learned and forgotten: it is written down at the end "
             "of each epoch, and of this run there is none. An older recording has no such record: "
@@ -209,7 +209,7 @@ def _certainty(record: Record, images: int) -> str:
 
 
 def _pictures(
-    scene: Scene,
+    context: Context,
     record: Record,
     labels: Tensor,
     kind: str,
@@ -223,7 +223,7 @@ def _pictures(
     captions = {number: _caption(record, labels, number) for number in page.numbers}
     pictures = Pictures(
         caption=f"{kind}: {ABOUT[kind]}; {count(len(numbers))}, the most often forgotten first",
-        items=gallery.thumbnails(scene, VALIDATION, captions, page.chosen),
+        items=gallery.thumbnails(context, VALIDATION, captions, page.chosen),
     )
     opens = Opening(
         view="where",

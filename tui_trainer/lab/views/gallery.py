@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.drawing import map_picture
 from tui_trainer.lab.predictions import VALIDATION, Judgement
@@ -74,25 +74,25 @@ def _start(centre: int, side: int, size: int) -> int:
 
 
 def thumbnails(
-    scene: Scene, images: str, captions: Mapping[int, str], chosen: int | None = None
+    context: Context, images: str, captions: Mapping[int, str], chosen: int | None = None
 ) -> tuple[Picture, ...]:
     """Return thumbnails of images of a split, by their numbers; the chosen one is framed."""
-    split = scene.split(images)
+    split = context.split(images)
     return tuple(
         thumbnail(split.images[number].cpu(), caption, is_chosen=number == chosen)
         for number, caption in captions.items()
     )
 
 
-def captions(scene: Scene, judged: Judgement, numbers: Sequence[int]) -> dict[int, str]:
+def captions(context: Context, judged: Judgement, numbers: Sequence[int]) -> dict[int, str]:
     """Return what stands below pictures: number, class, what it was taken for, since when."""
     told = {}
     for number in numbers:
         label, said = int(judged.labels[number]), int(judged.given[number])
         sure = share(float(judged.sureness[number]))
         told[number] = f"#{number} true {label}, said {said} {sure}"
-        if is_chronicled(scene.chronicle, judged.images) and label != said:
-            epoch = int(scene.chronicle.row("wrong_since")[number])
+        if is_chronicled(context.chronicle, judged.images) and label != said:
+            epoch = int(context.chronicle.row("wrong_since")[number])
             told[number] += f" since epoch {epoch}" if epoch else " since now"
     return told
 
@@ -107,18 +107,18 @@ def is_chronicled(chronicle: Chronicle, images: str) -> bool:
     return images == VALIDATION and chronicle.epochs > 0
 
 
-def past(scene: Scene, judged: Judgement, number: int) -> str:
+def past(context: Context, judged: Judgement, number: int) -> str:
     """Return what became of an image, epoch by epoch, as a sentence without its full stop.
 
     Args:
-        scene: Where the chronicle is.
+        context: Where the chronicle is.
         judged: What is said of the split now, which may be in the middle of an epoch; only that of
             validation is recorded.
         number: Which image.
     """
     if judged.images != VALIDATION:
         return "since when it is wrong is recorded of validation images alone"
-    chronicle = scene.chronicle
+    chronicle = context.chronicle
     if not chronicle.epochs:
         return NOT_KNOWN
     wrong_since, first, forgotten, times = (
@@ -151,10 +151,10 @@ def _each(chronicle: Chronicle) -> str:
     return "the one epoch so far" if chronicle.epochs == 1 else f"all {chronicle.epochs} epochs"
 
 
-def history(scene: Scene, images: str, number: int) -> Mapping[str, object] | None:
+def history(context: Context, images: str, number: int) -> Mapping[str, object] | None:
     """Return the same as plain numbers; None where nothing is known."""
-    if not is_chronicled(scene.chronicle, images):
+    if not is_chronicled(context.chronicle, images):
         return None
     names = ("wrong_since", "first_right", "forgotten", "times_wrong")
-    told = {name: int(scene.chronicle.row(name)[number]) for name in names}
-    return {**told, "epochs": scene.chronicle.epochs, "first_epoch": scene.chronicle.since}
+    told = {name: int(context.chronicle.row(name)[number]) for name in names}
+    return {**told, "epochs": context.chronicle.epochs, "first_epoch": context.chronicle.since}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
@@ -19,24 +19,24 @@ FEW = 100
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show a page of the hardest digits, and what stands behind each."""
-    images = controls.word(scene.control(controls.choices))
-    if (judged := (yield from judgement_of(scene, images))) is None:
+    images = controls.word(context.images_control)
+    if (judged := (yield from judgement_of(context, images))) is None:
         return
     numbers = hardest_first(judged)[:MOST]
     page = gallery.page_of(numbers, controls)
     yield None
-    captions = gallery.captions(scene, judged, page.numbers)
+    captions = gallery.captions(context, judged, page.numbers)
     last = page.first + len(page.numbers) - 1
     yield Exhibit(
         blocks=(
             Pictures(
                 caption=f"{page.first} to {last} of {count(len(judged.labels))}, "
                 "the highest loss first",
-                items=gallery.thumbnails(scene, judged.images, captions, page.chosen),
+                items=gallery.thumbnails(context, judged.images, captions, page.chosen),
             ),
-            _table(scene, judged, page),
+            _table(context, judged, page),
         ),
         result=_result(judged),
         certainty=certainty(judged),
@@ -44,7 +44,7 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
         figures={
             "images": len(judged.labels),
             "mean_loss": float(losses(judged).mean()),
-            "hardest": facts(scene, judged, numbers),
+            "hardest": facts(context, judged, numbers),
         },
     )
 
@@ -75,9 +75,9 @@ def _result(judged: Judgement) -> str:
     return f"{few_told}: {percent(part, 0)} of the loss, and {count(wrong)} wrong."
 
 
-def _table(scene: Scene, judged: Judgement, page: gallery.Page) -> Table:
+def _table(context: Context, judged: Judgement, page: gallery.Page) -> Table:
     each = losses(judged)
-    is_told = gallery.is_chronicled(scene.chronicle, judged.images)
+    is_told = gallery.is_chronicled(context.chronicle, judged.images)
     rows = []
     for place, number in enumerate(page.numbers, page.first):
         label, said = int(judged.labels[number]), int(judged.given[number])
@@ -88,11 +88,11 @@ def _table(scene: Scene, judged: Judgement, page: gallery.Page) -> Table:
             f"{label} {gallery.share(float(judged.right_probability[number]))}",
             f"{said} {gallery.share(float(judged.sureness[number]))}",
         ]
-        rows.append((*row, _since(scene, number)) if is_told else tuple(row))
+        rows.append((*row, _since(context, number)) if is_told else tuple(row))
     heads = ("rank", "image", "loss", "true", "said", *(["wrong since"] if is_told else []))
     return Table(caption="", heads=heads, rows=tuple(rows), marked=page.numbers.index(page.chosen))
 
 
-def _since(scene: Scene, number: int) -> str:
-    epoch = int(scene.chronicle.row("wrong_since")[number])
+def _since(context: Context, number: int) -> str:
+    epoch = int(context.chronicle.row("wrong_since")[number])
     return f"epoch {epoch}" if epoch else "–"

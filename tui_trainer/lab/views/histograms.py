@@ -7,7 +7,7 @@ from math import isfinite
 
 from torch import nn
 
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import no_numbers
 from tui_trainer.lab.views.layer_units import census, outlet
@@ -38,10 +38,10 @@ OF = Control(name="of", label="of", value=WEIGHTS, steps=(WEIGHTS, ACTIVATIONS, 
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the histogram of one layer, and all layers in a table."""
-    network = scene.bench.copy()
-    layers, missing = weights_of(scene, network)
+    network = context.copy()
+    layers, missing = weights_of(context, network)
     of = controls.word(OF)
     if missing and of == CHANGES:
         of = WEIGHTS
@@ -53,46 +53,46 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     layer = controls.word(Control(name="layer", label="layer", value=names[0], steps=names))
     if of != ACTIVATIONS:
         spreads = [spread_of(weights, is_change=of == CHANGES) for weights in layers]
-        yield _exhibit(scene, spreads, of, layer, missing)
+        yield _exhibit(context, spreads, of, layer, missing)
         return
-    yield from _activations(scene, network, layers, layer, missing)
+    yield from _activations(context, network, layers, layer, missing)
 
 
 def _activations(
-    scene: Scene,
+    context: Context,
     network: nn.Module,
     layers: Sequence[Weights],
     chosen: str,
     missing: str,
 ) -> Parts:
     """Show what the layers give on a sample; then beside it what they gave at the start."""
-    places = {outlet(scene.bench.layers, weights.place): weights.name for weights in layers}
+    places = {outlet(context.layers, weights.place): weights.name for weights in layers}
     yield Exhibit(
         blocks=(Words(text="Some images are on their way …", tone="muted"),),
         progress=0.0,
     )
     kept, first = Kept(), Kept()
-    units = yield from census(scene, network, places, kept.taken)
+    units = yield from census(context, network, places, kept.taken)
     spreads = [
         Spread(name, kept.values(place), None, units.get(place)) for place, name in places.items()
     ]
-    is_start = not missing and scene.step > 0
+    is_start = not missing and context.step > 0
     progress = 0.5 if is_start else None
-    yield _exhibit(scene, spreads, ACTIVATIONS, chosen, missing, progress)
+    yield _exhibit(context, spreads, ACTIVATIONS, chosen, missing, progress)
     if not is_start:
         return
-    start = calibrated(scene, scene.at_start())
+    start = calibrated(context, context.at_start())
     yield None
-    begun = yield from census(scene, start, places, first.taken)
+    begun = yield from census(context, start, places, first.taken)
     spreads = [
         Spread(name, kept.values(place), first.values(place), units.get(place), begun.get(place))
         for place, name in places.items()
     ]
-    yield _exhibit(scene, spreads, ACTIVATIONS, chosen, missing)
+    yield _exhibit(context, spreads, ACTIVATIONS, chosen, missing)
 
 
 def _exhibit(
-    scene: Scene,
+    context: Context,
     spreads: Sequence[Spread],
     of: str,
     layer: str,
@@ -109,11 +109,11 @@ def _exhibit(
     place = next(i for i, spread in enumerate(spreads) if spread is chosen)
     part = around(place, len(spreads))
     blocks.append(table(spreads[part], place - part.start))
-    on = f"; {count(images)} {scene.bench.split_name} images" if images else ""
+    on = f"; {count(images)} {context.split_name} images" if images else ""
     return Exhibit(
         blocks=tuple(blocks),
         result=_result(chosen, of),
-        certainty=f"The weights after step {count(scene.step)}{on}."
+        certainty=f"The weights after step {count(context.step)}{on}."
         + (" Each batch norm and ReLU belongs to the layer before it." if is_of_units else ""),
         progress=progress,
         figures={

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 from torch import Tensor
 
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.drawing import no_numbers
 from tui_trainer.lab.predictions import TEST, Judgement
 from tui_trainer.protocol.exhibit import Exhibit, Words
@@ -30,14 +30,16 @@ def _correct(judged: Judgement) -> int:
     return int((judged.given == judged.labels).sum())
 
 
-def judgement_of(scene: Scene, images: str) -> Generator[Exhibit | None, None, Judgement | None]:
+def judgement_of(
+    context: Context, images: str
+) -> Generator[Exhibit | None, None, Judgement | None]:
     """Return what the network says of the images of a split.
 
     None where nothing can be told of them: the test set is sealed, or probabilities are no numbers.
     That is shown then.
     """
-    judged = yield from scene.judged(images)
-    shown = sealed(scene) if judged is None else lost(judged)
+    judged = yield from context.judged(images)
+    shown = sealed(context) if judged is None else lost(judged)
     if shown is not None:
         yield shown
         return None
@@ -73,9 +75,9 @@ def in_cell(judged: Judgement, label: int, said: int) -> list[int]:
     return hardest_first(judged, (judged.labels == label) & (judged.given == said))
 
 
-def sealed(scene: Scene) -> Exhibit:
+def sealed(context: Context) -> Exhibit:
     """Return what is shown in place of the test set before it was opened."""
-    look = scene.bench.data.test.looks + 1
+    look = context.data.test.looks + 1
     return Exhibit(
         blocks=(
             Words(
@@ -83,6 +85,6 @@ def sealed(scene: Scene) -> Exhibit:
                 "truth once. Enter opens it; the look is counted, and told with the result."
             ),
         ),
-        trains=f"read the {count(len(scene.test))} test images: look {look}, counted",
+        trains=f"read the {count(len(context.test))} test images: look {look}, counted",
         figures={"images": TEST, "sealed": True},
     )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import (
     PIXELS,
@@ -62,10 +62,10 @@ SHOWS = Control(name="shows", label="shows", value=NOW, steps=(NOW, START, CHANG
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the kernels of one layer, and all layers in a table; then which units are dead."""
-    network = scene.bench.copy()
-    layers, missing = weights_of(scene, network)
+    network = context.copy()
+    layers, missing = weights_of(context, network)
     yield None
     if not layers:
         yield nothing_to_see()
@@ -74,12 +74,12 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     layer = Control(name="layer", label="layer", value=layers[0].name, steps=tuple(kernels))
     name = controls.word(layer)
     chosen = next(weights for weights in layers if weights.name == name)
-    yield _exhibit(scene, layers, kernels, chosen, controls, missing)
-    places = {outlet(scene.bench.layers, weights.place): weights.name for weights in layers}
-    seen = yield from census(scene, network, places)
+    yield _exhibit(context, layers, kernels, chosen, controls, missing)
+    places = {outlet(context.layers, weights.place): weights.name for weights in layers}
+    seen = yield from census(context, network, places)
     for place, units in seen.items():
         kernels[places[place]] = _judged(kernels[places[place]], units)
-    yield _exhibit(scene, layers, kernels, chosen, controls, missing, seen)
+    yield _exhibit(context, layers, kernels, chosen, controls, missing, seen)
 
 
 def _judged(kernels: list[Kernel], units: Units) -> list[Kernel]:
@@ -90,7 +90,7 @@ def _judged(kernels: list[Kernel], units: Units) -> list[Kernel]:
 
 
 def _exhibit(
-    scene: Scene,
+    context: Context,
     layers: Sequence[Weights],
     kernels: Mapping[str, list[Kernel]],
     chosen: Weights,
@@ -110,8 +110,8 @@ def _exhibit(
     return Exhibit(
         blocks=tuple(blocks),
         result=_result(chosen, kernels[chosen.name], images),
-        certainty=f"The weights after step {count(scene.step)}"
-        + (f"; units on {count(images)} {scene.bench.split_name} images." if images else "."),
+        certainty=f"The weights after step {count(context.step)}"
+        + (f"; units on {count(images)} {context.split_name} images." if images else "."),
         opens=Opening(
             view="likes",
             choices=(("layer", chosen.name), ("unit", float(here[0]))),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
@@ -88,10 +88,10 @@ def suspects_of(probabilities: Tensor, labels: Tensor) -> Suspects:
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the suspects, the least plausible label first."""
-    images = controls.word(scene.control(controls.choices))
-    if (judged := (yield from judgement_of(scene, images))) is None:
+    images = controls.word(context.images_control)
+    if (judged := (yield from judgement_of(context, images))) is None:
         return
     right, total = int((judged.given == judged.labels).sum()), len(judged.labels)
     if wilson(right, total)[0] < LEAST_RIGHT:
@@ -103,16 +103,16 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     low, high = wilson(len(found.numbers), total)
     share = f"{percent(len(found.numbers) / total)} [{100 * low:.2f}, {100 * high:.2f}]"
     yield Exhibit(
-        blocks=_blocks(scene, judged, found, page),
+        blocks=_blocks(context, judged, found, page),
         result=f"{plural(len(found.numbers), 'suspected label')} of {count(total)}: {share}; "
         f"the network's own honest errors would make about {found.expected:.0f}.",
         certainty=certainty(judged),
         opens=opening(judged, page.chosen, images) if page else None,
-        figures=figures(scene, judged, found),
+        figures=figures(context, judged, found),
     )
 
 
-def figures(scene: Scene, judged: Judgement, found: Suspects) -> Mapping[str, object]:
+def figures(context: Context, judged: Judgement, found: Suspects) -> Mapping[str, object]:
     """Return the suspects as plain numbers."""
     return {
         "images": len(judged.labels),
@@ -122,7 +122,7 @@ def figures(scene: Scene, judged: Judgement, found: Suspects) -> Mapping[str, ob
         "expected_by_honest_errors_95": found.expected_high,
         "confident": found.sure,
         "thresholds": list(found.thresholds),
-        "suspects": facts(scene, judged, found.numbers),
+        "suspects": facts(context, judged, found.numbers),
     }
 
 
@@ -137,22 +137,22 @@ def _too_weak(judged: Judgement) -> Exhibit:
 
 
 def _blocks(
-    scene: Scene, judged: Judgement, found: Suspects, page: gallery.Page | None
+    context: Context, judged: Judgement, found: Suspects, page: gallery.Page | None
 ) -> tuple[Block, ...]:
     """Return what there is to see."""
-    words = _words(scene, judged, found)
+    words = _words(context, judged, found)
     if page is None:
         none = f"No suspect among {count(len(judged.labels))} images."
         return (Words(text=none, tone="good"), *words)
-    captions = gallery.captions(scene, judged, page.numbers)
+    captions = gallery.captions(context, judged, page.numbers)
     pictures = Pictures(
         caption="suspected: look yourself. The least plausible label first",
-        items=gallery.thumbnails(scene, judged.images, captions, page.chosen),
+        items=gallery.thumbnails(context, judged.images, captions, page.chosen),
     )
     return (pictures, *words, _pairs(judged, found))
 
 
-def _words(scene: Scene, judged: Judgement, found: Suspects) -> tuple[Words, ...]:
+def _words(context: Context, judged: Judgement, found: Suspects) -> tuple[Words, ...]:
     """Say how the suspects are found, and how far they can be trusted."""
     some = len(found.numbers)
     chance = (
@@ -172,7 +172,7 @@ def _words(scene: Scene, judged: Judgement, found: Suspects) -> tuple[Words, ...
         "An image is suspected if the network says another class than its label, and is at least "
         "as sure of it as it is on average on that class's own images. "
     )
-    if judged.images == scene.bench.split_name == "training":
+    if judged.images == context.split_name == "training":
         how += "The network was trained on these images: what it has by heart is never suspected."
     else:
         how += "The network was not trained on these images."

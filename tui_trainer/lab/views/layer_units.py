@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.trace import Step, trace
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.samples import affordable
 from tui_trainer.models.numbers import magnitudes
@@ -30,36 +30,36 @@ def outlet(rows: tuple[LayerRow, ...], place: int) -> int:
     return place_after(rows, place, COMPANIONS)
 
 
-def sample_size(scene: Scene) -> int:
+def sample_size(context: Context) -> int:
     """Return on how many images units are judged: as many as can be looked at meanwhile."""
-    wanted = affordable(scene.bench.layers, 0.5, least=FEWEST, most=SAMPLE)
-    return min(wanted, len(scene.bench.digits))
+    wanted = affordable(context.layers, 0.5, least=FEWEST, most=SAMPLE)
+    return min(wanted, len(context.digits))
 
 
-def part_size(scene: Scene, passes: float = PARTS) -> int:
+def part_size(context: Context, passes: float = PARTS) -> int:
     """Return on how many images the network is run in one part."""
-    return affordable(scene.bench.layers, passes, least=1, most=128)
+    return affordable(context.layers, passes, least=1, most=128)
 
 
 def census(
-    scene: Scene, network: nn.Module, places: Collection[int], taken: Taken | None = None
+    context: Context, network: nn.Module, places: Collection[int], taken: Taken | None = None
 ) -> Generator[None, None, dict[int, Units]]:
     """Return what the layers at some places do on a sample; after each part it breathes.
 
     Args:
-        scene: What is looked at.
+        context: What is looked at.
         network: A copy of its network, or another of the same layers.
         places: Places in the layer table.
         taken: Is shown the outputs as they come.
     """
-    images = scene.bench.sample(sample_size(scene)).images
-    device = next((p.device for p in network.parameters()), scene.bench.device)
+    images = context.sample(sample_size(context)).images
+    device = next((p.device for p in network.parameters()), context.device)
     found: dict[int, Units] = {}
 
     def reached(place: int, step: Step, result: Tensor) -> None:
         if place not in places or result.ndim < 2:
             return
-        row = scene.bench.layers[place]
+        row = context.layers[place]
         if result.shape[1] != row.output_shape[2]:
             return
         outputs = magnitudes(result)
@@ -69,9 +69,9 @@ def census(
         if taken is not None:
             taken(place, outputs)
 
-    size = part_size(scene)
+    size = part_size(context)
     for start in range(0, len(images), size):
-        inputs = scene.bench.data.prepare(images[start : start + size]).to(device)
+        inputs = context.data.prepare(images[start : start + size]).to(device)
         with torch.no_grad():
             trace(network, inputs, reached=reached)
         yield

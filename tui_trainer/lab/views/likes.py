@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tui_trainer.data.dataset import Split
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import WIDEST, grey_picture, no_numbers
 from tui_trainer.lab.layer_maps import place_after
@@ -68,9 +68,9 @@ CLASSES = 10
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Look for the images that excite a unit most, then make some that do."""
-    images, rows = controls.word(scene.control(controls.choices)), scene.bench.layers
+    images, rows = controls.word(context.images_control), context.layers
     places = {
         row.name: place_after(rows, place, ("batch norm",))
         for place, row in enumerate(rows)
@@ -78,21 +78,21 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
     }
     layer = Control(name="layer", label="layer", value=SCORES, steps=(SCORES, *places))
     place = places.get(name := controls.word(layer))
-    total = scene.bench.data.classes if place is None else rows[place].output_shape[2]
+    total = context.data.classes if place is None else rows[place].output_shape[2]
     number = controls.whole(counting("unit", "class" if place is None else "unit", total))
-    if is_sealed(scene, images):
-        yield sealed(scene)
+    if is_sealed(context, images):
+        yield sealed(context)
         return
-    unit, network, search = Unit(place, number), scene.bench.copy(), Search()
+    unit, network, search = Unit(place, number), context.copy(), Search()
     network.requires_grad_(False)
-    shown = partial(_exhibit, scene, search, images, name, number)
-    for each in _searched(scene, network, unit, images, search):
+    shown = partial(_exhibit, context, search, images, name, number)
+    for each in _searched(context, network, unit, images, search):
         yield shown(each) if each >= 0 else None
     if not search.best or not all(map(isfinite, search.values)):
         yield shown(None)
         return
     told = 1 / SHOWN
-    for share in _made(scene, network, unit, search):
+    for share in _made(context, network, unit, search):
         is_shown = share >= told
         told += 1 / SHOWN if is_shown else 0.0
         yield shown((1 + share) / 2) if is_shown else None
@@ -100,16 +100,16 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
 
 
 def _searched(
-    scene: Scene, network: nn.Module, unit: Unit, images: str, search: Search
+    context: Context, network: nn.Module, unit: Unit, images: str, search: Search
 ) -> Generator[float, None, None]:
     """Look through some images; yield the share that is done where there is news, else −1."""
-    most = affordable(scene.bench.layers, 0.25, least=FEWEST, most=SEARCHED)
-    sample, size = some(scene.split(images), most), part_size(scene)
+    most = affordable(context.layers, 0.25, least=FEWEST, most=SEARCHED)
+    sample, size = some(context.split(images), most), part_size(context)
     for start in range(0, len(sample), size):
         part = Split(sample.images[start : start + size], sample.labels[start : start + size])
         with torch.no_grad():
-            inputs = scene.bench.data.prepare(part.images)
-            found = responses(network, scene.bench.layers, unit, inputs)
+            inputs = context.data.prepare(part.images)
+            found = responses(network, context.layers, unit, inputs)
         if found is None:
             return
         found = magnitudes(found).cpu()
@@ -121,17 +121,17 @@ def _searched(
             search.labels.append(labels[number])
             if len(search.best) < BEST or value > search.best[-1].value:
                 down, along = divmod(int(where[number]), across)
-                box = _box(scene, unit, down, along)
+                box = _box(context, unit, down, along)
                 new = Favourite(part.images[number].float().cpu(), labels[number], value, box)
                 search.best = sorted([*search.best, new], key=lambda f: -f.value)[:BEST]
         is_first = start == 0
         yield 0.5 * (start + len(part)) / len(sample) if is_first else -1.0
 
 
-def _box(scene: Scene, unit: Unit, down: int, along: int) -> tuple[int, int, int, int] | None:
+def _box(context: Context, unit: Unit, down: int, along: int) -> tuple[int, int, int, int] | None:
     if unit.place is None:
         return None
-    box = scene.bench.layers[unit.place].box(down, along)
+    box = context.layers[unit.place].box(down, along)
     if box is None:
         return None
     # The fields of features between pixels begin and end in the middle of one.
@@ -140,21 +140,21 @@ def _box(scene: Scene, unit: Unit, down: int, along: int) -> tuple[int, int, int
 
 
 def _made(
-    scene: Scene, network: nn.Module, unit: Unit, search: Search
+    context: Context, network: nn.Module, unit: Unit, search: Search
 ) -> Generator[float, None, None]:
     """Make images that excite it; yield the share that is done."""
-    side, prepare = scene.bench.data.image_size, scene.bench.data.prepare
+    side, prepare = context.data.image_size, context.data.prepare
     ends = torch.tensor([[[0]], [[255]]], dtype=torch.uint8)
     black, white = prepare(ends).flatten().tolist()
     noise = torch.rand(MADE, 1, side, side) * (NOISE_HIGH - NOISE_LOW) + NOISE_LOW
-    row: LayerRow | None = None if unit.place is None else scene.bench.layers[unit.place]
+    row: LayerRow | None = None if unit.place is None else context.layers[unit.place]
     seen = None if row is None else row.receptive_field
-    part = max(1, min(8, part_size(scene, passes=64)))
+    part = max(1, min(8, part_size(context, passes=64)))
     climb = made(
         network,
-        scene.bench.layers,
+        context.layers,
         unit,
-        noise.to(scene.bench.device),
+        noise.to(context.device),
         black=black,
         white=white,
         scale=search.scale,
@@ -162,11 +162,11 @@ def _made(
         part=part,
     )
     middle = (0, 0) if row is None else (row.output_shape[0] // 2, row.output_shape[1] // 2)
-    box = _box(scene, unit, *middle)
+    box = _box(context, unit, *middle)
     for turn, greys in enumerate(climb, start=1):
         with torch.no_grad():
             inputs = black + (white - black) * greys
-            found = responses(network, scene.bench.layers, unit, inputs)
+            found = responses(network, context.layers, unit, inputs)
         if found is None:
             return
         values = found[:, found.shape[1] // 2, found.shape[2] // 2].float().tolist()
@@ -178,14 +178,14 @@ def _made(
 
 
 def _exhibit(
-    scene: Scene, search: Search, images: str, layer: str, number: int, progress: float | None
+    context: Context, search: Search, images: str, layer: str, number: int, progress: float | None
 ) -> Exhibit:
     name = f"{'class' if layer == SCORES else f'{layer} unit'} {number}"
     return Exhibit(
         blocks=_blocks(search, name),
         result=_result(search, name),
         certainty=f"The favourites of {plural(len(search.values), f'{images} image')} after "
-        f"step {count(scene.step)}; made: {STEPS} steps of gradient ascent from two noises.",
+        f"step {count(context.step)}; made: {STEPS} steps of gradient ascent from two noises.",
         progress=progress,
         figures={
             "layer": layer,

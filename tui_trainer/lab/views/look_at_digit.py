@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from tui_trainer.lab.context import Digit, Scene
+from tui_trainer.lab.context import Context, Digit
 from tui_trainer.lab.drawing import WIDEST, digit_picture, map_picture, shrunk
 from tui_trainer.lab.views.verdict import Verdict
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Picture, Pictures, Words
@@ -38,14 +38,14 @@ class Look:
     """A digit that is looked at.
 
     Attributes:
-        scene: What the view works with.
+        context: What the view works with.
         digit: The digit.
         verdict: What the network says of it.
         images: Whose images it is one of.
         method: By which method.
     """
 
-    scene: Scene
+    context: Context
     digit: Digit
     verdict: Verdict
     images: str
@@ -86,7 +86,7 @@ class Look:
         return Exhibit(
             blocks=(Pictures(caption="", items=pictures), *notes, *bars, about),
             result=result or self.verdict.sentence,
-            certainty=f"One {self.images} image after step {count(self.scene.step)}"
+            certainty=f"One {self.images} image after step {count(self.context.step)}"
             + (f": {on}." if on else "."),
             opens=Opening(
                 view="maps",

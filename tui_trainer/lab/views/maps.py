@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor
 
-from tui_trainer.lab.context import Digit, Parts, Scene
+from tui_trainer.lab.context import Context, Digit, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import (
     PIXELS,
@@ -58,24 +58,24 @@ NO_STEPS = ("input", "flatten", "pad", *NO_LAYERS, "softmax", *COMPANIONS)
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show a few maps of all layers, or all maps of one; then which of them are dead."""
-    images = controls.word(scene.control(controls.choices))
-    number = chosen_digit(scene, images, controls)
-    if is_sealed(scene, images):
-        yield sealed(scene)
+    images = controls.word(context.images_control)
+    number = chosen_digit(context, images, controls)
+    if is_sealed(context, images):
+        yield sealed(context)
         return
-    digit = scene.digit(number, images)
-    seen = subject(scene.bench)
+    digit = context.digit(number, images)
+    seen = subject(context)
     verdict, walk = verdict_of(digit, seen.network), walk_of(seen, digit)
     yield None
     names = (ALL, *(maps.row.name for maps in walk))
     name = controls.word(Control(name="layer", label="layer", value=ALL, steps=names))
     chosen = next((maps for maps in walk if maps.row.name == name), None)
-    yield _exhibit(scene, images, digit, verdict, walk, chosen, controls, None)
+    yield _exhibit(context, images, digit, verdict, walk, chosen, controls, None)
     yield None
-    units = yield from census(scene, seen.network, {maps.place for maps in walk})
-    yield _exhibit(scene, images, digit, verdict, walk, chosen, controls, units)
+    units = yield from census(context, seen.network, {maps.place for maps in walk})
+    yield _exhibit(context, images, digit, verdict, walk, chosen, controls, units)
 
 
 def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
@@ -100,7 +100,7 @@ def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
 
 
 def _exhibit(
-    scene: Scene,
+    context: Context,
     images: str,
     digit: Digit,
     verdict: Verdict,
@@ -116,7 +116,7 @@ def _exhibit(
         blocks = (*_head(digit, verdict), Words(text="It has no layer whose maps can be seen."))
     elif chosen is None:
         shown = _spread(walk)
-        strips = [_strip(maps, scene.bench.layers, dead.get(maps.place, set())) for maps in shown]
+        strips = [_strip(maps, context.layers, dead.get(maps.place, set())) for maps in shown]
         blocks = (*_head(digit, verdict), *strips)
     else:
         part = page_of(len(chosen.values), _per_page(chosen), controls)
@@ -124,8 +124,8 @@ def _exhibit(
     return Exhibit(
         blocks=blocks,
         result=verdict.sentence + _silence(walk, dead, sample),
-        certainty=f"One {images} image after step {count(scene.step)}"
-        + (f"; dead: on {count(sample)} {scene.bench.split_name} images." if sample else "."),
+        certainty=f"One {images} image after step {count(context.step)}"
+        + (f"; dead: on {count(sample)} {context.split_name} images." if sample else "."),
         opens=Opening(
             view="where",
             choices=(("images", images), ("digit", float(digit.number))),

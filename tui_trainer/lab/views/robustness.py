@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.dataset import Split
-from tui_trainer.lab.context import SEED, Digit, Parts, Scene
+from tui_trainer.lab.context import SEED, Context, Digit, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import grey_picture, no_numbers
 from tui_trainer.lab.predictions import TEST
@@ -86,39 +86,39 @@ class Trace:
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show one digit under a change, then the accuracy under all changes, row by row."""
-    name, kind = controls.word(scene.control(controls.choices)), controls.word(KIND)
+    name, kind = controls.word(context.images_control), controls.word(KIND)
     number = controls.whole(DIGIT)
     if name == TEST:
-        judged = yield from scene.judged(TEST)
+        judged = yield from context.judged(TEST)
         if judged is None:
-            yield sealed(scene)
+            yield sealed(context)
             return
     passes = 1 + sum(len(change.amounts) for change in CHANGES)
-    affords = affordable(scene.bench.layers, passes / PATIENCE, least=LEAST, most=MOST)
-    split = some(scene.split(name), affords)
-    plain = scene.probabilities(split.images)
+    affords = affordable(context.layers, passes / PATIENCE, least=LEAST, most=MOST)
+    split = some(context.split(name), affords)
+    plain = context.probabilities(split.images)
     if not bool(torch.isfinite(plain).all()):
         words = no_numbers("the network's scores")
         yield Exhibit(blocks=(words,), figures={"images": name, "lost": True})
         return
     found = Findings(len(split), plain=_hits(plain, split))
-    trace = Trace(scene.digit(number, name), kind)
+    trace = Trace(context.digit(number, name), kind)
     for change in CHANGES:
         if change.kind == kind:
-            _follow(scene, change, trace)
+            _follow(context, change, trace)
             yield None
     done = 0
     for change in CHANGES:
         for amount in change.amounts:
             changed = _whole(change.apply(split.images.float(), amount, SEED))
-            found.hits[change.name, amount] = _hits(scene.probabilities(changed), split)
+            found.hits[change.name, amount] = _hits(context.probabilities(changed), split)
             done += 1
             is_whole = amount == change.amounts[-1] and done < passes - 1
-            told = _exhibit(scene, name, found, trace, done / (passes - 1))
+            told = _exhibit(context, name, found, trace, done / (passes - 1))
             yield told if is_whole else None
-    yield _exhibit(scene, name, found, trace)
+    yield _exhibit(context, name, found, trace)
 
 
 def _hits(probabilities: Tensor, split: Split) -> int:
@@ -130,7 +130,7 @@ def _whole(greys: Tensor) -> Tensor:
     return greys.round().clamp(0, 255).to(torch.uint8)
 
 
-def _follow(scene: Scene, change: Change, trace: Trace) -> None:
+def _follow(context: Context, change: Change, trace: Trace) -> None:
     """Change one digit in each way, little by little, and keep what it is taken for."""
     digit = trace.digit
     most = change.amounts[-1]
@@ -138,7 +138,7 @@ def _follow(scene: Scene, change: Change, trace: Trace) -> None:
     greys = digit.pixels.float()[None]
     for way_name, way in change.ways:
         changed = _whole(torch.cat([way(greys, a, SEED + digit.number) for a in amounts]))
-        told = scene.probabilities(changed)
+        told = context.probabilities(changed)
         right = told[:, digit.label].tolist()
         trace.curves.append(Curve(name=way_name, x=tuple(amounts), y=tuple(right)))
         for step in (POINTS // 2, POINTS - 1):
@@ -148,7 +148,7 @@ def _follow(scene: Scene, change: Change, trace: Trace) -> None:
 
 
 def _exhibit(
-    scene: Scene,
+    context: Context,
     images: str,
     found: Findings,
     trace: Trace,
@@ -158,8 +158,8 @@ def _exhibit(
     return Exhibit(
         blocks=(_table(found, trace.kind), *_traced(trace)),
         result=_result(found) if is_done else "",
-        certainty=f"{count(found.total)} {images} images after step {count(scene.step)}, the same "
-        "under every change; intervals of 95 %, lengths in pixels of a 28×28 image.",
+        certainty=f"{count(found.total)} {images} images after step {count(context.step)}, the "
+        "same under every change; intervals of 95 %, lengths in pixels of a 28×28 image.",
         progress=progress,
         figures=_figures(images, found, trace) if is_done else {},
     )

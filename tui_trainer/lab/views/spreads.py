@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.views.layer_units import part_size
 from tui_trainer.lab.views.weights import Weights
 from tui_trainer.models.units import Units
@@ -153,7 +153,7 @@ class Kept:
         return torch.cat(self._parts.get(place, [torch.zeros(0)]))
 
 
-def calibrated(scene: Scene, network: nn.Module) -> nn.Module:
+def calibrated(context: Context, network: nn.Module) -> nn.Module:
     """Give batch norms that have seen no batch yet the statistics of a few images.
 
     Their own would let the maps of an untrained network dwindle from layer to layer, as they never
@@ -164,7 +164,7 @@ def calibrated(scene: Scene, network: nn.Module) -> nn.Module:
         for module in network.modules()
         if isinstance(module, _BatchNorm) and module.track_running_stats
     ]
-    images = scene.bench.sample(part_size(scene)).images
+    images = context.sample(part_size(context)).images
     if len(images) < 2 or not norms:
         return network
     for norm in norms:
@@ -172,7 +172,7 @@ def calibrated(scene: Scene, network: nn.Module) -> nn.Module:
         norm.momentum = None  # the mean of all batches: of this one
         norm.training = True
     with torch.no_grad():
-        network(scene.bench.data.prepare(images).cpu())
+        network(context.data.prepare(images).cpu())
     network.eval()
     return network
 

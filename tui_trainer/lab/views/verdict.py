@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import probabilities_of
-from tui_trainer.lab.context import Digit, Scene
+from tui_trainer.lab.context import Context, Digit
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.protocol.exhibit import Bar, Bars, counting
@@ -90,13 +90,13 @@ def verdict_of(digit: Digit, network: nn.Module) -> Verdict:
     return Verdict(digit.label, tuple(probabilities_of(scores.float())[0].tolist()))
 
 
-def chosen_digit(scene: Scene, images: str, controls: Controls) -> int:
+def chosen_digit(context: Context, images: str, controls: Controls) -> int:
     """Return which digit of a split is chosen."""
-    total = len(scene.split(images))
+    total = len(context.split(images))
     control = replace(counting("digit", "digit", total), low=0.0, high=float(total - 1))
     return controls.whole(control)
 
 
-def is_sealed(scene: Scene, images: str) -> bool:
+def is_sealed(context: Context, images: str) -> bool:
     """Whether these images are not to be shown: the test set before it was opened."""
-    return images == TEST and TEST not in scene.predictions.judged
+    return images == TEST and TEST not in context.predictions.judged

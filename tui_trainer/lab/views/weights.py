@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
-from tui_trainer.lab.context import Scene
+from tui_trainer.lab.context import Context
 from tui_trainer.models.custom.error_lines import NetworkError
 from tui_trainer.models.numbers import magnitudes
 from tui_trainer.protocol.errors import InputError
@@ -85,25 +85,25 @@ class Kernel:
         return "dead" if self.is_dead else "faint" if self.is_faint else ""
 
 
-def weights_of(scene: Scene, network: nn.Module) -> tuple[list[Weights], str]:
+def weights_of(context: Context, network: nn.Module) -> tuple[list[Weights], str]:
     """Return the weights of every layer that has some, and why those of the start are missing.
 
     They are taken from the operations that use them, so that it is all the same whether a module
     or a function does. What is used several times is told once, where it is used first.
 
     Args:
-        scene: What is looked at.
+        context: What is looked at.
         network: A copy of its network.
 
     Returns:
         The weights in the order of the layers; the reason, empty where none is missing.
     """
-    side, rows = scene.bench.data.image_size, scene.bench.layers
-    black = scene.bench.data.prepare(torch.zeros(1, side, side, dtype=torch.uint8))
-    now = _used(network, rows, black.to(scene.bench.device), side)
+    side, rows = context.data.image_size, context.layers
+    black = context.data.prepare(torch.zeros(1, side, side, dtype=torch.uint8))
+    now = _used(network, rows, black.to(context.device), side)
     start, reason = dict[int, Tensor](), ""
     try:
-        start = _used(scene.at_start(), rows, black.cpu(), side)
+        start = _used(context.at_start(), rows, black.cpu(), side)
     except (InputError, NetworkError) as error:
         reason = f"The start cannot be shown: {error}"
     if not reason and any(p not in start or start[p].shape != now[p].shape for p in now):

@@ -8,7 +8,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.context import Parts, Scene
+from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.samples import BACKWARD, affordable
 from tui_trainer.lab.views.attribution import (
@@ -60,16 +60,16 @@ SHOWN = 4
 
 
 @with_controls
-def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show what the pixels of a digit count for the class it is given, and for its rival."""
-    images = controls.word(scene.control(controls.choices))
-    number, method = chosen_digit(scene, images, controls), controls.word(METHOD)
+    images = controls.word(context.images_control)
+    number, method = chosen_digit(context, images, controls), controls.word(METHOD)
     patch = controls.whole(PATCH, is_shown=method == OCCLUSION)
-    if is_sealed(scene, images):
-        yield sealed(scene)
+    if is_sealed(context, images):
+        yield sealed(context)
         return
-    digit = scene.digit(number, images)
-    look = Look(scene, digit, verdict_of(digit, scene.network), images, method)
+    digit = context.digit(number, images)
+    look = Look(context, digit, verdict_of(digit, context.network), images, method)
     if look.verdict.is_lost:
         lost = Words(text=look.verdict.sentence, tone="wrong")
         yield look.exhibit((look.picture(),), (lost,))
@@ -79,27 +79,27 @@ def show(scene: Scene, controls: Controls, goes: bool) -> Parts:
         yield from _slopes(look)
 
 
-def black_of(scene: Scene) -> float:
+def black_of(context: Context) -> float:
     """Return what a black pixel is to the network."""
-    return float(scene.bench.data.prepare(torch.zeros(1, 1, 1, dtype=torch.uint8)))
+    return float(context.data.prepare(torch.zeros(1, 1, 1, dtype=torch.uint8)))
 
 
-def stride_for(scene: Scene, patch: int) -> int:
+def stride_for(context: Context, patch: int) -> int:
     """Return the stride at which there are not more places than can be tried in a moment."""
-    places = affordable(scene.bench.layers, 0.25, least=FEWEST, most=PLACES)
-    across = scene.bench.data.image_size - patch
+    places = affordable(context.layers, 0.25, least=FEWEST, most=PLACES)
+    across = context.data.image_size - patch
     return max(1, ceil(across / max(1, int(places**0.5) - 1)))
 
 
 def _cover(look: Look, patch: int) -> Parts:
     """Cover the digit place by place; show it a few times on the way."""
-    scene = look.scene
-    part, stride = part_size(scene), stride_for(scene, patch)
+    context = look.context
+    part, stride = part_size(context), stride_for(context, patch)
     told = 0.0
     trial = occlusion(
-        scene.network,
+        context.network,
         look.digit.network_input,
-        black_of(scene),
+        black_of(context),
         patch=patch,
         stride=stride,
         part=part,
@@ -178,13 +178,13 @@ def _slopes(look: Look) -> Parts:
 
 
 def _map(look: Look, class_: int) -> Generator[None, None, Tensor | None]:
-    scene, image = look.scene, look.digit.network_input
-    network, black = scene.network, black_of(scene)
+    context, image = look.context, look.digit.network_input
+    network, black = context.network, black_of(context)
     if look.method == GRADIENT:
         return gradient(network, image, class_)
     if look.method == TIMES_PIXEL:
         return gradient_times_pixel(network, image, black, class_)
-    part = part_size(scene, passes=8 * BACKWARD)
+    part = part_size(context, passes=8 * BACKWARD)
     return (yield from integrated_gradients(network, image, black, class_, part=part))
 
 

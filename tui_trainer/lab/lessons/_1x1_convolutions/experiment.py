@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.context import Bench, Digit
+from tui_trainer.lab.context import Context, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import alone, map_picture, no_numbers
@@ -68,10 +68,10 @@ class Kernel:
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show three channels, the reader's mix of them, and the kernel that mixes all."""
     seen = subject(
-        bench,
+        context,
         lambda seen: _place(seen) is not None,
         fallback="squeeze-norm",
         lacks="1×1 convolution on three channels or more",
@@ -82,7 +82,7 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     assert weights is not None
     which = counting("kernel", "kernel", len(weights))
     number = controls.whole(which)
-    digit = bench.digit(0)
+    digit = context.digit(0)
     kernel = _kernel(seen, place, number, digit)
     if not bool(torch.isfinite(kernel.output).all()):
         lost = no_numbers("its maps")
@@ -94,7 +94,7 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     yield Exhibit(
         blocks=(*seen.note, *_blocks(kernel, mix)),
         result=_result(kernel, mix),
-        certainty=f"One image, one of {len(weights)} kernels, after step {bench.step:,}.",
+        certainty=f"One image, one of {len(weights)} kernels, after step {context.step:,}.",
     )
 
 

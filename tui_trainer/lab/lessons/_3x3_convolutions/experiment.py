@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
-from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
@@ -59,16 +59,16 @@ class Kernel:
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a kernel at a place of a digit, the map it makes, and what stacks of kernels cost."""
-    seen = subject(bench)
+    seen = subject(context)
     own = _own_place(seen)
     weights = None if own is None else seen.weight(own)
     numbers = [] if weights is None else range(min(OWN, len(weights)))
     names = (*KERNELS, *(f"own {number}" for number in numbers))
     which = Control(name="kernel", label="kernel", value=names[0], steps=names)
     name = controls.word(which)
-    digit = bench.digit(controls.whole(DIGIT, is_shown=False))
+    digit = context.digit(controls.whole(DIGIT, is_shown=False))
     kernel = _kernel(seen, own, name, digit)
     made = slide(kernel.rows, kernel.weights, kernel.bias, kernel.padding)
     row = controls.whole(_control("row", len(made)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     COLUMNS,
@@ -81,11 +81,11 @@ COLUMN = Control(name="columns", label="columns", value="errors", steps=tuple(SH
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the example of two, two and two by one of its views, or a step of the real network."""
     view = controls.word(VIEW)
     if view == "first layer":
-        yield show_first_layer(bench, controls)
+        yield show_first_layer(context, controls)
         return
     views: Mapping[str, Callable[[Network, Controls], Exhibit]] = {
         "walk": _walk,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tui_trainer.lab.context import SEED, Bench
+from tui_trainer.lab.context import SEED, Context
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
@@ -95,13 +95,13 @@ class KernelStep:
         return self.before + self.update
 
 
-def first_layer(bench: Bench, network: nn.Module) -> FirstLayer | None:
+def first_layer(context: Context, network: nn.Module) -> FirstLayer | None:
     """Return the layer of weights that images meet first; None if there is none.
 
     In double precision if the network can be run in it, else in its own single one.
     """
-    train = bench.data.train
-    images = bench.data.prepare(train.images[:BATCH]).cpu()
+    train = context.data.train
+    images = context.data.prepare(train.images[:BATCH]).cpu()
     labels = train.labels[:BATCH].cpu()
     for kind in NUDGES:
         own = copy_model(network).cpu()
@@ -115,7 +115,7 @@ def first_layer(bench: Bench, network: nn.Module) -> FirstLayer | None:
             return None
         name, layer, places = met
         layer.weight.requires_grad_()
-        smoothing = bench.config.label_smoothing
+        smoothing = context.config.label_smoothing
         return FirstLayer(own, name, layer, places, images.to(kind), labels, smoothing)
     return None
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.drawing import kernel_picture, shrunk
 from tui_trainer.lab.lessons.backpropagation.first_layer_step import (
@@ -37,12 +37,12 @@ FALLBACK = "tiny"
 """The network that is looked at where the run's own has no layer of weights to be seen."""
 
 
-def show_first_layer(bench: Bench, controls: Controls) -> Exhibit:
+def show_first_layer(context: Context, controls: Controls) -> Exhibit:
     """Show a kernel of the first layer before its step, its gradient, and the kernel after it."""
-    first, told = first_layer(bench, bench.copy()), ""
+    first, told = first_layer(context, context.copy()), ""
     if first is None:
         told = f"No convolution or linear layer of this network can be tried; here is {FALLBACK}."
-        first = first_layer(bench, bench.fresh(FALLBACK))
+        first = first_layer(context, context.fresh(FALLBACK))
     if first is None:
         raise ValueError(f"{FALLBACK} has no layer of weights")
     is_kernel = isinstance(first.layer, nn.Conv2d)
@@ -51,7 +51,7 @@ def show_first_layer(bench: Bench, controls: Controls) -> Exhibit:
     rates = Control(
         name="rate",
         label="η",
-        value=bench.config.learning_rate,
+        value=context.config.learning_rate,
         steps=(0.001, 0.01, 0.1, 1.0, 10.0, 100.0),
         low=0.0,
         high=1_000.0,
@@ -65,7 +65,7 @@ def show_first_layer(bench: Bench, controls: Controls) -> Exhibit:
     return Exhibit(
         blocks=(*intro, *_blocks(first, step, kernel)),
         result=_result(step),
-        certainty=_certainty(first, step, 0 if told else bench.step),
+        certainty=_certainty(first, step, 0 if told else context.step),
     )
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
 from tui_trainer.lab.compare import Judged, arm, compare
-from tui_trainer.lab.context import DIGIT, Bench
+from tui_trainer.lab.context import DIGIT, Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import most_certain
@@ -79,37 +79,37 @@ class _Seen:
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what the companions of a digit would do to it; or train with and without such a norm."""
     place, size = controls.whole(DIGIT), controls.whole(BATCH)
     if goes:
-        yield from _trained(bench)
+        yield from _trained(context)
         return
-    digit = bench.digit(place)
+    digit = context.digit(place)
     picture = alone(digit)
     trains = "train a network with and without it: about 15 s"
-    seen = _look(bench, digit.number, size)
+    seen = _look(context, digit.number, size)
     if not bool(torch.isfinite(seen.scores).all()):
         yield Exhibit(
-            blocks=(picture, *_where(bench)),
+            blocks=(picture, *_where(context)),
             result=no_numbers("the scores").text,
             trains=trains,
         )
         return
     yield Exhibit(
-        blocks=(_bars(seen), picture, *_where(bench)),
+        blocks=(_bars(seen), picture, *_where(context)),
         result=_result(seen),
-        certainty=_certainty(seen, bench),
+        certainty=_certainty(seen, context),
         trains=trains,
     )
 
 
 @torch.no_grad()
-def _look(bench: Bench, number: int, size: int) -> _Seen:
+def _look(context: Context, number: int, size: int) -> _Seen:
     """Return a digit's scores, alone and in batches of ``size`` with others."""
-    images = bench.digits.images[: max(LOOKED_AT, number + 1)]
-    labels = bench.digits.labels[: len(images)]
-    scores = bench.copy()(bench.data.prepare(images)).float().cpu()
+    images = context.digits.images[: max(LOOKED_AT, number + 1)]
+    labels = context.digits.labels[: len(images)]
+    scores = context.copy()(context.data.prepare(images)).float().cpu()
     others = torch.cat([torch.arange(number), torch.arange(number + 1, len(scores))])
     companions = min(size - 1, len(others))
     drawn = torch.stack([others[torch.randperm(len(others))[:companions]] for _ in range(DRAWS)])
@@ -165,14 +165,14 @@ def _result(seen: _Seen) -> str:
     )
 
 
-def _certainty(seen: _Seen, bench: Bench) -> str:
+def _certainty(seen: _Seen, context: Context) -> str:
     size = seen.companions + 1
     whole = len(seen.scores) // size * size
     scores, labels = seen.scores[:whole], seen.labels[:whole]
     behind = _normed(scores.view(-1, size, scores.shape[1])).flatten(0, 1)
     plain = float(functional.cross_entropy(scores, labels))
     normed = float(functional.cross_entropy(behind, labels))
-    best, least = most_certain(bench.data.classes)
+    best, least = most_certain(context.data.classes)
     return (
         f"{DRAWS} draws of {plural(seen.companions, 'companion')} out of {len(seen.scores) - 1} "
         f"images, the weights the same throughout. Mean loss of {whole} images: {plain:.3f} as "
@@ -181,9 +181,9 @@ def _certainty(seen: _Seen, bench: Bench) -> str:
     )
 
 
-def _where(bench: Bench) -> tuple[Block, ...]:
+def _where(context: Context) -> tuple[Block, ...]:
     """Return where batch norm stands, and how many layers lie behind each."""
-    design = Design(bench.layers)
+    design = Design(context.layers)
     weighted = [p for p in sorted(design.distances) if is_weighted(design.rows[p])]
     norms = [p for p in design.distances if is_norm(design.rows[p])]
     if not norms:
@@ -214,20 +214,20 @@ def _where(bench: Bench) -> tuple[Block, ...]:
     )
 
 
-def _trained(bench: Bench) -> Iterator[Exhibit]:
+def _trained(context: Context) -> Iterator[Exhibit]:
     """Train the network ``small`` as it is, and with a batch norm of its scores."""
-    normed = nn.Sequential(bench.fresh("small"), nn.BatchNorm1d(bench.data.classes))
+    normed = nn.Sequential(context.fresh("small"), nn.BatchNorm1d(context.data.classes))
     arms = [
-        arm(bench, "ends before", bench.fresh("small")),
-        arm(bench, "on the scores", normed.to(bench.device)),
+        arm(context, "ends before", context.fresh("small")),
+        arm(context, "on the scores", normed.to(context.device)),
     ]
     setup = Words(
         text="The network small has batch norm for every convolution, behind the pool where there "
-        f"is one; one of the two has it on its {bench.data.classes} scores too. First weights, "
+        f"is one; one of the two has it on its {context.data.classes} scores too. First weights, "
         "images and their order are the same.",
         tone="muted",
     )
-    yield from compare(bench, arms, setup=(setup,), found=_sure, images=TRAINED)
+    yield from compare(context, arms, setup=(setup,), found=_sure, images=TRAINED)
 
 
 def _sure(arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tui_trainer.lab.context import SEED, Bench
+from tui_trainer.lab.context import SEED, Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import no_numbers
 from tui_trainer.lab.layer_maps import Subject, passing, subject
@@ -45,18 +45,18 @@ BATCH = Control(name="batch", label="batch", value=16.0, steps=tuple(map(float, 
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what a batch norm makes of one batch, or train twins with and without it."""
-    seen = subject(bench, lambda s: bool(norms_of(s)), fallback=FALLBACK, lacks="batch norm")
+    seen = subject(context, lambda s: bool(norms_of(s)), fallback=FALLBACK, lacks="batch norm")
     norms = norms_of(seen)
     names = tuple(norms)
     layer = Control(name="layer", label="layer", value=names[0], steps=names)
     name, mode = controls.word(layer), controls.word(MODE)
     size, rate = controls.whole(BATCH), controls.number(RATE)
     if goes:
-        yield from race_of_twins(bench, rate)
+        yield from race_of_twins(context, rate)
         return
-    look = look_at(bench, seen, norms[name], size, training=mode == "training")
+    look = look_at(context, seen, norms[name], size, training=mode == "training")
     if look.is_lost:
         lost = no_numbers("its outputs")
         yield Exhibit(blocks=(lost,), result="There is nothing to normalize.")
@@ -70,7 +70,7 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
         ),
         result=_result(look, mode),
         certainty=(
-            f"One batch of {size} images, after step {bench.step:,}; the scatter from {DRAWS} "
+            f"One batch of {size} images, after step {context.step:,}; the scatter from {DRAWS} "
             f"batches of each size, drawn from {len(look.by_image)} images."
         ),
         trains="train squeeze without and with batch norm: about 15 s",
@@ -128,19 +128,19 @@ def norms_of(seen: Subject) -> dict[str, _BatchNorm]:
 
 
 def look_at(
-    bench: Bench, seen: Subject, norm: _BatchNorm, size: int, *, training: bool
+    context: Context, seen: Subject, norm: _BatchNorm, size: int, *, training: bool
 ) -> NormLook:
     """Return what a batch norm makes of a batch of ``size`` images.
 
     Args:
-        bench: Gives the images.
+        context: Gives the images.
         seen: The network that has it.
         norm: The batch norm.
         size: Images of the batch, at least 2.
         training: Whether all batch norms go by the batch, as in training.
     """
     pool = affordable(seen.layers, 1.5, least=max(LEAST, size), most=MOST)
-    inputs, _ = drawn(bench, pool, 0)
+    inputs, _ = drawn(context, pool, 0)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     running_mean, running_var = (t.double().cpu() for t in (norm.running_mean, norm.running_var))

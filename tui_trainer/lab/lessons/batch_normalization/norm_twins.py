@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from tui_trainer.lab.compare import arm, compare
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import mean_of_batch
 from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Words
@@ -71,9 +71,9 @@ class WatchedArm(Arm):
         return (Curves(caption=caption, x_label="steps", curves=curves),)
 
 
-def race_of_twins(bench: Bench, rate: float) -> Iterator[Exhibit]:
+def race_of_twins(context: Context, rate: float) -> Iterator[Exhibit]:
     """Train both at a rate, on the same images, and say which is ahead."""
-    arms = [arm(bench, name, bench.fresh(name), lr=rate) for name in (PLAIN, NORMED)]
+    arms = [arm(context, name, context.fresh(name), lr=rate) for name in (PLAIN, NORMED)]
     normed = arms[1]
     norm = normed.trial.network.get_submodule(WATCHED)
     assert isinstance(norm, nn.BatchNorm2d)
@@ -85,6 +85,6 @@ def race_of_twins(bench: Bench, rate: float) -> Iterator[Exhibit]:
         f"the rate {learning_rate(rate)}."
     )
     setup = (Words(text=text, tone="muted"),)
-    for exhibit in compare(bench, arms, setup=setup):
+    for exhibit in compare(context, arms, setup=setup):
         *shown, last = exhibit.blocks
         yield replace(exhibit, blocks=(*shown, *watched.moving(), last))

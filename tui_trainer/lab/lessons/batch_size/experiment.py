@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.lab.compare import RECIPE, Judged, arm, compare
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.batch_size.arithmetic import (
     cosines,
@@ -73,35 +73,35 @@ DRAW = counting("draw", "draw", 100)
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the cosines between batches' gradients, or train with three batch sizes."""
     equal, rule, draw = controls.word(EQUAL), controls.word(RULE), controls.whole(DRAW)
     if goes:
-        yield from _race(bench, equal, rule)
+        yield from _race(context, equal, rule)
         return
     sizes = ", ".join(map(count, RACED))
     trains = f"train {MODEL} with batches of {sizes}, equal {equal}: about 15 s"
-    for products, far in gradient_products(bench, draw):
+    for products, far in gradient_products(context, draw):
         yield replace(
-            _agreement(bench, products),
+            _agreement(context, products),
             trains=trains,
             progress=far if far < 1 else None,
         )
 
 
-def gradient_products(bench: Bench, draw: int) -> Iterator[tuple[list[list[float]], float]]:
+def gradient_products(context: Context, draw: int) -> Iterator[tuple[list[list[float]], float]]:
     """Yield the scalar products of the gradients of batches of ``PART`` images.
 
     First of few, then of more and more; and the share that is done. Gradients of batches only add
     up where no image's depends on the others of its batch: batch norm goes by the statistics of all
     images of the first round together, and dropout hides nothing.
     """
-    network = bench.copy()
+    network = context.copy()
     numbers = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    size = affordable(bench.layers, BACKWARD + 1, least=LEAST, most=MOST)
+    size = affordable(context.layers, BACKWARD + 1, least=LEAST, most=MOST)
     size = min(size, PART * max(4, NUMBERS // ROUNDS // max(1, numbers))) // PART * PART
     rounds = min(ROUNDS, math.ceil(ENOUGH / size))
-    inputs, labels = drawn(bench, rounds * size, draw)
+    inputs, labels = drawn(context, rounds * size, draw)
     _take_statistics(network, inputs[:size])
     gradients: list[Tensor] = []
     for done in range(1, rounds + 1):
@@ -130,7 +130,7 @@ def _take_statistics(network: nn.Module, inputs: Tensor) -> None:
     network.eval()
 
 
-def _agreement(bench: Bench, products: list[list[float]]) -> Exhibit:
+def _agreement(context: Context, products: list[list[float]]) -> Exhibit:
     """Return what the gradients of batches have in common."""
     if len(products) < 2 or not all(math.isfinite(cell) for row in products for cell in row):
         text = "The gradient is no number any more, or there are too few images for two batches."
@@ -139,10 +139,10 @@ def _agreement(bench: Bench, products: list[list[float]]) -> Exhibit:
     together = max(1, len(products) // BATCHES)
     scale = noise_scale(joined(products, together), PART * together)
     return Exhibit(
-        blocks=(_cosines(products, scale), _expected(bench, scale)),
-        result=_result(bench, scale),
+        blocks=(_cosines(products, scale), _expected(context, scale)),
+        result=_result(context, scale),
         certainty=(
-            f"{count(len(products) * PART)} images, one draw, after step {bench.step:,}; batch "
+            f"{count(len(products) * PART)} images, one draw, after step {context.step:,}; batch "
             "norm by the statistics of all together, so that the gradients of batches add up."
         ),
     )
@@ -168,11 +168,11 @@ def _cosines(products: Sequence[Sequence[float]], scale: float | None) -> Bars:
     return Bars(caption="cosine between the gradients of two batches", bars=tuple(bars))
 
 
-def _expected(bench: Bench, scale: float | None) -> Words:
+def _expected(context: Context, scale: float | None) -> Words:
     if scale is None:
         text = "On so few images the noise scale cannot be told from nothing; try another draw."
         return Words(text=text, tone="look")
-    size = bench.config.batch_size
+    size = context.config.batch_size
     text = (
         f"noise scale  B = tr(Σ) / |G|² = {plural(round(scale), 'image')}\n"
         f"expected     cosine = 1 / (1 + B / n) = {expected_cosine(scale, size):.3f} "
@@ -181,10 +181,10 @@ def _expected(bench: Bench, scale: float | None) -> Words:
     return Words(text=text, keeps_lines=True)
 
 
-def _result(bench: Bench, scale: float | None) -> str:
+def _result(context: Context, scale: float | None) -> str:
     if scale is None:
         return "What these batches have in common is too little to tell the noise scale."
-    size = bench.config.batch_size
+    size = context.config.batch_size
     if size > scale:
         what = "most of what two of its batches say is the same"
     else:
@@ -193,13 +193,13 @@ def _result(bench: Bench, scale: float | None) -> str:
     return f"The noise scale is about {about}; the run's batch has {size:,}: {what}."
 
 
-def _race(bench: Bench, equal: str, rule: str) -> Iterator[Exhibit]:
+def _race(context: Context, equal: str, rule: str) -> Iterator[Exhibit]:
     """Train the same network with three batch sizes."""
-    network = bench.fresh(MODEL)
+    network = context.fresh(MODEL)
     usual = float(str(RECIPE["lr"]))
     arms = [
         arm(
-            bench,
+            context,
             f"batch {count(size)}",
             network,
             batch_size=size,
@@ -213,7 +213,7 @@ def _race(bench: Bench, equal: str, rule: str) -> Iterator[Exhibit]:
     text = f"{MODEL}, the same first weights, equal {equal}; learning rate {how}."
     setup = (Words(text=text, tone="muted"),)
     yield from compare(
-        bench,
+        context,
         arms,
         setup=setup,
         found=_spent,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.lab.context import DIGIT, SEED, Bench, Digit
+from tui_trainer.lab.context import DIGIT, SEED, Context, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import enlarged, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import passing
@@ -50,17 +50,17 @@ MODE = Control(name="mode", label="mode", value="training", steps=("training", "
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a feature map behind a mask, and how far the scores scatter from mask to mask."""
-    usual = at(SHARE, min(0.9, dropout_of(bench.network) or float(SHARE.value)))
+    usual = at(SHARE, min(0.9, dropout_of(context.network) or float(SHARE.value)))
     share, draw = controls.number(usual), controls.whole(DRAW)
-    mode, digit = controls.word(MODE), bench.digit(controls.whole(DIGIT))
-    site = _site(bench, digit)
+    mode, digit = controls.word(MODE), context.digit(controls.whole(DIGIT))
+    site = _site(context, digit)
     if site is None:
         text = "This network has no layer whose inputs could be hidden: dropout cannot be shown."
         yield Exhibit(blocks=(Words(text=text, tone="look"),))
         return
-    scores = _scores(bench, digit, site, share, draw)
+    scores = _scores(context, digit, site, share, draw)
     if not bool(torch.isfinite(site.features).all() & torch.isfinite(scores).all()):
         lost = no_numbers("the features")
         yield Exhibit(blocks=(lost,), result=lost.text)
@@ -73,7 +73,7 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
             Words(text=site.where, tone="muted"),
         ),
         result=_result(site, share, draw),
-        certainty=_certainty(bench, scores, digit, share),
+        certainty=_certainty(context, scores, digit, share),
     )
 
 
@@ -103,14 +103,14 @@ class Site:
         return self.features.reshape(rows, -1)
 
 
-def _site(bench: Bench, digit: Digit) -> Site | None:
+def _site(context: Context, digit: Digit) -> Site | None:
     """Return where the run's network hides features, or could: before its last weights."""
-    network = bench.copy()
+    network = context.copy()
     modules = dict(network.named_modules())
     own = [name for name, module in modules.items() if isinstance(module, DROPOUT_LAYERS)]
     weighted = [
         row.name
-        for row in bench.layers
+        for row in context.layers
         if isinstance(modules.get(row.name), nn.Linear | nn.Conv2d) and row.is_layer
     ]
     name = own[0] if own else weighted[-1] if weighted else None
@@ -156,9 +156,9 @@ def _pictures(site: Site, share: float, draw: int, mode: str) -> Pictures:
     )
 
 
-def _scores(bench: Bench, digit: Digit, site: Site, share: float, draw: int) -> Tensor:
+def _scores(context: Context, digit: Digit, site: Site, share: float, draw: int) -> Tensor:
     """Return the probabilities (LOOKS + 1, classes): first in evaluation, then behind masks."""
-    network = bench.copy()
+    network = context.copy()
     inputs = digit.network_input.expand(LOOKS, -1, -1, -1).contiguous()
     with torch.no_grad():
         plain = network(digit.network_input)
@@ -171,7 +171,7 @@ def _scores(bench: Bench, digit: Digit, site: Site, share: float, draw: int) -> 
             modules[site.layer].register_forward_pre_hook(
                 lambda module, given: (nn.functional.dropout(given[0], share), *given[1:])
             )
-        with same_chance(bench.device, SEED + draw):
+        with same_chance(context.device, SEED + draw):
             masked = network(inputs)
     return torch.cat((plain, masked)).double().softmax(dim=1).cpu()
 
@@ -208,11 +208,11 @@ def _result(site: Site, share: float, draw: int) -> str:
     )
 
 
-def _certainty(bench: Bench, scores: Tensor, digit: Digit, share: float) -> str:
+def _certainty(context: Context, scores: Tensor, digit: Digit, share: float) -> str:
     right = int((scores[1:].argmax(dim=1) == digit.label).sum())
-    usual = dropout_of(bench.network)
+    usual = dropout_of(context.network)
     own = "the run has no dropout" if usual is None else f"the run hides {usual:g}"
     return (
-        f"One digit, after step {bench.step:,}: right behind {right} of {LOOKS} masks with p = "
+        f"One digit, after step {context.step:,}: right behind {right} of {LOOKS} masks with p = "
         f"{share:g}. ± is one standard error; {own}."
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from tui_trainer.lab.compare import score, told
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.early_signs import arithmetic, sabotage
 from tui_trainer.lab.lessons.early_signs.sabotage import ABOUT, FAULTS, MODEL, RATE
@@ -33,17 +33,17 @@ FAULT = Control(name="fault", label="fault", value=RATE, steps=FAULTS)
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what can be told of the run now; or train a faulty network beside healthy ones."""
     fault = controls.word(FAULT)
     if goes:
-        yield from _trained(bench, fault)
+        yield from _trained(context, fault)
         return
-    table, result, certainty = sign_table(bench)
+    table, result, certainty = sign_table(context)
     yield Exhibit(
         blocks=(
             table,
-            gradient_bars(bench),
+            gradient_bars(context),
             Words(text=f"To try: {fault}. {ABOUT[fault]}", tone="muted"),
         ),
         result=result,
@@ -52,24 +52,24 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     )
 
 
-def _trained(bench: Bench, fault: str) -> Iterator[Exhibit]:
+def _trained(context: Context, fault: str) -> Iterator[Exhibit]:
     """Train the faulty network beside a healthy one, and beside that with other first weights."""
     arms = [
-        sabotage.healthy(bench, HEALTHY),
-        sabotage.healthy(bench, OTHER, seed=2),
-        sabotage.faulty(bench, fault),
+        sabotage.healthy(context, HEALTHY),
+        sabotage.healthy(context, OTHER, seed=2),
+        sabotage.faulty(context, fault),
     ]
     words = Words(
         text=f"{fault}: {ABOUT[fault]} The network is {MODEL}; all three meet the same images in "
         "the same order.",
         tone="muted",
     )
-    guessing = math.log(bench.data.classes)
+    guessing = math.log(context.data.classes)
     images = STEPS * sabotage.BATCH
     yield Exhibit(blocks=(words,), progress=0.0)
-    for share in race(arms, images=images, clock=bench.clock):
+    for share in race(arms, images=images, clock=context.clock):
         yield Exhibit(blocks=(_curves(arms, guessing), words), progress=share)
-    split = bench.sample(JUDGED)
+    split = context.sample(JUDGED)
     scores = [score(arm.trial, split) for arm in arms]
     judged = [told(each.correct, each.total) for each in scores]
     yield Exhibit(

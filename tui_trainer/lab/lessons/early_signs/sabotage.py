@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.lab.compare import RECIPE, arm
-from tui_trainer.lab.context import SEED, Bench
+from tui_trainer.lab.context import SEED, Context
 from tui_trainer.lab.trial import Arm
 from tui_trainer.models.rng import seed_all
 
@@ -44,20 +44,20 @@ ABOUT = {
 }
 
 
-def healthy(bench: Bench, name: str, *, seed: int = SEED) -> Arm:
+def healthy(context: Context, name: str, *, seed: int = SEED) -> Arm:
     """Return a sound training; another seed draws other first weights."""
-    network = bench.fresh(MODEL)
+    network = context.fresh(MODEL)
     if seed != SEED:
         seed_all(seed)
         for module in network.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.reset_parameters()
-    return arm(bench, name, network, batch_size=BATCH)
+    return arm(context, name, network, batch_size=BATCH)
 
 
-def faulty(bench: Bench, fault: str) -> Arm:
+def faulty(context: Context, fault: str) -> Arm:
     """Return the same training with one of :data:`FAULTS`."""
-    network, data = bench.fresh(MODEL), bench.data
+    network, data = context.fresh(MODEL), context.data
     settings: dict[str, object] = {"batch_size": BATCH}
     match fault:
         case "rate ×30":
@@ -70,7 +70,7 @@ def faulty(bench: Bench, fault: str) -> Arm:
             _each_norm(network, _shifted)
         case _:
             network = nn.Sequential(network, nn.Softmax(dim=1))
-    return arm(bench, fault, network, data, **settings)
+    return arm(context, fault, network, data, **settings)
 
 
 def _mislabelled(data: Data) -> Data:

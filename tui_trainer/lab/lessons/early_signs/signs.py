@@ -12,7 +12,7 @@ from torch.nn import functional
 from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.findings.gradients import VANISHED
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.preflight.dead_units import WHOLE_LOOK
 from tui_trainer.lab.preflight.first_steps import healthy_like
 from tui_trainer.lab.samples import drawn
@@ -70,26 +70,26 @@ class _Now:
         return self.correct / self.total
 
 
-def sign_table(bench: Bench) -> tuple[Table, str, str]:
+def sign_table(context: Context) -> tuple[Table, str, str]:
     """Return the signs beside what is healthy, what they say together, and how sure that is."""
-    now = _now(bench)
+    now = _now(context)
     if not math.isfinite(now.loss):
         result = "The loss is no number any more: the run diverged, and no sign is needed."
-        rows: tuple[Row, ...] = ((f"loss on {bench.split_name}", "no number", "a number", "✗"),)
+        rows: tuple[Row, ...] = ((f"loss on {context.split_name}", "no number", "a number", "✗"),)
     else:
-        rows = (*_loss_rows(bench, now), *_reference_rows(bench, now), _dead_row(bench))
+        rows = (*_loss_rows(context, now), *_reference_rows(context, now), _dead_row(context))
         doubts = [row[0] for row in rows if row[3] == LOOK]
         result = (
-            f"Doubtful after step {bench.step:,}: {'; '.join(doubts)}."
+            f"Doubtful after step {context.step:,}: {'; '.join(doubts)}."
             if doubts
-            else f"After step {bench.step:,} no sign speaks against this network."
+            else f"After step {context.step:,} no sign speaks against this network."
         )
-    _, why_not = _healthy_like(bench)
+    _, why_not = _healthy_like(context)
     compared = f" Healthy runs: {why_not}." if why_not else ""
     certainty = (
-        f"{now.total} {bench.split_name} images; the dead units over {WATCHED}, the gradients over "
-        f"{min(BATCH, len(bench.data.train))} training images. One moment of one run: a finding "
-        "asks for more, and `mnist-tui check` tries the first steps on a fresh network."
+        f"{now.total} {context.split_name} images; the dead units over {WATCHED}, the gradients "
+        f"over {min(BATCH, len(context.data.train))} training images. One moment of one run: a "
+        "finding asks for more, and `mnist-tui check` tries the first steps on a fresh network."
         f"{compared}"
     )
     table = Table(
@@ -101,9 +101,9 @@ def sign_table(bench: Bench) -> tuple[Table, str, str]:
 
 
 @torch.no_grad()
-def _now(bench: Bench) -> _Now:
-    split = bench.sample(SAMPLE)
-    scores = bench.copy()(bench.data.prepare(split.images)).float()
+def _now(context: Context) -> _Now:
+    split = context.sample(SAMPLE)
+    scores = context.copy()(context.data.prepare(split.images)).float()
     losses = functional.cross_entropy(scores, split.labels, reduction="none").double()
     return _Now(
         loss=float(losses.mean()),
@@ -115,8 +115,8 @@ def _now(bench: Bench) -> _Now:
     )
 
 
-def _loss_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
-    classes, begun = bench.data.classes, bench.step > 0
+def _loss_rows(context: Context, now: _Now) -> tuple[Row, ...]:
+    classes, begun = context.data.classes, context.step > 0
     guessing = math.log(classes)
     reach = Z95 * now.error
     low, high = wilson(now.correct, now.total)
@@ -125,13 +125,13 @@ def _loss_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
     share = now.accuracy
     return (
         (
-            f"loss on {bench.split_name}",
+            f"loss on {context.split_name}",
             f"{now.loss:.3f} ± {reach:.3f}",
             f"below {guessing:.3f}, ln {classes}" if begun else at_first,
             _sign(now.loss + reach < guessing if begun else is_near),
         ),
         (
-            f"right on {bench.split_name}",
+            f"right on {context.split_name}",
             f"{percent(share, 1)} [{100 * low:.1f}, {100 * high:.1f}]",
             f"above {percent(1 / classes, 1)}" if begun else f"about {percent(1 / classes, 1)}",
             _sign(low > 1 / classes) if begun else OPEN,
@@ -145,16 +145,16 @@ def _loss_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
     )
 
 
-def _reference_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
+def _reference_rows(context: Context, now: _Now) -> tuple[Row, ...]:
     """Return where healthy runs like this one stood, if there are such, and where this one is."""
-    runs, _ = _healthy_like(bench)
+    runs, _ = _healthy_like(context)
     if not runs:
         return (("healthy runs like it", "—", "none to compare with", OPEN),)
     losses = [run.first_steps.train_loss for run in runs]
     accuracies = [run.first_epoch.val_accuracy for run in runs]
     most = envelope.most_expected(runs)
-    images = bench.step * bench.config.batch_size
-    is_far, is_epoch = bench.step >= envelope.STEPS, images >= len(bench.data.train)
+    images = context.step * context.config.batch_size
+    is_far, is_epoch = context.step >= envelope.STEPS, images >= len(context.data.train)
     _, high = wilson(now.correct, now.total)
     return (
         (
@@ -172,11 +172,11 @@ def _reference_rows(bench: Bench, now: _Now) -> tuple[Row, ...]:
     )
 
 
-def _healthy_like(bench: Bench) -> tuple[list[envelope.HealthyRun], str]:
-    return healthy_like(bench.config, bench.data, bench.layers, bench.network)
+def _healthy_like(context: Context) -> tuple[list[envelope.HealthyRun], str]:
+    return healthy_like(context.config, context.data, context.layers, context.network)
 
 
-def _dead_row(bench: Bench) -> Row:
+def _dead_row(context: Context) -> Row:
     """Return how many units of ReLUs are 0 for every image and place."""
     silent: list[Tensor] = []
 
@@ -185,8 +185,8 @@ def _dead_row(bench: Bench) -> Row:
             silent.append(is_silent(result))
 
     with torch.no_grad():
-        images = bench.data.prepare(bench.digits.images[:WATCHED])
-        trace(bench.copy(), images, reached=reached)
+        images = context.data.prepare(context.digits.images[:WATCHED])
+        trace(context.copy(), images, reached=reached)
     units, dead = sum(map(len, silent)), sum(int(layer.sum()) for layer in silent)
     if not units:
         return ("dead units", "no ReLU", "—", OPEN)
@@ -194,10 +194,10 @@ def _dead_row(bench: Bench) -> Row:
     return ("dead units", f"{dead} of {units}", healthy, _sign(dead <= WHOLE_LOOK * units))
 
 
-def gradient_bars(bench: Bench) -> Bars:
+def gradient_bars(context: Context) -> Bars:
     """Return the size of each weight tensor's gradient, layer by layer, on a scale of powers."""
-    network = bench.copy(training=True)
-    inputs, labels = drawn(bench, BATCH, 0)
+    network = context.copy(training=True)
+    inputs, labels = drawn(context, BATCH, 0)
     functional.cross_entropy(network(inputs), labels).backward()  # type: ignore[no-untyped-call]
     sizes = _sizes(network)
     known = [size for size in sizes.values() if size > 0 and math.isfinite(size)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import is_weighted
 from tui_trainer.lab.compare import arm, compare
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.layer_maps import passing
 from tui_trainer.lab.lessons.image_normalization.arithmetic import (
@@ -77,7 +77,7 @@ NORM = Control(name="norm", label="batch norm", value=PLAIN, steps=(PLAIN, NORME
 
 
 class Rescaled(nn.Module):
-    """A network that gets its pixels on another scale than the bench hands them out.
+    """A network that gets its pixels on another scale than the data has them.
 
     The normalization of the data is undone first, so that the network sees
     (grey − shift) / divisor of each grey from 0 to 1.
@@ -96,34 +96,34 @@ class Rescaled(nn.Module):
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the pixels on a chosen scale; train one network on each scale."""
     chosen = controls.word(PIXELS)
-    scales = {"0–255": RAW, "0–1": UNIT, "normalized": Scale(bench.data.mean, bench.data.std)}
+    scales = {"0–255": RAW, "0–1": UNIT, "normalized": Scale(context.data.mean, context.data.std)}
     if chosen == "typed":
         scales["typed"] = Scale(controls.number(SHIFT), controls.number(DIVISOR))
     norm = controls.word(NORM)
     if goes:
-        yield from _trained(bench, scales, norm)
+        yield from _trained(context, scales, norm)
         return
-    images = bench.sample(LOOKED_AT, training=True).images
+    images = context.sample(LOOKED_AT, training=True).images
     counts = torch.bincount(images.flatten().cpu(), minlength=WHITE + 1).tolist()
     yield Exhibit(
         blocks=(
-            _table(bench, images, counts, scales, chosen),
+            _table(context, images, counts, scales, chosen),
             _bars(counts, scales[chosen]),
-            _own_figures(bench, counts, len(images)),
+            _own_figures(context, counts, len(images)),
         ),
         trains=f"train one network on {', '.join(scales)}, {norm} batch norm: up to 15 s",
     )
 
 
-def _trained(bench: Bench, scales: dict[str, Scale], norm: str) -> Iterator[Exhibit]:
+def _trained(context: Context, scales: dict[str, Scale], norm: str) -> Iterator[Exhibit]:
     """Train one network on each scale."""
-    network = bench.build(partial(_network, bench, norm == NORMED))
-    mean, std = bench.data.mean, bench.data.std
+    network = context.build(partial(_network, context, norm == NORMED))
+    mean, std = context.data.mean, context.data.std
     arms = [
-        arm(bench, name, Rescaled(network, scale, mean, std), lr=RATE)
+        arm(context, name, Rescaled(network, scale, mean, std), lr=RATE)
         for name, scale in scales.items()
     ]
     text = (
@@ -131,25 +131,25 @@ def _trained(bench: Bench, scales: dict[str, Scale], norm: str) -> Iterator[Exhi
         f"rate {RATE:g}. Only the scale of the pixels differs."
     )
     setup = (Words(text=text),)
-    yield from compare(bench, arms, setup=setup, images=IMAGES)
+    yield from compare(context, arms, setup=setup, images=IMAGES)
 
 
-def _network(bench: Bench, norm: bool) -> nn.Module:
+def _network(context: Context, norm: bool) -> nn.Module:
     """Return the network that is trained."""
-    last_side = bench.data.image_size // 2 // 2
+    last_side = context.data.image_size // 2 // 2
     plan = (Conv(8), POOL, Conv(16), POOL)
-    return stack(plan, bench.data.classes, norm=norm, last_side=last_side)
+    return stack(plan, context.data.classes, norm=norm, last_side=last_side)
 
 
 def _table(
-    bench: Bench, images: Tensor, counts: list[int], scales: dict[str, Scale], chosen: str
+    context: Context, images: Tensor, counts: list[int], scales: dict[str, Scale], chosen: str
 ) -> Table:
     """Return mean and deviation of the pixels on each scale, and of what the first layer gives."""
     mean, std = statistics(counts)
     rows = []
     for name, scale in scales.items():
         moved = scaled_statistics(mean, std, scale)
-        first = _first_output(bench, images, scale)
+        first = _first_output(context, images, scale)
         span = f"{_short(scale.of(0.0))} to {_short(scale.of(1.0))}"
         told = ("none", "none") if first is None else first
         rows.append((name, span, _short(moved[0]), _short(moved[1]), *told))
@@ -161,16 +161,16 @@ def _table(
     )
 
 
-def _first_output(bench: Bench, images: Tensor, scale: Scale) -> tuple[str, str] | None:
+def _first_output(context: Context, images: Tensor, scale: Scale) -> tuple[str, str] | None:
     """Return mean and deviation of the first layer's output; None where it cannot be seen."""
-    network = bench.copy()
+    network = context.copy()
     modules = dict(network.named_modules())
-    weighted = (row for row in bench.layers if is_weighted(row) and row.name in modules)
+    weighted = (row for row in context.layers if is_weighted(row) and row.name in modules)
     first = next((modules[row.name] for row in weighted), None)
     if first is None:
         return None
-    rescaled = Rescaled(network, scale, bench.data.mean, bench.data.std)
-    met = passing(rescaled, first, bench.data.prepare(images[:THROUGH]))
+    rescaled = Rescaled(network, scale, context.data.mean, context.data.std)
+    met = passing(rescaled, first, context.data.prepare(images[:THROUGH]))
     if met is None or not bool(torch.isfinite(met[1]).all()):
         return None
     return _short(float(met[1].mean())), _short(float(met[1].std()))
@@ -189,12 +189,12 @@ def _bars(counts: list[int], scale: Scale) -> Bars:
     return Bars(caption="greys as stored, as the network gets them, their share", bars=tuple(bars))
 
 
-def _own_figures(bench: Bench, counts: list[int], images: int) -> Words:
+def _own_figures(context: Context, counts: list[int], images: int) -> Words:
     """Return the run's own mean and deviation beside those counted here."""
-    mean, std = statistics(counts)
+    (mean, std), data = statistics(counts), context.data
     return Words(
-        text=f"The run took {bench.data.mean:.4f} and {bench.data.std:.4f} from the pixels of its "
-        f"{count(len(bench.data.train))} training images; counted here on {count(images)} of them: "
+        text=f"The run took {data.mean:.4f} and {data.std:.4f} from the pixels of its "
+        f"{count(len(data.train))} training images; counted here on {count(images)} of them: "
         f"{mean:.4f} and {std:.4f}. Validation is given the same two numbers, not its own."
     )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.compare import arm, compare, parameters
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import kernel_picture, no_numbers
@@ -52,9 +52,9 @@ SIDE = Control(
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the first convolution's kernels and a table of costs; train with 2 to 16 of them."""
-    seen = subject(bench, lambda seen: _first(seen) is not None)
+    seen = subject(context, lambda seen: _first(seen) is not None)
     kernels = _kernels(seen)
     kernel = counting("kernel", "kernel", len(kernels), first=1)
     number, channels = controls.whole(kernel), controls.whole(CHANNELS)
@@ -67,17 +67,17 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
             trains=f"train one network with {names} first kernels, all on equal images: about 15 s",
         )
         return
-    classes = bench.data.classes
+    classes = context.data.classes
     networks = {
-        f"{first} kernels": bench.build(partial(stack, plan(first), classes)) for first in RACED
+        f"{first} kernels": context.build(partial(stack, plan(first), classes)) for first in RACED
     }
-    arms = [arm(bench, name, network) for name, network in networks.items()]
+    arms = [arm(context, name, network) for name, network in networks.items()]
     sizes = ", ".join(count(parameters(network)) for network in networks.values())
     setup = Words(
         text="Three convolutions each, pooled after the first and the second, with twice and four "
         f"times the first kernels in the later ones: {sizes} parameters."
     )
-    yield from compare(bench, arms, setup=(setup,))
+    yield from compare(context, arms, setup=(setup,))
 
 
 def plan(first: int) -> list[Conv | str]:

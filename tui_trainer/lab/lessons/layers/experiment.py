@@ -9,7 +9,7 @@ from functools import partial
 from torch import nn
 
 from tui_trainer.lab.compare import arm, compare
-from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import (
@@ -51,10 +51,10 @@ SHOWN = 4
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a layer's maps of a digit, or train one budget at four depths."""
-    seen = subject(bench, lambda seen: any(map(is_convolution, seen.layers)))
-    digit = bench.digit(controls.whole(DIGIT, is_shown=False))
+    seen = subject(context, lambda seen: any(map(is_convolution, seen.layers)))
+    digit = context.digit(controls.whole(DIGIT, is_shown=False))
     walk = [
         maps
         for maps in maps_of(seen, digit.network_input, None)
@@ -64,7 +64,7 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     layer = Control(name="layer", label="layer", value=names[0], steps=names)
     name = controls.word(layer)
     controls.add(DIGIT, digit.number)
-    classes = bench.data.classes
+    classes = context.data.classes
     plan = _plan(classes)
     if goes:
         networks = {
@@ -72,10 +72,10 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
             for depth in DEPTHS
         }
         arms = [
-            arm(bench, plural(depth, "layer"), bench.build(network))
+            arm(context, plural(depth, "layer"), context.build(network))
             for depth, network in networks.items()
         ]
-        yield from compare(bench, arms, setup=(plan,), images=IMAGES)
+        yield from compare(context, arms, setup=(plan,), images=IMAGES)
         return
     yield Exhibit(
         blocks=(*seen.note, *_layer(seen, digit, walk[names.index(name)]), plan),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.lab.compare import compare, loss_cap
-from tui_trainer.lab.context import SEED, Bench
+from tui_trainer.lab.context import SEED, Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.learning_rate.arithmetic import (
     lowest,
@@ -57,14 +57,14 @@ START = Control(name="start", label="start", value="fresh", steps=("fresh", "now
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what a step of each size does, or train with three rates from the same start."""
-    view, eta = controls.word(VIEW), controls.number(_rate_control(bench))
+    view, eta = controls.word(VIEW), controls.number(_rate_control(context))
     factor, start = controls.number(FACTOR), controls.word(START)
     if goes:
-        yield from _race(bench, eta, factor, start)
+        yield from _race(context, eta, factor, start)
         return
-    shown = _schedule(bench, eta) if view == "schedule" else _one_step(bench, eta, factor)
+    shown = _schedule(context, eta) if view == "schedule" else _one_step(context, eta, factor)
     rates = ", ".join(map(learning_rate, (eta / factor, eta, eta * factor)))
     yield replace(
         shown,
@@ -89,26 +89,26 @@ class Line:
     images: int
 
 
-def follow(bench: Bench, sizes: list[float]) -> Line:
+def follow(context: Context, sizes: list[float]) -> Line:
     """Go from the present weights along the direction of the optimizer's first step, on a copy.
 
     For SGD that is minus the gradient; for Adam, whose first step divides each derivative by its
     own size, minus its sign. The network is in training mode, and draws the same for each size.
     """
-    network = bench.copy(training=True)
+    network = context.copy(training=True)
     # Forward for each size, and once forward and back.
     passes = len(sizes) + BACKWARD
-    inputs, labels = drawn(bench, affordable(bench.layers, passes, least=LEAST, most=MOST), 0)
+    inputs, labels = drawn(context, affordable(context.layers, passes, least=LEAST, most=MOST), 0)
 
     def loss() -> Tensor:
-        with same_chance(bench.device, SEED):
+        with same_chance(context.device, SEED):
             return functional.cross_entropy(network(inputs), labels)
 
     weights = [p for p in network.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss(), weights, allow_unused=True)
     pairs = zip(weights, gradients, strict=True)
     moved = [(as_real(w), as_real(g)) for w, g in pairs if g is not None]
-    directions = [g if bench.config.optimizer == "sgd" else g.sign() for _, g in moved]
+    directions = [g if context.config.optimizer == "sgd" else g.sign() for _, g in moved]
     slope = sum(float((d * g).sum()) for d, (_, g) in zip(directions, moved, strict=True))
     starts = [w.clone() for w, _ in moved]
     losses = []
@@ -120,9 +120,9 @@ def follow(bench: Bench, sizes: list[float]) -> Line:
     return Line(sizes, losses, slope, len(labels))
 
 
-def _one_step(bench: Bench, eta: float, factor: float) -> Exhibit:
+def _one_step(context: Context, eta: float, factor: float) -> Exhibit:
     """Return the loss along the step's own direction, and what was found there."""
-    line = follow(bench, step_sizes(eta, factor))
+    line = follow(context, step_sizes(eta, factor))
     before, place = line.losses[0], line.sizes.index(min(line.sizes, key=lambda s: abs(s - eta)))
     if not math.isfinite(before) or not math.isfinite(line.slope):
         words = Words(text="The loss is no number any more: the run diverged.", tone="wrong")
@@ -142,23 +142,23 @@ def _one_step(bench: Bench, eta: float, factor: float) -> Exhibit:
         f"A step with η = {learning_rate(eta)}: loss {before:.4f} → {after:.4f}; {where}{limit}."
     )
     certainty = (
-        f"One batch of {line.images} images, in training mode, after step {bench.step:,}; another "
-        "batch has another curve."
+        f"One batch of {line.images} images, in training mode, after step {context.step:,}; "
+        "another batch has another curve."
     )
-    blocks = (_drawn(bench, line, eta, place), *_momentum(bench, eta))
+    blocks = (_drawn(context, line, eta, place), *_momentum(context, eta))
     return Exhibit(blocks=blocks, result=result, certainty=certainty)
 
 
-def _drawn(bench: Bench, line: Line, eta: float, place: int) -> Curves:
+def _drawn(context: Context, line: Line, eta: float, place: int) -> Curves:
     """Return the losses along a line, what the slope promises, and the step at a place."""
     before = line.losses[0]
-    cap = max(2 * before, loss_cap(bench))
+    cap = max(2 * before, loss_cap(context))
     seen = [min(loss, cap) if math.isfinite(loss) else cap for loss in line.losses]
     # A straight line needs two points: it ends where it would promise no loss at all.
     reach = line.sizes[-1]
     ends = (0.0, min(reach, before / line.slope) if line.slope > 0 else reach)
     promise = promised(before, line.slope, ends)
-    kind = "minus the gradient" if bench.config.optimizer == "sgd" else "minus its sign"
+    kind = "minus the gradient" if context.config.optimizer == "sgd" else "minus its sign"
     return Curves(
         caption=f"loss of one batch, the weights moved along {kind}",
         x_label="learning rate of the step",
@@ -172,23 +172,23 @@ def _drawn(bench: Bench, line: Line, eta: float, place: int) -> Curves:
     )
 
 
-def _momentum(bench: Bench, eta: float) -> tuple[Block, ...]:
+def _momentum(context: Context, eta: float) -> tuple[Block, ...]:
     """Return what momentum makes of a rate; nothing for an optimizer without it."""
-    momentum = bench.config.momentum
-    if bench.config.optimizer != "sgd" or not momentum:
+    momentum = context.config.momentum
+    if context.config.optimizer != "sgd" or not momentum:
         return ()
     far = learning_rate(with_momentum(eta, momentum))
     text = f"With momentum {momentum:g}, steps in one direction add up to η / (1 − μ) = {far}."
     return (Words(text=text, tone="muted"),)
 
 
-def _schedule(bench: Bench, eta: float) -> Exhibit:
+def _schedule(context: Context, eta: float) -> Exhibit:
     """Return the rate over the run by each schedule, and where the run is now."""
-    config, total = bench.config, bench.config.epochs
+    config, total = context.config, context.config.epochs
     epochs = [total * i / POINTS for i in range(POINTS + 1)]
-    curves = [_rates(bench, name, eta, epochs) for name in SCHEDULES]
+    curves = [_rates(context, name, eta, epochs) for name in SCHEDULES]
     curves.sort(key=lambda curve: curve.name != config.schedule)
-    seen = min(float(total), bench.step * config.batch_size / len(bench.data.train))
+    seen = min(float(total), context.step * config.batch_size / len(context.data.train))
     share = schedules.factor(config, seen)
     result = (
         f"{config.schedule}: after {seen:.2f} of {total} epochs the rate is "
@@ -203,33 +203,35 @@ def _schedule(bench: Bench, eta: float) -> Exhibit:
     return Exhibit(blocks=(block,), result=result, certainty=certainty)
 
 
-def _rates(bench: Bench, schedule: str, eta: float, epochs: list[float]) -> Curve:
-    config = replace(bench.config, schedule=schedule)
+def _rates(context: Context, schedule: str, eta: float, epochs: list[float]) -> Curve:
+    config = replace(context.config, schedule=schedule)
     y = tuple(eta * schedules.factor(config, epoch) for epoch in epochs)
     return Curve(name=schedule, x=tuple(epochs), y=y)
 
 
-def _race(bench: Bench, eta: float, factor: float, start: str) -> Iterator[Exhibit]:
+def _race(context: Context, eta: float, factor: float, start: str) -> Iterator[Exhibit]:
     """Train with three rates on the same batches from the same weights."""
-    network: nn.Module = bench.fresh() if start == "fresh" else bench.network
-    size = min(bench.config.batch_size, LARGEST_BATCH)
+    network: nn.Module = context.fresh() if start == "fresh" else context.network
+    size = min(context.config.batch_size, LARGEST_BATCH)
     arms = [
         Arm(
             f"η {learning_rate(rate)}",
-            bench.trial(network, lr=rate, batch_size=size),
-            loss_cap(bench),
+            context.trial(network, lr=rate, batch_size=size),
+            loss_cap(context),
         )
         for rate in (eta / factor, eta, eta * factor)
     ]
-    begun = "an untrained network" if start == "fresh" else f"the network after step {bench.step:,}"
+    begun = (
+        "an untrained network" if start == "fresh" else f"the network after step {context.step:,}"
+    )
     text = (
-        f"Three times {begun}, the same batches of {count(size)}, {bench.config.optimizer}; only "
+        f"Three times {begun}, the same batches of {count(size)}, {context.config.optimizer}; only "
         "the rate differs, and stays the same throughout."
     )
     setup = (Words(text=text, tone="muted"),)
-    yield from compare(bench, arms, setup=setup, images=STEPS * size)
+    yield from compare(context, arms, setup=setup, images=STEPS * size)
 
 
-def _rate_control(bench: Bench) -> Control:
+def _rate_control(context: Context) -> Control:
     """Return the control of the rate, which begins at the run's own."""
-    return at(RATE, min(10.0, bench.config.learning_rate))
+    return at(RATE, min(10.0, context.config.learning_rate))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, batch_of_maps, is_convolution, place_after, subject
@@ -45,14 +45,14 @@ POOLS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a window on a map, the map pooled in three ways, and what they keep."""
-    seen = subject(bench, lambda seen: bool(_places(seen)))
+    seen = subject(context, lambda seen: bool(_places(seen)))
     places = _places(seen)
     layer = Control(name="layer", label="layer", value=_usual(seen, places), steps=tuple(places))
     name = controls.word(layer)
-    digit = bench.digit(controls.whole(DIGIT, is_shown=False))
-    looked = _look(bench, seen, digit, places[name])
+    digit = context.digit(controls.whole(DIGIT, is_shown=False))
+    looked = _look(context, seen, digit, places[name])
     if not bool(torch.isfinite(looked.maps).all()):
         controls.add(DIGIT, digit.number)
         yield Exhibit(blocks=(*seen.note, alone(digit), no_numbers("its maps")))
@@ -86,11 +86,11 @@ class Looked:
     moved: Tensor
 
 
-def _look(bench: Bench, seen: Subject, digit: Digit, place: int) -> Looked:
+def _look(context: Context, seen: Subject, digit: Digit, place: int) -> Looked:
     """Run the network once on all images that are wanted."""
-    images = bench.digits.images[:SHIFTED]
+    images = context.digits.images[:SHIFTED]
     shifted = functional.pad(images[..., :-1], (1, 0))
-    inputs = bench.data.prepare(torch.cat((digit.pixels[None], images, shifted)))
+    inputs = context.data.prepare(torch.cat((digit.pixels[None], images, shifted)))
     maps = batch_of_maps(seen, inputs, place)
     middle = 1 + len(images)
     chosen, still, moved = maps[0], maps[1:middle], maps[middle:]

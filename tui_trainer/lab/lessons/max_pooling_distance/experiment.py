@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.compare import Judged, arm, compare, told
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.network_variants import POOL, Conv, layers_of, stack
 from tui_trainer.lab.trial import Arm
@@ -37,24 +37,24 @@ BEHIND = Control(name="behind", label="layers behind", value=4.0, steps=(2.0, 3.
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the network's pools; train one with its last pool at the end and one with it before."""
     behind = controls.whole(BEHIND)
-    side, classes = bench.data.image_size, bench.data.classes
+    side, classes = context.data.image_size, context.data.classes
     setup = _setup(
         {named(apart): layers_of(network, side, apart, classes) for apart in (1, behind)}
     )
     if not goes:
         yield Exhibit(
-            blocks=(_own(bench), setup),
+            blocks=(_own(context), setup),
             trains=f"train both, with 1 and {behind} layers behind the pool: about 15 s",
         )
         return
     arms = [
-        arm(bench, named(apart), bench.build(partial(network, apart, classes)))
+        arm(context, named(apart), context.build(partial(network, apart, classes)))
         for apart in (1, behind)
     ]
-    yield from compare(bench, arms, setup=(setup,), found=partial(_after_moving, bench))
+    yield from compare(context, arms, setup=(setup,), found=partial(_after_moving, context))
 
 
 def named(behind: int) -> str:
@@ -89,11 +89,11 @@ def moved(images: Tensor) -> Tensor:
     return result
 
 
-def _own(bench: Bench) -> Block:
+def _own(context: Context) -> Block:
     """Return how far each max pooling of the run's network is from its scores."""
-    design = Design(bench.layers)
+    design = Design(context.layers)
     pools = [place for place in design.places("max pool") if place in design.distances]
-    name = model_name(bench.config.model)
+    name = model_name(context.config.model)
     if not pools:
         return Words(text=f"{name} has no max pooling.", tone="look")
     return Table(
@@ -135,12 +135,12 @@ def _setup(tables: Mapping[str, Sequence[LayerRow]]) -> Table:
     )
 
 
-def _after_moving(bench: Bench, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
+def _after_moving(context: Context, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
     """Return what a shift of the digit by one pixel does to the scores of each network."""
-    images = bench.sample(SHIFTED).images
+    images = context.sample(SHIFTED).images
     rows = []
     for each in arms:
-        change, switched = _change(bench, each.trial.network, images)
+        change, switched = _change(context, each.trial.network, images)
         rows.append((each.name, f"{change:.3f}", told(switched, len(images))))
     return (
         Table(
@@ -156,10 +156,10 @@ def _after_moving(bench: Bench, arms: Sequence[Arm], scores: Judged) -> tuple[Bl
     )
 
 
-def _change(bench: Bench, network: nn.Module, images: Tensor) -> tuple[float, int]:
+def _change(context: Context, network: nn.Module, images: Tensor) -> tuple[float, int]:
     """Return how far scores move, in their own deviations, and how many answers change."""
     with evaluating(network), torch.no_grad():
-        still = network(bench.data.prepare(images))
-        other = network(bench.data.prepare(moved(images)))
+        still = network(context.data.prepare(images))
+        other = network(context.data.prepare(moved(images)))
     change = float((other - still).square().mean().sqrt() / still.std())
     return change, int((other.argmax(dim=1) != still.argmax(dim=1)).sum())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.compare import arm, compare
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.network_variants import layers_of, zoo_network
 from tui_trainer.protocol.exhibit import Control, Exhibit, Table, Words
@@ -19,10 +19,10 @@ EQUAL = Control(name="equal", label="equal", value="images", steps=("images", "t
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show both networks layer by layer; train both for equal images or equal time."""
     equal = controls.word(EQUAL)
-    side, classes = bench.data.image_size, bench.data.classes
+    side, classes = context.data.image_size, context.data.classes
     early, late = (layers_of(zoo_network, side, name, side, classes) for name in (EARLY, LATE))
     blocks = (_table(early, late), _sums(early, late))
     if not goes:
@@ -31,8 +31,8 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
             trains=f"train {EARLY} and {LATE} for equal {equal}: about 15 s",
         )
         return
-    arms = [arm(bench, name, bench.fresh(name)) for name in (EARLY, LATE)]
-    yield from compare(bench, arms, setup=blocks, by_time=equal == "time")
+    arms = [arm(context, name, context.fresh(name)) for name in (EARLY, LATE)]
+    yield from compare(context, arms, setup=blocks, by_time=equal == "time")
 
 
 def _table(early: Sequence[LayerRow], late: Sequence[LayerRow]) -> Table:

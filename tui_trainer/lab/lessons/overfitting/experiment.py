@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.compare import parameters, told
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval, per_image
 from tui_trainer.lab.lessons.overfitting.few_digits import DIGITS, MANY, REMEDIES, learner, overfit
@@ -31,19 +31,19 @@ COUNT = Control(
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show how much room there is to learn by heart, or train with and without a remedy."""
     remedy = controls.word(REMEDY)
-    digits = min(controls.whole(COUNT), len(bench.data.train))
+    digits = min(controls.whole(COUNT), len(context.data.train))
     controls.add(COUNT, digits)
-    can_judge = bool(len(bench.data.val))
+    can_judge = bool(len(context.data.val))
     if goes and can_judge:
-        yield from overfit(bench, remedy, digits)
+        yield from overfit(context, remedy, digits)
         return
-    found = gap_of(bench)
+    found = gap_of(context)
     yield replace(
         found,
-        blocks=(_room(bench, digits), *found.blocks),
+        blocks=(_room(context, digits), *found.blocks),
         trains=(
             f"train twice on {count(digits)} digits, with and without the remedy: about 15 s"
             if can_judge
@@ -52,18 +52,18 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     )
 
 
-def gap_of(bench: Bench) -> Exhibit:
+def gap_of(context: Context) -> Exhibit:
     """Return the gap of the run's network as it is now, on as many images as there is time for."""
-    if not len(bench.data.val):
+    if not len(context.data.val):
         words = Words(text="This run has no validation images: it cannot see a gap.", tone="look")
         return Exhibit(blocks=(words,))
-    total = affordable(bench.layers, 2, least=LEAST, most=MOST)
-    network = bench.copy()
-    train, val = bench.sample(total, training=True), bench.sample(total)
-    ours, theirs = (evaluate(network, bench.data, split).correct for split in (train, val))
+    total = affordable(context.layers, 2, least=LEAST, most=MOST)
+    network = context.copy()
+    train, val = context.sample(total, training=True), context.sample(total)
+    ours, theirs = (evaluate(network, context.data, split).correct for split in (train, val))
     low, high = gap_interval(ours, len(train), theirs, len(val))
     table = Table(
-        caption=f"{model_name(bench.config.model)} after step {bench.step:,}",
+        caption=f"{model_name(context.config.model)} after step {context.step:,}",
         heads=("images", "right", "accuracy, 95 %"),
         rows=tuple(
             (name, f"{right} of {len(split)}", told(right, len(split)))
@@ -80,14 +80,14 @@ def gap_of(bench: Bench) -> Exhibit:
     return Exhibit(blocks=(table,), result=result, certainty=certainty)
 
 
-def _room(bench: Bench, digits: int) -> Table:
+def _room(context: Context, digits: int) -> Table:
     """Return how many parameters there are for each training image."""
-    own, here = parameters(bench.network), parameters(learner(bench))
-    total = len(bench.data.train)
+    own, here = parameters(context.network), parameters(learner(context))
+    total = len(context.data.train)
     cases: Sequence[tuple[str, int, int]] = (
         ("the network of this experiment", here, digits),
         ("the same, with more images", here, min(MANY * digits, total)),
-        (f"{model_name(bench.config.model)} in its run", own, total),
+        (f"{model_name(context.config.model)} in its run", own, total),
     )
     return Table(
         caption="how much room there is to learn by heart",

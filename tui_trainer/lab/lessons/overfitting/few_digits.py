@@ -10,7 +10,7 @@ from torch import nn
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.lab.compare import RECIPE, Score, arm, differences, score, told
-from tui_trainer.lab.context import SEED, Bench
+from tui_trainer.lab.context import SEED, Context
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval
 from tui_trainer.lab.trial import SECONDS, Arm, race
 from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Table, Words
@@ -54,9 +54,9 @@ _MEANS: Mapping[str, str] = {
 }
 
 
-def learner(bench: Bench, dropout: float = 0.0, seed: int = SEED) -> nn.Module:
+def learner(context: Context, dropout: float = 0.0, seed: int = SEED) -> nn.Module:
     """Return an untrained network with one hidden layer, large for few digits."""
-    inputs = bench.data.image_size**2
+    inputs = context.data.image_size**2
 
     def build() -> nn.Module:
         return nn.Sequential(
@@ -64,10 +64,10 @@ def learner(bench: Bench, dropout: float = 0.0, seed: int = SEED) -> nn.Module:
             nn.Linear(inputs, HIDDEN),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(HIDDEN, bench.data.classes),
+            nn.Linear(HIDDEN, context.data.classes),
         )
 
-    return bench.build(build, seed)
+    return context.build(build, seed)
 
 
 @dataclass
@@ -103,24 +103,24 @@ class Pupil:
         )
 
 
-def overfit(bench: Bench, remedy: str, digits: int) -> Iterator[Exhibit]:
+def overfit(context: Context, remedy: str, digits: int) -> Iterator[Exhibit]:
     """Train on few digits with and without a remedy; say what the gaps are and how sure that is."""
-    pupils = _pupils(bench, remedy, digits)
+    pupils = _pupils(context, remedy, digits)
     text = f"{pupils[1].arm.name}: {_MEANS[remedy]}. Both see equally many images."
     setup = Words(text=text, tone="muted")
-    watched, began = bench.sample(WATCHED), bench.clock()
+    watched, began = context.sample(WATCHED), context.clock()
     yield Exhibit(blocks=(setup,), progress=0.0)
     for epoch in range(EPOCHS + 1):
-        left = SECONDS - (bench.clock() - began)
+        left = SECONDS - (context.clock() - began)
         if left <= 0:
             break
         arms = [pupil.arm for pupil in pupils]
-        for _ in race(arms, images=epoch * digits, clock=bench.clock, seconds=left):
+        for _ in race(arms, images=epoch * digits, clock=context.clock, seconds=left):
             yield Exhibit(blocks=_shown(pupils, setup), progress=_far(epoch))
         for pupil in pupils:
             pupil.look(arms[0].trial.images / digits, watched)
         yield Exhibit(blocks=_shown(pupils, setup), progress=_far(epoch))
-    judged = bench.sample(JUDGED)
+    judged = context.sample(JUDGED)
     ends = [(score(p.arm.trial, p.own), score(p.arm.trial, judged)) for p in pupils]
     yield Exhibit(
         blocks=(_table(pupils, ends), *_shown(pupils, setup)),
@@ -129,37 +129,37 @@ def overfit(bench: Bench, remedy: str, digits: int) -> Iterator[Exhibit]:
     )
 
 
-def _pupils(bench: Bench, remedy: str, digits: int) -> list[Pupil]:
-    few = bench.sample(digits, training=True)
-    many = bench.sample(MANY * digits, training=True) if remedy == "more images" else few
+def _pupils(context: Context, remedy: str, digits: int) -> list[Pupil]:
+    few = context.sample(digits, training=True)
+    many = context.sample(MANY * digits, training=True) if remedy == "more images" else few
     settings: dict[str, object] = {
         "augmentation": {"augment": "light"},
         "weight decay": {"weight_decay": DECAY},
     }.get(remedy, {})  # type: ignore[assignment]
     network = learner(
-        bench,
+        context,
         dropout=DROPOUT if remedy == "dropout" else 0.0,
         seed=SEED + 1 if remedy == NOTHING else SEED,
     )
     name = "other weights" if remedy == NOTHING else remedy
     return [
-        _pupil(bench, NOTHING, learner(bench), few, {}, digits),
-        _pupil(bench, name, network, many, settings, digits),
+        _pupil(context, NOTHING, learner(context), few, {}, digits),
+        _pupil(context, name, network, many, settings, digits),
     ]
 
 
 def _pupil(
-    bench: Bench,
+    context: Context,
     name: str,
     network: nn.Module,
     images: Split,
     settings: dict[str, object],
     digits: int,
 ) -> Pupil:
-    data: Data = replace(bench.data, train=images)
+    data: Data = replace(context.data, train=images)
     own = Split(images.images[:digits], images.labels[:digits])
     settings = {"batch_size": BATCH, "lr": RATE, **settings}
-    return Pupil(arm(bench, name, network, data, **settings), own)
+    return Pupil(arm(context, name, network, data, **settings), own)
 
 
 def _far(epoch: int) -> float:

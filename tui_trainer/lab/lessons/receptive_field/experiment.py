@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tui_trainer.anatomy.field import Reach
 from tui_trainer.anatomy.measured import effective_field
-from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import digit_picture, map_picture
 from tui_trainer.lab.layer_maps import Subject, middle_frame, subject
@@ -62,17 +62,17 @@ class Step:
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the sum layer by layer, the field of a layer's middle feature, and a layer more."""
     seen = subject(
-        bench, lambda seen: bool(_on_map(seen)), lacks="layer that slides a kernel over a map"
+        context, lambda seen: bool(_on_map(seen)), lacks="layer that slides a kernel over a map"
     )
     steps = steps_of(seen.layers)
     names = tuple(step.row.name for step in steps)
     last = _on_map(seen)[-1]
     layer = Control(name="layer", label="layer", value=last.row.name, steps=names)
     chosen = steps[names.index(controls.word(layer))]
-    digit = bench.digit(controls.whole(DIGIT))
+    digit = context.digit(controls.whole(DIGIT))
     controls.add(DIGIT, digit.number)
     kernel, stride = controls.whole(KERNEL), controls.whole(STRIDE)
     effect = _effect(seen, chosen, digit)
@@ -86,7 +86,7 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
         result=_result(chosen, effect, digit),
         certainty=(
             f"The field is arithmetic. The effect is measured on one image, as the mean over the "
-            f"layer's channels, after step {bench.step:,}."
+            f"layer's channels, after step {context.step:,}."
         ),
     )
 

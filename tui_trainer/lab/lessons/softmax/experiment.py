@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from tui_trainer.lab.compare import told
-from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax
@@ -36,11 +36,11 @@ TEMPERATURE = Control(
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a digit's scores as probabilities, and the gradient of its loss."""
     which, place = controls.word(WHICH), controls.whole(DIGIT)
     temperature = controls.number(TEMPERATURE)
-    digit, scores, wrong, total = _chosen(bench, which, place)
+    digit, scores, wrong, total = _chosen(context, which, place)
     if not all(map(math.isfinite, scores)):
         yield Exhibit(blocks=(alone(digit),), result=no_numbers("the scores").text)
         return
@@ -59,7 +59,7 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     given = max(range(len(scores)), key=scores.__getitem__)
     yield Exhibit(
         blocks=(
-            alone(digit, f"{bench.split_name} image {digit.number}"),
+            alone(digit, f"{context.split_name} image {digit.number}"),
             Words(
                 text=f"It is a {digit.label}; the network says {given}.",
                 tone="good" if given == digit.label else "wrong",
@@ -68,19 +68,19 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
         ),
         result=f"At T = {temperature:g} the loss is {loss:.4f}.",
         certainty=(
-            f"One image. Of {total} {bench.split_name} images the network, after step "
-            f"{bench.step:,}, gets {wrong} wrong: {told(wrong, total)}."
+            f"One image. Of {total} {context.split_name} images the network, after step "
+            f"{context.step:,}, gets {wrong} wrong: {told(wrong, total)}."
         ),
     )
 
 
-def _chosen(bench: Bench, which: str, place: int) -> tuple[Digit, list[float], int, int]:
+def _chosen(context: Context, which: str, place: int) -> tuple[Digit, list[float], int, int]:
     """Return a digit with its scores, how many were wrong, and of how many."""
-    total = affordable(bench.layers, 1, least=LEAST, most=MOST)
-    images, labels = bench.digits.images[:total], bench.digits.labels[:total]
+    total = affordable(context.layers, 1, least=LEAST, most=MOST)
+    images, labels = context.digits.images[:total], context.digits.labels[:total]
     with torch.no_grad():
-        scores = bench.copy()(bench.data.prepare(images))
+        scores = context.copy()(context.data.prepare(images))
     wrong = (scores.argmax(dim=1) != labels).nonzero().flatten().tolist()
     among = wrong if which == "wrong" and wrong else range(len(labels))
     number = among[place % len(among)]
-    return bench.digit(number), scores[number].double().tolist(), len(wrong), len(labels)
+    return context.digit(number), scores[number].double().tolist(), len(wrong), len(labels)

@@ -8,7 +8,7 @@ from math import prod
 from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
-from tui_trainer.lab.context import DIGIT, Bench
+from tui_trainer.lab.context import DIGIT, Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import map_picture, no_numbers
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
@@ -41,10 +41,10 @@ POOLS = Control(name="pools", label="pool", value="yes", steps=("yes", "no"))
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a transition's maps of a digit and its figures, and a calculator of what it saves."""
     seen = subject(
-        bench,
+        context,
         lambda seen: bool(transitions(seen.layers)),
         fallback="era-s6",
         lacks="transition layer (1×1 to fewer maps, then a pool)",
@@ -61,7 +61,7 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     yield Exhibit(
         blocks=(
             *seen.note,
-            *_maps(bench, seen, mix, pool, number),
+            *_maps(context, seen, mix, pool, number),
             _figures(seen.layers, mix, pool),
             _calculator(spared, entering, channels, kernels, pools),
         ),
@@ -91,9 +91,9 @@ def transitions(rows: Sequence[LayerRow]) -> list[tuple[int, int]]:
     return found
 
 
-def _maps(bench: Bench, seen: Subject, mix: int, pool: int, number: int) -> tuple[Block, ...]:
+def _maps(context: Context, seen: Subject, mix: int, pool: int, number: int) -> tuple[Block, ...]:
     """Return the liveliest maps of a digit before and after a transition."""
-    digit = bench.digit(number)
+    digit = context.digit(number)
     maps: Mapping[int, LayerMaps] = {
         each.place: each for each in maps_of(seen, digit.network_input, None)
     }

@@ -8,7 +8,7 @@ from functools import partial
 from torch import nn
 
 from tui_trainer.lab.compare import arm, compare
-from tui_trainer.lab.context import Bench
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.transition_position.arithmetic import KERNELS, STEM, Placed, placed
 from tui_trainer.lab.network_variants import POOL, Conv, stack
@@ -21,10 +21,10 @@ AFTER = counting("after", "after layer", len(PLACES), first=1, value=2.0)
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the stack with its transition at each place; train the chosen place and both ends."""
     after = controls.whole(AFTER)
-    side, classes = bench.data.image_size, bench.data.classes
+    side, classes = context.data.image_size, context.data.classes
     stacks = [placed(place, side=side, classes=classes) for place in PLACES]
     blocks = (_table(stacks, after, side), _about(stacks[after - 1], stacks))
     raced = trained(after)
@@ -37,13 +37,13 @@ def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
         return
     arms = [
         arm(
-            bench,
+            context,
             f"after layer {place}",
-            bench.build(partial(with_transition, KERNELS, place, classes)),
+            context.build(partial(with_transition, KERNELS, place, classes)),
         )
         for place in raced
     ]
-    yield from compare(bench, arms, setup=blocks)
+    yield from compare(context, arms, setup=blocks)
 
 
 def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequential:

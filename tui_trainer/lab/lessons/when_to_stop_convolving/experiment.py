@@ -13,7 +13,7 @@ from tui_trainer.anatomy.review.design import Design, is_weighted, map_size
 from tui_trainer.anatomy.review.receptive_fields import OBJECT, STOP
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.compare import JUDGED, Judged, arm, compare, score, told
-from tui_trainer.lab.context import DIGIT, Bench, Digit
+from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import digit_picture, map_picture
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
@@ -67,25 +67,25 @@ ABOUT = {
 
 
 @with_controls
-def show(bench: Bench, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show where a network may stop convolving, and what each ending would cost there."""
     end, number = controls.word(END), controls.whole(DIGIT)
     if goes:
-        yield from _trained(bench)
+        yield from _trained(context)
         return
-    seen = subject(bench, lambda own: _last_place(own.layers) > 0)
+    seen = subject(context, lambda own: _last_place(own.layers) > 0)
     last = _last_place(seen.layers)
-    digit = bench.digit(number)
+    digit = context.digit(number)
     (maps,) = [m for m in maps_of(seen, digit.network_input, None) if m.place == last]
     height, width, channels = seen.layers[last].output_shape
-    offered = endings(height, width, channels, bench.data.classes)
+    offered = endings(height, width, channels, context.data.classes)
     yield Exhibit(
         blocks=(
             *seen.note,
             _costs(seen, last, offered, end),
             Words(text=ABOUT[end]),
             _pictures(digit, maps),
-            *_layers(seen, bench.data.image_size),
+            *_layers(seen, context.data.image_size),
         ),
         result=_result(offered, end, maps),
         certainty="Counted, not trained: the costs are those of one image and follow from shapes.",
@@ -216,13 +216,13 @@ def _ended(end: str, side: int, classes: int) -> nn.Sequential:
     return nn.Sequential(*trunk, *head[end]())
 
 
-def _trained(bench: Bench) -> Iterator[Exhibit]:
+def _trained(context: Context) -> Iterator[Exhibit]:
     """Train one trunk with three endings."""
-    side = bench.data.image_size // 2 ** sum(pools for _, pools in TRUNK)
-    classes = bench.data.classes
+    side = context.data.image_size // 2 ** sum(pools for _, pools in TRUNK)
+    classes = context.data.classes
     names = {AVERAGE: "global average", KERNEL: f"kernel {side}×{side}", CONNECTED: CONNECTED}
     arms = [
-        arm(bench, name, bench.build(partial(_ended, end, side, classes)))
+        arm(context, name, context.build(partial(_ended, end, side, classes)))
         for end, name in names.items()
     ]
     setup = Words(
@@ -232,16 +232,16 @@ def _trained(bench: Bench) -> Iterator[Exhibit]:
         tone="muted",
     )
     yield from compare(
-        bench,
+        context,
         arms,
         setup=(setup,),
-        found=partial(_elsewhere, bench),
+        found=partial(_elsewhere, context),
     )
 
 
-def _elsewhere(bench: Bench, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
+def _elsewhere(context: Context, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
     """Return how each ending does on the same digits moved aside, which none has trained on."""
-    judged = bench.sample(JUDGED)
+    judged = context.sample(JUDGED)
     split = moved(judged.take(list(range(len(judged) // 2))))
     rows = []
     for each in arms:
