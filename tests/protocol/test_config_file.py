@@ -8,7 +8,6 @@ import pytest
 
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import (
-    MAX_FILE_BYTES,
     Source,
     compose,
     parse_config,
@@ -17,6 +16,7 @@ from tui_trainer.protocol.config_file import (
     to_toml,
 )
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.toml_file import MAX_FILE_BYTES
 
 TEXTS = [
     "plain",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.headless.streams import standard_output
+from tui_trainer.text.fmt import printable
 
 HEAD = """\
 # The keys of mnist-tui. To change some, keep their lines in {place}
@@ -12,7 +13,6 @@ HEAD = """\
 
 def keys() -> None:
     """Print every key of the window as a keys.toml, and where yours is looked for."""
-    from tui_trainer.text.fmt import printable
     from tui_trainer.ui.keys.binding import use_keymap
     from tui_trainer.ui.keys.keys_file import keys_path, keys_toml, load_keymap
 

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tui_trainer.protocol.config import AMOUNTS, PRESETS, SETTINGS, RunConfig
-from tui_trainer.protocol.errors import InputError, SettingError, reason
+from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.settings import option_of
-from tui_trainer.protocol.toml_file import TomlError, line_of, parse_toml
+from tui_trainer.protocol.toml_file import TomlError, line_of, parse_toml, read_text
 from tui_trainer.text.fmt import printable
-
-MAX_FILE_BYTES = 65_536
-"""More than any configuration needs, and little enough for tomllib, which can take its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +49,6 @@ def read_config(path: Path) -> Source:
     return parse_config(read_text(path, name), name)
 
 
-def read_text(path: Path, name: str) -> str:
-    """Return the text of a TOML file; ``name`` is how it is called in messages.
-
-    Raises:
-        InputError: If it cannot be read, is too large for what it is to be, or is no UTF-8.
-    """
-    try:
-        # No more than that: a device or a pipe does not tell its size.
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name}: cannot be read: {reason(error)}") from None
-    if len(raw) > MAX_FILE_BYTES:
-        raise InputError(f"{name}: larger than such a file can be; is it the right one?")
-    try:
-        # Some editors put a byte order mark in front, which TOML does not know.
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{name}, line {line}: not UTF-8 text; save the file as UTF-8") from None
-
-
 def read_preset(name: str) -> Source:
     """Read a configuration that is shipped.
 
@@ -96,7 +71,7 @@ def parse_config(text: str, name: str) -> Source:
         settings = parse_toml(text)
     except TomlError as error:
         place = _place(name, error.line, error.key)
-        raise InputError(f"{place}: no valid TOML: {error.reason}") from None
+        raise InputError(f"{place}: no valid TOML: {error.problem}") from None
     source = Source(settings, text, name)
     for key in settings:
         if key not in SETTINGS:

@@ -13,10 +13,10 @@ import platformdirs
 from textual.binding import Binding
 from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME, Keys, format_key
 
+from tui_trainer.protocol.toml_file import Fault, TomlFile, kind, suggestion
 from tui_trainer.ui.keys.binding import keys_of, normalized
 from tui_trainer.ui.keys.contexts import contexts
 from tui_trainer.ui.keys.keymap import BINDINGS, with_keys
-from tui_trainer.ui.toml_file import Fault, TomlFile, kind, suggestion
 
 FIXED = {
     **{"ctrl+c": "quits", "ctrl+q": "quits"},

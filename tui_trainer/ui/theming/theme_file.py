@@ -12,8 +12,8 @@ from textual.color import Color, ColorParseError
 from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import Theme
 
+from tui_trainer.protocol.toml_file import Fault, TomlFile, kind, suggestion
 from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
-from tui_trainer.ui.toml_file import Fault, TomlFile, kind, suggestion
 
 _BASE_COLOURS = (
     *("primary", "secondary", "accent", "warning", "error", "success"),

@@ -8,9 +8,9 @@ from pathlib import Path
 import platformdirs
 
 from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.protocol.toml_file import suggestion
 from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
 from tui_trainer.ui.theming.theme_file import load_theme
-from tui_trainer.ui.toml_file import suggestion
 
 __all__ = [
     "DEFAULT_THEME",
