@@ -167,15 +167,15 @@ def _set_environment(variables: dict[str, str]) -> None:
     os.environ.update(variables)
 
 
-_STREAMS: _Pair = (lambda: (sys.stdin, sys.stdout, sys.stderr), _set_streams)
 _FOLDER: _Pair = (_folder_or_none, _change_folder)
 _DTYPE: _Pair = (torch.get_default_dtype, torch.set_default_dtype)
 _GRAD: _Pair = (torch.is_grad_enabled, torch.set_grad_enabled)
 
-_OF_FORWARD = (_DTYPE, _GRAD, _FOLDER, _STREAMS)
+_OF_FORWARD = (_DTYPE, _GRAD, _FOLDER, _attributes(sys, "stdout", "stderr"))
 
 _STATE: tuple[_Pair, ...] = (
-    *_OF_FORWARD,
+    *(_DTYPE, _GRAD, _FOLDER),
+    (lambda: (sys.stdin, sys.stdout, sys.stderr), _set_streams),
     _attributes(sys, "argv", "excepthook"),
     _attributes(threading, "excepthook"),
     (gc.isenabled, lambda collects: gc.enable() if collects else gc.disable()),
