@@ -285,6 +285,16 @@ def test_a_bad_file_keeps_the_window_closed(
     assert told.count("\n") == 1
 
 
+def test_the_ids_are_printed_even_if_the_file_is_bad(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_keys('[run]\npausing = "p"')
+    assert run(monkeypatch, "keys") == 2
+    printed = capsys.readouterr()
+    assert '\npause = "space"' in printed.out
+    assert "run.pausing: unknown id" in printed.err
+
+
 def test_a_run_without_a_window_does_not_read_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.headless.streams import standard_output
+from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import printable
 
 HEAD = """\
@@ -13,9 +14,16 @@ HEAD = """\
 
 def keys() -> None:
     """Print every key of the window as a keys.toml, and where yours is looked for."""
+    # The ids are printed even if that file cannot be used: they are what mends it.
     from tui_trainer.ui.keys.binding import use_keymap
     from tui_trainer.ui.keys.keys_file import keys_path, keys_toml, load_keymap
 
-    use_keymap(load_keymap())
+    error = None
+    try:
+        use_keymap(load_keymap())
+    except InputError as refused:
+        error = refused
     place = printable(keys_path())
     standard_output().text(f"{HEAD.format(place=place)}\n{keys_toml()}")
+    if error is not None:
+        raise error
