@@ -53,16 +53,15 @@ def _train_again(
     found: SavedRun, settings: RunConfig, out: Path | None, *, json_lines: bool, debug: bool
 ) -> int:
     from tui_trainer.cli.fronts import run_headless
-    from tui_trainer.cli.starts import Job, Start
+    from tui_trainer.cli.starts import Job, Start, recorder_of
     from tui_trainer.cli.train import expanded
-    from tui_trainer.recording.recorder import Recorder
     from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
 
     inbox = ReplayInbox(
         recorded_wishes(found.past), None if found.is_complete else found.facts["step"]
     )
     folder = expanded(out)
-    job = Job(Recorder.create(folder, settings.resolved()) if folder is not None else None)
+    job = Job(None if folder is None else recorder_of(settings, folder))
     code = run_headless(Start(job), settings, json_lines=json_lines, debug=debug, inbox=inbox)
     if code != ExitCode.FINISHED or job.result is None:
         return code

@@ -49,12 +49,11 @@ def resume(
     )
 
     from tui_trainer.cli.starts import Job, Start
-    from tui_trainer.cli.train import recorder_below
     from tui_trainer.recording.recorder import Recorder
 
     recorder = Recorder.reopen(found.folder, found.recorded, found.past, found.moved)
     job = Job(recorder, found)
-    start = Start(job, recorder_below, patient=not no_ui)
+    start = Start(job, records=True, patient=not no_ui)
     if no_ui:
         inbox = Inbox(*wishes)
         code = run_headless(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.cli.saved import SavedRun
@@ -12,7 +13,7 @@ from tui_trainer.findings import with_findings
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, StateChanged
-from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.folder import RUNS, RunFolder
 from tui_trainer.recording.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -39,22 +40,16 @@ class Start:
 
     Args:
         first: The first run.
-        again: Where any further run of the same window is recorded.
+        records: Whether any further run of the same window is recorded.
         patient: Whether a diverged run waits for a person.
 
     Attributes:
         follow: Gets the folder of each run before it begins; None for one that is not recorded.
     """
 
-    def __init__(
-        self,
-        first: Job,
-        again: Callable[[RunConfig], Recorder | None] = lambda config: None,
-        *,
-        patient: bool = False,
-    ) -> None:
+    def __init__(self, first: Job, *, records: bool = False, patient: bool = False) -> None:
         self._first: Job | None = first
-        self._again = again
+        self._records = records
         self._patient = patient
         self._recorders: list[Recorder] = []
         self.follow: Callable[[RunFolder | None], object] = lambda folder: None
@@ -63,7 +58,7 @@ class Start:
         """Return the run's events; those of before, if it is resumed, come first."""
         job, self._first = self._first, None
         if job is None:
-            job = Job(self._again(config))
+            job = Job(recorder_of(config) if self._records else None)
         self.follow(None if job.recorder is None else job.recorder.folder)
         past = () if job.saved is None else job.saved.past
         events = with_findings(train(config, inbox, job, patient=self._patient), past)
@@ -100,6 +95,16 @@ class Show:
         from tui_trainer.lab.standalone import look
 
         yield from look(config, inbox, self.folder, self._saved.resumption())
+
+
+def recorder_of(config: RunConfig, out: Path | None = None) -> Recorder:
+    """Return the recorder of a new run in a folder, or in a new one among the others.
+
+    Raises:
+        InputError: If none can be made.
+    """
+    config = config.resolved()
+    return Recorder.create_below(RUNS, config) if out is None else Recorder.create(out, config)
 
 
 def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterator[Event]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.settings import RECORD, option_of
-
-if TYPE_CHECKING:
-    from tui_trainer.recording.recorder import Recorder
 
 
 @opt.with_settings(SETTINGS, after="config")
@@ -72,10 +69,10 @@ def new_run(
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused, guided=guide)
     out = expanded(out)
 
-    from tui_trainer.cli.starts import Job, Start
+    from tui_trainer.cli.starts import Job, Start, recorder_of
 
-    job = Job(None if no_save else _recorder(out, run))
-    start = Start(job, _no_recorder if no_save else recorder_below, patient=not no_ui)
+    job = Job(None if no_save else recorder_of(run, out))
+    start = Start(job, records=not no_save, patient=not no_ui)
     if no_ui:
         code = run_headless(start, run, json_lines=json_lines, debug=debug)
     else:
@@ -118,25 +115,3 @@ def expanded(out: Path | None) -> Path | None:
         return out.expanduser() if out is not None else None
     except RuntimeError:
         raise InputError(f"--out {out}: there is no such user; choose another folder") from None
-
-
-def _recorder(out: Path | None, config: RunConfig) -> Recorder:
-    from tui_trainer.recording.recorder import Recorder
-
-    return recorder_below(config) if out is None else Recorder.create(out, config.resolved())
-
-
-def recorder_below(config: RunConfig) -> Recorder:
-    """Return the recorder of a new run in a new folder among the others.
-
-    Raises:
-        InputError: If none can be made.
-    """
-    from tui_trainer.recording.folder import RUNS
-    from tui_trainer.recording.recorder import Recorder
-
-    return Recorder.create_below(RUNS, config.resolved())
-
-
-def _no_recorder(config: RunConfig) -> None:
-    """Record a run nowhere."""
