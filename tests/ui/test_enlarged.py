@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from textual.widgets import Static
 
+from tests.render.test_exhibit_lines import COLOURS, MEDIUM, drawn
 from tests.ui.exhibits import ADVICE, DIGIT, KERNEL, PICTURES, tries
 from tests.ui.fakes import LearnFirst, recording, settle, until, window
-from tests.ui.test_exhibit import COLOURS, MEDIUM, drawn
 from tui_trainer.protocol.exhibit import Picture, Pictures
 from tui_trainer.render.picture_rows import pictures_lines
 from tui_trainer.ui.base_app import LabWindow
