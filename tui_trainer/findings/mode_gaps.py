@@ -126,7 +126,6 @@ def evaluation_mode(history: History) -> FindingRaised | None:
             severity="note",
             title="layers kept in evaluation mode",
             evidence=f"{names(still)} at step {fmt.count(looks[-1].step)}",
-            advice="",
             step=looks[0].step,
             lesson=9,
             cause="the model's own code keeps them there: batch norm goes by its running "

@@ -152,7 +152,6 @@ def validation_better(history: History) -> FindingRaised | None:
         severity="note",
         title="validation is better than training",
         evidence=evidence,
-        advice="",
         step=recent[0].step,
         lesson=14 if history.settings.get("dropout") else 15,
         cause="the training figure is a harder one: " + ", ".join(reasons),

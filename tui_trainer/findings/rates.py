@@ -248,7 +248,6 @@ def batch_size_fit(history: History) -> FindingRaised | None:
         severity="note",
         title=title,
         evidence=f"batch {size}; the gradient's noise scale is about {scale:,.0f} images",
-        advice="",
         step=lately(history, LOOKS_FOR_NOISE)[0].step,
         lesson=20,
         cause=cause,

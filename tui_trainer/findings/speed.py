@@ -61,7 +61,6 @@ def input_bound(history: History) -> FindingRaised | None:
         severity="note",
         title="the input takes longer than the network",
         evidence=f"{fmt.percent(share, 0)} of a step goes by before the network begins",
-        advice="",
         step=looks[0].step,
         lesson=20,
         cause=(
