@@ -1,6 +1,6 @@
 """Custom models of every kind that looking at a model must not disturb, each a few lines.
 
-Each can be named as ``tests/engine/any_models.py:Name``; it takes images of any size.
+Each can be named as ``tests/models/any_models.py:Name``; it takes images of any size.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from tui_trainer.anatomy.folding import Folding, folding
 from tui_trainer.anatomy.operations import bind, operation_of, passes
 from tui_trainer.anatomy.untouched import untouched
 from tui_trainer.models.numbers import tensors_in
+from tui_trainer.models.outside import namespaces
 from tui_trainer.text.fmt import one_line
 
 Execute = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
@@ -377,18 +377,12 @@ class _Tracer(TorchFunctionMode):
 
 def _constants(network: nn.Module) -> Iterator[Tensor]:
     """Yield the tensors that a network has but does not learn, also the globals of its files."""
-    files = set()
-    for module in network.modules():
-        for value in (*vars(module).values(), *vars(type(module)).values()):
-            yield from _held(value)
-        files.add(type(module).__module__)
-    for name in files:
-        if not name.startswith("torch.") and name in sys.modules:
-            for value in vars(sys.modules[name]).values():
-                yield from _held(value)
+    shared = (names for _, names, _ in namespaces(network))
+    for names in (*map(vars, network.modules()), *shared):
+        yield from _held(dict(names), depth=4)
 
 
-def _held(value: Any, depth: int = 3) -> Iterator[Tensor]:
+def _held(value: Any, depth: int) -> Iterator[Tensor]:
     """Yield the tensors in a value, in containers that lie not too deep."""
     if isinstance(value, Tensor):
         yield value

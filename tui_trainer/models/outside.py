@@ -167,13 +167,13 @@ def _slots(model: nn.Module) -> Iterator[_Slot]:
 
 def _shared(model: nn.Module, seen: set[int]) -> Iterator[_Slot]:
     """Yield what a model's own files keep as globals, and its classes as their attributes."""
-    for place, names, setter in _namespaces(model):
+    for place, names, setter in namespaces(model):
         for key, value in list(names.items()):
             if not key.startswith("__"):
                 yield from _within(f"{place}/{key}", value, setter(key), seen, 1)
 
 
-def _namespaces(
+def namespaces(
     model: nn.Module,
 ) -> Iterator[tuple[str, Mapping[str, Any], Callable[[str], Callable[[Any], None]]]]:
     """Yield the names that a model's own classes and their methods use, and how each is set.
