@@ -50,6 +50,11 @@ class Evaluation:
         """How many images there are."""
         return len(self.hits)
 
+    @property
+    def accuracy(self) -> float:
+        """The share of images that were classified rightly."""
+        return self.correct / self.total
+
     def class_accuracy(self, classes: int) -> tuple[float | None, ...]:
         """Return the accuracy on each class, None for a class without an image."""
         totals = torch.bincount(self.labels, minlength=classes).tolist()

@@ -166,7 +166,7 @@ def close_epoch(run: Run) -> Iterator[Event]:
         if validation.best is None or result.loss < validation.best.loss:
             validation.best = result
         rise = result.rise_over(validation.best)
-        validation.accuracy = result.correct / result.total
+        validation.accuracy = result.accuracy
     yield from run.probes.at_end_of_epoch()
     progress.epochs_done = progress.epoch
     if run.control.pause_after_epoch:

@@ -347,7 +347,7 @@ class Run:
             step=self.progress.step,
             images=self.progress.images,
             test_loss=result.loss,
-            test_accuracy=result.correct / result.total,
+            test_accuracy=result.accuracy,
             test_correct=result.correct,
             test_total=result.total,
             test_interval=wilson(result.correct, result.total),

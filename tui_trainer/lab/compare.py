@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations, takewhile
 
 import torch
@@ -21,7 +20,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
-from tui_trainer.engine.evaluation import evaluate
+from tui_trainer.engine.evaluation import Evaluation, evaluate
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.trial import Arm, Trial, race
 from tui_trainer.protocol.exhibit import Block, Curves, Exhibit, Table
@@ -58,40 +57,9 @@ CHANCE = 0.05
 """How likely it may be that any pair is told apart where there is no difference at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How an arm does on a split.
+Judged = Mapping[str, Evaluation]
+"""How the arms do, by their names."""
 
-    Attributes:
-        hits: Whether it told each image rightly, at least one.
-        loss: The mean loss.
-    """
-
-    hits: tuple[bool, ...]
-    loss: float
-
-    @property
-    def correct(self) -> int:
-        """How many images it told rightly."""
-        return sum(self.hits)
-
-    @property
-    def total(self) -> int:
-        """Of how many."""
-        return len(self.hits)
-
-    @property
-    def accuracy(self) -> float:
-        """The share of images told rightly."""
-        return self.correct / self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Its Wilson interval, 95 %."""
-        return wilson(self.correct, self.total)
-
-
-Judged = Mapping[str, Score]
 Found = Callable[[Sequence[Arm], Judged], tuple[Block, ...]]
 """What else there is to see once the arms are trained and judged."""
 
@@ -138,7 +106,7 @@ def compare(
     for share in race(arms, images=most, clock=context.clock, seconds=seconds, by_time=by_time):
         yield Exhibit(blocks=(losses(arms), *setup), progress=share)
     split = context.sample(judged)
-    scores: dict[str, Score] = {}
+    scores: dict[str, Evaluation] = {}
     for each in arms:
         settle(each.trial)
         scores[each.name] = score(each.trial, split)
@@ -150,10 +118,9 @@ def compare(
     )
 
 
-def score(trial: Trial, split: Split) -> Score:
+def score(trial: Trial, split: Split) -> Evaluation:
     """Return how a trial's network does on images, in evaluation mode."""
-    result = evaluate(trial.network, trial.data, split)
-    return Score(tuple(result.hits.tolist()), result.loss)
+    return evaluate(trial.network, trial.data, split)
 
 
 def settle(trial: Trial) -> None:
@@ -271,7 +238,7 @@ def differences(scores: Judged) -> str:
     return f"More than the choice of images explains: {pairs}.{rest}"
 
 
-def distinguishable(scores: Mapping[str, Score]) -> list[tuple[str, str]]:
+def distinguishable(scores: Judged) -> list[tuple[str, str]]:
     """Return the pairs, better one first, whose difference in accuracy is more than chance.
 
     All are judged on the same images, so that each pair is compared image by image. Of many pairs
@@ -287,6 +254,5 @@ def distinguishable(scores: Mapping[str, Score]) -> list[tuple[str, str]]:
     return [(better, worse) for (_, better, worse), _ in sure]
 
 
-def _by_chance(one: Score, other: Score) -> float:
-    pairs = list(zip(one.hits, other.hits, strict=True))
-    return mcnemar(pairs.count((True, False)), pairs.count((False, True)))
+def _by_chance(one: Evaluation, other: Evaluation) -> float:
+    return mcnemar(int((one.hits & ~other.hits).sum()), int((~one.hits & other.hits).sum()))

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from tests.lab.lessons.conftest import Benches, Ticking
-from tui_trainer.lab.compare import RECIPE, Score, arm, compare, differences, lead, score, settle
+from tests.lab.lessons.test_race import evaluation_of
+from tui_trainer.engine.evaluation import Evaluation
+from tui_trainer.lab.compare import RECIPE, arm, compare, differences, lead, score, settle
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.image_normalization.arithmetic import RAW, Scale
 from tui_trainer.lab.lessons.image_normalization.experiment import Rescaled
@@ -26,9 +28,9 @@ def small(classes: int = 10) -> nn.Module:
     return stack([Conv(4), POOL, Conv(6), POOL], classes)
 
 
-def right(count: int, first: int = 0) -> Score:
+def right(count: int, first: int = 0) -> Evaluation:
     """A score of 1,000 images, as many in a row told rightly."""
-    return Score(tuple(first <= place < first + count for place in range(1_000)), 0.1)
+    return evaluation_of([first <= place < first + count for place in range(1_000)])
 
 
 def two_arms(bench: Context) -> list[Arm]:

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from tests.lab.lessons.conftest import Benches, Ticking
-from tui_trainer.lab.compare import Score, distinguishable, score
+from tui_trainer.engine.evaluation import Evaluation
+from tui_trainer.lab.compare import distinguishable, score
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.trial import Arm, race
+from tui_trainer.stats.intervals import wilson
 
 
 def arms_of(bench: Context, *rates: float) -> list[Arm]:
@@ -70,14 +72,20 @@ def test_a_score_is_that_of_the_network_in_evaluation_mode(bench_of: Benches) ->
 
     assert told.total == 100
     assert told.correct == int((scores.argmax(1) == split.labels).sum())
-    low, high = told.interval
+    low, high = wilson(told.correct, told.total)
     assert low < told.accuracy < high
 
 
-def judged(*right: int) -> Score:
+def evaluation_of(hits: list[bool]) -> Evaluation:
+    """An evaluation with these hits."""
+    count = len(hits)
+    return Evaluation(torch.full((count,), 0.1), torch.tensor(hits), torch.zeros(count))
+
+
+def judged(*right: int) -> Evaluation:
     """A score of 1,000 images: hits are those from ``right[0]`` up to ``right[1]``, and so on."""
     spans = list(zip(right[::2], right[1::2], strict=True))
-    return Score(tuple(any(a <= n < b for a, b in spans) for n in range(1_000)), 0.1)
+    return evaluation_of([any(a <= n < b for a, b in spans) for n in range(1_000)])
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,7 @@ def judged(*right: int) -> Score:
         (judged(0, 970), False),
     ],
 )
-def test_only_a_difference_beyond_chance_counts(other: Score, is_told_apart: bool) -> None:
+def test_only_a_difference_beyond_chance_counts(other: Evaluation, is_told_apart: bool) -> None:
     scores = {"b": other, "a": judged(0, 970)}
 
     assert distinguishable(scores) == ([("a", "b")] if is_told_apart else [])
@@ -115,7 +123,7 @@ def test_arms_that_do_not_differ_are_seldom_told_apart() -> None:
     for _ in range(200):
         hits = torch.rand(4, 300, generator=chance) < 0.9
         told += bool(
-            distinguishable({str(n): Score(tuple(h), 0.1) for n, h in enumerate(hits.tolist())})
+            distinguishable({str(n): evaluation_of(h) for n, h in enumerate(hits.tolist())})
         )
     # Exact tests err on the side of caution: at most one comparison of twenty has such a pair.
     assert told <= 10

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from tui_trainer.data.dataset import Data, Split
-from tui_trainer.lab.compare import RECIPE, Score, arm, differences, score, told
+from tui_trainer.engine.evaluation import Evaluation
+from tui_trainer.lab.compare import RECIPE, arm, differences, score, told
 from tui_trainer.lab.context import SEED, Context
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval
 from tui_trainer.lab.trial import SECONDS, Arm, race
@@ -176,7 +177,7 @@ def _shown(pupils: Sequence[Pupil], setup: Words) -> tuple[Curves | Words, ...]:
     return (curves, setup) if pupils[0].epochs else (setup,)
 
 
-Ends = Sequence[tuple[Score, Score]]
+Ends = Sequence[tuple[Evaluation, Evaluation]]
 """How each pupil does at the end: on its own images, and on those of validation."""
 
 
