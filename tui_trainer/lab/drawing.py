@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import ceil, isqrt
 
@@ -11,7 +12,8 @@ from torch.nn import functional
 
 from tui_trainer.lab.context import Digit
 from tui_trainer.lab.controls import Controls
-from tui_trainer.protocol.exhibit import Picture, Pictures, Words, counting
+from tui_trainer.protocol.exhibit import Bar, Bars, Picture, Pictures, Words, counting
+from tui_trainer.text.fmt import percent
 
 WIDEST = 28
 """Pixels that a picture has across, at most."""
@@ -63,6 +65,28 @@ def kernel_picture(values: Tensor, caption: str, *, bound: float, across: int = 
 def enlarged(values: Tensor, times: int) -> Tensor:
     """Return a map (H, W) with each number as a square of ``times`` × ``times`` pixels."""
     return values.repeat_interleave(times, 0).repeat_interleave(times, 1)
+
+
+def probability_bars(
+    caption: str,
+    probabilities: Sequence[float],
+    classes: Iterable[int],
+    marked: int,
+    notes: Callable[[int], str] = lambda place: "",
+) -> Bars:
+    """Return the probabilities of some classes as bars, one of them marked, each with a note."""
+    return Bars(
+        caption=caption,
+        bars=tuple(
+            Bar(
+                label=f"{place} {notes(place)}".rstrip(),
+                share=probabilities[place],
+                number=percent(probabilities[place], 1),
+                is_marked=place == marked,
+            )
+            for place in classes
+        ),
+    )
 
 
 def no_numbers(what: str) -> Words:

@@ -8,13 +8,12 @@ import torch
 
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.drawing import digit_picture
+from tui_trainer.lab.drawing import digit_picture, probability_bars
 from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
 from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of, losses
 from tui_trainer.protocol.exhibit import (
-    Bar,
     Bars,
     Block,
     Exhibit,
@@ -157,17 +156,11 @@ def _bars(judged: Judgement, number: int) -> Bars:
         likely = sorted(classes, key=lambda each: (each != label, -probabilities[each]))
         shown = sorted(likely[:MOST_BARS])
     rest = len(probabilities) - len(shown)
-    return Bars(
-        caption="its probabilities" + (f", the other {rest} classes' below these" if rest else ""),
-        bars=tuple(
-            Bar(
-                label=" ".join(
-                    [str(each), *(["true"] if each == label else []), *(["said"] * (each == said))]
-                ),
-                share=probabilities[each],
-                number=percent(probabilities[each], 1),
-                is_marked=each == label,
-            )
-            for each in shown
-        ),
+    caption = "its probabilities" + (f", the other {rest} classes' below these" if rest else "")
+    return probability_bars(
+        caption,
+        probabilities,
+        shown,
+        label,
+        lambda each: " ".join(["true"] * (each == label) + ["said"] * (each == said)),
     )

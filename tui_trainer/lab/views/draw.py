@@ -12,11 +12,10 @@ from torch import Tensor
 from tui_trainer.data.ink import as_digit, as_it_lies
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.drawing import grey_picture, no_numbers
+from tui_trainer.lab.drawing import grey_picture, no_numbers, probability_bars
 from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import (
-    Bar,
     Bars,
     Block,
     Control,
@@ -154,20 +153,11 @@ def _exhibit(
 
 def _bars(now: Opinion) -> Bars:
     """Return the probabilities, class by class; of many classes the most probable ones."""
-    places = range(len(now.probabilities))
-    few = len(places) <= MOST_BARS
-    return Bars(
-        caption="what it says" if few else f"what it says: the {MOST_BARS} most probable",
-        bars=tuple(
-            Bar(
-                label=str(place),
-                share=now.probabilities[place],
-                number=percent(now.probabilities[place], 1),
-                is_marked=place == now.ranked[0],
-            )
-            for place in (places if few else now.ranked[:MOST_BARS])
-        ),
-    )
+    classes = now.ranked[:MOST_BARS]
+    if len(classes) == len(now.probabilities):
+        return probability_bars("what it says", now.probabilities, sorted(classes), classes[0])
+    caption = f"what it says: the {MOST_BARS} most probable"
+    return probability_bars(caption, now.probabilities, classes, classes[0])
 
 
 def _table(opinions: Sequence[Opinion]) -> Table:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.context import Context, Digit
 from tui_trainer.lab.controls import Controls
+from tui_trainer.lab.drawing import probability_bars
 from tui_trainer.lab.predictions import TEST
-from tui_trainer.protocol.exhibit import Bar, Bars, counting
+from tui_trainer.protocol.exhibit import Bars, counting
 from tui_trainer.text.fmt import percent
 
 
@@ -60,18 +61,7 @@ class Verdict:
         shown = self.order[:most]
         if self.label not in shown:
             shown[-1] = self.label
-        return Bars(
-            caption="what it says",
-            bars=tuple(
-                Bar(
-                    label=str(place),
-                    share=self.probabilities[place],
-                    number=percent(self.probabilities[place], 1),
-                    is_marked=place == self.label,
-                )
-                for place in shown
-            ),
-        )
+        return probability_bars("what it says", self.probabilities, shown, self.label)
 
     @property
     def figures(self) -> Mapping[str, object]:

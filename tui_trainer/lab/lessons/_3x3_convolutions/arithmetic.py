@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from tui_trainer.lab.convolution_cost import convolution
 
 Rows = Sequence[Sequence[float]]
 
@@ -55,26 +57,16 @@ def slide(rows: Rows, kernel: Rows, bias: float = 0.0, padding: int = 1) -> list
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """Convolutions on top of each other, stride 1, and what they cost.
+class Stack(NamedTuple):
+    """Convolutions on top of each other, stride 1: what the last one's features see, and the cost.
 
-    Attributes:
-        sides: The sides of their kernels.
-        field: How many pixels across the last one's features see.
-        parameters: Their weights, without biases.
-        multiply_adds: Of all of them, on a map of one size.
+    There is an activation behind each, and no bias.
     """
 
-    sides: tuple[int, ...]
     field: int
     parameters: int
     multiply_adds: int
-
-    @property
-    def activations(self) -> int:
-        """How many activations there are, one behind each."""
-        return len(self.sides)
+    activations: int
 
 
 def stack(sides: tuple[int, ...], channels: int, places: int) -> Stack:
@@ -85,6 +77,10 @@ def stack(sides: tuple[int, ...], channels: int, places: int) -> Stack:
         channels: C: each layer has k²·C² weights.
         places: Height × width of the map, at each of which every weight is used once.
     """
-    parameters = sum(side**2 for side in sides) * channels**2
-    field = 1 + sum(side - 1 for side in sides)
-    return Stack(sides, field, parameters, parameters * places)
+    costs = [convolution(channels, channels, places, side=side) for side in sides]
+    return Stack(
+        1 + sum(side - 1 for side in sides),
+        sum(cost.parameters for cost in costs),
+        sum(cost.multiply_adds for cost in costs),
+        len(sides),
+    )
