@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from tui_trainer.course.lesson import LANGUAGE
 from tui_trainer.history.history import History
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.events import Event
@@ -97,7 +96,7 @@ PREDICATES: Mapping[str, Callable[[Seen], bool]] = {
 """When a step is done, by its name."""
 
 
-def steps(language: str = LANGUAGE) -> tuple[Step, ...]:
+def steps() -> tuple[Step, ...]:
     """Return the steps, in order."""
     path = files("tui_trainer.course") / "tour.toml"
     told = tomllib.loads(path.read_text(encoding="utf-8"))["steps"]
@@ -112,8 +111,8 @@ class Path:
         done: What was done so far.
     """
 
-    def __init__(self, language: str = LANGUAGE) -> None:
-        self.steps = steps(language)
+    def __init__(self) -> None:
+        self.steps = steps()
         self.done: set[str] = set()
         self._place = 0
         self._highest = 0.0

@@ -12,8 +12,6 @@ from typing import Any
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import printable
 
-LANGUAGE = "en"
-
 SLUGS = (
     "backpropagation",
     "layers",
@@ -93,7 +91,7 @@ def folder_of(slug: str) -> str:
 
 
 @cache
-def lesson(slug: str, language: str = LANGUAGE) -> Lesson:
+def lesson(slug: str) -> Lesson:
     """Return a lesson by its name.
 
     Raises:
@@ -112,12 +110,12 @@ def lesson(slug: str, language: str = LANGUAGE) -> Lesson:
     )
 
 
-def lessons(language: str = LANGUAGE) -> tuple[Lesson, ...]:
+def lessons() -> tuple[Lesson, ...]:
     """Return every lesson, in the course's order."""
-    return tuple(lesson(slug, language) for slug in SLUGS)
+    return tuple(lesson(slug) for slug in SLUGS)
 
 
-def find_lesson(wanted: str, language: str = LANGUAGE) -> Lesson:
+def find_lesson(wanted: str) -> Lesson:
     """Return a lesson by its name, the beginning of its name, or its topic's number.
 
     Raises:
@@ -125,14 +123,14 @@ def find_lesson(wanted: str, language: str = LANGUAGE) -> Lesson:
     """
     wanted = wanted.strip()
     if wanted.isdecimal() and int(wanted) < len(SLUGS):
-        return lesson(SLUGS[int(wanted)], language)
+        return lesson(SLUGS[int(wanted)])
     asked = "-".join(wanted.lower().replace("×", "x").split())
     meant = [slug for slug in SLUGS if slug == asked] or [
         slug for slug in SLUGS if asked and slug.startswith(asked)
     ]
     if len(meant) > 1:
         raise InputError(f"{printable(wanted)} can be {' or '.join(meant)}; which lesson is meant?")
-    return lesson(meant[0] if meant else asked, language)
+    return lesson(meant[0] if meant else asked)
 
 
 def _given(value: Any) -> Any:
