@@ -56,28 +56,23 @@ def write_epochs_csv(events: Iterable[Event], path: Path) -> None:
     """
     epochs = [event for event in events if isinstance(event, EpochDone)]
     classes = max((len(epoch.val_class_accuracy or ()) for epoch in epochs), default=0)
-    names: list[str] = []
+    names, *rows = (_epoch_row(epoch, classes) for epoch in (None, *epochs))
+    _write_csv(path, list(names), (list(row.values()) for row in rows))
+
+
+def _epoch_row(epoch: EpochDone | None, classes: int) -> dict[str, Any]:
+    row: dict[str, Any] = {}
     for field in fields(EpochDone):
+        value = getattr(epoch, field.name, None)
         match field.name:
             case "val_interval":
-                names += ["val_interval_low", "val_interval_high"]
+                row["val_interval_low"], row["val_interval_high"] = value or (None, None)
             case "val_class_accuracy":
-                names += [f"val_accuracy_class_{index}" for index in range(classes)]
+                shares = enumerate(value or [None] * classes)
+                row |= {f"val_accuracy_class_{index}": share for index, share in shares}
             case name:
-                names.append(name)
-    _write_csv(path, names, (list(_epoch_cells(epoch, classes)) for epoch in epochs))
-
-
-def _epoch_cells(epoch: EpochDone, classes: int) -> Iterator[Any]:
-    for field in fields(EpochDone):
-        value = getattr(epoch, field.name)
-        match field.name:
-            case "val_interval":
-                yield from (None, None) if value is None else value
-            case "val_class_accuracy":
-                yield from [None] * classes if value is None else value
-            case _:
-                yield value
+                row[name] = value
+    return row
 
 
 def _write_csv(path: Path, names: list[str], rows: Iterable[list[Any]]) -> None:

@@ -209,28 +209,14 @@ def _onnx_bytes(captured: Program) -> bytes:
     return content
 
 
-def _forget_origins(model: Any) -> None:
+def _forget_origins(message: Any) -> None:
     """Remove the exporter's notes: half of a small file, and the paths of this machine in it."""
-    del model.metadata_props[:]
-    for function in model.functions:
-        del function.metadata_props[:]
-        _forget_in_nodes(function)
-    _forget_in_graph(model.graph)
-
-
-def _forget_in_graph(graph: Any) -> None:
-    del graph.metadata_props[:]
-    for part in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del part.metadata_props[:]
-    _forget_in_nodes(graph)
-
-
-def _forget_in_nodes(owner: Any) -> None:
-    for node in owner.node:
-        del node.metadata_props[:]
-        for attribute in node.attribute:
-            for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
-                _forget_in_graph(graph)
+    for field, value in message.ListFields():
+        if field.name == "metadata_props":
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            for part in (value,) if hasattr(value, "ListFields") else value:
+                _forget_origins(part)
 
 
 # --- comparisons
