@@ -20,7 +20,7 @@ from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.keys.keymap import KEYMAP
 from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.status_lines import ProgressLine
 
 PAUSED = recording("paused")

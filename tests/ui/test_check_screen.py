@@ -16,7 +16,7 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import CommandRejected, Event, RunFailed, StateChanged
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import CheckScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.check_panel import CheckPanel, check_lines
 
 

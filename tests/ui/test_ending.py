@@ -26,8 +26,8 @@ from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.keys.keymap import KEYMAP
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import ConfirmScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.widgets.findings_panel import findings_lines
 
 PAUSED = recording("paused")

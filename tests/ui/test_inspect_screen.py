@@ -34,7 +34,7 @@ from tui_trainer.ui.app import InspectApp, MnistTui
 from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.screens.inspect_screen import FOLLOW_EVERY, InspectScreen, halts
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.status_lines import TopLine

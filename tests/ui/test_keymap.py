@@ -22,7 +22,7 @@ from tui_trainer.ui.keys.keymap import BINDINGS, GROUPS, KEYMAP, with_keys
 from tui_trainer.ui.keys.keys_file import keys_path, keys_toml, load_keymap
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.help_screen import HelpScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 
 PAUSED, NETWORK = recording("paused"), recording("network")

@@ -39,7 +39,7 @@ from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.screens.learn_screen import ASK_EVERY, LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.lesson_panel import LessonList, LessonPanel
 from tui_trainer.ui.widgets.number_line import NumberLine

@@ -29,7 +29,7 @@ from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.screens.dialogs import ChooseScreen, CompareScreen, ComparisonPanel
 from tui_trainer.ui.screens.model_screen import ModelScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
 from tui_trainer.ui.widgets.review_panel import ReviewPanel
 from tui_trainer.ui.widgets.status_lines import TopLine

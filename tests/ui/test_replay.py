@@ -12,7 +12,7 @@ from tui_trainer.ui.keys.keymap import KNOB_KEYS, REPLAY_KEYS, RUN_KEYS
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.help_screen import HelpScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.findings_panel import FindingLine
 from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
 

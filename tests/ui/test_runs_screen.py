@@ -9,8 +9,8 @@ from tests.ui.fakes import recording, run_folder, settle, window
 from tui_trainer.protocol.events import RecordingStarted
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.widgets.status_lines import TopLine
 
 FINISHED = recording("finished")

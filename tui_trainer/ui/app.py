@@ -29,8 +29,8 @@ from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
 from tui_trainer.ui.tour_actions import Guided
 
 TOLD_IN_PLACE = ("lesson/", "view/")

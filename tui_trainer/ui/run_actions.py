@@ -14,8 +14,7 @@ from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import CheckScreen, ConfirmScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
-from tui_trainer.ui.screens.run_screen import RunScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import RunScreen, TrainScreen
 
 PATIENCE = 20.0
 """Seconds that leaving waits for the batch, or the loading, under way."""

@@ -9,7 +9,7 @@ from tui_trainer.protocol.events import Event
 from tui_trainer.ui.run_actions import RunActions
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
-from tui_trainer.ui.screens.train_screen import TrainScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.tour_panel import GuideStrip
 

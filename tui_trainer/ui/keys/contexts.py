@@ -7,40 +7,21 @@ from collections.abc import Iterator
 from textual.actions import parse
 from textual.binding import Binding
 
-from tui_trainer.ui.keys.keymap import (
-    EXPERIMENT_KEYS,
-    FIELD_KEYS,
-    FINDING_KEYS,
-    GUIDE_KEYS,
-    INSPECT_KEYS,
-    KNOB_KEYS,
-    LAYER_KEYS,
-    LEARN_KEYS,
-    LESSON_LIST_KEYS,
-    LIST_KEYS,
-    MODE_KEYS,
-    MODEL_KEYS,
-    PAD_KEYS,
-    REPLAY_KEYS,
-    REVIEW_KEYS,
-    RUN_KEYS,
-    TABLE_KEYS,
-    TYPING_KEYS,
-    VIEW_LIST_KEYS,
-    WINDOW_KEYS,
-)
+from tui_trainer.ui.keys import keymap
 
-PAUSE, BATCH_SIZE, LESSON = RUN_KEYS[0], KNOB_KEYS[2:4], MODE_KEYS[-1]
+PAUSE, BATCH_SIZE, LESSON = keymap.RUN_KEYS[0], keymap.KNOB_KEYS[2:4], keymap.MODE_KEYS[-1]
 CURSOR = Binding("up,down,left,right,home,end,pageup,pagedown", "cursor", "moving the cursor")
 """Textual's own keys in a table."""
 
-TYPING = Binding(",".join(binding.key for binding in TYPING_KEYS), "type_number", "typing a number")
+TYPING = Binding(
+    ",".join(binding.key for binding in keymap.TYPING_KEYS), "type_number", "typing a number"
+)
 
 APP_KEYS = {
-    "train": [*RUN_KEYS, *KNOB_KEYS, *GUIDE_KEYS, LESSON],
+    "train": [*keymap.RUN_KEYS, *keymap.KNOB_KEYS, *keymap.GUIDE_KEYS, LESSON],
     "model": [PAUSE, *BATCH_SIZE, LESSON],
-    "inspect": [PAUSE, *GUIDE_KEYS],
-    "learn": [PAUSE, *KNOB_KEYS, *GUIDE_KEYS],
+    "inspect": [PAUSE, *keymap.GUIDE_KEYS],
+    "learn": [PAUSE, *keymap.KNOB_KEYS, *keymap.GUIDE_KEYS],
     "runs": [],
 }
 """The app's keys that act on each screen, without those that act on all."""
@@ -50,17 +31,17 @@ _ACTIONS = {
 }
 
 PANELS = {
-    "train": ("train", [FINDING_KEYS]),
-    "model, layers": ("model", [MODEL_KEYS, LAYER_KEYS, [CURSOR]]),
-    "model, review": ("model", [MODEL_KEYS, REVIEW_KEYS]),
-    "model, receptive field": ("model", [MODEL_KEYS, FIELD_KEYS]),
-    "inspect, list": ("inspect", [INSPECT_KEYS, VIEW_LIST_KEYS]),
-    "inspect, view": ("inspect", [INSPECT_KEYS, EXPERIMENT_KEYS, [TYPING]]),
-    "inspect, drawing pad": ("inspect", [INSPECT_KEYS, PAD_KEYS]),
-    "learn, list": ("learn", [LEARN_KEYS, LESSON_LIST_KEYS]),
-    "learn, experiment": ("learn", [LEARN_KEYS, EXPERIMENT_KEYS, [TYPING]]),
-    "runs": ("runs", [LIST_KEYS, TABLE_KEYS, [CURSOR]]),
-    "replay": ("runs", [REPLAY_KEYS, FINDING_KEYS, [LESSON]]),
+    "train": ("train", [keymap.FINDING_KEYS]),
+    "model, layers": ("model", [keymap.MODEL_KEYS, keymap.LAYER_KEYS, [CURSOR]]),
+    "model, review": ("model", [keymap.MODEL_KEYS, keymap.REVIEW_KEYS]),
+    "model, receptive field": ("model", [keymap.MODEL_KEYS, keymap.FIELD_KEYS]),
+    "inspect, list": ("inspect", [keymap.INSPECT_KEYS, keymap.VIEW_LIST_KEYS]),
+    "inspect, view": ("inspect", [keymap.INSPECT_KEYS, keymap.EXPERIMENT_KEYS, [TYPING]]),
+    "inspect, drawing pad": ("inspect", [keymap.INSPECT_KEYS, keymap.PAD_KEYS]),
+    "learn, list": ("learn", [keymap.LEARN_KEYS, keymap.LESSON_LIST_KEYS]),
+    "learn, experiment": ("learn", [keymap.LEARN_KEYS, keymap.EXPERIMENT_KEYS, [TYPING]]),
+    "runs": ("runs", [keymap.LIST_KEYS, keymap.TABLE_KEYS, [CURSOR]]),
+    "replay": ("runs", [keymap.REPLAY_KEYS, keymap.FINDING_KEYS, [LESSON]]),
 }
 """The screens with the panel that has the focus: the app's keys, and what is added to them."""
 
@@ -74,4 +55,4 @@ def contexts() -> Iterator[tuple[str, list[Binding]]]:
     """Return each place where keys act together, and their bindings."""
     for place, (screen, lists) in PANELS.items():
         own = [binding for bindings in lists for binding in bindings]
-        yield place, [*own, *APP_KEYS[screen], *MODE_KEYS[:-1], *WINDOW_KEYS]
+        yield place, [*own, *APP_KEYS[screen], *keymap.MODE_KEYS[:-1], *keymap.WINDOW_KEYS]

@@ -198,18 +198,16 @@ EXPERIMENT_KEYS = bindings(
     reset | backspace | put_back | put back | Put every control back to where it began
     """,
 )
+_SIGNS = {**{digit: digit for digit in digits}, "minus": "-", "full_stop": "."}
 TYPING_KEYS = [
     Binding(key, f"screen.type_number('{sign}')", "type", show=False)
-    for key, sign in (*zip(digits, digits, strict=True), ("minus", "-"), ("full_stop", "."))
+    for key, sign in _SIGNS.items()
 ]
 """What begins to type a number, where the chosen control takes one."""
 
 NUMBER_KEYS = [
     Binding(key, f"add('{sign}')", "type", show=False)
-    for key, sign in (
-        *zip(digits, digits, strict=True),
-        *(("minus", "-"), ("plus", "+"), ("full_stop", "."), ("e", "e"), ("E", "E")),
-    )
+    for key, sign in {**_SIGNS, "plus": "+", "e": "e", "E": "E"}.items()
 ]
 """What goes on with it. The line to type in takes these itself, but not those that were on their
 way to the experiment when it opened: they arrive here."""

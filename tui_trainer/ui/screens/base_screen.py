@@ -40,6 +40,7 @@ class ViewScreen(Screen[None]):
         super().__init__()
         self.shown: ShownRun | None = None
         self._view = 0
+        self._facts: tuple[object, ...] = ()
 
     @staticmethod
     def compose_end() -> ComposeResult:
@@ -90,6 +91,12 @@ class ViewScreen(Screen[None]):
         panel = self.PANELS.get(self.view)
         if panel is not None:
             self.query_one(panel).focus()
+            self.refresh_bindings()
+
+    def refresh_keys(self, *facts: object) -> None:
+        """Let the footer build its keys anew, but only if what they depend on has changed."""
+        if facts != self._facts:
+            self._facts = facts
             self.refresh_bindings()
 
     def action_next_panel(self) -> None:

@@ -19,7 +19,6 @@ class ExhibitScreen(ViewScreen):
         super().__init__()
         self._control = 0
         self._run: LiveRun | None = None
-        self._keys: tuple[object, ...] = ()
 
     @property
     def choosing(self) -> ExhibitAsking | None:
@@ -36,16 +35,13 @@ class ExhibitScreen(ViewScreen):
         return None if self._run is None or silence(self._run) else self.choosing
 
     def refresh_keys(self, *facts: object) -> None:
-        """Let the footer build its keys anew, but only when one has come or gone."""
+        """Let the footer build its keys anew, but only if what they depend on has changed."""
         view = self.query_one(ExhibitPanel).view
-        keys = (
+        super().refresh_keys(
             *(bool(view.controls), view.takes_numbers, bool(view.trains), view.is_under_way),
             *(view.is_in_matrix, view.exhibit is not None and view.exhibit.opens is not None),
             *(self._has_pictures, *facts),
         )
-        if keys != self._keys:
-            self._keys = keys
-            self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what has no effect."""

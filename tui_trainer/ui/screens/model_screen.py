@@ -52,7 +52,6 @@ class ModelScreen(ViewScreen):
         self._digit = 0
         self._asked_at = float("-inf")
         self._compared_with = ""
-        self._keys: tuple[bool, ...] = ()
 
     def compose(self) -> ComposeResult:
         """The state above; the table, the review and the field below."""
@@ -81,16 +80,10 @@ class ModelScreen(ViewScreen):
         for event in events:
             if isinstance(event, Answered) and isinstance(event.content, ModelDescription):
                 self._show_comparison(event.content)
-        self._refresh_keys(run)
-
-    def _refresh_keys(self, run: LiveRun) -> None:
-        """Let the footer build its keys anew, but only when one has come or gone."""
-        history = run.history
-        is_lost = history.lost is not None
-        keys = (history.started is None, history.is_over, history.failure is None, is_lost)
-        if keys != self._keys:
-            self._keys = keys
-            self.refresh_bindings()
+        state = run.history
+        self.refresh_keys(
+            state.started is None, state.is_over, state.failure is None, state.lost is None
+        )
 
     def _show_network(self, run: LiveRun) -> None:
         started = run.history.started

@@ -22,13 +22,14 @@ from tui_trainer.ui.run_curves import (
     loss_picture,
     rate_picture,
 )
+from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
 from tui_trainer.ui.widgets.chart import Chart
 from tui_trainer.ui.widgets.classes_panel import ClassPanel
 from tui_trainer.ui.widgets.findings_panel import FindingLine, FindingsPanel
 from tui_trainer.ui.widgets.layers_panel import LayerPanel
-from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
+from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine, progress_cells, state_cells
 
 CURVES_EVERY = 0.48
 """Seconds between two paintings of the curves: they cost most, and move least."""
@@ -46,7 +47,6 @@ class RunScreen(ViewScreen):
         super().__init__()
         self._clock = clock
         self._curves = Pace()
-        self._keys: tuple[bool, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Two lines that never move, the panels between them."""
@@ -63,9 +63,8 @@ class RunScreen(ViewScreen):
         yield from self.compose_end()
 
     def _refresh_keys(self, run: ShownRun) -> None:
-        """Let the footer build its keys anew, but only when one has come or gone."""
         history = run.history
-        keys = (
+        self.refresh_keys(
             history.started is None,
             history.is_over,
             history.failure is None,
@@ -76,9 +75,6 @@ class RunScreen(ViewScreen):
             bool(run.standing.snoozed),
             "dropout" in history.settings,
         )
-        if keys != self._keys:
-            self._keys = keys
-            self.refresh_bindings()
 
     def show_panels(self, run: ShownRun, events: Sequence[Event] = ()) -> None:
         """Show the run as it is now; where only steps were added, only what they change."""
@@ -137,3 +133,17 @@ class RunScreen(ViewScreen):
         if self.shown is not None:
             self._show_findings(self.shown)
             self.query_one(FindingsPanel).show_chosen()
+
+
+class TrainScreen(RunScreen):
+    """Shows the live run."""
+
+    def show_knobs(self, run: LiveRun, cost: float) -> None:
+        """Show where the knobs stand, and where they are wanted to go."""
+        self.query_one(ProgressLine).show(partial(progress_cells, run, cost))
+
+    def show_run(self, run: LiveRun, cost: float, events: Sequence[Event] = ()) -> None:
+        """Show the run as it is now; only what has changed is painted."""
+        self.query_one(TopLine).show(run, state_cells(run.history))
+        self.show_knobs(run, cost)
+        self.show_panels(run, events)

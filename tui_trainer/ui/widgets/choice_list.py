@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.message import Message
 
+from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.widgets.panel import TextPanel
 
 
@@ -14,6 +17,8 @@ class ChoiceList(TextPanel):
     ChoiceList { scrollbar-gutter: stable; }
     """
 
+    HINT: ClassVar[str]
+
     class Chosen(Message):
         """A person has chosen another one, so many places further down."""
 
@@ -23,7 +28,7 @@ class ChoiceList(TextPanel):
 
     def __init__(self, title: str, *, id: str) -> None:  # noqa: A002
         super().__init__(title, id=id)
-        self.border_subtitle = "n next · b back"
+        self.border_subtitle = with_keys(self.HINT)
         self._place = 0
         self._rows = range(0)
 

@@ -112,7 +112,8 @@ def headline(run: ShownRun) -> list[Cell]:
     """Return what matters most now, in one line: a note only where there is nothing else."""
     history, found = run.history, run.standing.chosen
     if history.failure is not None:
-        return [Cell(f"✗ {history.failure.message}", style="wrong"), Cell("  i details", rank=1)]
+        details = with_keys("  {window.error_details} details")
+        return [Cell(f"✗ {history.failure.message}", style="wrong"), Cell(details, rank=1)]
     if found is not None and (found.severity != "note" or run.standing.is_picked):
         return headline_cells(run, found)
     if history.unsaved:

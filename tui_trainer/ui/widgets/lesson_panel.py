@@ -70,7 +70,8 @@ class LessonPanel(TextPanel):
         is_other = self._view is None or view.lesson != self._view.lesson
         self._view = view
         self.border_title = f"{view.lesson.topic} · {view.lesson.title}"
-        self.border_subtitle = "o fold the answer" if view.is_open else "o open the answer"
+        verb = "fold" if view.is_open else "open"
+        self.border_subtitle = with_keys(f"{{learn.answer}} {verb} the answer")
         self.fill()
         if is_other:
             self.scroll_home(animate=False)
@@ -96,6 +97,7 @@ class LessonList(ChoiceList):
     """The lessons by their topics' numbers; one of them is chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*LESSON_LIST_KEYS]
+    HINT = "{learn.next} next · {learn.previous} back"
 
     def __init__(self, lessons: Sequence[Lesson], *, id: str) -> None:  # noqa: A002
         super().__init__("lessons", id=id)
@@ -136,7 +138,7 @@ def lesson_lines(view: LessonView, width: int) -> Lines:
     if view.is_open:
         lines += paragraphs(f"✓ {lesson.answer}", "good", wide)
     else:
-        lines += paragraph("o opens the answer", "muted", wide)
+        lines += paragraph(with_keys("{learn.answer} opens the answer"), "muted", wide)
     return lines + _links(view, wide)
 
 

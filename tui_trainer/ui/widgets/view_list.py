@@ -18,6 +18,7 @@ class ViewList(ChoiceList):
     """The views by their groups; one of them is chosen, and said to be what it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*VIEW_LIST_KEYS]
+    HINT = "{inspect.next} next · {inspect.previous} back"
 
     def __init__(self, views: Sequence[View], *, id: str) -> None:  # noqa: A002
         super().__init__("views", id=id)
