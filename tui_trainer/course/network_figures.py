@@ -199,10 +199,7 @@ def _work(table: _Table) -> dict[str, str]:
     if not total:
         return {}
     first = table.rows[table.layers[0]].multiply_adds
-    return {
-        "multiply_adds": fmt.count(total),
-        "first_share_of_work": fmt.percent(first / total, 1),
-    }
+    return {"multiply_adds": fmt.count(total), "first_share_of_work": fmt.percent(first / total, 1)}
 
 
 def _size(shape: tuple[int, int, int]) -> tuple[int, int]:

@@ -12,14 +12,7 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views.judging import certainty, judgement_of
-from tui_trainer.protocol.exhibit import (
-    Control,
-    Curve,
-    Curves,
-    Exhibit,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Table, Words
 from tui_trainer.stats.reliability import (
     EQUAL_MASS,
     EQUAL_WIDTH,

@@ -8,14 +8,7 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views.confusion import confusion_of
 from tui_trainer.lab.views.judging import certainty, judgement_of
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Opening,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Table, Words
 from tui_trainer.stats.confusion_matrix import Average, ClassScore, Confusion, Interval
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, plural

@@ -13,15 +13,7 @@ from tui_trainer.lab.predictions import Judgement
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
 from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of, losses
-from tui_trainer.protocol.exhibit import (
-    Bars,
-    Block,
-    Exhibit,
-    Opening,
-    Pictures,
-    Words,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Opening, Pictures, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, interval, percent

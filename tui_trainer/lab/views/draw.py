@@ -15,15 +15,7 @@ from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import grey_picture, no_numbers, probability_bars
 from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.exhibit import (
-    Bars,
-    Block,
-    Control,
-    Exhibit,
-    Pictures,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Bars, Block, Control, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.strokes import Drawing, drawing_of
 from tui_trainer.text.fmt import clip, count, percent, printable
 
@@ -124,11 +116,7 @@ def _opinion(context: Context, name: str, digit: Tensor) -> Opinion:
 
 
 def _exhibit(
-    digit: Tensor,
-    opinions: Sequence[Opinion],
-    *,
-    is_centred: bool,
-    progress: float | None = None,
+    digit: Tensor, opinions: Sequence[Opinion], *, is_centred: bool, progress: float | None = None
 ) -> Exhibit:
     now = opinions[0]
     picture = grey_picture(digit, "as it gets it")

@@ -13,15 +13,7 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.predictions import NO_CLASS, VALIDATION
 from tui_trainer.lab.views import gallery
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Opening,
-    Pictures,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Pictures, Table, Words
 from tui_trainer.text.fmt import count, percent, plural
 
 LOST, NEVER, FLIPPING, REGAINED, LATE, ALWAYS = (

@@ -22,15 +22,7 @@ from tui_trainer.lab.views.spreads import (
     zeros_of,
 )
 from tui_trainer.lab.views.weights import Weights, around, nothing_to_see, weights_of
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Block,
-    Control,
-    Exhibit,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Bar, Bars, Block, Control, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent, plural
 
 WEIGHTS, ACTIVATIONS, CHANGES = "weights", "activations", "changes"
@@ -59,17 +51,12 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
 
 
 def _activations(
-    context: Context,
-    network: nn.Module,
-    layers: Sequence[Weights],
-    chosen: str,
-    missing: str,
+    context: Context, network: nn.Module, layers: Sequence[Weights], chosen: str, missing: str
 ) -> Parts:
     """Show what the layers give on a sample; then beside it what they gave at the start."""
     places = {outlet(context.layers, weights.place): weights.name for weights in layers}
     yield Exhibit(
-        blocks=(Words(text="Some images are on their way …", tone="muted"),),
-        progress=0.0,
+        blocks=(Words(text="Some images are on their way …", tone="muted"),), progress=0.0
     )
     kept, first = Kept(), Kept()
     units = yield from census(context, network, places, kept.taken)

@@ -241,11 +241,7 @@ def _per_page(values: Tensor) -> int:
 
 
 def _pictures(
-    weights: Weights,
-    values: Tensor,
-    what: str,
-    page: range,
-    kernels: Sequence[Kernel],
+    weights: Weights, values: Tensor, what: str, page: range, kernels: Sequence[Kernel]
 ) -> Block:
     """Return a page of kernels; those of now and of the start share their scale."""
     total, channels, height, width = values.shape

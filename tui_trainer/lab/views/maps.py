@@ -24,15 +24,7 @@ from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.verdict import Verdict, chosen_digit, is_sealed, verdict_of
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.units import Units
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Opening,
-    Picture,
-    Pictures,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Picture, Pictures, Words
 from tui_trainer.protocol.layers import COMPANIONS, NO_LAYERS, LayerRow, shape_text
 from tui_trainer.text.fmt import count, field, plural
 

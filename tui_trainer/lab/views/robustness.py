@@ -148,11 +148,7 @@ def _follow(context: Context, change: Change, trace: Trace) -> None:
 
 
 def _exhibit(
-    context: Context,
-    images: str,
-    found: Findings,
-    trace: Trace,
-    progress: float | None = None,
+    context: Context, images: str, found: Findings, trace: Trace, progress: float | None = None
 ) -> Exhibit:
     is_done = progress is None
     return Exhibit(

@@ -66,11 +66,7 @@ class Verdict:
     @property
     def figures(self) -> Mapping[str, object]:
         """The same as plain numbers."""
-        return {
-            "true": self.label,
-            "said": self.said,
-            "probabilities": list(self.probabilities),
-        }
+        return {"true": self.label, "said": self.said, "probabilities": list(self.probabilities)}
 
 
 def verdict_of(digit: Digit, network: nn.Module) -> Verdict:

@@ -30,11 +30,7 @@ from tui_trainer.lab.views.look_at_digit import (
     picture_of,
 )
 from tui_trainer.lab.views.verdict import chosen_digit, is_sealed, verdict_of
-from tui_trainer.protocol.exhibit import (
-    Control,
-    Exhibit,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Control, Exhibit, Words
 from tui_trainer.text.fmt import count, percent
 
 METHOD = Control(

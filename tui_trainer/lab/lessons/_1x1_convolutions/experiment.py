@@ -148,8 +148,7 @@ def _blocks(kernel: Kernel, mix: list[list[float]]) -> tuple[Block, ...]:
     own_name = f"all {len(kernel.weights)}: kernel {kernel.number} of {kernel.row.name}"
     return (
         Pictures(
-            caption=f"three channels, your sum; {own_name}",
-            items=(*read, total, positive, own),
+            caption=f"three channels, your sum; {own_name}", items=(*read, total, positive, own)
         ),
         _weights(kernel),
         _costs(kernel.row),

@@ -20,15 +20,7 @@ from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
     stack,
     window,
 )
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Pictures,
-    Table,
-    Words,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, Words, counting
 from tui_trainer.text.fmt import count, field, short_count
 
 OWN = 8

@@ -16,15 +16,7 @@ from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import most_certain
 from tui_trainer.lab.trial import Arm
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Block,
-    Control,
-    Exhibit,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Bar, Bars, Block, Control, Exhibit, Table, Words
 from tui_trainer.text.fmt import clip, plural
 
 LOOKED_AT = 400
@@ -91,9 +83,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     seen = _look(context, digit.number, size)
     if not bool(torch.isfinite(seen.scores).all()):
         yield Exhibit(
-            blocks=(picture, *_where(context)),
-            result=no_numbers("the scores").text,
-            trains=trains,
+            blocks=(picture, *_where(context)), result=no_numbers("the scores").text, trains=trains
         )
         return
     yield Exhibit(

@@ -17,14 +17,7 @@ from tui_trainer.lab.layer_maps import Subject, passing, subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import normalized, scatter
 from tui_trainer.lab.lessons.batch_normalization.norm_twins import RATE, race_of_twins
 from tui_trainer.lab.samples import affordable, drawn
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Control,
-    Exhibit,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Table, Words
 
 SIZES = (4, 16, 128)
 """Batches whose statistics are compared."""
@@ -62,12 +55,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
         yield Exhibit(blocks=(lost,), result="There is nothing to normalize.")
         return
     yield Exhibit(
-        blocks=(
-            *seen.note,
-            _table(look, name, mode, size),
-            _one_number(look),
-            _scatter(look),
-        ),
+        blocks=(*seen.note, _table(look, name, mode, size), _one_number(look), _scatter(look)),
         result=_result(look, mode),
         certainty=(
             f"One batch of {size} images, after step {context.step:,}; the scatter from {DRAWS} "

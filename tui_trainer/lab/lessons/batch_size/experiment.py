@@ -23,16 +23,7 @@ from tui_trainer.lab.lessons.batch_size.arithmetic import (
 )
 from tui_trainer.lab.samples import BACKWARD, affordable, drawn, flat_gradient
 from tui_trainer.lab.trial import Arm
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Block,
-    Control,
-    Exhibit,
-    Table,
-    Words,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Bar, Bars, Block, Control, Exhibit, Table, Words, counting
 from tui_trainer.text.fmt import count, learning_rate, plural
 
 PART = 8
@@ -83,9 +74,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     trains = f"train {MODEL} with batches of {sizes}, equal {equal}: about 15 s"
     for products, far in gradient_products(context, draw):
         yield replace(
-            _agreement(context, products),
-            trains=trains,
-            progress=far if far < 1 else None,
+            _agreement(context, products), trains=trains, progress=far if far < 1 else None
         )
 
 
@@ -213,12 +202,7 @@ def _race(context: Context, equal: str, rule: str) -> Iterator[Exhibit]:
     text = f"{MODEL}, the same first weights, equal {equal}; learning rate {how}."
     setup = (Words(text=text, tone="muted"),)
     yield from compare(
-        context,
-        arms,
-        setup=setup,
-        found=_spent,
-        images=IMAGES,
-        by_time=equal == "time",
+        context, arms, setup=setup, found=_spent, images=IMAGES, by_time=equal == "time"
     )
 
 

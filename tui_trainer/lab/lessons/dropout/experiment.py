@@ -17,16 +17,7 @@ from tui_trainer.lab.layer_maps import passing
 from tui_trainer.lab.lessons.dropout.arithmetic import spread_of_sum
 from tui_trainer.lab.samples import same_chance
 from tui_trainer.models.build import DROPOUT_LAYERS, dropout_of
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Control,
-    Exhibit,
-    Pictures,
-    Words,
-    at,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Pictures, Words, at, counting
 
 MASKS = 200
 """Masks by which the mean of the sum is measured."""

@@ -12,13 +12,7 @@ from tui_trainer.lab.lessons.early_signs import arithmetic, sabotage
 from tui_trainer.lab.lessons.early_signs.sabotage import ABOUT, FAULTS, MODEL, RATE
 from tui_trainer.lab.lessons.early_signs.signs import gradient_bars, sign_table
 from tui_trainer.lab.trial import Arm, race
-from tui_trainer.protocol.exhibit import (
-    Control,
-    Curve,
-    Curves,
-    Exhibit,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Words
 from tui_trainer.text.fmt import count
 
 STEPS = 120

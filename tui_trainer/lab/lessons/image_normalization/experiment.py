@@ -24,14 +24,7 @@ from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     statistics,
 )
 from tui_trainer.lab.network_variants import POOL, Conv, stack
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Control,
-    Exhibit,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent
 
 IMAGES = 4_000
@@ -52,10 +45,7 @@ RATE = 0.02
 """The learning rate of all arms: one that suits normalized pixels."""
 
 PIXELS = Control(
-    name="pixels",
-    label="pixels",
-    value="normalized",
-    steps=("0–255", "0–1", "normalized", "typed"),
+    name="pixels", label="pixels", value="normalized", steps=("0–255", "0–1", "normalized", "typed")
 )
 SHIFT = Control(
     name="shift",

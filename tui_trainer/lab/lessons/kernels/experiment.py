@@ -15,15 +15,7 @@ from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import kernel_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
 from tui_trainer.lab.network_variants import POOL, Conv, stack
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Pictures,
-    Table,
-    Words,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, Words, counting
 from tui_trainer.text.fmt import count, short_count
 
 SHOWN = 12

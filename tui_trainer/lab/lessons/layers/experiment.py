@@ -26,14 +26,7 @@ from tui_trainer.lab.lessons.layers.arithmetic import (
     stack_parameters,
     width_for,
 )
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Pictures,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.layers import COMPANIONS
 from tui_trainer.text.fmt import count, field, plural
 

@@ -25,15 +25,7 @@ from tui_trainer.lab.trial import Arm
 from tui_trainer.models.numbers import as_real
 from tui_trainer.protocol import schedules
 from tui_trainer.protocol.config import SCHEDULES
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Curve,
-    Curves,
-    Exhibit,
-    Words,
-    at,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Curve, Curves, Exhibit, Words, at
 from tui_trainer.text.fmt import count, learning_rate, percent
 
 STEPS = 200
@@ -67,8 +59,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     shown = _schedule(context, eta) if view == "schedule" else _one_step(context, eta, factor)
     rates = ", ".join(map(learning_rate, (eta / factor, eta, eta * factor)))
     yield replace(
-        shown,
-        trains=f"train up to {STEPS} steps with each of the rates {rates}: about 15 s",
+        shown, trains=f"train up to {STEPS} steps with each of the rates {rates}: about 15 s"
     )
 
 

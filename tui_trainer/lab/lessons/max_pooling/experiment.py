@@ -15,14 +15,7 @@ from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, batch_of_maps, is_convolution, place_after, subject
 from tui_trainer.lab.lessons.max_pooling.arithmetic import SIZE, WAYS, pooled, survivors, windows
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Pictures,
-    Table,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, counting
 from tui_trainer.protocol.layers import COMPANIONS
 from tui_trainer.stats.intervals import Z95
 from tui_trainer.text.fmt import percent

@@ -15,13 +15,7 @@ from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.network_variants import POOL, Conv, layers_of, stack
 from tui_trainer.lab.trial import Arm
 from tui_trainer.models.modes import evaluating
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Table, Words
 from tui_trainer.protocol.layers import LayerRow, shape_text, totals
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import count, field, plural, short_count

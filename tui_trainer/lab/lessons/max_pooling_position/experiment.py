@@ -27,8 +27,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     blocks = (_table(early, late), _sums(early, late))
     if not goes:
         yield Exhibit(
-            blocks=blocks,
-            trains=f"train {EARLY} and {LATE} for equal {equal}: about 15 s",
+            blocks=blocks, trains=f"train {EARLY} and {LATE} for equal {equal}: about 15 s"
         )
         return
     arms = [arm(context, name, context.fresh(name)) for name in (EARLY, LATE)]

@@ -12,12 +12,7 @@ from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval, per_image
 from tui_trainer.lab.lessons.overfitting.few_digits import DIGITS, MANY, REMEDIES, learner, overfit
 from tui_trainer.lab.samples import affordable
-from tui_trainer.protocol.exhibit import (
-    Control,
-    Exhibit,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Control, Exhibit, Table, Words
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import count
 

@@ -15,14 +15,7 @@ from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import digit_picture, map_picture
 from tui_trainer.lab.layer_maps import Subject, middle_frame, subject
 from tui_trainer.lab.lessons.receptive_field.arithmetic import fewest_pixels, sum_text
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Pictures,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import field, percent, plural
 

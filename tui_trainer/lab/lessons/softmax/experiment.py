@@ -13,13 +13,7 @@ from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax
 from tui_trainer.lab.samples import affordable
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Control,
-    Exhibit,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Words
 
 LEAST, MOST = 400, 1_000
 """Images among which the wrong ones are looked for, as many as there is time for."""

@@ -31,8 +31,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     if not goes:
         told = ", ".join(map(str, raced))
         yield Exhibit(
-            blocks=blocks,
-            trains=f"train it with the transition after layer {told}: about 15 s",
+            blocks=blocks, trains=f"train it with the transition after layer {told}: about 15 s"
         )
         return
     arms = [

@@ -43,12 +43,7 @@ def endings(height: int, width: int, channels: int, classes: int) -> tuple[Endin
     last = f"{channels} → {classes}"
     return (
         Ending(CONVOLUTION, f"conv 3×3, {last}; mean", 9 * weights, 9 * weights * places),
-        Ending(
-            KERNEL,
-            f"conv {height}×{width}, {last}",
-            places * weights,
-            places * weights,
-        ),
+        Ending(KERNEL, f"conv {height}×{width}, {last}", places * weights, places * weights),
         Ending(
             CONNECTED,
             f"all {places * channels:,} → {classes}",

@@ -28,15 +28,7 @@ from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
     place_to_stop,
 )
 from tui_trainer.lab.trial import Arm
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Picture,
-    Pictures,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Picture, Pictures, Table, Words
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import clip, count, field
 
@@ -231,12 +223,7 @@ def _trained(context: Context) -> Iterator[Exhibit]:
         "these two lie apart is what chance does.",
         tone="muted",
     )
-    yield from compare(
-        context,
-        arms,
-        setup=(setup,),
-        found=partial(_elsewhere, context),
-    )
+    yield from compare(context, arms, setup=(setup,), found=partial(_elsewhere, context))
 
 
 def _elsewhere(context: Context, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
