@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib.resources import files
@@ -45,12 +46,16 @@ def titles() -> Titles:
 def codes() -> Titles:
     """The codes of the findings by the topics that they name."""
     found: Titles = defaultdict(set)
+    data = tomllib.loads((files("tui_trainer.findings") / "texts.toml").read_text("utf-8"))
+    for code, told in data.items():
+        if "lesson" in told:
+            found[told["lesson"]].add(code)
     for function in functions_of("tui_trainer.findings"):
         for call in calls_in(function):
-            if isinstance(call.func, ast.Name) and call.func.id == "FindingRaised":
-                told = {keyword.arg: keyword.value for keyword in call.keywords}
-                for topic in numbers(told["lesson"]):
-                    found[topic].update(texts(told["code"], function))
+            if isinstance(call.func, ast.Name) and call.func.id == "finding":
+                given = {keyword.arg: keyword.value for keyword in call.keywords}
+                for topic in numbers(given["lesson"]) if "lesson" in given else ():
+                    found[topic].update(texts(call.args[0], function))
     return found
 
 

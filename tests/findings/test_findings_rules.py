@@ -5,8 +5,10 @@ How often the rules are right on real runs is measured by ``tests/benchmarks/fin
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib.resources import files
 
 import pytest
 
@@ -464,3 +466,10 @@ def test_what_is_watched_depends_on_what_the_run_tells() -> None:
     for event in (START, tried(), sample(), update(2)):
         full.apply(event)
     assert len(watched(full)) == len(RULES)
+
+
+def test_every_rule_has_its_texts_and_no_text_is_left_over() -> None:
+    texts = tomllib.loads((files("tui_trainer.findings") / "texts.toml").read_text("utf-8"))
+
+    assert list(texts) == [watch.code for watch in RULES]
+    assert all(text["lesson"] in TOPICS for text in texts.values() if "lesson" in text)

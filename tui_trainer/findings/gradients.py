@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tui_trainer.findings.watch import lately, names, progress, weights
+from tui_trainer.findings.watch import finding, lately, names, progress, weights
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
@@ -43,8 +43,8 @@ def no_gradient(history: History) -> FindingRaised | None:
         cause = "forward uses them and cuts them off: detach(), no_grad(), .data or .item()"
         advice = "remove that call, or freeze them on purpose with requires_grad_(False)"
     total = sum(p.count for p in looks[-1].parameters if p.name in lost)
-    return FindingRaised(
-        code="no_gradient",
+    return finding(
+        "no_gradient",
         severity="error" if none and unused is not None else "warning",
         title=f"no gradient: {names(lost, 2)}",
         evidence=(
@@ -53,7 +53,6 @@ def no_gradient(history: History) -> FindingRaised | None:
         ),
         advice=advice,
         step=looks[0].step,
-        lesson=19,
         cause=cause,
     )
 
@@ -62,39 +61,28 @@ def frozen_parameters(history: History) -> FindingRaised | None:
     """Note the parameters that do not require a gradient: frozen on purpose."""
     look = history.updates[-1] if history.updates else None
     frozen = [p for p in look.parameters if p.frozen] if look else []
-    if look is None or not frozen:
-        return None
-    return FindingRaised(
-        code="frozen_parameters",
-        severity="note",
-        title=f"{fmt.plural(len(frozen), 'parameter tensor')} frozen",
-        evidence=_counted(frozen),
-        step=look.step,
-        lesson=19,
-        cause="requires_grad is False: they keep their first values",
-    )
+    return _noted("frozen_parameters", "frozen", look, frozen)
 
 
 def unused_parameters(history: History) -> FindingRaised | None:
     """Note the parameters that ``forward`` does not use."""
     look, unused = history.updates[-1] if history.updates else None, _unused(history) or ()
     idle = [p for p in look.parameters if p.name in unused and not p.frozen] if look else []
-    if look is None or not idle:
+    return _noted("unused_parameters", "not used", look, idle)
+
+
+def _noted(
+    code: str, state: str, look: UpdateProbed | None, found: Sequence[ParameterProbe]
+) -> FindingRaised | None:
+    if look is None or not found:
         return None
-    return FindingRaised(
-        code="unused_parameters",
-        severity="note",
-        title=f"{fmt.plural(len(idle), 'parameter tensor')} not used",
-        evidence=_counted(idle),
+    total = sum(p.count for p in found)
+    return finding(
+        code,
+        title=f"{fmt.plural(len(found), 'parameter tensor')} {state}",
+        evidence=f"{names([p.name for p in found])}: {fmt.plural(total, 'number')}",
         step=look.step,
-        lesson=19,
-        cause="forward does not use them: they keep their first values",
     )
-
-
-def _counted(parameters: Sequence[ParameterProbe]) -> str:
-    total = sum(p.count for p in parameters)
-    return f"{names([p.name for p in parameters])}: {fmt.plural(total, 'number')}"
 
 
 def _unused(history: History) -> tuple[str, ...] | None:
@@ -115,18 +103,14 @@ def not_updated(history: History) -> FindingRaised | None:
     still = [p.name for p in _each(looks, lambda p: p.update == 0 and _would_move(p, rate))]
     if not still:
         return None
-    return FindingRaised(
-        code="not_updated",
-        severity="error",
+    return finding(
+        "not_updated",
         title=f"not trained: {names(still, 2)}",
         evidence=(
             f"{names(still)} had a gradient and did not move in the updates looked at since step "
             f"{fmt.count(looks[0].step)}"
         ),
-        advice="hand all parameters of the network to the optimizer",
         step=looks[0].step,
-        lesson=19,
-        cause="the optimizer does not have them",
     )
 
 
@@ -136,18 +120,13 @@ def uphill(history: History) -> FindingRaised | None:
     ways = [look.descent for look in looks if look.descent is not None]
     if len(ways) < len(looks) or not ways or max(ways) > UPHILL:
         return None
-    return FindingRaised(
-        code="uphill",
-        severity="error",
-        title="the updates go uphill",
+    return finding(
+        "uphill",
         evidence=(
             f"the cosine between update and downhill is {ways[-1]:.2f}, below 0 in every update "
             f"looked at since step {fmt.count(looks[0].step)}"
         ),
-        advice="check the sign of the loss and of the update",
         step=looks[0].step,
-        lesson=19,
-        cause="the gradient's sign is turned somewhere, or momentum runs against it",
     )
 
 
@@ -168,20 +147,14 @@ def vanishing_gradients(history: History) -> FindingRaised | None:
         return None
     layers = weights(looks[-1])
     first, last = layers[0], layers[-1]
-    return FindingRaised(
-        code="vanishing_gradients",
-        severity="error",
-        title="vanishing gradients",
+    return finding(
+        "vanishing_gradients",
         evidence=(
             f"the gradient of {first.name} is {_rms(first):.1e} a number, that of {last.name} "
             f"{_rms(last):.1e}: 1 in {fmt.count(round(1 / max(shares[-1], 1e-12)))}"
         ),
-        advice="ReLU in place of sigmoid or tanh, batch norm after each convolution, fewer layers",
         step=looks[0].step,
-        lesson=9,
-        cause="each layer hands back less of the gradient than it gets; the first ones stand still",
         plot=tuple(_rms(p) for p in layers),
-        plot_label="gradient by layer, first to last",
     )
 
 
@@ -194,21 +167,15 @@ def exploding_scores(history: History) -> FindingRaised | None:
     sample = history.samples[-1] if history.samples else None
     if sample is None or sample.step or sample.loss < EXPLODED * history.guessing_loss:
         return None
-    return FindingRaised(
-        code="exploding_scores",
-        severity="error",
-        title="scores explode at the start",
+    return finding(
+        "exploding_scores",
         evidence=(
             f"untrained, the loss is {sample.loss:.4g}, guessing's is "
             f"{history.guessing_loss:.2f}; scores from {sample.score_low:.3g} to "
             f"{sample.score_high:.3g}"
         ),
-        advice="PyTorch's own initialisation, smaller first weights, or batch norm",
         step=0,
-        lesson=19,
-        cause="the first weights are too large: each layer makes its outputs larger still",
         plot=tuple(layer.std for layer in sample.layers),
-        plot_label="deviation of the outputs, layer by layer",
     )
 
 

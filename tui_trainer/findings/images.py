@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui_trainer.findings.watch import finding
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 
@@ -24,14 +25,11 @@ def input_scale(history: History) -> FindingRaised | None:
     is_wrong = abs(mean) > FAR_OFF or not SMALL <= std <= LARGE
     if not is_wrong and USUAL[0] <= std <= USUAL[1] and abs(mean) <= 1:
         return None
-    return FindingRaised(
-        code="input_scale",
-        severity="warning" if is_wrong else "note",
-        title="input is not normalized",
+    return finding(
+        "input_scale",
+        severity=("warning" if is_wrong else "note"),
         evidence=f"mean {mean:.3g}, deviation {std:.3g} where 0 and 1 are usual",
-        advice="subtract the mean of the training images and divide by their deviation",
         step=0,
-        lesson=10,
         cause=(
             "large inputs make large gradients in the first layer alone"
             if std > 1
@@ -50,17 +48,12 @@ def validation_differs(history: History) -> FindingRaised | None:
     times = deviations[1] / deviations[0]
     if apart <= SHIFTED * max(sample.input_std, 1e-12) and times <= STRETCHED:
         return None
-    return FindingRaised(
-        code="validation_differs",
-        severity="error",
-        title="validation images differ from training",
+    return finding(
+        "validation_differs",
         evidence=(
             f"training images have mean {sample.input_mean:.3g} and deviation "
             f"{sample.input_std:.3g}, validation images {sample.val_mean:.3g} and "
             f"{sample.val_std:.3g} ({sample.sample} of each)"
         ),
-        advice="prepare both in the same way, by the training images' mean and deviation",
         step=sample.step,
-        lesson=10,
-        cause="they are not prepared alike, or come from elsewhere: its accuracy means little",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.findings.watch import names
+from tui_trainer.findings.watch import finding, names
 from tui_trainer.history.history import History
 from tui_trainer.protocol.diagnosis import Severity
 from tui_trainer.protocol.events import FindingRaised
@@ -36,19 +36,17 @@ def dead_units(history: History) -> FindingRaised | None:
         was = [layer for layer in bad if _share(before.get(layer.name, layer)) >= MANY_DEAD]
         if len(looks) < 2 or not was:
             return None
-    return FindingRaised(
-        code="dead_units",
+    return finding(
+        "dead_units",
         severity=_severity(bad),
         title=f"{worst.dead} of {worst.units} units dead in {worst.name}",
-        evidence="never active on "
-        + f"{now.sample} images: "
-        + names([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4),
-        advice="a lower learning rate, biases that begin at 0, or LeakyReLU",
+        evidence=(
+            "never active on "
+            + f"{now.sample} images: "
+            + names([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4)
+        ),
         step=looks[0].step,
-        lesson=7,
-        cause="large steps or biases have pushed what they sum up below 0 for every image",
         plot=tuple(_share(layer) for layer in _of_relus(now.layers)),
-        plot_label="share of dead units, layer by layer",
     )
 
 
@@ -59,15 +57,11 @@ def saturated(history: History) -> FindingRaised | None:
     if sample is None or not bad:
         return None
     worst = max(bad, key=lambda layer: layer.saturated)
-    return FindingRaised(
-        code="saturated",
-        severity="warning",
+    return finding(
+        "saturated",
         title=f"saturated units in {worst.name}",
         evidence=f"{fmt.percent(worst.saturated, 0)} of its outputs are within 0.01 of a bound",
-        advice="smaller first weights, batch norm before it, or ReLU in its place",
         step=sample.step,
-        lesson=9,
-        cause="at a bound its slope is next to 0, and no gradient gets through",
     )
 
 

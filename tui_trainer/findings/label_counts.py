@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from tui_trainer.findings.watch import lately
+from tui_trainer.findings.watch import finding, lately
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import EpochDone, FindingRaised
 from tui_trainer.protocol.probed import SampleProbed
@@ -51,15 +51,13 @@ def constant_labels(history: History) -> FindingRaised | None:
     there = [label for label, row in enumerate(sample.confusion) if sum(row)]
     if len(there) != 1:
         return None
-    return FindingRaised(
-        code="constant_labels",
-        severity="error",
+    return finding(
+        "constant_labels",
         title=f"every label is {there[0]}",
-        evidence=f"all of {sample.sample} training images, evenly chosen, are of class {there[0]}",
-        advice="check how the labels are read",
+        evidence=(
+            f"all of {sample.sample} training images, evenly chosen, are of class {there[0]}"
+        ),
         step=sample.step,
-        lesson=19,
-        cause="there is nothing to learn: the bias of one score is enough",
     )
 
 
@@ -78,21 +76,15 @@ def not_shuffled(history: History) -> FindingRaised | None:
         return None
     counts = looks[-1].label_counts
     most = max(range(len(counts)), key=counts.__getitem__)
-    return FindingRaised(
-        code="not_shuffled",
-        severity="error",
-        title="the data is not shuffled",
+    return finding(
+        "not_shuffled",
         evidence=(
             f"{counts[most]} of {looks[-1].batch_size} images of the batch at step "
             f"{fmt.count(looks[-1].step)} are of class {most}; the median batch is "
             f"{statistics.median(scores):.0f} standard deviations off a fair draw"
         ),
-        advice="draw a new order for each epoch",
         step=looks[0].step,
-        lesson=20,
-        cause="images of one class come together: each batch unlearns what the last one taught",
         plot=tuple(float(count) for count in counts),
-        plot_label="images of each class in the last batch looked at",
     )
 
 
@@ -113,9 +105,8 @@ def labels_noisy(history: History) -> FindingRaised | None:
     errors = _errors(look)
     wrong, evenness = sum(errors), _repeats(errors)
     low, high = wilson(wrong, look.sample)
-    return FindingRaised(
-        code="labels_noisy",
-        severity="warning",
+    return finding(
+        "labels_noisy",
         title=f"about {100 * wrong / look.sample:.0f} % of the labels look wrong",
         evidence=(
             f"{wrong} of {look.sample} training images [{100 * low:.0f}, {100 * high:.0f}] are "
@@ -123,10 +114,7 @@ def labels_noisy(history: History) -> FindingRaised | None:
             f"(two alike {evenness:.1f} times as often), and nine in ten images with a "
             f"probability of {look.sure:.2f} at most"
         ),
-        advice="look at some of these images; label smoothing softens what is left",
         step=look.step,
-        lesson=15,
-        cause="labels given at random, or images and labels out of step for a part",
     )
 
 
@@ -147,25 +135,20 @@ def class_missing(history: History) -> FindingRaised | None:
     epoch = history.epochs[-1]
     named = ", ".join(str(label) for label in sorted(lost))
     accuracies = epoch.val_class_accuracy or ()
-    return FindingRaised(
-        code="class_missing",
+    return finding(
+        "class_missing",
         severity="error" if gone & lost else "warning",
         title=f"class {named} is not learned",
-        evidence=(
-            f"epoch {epoch.epoch}: "
-            + ", ".join(f"{fmt.percent(accuracies[c] or 0.0, 1)} of class {c}" for c in lost)
-            + f" right, {fmt.percent(epoch.val_accuracy or 0.0, 1)} of all"
-        ),
-        advice="look at its training images: how many there are, and their labels",
+        evidence=f"epoch {epoch.epoch}: "
+        + ", ".join(f"{fmt.percent(accuracies[c] or 0.0, 1)} of class {c}" for c in lost)
+        + f" right, {fmt.percent(epoch.val_accuracy or 0.0, 1)} of all",
         step=epoch.step,
-        lesson=19,
         cause=(
             "the training images have none of it"
             if gone & lost
             else "it is rare in the training images, or labelled as another class"
         ),
         plot=tuple(share or 0.0 for share in accuracies),
-        plot_label="validation accuracy, class by class",
     )
 
 

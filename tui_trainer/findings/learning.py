@@ -6,11 +6,14 @@ import itertools
 
 from tui_trainer.findings.watch import (
     RECENT,
+    accuracy_on,
+    finding,
     images,
     images_at_work,
     lately,
     moved,
     progress,
+    remedy,
     turn_rate,
     turned_since,
 )
@@ -67,10 +70,8 @@ def not_learning(history: History) -> FindingRaised | None:
     if turned_since(history, step.images - STUCK_IMAGES):
         return None
     cause, advice = _why_stuck(history)
-    return FindingRaised(
-        code="not_learning",
-        severity="error",
-        title="not learning at all",
+    return finding(
+        "not_learning",
         evidence=(
             f"training loss {history.smoothed_loss:.3f} after {fmt.count(step.images)} images; "
             f"guessing has {history.guessing_loss:.3f} = ln {started.classes}"
@@ -78,7 +79,6 @@ def not_learning(history: History) -> FindingRaised | None:
         ),
         advice=advice,
         step=step.step,
-        lesson=19,
         cause=cause,
     )
 
@@ -122,19 +122,14 @@ def chance_level(history: History) -> FindingRaised | None:
     now = recent[-1]
     if now.train_accuracy < 2 * chance or now.val_accuracy is None:
         return None
-    return FindingRaised(
-        code="chance_level",
-        severity="error",
-        title="validation stays at chance",
+    return finding(
+        "chance_level",
         evidence=(
             f"epoch {now.epoch}: training {fmt.percent(now.train_accuracy)}, validation "
             f"{fmt.accuracy_with_interval(now.val_accuracy, now.val_interval)}; "
             f"chance is {fmt.percent(1 / started.classes, 0)}"
         ),
-        advice="check that images and labels belong together, in both splits",
         step=recent[0].step,
-        lesson=19,
-        cause="what is learned by heart says nothing of other images: labels may be shuffled",
     )
 
 
@@ -153,38 +148,30 @@ def underfitting(history: History) -> FindingRaised | None:
         return None
     losses = [epoch.train_loss for epoch in recent]
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]
-    bounds = wilson(sample.correct, sample.sample)
     if (
-        bounds[1] >= POOR
+        wilson(sample.correct, sample.sample)[1] >= POOR
         or max(falls) > SETTLED
         or not (progress(history) <= BEGUN or _is_half_over(history))
     ):
         return None
-    accuracy = fmt.accuracy_with_interval(sample.correct / sample.sample, bounds)
     shrunk = _shrinking(history)
-    cause, advice = "the network is too small or too simple for this data", "more kernels or layers"
-    setting: str | None = None
-    value: float | None = None
+    cause = "the network is too small or too simple for this data"
+    mended = remedy("more kernels or layers")
     if history.settings.get("dropout", 0) > 0.3:
-        cause, advice = "dropout leaves too little to learn from", "lower dropout to 0.1"
-        setting, value = "dropout", 0.1
+        cause = "dropout leaves too little to learn from"
+        mended = remedy("lower dropout to 0.1", "dropout", 0.1)
     elif shrunk is not None:
         cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
-        advice = "a tenth of the weight decay"
-    return FindingRaised(
-        code="underfitting",
-        severity="warning",
-        title="underfitting",
+        mended = remedy("a tenth of the weight decay")
+    return finding(
+        "underfitting",
         evidence=(
-            f"{accuracy} of {sample.sample} training images are right, as they are; training loss "
-            f"{losses[0]:.4f} → {losses[-1]:.4f} over three epochs"
+            f"{accuracy_on(sample)} of {sample.sample} training images are right, as they are; "
+            f"training loss {losses[0]:.4f} → {losses[-1]:.4f} over three epochs"
         ),
-        advice=advice,
         step=recent[0].step,
-        lesson=8,
-        fix_setting=setting,
-        fix_value=value,
         cause=cause,
+        **mended,
     )
 
 
@@ -198,18 +185,13 @@ def weight_decay_high(history: History) -> FindingRaised | None:
     if len(pulls) < RECENT or min(pulls) < PULL or progress(history) < UNLEARNED:
         return None
     looks = lately(history)
-    return FindingRaised(
-        code="weight_decay_high",
-        severity="warning",
-        title="too much weight decay",
+    return finding(
+        "weight_decay_high",
         evidence=(
             f"the cosine between update and the way to weights of 0 is {pulls[-1]:.2f}, and the "
             f"training loss is still {100 * progress(history):.0f} % of guessing's"
         ),
-        advice="a hundredth of the weight decay",
         step=looks[0].step,
-        lesson=15,
-        cause="weights are made small faster than they can learn",
     )
 
 
@@ -223,20 +205,14 @@ def plateau(history: History) -> FindingRaised | None:
     if turned_since(history, images(history) - PATIENCE * started.train_size):
         return None
     best = min(history.epochs, key=lambda e: e.val_loss if e.val_loss is not None else 1e9)
-    return FindingRaised(
-        code="plateau",
-        severity="note",
+    return finding(
+        "plateau",
         title=f"no better since epoch {best.epoch}",
-        evidence=(
-            f"validation loss {best.val_loss:.4f} in epoch {best.epoch}, then "
-            + ", ".join(f"{epoch.val_loss:.4f}" for epoch in recent)
-        ),
+        evidence=f"validation loss {best.val_loss:.4f} in epoch {best.epoch}, then "
+        + ", ".join(f"{epoch.val_loss:.4f}" for epoch in recent),
         **turn_rate(history, 0.2),
         step=recent[0].step,
-        lesson=7,
-        cause="at this learning rate the weights only move to and fro",
         plot=tuple(epoch.val_loss or 0.0 for epoch in history.epochs[-24:]),
-        plot_label="validation loss, epoch by epoch",
     )
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import statistics
 
-from tui_trainer.findings.watch import SETTLED_STEP, lately, names, turn_rate, update_ratio
+from tui_trainer.findings.watch import (
+    SETTLED_STEP,
+    accuracy_on,
+    finding,
+    lately,
+    names,
+    turn_rate,
+    update_ratio,
+)
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import SampleProbed, UpdateProbed
-from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
 SMALL_BATCH, LARGE_STEP, COMMON = 16, 0.008, 0.15
@@ -44,19 +51,13 @@ def depends_on_batch(history: History) -> FindingRaised | None:
     # A gap that is not finite was recorded as null and is read as NaN: that is a gap too.
     if tried is None or tried.batch_gap <= UNEQUAL or not tried.random_gap <= UNEQUAL:
         return None
-    return FindingRaised(
-        code="depends_on_batch",
-        severity="error",
-        title="logits depend on the rest of the batch",
+    return finding(
+        "depends_on_batch",
         evidence=(
             "the logits of one image alone and of the same image in a batch differ by "
             f"{_share(tried.batch_gap)}, in evaluation mode"
         ),
-        advice="compute over the classes or the features of one image: dim=1, not dim=0",
         step=tried.step,
-        lesson=6,
-        cause="a softmax, a norm, a mean or a reshape over the batch dimension: every accuracy "
-        "depends on which images share a batch",
     )
 
 
@@ -65,18 +66,13 @@ def random_in_evaluation(history: History) -> FindingRaised | None:
     tried = history.tried
     if tried is None or tried.random_gap <= UNEQUAL:
         return None
-    return FindingRaised(
-        code="random_in_evaluation",
-        severity="warning",
-        title="logits are random in evaluation mode",
+    return finding(
+        "random_in_evaluation",
         evidence=(
             "two evaluations of the same image gave logits that differ by "
             f"{_share(tried.random_gap)}"
         ),
-        advice="pass training=self.training to functional dropout, or use nn.Dropout",
         step=tried.step,
-        lesson=14,
-        cause="dropout or noise that eval() does not switch off: validation and test count it too",
     )
 
 
@@ -93,21 +89,13 @@ def probabilities(history: History) -> FindingRaised | None:
     sample = history.samples[-1] if history.samples else None
     if sample is None or not sample.are_probabilities:
         return None
-    return FindingRaised(
-        code="probabilities",
-        severity="error",
-        title="softmax before the loss",
+    return finding(
+        "probabilities",
         evidence=(
             f"the scores of each of {sample.sample} images add up to 1, from "
             f"{sample.score_low:.3g} to {sample.score_high:.3g}"
         ),
-        advice="take the softmax out of the network: cross-entropy does it itself",
         step=sample.step,
-        lesson=6,
-        cause=(
-            "softmax of a softmax is nearly even: with ten classes no loss below 1.46 can be "
-            "reached, and the gradient is weak"
-        ),
     )
 
 
@@ -120,26 +108,18 @@ def evaluation_mode(history: History) -> FindingRaised | None:
     still = sorted(set.intersection(*(set(look.still_layers) for look in looks))) if looks else []
     if not still:
         return None
-    if looks[-1].is_training:
-        return FindingRaised(
-            code="evaluation_mode",
-            severity="note",
-            title="layers kept in evaluation mode",
-            evidence=f"{names(still)} at step {fmt.count(looks[-1].step)}",
-            step=looks[0].step,
-            lesson=9,
-            cause="the model's own code keeps them there: batch norm goes by its running "
-            "statistics, dropout drops nothing",
-        )
-    return FindingRaised(
-        code="evaluation_mode",
-        severity="error",
-        title="layers in evaluation mode while training",
+    kept = {
+        "severity": "note",
+        "title": "layers kept in evaluation mode",
+        "advice": "",
+        "cause": "the model's own code keeps them there: batch norm goes by its running "
+        "statistics, dropout drops nothing",
+    }
+    return finding(
+        "evaluation_mode",
         evidence=f"{names(still)} at step {fmt.count(looks[-1].step)}",
-        advice="call train() on the network before each epoch",
         step=looks[0].step,
-        lesson=9,
-        cause="batch norm then goes by statistics it never learns, and dropout hides nothing",
+        **(kept if looks[-1].is_training else {}),
     )
 
 
@@ -157,17 +137,13 @@ def batch_too_small(history: History) -> FindingRaised | None:
     ratios, agreement = [update_ratio(look) for look in looks], statistics.fmean(agreements)
     if min(ratios) < LARGE_STEP or agreement > COMMON:
         return None
-    return FindingRaised(
-        code="batch_too_small",
-        severity="warning",
-        title="batch too small for this learning rate",
+    return finding(
+        "batch_too_small",
         evidence=(
             f"an update of {size} images moves the weights by {100 * min(ratios):.1f} % or more, "
             f"and the gradients of two batches in a row have a cosine of {agreement:.2f}"
         ),
-        advice="batch 32 or more",
         step=looks[0].step,
-        lesson=20,
         fix_setting="batch_size",
         fix_value=32,
         cause=f"{size} images say little of all the others: each step goes its own way, and far",
@@ -196,18 +172,15 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
     if len(looks) < NOTED:
         return None
     now = looks[-1]
-    return FindingRaised(
-        code="batch_norm_gap",
-        severity="warning" if len(looks) >= WARNED else "note",
-        title="batch norm differs in evaluation",
+    return finding(
+        "batch_norm_gap",
+        severity=("warning" if len(looks) >= WARNED else "note"),
         evidence=(
             f"on the same images the loss is {now.loss:.3f} with the running statistics, "
             f"{now.loss + (now.batch_gap or 0):.3f} with those of batches"
         ),
         **turn_rate(history, 0.1),
         step=looks[0].step,
-        lesson=9,
-        cause="the features move faster than the running statistics follow",
     )
 
 
@@ -225,18 +198,12 @@ def dropout_high(history: History) -> FindingRaised | None:
         f"{fmt.percent(epoch.train_accuracy)} of the training images are right"
     )
     if sample is not None and sample.step == epoch.step:
-        bounds = wilson(sample.correct, sample.sample)
-        accuracy = fmt.accuracy_with_interval(sample.correct / sample.sample, bounds)
-        evidence += f", with nothing hidden {accuracy}"
-    return FindingRaised(
-        code="dropout_high",
-        severity="warning",
-        title="too much dropout",
+        evidence += f", with nothing hidden {accuracy_on(sample)}"
+    return finding(
+        "dropout_high",
         evidence=evidence,
         advice=f"lower dropout from {share:g} to 0.1",
         step=epoch.step,
-        lesson=14,
         fix_setting="dropout",
         fix_value=0.1,
-        cause="too few features are left to learn from",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
+from tui_trainer.findings.watch import Remedy, accuracy_on, finding, remedy
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import EpochDone, FindingRaised
 from tui_trainer.stats.intervals import wilson
@@ -60,22 +61,16 @@ def overfitting(history: History) -> FindingRaised | None:
     is_noise = min(scores) < NOTABLE or scores[-1] < SIGNIFICANT or rise <= JITTERS * jitter
     if is_noise or max(epoch.train_loss for epoch in recent) >= then.train_loss:
         return None
-    setting, value, advice = _against_overfitting(history)
-    return FindingRaised(
-        code="overfitting",
-        severity="warning",
+    return finding(
+        "overfitting",
         title=f"overfitting since epoch {then.epoch}",
         evidence=(
             f"by epoch {now.epoch} validation loss {losses[best]:.4f} → {losses[-1]:.4f}, up "
             f"{losses[-1] - losses[best]:.4f} ({scores[-1]:.1f} standard errors; it jitters by "
             f"{jitter:.4f}), while training loss fell {then.train_loss:.4f} → {now.train_loss:.4f}"
         ),
-        advice=advice,
+        **_against_overfitting(history),
         step=then.step,
-        lesson=15,
-        fix_setting=setting,
-        fix_value=value,
-        cause="the network has learned what only the training images have",
         plot=tuple(losses[-PLOTTED:]),
         plot_label=f"validation loss, epochs {epochs[-PLOTTED:][0].epoch} to {now.epoch}",
     )
@@ -97,22 +92,16 @@ def memorising(history: History) -> FindingRaised | None:
     now = recent[-1]
     if overfitting(history) is not None or now.val_accuracy is None or now.val_interval is None:
         return None
-    setting, value, advice = _against_overfitting(history)
-    return FindingRaised(
-        code="memorising",
-        severity="warning",
-        title="overfitting: learned by heart",
+    return finding(
+        "memorising",
         evidence=(
             f"by epoch {now.epoch} training accuracy {fmt.percent(now.train_accuracy)} "
             f"on {started.train_size:,} images, "
             f"validation {fmt.accuracy_with_interval(now.val_accuracy, now.val_interval)}: "
             f"{100 * (now.train_accuracy - now.val_accuracy):.1f} points apart"
         ),
-        advice=advice,
+        **_against_overfitting(history),
         step=recent[0].step,
-        lesson=15,
-        fix_setting=setting,
-        fix_value=value,
         cause=f"{started.train_size:,} images are few enough to be learned one by one",
     )
 
@@ -144,17 +133,13 @@ def validation_better(history: History) -> FindingRaised | None:
     )
     sample = history.samples[-1] if history.samples else None
     if sample is not None and sample.step == now.step:
-        bounds = wilson(sample.correct, sample.sample)
-        share = fmt.accuracy_with_interval(sample.correct / sample.sample, bounds)
-        evidence += f"; {sample.sample} training images as they are: {share}"
-    return FindingRaised(
-        code="validation_better",
-        severity="note",
-        title="validation is better than training",
+        evidence += f"; {sample.sample} training images as they are: {accuracy_on(sample)}"
+    return finding(
+        "validation_better",
         evidence=evidence,
         step=recent[0].step,
-        lesson=14 if history.settings.get("dropout") else 15,
-        cause="the training figure is a harder one: " + ", ".join(reasons),
+        lesson=(14 if history.settings.get("dropout") else 15),
+        cause=("the training figure is a harder one: " + ", ".join(reasons)),
     )
 
 
@@ -195,14 +180,14 @@ def _standard_errors(epoch: EpochDone) -> float:
     return epoch.val_loss_rise / epoch.val_loss_rise_error
 
 
-def _against_overfitting(history: History) -> tuple[str | None, float | None, str]:
-    """Choose what to try: the knob, its value, and the words."""
+def _against_overfitting(history: History) -> Remedy:
+    """Choose what to try: the words, the knob and its value."""
     if not history.settings.get("augmentation"):
-        return "augmentation", 1, "switch augmentation on"
+        return remedy("switch augmentation on", "augmentation", 1)
     dropout = history.settings.get("dropout")
     if dropout is None:
-        return None, None, "train a network with dropout (--model era-s6-dropout), or stop here"
+        return remedy("train a network with dropout (--model era-s6-dropout), or stop here")
     more = round(min(0.5, dropout + 0.1), 2)
     if more <= dropout:
-        return None, None, "stop here, or train on more images"
-    return "dropout", more, f"raise dropout from {dropout:g} to {more:g}"
+        return remedy("stop here, or train on more images")
+    return remedy(f"raise dropout from {dropout:g} to {more:g}", "dropout", more)

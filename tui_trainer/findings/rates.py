@@ -8,6 +8,7 @@ import statistics
 from tui_trainer.findings.watch import (
     AT_WORK,
     SETTLED_STEP,
+    finding,
     images,
     lately,
     names,
@@ -83,14 +84,12 @@ def divergence(history: History) -> FindingRaised | None:
         )
     else:
         return None
-    return FindingRaised(
-        code="divergence",
-        severity="error",
+    return finding(
+        "divergence",
         title=title,
         evidence=evidence,
         advice=advice,
         step=step.step,
-        lesson=7,
         fix_setting="learning_rate",
         fix_value=float(f"{remedy:.6g}"),
     )
@@ -109,10 +108,9 @@ def learning_rate_high(history: History) -> FindingRaised | None:
             return None
     ratios = [update_ratio(look) for look in looks]
     now = looks[-1]
-    return FindingRaised(
-        code="learning_rate_high",
-        severity="error" if progress(history) > NOT_LEARNED else "warning",
-        title="learning rate too high",
+    return finding(
+        "learning_rate_high",
+        severity=("error" if progress(history) > NOT_LEARNED else "warning"),
         evidence=(
             f"an update moves the weights by {_share(ratios[-1])} of their size at learning rate "
             f"{now.learning_rate:.3g}, by {_share(min(ratios))} or more since step "
@@ -120,10 +118,7 @@ def learning_rate_high(history: History) -> FindingRaised | None:
         ),
         **turn_rate(history, 0.1),
         step=looks[0].step,
-        lesson=7,
-        cause="each step jumps over the valley that it should go down into",
         plot=tuple(update_ratio(look) for look in history.updates)[-24:],
-        plot_label="size of the updates, as a share of the weights",
     )
 
 
@@ -142,10 +137,8 @@ def learning_rate_low(history: History) -> FindingRaised | None:
         return None
     # To a thousandth of the weights a step, in whole powers of ten.
     factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
-    return FindingRaised(
-        code="learning_rate_low",
-        severity="warning",
-        title="learning rate too low",
+    return finding(
+        "learning_rate_low",
         evidence=(
             f"an update moves the weights by {_share(largest)} of their size at most since step "
             f"{fmt.count(looks[0].step)}, where about 0.1 % is usual, and the training loss is "
@@ -153,8 +146,6 @@ def learning_rate_low(history: History) -> FindingRaised | None:
         ),
         **turn_rate(history, factor),
         step=looks[0].step,
-        lesson=7,
-        cause="the steps are too small to get anywhere in the epochs that there are",
     )
 
 
@@ -180,20 +171,16 @@ def loss_rising(history: History) -> FindingRaised | None:
         return None
     since = next((x for x, y in reversed(points) if y < limit), begun)
     stays = (history.epochs_at(seen) - since) * started.train_size >= STAYS_IMAGES
-    return FindingRaised(
-        code="loss_rising",
+    return finding(
+        "loss_rising",
         severity="error" if now >= LOST * guessing or stays else "note",
-        title="the training loss rises",
         evidence=(
             f"training loss {low:.3f} → {now:.3f}, at learning rate {last.learning_rate:.3g}; "
             f"guessing has {guessing:.2f}"
         ),
         **turn_rate(history, 0.1),
         step=last.step,
-        lesson=7,
-        cause="what was learned is being destroyed: steps too large, or in the wrong direction",
         plot=tuple(trend[:: max(1, len(trend) // 24)][-24:]),
-        plot_label="training loss",
     )
 
 
@@ -243,13 +230,11 @@ def batch_size_fit(history: History) -> FindingRaised | None:
         cause = "each batch points elsewhere; a larger one would allow larger steps"
     else:
         return None
-    return FindingRaised(
-        code="batch_size_fit",
-        severity="note",
+    return finding(
+        "batch_size_fit",
         title=title,
         evidence=f"batch {size}; the gradient's noise scale is about {scale:,.0f} images",
         step=lately(history, LOOKS_FOR_NOISE)[0].step,
-        lesson=20,
         cause=cause,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from tui_trainer.findings.watch import lately, turned_since
+from tui_trainer.findings.watch import finding, lately, turned_since
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.text import fmt
@@ -35,17 +35,11 @@ def slower(history: History) -> FindingRaised | None:
     best = max(epoch.images_per_second for epoch in epochs)
     if max(epoch.images_per_second for epoch in recent) > SLOWED * best:
         return None
-    return FindingRaised(
-        code="slower",
-        severity="note",
-        title="training has slowed down",
+    return finding(
+        "slower",
         evidence=f"{fmt.rate(recent[-1].images_per_second)}, {fmt.rate(best)} at its best",
-        advice="look for another busy program; --threads 1 suffers less from one",
         step=recent[0].step,
-        lesson=19,
-        cause="another program takes the cores, or the machine is too warm",
         plot=tuple(epoch.images_per_second for epoch in epochs[-24:]),
-        plot_label="images a second, epoch by epoch",
     )
 
 
@@ -56,13 +50,10 @@ def input_bound(history: History) -> FindingRaised | None:
     if len(shares) < LOOKS or statistics.median(shares) < WAITING:
         return None
     share = statistics.median(shares)
-    return FindingRaised(
-        code="input_bound",
-        severity="note",
-        title="the input takes longer than the network",
+    return finding(
+        "input_bound",
         evidence=f"{fmt.percent(share, 0)} of a step goes by before the network begins",
         step=looks[0].step,
-        lesson=20,
         cause=(
             "augmentation of each image costs more than so small a network"
             if history.settings.get("augmentation")
@@ -78,15 +69,11 @@ def memory_short(history: History) -> FindingRaised | None:
     if len(told) < 2:
         return None
     size = int(history.settings["batch_size"])
-    return FindingRaised(
-        code="memory_short",
-        severity="warning",
-        title="memory is running short",
+    return finding(
+        "memory_short",
         evidence=f"{fmt.percent(told[-1], 1)} of the machine's memory is left",
         advice=f"a smaller batch, from {size} to {max(1, size // 2)}",
         step=history.samples[-1].step,
-        lesson=20,
         fix_setting="batch_size",
         fix_value=max(1, size // 2),
-        cause="what is left is too little for the system's cache: soon it will swap, or be killed",
     )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypedDict
 
 from tui_trainer.history.history import History
 from tui_trainer.protocol.config import MODELS
 from tui_trainer.protocol.events import Diverged, EpochDone, Event, FindingRaised, StepDone
 from tui_trainer.protocol.probed import ModelTried, ParameterProbe, SampleProbed, UpdateProbed
+from tui_trainer.stats.intervals import wilson
+from tui_trainer.text import fmt
 
 Rule = Callable[[History], FindingRaised | None]
 """Looks at a run's history and finds something, or nothing. Its name is the finding's code."""
@@ -128,17 +133,39 @@ def images_at_work(history: History) -> float:
     return 0.0 if first is None else images(history) - first * size
 
 
+def accuracy_on(sample: SampleProbed) -> str:
+    """Return the accuracy on the sample, plain training images in evaluation mode, as text."""
+    bounds = wilson(sample.correct, sample.sample)
+    return fmt.accuracy_with_interval(sample.correct / sample.sample, bounds)
+
+
 def turned_since(history: History, seen: int) -> bool:
     """Say whether a knob was turned by hand after that many images."""
     return any(change.images >= seen for change in history.interventions)
 
 
+@cache
+def _texts() -> Mapping[str, Mapping[str, Any]]:
+    """Return what ``texts.toml`` says of each rule; read when the first finding is raised."""
+    return tomllib.loads((files("tui_trainer.findings") / "texts.toml").read_text("utf-8"))
+
+
+def finding(code: str, **fields: Any) -> FindingRaised:
+    """Return a rule's finding: its texts, and the fields that the run fills in or replaces."""
+    return FindingRaised(code=code, **{**_texts()[code], **fields})
+
+
 class Remedy(TypedDict):
-    """What to try, and the knob that does it."""
+    """What to try, and the knob that does it, if one does."""
 
     advice: str
-    fix_setting: str
-    fix_value: float
+    fix_setting: str | None
+    fix_value: float | None
+
+
+def remedy(advice: str, setting: str | None = None, value: float | None = None) -> Remedy:
+    """Return what to try."""
+    return Remedy(advice=advice, fix_setting=setting, fix_value=value)
 
 
 def turn_rate(history: History, times: float) -> Remedy:
@@ -146,8 +173,7 @@ def turn_rate(history: History, times: float) -> Remedy:
     rate = history.settings["learning_rate"]
     value = float(f"{rate * times:.6g}")
     sign = f"× {times:g}" if times >= 1 else f"÷ {1 / times:g}"
-    advice = f"learning rate {sign}, from {rate:g} to {value:g}"
-    return Remedy(advice=advice, fix_setting="learning_rate", fix_value=value)
+    return remedy(f"learning rate {sign}, from {rate:g} to {value:g}", "learning_rate", value)
 
 
 def names(found: Iterable[str], most: int = 3) -> str:
