@@ -151,15 +151,9 @@ def _like(tensor: Tensor, other: Tensor) -> Tensor:
 
 
 _PLACING = (
-    *(
-        shapes.reshaped,
-        shapes.permuted,
-        shapes.transposed,
-        shapes.moved,
-        shapes.taken,
-        shapes.selected,
-    ),
-    *(shapes.apart, shapes.stacked, shapes.unbound, shapes.padded, sliding.unfolded),
+    *(shapes.reshaped, shapes.permuted, shapes.transposed, shapes.moved, shapes.taken),
+    *(shapes.selected, shapes.apart, shapes.stacked, shapes.unbound, shapes.padded),
+    sliding.unfolded,
 )
 """What only puts features elsewhere."""
 
