@@ -22,12 +22,13 @@ from tui_trainer.course.placeholders import here
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
 from tui_trainer.headless.asking import Trying, follow
-from tui_trainer.headless.lesson_page import WIDTH, lesson_lines
+from tui_trainer.headless.lesson_page import lesson_lines
 from tui_trainer.history.history import History
 from tui_trainer.lab.standalone import answers
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event
+from tui_trainer.render.plain_exhibit import WIDTH
 
 COLUMNS = (
     "iteration w1 w2 w3 w4 w5 w6 w7 w8 h1 a_h1 h2 a_h2 o1 a_o1 o2 a_o2 E1 E2 E_total "

@@ -14,7 +14,7 @@ from tests.protocol.questions import ask_lesson
 from tui_trainer.course.lesson import lesson
 from tui_trainer.headless.asking import Trying, chosen_value, follow, parse_choices
 from tui_trainer.headless.lesson_list import print_list, print_rows
-from tui_trainer.headless.lesson_page import WIDTH, lesson_lines, print_lesson
+from tui_trainer.headless.lesson_page import lesson_lines, print_lesson
 from tui_trainer.headless.streams import OutputLost
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Mode
@@ -28,6 +28,7 @@ from tui_trainer.protocol.exhibit import (
     Words,
     at,
 )
+from tui_trainer.render.plain_exhibit import WIDTH
 
 KIND = Control(name="kind", label="kind", value="max", steps=("max", "mean"))
 SIZE = Control(name="size", label="size", value=2.0, steps=(2.0, 3.0))
