@@ -32,6 +32,12 @@ Budget = Annotated[int, option("Parameters there may be (20000)")]
 BatchSize = Annotated[int, option("Images that the memory is told for (128)")]
 DEFAULT = "era-s6"
 
+AS_THEY_ARE = (
+    *("kind", "input_shape", "output_shape", "kernel_size", "stride", "padding", "dilation"),
+    *("groups", "bias", "parameters"),
+)
+"""The fields of a layer's row that JSON takes over."""
+
 
 def model(
     network: opt.NetworkArgument = None,
@@ -256,16 +262,7 @@ def _record(network: Network) -> dict[str, Any]:
             {
                 "name": row.name,
                 "type": row.type or row.kind,
-                "kind": row.kind,
-                "input_shape": row.input_shape,
-                "output_shape": row.output_shape,
-                "kernel_size": row.kernel_size,
-                "stride": row.stride,
-                "padding": row.padding,
-                "dilation": row.dilation,
-                "groups": row.groups,
-                "bias": row.bias,
-                "parameters": row.parameters,
+                **{name: getattr(row, name) for name in AS_THEY_ARE},
                 "budget_share": row.parameters / scale.budget,
                 "multiply_adds": row.multiply_adds,
                 "activation_bytes": row.activation_bytes * scale.batch_size,

@@ -7,6 +7,7 @@ by :func:`setting`. The checks of a value, the options of the command line, the 
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -21,7 +22,6 @@ NETWORK, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS = (
 )
 """The groups of settings, in the order in which they are shown."""
 
-KINDS = {"str": str, "int": int, "float": float, "bool": bool}
 WANTED = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 LONGEST_SHOWN = 80
 
@@ -33,15 +33,9 @@ class Setting:
     """One setting of a run.
 
     Attributes:
-        name: Its name in a configuration.
-        kind: The type of its value.
-        is_optional: Whether it may be None.
-        default: Its value where none is given; None for one that follows from others.
-        group: One of :data:`GROUPS`.
-        help: What it is, in a few words.
-        choices: The names that it takes; empty if it is no name.
-        besides: What it takes besides ``choices``; empty for nothing.
-        within: The least and the greatest number; None if it is no number.
+        default: None for a value that follows from others.
+        besides: What it takes besides ``choices``.
+        within: The least and the greatest number.
         limits: ``within`` in words, where they are not those of the numbers.
         subject: How messages call it, if not by its name.
         default_text: Its default in words, where it is not ``default``.
@@ -108,20 +102,11 @@ class Setting:
 
 
 def setting(
-    default: Value,
-    group: str,
-    text: str,
-    values: tuple[str, ...] | tuple[float, float] = (),
-    **more: str,
+    default: Value, group: str, text: str, values: tuple[str | float, ...] = (), **more: str
 ) -> Value:
-    """Return a field of a dataclass that is a setting.
+    """Return a field of a dataclass that is a setting; ``text`` is its help.
 
-    Args:
-        default: Its default.
-        group: Its group.
-        text: Its help.
-        values: Its choices, or the least and the greatest number.
-        more: Further attributes of :class:`Setting`.
+    ``values`` are its choices, or its least and its greatest number.
     """
     name = "choices" if not values or isinstance(values[0], str) else "within"
     row = {"group": group, "help": text, name: values, **more}
@@ -133,13 +118,8 @@ def settings_of(config: type) -> Mapping[str, Setting]:
     found = {}
     for field in dataclasses.fields(config):
         kind, _, rest = str(field.type).partition(" | ")
-        found[field.name] = Setting(
-            name=field.name,
-            kind=KINDS[kind],
-            is_optional=bool(rest),
-            default=field.default,
-            **field.metadata,
-        )
+        more = {"default": field.default, "is_optional": bool(rest), **field.metadata}
+        found[field.name] = Setting(name=field.name, kind=getattr(builtins, kind), **more)
     return found
 
 

@@ -6,6 +6,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,18 @@ _SYNTAX_HINTS = {
 }
 
 
+@dataclass(eq=False)
 class TomlError(Exception):
     """A text is no TOML.
 
     Attributes:
-        problem: What is wrong.
         line: The line, from 1; None if it is not known.
         key: The key that the line sets; empty if it sets none.
     """
 
-    def __init__(self, problem: str, line: int | None, key: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.line = line
-        self.key = key
+    problem: str
+    line: int | None = None
+    key: str = ""
 
 
 def read_text(path: Path, name: str) -> str:
@@ -68,11 +67,11 @@ def parse_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise TomlError("nested too deeply", None, "") from None
+        raise TomlError("nested too deeply") from None
     except ValueError as error:  # not TOMLDecodeError alone: a number of 5,000 digits is another
         problem, _, place = str(error).partition(" (at ")
     if not place:
-        raise TomlError(problem, None, "")
+        raise TomlError(problem)
     lines = text.rstrip("\n").split("\n")
     known = re.match(r"line (\d+)", place)  # else it is "at end of document"
     number = min(int(known[1]), len(lines)) if known else len(lines)
