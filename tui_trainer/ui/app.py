@@ -19,9 +19,9 @@ from tui_trainer.protocol.events import (
 from tui_trainer.recording.folder import RUNS
 from tui_trainer.ui.base_app import LabWindow
 from tui_trainer.ui.bridge import EventsArrived, RunRefused
+from tui_trainer.ui.keys.contexts import RUN_ACTIONS
 from tui_trainer.ui.keys.keymap import KEYMAP, WINDOW_KEYS
 from tui_trainer.ui.pacing import Governor
-from tui_trainer.ui.run_actions import ON_THE_RUN
 from tui_trainer.ui.runs.live_run import LiveRun, Start
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.dialogs import CheckScreen
@@ -157,7 +157,7 @@ class MnistTui(Guided):
         self.exit()
 
 
-NOT_HERE = (ON_THE_RUN - {"check"}) | {"toggle_guide", "move_guide"}
+NOT_HERE = (RUN_ACTIONS - {"check"}) | {"toggle_guide", "move_guide"}
 """The actions that train, or lead to what is to be trained."""
 
 

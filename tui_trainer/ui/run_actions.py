@@ -8,7 +8,7 @@ from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.text import fmt
 from tui_trainer.ui.base_app import LabWindow
-from tui_trainer.ui.keys.contexts import acts_on
+from tui_trainer.ui.keys.contexts import RUN_ACTIONS, acts_on
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import CheckScreen, ConfirmScreen
@@ -18,15 +18,6 @@ from tui_trainer.ui.screens.run_screen import RunScreen, TrainScreen
 
 PATIENCE = 20.0
 """Seconds that leaving waits for the batch, or the loading, under way."""
-
-
-ON_THE_RUN = frozenset(
-    {
-        *("climb", "toggle_pause", "run_step", "run_epoch", "look_at_test", "stop_run"),
-        *("run_again", "apply_fix", "check"),
-    }
-)
-"""The actions that are for the screens of the live run alone."""
 
 
 class RunActions(LabWindow):
@@ -45,10 +36,10 @@ class RunActions(LabWindow):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
-        front = self.front
-        if action in ON_THE_RUN and not acts_on(self.current_mode, action, parameters):
+        front, is_on_run = self.front, action in RUN_ACTIONS
+        if is_on_run and not acts_on(self.current_mode, action, parameters):
             return False
-        if action in ON_THE_RUN and isinstance(front, LearnScreen) and not front.shows(action):
+        if is_on_run and isinstance(front, LearnScreen) and not front.shows(action):
             return False
         run = self.run_now
         over = run.history.is_over

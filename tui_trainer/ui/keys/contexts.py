@@ -26,6 +26,9 @@ APP_KEYS = {
 }
 """The app's keys that act on each screen, without those that act on all."""
 
+RUN_ACTIONS = {parse(key.action)[1] for key in (*keymap.RUN_KEYS, *keymap.KNOB_KEYS)}
+"""The actions that are for the screens of the live run alone."""
+
 _ACTIONS = {
     screen: {parse(binding.action)[1:] for binding in keys} for screen, keys in APP_KEYS.items()
 }

@@ -16,7 +16,7 @@ from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME, Keys, forma
 from tui_trainer.protocol.toml_file import Fault, TomlFile, kind, suggestion
 from tui_trainer.ui.keys.binding import keys_of, normalized
 from tui_trainer.ui.keys.contexts import contexts
-from tui_trainer.ui.keys.keymap import BINDINGS, with_keys
+from tui_trainer.ui.keys.keymap import BINDINGS, GROUPS, with_keys
 
 FIXED = {
     **{"ctrl+c": "quits", "ctrl+q": "quits"},
@@ -78,17 +78,19 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
 
 def keys_toml() -> str:
     """Return every binding with its keys as the text of a keys.toml."""
-    areas: dict[str, list[Binding]] = {}
-    for name, binding in BINDINGS.items():
-        areas.setdefault(name.partition(".")[0], []).append(binding)
-    return "\n".join(f"[{area}]\n{''.join(map(_line, found))}" for area, found in areas.items())
+    areas: dict[str, str] = {}
+    for name in BINDINGS:
+        area, _, key = name.partition(".")
+        areas[area] = areas.get(area, f"[{area}]\n") + _line(key, BINDINGS[name])
+    return "\n".join(areas.values())
 
 
-def _line(binding: Binding) -> str:
+def _line(name: str, binding: Binding) -> str:
     keys = list(map(_written, keys_of(binding)))
     value = json.dumps(keys if len(keys) > 1 else keys[0], ensure_ascii=False)
-    setting = f"{(binding.id or '').partition('.')[2]} = {value}"
-    return f"{setting:<30}  # {with_keys(binding.tooltip or binding.description)}\n"
+    same = [key for group in GROUPS.values() for key in group if key.id == binding.id]
+    words = " / ".join(dict.fromkeys(key.tooltip or key.description for key in same))
+    return f"{f'{name} = {value}':<30}  # {with_keys(words)}\n"
 
 
 def _written(key: str) -> str:

@@ -82,6 +82,25 @@ class ChooseScreen(ModalScreen[str | None]):
         self.dismiss(event.option.id)
 
 
+class PanelScreen(ModalScreen[None]):
+    """Shows a panel until it is closed; the arrow keys act on it at once."""
+
+    BINDINGS: ClassVar = [Binding("escape,q", "dismiss", "close")]
+    HORIZONTAL_BREAKPOINTS = ViewScreen.HORIZONTAL_BREAKPOINTS
+
+    def __init__(self, panel: TextPanel) -> None:
+        super().__init__()
+        self._panel = panel
+
+    def compose(self) -> ComposeResult:
+        """The panel."""
+        yield self._panel
+
+    def on_mount(self) -> None:
+        """Let the arrow keys scroll or choose."""
+        self._panel.focus()
+
+
 class ComparisonPanel(TextPanel):
     """The figures of both, then their stages in rows."""
 
@@ -99,54 +118,36 @@ class ComparisonPanel(TextPanel):
         return comparison_lines(self._names, self._comparison, width - 1)
 
 
-class CompareScreen(ModalScreen[None]):
-    """Shows a comparison until it is put away."""
+class CompareScreen(PanelScreen):
+    """Shows a comparison."""
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [
-        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("enter", "dismiss", "close"),
         Binding("c", "dismiss", "close", id="model.compare"),
     ]
-    HORIZONTAL_BREAKPOINTS = ViewScreen.HORIZONTAL_BREAKPOINTS
 
     def __init__(self, names: tuple[str, str], comparison: Comparison) -> None:
-        super().__init__()
-        self._names, self._comparison = names, comparison
-
-    def compose(self) -> ComposeResult:
-        """The panel."""
-        yield ComparisonPanel(self._names, self._comparison)
-
-    def on_mount(self) -> None:
-        """Let the arrow keys scroll at once."""
-        self.query_one(ComparisonPanel).focus()
+        super().__init__(ComparisonPanel(names, comparison))
 
 
-class CheckScreen(ModalScreen[None]):
+class CheckScreen(PanelScreen):
     """Shows what the check tells as it comes; what comes after it was put away is kept."""
 
     CSS_PATH = "check.tcss"
     BINDINGS: ClassVar = [
-        Binding("escape,q", "dismiss", "close"),
         Binding("c", "dismiss", "close", id="run.check"),
         Binding("r", "again", "again", id="run.again"),
     ]
-    HORIZONTAL_BREAKPOINTS = ViewScreen.HORIZONTAL_BREAKPOINTS
 
     def __init__(self, run: LiveRun) -> None:
-        super().__init__()
+        super().__init__(CheckPanel(run, id="check"))
         self._run = run
 
-    def compose(self) -> ComposeResult:
-        """The panel."""
-        yield CheckPanel(self._run, id="check")
-
     def on_mount(self) -> None:
-        """Ask, unless that was done before, and let the arrow keys choose at once."""
+        """Ask, unless that was done before."""
         self._run.check.begin()
-        panel = self.query_one(CheckPanel)
-        panel.show(self._run)
-        panel.focus()
+        self.query_one(CheckPanel).show(self._run)
 
     def show_run(self, run: LiveRun) -> None:
         """Show what has come since; a run that was begun anew has not been checked."""
