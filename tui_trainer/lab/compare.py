@@ -15,14 +15,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, takewhile
 
-import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import Evaluation, evaluate
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.trial import Arm, Trial, race
+from tui_trainer.models.modes import recalibrate
 from tui_trainer.protocol.exhibit import Block, Curves, Exhibit, Table
 from tui_trainer.stats.intervals import mcnemar, wilson
 from tui_trainer.text.fmt import accuracy_with_interval, count, percent
@@ -47,8 +46,8 @@ RECIPE: Mapping[str, object] = {
 }
 """How arms are trained, whatever the run's own settings are: what is compared is not these."""
 
-SETTLED_ON = 640
-"""Training images over which running statistics are taken anew before an arm is judged."""
+RECALIBRATED_ON = 640
+"""Training images over which batch norm is recalibrated before an arm is judged."""
 
 WORST = 3.0
 """Losses are capped at so many times that of a network that knows nothing."""
@@ -108,7 +107,7 @@ def compare(
     split = context.sample(judged)
     scores: dict[str, Evaluation] = {}
     for each in arms:
-        settle(each.trial)
+        recalibrate_trial(each.trial)
         scores[each.name] = score(each.trial, split)
         yield Exhibit(blocks=(losses(arms), *setup), progress=1.0)
     yield Exhibit(
@@ -123,21 +122,15 @@ def score(trial: Trial, split: Split) -> Evaluation:
     return evaluate(trial.network, trial.data, split)
 
 
-def settle(trial: Trial) -> None:
-    """Take the running statistics of batch norm anew, with the weights as they are now.
+def recalibrate_trial(trial: Trial) -> None:
+    """Recalibrate batch norm statistics with the weights as they are now.
 
     After so short a training they are still those of weights long gone, and an evaluation would
     judge that delay. Nothing is learned by it.
     """
-    norms = [m for m in trial.network.modules() if isinstance(m, _BatchNorm) and m.training]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over all batches
-    if norms:
-        with torch.no_grad():
-            # As many images for each arm, whatever its batches are.
-            for _ in range(math.ceil(SETTLED_ON / trial.config.batch_size)):
-                trial.network(trial.batch()[0])
+    # As many images for each arm, whatever its batches are.
+    count = math.ceil(RECALIBRATED_ON / trial.config.batch_size)
+    recalibrate(trial.network, (trial.batch()[0] for _ in range(count)))
 
 
 def losses(arms: Sequence[Arm]) -> Curves:

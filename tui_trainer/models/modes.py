@@ -6,11 +6,13 @@ merge weights), but never chained: an override may return nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.models.rng import preserve_rng_state
 
@@ -54,3 +56,24 @@ def begin_training(model: nn.Module) -> None:
     model.train()
     for module in kept:
         module.training = False
+
+
+@torch.no_grad()
+def recalibrate(model: nn.Module, batches: Iterable[Tensor], *, is_every: bool = False) -> None:
+    """Replace the running statistics of batch norms by their plain mean over some batches.
+
+    Args:
+        model: The model; nothing else of it changes.
+        batches: Inputs; none is drawn where there is no such batch norm.
+        is_every: Whether batch norms in evaluation mode are recalibrated too; all of them are in
+            training mode afterwards.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [norm for norm in norms if norm.training or is_every]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+        norm.training = True
+    if norms:
+        for images in batches:
+            model(images)

@@ -51,6 +51,6 @@ def bench_of() -> Benches:
 
 
 @pytest.fixture(autouse=True)
-def _settles_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def _recalibrates_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two batches are as good as many where nobody asks how well a network does."""
-    monkeypatch.setattr(compare, "SETTLED_ON", 64)
+    monkeypatch.setattr(compare, "RECALIBRATED_ON", 64)

@@ -11,7 +11,15 @@ from torch import nn
 from tests.lab.lessons.conftest import Benches, Ticking
 from tests.lab.lessons.test_race import evaluation_of
 from tui_trainer.engine.evaluation import Evaluation
-from tui_trainer.lab.compare import RECIPE, arm, compare, differences, lead, score, settle
+from tui_trainer.lab.compare import (
+    RECIPE,
+    arm,
+    compare,
+    differences,
+    lead,
+    recalibrate_trial,
+    score,
+)
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.image_normalization.arithmetic import RAW, Scale
 from tui_trainer.lab.lessons.image_normalization.experiment import Rescaled
@@ -95,12 +103,12 @@ def test_arms_are_trained_by_the_recipe_whatever_the_run_does(bench_of: Benches)
 def test_settled_statistics_are_the_plain_mean_over_training_batches(
     bench_of: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_trainer.lab.compare.SETTLED_ON", 640)
+    monkeypatch.setattr("tui_trainer.lab.compare.RECALIBRATED_ON", 640)
     bench = bench_of("tiny")
     network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(28 * 28, 10))
     trial = arm(bench, "one", network).trial
     weights = [parameter.detach().clone() for parameter in trial.network.parameters()]
-    settle(trial)
+    recalibrate_trial(trial)
     norm = trial.network[0]  # type: ignore[index]
     # Of normalized images: 600 of them, 20 batches of 32 are a little more than all.
     assert float(norm.running_mean) == pytest.approx(0.0, abs=0.02)
@@ -129,12 +137,12 @@ def test_the_lead_is_in_points_and_says_whether_it_may_be_chance() -> None:
 def test_statistics_of_every_norm_are_settled_on_as_many_images_for_every_arm(
     bench_of: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_trainer.lab.compare.SETTLED_ON", 64)
+    monkeypatch.setattr("tui_trainer.lab.compare.RECALIBRATED_ON", 64)
     bench = bench_of("tiny")
     network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10), nn.BatchNorm1d(10))
     for size, batches in ((16, 4), (32, 2), (128, 1)):
         trial = arm(bench, "one", network, batch_size=size).trial
-        settle(trial)
+        recalibrate_trial(trial)
         norm = trial.network[2]  # type: ignore[index]
         assert int(norm.num_batches_tracked) == batches
         assert norm.running_mean.any()

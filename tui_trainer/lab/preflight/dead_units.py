@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.models.build import set_dropout
+from tui_trainer.models.modes import recalibrate
 from tui_trainer.models.units import is_silent
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 
@@ -43,9 +43,9 @@ class _Layer:
 def unit_items(lab: Lab) -> Iterator[Diagnosis]:
     """Judge the units of every ReLU, and whether the scores depend on the image at all."""
     try:
-        layers, answers = _watched(lab, _settled(lab, lab.copy()))
+        layers, answers = _watched(lab, _recalibrated(lab, lab.copy()))
         if not answers:  # as behind a last layer of zeros, which the first updates move
-            _, answers = _watched(lab, _settled(lab, _trained(lab)))
+            _, answers = _watched(lab, _recalibrated(lab, _trained(lab)))
     except Exception as error:  # one's own network does what nobody has foreseen
         yield Diagnosis(
             code="dead-units",
@@ -91,18 +91,13 @@ def _places(layer: _Layer) -> str:
     return f"{shown}, … ({len(layer.dead)})" if len(layer.dead) > 6 else shown
 
 
-@torch.no_grad()
-def _settled(lab: Lab, network: nn.Module) -> nn.Module:
+def _recalibrated(lab: Lab, network: nn.Module) -> nn.Module:
     """Return a copy whose batch norm has taken the statistics of the sample.
 
     The running ones of a network that has not been trained are of no image at all.
     """
     set_dropout(network, 0.0)
-    for module in network.modules():
-        if isinstance(module, _BatchNorm) and module.track_running_stats and module.training:
-            module.reset_running_stats()
-            module.momentum = None
-    network(lab.data.prepare(lab.sample.images[:IMAGES]))
+    recalibrate(network, [lab.data.prepare(lab.sample.images[:IMAGES])])
     return network
 
 

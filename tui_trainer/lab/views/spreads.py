@@ -9,11 +9,11 @@ from math import ceil, floor, log10
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.views.layer_units import part_size
 from tui_trainer.lab.views.weights import Weights
+from tui_trainer.models.modes import recalibrate
 from tui_trainer.models.units import Units
 
 KEPT = 2_000
@@ -159,21 +159,10 @@ def calibrated(context: Context, network: nn.Module) -> nn.Module:
     Their own would let the maps of an untrained network dwindle from layer to layer, as they never
     do while it is trained.
     """
-    norms = [
-        module
-        for module in network.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats
-    ]
     images = context.sample(part_size(context)).images
-    if len(images) < 2 or not norms:
-        return network
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean of all batches: of this one
-        norm.training = True
-    with torch.no_grad():
-        network(context.data.prepare(images).cpu())
-    network.eval()
+    if len(images) > 1:
+        recalibrate(network, [context.data.prepare(images).cpu()], is_every=True)
+        network.eval()
     return network
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from tui_trainer.lab.compare import RECIPE, Judged, arm, compare
 from tui_trainer.lab.context import Context
@@ -23,6 +22,7 @@ from tui_trainer.lab.lessons.batch_size.arithmetic import (
 )
 from tui_trainer.lab.samples import BACKWARD, affordable, drawn, flat_gradient
 from tui_trainer.lab.trial import Arm
+from tui_trainer.models.modes import recalibrate
 from tui_trainer.protocol.exhibit import Bar, Bars, Block, Control, Exhibit, Table, Words, counting
 from tui_trainer.text.fmt import count, learning_rate, plural
 
@@ -91,7 +91,9 @@ def gradient_products(context: Context, draw: int) -> Iterator[tuple[list[list[f
     size = min(size, PART * max(4, NUMBERS // ROUNDS // max(1, numbers))) // PART * PART
     rounds = min(ROUNDS, math.ceil(ENOUGH / size))
     inputs, labels = drawn(context, rounds * size, draw)
-    _take_statistics(network, inputs[:size])
+    # The running ones can be far off early in a run, and the gradient with them.
+    recalibrate(network, [inputs[:size]], is_every=True)
+    network.eval()
     gradients: list[Tensor] = []
     for done in range(1, rounds + 1):
         for start in range(len(gradients) * PART, done * size, PART):
@@ -102,21 +104,6 @@ def gradient_products(context: Context, draw: int) -> Iterator[tuple[list[list[f
                 gradients.append(found.cpu().double())
         table = torch.stack(gradients) if gradients else torch.empty(0, 0)
         yield (table @ table.t()).tolist(), done / rounds
-
-
-def _take_statistics(network: nn.Module, inputs: Tensor) -> None:
-    """Give every batch norm the statistics of these images, and leave evaluation mode on.
-
-    The running ones can be far off early in a run, and the gradient with them.
-    """
-    norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    if not norms:
-        return
-    for norm in norms:
-        norm.momentum, norm.training = 1.0, True
-    with torch.no_grad():
-        network(inputs)
-    network.eval()
 
 
 def _agreement(context: Context, products: list[list[float]]) -> Exhibit:
