@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from tui_trainer.cli import options as opt
+from tui_trainer.cli.saved import answers
 from tui_trainer.cli.train import compose_run
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import SETTINGS
 from tui_trainer.protocol.settings import RECORD
-
-if TYPE_CHECKING:
-    from tui_trainer.protocol.events import Event
 
 CHECKED = [
     name
@@ -38,10 +36,4 @@ def check(
     run = compose_run({**ctx.params, "model": opt.one_network(network, model)})
     from tui_trainer.headless.check_report import print_check
 
-    def begin() -> Iterator[Event]:
-        from tui_trainer.lab.standalone import answers
-        from tui_trainer.protocol.commands import Ask
-
-        yield from answers(run, [Ask("check")])
-
-    raise typer.Exit(print_check(begin(), as_json=as_json))
+    raise typer.Exit(print_check(answers(run, [Ask("check")]), as_json=as_json))

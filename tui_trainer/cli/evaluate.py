@@ -6,24 +6,22 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
 from tui_trainer.cli.options import choice, option
-from tui_trainer.cli.saved import RunName, SavedRun, saved_run
+from tui_trainer.cli.saved import RunName, answers, saved_run
 from tui_trainer.headless.streams import Console, standard_output
-from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.inspection import VIEWS, View, find_view
+from tui_trainer.recording.test_looks import counted
 from tui_trainer.text.fmt import plural, printable, size
 
 if TYPE_CHECKING:
     from tui_trainer.headless.evaluation_text import Evaluation
-    from tui_trainer.headless.viewing import Viewing
-    from tui_trainer.protocol.events import Event
 
 SHOWN = tuple(view for view in VIEWS if not view.is_drawn_on)
 """The views that show something without a hand."""
@@ -77,8 +75,11 @@ def evaluate(
         all_layers=report is not None,
         looks=found.recorded.looks,
     )
+    events = answers(config, viewing.questions(), found)
+    if test:
+        events = counted(events, found.folder, found.recorded)
     evaluation = front.evaluate(
-        _events(found, viewing, config, on_test=test),
+        events,
         viewing,
         run=found.folder.name,
         checkpoint=checkpoint,
@@ -110,16 +111,6 @@ def _wanted(names: Sequence[str]) -> Sequence[View]:
         if view not in found:
             found.append(view)
     return found or SHOWN
-
-
-def _events(
-    found: SavedRun, viewing: Viewing, config: RunConfig, *, on_test: bool
-) -> Iterator[Event]:
-    from tui_trainer.lab.standalone import answers
-    from tui_trainer.recording.test_looks import counted
-
-    events = answers(config, viewing.questions(), resume=found.resumption())
-    return counted(events, found.folder, found.recorded) if on_test else events
 
 
 # --- the report

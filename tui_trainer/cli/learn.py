@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tui_trainer.cli.moved import Moved, with_changes
 from tui_trainer.cli.options import Controls, Debug, NetworkArgument, one_network, option
-from tui_trainer.cli.saved import SavedRun, saved_run
+from tui_trainer.cli.saved import SavedRun, answers, saved_run
 from tui_trainer.history.history import History
-from tui_trainer.protocol.commands import Ask, Mode
+from tui_trainer.protocol.commands import Mode
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.reference import parse_reference
@@ -20,7 +20,7 @@ from tui_trainer.text.fmt import count, plural
 
 if TYPE_CHECKING:
     from tui_trainer.course.lesson import Lesson
-    from tui_trainer.protocol.events import Event, RunStarted
+    from tui_trainer.protocol.events import RunStarted
 
 BY_HAND = "backpropagation"
 ETA, ITERATIONS = 1.0, 68
@@ -109,7 +109,7 @@ def _show(
 
     mode: Mode = "confirmed" if trains else "interactive"
     trying = Trying(lesson.slug, parse_choices(settings), mode)
-    started = follow(_events(config, trying.questions(), saved), trying)
+    started = follow(answers(config, trying.questions(), saved), trying)
     if trying.exhibit is None:
         raise ValueError("the experiment has shown nothing")
     history = History.of(saved.past if saved else (started,))
@@ -123,13 +123,6 @@ def _show(
         _shown_on(started, trying.step, saved),
         command,
     )
-
-
-def _events(config: RunConfig, questions: Iterable[Ask], saved: SavedRun | None) -> Iterator[Event]:
-    from tui_trainer.lab.standalone import answers
-
-    resume = None if saved is None else saved.resumption()
-    yield from answers(config, questions, resume=resume)
 
 
 def _again(config: RunConfig, settings: list[str], saved: SavedRun | None) -> str:

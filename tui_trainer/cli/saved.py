@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui_trainer.cli.moved import Moved, check_data_place, check_model_place, placed, with_changes
+from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunStarted
@@ -77,6 +78,16 @@ class SavedRun:
     def is_complete(self) -> bool:
         """Whether it had all its epochs behind it."""
         return bool(self.facts["epochs_done"] >= self.facts["epochs"])
+
+
+def answers(
+    config: RunConfig, questions: Iterable[Ask], saved: SavedRun | None = None
+) -> Iterator[Event]:
+    """Answer questions about a saved or an untrained model; loads torch when it begins."""
+    from tui_trainer.lab.standalone import answers
+
+    resume = None if saved is None else saved.resumption()
+    yield from answers(config, questions, resume=resume)
 
 
 def saved_run(

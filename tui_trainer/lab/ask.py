@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -64,7 +64,7 @@ def topic_of(question: Ask) -> Topic:
         ValueError: If there is no such topic.
     """
     if question.kind not in TOPICS:
-        raise ValueError(f"nobody can be asked about {question.kind}")
+        raise ValueError(f"there is no topic {question.kind}")
     return TOPICS[question.kind]
 
 
@@ -74,10 +74,7 @@ def view_named(name: str) -> View:
     Raises:
         ValueError: If there is no such view.
     """
-    if name not in NAMES:
-        raise ValueError(f"there is no view {name}")
-    show: View = import_module(f"tui_trainer.lab.views.{name}").show
-    return show
+    return _show("view", name, NAMES, f"views.{name}")
 
 
 def experiment(slug: str) -> Experiment:
@@ -86,19 +83,18 @@ def experiment(slug: str) -> Experiment:
     Raises:
         ValueError: If there is no such lesson.
     """
-    if slug not in SLUGS:
-        raise ValueError(f"there is no lesson {slug}")
-    show: Experiment = import_module(f"tui_trainer.lab.lessons.{folder_of(slug)}.experiment").show
+    return _show("lesson", slug, SLUGS, f"lessons.{folder_of(slug)}.experiment")
+
+
+def _show(kind: str, name: str, names: Collection[str], module: str) -> Experiment:
+    if name not in names:
+        raise ValueError(f"there is no {kind} {name}")
+    show: Experiment = import_module(f"tui_trainer.lab.{module}").show
     return show
 
 
-def _view(context: Context, question: Ask) -> Parts:
-    show = view_named(question.name)
-    return show(context, dict(question.choices), question.mode == "confirmed")
-
-
-def _lesson(context: Context, question: Ask) -> Parts:
-    show = experiment(question.name)
+def _exhibits(context: Context, question: Ask) -> Parts:
+    show = view_named(question.name) if question.kind == "view" else experiment(question.name)
     return show(context, dict(question.choices), question.mode == "confirmed")
 
 
@@ -168,8 +164,8 @@ def _network(context: Context, question: Ask) -> Parts:
 
 
 TOPICS: Mapping[str, Topic] = {
-    "view": Topic(_view, in_slices=True),
-    "lesson": Topic(_lesson),
+    "view": Topic(_exhibits, in_slices=True),
+    "lesson": Topic(_exhibits),
     "check": Topic(_check, total=TOTAL, ended="the run is being stopped"),
     "field": Topic(_field),
     "network": Topic(_network),
