@@ -10,6 +10,7 @@ from importlib.resources import files
 
 import pytest
 
+from tui_trainer.anatomy.review import RULES as REVIEW
 from tui_trainer.course.lesson import Lesson, lessons
 from tui_trainer.findings import RULES
 from tui_trainer.headless import lesson_page
@@ -27,7 +28,7 @@ def titles() -> Titles:
     found: Titles = defaultdict(set)
     for function in functions_of("tui_trainer.anatomy.review"):
         calls = list(calls_in(function))
-        topics = [c.args[1] for c in calls if isinstance(c.func, ast.Name) and c.func.id == "Voice"]
+        topics = [topic for topic, rule in REVIEW.values() if rule.__name__ == function.name]
         said = [
             text
             for call in calls
@@ -37,8 +38,7 @@ def titles() -> Titles:
             for text in texts(call.args[0], function)
         ]
         for topic in topics:
-            (number,) = numbers(topic)
-            found[number].update(said)
+            found[topic].update(said)
     return found
 
 

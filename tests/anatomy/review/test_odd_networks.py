@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tests.anatomy.review.networks import assert_short_with_numbers, faults, sound, swap, verdicts
 from tui_trainer.anatomy.review import RULES, review
 from tui_trainer.anatomy.review.design import Design
+from tui_trainer.anatomy.review.wording import Voice
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.diagnosis import Diagnosis
@@ -255,12 +256,12 @@ def test_reviewing_needs_no_torch() -> None:
 
 
 def test_a_rule_that_fails_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(design: Design) -> Diagnosis | None:
+    def fails(design: Design, voice: Voice) -> Diagnosis | None:
         raise KeyError("kernel")
 
     rows = layer_table(sound(), (28, 28, 1))
     expected = [verdict for verdict in review(rows) if verdict.code != "budget"]
-    monkeypatch.setitem(RULES, "budget", fails)
+    monkeypatch.setitem(RULES, "budget", (8, fails))
 
     assert list(review(rows)) == expected
 

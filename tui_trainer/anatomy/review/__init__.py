@@ -45,41 +45,42 @@ from tui_trainer.anatomy.review.receptive_fields import (
 )
 from tui_trainer.anatomy.review.spending import budget as _budget
 from tui_trainer.anatomy.review.spending import fully_connected_share, unused_parameters
+from tui_trainer.anatomy.review.wording import Voice
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import BUDGET, LayerRow
 
 __all__ = ["RULES", "review"]
 
-Rule = Callable[[Design], Diagnosis | None]
+Rule = Callable[[Design, Voice], Diagnosis | None]
 
-RULES: Mapping[str, Rule] = {
-    "final-receptive-field": final_receptive_field,
-    "first-pooling": first_pooling,
-    "max-pool-distance": max_pool_distance,
-    "norm-distance": norm_distance,
-    "activation-before-scores": activation_before_scores,
-    "dropout-before-scores": dropout_before_scores,
-    "softmax-output": softmax_output,
-    "norm-presence": norm_presence,
-    "norm-before-activation": norm_before_activation,
-    "transition-layer": transition_layer,
-    "transition-position": transition_position,
-    "kernel-growth": kernel_growth,
-    "bias-with-norm": bias_with_norm,
-    "late-convolution": late_convolution,
-    "fully-connected-share": fully_connected_share,
-    "budget": _budget,
-    "even-kernel": even_kernel,
-    "average-pool-coverage": average_pool_coverage,
-    "dropped-edge": dropped_edge,
-    "idle-padding": idle_padding,
-    "unused-parameters": unused_parameters,
-    "stride-skips": stride_skips,
-    "dead-weights": dead_weights,
-    "activation-between": activation_between,
-    "dropout-before-norm": dropout_before_norm,
+RULES: Mapping[str, tuple[int, Rule]] = {
+    "final-receptive-field": (5, final_receptive_field),
+    "first-pooling": (11, first_pooling),
+    "max-pool-distance": (16, max_pool_distance),
+    "norm-distance": (17, norm_distance),
+    "activation-before-scores": (6, activation_before_scores),
+    "dropout-before-scores": (14, dropout_before_scores),
+    "softmax-output": (6, softmax_output),
+    "norm-presence": (9, norm_presence),
+    "norm-before-activation": (9, norm_before_activation),
+    "transition-layer": (12, transition_layer),
+    "transition-position": (13, transition_position),
+    "kernel-growth": (8, kernel_growth),
+    "bias-with-norm": (9, bias_with_norm),
+    "late-convolution": (18, late_convolution),
+    "fully-connected-share": (18, fully_connected_share),
+    "budget": (8, _budget),
+    "even-kernel": (4, even_kernel),
+    "average-pool-coverage": (18, average_pool_coverage),
+    "dropped-edge": (2, dropped_edge),
+    "idle-padding": (3, idle_padding),
+    "unused-parameters": (1, unused_parameters),
+    "stride-skips": (4, stride_skips),
+    "dead-weights": (4, dead_weights),
+    "activation-between": (1, activation_between),
+    "dropout-before-norm": (14, dropout_before_norm),
 }
-"""The rules by their names, in the order in which they speak."""
+"""The rules by their names, each with its topic of the course, in the order in which they speak."""
 
 
 def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Diagnosis, ...]:
@@ -101,8 +102,8 @@ def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Diagnosis
         raise ValueError("the layer table is empty: a review needs a layer behind the input")
     design = Design(rows, budget)
     verdicts: list[Diagnosis] = []
-    for rule in RULES.values():
+    for code, (lesson, rule) in RULES.items():
         with suppress(Exception):  # a table that a rule does not understand: the others do
-            if (verdict := rule(design)) is not None:
+            if (verdict := rule(design, Voice(code, lesson))) is not None:
                 verdicts.append(verdict)
     return tuple(verdicts)

@@ -11,13 +11,12 @@ _LINEAR = ("batch norm", "average pool", "dropout", "flatten", "pad")
 """What neither bends nor joins: layers on both sides of it are one linear map."""
 
 
-def kernel_growth(design: Design) -> Diagnosis | None:
+def kernel_growth(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether the number of kernels grows, or stays, from convolution to convolution.
 
     Two are compared where one reads the other at the same size of map: a block begins anew behind
     a pool, and shrinks at its 1×1 convolution.
     """
-    voice = Voice("kernel-growth", 8)
     compared = []
     for place in design.convolutions:
         before = _widened_before(design, place)
@@ -64,13 +63,12 @@ def _is_widening(design: Design, place: int) -> bool:
     return is_full or design.depthwise_of(place) is not None
 
 
-def even_kernel(design: Design) -> Diagnosis | None:
+def even_kernel(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether the kernels have a centre.
 
     An even one moves the map by half a pixel. One that steps by its own size, or by an even number,
     does not, and is left in peace; so is one that covers the whole map.
     """
-    voice = Voice("even-kernel", 4)
     wide = [design.rows[place] for place in design.convolutions if design.side(place) > 1]
     if not wide:
         return None
@@ -93,9 +91,8 @@ def _is_lopsided(row: LayerRow) -> bool:
     return any(k % 2 == 0 and s % 2 == 1 for k, s in zip(kernel, stride, strict=True))
 
 
-def idle_padding(design: Design) -> Diagnosis | None:
+def idle_padding(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether padding is so wide that some features see nothing else, as a padded 1×1 has."""
-    voice = Voice("idle-padding", 3)
     pointwise = [design.rows[place] for place in design.convolutions if design.is_pointwise(place)]
     padded = [place for place in design.convolutions if _pads_too_much(design.rows[place])]
     if padded:
@@ -125,12 +122,11 @@ def _pads_too_much(row: LayerRow) -> bool:
     return any(p > (k - 1) * d for p, k, d in zip(padding, kernel, dilation, strict=True))
 
 
-def dead_weights(design: Design) -> Diagnosis | None:
+def dead_weights(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether each weight of a kernel ever meets a feature, and not only padding.
 
     On a map of 1×1 a padded 3×3 kernel uses its centre alone.
     """
-    voice = Voice("dead-weights", 4)
     wide = [place for place in design.convolutions if design.side(place) > 1]
     if not wide:
         return None
@@ -171,12 +167,11 @@ def _dead(design: Design, place: int) -> int:
     return weights // taps * (taps - used)
 
 
-def stride_skips(design: Design) -> Diagnosis | None:
+def stride_skips(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether a stride is larger than its kernel's taps reach, so that features are not read.
 
     It is a doubt where another layer reads them, as beside the shortcut of a residual block.
     """
-    voice = Voice("stride-skips", 4)
     stepping = [
         place
         for place in (*design.convolutions, *design.places(*POOLS))
@@ -213,13 +208,12 @@ def _seen_of_stride(row: LayerRow) -> float:
     return seen
 
 
-def activation_between(design: Design) -> Diagnosis | None:
+def activation_between(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether an activation bends what goes from one layer to the next.
 
     Without one the two are a single linear map, whatever their number of weights. A layer narrower
     than both its neighbours is a factorization, and only looked at.
     """
-    voice = Voice("activation-between", 1)
     checked, merged = 0, []
     for place, row in enumerate(design.rows):
         if not _is_square_layer(row):

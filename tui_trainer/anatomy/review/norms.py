@@ -15,13 +15,12 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.text.fmt import plural
 
 
-def norm_distance(design: Design) -> Diagnosis | None:
+def norm_distance(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether batch norm keeps away from the scores: none after the prediction.
 
     There it fixes how sure the network may be of each class, whatever the image. That is a doubt:
     its own scale can be learnt to give the freedom back, and short runs do well with it.
     """
-    voice = Voice("norm-distance", 17)
     norms = [place for place in design.places("batch norm") if place in design.distances]
     if not norms:
         return None
@@ -40,14 +39,13 @@ def norm_distance(design: Design) -> Diagnosis | None:
     return voice.ok("batch norm ends before the prediction", evidence, [row])
 
 
-def norm_presence(design: Design) -> Diagnosis | None:
+def norm_presence(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether a norm follows every convolution but the last.
 
     A pool or an addition may stand between; a depthwise convolution and the 1×1 that completes it
     count as one. A network without any norm trains too, more slowly and at smaller learning rates
     (S. Ioffe and C. Szegedy, "Batch Normalization", ICML 2015): that is a doubt and no fault.
     """
-    voice = Voice("norm-presence", 9)
     judged = [
         place
         for place in design.convolutions
@@ -72,9 +70,8 @@ def norm_presence(design: Design) -> Diagnosis | None:
     return voice.warning(title, f"{evidence}; none after {names(bare)}", advice, bare)
 
 
-def norm_before_activation(design: Design) -> Diagnosis | None:
+def norm_before_activation(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether a norm comes right after its convolution, before the activation."""
-    voice = Voice("norm-before-activation", 9)
     late, norms = [], []
     for place in design.convolutions:
         onward = [design.rows[step] for step in design.onward(place)]
@@ -97,13 +94,12 @@ def norm_before_activation(design: Design) -> Diagnosis | None:
     return voice.ok("batch norm before the activation", evidence)
 
 
-def bias_with_norm(design: Design) -> Diagnosis | None:
+def bias_with_norm(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether biases are spent where batch norm takes them away again.
 
     It subtracts each channel's mean over the batch, and a bias is part of that mean; a pool between
     the two moves it unchanged.
     """
-    voice = Voice("bias-with-norm", 9)
     normed, wasted = [], []
     for place in (*design.convolutions, *design.places("fully connected")):
         kinds = (design.rows[step].kind for step in design.onward(place))
@@ -126,14 +122,13 @@ def bias_with_norm(design: Design) -> Diagnosis | None:
     )
 
 
-def dropout_before_norm(design: Design) -> Diagnosis | None:
+def dropout_before_norm(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether batch norm reads what dropout has just thinned out.
 
     Dropout widens the variance in training and not in evaluation, so the norm's running statistics
     do not fit (X. Li and others, "Understanding the Disharmony between Dropout and Batch
     Normalization by Variance Shift", CVPR 2019).
     """
-    voice = Voice("dropout-before-norm", 14)
     drops, norms = design.places("dropout"), design.places("batch norm")
     if not drops or not norms:
         return None

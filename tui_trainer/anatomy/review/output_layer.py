@@ -12,9 +12,8 @@ from tui_trainer.protocol.layers import LayerRow
 _UNBOUNDED = ("leaky", "prelu", "rrelu", "identity")
 
 
-def activation_before_scores(design: Design) -> Diagnosis | None:
+def activation_before_scores(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether an activation bounds the scores, such as a ReLU that lets none be negative."""
-    voice = Voice("activation-before-scores", 6)
     found = at_the_end(design, *ACTIVATIONS)
     heads = [design.rows[place] for place in sorted(design.heads)]
     if not heads:
@@ -31,9 +30,8 @@ def activation_before_scores(design: Design) -> Diagnosis | None:
     return voice.error(title, evidence, advice, found)
 
 
-def dropout_before_scores(design: Design) -> Diagnosis | None:
+def dropout_before_scores(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether dropout hides scores at random."""
-    voice = Voice("dropout-before-scores", 14)
     drops = design.places("dropout")
     found = at_the_end(design, "dropout")
     if not drops:
@@ -49,12 +47,11 @@ def dropout_before_scores(design: Design) -> Diagnosis | None:
     return voice.ok("no dropout at the end", evidence)
 
 
-def softmax_output(design: Design) -> Diagnosis | None:
+def softmax_output(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether the scores leave as they are; cross-entropy takes their softmax by itself.
 
     A second log-softmax changes nothing. A softmax does: then the loss sees scores from 0 to 1.
     """
-    voice = Voice("softmax-output", 6)
     found = at_the_end(design, "softmax")
     if over_batch := _over_batch(design):
         kind = over_batch[0].kind

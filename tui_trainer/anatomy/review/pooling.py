@@ -14,13 +14,12 @@ EDGE = 0.02
 """The share of a map that may be left out at its edges without a word."""
 
 
-def max_pool_distance(design: Design) -> Diagnosis | None:
+def max_pool_distance(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge how many layers with weights come between each max pooling and the scores.
 
     A maximum of the scores lets one place of the map learn from each image, where a mean lets all.
     It trains nevertheless: a doubt.
     """
-    voice = Voice("max-pool-distance", 16)
     pools = [place for place in design.places("max pool") if place in design.distances]
     if not pools:
         return None
@@ -37,12 +36,11 @@ def max_pool_distance(design: Design) -> Diagnosis | None:
     return voice.ok("max pooling is far from the prediction", evidence, [row])
 
 
-def transition_layer(design: Design) -> Diagnosis | None:
+def transition_layer(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether maps are squeezed by a 1×1 convolution before they are pooled.
 
     A pool without one is fine while there are few channels: then nothing is said.
     """
-    voice = Voice("transition-layer", 12)
     found: list[tuple[LayerRow, str]] = []
     idle: list[tuple[LayerRow, str]] = []
     bare: list[tuple[LayerRow, str]] = []
@@ -72,12 +70,11 @@ def transition_layer(design: Design) -> Diagnosis | None:
     return voice.ok("transition layers squeeze", listed([told for _, told in found]), rows)
 
 
-def transition_position(design: Design) -> Diagnosis | None:
+def transition_position(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether maps are squeezed at the end of a block, not between its convolutions.
 
     Bottlenecks with a shortcut or branches around them are another thing, and not counted.
     """
-    voice = Voice("transition-position", 13)
     inside, after = [], []
     for place in design.convolutions:
         row = design.rows[place]
@@ -117,9 +114,8 @@ def _same_block(design: Design, place: int, following: int) -> bool:
     )
 
 
-def average_pool_coverage(design: Design) -> Diagnosis | None:
+def average_pool_coverage(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether an average pooling to a single place covers its whole map."""
-    voice = Voice("average-pool-coverage", 18)
     pools = [
         place
         for place in design.places("average pool")
@@ -142,9 +138,8 @@ def average_pool_coverage(design: Design) -> Diagnosis | None:
     )
 
 
-def dropped_edge(design: Design) -> Diagnosis | None:
+def dropped_edge(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether pools and convolutions reach the last rows and columns of what they read."""
-    voice = Voice("dropped-edge", 2)
     stepping = []
     for place in (*design.places(*POOLS), *design.convolutions):
         row = design.rows[place]

@@ -27,14 +27,13 @@ STOP = 7
 """The side of a map that the course stops convolving at."""
 
 
-def final_receptive_field(design: Design) -> Diagnosis | None:
+def final_receptive_field(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether the last features see the whole object, which only a digit's size is known of.
 
     The last features are those of the last convolution, or of a fully connected layer that reads a
     map. Averaging them widens the field in the table, but joins nothing: no feature before it has
     seen what lies farther apart.
     """
-    voice = Voice("final-receptive-field", 5)
     finals = _finals(design)
     rows = [design.rows[place] for place in finals]
     fields = [row.receptive_field for row in rows if row.receptive_field is not None]
@@ -120,9 +119,8 @@ def _averages_inside(design: Design, finals: list[int]) -> bool:
     )
 
 
-def first_pooling(design: Design) -> Diagnosis | None:
+def first_pooling(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether edges and textures are found before the map is first made smaller."""
-    voice = Voice("first-pooling", 11)
     if not design.shrinking_pools:
         return None
     place = design.shrinking_pools[0]
@@ -146,13 +144,12 @@ def first_pooling(design: Design) -> Diagnosis | None:
     return voice.error("pooling comes before any edge is found", evidence, advice, [pool])
 
 
-def late_convolution(design: Design) -> Diagnosis | None:
+def late_convolution(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether it still convolves on small maps whose features see the whole image already.
 
     There, global average pooling would do. A convolution that is needed to see the whole image is
     not counted.
     """
-    voice = Voice("late-convolution", 18)
     wide = [place for place in design.convolutions if design.side(place) > 1]
     late = [place for place in wide if _is_late(design, place)]
     if not wide:

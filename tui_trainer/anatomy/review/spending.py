@@ -8,9 +8,8 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import NO_LAYERS
 
 
-def fully_connected_share(design: Design) -> Diagnosis | None:
+def fully_connected_share(design: Design, voice: Voice) -> Diagnosis | None:
     """Judge whether fully connected layers take most of the parameters, or most of the budget."""
-    voice = Voice("fully-connected-share", 18)
     rows = [
         design.rows[place]
         for place in design.places("fully connected")
@@ -35,9 +34,8 @@ def fully_connected_share(design: Design) -> Diagnosis | None:
     )
 
 
-def budget(design: Design) -> Diagnosis:
+def budget(design: Design, voice: Voice) -> Diagnosis:
     """Judge the number of parameters against the budget."""
-    voice = Voice("budget", 8)
     total, limit = design.parameters, design.budget
     part = share(total, limit) if total < 10 * limit else f"{total / limit:,.0f} times as many"
     evidence = f"{total:,} of {limit:,} parameters, {part}"
@@ -51,9 +49,8 @@ def budget(design: Design) -> Diagnosis:
     return voice.error("over the budget", evidence, advice, largest)
 
 
-def unused_parameters(design: Design) -> Diagnosis:
+def unused_parameters(design: Design, voice: Voice) -> Diagnosis:
     """Judge whether every parameter is used, if only in training, as an auxiliary head is."""
-    voice = Voice("unused-parameters", 1)
     rows = [row for row in design.rows if row.kind == "unused" and row.parameters]
     if not rows:
         evidence = f"{design.parameters:,} of {design.parameters:,} parameters"
