@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from tui_trainer.data.idx import RawDataset
 from tui_trainer.data.idx_file import read_part
+from tui_trainer.text import fmt
 
 SAMPLE = 1_000
 """Images that are compared with MNIST's."""
@@ -47,9 +48,7 @@ def doubts_about(raw: RawDataset) -> list[str]:
 
 def _missing_classes(raw: RawDataset) -> str:
     missing = sorted(set(range(raw.classes)) - set(raw.train_labels))
-    names = ", ".join(map(str, missing[:NAMED]))
-    if len(missing) > NAMED:
-        names += f" and {len(missing) - NAMED} more"
+    names = fmt.listed([str(label) for label in missing], NAMED)
     which = f"class {names} has" if len(missing) == 1 else f"classes {names} have"
     return f"{which} no training images, of {raw.classes:,} classes; the others are trained"
 

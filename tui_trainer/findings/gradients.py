@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tui_trainer.findings.watch import finding, lately, names, progress, weights
+from tui_trainer.findings.watch import finding, lately, progress, weights
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
@@ -46,10 +46,10 @@ def no_gradient(history: History) -> FindingRaised | None:
     return finding(
         "no_gradient",
         severity="error" if none and unused is not None else "warning",
-        title=f"no gradient: {names(lost, 2)}",
+        title=f"no gradient: {fmt.listed(lost, 2)}",
         evidence=(
-            f"{fmt.plural(total, 'number')} of {names(lost)} got no gradient in the updates "
-            f"looked at since step {fmt.count(looks[0].step)}"
+            f"{fmt.plural(total, 'number')} of {fmt.listed(lost, 3)} got no gradient in the "
+            f"updates looked at since step {fmt.count(looks[0].step)}"
         ),
         advice=advice,
         step=looks[0].step,
@@ -80,7 +80,7 @@ def _noted(
     return finding(
         code,
         title=f"{fmt.plural(len(found), 'parameter tensor')} {state}",
-        evidence=f"{names([p.name for p in found])}: {fmt.plural(total, 'number')}",
+        evidence=f"{fmt.listed([p.name for p in found], 3)}: {fmt.plural(total, 'number')}",
         step=look.step,
     )
 
@@ -105,10 +105,10 @@ def not_updated(history: History) -> FindingRaised | None:
         return None
     return finding(
         "not_updated",
-        title=f"not trained: {names(still, 2)}",
+        title=f"not trained: {fmt.listed(still, 2)}",
         evidence=(
-            f"{names(still)} had a gradient and did not move in the updates looked at since step "
-            f"{fmt.count(looks[0].step)}"
+            f"{fmt.listed(still, 3)} had a gradient and did not move in the updates looked at "
+            f"since step {fmt.count(looks[0].step)}"
         ),
         step=looks[0].step,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.findings.watch import finding, names
+from tui_trainer.findings.watch import finding
 from tui_trainer.history.history import History
 from tui_trainer.protocol.diagnosis import Severity
 from tui_trainer.protocol.events import FindingRaised
@@ -43,7 +43,7 @@ def dead_units(history: History) -> FindingRaised | None:
         evidence=(
             "never active on "
             + f"{now.sample} images: "
-            + names([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4)
+            + fmt.listed([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4)
         ),
         step=looks[0].step,
         plot=tuple(_share(layer) for layer in _of_relus(now.layers)),

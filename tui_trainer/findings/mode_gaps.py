@@ -9,7 +9,6 @@ from tui_trainer.findings.watch import (
     accuracy_on,
     finding,
     lately,
-    names,
     turn_rate,
     update_ratio,
 )
@@ -117,7 +116,7 @@ def evaluation_mode(history: History) -> FindingRaised | None:
     }
     return finding(
         "evaluation_mode",
-        evidence=f"{names(still)} at step {fmt.count(looks[-1].step)}",
+        evidence=f"{fmt.listed(still, 3)} at step {fmt.count(looks[-1].step)}",
         step=looks[0].step,
         **(kept if looks[-1].is_training else {}),
     )

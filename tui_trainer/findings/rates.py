@@ -11,7 +11,6 @@ from tui_trainer.findings.watch import (
     finding,
     images,
     lately,
-    names,
     progress,
     turn_rate,
     update_ratio,
@@ -253,7 +252,7 @@ def _last_rate_change(history: History) -> int:
 def _where(history: History) -> str:
     """Return where a divergence began, as far as that is known, to be put into a sentence."""
     if history.lost is not None and history.lost.where:
-        return f", first in {names(history.lost.where)}"
+        return f", first in {fmt.listed(history.lost.where, 3)}"
     moves = [(p.update / p.weight, p.name) for p in _last_weights(history) if p.weight > 0]
     share, name = max(moves, default=(0.0, ""))
     if share < TOO_LARGE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -174,10 +174,3 @@ def turn_rate(history: History, times: float) -> Remedy:
     value = float(f"{rate * times:.6g}")
     sign = f"× {times:g}" if times >= 1 else f"÷ {1 / times:g}"
     return remedy(f"learning rate {sign}, from {rate:g} to {value:g}", "learning_rate", value)
-
-
-def names(found: Iterable[str], most: int = 3) -> str:
-    """Return names with commas, at most so many: ``conv1, conv2 and 3 more``."""
-    every = list(found)
-    rest = len(every) - most
-    return ", ".join(every[:most]) + (f" and {rest} more" if rest > 0 else "")

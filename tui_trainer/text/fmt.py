@@ -154,6 +154,12 @@ def field(pixels: tuple[int, int] | None) -> str:
     return "—" if pixels is None else f"{pixels[0]}×{pixels[1]}"
 
 
+def listed(items: Sequence[str], most: int = 4) -> str:
+    """Return items as one text, the first ones by name: ``a, b, c, d and 3 more``."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def one_line(text: str) -> str:
     """Return a text without line breaks and control characters, its blanks made single."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import POOLS, Design, map_size
-from tui_trainer.anatomy.review.wording import Voice, listed, names, share, size
+from tui_trainer.anatomy.review.wording import Voice, names, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.text.fmt import field, listed
 
 _LINEAR = ("batch norm", "average pool", "dropout", "flatten", "pad")
 """What neither bends nor joins: layers on both sides of it are one linear map."""
@@ -98,8 +99,8 @@ def idle_padding(design: Design, voice: Voice) -> Diagnosis | None:
     if padded:
         rows = [design.rows[place] for place in padded]
         told = [
-            f"{row.name} {row.kernel} turns {size(map_size(design.reads(place)))} into "
-            f"{size(map_size(row.output_shape))}"
+            f"{row.name} {row.kernel} turns {field(map_size(design.reads(place)))} into "
+            f"{field(map_size(row.output_shape))}"
             for row, place in zip(rows, padded, strict=True)
         ]
         return voice.error(
@@ -136,7 +137,7 @@ def dead_weights(design: Design, voice: Voice) -> Diagnosis | None:
         return voice.ok("every weight of a kernel has work", evidence)
     rows = [design.rows[place] for place, _ in dead]
     told = [
-        f"{lost:,} of {design.rows[place].name} at {size(map_size(design.reads(place)))}"
+        f"{lost:,} of {design.rows[place].name} at {field(map_size(design.reads(place)))}"
         for place, lost in dead
     ]
     spent = sum(lost for _, lost in dead)

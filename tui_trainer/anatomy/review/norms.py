@@ -10,9 +10,9 @@ from tui_trainer.anatomy.review.design import (
     is_norm,
     map_size,
 )
-from tui_trainer.anatomy.review.wording import Voice, listed, names, share
+from tui_trainer.anatomy.review.wording import Voice, names, share
 from tui_trainer.protocol.diagnosis import Diagnosis
-from tui_trainer.text.fmt import plural
+from tui_trainer.text.fmt import listed, plural
 
 
 def norm_distance(design: Design, voice: Voice) -> Diagnosis | None:

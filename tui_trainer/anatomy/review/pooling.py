@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, POOLS, Design, map_size
-from tui_trainer.anatomy.review.wording import Voice, listed, names, share, size
+from tui_trainer.anatomy.review.wording import Voice, names, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.text.fmt import field, listed
 
 MANY_CHANNELS = 64
 """Channels worth squeezing before a pool: each 3×3 kernel behind it has nine weights for each."""
@@ -128,11 +129,11 @@ def average_pool_coverage(design: Design, voice: Voice) -> Diagnosis | None:
     row, extent = design.rows[place], map_size(design.reads(place))
     lost, total = _lost(design, place)
     if not partial:
-        evidence = f"{row.name} averages all {total} features of each {size(extent)} map"
+        evidence = f"{row.name} averages all {total} features of each {field(extent)} map"
         return voice.ok("the average covers its whole map", evidence, [row])
     return voice.error(
         "the average covers only part of its map",
-        f"{row.name} {row.kernel} on {size(extent)}: {lost} of {total} features thrown away",
+        f"{row.name} {row.kernel} on {field(extent)}: {lost} of {total} features thrown away",
         "global average pooling, nn.AdaptiveAvgPool2d(1), covers any map",
         [design.rows[place] for place in partial],
     )
@@ -153,7 +154,7 @@ def dropped_edge(design: Design, voice: Voice) -> Diagnosis | None:
     worst = max(stepping, key=lambda place: _lost(design, place)[0] / _lost(design, place)[1])
     row, extent = design.rows[worst], map_size(design.reads(worst))
     lost, total = _lost(design, worst)
-    evidence = f"{row.name} {row.kernel} on {size(extent)}"
+    evidence = f"{row.name} {row.kernel} on {field(extent)}"
     if lost <= EDGE * total:
         evidence = f"{evidence}: {lost} of {total} features at the edge left out"
         return voice.ok("strides fit the maps", evidence, [row])

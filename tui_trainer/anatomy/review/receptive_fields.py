@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import prod
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design, is_weighted, map_size
-from tui_trainer.anatomy.review.wording import Voice, listed, names, size
+from tui_trainer.anatomy.review.wording import Voice, names
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.text import fmt
 
 OBJECT = (20, 28)
 """Of how many pixels a digit takes how many, along a side of the image.
@@ -45,10 +46,10 @@ def final_receptive_field(design: Design, voice: Voice) -> Diagnosis | None:
     rows = [row for row in rows if row.receptive_field == field]
     image, (part, whole) = design.image, OBJECT
     covered = min(f / side for f, side in zip(field, image, strict=True))
-    evidence = f"{names(rows)}: {size(field)} of {size(image)} pixels"
+    evidence = f"{names(rows)}: {fmt.field(field)} of {fmt.field(image)} pixels"
     advice = "another convolution or a pooling before the last layer widens the field"
     if design.rows[0].output_shape[2] == 1:
-        extent = size((round(image[0] * part / whole), round(image[1] * part / whole)))
+        extent = fmt.field((round(image[0] * part / whole), round(image[1] * part / whole)))
         evidence = f"{evidence}; a digit takes {extent}"
         if covered < part / whole:
             return voice.error("the last features do not see a whole digit", evidence, advice, rows)
@@ -56,7 +57,7 @@ def final_receptive_field(design: Design, voice: Voice) -> Diagnosis | None:
         title = "the last features do not see the whole image"
         return voice.warning(title, evidence, advice, rows)
     if covered > DEEP and not _averages_inside(design, finals):
-        evidence = f"{names(rows)}: {size(field)} is {covered:.1f} times the image, {size(image)}"
+        evidence = f"{names(rows)}: {fmt.field(field)} is {covered:.1f} times the image, {fmt.field(image)}"
         advice = "fewer layers: depth beyond the image adds features, but nothing more to see"
         return voice.warning(
             "the last features see far more than the image", evidence, advice, rows
@@ -130,8 +131,9 @@ def first_pooling(design: Design, voice: Voice) -> Diagnosis | None:
     if not fields:
         return _undefined(voice, pool)
     seen = max(fields, key=min)
-    evidence = f"{pool.name} pools features that see {size(seen)} pixels; a texture takes " + size(
-        (TEXTURE, TEXTURE)
+    evidence = (
+        f"{pool.name} pools features that see {fmt.field(seen)} pixels; a texture takes "
+        + fmt.field((TEXTURE, TEXTURE))
     )
     if min(seen) >= TEXTURE:
         return voice.ok("edges and textures are found before pooling", evidence, [pool])
@@ -157,18 +159,21 @@ def late_convolution(design: Design, voice: Voice) -> Diagnosis | None:
     if not late:
         last = design.rows[wide[-1]]
         seen = [design.rows[source].receptive_field for source in last.sources]
-        evidence = f"the last, {last.name}, reads {size(map_size(design.reads(wide[-1])))}"
+        evidence = f"the last, {last.name}, reads {fmt.field(map_size(design.reads(wide[-1])))}"
         if seen and seen[0] is not None:
-            evidence = f"{evidence} features that see {size(seen[0])} pixels"
+            evidence = f"{evidence} features that see {fmt.field(seen[0])} pixels"
         return voice.ok("convolving stops in time", evidence, [last])
     rows = [design.rows[place] for place in late]
-    told = listed(
-        [f"{design.rows[place].name} at {size(map_size(design.reads(place)))}" for place in late]
+    told = fmt.listed(
+        [
+            f"{design.rows[place].name} at {fmt.field(map_size(design.reads(place)))}"
+            for place in late
+        ]
     )
     spent = sum(row.parameters for row in rows)
     return voice.warning(
         "still convolving where everything is seen",
-        f"{told}: {spent:,} parameters, on features that see the {size(design.image)} image",
+        f"{told}: {spent:,} parameters, on features that see the {fmt.field(design.image)} image",
         "global average pooling instead, and the parameters in earlier kernels",
         rows,
     )

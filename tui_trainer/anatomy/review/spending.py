@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import Design, map_size
-from tui_trainer.anatomy.review.wording import Voice, listed, share
+from tui_trainer.anatomy.review.wording import Voice, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import NO_LAYERS
+from tui_trainer.text.fmt import listed
 
 
 def fully_connected_share(design: Design, voice: Voice) -> Diagnosis | None:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.protocol.layers import LayerRow
-
-_NAMED = 4
-"""How many layers are named in a sentence before the others are only counted."""
+from tui_trainer.text.fmt import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +50,9 @@ class Voice:
         )
 
 
-def listed(items: Sequence[str]) -> str:
-    """Return items as one text, the first four of them named: ``a, b, c, d and 3 more``."""
-    shown = ", ".join(items[:_NAMED])
-    more = len(items) - _NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
 def names(rows: Sequence[LayerRow]) -> str:
     """Return the names of rows as one text."""
     return listed([row.name for row in rows])
-
-
-def size(pair: tuple[int, int]) -> str:
-    """Return a height and a width: ``28×28``."""
-    return f"{pair[0]}×{pair[1]}"
 
 
 def share(part: int, whole: int) -> str:

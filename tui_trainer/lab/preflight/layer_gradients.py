@@ -14,6 +14,7 @@ from tui_trainer.lab.trial import Trial
 from tui_trainer.models.numbers import can_learn, gradient_of, rms
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.diagnosis import Diagnosis
+from tui_trainer.text.fmt import listed
 
 MOST_IMAGES = 256
 """Of the batch that is tried: a gradient of all of them is not 0 by chance."""
@@ -26,9 +27,6 @@ MORE_STEPS = 4
 
 NOISE = 1e-5
 """A gradient of so small a share of the largest is rounding: a bias before a norm has no other."""
-
-MOST_NAMED = 4
-"""Parameters that are named; of more their number is told."""
 
 
 def gradient_items(lab: Lab) -> Iterator[Diagnosis]:
@@ -106,7 +104,7 @@ def _gradient_item(seen: _Seen, unused: Sequence[str]) -> Diagnosis:
         "with a gradient that is no number": broken,
     }
     total, bad = len(seen.reached) + len(cut), len(cut) + len(seen.still) + len(broken)
-    told = [f"{_listed(names)} {kind}" for kind, names in kinds.items() if names]
+    told = [f"{listed(names)} {kind}" for kind, names in kinds.items() if names]
     if not bad:
         norm = float(sum((grad.double() ** 2).sum() for grad in seen.reached.values())) ** 0.5
         told.insert(0, f"{total} tensors; together the norm {norm:.3g}")
@@ -145,7 +143,7 @@ def _update_item(lab: Lab, trial: Trial, strangers: int) -> Diagnosis:
     left = [name for name, p in moving.items() if torch.equal(p.detach(), before[name])]
     told = f"{len(moving) - len(left)} of {len(moving)} tensors with a gradient are moved by a step"
     if left:
-        told += f"; not {_listed(left)}"
+        told += f"; not {listed(left)}"
     if strangers:
         told += f"; {strangers} tensors that learn are no parameters of the network"
     return Diagnosis(
@@ -179,9 +177,3 @@ def _strangers(loss: Tensor, network: nn.Module) -> int:
             found.add(id(variable))
         waiting.extend(following for following, _ in node.next_functions)
     return len(found)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MOST_NAMED])
-    more = len(names) - MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown

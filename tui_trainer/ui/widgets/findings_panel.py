@@ -198,11 +198,9 @@ def _quiet_lines(run: ShownRun, width: int) -> Lines:
 
 def _watch(run: ShownRun) -> str:
     """Return what the rules look for, as far as this run lets them."""
-    names = sorted(watched(run.history), key=len)
-    told, more = ", ".join(names[:NAMED]), len(names) - NAMED
-    others = f" and {more} more" if more > 0 else ""
+    told = fmt.listed(sorted(watched(run.history), key=len), NAMED)
     blind = "" if run.is_probed else "; probes are off" if run.is_live else "; without probes"
-    return f"watching for {told}{others}{blind}"
+    return f"watching for {told}{blind}"
 
 
 def _unsaved_lines(run: ShownRun, width: int) -> Lines:
