@@ -37,7 +37,8 @@ from tui_trainer.protocol.events import EpochDone, Event, RunStarted, SettingCha
 from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
-from tui_trainer.ui.screens.learn_screen import ASK_EVERY, LearnScreen
+from tui_trainer.ui.screens.base_screen import ASK_EVERY
+from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel

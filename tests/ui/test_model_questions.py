@@ -20,7 +20,8 @@ from tests.ui.model_screen import (
 )
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.bridge import EventsArrived
-from tui_trainer.ui.screens.model_screen import ASK_EVERY, ModelScreen
+from tui_trainer.ui.screens.base_screen import ASK_EVERY
+from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.widgets.field_panel import FieldPanel
 from tui_trainer.ui.widgets.status_lines import TopLine
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,8 +12,13 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.key_footer import KeyFooter
+from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
+
+ASK_EVERY = 2.0
+"""The least number of seconds after which the weights' own progress is worth a new question."""
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
 """Below this a screen shows only that it is too small."""
@@ -38,6 +44,7 @@ class ViewScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._clock: Callable[[], float] = time.monotonic
         self.shown: ShownRun | None = None
         self._view = 0
         self._facts: tuple[object, ...] = ()
@@ -102,3 +109,24 @@ class ViewScreen(Screen[None]):
     def action_next_panel(self) -> None:
         """Go to the next panel."""
         self.focus_next()
+
+
+class LiveScreen(ViewScreen):
+    """A screen that asks about the run in training, and shows its state above."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: LiveRun | None = None
+        self._asked_at = float("-inf")
+
+    def take(self, run: LiveRun) -> bool:
+        """Show the state of a run; return whether it is another one than before."""
+        is_new = run is not self._run
+        self.shown = self._run = run
+        self.query_one(TopLine).show(run, state_cells(run.history))
+        return is_new
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the weights have gone on for long enough since the latest question."""
+        return self._clock() - self._asked_at >= ASK_EVERY

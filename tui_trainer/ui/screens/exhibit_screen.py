@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from tui_trainer.protocol.exhibit import Control
 from tui_trainer.ui.runs.asking import ExhibitAsking
-from tui_trainer.ui.runs.live_run import LiveRun
-from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.base_screen import LiveScreen
 from tui_trainer.ui.screens.exhibit_views import silence
 from tui_trainer.ui.screens.picture_screen import PicturesScreen, pictures_in
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
 
 
-class ExhibitScreen(ViewScreen):
+class ExhibitScreen(LiveScreen):
     """A screen with an :class:`ExhibitPanel` and a :class:`NumberLine`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._control = 0
-        self._run: LiveRun | None = None
 
     @property
     def choosing(self) -> ExhibitAsking | None:

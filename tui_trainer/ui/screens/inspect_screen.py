@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -35,7 +34,7 @@ from tui_trainer.ui.screens.exhibit_views import inspected_view, silence
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
 from tui_trainer.ui.widgets.pad import Pad
-from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
+from tui_trainer.ui.widgets.status_lines import TopLine
 from tui_trainer.ui.widgets.view_list import ViewList
 
 FOLLOW_EVERY = 3.0
@@ -72,9 +71,8 @@ class InspectScreen(ExhibitScreen):
     VIEWS: ClassVar[tuple[str, ...]] = ("view", "list")
     PANELS: ClassVar[Mapping[str, type[Widget]]] = {"view": ExhibitPanel, "list": ViewList}
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._clock = clock
         self._place = 0
         self._chosen_control: dict[str, int] = {}
         self._came_from: list[int] = []
@@ -107,9 +105,7 @@ class InspectScreen(ExhibitScreen):
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
         """Show the run as it is now; a step may be worth a new look."""
-        is_new = run is not self._run
-        self.shown = self._run = run
-        self.query_one(TopLine).show(run, state_cells(run.history))
+        is_new = self.take(run)
         if is_new or any(halts(event) for event in events):
             self._ask()
         if is_new or any(isinstance(event, CHANGES) for event in events):

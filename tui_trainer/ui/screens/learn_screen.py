@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -35,10 +34,7 @@ from tui_trainer.ui.screens.exhibit_views import belongs, exhibit_view, lesson_v
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.lesson_panel import LessonList, LessonPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
-from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
-
-ASK_EVERY = 2.0
-"""The least number of seconds after which the weights' own progress is worth a new question."""
+from tui_trainer.ui.widgets.status_lines import TopLine
 
 RENEWS = (
     *(EpochDone, SampleProbed, FindingRaised, FindingCleared, SettingChanged, Rewound),
@@ -63,13 +59,11 @@ class LearnScreen(ExhibitScreen):
         "list": LessonList,
     }
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._clock = clock
         self._lessons = lessons()
         self._place = 0
         self._is_open = False
-        self._asked_at = float("-inf")
 
     def compose(self) -> ComposeResult:
         """The state above; the list, the lesson and its experiment below."""
@@ -97,9 +91,7 @@ class LearnScreen(ExhibitScreen):
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
         """Show the run as it is now; steps change nothing here but the epoch's number."""
-        is_new = run is not self._run
-        self.shown = self._run = run
-        self.query_one(TopLine).show(run, state_cells(run.history))
+        is_new = self.take(run)
         begins = is_new or any(isinstance(event, RunStarted) for event in events)
         if begins or (self._is_outdated and any(isinstance(e, EpochDone) for e in events)):
             self._ask()
@@ -129,7 +121,7 @@ class LearnScreen(ExhibitScreen):
         learning = self._run.learning if self._run else None
         if learning is None or learning.is_asking or learning.is_result or learning.trains:
             return False
-        return self._clock() - self._asked_at >= ASK_EVERY
+        return self.is_due
 
     def _ask(self) -> None:
         """Ask what the experiment shows, if one can see the answer."""

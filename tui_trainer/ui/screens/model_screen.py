@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -20,18 +19,15 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.render.layer_comparison import compare
 from tui_trainer.ui.keys.keymap import MODEL_KEYS
 from tui_trainer.ui.runs.live_run import LiveRun
-from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.base_screen import LiveScreen
 from tui_trainer.ui.screens.dialogs import ChooseScreen, CompareScreen
 from tui_trainer.ui.widgets.field_panel import FieldPanel, FieldView
 from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
 from tui_trainer.ui.widgets.review_panel import ReviewPanel
-from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
-
-ASK_EVERY = 2.0
-"""The least number of seconds after which the weights' own progress is worth a new question."""
+from tui_trainer.ui.widgets.status_lines import TopLine
 
 
-class ModelScreen(ViewScreen):
+class ModelScreen(LiveScreen):
     """Shows the network of the live run; nothing of it is painted while batches are trained."""
 
     CSS_PATH = ["views.tcss", "model.tcss"]  # noqa: RUF012
@@ -44,13 +40,10 @@ class ModelScreen(ViewScreen):
         "field": FieldPanel,
     }
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._clock = clock
-        self._run: LiveRun | None = None
         self._feature = (0, 0)
         self._digit = 0
-        self._asked_at = float("-inf")
         self._compared_with = ""
 
     def compose(self) -> ComposeResult:
@@ -65,16 +58,14 @@ class ModelScreen(ViewScreen):
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
         """Show the run as it is now; steps change nothing here but the epoch's number."""
-        is_new = run is not self._run
-        self.shown = self._run = run
-        self.query_one(TopLine).show(run, state_cells(run.history))
+        is_new = self.take(run)
         if events and not is_new and all(isinstance(event, StepDone) for event in events):
             return
         self._show_network(run)
         if is_new or any(isinstance(event, RunStarted) for event in events):
             self._choose_middle()
             self._ask()
-        elif self._is_due and any(isinstance(event, EpochDone) for event in events):
+        elif self.is_due and any(isinstance(event, EpochDone) for event in events):
             self._ask()
         self._show_field()
         for event in events:
@@ -148,10 +139,6 @@ class ModelScreen(ViewScreen):
         if run.history.failure is not None:
             return "the run has failed: nothing can be measured any more"
         return run.field.refusal
-
-    @property
-    def _is_due(self) -> bool:
-        return self._clock() - self._asked_at >= ASK_EVERY
 
     def _ask(self) -> None:
         """Ask what the chosen feature sees, if one can see the answer."""

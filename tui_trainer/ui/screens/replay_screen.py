@@ -31,7 +31,8 @@ class ReplayScreen(RunScreen):
     IS_LIVE: ClassVar[bool] = False
 
     def __init__(self, run: RecordedRun, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(clock)
+        super().__init__()
+        self._clock = clock
         self.run = run
         self._then = clock()
         self._ticks: Timer | None = None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -43,9 +42,8 @@ class RunScreen(ViewScreen):
     AUTO_FOCUS = ""
     VIEWS: ClassVar[tuple[str, ...]] = ("curves", "layers", "findings")
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._clock = clock
         self._curves = Pace()
 
     def compose(self) -> ComposeResult:
