@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 WEIGHTS = tuple(f"w{number}" for number in range(1, 9))
 """The names of the weights."""
@@ -21,8 +22,25 @@ ETAS = (0.1, 0.2, 0.5, 0.8, 1.0, 2.0)
 NUDGE = 1e-5
 """How far a finite difference goes to either side: its own error and that of rounding are small."""
 
-VALUES = ("h1", "a_h1", "h2", "a_h2", "o1", "a_o1", "o2", "a_o2", "E1", "E2", "E_total")
-"""The names of what goes forward, in the order in which it is worked out."""
+
+class Forward(NamedTuple):
+    """What goes forward through the network, in the order in which it is worked out."""
+
+    h1: float
+    a_h1: float
+    h2: float
+    a_h2: float
+    o1: float
+    a_o1: float
+    o2: float
+    a_o2: float
+    E1: float
+    E2: float
+    E_total: float
+
+
+VALUES = Forward._fields
+"""The names of what goes forward."""
 
 COLUMNS = ("iteration", *WEIGHTS, *VALUES, *(f"dE_d{weight}" for weight in WEIGHTS))
 """The columns of the table of iterations."""
@@ -49,28 +67,6 @@ class Network:
 
 START = Network()
 """The network as the walk begins."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forward:
-    """What goes forward through the network, named as in :data:`VALUES`."""
-
-    h1: float
-    a_h1: float
-    h2: float
-    a_h2: float
-    o1: float
-    a_o1: float
-    o2: float
-    a_o2: float
-    E1: float
-    E2: float
-    E_total: float
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """All of it, in the order of :data:`VALUES`."""
-        return tuple(getattr(self, name) for name in VALUES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,19 +141,7 @@ def forward(network: Network) -> Forward:
     a_o1, a_o2 = sigmoid(o1), sigmoid(o2)
     # A product: the power of a float raises where a product becomes inf.
     e1, e2 = (t1 - a_o1) * (t1 - a_o1) / 2, (t2 - a_o2) * (t2 - a_o2) / 2
-    return Forward(
-        h1=h1,
-        a_h1=a_h1,
-        h2=h2,
-        a_h2=a_h2,
-        o1=o1,
-        a_o1=a_o1,
-        o2=o2,
-        a_o2=a_o2,
-        E1=e1,
-        E2=e2,
-        E_total=e1 + e2,
-    )
+    return Forward(h1, a_h1, h2, a_h2, o1, a_o1, o2, a_o2, e1, e2, e1 + e2)
 
 
 def chains(network: Network, now: Forward | None = None) -> tuple[Chain, ...]:
@@ -235,7 +219,7 @@ def table(network: Network, eta: float, iterations: int) -> Iterator[tuple[float
     for iteration in range(iterations + 1):
         now = forward(network)
         slopes = tuple(chain.gradient for chain in chains(network, now))
-        yield (iteration, *network.weights, *now.values, *slopes)
+        yield (iteration, *network.weights, *now, *slopes)
         network = updated(network, eta, slopes)
 
 

@@ -28,7 +28,7 @@ def drawing(
         known: How many of the forward values are known; a dot stands for the others.
         marked: The names that are put in brackets.
     """
-    values = dict(zip(VALUES[:known], forward(network).values, strict=False))
+    values = dict(zip(VALUES[:known], forward(network), strict=False))
     values |= dict(zip(WEIGHTS, network.weights, strict=True))
     values |= dict(zip(("i1", "i2", "t1", "t2"), network.inputs + network.targets, strict=True))
 
