@@ -25,9 +25,18 @@ class Chronicle:
         self.since = 0
         self.table = torch.zeros((len(ROWS), images), dtype=torch.int32)
 
+    @property
+    def last(self) -> int:
+        """The last epoch that it has seen."""
+        return self.since + self.epochs - 1
+
     def row(self, name: str) -> Tensor:
         """Return one row of the table (N)."""
         return self.table[ROWS.index(name)]
+
+    def facts(self, number: int) -> dict[str, int]:
+        """Return the numbers of one image, by the names of the rows."""
+        return dict(zip(ROWS, self.table[:, number].tolist(), strict=True))
 
     def note(self, epoch: int, given: Tensor, labels: Tensor) -> None:
         """Take in what the images were classified as at the end of an epoch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.judgements import chronicled, figures, only, other, words
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import NO_CLASS
-from tui_trainer.lab.views.forgotten import record_of
+from tui_trainer.lab.views.forgotten import kinds_of
 from tui_trainer.protocol.exhibit import Pictures
 
 
@@ -95,12 +96,12 @@ def test_a_record_that_began_late_says_so(scene_of: Scenes, seen: Seen) -> None:
 
 def test_a_record_stays_as_it_was_while_the_run_goes_on(scene_of: Scenes) -> None:
     scene = lived(scene_of("tiny"))
-    record = record_of(scene.chronicle)
-    before = {kind: which.clone() for kind, which in record.kinds().items()}
+    record = deepcopy(scene.chronicle)
+    before = {kind: which.clone() for kind, which in kinds_of(record).items()}
     labels = scene.digits.labels.cpu()
     scene.chronicle.note(5, (labels + 1) % 10, labels)
     assert record.last == 4
-    for kind, which in record.kinds().items():
+    for kind, which in kinds_of(record).items():
         assert torch.equal(which, before[kind])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
 
 import torch
 from torch import Tensor
@@ -50,57 +50,25 @@ FLIPS = 2
 """How often an image was forgotten that is called flip-flopping."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a chronicle says of all images, as it was when a view began.
-
-    Attributes:
-        wrong_since: The epoch since which each is wrong (N), 0 if it is right.
-        first_right: The epoch in which each was right for the first time (N), 0 if never.
-        forgotten: How often each was forgotten (N).
-        times_wrong: In how many epochs each was wrong (N).
-        given: The class that each was given last (N), or :data:`NO_CLASS`.
-        since: The first epoch that it saw.
-        epochs: How many.
-    """
-
-    wrong_since: Tensor
-    first_right: Tensor
-    forgotten: Tensor
-    times_wrong: Tensor
-    given: Tensor
-    since: int
-    epochs: int
-
-    @property
-    def last(self) -> int:
-        """The last epoch that it saw."""
-        return self.since + self.epochs - 1
-
-    def kinds(self) -> dict[str, Tensor]:
-        """Return which images are of each kind (N), true or false."""
-        right, once = self.wrong_since == 0, self.first_right > 0
-        return {
-            ALWAYS: self.times_wrong == 0,
-            LATE: right & (self.forgotten == 0) & (self.times_wrong > 0),
-            REGAINED: right & (self.forgotten > 0),
-            LOST: ~right & once,
-            NEVER: ~right & ~once,
-            FLIPPING: self.forgotten >= FLIPS,
-        }
-
-    def ranked(self, which: Tensor) -> list[int]:
-        """Return the numbers of images: most often forgotten first, then most often wrong."""
-        numbers = which.nonzero().flatten().tolist()
-        forgotten, wrong = self.forgotten.tolist(), self.times_wrong.tolist()
-        return sorted(numbers, key=lambda number: (-forgotten[number], -wrong[number], number))
+def kinds_of(record: Chronicle) -> dict[str, Tensor]:
+    """Return which images are of each kind (N), true or false."""
+    right, once = record.row("wrong_since") == 0, record.row("first_right") > 0
+    forgotten, times_wrong = record.row("forgotten"), record.row("times_wrong")
+    return {
+        ALWAYS: times_wrong == 0,
+        LATE: right & (forgotten == 0) & (times_wrong > 0),
+        REGAINED: right & (forgotten > 0),
+        LOST: ~right & once,
+        NEVER: ~right & ~once,
+        FLIPPING: forgotten >= FLIPS,
+    }
 
 
-def record_of(chronicle: Chronicle) -> Record:
-    """Return a copy of what a chronicle knows; the run goes on writing into it."""
-    names = ("wrong_since", "first_right", "forgotten", "times_wrong", "given")
-    rows = {name: chronicle.row(name).clone() for name in names}
-    return Record(since=chronicle.since, epochs=chronicle.epochs, **rows)
+def _ranked(record: Chronicle, which: Tensor) -> list[int]:
+    """Return the numbers of images: most often forgotten first, then most often wrong."""
+    numbers = which.nonzero().flatten().tolist()
+    forgotten, wrong = record.row("forgotten").tolist(), record.row("times_wrong").tolist()
+    return sorted(numbers, key=lambda number: (-forgotten[number], -wrong[number], number))
 
 
 @with_controls
@@ -114,10 +82,10 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     if lack := _lack(context):
         yield lack
         return
-    record = record_of(context.chronicle)
+    record = deepcopy(context.chronicle)  # the run goes on writing into it
     labels = context.split(VALIDATION).labels.cpu()
-    kinds = record.kinds()
-    ranked = {kind: record.ranked(which) for kind, which in kinds.items() if kind != ALWAYS}
+    kinds = kinds_of(record)
+    ranked = {kind: _ranked(record, which) for kind, which in kinds.items() if kind != ALWAYS}
     yield None
     kind = controls.word(KIND)
     blocks, opens = _pictures(context, record, labels, kind, ranked[kind], controls)
@@ -131,9 +99,9 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     )
 
 
-def figures(record: Record, labels: Tensor, classes: int) -> Mapping[str, object]:
+def figures(record: Chronicle, labels: Tensor, classes: int) -> Mapping[str, object]:
     """Return the kinds, class by class, and the images of those that are few."""
-    kinds = record.kinds()
+    kinds = kinds_of(record)
     return {
         "images": len(labels),
         "epochs": record.epochs,
@@ -144,7 +112,7 @@ def figures(record: Record, labels: Tensor, classes: int) -> Mapping[str, object
             for kind, which in kinds.items()
         },
         **{
-            _name(kind): [_facts(record, labels, number) for number in record.ranked(which)]
+            _name(kind): [_facts(record, labels, number) for number in _ranked(record, which)]
             for kind, which in kinds.items()
             if kind in KIND.steps
         },
@@ -155,17 +123,11 @@ def _name(kind: str) -> str:
     return kind.replace(" ", "_").replace("-", "_")
 
 
-def _facts(record: Record, labels: Tensor, number: int) -> Mapping[str, int | None]:
-    said = int(record.given[number])
-    return {
-        "image": number,
-        "true": int(labels[number]),
-        "said": None if said == NO_CLASS else said,
-        "wrong_since": int(record.wrong_since[number]),
-        "first_right": int(record.first_right[number]),
-        "forgotten": int(record.forgotten[number]),
-        "times_wrong": int(record.times_wrong[number]),
-    }
+def _facts(record: Chronicle, labels: Tensor, number: int) -> Mapping[str, int | None]:
+    facts = record.facts(number)
+    given = facts.pop("given")
+    said = None if given == NO_CLASS else given
+    return {"image": number, "true": int(labels[number]), "said": said, **facts}
 
 
 def _lack(context: Context) -> Exhibit | None:
@@ -190,7 +152,7 @@ def _lack(context: Context) -> Exhibit | None:
     )
 
 
-def _certainty(record: Record, images: int) -> str:
+def _certainty(record: Chronicle, images: int) -> str:
     epochs = (
         f"epochs {record.since} to {record.last}"
         if record.epochs > 1
@@ -202,7 +164,7 @@ def _certainty(record: Record, images: int) -> str:
 
 def _pictures(
     context: Context,
-    record: Record,
+    record: Chronicle,
     labels: Tensor,
     kind: str,
     numbers: Sequence[int],
@@ -225,10 +187,11 @@ def _pictures(
     return (pictures,), opens
 
 
-def _caption(record: Record, labels: Tensor, number: int) -> str:
-    label, said = int(labels[number]), int(record.given[number])
-    times, since = int(record.forgotten[number]), int(record.wrong_since[number])
-    told = [f"#{number} true {label}, said {'nothing' if said == NO_CLASS else said}"]
+def _caption(record: Chronicle, labels: Tensor, number: int) -> str:
+    facts = record.facts(number)
+    said, times, since = facts["given"], facts["forgotten"], facts["wrong_since"]
+    said_text = "nothing" if said == NO_CLASS else f"{said}"
+    told = [f"#{number} true {int(labels[number])}, said {said_text}"]
     if times:
         told.append("once" if times == 1 else f"{times}×")
     told.append(f"wrong since {since}" if since else "right now")

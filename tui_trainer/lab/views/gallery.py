@@ -121,11 +121,7 @@ def past(context: Context, judged: Judgement, number: int) -> str:
     chronicle = context.chronicle
     if not chronicle.epochs:
         return NOT_KNOWN
-    wrong_since, first, forgotten, times = (
-        int(chronicle.row(name)[number])
-        for name in ("wrong_since", "first_right", "forgotten", "times_wrong")
-    )
-    last = chronicle.since + chronicle.epochs - 1
+    _, wrong_since, first, forgotten, times = chronicle.facts(number).values()
     if not times:
         told = f"right at the end of {_each(chronicle)}"
     elif wrong_since and not first:
@@ -135,7 +131,7 @@ def past(context: Context, judged: Judgement, number: int) -> str:
     elif not forgotten:
         told = f"right since epoch {first}, wrong before"
     else:
-        told = f"right again at the end of epoch {last}"
+        told = f"right again at the end of epoch {chronicle.last}"
     if forgotten:
         told += f", forgotten {'once' if forgotten == 1 else f'{forgotten} times'}"
     is_right = int(judged.given[number]) == int(judged.labels[number])
@@ -155,6 +151,7 @@ def history(context: Context, images: str, number: int) -> Mapping[str, object] 
     """Return the same as plain numbers; None where nothing is known."""
     if not is_chronicled(context.chronicle, images):
         return None
-    names = ("wrong_since", "first_right", "forgotten", "times_wrong")
-    told = {name: int(context.chronicle.row(name)[number]) for name in names}
-    return {**told, "epochs": context.chronicle.epochs, "first_epoch": context.chronicle.since}
+    chronicle = context.chronicle
+    told = chronicle.facts(number)
+    del told["given"]
+    return {**told, "epochs": chronicle.epochs, "first_epoch": chronicle.since}
