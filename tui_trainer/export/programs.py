@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from tui_trainer.export.comparing import compare, evaluation_copy, isolated
 from tui_trainer.export.reasons import Place, explain, explain_batch, own_place
 from tui_trainer.models.behaviour import behaviour_of
-from tui_trainer.models.inputs import clone_inputs
+from tui_trainer.models.copies import clone_inputs
 from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.protocol.errors import InputError

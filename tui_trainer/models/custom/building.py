@@ -20,11 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from tui_trainer.models.copies import copy_model, uncompile
+from tui_trainer.models.copies import clone_inputs, copy_model, uncompile
 from tui_trainer.models.custom import error_lines, loading
 from tui_trainer.models.custom.arguments import Wanted, arguments_of, class_hint, input_hint
 from tui_trainer.models.custom.process_state import contain, guest
-from tui_trainer.models.inputs import clone_inputs
 from tui_trainer.models.modes import evaluate
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
