@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from textual.binding import Binding
 from textual.keys import format_key
@@ -46,12 +47,13 @@ def _binding(
     )
 
 
-def normalized(keys: str) -> list[str]:
+@cache
+def normalized(keys: str) -> tuple[str, ...]:
     """Return the names of keys that are separated by commas, as Textual reports them."""
-    return [binding.key for binding in Binding.make_bindings([Binding(keys, "")])]
+    return tuple(binding.key for binding in Binding.make_bindings([Binding(keys, "")]))
 
 
-def keys_of(binding: Binding, keymap: Mapping[str, str] = _own) -> list[str]:
+def keys_of(binding: Binding, keymap: Mapping[str, str] = _own) -> tuple[str, ...]:
     """Return the keys of a binding, as a keymap has them: a person's, if none is given."""
     return normalized(keymap.get(binding.id or "", binding.key))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from itertools import combinations
@@ -65,7 +66,7 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
         InputError: If the file cannot be read or used: one line with the file, line and id.
     """
     path = path or keys_path()
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises where a folder cannot be entered
         return {}
     file = TomlFile(path)
     try:
