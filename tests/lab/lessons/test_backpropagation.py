@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches
+from tests.lab.conftest import Benches
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches
+from tests.lab.conftest import Benches
 from tests.lab.lessons.test_backpropagation import block_of, shown, words_of
 from tui_trainer.lab.context import Context
 from tui_trainer.protocol.exhibit import Pictures, Table

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches, Ticking
+from tests.lab.conftest import Benches, Ticking
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.batch_norm_distance import experiment
 from tui_trainer.lab.lessons.batch_norm_distance.experiment import LOOKED_AT, show

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.lessons.conftest import Benches, Ticking
-from tests.lab.lessons.lost import lost
+from tests.lab.conftest import Benches, Ticking
+from tests.lab.lost import lost
 from tui_trainer.lab.layer_maps import subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import moved
 from tui_trainer.lab.lessons.batch_normalization.experiment import look_at, norms_of, show

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches, Ticking
-from tests.lab.lessons.lost import lost
+from tests.lab.conftest import Benches, Ticking
+from tests.lab.lost import lost
 from tui_trainer.lab.lessons.batch_size import experiment
 from tui_trainer.lab.lessons.batch_size.arithmetic import cosines, joined
 from tui_trainer.lab.lessons.batch_size.experiment import PART, gradient_products, show

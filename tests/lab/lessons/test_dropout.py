@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.lab.lessons.conftest import Benches
-from tests.lab.lessons.lost import lost
+from tests.lab.conftest import Benches
+from tests.lab.lost import lost
 from tui_trainer.lab.lessons.dropout.experiment import LOOKS, MASKS, show
 from tui_trainer.protocol.exhibit import Bars, Exhibit, Pictures, Words
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches, Ticking
+from tests.lab.conftest import Benches, Ticking
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.early_signs import experiment, sabotage
 from tui_trainer.lab.lessons.early_signs.experiment import show

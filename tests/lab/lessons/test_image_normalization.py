@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.lessons.conftest import Benches, Ticking
+from tests.lab.conftest import Benches, Ticking
 from tui_trainer.lab.lessons.image_normalization.experiment import EDGES, LOOKED_AT, THROUGH, show
 from tui_trainer.protocol.exhibit import Bars, Choices, Exhibit, Table, Words
 

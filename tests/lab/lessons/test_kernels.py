@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches, Ticking
+from tests.lab.conftest import Benches, Ticking
 from tui_trainer.lab.lessons.kernels import experiment
 from tui_trainer.protocol.exhibit import Pictures, Table, Words
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from tests.lab.lessons.conftest import Benches, Ticking
-from tests.lab.lessons.lost import lost
+from tests.lab.conftest import Benches, Ticking
+from tests.lab.lost import lost
 from tui_trainer.lab.layer_maps import maps_of, subject
 from tui_trainer.lab.lessons.layers import experiment
 from tui_trainer.lab.lessons.layers.experiment import show

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches, Ticking
-from tests.lab.lessons.lost import lost
+from tests.lab.conftest import Benches, Ticking
+from tests.lab.lost import lost
 from tui_trainer.lab.lessons.learning_rate import experiment
 from tui_trainer.lab.lessons.learning_rate.experiment import follow, show
 from tui_trainer.lab.samples import drawn

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches
-from tests.lab.lessons.lost import lost
+from tests.lab.conftest import Benches
+from tests.lab.lost import lost
 from tui_trainer.lab.layer_maps import maps_of, subject
 from tui_trainer.lab.lessons.max_pooling.experiment import show
 from tui_trainer.protocol.exhibit import Pictures, Table, Words

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from tests.lab.lessons.conftest import Benches, Ticking
-from tests.lab.lessons.lost import lost
+from tests.lab.conftest import Benches, Ticking
+from tests.lab.lost import lost
 from tui_trainer.lab.lessons.overfitting import few_digits
 from tui_trainer.lab.lessons.overfitting.experiment import show
 from tui_trainer.lab.lessons.overfitting.few_digits import REMEDIES, learner, overfit

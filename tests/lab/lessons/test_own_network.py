@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.lessons.conftest import Benches
+from tests.lab.conftest import Benches
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.ask import experiment

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.lessons.conftest import Benches, Ticking
+from tests.lab.conftest import Benches, Ticking
+from tests.lab.lost import lost
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.lab.ask import Experiment
 from tui_trainer.lab.context import Context
@@ -24,13 +25,6 @@ from tui_trainer.protocol.layers import totals
 
 def tables(exhibit: Exhibit) -> list[Table]:
     return [block for block in exhibit.blocks if isinstance(block, Table)]
-
-
-def lost(bench: Context) -> Context:
-    network = bench.copy()
-    for parameter in network.parameters():
-        parameter.data.fill_(float("nan"))
-    return dataclasses.replace(bench, network=network)
 
 
 def trained(show: Experiment, bench: Context, choices: Choices) -> Exhibit:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.lab.lessons.conftest import Benches
-from tests.lab.lessons.lost import lost
+from tests.lab.conftest import Benches
+from tests.lab.lost import lost
 from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.lab.lessons.receptive_field.experiment import show, steps_of
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words

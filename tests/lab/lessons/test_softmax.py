@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.lessons.conftest import Benches
+from tests.lab.conftest import Benches
 from tui_trainer.lab.lessons.softmax.experiment import show
 from tui_trainer.protocol.exhibit import Bars, Exhibit
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from tests.lab.lessons.conftest import Benches, Ticking
+from tests.lab.conftest import Benches, Ticking
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab import compare
 from tui_trainer.lab.lessons.when_to_stop_convolving import experiment

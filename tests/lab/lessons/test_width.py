@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.lab.lessons.conftest import Benches
+from tests.lab.conftest import Benches
 from tui_trainer.course.lesson import SLUGS
 from tui_trainer.lab.ask import experiment
 from tui_trainer.protocol.exhibit import Pictures, Table

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.lessons.conftest import Benches, Ticking
-from tests.lab.lessons.test_race import evaluation_of
+from tests.lab.conftest import Benches, Ticking
+from tests.lab.test_trial import evaluation_of
 from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.lab.compare import (
     RECIPE,

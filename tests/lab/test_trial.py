@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tests.lab.lessons.conftest import Benches, Ticking
+from tests.lab.conftest import Benches, Ticking
 from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.lab.compare import distinguishable, score
 from tui_trainer.lab.context import Context

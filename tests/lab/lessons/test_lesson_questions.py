@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
-from tests.lab.lessons.conftest import Ticking
+from tests.lab.conftest import Ticking
 from tests.protocol.questions import answers, ask_lesson, exhibit_of
 from tests.training import train
 from tui_trainer.course.lesson import SLUGS

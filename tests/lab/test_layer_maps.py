@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.lessons.conftest import Benches
+from tests.lab.conftest import Benches
 from tui_trainer.lab.layer_maps import (
     batch_of_maps,
     is_convolution,
