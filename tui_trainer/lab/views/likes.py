@@ -28,7 +28,7 @@ from tui_trainer.lab.views.exciting import (
 )
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import part_size
-from tui_trainer.lab.views.verdict import is_sealed
+from tui_trainer.lab.views.one_digit import is_sealed
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.numbers import magnitudes
 from tui_trainer.protocol.exhibit import (

@@ -21,7 +21,7 @@ from tui_trainer.lab.drawing import (
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, middle_frame, subject
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import census, outlet
-from tui_trainer.lab.views.verdict import Verdict, chosen_digit, is_sealed, verdict_of
+from tui_trainer.lab.views.one_digit import Prediction, chosen_digit, is_sealed, prediction_of
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.units import Units
 from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Picture, Pictures, Words
@@ -59,15 +59,15 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         return
     digit = context.digit(number, images)
     seen = subject(context)
-    verdict, walk = verdict_of(digit, seen.network), walk_of(seen, digit)
+    prediction, walk = prediction_of(digit, seen.network), walk_of(seen, digit)
     yield None
     names = (ALL, *(maps.row.name for maps in walk))
     name = controls.word(Control(name="layer", label="layer", value=ALL, steps=names))
     chosen = next((maps for maps in walk if maps.row.name == name), None)
-    yield _exhibit(context, images, digit, verdict, walk, chosen, controls, None)
+    yield _exhibit(context, images, digit, prediction, walk, chosen, controls, None)
     yield None
     units = yield from census(context, seen.network, {maps.place for maps in walk})
-    yield _exhibit(context, images, digit, verdict, walk, chosen, controls, units)
+    yield _exhibit(context, images, digit, prediction, walk, chosen, controls, units)
 
 
 def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
@@ -95,7 +95,7 @@ def _exhibit(
     context: Context,
     images: str,
     digit: Digit,
-    verdict: Verdict,
+    prediction: Prediction,
     walk: Sequence[LayerMaps],
     chosen: LayerMaps | None,
     controls: Controls,
@@ -105,17 +105,17 @@ def _exhibit(
     sample = next((of.images for of in (units or {}).values()), 0)
     blocks: tuple[Block, ...]
     if not walk:
-        blocks = (*_head(digit, verdict), Words(text="It has no layer whose maps can be seen."))
+        blocks = (*_head(digit, prediction), Words(text="It has no layer whose maps can be seen."))
     elif chosen is None:
         shown = _spread(walk)
         strips = [_strip(maps, context.layers, dead.get(maps.place, set())) for maps in shown]
-        blocks = (*_head(digit, verdict), *strips)
+        blocks = (*_head(digit, prediction), *strips)
     else:
         part = page_of(len(chosen.values), _per_page(chosen), controls)
         blocks = _layer(digit, chosen, part, dead.get(chosen.place, set()))
     return Exhibit(
         blocks=blocks,
-        result=verdict.sentence + _silence(walk, dead, sample),
+        result=prediction.sentence + _silence(walk, dead, sample),
         certainty=f"One {images} image after step {count(context.step)}"
         + (f"; dead: on {count(sample)} {context.split_name} images." if sample else "."),
         opens=Opening(
@@ -126,16 +126,16 @@ def _exhibit(
         progress=0.2 if units is None else None,
         figures={
             "digit": digit.number,
-            **verdict.figures,
+            **prediction.figures,
             "sample": sample,
             "layers": [_figures(maps, dead.get(maps.place)) for maps in walk],
         },
     )
 
 
-def _head(digit: Digit, verdict: Verdict) -> tuple[Block, ...]:
+def _head(digit: Digit, prediction: Prediction) -> tuple[Block, ...]:
     picture = digit_picture(digit, most=SMALL)
-    bars = () if verdict.is_lost else (verdict.bars(BARS),)
+    bars = () if prediction.is_lost else (prediction.bars(BARS),)
     return (Pictures(caption="", items=(picture,)), *bars)
 
 

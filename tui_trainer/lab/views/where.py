@@ -21,15 +21,17 @@ from tui_trainer.lab.views.attribution import (
 )
 from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import part_size
-from tui_trainer.lab.views.look_at_digit import (
+from tui_trainer.lab.views.one_digit import (
     GRADIENT,
     INTEGRATED,
     OCCLUSION,
     TIMES_PIXEL,
     Look,
+    chosen_digit,
+    is_sealed,
     picture_of,
+    prediction_of,
 )
-from tui_trainer.lab.views.verdict import chosen_digit, is_sealed, verdict_of
 from tui_trainer.protocol.exhibit import Control, Exhibit, Words
 from tui_trainer.text.fmt import count, percent
 
@@ -65,9 +67,9 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         yield sealed(context)
         return
     digit = context.digit(number, images)
-    look = Look(context, digit, verdict_of(digit, context.network), images, method)
-    if look.verdict.is_lost:
-        lost = Words(text=look.verdict.sentence, tone="wrong")
+    look = Look(context, digit, prediction_of(digit, context.network), images, method)
+    if look.prediction.is_lost:
+        lost = Words(text=look.prediction.sentence, tone="wrong")
         yield look.exhibit((look.picture(),), (lost,))
     elif look.method == OCCLUSION:
         yield from _cover(look, patch)
@@ -124,9 +126,9 @@ def _covered(look: Look, found: Occluded, stride: int) -> Exhibit:
     ]
     return look.exhibit(
         (look.picture((top, left, *inside)), *pictures),
-        result=f"{look.verdict.sentence} Covering the framed {inside[0]}×{inside[1]} pixels leaves "
-        f"P({said}) {percent(float(most[said]), 1)}{to}. {changed} of {tried} places change the "
-        "answer.",
+        result=f"{look.prediction.sentence} Covering the framed {inside[0]}×{inside[1]} pixels "
+        f"leaves P({said}) {percent(float(most[said]), 1)}{to}. {changed} of {tried} places "
+        "change the answer.",
         figures={
             "patch": found.patch,
             "stride": stride,
@@ -167,7 +169,7 @@ def _slopes(look: Look) -> Parts:
     is_integrated = look.method == INTEGRATED
     yield look.exhibit(
         (look.picture(), *pictures),
-        result=f"{look.verdict.sentence} {_told(look, maps[look.verdict.said])}".strip(),
+        result=f"{look.prediction.sentence} {_told(look, maps[look.prediction.said])}".strip(),
         figures={"maps": {str(class_): values.tolist() for class_, values in maps.items()}},
         on=f"{PATH_STEPS} points on the way from black" if is_integrated else "its gradient",
     )
@@ -188,7 +190,7 @@ def _told(look: Look, values: Tensor) -> str:
     """Return what a map of the said class's score comes to, in a sentence."""
     if look.method == INTEGRATED:
         brought = float(values.sum())
-        return f"Together the ink brings the score of {look.verdict.said} {brought:+.1f}."
+        return f"Together the ink brings the score of {look.prediction.said} {brought:+.1f}."
     ink, total = look.digit.pixels.cpu() > 0, float(values.abs().sum())
     if look.method == TIMES_PIXEL or not total > 0:
         return "" if total > 0 else "No pixel changes the score."
