@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
@@ -27,6 +27,7 @@ MAX_DEFAULT_VAL = 5_000
 """… and never more than this unless asked for."""
 
 _SPLIT_SEED = "mnist-tui: train and validation"
+_SAMPLE_SEED = "mnist-tui: check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,19 @@ class Split:
         """Return a copy of the images at ``indices``."""
         chosen = torch.tensor(indices, dtype=torch.int64)
         return Split(self.images[chosen], self.labels[chosen])
+
+    def sample(self, count: int) -> Split:
+        """Return ``count`` images, or all, each class with its share, in an order of no meaning."""
+        chosen = list(range(len(self)))
+        if count < len(self):
+            _, chosen = stratified_split(self.labels.tolist(), count)
+        random.Random(_SAMPLE_SEED).shuffle(chosen)
+        return self.take(chosen)
+
+    def batches(self, size: int) -> Iterator[Split]:
+        """Yield the images in parts of ``size``, the last of what is left."""
+        for start in range(0, len(self), size):
+            yield Split(self.images[start : start + size], self.labels[start : start + size])
 
     def to(self, device: torch.device) -> Split:
         """Return the same on a device."""

@@ -99,7 +99,7 @@ def _exhibits(context: Context, question: Ask) -> Parts:
 
 
 def _check(context: Context, question: Ask) -> Parts:
-    return check(context.initial, context.data, context.device, context.layers)
+    return check(context)
 
 
 def _field(context: Context, question: Ask) -> Parts:

@@ -14,10 +14,8 @@ from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.predictions import TEST, VALIDATION, Judgement, Predictions
-from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.trial import Trial, make_trial
-from tui_trainer.models import zoo
-from tui_trainer.models.build import build_network, use_innermost_channels
+from tui_trainer.models.build import build_network, is_custom, use_innermost_channels
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
@@ -147,7 +145,7 @@ class Context:
 
     def sample(self, count: int, *, training: bool = False) -> Split:
         """Return so many images, each class with its share; of validation unless told otherwise."""
-        return some(self.data.train if training else self.digits, count)
+        return (self.data.train if training else self.digits).sample(count)
 
     def copy(self, *, training: bool = False) -> nn.Module:
         """Return a copy of the run's network as it is now, in evaluation mode or in training's."""
@@ -251,26 +249,28 @@ class Context:
             InputError: If it cannot be built, or a custom model is another one each time.
             NetworkError: If a custom model raises; it says where.
         """
-        network = self._built()
-        if self.config.model not in zoo.REGISTRY and not _are_alike(network, self._built()):
+        network = self._seeded()
+        if is_custom(self.config.model) and not _are_alike(network, self._seeded()):
             raise InputError(
                 "the model draws its initial weights from a random generator other than torch's, "
                 "NumPy's and Python's global ones; seed that generator in __init__"
             )
         return network
 
-    def _built(self) -> nn.Module:
-        """Return a network as a run of the seed begins with."""
+    def _seeded(self) -> nn.Module:
         seed_all(self.initial.seed)
-        data = self.data
-        network = build_network(
-            self.config.model,
-            image_size=data.image_size,
-            classes=data.classes,
-            dropout=self.initial.dropout,
-        )
+        network = self.built()
         network.eval()
         return network
+
+    def built(self) -> nn.Module:
+        """Return a model built as the run begins with it, from the global random generators."""
+        return build_network(
+            self.initial.model,
+            image_size=self.data.image_size,
+            classes=self.data.classes,
+            dropout=self.initial.dropout,
+        )
 
 
 def _are_alike(one: nn.Module, other: nn.Module) -> bool:

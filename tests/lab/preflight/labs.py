@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.description import layers_of
 from tui_trainer.data.dataset import Data, load
-from tui_trainer.lab.preflight.bench import Lab, some
+from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import rng_tensors
@@ -80,8 +80,8 @@ def lab_of(
         network=network,
         rng_states=rng_tensors(),
         plan=plan,
-        sample=some(data.train, plan.sample),
-        val_sample=some(data.val, plan.val_sample),
+        sample=data.train.sample(plan.sample),
+        val_sample=data.val.sample(plan.val_sample),
         clock=clock,
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tests.training import prepare, train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
 from tui_trainer.lab import standalone
+from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.lab.preflight import TOTAL, check
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.lab.trial import make_trial
@@ -34,8 +36,9 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_trainer.lab.preflight.bench.whole_plan", lambda *_: SHORT)
 
 
-def check_of(run: Run, **options: Any) -> Iterator[Diagnosis]:
-    return check(run.config, run.data, run.device, run.layers, **options)
+def check_of(run: Run, clock: Callable[[], float] = time.perf_counter) -> list[Diagnosis]:
+    assert isinstance(run.assistant, Laboratory)
+    return list(check(replace(run.assistant.open_context(CHECK), clock=clock)))
 
 
 def session_of(config: RunConfig) -> Run:
@@ -92,14 +95,14 @@ def test_each_item_is_told_as_it_is_done(tiny: Path) -> None:
 
 def test_the_test_set_stays_sealed(tiny: Path) -> None:
     run = session_of(tiny_config(tiny))
-    list(check_of(run))
+    check_of(run)
 
     assert run.data.test.looks == 0
 
 
 def test_two_checks_say_the_same(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="squeeze-dropout"))
-    first, second = (list(check_of(run, clock=FakeClock())) for _ in "ab")
+    first, second = (check_of(run, FakeClock()) for _ in "ab")
 
     assert first == second
 
@@ -121,7 +124,7 @@ def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> Non
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     chance, order = torch.get_rng_state(), run.batches.stream.generator.get_state()
     threads = torch.get_num_threads()
-    list(check_of(run))
+    check_of(run)
 
     after = run.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())

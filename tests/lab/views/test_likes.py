@@ -10,7 +10,6 @@ import torch
 
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.own_networks import write_odd
-from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.views.exciting import Favourite, Unit, made, responses
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Words
 
@@ -28,7 +27,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_best_images_are_the_best(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("era-s6")
     exhibit = seen(scene, "likes", layer="conv3", unit=5.0)
-    searched = some(scene.split("validation"), int(str(exhibit.figures["searched"])))
+    searched = scene.split("validation").sample(int(str(exhibit.figures["searched"])))
     found: list[torch.Tensor] = []
     network = scene.copy()
     dict(network.named_modules())["conv3_norm"].register_forward_hook(

@@ -12,7 +12,6 @@ from tests.lab.views.conftest import Scenes, Seen
 from tui_trainer.data.ink import thickness
 from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.predictions import Judgement
-from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.views import robustness
 from tui_trainer.lab.views.changes import CHANGES, KINDS, moved, noisy, thickened
 from tui_trainer.protocol.exhibit import Curves, Pictures, Table, Words
@@ -110,7 +109,7 @@ def test_its_accuracies_are_those_of_the_changed_images(scene_of: Scenes, seen: 
     figures: Any = shown.figures
     told = {(each["change"], each["amount"]): each for each in figures["changes"]}
     total = figures["total"]
-    split = some(scene.split("validation"), total)
+    split = scene.split("validation").sample(total)
     turned = split.images.float()
     for way, sign in ((0, 1), (1, -1)):
         turned[way::2] = moved(turned[way::2], turn=sign * 20)
@@ -161,7 +160,7 @@ def test_it_is_worked_on_in_parts(scene_of: Scenes) -> None:
 
 def test_what_is_clearly_worse_is_told(scene_of: Scenes, seen: Seen) -> None:
     scene = scene_of("tiny")
-    split = some(scene.split("validation"), robustness.MOST)
+    split = scene.split("validation").sample(robustness.MOST)
     known = {
         bytes(image.flatten().tolist()): int(y) for image, y in zip(*_both(split), strict=True)
     }

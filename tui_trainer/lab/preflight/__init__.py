@@ -6,12 +6,9 @@ run under way is left as it is, to the last bit, and the test set stays sealed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
-import torch
-
-from tui_trainer.data.dataset import Data
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.preflight.bench import Lab, open_lab
 from tui_trainer.lab.preflight.control import control_items
 from tui_trainer.lab.preflight.dead_units import unit_items
@@ -20,11 +17,8 @@ from tui_trainer.lab.preflight.input_scale import input_items
 from tui_trainer.lab.preflight.layer_gradients import gradient_items
 from tui_trainer.lab.preflight.logits import score_items
 from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
-from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.lab.preflight.rate_range import rate_items
-from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
-from tui_trainer.protocol.layers import LayerRow
 
 Group = Callable[[Lab], Iterator[Diagnosis]]
 
@@ -43,29 +37,13 @@ GROUPS: tuple[tuple[Group, int], ...] = (
 TOTAL = sum(count for _, count in GROUPS)
 
 
-def check(
-    config: RunConfig,
-    data: Data,
-    device: torch.device,
-    layers: tuple[LayerRow, ...],
-    *,
-    clock: Callable[[], float] = time.perf_counter,
-    plan: Plan | None = None,
-) -> Iterator[Diagnosis]:
+def check(context: Context) -> Iterator[Diagnosis]:
     """Try the first steps of a run from the beginning; yield each item as it is done.
-
-    Args:
-        config: The settings that the run begins with.
-        data: Its images.
-        device: Where they lie.
-        layers: The layer table of its model.
-        clock: Seconds that only go up.
-        plan: How much is tried; as much as there is time for if None.
 
     Raises:
         InputError: If the network cannot be built anew.
     """
-    lab = open_lab(config, data, device, layers, clock, plan)
+    lab = open_lab(context)
     for group, _ in GROUPS:
         with lab.apart():
             items = list(group(lab))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -11,17 +10,14 @@ import torch
 from torch import nn
 
 from tui_trainer.anatomy.trace import Step
-from tui_trainer.data.dataset import Data, Split, stratified_split
+from tui_trainer.data.dataset import Data, Split
+from tui_trainer.lab.context import Context
 from tui_trainer.lab.preflight.plan import Plan, whole_plan
 from tui_trainer.lab.trial import Trial, make_trial
-from tui_trainer.models.build import build_network, use_innermost_channels
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.layers import LayerRow
-
-_ORDER = "mnist-tui: check"
 
 SPEED_STEPS = 4
 """Steps by which the plan is made, after a first one; the fastest counts."""
@@ -76,42 +72,28 @@ class Lab:
         return self.layers[place].name if place < len(self.layers) else step.call.name
 
 
-def open_lab(
-    config: RunConfig,
-    data: Data,
-    device: torch.device,
-    layers: tuple[LayerRow, ...],
-    clock: Callable[[], float],
-    plan: Plan | None = None,
-) -> Lab:
+def open_lab(context: Context) -> Lab:
     """Build a fresh network and choose the images; nothing of a run under way is touched.
 
     Raises:
         InputError: If the network cannot be built.
     """
-    with preserve_rng_state(device):
-        seed_all(config.seed)
-        network = build_network(
-            config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
-        )
+    config, data, clock = context.initial, context.data, context.clock
+    with preserve_rng_state(context.device):
+        network = context.build(context.built, config.seed)
         rng_states = rng_tensors()
-    network = network.to(device)
-    if device.type == "cpu":
-        network = use_innermost_channels(network, data.image_size)
-    begin_training(network)
-    if plan is None:
-        with preserve_rng_state(device):
-            plan = whole_plan(config.batch_size, _speed(network, data, config, clock))
+    with preserve_rng_state(context.device):
+        plan = whole_plan(config.batch_size, _speed(network, data, config, clock))
     return Lab(
         config=config,
         data=data,
-        device=device,
-        layers=layers,
+        device=context.device,
+        layers=context.layers,
         network=network,
         rng_states=rng_states,
         plan=plan,
-        sample=some(data.train, plan.sample),
-        val_sample=some(data.val, plan.val_sample),
+        sample=data.train.sample(plan.sample),
+        val_sample=data.val.sample(plan.val_sample),
         clock=clock,
     )
 
@@ -126,19 +108,3 @@ def _speed(network: nn.Module, data: Data, config: RunConfig, clock: Callable[[]
         float(trial.step())
         fastest = max(fastest, (trial.images - images) / max(1e-9, clock() - began))
     return fastest
-
-
-def batches(split: Split, size: int) -> Iterator[Split]:
-    """Yield a split in parts of ``size`` images, the last of what is left."""
-    for start in range(0, len(split), size):
-        yield Split(split.images[start : start + size], split.labels[start : start + size])
-
-
-def some(split: Split, count: int) -> Split:
-    """Return ``count`` images, or all, each class with its share, in an order of no meaning."""
-    chosen = list(range(len(split)))
-    if count < len(split):
-        _, chosen = stratified_split(split.labels.tolist(), count)
-    random.Random(_ORDER).shuffle(chosen)
-    indices = torch.tensor(chosen, dtype=torch.int64, device=split.labels.device)
-    return Split(split.images[indices], split.labels[indices])

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.preflight.bench import Lab, batches
+from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.preflight.plan import CONTROL_BATCH
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.stats.intervals import wilson
@@ -62,7 +62,7 @@ def _confusion(lab: Lab, network: torch.nn.Module) -> Tensor:
     network.eval()
     classes = lab.data.classes
     table = torch.zeros(classes * classes, dtype=torch.int64)
-    for part in batches(lab.val_sample, BATCH):
+    for part in lab.val_sample.batches(BATCH):
         said = network(lab.data.prepare(part.images)).argmax(dim=1)
         table += torch.bincount((part.labels * classes + said).cpu(), minlength=classes * classes)
     return table.view(classes, classes)

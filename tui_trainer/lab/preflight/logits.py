@@ -13,7 +13,7 @@ from torch.nn import functional
 from tui_trainer.anatomy.review.output_layer import least_loss
 from tui_trainer.anatomy.trace import trace
 from tui_trainer.engine.evaluation import are_probabilities
-from tui_trainer.lab.preflight.bench import Lab, batches
+from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.text import fmt
@@ -56,7 +56,7 @@ def score_items(lab: Lab) -> Iterator[Diagnosis]:
 @torch.no_grad()
 def _first(lab: Lab) -> _First:
     network = lab.copy()
-    parts = list(batches(lab.sample, BATCH))
+    parts = list(lab.sample.batches(BATCH))
     # What is left over may be a single image, of which batch norm can take no statistics.
     whole = [part.images for part in parts if len(part) == len(parts[0])]
     scores = torch.cat([network(lab.data.prepare(images)) for images in whole]).float()

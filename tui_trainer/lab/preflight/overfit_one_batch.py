@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from tui_trainer.lab.preflight.bench import Lab, some
+from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.preflight.plan import BATCH
 from tui_trainer.models.build import dropout_of, set_dropout
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
@@ -33,7 +33,7 @@ def overfit_items(lab: Lab) -> Iterator[Diagnosis]:
     )
     if dropout_of(trial.network) is not None:
         set_dropout(trial.network, 0.0)
-    split = some(lab.sample, BATCH)
+    split = lab.sample.sample(BATCH)
     batch = lab.data.prepare(split.images), split.labels
     losses: list[float] = []
     while len(losses) < lab.plan.overfit_steps and not (losses and losses[-1] < STOP_LOSS):

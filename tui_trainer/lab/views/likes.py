@@ -15,7 +15,6 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import WIDEST, grey_picture, no_numbers
 from tui_trainer.lab.layer_maps import place_after
-from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.exciting import (
     JITTER_FROM,
@@ -104,7 +103,7 @@ def _searched(
 ) -> Generator[float, None, None]:
     """Look through some images; yield the share that is done where there is news, else −1."""
     most = affordable(context.layers, 0.25, least=FEWEST, most=SEARCHED)
-    sample, size = some(context.split(images), most), part_size(context)
+    sample, size = context.split(images).sample(most), part_size(context)
     for start in range(0, len(sample), size):
         part = Split(sample.images[start : start + size], sample.labels[start : start + size])
         with torch.no_grad():

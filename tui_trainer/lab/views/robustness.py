@@ -13,7 +13,6 @@ from tui_trainer.lab.context import SEED, Context, Digit, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import grey_picture, no_numbers
 from tui_trainer.lab.predictions import TEST
-from tui_trainer.lab.preflight.bench import some
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.changes import CHANGES, KINDS, Change
 from tui_trainer.lab.views.judging import sealed
@@ -97,7 +96,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
             return
     passes = 1 + sum(len(change.amounts) for change in CHANGES)
     affords = affordable(context.layers, passes / PATIENCE, least=LEAST, most=MOST)
-    split = some(context.split(name), affords)
+    split = context.split(name).sample(affords)
     plain = context.probabilities(split.images)
     if not bool(torch.isfinite(plain).all()):
         words = no_numbers("the network's scores")
