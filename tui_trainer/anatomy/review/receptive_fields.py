@@ -57,7 +57,8 @@ def final_receptive_field(design: Design, voice: Voice) -> Diagnosis | None:
         title = "the last features do not see the whole image"
         return voice.warning(title, evidence, advice, rows)
     if covered > DEEP and not _averages_inside(design, finals):
-        evidence = f"{names(rows)}: {fmt.field(field)} is {covered:.1f} times the image, {fmt.field(image)}"
+        times = f"{covered:.1f} times the image, {fmt.field(image)}"
+        evidence = f"{names(rows)}: {fmt.field(field)} is {times}"
         advice = "fewer layers: depth beyond the image adds features, but nothing more to see"
         return voice.warning(
             "the last features see far more than the image", evidence, advice, rows
