@@ -10,7 +10,7 @@ import torch
 from tests.protocol.questions import ask_view
 from tui_trainer.lab.ask import CREDIT, SHARE, WAITED_FOR, Job, Scheduler
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.predictions import NO_CLASS, Judgement, Predictions
+from tui_trainer.lab.predictions import NO_CLASS, Predictions, PredictionStore
 from tui_trainer.protocol.commands import Mode
 
 PART = 0.05
@@ -77,10 +77,10 @@ def test_one_answer_is_worked_on_at_a_time() -> None:
 
 
 def test_the_newest_judgement_of_each_split_is_kept() -> None:
-    predictions = Predictions()
+    predictions = PredictionStore()
     probabilities, labels = torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([0, 0])
     for images, step in (("validation", 1), ("test", 1), ("validation", 2)):
-        predictions.keep(Judgement(images, step, probabilities, labels))
+        predictions.keep(Predictions(images, step, probabilities, labels))
     assert {name: found.step for name, found in predictions.judged.items()} == {
         "validation": 2,
         "test": 1,
@@ -95,5 +95,5 @@ def test_an_image_without_numbers_is_given_no_class() -> None:
     """Were it class 0, a network that is lost would have every 0 right."""
     lost = float("nan")
     probabilities = torch.tensor([[0.9, 0.1], [lost, lost], [0.2, lost]])
-    judged = Judgement("validation", 1, probabilities, torch.tensor([0, 0, 1]))
+    judged = Predictions("validation", 1, probabilities, torch.tensor([0, 0, 1]))
     assert judged.given.tolist() == [0, NO_CLASS, NO_CLASS]

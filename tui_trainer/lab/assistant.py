@@ -19,7 +19,7 @@ from tui_trainer.engine.threads import one_thread
 from tui_trainer.lab.ask import Job, Scheduler, topic_of
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import IMAGES, PATIENCE, SEED, Context
-from tui_trainer.lab.predictions import TEST, VALIDATION, Judgement, Predictions
+from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
 from tui_trainer.models.build import fault_of_own, is_custom
 from tui_trainer.models.outside import preserve_globals
@@ -53,7 +53,7 @@ class Laboratory(Assistant):
 
     def __init__(self) -> None:
         self.scheduler = Scheduler()
-        self.predictions = Predictions()
+        self.predictions = PredictionStore()
 
     def describe(
         self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
@@ -258,7 +258,7 @@ class Laboratory(Assistant):
         """Keep the predictions of a split; of the validation images, epoch by epoch."""
         assert result.scores is not None
         run = self.run
-        judgement = Judgement(
+        predictions = Predictions(
             images,
             run.progress.step,
             probabilities_of(result.scores),
@@ -266,9 +266,9 @@ class Laboratory(Assistant):
             0 if images == VALIDATION else run.data.test.looks,
             at=run.watch.now,
         )
-        self.predictions.keep(judgement)
+        self.predictions.keep(predictions)
         if images == VALIDATION:
-            self.chronicle.note(run.progress.epoch, judgement.given, judgement.labels)
+            self.chronicle.note(run.progress.epoch, predictions.given, predictions.labels)
 
     def state(self) -> tuple[Mapping[str, object], Mapping[str, Tensor]]:
         """Return the plain values and the tensors that a checkpoint keeps of it."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.predictions import TEST, VALIDATION, Judgement, Predictions
+from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.trial import Trial, make_trial
 from tui_trainer.models.build import build_network, is_custom, use_innermost_channels
 from tui_trainer.models.copies import copy_model
@@ -40,7 +40,7 @@ MOST_TRAINING = 5_000
 """Training images that are judged where there is no validation split."""
 
 PATIENCE = 20.0
-"""Seconds that a judgement will do while batches are trained, unless it is of the same step."""
+"""Seconds that predictions are used while batches are trained, unless they are of the same step."""
 
 PART_PIXELS = 128 * 28 * 28
 """Pixels that are judged in one part."""
@@ -81,11 +81,11 @@ class Context:
         predictions: What was found before.
         checkpoints: The saved states of the run, by name: where each is.
         began: When it was asked, by the run's clock in seconds.
-        patience: How many seconds old a judgement may be: while batches are trained, what a person
+        patience: How many seconds old predictions may be: while batches are trained, what a person
             has opened is to fit what it was opened from.
-        follows: Whether nobody waits: any judgement will do that was not shown yet.
+        follows: Whether nobody waits: any predictions will do that were not shown yet.
         clock: Seconds that only go up.
-        shown_step: After how many batches the weights were as they are shown; a judgement may be
+        shown_step: After how many batches the weights were as they are shown; predictions may be
             older.
     """
 
@@ -97,7 +97,7 @@ class Context:
     network: nn.Module
     step: int
     chronicle: Chronicle
-    predictions: Predictions
+    predictions: PredictionStore
     checkpoints: Mapping[str, Path]
     began: float = 0.0
     patience: float = 0.0
@@ -124,7 +124,7 @@ class Context:
         return "validation" if len(self.data.val) else "training"
 
     def split(self, images: str) -> Split:
-        """Return the images of a judgement; of training images the first few thousand."""
+        """Return the images of a split by its name; of training images the first few thousand."""
         if images == TEST:
             return self.test
         if images == VALIDATION:
@@ -132,7 +132,7 @@ class Context:
         return Split(self.digits.images[:MOST_TRAINING], self.digits.labels[:MOST_TRAINING])
 
     def digit(self, number: int, images: str | None = None) -> Digit:
-        """Return one of the digits, or of the images of a judgement; beyond the last it wraps."""
+        """Return one of the digits, or of the images of a split; beyond the last it wraps."""
         split = self.digits if images is None else self.split(images)
         number %= len(split)
         pixels = split.images[number]
@@ -202,7 +202,7 @@ class Context:
         """
         return replace(IMAGES, value=self.split_name, steps=(self.split_name, TEST))
 
-    def judged(self, images: str) -> Generator[None, None, Judgement | None]:
+    def judged(self, images: str) -> Generator[None, None, Predictions | None]:
         """Return what the network says of all images of a split; after each part it breathes.
 
         Of the test set it is what the latest look has found, whenever that was; None before one.
@@ -216,20 +216,20 @@ class Context:
         for start in range(0, len(split), size):
             parts.append(self.probabilities(split.images[start : start + size]))
             yield
-        judgement = Judgement(
+        predictions = Predictions(
             images, self.step, torch.cat(parts), split.labels.cpu(), at=self.began
         )
-        self.predictions.keep(judgement)
-        return self._shown(judgement)
+        self.predictions.keep(predictions)
+        return self._shown(predictions)
 
-    def _shown(self, judgement: Judgement | None) -> Judgement | None:
-        """Return a judgement, now that it is to be shown."""
-        if judgement is not None:
-            self.shown_step = self.predictions.shown_steps[judgement.images] = judgement.step
-        return judgement
+    def _shown(self, predictions: Predictions | None) -> Predictions | None:
+        """Return predictions, now that they are to be shown."""
+        if predictions is not None:
+            self.shown_step = self.predictions.shown_steps[predictions.images] = predictions.step
+        return predictions
 
-    def _will_do(self, found: Judgement) -> bool:
-        """Return whether a judgement is new enough."""
+    def _will_do(self, found: Predictions) -> bool:
+        """Return whether predictions are new enough."""
         if found.step == self.step:
             return True
         if self.follows:

@@ -1,4 +1,4 @@
-"""What the network says of every image of a split, kept until there is something newer."""
+"""The predictions of the network for every image of a split, kept until there are newer ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NO_CLASS = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a network says of every image of a split.
+class Predictions:
+    """The predictions of a network for every image of a split.
 
     Attributes:
         images: The split: ``validation``, ``training`` or ``test``.
@@ -51,20 +51,20 @@ class Judgement:
 
 
 @dataclass
-class Predictions:
-    """The newest judgement of each split.
+class PredictionStore:
+    """The newest predictions of each split.
 
     Attributes:
         judged: Each by its split.
         shown_steps: The step of the one of each split that was shown last.
     """
 
-    judged: dict[str, Judgement] = field(default_factory=dict)
+    judged: dict[str, Predictions] = field(default_factory=dict)
     shown_steps: dict[str, int] = field(default_factory=dict)
 
-    def keep(self, judgement: Judgement) -> None:
-        """Keep a judgement, in place of the one before of its split."""
-        self.judged[judgement.images] = judgement
+    def keep(self, predictions: Predictions) -> None:
+        """Keep predictions, in place of the ones before of their split."""
+        self.judged[predictions.images] = predictions
 
     def forget(self) -> None:
         """Forget all: the weights are others at the same step."""

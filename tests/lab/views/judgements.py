@@ -15,7 +15,7 @@ from tests.lab.views.conftest import session_of, set_scene
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.predictions import TEST, Judgement, Predictions
+from tui_trainer.lab.predictions import TEST, Predictions, PredictionStore
 from tui_trainer.protocol.exhibit import Block, Exhibit, Words
 
 ROWS = ("given", "wrong_since", "first_right", "forgotten", "times_wrong")
@@ -23,9 +23,9 @@ ROWS = ("given", "wrong_since", "first_right", "forgotten", "times_wrong")
 
 def judged_as(scene: Context, probabilities: Tensor, images: str = "validation") -> Context:
     """The same scene with these probabilities as its predictions."""
-    predictions, split = Predictions(), scene.split(images)
+    predictions, split = PredictionStore(), scene.split(images)
     look = 1 if images == TEST else 0
-    predictions.keep(Judgement(images, scene.step, probabilities, split.labels.cpu(), look))
+    predictions.keep(Predictions(images, scene.step, probabilities, split.labels.cpu(), look))
     return replace(scene, predictions=predictions)
 
 
@@ -88,7 +88,7 @@ def small_split(scene: Context, images: int) -> Context:
     """A scene with the first images of validation alone."""
     val = scene.data.val
     data = replace(scene.data, val=Split(val.images[:images], val.labels[:images]))
-    return replace(scene, data=data, predictions=Predictions())
+    return replace(scene, data=data, predictions=PredictionStore())
 
 
 def words(exhibit: Exhibit) -> str:

@@ -21,7 +21,7 @@ from tests.lab.views.judgements import (
 )
 from tests.stats.test_reliability import STRATEGIES, ece_by_numpy
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.predictions import TEST, Judgement, Predictions
+from tui_trainer.lab.predictions import TEST, Predictions, PredictionStore
 from tui_trainer.lab.views.calibration import gaps_by_chance
 from tui_trainer.protocol.exhibit import Curves
 
@@ -65,8 +65,8 @@ def calibrated(scene: Context, warmth: float = 1.0) -> Context:
     chance = torch.Generator().manual_seed(12)
     labels = torch.multinomial(probabilities, 1, generator=chance).squeeze(1)
     told = (probabilities.log() / warmth).softmax(dim=1)
-    predictions = Predictions()
-    predictions.keep(Judgement(TEST, scene.step, told, labels, 1))
+    predictions = PredictionStore()
+    predictions.keep(Predictions(TEST, scene.step, told, labels, 1))
     return replace(scene, predictions=predictions)
 
 

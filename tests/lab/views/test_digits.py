@@ -19,7 +19,7 @@ from tests.lab.views.judgements import (
     words,
 )
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.predictions import TEST, Judgement
+from tui_trainer.lab.predictions import TEST, Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.protocol.exhibit import Bars, Pictures
 
@@ -122,13 +122,13 @@ HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
 )
 
 
-def said_of(scene: Context, number: int, *, is_right: bool) -> Judgement:
+def said_of(scene: Context, number: int, *, is_right: bool) -> Predictions:
     """A judgement of step 7, older or newer than the scene: one image right or not."""
     labels = scene.digits.labels.cpu()
     given = labels.clone()
     given[number] = labels[number] if is_right else other(scene, number)
     probabilities = one_hot(given, scene.data.classes).float()
-    return Judgement("validation", 7, probabilities, labels)
+    return Predictions("validation", 7, probabilities, labels)
 
 
 @pytest.mark.parametrize(("epochs", "told"), HISTORIES)

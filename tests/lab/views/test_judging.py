@@ -24,7 +24,7 @@ from tests.lab.views.judgements import (
 from tests.lab.views.own_networks import write_odd
 from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.predictions import Judgement
+from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, losses, lost
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table
 from tui_trainer.protocol.inspection import ERRORS, VIEWS
@@ -156,10 +156,10 @@ def test_every_part_of_the_work_is_followed_by_a_breath(scene_of: Scenes, view: 
         assert len(parts) >= 3
 
 
-def judgement() -> Judgement:
+def judgement() -> Predictions:
     """Five images of two classes; the fourth is sure, and wrong."""
     sure = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.0, 1.0], [0.3, 0.7]])
-    return Judgement("validation", 1_080, sure, torch.tensor([0, 0, 1, 0, 0]))
+    return Predictions("validation", 1_080, sure, torch.tensor([0, 0, 1, 0, 0]))
 
 
 def test_certainty_says_on_how_many_images_it_rests() -> None:

@@ -11,14 +11,14 @@ from torch import Tensor
 from tests.lab.views.conftest import Scenes, Seen
 from tests.lab.views.judgements import drawn_scene, drawn_scores, figures, judged_as, words
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.predictions import TEST, Judgement, Predictions
+from tui_trainer.lab.predictions import TEST, Predictions, PredictionStore
 from tui_trainer.lab.views.labels import suspects_of
 
 
 def with_labels(scene: Context, probabilities: Tensor, labels: Tensor) -> Context:
     """A scene whose images were judged by other labels than their own: 10,000 are those of test."""
-    predictions, images = Predictions(), TEST if len(labels) == 10_000 else scene.split_name
-    predictions.keep(Judgement(images, scene.step, probabilities, labels, int(images == TEST)))
+    predictions, images = PredictionStore(), TEST if len(labels) == 10_000 else scene.split_name
+    predictions.keep(Predictions(images, scene.step, probabilities, labels, int(images == TEST)))
     return replace(scene, predictions=predictions)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.lab.views.conftest import Scenes, Seen
 from tui_trainer.data.ink import thickness
 from tui_trainer.lab.ask import view_named
-from tui_trainer.lab.predictions import Judgement
+from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import robustness
 from tui_trainer.lab.views.changes import CHANGES, KINDS, moved, noisy, thickened
 from tui_trainer.protocol.exhibit import Curves, Pictures, Table, Words
@@ -191,7 +191,7 @@ def test_the_test_set_stays_sealed(scene_of: Scenes, seen: Seen) -> None:
     shown = seen(scene, "robustness", images="test")
 
     assert shown.figures == {"images": "test", "sealed": True}
-    found = Judgement("test", scene.step, torch.full((1, 10), 0.1), torch.zeros(1).long(), look=1)
+    found = Predictions("test", scene.step, torch.full((1, 10), 0.1), torch.zeros(1).long(), look=1)
     scene.predictions.keep(found)
     try:
         assert "test images" in seen(scene, "robustness", images="test").certainty

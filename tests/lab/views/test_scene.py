@@ -9,23 +9,23 @@ import pytest
 
 from tests.lab.views.conftest import Scenes, laboratory_of, session_of, set_scene
 from tui_trainer.lab.context import MOST_TRAINING, PATIENCE, Context
-from tui_trainer.lab.predictions import Judgement, Predictions
+from tui_trainer.lab.predictions import Predictions, PredictionStore
 
 
-def judged(scene: Context, images: str = "validation") -> tuple[Judgement | None, int]:
+def judged(scene: Context, images: str = "validation") -> tuple[Predictions | None, int]:
     """Return a judgement, and in how many parts it was made."""
 
     def work() -> Generator[None, None, None]:
         found.append((yield from scene.judged(images)))
 
-    found: list[Judgement | None] = []
+    found: list[Predictions | None] = []
     parts = sum(1 for _ in work())
     return found[0], parts
 
 
 @pytest.fixture
 def scene(scene_of: Scenes) -> Context:
-    return replace(scene_of("tiny"), predictions=Predictions())
+    return replace(scene_of("tiny"), predictions=PredictionStore())
 
 
 def later(scene: Context, step: int, **fields: object) -> Context:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.predictions import Judgement
-from tui_trainer.lab.views.judging import certainty, judgement_of
+from tui_trainer.lab.predictions import Predictions
+from tui_trainer.lab.views.judging import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Table, Words
 from tui_trainer.stats.reliability import (
     EQUAL_MASS,
@@ -59,7 +59,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     bins = max(int(step) for step in BINS.steps if float(step) <= bins)
     controls.add(BINS, bins)
     binning = controls.word(BINNING)
-    if (judged := (yield from judgement_of(context, images))) is None:
+    if (judged := (yield from predictions_of(context, images))) is None:
         return
     sureness = judged.sureness.double()
     told = sureness.tolist()
@@ -145,7 +145,7 @@ def figures(
     }
 
 
-def _scores(judged: Judgement) -> Mapping[str, float]:
+def _scores(judged: Predictions) -> Mapping[str, float]:
     labels = judged.labels.tolist()
     return {
         "nll": negative_log_likelihood(judged.right_probability.tolist()),

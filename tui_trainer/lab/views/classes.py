@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.views.confusion import confusion_of
-from tui_trainer.lab.views.judging import certainty, judgement_of
+from tui_trainer.lab.views.judging import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Table, Words
 from tui_trainer.stats.confusion_matrix import Average, ClassScore, Confusion, Interval
 from tui_trainer.stats.intervals import wilson
@@ -21,7 +21,7 @@ ORDER = Control(name="order", label="order", value=BY_CLASS, steps=(BY_CLASS, WO
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show each class's figures, the worst one marked, and the averages."""
     images, order = controls.word(context.images_control), controls.word(ORDER)
-    if (judged := (yield from judgement_of(context, images))) is None:
+    if (judged := (yield from predictions_of(context, images))) is None:
         return
     confusion = confusion_of(judged, context.data.classes)
     yield None

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.predictions import Judgement
+from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of
+from tui_trainer.lab.views.judging import certainty, in_cell, predictions_of
 from tui_trainer.protocol.exhibit import (
     Block,
     Control,
@@ -38,7 +38,7 @@ MOST_CLASSES = 16
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the matrix; its first cell that is chosen is the most frequent error."""
     images, numbers = controls.word(context.images_control), controls.word(NUMBERS)
-    if (judged := (yield from judgement_of(context, images))) is None:
+    if (judged := (yield from predictions_of(context, images))) is None:
         return
     confusion = confusion_of(judged, context.data.classes)
     worst = confusion.worst_pairs()
@@ -63,8 +63,8 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     )
 
 
-def confusion_of(judged: Judgement, classes: int) -> Confusion:
-    """Return the confusion matrix of a judgement."""
+def confusion_of(judged: Predictions, classes: int) -> Confusion:
+    """Return the confusion matrix of predictions."""
     return Confusion.of(judged.labels.tolist(), judged.given.tolist(), classes)
 
 
@@ -115,7 +115,7 @@ def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> 
     )
 
 
-def _preview(context: Context, judged: Judgement, label: int, said: int) -> list[Block]:
+def _preview(context: Context, judged: Predictions, label: int, said: int) -> list[Block]:
     """Return the first digits of the chosen cell, the hardest first; nothing if it has none."""
     numbers = in_cell(judged, label, said)[:PREVIEW]
     if not numbers:

@@ -9,10 +9,10 @@ import torch
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
 from tui_trainer.lab.drawing import digit_picture, probability_bars
-from tui_trainer.lab.predictions import Judgement
+from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
-from tui_trainer.lab.views.judging import certainty, in_cell, judgement_of, losses
+from tui_trainer.lab.views.judging import certainty, in_cell, losses, predictions_of
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Opening, Pictures, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.stats.intervals import wilson
@@ -29,7 +29,7 @@ MOST_BARS = 12
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the digits of a cell, the hardest first; the first cell is the most frequent error."""
     images = controls.word(context.images_control)
-    if (judged := (yield from judgement_of(context, images))) is None:
+    if (judged := (yield from predictions_of(context, images))) is None:
         return
     confusion = confusion_of(judged, context.data.classes)
     label, said = chosen_cell(confusion, controls)
@@ -59,7 +59,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     )
 
 
-def _empty(judged: Judgement, label: int, said: int) -> Exhibit:
+def _empty(judged: Predictions, label: int, said: int) -> Exhibit:
     """Return what is shown of a cell without images."""
     what = "right" if label == said else f"taken for a {said}"
     text = f"No {judged.images} image of class {label} is {what}."
@@ -72,7 +72,7 @@ def _empty(judged: Judgement, label: int, said: int) -> Exhibit:
 
 
 def _blocks(
-    context: Context, judged: Judgement, numbers: Sequence[int], place: int
+    context: Context, judged: Predictions, numbers: Sequence[int], place: int
 ) -> tuple[Block, ...]:
     """Return the image at a place among those of a cell, and its page of them as thumbnails."""
     chosen = numbers[place]
@@ -104,7 +104,7 @@ def _result(confusion: Confusion, label: int, said: int) -> str:
 
 
 def facts(
-    context: Context, judged: Judgement, numbers: Sequence[int]
+    context: Context, judged: Predictions, numbers: Sequence[int]
 ) -> list[Mapping[str, object]]:
     """Return all that is known of some images as plain numbers."""
     chosen = torch.tensor(numbers, dtype=torch.int64)
@@ -129,7 +129,7 @@ def facts(
     ]
 
 
-def _sentence(judged: Judgement, number: int, told: str) -> str:
+def _sentence(judged: Predictions, number: int, told: str) -> str:
     label, said = int(judged.labels[number]), int(judged.given[number])
     sure = percent(float(judged.sureness[number]), 1)
     if label == said:
@@ -138,7 +138,7 @@ def _sentence(judged: Judgement, number: int, told: str) -> str:
     return f"A {label} ({own}), taken for a {said} ({sure}): {told}."
 
 
-def _bars(judged: Judgement, number: int) -> Bars:
+def _bars(judged: Predictions, number: int) -> Bars:
     """Return the probabilities of the classes as bars, the true one marked."""
     label, said = int(judged.labels[number]), int(judged.given[number])
     probabilities = judged.probabilities[number].tolist()

@@ -12,7 +12,7 @@ from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.drawing import map_picture
-from tui_trainer.lab.predictions import VALIDATION, Judgement
+from tui_trainer.lab.predictions import VALIDATION, Predictions
 from tui_trainer.protocol.exhibit import Picture, counting
 from tui_trainer.text.fmt import count, percent
 
@@ -84,7 +84,7 @@ def thumbnails(
     )
 
 
-def captions(context: Context, judged: Judgement, numbers: Sequence[int]) -> dict[int, str]:
+def captions(context: Context, judged: Predictions, numbers: Sequence[int]) -> dict[int, str]:
     """Return what stands below pictures: number, class, what it was taken for, since when."""
     told = {}
     for number in numbers:
@@ -107,7 +107,7 @@ def is_chronicled(chronicle: Chronicle, images: str) -> bool:
     return images == VALIDATION and chronicle.epochs > 0
 
 
-def past(context: Context, judged: Judgement, number: int) -> str:
+def past(context: Context, judged: Predictions, number: int) -> str:
     """Return what became of an image, epoch by epoch, as a sentence without its full stop.
 
     Args:

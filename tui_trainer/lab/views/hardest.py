@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.predictions import Judgement
+from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.digits import facts
-from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, judgement_of, losses
+from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, losses, predictions_of
 from tui_trainer.protocol.exhibit import Exhibit, Opening, Pictures, Table
 from tui_trainer.text.fmt import count, loss, percent, plural
 
@@ -22,7 +22,7 @@ FEW = 100
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show a page of the hardest digits, and what stands behind each."""
     images = controls.word(context.images_control)
-    if (judged := (yield from judgement_of(context, images))) is None:
+    if (judged := (yield from predictions_of(context, images))) is None:
         return
     numbers = hardest_first(judged)[:MOST]
     page = gallery.page_of(numbers, controls)
@@ -49,7 +49,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     )
 
 
-def opening(judged: Judgement, number: int, images: str) -> Opening:
+def opening(judged: Predictions, number: int, images: str) -> Opening:
     """Return the way to an image in its cell of the confusion matrix."""
     label, said = int(judged.labels[number]), int(judged.given[number])
     return Opening(
@@ -64,7 +64,7 @@ def opening(judged: Judgement, number: int, images: str) -> Opening:
     )
 
 
-def _result(judged: Judgement) -> str:
+def _result(judged: Predictions) -> str:
     """Say which part of the loss the hardest images make up, and how many of them are wrong."""
     each = losses(judged)
     few = max(1, len(each) // FEW)
@@ -75,7 +75,7 @@ def _result(judged: Judgement) -> str:
     return f"{few_told}: {percent(part, 0)} of the loss, and {count(wrong)} wrong."
 
 
-def _table(context: Context, judged: Judgement, page: gallery.Page) -> Table:
+def _table(context: Context, judged: Predictions, page: gallery.Page) -> Table:
     each = losses(judged)
     is_told = gallery.is_chronicled(context.chronicle, judged.images)
     rows = []

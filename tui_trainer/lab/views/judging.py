@@ -8,14 +8,14 @@ from torch import Tensor
 
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.drawing import no_numbers
-from tui_trainer.lab.predictions import TEST, Judgement
+from tui_trainer.lab.predictions import TEST, Predictions
 from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.stats.reliability import SMALLEST
 from tui_trainer.text.fmt import count
 
 
-def certainty(judged: Judgement) -> str:
+def certainty(judged: Predictions) -> str:
     """Return on how many images a view rests, and how many were right."""
     total, right = len(judged.labels), _correct(judged)
     low, high = wilson(right, total)
@@ -26,13 +26,13 @@ def certainty(judged: Judgement) -> str:
     )
 
 
-def _correct(judged: Judgement) -> int:
+def _correct(judged: Predictions) -> int:
     return int((judged.given == judged.labels).sum())
 
 
-def judgement_of(
+def predictions_of(
     context: Context, images: str
-) -> Generator[Exhibit | None, None, Judgement | None]:
+) -> Generator[Exhibit | None, None, Predictions | None]:
     """Return what the network says of the images of a split.
 
     None where nothing can be told of them: the test set is sealed, or probabilities are no numbers.
@@ -46,7 +46,7 @@ def judgement_of(
     return judged
 
 
-def lost(judged: Judgement) -> Exhibit | None:
+def lost(judged: Predictions) -> Exhibit | None:
     """Return what is shown where probabilities are no numbers; None where all of them are."""
     gone = int((~judged.probabilities.isfinite().all(dim=1)).sum())
     if not gone:
@@ -59,18 +59,18 @@ def lost(judged: Judgement) -> Exhibit | None:
     )
 
 
-def losses(judged: Judgement) -> Tensor:
+def losses(judged: Predictions) -> Tensor:
     """Return the cross-entropy of each image (N), in nats and double precision."""
     return -judged.right_probability.double().clamp_min(SMALLEST).log()
 
 
-def hardest_first(judged: Judgement, among: Tensor | None = None) -> list[int]:
+def hardest_first(judged: Predictions, among: Tensor | None = None) -> list[int]:
     """Return the numbers of images, the highest loss first; of those that are told (N) alone."""
     order = losses(judged).argsort(descending=True, stable=True)
     return (order if among is None else order[among[order]]).tolist()
 
 
-def in_cell(judged: Judgement, label: int, said: int) -> list[int]:
+def in_cell(judged: Predictions, label: int, said: int) -> list[int]:
     """Return the numbers of one class's images that were given a class, the hardest first."""
     return hardest_first(judged, (judged.labels == label) & (judged.given == said))
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, with_controls
-from tui_trainer.lab.predictions import Judgement
+from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.digits import facts
 from tui_trainer.lab.views.hardest import opening
-from tui_trainer.lab.views.judging import certainty, judgement_of
+from tui_trainer.lab.views.judging import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent, plural
@@ -91,7 +91,7 @@ def suspects_of(probabilities: Tensor, labels: Tensor) -> Suspects:
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the suspects, the least plausible label first."""
     images = controls.word(context.images_control)
-    if (judged := (yield from judgement_of(context, images))) is None:
+    if (judged := (yield from predictions_of(context, images))) is None:
         return
     right, total = int((judged.given == judged.labels).sum()), len(judged.labels)
     if wilson(right, total)[0] < LEAST_RIGHT:
@@ -112,7 +112,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     )
 
 
-def figures(context: Context, judged: Judgement, found: Suspects) -> Mapping[str, object]:
+def figures(context: Context, judged: Predictions, found: Suspects) -> Mapping[str, object]:
     """Return the suspects as plain numbers."""
     return {
         "images": len(judged.labels),
@@ -126,7 +126,7 @@ def figures(context: Context, judged: Judgement, found: Suspects) -> Mapping[str
     }
 
 
-def _too_weak(judged: Judgement) -> Exhibit:
+def _too_weak(judged: Predictions) -> Exhibit:
     text = "A network that is not surely right on half of the images cannot accuse a label. "
     return Exhibit(
         blocks=(Words(text=f"{text}Train it first, or choose a better checkpoint."),),
@@ -137,7 +137,7 @@ def _too_weak(judged: Judgement) -> Exhibit:
 
 
 def _blocks(
-    context: Context, judged: Judgement, found: Suspects, page: gallery.Page | None
+    context: Context, judged: Predictions, found: Suspects, page: gallery.Page | None
 ) -> tuple[Block, ...]:
     """Return what there is to see."""
     words = _words(context, judged, found)
@@ -152,7 +152,7 @@ def _blocks(
     return (pictures, *words, _pairs(judged, found))
 
 
-def _words(context: Context, judged: Judgement, found: Suspects) -> tuple[Words, ...]:
+def _words(context: Context, judged: Predictions, found: Suspects) -> tuple[Words, ...]:
     """Say how the suspects are found, and how far they can be trusted."""
     some = len(found.numbers)
     chance = (
@@ -179,7 +179,7 @@ def _words(context: Context, judged: Judgement, found: Suspects) -> tuple[Words,
     return (*told, Words(text=how, tone="muted"))
 
 
-def _pairs(judged: Judgement, found: Suspects) -> Table:
+def _pairs(judged: Predictions, found: Suspects) -> Table:
     """Return how many suspects each pair of label and class has, the most frequent first."""
     counts: dict[tuple[int, int], int] = {}
     for number in found.numbers:
