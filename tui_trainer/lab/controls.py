@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import wraps
 from typing import TypeVar
@@ -20,6 +20,25 @@ from tui_trainer.protocol.exhibit import (
 )
 
 Shown = TypeVar("Shown", Exhibit, Exhibit | None)
+
+
+def word_control(name: str, steps: Iterable[str], *, label: str = "", value: str = "") -> Control:
+    """Return a control of words, labelled by its name and beginning at the first by default."""
+    words = tuple(steps)
+    return Control(name=name, label=label or name, value=value or words[0], steps=words)
+
+
+def number_control(
+    name: str,
+    label: str,
+    value: float,
+    steps: Iterable[float],
+    low: float | None = None,
+    high: float | None = None,
+) -> Control:
+    """Return a control of numbers; with a range, any number in it can be typed."""
+    numbers = tuple(map(float, steps))
+    return Control(name=name, label=label, value=float(value), steps=numbers, low=low, high=high)
 
 
 class Controls:

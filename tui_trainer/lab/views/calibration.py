@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views.judging import certainty, predictions_of
-from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Table, Words
 from tui_trainer.stats.reliability import (
     EQUAL_MASS,
     EQUAL_WIDTH,
@@ -25,10 +25,8 @@ from tui_trainer.stats.reliability import (
 )
 from tui_trainer.text.fmt import count, percent
 
-BINS = Control(name="bins", label="bins", value=15.0, steps=(5.0, 10.0, 15.0, 20.0))
-BINNING = Control(
-    name="binning", label="binning", value=EQUAL_WIDTH, steps=(EQUAL_WIDTH, EQUAL_MASS)
-)
+BINS = number_control("bins", "bins", 15, (5, 10, 15, 20))
+BINNING = word_control("binning", (EQUAL_WIDTH, EQUAL_MASS))
 
 DRAWS, PER_PART, SEED = 200, 20, 8
 """How often the images are drawn anew as they would be if all was calibrated, and the seed."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.views.confusion import confusion_of
 from tui_trainer.lab.views.judging import certainty, predictions_of
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Table, Words
 from tui_trainer.stats.confusion_matrix import Average, ClassScore, Confusion, Interval
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, plural
 
 BY_CLASS, WORST_FIRST = "by class", "worst first"
-ORDER = Control(name="order", label="order", value=BY_CLASS, steps=(BY_CLASS, WORST_FIRST))
+ORDER = word_control("order", (BY_CLASS, WORST_FIRST))
 
 
 @with_controls

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.judging import certainty, in_cell, predictions_of
 from tui_trainer.protocol.exhibit import (
     Block,
-    Control,
     Exhibit,
     Matrix,
     Opening,
@@ -23,7 +22,7 @@ from tui_trainer.protocol.exhibit import (
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.text.fmt import plural
 
-NUMBERS = Control(name="numbers", label="numbers", value="counts", steps=("counts", "shares"))
+NUMBERS = word_control("numbers", ("counts", "shares"))
 PAIRS = 8
 """Kinds of errors that are listed."""
 

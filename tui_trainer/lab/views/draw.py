@@ -11,18 +11,18 @@ from torch import Tensor
 
 from tui_trainer.data.ink import as_digit, as_it_lies
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.drawing import grey_picture, no_numbers, probability_bars
 from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.exhibit import Bars, Block, Control, Exhibit, Pictures, Table, Words
+from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.strokes import Drawing, drawing_of
 from tui_trainer.text.fmt import clip, count, percent, printable
 
 DRAWING = "drawing"
 """The choice that holds what was drawn, as :meth:`Drawing.to_text` writes it."""
 
-CENTRED = Control(name="centred", label="centred", value="yes", steps=("yes", "no"))
+CENTRED = word_control("centred", ("yes", "no"))
 
 MOST_CHECKPOINTS = 6
 MOST_BARS = 10

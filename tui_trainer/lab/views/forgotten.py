@@ -10,10 +10,10 @@ from torch import Tensor
 
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.predictions import NO_CLASS, VALIDATION
 from tui_trainer.lab.views import gallery
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Pictures, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Pictures, Table, Words
 from tui_trainer.text.fmt import count, percent, plural
 
 LOST, NEVER, FLIPPING, REGAINED, LATE, ALWAYS = (
@@ -25,7 +25,7 @@ LOST, NEVER, FLIPPING, REGAINED, LATE, ALWAYS = (
     "always right",
 )
 
-KIND = Control(name="kind", label="kind", value=LOST, steps=(LOST, NEVER, FLIPPING, REGAINED))
+KIND = word_control("kind", (LOST, NEVER, FLIPPING, REGAINED))
 
 ABOUT = {
     ALWAYS: "right at the end of every epoch",

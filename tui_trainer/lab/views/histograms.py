@@ -8,7 +8,7 @@ from math import isfinite
 from torch import nn
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.drawing import no_numbers
 from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.spreads import (
@@ -22,11 +22,11 @@ from tui_trainer.lab.views.spreads import (
     zeros_of,
 )
 from tui_trainer.lab.views.weights import Weights, around, nothing_to_see, weights_of
-from tui_trainer.protocol.exhibit import Bar, Bars, Block, Control, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent, plural
 
 WEIGHTS, ACTIVATIONS, CHANGES = "weights", "activations", "changes"
-OF = Control(name="of", label="of", value=WEIGHTS, steps=(WEIGHTS, ACTIVATIONS, CHANGES))
+OF = word_control("of", (WEIGHTS, ACTIVATIONS, CHANGES))
 
 
 @with_controls
@@ -42,7 +42,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         yield nothing_to_see()
         return
     names = tuple(weights.name for weights in layers)
-    layer = controls.word(Control(name="layer", label="layer", value=names[0], steps=names))
+    layer = controls.word(word_control("layer", names))
     if of != ACTIVATIONS:
         spreads = [spread_of(weights, is_change=of == CHANGES) for weights in layers]
         yield _exhibit(context, spreads, of, layer, missing)

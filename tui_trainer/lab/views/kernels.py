@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.drawing import (
     PIXELS,
     WIDEST,
@@ -36,16 +36,7 @@ from tui_trainer.lab.views.weights import (
     weights_of,
 )
 from tui_trainer.models.units import Units
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Opening,
-    Picture,
-    Pictures,
-    Table,
-    Words,
-)
+from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Picture, Pictures, Table, Words
 from tui_trainer.text.fmt import count, plural
 
 NOW, START, CHANGE = "now", "start", "change"
@@ -58,7 +49,7 @@ SMALL, LARGE, MOST_ROWS = 18, 16, 28
 MATRICES = 4
 """Parts of a matrix of 1×1 kernels that stand beside each other."""
 
-SHOWS = Control(name="shows", label="shows", value=NOW, steps=(NOW, START, CHANGE))
+SHOWS = word_control("shows", (NOW, START, CHANGE))
 
 
 @with_controls
@@ -71,7 +62,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         yield nothing_to_see()
         return
     kernels = {weights.name: kernels_of(weights) for weights in layers}
-    layer = Control(name="layer", label="layer", value=layers[0].name, steps=tuple(kernels))
+    layer = word_control("layer", kernels, value=layers[0].name)
     name = controls.word(layer)
     chosen = next(weights for weights in layers if weights.name == name)
     yield _exhibit(context, layers, kernels, chosen, controls, missing)

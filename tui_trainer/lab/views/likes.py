@@ -12,7 +12,7 @@ from torch import nn
 
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.drawing import WIDEST, grey_picture, no_numbers
 from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.samples import affordable
@@ -34,7 +34,6 @@ from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
     Block,
-    Control,
     Exhibit,
     Picture,
     Pictures,
@@ -75,7 +74,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         for place, row in enumerate(rows)
         if row.kind in WEIGHTED
     }
-    layer = Control(name="layer", label="layer", value=SCORES, steps=(SCORES, *places))
+    layer = word_control("layer", (SCORES, *places))
     place = places.get(name := controls.word(layer))
     total = context.data.classes if place is None else rows[place].output_shape[2]
     number = controls.whole(counting("unit", "class" if place is None else "unit", total))

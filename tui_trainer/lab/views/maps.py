@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Digit, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.drawing import (
     PIXELS,
     WIDEST,
@@ -24,7 +24,7 @@ from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.one_digit import Prediction, chosen_digit, is_sealed, prediction_of
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.units import Units
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Opening, Picture, Pictures, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Picture, Pictures, Words
 from tui_trainer.protocol.layers import COMPANIONS, NO_LAYERS, LayerRow, shape_text
 from tui_trainer.text.fmt import count, field, plural
 
@@ -62,7 +62,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     prediction, walk = prediction_of(digit, seen.network), walk_of(seen, digit)
     yield None
     names = (ALL, *(maps.row.name for maps in walk))
-    name = controls.word(Control(name="layer", label="layer", value=ALL, steps=names))
+    name = controls.word(word_control("layer", names, value=ALL))
     chosen = next((maps for maps in walk if maps.row.name == name), None)
     yield _exhibit(context, images, digit, prediction, walk, chosen, controls, None)
     yield None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.samples import BACKWARD, affordable
 from tui_trainer.lab.views.attribution import (
     PATH_STEPS,
@@ -32,23 +32,11 @@ from tui_trainer.lab.views.one_digit import (
     picture_of,
     prediction_of,
 )
-from tui_trainer.protocol.exhibit import Control, Exhibit, Words
+from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.text.fmt import count, percent
 
-METHOD = Control(
-    name="method",
-    label="method",
-    value=OCCLUSION,
-    steps=(OCCLUSION, GRADIENT, TIMES_PIXEL, INTEGRATED),
-)
-PATCH = Control(
-    name="patch",
-    label="patch",
-    value=5.0,
-    steps=(3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0),
-    low=2.0,
-    high=14.0,
-)
+METHOD = word_control("method", (OCCLUSION, GRADIENT, TIMES_PIXEL, INTEGRATED))
+PATCH = number_control("patch", "patch", 5, (3, 4, 5, 6, 7, 8, 9), 2.0, 14.0)
 
 PLACES, FEWEST = 676, 100
 """Places that a patch is put to, at most and at least."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import alone, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, is_convolution, maps_of, subject
@@ -129,13 +129,13 @@ def _weight_control(kernel: Kernel, index: int) -> Control:
     """Return the control of one weight; it begins where the network's own stands."""
     channel = kernel.channels[index]
     own = round(float(kernel.weights[channel]), 3)
-    return Control(
-        name=WEIGHTS[index],
-        label=f"channel {channel}",
-        value=min(max(-FARTHEST, own), FARTHEST),
-        steps=STEPS,
-        low=-FARTHEST,
-        high=FARTHEST,
+    return number_control(
+        WEIGHTS[index],
+        f"channel {channel}",
+        min(max(-FARTHEST, own), FARTHEST),
+        STEPS,
+        -FARTHEST,
+        FARTHEST,
     )
 
 

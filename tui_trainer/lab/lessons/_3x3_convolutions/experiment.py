@@ -10,7 +10,7 @@ import torch
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
 from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
@@ -58,7 +58,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     weights = None if own is None else seen.weight(own)
     numbers = [] if weights is None else range(min(OWN, len(weights)))
     names = (*KERNELS, *(f"own {number}" for number in numbers))
-    which = Control(name="kernel", label="kernel", value=names[0], steps=names)
+    which = word_control("kernel", names)
     name = controls.word(which)
     digit = context.digit(controls.whole(DIGIT, is_shown=False))
     kernel = _kernel(seen, own, name, digit)

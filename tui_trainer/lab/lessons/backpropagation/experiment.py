@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     COLUMNS,
     ETAS,
@@ -30,42 +30,19 @@ from tui_trainer.lab.lessons.backpropagation.diagram import drawing, narrow, num
 from tui_trainer.lab.lessons.backpropagation.first_layer_view import show_first_layer
 from tui_trainer.lab.lessons.backpropagation.number_table import EDITS, edited, network_of
 from tui_trainer.lab.lessons.backpropagation.walk import walk
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Curve,
-    Curves,
-    Exhibit,
-    Table,
-    Words,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Block, Curve, Curves, Exhibit, Table, Words, counting
 
 ROWS = 13
 """Rows of the table of iterations that are seen at once."""
 
 MANY = (*map(float, range(101)), 200.0, 500.0, 1_000.0)
 
-VIEW = Control(
-    name="view",
-    label="view",
-    value="walk",
-    steps=("walk", "gradients", "curves", "iterations", "edit", "first layer"),
-)
+VIEW = word_control("view", ("walk", "gradients", "curves", "iterations", "edit", "first layer"))
 STEP = counting("step", "step", 35)
-ITERATION = Control(
-    name="iteration", label="iteration", value=0.0, steps=MANY, low=0.0, high=1_000.0
-)
-LENGTH = Control(
-    name="length",
-    label="iterations",
-    value=100.0,
-    steps=(10.0, 20.0, 50.0, 100.0, 200.0, 500.0),
-    low=1.0,
-    high=500.0,
-)
-ETA = Control(name="eta", label="η", value=1.0, steps=ETAS, low=0.0, high=1_000.0)
-SCALE = Control(name="scale", label="scale", value="linear", steps=("linear", "log"))
+ITERATION = number_control("iteration", "iteration", 0, MANY, 0.0, 1_000.0)
+LENGTH = number_control("length", "iterations", 100, (10, 20, 50, 100, 200, 500), 1.0, 500.0)
+ETA = number_control("eta", "η", 1, ETAS, 0.0, 1_000.0)
+SCALE = word_control("scale", ("linear", "log"))
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "errors": ("E1", "E2", "E_total"),
     "w1–w4": (*WEIGHTS[:4], "E_total"),
@@ -77,7 +54,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 }
 """What stands in the columns of the table, by what the reader calls it."""
 
-COLUMN = Control(name="columns", label="columns", value="errors", steps=tuple(SHOWN))
+COLUMN = word_control("columns", SHOWN, value="errors")
 
 
 @with_controls

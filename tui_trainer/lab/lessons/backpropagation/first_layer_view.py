@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls
+from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.drawing import kernel_picture, shrunk
 from tui_trainer.lab.lessons.backpropagation.first_layer_step import (
     FirstLayer,
@@ -16,16 +16,7 @@ from tui_trainer.lab.lessons.backpropagation.first_layer_step import (
     first_layer,
     kernel_step,
 )
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Picture,
-    Pictures,
-    Table,
-    Words,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Block, Exhibit, Picture, Pictures, Table, Words, counting
 
 MOST_WEIGHTS = 9
 """Rows of the table: a 3×3 kernel whole, of a larger one the weights with the steepest slopes."""
@@ -48,13 +39,8 @@ def show_first_layer(context: Context, controls: Controls) -> Exhibit:
     is_kernel = isinstance(first.layer, nn.Conv2d)
     label = "kernel" if is_kernel else "unit"
     kernels = counting("kernel", label, len(first.layer.weight))
-    rates = Control(
-        name="rate",
-        label="η",
-        value=context.config.learning_rate,
-        steps=(0.001, 0.01, 0.1, 1.0, 10.0, 100.0),
-        low=0.0,
-        high=1_000.0,
+    rates = number_control(
+        "rate", "η", context.config.learning_rate, (0.001, 0.01, 0.1, 1, 10, 100), 0.0, 1_000.0
     )
     kernel = controls.whole(kernels)
     step = kernel_step(first, kernel, controls.number(rates))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from tui_trainer.lab.controls import Controls
+from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.lessons.backpropagation.arithmetic import START, WEIGHTS, Network
-from tui_trainer.protocol.exhibit import Control, Words
+from tui_trainer.protocol.exhibit import Words
 
 _GIVEN = dict(zip(WEIGHTS, START.weights, strict=True)) | dict(
     zip(("i1", "i2", "t1", "t2"), START.inputs + START.targets, strict=True)
 )
 EDITS = tuple(
-    Control(
-        name=name,
-        label=name,
-        value=value,
-        steps=(-10.0, -5.0, -2.0, *(k / 20 for k in range(-20, 21)), 2.0, 5.0, 10.0),
-        low=-100.0,
-        high=100.0,
+    number_control(
+        name,
+        name,
+        value,
+        (-10.0, -5.0, -2.0, *(k / 20 for k in range(-20, 21)), 2, 5, 10),
+        -100.0,
+        100.0,
     )
     for name, value in _GIVEN.items()
 )

@@ -12,11 +12,11 @@ from torch.nn import functional
 from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
 from tui_trainer.lab.compare import Judged, arm, compare
 from tui_trainer.lab.context import DIGIT, Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls
 from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import most_certain
 from tui_trainer.lab.trial import Arm
-from tui_trainer.protocol.exhibit import Bar, Bars, Block, Control, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words
 from tui_trainer.text.fmt import clip, plural
 
 LOOKED_AT = 400
@@ -34,9 +34,7 @@ MOST_ROWS = 8
 TRAINED = 8_000
 """Training images for each of the two networks."""
 
-BATCH = Control(
-    name="batch", label="batch size", value=16.0, steps=(4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
-)
+BATCH = number_control("batch", "batch size", 16, (4, 8, 16, 32, 64, 128))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.lab.context import SEED, Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.drawing import no_numbers
 from tui_trainer.lab.layer_maps import Subject, passing, subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import normalized, scatter
 from tui_trainer.lab.lessons.batch_normalization.norm_twins import RATE, race_of_twins
 from tui_trainer.lab.samples import affordable, drawn
-from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Table, Words
 
 SIZES = (4, 16, 128)
 """Batches whose statistics are compared."""
@@ -33,8 +33,8 @@ LEAST, MOST = 64, 256
 
 FALLBACK = "squeeze-norm"
 
-MODE = Control(name="mode", label="mode", value="training", steps=("training", "evaluation"))
-BATCH = Control(name="batch", label="batch", value=16.0, steps=tuple(map(float, SIZES)))
+MODE = word_control("mode", ("training", "evaluation"))
+BATCH = number_control("batch", "batch", 16, SIZES)
 
 
 @with_controls
@@ -43,7 +43,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     seen = subject(context, lambda s: bool(norms_of(s)), fallback=FALLBACK, lacks="batch norm")
     norms = norms_of(seen)
     names = tuple(norms)
-    layer = Control(name="layer", label="layer", value=names[0], steps=names)
+    layer = word_control("layer", names)
     name, mode = controls.word(layer), controls.word(MODE)
     size, rate = controls.whole(BATCH), controls.number(RATE)
     if goes:

@@ -10,23 +10,17 @@ from torch import Tensor, nn
 
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
+from tui_trainer.lab.controls import number_control
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import mean_of_batch
 from tui_trainer.lab.trial import Arm
-from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Words
+from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Words
 from tui_trainer.text.fmt import learning_rate
 
 PLAIN, NORMED = "squeeze", "squeeze-norm"
 WATCHED = "conv2_norm"
 """The batch norm whose running mean is watched."""
 
-RATE = Control(
-    name="rate",
-    label="rate",
-    value=0.05,
-    steps=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
-    low=1e-4,
-    high=10.0,
-)
+RATE = number_control("rate", "rate", 0.05, (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1), 1e-4, 10.0)
 
 
 @dataclass

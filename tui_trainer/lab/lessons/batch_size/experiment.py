@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tui_trainer.lab.compare import RECIPE, Judged, arm, compare
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.lessons.batch_size.arithmetic import (
     cosines,
     expected_cosine,
@@ -23,7 +23,7 @@ from tui_trainer.lab.lessons.batch_size.arithmetic import (
 from tui_trainer.lab.samples import BACKWARD, affordable, drawn, flat_gradient
 from tui_trainer.lab.trial import Arm
 from tui_trainer.models.modes import recalibrate
-from tui_trainer.protocol.exhibit import Bar, Bars, Block, Control, Exhibit, Table, Words, counting
+from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words, counting
 from tui_trainer.text.fmt import count, learning_rate, plural
 
 PART = 8
@@ -58,8 +58,8 @@ IMAGES = 16_384
 
 MODEL = "small"
 
-EQUAL = Control(name="equal", label="equal", value="samples", steps=("samples", "time"))
-RULE = Control(name="rate", label="rate", value="same", steps=("same", "scaled"))
+EQUAL = word_control("equal", ("samples", "time"))
+RULE = word_control("rate", ("same", "scaled"))
 DRAW = counting("draw", "draw", 100)
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.lab.context import DIGIT, SEED, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.drawing import enlarged, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import passing
 from tui_trainer.lab.lessons.dropout.arithmetic import spread_of_sum
 from tui_trainer.lab.samples import same_chance
 from tui_trainer.models.build import DROPOUT_LAYERS, dropout_of
-from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Pictures, Words, at, counting
+from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Pictures, Words, at, counting
 
 MASKS = 200
 """Masks by which the mean of the sum is measured."""
@@ -28,16 +28,9 @@ LOOKS = 20
 LEAST_SIDE = 14
 """Pixels that a picture has at least: each feature of a smaller map takes several."""
 
-SHARE = Control(
-    name="share",
-    label="share p",
-    value=0.3,
-    steps=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
-    low=0.0,
-    high=0.9,
-)
+SHARE = number_control("share", "share p", 0.3, (0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 0.0, 0.9)
 DRAW = counting("draw", "mask", 100)
-MODE = Control(name="mode", label="mode", value="training", steps=("training", "evaluation"))
+MODE = word_control("mode", ("training", "evaluation"))
 
 
 @with_controls

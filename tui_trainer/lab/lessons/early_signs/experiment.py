@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from tui_trainer.lab.compare import score, told
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.lessons.early_signs import arithmetic, sabotage
 from tui_trainer.lab.lessons.early_signs.sabotage import ABOUT, FAULTS, MODEL, RATE
 from tui_trainer.lab.lessons.early_signs.signs import gradient_bars, sign_table
 from tui_trainer.lab.trial import Arm, race
-from tui_trainer.protocol.exhibit import Control, Curve, Curves, Exhibit, Words
+from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Words
 from tui_trainer.text.fmt import count
 
 STEPS = 120
@@ -23,7 +23,7 @@ JUDGED = 1_000
 
 HEALTHY, OTHER = "healthy", "another start"
 
-FAULT = Control(name="fault", label="fault", value=RATE, steps=FAULTS)
+FAULT = word_control("fault", FAULTS, value=RATE)
 
 
 @with_controls

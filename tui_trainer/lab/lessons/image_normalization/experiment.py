@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import is_weighted
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.layer_maps import passing
 from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     RAW,
@@ -24,7 +24,7 @@ from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     statistics,
 )
 from tui_trainer.lab.network_variants import POOL, Conv, stack
-from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent
 
 IMAGES = 4_000
@@ -44,26 +44,14 @@ PLAIN, NORMED = "without", "with"
 RATE = 0.02
 """The learning rate of all arms: one that suits normalized pixels."""
 
-PIXELS = Control(
-    name="pixels", label="pixels", value="normalized", steps=("0–255", "0–1", "normalized", "typed")
+PIXELS = word_control("pixels", ("0–255", "0–1", "normalized", "typed"), value="normalized")
+SHIFT = number_control(
+    "shift", "subtract", 0.5, (-1.0, -0.5, 0, 0.13, 0.25, 0.5, 1, 2), -10.0, 10.0
 )
-SHIFT = Control(
-    name="shift",
-    label="subtract",
-    value=0.5,
-    steps=(-1.0, -0.5, 0.0, 0.13, 0.25, 0.5, 1.0, 2.0),
-    low=-10.0,
-    high=10.0,
+DIVISOR = number_control(
+    "divisor", "divide by", 0.5, (0.004, 0.01, 0.1, 0.31, 0.5, 1, 3, 10), 0.001, 100.0
 )
-DIVISOR = Control(
-    name="divisor",
-    label="divide by",
-    value=0.5,
-    steps=(0.004, 0.01, 0.1, 0.31, 0.5, 1.0, 3.0, 10.0),
-    low=0.001,
-    high=100.0,
-)
-NORM = Control(name="norm", label="batch norm", value=PLAIN, steps=(PLAIN, NORMED))
+NORM = word_control("norm", (PLAIN, NORMED), label="batch norm")
 
 
 class Rescaled(nn.Module):

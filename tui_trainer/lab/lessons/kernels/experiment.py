@@ -10,12 +10,12 @@ from torch import Tensor
 
 from tui_trainer.lab.compare import arm, compare, parameters
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import kernel_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
 from tui_trainer.lab.network_variants import POOL, Conv, stack
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, Words, counting
+from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words, counting
 from tui_trainer.text.fmt import count, short_count
 
 SHOWN = 12
@@ -30,17 +30,8 @@ RACED = (2, 4, 8, 16)
 BY_CHANCE = 200
 """Sets of random kernels from which the likeness by chance is told."""
 
-CHANNELS = Control(
-    name="channels",
-    label="channels in",
-    value=16.0,
-    steps=(1.0, 8.0, 16.0, 32.0, 64.0, 128.0),
-    low=1.0,
-    high=1024.0,
-)
-SIDE = Control(
-    name="side", label="map side", value=14.0, steps=(7.0, 14.0, 28.0), low=1.0, high=128.0
-)
+CHANNELS = number_control("channels", "channels in", 16, (1, 8, 16, 32, 64, 128), 1.0, 1024.0)
+SIDE = number_control("side", "map side", 14, (7, 14, 28), 1.0, 128.0)
 
 
 @with_controls

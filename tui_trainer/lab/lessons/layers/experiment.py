@@ -10,7 +10,7 @@ from torch import nn
 
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import (
     LayerMaps,
@@ -26,7 +26,7 @@ from tui_trainer.lab.lessons.layers.arithmetic import (
     stack_parameters,
     width_for,
 )
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.layers import COMPANIONS
 from tui_trainer.text.fmt import count, field, plural
 
@@ -54,7 +54,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
         if maps.row.kind not in ("input", *COMPANIONS) and maps.row.output_shape[:2] != (1, 1)
     ]
     names = tuple(maps.row.name for maps in walk)
-    layer = Control(name="layer", label="layer", value=names[0], steps=names)
+    layer = word_control("layer", names)
     name = controls.word(layer)
     controls.add(DIGIT, digit.number)
     classes = context.data.classes

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from tui_trainer.lab.compare import compare, loss_cap
 from tui_trainer.lab.context import SEED, Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.lessons.learning_rate.arithmetic import (
     lowest,
     promised,
@@ -42,10 +42,10 @@ POINTS = 60
 
 RATES = (*(float(f"{m}e{e}") for e in range(-4, 1) for m in (1, 2, 5)), 10.0)
 
-VIEW = Control(name="view", label="view", value="one step", steps=("one step", "schedule"))
-RATE = Control(name="rate", label="rate η", value=0.1, steps=RATES, low=1e-6, high=10.0)
-FACTOR = Control(name="factor", label="apart by", value=10.0, steps=(3.0, 10.0))
-START = Control(name="start", label="start", value="fresh", steps=("fresh", "now"))
+VIEW = word_control("view", ("one step", "schedule"))
+RATE = number_control("rate", "rate η", 0.1, RATES, 1e-6, 10.0)
+FACTOR = number_control("factor", "apart by", 10, (3, 10))
+START = word_control("start", ("fresh", "now"))
 
 
 @with_controls

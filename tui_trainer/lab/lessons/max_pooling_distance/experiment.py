@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.compare import Judged, arm, compare, told
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls
 from tui_trainer.lab.network_variants import POOL, Conv, layers_of, stack
 from tui_trainer.lab.trial import Arm
 from tui_trainer.models.modes import evaluating
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Table, Words
 from tui_trainer.protocol.layers import LayerRow, shape_text, totals
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import count, field, plural, short_count
@@ -26,7 +26,7 @@ KERNELS = (8, 12, 16, 20, 24)
 SHIFTED = 500
 """Images that are moved by a pixel after the training."""
 
-BEHIND = Control(name="behind", label="layers behind", value=4.0, steps=(2.0, 3.0, 4.0))
+BEHIND = number_control("behind", "layers behind", 4, (2, 3, 4))
 """Layers with weights from the last pool to the scores: the one that makes these is the first."""
 
 

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.network_variants import layers_of, zoo_network
-from tui_trainer.protocol.exhibit import Control, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Exhibit, Table, Words
 from tui_trainer.protocol.layers import LayerRow, totals
 from tui_trainer.text.fmt import count, field, short_count
 
 EARLY, LATE = "pool-early", "pool-late"
 
-EQUAL = Control(name="equal", label="equal", value="images", steps=("images", "time"))
+EQUAL = word_control("equal", ("images", "time"))
 
 
 @with_controls

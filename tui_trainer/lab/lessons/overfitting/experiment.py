@@ -8,21 +8,19 @@ from dataclasses import replace
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.compare import parameters, told
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval, per_image
 from tui_trainer.lab.lessons.overfitting.few_digits import DIGITS, MANY, REMEDIES, learner, overfit
 from tui_trainer.lab.samples import affordable
-from tui_trainer.protocol.exhibit import Control, Exhibit, Table, Words
+from tui_trainer.protocol.exhibit import Exhibit, Table, Words
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import count
 
 LEAST, MOST = 100, 1_000
 """Images by which the gap of the run's network is measured."""
 
-REMEDY = Control(name="remedy", label="remedy", value="augmentation", steps=REMEDIES)
-COUNT = Control(
-    name="digits", label="digits", value=float(DIGITS), steps=(100.0, 200.0, 500.0, 1000.0, 2000.0)
-)
+REMEDY = word_control("remedy", REMEDIES, value="augmentation")
+COUNT = number_control("digits", "digits", DIGITS, (100, 200, 500, 1000, 2000))
 
 
 @with_controls

@@ -11,20 +11,16 @@ from torch import Tensor
 from tui_trainer.anatomy.field import Reach
 from tui_trainer.anatomy.measured import effective_field
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.drawing import digit_picture, map_picture
 from tui_trainer.lab.layer_maps import Subject, middle_frame, subject
 from tui_trainer.lab.lessons.receptive_field.arithmetic import fewest_pixels, sum_text
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import field, percent, plural
 
-KERNEL = Control(
-    name="kernel", label="add kernel", value=1.0, steps=(1.0, 2.0, 3.0, 5.0, 7.0), low=1, high=28
-)
-STRIDE = Control(
-    name="stride", label="its stride", value=1.0, steps=(1.0, 2.0, 3.0), low=1, high=28
-)
+KERNEL = number_control("kernel", "add kernel", 1, (1, 2, 3, 5, 7), 1, 28)
+STRIDE = number_control("stride", "its stride", 1, (1, 2, 3), 1, 28)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     steps = steps_of(seen.layers)
     names = tuple(step.row.name for step in steps)
     last = _on_map(seen)[-1]
-    layer = Control(name="layer", label="layer", value=last.row.name, steps=names)
+    layer = word_control("layer", names, value=last.row.name)
     chosen = steps[names.index(controls.word(layer))]
     digit = context.digit(controls.whole(DIGIT))
     controls.add(DIGIT, digit.number)

@@ -9,23 +9,18 @@ import torch
 
 from tui_trainer.lab.compare import told
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax
 from tui_trainer.lab.samples import affordable
-from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Words
+from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Words
 
 LEAST, MOST = 400, 1_000
 """Images among which the wrong ones are looked for, as many as there is time for."""
 
-WHICH = Control(name="digits", label="digits", value="all", steps=("all", "wrong"))
-TEMPERATURE = Control(
-    name="temperature",
-    label="temperature",
-    value=1.0,
-    steps=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
-    low=0.01,
-    high=100.0,
+WHICH = word_control("digits", ("all", "wrong"))
+TEMPERATURE = number_control(
+    "temperature", "temperature", 1, (0.1, 0.2, 0.5, 1, 2, 5, 10), 0.01, 100.0
 )
 
 

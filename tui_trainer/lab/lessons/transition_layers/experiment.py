@@ -9,35 +9,19 @@ from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.context import DIGIT, Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
 from tui_trainer.lab.drawing import map_picture, no_numbers
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.lessons.transition_layers.arithmetic import Saving, Shape, saving
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Control,
-    Exhibit,
-    Picture,
-    Pictures,
-    Table,
-    at,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Block, Exhibit, Picture, Pictures, Table, at, counting
 from tui_trainer.protocol.layers import LayerRow, shape_text
 from tui_trainer.text.fmt import count, percent, short_count
 
 BEFORE, AFTER = 2, 4
 """Maps drawn before and after: as many as stand side by side in 80 columns."""
 
-LEFT = Control(
-    name="left",
-    label="channels left",
-    value=16.0,
-    steps=(4.0, 8.0, 16.0, 32.0, 64.0),
-    low=1.0,
-    high=512.0,
-)
-POOLS = Control(name="pools", label="pool", value="yes", steps=("yes", "no"))
+LEFT = number_control("left", "channels left", 16, (4, 8, 16, 32, 64), 1.0, 512.0)
+POOLS = word_control("pools", ("yes", "no"), label="pool")
 
 
 @with_controls

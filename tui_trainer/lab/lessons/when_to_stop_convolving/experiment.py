@@ -14,7 +14,7 @@ from tui_trainer.anatomy.review.receptive_fields import OBJECT, STOP
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.compare import JUDGED, Judged, arm, compare, score, told
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, with_controls, word_control
 from tui_trainer.lab.drawing import digit_picture, map_picture
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
@@ -28,7 +28,7 @@ from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
     place_to_stop,
 )
 from tui_trainer.lab.trial import Arm
-from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Picture, Pictures, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Picture, Pictures, Table, Words
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import clip, count, field
 
@@ -44,7 +44,7 @@ MOVED = 3
 TRUNK = ((8, True), (16, True), (20, False))
 """The convolutions of the trunk: kernels, and whether a pool follows."""
 
-END = Control(name="end", label="ending", value=AVERAGE, steps=ENDINGS)
+END = word_control("end", ENDINGS, label="ending", value=AVERAGE)
 
 ABOUT = {
     CONVOLUTION: "Another 3×3 convolution uses each weight at every place, and sees two places "
