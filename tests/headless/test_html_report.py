@@ -111,7 +111,7 @@ MATRIX = Matrix(
     controls=("true", "said"),
 )
 BLOCKS: tuple[Block, ...] = (
-    Words(text="one\n\ntwo", tone="wrong"),
+    Words(text="one\n\ntwo", tone="error"),
     Words(text="  a\n  + b", keeps_lines=True),
     Table(caption="pairs", heads=("true", "what"), rows=(("3", "x"), ("12", "y")), marked=1),
     Pictures(caption="maps", items=(picture(0.0, 0.5, 1.0, math.nan, frame=(0, 1, 1, 1)),)),
@@ -239,7 +239,7 @@ def test_of_other_layers_only_what_is_new_is_shown() -> None:
 
 def test_no_colour_tells_anything_alone() -> None:
     text = blocks_html(BLOCKS)
-    assert "<p class='wrong'>✗ one</p><p class='wrong'>two</p>" in text
+    assert "<p class='error'>✗ one</p><p class='error'>two</p>" in text
     assert "<td class='mark'>▸</td>" in text
     assert "▸ 0" in text
     assert "red: no number" in text

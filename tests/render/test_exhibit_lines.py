@@ -134,7 +134,7 @@ def test_words_keep_their_lines_if_they_are_to() -> None:
     folded = plain(words_lines(long, 40))
     assert max(map(len, folded)) <= 40
     assert folded[1].startswith("    b")
-    assert plain(words_lines(replace(ADVICE, tone="wrong"), 60))[0].startswith("✗ ")
+    assert plain(words_lines(replace(ADVICE, tone="error"), 60))[0].startswith("✗ ")
     two = words_lines(Words(text="one\n\ntwo"), 60)
     assert plain(two) == ["one", "", "two"]
 

@@ -73,7 +73,7 @@ CURVES = Curves(
     is_log=True,
 )
 SUM = Words(text="1 · 2 =  2\n2 · 2 =  4", keeps_lines=True)
-ADVICE = Words(text="Pool once the edges are found.", tone="look")
+ADVICE = Words(text="Pool once the edges are found.", tone="warning")
 EVERYTHING = (PICTURES, ADVICE, SUM, TABLE, BARS, CURVES)
 
 

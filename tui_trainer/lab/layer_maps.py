@@ -38,7 +38,7 @@ class Subject:
     @property
     def note(self) -> tuple[Words, ...]:
         """The block that says so where it is not the run's own; none where it is."""
-        return (Words(text=self.stands_in, tone="look"),) if self.stands_in else ()
+        return (Words(text=self.stands_in, tone="warning"),) if self.stands_in else ()
 
     def weight(self, place: int) -> Tensor | None:
         """Return the weights of the layer at a place of the table; None where none is found."""

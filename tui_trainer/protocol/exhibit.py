@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Tone = Literal["plain", "muted", "title", "good", "look", "wrong"]
+from tui_trainer.protocol.diagnosis import Severity
+
+Tone = Severity | Literal["plain", "muted", "title"]
 """How words are meant; a front end has a colour for each, and none of them says a thing alone."""
 
 Value = str | float

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from itertools import zip_longest
 
+from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.exhibit import Bar, Bars, Matrix, Table, Tone, Words
 from tui_trainer.text.fmt import Cell, columns, share_bar
 from tui_trainer.text.lines import PROSE, Lines, kept_lines, padded, paragraph, paragraphs
@@ -12,11 +13,11 @@ from tui_trainer.text.lines import PROSE, Lines, kept_lines, padded, paragraph, 
 WIDEST_BAR = 40
 LEAST_BAR = 6
 
-SIGNS: dict[Tone, str] = {"good": "✓ ", "look": "▲ ", "wrong": "✗ "}
-"""How words of a tone begin: no colour tells anything alone."""
-
-ROLES: dict[Tone, str] = {"plain": "", "title": "title bold"}
-"""The roles of those tones that are not named like theirs."""
+ROLES: dict[Tone, str] = {
+    **{"plain": "", "muted": "muted", "title": "title bold"},
+    **{"error": "wrong", "warning": "look", "note": "title", "ok": "good"},
+}
+"""The role of each tone; a note is nothing to worry about, and looks like it."""
 
 NUMBER = tuple("0123456789+-−")
 """A cell that begins with one of these is flush right."""
@@ -36,10 +37,15 @@ HEAT = 0.75
 
 def words_lines(words: Words, width: int) -> Lines:
     """Return a paragraph, or lines as they are; what is too long goes on, further to the right."""
-    sign, role = SIGNS.get(words.tone, ""), ROLES.get(words.tone, words.tone)
+    sign, role = sign_of(words), ROLES[words.tone]
     if words.keeps_lines:
         return kept_lines(sign + words.text.replace("\n", "\n" + " " * len(sign)), role, width)
     return paragraphs(sign + words.text, role, min(width, PROSE))
+
+
+def sign_of(words: Words) -> str:
+    """Return how words of a tone begin: no colour tells anything alone."""
+    return next((f"{sign} " for severity, sign in SIGNS.items() if severity == words.tone), "")
 
 
 def caption_lines(words: str, width: int) -> Lines:

@@ -102,7 +102,7 @@ def test_what_is_no_drawing_is_told(scene_of: Scenes, seen: Seen) -> None:
     words = seen(scene_of("tiny"), "draw", drawing="00/0000").blocks[0]
 
     assert isinstance(words, Words)
-    assert words.tone == "wrong"
+    assert words.tone == "error"
 
 
 def test_checkpoints_stand_beside_it(scene_of: Scenes, seen: Seen, saved: dict[str, Path]) -> None:

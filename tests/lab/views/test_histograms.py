@@ -120,7 +120,7 @@ def test_odd_and_lost_networks(odd: Path, scene_of: Scenes, seen: Seen, of: str)
     lost = replace(scene, network=network)
     exhibit = seen(lost, "histograms", of=of)
     assert isinstance(exhibit.blocks[0], Words)
-    assert exhibit.blocks[0].tone == "wrong"
+    assert exhibit.blocks[0].tone == "error"
 
 
 def test_saturated_units_are_counted(tmp_path: Path, seen: Seen) -> None:

@@ -118,7 +118,7 @@ def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
     lost = replace(scene, network=network)
     exhibit = seen(lost, "kernels")
     assert isinstance(exhibit.blocks[0], Words)
-    assert exhibit.blocks[0].tone == "wrong"
+    assert exhibit.blocks[0].tone == "error"
     assert "no numbers" in exhibit.result
 
 
@@ -131,7 +131,7 @@ def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen
     path.write_text(path.read_text(encoding="utf-8").replace("4, 1, 5, 5", "4, 1, 3, 3"))
     exhibit = seen(scene, "kernels", shows="start")
     assert any(
-        isinstance(block, Words) and block.tone == "look" and "start" in block.text
+        isinstance(block, Words) and block.tone == "warning" and "start" in block.text
         for block in exhibit.blocks
     )
     assert len(kernels_of(found[0])) == 4

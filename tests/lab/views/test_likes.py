@@ -130,7 +130,7 @@ def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
     next(network.parameters()).fill_(float("nan"))
     lost = replace(scene, network=network)
     exhibit = seen(lost, "likes")
-    assert any(isinstance(block, Words) and block.tone == "wrong" for block in exhibit.blocks)
+    assert any(isinstance(block, Words) and block.tone == "error" for block in exhibit.blocks)
 
 
 def test_what_is_off_the_image_is_black() -> None:

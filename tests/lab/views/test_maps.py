@@ -99,7 +99,7 @@ def test_lost_maps_are_told(scene_of: Scenes, seen: Seen) -> None:
     lost = replace(scene, network=network)
     for layer in ("all", seen(scene, "maps").controls[2].steps[1]):
         exhibit = seen(lost, "maps", layer=layer)
-        assert any(isinstance(b, Words) and b.tone == "wrong" for b in exhibit.blocks)
+        assert any(isinstance(b, Words) and b.tone == "error" for b in exhibit.blocks)
         assert not any(isinstance(b, Bars) for b in exhibit.blocks)
 
 

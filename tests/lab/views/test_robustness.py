@@ -208,4 +208,4 @@ def test_lost_weights_and_no_validation(scene_of: Scenes, seen: Seen) -> None:
     network = torch.nn.Sequential(torch.nn.Flatten(), scores).eval()
     lost = seen(replace(scene, network=network), "robustness")
     assert isinstance(lost.blocks[0], Words)
-    assert lost.blocks[0].tone == "wrong"
+    assert lost.blocks[0].tone == "error"

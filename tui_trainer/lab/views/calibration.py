@@ -191,13 +191,13 @@ def _verdict(found: Calibration, chance: ByChance) -> Words:
     )
     if found.ece <= chance.ece_high:
         text = f"As sure as it is right, as far as {count(found.images)} images can tell: "
-        return Words(text=f"{text}{on_average}.", tone="good")
+        return Words(text=f"{text}{on_average}.", tone="ok")
     if low > 0:
-        return Words(text=f"Overconfident: {on_average}.", tone="look")
+        return Words(text=f"Overconfident: {on_average}.", tone="warning")
     if high < 0:
-        return Words(text=f"Underconfident: {on_average}.", tone="look")
+        return Words(text=f"Underconfident: {on_average}.", tone="warning")
     text = "Too sure in some bins, not sure enough in others; on average "
-    return Words(text=f"{text}{on_average}.", tone="look")
+    return Words(text=f"{text}{on_average}.", tone="warning")
 
 
 def _points(share: float, digits: int = 2) -> str:

@@ -45,7 +45,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     blocks: list[Block] = []
     if confusion.classes <= MOST_CLASSES:
         blocks.append(_matrix(confusion, cell, is_shares=numbers == "shares"))
-    blocks.append(_pairs(confusion, worst) if worst else Words(text="No error.", tone="good"))
+    blocks.append(_pairs(confusion, worst) if worst else Words(text="No error.", tone="ok"))
     blocks += _preview(context, judged, *cell)
     yield Exhibit(
         blocks=tuple(blocks),

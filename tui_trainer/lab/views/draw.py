@@ -76,7 +76,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     try:
         drawing = drawing_of(str(controls.choices.get(DRAWING) or "00"))
     except ValueError as error:
-        words = Words(text=f"This is no drawing: {error}.", tone="wrong")
+        words = Words(text=f"This is no drawing: {error}.", tone="error")
         yield Exhibit(blocks=(words,), figures={"fault": str(error)})
         return
     digit = _as_network_gets(drawing, context.data.image_size, is_centred=is_centred)

@@ -91,7 +91,7 @@ def _exhibit(
     images = max((spread.units.images for spread in spreads if spread.units), default=0)
     blocks: list[Block] = [_histogram(chosen, of)]
     if missing:
-        blocks.append(Words(text=missing, tone="look"))
+        blocks.append(Words(text=missing, tone="warning"))
     table = _activation_table if is_of_units else _weight_table
     place = next(i for i, spread in enumerate(spreads) if spread is chosen)
     part = around(place, len(spreads))
@@ -117,7 +117,7 @@ def _histogram(spread: Spread, of: str) -> Block:
         return no_numbers(f"the {of} of {spread.name}")
     finite, bins = counted(spread.now), spread.bins
     if not len(finite):
-        return Words(text=f"The {of} of {spread.name} are all 0.", tone="look")
+        return Words(text=f"The {of} of {spread.name} are all 0.", tone="warning")
     now = bins.shares(finite)
     start = None if spread.start is None else bins.shares(counted(spread.start))
     zeros = 1 - len(finite) / len(spread.now)

@@ -95,7 +95,7 @@ def _exhibit(
     here = page_of(len(values), _per_page(values), controls)
     blocks: list[Block] = [_pictures(chosen, values, shows, here, kernels[chosen.name])]
     if missing:
-        blocks.append(Words(text=missing, tone="look"))
+        blocks.append(Words(text=missing, tone="warning"))
     blocks += [_table(layers, kernels, chosen), *_explained(chosen)]
     images = next((units.images for units in (seen or {}).values()), 0)
     return Exhibit(

@@ -143,7 +143,7 @@ def _blocks(
     words = _words(context, judged, found)
     if page is None:
         none = f"No suspect among {count(len(judged.labels))} images."
-        return (Words(text=none, tone="good"), *words)
+        return (Words(text=none, tone="ok"), *words)
     captions = gallery.captions(context, judged, page.numbers)
     pictures = Pictures(
         caption="suspected: look yourself. The least plausible label first",
@@ -167,7 +167,7 @@ def _words(context: Context, judged: Predictions, found: Suspects) -> tuple[Word
     told = [Words(text=verdict)]
     if some > MANY * len(judged.labels):
         text = "So many are no matter of single images: it learns little yet, or labels are noisy. "
-        told.append(Words(text=f"{text}The findings of the run judge that.", tone="look"))
+        told.append(Words(text=f"{text}The findings of the run judge that.", tone="warning"))
     how = (
         "An image is suspected if the network says another class than its label, and is at least "
         "as sure of it as it is on average on that class's own images. "

@@ -200,7 +200,7 @@ def _exhibit(
 
 def _blocks(search: Search, name: str) -> tuple[Block, ...]:
     if not search.best:
-        return (Words(text=f"What {name} gives cannot be seen.", tone="look"),)
+        return (Words(text=f"What {name} gives cannot be seen.", tone="warning"),)
     if not all(map(isfinite, search.values)):
         return (no_numbers(f"the values of {name}"),)
     shown = [*search.made, *search.best]

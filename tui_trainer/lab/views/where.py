@@ -57,7 +57,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     digit = context.digit(number, images)
     look = Look(context, digit, prediction_of(digit, context.network), images, method)
     if look.prediction.is_lost:
-        lost = Words(text=look.prediction.sentence, tone="wrong")
+        lost = Words(text=look.prediction.sentence, tone="error")
         yield look.exhibit((look.picture(),), (lost,))
     elif look.method == OCCLUSION:
         yield from _cover(look, patch)
@@ -144,7 +144,7 @@ def _slopes(look: Look) -> Parts:
     for class_ in look.rivals:
         values = yield from _map(look, class_)
         if values is None:
-            lack = Words(text="No gradient gets from its scores to the image.", tone="look")
+            lack = Words(text="No gradient gets from its scores to the image.", tone="warning")
             yield look.exhibit((look.picture(),), (lack,))
             return
         maps[class_] = values if is_signed else values.abs()

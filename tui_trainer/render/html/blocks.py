@@ -17,7 +17,7 @@ from tui_trainer.protocol.exhibit import (
     Table,
     Words,
 )
-from tui_trainer.render.block_lines import SIGNS, is_number, is_right
+from tui_trainer.render.block_lines import is_number, is_right, sign_of
 from tui_trainer.render.html.pixels import data_uri
 from tui_trainer.render.html.svg_plot import curves_html
 
@@ -64,7 +64,7 @@ def _block(block: Block) -> str:
 
 
 def _words(words: Words) -> str:
-    sign = SIGNS.get(words.tone, "")
+    sign = sign_of(words)
     if words.keeps_lines:
         return f"<pre class='{words.tone}'>{escape(sign + words.text)}</pre>"
     parts = words.text.split("\n\n")

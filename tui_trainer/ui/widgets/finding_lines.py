@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tui_trainer.course.topics import topic
-from tui_trainer.protocol.diagnosis import Diagnosis, Severity
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity
 from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.render.block_lines import ROLES
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
@@ -13,12 +14,9 @@ from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.shown_run import ShownRun
 
 SEVERITY_ROLES: dict[Severity, str] = {
-    "error": "wrong bold",
-    "warning": "look bold",
-    "note": "title",
-    "ok": "good bold",
+    severity: ROLES[severity] + ("" if severity == "note" else " bold") for severity in SIGNS
 }
-"""How a diagnosis's title is painted; a note is nothing to worry about, and looks like it."""
+"""How the title of a diagnosis is painted."""
 
 BESIDE = 60
 """From so many columns on a plot has its caption beside it."""

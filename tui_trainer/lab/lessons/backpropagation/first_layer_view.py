@@ -46,8 +46,8 @@ def show_first_layer(context: Context, controls: Controls) -> Exhibit:
     step = kernel_step(first, kernel, controls.number(rates))
     if not (math.isfinite(step.loss_before) and bool(step.gradient.isfinite().all())):
         text = "The loss of this network is no number any more, and no slope leads back from it."
-        return Exhibit(blocks=(Words(text=text, tone="wrong"),), result=text)
-    intro = (Words(text=told, tone="look"),) if told else ()
+        return Exhibit(blocks=(Words(text=text, tone="error"),), result=text)
+    intro = (Words(text=told, tone="warning"),) if told else ()
     return Exhibit(
         blocks=(*intro, *_blocks(first, step, kernel)),
         result=_result(step),
@@ -71,7 +71,7 @@ def _blocks(first: FirstLayer, step: KernelStep, kernel: int) -> tuple[Block, ..
     blocks.append(Words(text=f"{about} All other weights stand still.", tone="muted"))
     if not bool(step.gradient.any()):
         text = "All of its slopes are 0: on these digits nothing of it reaches the loss."
-        blocks.append(Words(text=text, tone="look"))
+        blocks.append(Words(text=text, tone="warning"))
     return tuple(blocks)
 
 

@@ -38,4 +38,4 @@ def edited(network: Network) -> tuple[Words, ...]:
     now = (*network.weights, *network.inputs, *network.targets)
     pairs = zip(_GIVEN.items(), now, strict=True)
     own = [f"{name} {value:g} (was {given:g})" for (name, given), value in pairs if value != given]
-    return (Words(text=f"Your numbers: {', '.join(own)}.", tone="look"),) if own else ()
+    return (Words(text=f"Your numbers: {', '.join(own)}.", tone="warning"),) if own else ()

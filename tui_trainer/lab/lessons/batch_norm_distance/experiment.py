@@ -175,7 +175,7 @@ def _where(context: Context) -> tuple[Block, ...]:
     weighted = [p for p in sorted(design.distances) if is_weighted(design.rows[p])]
     norms = [p for p in design.distances if is_norm(design.rows[p])]
     if not norms:
-        told = Words(text="This network has no batch norm.", tone="look")
+        told = Words(text="This network has no batch norm.", tone="warning")
     else:
         last = min(norms, key=lambda p: design.distances[p])
         told = Words(

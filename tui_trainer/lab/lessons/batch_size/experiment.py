@@ -110,7 +110,7 @@ def _agreement(context: Context, products: list[list[float]]) -> Exhibit:
     """Return what the gradients of batches have in common."""
     if len(products) < 2 or not all(math.isfinite(cell) for row in products for cell in row):
         text = "The gradient is no number any more, or there are too few images for two batches."
-        return Exhibit(blocks=(Words(text=text, tone="wrong"),))
+        return Exhibit(blocks=(Words(text=text, tone="error"),))
     # Of fewer, larger batches: their gradients are more alike in length, as the estimate has it.
     together = max(1, len(products) // BATCHES)
     scale = noise_scale(joined(products, together), PART * together)
@@ -147,7 +147,7 @@ def _cosines(products: Sequence[Sequence[float]], scale: float | None) -> Bars:
 def _expected(context: Context, scale: float | None) -> Words:
     if scale is None:
         text = "On so few images the noise scale cannot be told from nothing; try another draw."
-        return Words(text=text, tone="look")
+        return Words(text=text, tone="warning")
     size = context.config.batch_size
     text = (
         f"noise scale  B = tr(Σ) / |G|² = {plural(round(scale), 'image')}\n"

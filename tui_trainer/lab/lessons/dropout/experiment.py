@@ -42,7 +42,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     site = _site(context, digit)
     if site is None:
         text = "This network has no layer whose inputs could be hidden: dropout cannot be shown."
-        yield Exhibit(blocks=(Words(text=text, tone="look"),))
+        yield Exhibit(blocks=(Words(text=text, tone="warning"),))
         return
     scores = _scores(context, digit, site, share, draw)
     if not bool(torch.isfinite(site.features).all() & torch.isfinite(scores).all()):

@@ -116,7 +116,7 @@ def _one_step(context: Context, eta: float, factor: float) -> Exhibit:
     line = follow(context, step_sizes(eta, factor))
     before, place = line.losses[0], line.sizes.index(min(line.sizes, key=lambda s: abs(s - eta)))
     if not math.isfinite(before) or not math.isfinite(line.slope):
-        words = Words(text="The loss is no number any more: the run diverged.", tone="wrong")
+        words = Words(text="The loss is no number any more: the run diverged.", tone="error")
         return Exhibit(blocks=(words,), result="There is no slope to follow.")
     after = line.losses[place]
     best, turns = lowest(line.sizes, line.losses), uphill(line.sizes, line.losses)

@@ -89,7 +89,7 @@ def _own(context: Context) -> Block:
     pools = [place for place in design.places("max pool") if place in design.distances]
     name = model_name(context.config.model)
     if not pools:
-        return Words(text=f"{name} has no max pooling.", tone="look")
+        return Words(text=f"{name} has no max pooling.", tone="warning")
     return Table(
         caption=f"{name}: layers with weights behind each max pooling",
         heads=("pool", "maps", "field", "layers behind", "scored by"),

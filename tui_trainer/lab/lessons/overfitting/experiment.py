@@ -48,7 +48,9 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
 def gap_of(context: Context) -> Exhibit:
     """Return the gap of the run's network as it is now, on as many images as there is time for."""
     if not len(context.data.val):
-        words = Words(text="This run has no validation images: it cannot see a gap.", tone="look")
+        words = Words(
+            text="This run has no validation images: it cannot see a gap.", tone="warning"
+        )
         return Exhibit(blocks=(words,))
     total = affordable(context.layers, 2, least=LEAST, most=MOST)
     network = context.copy()

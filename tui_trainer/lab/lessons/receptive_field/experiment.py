@@ -116,7 +116,7 @@ def _pictures(chosen: Step, digit: Digit, effect: Tensor | None) -> tuple[Block,
     lost: tuple[Block, ...] = ()
     if effect is None:
         text = "What counts cannot be measured: the run diverged, and nothing is a number any more."
-        lost = (Words(text=text, tone="wrong"),)
+        lost = (Words(text=text, tone="error"),)
     else:
         items.append(map_picture(effect, "what counts", low=0.0, frame=frame))
     caption = f"framed: what the middle feature of {chosen.row.name} sees"

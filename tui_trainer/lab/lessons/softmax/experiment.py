@@ -51,7 +51,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
             alone(digit, f"{context.split_name} image {digit.number}"),
             Words(
                 text=f"It is a {digit.label}; the network says {given}.",
-                tone="good" if given == digit.label else "wrong",
+                tone="ok" if given == digit.label else "error",
             ),
             Bars(caption="score z, probability p, gradient; ▸ is the right class", bars=bars),
         ),

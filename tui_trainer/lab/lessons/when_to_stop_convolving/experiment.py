@@ -157,7 +157,7 @@ def _layers(seen: Subject, side: int) -> tuple[Block, ...]:
     if stop is not None:
         return (table,)
     words = f"No feature sees a digit on a map of {STOP}×{STOP} or less: it is too early to stop."
-    return (table, Words(text=words, tone="look"))
+    return (table, Words(text=words, tone="warning"))
 
 
 def _sees(row: LayerRow, digit: int, side: int) -> str:
