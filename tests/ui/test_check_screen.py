@@ -59,9 +59,11 @@ def test_while_it_goes_on_it_tells_how_far_it_is_and_that_the_training_waits() -
 
 
 def test_at_its_end_it_tells_what_that_means() -> None:
-    assert panel(checked(*answers()))[0] == "✗ 1 fail · ▲ 2 look · ✓ 9 pass: a training would fail"
+    assert panel(checked(*answers()))[0] == "✗ 1 error, 2 warnings, 9 ok: a training would fail"
     fine = part(item(1))
-    assert panel(checked(fine))[0].startswith("✓ 1 pass: nothing stands in the way")
+    assert panel(checked(fine))[0].startswith(
+        "✓ 0 errors, 0 warnings, 1 ok: nothing stands in the way"
+    )
 
 
 def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
