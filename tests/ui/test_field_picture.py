@@ -7,6 +7,7 @@ from tests.ui.fakes import described, recorded_fields
 from tui_trainer.protocol.layers import Box
 from tui_trainer.ui.widgets.field_picture import Pixels, agree, bounds, half_of, scaled, touched
 from tui_trainer.ui.widgets.half_blocks import half_blocks, mixed, ramp
+from tui_trainer.ui.widgets.picture_pixels import framed
 
 FIELDS = recorded_fields("network")
 
@@ -18,8 +19,10 @@ def test_a_box_touches_whole_pixels_and_only_those() -> None:
 
 
 def test_the_ring_is_around_the_pixels_and_holds_none_of_them() -> None:
-    ring = Pixels(2, 3, 4, 6)
-    beside = {(y, x) for y in range(10) for x in range(10) if ring.is_beside(y, x)}
+    margin, line = (1, 1, 1), (2, 2, 2)
+    drawn = framed([[(0, 0, 0)] * 10] * 10, Pixels(2, 3, 4, 6).frame, margin, line)
+    places = {(y - 1, x - 1): pixel for y, row in enumerate(drawn) for x, pixel in enumerate(row)}
+    beside = {place for place, pixel in places.items() if pixel == line}
     assert len(beside) == 2 * 5 + 2 * 2
     assert (1, 2) in beside
     assert (4, 6) in beside

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,8 +20,9 @@ from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, columns, fit
 from tui_trainer.ui.keys.keymap import FIELD_KEYS
 from tui_trainer.ui.widgets.field_picture import agree, bounds, half_of, scaled, touched
-from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks, mixed, ramp
+from tui_trainer.ui.widgets.half_blocks import Drawn, Pixel, half_blocks, mixed, ramp
 from tui_trainer.ui.widgets.painting import Styles, role_styles
+from tui_trainer.ui.widgets.picture_pixels import framed
 
 GAP = 3
 """Columns between the two pictures."""
@@ -154,7 +156,7 @@ def _titles(view: FieldView) -> tuple[str, str]:
 
 def _lines(
     view: FieldView, width: int, height: int, style: Styles, colours: dict[str, Color]
-) -> list[list[Segment]]:
+) -> Drawn:
     """Return all lines of the panel, the pictures in its middle."""
     size = view.image_size
     # A pixel of margin all around, for the box of a field that reaches to the image's edge.
@@ -162,10 +164,7 @@ def _lines(
     words = view.note or ("" if view.field else "asking the engine …")
     if view.row is None or view.field is None or words or target < LEAST:
         return _middle(words or "there is no room for the pictures", width, height, style)
-    pictures = [
-        half_blocks(rows, colours["background"].rgb)
-        for rows in (_digit(view, target, colours), _effective(view, target, colours))
-    ]
+    pictures = [draw(view, view.field, target, colours) for draw in (_digit, _effective)]
     across = target + 2
     margin = Segment(" " * max(0, (width - 2 * across - GAP) // 2), style(""))
     gap = Segment(" " * GAP, style(""))
@@ -176,7 +175,7 @@ def _lines(
     return [[]] * max(0, (height - len(lines)) // 2) + lines
 
 
-def _middle(words: str, width: int, height: int, style: Styles) -> list[list[Segment]]:
+def _middle(words: str, width: int, height: int, style: Styles) -> Drawn:
     line = fmt.clip(words, width)
     blank = " " * ((width - columns(line)) // 2)
     return [*([[]] * ((height - 1) // 2)), [Segment(blank + line, style("muted"))]]
@@ -189,59 +188,38 @@ def _cells(cells: list[Cell], width: int, style: Styles) -> list[Segment]:
     return [*(Segment(c.text, style(c.style)) for c in kept), Segment(" " * left, style(""))]
 
 
-def _framed(
-    view: FieldView, target: int, colours: dict[str, Color], pixel: Callable[[int], Pixel]
-) -> list[list[Pixel]]:
-    """Return a picture with its margin, and the box around the pixels that it holds.
-
-    A side of the box that lies off the image is left open.
-    """
-    box = view.box
-    ring = touched(box, target / view.image_size) if box else None
-    margin, line = colours["panel"].rgb, colours[f"role-{THEORY}"].rgb
-    rows = []
-    for y in range(-1, target + 1):
-        row = []
-        for x in range(-1, target + 1):
-            if ring is not None and ring.is_beside(y, x):
-                row.append(line)
-            elif 0 <= y < target and 0 <= x < target:
-                row.append(pixel(y * target + x))
-            else:
-                row.append(margin)
-        rows.append(row)
-    return rows
+def _framed(view: FieldView, pixels: Sequence[Pixel], colours: dict[str, Color]) -> Drawn:
+    """Return a square picture with its margin, and the box around the pixels that it holds."""
+    side = math.isqrt(len(pixels))
+    rows = [pixels[start : start + side] for start in range(0, len(pixels), side)]
+    frame = touched(view.box, side / view.image_size).frame if view.box else None
+    line = colours[f"role-{THEORY}"].rgb
+    return half_blocks(framed(rows, frame, colours["panel"].rgb, line), colours["background"].rgb)
 
 
-def _digit(view: FieldView, target: int, colours: dict[str, Color]) -> list[list[Pixel]]:
+def _digit(view: FieldView, field: MeasuredField, target: int, colours: dict[str, Color]) -> Drawn:
     """Return the digit, the measured pixels tinted."""
-    if view.field is None:
-        return []
     size = view.image_size
     greys = ramp(colours["background"], colours["foreground"])
-    image = scaled(view.field.image, size, target)
-    is_measured = view.field.measured if view.is_answered else (0,) * size * size
-    tinted = scaled(is_measured, size, target, max)
+    is_measured = field.measured if view.is_answered else (0,) * size * size
     tint = colours[f"role-{MEASURED}"]
-    return _framed(
-        view,
-        target,
-        colours,
-        lambda place: (
-            mixed(greys[image[place]], tint, TINT) if tinted[place] else greys[image[place]]
-        ),
-    )
+    pixels = [
+        mixed(greys[grey], tint, TINT) if is_tinted else greys[grey]
+        for grey, is_tinted in zip(
+            scaled(field.image, size, target), scaled(is_measured, size, target, max), strict=True
+        )
+    ]
+    return _framed(view, pixels, colours)
 
 
-def _effective(view: FieldView, target: int, colours: dict[str, Color]) -> list[list[Pixel]]:
+def _effective(
+    view: FieldView, field: MeasuredField, target: int, colours: dict[str, Color]
+) -> Drawn:
     """Return the gradient, from nothing to its largest."""
-    if view.field is None:
-        return []
     size = view.image_size
     heat = ramp(colours["background"], colours[f"role-{MEASURED}"])
-    effective = view.field.effective if view.is_answered else (0,) * size * size
-    sizes = scaled(effective, size, target)
-    return _framed(view, target, colours, lambda place: heat[sizes[place]])
+    effective = field.effective if view.is_answered else (0,) * size * size
+    return _framed(view, [heat[level] for level in scaled(effective, size, target)], colours)
 
 
 def _theory(view: FieldView) -> list[list[Cell]]:

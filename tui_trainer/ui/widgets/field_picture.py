@@ -26,10 +26,10 @@ class Pixels:
         """Height and width, as in 5×5."""
         return f"{self.bottom - self.top}×{self.right - self.left}"
 
-    def is_beside(self, row: int, column: int) -> bool:
-        """Return whether a pixel is in the ring around it."""
-        is_near = self.top - 1 <= row <= self.bottom and self.left - 1 <= column <= self.right
-        return is_near and not (self.top <= row < self.bottom and self.left <= column < self.right)
+    @property
+    def frame(self) -> tuple[int, int, int, int]:
+        """The same by its first row and column, its height and its width."""
+        return self.top, self.left, self.bottom - self.top, self.right - self.left
 
 
 def touched(box: Box, scale: float = 1.0) -> Pixels:

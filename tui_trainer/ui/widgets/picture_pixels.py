@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -67,24 +67,39 @@ def pixels_of(picture: Picture, inks: Inks, scale: int = 1, skips: int = 1) -> l
         rows.append(row if scale == skips == 1 else [row[x] for x in across])
     if picture.frame is None:
         return rows
-    ground = inks.margin.rgb
-    edge = [ground] * (len(across) + 2)
-    framed = [edge[:], *([ground, *row, ground] for row in rows), edge[:]]
-    _mark(framed, picture.frame, scale / skips, inks.frame.rgb)
-    return framed
+    return framed(rows, picture.frame, inks.margin.rgb, inks.frame.rgb, scale / skips)
 
 
-def _mark(
-    rows: list[list[Pixel]], frame: tuple[int, int, int, int], scale: float, line: Pixel
-) -> None:
-    """Draw a rectangle just outside of what it marks; a side that is off the picture stays open."""
+def framed(
+    rows: Sequence[Sequence[Pixel]],
+    frame: tuple[int, int, int, int] | None,
+    margin: Pixel,
+    line: Pixel,
+    scale: float = 1.0,
+) -> list[list[Pixel]]:
+    """Return pixels with a margin of one around them, and a rectangle just outside of its pixels.
+
+    A side of the rectangle that is off the picture stays open.
+
+    Args:
+        rows: The pixels, row by row.
+        frame: What the rectangle marks: top, left, height and width; None for a margin alone.
+        margin: The colour of the margin.
+        line: That of the rectangle.
+        scale: How many pixels one of the frame's is wide, and high.
+    """
+    edge = [margin] * (len(rows[0]) + 2)
+    drawn = [edge[:], *([margin, *row, margin] for row in rows), edge[:]]
+    if frame is None:
+        return drawn
     top, left = int(frame[0] * scale), int(frame[1] * scale)
     bottom = int((frame[0] + frame[2]) * scale) + 1
     right = int((frame[1] + frame[3]) * scale) + 1
-    for y in range(max(0, top), min(bottom + 1, len(rows))):
-        for x in range(max(0, left), min(right + 1, len(rows[y]))):
+    for y in range(max(0, top), min(bottom + 1, len(drawn))):
+        for x in range(max(0, left), min(right + 1, len(edge))):
             if y in (top, bottom) or x in (left, right):
-                rows[y][x] = line
+                drawn[y][x] = line
+    return drawn
 
 
 @lru_cache(maxsize=8)
