@@ -17,6 +17,7 @@ from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.render.characters import picture_lines
 from tui_trainer.text import fmt
+from tui_trainer.text.lines import padded
 
 WIDEST_PATH = 40
 """Columns that a picture's name is given, if there are not so many to tell of it."""
@@ -150,8 +151,7 @@ def _row(path: str, cells: Sequence[str]) -> str:
     name = fmt.printable(path)
     if fmt.columns(name) > WIDEST_PATH:
         name = f"…{fmt.clip(name[::-1], WIDEST_PATH)[:-1][::-1]}"
-    blanks = " " * (WIDEST_PATH - fmt.columns(name))
-    return "  ".join([name + blanks, *(f"{cell:<12}" for cell in cells)]).rstrip()
+    return "  ".join([padded(name, WIDEST_PATH), *(f"{cell:<12}" for cell in cells)]).rstrip()
 
 
 def _picture(told: Prediction) -> Picture:

@@ -198,10 +198,7 @@ class DataOut:
         Raises:
             OutputLost: If the stream takes nothing more.
         """
-        self._console.clear()  # whatever reads the pipe may show it on the same terminal
-        width = self.width
-        plain = encodable(text if width is None else _wrapped(text, width), self._stream)
-        self._write(f"{plain}\n")
+        self._text(text, _wrapped)
 
     def row(self, text: str) -> None:
         """Write a row of a table, which is never wrapped: on a narrow terminal it is cut.
@@ -209,9 +206,12 @@ class DataOut:
         Raises:
             OutputLost: If the stream takes nothing more.
         """
-        self._console.clear()
+        self._text(text, clip)
+
+    def _text(self, text: str, fitted: Callable[[str, int], str]) -> None:
+        self._console.clear()  # whatever reads the pipe may show it on the same terminal
         width = self.width
-        plain = encodable(text if width is None else clip(text, width), self._stream)
+        plain = encodable(text if width is None else fitted(text, width), self._stream)
         self._write(f"{plain}\n")
 
     def record(self, value: Any) -> None:

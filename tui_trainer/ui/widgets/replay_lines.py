@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.runs.recorded_run import RecordedRun
-from tui_trainer.ui.widgets.status_lines import bar, knob_cells
+from tui_trainer.ui.widgets.status_lines import bar, epoch_cells, knob_cells
 
 
 def replay_cells(run: RecordedRun) -> list[Cell]:
@@ -15,12 +15,9 @@ def replay_cells(run: RecordedRun) -> list[Cell]:
         Cell(f"{glyph} replay", style=f"{role} bold"),
         Cell(f" {run.name}", rank=1),
         Cell(f" ×{run.speed:g}", style="title bold"),
+        *epoch_cells(run.history),
     ]
     history = run.history
-    if history.started is not None:
-        total = fmt.count(history.started.epochs)
-        epoch = fmt.count(max(1, history.epoch)).rjust(len(total))
-        cells.append(Cell(f" · epoch {epoch} of {total}"))
     if history.is_over:
         word = history.finished.reason if history.finished else "failed"
         cells.append(Cell(f" · {word}", rank=2, style="muted"))

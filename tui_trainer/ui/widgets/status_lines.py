@@ -84,11 +84,16 @@ def state_cells(history: History) -> list[Cell]:
         cells.append(Cell(f" · {got.file}{share} {fmt.megabytes(got.done_bytes)}", rank=1))
     elif history.state in ("preparing", "on show") and history.detail:
         cells.append(Cell(f" · {history.detail}", rank=1))
-    if history.started is not None:
-        total = fmt.count(history.started.epochs)
-        epoch = fmt.count(max(1, history.epoch)).rjust(len(total))
-        cells.append(Cell(f" · epoch {epoch} of {total}"))
-    return cells
+    return [*cells, *epoch_cells(history)]
+
+
+def epoch_cells(history: History) -> list[Cell]:
+    """Return the epoch and how many there are; nothing before the run has started."""
+    if history.started is None:
+        return []
+    total = fmt.count(history.started.epochs)
+    epoch = fmt.count(max(1, history.epoch)).rjust(len(total))
+    return [Cell(f" · epoch {epoch} of {total}")]
 
 
 class ProgressLine(CellLine):
