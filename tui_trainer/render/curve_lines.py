@@ -8,7 +8,7 @@ from tui_trainer.protocol.exhibit import Curve, Curves
 from tui_trainer.render.block_lines import caption_lines
 from tui_trainer.render.plots import Line, Points, Scale, chart
 from tui_trainer.text.fmt import Cell, columns
-from tui_trainer.text.lines import Lines, padded, paragraph
+from tui_trainer.text.lines import Lines, flowed, padded, paragraph
 
 WIDTH = 100
 """Columns that curves take at most: they do not get better by being longer."""
@@ -56,9 +56,11 @@ def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) ->
     )
     lines += [[Cell(run.text, style=run.role) for run in row] for row in rows]
     lines.append([Cell(padded(block.axis_label, width, is_right=True), style="muted")])
-    return lines + (
-        _legend(block.curves, roles, width) if has_colour else _values(block.curves, marks)
-    )
+    if not has_colour:
+        return lines + _values(block.curves, marks)
+    names = zip(block.curves, roles, GLYPHS, strict=False)
+    legend = [[Cell(f"{glyph} {curve.name}", style=role)] for curve, role, glyph in names]
+    return lines + flowed(legend, width, 3)
 
 
 def curve_roles(curves: Sequence[Curve]) -> list[str]:
@@ -85,21 +87,6 @@ def _marks(curve: Curve, role: str, mark: str, offset: float, end: float, count:
     if not x and curve.x:
         x, y = [curve.x[-1]], [curve.y[-1]]
     return Points(x, y, role, mark)
-
-
-def _legend(curves: Sequence[Curve], roles: Sequence[str], width: int) -> Lines:
-    """Return the curves' names behind their glyphs, as many in a line as fit."""
-    lines: Lines = [[]]
-    used = 0
-    for curve, role, glyph in zip(curves, roles, GLYPHS, strict=False):
-        piece = f"{glyph} {curve.name}"
-        if used and used + 3 + columns(piece) > width:
-            lines.append([])
-            used = 0
-        gap = "   " if used else ""
-        lines[-1].append(Cell(gap + piece, style=role))
-        used += len(gap) + columns(piece)
-    return lines
 
 
 def _values(curves: Sequence[Curve], marks: str) -> Lines:

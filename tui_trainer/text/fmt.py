@@ -248,6 +248,5 @@ def bar(fraction: float, width: int, *, ascii_only: bool = False) -> str:
     share = min(1.0, max(0.0, fraction)) if math.isfinite(fraction) else 0.0
     if ascii_only:
         return f"[{'#' * int(share * inner):.<{inner}}]"
-    full, eighths = divmod(int(share * inner * 8), 8)
-    tip = EIGHTHS[eighths] if eighths else ""
-    return f"▕{'█' * full + tip:<{inner}}▏"
+    eighths = inner * 8
+    return f"▕{share_bar(int(share * eighths) / eighths, inner)}▏"

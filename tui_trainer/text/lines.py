@@ -70,6 +70,23 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
     ]
 
 
+def flowed(pieces: Iterable[Sequence[Cell]], width: int, gap: int) -> Lines:
+    """Return pieces with blanks between them, as many in a line as fit.
+
+    The blanks at the end of a piece need not fit.
+    """
+    lines: Lines = []
+    used = 0
+    for piece in pieces:
+        told = columns("".join(cell.text for cell in piece).rstrip())
+        if not lines or used + gap + told > width:
+            lines.append([])
+            used = 0
+        lines[-1] += [*([Cell(" " * gap)] if used else []), *piece]
+        used += line_width(piece) + (gap if used else 0)
+    return lines
+
+
 def line_width(line: Iterable[Cell]) -> int:
     """Return the columns of a line."""
     return sum(columns(cell.text) for cell in line)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tui_trainer.protocol.exhibit import Control, Exhibit, Matrix, Value
 from tui_trainer.text.fmt import Cell, columns
-from tui_trainer.text.lines import PROSE, Lines, paragraph
+from tui_trainer.text.lines import PROSE, Lines, flowed, paragraph
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.widgets.status_lines import bar
 
@@ -112,7 +112,9 @@ def value_text(value: Value) -> str:
 
 def head_lines(view: ExhibitView, width: int) -> Lines:
     """Return the controls, and how the experiment stands."""
-    lines, enter = _control_lines(view, width), with_keys("{experiment.confirm}")
+    controls = enumerate(view.controls)
+    pieces = (_control_cells(each, is_chosen=place == view.chosen) for place, each in controls)
+    lines, enter = flowed(pieces, width, CONTROL_GAP), with_keys("{experiment.confirm}")
     if view.silence:
         lines += paragraph(view.silence, "look" if view.exhibit else "muted", width)
     elif view.is_under_way:
@@ -125,24 +127,6 @@ def head_lines(view: ExhibitView, width: int) -> Lines:
     elif view.exhibit is not None and view.exhibit.opens is not None:
         lines += paragraph(f"▷ {enter}: {view.exhibit.opens.hint}", "title", width)
     return [*lines, []] if lines else []
-
-
-def _control_lines(view: ExhibitView, width: int) -> Lines:
-    """Return the controls side by side, as many in a line as fit."""
-    lines: Lines = []
-    used = 0
-    for place, control in enumerate(view.controls):
-        cells = _control_cells(control, is_chosen=place == view.chosen)
-        *told, blank = (columns(cell.text) for cell in cells)
-        size = sum(told) + blank
-        # The blanks behind the last one may be cut.
-        if not lines or used + CONTROL_GAP + sum(told) > width:
-            lines.append([])
-            used = 0
-        gap = [Cell(" " * CONTROL_GAP)] if used else []
-        lines[-1] += [*gap, *cells]
-        used += size + (CONTROL_GAP if gap else 0)
-    return lines
 
 
 def _control_cells(control: Control, *, is_chosen: bool) -> list[Cell]:
