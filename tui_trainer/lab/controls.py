@@ -12,6 +12,7 @@ from tui_trainer.protocol.exhibit import (
     Choices,
     Control,
     Exhibit,
+    Opening,
     Value,
     at,
     chosen_number,
@@ -39,6 +40,12 @@ def number_control(
     """Return a control of numbers; with a range, any number in it can be typed."""
     numbers = tuple(map(float, steps))
     return Control(name=name, label=label, value=float(value), steps=numbers, low=low, high=high)
+
+
+def opening_of(view: str, hint: str, **choices: Value) -> Opening:
+    """Return the way to another view, whose controls stand at these values."""
+    values = {name: v if isinstance(v, str) else float(v) for name, v in choices.items()}
+    return Opening(view=view, choices=tuple(values.items()), hint=hint)
 
 
 class Controls:

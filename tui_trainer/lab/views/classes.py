@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
 from tui_trainer.lab.views.confusion import confusion_of
 from tui_trainer.lab.views.judging import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Table, Words
@@ -133,11 +133,8 @@ def _opening(confusion: Confusion, worst: ClassScore, images: str) -> Opening | 
     if not own:
         return None
     label, said, wrong = own[0]
-    return Opening(
-        view="digits",
-        choices=(("images", images), ("true", float(label)), ("said", float(said))),
-        hint=f"the {plural(wrong, 'digit')} of true {label}, said {said}",
-    )
+    hint = f"the {plural(wrong, 'digit')} of true {label}, said {said}"
+    return opening_of("digits", hint, images=images, true=label, said=said)
 
 
 def _told(value: float | None, interval: Interval | None) -> str:

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.judging import certainty, in_cell, predictions_of
-from tui_trainer.protocol.exhibit import (
-    Block,
-    Exhibit,
-    Matrix,
-    Opening,
-    Pictures,
-    Table,
-    Words,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Block, Exhibit, Matrix, Pictures, Table, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.text.fmt import plural
 
@@ -47,17 +38,14 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         blocks.append(_matrix(confusion, cell, is_shares=numbers == "shares"))
     blocks.append(_pairs(confusion, worst) if worst else Words(text="No error.", tone="ok"))
     blocks += _preview(context, judged, *cell)
+    inside = confusion.counts[cell[0]][cell[1]]
+    hint = f"the {inside:,} digits of true {cell[0]}, said {cell[1]}"
     yield Exhibit(
         blocks=tuple(blocks),
         result=f"{plural(confusion.total - confusion.correct, 'image')} wrong, "
         f"{plural(len(worst), 'kind')} of error.",
         certainty=certainty(judged),
-        opens=Opening(
-            view="digits",
-            choices=(("images", images), ("true", float(cell[0])), ("said", float(cell[1]))),
-            hint=f"the {confusion.counts[cell[0]][cell[1]]:,} digits of true {cell[0]}, "
-            f"said {cell[1]}",
-        ),
+        opens=opening_of("digits", hint, images=images, true=cell[0], said=cell[1]),
         figures=figures(confusion),
     )
 

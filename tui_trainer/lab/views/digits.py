@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, opening_of, with_controls
 from tui_trainer.lab.drawing import digit_picture, probability_bars
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
 from tui_trainer.lab.views.judging import certainty, in_cell, losses, predictions_of
-from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Opening, Pictures, Words, counting
+from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, interval, percent
@@ -44,11 +44,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         blocks=_blocks(context, judged, numbers, place),
         result=_result(confusion, label, said),
         certainty=certainty(judged),
-        opens=Opening(
-            view="where",
-            choices=(("images", images), ("digit", float(chosen))),
-            hint=f"where it looked in #{chosen}",
-        ),
+        opens=opening_of("where", f"where it looked in #{chosen}", images=images, digit=chosen),
         figures={
             "true": label,
             "said": said,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
 from tui_trainer.lab.predictions import NO_CLASS, VALIDATION
 from tui_trainer.lab.views import gallery
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Pictures, Table, Words
@@ -179,12 +179,8 @@ def _pictures(
         caption=f"{kind}: {ABOUT[kind]}; {count(len(numbers))}, the most often forgotten first",
         items=gallery.thumbnails(context, VALIDATION, captions, page.chosen),
     )
-    opens = Opening(
-        view="where",
-        choices=(("images", VALIDATION), ("digit", float(page.chosen))),
-        hint=f"where it looked in #{page.chosen}",
-    )
-    return (pictures,), opens
+    hint = f"where it looked in #{page.chosen}"
+    return (pictures,), opening_of("where", hint, images=VALIDATION, digit=page.chosen)
 
 
 def _caption(record: Chronicle, labels: Tensor, number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls, opening_of, with_controls
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.digits import facts
@@ -52,16 +52,9 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
 def opening(judged: Predictions, number: int, images: str) -> Opening:
     """Return the way to an image in its cell of the confusion matrix."""
     label, said = int(judged.labels[number]), int(judged.given[number])
-    return Opening(
-        view="digits",
-        choices=(
-            ("images", images),
-            ("true", float(label)),
-            ("said", float(said)),
-            ("digit", in_cell(judged, label, said).index(number) + 1.0),
-        ),
-        hint=f"#{number}, true {label}, said {said}, and its probabilities",
-    )
+    place = in_cell(judged, label, said).index(number) + 1
+    hint = f"#{number}, true {label}, said {said}, and its probabilities"
+    return opening_of("digits", hint, images=images, true=label, said=said, digit=place)
 
 
 def _result(judged: Predictions) -> str:

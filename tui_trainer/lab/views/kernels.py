@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
 from tui_trainer.lab.drawing import (
     PIXELS,
     WIDEST,
@@ -36,7 +36,7 @@ from tui_trainer.lab.views.weights import (
     weights_of,
 )
 from tui_trainer.models.units import Units
-from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Picture, Pictures, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Picture, Pictures, Table, Words
 from tui_trainer.text.fmt import count, plural
 
 NOW, START, CHANGE = "now", "start", "change"
@@ -103,11 +103,7 @@ def _exhibit(
         result=_result(chosen, kernels[chosen.name], images),
         certainty=f"The weights after step {count(context.step)}"
         + (f"; units on {count(images)} {context.split_name} images." if images else "."),
-        opens=Opening(
-            view="likes",
-            choices=(("layer", chosen.name), ("unit", float(here[0]))),
-            hint="what its kernels like best",
-        ),
+        opens=opening_of("likes", "what its kernels like best", layer=chosen.name, unit=here[0]),
         progress=None if seen is not None else 0.2,
         figures=_figures(layers, kernels, images),
     )

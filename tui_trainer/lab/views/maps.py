@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Digit, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
 from tui_trainer.lab.drawing import (
     PIXELS,
     WIDEST,
@@ -24,7 +24,7 @@ from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.one_digit import Prediction, chosen_digit, is_sealed, prediction_of
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.units import Units
-from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Picture, Pictures, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Picture, Pictures, Words
 from tui_trainer.protocol.layers import COMPANIONS, NO_LAYERS, LayerRow, shape_text
 from tui_trainer.text.fmt import count, field, plural
 
@@ -118,11 +118,7 @@ def _exhibit(
         result=prediction.sentence + _silence(walk, dead, sample),
         certainty=f"One {images} image after step {count(context.step)}"
         + (f"; dead: on {count(sample)} {context.split_name} images." if sample else "."),
-        opens=Opening(
-            view="where",
-            choices=(("images", images), ("digit", float(digit.number))),
-            hint="where it looked",
-        ),
+        opens=opening_of("where", "where it looked", images=images, digit=digit.number),
         progress=0.2 if units is None else None,
         figures={
             "digit": digit.number,

@@ -10,19 +10,10 @@ from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.context import Context, Digit
-from tui_trainer.lab.controls import Controls
+from tui_trainer.lab.controls import Controls, opening_of
 from tui_trainer.lab.drawing import WIDEST, digit_picture, map_picture, probability_bars, shrunk
 from tui_trainer.lab.predictions import TEST
-from tui_trainer.protocol.exhibit import (
-    Bars,
-    Block,
-    Exhibit,
-    Opening,
-    Picture,
-    Pictures,
-    Words,
-    counting,
-)
+from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Picture, Pictures, Words, counting
 from tui_trainer.text.fmt import count, percent
 
 OCCLUSION, GRADIENT, TIMES_PIXEL, INTEGRATED = (
@@ -171,10 +162,8 @@ class Look:
             result=result or self.prediction.sentence,
             certainty=f"One {self.images} image after step {count(self.context.step)}"
             + (f": {on}." if on else "."),
-            opens=Opening(
-                view="maps",
-                choices=(("images", self.images), ("digit", float(self.digit.number))),
-                hint="its way through the layers",
+            opens=opening_of(
+                "maps", "its way through the layers", images=self.images, digit=self.digit.number
             ),
             progress=progress,
             figures={
