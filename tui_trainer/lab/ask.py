@@ -31,6 +31,8 @@ WAITED_FOR = 0.5
 CREDIT = 0.3
 """Seconds that an answer in slices may take at once, if there was time enough before."""
 
+VIEW_TOPICS = tuple(f"view/{name}" for name in NAMES)
+
 Parts = Iterator[Content | None]
 """An answer at work: after each part a content, or None."""
 

@@ -16,7 +16,7 @@ from tui_trainer.engine.evaluation import Evaluation, probabilities_of
 from tui_trainer.engine.process_commands import reject
 from tui_trainer.engine.run import Assistant, Run
 from tui_trainer.engine.threads import one_thread
-from tui_trainer.lab.ask import Job, Scheduler, topic_of
+from tui_trainer.lab.ask import VIEW_TOPICS, Job, Scheduler, topic_of
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import IMAGES, PATIENCE, SEED, Context
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
@@ -130,7 +130,7 @@ class Laboratory(Assistant):
 
     def opens_test(self, question: Question) -> bool:
         """Return whether a question is to be answered by another evaluation of the test set."""
-        if isinstance(question, Withdraw) or question.kind != "view":
+        if isinstance(question, Withdraw) or question.topic not in VIEW_TOPICS:
             return False
         found = self.predictions.judged.get(TEST)
         is_old = found is None or found.step != self.run.progress.step
