@@ -204,6 +204,13 @@ def test_a_view_that_does_not_exist_is_refused(tiny: Path) -> None:
     assert not answers(events, "view")
 
 
+def test_no_look_is_spent_on_a_view_that_does_not_exist(tiny: Path) -> None:
+    opened = ask_view("palmistry", ON_TEST, mode="confirmed")
+    events = told_of(tiny, ScriptedInbox({3: [opened]}))
+    assert only(CommandRejected, events).command == "view/palmistry"
+    assert only(TestEvaluated, events).step == 14  # at the end of the run
+
+
 def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tiny: Path) -> None:
     closed, opened = (
         ask_view("confusion", ON_TEST),
