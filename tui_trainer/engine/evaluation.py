@@ -92,6 +92,12 @@ def evaluate(network: nn.Module, data: Data, split: Split) -> Evaluation:
     )
 
 
+def confusion(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """Return how many images of each class (rows) are given each class (columns)."""
+    pairs = labels * classes + predicted
+    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+
+
 def probabilities_of(scores: Tensor) -> Tensor:
     """Return the probabilities (N, classes) of scores; of scores that are such, themselves."""
     return scores if are_probabilities(scores) else scores.softmax(dim=1)

@@ -14,6 +14,9 @@ Severity = Literal["error", "warning", "note", "ok"]
 SIGNS: Mapping[Severity, str] = {"error": "✗", "warning": "▲", "note": "·", "ok": "✓"}
 """The glyph before a diagnosis, the most severe first."""
 
+Judgement = tuple[Severity, str, str]
+"""Severity, title and advice."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:

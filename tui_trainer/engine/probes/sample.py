@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.device import scarce_memory
-from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities
+from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities, confusion
 from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes
@@ -86,8 +86,7 @@ class Sample:
             unused = unused_parameters(network, inputs[: min(size, READ_IMAGES)])
         losses = functional.cross_entropy(scores, labels, reduction="none").double().cpu()
         largest = scores.softmax(dim=1).amax(dim=1).double().cpu()
-        pairs = labels * data.classes + scores.argmax(dim=1)
-        confusion = torch.bincount(pairs, minlength=data.classes**2).view(data.classes, -1)
+        table = confusion(labels, scores.argmax(dim=1), data.classes)
         return SampleProbed(
             step=progress.step,
             epoch=progress.epoch if progress.step else 0,
@@ -95,12 +94,12 @@ class Sample:
             sample=self.size,
             loss=float(losses.mean()),
             loss_error=float(losses.std(correction=0)) / self.size**0.5,
-            correct=int(confusion.diagonal().sum()),
+            correct=int(table.diagonal().sum()),
             batch_gap=gap,
             batch_gap_error=gap_error,
             confidence=float(largest.mean()),
             sure=float(largest.quantile(0.9)),
-            confusion=tuple(tuple(row) for row in confusion.tolist()),
+            confusion=tuple(tuple(row) for row in table.tolist()),
             score_low=float(scores.min()),
             score_high=float(scores.max()),
             are_probabilities=are_probabilities(scores),

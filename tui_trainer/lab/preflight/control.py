@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from tui_trainer.engine.evaluation import confusion, evaluate
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.preflight.plan import CONTROL_BATCH
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
@@ -25,7 +26,6 @@ SELDOM = 0.002
 """The share of them that may do as well as the true names."""
 
 RATE = 0.003
-BATCH = 128
 SEED = 20
 
 
@@ -52,20 +52,10 @@ def control_items(lab: Lab) -> Iterator[Diagnosis]:
         places = trial.batches.stream.take(size)
         images = lab.data.prepare(train.images[places])
         trial.step((images, train.labels[order[places]]))
-    table = _confusion(lab, trial.network)
+    found = evaluate(trial.network, lab.data, lab.val_sample)
+    assert found.scores is not None, "evaluate keeps them"
+    table = confusion(found.labels, found.scores.argmax(dim=1), lab.data.classes)
     yield _item(table, lab.plan.control_steps, chance)
-
-
-@torch.no_grad()
-def _confusion(lab: Lab, network: torch.nn.Module) -> Tensor:
-    """Return how many validation images of each class (row) are given each class (column)."""
-    network.eval()
-    classes = lab.data.classes
-    table = torch.zeros(classes * classes, dtype=torch.int64)
-    for part in lab.val_sample.batches(BATCH):
-        said = network(lab.data.prepare(part.images)).argmax(dim=1)
-        table += torch.bincount((part.labels * classes + said).cpu(), minlength=classes * classes)
-    return table.view(classes, classes)
 
 
 def _item(table: Tensor, steps: int, chance: torch.Generator) -> Diagnosis:

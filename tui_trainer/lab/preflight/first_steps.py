@@ -16,7 +16,7 @@ from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.numbers import numbers_of
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.diagnosis import Diagnosis, Severity
+from tui_trainer.protocol.diagnosis import Diagnosis, Judgement, Severity
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.stats import envelope
 from tui_trainer.stats.intervals import wilson
@@ -147,8 +147,8 @@ def _loss_item(
     )
 
 
-def _learned(lab: Lab, walk: Walk, is_below: bool, first: float) -> tuple[Severity, str, str]:
-    """Return severity, title and advice, from the course of the loss alone."""
+def _learned(lab: Lab, walk: Walk, is_below: bool, first: float) -> Judgement:
+    """Return the judgement, from the course of the loss alone."""
     last = walk.losses[-1]
     if not math.isfinite(last) or last > 2 * first + 1:
         return "error", "the loss blows up in the first steps", "a tenth of the learning rate"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.models.numbers import moments
-from tui_trainer.protocol.diagnosis import Diagnosis
+from tui_trainer.protocol.diagnosis import Diagnosis, Judgement
 
 USUAL_MEAN = 0.5
 """How far from 0 the mean may lie: normalized input has 0 …"""
@@ -38,7 +38,7 @@ def input_items(lab: Lab) -> Iterator[Diagnosis]:
             advice = "give both splits the same normalization: the training split's mean and std"
     yield Diagnosis(
         code="input",
-        severity=severity,  # type: ignore[arg-type]
+        severity=severity,
         title=title,
         evidence=f"pixels as the network is given them, mean ± deviation: {told} "
         f"({len(lab.sample):,} and {len(lab.val_sample):,} images)",
@@ -49,7 +49,7 @@ def input_items(lab: Lab) -> Iterator[Diagnosis]:
     )
 
 
-def _of_training(mean: float, std: float, *, is_flat: bool) -> tuple[str, str, str]:
+def _of_training(mean: float, std: float, *, is_flat: bool) -> Judgement:
     if is_flat:
         return "error", "all images are the same grey", "look at the files: is this the right data?"
     if abs(mean) > USUAL_MEAN or not USUAL_STD[0] <= std <= USUAL_STD[1]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.preflight.plan import RANGE_BATCH
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.diagnosis import Diagnosis, Severity
+from tui_trainer.protocol.diagnosis import Diagnosis, Judgement, Severity
 from tui_trainer.text import fmt
 
 BELOW, ABOVE = 1e-3, 1e2
@@ -141,22 +141,23 @@ def _item(seen: Range, rate: float) -> Diagnosis:
     )
 
 
-def _judged(seen: Range, rate: float) -> tuple[Severity, str, str]:
-    """Return severity, title and advice."""
+def _judged(seen: Range, rate: float) -> Judgement:
     use = f"--lr {_r(seen.suggested)}" if seen.suggested else "a tenth of where it blows up"
     tops = [(seen.blows_up, BLOWN_LOOK, BLOWN_FAIL)] if seen.blows_up else []
     if seen.begins is not None:
         tops.append((seen.lowest, TURNED_LOOK, TURNED_FAIL))
-    for severity, place in (("error", 2), ("warning", 1)):
+    grades: tuple[tuple[Severity, int, float], ...]
+    grades = (("error", 2, LOW_FAIL), ("warning", 1, LOW_LOOK))
+    for severity, place, _ in grades:
         if over := [rate / top[0] for top in tops if rate > top[place] * top[0]]:
-            return severity, f"the learning rate is {max(over):,.0f} times too high", use  # type: ignore[return-value]
+            return severity, f"the learning rate is {max(over):,.0f} times too high", use
     if seen.begins is None:
         words = "raise the rate slowly, or put a norm behind the convolutions"
         return "warning", "no learning rate moves the loss in so few steps", words
-    for severity, times in (("error", LOW_FAIL), ("warning", LOW_LOOK)):
+    for severity, _, times in grades:
         if rate * times < seen.begins:
             title = f"the learning rate is {seen.begins / rate:,.0f} times too low"
-            return severity, title, use  # type: ignore[return-value]
+            return severity, title, use
     return "ok", "the learning rate is one that it can use", ""
 
 

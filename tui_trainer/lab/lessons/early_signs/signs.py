@@ -18,6 +18,7 @@ from tui_trainer.lab.preflight.first_steps import healthy_like
 from tui_trainer.lab.samples import drawn
 from tui_trainer.models.numbers import can_learn, gradient_of, rms
 from tui_trainer.models.units import is_silent
+from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.exhibit import Bar, Bars, Table
 from tui_trainer.stats import envelope
 from tui_trainer.stats.intervals import Z95, wilson
@@ -40,7 +41,7 @@ DECADES = 8.0
 
 MOST_BARS = 10
 
-GOOD, LOOK, OPEN = "✓", "▲", "·"
+GOOD, LOOK, OPEN = SIGNS["ok"], SIGNS["warning"], SIGNS["note"]
 
 Row = tuple[str, str, str, str]
 
@@ -75,7 +76,9 @@ def sign_table(context: Context) -> tuple[Table, str, str]:
     now = _now(context)
     if not math.isfinite(now.loss):
         result = "The loss is no number any more: the run diverged, and no sign is needed."
-        rows: tuple[Row, ...] = ((f"loss on {context.split_name}", "no number", "a number", "✗"),)
+        rows: tuple[Row, ...] = (
+            (f"loss on {context.split_name}", "no number", "a number", SIGNS["error"]),
+        )
     else:
         rows = (*_loss_rows(context, now), *_reference_rows(context, now), _dead_row(context))
         doubts = [row[0] for row in rows if row[3] == LOOK]
