@@ -13,6 +13,7 @@ from tui_trainer.anatomy.description import layers_of, review_of
 from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.course.lesson import SLUGS, folder_of
 from tui_trainer.lab.context import Context
+from tui_trainer.lab.controls import Show, with_controls
 from tui_trainer.lab.preflight import TOTAL, check
 from tui_trainer.models.build import about, build_network
 from tui_trainer.protocol.answers import Content, MeasuredField, ModelDescription
@@ -91,8 +92,8 @@ def experiment(slug: str) -> Experiment:
 def _show(kind: str, name: str, names: Collection[str], module: str) -> Experiment:
     if name not in names:
         raise ValueError(f"there is no {kind} {name}")
-    show: Experiment = import_module(f"tui_trainer.lab.{module}").show
-    return show
+    show: Show = import_module(f"tui_trainer.lab.{module}").show
+    return with_controls(show)
 
 
 def _exhibits(context: Context, question: Ask) -> Parts:

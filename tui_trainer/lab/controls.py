@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import wraps
-from typing import TypeVar
 
 from tui_trainer.lab.context import Context
 from tui_trainer.protocol.exhibit import (
@@ -19,8 +17,6 @@ from tui_trainer.protocol.exhibit import (
     chosen_whole,
     chosen_word,
 )
-
-Shown = TypeVar("Shown", Exhibit, Exhibit | None)
 
 
 def word_control(name: str, steps: Iterable[str], *, label: str = "", value: str = "") -> Control:
@@ -93,15 +89,17 @@ class Controls:
         return number
 
 
-def with_controls(
-    show: Callable[[Context, Controls, bool], Iterator[Shown]],
-) -> Callable[[Context, Choices, bool], Iterator[Shown]]:
+Show = Callable[[Context, Controls, bool], Iterator[Exhibit]]
+"""Shows a view or a lesson; the last argument is whether enter was pressed."""
+
+
+def with_controls(show: Show) -> Callable[[Context, Choices, bool], Iterator[Exhibit]]:
     """Give each exhibit of a ``show`` the controls that it has read so far."""
 
-    @wraps(show)
-    def shown(context: Context, choices: Choices, goes: bool) -> Iterator[Shown]:
+    def shown(context: Context, choices: Choices, goes: bool) -> Iterator[Exhibit]:
         controls = Controls(choices)
         for exhibit in show(context, controls, goes):
-            yield exhibit if exhibit is None else replace(exhibit, controls=controls.shown)
+            # A view yields None after a part that has nothing to show.
+            yield exhibit and replace(exhibit, controls=controls.shown)
 
     return shown

@@ -8,9 +8,11 @@ from torch import nn
 
 from tests.lab.conftest import Benches
 from tests.lab.lost import lost
+from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import maps_of, subject
-from tui_trainer.lab.lessons._1x1_convolutions.experiment import show
 from tui_trainer.protocol.exhibit import Bars, Pictures, Table, Words
+
+show = ask.experiment("1x1-convolutions")
 
 
 def test_the_kernel_and_the_mix_are_those_of_torch(bench_of: Benches) -> None:

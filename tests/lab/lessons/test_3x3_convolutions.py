@@ -8,9 +8,11 @@ from torch.nn import functional
 
 from tests.lab.conftest import Benches
 from tests.lab.lost import lost
+from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import maps_of, subject
-from tui_trainer.lab.lessons._3x3_convolutions.experiment import show
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words
+
+show = ask.experiment("3x3-convolutions")
 
 
 def map_of(exhibit: Exhibit) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from tests.lab.conftest import Benches
+from tui_trainer.lab import ask
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (
@@ -31,7 +32,6 @@ from tui_trainer.lab.lessons.backpropagation.experiment import (
     STEP,
     VIEW,
     automatic_gradients,
-    show,
 )
 from tui_trainer.lab.lessons.backpropagation.number_table import EDITS, network_of
 from tui_trainer.lab.lessons.backpropagation.walk import walk
@@ -39,6 +39,8 @@ from tui_trainer.protocol.exhibit import Curves, Exhibit, Table, Value, Words
 
 B = TypeVar("B")
 WIDEST = 74
+
+show = ask.experiment("backpropagation")
 
 
 def shown(bench: Context, **choices: Value) -> Exhibit:

@@ -11,10 +11,13 @@ from torch import nn
 from torch.nn import functional
 
 from tests.lab.conftest import Benches, Ticking
+from tui_trainer.lab import ask
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.batch_norm_distance import experiment
-from tui_trainer.lab.lessons.batch_norm_distance.experiment import LOOKED_AT, show
+from tui_trainer.lab.lessons.batch_norm_distance.experiment import LOOKED_AT
 from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table, Words
+
+show = ask.experiment("batch-norm-distance")
 
 
 def bars_of(exhibit: Exhibit) -> Bars:

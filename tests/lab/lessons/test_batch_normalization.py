@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from tests.lab.conftest import Benches, Ticking
 from tests.lab.lost import lost
+from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import moved
-from tui_trainer.lab.lessons.batch_normalization.experiment import look_at, norms_of, show
+from tui_trainer.lab.lessons.batch_normalization.experiment import look_at, norms_of
 from tui_trainer.lab.lessons.batch_normalization.norm_twins import (
     NORMED,
     PLAIN,
@@ -21,6 +22,8 @@ from tui_trainer.lab.lessons.batch_normalization.norm_twins import (
 )
 from tui_trainer.lab.samples import drawn
 from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table, Words
+
+show = ask.experiment("batch-normalization")
 
 
 def table_of(exhibit: Exhibit) -> Table:

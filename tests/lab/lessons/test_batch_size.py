@@ -10,11 +10,14 @@ from torch.nn import functional
 
 from tests.lab.conftest import Benches, Ticking
 from tests.lab.lost import lost
+from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.batch_size import experiment
 from tui_trainer.lab.lessons.batch_size.arithmetic import cosines, joined
-from tui_trainer.lab.lessons.batch_size.experiment import PART, gradient_products, show
+from tui_trainer.lab.lessons.batch_size.experiment import PART, gradient_products
 from tui_trainer.lab.samples import drawn, flat_gradient
 from tui_trainer.protocol.exhibit import Bars, Exhibit, Table, Words
+
+show = ask.experiment("batch-size")
 
 
 def tables_of(exhibit: Exhibit) -> list[Table]:

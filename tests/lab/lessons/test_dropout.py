@@ -10,8 +10,11 @@ from torch import Tensor
 
 from tests.lab.conftest import Benches
 from tests.lab.lost import lost
-from tui_trainer.lab.lessons.dropout.experiment import LOOKS, MASKS, show
+from tui_trainer.lab import ask
+from tui_trainer.lab.lessons.dropout.experiment import LOOKS, MASKS
 from tui_trainer.protocol.exhibit import Bars, Exhibit, Pictures, Words
+
+show = ask.experiment("dropout")
 
 
 def pictures_of(exhibit: Exhibit) -> Pictures:

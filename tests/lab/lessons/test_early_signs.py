@@ -11,13 +11,15 @@ from torch import nn
 from torch.nn import functional
 
 from tests.lab.conftest import Benches, Ticking
+from tui_trainer.lab import ask
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.early_signs import experiment, sabotage
-from tui_trainer.lab.lessons.early_signs.experiment import show
 from tui_trainer.lab.lessons.early_signs.sabotage import FAULTS, SHIFT, faulty, healthy
 from tui_trainer.lab.lessons.early_signs.signs import BATCH, SAMPLE
 from tui_trainer.lab.samples import drawn
 from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table
+
+show = ask.experiment("early-signs")
 
 
 def rows(exhibit: Exhibit) -> dict[str, tuple[str, ...]]:

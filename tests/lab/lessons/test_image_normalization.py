@@ -9,8 +9,11 @@ import torch
 from torch import nn
 
 from tests.lab.conftest import Benches, Ticking
-from tui_trainer.lab.lessons.image_normalization.experiment import EDGES, LOOKED_AT, THROUGH, show
+from tui_trainer.lab import ask
+from tui_trainer.lab.lessons.image_normalization.experiment import EDGES, LOOKED_AT, THROUGH
 from tui_trainer.protocol.exhibit import Bars, Choices, Exhibit, Table, Words
+
+show = ask.experiment("image-normalization")
 
 
 def table_of(exhibit: Exhibit) -> Table:

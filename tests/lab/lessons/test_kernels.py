@@ -12,13 +12,16 @@ from torch import nn
 from torch.nn import functional
 
 from tests.lab.conftest import Benches, Ticking
+from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.kernels import experiment
 from tui_trainer.protocol.exhibit import Pictures, Table, Words
+
+show = ask.experiment("kernels")
 
 
 def test_the_pictures_are_the_kernels_of_the_first_convolution(bench_of: Benches) -> None:
     bench = bench_of("tiny")
-    (exhibit,) = experiment.show(bench, {"kernel": 3.0}, False)
+    (exhibit,) = show(bench, {"kernel": 3.0}, False)
     pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
     first = next(m for m in bench.copy().modules() if isinstance(m, nn.Conv2d))
     assert len(pictures.items) == len(first.weight)
@@ -30,7 +33,7 @@ def test_the_pictures_are_the_kernels_of_the_first_convolution(bench_of: Benches
 
 def test_the_most_alike_pair_is_that_of_torch(bench_of: Benches) -> None:
     bench = bench_of("tiny")
-    (exhibit,) = experiment.show(bench, {}, False)
+    (exhibit,) = show(bench, {}, False)
     words = next(block.text for block in exhibit.blocks if isinstance(block, Words))
     first = next(m for m in bench.copy().modules() if isinstance(m, nn.Conv2d))
     flat = first.weight.flatten(1).double()
@@ -46,7 +49,7 @@ def test_the_most_alike_pair_is_that_of_torch(bench_of: Benches) -> None:
 
 
 def test_costs_are_those_of_real_layers(bench_of: Benches) -> None:
-    (exhibit,) = experiment.show(bench_of("tiny"), {"channels": 5.0, "side": 7.0}, False)
+    (exhibit,) = show(bench_of("tiny"), {"channels": 5.0, "side": 7.0}, False)
     table = next(block for block in exhibit.blocks if isinstance(block, Table))
     for row in table.rows:
         layer = nn.Conv2d(5, int(row[0]), 3, bias=False)
@@ -58,7 +61,7 @@ def test_costs_are_those_of_real_layers(bench_of: Benches) -> None:
 
 @pytest.mark.parametrize("number", [1.0, 16.0])
 def test_a_network_without_convolutions_is_stood_in_for(bench_of: Benches, number: float) -> None:
-    (exhibit,) = experiment.show(bench_of("mlp"), {"kernel": number}, False)
+    (exhibit,) = show(bench_of("mlp"), {"kernel": number}, False)
     assert any(isinstance(block, Words) and "mlp has no" in block.text for block in exhibit.blocks)
     assert any(isinstance(block, Pictures) for block in exhibit.blocks)
 
@@ -68,13 +71,13 @@ def test_lost_kernels_are_said_to_be_lost(bench_of: Benches) -> None:
     network = bench.copy()
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = experiment.show(dataclasses.replace(bench, network=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
     assert any(isinstance(b, Words) and "no numbers" in b.text for b in exhibit.blocks)
 
 
 def test_each_arm_has_the_first_kernels_that_its_name_says(bench_of: Benches) -> None:
     bench = dataclasses.replace(bench_of("tiny"), clock=Ticking(0.4))
-    last = list(experiment.show(bench, {}, True))[-1]
+    last = list(show(bench, {}, True))[-1]
     table = next(block for block in last.blocks if isinstance(block, Table))
     assert [row[0] for row in table.rows] == [f"{first} kernels" for first in experiment.RACED]
     for row, k in zip(table.rows, experiment.RACED, strict=True):

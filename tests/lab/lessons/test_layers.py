@@ -8,10 +8,12 @@ import pytest
 
 from tests.lab.conftest import Benches, Ticking
 from tests.lab.lost import lost
+from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import maps_of, subject
 from tui_trainer.lab.lessons.layers import experiment
-from tui_trainer.lab.lessons.layers.experiment import show
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Pictures, Table, Words
+
+show = ask.experiment("layers")
 
 
 def said(exhibit: Exhibit) -> str:

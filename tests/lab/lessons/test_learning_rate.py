@@ -11,10 +11,13 @@ from torch.nn import functional
 
 from tests.lab.conftest import Benches, Ticking
 from tests.lab.lost import lost
+from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.learning_rate import experiment
-from tui_trainer.lab.lessons.learning_rate.experiment import follow, show
+from tui_trainer.lab.lessons.learning_rate.experiment import follow
 from tui_trainer.lab.samples import drawn
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table
+
+show = ask.experiment("learning-rate")
 
 
 def curves_of(exhibit: Exhibit) -> Curves:

@@ -9,10 +9,12 @@ import torch
 
 from tests.lab.conftest import Benches, Ticking
 from tests.lab.lost import lost
+from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.overfitting import few_digits
-from tui_trainer.lab.lessons.overfitting.experiment import show
 from tui_trainer.lab.lessons.overfitting.few_digits import REMEDIES, learner, overfit
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table, Words
+
+show = ask.experiment("overfitting")
 
 
 def tables_of(exhibit: Exhibit) -> list[Table]:

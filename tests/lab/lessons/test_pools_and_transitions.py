@@ -12,10 +12,10 @@ from torch import nn
 from tests.lab.conftest import Benches, Ticking
 from tests.lab.lost import lost
 from tui_trainer.anatomy.table import layer_table
+from tui_trainer.lab import ask
 from tui_trainer.lab.ask import Experiment
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.max_pooling_distance import experiment as max_pooling_distance
-from tui_trainer.lab.lessons.max_pooling_position import experiment as max_pooling_position
 from tui_trainer.lab.lessons.transition_layers import experiment as transition_layers
 from tui_trainer.lab.lessons.transition_position import experiment as transition_position
 from tui_trainer.models import zoo
@@ -36,10 +36,10 @@ def trained(show: Experiment, bench: Context, choices: Choices) -> Exhibit:
 @pytest.mark.parametrize(
     "show",
     [
-        max_pooling_position.show,
-        max_pooling_distance.show,
-        transition_layers.show,
-        transition_position.show,
+        ask.experiment("max-pooling-position"),
+        ask.experiment("max-pooling-distance"),
+        ask.experiment("transition-layers"),
+        ask.experiment("transition-position"),
     ],
 )
 def test_every_network_is_shown_something_even_a_lost_one(
@@ -57,7 +57,7 @@ def test_every_network_is_shown_something_even_a_lost_one(
 
 
 def test_early_and_late_pools_have_the_zoo_s_figures(bench_of: Benches) -> None:
-    (exhibit,) = max_pooling_position.show(bench_of("tiny"), {}, False)
+    (exhibit,) = ask.experiment("max-pooling-position")(bench_of("tiny"), {}, False)
     (table,) = tables(exhibit)
     words = next(block.text for block in exhibit.blocks if isinstance(block, Words))
     works = []
@@ -77,7 +77,7 @@ def test_early_and_late_pools_have_the_zoo_s_figures(bench_of: Benches) -> None:
 
 @pytest.mark.parametrize("equal", ["images", "time"])
 def test_pools_are_compared_on_the_terms_that_were_chosen(bench_of: Benches, equal: str) -> None:
-    last = trained(max_pooling_position.show, bench_of("tiny"), {"equal": equal})
+    last = trained(ask.experiment("max-pooling-position"), bench_of("tiny"), {"equal": equal})
     assert (" s each" in last.certainty) == (equal == "time")
     assert {row[0] for row in tables(last)[0].rows} == {"pool-early", "pool-late"}
 
@@ -88,14 +88,14 @@ def test_the_course_s_transitions_are_found(bench_of: Benches) -> None:
     names = [(bench.layers[mix].name, bench.layers[pool].name) for mix, pool in found]
     assert names == [("shrink1", "pool1"), ("shrink2", "pool2")]
     assert transition_layers.transitions(bench_of("tiny").layers) == []
-    (exhibit,) = transition_layers.show(bench, {"transition": 2.0}, False)
+    (exhibit,) = ask.experiment("transition-layers")(bench, {"transition": 2.0}, False)
     left = tables(exhibit)[0].rows[-1]
     assert left[1:4] == ("7×7×16", "784", f"{100 * 784 / (14 * 14 * 64):.1f} %")
 
 
 def test_the_maps_are_those_that_the_network_makes_of_the_digit(bench_of: Benches) -> None:
     bench = bench_of("era-s6")
-    (exhibit,) = transition_layers.show(bench, {"digit": 4.0}, False)
+    (exhibit,) = ask.experiment("transition-layers")(bench, {"digit": 4.0}, False)
     before, after = (block for block in exhibit.blocks if isinstance(block, Pictures))
     network = bench.copy()
     assert isinstance(network, nn.Sequential)
@@ -114,7 +114,7 @@ def test_the_maps_are_those_that_the_network_makes_of_the_digit(bench_of: Benche
 
 def test_the_calculator_s_share_follows_the_controls(bench_of: Benches) -> None:
     bench = bench_of("era-s6")
-    (exhibit,) = transition_layers.show(bench, {"left": 8.0, "pools": "no"}, False)
+    (exhibit,) = ask.experiment("transition-layers")(bench, {"left": 8.0, "pools": "no"}, False)
     spent = 28 * 28 * (9 * 8 * 16 + 32 * 8)
     assert f"{100 * spent / (28 * 28 * 9 * 32 * 16):.1f} %" in exhibit.result
 
@@ -124,13 +124,13 @@ def test_three_places_are_trained_and_the_chosen_one_is_among_them(bench_of: Ben
         places = transition_position.trained(after)
         assert len(set(places)) == 3
         assert {1, 5, after} <= set(places)
-    last = trained(transition_position.show, bench_of("tiny"), {"after": 4.0})
+    last = trained(ask.experiment("transition-position"), bench_of("tiny"), {"after": 4.0})
     names = [row[0] for row in tables(last)[0].rows]
     assert names == ["after layer 1", "after layer 4", "after layer 5"]
 
 
 def test_the_pools_distances_are_counted_layer_by_layer(bench_of: Benches) -> None:
-    (exhibit,) = max_pooling_distance.show(bench_of("era-s6"), {}, False)
+    (exhibit,) = ask.experiment("max-pooling-distance")(bench_of("era-s6"), {}, False)
     own = tables(exhibit)[0]
     # Behind pool1: conv3, conv4, shrink2, and then the convolution that gives the scores.
     assert [(row[0], row[3], row[4]) for row in own.rows] == [
@@ -164,7 +164,7 @@ def test_images_move_by_one_pixel_in_turns() -> None:
 
 
 def test_what_a_shift_does_is_measured_after_the_training(bench_of: Benches) -> None:
-    last = trained(max_pooling_distance.show, bench_of("tiny"), {"behind": 3.0})
+    last = trained(ask.experiment("max-pooling-distance"), bench_of("tiny"), {"behind": 3.0})
     shift = tables(last)[1]
     assert [row[0] for row in shift.rows] == ["1 layer behind", "3 layers behind"]
     for row in shift.rows:

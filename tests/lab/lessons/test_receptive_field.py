@@ -8,8 +8,11 @@ import torch
 from tests.lab.conftest import Benches
 from tests.lab.lost import lost
 from tui_trainer.anatomy.measured import measured_field
-from tui_trainer.lab.lessons.receptive_field.experiment import show, steps_of
+from tui_trainer.lab import ask
+from tui_trainer.lab.lessons.receptive_field.experiment import steps_of
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words
+
+show = ask.experiment("receptive-field")
 
 
 def table_of(exhibit: Exhibit) -> Table:

@@ -9,8 +9,10 @@ import torch
 from torch.nn import functional
 
 from tests.lab.conftest import Benches
-from tui_trainer.lab.lessons.softmax.experiment import show
+from tui_trainer.lab import ask
 from tui_trainer.protocol.exhibit import Bars, Exhibit
+
+show = ask.experiment("softmax")
 
 
 def bars_of(exhibit: Exhibit) -> Bars:

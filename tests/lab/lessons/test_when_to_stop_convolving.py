@@ -9,11 +9,13 @@ import torch
 
 from tests.lab.conftest import Benches, Ticking
 from tui_trainer.data.dataset import Split
-from tui_trainer.lab import compare
+from tui_trainer.lab import ask, compare
 from tui_trainer.lab.lessons.when_to_stop_convolving import experiment
 from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import ENDINGS
-from tui_trainer.lab.lessons.when_to_stop_convolving.experiment import MOVED, moved, show
+from tui_trainer.lab.lessons.when_to_stop_convolving.experiment import MOVED, moved
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words
+
+show = ask.experiment("when-to-stop-convolving")
 
 
 def tables(exhibit: Exhibit) -> list[Table]:

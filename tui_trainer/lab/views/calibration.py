@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views.judging import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Table, Words
@@ -50,7 +50,6 @@ class ByChance:
     mce: float
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the reliability diagram, and what it comes to."""
     images, bins = controls.word(context.images_control), controls.whole(BINS)

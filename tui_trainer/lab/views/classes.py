@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, word_control
 from tui_trainer.lab.views.confusion import confusion_of
 from tui_trainer.lab.views.judging import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Table, Words
@@ -17,7 +17,6 @@ BY_CLASS, WORST_FIRST = "by class", "worst first"
 ORDER = word_control("order", (BY_CLASS, WORST_FIRST))
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show each class's figures, the worst one marked, and the averages."""
     images, order = controls.word(context.images_control), controls.word(ORDER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, word_control
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.judging import certainty, in_cell, predictions_of
@@ -24,7 +24,6 @@ MOST_CLASSES = 16
 """Classes whose matrix is drawn; of more only the worst pairs are told."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the matrix; its first cell that is chosen is the most frequent error."""
     images, numbers = controls.word(context.images_control), controls.word(NUMBERS)

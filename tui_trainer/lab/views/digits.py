@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, with_controls
+from tui_trainer.lab.controls import Controls, opening_of
 from tui_trainer.lab.drawing import digit_picture, probability_bars
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
@@ -25,7 +25,6 @@ MOST_BARS = 12
 """Classes whose probabilities are drawn; of more, the most probable ones and the true one."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the digits of a cell, the hardest first; the first cell is the most frequent error."""
     images = controls.word(context.images_control)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tui_trainer.data.ink import as_digit, as_it_lies
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import grey_picture, no_numbers, probability_bars
 from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
 from tui_trainer.protocol.errors import InputError
@@ -69,7 +69,6 @@ class Opinion:
         return f"{best}, {percent(self.probabilities[best], 1)}"
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the drawing as the network gets it, and what it says; then what checkpoints say."""
     is_centred = controls.word(CENTRED) == "yes"

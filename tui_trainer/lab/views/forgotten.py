@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, word_control
 from tui_trainer.lab.predictions import NO_CLASS, VALIDATION
 from tui_trainer.lab.views import gallery
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Pictures, Table, Words
@@ -71,7 +71,6 @@ def _ranked(record: Chronicle, which: Tensor) -> list[int]:
     return sorted(numbers, key=lambda number: (-forgotten[number], -wrong[number], number))
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show which images were learned and forgotten, those of one kind as pictures.
 

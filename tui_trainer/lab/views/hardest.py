@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, with_controls
+from tui_trainer.lab.controls import Controls, opening_of
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.digits import facts
@@ -18,7 +18,6 @@ FEW = 100
 """One in so many images: what they have of the loss is told."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show a page of the hardest digits, and what stands behind each."""
     images = controls.word(context.images_control)

@@ -8,7 +8,7 @@ from math import isfinite
 from torch import nn
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import no_numbers
 from tui_trainer.lab.views.layer_units import census, outlet
 from tui_trainer.lab.views.spreads import (
@@ -29,7 +29,6 @@ WEIGHTS, ACTIVATIONS, CHANGES = "weights", "activations", "changes"
 OF = word_control("of", (WEIGHTS, ACTIVATIONS, CHANGES))
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the histogram of one layer, and all layers in a table."""
     network = context.copy()

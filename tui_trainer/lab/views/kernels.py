@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, word_control
 from tui_trainer.lab.drawing import (
     PIXELS,
     WIDEST,
@@ -52,7 +52,6 @@ MATRICES = 4
 SHOWS = word_control("shows", (NOW, START, CHANGE))
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the kernels of one layer, and all layers in a table; then which units are dead."""
     network = context.copy()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.digits import facts
@@ -87,7 +87,6 @@ def suspects_of(probabilities: Tensor, labels: Tensor) -> Suspects:
     )
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show the suspects, the least plausible label first."""
     images = controls.word(context.images_control)

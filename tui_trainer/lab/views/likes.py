@@ -12,7 +12,7 @@ from torch import nn
 
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import WIDEST, grey_picture, no_numbers
 from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.samples import affordable
@@ -65,7 +65,6 @@ CLASSES = 10
 """Classes that have a bar, those that excite it most."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Look for the images that excite a unit most, then make some that do."""
     images, rows = controls.word(context.images_control), context.layers

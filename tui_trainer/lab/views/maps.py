@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Digit, Parts
-from tui_trainer.lab.controls import Controls, opening_of, with_controls, word_control
+from tui_trainer.lab.controls import Controls, opening_of, word_control
 from tui_trainer.lab.drawing import (
     PIXELS,
     WIDEST,
@@ -49,7 +49,6 @@ NO_STEPS = ("input", "flatten", "pad", *NO_LAYERS, "softmax", *COMPANIONS)
 """Kinds of layers that are no step of their own; the companions end that of the layer before."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show a few maps of all layers, or all maps of one; then which of them are dead."""
     images = controls.word(context.images_control)

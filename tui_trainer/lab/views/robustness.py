@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import SEED, Context, Digit, Parts
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import grey_picture, no_numbers
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.samples import affordable
@@ -75,7 +75,6 @@ class Trace:
     changed: list[tuple[Tensor, str]] = field(default_factory=list)
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show one digit under a change, then the accuracy under all changes, row by row."""
     name, kind = controls.word(context.images_control), controls.word(KIND)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.samples import BACKWARD, affordable
 from tui_trainer.lab.views.attribution import (
     PATH_STEPS,
@@ -45,7 +45,6 @@ SHOWN = 4
 """Exhibits on the way of an occlusion."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Parts:
     """Show what the pixels of a digit count for the class it is given, and for its rival."""
     images = controls.word(context.images_control)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Digit
-from tui_trainer.lab.controls import Controls, number_control, with_controls
+from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import alone, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, is_convolution, maps_of, subject
@@ -67,7 +67,6 @@ class Kernel:
         return torch.einsum("c,chw->hw", self.weights, self.maps) + self.bias
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show three channels, the reader's mix of them, and the kernel that mixes all."""
     seen = subject(

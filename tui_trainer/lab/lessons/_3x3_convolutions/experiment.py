@@ -10,7 +10,7 @@ import torch
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
 from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
@@ -50,7 +50,6 @@ class Kernel:
     padding: int
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a kernel at a place of a digit, the map it makes, and what stacks of kernels cost."""
     seen = subject(context)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     COLUMNS,
     ETAS,
@@ -57,7 +57,6 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 COLUMN = word_control("columns", SHOWN, value="errors")
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the example of two, two and two by one of its views, or a step of the real network."""
     view = controls.word(VIEW)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
 from tui_trainer.lab.compare import Judged, arm, compare
 from tui_trainer.lab.context import DIGIT, Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls
+from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import most_certain
 from tui_trainer.lab.trial import Arm
@@ -68,7 +68,6 @@ class _Seen:
         return self.normed.softmax(dim=1)
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what the companions of a digit would do to it; or train with and without such a norm."""
     place, size = controls.whole(DIGIT), controls.whole(BATCH)

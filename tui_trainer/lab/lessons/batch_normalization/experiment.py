@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.lab.context import SEED, Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.drawing import no_numbers
 from tui_trainer.lab.layer_maps import Subject, passing, subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import normalized, scatter
@@ -37,7 +37,6 @@ MODE = word_control("mode", ("training", "evaluation"))
 BATCH = number_control("batch", "batch", 16, SIZES)
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what a batch norm makes of one batch, or train twins with and without it."""
     seen = subject(context, lambda s: bool(norms_of(s)), fallback=FALLBACK, lacks="batch norm")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tui_trainer.lab.compare import RECIPE, Judged, arm, compare
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.lessons.batch_size.arithmetic import (
     cosines,
     expected_cosine,
@@ -63,7 +63,6 @@ RULE = word_control("rate", ("same", "scaled"))
 DRAW = counting("draw", "draw", 100)
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the cosines between batches' gradients, or train with three batch sizes."""
     equal, rule, draw = controls.word(EQUAL), controls.word(RULE), controls.whole(DRAW)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.lab.context import DIGIT, SEED, Context, Digit
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.drawing import enlarged, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import passing
 from tui_trainer.lab.lessons.dropout.arithmetic import spread_of_sum
@@ -33,7 +33,6 @@ DRAW = counting("draw", "mask", 100)
 MODE = word_control("mode", ("training", "evaluation"))
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a feature map behind a mask, and how far the scores scatter from mask to mask."""
     usual = at(SHARE, min(0.9, dropout_of(context.network) or float(SHARE.value)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from tui_trainer.lab.compare import score, told
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.lessons.early_signs import arithmetic, sabotage
 from tui_trainer.lab.lessons.early_signs.sabotage import ABOUT, FAULTS, MODEL, RATE
 from tui_trainer.lab.lessons.early_signs.signs import gradient_bars, sign_table
@@ -26,7 +26,6 @@ HEALTHY, OTHER = "healthy", "another start"
 FAULT = word_control("fault", FAULTS, value=RATE)
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what can be told of the run now; or train a faulty network beside healthy ones."""
     fault = controls.word(FAULT)

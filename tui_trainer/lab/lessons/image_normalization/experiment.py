@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import is_weighted
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.layer_maps import passing
 from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     RAW,
@@ -73,7 +73,6 @@ class Rescaled(nn.Module):
         return scores
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the pixels on a chosen scale; train one network on each scale."""
     chosen = controls.word(PIXELS)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tui_trainer.lab.compare import arm, compare, parameters
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls
+from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.convolution_cost import convolution
 from tui_trainer.lab.drawing import kernel_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
@@ -34,7 +34,6 @@ CHANNELS = number_control("channels", "channels in", 16, (1, 8, 16, 32, 64, 128)
 SIDE = number_control("side", "map side", 14, (7, 14, 28), 1.0, 128.0)
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the first convolution's kernels and a table of costs; train with 2 to 16 of them."""
     seen = subject(context, lambda seen: _first(seen) is not None)

@@ -10,7 +10,7 @@ from torch import nn
 
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import (
     LayerMaps,
@@ -43,7 +43,6 @@ SHOWN = 4
 """Channels of a layer that are drawn."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a layer's maps of a digit, or train one budget at four depths."""
     seen = subject(context, lambda seen: any(map(is_convolution, seen.layers)))

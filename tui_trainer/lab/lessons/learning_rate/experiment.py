@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from tui_trainer.lab.compare import compare, loss_cap
 from tui_trainer.lab.context import SEED, Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.lessons.learning_rate.arithmetic import (
     lowest,
     promised,
@@ -48,7 +48,6 @@ FACTOR = number_control("factor", "apart by", 10, (3, 10))
 START = word_control("start", ("fresh", "now"))
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show what a step of each size does, or train with three rates from the same start."""
     view, eta = controls.word(VIEW), controls.number(_rate_control(context))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import alone, map_picture, no_numbers
 from tui_trainer.lab.layer_maps import Subject, batch_of_maps, is_convolution, place_after, subject
 from tui_trainer.lab.lessons.max_pooling.arithmetic import SIZE, WAYS, pooled, survivors, windows
@@ -37,7 +37,6 @@ POOLS: Mapping[str, Callable[[Tensor], Tensor]] = {
 """The ways of ``tui_trainer.lab.lessons.max_pooling.arithmetic`` for many maps at once."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a window on a map, the map pooled in three ways, and what they keep."""
     seen = subject(context, lambda seen: bool(_places(seen)))

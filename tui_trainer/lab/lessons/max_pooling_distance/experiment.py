@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.compare import Judged, arm, compare, told
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls
+from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.network_variants import POOL, Conv, layers_of, stack
 from tui_trainer.lab.trial import Arm
 from tui_trainer.models.modes import evaluating
@@ -30,7 +30,6 @@ BEHIND = number_control("behind", "layers behind", 4, (2, 3, 4))
 """Layers with weights from the last pool to the scores: the one that makes these is the first."""
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the network's pools; train one with its last pool at the end and one with it before."""
     behind = controls.whole(BEHIND)

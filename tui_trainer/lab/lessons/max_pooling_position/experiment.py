@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.network_variants import layers_of, zoo_network
 from tui_trainer.protocol.exhibit import Exhibit, Table, Words
 from tui_trainer.protocol.layers import LayerRow, totals
@@ -18,7 +18,6 @@ EARLY, LATE = "pool-early", "pool-late"
 EQUAL = word_control("equal", ("images", "time"))
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show both networks layer by layer; train both for equal images or equal time."""
     equal = controls.word(EQUAL)

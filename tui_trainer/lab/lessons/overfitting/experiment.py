@@ -8,7 +8,7 @@ from dataclasses import replace
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.compare import parameters, told
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval, per_image
 from tui_trainer.lab.lessons.overfitting.few_digits import DIGITS, MANY, REMEDIES, learner, overfit
 from tui_trainer.lab.samples import affordable
@@ -23,7 +23,6 @@ REMEDY = word_control("remedy", REMEDIES, value="augmentation")
 COUNT = number_control("digits", "digits", DIGITS, (100, 200, 500, 1000, 2000))
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show how much room there is to learn by heart, or train with and without a remedy."""
     remedy = controls.word(REMEDY)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tui_trainer.anatomy.field import Reach
 from tui_trainer.anatomy.measured import effective_field
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.drawing import digit_picture, map_picture
 from tui_trainer.lab.layer_maps import Subject, middle_frame, subject
 from tui_trainer.lab.lessons.receptive_field.arithmetic import fewest_pixels, sum_text
@@ -50,7 +50,6 @@ class Step:
         return (self.row.dilation or (1, 1))[0]
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the sum layer by layer, the field of a layer's middle feature, and a layer more."""
     seen = subject(

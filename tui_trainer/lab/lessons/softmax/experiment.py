@@ -9,7 +9,7 @@ import torch
 
 from tui_trainer.lab.compare import told
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.drawing import alone, no_numbers
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax
 from tui_trainer.lab.samples import affordable
@@ -24,7 +24,6 @@ TEMPERATURE = number_control(
 )
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a digit's scores as probabilities, and the gradient of its loss."""
     which, place = controls.word(WHICH), controls.whole(DIGIT)

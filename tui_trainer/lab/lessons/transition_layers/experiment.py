@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.context import DIGIT, Context
-from tui_trainer.lab.controls import Controls, number_control, with_controls, word_control
+from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.drawing import map_picture, no_numbers
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.lessons.transition_layers.arithmetic import Saving, Shape, saving
@@ -24,7 +24,6 @@ LEFT = number_control("left", "channels left", 16, (4, 8, 16, 32, 64), 1.0, 512.
 POOLS = word_control("pools", ("yes", "no"), label="pool")
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show a transition's maps of a digit and its figures, and a calculator of what it saves."""
     seen = subject(

@@ -9,7 +9,7 @@ from torch import nn
 
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.controls import Controls, with_controls
+from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.lessons.transition_position.arithmetic import KERNELS, STEM, Placed, placed
 from tui_trainer.lab.network_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import Exhibit, Table, Words, counting
@@ -20,7 +20,6 @@ PLACES = tuple(range(1, len(KERNELS) + 1))
 AFTER = counting("after", "after layer", len(PLACES), first=1, value=2.0)
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show the stack with its transition at each place; train the chosen place and both ends."""
     after = controls.whole(AFTER)

@@ -14,7 +14,7 @@ from tui_trainer.anatomy.review.receptive_fields import OBJECT, STOP
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.compare import JUDGED, Judged, arm, compare, score, told
 from tui_trainer.lab.context import DIGIT, Context, Digit
-from tui_trainer.lab.controls import Controls, with_controls, word_control
+from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import digit_picture, map_picture
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
@@ -58,7 +58,6 @@ ABOUT = {
 }
 
 
-@with_controls
 def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     """Show where a network may stop convolving, and what each ending would cost there."""
     end, number = controls.word(END), controls.whole(DIGIT)
