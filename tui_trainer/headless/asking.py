@@ -29,17 +29,13 @@ class Choosing:
         chosen: The choices by the names of their controls, as they were written.
 
     Attributes:
-        made: Those that have found their control.
+        open: Those that have not found their control yet.
+        made: Those that have.
     """
 
     def __init__(self, chosen: Mapping[str, str]) -> None:
-        self._open = dict(chosen)
+        self.open = dict(chosen)
         self.made: dict[str, Value] = {}
-
-    @property
-    def open(self) -> Mapping[str, str]:
-        """Those that have not."""
-        return self._open
 
     def fit(self, controls: Iterable[Control]) -> bool:
         """Make the choices that fit these controls; return whether there were any.
@@ -47,14 +43,14 @@ class Choosing:
         Raises:
             InputError: If one of the controls cannot be turned to what was chosen.
         """
-        fitting = [control for control in controls if control.name in self._open]
+        fitting = [control for control in controls if control.name in self.open]
         for control in fitting:
-            self.made[control.name] = chosen_value(control, self._open.pop(control.name))
+            self.made[control.name] = chosen_value(control, self.open.pop(control.name))
         return bool(fitting)
 
     def misfit(self, whose: str, controls: Iterable[Control]) -> InputError:
         """Return that the first of the open choices has no control, and which there are."""
-        name, written = next(iter(self._open.items()))
+        name, written = next(iter(self.open.items()))
         names = ", ".join(dict.fromkeys(control.name for control in controls))
         there = f"it has {names}" if names else "it has none"
         return InputError(

@@ -1,7 +1,7 @@
-"""Wishes: what a person or a script asks of a training that runs.
+"""Commands: what a person or a script asks of a training that runs.
 
 Every command carries an absolute value ("0.02", not "double it"), so sending one twice is safe and
-a recorded run can be replayed. A command is a wish only: what became of it is told by an event.
+a recorded run can be replayed. What became of a command is reported by an event.
 """
 
 from __future__ import annotations

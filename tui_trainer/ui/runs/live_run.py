@@ -1,4 +1,4 @@
-"""The run in the window: its history, and the wishes a person has sent it."""
+"""The run in the window: its history, and the commands a person has sent it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ Start = Callable[[RunConfig, Inbox], Iterator[Event]]
 class LiveRun:
     """One run as the window knows it.
 
-    ``history`` tells what is true: it changes by events alone. ``wanted`` holds the wishes that no
-    event has answered yet, so that pressing a key twice climbs two rungs. ``standing`` is what a
+    ``history`` tells what is true: it changes by events alone. ``wanted`` holds the settings that no
+    event has confirmed yet, so that pressing a key twice changes a setting twice. ``standing`` is what a
     person makes of the findings. ``field`` asks what a feature sees, ``check`` for the check of the
     first steps, ``learning`` for the experiment of a lesson, ``inspecting`` for a view of what the
     network has learned.
@@ -106,7 +106,7 @@ class LiveRun:
         return self.history.lost is not None and not self.history.is_over
 
     def send(self, command: Command) -> None:
-        """Send a wish."""
+        """Send a command."""
         self.inbox.send(command)
 
     def turn(self, setting: str, value: float) -> None:
