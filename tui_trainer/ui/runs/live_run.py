@@ -33,11 +33,11 @@ Start = Callable[[RunConfig, Inbox], Iterator[Event]]
 class LiveRun:
     """One run as the window knows it.
 
-    ``history`` tells what is true: it changes by events alone. ``wanted`` holds the settings that no
-    event has confirmed yet, so that pressing a key twice changes a setting twice. ``standing`` is what a
-    person makes of the findings. ``field`` asks what a feature sees, ``check`` for the check of the
-    first steps, ``learning`` for the experiment of a lesson, ``inspecting`` for a view of what the
-    network has learned.
+    ``history`` tells what is true: it changes by events alone. ``wanted`` holds the settings that
+    no event has confirmed yet, so that pressing a key twice changes a setting twice. ``standing``
+    is what a person makes of the findings. ``field`` asks what a feature sees, ``check`` for the
+    check of the first steps, ``learning`` for the experiment of a lesson, ``inspecting`` for a view
+    of what the network has learned.
     """
 
     is_live = True
