@@ -86,7 +86,7 @@ def review(
     channels: Channels = 1,
     classes: Classes = 10,
 ) -> None:
-    """Judge the design of a network; exit code 5 if a verdict is wrong."""
+    """Judge the design of a network; exit code 5 if it finds an error."""
     from tui_trainer.anatomy.review import review as review_rows
     from tui_trainer.headless import network_tables as front
 
