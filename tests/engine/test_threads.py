@@ -9,7 +9,8 @@ import torch
 from tests.engine.conftest import MNIST
 from tests.engine.runs import only
 from tests.training import train
-from tui_trainer.engine.threads import choose_threads, fastest_threads, one_thread
+from tui_trainer.engine.threads import choose_threads, fastest_threads
+from tui_trainer.lab.ask import one_thread
 from tui_trainer.models import zoo
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -65,14 +64,3 @@ def fastest_threads(
         most = min(count for count in counts if best[count] <= limit)
     torch.set_num_threads(most)
     return most
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let one thread work alone: one image is done before several have found together."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -223,3 +224,14 @@ class Scheduler:
     def spend(self, seconds: float) -> None:
         """Book the time that a part took."""
         self._credit -= seconds
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let one thread work alone: one image is done before several have found together."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -15,8 +15,7 @@ from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, probabilities_of
 from tui_trainer.engine.process_commands import reject
 from tui_trainer.engine.run import Assistant, Run
-from tui_trainer.engine.threads import one_thread
-from tui_trainer.lab.ask import VIEW_TOPICS, Job, Scheduler, topic_of
+from tui_trainer.lab.ask import VIEW_TOPICS, Job, Scheduler, one_thread, topic_of
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import IMAGES, PATIENCE, SEED, Context
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import probabilities_of
-from tui_trainer.engine.threads import one_thread
+from tui_trainer.lab.ask import one_thread
 from tui_trainer.lab.saved_model import network_of
 from tui_trainer.models.behaviour import behaviour_of, fingerprint, fixed_images
 from tui_trainer.protocol.errors import InputError, fault, reason
