@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui_trainer.text.fmt import Cell
-from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
+from tui_trainer.ui.widgets.painting import Painted, Styles, role_styles, strip_of
 
 
-class CellLine(Widget):
+class CellLine(Painted):
     """A line of cells that is painted only when one of them has changed.
 
     It makes its own strip: that costs a third of what laying out and styling a text does, and this
@@ -24,14 +23,6 @@ class CellLine(Widget):
     def cells(self, width: int) -> list[Cell]:
         """Return what the line shows in ``width`` columns."""
         raise NotImplementedError
-
-    def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
-
-    def on_resize(self) -> None:
-        """Choose anew what fits."""
-        self._repaint()
 
     def update(self) -> None:
         """Paint the line if it has changed."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from textual.app import ComposeResult
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui_trainer.render.plots import Row, Scale, chart
 from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.ui.run_curves import Picture
-from tui_trainer.ui.widgets.painting import Styles, content_of, role_styles, strip_of
+from tui_trainer.ui.widgets.painting import Painted, Styles, content_of, role_styles, strip_of
 
 
-class Chart(Widget):
+class Chart(Painted):
     """Draws a :class:`Picture`; its latest figures stand in the title."""
 
     DEFAULT_CSS = """
@@ -37,19 +35,6 @@ class Chart(Widget):
         self._legend: list[Cell] = []
         self._style: Styles | None = None
         self._rows: list[Row] = []
-        self._strips: list[Strip] = []
-
-    def compose(self) -> ComposeResult:
-        """Nothing inside: it paints its own lines."""
-        return iter(())
-
-    def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
-
-    def on_resize(self) -> None:
-        """Paint anew in the new size."""
-        self._repaint()
 
     def on_show(self) -> None:
         """Catch up with what was not painted while nobody could see it."""
@@ -105,9 +90,3 @@ class Chart(Widget):
         # Textual's own attribute: setting the public one would repaint the whole widget.
         self._border_title = content_of([Cell(self._title), *legend])
         return True
-
-    def render_line(self, y: int) -> Strip:
-        """Return one line of the picture."""
-        if y < len(self._strips):
-            return self._strips[y]
-        return Strip.blank(self.size.width, self.rich_style)

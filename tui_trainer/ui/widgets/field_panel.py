@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.color import Color
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui_trainer.protocol.answers import Answered, MeasuredField
 from tui_trainer.protocol.layers import Box, LayerRow
@@ -21,7 +19,7 @@ from tui_trainer.text.fmt import Cell, columns, fit
 from tui_trainer.ui.keys.keymap import FIELD_KEYS
 from tui_trainer.ui.widgets.field_picture import agree, bounds, half_of, scaled, touched
 from tui_trainer.ui.widgets.half_blocks import Drawn, Pixel, half_blocks, mixed, ramp
-from tui_trainer.ui.widgets.painting import Styles, role_styles
+from tui_trainer.ui.widgets.painting import Painted, Styles, role_styles
 from tui_trainer.ui.widgets.picture_pixels import framed
 
 GAP = 3
@@ -78,7 +76,7 @@ class FieldView:
         return self.row.box(*self.feature) if self.row else None
 
 
-class FieldPanel(Widget, can_focus=True):
+class FieldPanel(Painted, can_focus=True):
     """Two pictures: the digit with the box and what was measured, and the effective field."""
 
     DEFAULT_CSS = """
@@ -96,19 +94,6 @@ class FieldPanel(Widget, can_focus=True):
         super().__init__(id=id)
         self.border_title = "receptive field"
         self._view = FieldView()
-        self._strips: list[Strip] = []
-
-    def compose(self) -> ComposeResult:
-        """Nothing inside: it paints its own lines."""
-        return iter(())
-
-    def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
-
-    def on_resize(self) -> None:
-        """Paint anew in the new size."""
-        self._repaint()
 
     def show(self, view: FieldView) -> None:
         """Show a feature's field."""
@@ -132,12 +117,6 @@ class FieldPanel(Widget, can_focus=True):
             for line in _lines(self._view, width, height, style, colours)
         ]
         self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """Return one line of the panel."""
-        if y < len(self._strips):
-            return self._strips[y]
-        return Strip.blank(self.size.width, self.rich_style)
 
 
 def _titles(view: FieldView) -> tuple[str, str]:

@@ -15,13 +15,12 @@ from textual.events import MouseDown, MouseEvent, MouseMove, MouseUp
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui_trainer.protocol.strokes import Point
 from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.keys.keymap import PAD_KEYS, with_keys
 from tui_trainer.ui.widgets.half_blocks import Pixel, half_blocks, mixed, ramp
-from tui_trainer.ui.widgets.painting import Styles, content_of, role_styles
+from tui_trainer.ui.widgets.painting import Painted, Styles, content_of, role_styles
 from tui_trainer.ui.widgets.sketch import BRUSHES, SIDE, STEPS, Sketch
 
 LARGE, SMALL = SIDE, SIDE // 2
@@ -46,7 +45,7 @@ DRAWS, ERASES = 1, 3
 """The mouse buttons."""
 
 
-class Pad(Widget, can_focus=True):
+class Pad(Painted, can_focus=True):
     """Paints the lines that change alone: while one draws, the training pays for it."""
 
     ALLOW_SELECT = False
@@ -80,22 +79,14 @@ class Pad(Widget, can_focus=True):
         self._title: list[Cell] = []
         self._write_title()
 
-    def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
-
     def get_content_width(self, container: Size, viewport: Size) -> int:
         """Return the columns of the picture, the larger one where there is room."""
         is_roomy = viewport.width >= ROOMY[0] and container.height >= ROOMY[1]
         return LARGE if is_roomy else SMALL
 
-    def on_resize(self) -> None:
-        """Paint anew in the new size; the drawing stays as it is."""
-        self._across = LARGE if self.size.width >= LARGE else SMALL
-        self._repaint()
-
     def _repaint(self) -> None:
-        """Paint everything."""
+        """Paint everything; in another size the drawing stays as it is."""
+        self._across = LARGE if self.size.width >= LARGE else SMALL
         names = ("surface", "foreground", "role-intervention")
         paper, ink, pen = (Color.parse(self.app.theme_variables[name]) for name in names)
         shades = ramp(paper, ink)

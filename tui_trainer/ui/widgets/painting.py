@@ -46,6 +46,32 @@ def role_styles(widget: Widget) -> Styles:
     return style
 
 
+class Painted(Widget):
+    """Paints its own lines: all anew in another size, and in the colours of another theme."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._strips: list[Strip] = []
+
+    def on_mount(self) -> None:
+        """Paint anew in the colours of a new theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+
+    def on_resize(self) -> None:
+        """Paint anew in the new size."""
+        self._repaint()
+
+    def _repaint(self) -> None:
+        """Make all lines anew."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line."""
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.rich_style)
+
+
 def strip_of(pieces: Iterable[tuple[str, str]], style: Styles, width: int) -> Strip:
     """Return (text, role) pieces as a strip of exactly ``width`` columns."""
     strip = Strip([Segment(text, style(role)) for text, role in pieces])

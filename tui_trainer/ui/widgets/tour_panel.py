@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from textual.strip import Strip
-from textual.widget import Widget
-
 from tui_trainer.course.guided_tour import Step
 from tui_trainer.text.fmt import Cell, columns, fit
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import with_keys
-from tui_trainer.ui.widgets.painting import Styles, role_styles, strip_of
+from tui_trainer.ui.widgets.painting import Painted, role_styles, strip_of
 
 KEYS = "{tour.next} next  {tour.previous} back  {tour.toggle} end"
 
@@ -17,7 +14,7 @@ OVER = "The run is over: on screen {screens.train}, {run.again} begins it again.
 """What is said instead where a step needs a run that goes on."""
 
 
-class GuideStrip(Widget):
+class GuideStrip(Painted):
     """Shows one step of the path; it takes no keys itself, so that all others work."""
 
     DEFAULT_CSS = """
@@ -31,15 +28,6 @@ class GuideStrip(Widget):
         self._progress = (0, 0)
         self._is_over = False
         self._lines: Lines = []
-        self._style: Styles | None = None
-
-    def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
-
-    def on_resize(self) -> None:
-        """Wrap anew."""
-        self._fill()
 
     def show(self, step: Step, progress: tuple[int, int], *, is_over: bool) -> None:
         """Show a step; ``is_over`` says that no run is under way."""
@@ -52,19 +40,17 @@ class GuideStrip(Widget):
             return
         lines = guide_lines(self._step, self._progress, width, is_over=self._is_over)
         if lines != self._lines:
+            style = role_styles(self)
             self._lines = lines
+            self._strips = [
+                strip_of(((c.text, c.style) for c in cells), style, width) for cells in lines
+            ]
             self.styles.height = len(lines)
             self.refresh()
 
     def _repaint(self) -> None:
-        self._style = None
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """Return a line."""
-        self._style = self._style or role_styles(self)
-        cells = self._lines[y] if y < len(self._lines) else []
-        return strip_of(((c.text, c.style) for c in cells), self._style, self.content_size.width)
+        self._lines = []
+        self._fill()
 
 
 def guide_lines(step: Step, progress: tuple[int, int], width: int, *, is_over: bool) -> Lines:
