@@ -84,7 +84,6 @@ def compare(
     found: Found = lambda arms, scores: (),
     images: int = IMAGES,
     judged: int = JUDGED,
-    seconds: float = TRAINED,
     by_time: bool = False,
 ) -> Iterator[Exhibit]:
     """Train arms side by side, judge them, and say how sure the result is.
@@ -96,13 +95,12 @@ def compare(
         found: Gives more to see at the end, between the table and the curves.
         images: How many training images each gets at most, unless they get equal seconds.
         judged: On how many images of validation they are judged.
-        seconds: How long they may train together.
         by_time: Equal seconds for each, and not equal images.
     """
     yield Exhibit(blocks=setup, progress=0.0)
     # Where time is equal, none may run out of images before the others.
     most = math.inf if by_time else images
-    for share in race(arms, images=most, clock=context.clock, seconds=seconds, by_time=by_time):
+    for share in race(arms, images=most, clock=context.clock, seconds=TRAINED, by_time=by_time):
         yield Exhibit(blocks=(losses(arms), *setup), progress=share)
     split = context.sample(judged)
     scores: dict[str, Evaluation] = {}

@@ -120,7 +120,7 @@ def test_no_line_of_the_walk_is_too_wide(value: float) -> None:
         network_of(Controls({c.name: value for c in EDITS})),
     ):
         for step in walk(network, 1_000.0):
-            lines = (step.title, *step.lines, *step.drawing().split("\n"))
+            lines = (step.title, *step.lines, *step.drawing(network).split("\n"))
             assert max(map(len, lines)) <= WIDEST
 
 

@@ -84,7 +84,7 @@ def _walk(network: Network, controls: Controls) -> Exhibit:
     return Exhibit(
         blocks=(
             Words(text=f"Step {place} of {len(steps) - 1}, {step.title}", tone="title"),
-            Words(text=step.drawing(), keeps_lines=True),
+            Words(text=step.drawing(here), keeps_lines=True),
             Words(text="\n".join(step.lines), keeps_lines=True),
             *edited(network),
         ),

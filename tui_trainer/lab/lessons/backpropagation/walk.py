@@ -30,20 +30,20 @@ class Step:
     Attributes:
         title: What is worked out.
         lines: The sum in symbols and in numbers.
-        network: What the drawing shows.
         at: The names that the drawing marks: where the walk is.
         known: How many of the forward values are known by now.
+        after: What the drawing shows, if that is not the network that the walk is through.
     """
 
     title: str
     lines: tuple[str, ...]
-    network: Network
     at: tuple[str, ...] = ()
     known: int = len(VALUES)
+    after: Network | None = None
 
-    def drawing(self) -> str:
-        """Return the network with its numbers, at most 74 columns wide."""
-        return drawing(self.network, known=self.known, marked=self.at)
+    def drawing(self, network: Network) -> str:
+        """Return the walk's network with its numbers, at most 74 columns wide."""
+        return drawing(self.after or network, known=self.known, marked=self.at)
 
 
 def walk(network: Network, eta: float) -> tuple[Step, ...]:
@@ -53,7 +53,6 @@ def walk(network: Network, eta: float) -> tuple[Step, ...]:
         Step(
             title="before anything is worked out: inputs, weights and targets",
             lines=("σ(x) = 1 / (1 + e⁻ˣ)        E = E1 + E2", "a = σ(h) or σ(o)"),
-            network=network,
             known=0,
         ),
         *_forwards(network),
@@ -114,7 +113,7 @@ def _forwards(network: Network) -> Iterator[Step]:
     )
     for known, (one, at) in enumerate(told, start=1):
         title = f"forward: {one[0]}"
-        yield Step(title=title, lines=_lines(one), network=network, at=at, known=known)
+        yield Step(title=title, lines=_lines(one), at=at, known=known)
 
 
 def _backwards(network: Network, told: Sequence[Chain]) -> Iterator[Step]:
@@ -124,7 +123,7 @@ def _backwards(network: Network, told: Sequence[Chain]) -> Iterator[Step]:
     for place in (1, 2):
         yield from _through_output(network, now, place, outputs[2 * place - 2 : 2 * place])
     for place in (1, 2):
-        yield from _through_hidden(network, now, place, hiddens[2 * place - 2 : 2 * place])
+        yield from _through_hidden(now, place, hiddens[2 * place - 2 : 2 * place])
 
 
 def _through_output(
@@ -138,14 +137,10 @@ def _through_output(
     yield Step(
         title=title + error[0],
         lines=(*_lines((*error, number(chain.error))), f"E{3 - k} does not depend on a_o{k}."),
-        network=network,
         at=(f"E{k}", f"a_o{k}"),
     )
     yield Step(
-        title=title + slope[0],
-        lines=_lines((*slope, number(chain.slope))),
-        network=network,
-        at=(f"a_o{k}", f"o{k}"),
+        title=title + slope[0], lines=_lines((*slope, number(chain.slope))), at=(f"a_o{k}", f"o{k}")
     )
     for j, chain in enumerate(pair, start=1):
         weight = f"w{2 + 2 * k + j}"
@@ -162,14 +157,11 @@ def _through_output(
                     )
                 ),
             ),
-            network=network,
             at=(f"E{k}", f"a_o{k}", f"o{k}", weight),
         )
 
 
-def _through_hidden(
-    network: Network, now: Forward, j: int, pair: Sequence[HiddenChain]
-) -> Iterator[Step]:
+def _through_hidden(now: Forward, j: int, pair: Sequence[HiddenChain]) -> Iterator[Step]:
     """Yield the steps from both errors through hidden unit j to the two weights into it."""
     chain, title, active = pair[0], f"back through h{j}: ", getattr(now, f"a_h{j}")
     for k, (branch, share) in enumerate(zip(chain.branches, chain.shares, strict=True), start=1):
@@ -181,7 +173,6 @@ def _through_hidden(
                 f"∂o{k}/∂a_h{j} = {weight} = {number(branch[2])}",
                 *_lines((left, symbols, _product(*branch), number(share))),
             ),
-            network=network,
             at=(f"E{k}", f"a_o{k}", f"o{k}", weight, f"a_h{j}"),
         )
     both = f"∂E1/∂a_h{j} + ∂E2/∂a_h{j}"
@@ -190,25 +181,18 @@ def _through_hidden(
     yield Step(
         title=f"{title}∂E/∂a_h{j}, the sum over both outputs",
         lines=_lines((f"∂E/∂a_h{j}", both, shares, number(chain.total))),
-        network=network,
         at=("E1", "E2", f"a_h{j}"),
     )
     yield Step(
-        title=title + slope[0],
-        lines=_lines((*slope, number(chain.slope))),
-        network=network,
-        at=(f"a_h{j}", f"h{j}"),
+        title=title + slope[0], lines=_lines((*slope, number(chain.slope))), at=(f"a_h{j}", f"h{j}")
     )
-    yield from _into_hidden(network, j, pair, (both, shares, slope[0]))
+    yield from _into_hidden(j, pair, (both, shares, slope[0]))
 
 
-def _into_hidden(
-    network: Network, j: int, pair: Sequence[HiddenChain], told: tuple[str, str, str]
-) -> Iterator[Step]:
+def _into_hidden(j: int, pair: Sequence[HiddenChain], told: tuple[str, str, str]) -> Iterator[Step]:
     """Yield the steps to the two weights into hidden unit j.
 
     Args:
-        network: What the drawing shows.
         j: Which unit, from 1.
         pair: The chains to the two weights.
         told: The sum over both outputs in symbols and in numbers, and the unit's slope in symbols.
@@ -232,7 +216,6 @@ def _into_hidden(
                 ),
                 f"Without the parentheses it would come out as {number(lost)}.",
             ),
-            network=network,
             at=("E1", "E2", f"a_h{j}", f"h{j}", weight),
         )
 
@@ -247,7 +230,6 @@ def _updates(network: Network, eta: float, told: Sequence[Chain]) -> Iterator[St
         lines=tuple(
             f"{one:<28}{two}".rstrip() for one, two in zip(halves[:4], halves[4:], strict=True)
         ),
-        network=network,
         at=WEIGHTS,
     )
     rows = zip(WEIGHTS, network.weights, slopes, after.weights, strict=True)
@@ -257,7 +239,6 @@ def _updates(network: Network, eta: float, told: Sequence[Chain]) -> Iterator[St
             f"{name} ← {number(w)} − {eta:g} · {_factor(slope)} = {number(new)}"
             for name, w, slope, new in rows
         ),
-        network=network,
         at=WEIGHTS,
     )
     before, now = forward(network).E_total, forward(after).E_total
@@ -267,6 +248,6 @@ def _updates(network: Network, eta: float, told: Sequence[Chain]) -> Iterator[St
             f"E_total before = {number(before)}",
             f"E_total now    = {number(now)}        change {number(now - before)}",
         ),
-        network=after,
+        after=after,
         at=("E_total",),
     )
