@@ -9,18 +9,17 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.dataset import Split
-from tui_trainer.lab.context import SEED, Context, Digit, Parts
+from tui_trainer.lab.context import DIGIT, SEED, Context, Digit, Parts
 from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import grey_picture, no_numbers
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.changes import CHANGES, KINDS, Change
 from tui_trainer.lab.views.judging import sealed
-from tui_trainer.protocol.exhibit import Block, Curve, Curves, Exhibit, Pictures, Table, counting
+from tui_trainer.protocol.exhibit import Block, Curve, Curves, Exhibit, Pictures, Table
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent
 
-DIGIT = counting("digit", "digit", 100)
 KIND = word_control("change", KINDS)
 
 LEAST, MOST = 40, 150
