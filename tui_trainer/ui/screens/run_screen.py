@@ -26,7 +26,7 @@ from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
 from tui_trainer.ui.widgets.chart import Chart
 from tui_trainer.ui.widgets.classes_panel import ClassPanel
-from tui_trainer.ui.widgets.findings_panel import FindingLine, FindingsPanel
+from tui_trainer.ui.widgets.findings_panel import FindingLine, FindingsPanel, headline
 from tui_trainer.ui.widgets.layers_panel import LayerPanel
 from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine, progress_cells, state_cells
 
@@ -95,7 +95,7 @@ class RunScreen(ViewScreen):
 
     def _show_findings(self, run: ShownRun) -> None:
         self.query_one(FindingsPanel).show(run)
-        self.query_one(FindingLine).show(run)
+        self.query_one(FindingLine).show(headline(run))
         self._refresh_keys(run)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

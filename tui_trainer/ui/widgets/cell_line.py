@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.strip import Strip
 
-from tui_trainer.text.fmt import Cell
+from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.ui.widgets.painting import Painted, Styles, role_styles, strip_of
 
 
@@ -40,3 +42,24 @@ class CellLine(Painted):
         """Return the line."""
         self._style = self._style or role_styles(self)
         return strip_of(((c.text, c.style) for c in self._cells), self._style, self.size.width)
+
+
+class ShownLine(CellLine):
+    """A line that shows the cells that it was given."""
+
+    DEFAULT_CSS = """
+    ShownLine { height: 1; }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._content: Sequence[Cell] = ()
+
+    def show(self, cells: Sequence[Cell]) -> None:
+        """Show these cells from now on."""
+        self._content = cells
+        self.update()
+
+    def cells(self, width: int) -> list[Cell]:
+        """Return what fits."""
+        return fit(self._content, width)

@@ -17,7 +17,7 @@ from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import CHOICE_KEYS, with_keys
 from tui_trainer.ui.runs.findings_selection import Standing
 from tui_trainer.ui.runs.shown_run import ShownRun
-from tui_trainer.ui.widgets.cell_line import CellLine
+from tui_trainer.ui.widgets.cell_line import ShownLine
 from tui_trainer.ui.widgets.finding_lines import headline_cells, standing_lines
 from tui_trainer.ui.widgets.panel import TextPanel
 
@@ -75,25 +75,12 @@ class FindingsPanel(TextPanel):
         self.show_rows(self._chosen)
 
 
-class FindingLine(CellLine):
+class FindingLine(ShownLine):
     """The chosen finding in one line, for windows too small for the panel."""
 
     DEFAULT_CSS = """
-    FindingLine { height: 1; padding: 0 1; }
+    FindingLine { padding: 0 1; }
     """
-
-    def __init__(self, *, id: str) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._run: ShownRun | None = None
-
-    def show(self, run: ShownRun) -> None:
-        """Show the finding, the result, or that there is nothing to report."""
-        self._run = run
-        self.update()
-
-    def cells(self, width: int) -> list[Cell]:
-        """Return what fits."""
-        return fit(headline(self._run), width) if self._run is not None else []
 
 
 def _title(standing: Standing) -> str:

@@ -24,9 +24,9 @@ from tui_trainer.render.layer_rows import (
     table_rows,
 )
 from tui_trainer.text import fmt
-from tui_trainer.text.fmt import Cell, fit
+from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.keys.keymap import LAYER_KEYS
-from tui_trainer.ui.widgets.cell_line import CellLine
+from tui_trainer.ui.widgets.cell_line import ShownLine
 
 GAP = 2
 """Blanks between two columns."""
@@ -38,27 +38,6 @@ class LayersTable(DataTable[Text]):
     """The rows; its key for folding shows in the footer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*LAYER_KEYS]
-
-
-class ShownLine(CellLine):
-    """A line that shows the cells that it was given."""
-
-    DEFAULT_CSS = """
-    ShownLine { height: 1; }
-    """
-
-    def __init__(self, *, id: str) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._content: Sequence[Cell] = ()
-
-    def show(self, cells: Sequence[Cell]) -> None:
-        """Show these cells from now on."""
-        self._content = cells
-        self.update()
-
-    def cells(self, width: int) -> list[Cell]:
-        """Return what fits."""
-        return fit(self._content, width)
 
 
 class NetworkTable(Vertical):
