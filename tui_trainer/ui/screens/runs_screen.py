@@ -22,6 +22,7 @@ from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.recorded_run import RecordedRun, open_run
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.widgets.key_footer import KeyFooter
+from tui_trainer.ui.widgets.painting import text_of
 from tui_trainer.ui.widgets.run_list import RunLine, columns_that_fit, run_rows
 from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
 
@@ -92,9 +93,8 @@ class RunsScreen(Screen[None]):
         for place in kept:
             table.add_column(head[place].text)
         for run, row in zip(self._runs, rows, strict=True):
-            cells = [row[place] for place in kept]
-            styled = [Text(c.text, variables.get(f"role-{c.style}", "")) for c in cells]
-            table.add_row(*styled, key=str(run.folder.path))
+            texts = (text_of([row[place]], variables) for place in kept)
+            table.add_row(*texts, key=str(run.folder.path))
         names = [run.folder.name for run in self._runs]
         if name in names:
             table.move_cursor(row=names.index(name))

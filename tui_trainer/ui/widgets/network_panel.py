@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -27,6 +26,7 @@ from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.keys.keymap import LAYER_KEYS
 from tui_trainer.ui.widgets.cell_line import ShownLine
+from tui_trainer.ui.widgets.painting import text_of
 
 GAP = 2
 """Blanks between two columns."""
@@ -166,7 +166,7 @@ class NetworkTable(Vertical):
             table.add_column(head)
         for row in self._shown:
             columns = row_pieces(row.cells, row.share, fitted, is_bold=row.is_head)
-            table.add_row(*(_styled(cells, variables) for cells in columns))
+            table.add_row(*(text_of(cells, variables) for cells in columns))
         table.scroll_to(y=scroll, animate=False)
         table.move_cursor(row=self._row_of(before))
 
@@ -184,12 +184,3 @@ class NetworkTable(Vertical):
         """Tell of the chosen layer in words."""
         line = self.query_one("#about-layer", ShownLine)
         line.show(about_layer(self._rows[self._place], self._budget) if self._rows else ())
-
-
-def _styled(cells: Sequence[Cell], variables: dict[str, str]) -> Text:
-    """Return cells as the text of a table."""
-    styled = Text()
-    for cell in cells:
-        name, *attributes = cell.style.split() or [""]
-        styled.append(cell.text, " ".join([*attributes, variables.get(f"role-{name}", "")]).strip())
-    return styled

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.color import Color
 from textual.content import Content
 from textual.strip import Strip
@@ -81,6 +82,15 @@ def strip_of(pieces: Iterable[tuple[str, str]], style: Styles, width: int) -> St
 def content_of(cells: Sequence[Cell]) -> Content:
     """Return cells as content whose colours follow the theme."""
     return Content.assemble(*((cell.text, css_style(cell.style)) for cell in cells))
+
+
+def text_of(cells: Sequence[Cell], variables: Mapping[str, str]) -> Text:
+    """Return cells as the text of a table, in the colours of a theme."""
+    text = Text()
+    for cell in cells:
+        name, *attributes = cell.style.split() or [""]
+        text.append(cell.text, " ".join([*attributes, variables.get(f"role-{name}", "")]).strip())
+    return text
 
 
 def content_of_lines(lines: Lines) -> Content:
