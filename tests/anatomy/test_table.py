@@ -302,10 +302,7 @@ def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(
     "make",
-    [
-        lambda: nn.LSTM(28, 8, batch_first=True),
-        lambda: torch.jit.script(nn.Conv1d(28, 4, 3)),
-    ],
+    [lambda: nn.LSTM(28, 8, batch_first=True), lambda: torch.jit.script(nn.Conv1d(28, 4, 3))],
 )
 def test_layers_that_are_not_followed_are_told_all_the_same(make: type[nn.Module]) -> None:
     network = Rows(make())

@@ -60,11 +60,7 @@ class Bench:
     """
 
     def __init__(
-        self,
-        seconds: float,
-        folder: Path,
-        say: Callable[[str], None],
-        threads: int | None = None,
+        self, seconds: float, folder: Path, say: Callable[[str], None], threads: int | None = None
     ) -> None:
         self.seconds = seconds
         self.threads_seen: set[int] = set()

@@ -159,10 +159,7 @@ def buffers_of_all_types(w: Writer) -> None:
     narrow = w.buffer("narrow", "torch.ones(1, dtype=torch.float16)")
     empty = w.buffer("empty", "torch.zeros(0, 3)")
     w.init.append(f'self.register_buffer("{w.name("nothing")}", None)')
-    w.add(
-        f"if {flag}:",
-        f"    x = x * {number}[0].item() / 2 * {narrow}.float() + {empty}.sum()",
-    )
+    w.add(f"if {flag}:", f"    x = x * {number}[0].item() / 2 * {narrow}.float() + {empty}.sum()")
 
 
 @block

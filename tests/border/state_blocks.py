@@ -192,8 +192,7 @@ def recurrent(w: Writer) -> None:
 @block
 def own_kernels(w: Writer) -> None:
     listed = w.make(
-        "kernels",
-        "nn.ParameterList([nn.Parameter(torch.randn(1, 1, k, k) / k) for k in (1, 3)])",
+        "kernels", "nn.ParameterList([nn.Parameter(torch.randn(1, 1, k, k) / k) for k in (1, 3)])"
     )
     w.add(
         f"x = sum(F.conv2d(x, k.expand({w.channels}, -1, -1, -1), padding=k.shape[-1] // 2, "

@@ -314,11 +314,7 @@ def table(lab: Lab, name: str, *options: object) -> dict[str, dict[str, Any]]:
 PRODUCTS = {
     "Twice": {"conv": (256 * 36 * 4, 256 * 37 * 4), "conv_2": (256 * 36 * 4, 256 * 37 * 4)},
     "Permuted": {"widen": (16 * 256, 16 * 288), "narrow": (16 * 256, 16 * 264)},
-    "Products": {
-        "layer": (16**3, 16**3),
-        "matmul": (16**3, 16**3),
-        "einsum": (16**3, 16**3),
-    },
+    "Products": {"layer": (16**3, 16**3), "matmul": (16**3, 16**3), "einsum": (16**3, 16**3)},
 }
 """The fewest and the most multiply-adds of a row: with and without the additions of a bias."""
 

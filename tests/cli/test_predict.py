@@ -168,11 +168,7 @@ def test_its_networks_are_the_runs_own(
     ],
 )
 def test_what_cannot_be_used_is_one_line(
-    data_refused: Refused,
-    trained: RunFolder,
-    pictures: Path,
-    arguments: list[str],
-    words: str,
+    data_refused: Refused, trained: RunFolder, pictures: Path, arguments: list[str], words: str
 ) -> None:
     chosen = arguments if arguments[0] == "--run" else [*arguments, "--run", trained.path]
     assert words in data_refused("predict", pictures / "two.png", *chosen)

@@ -65,11 +65,7 @@ def drawn(digit: int, *, place: str = "centre", thickness: str = "normal") -> Dr
 
 
 def painted(
-    strokes: Sequence[Stroke],
-    where: tuple[float, float, float],
-    radius: float,
-    *,
-    pad: int = PAD,
+    strokes: Sequence[Stroke], where: tuple[float, float, float], radius: float, *, pad: int = PAD
 ) -> Drawing:
     """Return strokes painted on a square pad."""
     left, top, height = where

@@ -131,7 +131,4 @@ def test_the_best_epoch_has_no_rise_over_itself() -> None:
 
 def test_a_single_image_has_no_standard_error() -> None:
     now, best = evaluation_of([0.75], [True], [0]), evaluation_of([0.5], [True], [0])
-    assert now.rise_over(best) == (
-        0.25,
-        0.0,
-    )
+    assert now.rise_over(best) == (0.25, 0.0)

@@ -313,10 +313,7 @@ def test_seconds_are_training_time_and_speed_leaves_validation_out(
 
     events = run(tiny_config(tiny), clock=clock)
 
-    assert [step.seconds for step in of(StepDone, events)] == [
-        *range(2, 15, 2),
-        *range(21, 34, 2),
-    ]
+    assert [step.seconds for step in of(StepDone, events)] == [*range(2, 15, 2), *range(21, 34, 2)]
     for epoch in of(EpochDone, events):
         assert epoch.seconds == 19
         assert epoch.images_per_second == pytest.approx(110 / 14)

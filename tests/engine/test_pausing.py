@@ -242,12 +242,7 @@ def test_a_look_while_paused_leaves_it_paused(tiny: Path) -> None:
     events = run(tiny_config(tiny), inbox)
 
     assert inbox.waits == [3, 3]
-    assert states(events)[1:5] == [
-        ("paused", 3),
-        ("testing", 3),
-        ("paused", 3),
-        ("training", 3),
-    ]
+    assert states(events)[1:5] == [("paused", 3), ("testing", 3), ("paused", 3), ("training", 3)]
 
 
 # --- stopping

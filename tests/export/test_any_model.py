@@ -311,8 +311,7 @@ def line_of(model: type[nn.Module], text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "model",
-    [pytest.param(m, marks=pytest.mark.slow) if m is Tokens else m for m in ANY_BATCH],
+    "model", [pytest.param(m, marks=pytest.mark.slow) if m is Tokens else m for m in ANY_BATCH]
 )
 def test_a_program_gives_the_answers_for_any_batch(tmp_path: Path, model: type[nn.Module]) -> None:
     network, path = model(), tmp_path / "network.pt2"

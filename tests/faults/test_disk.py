@@ -213,10 +213,7 @@ def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: 
 
 
 @pytest.mark.parametrize(
-    ("place", "number"),
-    [
-        *(("half a write", 20), ("fsync", 7), ("replace", 3), ("half a file", 6)),
-    ],
+    ("place", "number"), [*(("half a write", 20), ("fsync", 7), ("replace", 3), ("half a file", 6))]
 )
 def test_a_disk_that_refuses_once(
     place: str, number: int, config: RunConfig, whole: Left, tmp_path: Path

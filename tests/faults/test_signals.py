@@ -117,8 +117,7 @@ def assert_left_in_order(path: Path, reason: str, err: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "reason"),
-    [*ENDINGS[:2], pytest.param(*ENDINGS[2], marks=pytest.mark.slow)],
+    ("number", "code", "reason"), [*ENDINGS[:2], pytest.param(*ENDINGS[2], marks=pytest.mark.slow)]
 )
 def test_a_signal_ends_the_run_in_order(
     number: int, code: int, reason: str, long_config: RunConfig, long_whole: Left, tmp_path: Path

@@ -181,10 +181,7 @@ TWINS = [
     ),
     Twins("input_scale", [sample(input_mean=0.13, input_std=0.31)], [sample()], "note"),
     Twins(
-        "validation_differs",
-        [sample(val_std=0.5)],
-        [sample(val_mean=0.2, val_std=0.8)],
-        says="0.5",
+        "validation_differs", [sample(val_std=0.5)], [sample(val_mean=0.2, val_std=0.8)], says="0.5"
     ),
     Twins("validation_differs", [sample(val_mean=1.0)], [sample(val_mean=None, val_std=None)]),
     Twins("constant_labels", [sample(confusion=ONE_LABEL)], [sample()], says="4"),

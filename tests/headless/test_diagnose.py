@@ -10,12 +10,7 @@ import pytest
 from tests.protocol import facts
 from tests.ui.fakes import recording
 from tui_trainer.findings import RULES, with_findings
-from tui_trainer.headless.diagnosis_text import (
-    RunDiagnosis,
-    as_record,
-    diagnose,
-    diagnosis_lines,
-)
+from tui_trainer.headless.diagnosis_text import RunDiagnosis, as_record, diagnose, diagnosis_lines
 from tui_trainer.history.history import History
 from tui_trainer.history.run_state import Episode
 from tui_trainer.protocol.errors import InputError

@@ -20,14 +20,7 @@ from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Mode
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, StateChanged
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Control,
-    Exhibit,
-    Words,
-    at,
-)
+from tui_trainer.protocol.exhibit import Bar, Bars, Control, Exhibit, Words, at
 from tui_trainer.render.plain_exhibit import WIDTH
 
 KIND = Control(name="kind", label="kind", value="max", steps=("max", "mean"))

@@ -176,10 +176,7 @@ EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try: dropout 0.1"
     [
         (finding(), f"▲ overfitting, since step 1,240: {EVIDENCE}"),
         (finding("error"), f"✗ overfitting, since step 1,240: {EVIDENCE}"),
-        (
-            setting("learning_rate", 0.1, 0.05),
-            "▼ learning rate 0.1 → 0.05 after step 1,240",
-        ),
+        (setting("learning_rate", 0.1, 0.05), "▼ learning rate 0.1 → 0.05 after step 1,240"),
         (setting("batch_size", 128, 1_024), "▼ batch size 128 → 1,024 after step 1,240"),
         (setting("augmentation", 1, 0), "▼ augmentation on → off after step 1,240"),
         (setting("dropout", 0, 0.1), "▼ dropout 0 → 0.1 after step 1,240"),
@@ -192,10 +189,7 @@ EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try: dropout 0.1"
             "▲ not saved: runs/1: No space left on device; "
             "training goes on, and it will be tried again",
         ),
-        (
-            StateChanged(state="preparing", step=0, detail="mnist"),
-            "preparing: mnist",
-        ),
+        (StateChanged(state="preparing", step=0, detail="mnist"), "preparing: mnist"),
         (StateChanged(state="paused", step=1_240), "paused after step 1,240"),
     ],
 )

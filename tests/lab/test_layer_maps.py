@@ -7,13 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.lab.conftest import Benches
-from tui_trainer.lab.layer_maps import (
-    batch_of_maps,
-    is_convolution,
-    maps_of,
-    middle_frame,
-    subject,
-)
+from tui_trainer.lab.layer_maps import batch_of_maps, is_convolution, maps_of, middle_frame, subject
 
 
 @pytest.mark.parametrize("model", ["tiny", "era-s6"])

@@ -57,11 +57,7 @@ def folder(once: Path, tmp_path: Path) -> RunFolder:
 
 
 def looked(
-    tiny: Path,
-    folder: RunFolder,
-    *wishes: Command,
-    checkpoint: str = "last",
-    looks: int = 1,
+    tiny: Path, folder: RunFolder, *wishes: Command, checkpoint: str = "last", looks: int = 1
 ) -> list[Event]:
     path = folder.checkpoint(checkpoint)
     inbox = ScriptedInbox(paused=[*([wish] for wish in wishes), [Stop()]])

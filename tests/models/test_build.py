@@ -337,10 +337,7 @@ BAD = {
         "early.py:12: AttributeError: cannot assign module before Module.__init__() call; Net",
     ),
     "thing.py:Net": ("class Net:\n    pass\n", "thing.py:Net: is a class, but no subclass of nn."),
-    "three.py:f": (
-        "def f():\n    return 3\n",
-        "three.py:f: gives no nn.Module (type int)",
-    ),
+    "three.py:f": ("def f():\n    return 3\n", "three.py:f: gives no nn.Module (type int)"),
     "made.py:net": (PLAIN + "\nnet = Net()\n", "made.py:net: is a network already; name its class"),
     "number.py:net": ("net = 3\n", "number.py:net: is no class and no function written in Python"),
     "builtin.py:abort": (
@@ -469,10 +466,7 @@ def test_the_command_says_it_in_one_line(write: Write, digits: Path, tmp_path: P
 
 
 def run(
-    config: RunConfig,
-    folder: Path,
-    inbox: Inbox | None = None,
-    resume: Path | None = None,
+    config: RunConfig, folder: Path, inbox: Inbox | None = None, resume: Path | None = None
 ) -> list[Event]:
     """Train in a folder, or go on there from a checkpoint."""
     folder.mkdir(exist_ok=True)

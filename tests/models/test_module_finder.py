@@ -88,10 +88,7 @@ def test_a_late_import_of_a_neighbour_sees_the_whole_file(write: Write) -> None:
         ("from common import WIDTH", {}),
         ("from helper import WIDTH", {"src/helper.py": "from src.blocks import WIDTH\n"}),
         ("from helper import WIDTH", {"src/helper.py": "from common import WIDTH\n"}),
-        (
-            "try:\n    from .blocks import WIDTH\nexcept ImportError:\n    from blocks import *",
-            {},
-        ),
+        ("try:\n    from .blocks import WIDTH\nexcept ImportError:\n    from blocks import *", {}),
         # The package's own file fails, but the model does not need it.
         ("from .blocks import WIDTH", {"src/__init__.py": "import nowhere_at_all\n"}),
         ("from .blocks import WIDTH", {"src/__init__.py": "from .net import Net\n"}),

@@ -199,16 +199,7 @@ def test_a_network_of_ones_own_is_a_model(model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "model",
-    [
-        ":",
-        ":Net",
-        "nets:",
-        "a b:Net",
-        "lab/net:Net",
-        "a..b:Net",
-        "a:b:c",
-    ],
+    "model", [":", ":Net", "nets:", "a b:Net", "lab/net:Net", "a..b:Net", "a:b:c"]
 )
 def test_what_is_nearly_a_reference_is_refused(model: str) -> None:
     assert fault(model=model).problem == (

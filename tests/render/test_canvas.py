@@ -125,10 +125,7 @@ def test_a_label_goes_to_the_foot_where_curves_are_in_its_way() -> None:
 def test_a_label_without_room_is_left_out() -> None:
     long = "x" * 200
     assert "xx" not in "".join(draw(marks=(Mark(0.5, "mark", label=long),)).texts)
-    both = (
-        Line([0.0, 1.0], [0.0, 0.0], "train"),
-        Line([0.0, 1.0], [1.0, 1.0], "validation"),
-    )
+    both = (Line([0.0, 1.0], [0.0, 0.0], "train"), Line([0.0, 1.0], [1.0, 1.0], "validation"))
     assert LABEL not in "".join(draw(*both, marks=(Mark(0.5, "mark", label=LABEL),)).texts)
 
 

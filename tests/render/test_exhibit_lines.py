@@ -7,26 +7,8 @@ from dataclasses import replace
 import pytest
 from rich.style import Style
 
-from tests.ui.exhibits import (
-    ADVICE,
-    BARS,
-    CURVES,
-    DIGIT,
-    EVERYTHING,
-    KERNEL,
-    PICTURES,
-    SUM,
-    TABLE,
-)
-from tui_trainer.protocol.exhibit import (
-    Bar,
-    Bars,
-    Curve,
-    Curves,
-    Pictures,
-    Table,
-    Words,
-)
+from tests.ui.exhibits import ADVICE, BARS, CURVES, DIGIT, EVERYTHING, KERNEL, PICTURES, SUM, TABLE
+from tui_trainer.protocol.exhibit import Bar, Bars, Curve, Curves, Pictures, Table, Words
 from tui_trainer.render.block_lines import bars_lines, table_lines, words_lines
 from tui_trainer.render.curve_lines import GLYPHS, curve_roles, curves_lines
 from tui_trainer.render.exhibit_lines import exhibit_lines

@@ -74,9 +74,7 @@ def test_columns_count_where_there_is_no_terminal(
     assert is_plausible(columns) == (width == 100)
 
 
-def test_a_terminal_knows_its_size_better_than_a_variable(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_terminal_knows_its_size_better_than_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     class Sized(io.StringIO):
         def fileno(self) -> int:
             return 2

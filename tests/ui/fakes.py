@@ -263,12 +263,7 @@ def window(
     )
     still = Governor(cpu_time=lambda: 0.0)
     app = kind(
-        engine,
-        config or RunConfig(),
-        theme=theme,
-        governor=still,
-        pictures=pictures,
-        runs=runs,
+        engine, config or RunConfig(), theme=theme, governor=still, pictures=pictures, runs=runs
     )
     return app, engine
 

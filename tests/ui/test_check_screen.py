@@ -84,10 +84,7 @@ def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
-        (
-            CommandRejected(command="check", reason="no more memory", step=1),
-            "no more memory",
-        ),
+        (CommandRejected(command="check", reason="no more memory", step=1), "no more memory"),
         (RunFailed(message="it broke", traceback=""), "the training failed"),
     ],
 )

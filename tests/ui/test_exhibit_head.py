@@ -7,15 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.ui.exhibits import (
-    CONTROLS,
-    COUNT,
-    PLACE,
-)
-from tui_trainer.protocol.exhibit import (
-    Exhibit,
-    at,
-)
+from tests.ui.exhibits import CONTROLS, COUNT, PLACE
+from tui_trainer.protocol.exhibit import Exhibit, at
 from tui_trainer.text.lines import Lines
 from tui_trainer.ui.widgets.exhibit_head import ExhibitView, head_lines, value_text
 from tui_trainer.ui.widgets.number_line import number_for

@@ -55,10 +55,7 @@ def folding(steps: Iterable[Hashable]) -> Folding:
 
 
 def _fold(
-    kinds: list[int],
-    rows: Sequence[tuple[int, ...]],
-    numbers: dict[Hashable, int],
-    longest: int,
+    kinds: list[int], rows: Sequence[tuple[int, ...]], numbers: dict[Hashable, int], longest: int
 ) -> tuple[list[int], list[tuple[int, ...]]]:
     """Fold each block that follows itself often enough; of several, the shortest."""
     following = _following(kinds)

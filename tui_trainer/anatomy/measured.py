@@ -55,9 +55,7 @@ def measured_field(
 
 
 def measured_fields(
-    network: nn.Module,
-    input_shape: tuple[int, int, int],
-    features: Mapping[int, Feature],
+    network: nn.Module, input_shape: tuple[int, int, int], features: Mapping[int, Feature]
 ) -> Iterator[tuple[int, Tensor | None]]:
     """Yield which pixels one feature of each of some layers depends on, from one run for all.
 

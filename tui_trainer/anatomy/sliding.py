@@ -58,12 +58,7 @@ class Window:
 
 
 def slid(
-    field: Field,
-    old: Shape,
-    new: Shape,
-    steps: Sequence[Steps | None],
-    *,
-    groups: int = 0,
+    field: Field, old: Shape, new: Shape, steps: Sequence[Steps | None], *, groups: int = 0
 ) -> Field:
     """Return a field after a kernel has slid over a tensor's last dimensions.
 

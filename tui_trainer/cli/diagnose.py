@@ -7,10 +7,7 @@ from tui_trainer.cli.saved import RunName
 from tui_trainer.headless.streams import standard_output
 
 
-def diagnose(
-    run: RunName = None,
-    as_json: JsonObject = False,
-) -> None:
+def diagnose(run: RunName = None, as_json: JsonObject = False) -> None:
     """Say what went well or wrong in a recorded run; exit code 0 whatever is found."""
     from tui_trainer.headless import diagnosis_text as front
     from tui_trainer.recording.folder import find_run

@@ -69,21 +69,13 @@ def evaluate(
     from tui_trainer.headless.viewing import Viewing
 
     viewing = Viewing(
-        wanted,
-        chosen,
-        on_test=test,
-        all_layers=report is not None,
-        looks=found.recorded.looks,
+        wanted, chosen, on_test=test, all_layers=report is not None, looks=found.recorded.looks
     )
     events = answers(config, viewing.questions(), found)
     if test:
         events = counted(events, found.folder, found.recorded)
     evaluation = front.evaluate(
-        events,
-        viewing,
-        run=found.folder.name,
-        checkpoint=checkpoint,
-        epoch=found.facts["epoch"],
+        events, viewing, run=found.folder.name, checkpoint=checkpoint, epoch=found.facts["epoch"]
     )
     if as_json:
         front.print_record(evaluation, str(found.folder.path))

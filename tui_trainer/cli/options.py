@@ -157,8 +157,7 @@ Checkpoint = Annotated[str, option("Which checkpoint: last, best, epoch-N (last)
 RecordedThreads = Annotated[int | None, option("CPU threads (as many as the run had)")]
 StepImages = Annotated[int | None, option("Images a step, where one is trained")]
 Controls = Annotated[
-    list[str] | None,
-    option("Set a control; may be given again", "--set", metavar="NAME=VALUE"),
+    list[str] | None, option("Set a control; may be given again", "--set", metavar="NAME=VALUE")
 ]
 
 

@@ -32,13 +32,7 @@ from tui_trainer.findings.watch import (
     Watch,
 )
 from tui_trainer.history.history import History
-from tui_trainer.protocol.events import (
-    Diverged,
-    EpochDone,
-    Event,
-    FindingCleared,
-    StepDone,
-)
+from tui_trainer.protocol.events import Diverged, EpochDone, Event, FindingCleared, StepDone
 from tui_trainer.protocol.probed import SampleProbed
 
 __all__ = ["RULES", "Rule", "Watch", "watched", "with_findings"]

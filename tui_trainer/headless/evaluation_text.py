@@ -13,22 +13,9 @@ from tui_trainer.headless.asking import follow
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.viewing import IMAGES, Shown, Viewing
 from tui_trainer.protocol.events import Event, RunStarted
-from tui_trainer.render.plain_exhibit import (
-    INDENT,
-    WIDTH,
-    page,
-    page_width,
-    plain_lines,
-    wrapped,
-)
+from tui_trainer.render.plain_exhibit import INDENT, WIDTH, page, page_width, plain_lines, wrapped
 from tui_trainer.stats.intervals import wilson
-from tui_trainer.text.fmt import (
-    accuracy_with_interval,
-    count,
-    one_line,
-    plural,
-    printable,
-)
+from tui_trainer.text.fmt import accuracy_with_interval, count, one_line, plural, printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

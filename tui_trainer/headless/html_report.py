@@ -28,11 +28,7 @@ def report(found: Evaluation, command: str) -> str:
     """
     title = escape(f"{found.run}: what {found.started.model} has learned")
     body = "\n".join(
-        (
-            _header(found),
-            *(_section(shown) for shown in found.views),
-            _footer(found, command),
-        )
+        (_header(found), *(_section(shown) for shown in found.views), _footer(found, command))
     )
     return (
         "<!DOCTYPE html>\n"

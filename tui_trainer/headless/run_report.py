@@ -40,12 +40,7 @@ class Report:
     """
 
     def __init__(
-        self,
-        data: DataOut,
-        console: Console,
-        *,
-        json_lines: bool,
-        quiet: bool = False,
+        self, data: DataOut, console: Console, *, json_lines: bool, quiet: bool = False
     ) -> None:
         self.run = RunState()
         self._data = data

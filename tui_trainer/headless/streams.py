@@ -338,10 +338,6 @@ def silence(stream: TextIO) -> None:
 def _wrapped(text: str, width: int) -> str:
     """Return a line broken between words where it is too long, its continuation indented."""
     lines = textwrap.wrap(
-        text,
-        max(20, width),
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
+        text, max(20, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
     return "\n".join(lines)

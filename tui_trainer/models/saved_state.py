@@ -43,11 +43,7 @@ def _are_names(value: object) -> bool:
 
 
 def check_answers(
-    network: nn.Module,
-    image_size: int,
-    facts: Mapping[str, Any],
-    saved: Tensor | None,
-    path: Path,
+    network: nn.Module, image_size: int, facts: Mapping[str, Any], saved: Tensor | None, path: Path
 ) -> None:
     """Make sure that a model built again answers as the one that was saved.
 

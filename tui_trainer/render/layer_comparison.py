@@ -111,11 +111,7 @@ def _figures(
             fmt.count(b.parameters),
             _less(a.parameters, b.parameters),
         ),
-        Figure(
-            share,
-            fmt.percent(a.parameters / budget, 1),
-            fmt.percent(b.parameters / budget, 1),
-        ),
+        Figure(share, fmt.percent(a.parameters / budget, 1), fmt.percent(b.parameters / budget, 1)),
         Figure(
             "multiply-adds",
             fmt.count(a.multiply_adds),

@@ -337,12 +337,8 @@ TWINS: tuple[Twins, ...] = (
     Twins(
         "dead-weights",
         "a dilation as wide as the map",
-        lambda: sound(
-            swap(conv6=nn.Conv2d(16, 20, 3, dilation=2, padding=2, bias=False)),
-        ),
-        lambda: sound(
-            swap(conv6=nn.Conv2d(16, 20, 3, dilation=7, padding=7, bias=False)),
-        ),
+        lambda: sound(swap(conv6=nn.Conv2d(16, 20, 3, dilation=2, padding=2, bias=False))),
+        lambda: sound(swap(conv6=nn.Conv2d(16, 20, 3, dilation=7, padding=7, bias=False))),
         "error",
         ("conv6",),
     ),

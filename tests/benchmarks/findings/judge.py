@@ -163,11 +163,7 @@ def judge_file(path: Path) -> Judged:
     """Apply today's rules to the recorded run of this ``NAME.json``."""
     meta = read_meta(path)
     judged = judge_events(
-        recorded_events(path),
-        name=path.stem,
-        kind=meta.kind,
-        onset=meta.onset,
-        sane=meta.sane,
+        recorded_events(path), name=path.stem, kind=meta.kind, onset=meta.onset, sane=meta.sane
     )
     return replace(judged, error=meta.error)
 

@@ -134,14 +134,8 @@ TOO_FAST = frozenset(
 """What leaps lead to; each of these names the learning rate as a cause."""
 
 KINDS: Mapping[str, Kind] = {
-    "rate-x30": Kind(
-        lambda seed, place: Sabotage(times_rate=30),
-        TOO_FAST,
-    ),
-    "rate-x300": Kind(
-        lambda seed, place: Sabotage(times_rate=300),
-        TOO_FAST,
-    ),
+    "rate-x30": Kind(lambda seed, place: Sabotage(times_rate=30), TOO_FAST),
+    "rate-x300": Kind(lambda seed, place: Sabotage(times_rate=300), TOO_FAST),
     "rate-div-1000": Kind(
         lambda seed, place: Sabotage(times_rate=1 / 1000),
         frozenset({"learning_rate_low", "not_learning"}),
@@ -161,8 +155,7 @@ KINDS: Mapping[str, Kind] = {
     "few-images": Kind(_few_images, frozenset({"overfitting", "memorising"})),
     "same-64-images": Kind(_same_images, frozenset({"overfitting", "memorising"})),
     "sorted": Kind(
-        lambda seed, place: Sabotage(session=faults.sorted_by_class),
-        frozenset({"not_shuffled"}),
+        lambda seed, place: Sabotage(session=faults.sorted_by_class), frozenset({"not_shuffled"})
     ),
     "dead-start": Kind(
         lambda seed, place: Sabotage(network=faults.dead(1.0 if place < 3 else 0.6)),
@@ -202,9 +195,7 @@ KINDS: Mapping[str, Kind] = {
         frozenset({"probabilities"}),
     ),
     "batch-of-4": Kind(
-        _batch_of_4,
-        frozenset({"batch_too_small", "learning_rate_high"}),
-        WITH_NORM,
+        _batch_of_4, frozenset({"batch_too_small", "learning_rate_high"}), WITH_NORM
     ),
     "dropout-90": Kind(
         lambda seed, place: Sabotage(network=faults.dropout_everywhere(0.9)),
@@ -221,8 +212,7 @@ KINDS: Mapping[str, Kind] = {
         frozenset({"constant_labels"}),
     ),
     "decay-0.3": Kind(
-        _heavy_decay,
-        frozenset({"weight_decay_high", "underfitting", "not_learning"}),
+        _heavy_decay, frozenset({"weight_decay_high", "underfitting", "not_learning"})
     ),
     "bottleneck": Kind(
         _own("Bottleneck", "BottleneckMaps", epochs=10),

@@ -28,9 +28,7 @@ from tui_trainer.lab.lessons.backpropagation.arithmetic import (
 )
 
 ODD = Network(
-    inputs=(-0.7, 1.9),
-    targets=(0.01, 0.99),
-    weights=(0.3, -1.2, 2.5, 0.0, -0.4, 3.1, 0.9, -2.2),
+    inputs=(-0.7, 1.9), targets=(0.01, 0.99), weights=(0.3, -1.2, 2.5, 0.0, -0.4, 3.1, 0.9, -2.2)
 )
 
 HEADS = (

@@ -40,8 +40,7 @@ def outspoken(bench: Context) -> Context:
 def test_with_all_the_others_as_companions_there_is_one_batch_only(bench_of: Benches) -> None:
     bench = outspoken(bench_of("conv-fc"))
     few = dataclasses.replace(
-        bench.data,
-        val=type(bench.data.val)(bench.data.val.images[:64], bench.data.val.labels[:64]),
+        bench.data, val=type(bench.data.val)(bench.data.val.images[:64], bench.data.val.labels[:64])
     )
     (exhibit,) = show(dataclasses.replace(bench, data=few), {"digit": 5.0, "batch": 64.0}, False)
     norm = nn.BatchNorm1d(10).train()

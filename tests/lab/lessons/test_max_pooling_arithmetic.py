@@ -24,10 +24,7 @@ def test_pooling_is_that_of_torch(height: int, width: int, size: int) -> None:
 
 
 def test_the_strongest_are_followed_through_the_pool() -> None:
-    rows = [
-        [9.0, 8.0, 0.0, 0.0],
-        [7.0, 0.0, 0.0, 6.0],
-    ]
+    rows = [[9.0, 8.0, 0.0, 0.0], [7.0, 0.0, 0.0, 6.0]]
     # The four strongest of eight: 9 is a maximum in a corner, 6 a maximum elsewhere.
     assert survivors(rows, 0.5) == (4, 2, 1)
     assert survivors(rows, 1 / 8) == (1, 1, 1)

@@ -109,10 +109,7 @@ def test_two_checks_say_the_same(tiny: Path) -> None:
 
 @pytest.mark.parametrize("model", ["small", "squeeze-dropout"])
 def test_a_run_that_was_asked_is_one_that_was_not(tiny: Path, model: str) -> None:
-    asked = run(
-        tiny_config(tiny, model=model, augment="light"),
-        ScriptedInbox({3: [CHECK]}),
-    )
+    asked = run(tiny_config(tiny, model=model, augment="light"), ScriptedInbox({3: [CHECK]}))
     left_alone = run(tiny_config(tiny, model=model, augment="light"))
 
     assert len(answers(asked, "check")) == TOTAL

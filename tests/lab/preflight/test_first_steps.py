@@ -158,11 +158,7 @@ def test_an_epoch_that_takes_long_is_to_look_at(data: Data) -> None:
 
 @pytest.mark.parametrize(
     ("rate", "severity", "words"),
-    [
-        (0.02, "ok", "can use"),
-        (20.0, "error", "too high"),
-        (1e-5, "error", "too low"),
-    ],
+    [(0.02, "ok", "can use"), (20.0, "error", "too high"), (1e-5, "error", "too low")],
 )
 def test_the_rate_is_judged_by_a_range_test(
     data: Data, rate: float, severity: str, words: str

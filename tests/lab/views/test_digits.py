@@ -102,10 +102,7 @@ def test_of_many_classes_the_most_probable_and_the_true_one_are_drawn(
     scene = judged_as(replace(scene, data=data), probabilities)
     bars = only(Bars, seen(scene, "digits")).bars
     label = figures(seen(scene, "digits"))["true"]
-    assert [bar.label.split()[0] for bar in bars] == [
-        str(label),
-        *map(str, range(40, 51)),
-    ]
+    assert [bar.label.split()[0] for bar in bars] == [str(label), *map(str, range(40, 51))]
 
 
 HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
@@ -115,10 +112,7 @@ HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
     (({}, {5: 1}, {5: 1}), "right until epoch 1, wrong since epoch 2, forgotten once"),
     (({5: 1}, {}, {}), "right since epoch 2, wrong before"),
     (({}, {5: 1}, {}), "right again at the end of epoch 3, forgotten once"),
-    (
-        ({}, {5: 1}, {}, {5: 1}),
-        "right until epoch 3, wrong since epoch 4, forgotten 2 times",
-    ),
+    (({}, {5: 1}, {}, {5: 1}), "right until epoch 3, wrong since epoch 4, forgotten 2 times"),
 )
 
 

@@ -151,11 +151,7 @@ def test_images_of_another_size_and_many_classes(scene_of: Scenes, seen: Seen) -
     scene = scene_of("tiny")
     wide = replace(scene.data, classes=62)
     network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 62)).eval()
-    shown = seen(
-        replace(scene, data=wide, network=network),
-        "draw",
-        drawing=THREE,
-    )
+    shown = seen(replace(scene, data=wide, network=network), "draw", drawing=THREE)
 
     bars = shown.blocks[0]
     assert isinstance(bars, Bars)

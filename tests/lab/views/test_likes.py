@@ -95,10 +95,7 @@ def test_an_image_is_made_the_same_way_each_time(scene_of: Scenes) -> None:
     ]
     climbed = [float(value) for value in values if value is not None]
     real = responses(
-        network,
-        scene.layers,
-        unit,
-        scene.data.prepare(scene.split("validation").images),
+        network, scene.layers, unit, scene.data.prepare(scene.split("validation").images)
     )
     assert real is not None
     assert climbed[-1] > max(climbed[0], float(real.max()))

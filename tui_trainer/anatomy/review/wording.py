@@ -32,12 +32,7 @@ class Voice:
         return self._say("error", title, evidence, advice, rows)
 
     def _say(
-        self,
-        severity: Severity,
-        title: str,
-        evidence: str,
-        advice: str,
-        rows: Sequence[LayerRow],
+        self, severity: Severity, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]
     ) -> Diagnosis:
         return Diagnosis(
             code=self.rule,

@@ -13,14 +13,4 @@ from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run
 from tui_trainer.render.plots.drawing import MIN_HEIGHT, MIN_WIDTH, chart
 from tui_trainer.text.scales import Scale
 
-__all__ = [
-    "MIN_HEIGHT",
-    "MIN_WIDTH",
-    "Line",
-    "Mark",
-    "Points",
-    "Row",
-    "Run",
-    "Scale",
-    "chart",
-]
+__all__ = ["MIN_HEIGHT", "MIN_WIDTH", "Line", "Mark", "Points", "Row", "Run", "Scale", "chart"]

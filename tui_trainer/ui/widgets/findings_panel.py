@@ -209,11 +209,7 @@ def _change_lines(history: History, width: int) -> Lines:
     for change in reversed(history.interventions[-CHANGES_SHOWN:]):
         cells = [
             Cell(f"▼ {change.words}", style="intervention"),
-            Cell(
-                f"  epoch {change.epoch}, step {fmt.count(change.step)}",
-                rank=1,
-                style="muted",
-            ),
+            Cell(f"  epoch {change.epoch}, step {fmt.count(change.step)}", rank=1, style="muted"),
         ]
         lines.append(fit(cells, width))
     return lines
