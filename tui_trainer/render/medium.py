@@ -16,7 +16,7 @@ class Medium:
     """What a front end can show.
 
     Attributes:
-        draw: Returns the lines of a picture, in so many columns at most.
+        draw: Returns the lines of a picture, all as wide, in so many columns at most.
         signed_key: What the two ends of signed pictures look like.
         unsigned_key: The same of other pictures; empty where nobody needs to be told.
         has_colour: Whether roles become colours. Without it a rule sets off the head of a table,

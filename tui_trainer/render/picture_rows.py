@@ -23,9 +23,10 @@ WIDEST_CAPTION = 14
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A picture as it is drawn, what stands below it, and the columns of both."""
+    """A picture as it is drawn, its columns, what stands below it, and the columns of both."""
 
     drawn: Lines
+    shown: int
     below: Sequence[str]
     width: int
 
@@ -66,7 +67,7 @@ def _placed(picture: Picture, width: int, medium: Medium) -> Placed:
     words = [*picture.caption.split(), ends]
     room = max(shown, *map(columns, words), min(columns(picture.caption), WIDEST_CAPTION))
     below = _folded(picture.caption, min(room, width))
-    return Placed(drawn, [*below, ends] if ends else below, min(room, width))
+    return Placed(drawn, shown, [*below, ends] if ends else below, min(room, width))
 
 
 def _row(placed: Sequence[Placed]) -> Lines:
@@ -75,12 +76,20 @@ def _row(placed: Sequence[Placed]) -> Lines:
     low = max(len(each.below) for each in placed)
     lines: Lines = [[] for _ in range(high + low)]
     for place, each in enumerate(placed):
-        below = [[Cell(line, style="muted")] for line in each.below]
         gap = GAP if place < len(placed) - 1 else 0
-        column = [*([[]] * (high - len(each.drawn))), *each.drawn, *below]
-        column += [[]] * (len(lines) - len(column))
-        for line, cells in zip(lines, column, strict=True):
-            line += [*cells, Cell(" " * (each.width - line_width(cells) + gap))]
+        above = high - len(each.drawn)
+        blank, beside = Cell(" " * (each.width + gap)), Cell(" " * (each.width - each.shown + gap))
+        for y, line in enumerate(lines):
+            if above <= y < high:
+                line += [*each.drawn[y - above], beside]
+            elif high <= y < high + len(each.below):
+                words = each.below[y - high]
+                line += [
+                    Cell(words, style="muted"),
+                    Cell(" " * (each.width - columns(words) + gap)),
+                ]
+            else:
+                line.append(blank)
     return lines
 
 

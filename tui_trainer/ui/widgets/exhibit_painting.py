@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from rich.segment import Segment
-from rich.style import Style
 
 from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.render.medium import Medium
@@ -28,10 +27,10 @@ KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class PixelCell(Cell):
-    """A piece of a picture: its colours are its own, not those of a role."""
+class PixelsCell(Cell):
+    """A line of a picture: its colours are its own, not those of a role."""
 
-    paint: Style | None = None
+    painted: tuple[Segment, ...] = ()
 
 
 def medium_of(variables: Mapping[str, str]) -> Medium:
@@ -41,13 +40,15 @@ def medium_of(variables: Mapping[str, str]) -> Medium:
 
 def painted(lines: Lines, style: Styles) -> Drawn:
     """Return lines of cells in the colours of the theme."""
-    return [
-        [
-            Segment(cell.text, cell.paint if isinstance(cell, PixelCell) else style(cell.style))
-            for cell in line
-        ]
-        for line in lines
-    ]
+    drawn: Drawn = []
+    for line in lines:
+        drawn.append([])
+        for cell in line:
+            if isinstance(cell, PixelsCell):
+                drawn[-1] += cell.painted
+            else:
+                drawn[-1].append(Segment(cell.text, style(cell.style)))
+    return drawn
 
 
 def _picture(inks: Inks, picture: Picture, width: int) -> Lines:
@@ -62,7 +63,7 @@ def _picture(inks: Inks, picture: Picture, width: int) -> Lines:
 @lru_cache(maxsize=KEPT)
 def _drawn(picture: Picture, skips: int, inks: Inks) -> Lines:
     scale = max(1, WIDE_ENOUGH // max(picture.width, picture.height, 1))
-    return [
-        [PixelCell(piece.text, paint=piece.style) for piece in line]
-        for line in half_blocks(pixels_of(picture, inks, scale, skips), inks.ground.rgb)
-    ]
+    rows = pixels_of(picture, inks, scale, skips)
+    text = "▀" * (len(rows[0]) if rows else 0)
+    lines = half_blocks(rows, inks.ground.rgb)
+    return [[PixelsCell(text, painted=tuple(line))] for line in lines]
