@@ -95,6 +95,8 @@ def test_what_a_file_changes_at_import_is_put_back(
 ) -> None:
     change, seen = CHANGES[what]
     monkeypatch.setattr(sys, "argv", ["mnist-tui", "--model", "net.py:Net"])
+    # An earlier test of this process may have chosen one, and it can be chosen once.
+    multiprocessing.set_start_method(None, force=True)
 
     def after(text: str) -> object:
         torch.manual_seed(0)
