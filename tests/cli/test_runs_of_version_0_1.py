@@ -47,9 +47,10 @@ def test_they_are_diagnosed(run: Cli, runs: Path, name: str) -> None:
     assert "nothing is found" in out
 
 
-@pytest.mark.parametrize(
-    "name", ["finished", pytest.param("steered", marks=pytest.mark.slow), "killed"]
-)
+LONG = [pytest.param(name, marks=pytest.mark.slow) for name in ("finished", "steered")]
+
+
+@pytest.mark.parametrize("name", [*LONG, "killed"])
 def test_trained_again_they_meet_the_same_losses(run: Cli, runs: Path, name: str) -> None:
     code, out, err = run("replay", "--no-ui", "--json", runs / name)
     # Another processor may round otherwise, and end with other bits: that is exit code 8.
@@ -64,7 +65,7 @@ def test_trained_again_they_meet_the_same_losses(run: Cli, runs: Path, name: str
         assert math.isclose(new["loss"], old["loss"], rel_tol=0.05)
 
 
-@pytest.mark.parametrize("name", ["finished", "killed"])
+@pytest.mark.parametrize("name", [LONG[0], "killed"])
 def test_they_are_resumed(run: Cli, runs: Path, name: str) -> None:
     done = len(recorded(name, "EpochDone"))
     options = ("--no-ui", "--json", "--epochs", done + 1, "--threads", 1)

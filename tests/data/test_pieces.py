@@ -196,7 +196,13 @@ def likeness(one: Tensor, other: Tensor) -> float:
 @pytest.mark.parametrize(
     "digit", [DIGITS[0], *(pytest.param(digit, marks=pytest.mark.slow) for digit in DIGITS[1:])]
 )
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(
+    "scene",
+    [
+        pytest.param(scene, marks=[pytest.mark.slow] if place % 2 else [])
+        for place, scene in enumerate(SCENES)
+    ],
+)
 def test_the_digit_is_found(scene: str, digit: int, tmp_path: Path) -> None:
     ImageOps.invert(ink(digit)).save(tmp_path / "plain.png")
     path = tmp_path / ("scene.jpg" if "photographed" in scene else "scene.png")
