@@ -14,6 +14,7 @@ from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import CheckScreen, ConfirmScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import RunScreen, TrainScreen
 
 PATIENCE = 20.0
@@ -37,7 +38,8 @@ class RunActions(LabWindow):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
         front, is_on_run = self.front, action in RUN_ACTIONS
-        if is_on_run and not acts_on(self.current_mode, action, parameters):
+        is_live = not isinstance(front, ReplayScreen)
+        if is_on_run and not (is_live and acts_on(self.current_mode, action, parameters)):
             return False
         if is_on_run and isinstance(front, LearnScreen) and not front.shows(action):
             return False
