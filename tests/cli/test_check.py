@@ -88,7 +88,7 @@ def test_a_good_network_passes(run: Cli, images: Path, monkeypatch: pytest.Monke
     assert lines[0].startswith("tiny: ")
     assert "batches of 32" in lines[0]
     assert "✓ every parameter has a gradient  [topic 19: " in out
-    assert lines[-1].startswith("0 fail, ")
+    assert lines[-1].startswith("0 errors, ")
 
 
 def test_json_tells_every_item(run: Cli, images: Path) -> None:
