@@ -118,7 +118,7 @@ def test_exports_are_silent_and_tell_no_path_of_this_machine(tmp_path: Path) -> 
     code = (
         "import logging, pathlib, sys, torch; logging.basicConfig(level=logging.INFO);"
         "torch.set_num_threads(1);"
-        "from tui_trainer import zoo; from tui_trainer.export import networks as n;"
+        "from tui_trainer.models import zoo; from tui_trainer.export import model_files as n;"
         "net, images = zoo.build('tiny', image_size=28, classes=10), torch.zeros(1, 1, 28, 28);"
         "onnx, pt2 = map(pathlib.Path, sys.argv[1:]);"
         "n.write_onnx(net, 28, onnx); n.compare_onnx(net, onnx, images);"
