@@ -115,11 +115,10 @@ def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterat
     from tui_trainer.lab.assistant import Laboratory
 
     resume = None if job.saved is None else job.saved.resumption()
-    keeper = CheckpointStore(every=config.checkpoint_every)
-    if job.recorder is not None:
-        folder, position = job.recorder.folder, job.recorder.position
-        keeper = CheckpointStore(folder.checkpoints, position, every=config.checkpoint_every)
+    recorder = job.recorder
+    place = () if recorder is None else (recorder.folder.checkpoints, recorder.position)
+    store = CheckpointStore(*place, every=config.checkpoint_every)
     yield from train_network(
-        config, inbox, store=keeper, resume=resume, assistant=Laboratory(), interactive=patient
+        config, inbox, store=store, resume=resume, assistant=Laboratory(), interactive=patient
     )
-    job.result = keeper.good
+    job.result = store.good

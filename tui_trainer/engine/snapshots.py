@@ -66,12 +66,14 @@ def capture(run: Run, lines: int | None = None) -> Checkpoint:
     }
     if run.outside is not None:
         facts |= {"outside": run.outside.scalars(), **run.outside.flags()}
-    facts |= run.assistant.state()[0]
-    return Checkpoint(facts, {name: _kept(tensor) for name, tensor in tensors_of(run)})
+    assistant_facts, assistant_tensors = run.assistant.state()
+    tensors = dict(tensors_of(run)) | dict(assistant_tensors)
+    kept = {name: _kept(tensor) for name, tensor in tensors.items()}
+    return Checkpoint({**facts, **assistant_facts}, kept)
 
 
 def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor that belongs to a run's state, by its name in a checkpoint."""
+    """Yield every tensor of a run's state but the assistant's, by its name in a checkpoint."""
     for name, tensor in state_tensors(run.model).items():
         yield f"network/{name}", tensor
     if run.outside is not None:
@@ -90,7 +92,6 @@ def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
     yield "order", run.batches.stream.order.to(torch.int32)
     if run.probes.last_gradient is not None:
         yield "probe/gradient", run.probes.last_gradient
-    yield from run.assistant.state()[1].items()
     if run.validation.best is not None:
         yield "best/losses", run.validation.best.losses
         yield "best/hits", run.validation.best.hits
