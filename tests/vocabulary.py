@@ -1,0 +1,220 @@
+"""Count the words that this project does not use: ``python -m tests.vocabulary [PATH ...]``.
+
+The words and their exceptions are in ``vocabulary.toml``. Without a path it counts the words of the
+package, its texts and the documents; with paths it lists each place. ``--in CHECKOUT`` reads another
+checkout, to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import re
+import tokenize
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+KINDS = ("name", "string", "docstring", "comment", "page")
+"""Where a word occurs; ``string`` includes TOML texts, ``page`` is a document."""
+
+_LOWERED = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A line of the glossary."""
+
+    old: str
+    use: str
+    names: re.Pattern[str] | None
+    texts: re.Pattern[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a word stands."""
+
+    path: str
+    line: int
+    kind: str
+    word: Word
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.kind}: {self.text} -> {self.word.use}"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A text in which a word is right, with the reason."""
+
+    text: re.Pattern[str]
+    path: str
+    reason: str
+    kinds: tuple[str, ...]
+
+
+def words(table: dict[str, Any]) -> list[Word]:
+    """Return the words of the table of ``vocabulary.toml``."""
+    return [
+        Word(
+            word["old"],
+            word["use"],
+            _names(word["names"], whole=word.get("whole_name", False)) if "names" in word else None,
+            re.compile(rf"(?<!\w)(?:{word['texts']})(?!\w)", re.IGNORECASE)
+            if "texts" in word
+            else None,
+        )
+        for word in table["word"]
+    ]
+
+
+def allowed(table: dict[str, Any]) -> list[Allowed]:
+    """Return what is allowed by the table of ``vocabulary.toml``."""
+    return [
+        Allowed(
+            re.compile(entry["text"], re.IGNORECASE),
+            entry.get("path", ""),
+            entry["reason"],
+            tuple(entry.get("kinds", KINDS)),
+        )
+        for entry in table.get("allow", ())
+    ]
+
+
+def places(checkout: Path = ROOT, only: tuple[str, ...] = ()) -> Iterator[Place]:
+    """Yield each place of the checkout, or of the paths in it, with a word that is not allowed."""
+    table = tomllib.loads((ROOT / "tests" / "vocabulary.toml").read_text(encoding="utf-8"))
+    glossary, exceptions = words(table), allowed(table)
+    for path in _files(checkout, only):
+        relative = path.relative_to(checkout).as_posix()
+        for kind, line, text in _texts(path):
+            for word in glossary:
+                pattern = word.names if kind == "name" else word.texts
+                for found in (
+                    pattern.finditer(_split(text) if kind == "name" else text) if pattern else ()
+                ):
+                    shown = text if kind == "name" else _around(text, found)
+                    place = Place(
+                        relative, line + _lines_before(kind, text, found), kind, word, shown
+                    )
+                    if not any(_allows(entry, place) for entry in exceptions):
+                        yield place
+
+
+def _names(pattern: str, *, whole: bool) -> re.Pattern[str]:
+    return re.compile(
+        rf"^_*(?:{pattern})$" if whole else rf"(?:^|_)(?:{pattern})(?=_|$)", re.IGNORECASE
+    )
+
+
+def _allows(entry: Allowed, place: Place) -> bool:
+    return (
+        place.path.startswith(entry.path)
+        and place.kind in entry.kinds
+        and entry.text.search(place.text) is not None
+    )
+
+
+def _files(checkout: Path, only: tuple[str, ...]) -> list[Path]:
+    if only:
+        chosen = [checkout / name for name in only]
+        return [
+            path
+            for start in chosen
+            for path in ([start] if start.is_file() else sorted(start.rglob("*")))
+            if path.suffix in {".py", ".toml", ".tcss", ".md"} and path.name != "vocabulary.toml"
+        ]
+    package = [
+        path
+        for end in ("py", "toml", "tcss")
+        for path in (checkout / "tui_trainer").rglob(f"*.{end}")
+    ]
+    pages = [
+        checkout / "README.md",
+        checkout / "CONTRIBUTING.md",
+        *(checkout / "docs").rglob("*.md"),
+    ]
+    return sorted([*package, *pages])
+
+
+def _texts(path: Path) -> Iterator[tuple[str, int, str]]:
+    """Yield (kind, line, text) of all that a file says."""
+    source = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        yield from _python(source)
+    elif path.suffix == ".md":
+        yield "page", 1, source
+    elif path.suffix == ".tcss":
+        for number, line in enumerate(source.splitlines(), 1):
+            for name in re.findall(r"[.#]([A-Za-z][\w-]*)", line):
+                yield "name", number, name.replace("-", "_")
+    else:
+        yield "string", 1, source
+
+
+def _python(source: str) -> Iterator[tuple[str, int, str]]:
+    tree = ast.parse(source)
+    docstrings = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            docstrings.add(node.value.lineno)
+        for name, line in _defined(node):
+            yield "name", line, name
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield "comment", token.start[0], token.string
+        elif token.type == tokenize.STRING:
+            kind = "docstring" if token.start[0] in docstrings else "string"
+            yield kind, token.start[0], token.string
+
+
+def _defined(node: ast.AST) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        yield node.name, node.lineno
+    elif isinstance(node, ast.arg):
+        yield node.arg, node.lineno
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id, node.lineno
+    elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        yield node.attr, node.lineno
+
+
+def _split(name: str) -> str:
+    return _LOWERED.sub("_", name).lower()
+
+
+def _around(text: str, found: re.Match[str]) -> str:
+    return " ".join(text[max(0, found.start() - 50) : found.end() + 40].split())
+
+
+def _lines_before(kind: str, text: str, found: re.Match[str]) -> int:
+    return 0 if kind == "name" else text.count("\n", 0, found.start())
+
+
+def main() -> None:
+    """Print the table of counts, or the places in the given paths."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("paths", nargs="*", help="list the places in these files and folders")
+    parser.add_argument("--in", dest="checkout", type=Path, default=ROOT)
+    arguments = parser.parse_args()
+    if arguments.paths:
+        for place in places(arguments.checkout, tuple(arguments.paths)):
+            print(place)
+        return
+    counts = Counter((place.word.old, place.kind) for place in places(arguments.checkout))
+    print(f"{'word':52}" + "".join(f"{kind:>10}" for kind in KINDS))
+    for old in dict.fromkeys(old for old, _ in counts):
+        print(f"{old[:50]:52}" + "".join(f"{counts[old, kind]:10,}" for kind in KINDS))
+    total = {kind: sum(n for (_, k), n in counts.items() if k == kind) for kind in KINDS}
+    print(f"{'all':52}" + "".join(f"{total[kind]:10,}" for kind in KINDS))
+
+
+if __name__ == "__main__":
+    main()
