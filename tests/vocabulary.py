@@ -1,8 +1,8 @@
 """Count the words that this project does not use: ``python -m tests.vocabulary [PATH ...]``.
 
-The words and their exceptions are in ``vocabulary.toml``. Without a path it counts the words of the
-package, its texts and the documents; with paths it lists each place. ``--in CHECKOUT`` reads another
-checkout, to compare with.
+The words and their exceptions are in ``vocabulary.toml``. Without a path it counts the words of
+the package, its texts and the documents; with paths it lists each place. ``--in CHECKOUT`` reads
+another checkout, to compare with.
 """
 
 from __future__ import annotations
