@@ -59,6 +59,14 @@ class Allowed:
     reason: str
     kinds: tuple[str, ...]
 
+    def covers(self, place: Place) -> bool:
+        """Whether the word is right in that place."""
+        return (
+            place.path.startswith(self.path)
+            and place.kind in self.kinds
+            and self.text.search(place.text) is not None
+        )
+
 
 def words(table: dict[str, Any]) -> list[Word]:
     """Return the words of the table of ``vocabulary.toml``."""
@@ -67,9 +75,7 @@ def words(table: dict[str, Any]) -> list[Word]:
             word["old"],
             word["use"],
             _names(word["names"], whole=word.get("whole_name", False)) if "names" in word else None,
-            re.compile(rf"(?<!\w)(?:{word['texts']})(?!\w)", re.IGNORECASE)
-            if "texts" in word
-            else None,
+            _text(word["texts"]) if "texts" in word else None,
         )
         for word in table["word"]
     ]
@@ -92,20 +98,29 @@ def places(checkout: Path = ROOT, only: tuple[str, ...] = ()) -> Iterator[Place]
     """Yield each place of the checkout, or of the paths in it, with a word that is not allowed."""
     table = tomllib.loads((ROOT / "tests" / "vocabulary.toml").read_text(encoding="utf-8"))
     glossary, exceptions = words(table), allowed(table)
-    for path in _files(checkout, only):
-        relative = path.relative_to(checkout).as_posix()
-        for kind, line, text in _texts(path):
-            for word in glossary:
-                pattern = word.names if kind == "name" else word.texts
-                for found in (
-                    pattern.finditer(_split(text) if kind == "name" else text) if pattern else ()
-                ):
-                    shown = text if kind == "name" else _around(text, found)
-                    place = Place(
-                        relative, line + _lines_before(kind, text, found), kind, word, shown
-                    )
-                    if not any(_allows(entry, place) for entry in exceptions):
-                        yield place
+    for path in files(checkout, only):
+        for place in places_in(path, path.relative_to(checkout).as_posix(), glossary):
+            if not any(entry.covers(place) for entry in exceptions):
+                yield place
+
+
+def places_in(path: Path, name: str, glossary: list[Word]) -> Iterator[Place]:
+    """Yield each place of one file with a word of the glossary's left column."""
+    for kind, line, text in _texts(path):
+        for word in glossary:
+            if kind == "name":
+                if word.names and word.names.search(_split(text)):
+                    yield Place(name, line, kind, word, text)
+                continue
+            for found in word.texts.finditer(text) if word.texts else ():
+                below = text.count("\n", 0, found.start())
+                yield Place(name, line + below, kind, word, _around(text, found))
+
+
+def _text(pattern: str) -> re.Pattern[str]:
+    # A space in the pattern is also the end of a line.
+    spaced = pattern.replace(" ", r"\s+")
+    return re.compile(rf"(?<![\w-])(?:{spaced})(?![\w-])", re.IGNORECASE)
 
 
 def _names(pattern: str, *, whole: bool) -> re.Pattern[str]:
@@ -114,15 +129,8 @@ def _names(pattern: str, *, whole: bool) -> re.Pattern[str]:
     )
 
 
-def _allows(entry: Allowed, place: Place) -> bool:
-    return (
-        place.path.startswith(entry.path)
-        and place.kind in entry.kinds
-        and entry.text.search(place.text) is not None
-    )
-
-
-def _files(checkout: Path, only: tuple[str, ...]) -> list[Path]:
+def files(checkout: Path, only: tuple[str, ...] = ()) -> list[Path]:
+    """Return what is read: the paths, or else the package and the documents."""
     if only:
         chosen = [checkout / name for name in only]
         return [
@@ -161,18 +169,32 @@ def _texts(path: Path) -> Iterator[tuple[str, int, str]]:
 
 def _python(source: str) -> Iterator[tuple[str, int, str]]:
     tree = ast.parse(source)
-    docstrings = set()
+    docstrings = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            docstrings.add(node.value.lineno)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield "docstring" if id(node) in docstrings else "string", node.lineno, node.value
         for name, line in _defined(node):
             yield "name", line, name
+    yield from _comments(source)
+
+
+def _comments(source: str) -> Iterator[tuple[str, int, str]]:
+    """Yield each comment; lines that follow one another are one."""
+    start, lines = 0, list[str]()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            yield "comment", token.start[0], token.string
-        elif token.type == tokenize.STRING:
-            kind = "docstring" if token.start[0] in docstrings else "string"
-            yield kind, token.start[0], token.string
+        if token.type != tokenize.COMMENT:
+            continue
+        if token.start[0] != start + len(lines):
+            if lines:
+                yield "comment", start, "\n".join(lines)
+            start, lines = token.start[0], []
+        lines.append(token.string.removeprefix("#"))
+    if lines:
+        yield "comment", start, "\n".join(lines)
 
 
 def _defined(node: ast.AST) -> Iterator[tuple[str, int]]:
@@ -192,10 +214,6 @@ def _split(name: str) -> str:
 
 def _around(text: str, found: re.Match[str]) -> str:
     return " ".join(text[max(0, found.start() - 50) : found.end() + 40].split())
-
-
-def _lines_before(kind: str, text: str, found: re.Match[str]) -> int:
-    return 0 if kind == "name" else text.count("\n", 0, found.start())
 
 
 def main() -> None:
