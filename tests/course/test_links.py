@@ -46,10 +46,10 @@ def titles() -> Titles:
 def codes() -> Titles:
     """The codes of the findings by the topics that they name."""
     found: Titles = defaultdict(set)
-    data = tomllib.loads((files("tui_trainer.findings") / "texts.toml").read_text("utf-8"))
-    for code, told in data.items():
-        if "lesson" in told:
-            found[told["lesson"]].add(code)
+    texts_of = tomllib.loads((files("tui_trainer.findings") / "texts.toml").read_text("utf-8"))
+    for code, data in texts_of.items():
+        if "lesson" in data:
+            found[data["lesson"]].add(code)
     for function in functions_of("tui_trainer.findings"):
         for call in calls_in(function):
             if isinstance(call.func, ast.Name) and call.func.id == "finding":

@@ -11,7 +11,7 @@ import pytest
 from tests.protocol import facts
 from tui_trainer.anatomy.description import layers_of
 from tui_trainer.course.lesson import SLUGS, Lesson, lesson
-from tui_trainer.course.network_figures import network_figures
+from tui_trainer.course.model_figures import model_figures
 from tui_trainer.course.placeholders import FIGURES, figures, here, placeholders
 from tui_trainer.findings.rates import noise_scale
 from tui_trainer.history.history import History
@@ -44,7 +44,7 @@ def a_run(**changes: object) -> History:
     )
 
 
-def saying(*sentences: str) -> Lesson:
+def lesson_with(*sentences: str) -> Lesson:
     return replace(lesson("softmax"), here=sentences, without="nothing is known yet")
 
 
@@ -52,7 +52,7 @@ def saying(*sentences: str) -> Lesson:
 
 
 def test_the_courses_network() -> None:
-    known = network_figures(rows_of("era-s6"))
+    known = model_figures(rows_of("era-s6"))
     assert known == {
         "layer_count": "7",
         "conv_count": "7",
@@ -83,7 +83,7 @@ def test_the_courses_network() -> None:
 
 
 def test_a_network_without_convolutions_has_no_figures_of_them() -> None:
-    known = network_figures(rows_of("mlp"))
+    known = model_figures(rows_of("mlp"))
 
     assert (known["layer_count"], known["conv_count"], known["pool_count"]) == ("2", "0", "0")
     assert (known["head"], known["receptive_field"]) == ("2 fully connected layers", "28×28")
@@ -92,7 +92,7 @@ def test_a_network_without_convolutions_has_no_figures_of_them() -> None:
 
 
 def test_convolutions_and_fully_connected_layers_are_layers() -> None:
-    known = network_figures(rows_of("conv-fc"))
+    known = model_figures(rows_of("conv-fc"))
 
     assert known["layer_count"] == "4"
     assert known["pool_places"] == "after layers 1 and 2 of 4"
@@ -102,7 +102,7 @@ def test_convolutions_and_fully_connected_layers_are_layers() -> None:
 
 
 def test_depthwise_pairs_are_no_transitions_and_long_courses_are_shortened() -> None:
-    known = network_figures(rows_of("tiny"))
+    known = model_figures(rows_of("tiny"))
 
     assert known["transition_count"] == "0"
     assert (known["conv_count"], known["layer_count"]) == ("13", "14")
@@ -113,7 +113,7 @@ def test_depthwise_pairs_are_no_transitions_and_long_courses_are_shortened() -> 
 
 
 def test_dropout_layers_are_counted() -> None:
-    known = network_figures(rows_of("squeeze-dropout", 0.1))
+    known = model_figures(rows_of("squeeze-dropout", 0.1))
     kinds = [row.kind for row in rows_of("squeeze-dropout", 0.1)]
     assert known["dropout_count"] == str(kinds.count("dropout")) != "0"
 
@@ -129,7 +129,7 @@ def test_rows_of_an_older_record_tell_what_they_can() -> None:
         )
         for row in rows_of("era-s6")
     ]
-    now, then = network_figures(rows_of("era-s6")), network_figures(old)
+    now, then = model_figures(rows_of("era-s6")), model_figures(old)
     lacking = {"receptive_field", "jump", "field_course", "multiply_adds", "first_share_of_work"}
     assert then == {name: text for name, text in now.items() if name not in lacking}
 
@@ -153,13 +153,13 @@ def test_the_longest_path_counts() -> None:
         row("short", "conv", (1,)),
         row("add", "add", (3, 4)),
     ]
-    assert network_figures(rows)["pool_distance"] == "2"
-    assert network_figures(rows)["pool_places"] == "before layer 1 of 3"
+    assert model_figures(rows)["pool_distance"] == "2"
+    assert model_figures(rows)["pool_places"] == "before layer 1 of 3"
 
 
 def test_a_table_without_layers_tells_nothing() -> None:
-    assert network_figures([]) == {}
-    assert network_figures(rows_of("era-s6")[:1]) == {}
+    assert model_figures([]) == {}
+    assert model_figures(rows_of("era-s6")[:1]) == {}
 
 
 # --- the run
@@ -265,7 +265,9 @@ def test_numbers_that_are_not_finite_are_no_figures() -> None:
 
 
 def test_sentences_are_said_if_all_their_figures_are_known() -> None:
-    wanted = saying("{model} has {parameters} parameters.", "Its loss is {train_loss}.", "Always.")
+    wanted = lesson_with(
+        "{model} has {parameters} parameters.", "Its loss is {train_loss}.", "Always."
+    )
 
     assert here(wanted, a_run()) == (
         "era-s6 has 19,568 parameters.",
@@ -276,12 +278,14 @@ def test_sentences_are_said_if_all_their_figures_are_known() -> None:
 
 
 def test_a_noun_agrees_with_its_figure() -> None:
-    wanted = saying("{norm_distance:layer}, {conv_count:convolution}, {dropout_count:dropout}.")
+    wanted = lesson_with(
+        "{norm_distance:layer}, {conv_count:convolution}, {dropout_count:dropout}."
+    )
     assert here(wanted, a_run()) == ("1 layer, 7 convolutions, 0 dropouts.",)
 
 
 def test_without_any_the_lesson_says_what_is_lacking() -> None:
-    assert here(saying("{model}"), History()) == ("nothing is known yet",)
+    assert here(lesson_with("{model}"), History()) == ("nothing is known yet",)
 
 
 def test_every_lesson_asks_for_figures_that_there_are(lessons_there: list[Lesson]) -> None:
@@ -293,9 +297,9 @@ def test_every_lesson_asks_for_figures_that_there_are(lessons_there: list[Lesson
 def test_every_lesson_says_something_of_a_run(lessons_there: list[Lesson]) -> None:
     history = a_run(dropout=0.1)
     for each in lessons_there:
-        said = here(each, history)
-        assert len(said) == len(each.here) > 0
-        assert not any("{" in sentence or "}" in sentence for sentence in said)
+        sentences = here(each, history)
+        assert len(sentences) == len(each.here) > 0
+        assert not any("{" in sentence or "}" in sentence for sentence in sentences)
 
 
 @pytest.fixture(scope="module")

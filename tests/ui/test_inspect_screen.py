@@ -16,7 +16,7 @@ from tests.ui.exhibits import views
 from tests.ui.fakes import FakeEngine, InspectFirst, recording, settle, until, window
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tests.ui.test_tour import strip
-from tui_trainer.course.guided_tour import SAW_WRONG, Path
+from tui_trainer.course.guided_tour import SAW_MISCLASSIFIED, GuidedTour
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
@@ -209,7 +209,7 @@ async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> No
 
 async def test_the_guided_path_goes_on_once_wrong_digits_were_looked_at() -> None:
     app, _ = inspecting()
-    app.guide = Path()
+    app.guide = GuidedTour()
     while app.guide.step.name != "wrong":
         app.guide.skip()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -217,7 +217,7 @@ async def test_the_guided_path_goes_on_once_wrong_digits_were_looked_at() -> Non
         await shown(pilot, app)
         await until(pilot, lambda app: "Look at what it got wrong" in strip(app), app)
         await shown(pilot, app, "enter")
-        assert SAW_WRONG in app.guide.done
+        assert SAW_MISCLASSIFIED in app.guide.done
         await until(pilot, lambda app: "That is the path" in strip(app), app)
 
 

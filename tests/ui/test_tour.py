@@ -7,7 +7,7 @@ import pytest
 from tests.ui.fakes import settle, until, window
 from tests.ui.found import MID_RUN
 from tests.ui.test_snapshots import ERA, SnapCompare, look
-from tui_trainer.course.guided_tour import Path, steps
+from tui_trainer.course.guided_tour import GuidedTour, steps
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.screens.learn_screen import LearnScreen
@@ -76,7 +76,7 @@ async def test_it_begins_moves_and_ends_by_keys_and_follows_to_the_lessons(
 
 async def test_it_is_there_from_the_start_if_asked_for_and_does_not_take_the_keys() -> None:
     app, engine = window(MID_RUN)
-    app.guide = Path()
+    app.guide = GuidedTour()
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot, app, MID_RUN)
         await until(pilot, lambda app: "guide 2 of 8" in strip(app), app)

@@ -19,8 +19,8 @@ from tui_trainer.protocol.exhibit import Exhibit, Value
 
 LESSON_OPENED = "a finding's lesson was opened"
 OVERFITTED = "a training of the overfitting lesson was seen to its end"
-MENDED = "and another one with its controls turned"
-SAW_WRONG = "digits that the network gets wrong were looked at"
+TRIED_ANOTHER_REMEDY = "and another one with its controls turned"
+SAW_MISCLASSIFIED = "digits that the network gets wrong were looked at"
 
 BROKEN = ("divergence", "learning_rate_high", "loss_rising")
 """The findings that tell of a learning rate that is too high."""
@@ -49,7 +49,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TourState:
     """What a step is judged by.
 
     Attributes:
@@ -60,7 +60,7 @@ class Seen:
 
     history: History
     done: Collection[str]
-    highest: float
+    highest_lr: float
 
     @property
     def is_broken(self) -> bool:
@@ -77,21 +77,21 @@ class Seen:
         loss = history.smoothed_loss
         return (
             not self.is_broken
-            and history.settings.get("learning_rate", self.highest) < self.highest
+            and history.settings.get("learning_rate", self.highest_lr) < self.highest_lr
             and loss is not None
             and loss < LEARNED * history.guessing_loss
         )
 
 
-PREDICATES: Mapping[str, Callable[[Seen], bool]] = {
-    "train": lambda seen: bool(seen.history.epochs),
-    "break": lambda seen: seen.is_broken,
-    "finding": lambda seen: LESSON_OPENED in seen.done or seen.is_back,
-    "rewind": lambda seen: seen.is_back,
-    "overfit": lambda seen: OVERFITTED in seen.done,
-    "mend": lambda seen: MENDED in seen.done,
-    "wrong": lambda seen: SAW_WRONG in seen.done,
-    "end": lambda seen: False,
+PREDICATES: Mapping[str, Callable[[TourState], bool]] = {
+    "train": lambda state: bool(state.history.epochs),
+    "break": lambda state: state.is_broken,
+    "finding": lambda state: LESSON_OPENED in state.done or state.is_back,
+    "rewind": lambda state: state.is_back,
+    "overfit": lambda state: OVERFITTED in state.done,
+    "mend": lambda state: TRIED_ANOTHER_REMEDY in state.done,
+    "wrong": lambda state: SAW_MISCLASSIFIED in state.done,
+    "end": lambda state: False,
 }
 """When a step is done, by its name."""
 
@@ -99,11 +99,11 @@ PREDICATES: Mapping[str, Callable[[Seen], bool]] = {
 def steps() -> tuple[Step, ...]:
     """Return the steps, in order."""
     path = files("tui_trainer.course") / "tour.toml"
-    told = tomllib.loads(path.read_text(encoding="utf-8"))["steps"]
-    return tuple(Step(**step) for step in told)
+    data = tomllib.loads(path.read_text(encoding="utf-8"))["steps"]
+    return tuple(Step(**step) for step in data)
 
 
-class Path:
+class GuidedTour:
     """A walk along the steps.
 
     Attributes:
@@ -114,47 +114,47 @@ class Path:
     def __init__(self) -> None:
         self.steps = steps()
         self.done: set[str] = set()
-        self._place = 0
-        self._highest = 0.0
-        self._stays = False
+        self._index = 0
+        self._highest_lr = 0.0
+        self._is_held = False
         self._training = ""
         self._tried: set[tuple[tuple[str, Value], ...]] = set()
 
     @property
     def step(self) -> Step:
         """The step that is due."""
-        return self.steps[self._place]
+        return self.steps[self._index]
 
     @property
     def progress(self) -> tuple[int, int]:
         """Which step that is, from 1, and how many there are."""
-        return self._place + 1, len(self.steps)
+        return self._index + 1, len(self.steps)
 
-    def now(self, history: History) -> Step:
+    def advance(self, history: History) -> Step:
         """Return the step that is due with the run as it is; those that are done are left behind.
 
         One step at a time: what also fulfils the next one is judged at the next look.
         """
-        self._highest = max(self._highest, history.settings.get("learning_rate", 0.0))
-        is_done = PREDICATES[self.step.name](Seen(history, self.done, self._highest))
-        if is_done and not self._stays:
+        self._highest_lr = max(self._highest_lr, history.settings.get("learning_rate", 0.0))
+        is_done = PREDICATES[self.step.name](TourState(history, self.done, self._highest_lr))
+        if is_done and not self._is_held:
             self.skip()
-        self._stays = self._stays and is_done
+        self._is_held = self._is_held and is_done
         return self.step
 
     def skip(self) -> None:
         """Go to the next step, if there is one."""
-        self._place = min(self._place + 1, len(self.steps) - 1)
-        self._stays = False
+        self._index = min(self._index + 1, len(self.steps) - 1)
+        self._is_held = False
 
     def back(self) -> None:
         """Go to the step before, and stay there even if it was done already."""
-        self._place = max(self._place - 1, 0)
-        self._stays = True
+        self._index = max(self._index - 1, 0)
+        self._is_held = True
 
-    def tell(self, deed: str) -> None:
+    def record(self, action: str) -> None:
         """Take in that something was done which no event tells."""
-        self.done.add(deed)
+        self.done.add(action)
 
     def notice(self, event: Event) -> None:
         """Take in what was shown on asking; other events are the history's."""
@@ -163,13 +163,13 @@ class Path:
         question, exhibit = event.question, event.content
         controls = tuple((control.name, control.value) for control in exhibit.controls)
         if question.kind == "lesson":
-            self._notice_trial(question.name, exhibit, controls)
+            self._notice_lesson(question.name, exhibit, controls)
         elif question.topic == "view/digits":
             cell = dict((*question.choices, *controls))
             if cell.get("true") != cell.get("said"):
-                self.done.add(SAW_WRONG)
+                self.done.add(SAW_MISCLASSIFIED)
 
-    def _notice_trial(
+    def _notice_lesson(
         self, lesson: str, exhibit: Exhibit, choices: tuple[tuple[str, Value], ...]
     ) -> None:
         """Take in what a lesson's experiment shows."""
@@ -179,4 +179,6 @@ class Path:
         was_trained, self._training = self._training == lesson, ""
         if lesson == "overfitting" and was_trained and exhibit.result:
             self._tried.add(choices)
-            self.done |= {OVERFITTED} if len(self._tried) == 1 else {OVERFITTED, MENDED}
+            self.done |= (
+                {OVERFITTED} if len(self._tried) == 1 else {OVERFITTED, TRIED_ANOTHER_REMEDY}
+            )

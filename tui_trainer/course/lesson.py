@@ -102,11 +102,11 @@ def lesson(slug: str) -> Lesson:
             f"no lesson {printable(slug) or '(nothing)'}; there are {', '.join(SLUGS)}"
         )
     path = files("tui_trainer") / "lab" / "lessons" / folder_of(slug) / "text.toml"
-    told = tomllib.loads(path.read_text(encoding="utf-8"))
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
     return Lesson(
         topic=SLUGS.index(slug),
         slug=slug,
-        **{f.name: _given(told[f.name]) for f in fields(Lesson) if f.name in told},
+        **{f.name: _cleaned(data[f.name]) for f in fields(Lesson) if f.name in data},
     )
 
 
@@ -115,25 +115,25 @@ def lessons() -> tuple[Lesson, ...]:
     return tuple(lesson(slug) for slug in SLUGS)
 
 
-def find_lesson(wanted: str) -> Lesson:
+def find_lesson(name: str) -> Lesson:
     """Return a lesson by its name, the beginning of its name, or its topic's number.
 
     Raises:
         InputError: If none is meant, or several are.
     """
-    wanted = wanted.strip()
-    if wanted.isdecimal() and int(wanted) < len(SLUGS):
-        return lesson(SLUGS[int(wanted)])
-    asked = "-".join(wanted.lower().replace("×", "x").split())
-    meant = [slug for slug in SLUGS if slug == asked] or [
-        slug for slug in SLUGS if asked and slug.startswith(asked)
+    name = name.strip()
+    if name.isdecimal() and int(name) < len(SLUGS):
+        return lesson(SLUGS[int(name)])
+    slug_start = "-".join(name.lower().replace("×", "x").split())
+    matches = [slug for slug in SLUGS if slug == slug_start] or [
+        slug for slug in SLUGS if slug_start and slug.startswith(slug_start)
     ]
-    if len(meant) > 1:
-        raise InputError(f"{printable(wanted)} can be {' or '.join(meant)}; which lesson is meant?")
-    return lesson(meant[0] if meant else asked)
+    if len(matches) > 1:
+        raise InputError(f"{printable(name)} can be {' or '.join(matches)}; which lesson is meant?")
+    return lesson(matches[0] if matches else slug_start)
 
 
-def _given(value: Any) -> Any:
+def _cleaned(value: Any) -> Any:
     """Return a field as a lesson holds it: lists as tuples, texts without the breaks at their ends.
 
     A paragraph's lines are joined: how wide it is, the front end knows.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from string import Formatter
 
 from tui_trainer.course.lesson import Lesson
-from tui_trainer.course.network_figures import network_figures
+from tui_trainer.course.model_figures import model_figures
 from tui_trainer.course.run_figures import setting_figures, training_figures
 from tui_trainer.history.history import History
 
@@ -32,7 +32,7 @@ def figures(history: History) -> Mapping[str, str]:
     if started is None:
         return {}
     return {
-        **network_figures(started.layers),
+        **model_figures(started.layers),
         **setting_figures(history, started),
         **training_figures(history),
     }
@@ -45,12 +45,12 @@ def here(lesson: Lesson, history: History) -> tuple[str, ...]:
     layers``. If no sentence can be filled, that is what the lesson says without them.
     """
     known, counted = figures(history), _Counted()
-    said = [
+    sentences = [
         counted.vformat(sentence, (), known)
         for sentence in lesson.here
         if placeholders(sentence) <= set(known)
     ]
-    return tuple(said) or (lesson.without,)
+    return tuple(sentences) or (lesson.without,)
 
 
 class _Counted(Formatter):

@@ -96,8 +96,8 @@ def _probe_figures(history: History) -> dict[str, str]:
     """Return what the probes saw last."""
     found = {}
     if history.updates:
-        look = history.updates[-1]
-        ratio, layers = update_ratio(look), weights(look)
+        update = history.updates[-1]
+        ratio, layers = update_ratio(update), weights(update)
         if math.isfinite(ratio) and ratio > 0:
             found["update_ratio"] = f"{100 * ratio:.2g} %"
         if len(layers) > 1 and layers[0].gradient and layers[-1].gradient:

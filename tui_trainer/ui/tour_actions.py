@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tui_trainer.course.guided_tour import LESSON_OPENED, Path
+from tui_trainer.course.guided_tour import LESSON_OPENED, GuidedTour
 from tui_trainer.protocol.events import Event
 from tui_trainer.ui.run_actions import RunActions
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
@@ -24,7 +24,7 @@ class Guided(RunActions):
         guide: The path; None while nobody walks it.
     """
 
-    guide: Path | None = None
+    guide: GuidedTour | None = None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the path's keys where its strip is not."""
@@ -35,7 +35,7 @@ class Guided(RunActions):
 
     def begin_guide(self) -> None:
         """Begin the guided path."""
-        self.guide = Path()
+        self.guide = GuidedTour()
 
     def notice(self, events: Iterable[Event]) -> None:
         """Let the path take in what has happened."""
@@ -46,7 +46,7 @@ class Guided(RunActions):
     def notice_lesson(self) -> None:
         """Let the path take in that the lesson of a finding was opened."""
         if self.guide is not None:
-            self.guide.tell(LESSON_OPENED)
+            self.guide.record(LESSON_OPENED)
 
     def show_guide(self) -> None:
         """Show the step that is due on the screen in front, or take the strip away."""
@@ -59,7 +59,7 @@ class Guided(RunActions):
                 strips.remove()
             return
         history = self.run_now.history
-        step = self.guide.now(history)
+        step = self.guide.advance(history)
         if not strips:
             strip = GuideStrip()
             front.mount(strip, before=front.query_one(KeyFooter))

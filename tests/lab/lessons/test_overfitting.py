@@ -42,8 +42,8 @@ def test_a_diverged_network_and_a_run_without_validation_are_told(bench_of: Benc
     assert "points" in exhibit.result
     bench = bench_of("tiny")
     empty = dataclasses.replace(bench.data, val=bench.data.val.take([]))
-    for goes in (False, True):
-        (exhibit,) = show(dataclasses.replace(bench, data=empty), {}, goes)
+    for confirmed in (False, True):
+        (exhibit,) = show(dataclasses.replace(bench, data=empty), {}, confirmed)
         assert isinstance(exhibit.blocks[-1], Words)
         assert "no validation images" in exhibit.blocks[-1].text
         assert not exhibit.trains

@@ -67,7 +67,7 @@ class Kernel:
         return torch.einsum("c,chw->hw", self.weights, self.maps) + self.bias
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show three channels, the reader's mix of them, and the kernel that mixes all."""
     seen = subject(
         context,

@@ -50,7 +50,7 @@ class Kernel:
     padding: int
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show a kernel at a place of a digit, the map it makes, and what stacks of kernels cost."""
     seen = subject(context)
     own = _own_place(seen)

@@ -57,7 +57,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 COLUMN = word_control("columns", SHOWN, value="errors")
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the example of two, two and two by one of its views, or a step of the real network."""
     view = controls.word(VIEW)
     if view == "first layer":

@@ -68,10 +68,10 @@ class _Seen:
         return self.normed.softmax(dim=1)
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show what the companions of a digit would do to it; or train with and without such a norm."""
     place, size = controls.whole(DIGIT), controls.whole(BATCH)
-    if goes:
+    if confirmed:
         yield from _trained(context)
         return
     digit = context.digit(place)

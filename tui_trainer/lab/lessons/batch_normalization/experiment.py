@@ -37,7 +37,7 @@ MODE = word_control("mode", ("training", "evaluation"))
 BATCH = number_control("batch", "batch", 16, SIZES)
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show what a batch norm makes of one batch, or train twins with and without it."""
     seen = subject(context, lambda s: bool(norms_of(s)), fallback=FALLBACK, lacks="batch norm")
     norms = norms_of(seen)
@@ -45,7 +45,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     layer = word_control("layer", names)
     name, mode = controls.word(layer), controls.word(MODE)
     size, rate = controls.whole(BATCH), controls.number(RATE)
-    if goes:
+    if confirmed:
         yield from race_of_twins(context, rate)
         return
     look = look_at(context, seen, norms[name], size, training=mode == "training")

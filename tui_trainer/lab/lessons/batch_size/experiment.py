@@ -63,10 +63,10 @@ RULE = word_control("rate", ("same", "scaled"))
 DRAW = counting("draw", "draw", 100)
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the cosines between batches' gradients, or train with three batch sizes."""
     equal, rule, draw = controls.word(EQUAL), controls.word(RULE), controls.whole(DRAW)
-    if goes:
+    if confirmed:
         yield from _race(context, equal, rule)
         return
     sizes = ", ".join(map(count, RACED))

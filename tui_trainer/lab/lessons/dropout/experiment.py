@@ -33,7 +33,7 @@ DRAW = counting("draw", "mask", 100)
 MODE = word_control("mode", ("training", "evaluation"))
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show a feature map behind a mask, and how far the scores scatter from mask to mask."""
     usual = at(SHARE, min(0.9, dropout_of(context.network) or float(SHARE.value)))
     share, draw = controls.number(usual), controls.whole(DRAW)

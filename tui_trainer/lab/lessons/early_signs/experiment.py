@@ -26,10 +26,10 @@ HEALTHY, OTHER = "healthy", "another start"
 FAULT = word_control("fault", FAULTS, value=RATE)
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show what can be told of the run now; or train a faulty network beside healthy ones."""
     fault = controls.word(FAULT)
-    if goes:
+    if confirmed:
         yield from _trained(context, fault)
         return
     table, result, certainty = sign_table(context)

@@ -73,14 +73,14 @@ class Rescaled(nn.Module):
         return scores
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the pixels on a chosen scale; train one network on each scale."""
     chosen = controls.word(PIXELS)
     scales = {"0–255": RAW, "0–1": UNIT, "normalized": Scale(context.data.mean, context.data.std)}
     if chosen == "typed":
         scales["typed"] = Scale(controls.number(SHIFT), controls.number(DIVISOR))
     norm = controls.word(NORM)
-    if goes:
+    if confirmed:
         yield from _trained(context, scales, norm)
         return
     images = context.sample(LOOKED_AT, training=True).images

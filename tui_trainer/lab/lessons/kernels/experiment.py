@@ -34,14 +34,14 @@ CHANNELS = number_control("channels", "channels in", 16, (1, 8, 16, 32, 64, 128)
 SIDE = number_control("side", "map side", 14, (7, 14, 28), 1.0, 128.0)
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the first convolution's kernels and a table of costs; train with 2 to 16 of them."""
     seen = subject(context, lambda seen: _first(seen) is not None)
     kernels = _kernels(seen)
     kernel = counting("kernel", "kernel", len(kernels), first=1)
     number, channels = controls.whole(kernel), controls.whole(CHANNELS)
     side = controls.whole(SIDE)
-    if not goes:
+    if not confirmed:
         blocks = (*seen.note, *_likeness(kernels, number - 1), _costs(channels, side))
         names = ", ".join(map(str, RACED))
         yield Exhibit(

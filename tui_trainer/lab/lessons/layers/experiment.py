@@ -43,7 +43,7 @@ SHOWN = 4
 """Channels of a layer that are drawn."""
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show a layer's maps of a digit, or train one budget at four depths."""
     seen = subject(context, lambda seen: any(map(is_convolution, seen.layers)))
     digit = context.digit(controls.whole(DIGIT, is_shown=False))
@@ -58,7 +58,7 @@ def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
     controls.add(DIGIT, digit.number)
     classes = context.data.classes
     plan = _plan(classes)
-    if goes:
+    if confirmed:
         networks = {
             depth: partial(stack_network, depth, width_for(BUDGET, depth, classes), classes)
             for depth in DEPTHS

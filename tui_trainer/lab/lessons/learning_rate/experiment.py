@@ -48,11 +48,11 @@ FACTOR = number_control("factor", "apart by", 10, (3, 10))
 START = word_control("start", ("fresh", "now"))
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show what a step of each size does, or train with three rates from the same start."""
     view, eta = controls.word(VIEW), controls.number(_rate_control(context))
     factor, start = controls.number(FACTOR), controls.word(START)
-    if goes:
+    if confirmed:
         yield from _race(context, eta, factor, start)
         return
     shown = _schedule(context, eta) if view == "schedule" else _one_step(context, eta, factor)

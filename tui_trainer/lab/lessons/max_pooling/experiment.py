@@ -37,7 +37,7 @@ POOLS: Mapping[str, Callable[[Tensor], Tensor]] = {
 """The ways of ``tui_trainer.lab.lessons.max_pooling.arithmetic`` for many maps at once."""
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show a window on a map, the map pooled in three ways, and what they keep."""
     seen = subject(context, lambda seen: bool(_places(seen)))
     places = _places(seen)

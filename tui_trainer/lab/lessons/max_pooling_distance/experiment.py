@@ -30,14 +30,14 @@ BEHIND = number_control("behind", "layers behind", 4, (2, 3, 4))
 """Layers with weights from the last pool to the scores: the one that makes these is the first."""
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the network's pools; train one with its last pool at the end and one with it before."""
     behind = controls.whole(BEHIND)
     side, classes = context.data.image_size, context.data.classes
     setup = _setup(
         {named(apart): layers_of(network, side, apart, classes) for apart in (1, behind)}
     )
-    if not goes:
+    if not confirmed:
         yield Exhibit(
             blocks=(_own(context), setup),
             trains=f"train both, with 1 and {behind} layers behind the pool: about 15 s",

@@ -18,13 +18,13 @@ EARLY, LATE = "pool-early", "pool-late"
 EQUAL = word_control("equal", ("images", "time"))
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show both networks layer by layer; train both for equal images or equal time."""
     equal = controls.word(EQUAL)
     side, classes = context.data.image_size, context.data.classes
     early, late = (layers_of(zoo_network, side, name, side, classes) for name in (EARLY, LATE))
     blocks = (_table(early, late), _sums(early, late))
-    if not goes:
+    if not confirmed:
         yield Exhibit(
             blocks=blocks, trains=f"train {EARLY} and {LATE} for equal {equal}: about 15 s"
         )

@@ -23,13 +23,13 @@ REMEDY = word_control("remedy", REMEDIES, value="augmentation")
 COUNT = number_control("digits", "digits", DIGITS, (100, 200, 500, 1000, 2000))
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show how much room there is to learn by heart, or train with and without a remedy."""
     remedy = controls.word(REMEDY)
     digits = min(controls.whole(COUNT), len(context.data.train))
     controls.add(COUNT, digits)
     can_judge = bool(len(context.data.val))
-    if goes and can_judge:
+    if confirmed and can_judge:
         yield from overfit(context, remedy, digits)
         return
     found = gap_of(context)

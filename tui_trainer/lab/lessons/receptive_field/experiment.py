@@ -50,7 +50,7 @@ class Step:
         return (self.row.dilation or (1, 1))[0]
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the sum layer by layer, the field of a layer's middle feature, and a layer more."""
     seen = subject(
         context, lambda seen: bool(_on_map(seen)), lacks="layer that slides a kernel over a map"

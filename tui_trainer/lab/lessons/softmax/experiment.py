@@ -24,7 +24,7 @@ TEMPERATURE = number_control(
 )
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show a digit's scores as probabilities, and the gradient of its loss."""
     which, place = controls.word(WHICH), controls.whole(DIGIT)
     temperature = controls.number(TEMPERATURE)

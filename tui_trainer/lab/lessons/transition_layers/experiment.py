@@ -24,7 +24,7 @@ LEFT = number_control("left", "channels left", 16, (4, 8, 16, 32, 64), 1.0, 512.
 POOLS = word_control("pools", ("yes", "no"), label="pool")
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show a transition's maps of a digit and its figures, and a calculator of what it saves."""
     seen = subject(
         context,

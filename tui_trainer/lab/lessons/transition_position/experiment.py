@@ -20,14 +20,14 @@ PLACES = tuple(range(1, len(KERNELS) + 1))
 AFTER = counting("after", "after layer", len(PLACES), first=1, value=2.0)
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the stack with its transition at each place; train the chosen place and both ends."""
     after = controls.whole(AFTER)
     side, classes = context.data.image_size, context.data.classes
     stacks = [placed(place, side=side, classes=classes) for place in PLACES]
     blocks = (_table(stacks, after, side), _about(stacks[after - 1], stacks))
     raced = trained(after)
-    if not goes:
+    if not confirmed:
         told = ", ".join(map(str, raced))
         yield Exhibit(
             blocks=blocks, trains=f"train it with the transition after layer {told}: about 15 s"

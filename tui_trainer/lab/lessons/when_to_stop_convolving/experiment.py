@@ -58,10 +58,10 @@ ABOUT = {
 }
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Iterator[Exhibit]:
+def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show where a network may stop convolving, and what each ending would cost there."""
     end, number = controls.word(END), controls.whole(DIGIT)
-    if goes:
+    if confirmed:
         yield from _trained(context)
         return
     seen = subject(context, lambda own: _last_place(own.layers) > 0)

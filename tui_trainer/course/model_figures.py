@@ -14,7 +14,7 @@ SHOWN_AT_START, SHOWN_AT_END = 6, 3
 """How much of a long course is shown."""
 
 
-def network_figures(rows: Sequence[LayerRow]) -> dict[str, str]:
+def model_figures(rows: Sequence[LayerRow]) -> dict[str, str]:
     """Return the figures that a layer table knows; each by its name in the lessons' texts.
 
     The names of a figure say what it is, except for these: ``receptive_field``, ``jump`` and
@@ -39,7 +39,7 @@ class _Table:
 
     def __init__(self, rows: Sequence[LayerRow]) -> None:
         self.rows = tuple(row for row in rows if row.kind not in NO_LAYERS)
-        self.tells_sources = any(row.sources for row in self.rows)
+        self.has_sources = any(row.sources for row in self.rows)
 
     def places(self, *kinds: str) -> list[int]:
         return [place for place, row in enumerate(self.rows) if row.kind in kinds]
@@ -54,7 +54,7 @@ class _Table:
         return self.places(*CONVOLUTIONS, FULLY_CONNECTED)
 
     def sources(self, place: int) -> tuple[int, ...]:
-        if self.tells_sources:
+        if self.has_sources:
             return self.rows[place].sources
         return (place - 1,) if place else ()
 
