@@ -18,7 +18,7 @@ from tests.cli.conftest import Cli, Refused
 from tests.test_import_hygiene import HEAVY, loaded_by
 from tests.training import prepare
 from tui_trainer.course.lesson import SLUGS, lesson
-from tui_trainer.course.placeholders import here
+from tui_trainer.course.placeholders import observations
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
 from tui_trainer.headless.asking import Trying, follow
@@ -234,7 +234,9 @@ def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.Mo
     follow(answers(run.config, trying.questions()), trying)
     assert trying.exhibit is not None
     each = lesson(slug)
-    lines = lesson_lines(each, trying.exhibit, here(each, history), "tiny", "mnist-tui learn --try")
+    lines = lesson_lines(
+        each, trying.exhibit, observations(each, history), "tiny", "mnist-tui learn --try"
+    )
 
     assert trying.exhibit.blocks
     for line in lines:
@@ -242,4 +244,4 @@ def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.Mo
         assert line.isprintable(), line
         assert "nan" not in line.split(), line
     assert "EXPERIMENT" in lines
-    assert any(said in " ".join(" ".join(lines).split()) for said in here(each, history))
+    assert any(said in " ".join(" ".join(lines).split()) for said in observations(each, history))

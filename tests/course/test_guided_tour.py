@@ -84,18 +84,18 @@ def test_the_whole_walk_moves_on_by_itself() -> None:
     tour.notice(tried("overfitting", REMEDY, progress=0.5))
     assert tour.advance(history).name == "overfit"
     tour.notice(tried("overfitting", REMEDY))
-    assert tour.advance(history).name == "mend"
+    assert tour.advance(history).name == "fix"
     tour.notice(tried("overfitting", REMEDY, progress=0.5))
     tour.notice(tried("overfitting", REMEDY))
-    assert tour.advance(history).name == "mend"
+    assert tour.advance(history).name == "fix"
     other = replace(REMEDY, value="dropout")
     tour.notice(tried("overfitting", other, progress=0.5))
     tour.notice(tried("overfitting", other))
-    assert tour.advance(history).name == "wrong"
+    assert tour.advance(history).name == "misclassified"
     tour.notice(inspected("confusion", (("true", 4.0), ("said", 9.0))))
-    assert tour.advance(history).name == "wrong"
+    assert tour.advance(history).name == "misclassified"
     tour.notice(inspected("digits", (("true", 4.0), ("said", 4.0))))
-    assert tour.advance(history).name == "wrong"
+    assert tour.advance(history).name == "misclassified"
     tour.notice(inspected("digits", (("true", 4.0), ("said", 9.0))))
     assert tour.advance(history).name == "end"
     assert tour.advance(history).name == "end"
@@ -129,11 +129,11 @@ def test_a_network_that_forgot_everything_is_not_back_yet() -> None:
 
 
 def test_a_cell_is_the_one_that_the_exhibit_shows() -> None:
-    tour = at_step("wrong")
+    tour = at_step("misclassified")
     tour.notice(inspected("digits"))
-    assert tour.advance(history_of(*EPOCH)).name == "wrong"
+    assert tour.advance(history_of(*EPOCH)).name == "misclassified"
     tour.notice(inspected("digits", (("true", 9.0),), PREDICTED))
-    assert tour.advance(history_of(*EPOCH)).name == "wrong"
+    assert tour.advance(history_of(*EPOCH)).name == "misclassified"
     tour.notice(inspected("digits", (("true", 4.0),), PREDICTED))
     assert tour.advance(history_of(*EPOCH)).name == "end"
 

@@ -12,7 +12,7 @@ from tests.protocol import facts
 from tui_trainer.anatomy.description import layers_of
 from tui_trainer.course.lesson import SLUGS, Lesson, lesson
 from tui_trainer.course.model_figures import model_figures
-from tui_trainer.course.placeholders import FIGURES, figures, here, placeholders
+from tui_trainer.course.placeholders import FIGURES, figures, observations, placeholders
 from tui_trainer.findings.rates import noise_scale
 from tui_trainer.history.history import History
 from tui_trainer.models.build import build_network
@@ -45,7 +45,9 @@ def a_run(**changes: object) -> History:
 
 
 def lesson_with(*sentences: str) -> Lesson:
-    return replace(lesson("softmax"), here=sentences, without="nothing is known yet")
+    return replace(
+        lesson("softmax"), observations=sentences, no_observations="nothing is known yet"
+    )
 
 
 # --- the layer table
@@ -66,7 +68,7 @@ def test_the_courses_network() -> None:
         "count_3x3": "5",
         "first_kernels": "16",
         "most_kernels": "64",
-        "kernels_course": "16 → 32 → 16 → 16 → 64 → 16 → 10",
+        "kernels_by_layer": "16 → 32 → 16 → 16 → 64 → 16 → 10",
         "pool_places": "after layers 3 and 6 of 7",
         "pool_maps": "28×28 → 14×14 → 7×7",
         "pool_distance": "1",
@@ -76,9 +78,9 @@ def test_the_courses_network() -> None:
         # Each 3×3 adds twice the jump, which each pool and stride doubles.
         "receptive_field": "24×24",
         "jump": "8",
-        "field_course": "3 → 5 → 6 → 10 → 14 → 16 → 24",
+        "fields_by_layer": "3 → 5 → 6 → 10 → 14 → 16 → 24",
         "multiply_adds": "6,598,880",
-        "first_share_of_work": f"{100 * 28 * 28 * 9 * 16 / 6_598_880:.1f} %",
+        "first_layer_share": f"{100 * 28 * 28 * 9 * 16 / 6_598_880:.1f} %",
     }
 
 
@@ -87,8 +89,8 @@ def test_a_network_without_convolutions_has_no_figures_of_them() -> None:
 
     assert (known["layer_count"], known["conv_count"], known["pool_count"]) == ("2", "0", "0")
     assert (known["head"], known["receptive_field"]) == ("2 fully connected layers", "28×28")
-    without = {"kernels_course", "pool_places", "pool_distance", "norm_distance", "last_map"}
-    assert not without & set(known)
+    absent = {"kernels_by_layer", "pool_places", "pool_distance", "norm_distance", "last_map"}
+    assert not absent & set(known)
 
 
 def test_convolutions_and_fully_connected_layers_are_layers() -> None:
@@ -97,7 +99,7 @@ def test_convolutions_and_fully_connected_layers_are_layers() -> None:
     assert known["layer_count"] == "4"
     assert known["pool_places"] == "after layers 1 and 2 of 4"
     assert known["pool_distance"] == "2"
-    assert known["field_course"] == "3 → 4 → 8 → 10 → 34"
+    assert known["fields_by_layer"] == "3 → 4 → 8 → 10 → 34"
     assert known["head"] == "2 fully connected layers"
 
 
@@ -106,7 +108,7 @@ def test_depthwise_pairs_are_no_transitions_and_long_courses_are_shortened() -> 
 
     assert known["transition_count"] == "0"
     assert (known["conv_count"], known["layer_count"]) == ("13", "14")
-    assert known["kernels_course"] == "8 → 8 → 16 → 16 → 20 → 20 → … → 28 → 28 → 28"
+    assert known["kernels_by_layer"] == "8 → 8 → 16 → 16 → 20 → 20 → … → 28 → 28 → 28"
     assert known["head"] == "global average pooling and a fully connected layer"
     assert (known["last_map"], known["receptive_field"]) == ("7×7", "40×40")
     assert known["pool_distance"] == "7"
@@ -130,7 +132,7 @@ def test_rows_of_an_older_record_tell_what_they_can() -> None:
         for row in rows_of("era-s6")
     ]
     now, then = model_figures(rows_of("era-s6")), model_figures(old)
-    lacking = {"receptive_field", "jump", "field_course", "multiply_adds", "first_share_of_work"}
+    lacking = {"receptive_field", "jump", "fields_by_layer", "multiply_adds", "first_layer_share"}
     assert then == {name: text for name, text in now.items() if name not in lacking}
 
 
@@ -180,7 +182,7 @@ def test_settings_are_those_of_now() -> None:
     history.apply(facts.changed("augmentation", 1, 0, images=2_000))
     known = figures(history)
 
-    assert (known["learning_rate"], known["rate_now"]) == ("0.02", "0.1")
+    assert (known["base_lr"], known["lr"]) == ("0.02", "0.1")
     assert (known["batch_size"], known["steps_per_epoch"]) == ("300", "4")
     assert (known["augmentation"], known["dropout"]) == ("off", "0.1")
     assert (known["mean"], known["std"], known["schedule"]) == ("0.1300", "0.3100", "constant")
@@ -201,14 +203,14 @@ def test_how_it_goes() -> None:
     known = figures(a_run())
 
     assert known["step"] == "20"
-    assert (known["train_loss"], known["right_probability"]) == ("0.5000", "60.7 %")
+    assert (known["train_loss"], known["true_class_probability"]) == ("0.5000", "60.7 %")
     assert (known["train_accuracy"], known["val_loss"]) == ("80.00 %", "0.4100")
     assert known["val_accuracy"] == "89.00 % [86.00, 91.00]"
     assert known["gap"] == "−9.00"
     assert known["first_epoch_accuracy"] == "91.00 % [88.00, 93.00]"
     assert known["best_epoch"] == "1"
     assert known["speed"] == "2,000 img/s"
-    assert known["findings_now"] == "none"
+    assert known["findings"] == "none"
 
 
 def test_what_the_probes_saw() -> None:
@@ -221,7 +223,7 @@ def test_what_the_probes_saw() -> None:
     known = figures(history)
 
     assert known["update_ratio"] == "0.1 %"
-    assert known["gradient_first_last"] == "0.1"  # 0.002 / 2 to 0.1 / 10
+    assert known["gradient_ratio"] == "0.1"  # 0.002 / 2 to 0.1 / 10
     assert known["dead_share"] == "4.7 %"
     assert known["batch_gap"] == "+0.0200"
     scale = noise_scale(history)
@@ -233,7 +235,7 @@ def test_findings_are_told_by_their_titles() -> None:
     history = a_run()
     history.apply(facts.finding())
     history.apply(facts.finding(code="speed", severity="error", title="it stands still"))
-    assert figures(history)["findings_now"] == "it stands still, overfitting since epoch 3"
+    assert figures(history)["findings"] == "it stands still, overfitting since epoch 3"
 
 
 def test_a_lost_loss_is_no_figure() -> None:
@@ -242,7 +244,7 @@ def test_a_lost_loss_is_no_figure() -> None:
     history.apply(Diverged(step=21, epoch=3, learning_rate=9.0))
     known = figures(history)
 
-    assert not {"train_loss", "right_probability", "train_accuracy", "gap"} & set(known)
+    assert not {"train_loss", "true_class_probability", "train_accuracy", "gap"} & set(known)
     assert known["val_accuracy"]
 
 
@@ -257,7 +259,7 @@ def test_numbers_that_are_not_finite_are_no_figures() -> None:
     )
     known = figures(history)
 
-    assert not {"val_loss", "update_ratio", "gradient_first_last", "batch_gap"} & set(known)
+    assert not {"val_loss", "update_ratio", "gradient_ratio", "batch_gap"} & set(known)
     assert not any("nan" in text for text in known.values())
 
 
@@ -269,36 +271,39 @@ def test_sentences_are_said_if_all_their_figures_are_known() -> None:
         "{model} has {parameters} parameters.", "Its loss is {train_loss}.", "Always."
     )
 
-    assert here(wanted, a_run()) == (
+    assert observations(wanted, a_run()) == (
         "era-s6 has 19,568 parameters.",
         "Its loss is 0.5000.",
         "Always.",
     )
-    assert here(wanted, history_of(facts.started())) == ("era-s6 has 19,568 parameters.", "Always.")
+    assert observations(wanted, history_of(facts.started())) == (
+        "era-s6 has 19,568 parameters.",
+        "Always.",
+    )
 
 
 def test_a_noun_agrees_with_its_figure() -> None:
     wanted = lesson_with(
         "{norm_distance:layer}, {conv_count:convolution}, {dropout_count:dropout}."
     )
-    assert here(wanted, a_run()) == ("1 layer, 7 convolutions, 0 dropouts.",)
+    assert observations(wanted, a_run()) == ("1 layer, 7 convolutions, 0 dropouts.",)
 
 
 def test_without_any_the_lesson_says_what_is_lacking() -> None:
-    assert here(lesson_with("{model}"), History()) == ("nothing is known yet",)
+    assert observations(lesson_with("{model}"), History()) == ("nothing is known yet",)
 
 
 def test_every_lesson_asks_for_figures_that_there_are(lessons_there: list[Lesson]) -> None:
     for each in lessons_there:
-        for sentence in each.here:
+        for sentence in each.observations:
             assert placeholders(sentence) <= FIGURES, (each.slug, sentence)
 
 
 def test_every_lesson_says_something_of_a_run(lessons_there: list[Lesson]) -> None:
     history = a_run(dropout=0.1)
     for each in lessons_there:
-        sentences = here(each, history)
-        assert len(sentences) == len(each.here) > 0
+        sentences = observations(each, history)
+        assert len(sentences) == len(each.observations) > 0
         assert not any("{" in sentence or "}" in sentence for sentence in sentences)
 
 

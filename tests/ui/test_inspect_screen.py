@@ -210,7 +210,7 @@ async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> No
 async def test_the_guided_path_goes_on_once_wrong_digits_were_looked_at() -> None:
     app, _ = inspecting()
     app.guide = GuidedTour()
-    while app.guide.step.name != "wrong":
+    while app.guide.step.name != "misclassified":
         app.guide.skip()
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot, app, NETWORK)
@@ -218,7 +218,7 @@ async def test_the_guided_path_goes_on_once_wrong_digits_were_looked_at() -> Non
         await until(pilot, lambda app: "Look at what it got wrong" in strip(app), app)
         await shown(pilot, app, "enter")
         assert SAW_MISCLASSIFIED in app.guide.done
-        await until(pilot, lambda app: "That is the path" in strip(app), app)
+        await until(pilot, lambda app: "The end of the tour" in strip(app), app)
 
 
 async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without_a_question() -> (

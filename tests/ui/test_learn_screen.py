@@ -273,7 +273,7 @@ async def test_before_the_start_the_lesson_is_there_and_nothing_is_asked() -> No
         screen = app.screen
         assert isinstance(screen, LearnScreen)
         assert "The run is being prepared" in exhibit_text(screen)
-        assert joined(screen.lesson.without) in joined(lesson_text(screen))
+        assert joined(screen.lesson.no_observations) in joined(lesson_text(screen))
         await pilot.press("enter", "left", "right", "1", "4", "enter", "n", "o", "escape")
         assert engine.received == []
         await tell(pilot, app, *NETWORK)
@@ -494,7 +494,9 @@ async def test_every_lesson_can_be_read_before_a_run_and_in_one() -> None:
                 screen.open(topic)
                 # Without a run nothing is new but one sentence: that it is rendered is seen below.
                 words = panel.text(panel.scrollable_content_region.width).plain
-                assert all(is_told(told, words) for told in (one.rule, one.question, one.without))
+                assert all(
+                    is_told(told, words) for told in (one.rule, one.question, one.no_observations)
+                )
         assert not asked(engine)
         await tell(pilot, app, *NETWORK)
         for size in (SMALL, MEDIUM):

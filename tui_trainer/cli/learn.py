@@ -103,7 +103,7 @@ def _show(
     saved: SavedRun | None = None,
 ) -> None:
     """Try a lesson's experiment on a network, and print the lesson with it."""
-    from tui_trainer.course.placeholders import here
+    from tui_trainer.course.placeholders import observations
     from tui_trainer.headless.asking import Trying, follow, parse_choices
     from tui_trainer.headless.lesson_page import print_lesson
 
@@ -119,7 +119,7 @@ def _show(
     print_lesson(
         lesson,
         trying.exhibit,
-        here(lesson, history),
+        observations(lesson, history),
         _shown_on(started, trying.step, saved),
         command,
     )

@@ -1,5 +1,5 @@
-"""The lessons: the course's twenty topics and backpropagation by hand, as texts and arithmetic.
+"""The lesson texts and the guided tour.
 
-A lesson is a folder of ``lab/lessons``; this room reads its text, for front ends that never import
-torch: the lessons, the guided tour, and the sentences about the reader's own model and run.
+A lesson is a folder in ``lab/lessons``. This room reads its text and fills in the figures of the
+reader's own model and run, for front ends that never import torch.
 """

@@ -1,8 +1,8 @@
-"""The guided path of a first-time user: steps that advance when what they ask for is done.
+"""The guided tour for a first-time user: steps that advance when their task is done.
 
-Ten minutes: train, break it, see the finding, go back, overfit on purpose, mend it, look at what it
-got wrong. What is said is data; when a step is done is told by the run's history, by what was tried
-in lessons, and by the views of the network that were looked at.
+Ten minutes: train, break it, read the finding, recover, overfit on purpose, fix it, look at the
+misclassified images. The texts are data. A predicate decides when a step is done: it reads the
+history of the run, the experiments tried in lessons, and the views opened.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.events import Event
 from tui_trainer.protocol.exhibit import Exhibit, Value
 
-LESSON_OPENED = "a finding's lesson was opened"
-OVERFITTED = "a training of the overfitting lesson was seen to its end"
-TRIED_ANOTHER_REMEDY = "and another one with its controls turned"
-SAW_MISCLASSIFIED = "digits that the network gets wrong were looked at"
+LESSON_OPENED = "the lesson of a finding was opened"
+OVERFITTED = "a training of the overfitting lesson was completed"
+TRIED_ANOTHER_REMEDY = "another one was completed with other controls"
+SAW_MISCLASSIFIED = "misclassified images were shown"
 
 BROKEN = ("divergence", "learning_rate_high", "loss_rising")
-"""The findings that tell of a learning rate that is too high."""
+"""The findings of a learning rate that is too high."""
 
 LEARNED = 0.9
-"""The share of guessing's loss below which a network has learned something again."""
+"""A model has learned something again when its loss is below this share of the loss of guessing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the path.
+    """A step of the tour.
 
     Attributes:
-        name: What its predicate goes by.
-        title: What it is about.
-        do: What to do; ids in braces stand for keys.
+        name: The name of its predicate.
+        title: The heading.
+        do: What to do; an id in braces stands for its key.
         watch: What to watch.
-        live: Whether it needs a run that is not over.
+        live: Whether it needs a run that is still training.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TourState:
-    """What a step is judged by.
+    """The state that the predicates read.
 
     Attributes:
         history: The run.
-        done: What was done so far, in the words above.
-        highest: The highest base learning rate since the path began.
+        done: The actions so far, from the constants above.
+        highest_lr: The highest base learning rate since the tour began.
     """
 
     history: History
@@ -64,15 +64,15 @@ class TourState:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the rate is too high now: the run is lost, or a finding says so."""
-        standing = (self.history.findings.get(code) for code in BROKEN)
+        """Whether the learning rate is too high: the run diverged, or a finding reports it."""
+        raised = (self.history.findings.get(code) for code in BROKEN)
         return self.history.lost is not None or any(
-            found is not None and found.severity != "note" for found in standing
+            finding is not None and finding.severity != "note" for finding in raised
         )
 
     @property
     def is_back(self) -> bool:
-        """Whether the rate was turned down again, and the network has learned something."""
+        """Whether the learning rate was lowered again and the model has learned something."""
         history = self.history
         loss = history.smoothed_loss
         return (
@@ -89,26 +89,26 @@ PREDICATES: Mapping[str, Callable[[TourState], bool]] = {
     "finding": lambda state: LESSON_OPENED in state.done or state.is_back,
     "rewind": lambda state: state.is_back,
     "overfit": lambda state: OVERFITTED in state.done,
-    "mend": lambda state: TRIED_ANOTHER_REMEDY in state.done,
-    "wrong": lambda state: SAW_MISCLASSIFIED in state.done,
+    "fix": lambda state: TRIED_ANOTHER_REMEDY in state.done,
+    "misclassified": lambda state: SAW_MISCLASSIFIED in state.done,
     "end": lambda state: False,
 }
-"""When a step is done, by its name."""
+"""Whether a step is done, by its name."""
 
 
 def steps() -> tuple[Step, ...]:
-    """Return the steps, in order."""
+    """Return the steps in order."""
     path = files("tui_trainer.course") / "tour.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))["steps"]
     return tuple(Step(**step) for step in data)
 
 
 class GuidedTour:
-    """A walk along the steps.
+    """The reader's progress through the steps.
 
     Attributes:
-        steps: The steps, in order.
-        done: What was done so far.
+        steps: The steps in order.
+        done: The actions so far.
     """
 
     def __init__(self) -> None:
@@ -122,18 +122,18 @@ class GuidedTour:
 
     @property
     def step(self) -> Step:
-        """The step that is due."""
+        """The current step."""
         return self.steps[self._index]
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Which step that is, from 1, and how many there are."""
+        """The number of the current step, from 1, and the number of steps."""
         return self._index + 1, len(self.steps)
 
     def advance(self, history: History) -> Step:
-        """Return the step that is due with the run as it is; those that are done are left behind.
+        """Go to the next step if the current one is done; return the step to show.
 
-        One step at a time: what also fulfils the next one is judged at the next look.
+        At most one step per call: the next step is checked by the next call.
         """
         self._highest_lr = max(self._highest_lr, history.settings.get("learning_rate", 0.0))
         is_done = PREDICATES[self.step.name](TourState(history, self.done, self._highest_lr))
@@ -143,21 +143,21 @@ class GuidedTour:
         return self.step
 
     def skip(self) -> None:
-        """Go to the next step, if there is one."""
+        """Go to the next step if there is one."""
         self._index = min(self._index + 1, len(self.steps) - 1)
         self._is_held = False
 
     def back(self) -> None:
-        """Go to the step before, and stay there even if it was done already."""
+        """Go to the previous step, and stay there even if it is already done."""
         self._index = max(self._index - 1, 0)
         self._is_held = True
 
     def record(self, action: str) -> None:
-        """Take in that something was done which no event tells."""
+        """Record an action that no event reports."""
         self.done.add(action)
 
     def notice(self, event: Event) -> None:
-        """Take in what was shown on asking; other events are the history's."""
+        """Record what an answer showed; the history has the other events."""
         if not isinstance(event, Answered) or not isinstance(event.content, Exhibit):
             return
         question, exhibit = event.question, event.content
@@ -172,7 +172,6 @@ class GuidedTour:
     def _notice_lesson(
         self, lesson: str, exhibit: Exhibit, choices: tuple[tuple[str, Value], ...]
     ) -> None:
-        """Take in what a lesson's experiment shows."""
         if exhibit.progress is not None:
             self._training = lesson
             return

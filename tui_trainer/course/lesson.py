@@ -1,4 +1,4 @@
-"""A lesson as data, and where the lessons are."""
+"""A lesson's text as data, and where the lessons are."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ SLUGS = (
     "early-signs",
     "batch-size",
 )
-"""The lessons by their topic's number: 0 is part one of the course, backpropagation."""
+"""The lessons by topic number; 0 is part one of the course, backpropagation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What a lesson says. Paragraphs are parted by an empty line.
+    """The text of a lesson. An empty line separates paragraphs.
 
     Attributes:
-        topic: The number of its topic; 0 for backpropagation.
-        slug: Its name on the command line.
-        title: Its name.
-        what: What it is about.
-        why: Why that matters.
+        topic: The topic number; 0 for backpropagation.
+        slug: The name on the command line.
+        title: The heading.
+        what: What the topic is.
+        why: Why it matters.
         rule: The rule of thumb.
         reason: The reason for the rule.
-        trap: The mistake that is made with it.
-        formulas: Lines that keep their form.
-        experiment: What to do in the experiment, and what to watch.
-        here: Sentences on the reader's own network, with the names of figures in braces; each is
-            said if all of its figures are known.
-        without: What is said where none of these can be.
-        question: A question.
+        trap: The common mistake.
+        formulas: Lines that are not wrapped.
+        experiment: What to try in the experiment, and what to watch.
+        observations: Sentences about the reader's own model and run. Names in braces stand for
+            figures; a sentence is shown if all of its figures are known.
+        no_observations: Shown instead if no sentence can be filled.
+        question: A question to the reader.
         answer: Its answer.
-        screens: Names of the screens where one sees more of it: ``train``, ``model``, ``check``.
-        findings: Codes of the findings that belong to it.
-        reviews: Titles of the review's verdicts that belong to it.
+        screens: Screens that show more: ``train``, ``model``, ``inspect``, ``check``, ``runs``.
+        findings: Codes of the related findings.
+        reviews: Titles of the related verdicts of the design review.
     """
 
     topic: int
@@ -73,8 +73,8 @@ class Lesson:
     trap: str
     formulas: tuple[str, ...]
     experiment: str
-    here: tuple[str, ...]
-    without: str
+    observations: tuple[str, ...]
+    no_observations: str
     question: str
     answer: str
     screens: tuple[str, ...] = ()
@@ -83,19 +83,19 @@ class Lesson:
 
 
 def folder_of(slug: str) -> str:
-    """Return the folder of a lesson in ``lab/lessons``: its slug as the name of a Python package.
+    """Return the folder of a lesson in ``lab/lessons``: its slug as a Python package name.
 
-    An underscore stands for each hyphen, and in front of a first digit: ``_1x1_convolutions``.
+    Hyphens become underscores, and a leading digit gets one: ``_1x1_convolutions``.
     """
     return re.sub(r"-|^(?=\d)", "_", slug)
 
 
 @cache
 def lesson(slug: str) -> Lesson:
-    """Return a lesson by its name.
+    """Return a lesson by its slug.
 
     Raises:
-        InputError: If there is no such lesson; it names those that there are.
+        InputError: If there is no such lesson; the message lists the slugs.
     """
     if slug not in SLUGS:
         raise InputError(
@@ -111,15 +111,15 @@ def lesson(slug: str) -> Lesson:
 
 
 def lessons() -> tuple[Lesson, ...]:
-    """Return every lesson, in the course's order."""
+    """Return every lesson, in the order of the course."""
     return tuple(lesson(slug) for slug in SLUGS)
 
 
 def find_lesson(name: str) -> Lesson:
-    """Return a lesson by its name, the beginning of its name, or its topic's number.
+    """Return a lesson by its slug, the beginning of its slug, or its topic number.
 
     Raises:
-        InputError: If none is meant, or several are.
+        InputError: If no lesson matches, or several do.
     """
     name = name.strip()
     if name.isdecimal() and int(name) < len(SLUGS):
@@ -134,9 +134,9 @@ def find_lesson(name: str) -> Lesson:
 
 
 def _cleaned(value: Any) -> Any:
-    """Return a field as a lesson holds it: lists as tuples, texts without the breaks at their ends.
+    """Return a TOML value as a field of a lesson: lists as tuples, paragraphs as single lines.
 
-    A paragraph's lines are joined: how wide it is, the front end knows.
+    The front end wraps them: only it knows the width.
     """
     if isinstance(value, list):
         return tuple(value)

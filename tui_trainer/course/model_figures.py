@@ -1,4 +1,4 @@
-"""What the lessons say of a network: figures from its layer table, as fmt."""
+"""The figures of a model that lesson texts can use, from its layer table, formatted."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from tui_trainer.text import fmt
 CONVOLUTIONS = ("conv", "depthwise")
 FULLY_CONNECTED = "fully connected"
 SHOWN_AT_START, SHOWN_AT_END = 6, 3
-"""How much of a long course is shown."""
+"""The steps shown of a sequence that is too long."""
 
 
 def model_figures(rows: Sequence[LayerRow]) -> dict[str, str]:
-    """Return the figures that a layer table knows; each by its name in the lessons' texts.
+    """Return the figures of a layer table by their names in the lesson texts.
 
-    The names of a figure say what it is, except for these: ``receptive_field``, ``jump`` and
-    ``last_map`` are of the last features that a layer with weights makes from several places, as in
-    the design review: averaging them joins nothing more. A distance counts the layers behind, the
-    longest path counts; the layer that makes the scores is one of them. ``pool_places`` counts
-    convolutions and fully connected layers. ``first_share_of_work`` is the share of the first layer
-    with weights in all multiply-adds.
+    These names need an explanation. ``receptive_field``, ``jump`` and ``last_map`` belong to the
+    last layer with weights that combines several positions, as in the design review; averaging
+    after it combines no more. A distance counts the layers with weights after a row, on the longest
+    path, the output layer included. ``pool_places`` counts convolutions and fully connected layers.
+    ``first_layer_share`` is the first weighted layer's share of all multiply-adds.
     """
     table = _Table(rows)
     if not table.layers:
@@ -31,10 +30,9 @@ def model_figures(rows: Sequence[LayerRow]) -> dict[str, str]:
 
 
 class _Table:
-    """A layer table and the ways through it.
+    """A layer table as a graph.
 
-    Rows that were recorded by an older version do not tell what they read: they are taken to read
-    the row before them.
+    Rows recorded by an older version have no sources; each is assumed to read the row before it.
     """
 
     def __init__(self, rows: Sequence[LayerRow]) -> None:
@@ -50,7 +48,7 @@ class _Table:
 
     @cached_property
     def layers(self) -> list[int]:
-        """The places of the convolutions and the fully connected layers."""
+        """The indices of the convolutions and the fully connected layers."""
         return self.places(*CONVOLUTIONS, FULLY_CONNECTED)
 
     def sources(self, place: int) -> tuple[int, ...]:
@@ -65,18 +63,18 @@ class _Table:
         return shape or max(before, default=self.rows[place].output_shape)
 
     def is_global(self, place: int) -> bool:
-        """Whether a row makes single numbers of maps."""
+        """Whether a row reduces feature maps to single numbers."""
         return _size(self.rows[place].output_shape) == (1, 1) != _size(self.reads(place))
 
     def back(self, place: int) -> Iterator[int]:
-        """Yield what comes before, following the first source of each."""
+        """Yield the rows before this one, following the first source of each."""
         while self.sources(place):
             place = self.sources(place)[0]
             yield place
 
     @cached_property
     def behind(self) -> dict[int, int]:
-        """How many of the layers come behind each row that reaches the scores."""
+        """The number of layers with weights after each row that leads to the logits."""
         last, layers = len(self.rows) - 1, set(self.layers)
         found = {last: 0}
         for place in range(last, 0, -1):
@@ -86,9 +84,9 @@ class _Table:
         return found
 
     def is_transition(self, place: int) -> bool:
-        """Whether a row is a 1×1 convolution to fewer channels, and makes no scores.
+        """Whether a row is a 1×1 convolution to fewer channels, but not the output layer.
 
-        One that completes a depthwise convolution is no transition.
+        The pointwise half of a depthwise separable convolution is not a transition.
         """
         row = self.rows[place]
         is_pointwise = row.kind == "conv" and _kernel(row) == "1×1"
@@ -100,7 +98,7 @@ class _Table:
 
     @cached_property
     def final(self) -> LayerRow | None:
-        """The last layer that combines features of different places."""
+        """The last layer that combines features of different positions."""
         for place in reversed(self.layers):
             if self.rows[place].kind in CONVOLUTIONS and _size(self.reads(place)) != (1, 1):
                 return self.rows[place]
@@ -137,7 +135,7 @@ def _kernels(table: _Table) -> dict[str, str]:
         "count_3x3": str(sum(_kernel(row) == "3×3" for row in rows)),
         "first_kernels": fmt.count(made[0]),
         "most_kernels": fmt.count(max(made)),
-        "kernels_course": _course([fmt.count(number) for number in made]),
+        "kernels_by_layer": _sequence([fmt.count(number) for number in made]),
     }
 
 
@@ -172,12 +170,12 @@ def _ends(table: _Table) -> dict[str, str]:
         until = table.rows.index(row) + 1
         fields = [at.receptive_field for at in table.rows[1:until] if at.receptive_field]
         widening = [pair for pair in dict.fromkeys(fields) if max(pair) > 1]
-        found["field_course"] = _course([_square(pair) for pair in widening])
+        found["fields_by_layer"] = _sequence([_square(pair) for pair in widening])
     return found
 
 
 def _head(table: _Table) -> str:
-    """Return what makes scores of the last map, in words; empty where there is no map."""
+    """Return the layers from the last map to the logits, in words; empty without a map."""
     end = next((at for at in range(len(table.rows)) if table.is_global(at)), None)
     if end is None:
         return ""
@@ -199,7 +197,7 @@ def _work(table: _Table) -> dict[str, str]:
     if not total:
         return {}
     first = table.rows[table.layers[0]].multiply_adds
-    return {"multiply_adds": fmt.count(total), "first_share_of_work": fmt.percent(first / total, 1)}
+    return {"multiply_adds": fmt.count(total), "first_layer_share": fmt.percent(first / total, 1)}
 
 
 def _size(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -207,12 +205,12 @@ def _size(shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def _square(pair: tuple[int, int]) -> str:
-    """Return a side where both are alike, else both."""
+    """Return one side if both are equal, else both."""
     return str(pair[0]) if pair[0] == pair[1] else fmt.field(pair)
 
 
 def _kernel(row: LayerRow) -> str:
-    """Return a row's kernel without its stride: older records know it as text alone."""
+    """Return a row's kernel without its stride; older records have it only as text."""
     return row.kernel.split()[0] if row.kernel else ""
 
 
@@ -220,8 +218,8 @@ def _reversed_sides(kernel: str) -> tuple[int, ...]:
     return tuple(-int(side) for side in kernel.split("×") if side.isdecimal())
 
 
-def _course(steps: Sequence[str]) -> str:
-    """Return how a number goes through the network, the middle left out where that is long."""
+def _sequence(steps: Sequence[str]) -> str:
+    """Return a figure layer by layer; the middle of a long sequence is left out."""
     if len(steps) > SHOWN_AT_START + SHOWN_AT_END + 1:
         steps = [*steps[:SHOWN_AT_START], "…", *steps[-SHOWN_AT_END:]]
     return " → ".join(steps)
@@ -233,7 +231,7 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def _after(places: list[int]) -> str:
-    """Return where pools stand: after layers 3 and 6."""
+    """Return the positions of pools: after layers 3 and 6."""
     start = ["before layer 1"] if 0 in places else []
     behind = [str(place) for place in places if place]
     if behind:

@@ -1,4 +1,4 @@
-"""What a lesson says of the reader's own network and run."""
+"""The sentences of a lesson about the reader's own model and run."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from tui_trainer.history.history import History
 
 _NAMES = """
     model parameters budget_share layer_count conv_count pool_count norm_count dropout_count
-    kernel_sizes count_1x1 count_3x3 first_kernels most_kernels kernels_course pool_places pool_maps
-    pool_distance norm_distance transition_count transition_share last_map head receptive_field
-    image_size jump field_course multiply_adds first_share_of_work
-    learning_rate rate_now schedule optimizer batch_size steps_per_epoch train_size classes
-    guessing_loss mean std augmentation dropout
-    step train_loss val_loss train_accuracy val_accuracy right_probability gap
-    first_epoch_accuracy best_epoch speed update_ratio gradient_first_last dead_share batch_gap
-    noise_scale findings_now
+    kernel_sizes count_1x1 count_3x3 first_kernels most_kernels kernels_by_layer pool_places
+    pool_maps pool_distance norm_distance transition_count transition_share last_map head
+    receptive_field image_size jump fields_by_layer multiply_adds first_layer_share base_lr lr
+    schedule optimizer batch_size steps_per_epoch train_size classes guessing_loss mean std
+    augmentation dropout step train_loss val_loss train_accuracy val_accuracy
+    true_class_probability gap first_epoch_accuracy best_epoch speed update_ratio gradient_ratio
+    dead_share batch_gap noise_scale findings
 """
 
 FIGURES = frozenset(_NAMES.split())
-"""The names that a sentence on the reader's network may have in braces."""
+"""The names that a sentence may have in braces."""
 
 
 def figures(history: History) -> Mapping[str, str]:
-    """Return the figures of a run as far as it has gone; what is not known has no entry."""
+    """Return the figures of a run so far; a figure that is not known yet has no entry."""
     started = history.started
     if started is None:
         return {}
@@ -38,23 +37,23 @@ def figures(history: History) -> Mapping[str, str]:
     }
 
 
-def here(lesson: Lesson, history: History) -> tuple[str, ...]:
-    """Return a lesson's sentences on the reader's network, as many as can be filled.
+def observations(lesson: Lesson, history: History) -> tuple[str, ...]:
+    """Return the sentences of a lesson whose figures are all known, filled in.
 
-    A noun behind a figure's name is said with it: ``{conv_count:layer}`` is ``1 layer`` or ``7
-    layers``. If no sentence can be filled, that is what the lesson says without them.
+    A noun after a colon agrees with its figure: ``{conv_count:layer}`` gives ``1 layer`` or ``7
+    layers``. If no sentence can be filled, the result is the lesson's ``no_observations``.
     """
     known, counted = figures(history), _Counted()
     sentences = [
         counted.vformat(sentence, (), known)
-        for sentence in lesson.here
+        for sentence in lesson.observations
         if placeholders(sentence) <= set(known)
     ]
-    return tuple(sentences) or (lesson.without,)
+    return tuple(sentences) or (lesson.no_observations,)
 
 
 class _Counted(Formatter):
-    """Puts a noun behind a figure, as in ``{conv_count:layer}``: 1 layer, but 0 or 7 layers."""
+    """Formats a figure with its noun, as in ``{conv_count:layer}``: 1 layer, but 0 or 7 layers."""
 
     def format_field(self, value: str, format_spec: str) -> str:
         if not format_spec:

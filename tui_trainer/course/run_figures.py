@@ -1,4 +1,4 @@
-"""What the lessons say of a run: figures of its settings and of how it goes, as fmt."""
+"""The figures of a run that lesson texts can use: its settings and its progress, formatted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_trainer.text import fmt
 
 
 def setting_figures(history: History, started: RunStarted) -> dict[str, str]:
-    """Return what is known of a run before its first batch."""
+    """Return the figures that are known before the first batch."""
     share = started.parameters / started.budget
     batch = int(history.settings["batch_size"])
     found = {
@@ -21,7 +21,7 @@ def setting_figures(history: History, started: RunStarted) -> dict[str, str]:
         "parameters": fmt.count(started.parameters),
         "budget_share": f"{fmt.percent(share, 0)} of a budget of {fmt.count(started.budget)}",
         "image_size": fmt.field((started.image_size, started.image_size)),
-        "learning_rate": fmt.learning_rate(history.settings["learning_rate"]),
+        "base_lr": fmt.learning_rate(history.settings["learning_rate"]),
         "schedule": started.schedule,
         "optimizer": started.optimizer,
         "batch_size": fmt.count(batch),
@@ -39,26 +39,26 @@ def setting_figures(history: History, started: RunStarted) -> dict[str, str]:
 
 
 def training_figures(history: History) -> dict[str, str]:
-    """Return how a run goes; nothing before its first batch.
+    """Return the figures of the training so far; none before the first batch.
 
-    The training loss and accuracy are smoothed, as on the curves, and unknown once the loss is
-    lost. The gap is that accuracy minus the last one of validation, in percentage points.
+    The training loss and accuracy are smoothed, as in the curves, and missing once the loss is not
+    finite. The gap is training accuracy minus the latest validation accuracy, in percentage points.
     """
     step = history.last_step
     if step is None:
         return {}
-    standing = [finding.title for finding in history.gravest_first]
+    titles = [finding.title for finding in history.gravest_first]
     found = {
-        "rate_now": fmt.learning_rate(step.learning_rate),
+        "lr": fmt.learning_rate(step.learning_rate),
         "step": fmt.count(step.step),
-        "findings_now": ", ".join(standing) or "none",
+        "findings": ", ".join(titles) or "none",
     }
     if history.images_per_second:
         found["speed"] = fmt.rate(history.images_per_second)
     loss, accuracy = history.smoothed_loss, history.smoothed_accuracy
     if history.lost is None and loss is not None and accuracy is not None:
         found["train_loss"] = fmt.loss(loss).strip()
-        found["right_probability"] = fmt.percent(math.exp(-loss), 1)
+        found["true_class_probability"] = fmt.percent(math.exp(-loss), 1)
         found["train_accuracy"] = fmt.percent(accuracy)
     return {**found, **_epoch_figures(history), **_probe_figures(history)}
 
@@ -79,21 +79,21 @@ def _epoch_figures(history: History) -> dict[str, str]:
     if history.best_epoch is not None:
         found["best_epoch"] = fmt.count(history.best_epoch.epoch)
     if history.smoothed_accuracy is not None and history.lost is None:
-        # Of the figures as they are shown: the reader can subtract them.
+        # From the rounded figures, so that the reader can check the subtraction.
         gap = round(100 * history.smoothed_accuracy, 2) - round(100 * last.val_accuracy, 2)
         found["gap"] = f"{gap + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
     return found
 
 
 def _validated(epoch: EpochDone) -> str:
-    """Return an epoch's accuracy on validation with its interval; empty where there is none."""
+    """Return an epoch's validation accuracy with its interval; empty without validation."""
     if epoch.val_accuracy is None:
         return ""
     return fmt.accuracy_with_interval(epoch.val_accuracy, epoch.val_interval)
 
 
 def _probe_figures(history: History) -> dict[str, str]:
-    """Return what the probes saw last."""
+    """Return the figures of the latest probes."""
     found = {}
     if history.updates:
         update = history.updates[-1]
@@ -103,7 +103,7 @@ def _probe_figures(history: History) -> dict[str, str]:
         if len(layers) > 1 and layers[0].gradient and layers[-1].gradient:
             first, last = (p.gradient / p.count**0.5 for p in (layers[0], layers[-1]) if p.gradient)
             if math.isfinite(first / last):
-                found["gradient_first_last"] = f"{first / last:.2g}"
+                found["gradient_ratio"] = f"{first / last:.2g}"
     if history.samples:
         sample = history.samples[-1]
         relus = [layer for layer in sample.layers if layer.kind == "relu"]

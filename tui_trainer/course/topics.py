@@ -1,4 +1,4 @@
-"""The twenty topics of the course, which a diagnosis points to."""
+"""The twenty topics of the course; a diagnosis points to one of them."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ SCREENS = {
 
 
 def print_lesson(
-    lesson: Lesson, exhibit: Exhibit, here: Sequence[str], shown_on: str, command: str
+    lesson: Lesson, exhibit: Exhibit, observations: Sequence[str], shown_on: str, command: str
 ) -> None:
     """Write a lesson with what its experiment shows to stdout.
 
     Args:
         lesson: The lesson.
         exhibit: What its experiment shows.
-        here: What it says of the reader's network.
+        observations: Its sentences about the reader's model.
         shown_on: Which network that is.
         command: What has it trained, if the experiment trains and has not yet; else empty.
 
@@ -45,14 +45,14 @@ def print_lesson(
     """
     out = standard_output()
     width = page_width(out.width)
-    for line in lesson_lines(lesson, exhibit, here, shown_on, command, width):
+    for line in lesson_lines(lesson, exhibit, observations, shown_on, command, width):
         out.row(line)
 
 
 def lesson_lines(
     lesson: Lesson,
     exhibit: Exhibit,
-    here: Sequence[str],
+    observations: Sequence[str],
     shown_on: str,
     command: str,
     width: int = WIDTH,
@@ -66,7 +66,7 @@ def lesson_lines(
         "trap": wrapped(lesson.trap, inner),
         "formulas": list(lesson.formulas),
         "experiment": _experiment(lesson, exhibit, shown_on, command, inner),
-        "in your network": [line for said in here for line in wrapped(said, inner)],
+        "in your network": [line for said in observations for line in wrapped(said, inner)],
         "question": [
             *wrapped(lesson.question, inner),
             "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.course.lesson import Lesson
-from tui_trainer.course.placeholders import here
+from tui_trainer.course.placeholders import observations
 from tui_trainer.protocol.diagnosis import by_severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.inspection import View
@@ -38,7 +38,7 @@ def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
     review = by_severity(history.started.review) if history.started else ()
     return LessonView(
         lesson=lesson,
-        here=here(lesson, history),
+        observations=observations(lesson, history),
         knobs=tuple(_knobs(run)),
         findings=tuple(found for found in run.standing.shown if belongs(found, lesson)),
         verdicts=tuple(

@@ -35,7 +35,7 @@ class LessonView:
 
     Attributes:
         lesson: The lesson.
-        here: What it says of the reader's own network.
+        observations: Its sentences about the reader's own model.
         knobs: The knobs of the run as they stand; empty before there is a run.
         findings: The findings of the run that belong to it and stand now.
         verdicts: What the review says of the network, as far as it belongs to it.
@@ -44,7 +44,7 @@ class LessonView:
     """
 
     lesson: Lesson
-    here: tuple[str, ...] = ()
+    observations: tuple[str, ...] = ()
     knobs: tuple[Cell, ...] = ()
     findings: tuple[FindingRaised, ...] = ()
     verdicts: tuple[Diagnosis, ...] = ()
@@ -148,7 +148,7 @@ def _head(words: str) -> Lines:
 
 def _here(view: LessonView, width: int) -> Lines:
     lines: Lines = []
-    for sentence in view.here:
+    for sentence in view.observations:
         lines += paragraph(sentence, "", width)
     if view.knobs:
         lines.append(list(view.knobs))
