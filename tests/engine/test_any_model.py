@@ -57,8 +57,8 @@ def trained(config: RunConfig, inbox: Inbox | None = None) -> tuple[list[Event],
     models.GLOBAL_RNG.bit_generator.state = np.random.default_rng(5).bit_generator.state
     keeper = CheckpointStore()
     events = list(train(config, inbox or Inbox(), store=keeper, clock=FakeClock()))
-    assert keeper.good is not None
-    return events, keeper.good
+    assert keeper.last_good is not None
+    return events, keeper.last_good
 
 
 def same(one: Checkpoint, other: Checkpoint) -> bool:

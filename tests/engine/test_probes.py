@@ -52,8 +52,8 @@ def step(run: Run) -> list[UpdateProbed]:
 def states(config: RunConfig) -> tuple[list[Event], Checkpoint]:
     keeper = CheckpointStore()
     events = list(train(config, Inbox(), store=keeper, clock=FakeClock()))
-    assert keeper.good is not None
-    return events, keeper.good
+    assert keeper.last_good is not None
+    return events, keeper.last_good
 
 
 NETWORKS = ["small", "era-s6-dropout", "mlp"]
@@ -95,8 +95,8 @@ def test_a_run_that_goes_on_looks_where_it_would_have(tiny: Path, at: int) -> No
     keeper = CheckpointStore()
     inbox = ScriptedInbox({at: [Stop(reason="interrupted", test=False)]})
     first = list(train(config, inbox, store=keeper, clock=FakeClock()))
-    assert keeper.good is not None
-    resumption = Resumption(keeper.good, Path("last.safetensors"))
+    assert keeper.last_good is not None
+    resumption = Resumption(keeper.last_good, Path("last.safetensors"))
     second = list(train(config, Inbox(), resume=resumption, clock=FakeClock()))
 
     for kind in (UpdateProbed, SampleProbed):

@@ -55,8 +55,8 @@ class Trained:
 
     @property
     def state(self) -> Checkpoint:
-        assert self.keeper.good is not None
-        return self.keeper.good
+        assert self.keeper.last_good is not None
+        return self.keeper.last_good
 
 
 def trained(

@@ -152,9 +152,9 @@ def test_what_was_lost_by_a_divergence_is_not_remembered(tiny: Path) -> None:
     """After going back to the end of epoch 1, epoch 2 is written down once."""
     keeper = CheckpointStore()
     wrecked(tiny, [[Rewind(0.01)]], keeper)
-    assert keeper.good is not None
+    assert keeper.last_good is not None
     assert wreckable(tiny).epochs == 2
-    assert remembered(keeper.good)[1] == [2, 1]
+    assert remembered(keeper.last_good)[1] == [2, 1]
 
 
 def test_an_epoch_more_is_written_down_too(tiny: Path) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy import moves, shapes, sliding
 from tui_trainer.anatomy.calls import CELLS, RECURRENT, in_place
 from tui_trainer.anatomy.operations import COMPARISONS, PASSING, TRANSFORMS, bind, operation_of
-from tui_trainer.models.numbers import tensors_in
+from tui_trainer.models.tensors import tensors_in
 
 Named = Mapping[str, Any]
 

@@ -18,8 +18,8 @@ from tui_trainer.anatomy.field import Field, Undefined
 from tui_trainer.anatomy.folding import Folding, folding
 from tui_trainer.anatomy.operations import bind, operation_of, passes
 from tui_trainer.anatomy.untouched import untouched
-from tui_trainer.models.numbers import tensors_in
-from tui_trainer.models.outside import namespaces
+from tui_trainer.models.tensors import tensors_in
+from tui_trainer.models.unregistered_state import namespaces
 from tui_trainer.text.fmt import one_line
 
 Execute = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]

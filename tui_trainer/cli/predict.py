@@ -103,7 +103,7 @@ def _predictions(
 def _prediction(path: Path, judges: dict[str, Judge], *, ink: str, is_raw: bool) -> Prediction:
     from tui_trainer.data.image_files import read_ink
     from tui_trainer.data.ink import as_digit, as_it_lies
-    from tui_trainer.data.pieces import doubts_about
+    from tui_trainer.data.segmentation import doubts_about
     from tui_trainer.headless.prediction_text import Prediction
 
     found = read_ink(path, ink, is_whole=is_raw)

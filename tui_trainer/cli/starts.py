@@ -121,4 +121,4 @@ def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterat
     yield from train_network(
         config, inbox, store=store, resume=resume, assistant=Laboratory(), interactive=patient
     )
-    job.result = store.good
+    job.result = store.last_good

@@ -199,7 +199,7 @@ def load(
     """
     raw: RawDataset
     if config.data_dir is not None:
-        from tui_trainer.data.doubts import doubts_about
+        from tui_trainer.data.dataset_warnings import doubts_about
 
         folder = _expanded(config.data_dir)
         raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)

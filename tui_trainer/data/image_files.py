@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tui_trainer.data.paper import AUTO, LIGHT, UnclearError, greys_of, ink_of, sheet_of
-from tui_trainer.data.pieces import one_digit
+from tui_trainer.data.segmentation import one_digit
 from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.text.fmt import plural

@@ -35,7 +35,7 @@ class CheckpointStore:
         every: int | None = None,
         seconds: float = SAVE_SECONDS,
     ) -> None:
-        self.good: Checkpoint | None = None
+        self.last_good: Checkpoint | None = None
         self.every = every
         self._directory = directory
         self._position = position
@@ -53,7 +53,7 @@ class CheckpointStore:
 
     def begin_from(self, state: Checkpoint, *, is_saved: bool = True) -> None:
         """Take a state as the last good one; unless it is saved as it is, the next save is due."""
-        self.good = state
+        self.last_good = state
         self._kept_at = state.facts["seconds"] if is_saved else -math.inf
 
     def is_due(self, seconds: float) -> bool:
@@ -78,7 +78,7 @@ class CheckpointStore:
             seconds: The training time.
             told: Whether to tell that it is saved.
         """
-        self.good = state
+        self.last_good = state
         self._kept_at = seconds
         if self._directory is None:
             return

@@ -57,15 +57,15 @@ class Checkpoint:
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         tensors, foreign = _as_stored(self.tensors)
-        own = {**self.facts, _FOREIGN: foreign} if foreign else self.facts
-        facts = json.dumps(own, sort_keys=True)
-        metadata = {
+        plain = {**self.facts, _FOREIGN: foreign} if foreign else self.facts
+        text = json.dumps(plain, sort_keys=True)
+        header = {
             "format": str(SCHEMA),
             "version": __version__,
-            "facts": facts,
-            "sha256": _digest(facts, tensors),
+            "facts": text,
+            "sha256": _digest(text, tensors),
         }
-        return safetensors.torch.save(tensors, metadata)
+        return safetensors.torch.save(tensors, header)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -77,20 +77,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
     content = read_at_most(path, MAX_BYTES)
     if len(content) > MAX_BYTES:
         raise fault(path, "larger than a checkpoint can be")
-    facts, digest = parse_head(content, path)
+    text, digest = parse_head(content, path)
     try:
         tensors = safetensors.torch.load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
         raise fault(path, DAMAGED) from None
-    if _digest(facts, tensors) != digest:
+    if _digest(text, tensors) != digest:
         raise fault(path, "is damaged: its checksum does not match its content")
-    told = dict(parse_facts(facts, path))
+    facts = dict(parse_facts(text, path))
     try:
-        for name in told.pop(_FOREIGN, []):
+        for name in facts.pop(_FOREIGN, []):
             tensors[name] = torch.view_as_complex(tensors[name])
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
         raise fault(path, DAMAGED) from None
-    return Checkpoint(told, tensors)
+    return Checkpoint(facts, tensors)
 
 
 def _as_stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
@@ -103,8 +103,8 @@ def _as_stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[s
     return stored, foreign
 
 
-def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(facts.encode("utf-8", "surrogatepass"))
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())

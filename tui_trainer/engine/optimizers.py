@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from tui_trainer.models.numbers import takes_gradient
+from tui_trainer.models.tensors import takes_gradient
 from tui_trainer.protocol.config import RunConfig
 
 BETAS = (0.9, 0.999)

@@ -16,8 +16,8 @@ from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Assistant, Control, Run
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.build import build_network, check_dropout, is_custom, use_innermost_channels
-from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import seed_all
+from tui_trainer.models.unregistered_state import OutsideState
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, StateChanged

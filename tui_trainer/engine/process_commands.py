@@ -107,7 +107,7 @@ def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
     except SettingError as error:
         yield reject(run, command, error.problem)
         return
-    state = run.store.good
+    state = run.store.last_good
     if state is None:
         yield reject(run, command, "there is no good state yet")
         return

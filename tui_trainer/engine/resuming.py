@@ -84,8 +84,8 @@ def check_fits(run: Run, state: Checkpoint, path: Path) -> None:
     if facts.get("model") != mine and not is_moved:
         raise fault(path, f"is of another network: {facts.get('model')}, not {mine}")
     if not _is_same_data(facts, run.data):
-        told = facts.get("data")
-        raise fault(path, f"is of other data: {told}, not {run.data.fingerprint}")
+        theirs = facts.get("data")
+        raise fault(path, f"is of other data: {theirs}, not {run.data.fingerprint}")
     missing = [name for name in (*COUNTERS, *_FACTS) if name not in facts]
     if missing:
         raise fault(path, f"lacks {missing[0]}; it is no whole checkpoint")

@@ -19,8 +19,8 @@ from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.build import about, dropout_of
-from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
+from tui_trainer.models.unregistered_state import OutsideState
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Inbox, Question, name_of
 from tui_trainer.protocol.config import RunConfig
@@ -239,7 +239,7 @@ class Run:
 
     def resumed(self) -> RunResumed:
         """Describe from where a recorded run continues."""
-        state = self.store.good
+        state = self.store.last_good
         return RunResumed(
             step=self.progress.step,
             epoch=self.progress.epoch,
@@ -303,7 +303,7 @@ class Run:
 
     def diverged(self, step: StepDone | None = None) -> DivergedError:
         """Return the error to raise when a step, the last one if None, left a non-finite value."""
-        good, progress = self.store.good, self.progress
+        good, progress = self.store.last_good, self.progress
         return DivergedError(
             Diverged(
                 step=step.step if step else progress.step,

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from tui_trainer.engine.steps import forward_backward
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
-from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.unregistered_state import preserve_globals
 
 ROUNDS = 3
 """How often each number of threads is tried; its best time counts, for noise only adds to it."""

@@ -21,8 +21,8 @@ from tui_trainer.models.behaviour import (
     is_coarse,
     same_answers,
 )
-from tui_trainer.models.outside import OutsideState, has_overlap
 from tui_trainer.models.state import state_tensors
+from tui_trainer.models.unregistered_state import OutsideState, has_overlap
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import printable
 

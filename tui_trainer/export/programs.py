@@ -16,8 +16,8 @@ from tui_trainer.export.comparing import compare, evaluation_copy, isolated
 from tui_trainer.export.reasons import Place, explain, explain_batch, own_place
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import clone_inputs
-from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.unregistered_state import OutsideState
 from tui_trainer.protocol.errors import InputError
 
 _TRACED_IMAGES = 3

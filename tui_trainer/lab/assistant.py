@@ -21,8 +21,8 @@ from tui_trainer.lab.context import IMAGES, PATIENCE, SEED, Context
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
 from tui_trainer.models.build import fault_of_own, is_custom
-from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state, seed_all
+from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Question, Withdraw
 from tui_trainer.protocol.config import RunConfig

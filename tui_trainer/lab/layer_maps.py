@@ -13,7 +13,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.network_variants import layers_of, zoo_network
-from tui_trainer.models.numbers import magnitudes, tensors_in
+from tui_trainer.models.tensors import magnitudes, tensors_in
 from tui_trainer.protocol.exhibit import Words
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.reference import model_name

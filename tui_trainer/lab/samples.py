@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.lab.context import SEED, Context
-from tui_trainer.models.numbers import numbers_of
 from tui_trainer.models.rng import preserve_rng_state, seed_all
+from tui_trainer.models.tensors import numbers_of
 from tui_trainer.protocol.layers import FLOAT_BYTES, LayerRow, totals
 
 WORK = 3e9

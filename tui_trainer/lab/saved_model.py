@@ -8,10 +8,10 @@ from torch import nn
 
 from tui_trainer.engine.checkpoints import Checkpoint, bytes_of, read_checkpoint
 from tui_trainer.models.build import build_network, dropout_of, is_custom, set_dropout
-from tui_trainer.models.outside import OutsideState
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.saved_state import check_answers, restore_outside
 from tui_trainer.models.state import load_state
+from tui_trainer.models.unregistered_state import OutsideState
 from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.text.fmt import clip
 

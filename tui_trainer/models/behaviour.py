@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state, seed_all
+from tui_trainer.models.unregistered_state import preserve_globals
 
 FIXED_IMAGES = 4
 """Images of noise by which a model is told from another one."""

@@ -38,13 +38,13 @@ LONGEST_ABOUT = 200
 """The characters of a docstring that are told."""
 
 
-def is_custom(model: str) -> bool:
+def is_custom(name: str) -> bool:
     """Say whether a model is custom code, not one of the zoo."""
-    return model not in zoo.REGISTRY
+    return name not in zoo.REGISTRY
 
 
 def build_network(
-    model: str,
+    name: str,
     *,
     image_size: int,
     classes: int,
@@ -57,7 +57,7 @@ def build_network(
     A custom model is imported again, and a copy of it is tried on two images before it is returned.
 
     Args:
-        model: A name of the zoo, ``path/to/file.py:ClassName`` or ``package.module:factory``.
+        name: A name of the zoo, ``path/to/file.py:ClassName`` or ``package.module:factory``.
         image_size: Side of the square input, in pixels.
         classes: Number of scores.
         dropout: Share of features its dropout layers hide; None for the network's own.
@@ -68,15 +68,15 @@ def build_network(
         InputError: If there is no such network, it cannot be built, or does not give a score for
             each class; for one's own the line says where in it.
     """
-    check_dropout(model, dropout)
-    if model in zoo.REGISTRY:
-        return zoo.build(model, image_size=image_size, classes=classes, dropout=dropout)
+    check_dropout(name, dropout)
+    if name in zoo.REGISTRY:
+        return zoo.build(name, image_size=image_size, classes=classes, dropout=dropout)
     from tui_trainer.models.custom.arguments import Wanted
     from tui_trainer.models.custom.building import CustomModel
     from tui_trainer.models.custom.process_state import guest
 
     wanted = Wanted(image_size, classes, channels, dropout, is_adjustable)
-    custom = CustomModel(_reference(model), wanted)
+    custom = CustomModel(_reference(name), wanted)
     network, given = custom.build()
     if dropout is not None and "dropout" not in given:
         if dropout_of(network) is None:
@@ -92,41 +92,41 @@ def build_network(
     return network
 
 
-def check_dropout(model: str, dropout: float | None) -> None:
+def check_dropout(name: str, dropout: float | None) -> None:
     """Make sure that a network of the zoo has dropout layers if they are to be set.
 
     Raises:
         InputError: If it has none.
     """
-    if dropout is not None and model in zoo.REGISTRY and zoo.REGISTRY[model].dropout is None:
+    if dropout is not None and name in zoo.REGISTRY and zoo.REGISTRY[name].dropout is None:
         raise InputError(
-            f"--dropout {dropout:g}: {model} has no dropout layer; --model era-s6-dropout has"
+            f"--dropout {dropout:g}: {name} has no dropout layer; --model era-s6-dropout has"
         )
 
 
-def about(model: str) -> str:
+def about(name: str) -> str:
     """Return what a network is, in a sentence: of one's own, the first line of its docstring.
 
     Raises:
         InputError: If there is no such network.
     """
-    if model in zoo.REGISTRY:
-        return zoo.REGISTRY[model].summary
+    if name in zoo.REGISTRY:
+        return zoo.REGISTRY[name].summary
     from tui_trainer.models.custom import loading
 
-    target = loading.latest(_reference(model))
+    target = loading.latest(_reference(name))
     while isinstance(target, functools.partial):
         target = target.func
     lines = (target.__doc__ or "").strip().splitlines()
     return clip(one_line(lines[0]), LONGEST_ABOUT) if lines else ""
 
 
-def fault_of_own(error: Exception, model: str) -> NetworkError | None:
+def fault_of_own(error: Exception, name: str) -> NetworkError | None:
     """Return an error that came while a network was trained, told with the line it came from.
 
     None if it did not come from a line of a custom model.
     """
-    reference = parse_reference(model) if model not in zoo.REGISTRY else None
+    reference = parse_reference(name) if name not in zoo.REGISTRY else None
     if reference is None:
         return None
     from tui_trainer.models.custom import error_lines
@@ -137,7 +137,7 @@ def fault_of_own(error: Exception, model: str) -> NetworkError | None:
 
 
 @contextmanager
-def own_faults_told(model: str) -> Iterator[None]:
+def own_faults_told(name: str) -> Iterator[None]:
     """Let what a network of one's own raises be told as its fault; anything else as it is.
 
     Raises:
@@ -148,7 +148,7 @@ def own_faults_told(model: str) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        if fault := fault_of_own(error, model):
+        if fault := fault_of_own(error, name):
             raise fault from error
         raise
 
@@ -189,9 +189,9 @@ def use_innermost_channels(network: nn.Module, image_size: int, channels: int = 
     return network
 
 
-def _reference(model: object) -> Reference:
-    reference = parse_reference(model) if isinstance(model, str) else None
+def _reference(name: object) -> Reference:
+    reference = parse_reference(name) if isinstance(name, str) else None
     if reference is None:
-        advice = (isinstance(model, str) and advice_on(model)) or f"write {HOW}"
-        raise InputError(f"there is no network {clip(printable(model), 80)}; {advice}")
+        advice = (isinstance(name, str) and advice_on(name)) or f"write {HOW}"
+        raise InputError(f"there is no network {clip(printable(name), 80)}; {advice}")
     return reference

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tui_trainer.models import zoo
 from tui_trainer.models.behaviour import fingerprint, is_coarse, same_answers
-from tui_trainer.models.outside import OutsideState
+from tui_trainer.models.unregistered_state import OutsideState
 from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.reference import model_name
 

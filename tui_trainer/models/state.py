@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.models.numbers import takes_gradient
-from tui_trainer.models.outside import has_overlap
 from tui_trainer.models.rng import decoded, encoded
+from tui_trainer.models.tensors import takes_gradient
+from tui_trainer.models.unregistered_state import has_overlap
 
 _EXTRA = "_extra_state"
 """What PyTorch calls the state that a module adds by ``get_extra_state``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_trainer.models.numbers import moments
+from tui_trainer.models.tensors import moments
 from tui_trainer.protocol.layers import LayerRow
 
 _BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}

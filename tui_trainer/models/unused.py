@@ -10,8 +10,8 @@ from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
 
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.numbers import tensors_in
 from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.tensors import tensors_in
 
 _TO_PYTHON = (
     "item",

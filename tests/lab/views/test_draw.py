@@ -191,9 +191,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Judge:
     keeper = CheckpointStore()
     for _ in train(RunConfig(model="small", epochs=2, threads=1), Inbox(), store=keeper):
         pass
-    assert keeper.good is not None
+    assert keeper.last_good is not None
     path = tmp_path_factory.mktemp("trained") / "last.safetensors"
-    path.write_bytes(keeper.good.to_bytes())
+    path.write_bytes(keeper.last_good.to_bytes())
     return judge_of(path)
 
 

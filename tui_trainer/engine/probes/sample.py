@@ -17,10 +17,10 @@ from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities, confus
 from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes
-from tui_trainer.models.numbers import magnitudes, moments
-from tui_trainer.models.outside import preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.tensors import magnitudes, moments
 from tui_trainer.models.units import Units, units_of
+from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import LayerProbe, SampleProbed
@@ -75,15 +75,15 @@ class Sample:
                 self._given = _Given(inputs, *moments(inputs), *others)
             inputs = self._given.inputs
             seen = _Layers(self._layers)
-            network = copy_model(model)
-            modes = modes_of(network)
-            norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
-            network.eval()
-            scores = _scores(network, data, inputs, seen, self._trace)
+            twin = copy_model(model)
+            modes = modes_of(twin)
+            norms = [m for m in twin.modules() if isinstance(m, _BatchNorm) and m.training]
+            twin.eval()
+            scores = _scores(twin, data, inputs, seen, self._trace)
             size = min(batch_size, len(inputs))
-            gap, gap_error = _batch_gap(network, norms, size, inputs, labels, scores)
-            set_modes(network, modes)
-            unused = unused_parameters(network, inputs[: min(size, READ_IMAGES)])
+            gap, gap_error = _batch_gap(twin, norms, size, inputs, labels, scores)
+            set_modes(twin, modes)
+            unused = unused_parameters(twin, inputs[: min(size, READ_IMAGES)])
         losses = functional.cross_entropy(scores, labels, reduction="none").double().cpu()
         largest = scores.softmax(dim=1).amax(dim=1).double().cpu()
         table = confusion(labels, scores.argmax(dim=1), data.classes)

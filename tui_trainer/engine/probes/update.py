@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from tui_trainer.engine.progress import Progress, Stopwatch
-from tui_trainer.models.numbers import can_learn, gradient_of, numbers_of
+from tui_trainer.models.tensors import can_learn, gradient_of, numbers_of
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 
 

@@ -26,9 +26,9 @@ from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import error_lines
 from tui_trainer.models.custom.process_state import guest
 from tui_trainer.models.modes import evaluating
-from tui_trainer.models.outside import iterators, preserve_globals
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
+from tui_trainer.models.unregistered_state import iterators, preserve_globals
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.probed import ModelTried

@@ -14,7 +14,7 @@ from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
-from tui_trainer.models.numbers import numbers_of
+from tui_trainer.models.tensors import numbers_of
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis, Judgement, Severity
 from tui_trainer.protocol.layers import LayerRow

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from tui_trainer.lab.preflight.bench import Lab
-from tui_trainer.models.numbers import moments
+from tui_trainer.models.tensors import moments
 from tui_trainer.protocol.diagnosis import Diagnosis, Judgement
 
 USUAL_MEAN = 0.5

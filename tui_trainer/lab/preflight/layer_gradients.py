@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.engine.steps import forward_backward, loss_of
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
-from tui_trainer.models.numbers import can_learn, gradient_of, rms
+from tui_trainer.models.tensors import can_learn, gradient_of, rms
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.text.fmt import listed

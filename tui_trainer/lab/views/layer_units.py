@@ -11,7 +11,7 @@ from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.samples import affordable
-from tui_trainer.models.numbers import magnitudes
+from tui_trainer.models.tensors import magnitudes
 from tui_trainer.models.units import Units, units_of
 from tui_trainer.protocol.layers import COMPANIONS, LayerRow
 

@@ -29,7 +29,7 @@ from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import part_size
 from tui_trainer.lab.views.one_digit import is_sealed
 from tui_trainer.lab.views.weights import WEIGHTED
-from tui_trainer.models.numbers import magnitudes
+from tui_trainer.models.tensors import magnitudes
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,

@@ -12,7 +12,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.context import Context
 from tui_trainer.models.custom.error_lines import NetworkError
-from tui_trainer.models.numbers import magnitudes
+from tui_trainer.models.tensors import magnitudes
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.protocol.layers import LayerRow

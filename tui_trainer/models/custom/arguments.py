@@ -180,9 +180,9 @@ def _fitting(network: nn.Module, target: Any, wanted: Wanted) -> Wanted | None:
             if time.monotonic() > end:
                 break
             try:
-                model = target(**arguments_of(target, "", found)) if is_rebuilt else network
-                with evaluating(model):
-                    logits = model(found.images())
+                tried = target(**arguments_of(target, "", found)) if is_rebuilt else network
+                with evaluating(tried):
+                    logits = tried(found.images())
             except (Exception, SystemExit):  # it does not take those either
                 continue
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else (2,)

@@ -16,7 +16,7 @@ from tui_trainer.lab.context import Context
 from tui_trainer.lab.preflight.dead_units import WHOLE_LOOK
 from tui_trainer.lab.preflight.first_steps import healthy_like
 from tui_trainer.lab.samples import drawn
-from tui_trainer.models.numbers import can_learn, gradient_of, rms
+from tui_trainer.models.tensors import can_learn, gradient_of, rms
 from tui_trainer.models.units import is_silent
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.exhibit import Bar, Bars, Table

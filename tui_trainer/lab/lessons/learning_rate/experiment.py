@@ -22,7 +22,7 @@ from tui_trainer.lab.lessons.learning_rate.arithmetic import (
 )
 from tui_trainer.lab.samples import BACKWARD, affordable, drawn, same_chance
 from tui_trainer.lab.trial import Arm
-from tui_trainer.models.numbers import as_real
+from tui_trainer.models.tensors import as_real
 from tui_trainer.protocol import schedules
 from tui_trainer.protocol.config import SCHEDULES
 from tui_trainer.protocol.exhibit import Block, Control, Curve, Curves, Exhibit, Words, at

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.models.outside import OutsideState, has_overlap, preserve_globals
+from tui_trainer.models.unregistered_state import OutsideState, has_overlap, preserve_globals
 
 
 class Counter:

@@ -15,7 +15,7 @@ from tests.data.strokes import GLYPHS, Stroke, painted
 from tui_trainer.data.idx import RawDataset
 from tui_trainer.data.image_files import read_ink
 from tui_trainer.data.ink import as_digit
-from tui_trainer.data.pieces import doubts_about
+from tui_trainer.data.segmentation import doubts_about
 from tui_trainer.protocol.errors import InputError
 
 Colour = tuple[int, int, int]

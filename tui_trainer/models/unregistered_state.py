@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.models.numbers import takes_gradient
 from tui_trainer.models.rng import decoded, encoded, python_state, set_python_state
+from tui_trainer.models.tensors import takes_gradient
 
 MOST_BYTES = 1 << 26
 """Bytes of tensors outside the state that are kept, 64 MiB: caches can be of any size."""
