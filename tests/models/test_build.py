@@ -19,7 +19,7 @@ from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.lab.saved_model import differing_bits, network_of
 from tui_trainer.models import zoo
-from tui_trainer.models.build import about, build_network, dropout_of, use_innermost_channels
+from tui_trainer.models.build import build_network, dropout_of, summary_of, use_innermost_channels
 from tui_trainer.models.custom.error_lines import NetworkError
 from tui_trainer.protocol.commands import Command, Inbox, SetDropout, Stop
 from tui_trainer.protocol.config import RunConfig
@@ -128,7 +128,7 @@ def test_a_name_of_the_zoo_is_built_as_by_the_zoo() -> None:
 
     assert list(mine) == list(yours)
     assert all(torch.equal(mine[name], yours[name]) for name in mine)
-    assert about("small") == zoo.REGISTRY["small"].summary
+    assert summary_of("small") == zoo.REGISTRY["small"].summary
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_module_of_the_present_folder_is_found(write: Write) -> None:
     write("lab/nets.py", PLAIN)
 
     assert built("lab.nets:Net").get_parameter("scores.weight").shape == (10, 784)
-    assert about("lab.nets:Net") == "A line through the pixels."
+    assert summary_of("lab.nets:Net") == "A line through the pixels."
 
 
 def test_dataclasses_and_torchvision_can_be_used(write: Write) -> None:
@@ -268,8 +268,8 @@ def test_about_it_is_the_first_line_of_its_docstring(write: Write) -> None:
     text = PLAIN + "\ndef plain():\n    return Net()\n\ndef told():\n    '''  As told. '''\n"
     write("net.py", text)
 
-    assert about("net.py:Net") == "A line through the pixels."
-    assert (about("net.py:plain"), about("net.py:told")) == ("", "As told.")
+    assert summary_of("net.py:Net") == "A line through the pixels."
+    assert (summary_of("net.py:plain"), summary_of("net.py:told")) == ("", "As told.")
 
 
 # --- dropout

@@ -195,7 +195,7 @@ def _looked_at(
 
     from tui_trainer.anatomy.description import layers_of
     from tui_trainer.headless.network_tables import Network, scale_of
-    from tui_trainer.models.build import about, build_network
+    from tui_trainer.models.build import build_network, summary_of
     from tui_trainer.protocol.reference import model_name
 
     torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
@@ -205,7 +205,7 @@ def _looked_at(
     rows = layers_of(network, (image_size, image_size, channels), classes)
     measured = _measured(network, rows) if measure else ()
     scale = scale_of(rows, budget=budget, batch_size=batch_size)
-    return Network(model_name(name), about(name), rows, scale, measured)
+    return Network(model_name(name), summary_of(name), rows, scale, measured)
 
 
 def _check_range(option_name: str, value: int, most: int) -> None:

@@ -20,7 +20,7 @@ MNIST_SIDE = 28
 
 
 def sampling_matrices(
-    count: int, image_size: int, amounts: Augmentation, generator: torch.Generator
+    count: int, image_size: int, amounts: Augmentation, rng: torch.Generator
 ) -> Tensor:
     """Draw an affine map for each image: from a pixel of the result to where it is taken from.
 
@@ -34,7 +34,7 @@ def sampling_matrices(
         A tensor (count, 2, 3) on the CPU, in ``affine_grid``'s coordinates, where the image
         spans -1 to 1.
     """
-    unit = torch.rand(6, count, generator=generator)
+    unit = torch.rand(6, count, generator=rng)
     angle, shear_angle, stretch, shift_x, shift_y = unit[:5] * 2 - 1
     cosine = torch.cos(angle * math.radians(amounts.rotate))
     sine = torch.sin(angle * math.radians(amounts.rotate))
@@ -50,7 +50,7 @@ def sampling_matrices(
     return torch.cat((turn, turn @ move.unsqueeze(2)), dim=2)
 
 
-def augment(images: Tensor, amounts: Augmentation, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, amounts: Augmentation, rng: torch.Generator) -> Tensor:
     """Move every image of a batch by its own random amounts; what comes in from outside is 0.
 
     Args:
@@ -63,7 +63,7 @@ def augment(images: Tensor, amounts: Augmentation, generator: torch.Generator) -
     """
     count, _, size, _ = images.shape
     # Without waiting for the device; mps must wait, its copy reads memory that is freed by then.
-    matrices = sampling_matrices(count, size, amounts, generator).to(
+    matrices = sampling_matrices(count, size, amounts, rng).to(
         images.device, non_blocking=images.device.type == "cuda"
     )
     grid = sampling_grid(matrices, size)

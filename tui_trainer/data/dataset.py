@@ -121,7 +121,7 @@ class Data:
         self,
         images: Tensor,
         amounts: Augmentation | None = None,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
     ) -> Tensor:
         """Turn uint8 images (N, H, H) into the network's input (N, 1, H, H), normalized.
 
@@ -129,8 +129,8 @@ class Data:
         brings in is black like the background, and not the mean grey.
         """
         pixels = images.unsqueeze(1).to(torch.float32)
-        if amounts is not None and generator is not None:
-            pixels = augment(pixels, amounts, generator)
+        if amounts is not None and rng is not None:
+            pixels = augment(pixels, amounts, rng)
         return pixels.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
 
 
@@ -141,16 +141,16 @@ class BatchStream:
     an accelerator need not be waited for at each batch.
     """
 
-    def __init__(self, size: int, generator: torch.Generator, device: torch.device) -> None:
+    def __init__(self, size: int, rng: torch.Generator, device: torch.device) -> None:
         self._size = size
-        self.generator = generator
+        self.rng = rng
         self._device = device
         self.order = torch.empty(0, dtype=torch.int64)
         self.cursor = 0
 
     def begin_epoch(self) -> None:
         """Draw the next permutation and go to its start."""
-        self.order = torch.randperm(self._size, generator=self.generator).to(self._device)
+        self.order = torch.randperm(self._size, generator=self.rng).to(self._device)
         self.cursor = 0
 
     def resume(self, order: Tensor, cursor: int) -> None:

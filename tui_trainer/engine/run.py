@@ -18,7 +18,7 @@ from tui_trainer.engine.evaluation import Evaluation, evaluate
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.progress import Progress, Stopwatch
-from tui_trainer.models.build import about, dropout_of
+from tui_trainer.models.build import dropout_of, summary_of
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.models.unregistered_state import OutsideState
 from tui_trainer.protocol import commands
@@ -233,7 +233,7 @@ class Run:
             device=self.device.type,
             threads=self.threads,
             review=self.review,
-            about=about(self.config.model),
+            about=summary_of(self.config.model),
             budget=self.config.budget,
         )
 

@@ -83,7 +83,7 @@ def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
         yield "fingerprint", logits
     for name, tensor in run.optimizer.state_tensors().items():
         yield f"optimizer/{name}", tensor
-    yield "random/order", run.batches.stream.generator.get_state()
+    yield "random/order", run.batches.stream.rng.get_state()
     yield "random/augmentation", run.batches.augment_rng.get_state()
     for name, tensor in rng_tensors().items():
         yield f"random/{name}", tensor
@@ -116,7 +116,7 @@ def restore(run: Run, state: Checkpoint) -> None:
     _copy(state.part("optimizer"), run.optimizer.state_tensors())
     run.optimizer.zero_grad()
     run.batches.stream.resume(state.tensors["order"].to(torch.int64), state.facts["cursor"])
-    run.batches.stream.generator.set_state(state.tensors["random/order"])
+    run.batches.stream.rng.set_state(state.tensors["random/order"])
     run.batches.augment_rng.set_state(state.tensors["random/augmentation"])
     set_rng_tensors(state.part("random"))
     if run.device.type == "cuda" and "random/cuda" in state.tensors:

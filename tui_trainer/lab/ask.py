@@ -16,7 +16,7 @@ from tui_trainer.course.lesson import SLUGS, folder_of
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Show, with_controls
 from tui_trainer.lab.preflight import TOTAL, check
-from tui_trainer.models.build import about, build_network
+from tui_trainer.models.build import build_network, summary_of
 from tui_trainer.protocol.answers import Content, MeasuredField, ModelDescription
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.exhibit import Choices, Exhibit
@@ -161,7 +161,7 @@ def _network(context: Context, question: Ask) -> Parts:
     layers = layers_of(network, data.shape, data.classes)
     yield ModelDescription(
         model=model_name(model),
-        about=about(model),
+        about=summary_of(model),
         layers=layers,
         review=review_of(layers, context.config.budget),
     )

@@ -104,7 +104,7 @@ def check_dropout(name: str, dropout: float | None) -> None:
         )
 
 
-def about(name: str) -> str:
+def summary_of(name: str) -> str:
     """Return what a network is, in a sentence: of one's own, the first line of its docstring.
 
     Raises:

@@ -119,14 +119,14 @@ def test_a_run_that_was_asked_is_one_that_was_not(tiny: Path, model: str) -> Non
 def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="squeeze-dropout"))
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
-    chance, order = torch.get_rng_state(), run.batches.stream.generator.get_state()
+    chance, order = torch.get_rng_state(), run.batches.stream.rng.get_state()
     threads = torch.get_num_threads()
     check_of(run)
 
     after = run.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert torch.equal(chance, torch.get_rng_state())
-    assert torch.equal(order, run.batches.stream.generator.get_state())
+    assert torch.equal(order, run.batches.stream.rng.get_state())
     assert torch.get_num_threads() == threads
     assert run.model.training
 
