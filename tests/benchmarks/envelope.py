@@ -26,7 +26,7 @@ from tests.benchmarks.options import Parser, whole
 from tui_trainer.data.dataset import Data, load
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.trial import Trial, make_trial
-from tui_trainer.models.build import build_network, use_innermost_channels
+from tui_trainer.models.build import build_model, to_channels_last
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.stats.envelope import DATA_FILE, LAST_STEPS, STEPS
 
@@ -85,8 +85,8 @@ def runs(networks: Sequence[str], threads: int) -> Iterator[RunConfig]:
 def measured(config: RunConfig, data: Data) -> dict[str, Any]:
     """Train one epoch, and return what was reached on the way and at its end."""
     torch.manual_seed(config.seed)
-    network = build_network(config.model, image_size=data.image_size, classes=data.classes)
-    network = use_innermost_channels(network, data.image_size)
+    network = build_model(config.model, image_size=data.image_size, classes=data.classes)
+    network = to_channels_last(network, data.image_size)
     trial = make_trial(network, data, config)
     early, losses = {}, []
     while trial.images < len(data.train):

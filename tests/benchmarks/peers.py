@@ -140,7 +140,7 @@ def bare(config: RunConfig, meter: Meter) -> None:
     images, labels = data.train.images, data.train.labels
     network = network_of(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, config)
-    amounts = None if config.augmentation.is_none else config.augmentation
+    augmentation = None if config.augmentation.is_none else config.augmentation
     chance = torch.Generator().manual_seed(config.seed)
     scale, offset = 1 / (255 * data.std), data.mean / data.std
     loss_sum, hit_sum = torch.zeros(()), torch.zeros((), dtype=torch.int64)
@@ -150,8 +150,8 @@ def bare(config: RunConfig, meter: Meter) -> None:
         for indices in order.split(config.batch_size):  # type: ignore[no-untyped-call]
             wanted = labels[indices]
             pixels = images[indices].unsqueeze(1).to(torch.float32)
-            if amounts is not None:
-                pixels = augment(pixels, amounts, chance)
+            if augmentation is not None:
+                pixels = augment(pixels, augmentation, chance)
             scores = network(pixels.mul_(scale).sub_(offset))
             loss = functional.cross_entropy(scores, wanted)
             optimizer.zero_grad()

@@ -17,7 +17,7 @@ from typing import Any
 from tests.benchmarks.options import Parser, whole
 from tui_trainer.protocol.config import MODELS
 
-LOOKS = ("begin_step", "see_batch", "see_gradients", "see_update")
+LOOKS = ("begin_step", "record_batch", "record_gradients", "record_update")
 TELLING = ("before_training", "after_step", "at_end_of_epoch")
 
 

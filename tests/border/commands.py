@@ -138,7 +138,7 @@ def killed_at(step: int, *arguments: object) -> Callable[[], object]:
             self: CheckpointStore, state: Checkpoint, *rest: Any, **more: Any
         ) -> Iterator[Any]:
             yield from keep(self, state, *rest, **more)
-            if state.facts["step"] >= step:
+            if state.metadata["step"] >= step:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         assert CheckpointStore.__init__.__kwdefaults__ is not None

@@ -22,7 +22,7 @@ from tests.border.commands import (
     records,
     told,
 )
-from tui_trainer.models.build import build_network
+from tui_trainer.models.build import build_model
 from tui_trainer.recording.folder import RunFolder
 
 CACHED = ("--batch-size", 128, "--val-size", 128)
@@ -111,7 +111,7 @@ def test_its_layers_are_measured(lab: Lab, case: Case) -> None:
 
     assert_fine(ended)
     record = json.loads(ended.out)
-    network = build_network(case.model, image_size=28, classes=10)
+    network = build_model(case.model, image_size=28, classes=10)
     assert record["totals"]["parameters"] == sum(p.numel() for p in network.parameters())
     assert all("measured" in layer for layer in record["layers"])
     assert record["layers"][-1]["type"] != type(network).__name__, "no layer was seen"
@@ -125,7 +125,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bits(lab: Lab, case: Case) 
 
     killed = lab.work(killed_at(step, *lab.options(case), "--out", cut))
     assert killed.signal == 9, killed.err
-    assert last(RunFolder(cut)).facts["step"] == step
+    assert last(RunFolder(cut)).metadata["step"] == step
     assert_fine(lab.run("resume", cut, "--no-ui"))
 
     assert_same_bits(whole, RunFolder(cut))
@@ -168,7 +168,7 @@ def test_its_weights_are_exported(lab: Lab, case: Case, tmp_path: Path) -> None:
     assert_fine(lab.run("export", folder.path, "--as", "weights", "--to", tmp_path))
 
     weights = load_file(tmp_path / "weights.safetensors")
-    network = build_network(case.model, image_size=28, classes=10)
+    network = build_model(case.model, image_size=28, classes=10)
     network.load_state_dict(weights)
     state = last(folder).part("network")
     for name, tensor in network.state_dict().items():

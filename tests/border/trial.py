@@ -28,8 +28,8 @@ from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.export.model_files import write_torch_export
 from tui_trainer.lab.saved_model import network_of
-from tui_trainer.models.build import build_network
-from tui_trainer.models.custom.error_lines import NetworkError
+from tui_trainer.models.build import build_model
+from tui_trainer.models.custom.error_lines import CustomModelError
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -70,7 +70,7 @@ class Outcome:
         before = len(self.faults)
         try:
             yield
-        except (InputError, NetworkError) as error:
+        except (InputError, CustomModelError) as error:
             words = str(error)
             self.refused[what] = words
             if not words or "\n" in words or "Traceback" in words:
@@ -169,7 +169,7 @@ def run(
 def _try_resume(outcome: Outcome, config: RunConfig, whole: Trained, folder: Path) -> None:
     """Stop in the middle, go on in another state of the process, and compare every bit."""
     cut = run(config, folder / "cut", stop=outcome.composed.cut)
-    assert cut.last.facts["step"] == outcome.composed.cut
+    assert cut.last.metadata["step"] == outcome.composed.cut
     torch.manual_seed(99)
     np.random.seed(99)
     random.seed(99)
@@ -186,8 +186,8 @@ def differences(one: Checkpoint, other: Checkpoint) -> list[str]:
         mine, theirs = one.tensors[name], other.tensors[name]
         if (mine.dtype, mine.shape) != (theirs.dtype, theirs.shape) or raw(mine) != raw(theirs):
             names.append(name)
-    facts = (one.facts.keys() | other.facts.keys()) - ON_THE_CLOCK
-    return names + sorted(k for k in facts if one.facts.get(k) != other.facts.get(k))
+    metadata = (one.metadata.keys() | other.metadata.keys()) - ON_THE_CLOCK
+    return names + sorted(k for k in metadata if one.metadata.get(k) != other.metadata.get(k))
 
 
 def raw(tensor: Tensor) -> bytes:
@@ -198,7 +198,7 @@ def raw(tensor: Tensor) -> bytes:
 
 def _try_table(outcome: Outcome, config: RunConfig) -> None:
     """Compare the layer table with the parameters there are and the pixels that are seen."""
-    network = build_network(config.model, image_size=SIDE, classes=CLASSES)
+    network = build_model(config.model, image_size=SIDE, classes=CLASSES)
     rows = layers_of(network, (SIDE, SIDE, 1), CLASSES)
     there = sum(p.numel() for p in network.parameters())
     if totals(rows).parameters != there:

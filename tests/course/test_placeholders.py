@@ -15,7 +15,7 @@ from tui_trainer.course.model_figures import model_figures
 from tui_trainer.course.placeholders import FIGURES, figures, observations, placeholders
 from tui_trainer.findings.rates import noise_scale
 from tui_trainer.history.history import History
-from tui_trainer.models.build import build_network
+from tui_trainer.models.build import build_model
 from tui_trainer.protocol.events import Diverged, Event
 from tui_trainer.protocol.layers import LayerRow
 
@@ -23,7 +23,7 @@ from tui_trainer.protocol.layers import LayerRow
 @cache
 def rows_of(model: str, dropout: float | None = None) -> tuple[LayerRow, ...]:
     """Return the layer table of a network of the zoo."""
-    network = build_network(model, image_size=28, classes=10, dropout=dropout)
+    network = build_model(model, image_size=28, classes=10, dropout=dropout)
     return layers_of(network, (28, 28, 1), 10)
 
 

@@ -138,9 +138,9 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
 
 
 def test_the_share_of_cropped_images_is_the_one_asked_for() -> None:
-    amounts = Augmentation(crop=22, crop_probability=0.1)
+    augmentation = Augmentation(crop=22, crop_probability=0.1)
 
-    zooms = sampling_matrices(10_000, 28, amounts, generator())[:, 0, 0]
+    zooms = sampling_matrices(10_000, 28, augmentation, generator())[:, 0, 0]
 
     cropped = torch.isclose(zooms, torch.tensor(22 / 28))
     assert bool((cropped | torch.isclose(zooms, torch.tensor(1.0))).all())
@@ -161,7 +161,7 @@ def test_scale_is_the_change_of_size(stretch: float, draw: Draw) -> None:
 @pytest.mark.parametrize("size", [8, 28, 128])
 def test_everything_together_agrees_with_the_formula(size: int, draw: Draw) -> None:
     """The forward map, built by numpy from its parts, inverted."""
-    amounts = Augmentation(20.0, 2.0, 0.1, 10.0, crop=22, crop_probability=0.5)
+    augmentation = Augmentation(20.0, 2.0, 0.1, 10.0, crop=22, crop_probability=0.5)
     draw(angle=0.7, shear=-0.4, stretch=0.3, x=0.5, y=-0.9, crops=True)
     angle, shear = math.radians(0.7 * 20), math.radians(-0.4 * 10)
     back_turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -170,15 +170,15 @@ def test_everything_together_agrees_with_the_formula(size: int, draw: Draw) -> N
     shift = np.array([0.5 * 2, -0.9 * 2]) / (size / 2)
     affine = np.vstack([np.column_stack([forward, shift]), [0, 0, 1]])
 
-    (matrix,) = sampling_matrices(1, size, amounts, generator())
+    (matrix,) = sampling_matrices(1, size, augmentation, generator())
 
     np.testing.assert_allclose(matrix.numpy(), np.linalg.inv(affine)[:2], atol=1e-6)
 
 
 def test_moves_are_drawn_uniformly_up_to_their_largest() -> None:
-    amounts = Augmentation(rotate=15.0)
+    augmentation = Augmentation(rotate=15.0)
 
-    matrices = sampling_matrices(10_000, 28, amounts, generator())
+    matrices = sampling_matrices(10_000, 28, augmentation, generator())
 
     degrees = torch.rad2deg(torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]))
     assert -15.001 < float(degrees.min()) < -14.9
@@ -211,13 +211,13 @@ def test_what_comes_in_from_outside_is_background(draw: Draw) -> None:
 
 @pytest.mark.parametrize("name", ["light", "course"])
 def test_it_is_decided_by_its_generator_alone(name: str) -> None:
-    images, amounts = noise(8, 28), NAMED_AUGMENTATIONS[name]
+    images, augmentation = noise(8, 28), NAMED_AUGMENTATIONS[name]
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = augment(images, amounts, generator())
+    first = augment(images, augmentation, generator())
     torch.manual_seed(2)
-    second = augment(images, amounts, generator())
-    third = augment(images, amounts, generator(1))
+    second = augment(images, augmentation, generator())
+    third = augment(images, augmentation, generator(1))
     torch.manual_seed(1)
 
     assert torch.equal(first, second)

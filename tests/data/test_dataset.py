@@ -14,7 +14,7 @@ from tests.engine.runs import tiny_config
 from tui_trainer.data.dataset import (
     BatchStream,
     Data,
-    SealedTest,
+    HeldOutTest,
     Split,
     assemble,
     load,
@@ -227,12 +227,12 @@ def test_images_of_a_single_grey_are_not_divided_by_zero() -> None:
 def test_every_opening_of_the_test_set_is_counted(tiny: Path) -> None:
     data = loaded(tiny_config(tiny))
 
-    assert data.test.looks == 0
+    assert data.test.evaluations == 0
     assert len(data.test) == 40
-    assert data.test.looks == 0
+    assert data.test.evaluations == 0
     assert len(data.test.open()) == 40
     data.test.open()
-    assert data.test.looks == 2
+    assert data.test.evaluations == 2
 
 
 def test_preparing_a_training_batch_needs_no_test_image(tiny: Path) -> None:
@@ -241,13 +241,13 @@ def test_preparing_a_training_batch_needs_no_test_image(tiny: Path) -> None:
 
     data.prepare(data.train.images, NAMED_AUGMENTATIONS["light"], chance)
 
-    assert data.test.looks == 0
+    assert data.test.evaluations == 0
 
 
 def test_a_sealed_test_hands_out_what_was_sealed() -> None:
     split = Split(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.tensor([2, 1, 0]))
 
-    assert SealedTest(split).open() is split
+    assert HeldOutTest(split).open() is split
 
 
 # --- the order of an epoch

@@ -12,7 +12,7 @@ import torch
 
 from tests.data.idx_files import make_part, write_dataset
 from tui_trainer.data.dataset import load
-from tui_trainer.data.dataset_warnings import doubts_about
+from tui_trainer.data.dataset_warnings import dataset_warnings
 from tui_trainer.data.idx import RawDataset, read_folder
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import DatasetDoubted
@@ -43,7 +43,7 @@ INVERTED = "its images are dark on light"
 def test_digits_that_lie_or_are_dark_on_light(
     mnist: RawDataset, change: Callable[[torch.Tensor], torch.Tensor], expected: list[str]
 ) -> None:
-    doubts = doubts_about(changed(mnist, change))
+    doubts = dataset_warnings(changed(mnist, change))
 
     assert [doubt.split(",")[0] for doubt in doubts] == expected
 
@@ -54,7 +54,7 @@ def test_other_images_of_ten_classes_are_not_called_digits() -> None:
         "blocks", 28, 10, bytearray(images), array("i", labels), bytearray(), array("i")
     )
 
-    assert doubts_about(raw) == []
+    assert dataset_warnings(raw) == []
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_classes_without_images_are_named(labels: list[int], classes: int, expec
     pixels = bytearray(64 * len(labels))
     raw = RawDataset("few", 8, classes, pixels, array("i", labels), bytearray(), array("i"))
 
-    assert doubts_about(raw) == [expected]
+    assert dataset_warnings(raw) == [expected]
 
 
 def test_a_run_says_it_once_before_it_begins(tmp_path: Path) -> None:
@@ -93,4 +93,4 @@ def test_whole_data_are_read_without_a_word(tmp_path: Path) -> None:
     write_dataset(tmp_path, size=8)
 
     assert list(load(RunConfig(data_dir=str(tmp_path)), torch.device("cpu"))) == []
-    assert doubts_about(read_folder(tmp_path, name="blocks")) == []
+    assert dataset_warnings(read_folder(tmp_path, name="blocks")) == []

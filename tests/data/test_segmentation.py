@@ -15,7 +15,7 @@ from tests.data.strokes import GLYPHS, Stroke, painted
 from tui_trainer.data.idx import RawDataset
 from tui_trainer.data.image_files import read_ink
 from tui_trainer.data.ink import as_digit
-from tui_trainer.data.segmentation import doubts_about
+from tui_trainer.data.segmentation import picture_warnings
 from tui_trainer.protocol.errors import InputError
 
 Colour = tuple[int, int, int]
@@ -211,7 +211,7 @@ def test_the_digit_is_found(scene: str, digit: int, tmp_path: Path) -> None:
     found, plain = digit_of(path), digit_of(tmp_path / "plain.png")
 
     assert likeness(found, plain) > 0.85
-    assert doubts_about(read_ink(path)) == []
+    assert picture_warnings(read_ink(path)) == []
 
 
 def row(*digits: int, apart: int = 20) -> Image.Image:
@@ -337,7 +337,7 @@ def test_ink_that_runs_off_the_picture_is_doubtful(
 ) -> None:
     written(4, sheet(), at).save(tmp_path / "cut.png")
 
-    assert doubts_about(read_ink(tmp_path / "cut.png")) == expected
+    assert picture_warnings(read_ink(tmp_path / "cut.png")) == expected
 
 
 def test_strokes_as_wide_as_in_no_digit_are_doubtful(tmp_path: Path) -> None:
@@ -346,6 +346,6 @@ def test_strokes_as_wide_as_in_no_digit_are_doubtful(tmp_path: Path) -> None:
     picture.paste(bold, (50, 50))
     ImageOps.invert(picture).save(tmp_path / "bold.png")
 
-    assert doubts_about(read_ink(tmp_path / "bold.png")) == [
+    assert picture_warnings(read_ink(tmp_path / "bold.png")) == [
         "its strokes are as wide as in no digit that was trained on"
     ]

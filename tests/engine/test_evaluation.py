@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.engine.runs import tiny_config
-from tui_trainer.data.dataset import Data, SealedTest, Split, load
+from tui_trainer.data.dataset import Data, HeldOutTest, Split, load
 from tui_trainer.engine import evaluation
 from tui_trainer.engine.evaluation import EVAL_PIXELS, Evaluation, evaluate
 from tui_trainer.models import zoo
@@ -29,8 +29,8 @@ def network() -> nn.Module:
     return zoo.build("era-s6-dropout", image_size=8, classes=10, dropout=0.5)
 
 
-def evaluation_of(losses: list[float], hits: list[bool], labels: list[int]) -> Evaluation:
-    return Evaluation(torch.tensor(losses), torch.tensor(hits), torch.tensor(labels))
+def evaluation_of(losses: list[float], is_correct: list[bool], labels: list[int]) -> Evaluation:
+    return Evaluation(torch.tensor(losses), torch.tensor(is_correct), torch.tensor(labels))
 
 
 # --- running a network over a split
@@ -41,13 +41,13 @@ def test_losses_and_hits_agree_with_the_formula(network: nn.Module, data: Data) 
 
     network.eval()
     with torch.no_grad():
-        scores = network(data.prepare(data.train.images)).double().numpy()
+        logits = network(data.prepare(data.train.images)).double().numpy()
     labels = data.train.labels.numpy()
-    wanted = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(110), labels]
+    wanted = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(110), labels]
     np.testing.assert_allclose(result.losses.numpy(), wanted, atol=1e-5)
-    assert result.hits.tolist() == (scores.argmax(axis=1) == labels).tolist()
+    assert result.is_correct.tolist() == (logits.argmax(axis=1) == labels).tolist()
     assert result.loss == pytest.approx(float(wanted.mean()), abs=1e-6)
-    assert (result.correct, result.total) == (int((scores.argmax(axis=1) == labels).sum()), 110)
+    assert (result.correct, result.total) == (int((logits.argmax(axis=1) == labels).sum()), 110)
 
 
 def test_passes_that_do_not_come_out_even_meet_every_image_once(
@@ -75,7 +75,7 @@ def test_a_pass_takes_fewer_images_where_they_are_larger(size: int) -> None:
             return pixels.new_zeros(len(pixels), 2)
 
     split = Split(images, torch.zeros(2_100, dtype=torch.int64))
-    box = Data("d", 2, size, split, split, SealedTest(split), 0.0, 1.0)
+    box = Data("d", 2, size, split, split, HeldOutTest(split), 0.0, 1.0)
 
     assert evaluate(Notes(), box, split).total == 2_100
     assert sum(map(len, seen)) == 2_100

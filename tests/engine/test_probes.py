@@ -104,7 +104,7 @@ def test_a_run_that_goes_on_looks_where_it_would_have(tiny: Path, at: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("facts", "tensors"),
+    ("metadata", "tensors"),
     [
         ({"probed_images": "all"}, {}),
         ({"probed_images": -2}, {}),
@@ -113,11 +113,11 @@ def test_a_run_that_goes_on_looks_where_it_would_have(tiny: Path, at: int) -> No
     ],
 )
 def test_what_a_checkpoint_says_of_probes_is_checked(
-    tiny: Path, facts: dict[str, object], tensors: dict[str, Tensor]
+    tiny: Path, metadata: dict[str, object], tensors: dict[str, Tensor]
 ) -> None:
     config = tiny_config(tiny, epochs=1)
     _, good = states(config)
-    bad = Checkpoint({**good.facts, **facts}, {**good.tensors, **tensors})
+    bad = Checkpoint({**good.metadata, **metadata}, {**good.tensors, **tensors})
     with pytest.raises(InputError, match=r"probed_images|probe/gradient"):
         list(train(config, Inbox(), resume=Resumption(bad, Path("x")), clock=FakeClock()))
 
@@ -125,9 +125,9 @@ def test_what_a_checkpoint_says_of_probes_is_checked(
 def test_a_checkpoint_of_before_the_probes_goes_on(tiny: Path) -> None:
     config = tiny_config(tiny, epochs=1)
     _, good = states(config)
-    facts = {**good.facts, "epochs": 2}
-    del facts["probed_images"]
-    older = Resumption(Checkpoint(facts, good.tensors), Path("x"))
+    metadata = {**good.metadata, "epochs": 2}
+    del metadata["probed_images"]
+    older = Resumption(Checkpoint(metadata, good.tensors), Path("x"))
     assert of(SampleProbed, list(train(replace(config, epochs=2), Inbox(), resume=older)))
 
 

@@ -39,7 +39,7 @@ from tui_trainer.protocol.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
 
@@ -85,8 +85,10 @@ def assert_equal(one: Checkpoint, other: Checkpoint) -> None:
         twin = other.tensors[name]
         assert (tensor.shape, tensor.dtype) == (twin.shape, twin.dtype), name
         assert tensor.contiguous().view(-1).tolist() == twin.contiguous().view(-1).tolist(), name
-    facts = [{k: v for k, v in c.facts.items() if k not in ON_THE_CLOCK} for c in (one, other)]
-    assert facts[0] == facts[1]
+    metadata = [
+        {k: v for k, v in c.metadata.items() if k not in ON_THE_CLOCK} for c in (one, other)
+    ]
+    assert metadata[0] == metadata[1]
 
 
 def steps(events: list[Event]) -> list[StepDone]:
@@ -140,7 +142,7 @@ def test_knobs_that_were_turned_stay_turned(tiny: Path) -> None:
     rest = trained(config, resume=cut(config, 5, wishes))
 
     assert_equal(rest.state, whole.state)
-    assert rest.state.facts["epochs"] == 3
+    assert rest.state.metadata["epochs"] == 3
 
 
 def test_it_says_from_where_it_goes_on(tiny: Path) -> None:
@@ -206,8 +208,8 @@ def test_what_is_saved_is_the_state(tiny: Path, tmp_path: Path) -> None:
     run = trained(tiny_config(tiny), keeper=CheckpointStore(folder.checkpoints, lambda: 42))
     saved = read_checkpoint(folder.checkpoint("last"))
     assert_equal(saved, run.state)
-    assert saved.facts["lines"] == 42
-    assert dict(read_facts(folder.checkpoint("last"))) == dict(saved.facts)
+    assert saved.metadata["lines"] == 42
+    assert dict(read_metadata(folder.checkpoint("last"))) == dict(saved.metadata)
     network = network_of(folder.checkpoint("last"))
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, run.state.tensors[f"network/{name}"])
@@ -221,8 +223,8 @@ def test_the_best_and_every_so_many_epochs_are_kept(tiny: Path, tmp_path: Path) 
     assert names == [f"{name}.safetensors" for name in ("best", "epoch-2", "epoch-4", "last")]
     accuracies = [event.val_accuracy or 0.0 for event in of(EpochDone, run.events)]
     best = 1 + accuracies.index(max(accuracies))
-    assert read_facts(folder.checkpoint("best"))["epoch"] == best
-    assert read_facts(folder.checkpoint("epoch-4"))["step"] == 28
+    assert read_metadata(folder.checkpoint("best"))["epoch"] == best
+    assert read_metadata(folder.checkpoint("epoch-4"))["step"] == 28
     assert [event.files for event in of(CheckpointSaved, run.events)][-1] == ("last",)
 
 
@@ -250,7 +252,7 @@ def test_a_long_epoch_is_saved_by_the_clock_without_a_word(tiny: Path, tmp_path:
         keeper = CheckpointStore(folder.checkpoints, seconds=3.0)
         for event in train(tiny_config(tiny), Inbox(), store=keeper, clock=Ticking()):
             if isinstance(event, StepDone):
-                seen.append(read_facts(folder.checkpoint("last"))["step"])
+                seen.append(read_metadata(folder.checkpoint("last"))["step"])
             yield event
 
     told = list(watched())

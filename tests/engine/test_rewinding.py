@@ -33,7 +33,7 @@ from tui_trainer.protocol.events import (
     StateChanged,
     StepDone,
 )
-from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RunFolder
 
 WRECK = 1_000.0
@@ -136,7 +136,7 @@ def test_the_good_checkpoint_is_never_overwritten(
     events = list(train(config(tiny), inbox, store=keeper, interactive=patient, clock=FakeClock()))
     lost = only(Diverged, events)
     assert 15 <= lost.good_step < lost.step
-    assert read_facts(RunFolder(tmp_path).checkpoint("last"))["step"] == lost.good_step
+    assert read_metadata(RunFolder(tmp_path).checkpoint("last"))["step"] == lost.good_step
 
 
 def test_the_state_says_what_is_waited_for(tiny: Path) -> None:

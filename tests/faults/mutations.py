@@ -109,15 +109,15 @@ def edit_head(content: bytes, chance: Chance) -> bytes:
 
 def edit_fact(state: Checkpoint, chance: Chance) -> Checkpoint:
     """Give a plain number of a state another value, or none."""
-    facts = dict(state.facts)
-    name = chance.choice(sorted(facts))
-    here = facts[name]
+    metadata = dict(state.metadata)
+    name = chance.choice(sorted(metadata))
+    here = metadata[name]
     near = (here + 1, here - 1, -here, here * 1000, float(here)) if type(here) is int else ()
     if chance.randrange(12) == 0:
-        del facts[name]
+        del metadata[name]
     else:
-        facts[name] = chance.choice((*near, *VALUES))
-    return replace(state, facts=facts)
+        metadata[name] = chance.choice((*near, *VALUES))
+    return replace(state, metadata=metadata)
 
 
 def edit_tensor(state: Checkpoint, chance: Chance) -> Checkpoint:

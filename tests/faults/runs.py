@@ -104,8 +104,8 @@ def resumed(
     found = saved_run(str(path), checkpoint)
     recorder = Recorder.reopen(found.folder, found.recorded, found.past)
     job = Job(recorder, found)
-    settings = replace(found.config, threads=found.facts["threads"])
-    return settings, inbox(found.facts["step"]), Start(job)
+    settings = replace(found.config, threads=found.metadata["threads"])
+    return settings, inbox(found.metadata["step"]), Start(job)
 
 
 def go_on(path: Path, wishes: Wishes = WISHES, checkpoint: str = "last") -> list[Event]:
@@ -160,8 +160,10 @@ def differing(one: Checkpoint, other: Checkpoint) -> int:
         if mine != twin:
             differing += sum((a ^ b).bit_count() for a, b in zip(mine, twin, strict=True))
     skipped = ON_THE_CLOCK | LOOKS
-    keys = (one.facts.keys() | other.facts.keys()) - skipped
-    return differing + len([key for key in keys if one.facts.get(key) != other.facts.get(key)])
+    keys = (one.metadata.keys() | other.metadata.keys()) - skipped
+    return differing + len(
+        [key for key in keys if one.metadata.get(key) != other.metadata.get(key)]
+    )
 
 
 def _raw(tensor: Tensor) -> bytes:

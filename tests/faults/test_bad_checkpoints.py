@@ -121,8 +121,8 @@ def test_one_of_another_network_and_one_of_other_data(run: Path, tmp_path: Path)
             pass
         shutil.copy(last(strange), last(run))
         state = read_checkpoint(last(run))
-        facts = {**state.facts, "lines": 30}
-        last(run).write_bytes(replace(state, facts=facts).to_bytes())
+        metadata = {**state.metadata, "lines": 30}
+        last(run).write_bytes(replace(state, metadata=metadata).to_bytes())
         assert told in refusal(run)
 
 
@@ -156,16 +156,16 @@ def head_of(head: object) -> bytes:
     return len(raw).to_bytes(8, "little") + raw
 
 
-FACTS = {"format": "1", "facts": "{}", "sha256": "", "version": "1"}
+METADATA = {"format": "1", "facts": "{}", "sha256": "", "version": "1"}
 HUGE = {"dtype": "F32", "shape": [2**30, 2**30], "data_offsets": [0, 2**62]}
 
 
 OTHER_THINGS = {
-    "huge tensors": head_of({"__metadata__": FACTS, "network/a": HUGE}),
+    "huge tensors": head_of({"__metadata__": METADATA, "network/a": HUGE}),
     "huge head": (2**63).to_bytes(8, "little") + b"{}",
     "a head of brackets": (2**24).to_bytes(8, "little") + b"{" * 2**24,
     "deep nesting": (10**6).to_bytes(8, "little") + b"[" * 10**6,
-    "deep nesting in facts": head_of({"__metadata__": {**FACTS, "facts": "[" * 10**6}}),
+    "deep nesting in facts": head_of({"__metadata__": {**METADATA, "facts": "[" * 10**6}}),
     "no metadata": head_of({"a": 1}),
     "noise": b"\x80\x02." * 100,
     "a zip, as torch.save writes": b"PK\x03\x04" + bytes(1_000),

@@ -147,6 +147,6 @@ def test_a_reader_that_leaves(config: RunConfig, tmp_path: Path) -> None:
     *_, finished = folder.read_events().events
     assert isinstance(finished, RunFinished)
     assert finished.reason == "interrupted"
-    assert read_checkpoint(folder.checkpoint("last")).facts["step"] == finished.step
+    assert read_checkpoint(folder.checkpoint("last")).metadata["step"] == finished.step
     assert "mnist-tui resume" in ended.err
     assert "Traceback" not in ended.err

@@ -111,7 +111,7 @@ def assert_left_in_order(path: Path, reason: str, err: str) -> None:
     *_, finished = folder.read_events().events
     assert isinstance(finished, RunFinished)
     assert finished.reason == folder.read_summary().state == reason
-    assert read_checkpoint(folder.checkpoint("last")).facts["step"] == finished.step
+    assert read_checkpoint(folder.checkpoint("last")).metadata["step"] == finished.step
     assert f"mnist-tui resume {path}" in err
     assert "Traceback" not in err
 
@@ -256,7 +256,7 @@ def more_epochs(window: Window, path: Path) -> None:
 
 def goes_on_a_little(path: Path, data: Path, tmp_path: Path) -> None:
     """Two epochs more are those that a run has which was never left."""
-    done = read_checkpoint(RunFolder(path).checkpoint("last")).facts
+    done = read_checkpoint(RunFolder(path).checkpoint("last")).metadata
     epochs = done["epoch"] + 2
     ended = call(command("resume", path, "--no-ui", "--epochs", epochs), tmp_path / "said")
     assert ended.code == 0, ended.err

@@ -28,7 +28,7 @@ from tui_trainer.protocol.events import (
     StateChanged,
     TestEvaluated,
 )
-from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.recorder import Recorder
 
@@ -80,7 +80,7 @@ def test_questions_are_answered_on_the_weights_of_the_checkpoint(
     events = looked(tiny, folder, *wishes, checkpoint=checkpoint)
     told = answers(events, "view")[0]
     assert told.step == step
-    right = read_facts(folder.checkpoint(checkpoint))["val_accuracy"]
+    right = read_metadata(folder.checkpoint(checkpoint))["val_accuracy"]
     assert f"{100 * right:.2f} % right" in exhibit_of(told).certainty
     assert answers(events, "field")[0].step == step
     assert not of(CommandRejected, events)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_trainer.models.build import build_network
+from tui_trainer.models.build import build_model
 from tui_trainer.protocol.errors import InputError
 
 HEAD = "import torch\nfrom torch import nn\n\n"
@@ -32,7 +32,7 @@ def refusal(
     path = tmp_path / "net.py"
     path.write_text(HEAD + text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        build_network(
+        build_model(
             f"{path}:{name}",
             image_size=image_size,
             classes=10,
@@ -200,4 +200,4 @@ def test_functions_that_give_them_are_named(tmp_path: Path) -> None:
         "name"
     )
     path = tmp_path / "net.py"
-    assert build_network(f"{path}:small", image_size=28, classes=10)
+    assert build_model(f"{path}:small", image_size=28, classes=10)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tui_trainer.models.behaviour import behaviour_of, fingerprint, same_answers
+from tui_trainer.models.behaviour import behaviour_of, fingerprint, same_logits
 
 IMAGES = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -106,15 +106,15 @@ def test_a_fingerprint_tells_models_apart_and_is_the_same_each_time() -> None:
     torch.manual_seed(1)
     one, other = Dropped(), Dropped()
     print_ = fingerprint(one, 8)
-    assert same_answers(print_, fingerprint(one, 8))
-    assert not same_answers(print_, fingerprint(other, 8))
-    assert same_answers(print_, print_ * (1 + 1e-5))
-    assert not same_answers(print_, print_[:2])
+    assert same_logits(print_, fingerprint(one, 8))
+    assert not same_logits(print_, fingerprint(other, 8))
+    assert same_logits(print_, print_ * (1 + 1e-5))
+    assert not same_logits(print_, print_[:2])
 
 
 def test_lost_weights_have_a_fingerprint_too() -> None:
     lost = Net()
     with torch.no_grad():
         lost.head.weight[0] = float("nan")
-    assert same_answers(fingerprint(lost, 8), fingerprint(lost, 8))
-    assert not same_answers(fingerprint(lost, 8), fingerprint(Net(), 8))
+    assert same_logits(fingerprint(lost, 8), fingerprint(lost, 8))
+    assert not same_logits(fingerprint(lost, 8), fingerprint(Net(), 8))

@@ -19,8 +19,8 @@ from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.lab.saved_model import differing_bits, network_of
 from tui_trainer.models import zoo
-from tui_trainer.models.build import build_network, dropout_of, summary_of, use_innermost_channels
-from tui_trainer.models.custom.error_lines import NetworkError
+from tui_trainer.models.build import build_model, dropout_of, summary_of, to_channels_last
+from tui_trainer.models.custom.error_lines import CustomModelError
 from tui_trainer.protocol.commands import Command, Inbox, SetDropout, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -101,14 +101,14 @@ def write(tmp_path: Path) -> Write:
 
 def built(model: str, *, image_size: int = 28, dropout: float | None = None) -> nn.Module:
     torch.manual_seed(0)
-    return build_network(model, image_size=image_size, classes=10, dropout=dropout)
+    return build_model(model, image_size=image_size, classes=10, dropout=dropout)
 
 
 def refusal(model: str, *, dropout: float | None = None) -> str:
     """Return the one line; nothing of the process may have changed."""
     path = list(sys.path)
     with pytest.raises(InputError) as caught:
-        build_network(model, image_size=28, classes=10, dropout=dropout)
+        build_model(model, image_size=28, classes=10, dropout=dropout)
     assert sys.path == path
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
@@ -597,8 +597,8 @@ def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path, di
 
 
 def test_the_channels_stay_outside_where_it_takes_its_maps_apart(write: Write) -> None:
-    classic = use_innermost_channels(built(write("net.py", CLASSIC) + ":Net"), 28)
-    flat = use_innermost_channels(
+    classic = to_channels_last(built(write("net.py", CLASSIC) + ":Net"), 28)
+    flat = to_channels_last(
         built(write("flat.py", CLASSIC.replace("x.view(-1, self.width)", "x.flatten(1)")) + ":Net"),
         28,
     )
@@ -652,7 +652,9 @@ def test_a_fault_that_nothing_foretells_is_told_with_its_line(
 """
     config = own_config(digits, write("net.py", text) + ":Net", augment="none")
 
-    with pytest.raises(NetworkError, match=r"^net\.py:11: shape '\[32, 784\]' is inv") as caught:
+    with pytest.raises(
+        CustomModelError, match=r"^net\.py:11: shape '\[32, 784\]' is inv"
+    ) as caught:
         run(config, tmp_path / "run")
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert RunFolder(tmp_path / "run").checkpoint("last").is_file()

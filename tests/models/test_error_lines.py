@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tui_trainer.anatomy.trace import trace
-from tui_trainer.models.build import build_network, fault_of_own
+from tui_trainer.models.build import build_model, custom_model_error
 from tui_trainer.models.custom.error_lines import line_of_forward
 from tui_trainer.protocol.reference import parse_reference
 
@@ -73,7 +73,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def build(model: str, fails: str = "") -> nn.Module:
-    network = build_network(model, image_size=28, classes=10)
+    network = build_model(model, image_size=28, classes=10)
     network.fails = fails  # type: ignore[assignment]
     return network
 
@@ -87,7 +87,7 @@ def fault(model: str, action: Callable[[], Any]) -> str:
     try:
         action()
     except Exception as error:
-        return str(fault_of_own(error, model) or "")
+        return str(custom_model_error(error, model) or "")
     raise AssertionError("nothing failed")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from tui_trainer.models.build import build_network
+from tui_trainer.models.build import build_model
 from tui_trainer.protocol.errors import InputError
 
 NET = """
@@ -45,7 +45,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def built(path: Path, name: str = "Net") -> nn.Module:
-    return build_network(f"{path}:{name}", image_size=28, classes=10)
+    return build_model(f"{path}:{name}", image_size=28, classes=10)
 
 
 def refusal(path: Path, name: str = "Net") -> str:

@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch import nn
 
-from tui_trainer.models.build import build_network
+from tui_trainer.models.build import build_model
 
 NET = """
 from torch import nn
@@ -86,7 +86,7 @@ HEAD = (
 def built(tmp_path: Path, text: str) -> nn.Module:
     path = tmp_path / "net.py"
     path.write_text(text + NET, encoding="utf-8")
-    return build_network(f"{path}:Net", image_size=28, classes=10)
+    return build_model(f"{path}:Net", image_size=28, classes=10)
 
 
 @pytest.mark.parametrize("what", CHANGES)

@@ -10,7 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.models.unregistered_state import OutsideState, has_overlap, preserve_globals
+from tui_trainer.models.unregistered_state import (
+    UnregisteredState,
+    has_internal_overlap,
+    preserve_globals,
+)
 
 
 class Counter:
@@ -64,17 +68,17 @@ class Keeper(nn.Module):
 
 def test_all_of_it_comes_back_in_a_model_built_anew() -> None:
     model = Keeper()
-    outside = OutsideState(model)
+    unregistered = UnregisteredState(model)
     for _ in range(3):
         model(torch.ones(1, 2))
     model.draws()
-    tensors, scalars, flags = outside.tensors(), outside.scalars(), outside.flags()
+    tensors, scalars, flags = unregistered.tensors(), unregistered.scalars(), unregistered.flags()
     assert "kept" not in tensors  # it belongs to a graph
     assert scalars == {"temperature": model.temperature, "counter/calls": 3}
     expected = model.draws()
 
     other = Keeper()
-    OutsideState(other).restore(tensors, scalars, flags)
+    UnregisteredState(other).restore(tensors, scalars, flags)
     assert torch.equal(other.ways, model.ways)
     assert torch.equal(other.phase, model.phase)
     assert torch.equal(other.cache["a"], model.cache["a"])
@@ -93,10 +97,10 @@ def test_all_of_it_comes_back_in_a_model_built_anew() -> None:
 
 def test_going_back_to_an_earlier_state_puts_scalars_back_too() -> None:
     model = Keeper()
-    outside = OutsideState(model)
-    tensors, scalars, flags = outside.tensors(), outside.scalars(), outside.flags()
+    unregistered = UnregisteredState(model)
+    tensors, scalars, flags = unregistered.tensors(), unregistered.scalars(), unregistered.flags()
     model(torch.ones(1, 2))
-    outside.restore(tensors, scalars, flags)
+    unregistered.restore(tensors, scalars, flags)
     assert (model.temperature, model.counter.calls) == (1.0, 0)
     assert model.norm.training
 
@@ -126,11 +130,13 @@ class Remembers(nn.Module):
 
 def test_containers_that_have_grown_grow_again() -> None:
     model = Remembers()
-    outside = OutsideState(model)
+    unregistered = UnregisteredState(model)
     for factor in range(12):
         model(torch.ones(1 + factor % 2, 2) * factor)
     other = Remembers()
-    OutsideState(other).restore(outside.tensors(), outside.scalars(), outside.flags())
+    UnregisteredState(other).restore(
+        unregistered.tensors(), unregistered.scalars(), unregistered.flags()
+    )
     assert [t.tolist() for t in other.means] == [[9.0, 9.0], [10.0, 10.0], [11.0, 11.0]]
     assert {k: float(v) for k, v in other.by_size.items()} == {1: 20.0, 2: 44.0}
     assert other.by_layer["features.0"].tolist() == [11.0, 11.0]
@@ -140,18 +146,20 @@ def test_containers_that_have_grown_grow_again() -> None:
 
 
 def test_a_plain_model_has_nothing_outside() -> None:
-    outside = OutsideState(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.1)))
-    assert outside.tensors() == {}
-    assert outside.scalars() == {}
-    outside.model[2].p = 0.5  # type: ignore[index]
-    assert outside.scalars() == {"2.p": 0.5}
+    unregistered = UnregisteredState(
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.1))
+    )
+    assert unregistered.tensors() == {}
+    assert unregistered.scalars() == {}
+    unregistered.model[2].p = 0.5  # type: ignore[index]
+    assert unregistered.scalars() == {"2.p": 0.5}
 
 
 def test_overlap_is_seen() -> None:
     line = torch.arange(3.0)
-    assert has_overlap(line.expand(3, 3))
-    assert not has_overlap(line)
-    assert not has_overlap(torch.zeros(2, 2).t())
+    assert has_internal_overlap(line.expand(3, 3))
+    assert not has_internal_overlap(line)
+    assert not has_internal_overlap(torch.zeros(2, 2).t())
 
 
 GLOBAL_RNG = np.random.default_rng(3)
@@ -174,7 +182,7 @@ def test_globals_of_the_models_own_file_are_put_back() -> None:
         assert torch.equal(model(given), first)
         raise ValueError
     assert float(GLOBAL_NOISE.sum()) == 0
-    assert f"globals/{__name__}/GLOBAL_RNG" in OutsideState(model).tensors()
+    assert f"globals/{__name__}/GLOBAL_RNG" in UnregisteredState(model).tensors()
 
 
 def test_a_file_that_was_imported_again_has_its_own_globals() -> None:

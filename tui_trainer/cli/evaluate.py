@@ -75,7 +75,7 @@ def evaluate(
     if test:
         events = counted(events, found.folder, found.recorded)
     evaluation = front.evaluate(
-        events, viewing, run=found.folder.name, checkpoint=checkpoint, epoch=found.facts["epoch"]
+        events, viewing, run=found.folder.name, checkpoint=checkpoint, epoch=found.metadata["epoch"]
     )
     if as_json:
         front.print_record(evaluation, str(found.folder.path))

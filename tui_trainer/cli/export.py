@@ -54,30 +54,30 @@ class _Source:
         with redirect_stdout(sys.stderr):
             return network_of(self.found.checkpoint, self.found.config.model)
 
-    def guest(self) -> AbstractContextManager[None]:
+    def custom_code(self) -> AbstractContextManager[None]:
         """Run the model's code: its modules importable, what it prints on stderr."""
         from tui_trainer.models.build import is_custom
-        from tui_trainer.models.custom.process_state import guest
+        from tui_trainer.models.custom.process_state import custom_code
         from tui_trainer.protocol.reference import parse_reference
 
         model = self.found.config.model
         reference = parse_reference(model) if is_custom(model) else None
-        return nullcontext() if reference is None else guest(reference)
+        return nullcontext() if reference is None else custom_code(reference)
 
     def fresh_network(self) -> nn.Module:
         """Return the same network with other initial weights."""
-        from tui_trainer.models.build import build_network
+        from tui_trainer.models.build import build_model
         from tui_trainer.models.rng import preserve_rng_state, seed_all
 
         check_model_place(self.found.config)
-        facts = self.found.facts
+        metadata = self.found.metadata
         with preserve_rng_state():
-            seed_all(facts.get("seed", 0) + 1)
-            return build_network(
+            seed_all(metadata.get("seed", 0) + 1)
+            return build_model(
                 self.found.config.model,
-                image_size=facts["image_size"],
-                classes=facts["classes"],
-                dropout=facts.get("built_dropout", facts["dropout"]),
+                image_size=metadata["image_size"],
+                classes=metadata["classes"],
+                dropout=metadata.get("built_dropout", metadata["dropout"]),
             )
 
     @cached_property
@@ -106,7 +106,7 @@ class _Source:
         except InputError as error:
             if self.data_dir is not None:
                 raise
-            noise = fixed_images(self.found.facts["image_size"])
+            noise = fixed_images(self.found.metadata["image_size"])
             return noise, "images of noise", f"test images cannot be read: {error}"
 
     @property
@@ -143,12 +143,12 @@ def _weights(source: _Source, path: Path) -> str:
     from tui_trainer.export import model_files
     from tui_trainer.export.targets import replacing
 
-    facts = source.found.facts
+    metadata = source.found.metadata
     fresh, network = source.fresh_network(), source.network()
-    with replacing(path) as part, source.guest():
+    with replacing(path) as part, source.custom_code():
         model_files.write_weights(network, part)
-        words = model_files.check_weights(network, part, fresh, facts["image_size"])
-    return f"of {model_name(facts['model'])}, step {count(facts['step'])}; {words}"
+        words = model_files.check_weights(network, part, fresh, metadata["image_size"])
+    return f"of {model_name(metadata['model'])}, step {count(metadata['step'])}; {words}"
 
 
 def _onnx(source: _Source, path: Path) -> str:
@@ -173,8 +173,8 @@ def _program(
     from tui_trainer.export.targets import replacing
 
     network, (images, kind, lack) = source.network(), source.images
-    with replacing(path) as part, source.guest():
-        note = write(network, source.found.facts["image_size"], part)
+    with replacing(path) as part, source.custom_code():
+        note = write(network, source.found.metadata["image_size"], part)
         result = replace(compare(network, part, images), image_kind=kind)
         if result.is_wrong:
             raise InputError(f"it answers differently: {result.words}")
@@ -243,9 +243,9 @@ def _reason(error: Exception, model: str) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "not enough memory"
-    from tui_trainer.models.build import fault_of_own
+    from tui_trainer.models.build import custom_model_error
 
-    return str(fault_of_own(error, model) or f"{type(error).__name__}: {error}")
+    return str(custom_model_error(error, model) or f"{type(error).__name__}: {error}")
 
 
 def _wanted(formats: str) -> list[str]:

@@ -195,11 +195,11 @@ def _looked_at(
 
     from tui_trainer.anatomy.description import layers_of
     from tui_trainer.headless.network_tables import Network, scale_of
-    from tui_trainer.models.build import build_network, summary_of
+    from tui_trainer.models.build import build_model, summary_of
     from tui_trainer.protocol.reference import model_name
 
     torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
-    network = build_network(
+    network = build_model(
         name, image_size=image_size, classes=classes, channels=channels, is_adjustable=True
     )
     rows = layers_of(network, (image_size, image_size, channels), classes)

@@ -103,7 +103,7 @@ def _predictions(
 def _prediction(path: Path, judges: dict[str, Judge], *, ink: str, is_raw: bool) -> Prediction:
     from tui_trainer.data.image_files import read_ink
     from tui_trainer.data.ink import as_digit, as_it_lies
-    from tui_trainer.data.segmentation import doubts_about
+    from tui_trainer.data.segmentation import picture_warnings
     from tui_trainer.headless.prediction_text import Prediction
 
     found = read_ink(path, ink, is_whole=is_raw)
@@ -120,4 +120,4 @@ def _prediction(path: Path, judges: dict[str, Judge], *, ink: str, is_raw: bool)
         first = digit if first is None else first
     assert first is not None
     greys = tuple(first.flatten().tolist())
-    return Prediction(str(path), probabilities, len(first), greys, tuple(doubts_about(found)))
+    return Prediction(str(path), probabilities, len(first), greys, tuple(picture_warnings(found)))

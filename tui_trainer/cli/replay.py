@@ -58,7 +58,7 @@ def _train_again(
     from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
 
     inbox = ReplayInbox(
-        recorded_wishes(found.past), None if found.is_complete else found.facts["step"]
+        recorded_wishes(found.past), None if found.is_complete else found.metadata["step"]
     )
     folder = expanded(out)
     job = Job(None if folder is None else recorder_of(settings, folder))
@@ -74,7 +74,7 @@ def _compare(found: SavedRun, result: Checkpoint) -> int:
     from tui_trainer.lab.saved_model import differing_bits
 
     bits, total = differing_bits(read_checkpoint(found.checkpoint), result)
-    steps = plural(result.facts["step"], "step")
+    steps = plural(result.metadata["step"], "step")
     told = f"replayed {steps}: {count(bits)} of {count(total)} bits of the weights differ"
     Console(sys.stderr, time.monotonic).say(f"{told} from {found.folder.name}")
     return ExitCode.REPLAY_DIFFERS if bits else ExitCode.FINISHED

@@ -70,15 +70,15 @@ def _more_epochs(found: SavedRun, epochs: int | None) -> tuple[Command, ...]:
     Raises:
         InputError: If a finished run is to go on as it is, or to have fewer epochs than it has had.
     """
-    begun = found.facts["epoch"]
+    begun = found.metadata["epoch"]
     if epochs is None:
         # Killed while it read the test set, it has that still to do.
         if found.is_complete and RunState.of(found.past).tests:
             raise InputError(
-                f"{found.folder.name}: has had all its {found.facts['epochs']} epochs; "
-                f"add --epochs {2 * found.facts['epochs']} to go on"
+                f"{found.folder.name}: has had all its {found.metadata['epochs']} epochs; "
+                f"add --epochs {2 * found.metadata['epochs']} to go on"
             )
         return ()
     if epochs < begun:
         raise InputError(f"--epochs {epochs}: epoch {begun} has begun already")
-    return () if epochs == found.facts["epochs"] else (SetEpochs(epochs),)
+    return () if epochs == found.metadata["epochs"] else (SetEpochs(epochs),)

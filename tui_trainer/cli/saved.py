@@ -14,7 +14,7 @@ from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunStarted
-from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RunFolder, find_run
 from tui_trainer.recording.journal import Recorded
 from tui_trainer.text.fmt import printable
@@ -46,7 +46,7 @@ class SavedRun:
     recorded: Recorded
     past: tuple[Event, ...]
     checkpoint: Path
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
     def settings(self, **changes: Any) -> RunConfig:
         """Return its settings, with the threads of the checkpoint and those changes that are given.
@@ -57,7 +57,7 @@ class SavedRun:
             InputError: If one of the new values cannot be used; it names the option.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        own = {"threads": self.facts["threads"], "target_accuracy": None}
+        own = {"threads": self.metadata["threads"], "target_accuracy": None}
         return with_changes(self.config, **{**own, **given})
 
     @property
@@ -77,7 +77,7 @@ class SavedRun:
     @property
     def is_complete(self) -> bool:
         """Whether it had all its epochs behind it."""
-        return bool(self.facts["epochs_done"] >= self.facts["epochs"])
+        return bool(self.metadata["epochs_done"] >= self.metadata["epochs"])
 
 
 def answers(
@@ -112,18 +112,18 @@ def saved_run(
     """
     folder = find_run(name, to_resume=to_resume)
     path = checkpoint_of(folder, checkpoint)
-    facts = read_facts(path)
+    metadata = read_metadata(path)
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
-        if not isinstance(facts.get(number), int):
+        if not isinstance(metadata.get(number), int):
             raise InputError(f"{printable(path)}: lacks {number}; it is no whole checkpoint")
     config, recorded = placed(folder.read_config(), folder, moved or Moved()), folder.read_events()
     if moved is not None and checked:
         check_model_place(config)
         check_data_place(config)
-    past = recorded.before(facts.get("lines"))
+    past = recorded.before(metadata.get("lines"))
     if not any(isinstance(event, RunStarted) for event in past):
         raise InputError(f"{printable(folder.events)}: tells of no start; is the file whole?")
-    return SavedRun(folder, config, recorded, past, path, facts)
+    return SavedRun(folder, config, recorded, past, path, metadata)
 
 
 def checkpoint_of(folder: RunFolder, name: str) -> Path:

@@ -20,15 +20,15 @@ MNIST_SIDE = 28
 
 
 def sampling_matrices(
-    count: int, image_size: int, amounts: Augmentation, rng: torch.Generator
+    count: int, image_size: int, augmentation: Augmentation, rng: torch.Generator
 ) -> Tensor:
     """Draw an affine map for each image: from a pixel of the result to where it is taken from.
 
     Args:
         count: How many maps.
         image_size: Side of the square images, in pixels.
-        amounts: The largest moves; each is drawn uniformly from -amount to +amount.
-        generator: A generator on the CPU.
+        augmentation: The strength of each transform, drawn uniformly from -strength to +strength.
+        rng: On the CPU.
 
     Returns:
         A tensor (count, 2, 3) on the CPU, in ``affine_grid``'s coordinates, where the image
@@ -36,39 +36,41 @@ def sampling_matrices(
     """
     unit = torch.rand(6, count, generator=rng)
     angle, shear_angle, stretch, shift_x, shift_y = unit[:5] * 2 - 1
-    cosine = torch.cos(angle * math.radians(amounts.rotate))
-    sine = torch.sin(angle * math.radians(amounts.rotate))
-    shear = torch.tan(shear_angle * math.radians(amounts.shear))
+    cosine = torch.cos(angle * math.radians(augmentation.rotate))
+    sine = torch.sin(angle * math.radians(augmentation.rotate))
+    shear = torch.tan(shear_angle * math.radians(augmentation.shear))
     # The map runs from result to source: an image that grows is sampled in smaller steps.
-    zoom = 1 / (1 + stretch * amounts.scale)
-    zoom = torch.where(unit[5] < amounts.crop_probability, zoom * amounts.crop / MNIST_SIDE, zoom)
+    zoom = 1 / (1 + stretch * augmentation.scale)
+    zoom = torch.where(
+        unit[5] < augmentation.crop_probability, zoom * augmentation.crop / MNIST_SIDE, zoom
+    )
     row_x = torch.stack((cosine * zoom, (cosine * shear - sine) * zoom), dim=1)
     row_y = torch.stack((sine * zoom, (sine * shear + cosine) * zoom), dim=1)
     turn = torch.stack((row_x, row_y), dim=1)
     # The image is shifted last: in pixels of the result, however it was turned and enlarged.
-    move = torch.stack((shift_x, shift_y), dim=1).mul(-2 * amounts.shift / image_size)
+    move = torch.stack((shift_x, shift_y), dim=1).mul(-2 * augmentation.shift / image_size)
     return torch.cat((turn, turn @ move.unsqueeze(2)), dim=2)
 
 
-def augment(images: Tensor, amounts: Augmentation, rng: torch.Generator) -> Tensor:
-    """Move every image of a batch by its own random amounts; what comes in from outside is 0.
+def augment(images: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Tensor:
+    """Transform every image of a batch by its own random affine map; fill with 0 from outside.
 
     Args:
         images: Floats (N, 1, H, H), with 0 for the background: before normalization.
-        amounts: The largest moves.
-        generator: A generator on the CPU; it is the only source of chance.
+        augmentation: The strength of each transform.
+        rng: On the CPU; the only source of randomness.
 
     Returns:
         A new tensor of the same shape.
     """
     count, _, size, _ = images.shape
     # Without waiting for the device; mps must wait, its copy reads memory that is freed by then.
-    matrices = sampling_matrices(count, size, amounts, rng).to(
+    matrices = sampling_matrices(count, size, augmentation, rng).to(
         images.device, non_blocking=images.device.type == "cuda"
     )
     grid = sampling_grid(matrices, size)
     return functional.grid_sample(
-        images, grid, mode=amounts.interpolation, padding_mode="zeros", align_corners=False
+        images, grid, mode=augmentation.interpolation, padding_mode="zeros", align_corners=False
     )
 
 

@@ -63,19 +63,19 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
 
-class SealedTest:
+class HeldOutTest:
     """The test set. It is handed out only by :meth:`open`, and every time is counted."""
 
     def __init__(self, split: Split) -> None:
         self._split = split
-        self.looks = 0
+        self.evaluations = 0
 
     def __len__(self) -> int:
         return len(self._split)
 
     def open(self) -> Split:
         """Return the test images; one more look."""
-        self.looks += 1
+        self.evaluations += 1
         return self._split
 
     def shown(self) -> Split:
@@ -96,7 +96,7 @@ class Data:
     image_size: int
     train: Split
     val: Split
-    test: SealedTest
+    test: HeldOutTest
     mean: float
     std: float
     digesting: Future[str] | None = None
@@ -120,17 +120,17 @@ class Data:
     def prepare(
         self,
         images: Tensor,
-        amounts: Augmentation | None = None,
+        augmentation: Augmentation | None = None,
         rng: torch.Generator | None = None,
     ) -> Tensor:
         """Turn uint8 images (N, H, H) into the network's input (N, 1, H, H), normalized.
 
-        With ``amounts``, the images are augmented first, so that the empty border that a move
+        With ``augmentation``, the images are augmented first, so that the empty border that a move
         brings in is black like the background, and not the mean grey.
         """
         pixels = images.unsqueeze(1).to(torch.float32)
-        if amounts is not None and rng is not None:
-            pixels = augment(pixels, amounts, rng)
+        if augmentation is not None and rng is not None:
+            pixels = augment(pixels, augmentation, rng)
         return pixels.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
 
 
@@ -199,12 +199,12 @@ def load(
     """
     raw: RawDataset
     if config.data_dir is not None:
-        from tui_trainer.data.dataset_warnings import doubts_about
+        from tui_trainer.data.dataset_warnings import dataset_warnings
 
         folder = _expanded(config.data_dir)
         raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
-        for doubt in doubts_about(raw):
-            yield DatasetDoubted(folder=str(folder), message=doubt)
+        for warning in dataset_warnings(raw):
+            yield DatasetDoubted(folder=str(folder), message=warning)
     elif config.dataset == "mnist":
         with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
             raw = read_folder(folder, name="mnist")
@@ -251,7 +251,7 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         image_size=raw.size,
         train=train.to(device),
         val=source.take(val_indices).to(device),
-        test=SealedTest(test.to(device)),
+        test=HeldOutTest(test.to(device)),
         mean=mean,
         std=std,
         digesting=_in_background(content_digest, raw),
@@ -283,10 +283,10 @@ def stratified_split(labels: Sequence[int], count: int) -> tuple[list[int], list
     by_remainder = sorted(shares, key=lambda label: (quotas[label] - shares[label], label))
     for label in by_remainder[: count - sum(quotas.values())]:
         quotas[label] += 1
-    chance = random.Random(_SPLIT_SEED)
+    rng = random.Random(_SPLIT_SEED)
     apart: set[int] = set()
     for label in sorted(by_class):
-        apart.update(chance.sample(by_class[label], quotas[label]))
+        apart.update(rng.sample(by_class[label], quotas[label]))
     return [index for index in range(len(labels)) if index not in apart], sorted(apart)
 
 

@@ -26,24 +26,24 @@ NAMED = 5
 """Classes that are named; of more, the others are counted."""
 
 
-def doubts_about(raw: RawDataset) -> list[str]:
+def dataset_warnings(raw: RawDataset) -> list[str]:
     """Return what a person should know before training on a dataset, a line each."""
-    doubts = [_missing_classes(raw)] if len(set(raw.train_labels)) < raw.classes else []
+    warnings = [_missing_classes(raw)] if len(set(raw.train_labels)) < raw.classes else []
     images = torch.frombuffer(raw.train_images, dtype=torch.uint8).view(-1, raw.size, raw.size)
     labels = torch.tensor(raw.train_labels[:SAMPLE])
     images = images[:SAMPLE].to(torch.float32)
     if float(images.mean()) > LIGHT_PAPER * 255:
-        doubts.append(
+        warnings.append(
             "its images are dark on light, unlike MNIST's: augmentation fills with black;"
             " invert them (255 minus each byte)"
         )
         images = 255 - images
     if raw.classes == 10 and raw.size == 28 and _lies(images, labels):
-        doubts.append(
+        warnings.append(
             "its digits lie transposed, rows and columns swapped, as in EMNIST's files;"
             " to have them turned upright, begin the names of its files with emnist-"
         )
-    return doubts
+    return warnings
 
 
 def _missing_classes(raw: RawDataset) -> str:

@@ -138,7 +138,7 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     if train.size != test.size:
         sizes = f"{test.size}×{test.size} pixels, the training images {train.size}×{train.size}"
         raise fault(test.images_file, f"the test images have {sizes}; use files of one dataset")
-    total, first = judge_labels(train, test, classes)
+    total, first = label_range(train, test, classes)
     return RawDataset(
         name=name,
         size=train.size,
@@ -226,7 +226,7 @@ def _pick(paths: list[Path]) -> Path:
 # --- what the labels mean
 
 
-def judge_labels(train: Part, test: Part, classes: int | None) -> tuple[int, int]:
+def label_range(train: Part, test: Part, classes: int | None) -> tuple[int, int]:
     """Return how many classes there are, and the label that the first of them has."""
     seen, seen_in_test = Counter(train.labels), Counter(test.labels)
     highest = max(seen)

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tui_trainer.data.paper import AUTO, LIGHT, UnclearError, greys_of, ink_of, sheet_of
-from tui_trainer.data.segmentation import one_digit
+from tui_trainer.data.segmentation import segment_digit
 from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.text.fmt import plural
@@ -125,7 +125,7 @@ def _found(picture: Tensor, ink: str, *, is_clean: bool, is_whole: bool) -> Tens
             break
         picture, is_clean = sheet, False
     found = ink_of(greys_of(picture), ink, is_clean=is_clean)
-    return None if found is None else one_digit(found)
+    return None if found is None else segment_digit(found)
 
 
 @contextmanager

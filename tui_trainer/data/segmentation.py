@@ -75,7 +75,7 @@ OFF = 0.6
 """What runs off the picture and is paler than this share of the darkest ink is not ink."""
 
 
-def one_digit(ink: Tensor) -> Tensor:
+def segment_digit(ink: Tensor) -> Tensor:
     """Return the ink (H, W) of the one digit of a picture, as uint8 of the same size.
 
     Raises:
@@ -102,7 +102,7 @@ def _kept(ink: Tensor, mask: Tensor) -> Tensor:
     return torch.where(_fine(mask | (near & ~grown(others, 1)), ink), ink, 0)
 
 
-def doubts_about(ink: Tensor) -> list[str]:
+def picture_warnings(ink: Tensor) -> list[str]:
     """Return why a network's answer to the ink (H, W) of a digit may be worth little."""
     box = region_of(ink > 0)
     height, width = ink.shape
@@ -112,14 +112,14 @@ def doubts_about(ink: Tensor) -> list[str]:
         "lower": box.bottom == height,
         "right": box.right == width,
     }
-    doubts = []
+    warnings = []
     touched = [side for side, touches in sides.items() if touches]
     # A picture cut out along the ink touches them all, and is whole.
     if touched and len(touched) < len(sides):
-        doubts.append(f"the ink touches the {' and '.join(touched)} edge: it may be cut off")
+        warnings.append(f"the ink touches the {' and '.join(touched)} edge: it may be cut off")
     if _has_square(_coarse(ink) >= INK, DENSE):
-        doubts.append("its strokes are as wide as in no digit that was trained on")
-    return doubts
+        warnings.append("its strokes are as wide as in no digit that was trained on")
+    return warnings
 
 
 def _without_stains(ink: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class CheckpointStore:
     def begin_from(self, state: Checkpoint, *, is_saved: bool = True) -> None:
         """Take a state as the last good one; unless it is saved as it is, the next save is due."""
         self.last_good = state
-        self._kept_at = state.facts["seconds"] if is_saved else -math.inf
+        self._kept_at = state.metadata["seconds"] if is_saved else -math.inf
 
     def is_due(self, seconds: float) -> bool:
         """Return whether so much training time, in seconds, is worth another state."""
@@ -65,7 +65,7 @@ class CheckpointStore:
         return self._position() if self._position is not None else None
 
     def keep(
-        self, state: Checkpoint, names: Sequence[str], seconds: float, *, told: bool
+        self, state: Checkpoint, names: Sequence[str], seconds: float, *, announce: bool
     ) -> Iterator[RecordingNews | CheckpointSaved]:
         """Keep a state, in files of these names; a file that is refused keeps its old content.
 
@@ -76,7 +76,7 @@ class CheckpointStore:
             state: The state, whose weights are finite.
             names: Of files in the folder of checkpoints, without their suffix.
             seconds: The training time.
-            told: Whether to tell that it is saved.
+            announce: Whether to yield a ``CheckpointSaved``.
         """
         self.last_good = state
         self._kept_at = seconds
@@ -89,8 +89,10 @@ class CheckpointStore:
             if not self._attempt.failed(path):
                 del self._pending[name]
         saved = tuple(name for name in names if name not in self._pending)
-        if saved and told:
-            yield CheckpointSaved(step=state.facts["step"], epoch=state.facts["epoch"], files=saved)
+        if saved and announce:
+            yield CheckpointSaved(
+                step=state.metadata["step"], epoch=state.metadata["epoch"], files=saved
+            )
 
     def _add_pending(self, contents: dict[str, bytes]) -> None:
         """Take on what is to be written; where that is too much, the oldest of it is let go."""

@@ -2,8 +2,8 @@
 
 The tensors are named by what they are for: ``network/…`` (the weights under their own names),
 ``optimizer/…``, ``random/…`` (generators), ``order`` (this epoch's permutation), ``best/…``. Every
-plain number is in the file's metadata, ``facts``, as JSON; ``sha256`` beside it is taken over facts
-and tensors, for safetensors itself does not notice a flipped bit.
+plain number is in the safetensors header as JSON, under ``facts``; ``sha256`` next to it covers
+that JSON and the tensors, for safetensors itself does not notice a flipped bit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tui_trainer import __version__
 from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.atomic import read_at_most
-from tui_trainer.recording.checkpoint_head import DAMAGED, parse_facts, parse_head
+from tui_trainer.recording.checkpoint_head import DAMAGED, parse_head, parse_metadata
 
 MAX_BYTES = 1 << 30
 """The largest file that is read, and so the largest that is written."""
@@ -42,11 +42,11 @@ class Checkpoint:
         tensors: Everything else, by name.
     """
 
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
 
     def part(self, name: str) -> dict[str, Tensor]:
-        """Return the tensors of one part: ``network``, ``optimizer``, ``random``, ``best``."""
+        """Return the tensors of one part: ``model``, ``optimizer``, ``random``, ``best``."""
         lead = f"{name}/"
         return {
             key.removeprefix(lead): tensor
@@ -57,7 +57,7 @@ class Checkpoint:
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         tensors, foreign = _as_stored(self.tensors)
-        plain = {**self.facts, _FOREIGN: foreign} if foreign else self.facts
+        plain = {**self.metadata, _FOREIGN: foreign} if foreign else self.metadata
         text = json.dumps(plain, sort_keys=True)
         header = {
             "format": str(SCHEMA),
@@ -84,13 +84,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise fault(path, DAMAGED) from None
     if _digest(text, tensors) != digest:
         raise fault(path, "is damaged: its checksum does not match its content")
-    facts = dict(parse_facts(text, path))
+    metadata = dict(parse_metadata(text, path))
     try:
-        for name in facts.pop(_FOREIGN, []):
+        for name in metadata.pop(_FOREIGN, []):
             tensors[name] = torch.view_as_complex(tensors[name])
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
         raise fault(path, DAMAGED) from None
-    return Checkpoint(facts, tensors)
+    return Checkpoint(metadata, tensors)
 
 
 def _as_stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:

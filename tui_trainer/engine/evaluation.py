@@ -31,9 +31,9 @@ class Evaluation:
     """
 
     losses: Tensor
-    hits: Tensor
+    is_correct: Tensor
     labels: Tensor
-    scores: Tensor | None = None
+    logits: Tensor | None = None
 
     @property
     def loss(self) -> float:
@@ -43,12 +43,12 @@ class Evaluation:
     @property
     def correct(self) -> int:
         """How many images were classified rightly."""
-        return int(self.hits.sum())
+        return int(self.is_correct.sum())
 
     @property
     def total(self) -> int:
         """How many images there are."""
-        return len(self.hits)
+        return len(self.is_correct)
 
     @property
     def accuracy(self) -> float:
@@ -58,8 +58,8 @@ class Evaluation:
     def class_accuracy(self, classes: int) -> tuple[float | None, ...]:
         """Return the accuracy on each class, None for a class without an image."""
         totals = torch.bincount(self.labels, minlength=classes).tolist()
-        hits = torch.bincount(self.labels[self.hits], minlength=classes).tolist()
-        return tuple(h / t if t else None for h, t in zip(hits, totals, strict=True))
+        is_correct = torch.bincount(self.labels[self.is_correct], minlength=classes).tolist()
+        return tuple(h / t if t else None for h, t in zip(is_correct, totals, strict=True))
 
     def rise_over(self, best: Evaluation) -> tuple[float, float]:
         """Return how much the mean loss is above ``best``'s, and the standard error of that.
@@ -73,22 +73,22 @@ class Evaluation:
 
 
 @torch.no_grad()  # not inference mode: a tensor that a model keeps could not be trained through
-def evaluate(network: nn.Module, data: Data, split: Split) -> Evaluation:
+def evaluate(model: nn.Module, data: Data, split: Split) -> Evaluation:
     """Run the network in evaluation mode over a split, and put each module back into its mode."""
-    losses, hits, told = [], [], []
+    losses, is_correct, told = [], [], []
     batch = max(1, EVAL_PIXELS // data.image_size**2)
-    with evaluating(network):
+    with evaluating(model):
         for start in range(0, len(split), batch):
             labels = split.labels[start : start + batch]
-            scores = network(data.prepare(split.images[start : start + batch])).to(torch.float32)
-            losses.append(functional.cross_entropy(scores, labels, reduction="none"))
-            hits.append(scores.argmax(dim=1) == labels)
-            told.append(scores)
+            logits = model(data.prepare(split.images[start : start + batch])).to(torch.float32)
+            losses.append(functional.cross_entropy(logits, labels, reduction="none"))
+            is_correct.append(logits.argmax(dim=1) == labels)
+            told.append(logits)
     return Evaluation(
         losses=torch.cat(losses).cpu(),
-        hits=torch.cat(hits).cpu(),
+        is_correct=torch.cat(is_correct).cpu(),
         labels=split.labels.cpu(),
-        scores=torch.cat(told).cpu(),
+        logits=torch.cat(told).cpu(),
     )
 
 
@@ -98,11 +98,11 @@ def confusion(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
 
-def probabilities_of(scores: Tensor) -> Tensor:
+def probabilities_of(logits: Tensor) -> Tensor:
     """Return the probabilities (N, classes) of scores; of scores that are such, themselves."""
-    return scores if are_probabilities(scores) else scores.softmax(dim=1)
+    return logits if are_probabilities(logits) else logits.softmax(dim=1)
 
 
-def are_probabilities(scores: Tensor) -> bool:
+def are_probabilities(logits: Tensor) -> bool:
     """Say whether the scores (N, classes) of each image add up to 1, and none is below 0."""
-    return bool((scores >= 0).all()) and bool(((scores.sum(dim=1) - 1).abs() < 1e-3).all())
+    return bool((logits >= 0).all()) and bool(((logits.sum(dim=1) - 1).abs() < 1e-3).all())

@@ -18,7 +18,7 @@ from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.run import Assistant, DivergedError, Run
 from tui_trainer.engine.snapshots import save
 from tui_trainer.engine.steps import forward_backward, loss_of
-from tui_trainer.models.build import own_faults_told
+from tui_trainer.models.build import locate_custom_model_errors
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import EpochDone, Event, RunFinished
@@ -55,7 +55,7 @@ def train(
             be used.
         NetworkError: If a custom model raises; it says where.
     """
-    with own_faults_told(config.model):
+    with locate_custom_model_errors(config.model):
         run = yield from prepare(config, inbox, store or CheckpointStore(), clock, assistant)
         yield from _begin(run, resume)
         reason = ""
@@ -78,8 +78,8 @@ def _begin(run: Run, resume: Resumption | None) -> Iterator[Event]:
         yield run.resumed()
         return
     yield run.started()
-    if run.tried is not None:
-        yield run.tried
+    if run.trial is not None:
+        yield run.trial
     yield from save(run, "last")
 
 
@@ -113,10 +113,10 @@ def train_epoch(run: Run) -> Iterator[Event]:
             return
         yield from run.probes.before_training()
         train_step(run)
-        if len(run.progress.pending) >= run.flush_every or run.probes.are_ready():
+        if len(run.progress.pending) >= run.flush_every or run.probes.has_results():
             yield from run.flush()
             yield from run.probes.after_step()
-        if run.store.is_due(run.watch.seconds):
+        if run.store.is_due(run.stopwatch.seconds):
             yield from run.flush()
             yield from save(run, "last")
     yield from run.flush()
@@ -129,13 +129,13 @@ def train_step(run: Run) -> None:
     probes.begin_step()
     images, labels = run.batches.next()
     lr = run.lr
-    probes.see_batch(labels)
+    probes.record_batch(labels)
 
     logits = model(images)
     optimizer.zero_grad()
     smoothing = run.config.label_smoothing
     loss = forward_backward(logits, labels, optimizer.parameters, smoothing)
-    probes.see_gradients()
+    probes.record_gradients()
     optimizer.step(lr)
 
     logits = logits.detach()
@@ -143,7 +143,7 @@ def train_step(run: Run) -> None:
     unsmoothed_loss = loss_of(logits, labels) if smoothing else loss.detach()
     correct = (logits.argmax(dim=1) == labels).sum()
     run.count_step(unsmoothed_loss, correct, len(labels), lr)
-    probes.see_update(lr)
+    probes.record_update(lr)
 
 
 def close_epoch(run: Run) -> Iterator[Event]:
@@ -155,7 +155,7 @@ def close_epoch(run: Run) -> Iterator[Event]:
     run.check_weights()
     progress, validation = run.progress, run.validation
     seen = progress.epoch_images
-    training_seconds = run.watch.seconds - progress.epoch_began
+    training_seconds = run.stopwatch.seconds - progress.epoch_began
     result = None
     rise: tuple[float, float] | tuple[None, None] = (None, None)
     if len(run.data.val):
@@ -185,10 +185,10 @@ def close_epoch(run: Run) -> Iterator[Event]:
         val_class_accuracy=result.class_accuracy(run.data.classes) if result else None,
         val_loss_rise=rise[0],
         val_loss_rise_error=rise[1],
-        seconds=run.watch.seconds - progress.epoch_began,
+        seconds=run.stopwatch.seconds - progress.epoch_began,
         images_per_second=seen / max(training_seconds, 1e-9),
     )
-    yield from save(run, *_checkpoints_of_epoch(run), told=True)
+    yield from save(run, *_checkpoints_of_epoch(run), announce=True)
 
 
 def _checkpoints_of_epoch(run: Run) -> list[str]:
@@ -206,14 +206,14 @@ def _checkpoints_of_epoch(run: Run) -> list[str]:
 
 def finish(run: Run, reason: str) -> Iterator[Event]:
     """Evaluate the test set, unless diverged or stopped without it, and end the run."""
-    run.watch.pause()
+    run.stopwatch.pause()
     test = None
     if reason != "diverged" and (run.control.stop is None or run.control.stop.test):
         yield from run.enter("testing")
         test = run.evaluate_test()
         yield test
     if reason != "diverged":
-        yield from save(run, "last", told=True)
+        yield from save(run, "last", announce=True)
     yield RunFinished(
         reason=reason,
         epochs=run.progress.epochs_done,
@@ -223,8 +223,8 @@ def finish(run: Run, reason: str) -> Iterator[Event]:
         test_correct=test.test_correct if test else None,
         test_total=test.test_total if test else None,
         test_interval=test.test_interval if test else None,
-        test_looks=run.data.test.looks,
+        test_looks=run.data.test.evaluations,
         val_accuracy=run.validation.accuracy,
         parameters=run.parameters,
-        seconds=run.watch.seconds,
+        seconds=run.stopwatch.seconds,
     )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from tui_trainer.models.tensors import takes_gradient
+from tui_trainer.models.tensors import can_require_grad
 from tui_trainer.protocol.config import RunConfig
 
 BETAS = (0.9, 0.999)
@@ -86,7 +86,7 @@ class SGD(Optimizer):
         self._nesterov = nesterov
         self._weight_decay = weight_decay
         self.velocities: list[Tensor | None] = [
-            _zeros(p) if momentum and takes_gradient(p) else None for p in self.parameters
+            _zeros(p) if momentum and can_require_grad(p) else None for p in self.parameters
         ]
 
     def state_tensors(self) -> dict[str, Tensor]:
@@ -160,20 +160,20 @@ def _zeros(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter, requires_grad=False)
 
 
-def make_optimizer(network: nn.Module, config: RunConfig) -> Optimizer:
+def make_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
     """Build the optimizer of a run.
 
     Weight decay is PyTorch's: added to the gradient for SGD and Adam, decoupled for AdamW.
     """
     if config.optimizer == "sgd":
         return SGD(
-            network.parameters(),
+            model.parameters(),
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
         )
     return Adam(
-        network.parameters(),
+        model.parameters(),
         weight_decay=config.weight_decay,
         decoupled=config.optimizer == "adamw",
     )

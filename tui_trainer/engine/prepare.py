@@ -15,9 +15,9 @@ from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Assistant, Control, Run
 from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
-from tui_trainer.models.build import build_network, check_dropout, is_custom, use_innermost_channels
+from tui_trainer.models.build import build_model, check_dropout, is_custom, to_channels_last
 from tui_trainer.models.rng import seed_all
-from tui_trainer.models.unregistered_state import OutsideState
+from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, StateChanged
@@ -50,7 +50,7 @@ def prepare(
     data = yield from load(config, device)
     yield StateChanged(state="preparing", step=0, detail="building the network")
     seed_all(config.seed)
-    model = build_network(
+    model = build_model(
         config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
     )
     layers, review = assistant.describe(model, data.shape, data.classes, config.budget)
@@ -58,17 +58,17 @@ def prepare(
     if device.type == "cpu":
         # Not on mps: batch norm's gradients are wrong there
         # (github.com/pytorch/pytorch/issues/175189).
-        model = use_innermost_channels(model, data.image_size)
+        model = to_channels_last(model, data.image_size)
         if config.threads is None and threads > 1:
             yield StateChanged(state="preparing", step=0, detail="trying numbers of threads")
             count = min(config.batch_size, MOST_IMAGES)
             images = data.prepare(data.train.images[:count])
             threads = choose_threads(model, images, data.train.labels[:count])
-    tried = None
+    trial = None
     if is_custom(config.model):
         yield StateChanged(state="preparing", step=0, detail="trying the first steps")
-        tried = assistant.try_model(model, data, config)
-    batches, progress, watch = Batches(data, config), Progress(), Stopwatch(clock)
+        trial = assistant.try_model(model, data, config)
+    batches, progress, stopwatch = Batches(data, config), Progress(), Stopwatch(clock)
     sample = Sample(data, layers, assistant.trace)
     return Run(
         config=config,
@@ -82,12 +82,12 @@ def prepare(
         batches=batches,
         progress=progress,
         control=Control(inbox),
-        watch=watch,
+        stopwatch=stopwatch,
         store=store,
-        probes=Probes(model, data, batches, progress, watch, sample, wanted=config.probes),
+        probes=Probes(model, data, batches, progress, stopwatch, sample, wanted=config.probes),
         assistant=assistant,
         base_lr=config.learning_rate,
         flush_every=1 if device.type == "cpu" else ACCELERATOR_FLUSH,
-        tried=tried,
-        outside=OutsideState(model) if is_custom(config.model) else None,
+        trial=trial,
+        unregistered=UnregisteredState(model) if is_custom(config.model) else None,
     )

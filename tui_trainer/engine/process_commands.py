@@ -31,19 +31,19 @@ def process_commands(run: Run) -> Iterator[Event]:
         yield from run.flush()
     yield from _process(run, received)
     if control.paused and control.stop is None:
-        run.watch.pause()
+        run.stopwatch.pause()
         yield from run.enter("paused")
         # A pause can be long, and the lid of a laptop be closed in it.
         yield from save(run, "last")
     while control.paused and control.stop is None:
-        run.watch.pause()
+        run.stopwatch.pause()
         yield from run.enter("paused")
         yield from _process(run, (yield from next_commands(run)))
     if run.assistant.is_busy and control.stop is None:
-        run.watch.pause()
+        run.stopwatch.pause()
         yield from run.assistant.work(waits=False)
     if control.stop is None:
-        run.watch.start()
+        run.stopwatch.start()
         yield from run.enter("training")
 
 
@@ -54,7 +54,7 @@ def _process(run: Run, received: list[Command]) -> Iterator[Event]:
             case commands.Stop():
                 control.stop = command
             case _ if isinstance(command, Question):
-                run.watch.pause()
+                run.stopwatch.pause()
                 yield from run.assistant.answer(command)
             case _ if control.stop is not None:
                 continue  # there is no next batch that it could be for
@@ -67,7 +67,7 @@ def _process(run: Run, received: list[Command]) -> Iterator[Event]:
             case commands.RunEpoch():
                 control.resume(one_epoch=True)
             case commands.LookAtTest():
-                run.watch.pause()
+                run.stopwatch.pause()
                 yield from run.enter("testing")
                 yield run.evaluate_test()
             case commands.Rewind():
@@ -84,7 +84,7 @@ def process_last_commands(run: Run) -> Iterator[Event]:
 def wait_for_rewind(run: Run) -> Generator[Event, None, bool]:
     """Wait, after a divergence, until a person rewinds the run or stops it; return which it was."""
     control = run.control
-    run.watch.pause()
+    run.stopwatch.pause()
     control.state = "diverged"
     while control.stop is None and control.state == "diverged":
         for command in (yield from next_commands(run)):
@@ -120,7 +120,7 @@ def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
         epoch=run.progress.epoch,
         images=run.progress.images,
         from_step=from_step,
-        lines=state.facts["lines"],
+        lines=state.metadata["lines"],
     )
     for setting, value in run.knobs().items():
         if knobs[setting] != value:

@@ -30,7 +30,7 @@ class Stopwatch:
         running = 0.0 if self._since is None else self._clock() - self._since
         return self._before + running
 
-    def go_on_from(self, seconds: float) -> None:
+    def resume_at(self, seconds: float) -> None:
         """Stand at a time of before, until it is started."""
         self._before, self._since = seconds, None
 

@@ -20,7 +20,7 @@ from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.build import dropout_of, summary_of
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
-from tui_trainer.models.unregistered_state import OutsideState
+from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Inbox, Question, name_of
 from tui_trainer.protocol.config import RunConfig
@@ -194,14 +194,14 @@ class Run:
     batches: Batches
     progress: Progress
     control: Control
-    watch: Stopwatch
+    stopwatch: Stopwatch
     store: CheckpointStore
     probes: Probes
     assistant: Assistant
     base_lr: float
     flush_every: int
-    tried: ModelTried | None = None
-    outside: OutsideState | None = None
+    trial: ModelTried | None = None
+    unregistered: UnregisteredState | None = None
     validation: Validation = field(default_factory=Validation)
 
     def __post_init__(self) -> None:
@@ -245,7 +245,7 @@ class Run:
             epoch=self.progress.epoch,
             images=self.progress.images,
             threads=self.threads,
-            lines=state.facts["lines"] if state else None,
+            lines=state.metadata["lines"] if state else None,
         )
 
     @property
@@ -281,14 +281,14 @@ class Run:
 
     def begin_epoch(self) -> None:
         """Shuffle, and start counting the epoch."""
-        self.progress.begin_epoch(self.watch.seconds)
+        self.progress.begin_epoch(self.stopwatch.seconds)
         self.batches.stream.begin_epoch()
 
     def count_step(self, loss: Tensor, correct: Tensor, size: int, lr: float) -> None:
         """Count a trained batch; its figures stay on the device until they are read."""
         if self.control.steps_left is not None:
             self.control.steps_left -= 1
-        self.progress.count(loss, correct, size, lr, self.watch.seconds)
+        self.progress.count(loss, correct, size, lr, self.stopwatch.seconds)
 
     def flush(self) -> Iterator[StepDone]:
         """Report the steps whose losses are still on the device.
@@ -303,13 +303,13 @@ class Run:
 
     def diverged(self, step: StepDone | None = None) -> DivergedError:
         """Return the error to raise when a step, the last one if None, left a non-finite value."""
-        good, progress = self.store.last_good, self.progress
+        last_good, progress = self.store.last_good, self.progress
         return DivergedError(
             Diverged(
                 step=step.step if step else progress.step,
                 epoch=step.epoch if step else progress.epoch,
                 learning_rate=step.learning_rate if step else progress.last_lr,
-                good_step=good.facts["step"] if good else 0,
+                good_step=last_good.metadata["step"] if last_good else 0,
                 where=self._non_finite(),
             )
         )
@@ -328,22 +328,22 @@ class Run:
     def _non_finite(self) -> tuple[str, ...]:
         """Return what of the model's state is not finite; nothing if that is all of it."""
         state = {n: t for n, t in state_tensors(self.model).items() if n in self._finite}
-        lost = [name for name, tensor in state.items() if not is_finite(tensor)]
+        non_finite = [name for name, tensor in state.items() if not is_finite(tensor)]
         floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
-        return tuple(lost) if len(lost) < len(floats) else ()
+        return tuple(non_finite) if len(non_finite) < len(floats) else ()
 
     def validate(self) -> Evaluation:
         """Evaluate the present weights on the validation images, for the assistant too."""
         result = evaluate(self.model, self.data, self.data.val)
         self.assistant.evaluated("validation", result)
-        return replace(result, scores=None)
+        return replace(result, logits=None)
 
     def evaluate_test(self) -> TestEvaluated:
         """Open the sealed test set once more and evaluate the present weights on it."""
         result = evaluate(self.model, self.data, self.data.test.open())
         self.assistant.evaluated("test", result)
         return TestEvaluated(
-            look=self.data.test.looks,
+            look=self.data.test.evaluations,
             step=self.progress.step,
             images=self.progress.images,
             test_loss=result.loss,

@@ -14,7 +14,7 @@ from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.engine.run import Run
 from tui_trainer.models.build import set_dropout
 from tui_trainer.models.rng import rng_tensors, set_rng_tensors
-from tui_trainer.models.saved_state import fingerprint_of, restore_outside
+from tui_trainer.models.saved_state import fingerprint_of, restore_unregistered
 from tui_trainer.models.state import load_state, state_tensors
 from tui_trainer.protocol.events import CheckpointSaved
 from tui_trainer.recording.attempts import RecordingNews
@@ -45,7 +45,7 @@ def capture(run: Run, lines: int | None = None) -> Checkpoint:
         run: The run.
         lines: How many lines of the run's record lie before this state.
     """
-    facts = {
+    metadata = {
         **{name: attrgetter(place)(run) for name, place in COUNTERS.items()},
         "model": run.config.model,
         "classes": run.data.classes,
@@ -57,27 +57,27 @@ def capture(run: Run, lines: int | None = None) -> Checkpoint:
         "threads": run.threads,
         "device": run.device.type,
         "cursor": run.batches.stream.cursor,
-        "test_looks": run.data.test.looks,
-        "seconds": run.watch.seconds,
+        "test_looks": run.data.test.evaluations,
+        "seconds": run.stopwatch.seconds,
         "probed_images": run.probes.sampled_at,
         "lines": lines,
         "seed": run.config.seed,
         "data_digest": run.data.digest,
     }
-    if run.outside is not None:
-        facts |= {"outside": run.outside.scalars(), **run.outside.flags()}
-    assistant_facts, assistant_tensors = run.assistant.state()
+    if run.unregistered is not None:
+        metadata |= {"outside": run.unregistered.scalars(), **run.unregistered.flags()}
+    assistant_metadata, assistant_tensors = run.assistant.state()
     tensors = dict(tensors_of(run)) | dict(assistant_tensors)
     kept = {name: _kept(tensor) for name, tensor in tensors.items()}
-    return Checkpoint({**facts, **assistant_facts}, kept)
+    return Checkpoint({**metadata, **assistant_metadata}, kept)
 
 
 def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
     """Yield every tensor of a run's state but the assistant's, by its name in a checkpoint."""
     for name, tensor in state_tensors(run.model).items():
         yield f"network/{name}", tensor
-    if run.outside is not None:
-        for name, tensor in run.outside.tensors().items():
+    if run.unregistered is not None:
+        for name, tensor in run.unregistered.tensors().items():
             yield f"outside/{name}", tensor
     if (logits := fingerprint_of(run.model, run.data.image_size)) is not None:
         yield "fingerprint", logits
@@ -94,7 +94,7 @@ def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
         yield "probe/gradient", run.probes.last_gradient
     if run.validation.best is not None:
         yield "best/losses", run.validation.best.losses
-        yield "best/hits", run.validation.best.hits
+        yield "best/hits", run.validation.best.is_correct
 
 
 def _kept(tensor: Tensor) -> Tensor:
@@ -105,17 +105,17 @@ def restore(run: Run, state: Checkpoint) -> None:
     """Put a run back into a state of its own model and data; its clock goes on."""
     for name, place in COUNTERS.items():
         *owner, attribute = place.split(".")
-        setattr(attrgetter(*owner)(run) if owner else run, attribute, state.facts[name])
-    run.config = replace(run.config, epochs=state.facts["epochs"])
-    if run.dropout not in (None, state.facts["dropout"]):
+        setattr(attrgetter(*owner)(run) if owner else run, attribute, state.metadata[name])
+    run.config = replace(run.config, epochs=state.metadata["epochs"])
+    if run.dropout not in (None, state.metadata["dropout"]):
         # Only then: one's own network can have layers of several shares, and no knob was turned.
-        set_dropout(run.model, state.facts["dropout"])
+        set_dropout(run.model, state.metadata["dropout"])
     load_state(run.model, state.part("network"))
-    if run.outside is not None:
-        restore_outside(run.outside, state.facts, state.part("outside"))
+    if run.unregistered is not None:
+        restore_unregistered(run.unregistered, state.metadata, state.part("outside"))
     _copy(state.part("optimizer"), run.optimizer.state_tensors())
     run.optimizer.zero_grad()
-    run.batches.stream.resume(state.tensors["order"].to(torch.int64), state.facts["cursor"])
+    run.batches.stream.resume(state.tensors["order"].to(torch.int64), state.metadata["cursor"])
     run.batches.stream.rng.set_state(state.tensors["random/order"])
     run.batches.augment_rng.set_state(state.tensors["random/augmentation"])
     set_rng_tensors(state.part("random"))
@@ -125,7 +125,7 @@ def restore(run: Run, state: Checkpoint) -> None:
     labels = run.data.val.labels.cpu()
     run.validation.best = Evaluation(best["losses"], best["hits"], labels) if best else None
     run.assistant.restore(state)
-    run.probes.sampled_at = state.facts.get("probed_images", -1)
+    run.probes.sampled_at = state.metadata.get("probed_images", -1)
     gradient = state.tensors.get("probe/gradient")
     run.probes.last_gradient = None if gradient is None else gradient.to(run.device)
     run.progress.pending.clear()
@@ -137,13 +137,15 @@ def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
             tensor.copy_(source[name])
 
 
-def save(run: Run, *names: str, told: bool = False) -> Iterator[RecordingNews | CheckpointSaved]:
+def save(
+    run: Run, *names: str, announce: bool = False
+) -> Iterator[RecordingNews | CheckpointSaved]:
     """Keep the present state, in files of these names if the run is saved.
 
     Args:
         run: The run, every figure of which has been read from the device.
         names: Of the files, without their suffix.
-        told: Whether to tell that it is saved: where the clock does not decide.
+        announce: Whether to report it; not where the clock decides, for runs to be reproducible.
 
     Raises:
         DivergedError: If a weight is not finite; nothing is kept then.
@@ -151,4 +153,4 @@ def save(run: Run, *names: str, told: bool = False) -> Iterator[RecordingNews | 
     run.check_weights()
     store = run.store
     state = capture(run, store.lines())
-    yield from store.keep(state, names, run.watch.seconds, told=told)
+    yield from store.keep(state, names, run.stopwatch.seconds, announce=announce)

@@ -25,22 +25,22 @@ MOST_IMAGES = 128
 """Images of the trial step: enough to divide among the threads, few enough to be quick."""
 
 
-def choose_threads(network: nn.Module, images: Tensor, labels: Tensor) -> int:
+def choose_threads(model: nn.Module, images: Tensor, labels: Tensor) -> int:
     """Try a training step with several numbers of threads, and leave torch set to the best.
 
     Trains on a copy, and puts the random generators back. A model that cannot take the step keeps
     all threads: what is wrong with it is reported where its first step is tried.
 
     Args:
-        network: The network on the CPU, in the memory format that it will be trained in.
+        model: On the CPU, in the memory format in which it will be trained.
         images: A prepared batch (N, 1, H, H); ``MOST_IMAGES`` are enough.
         labels: Its classes (N).
     """
     most = torch.get_num_threads()
     try:
-        trial = copy_model(network)
+        trial = copy_model(model)
         begin_training(trial)
-        with preserve_rng_state(), preserve_globals(network):
+        with preserve_rng_state(), preserve_globals(model):
             return fastest_threads(lambda: forward_backward(trial(images), labels), most)
     except Exception:  # whatever a custom model raises
         torch.set_num_threads(most)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tui_trainer.models.behaviour import is_coarse, same_answers
+from tui_trainer.models.behaviour import is_coarse, same_logits
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 
@@ -99,7 +99,7 @@ def compare(
             others = other(few.clone()).to(torch.float64)
             if mine.shape != others.shape:
                 return Comparison(len(images), len(images), float("inf"), False, is_random)
-            is_same = is_same and same_answers(mine, others, coarse=coarse)
+            is_same = is_same and same_logits(mine, others, coarse=coarse)
             disagreements += int((mine.argmax(dim=1) != others.argmax(dim=1)).sum())
             # maximum() keeps a logit that is not a number; Python's max() would lose it.
             farthest = torch.maximum(farthest, (mine - others).abs().max())
@@ -153,7 +153,7 @@ def _is_random(network: nn.Module, images: Tensor) -> bool:
         twin = evaluation_copy(network)
         seed_all(seed)
         logits.append(twin(images[:1].clone()))
-    return not same_answers(*logits, coarse=False)
+    return not same_logits(*logits, coarse=False)
 
 
 class _Dtypes(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -19,10 +19,10 @@ from tui_trainer.models.behaviour import (
     fingerprint,
     fixed_images,
     is_coarse,
-    same_answers,
+    same_logits,
 )
 from tui_trainer.models.state import state_tensors
-from tui_trainer.models.unregistered_state import OutsideState, has_overlap
+from tui_trainer.models.unregistered_state import UnregisteredState, has_internal_overlap
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import printable
 
@@ -100,14 +100,16 @@ def check_weights(network: nn.Module, path: Path, fresh: nn.Module, image_size: 
     with isolated():
         weights = safetensors.load_file(path)
         # PyTorch cannot copy into a tensor whose elements share memory; it can replace it.
-        shared = [name for name, tensor in fresh.state_dict().items() if has_overlap(tensor)]
+        shared = [
+            name for name, tensor in fresh.state_dict().items() if has_internal_overlap(tensor)
+        ]
         try:
             fresh.load_state_dict(weights, assign=bool(shared))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             words = first_sentence(error)
             raise InputError(f"a new network does not take the weights: {words}") from None
         own, its = fingerprint(network, image_size), fingerprint(fresh, image_size)
-        if same_answers(own, its, coarse=is_coarse(network)):
+        if same_logits(own, its, coarse=is_coarse(network)):
             how = f" (load_state_dict with assign=True: {_listed(shared)} is expanded)"
             return f"a new network with these weights gives the same answers{how if shared else ''}"
         if behaviour_of(network, fixed_images(image_size)).is_random:
@@ -123,7 +125,7 @@ def check_weights(network: nn.Module, path: Path, fresh: nn.Module, image_size: 
 
 def _differing(network: nn.Module, fresh: nn.Module) -> list[str]:
     """Return the names of what two networks have outside the state that is not the same."""
-    own, its = OutsideState(network).tensors(), OutsideState(fresh).tensors()
+    own, its = UnregisteredState(network).tensors(), UnregisteredState(fresh).tensors()
     return [
         printable(name)
         for name, tensor in own.items()

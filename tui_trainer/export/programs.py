@@ -17,7 +17,7 @@ from tui_trainer.export.reasons import Place, explain, explain_batch, own_place
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import clone_inputs
 from tui_trainer.models.rng import preserve_rng_state
-from tui_trainer.models.unregistered_state import OutsideState
+from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.errors import InputError
 
 _TRACED_IMAGES = 3
@@ -265,7 +265,7 @@ def _why_other(network: nn.Module, image_size: int) -> str:
 def _changing(network: nn.Module, image_size: int) -> list[str]:
     """Return the names of the numbers outside the state that a forward changes."""
     twin = evaluation_copy(network)
-    outside = OutsideState(twin)
+    unregistered = UnregisteredState(twin)
     with preserve_rng_state(), torch.no_grad():
         twin(noise(2, image_size))
-    return sorted(outside.scalars())
+    return sorted(unregistered.scalars())

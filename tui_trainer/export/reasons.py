@@ -13,7 +13,7 @@ from sysconfig import get_paths
 import torch
 from torch import nn
 
-from tui_trainer.models.custom.error_lines import shown_file
+from tui_trainer.models.custom.error_lines import display_path
 from tui_trainer.text.fmt import clip, one_line
 
 LONGEST_CODE = 60
@@ -41,7 +41,7 @@ class Place:
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
-        return f"{shown_file(self.file)}:{self.line}"
+        return f"{display_path(self.file)}:{self.line}"
 
 
 def own_place(frames: Iterable[tuple[str, int]]) -> Place | None:

@@ -16,7 +16,7 @@ from tui_trainer.course.lesson import SLUGS, folder_of
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Show, with_controls
 from tui_trainer.lab.preflight import TOTAL, check
-from tui_trainer.models.build import build_network, summary_of
+from tui_trainer.models.build import build_model, summary_of
 from tui_trainer.protocol.answers import Content, MeasuredField, ModelDescription
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.exhibit import Choices, Exhibit
@@ -157,7 +157,7 @@ def _network(context: Context, question: Ask) -> Parts:
         InputError: If it cannot be built.
     """
     data, model = context.data, str(dict(question.choices)["model"])
-    network = build_network(model, image_size=data.image_size, classes=data.classes)
+    network = build_model(model, image_size=data.image_size, classes=data.classes)
     layers = layers_of(network, data.shape, data.classes)
     yield ModelDescription(
         model=model_name(model),

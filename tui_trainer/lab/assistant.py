@@ -20,7 +20,7 @@ from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import IMAGES, PATIENCE, SEED, Context
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
-from tui_trainer.models.build import fault_of_own, is_custom
+from tui_trainer.models.build import custom_model_error, is_custom
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.answers import Answered
@@ -175,11 +175,11 @@ class Laboratory(Assistant):
         Raises:
             Exception: Whatever the answer raises.
         """
-        scheduler, watch = self.scheduler, self.run.watch
+        scheduler, stopwatch = self.scheduler, self.run.stopwatch
         while scheduler.job is not None:
             if waits and not self.run.control.inbox.is_empty:
                 return
-            began = watch.now
+            began = stopwatch.now
             if not waits and not scheduler.may_work(began):
                 return
             # A part is too small to be divided: several threads would wait for each other.
@@ -189,7 +189,7 @@ class Laboratory(Assistant):
                 scheduler.job = None
                 return
             if not waits:
-                scheduler.spend(watch.now - began)
+                scheduler.spend(stopwatch.now - began)
             if answered is not None:
                 yield answered
 
@@ -240,7 +240,7 @@ class Laboratory(Assistant):
             chronicle=self.chronicle,
             predictions=self.predictions,
             checkpoints=run.store.files(),
-            began=run.watch.now,
+            began=run.stopwatch.now,
             patience=PATIENCE if run.control.state == "training" else 0.0,
             follows=question.mode == "background",
         )
@@ -249,21 +249,21 @@ class Laboratory(Assistant):
         return context
 
     def _fault(self, question: Question, error: Exception) -> CommandRejected:
-        told = fault_of_own(error, self.run.config.model) or error
+        told = custom_model_error(error, self.run.config.model) or error
         words = clip(one_line(str(told) or type(told).__name__), LONGEST_REASON)
         return reject(self.run, question, words)
 
     def evaluated(self, images: str, result: Evaluation) -> None:
         """Keep the predictions of a split; of the validation images, epoch by epoch."""
-        assert result.scores is not None
+        assert result.logits is not None
         run = self.run
         predictions = Predictions(
             images,
             run.progress.step,
-            probabilities_of(result.scores),
+            probabilities_of(result.logits),
             result.labels,
-            0 if images == VALIDATION else run.data.test.looks,
-            at=run.watch.now,
+            0 if images == VALIDATION else run.data.test.evaluations,
+            at=run.stopwatch.now,
         )
         self.predictions.keep(predictions)
         if images == VALIDATION:
@@ -282,7 +282,7 @@ class Laboratory(Assistant):
             InputError: If it is not.
         """
         table, own = state.tensors.get("chronicle"), self.chronicle.table
-        counted = state.facts.get("chronicled", [0, 0])
+        counted = state.metadata.get("chronicled", [0, 0])
         is_pair = type(counted) is list and len(counted) == 2
         if not is_pair or not all(type(n) is int and 0 <= n < 1 << 31 for n in counted):
             raise fault(path, f"chronicled cannot be {str(counted)[:40]!r}")
@@ -292,5 +292,5 @@ class Laboratory(Assistant):
     def restore(self, state: Checkpoint) -> None:
         """Go back to a checkpoint: the model's weights are others now."""
         self.predictions.forget()
-        epochs, since = state.facts.get("chronicled", (0, 0))
+        epochs, since = state.metadata.get("chronicled", (0, 0))
         self.chronicle.restore(state.tensors.get("chronicle"), epochs, since)

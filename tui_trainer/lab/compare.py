@@ -246,4 +246,7 @@ def distinguishable(scores: Judged) -> list[tuple[str, str]]:
 
 
 def _by_chance(one: Evaluation, other: Evaluation) -> float:
-    return mcnemar(int((one.hits & ~other.hits).sum()), int((~one.hits & other.hits).sum()))
+    return mcnemar(
+        int((one.is_correct & ~other.is_correct).sum()),
+        int((~one.is_correct & other.is_correct).sum()),
+    )

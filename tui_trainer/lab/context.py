@@ -15,7 +15,7 @@ from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.trial import Trial, make_trial
-from tui_trainer.models.build import build_network, is_custom, use_innermost_channels
+from tui_trainer.models.build import build_model, is_custom, to_channels_last
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
@@ -163,7 +163,7 @@ class Context:
             InputError: If it cannot be built.
         """
         return self.build(
-            lambda: build_network(
+            lambda: build_model(
                 model or self.config.model,
                 image_size=self.data.image_size,
                 classes=self.data.classes,
@@ -176,7 +176,7 @@ class Context:
         seed_all(seed)
         network = build().to(self.device)
         if self.device.type == "cpu":
-            network = use_innermost_channels(network, self.data.image_size)
+            network = to_channels_last(network, self.data.image_size)
         begin_training(network)
         return network
 
@@ -265,7 +265,7 @@ class Context:
 
     def built(self) -> nn.Module:
         """Return a model built as the run begins with it, from the global random generators."""
-        return build_network(
+        return build_model(
             self.initial.model,
             image_size=self.data.image_size,
             classes=self.data.classes,

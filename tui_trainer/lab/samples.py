@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tui_trainer.lab.context import SEED, Context
 from tui_trainer.models.rng import preserve_rng_state, seed_all
-from tui_trainer.models.tensors import numbers_of
+from tui_trainer.models.tensors import to_dense_float
 from tui_trainer.protocol.layers import FLOAT_BYTES, LayerRow, totals
 
 WORK = 3e9
@@ -61,7 +61,7 @@ def flat_gradient(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     pairs = zip(found, parameters, strict=True)
     return torch.cat(
-        [numbers_of(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
+        [to_dense_float(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
     )
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from torch import nn
 
 from tui_trainer.engine.checkpoints import Checkpoint, bytes_of, read_checkpoint
-from tui_trainer.models.build import build_network, dropout_of, is_custom, set_dropout
+from tui_trainer.models.build import build_model, dropout_of, is_custom, set_dropout
 from tui_trainer.models.rng import preserve_rng_state, seed_all
-from tui_trainer.models.saved_state import check_answers, restore_outside
+from tui_trainer.models.saved_state import check_same_model, restore_unregistered
 from tui_trainer.models.state import load_state
-from tui_trainer.models.unregistered_state import OutsideState
+from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.text.fmt import clip
 
@@ -31,30 +31,32 @@ def network_of(path: Path, model: str | None = None) -> nn.Module:
             model that is built now is another one.
     """
     state = read_checkpoint(path)
-    facts = state.facts
-    model = facts.get("model") if model is None else model
+    metadata = state.metadata
+    model = metadata.get("model") if model is None else model
     try:
         with preserve_rng_state():
-            seed_all(facts.get("seed", 0))
-            network = build_network(
+            seed_all(metadata.get("seed", 0))
+            network = build_model(
                 model,  # type: ignore[arg-type]
-                image_size=facts["image_size"],
-                classes=facts["classes"],
+                image_size=metadata["image_size"],
+                classes=metadata["classes"],
                 # As it was built, not as its knob stood: one's own can have other layers without.
-                dropout=facts.get("built_dropout", facts["dropout"]),
+                dropout=metadata.get("built_dropout", metadata["dropout"]),
             )
-        outside = OutsideState(network) if is_custom(str(model)) else None
+        unregistered = UnregisteredState(network) if is_custom(str(model)) else None
         load_state(network, state.part("network"))
-        if outside is not None:
-            restore_outside(outside, facts, state.part("outside"))
+        if unregistered is not None:
+            restore_unregistered(unregistered, metadata, state.part("outside"))
     except InputError as error:
         raise fault(path, f"its network cannot be built: {error}") from None
     except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         told = clip(reason(error), LONGEST_REASON)
         raise fault(path, f"its network cannot be built: {told}") from None
-    if facts["dropout"] not in (None, dropout_of(network)):
-        set_dropout(network, facts["dropout"])
-    check_answers(network, facts["image_size"], facts, state.tensors.get("fingerprint"), path)
+    if metadata["dropout"] not in (None, dropout_of(network)):
+        set_dropout(network, metadata["dropout"])
+    check_same_model(
+        network, metadata["image_size"], metadata, state.tensors.get("fingerprint"), path
+    )
     return network
 
 

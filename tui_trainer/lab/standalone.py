@@ -11,7 +11,7 @@ from tui_trainer.engine.process_commands import answer_until_stopped, reject
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.lab.predictions import TEST
-from tui_trainer.models.build import own_faults_told
+from tui_trainer.models.build import locate_custom_model_errors
 from tui_trainer.protocol.commands import Ask, Inbox, Question
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -44,7 +44,7 @@ def look(
             settings cannot be used.
         NetworkError: If a network of one's own raises; it says where.
     """
-    with own_faults_told(config.model):
+    with locate_custom_model_errors(config.model):
         lab = _CountingLaboratory(folder)
         run = yield from prepare(config, inbox, CheckpointStore(folder.checkpoints), clock, lab)
         resume_from(run, resume)
@@ -65,14 +65,14 @@ class _CountingLaboratory(Laboratory):
             yield from super().answer(question)
             return
         test = self.run.data.test
-        looks = test.looks
+        evaluations = test.evaluations
         try:
             recorded = self._folder.read_events()
             # Others may have looked since this began.
-            test.looks = max(looks, recorded.looks)
+            test.evaluations = max(evaluations, recorded.looks)
             yield from counted(super().answer(question), self._folder, recorded)
         except InputError as error:
-            test.looks = looks
+            test.evaluations = evaluations
             self.predictions.judged.pop(TEST, None)
             self.scheduler.job = None
             yield reject(self.run, question, str(error))
@@ -98,7 +98,7 @@ def answers(
             settings cannot be used.
         NetworkError: If a network of one's own raises; it says where.
     """
-    with own_faults_told(config.model):
+    with locate_custom_model_errors(config.model):
         lab = Laboratory()
         run = yield from prepare(config, Inbox(), CheckpointStore(), clock, lab)
         if resume is not None:

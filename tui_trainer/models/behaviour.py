@@ -106,7 +106,7 @@ def fingerprint(model: nn.Module, image_size: int, channels: int = 1) -> Tensor:
         return _logits(model, images, 0).cpu()
 
 
-def same_answers(one: Tensor, other: Tensor, *, coarse: bool = False) -> bool:
+def same_logits(one: Tensor, other: Tensor, *, coarse: bool = False) -> bool:
     """Say whether two fingerprints are those of one model, but for the order of summation."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False

@@ -23,7 +23,7 @@ from tui_trainer.protocol.reference import HOW, Reference, advice_on, parse_refe
 from tui_trainer.text.fmt import clip, one_line, printable
 
 if TYPE_CHECKING:
-    from tui_trainer.models.custom.error_lines import NetworkError
+    from tui_trainer.models.custom.error_lines import CustomModelError
 
 DROPOUT_LAYERS = (
     nn.Dropout,
@@ -43,7 +43,7 @@ def is_custom(name: str) -> bool:
     return name not in zoo.REGISTRY
 
 
-def build_network(
+def build_model(
     name: str,
     *,
     image_size: int,
@@ -71,25 +71,25 @@ def build_network(
     check_dropout(name, dropout)
     if name in zoo.REGISTRY:
         return zoo.build(name, image_size=image_size, classes=classes, dropout=dropout)
-    from tui_trainer.models.custom.arguments import Wanted
+    from tui_trainer.models.custom.arguments import ModelSpec
     from tui_trainer.models.custom.building import CustomModel
-    from tui_trainer.models.custom.process_state import guest
+    from tui_trainer.models.custom.process_state import custom_code
 
-    wanted = Wanted(image_size, classes, channels, dropout, is_adjustable)
-    custom = CustomModel(_reference(name), wanted)
-    network, given = custom.build()
+    spec = ModelSpec(image_size, classes, channels, dropout, is_adjustable)
+    custom = CustomModel(_reference(name), spec)
+    model, given = custom.build()
     if dropout is not None and "dropout" not in given:
-        if dropout_of(network) is None:
+        if dropout_of(model) is None:
             raise InputError(
                 f"--dropout {dropout:g}: {custom.name} has no dropout layer, nor an argument "
                 "called dropout"
             )
-        set_dropout(network, dropout)
-    custom.check(network)
-    with guest(custom.reference):
-        begin_training(network)
-    materialize(network)
-    return network
+        set_dropout(model, dropout)
+    custom.check(model)
+    with custom_code(custom.reference):
+        begin_training(model)
+    materialize(model)
+    return model
 
 
 def check_dropout(name: str, dropout: float | None) -> None:
@@ -114,14 +114,14 @@ def summary_of(name: str) -> str:
         return zoo.REGISTRY[name].summary
     from tui_trainer.models.custom import loading
 
-    target = loading.latest(_reference(name))
+    target = loading.last_loaded(_reference(name))
     while isinstance(target, functools.partial):
         target = target.func
     lines = (target.__doc__ or "").strip().splitlines()
     return clip(one_line(lines[0]), LONGEST_ABOUT) if lines else ""
 
 
-def fault_of_own(error: Exception, name: str) -> NetworkError | None:
+def custom_model_error(error: Exception, name: str) -> CustomModelError | None:
     """Return an error that came while a network was trained, told with the line it came from.
 
     None if it did not come from a line of a custom model.
@@ -131,13 +131,13 @@ def fault_of_own(error: Exception, name: str) -> NetworkError | None:
         return None
     from tui_trainer.models.custom import error_lines
 
-    place = error_lines.line_at_fault(error, reference)
-    text = place and error_lines.described(error, place, reference)
-    return error_lines.NetworkError(text) if text else None
+    place = error_lines.line_of_error(error, reference)
+    text = place and error_lines.describe_error(error, place, reference)
+    return error_lines.CustomModelError(text) if text else None
 
 
 @contextmanager
-def own_faults_told(name: str) -> Iterator[None]:
+def locate_custom_model_errors(name: str) -> Iterator[None]:
     """Let what a network of one's own raises be told as its fault; anything else as it is.
 
     Raises:
@@ -148,45 +148,45 @@ def own_faults_told(name: str) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        if fault := fault_of_own(error, name):
+        if fault := custom_model_error(error, name):
             raise fault from error
         raise
 
 
-def dropout_of(network: nn.Module) -> float | None:
+def dropout_of(model: nn.Module) -> float | None:
     """Return the share of features that a network's dropout layers hide, None without any."""
-    shares = [m.p for m in network.modules() if isinstance(m, DROPOUT_LAYERS)]
+    shares = [m.p for m in model.modules() if isinstance(m, DROPOUT_LAYERS)]
     return shares[0] if shares else None
 
 
-def set_dropout(network: nn.Module, share: float) -> None:
+def set_dropout(model: nn.Module, share: float) -> None:
     """Let every dropout layer hide that share of its features."""
-    for module in network.modules():
+    for module in model.modules():
         if isinstance(module, DROPOUT_LAYERS):
             module.p = share
 
 
-def use_innermost_channels(network: nn.Module, image_size: int, channels: int = 1) -> nn.Module:
+def to_channels_last(model: nn.Module, image_size: int, channels: int = 1) -> nn.Module:
     """Lay a network's weights out with the channels innermost, if it then says the same.
 
     Convolutions on the CPU are 1.6 times as fast so. A network that takes its maps apart with
     ``view``, as many do, fails on maps that lie so; one that keeps views of its kernels would go on
     with the old ones.
     """
-    if any(tensor.ndim > 3 for group in shared_storages(network) for tensor in group):
-        return network
+    if any(tensor.ndim > 3 for group in shared_storages(model) for tensor in group):
+        return model
     images = noise(2, channels, image_size, image_size)
     try:
-        twin = copy_model(network)
+        twin = copy_model(model)
         before = evaluate(twin, images)
         twin = twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if torch.allclose(evaluate(twin, images), before, rtol=1e-3, atol=1e-4):
             with preserve_rng_state():
                 twin(images)  # in training mode it may take other ways
-            return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+            return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
     except Exception:  # whatever it is, the network can do without
         pass
-    return network
+    return model
 
 
 def _reference(name: object) -> Reference:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.models.rng import decoded, encoded
-from tui_trainer.models.tensors import takes_gradient
-from tui_trainer.models.unregistered_state import has_overlap
+from tui_trainer.models.tensors import can_require_grad
+from tui_trainer.models.unregistered_state import has_internal_overlap
 
 _EXTRA = "_extra_state"
 """What PyTorch calls the state that a module adds by ``get_extra_state``."""
@@ -44,7 +44,7 @@ def load_state(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: If a tensor is missing or does not fit; the message names it.
     """
-    if problem := misfit(model, tensors):
+    if problem := mismatch(model, tensors):
         raise ValueError(problem)
     with torch.no_grad():
         for name, module, key, value in list(_entries(model)):
@@ -61,7 +61,7 @@ def load_state(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                 module._buffers[key] = tensors[name].clone()
 
 
-def misfit(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+def mismatch(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     """Return why the tensors are not those of a model's state; empty if they are."""
     own = set()
     for name, module, key, value in _entries(model):
@@ -86,11 +86,11 @@ def misfit(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
 def materialize(model: nn.Module) -> None:
     """Give each tensor whose elements share memory, as after ``expand``, memory of its own."""
     for parameter in model.parameters():
-        if has_overlap(parameter):
+        if has_internal_overlap(parameter):
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
     for module in model.modules():
         for key, buffer in module._buffers.items():
-            if buffer is not None and has_overlap(buffer):
+            if buffer is not None and has_internal_overlap(buffer):
                 module._buffers[key] = buffer.clone(memory_format=torch.contiguous_format)
 
 
@@ -101,7 +101,7 @@ def finite_names(model: nn.Module) -> frozenset[str]:
 
 def is_finite(tensor: Tensor) -> bool:
     """Say whether a tensor consists of numbers; of types that cannot be asked, it is taken to."""
-    if not takes_gradient(tensor) or tensor.element_size() < 2:
+    if not can_require_grad(tensor) or tensor.element_size() < 2:
         return True
     return bool(torch.isfinite(tensor).all())
 
@@ -134,7 +134,7 @@ def _is_of_torch(module: nn.Module) -> bool:
 
 def _can_copy(target: Tensor, source: Tensor) -> bool:
     fits = (target.shape, target.dtype) == (source.shape, source.dtype)
-    return fits and target.layout == torch.strided and not has_overlap(target)
+    return fits and target.layout == torch.strided and not has_internal_overlap(target)
 
 
 def _like(source: Tensor, target: Tensor) -> Tensor:

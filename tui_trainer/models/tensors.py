@@ -20,17 +20,17 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
         yield from tensors_in(tuple(value.values()))
 
 
-def takes_gradient(tensor: Tensor) -> bool:
+def can_require_grad(tensor: Tensor) -> bool:
     """Say whether a tensor's type can have a gradient: integers and truth values cannot."""
     return tensor.is_floating_point() or tensor.is_complex()
 
 
-def can_learn(tensor: Tensor) -> bool:
+def is_trainable(tensor: Tensor) -> bool:
     """Say whether a tensor can have a gradient that moves it: integers and truths have none."""
-    return takes_gradient(tensor) and tensor.numel() > 0
+    return can_require_grad(tensor) and tensor.numel() > 0
 
 
-def numbers_of(tensor: Tensor) -> Tensor:
+def to_dense_float(tensor: Tensor) -> Tensor:
     """Return a tensor's numbers as a dense real tensor of float32, or float64 where it has that.
 
     A complex number counts as two. An ordinary tensor of float32 is returned itself, detached.
@@ -55,10 +55,10 @@ def magnitudes(tensor: Tensor) -> Tensor:
 
 def gradient_of(parameter: nn.Parameter) -> Tensor | None:
     """Return the numbers of a parameter's gradient, None where it has none."""
-    return None if parameter.grad is None else numbers_of(parameter.grad)
+    return None if parameter.grad is None else to_dense_float(parameter.grad)
 
 
-def moments(values: Tensor) -> tuple[float, float]:
+def mean_and_std(values: Tensor) -> tuple[float, float]:
     """Return mean and standard deviation; much faster than ``torch.std_mean`` on the CPU."""
     mean = float(values.mean())
     square = float(values.norm()) ** 2 / values.numel()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_trainer.models.tensors import moments
+from tui_trainer.models.tensors import mean_and_std
 from tui_trainer.protocol.layers import LayerRow
 
 _BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -80,7 +80,7 @@ class Units:
         )
 
 
-def is_silent(outputs: Tensor) -> Tensor:
+def is_dead(outputs: Tensor) -> Tensor:
     """Return whether each unit (units) of ``outputs`` (N, units, …) never is above 0."""
     return outputs.detach().transpose(0, 1).flatten(1).amax(dim=1) <= 0
 
@@ -90,7 +90,7 @@ def units_of(row: LayerRow, outputs: Tensor, images: int) -> Units:
     if outputs.ndim > 2:  # channels innermost: so they lie in memory, mostly
         outputs = outputs.movedim(1, -1).flatten(0, -2)
     low, high = outputs.aminmax(dim=0)
-    mean, std = moments(outputs)
+    mean, std = mean_and_std(outputs)
     saturated = 0.0
     if (bounds := _BOUNDS.get(row.type.lower())) is not None:
         at = (outputs < bounds[0] + _NEAR) | (outputs > bounds[1] - _NEAR)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.models.rng import decoded, encoded, python_state, set_python_state
-from tui_trainer.models.tensors import takes_gradient
+from tui_trainer.models.tensors import can_require_grad
 
 MOST_BYTES = 1 << 26
 """Bytes of tensors outside the state that are kept, 64 MiB: caches can be of any size."""
@@ -31,10 +31,13 @@ _DEEPEST = 3
 _MOST_ITEMS = 256
 """Items of a container that are searched."""
 
-_OWN = frozenset(vars(nn.Module())) | {"_is_full_backward_hook", "_forward_pre_hooks_with_kwargs"}
+_MODULE_ATTRIBUTES = frozenset(vars(nn.Module())) | {
+    "_is_full_backward_hook",
+    "_forward_pre_hooks_with_kwargs",
+}
 """What ``nn.Module`` itself keeps on each module."""
 
-_NOT_OWN = frozenset({"torch", "torchvision", "tui_trainer", "builtins", "numpy"})
+_LIBRARIES = frozenset({"torch", "torchvision", "tui_trainer", "builtins", "numpy"})
 """Packages, beside the standard library, whose names are not a model's own."""
 
 _SCALARS = (bool, int, float, str, type(None))
@@ -52,7 +55,7 @@ class _Slot:
 
 
 @dataclass
-class OutsideState:
+class UnregisteredState:
     """The state of one model outside its ``state_dict``.
 
     Attributes:
@@ -143,7 +146,7 @@ def _set_flags(model: nn.Module, flags: Mapping[str, list[str]]) -> None:
     if "frozen" in flags:
         frozen = set(flags["frozen"])
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad == (name in frozen) and takes_gradient(parameter):
+            if parameter.requires_grad == (name in frozen) and can_require_grad(parameter):
                 parameter.requires_grad_(name not in frozen)
 
 
@@ -160,7 +163,7 @@ def _slots(model: nn.Module) -> Iterator[_Slot]:
             if (buffer := module._buffers.get(name)) is not None:
                 yield _Slot(lead + name, buffer, _setter(module._buffers, name))
         for name, value in list(vars(module).items()):
-            if name not in _OWN:
+            if name not in _MODULE_ATTRIBUTES:
                 yield from _within(lead + name, value, _setter(vars(module), name), seen, _DEEPEST)
     yield from _shared(model, seen)
 
@@ -183,13 +186,13 @@ def namespaces(
     done: set[int] = set()
     classes = dict.fromkeys(cls for module in model.modules() for cls in type(module).__mro__)
     for cls in classes:
-        if not _is_own(cls):
+        if not _is_custom_class(cls):
             continue
         yield f"classes/{cls.__qualname__}", vars(cls), functools.partial(_class_setter, cls)
         for value in vars(cls).values():
             names = value.__globals__ if isinstance(value, FunctionType) else {}
             file = str(names.get("__name__"))
-            if names and id(names) not in done and file.split(".")[0] not in _NOT_OWN:
+            if names and id(names) not in done and file.split(".")[0] not in _LIBRARIES:
                 done.add(id(names))
                 yield f"globals/{file}", names, functools.partial(_setter, names)
 
@@ -203,7 +206,7 @@ def _within(
 ) -> Iterator[_Slot]:
     if isinstance(value, nn.Module) or callable(value) or isinstance(value, nn.Parameter):
         return
-    if type(value) in _SCALARS or isinstance(value, Tensor) or _is_generator(value):
+    if type(value) in _SCALARS or isinstance(value, Tensor) or _is_rng(value):
         if type(value) in _SCALARS or id(value) not in seen:
             seen.add(id(value))
             yield _Slot(name, value, put)
@@ -226,15 +229,15 @@ def _within(
     elif isinstance(value, tuple):
         for place, part in enumerate(value[:_MOST_ITEMS]):
             yield from _within(f"{name}/{place}", part, _ignored, seen, depth - 1)
-    elif hasattr(value, "__dict__") and _is_own(type(value)):
+    elif hasattr(value, "__dict__") and _is_custom_class(type(value)):
         for key, part in list(vars(value).items())[:_MOST_ITEMS]:
             yield from _within(f"{name}/{key}", part, _setter(vars(value), key), seen, depth - 1)
 
 
-def _is_own(cls: type) -> bool:
+def _is_custom_class(cls: type) -> bool:
     """Say whether a class is a person's: what others keep inside is not looked into."""
     package = cls.__module__.split(".")[0]
-    return package not in _NOT_OWN and package not in sys.stdlib_module_names
+    return package not in _LIBRARIES and package not in sys.stdlib_module_names
 
 
 def _setter(owner: Any, key: Any) -> Callable[[Any], None]:
@@ -248,7 +251,7 @@ def _ignored(value: Any) -> None:
     """A tuple keeps what it has; a tensor in it is written where it lies."""
 
 
-def _is_generator(value: Any) -> bool:
+def _is_rng(value: Any) -> bool:
     kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
     return isinstance(value, kinds)
 
@@ -297,7 +300,7 @@ def _put_back(slot: _Slot, saved: Tensor | Scalar) -> None:
         slot.put(saved)
     elif isinstance(value, Tensor):
         fits = value.shape == saved.shape and value.dtype == saved.dtype
-        if fits and value.is_leaf and not has_overlap(value) and not value.is_inference():
+        if fits and value.is_leaf and not has_internal_overlap(value) and not value.is_inference():
             with torch.no_grad():
                 value.copy_(saved)
         else:
@@ -362,7 +365,7 @@ def iterators(model: nn.Module) -> list[str]:
     ]
 
 
-def has_overlap(tensor: Tensor) -> bool:
+def has_internal_overlap(tensor: Tensor) -> bool:
     """Say whether several elements share memory, as after ``expand``: it cannot be written to."""
     if tensor.layout != torch.strided or tensor.numel() < 2:
         return False

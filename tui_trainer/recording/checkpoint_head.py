@@ -22,17 +22,17 @@ MAX_HEAD = 1 << 24
 """The longest head that is read, 16 MiB; those of a hundred tensors have 10 kB."""
 
 
-def read_facts(path: Path) -> Mapping[str, Any]:
+def read_metadata(path: Path) -> Mapping[str, Any]:
     """Return the plain numbers of a checkpoint; its tensors, and its checksum, are not looked at.
 
     Raises:
         InputError: If it cannot be read, is no checkpoint, or one of a newer version.
     """
-    facts, _ = parse_head(read_at_most(path, MAX_HEAD), path)
-    return parse_facts(facts, path)
+    metadata, _ = parse_head(read_at_most(path, MAX_HEAD), path)
+    return parse_metadata(metadata, path)
 
 
-def parse_facts(text: str, path: Path) -> Mapping[str, Any]:
+def parse_metadata(text: str, path: Path) -> Mapping[str, Any]:
     """Return the plain numbers of a checkpoint from their JSON; its place in the record is checked.
 
     Args:
@@ -43,15 +43,15 @@ def parse_facts(text: str, path: Path) -> Mapping[str, Any]:
         InputError: If it is another thing.
     """
     try:
-        facts = json.loads(text)
+        metadata = json.loads(text)
     except (ValueError, RecursionError):
-        facts = None
-    if not isinstance(facts, dict):
+        metadata = None
+    if not isinstance(metadata, dict):
         raise fault(path, DAMAGED)
-    lines = facts.get("lines")
+    lines = metadata.get("lines")
     if lines is not None and not (type(lines) is int and lines >= 0):
         raise fault(path, f"lines cannot be {str(lines)[:40]!r}")
-    return facts
+    return metadata
 
 
 DAMAGED = "is no safetensors file, or a damaged one"
@@ -74,7 +74,7 @@ def parse_head(content: bytes, path: Path) -> tuple[str, str]:
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length])["__metadata__"]
         told, maker = str(metadata.get("format")), str(metadata.get("version"))[:20]
-        facts, digest = metadata.get("facts"), metadata.get("sha256")
+        metadata, digest = metadata.get("facts"), metadata.get("sha256")
     except KeyError:
         raise fault(path, NO_CHECKPOINT) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
@@ -85,6 +85,6 @@ def parse_head(content: bytes, path: Path) -> tuple[str, str]:
             f"was written by a newer mnist-tui ({maker!r}, format {told}; this one reads "
             f"{SCHEMA}); update mnist-tui",
         )
-    if not isinstance(facts, str) or not isinstance(digest, str):
+    if not isinstance(metadata, str) or not isinstance(digest, str):
         raise fault(path, NO_CHECKPOINT)
-    return facts, digest
+    return metadata, digest

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.data.dataset import Data, SealedTest, Split
+from tui_trainer.data.dataset import Data, HeldOutTest, Split
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.run import Run
 
@@ -34,7 +34,7 @@ def with_few_test_images(count: int) -> DataHook:
 
     def shorten(data: Data) -> Data:
         test = data.test.open()
-        return replace(data, test=SealedTest(Split(test.images[:count], test.labels[:count])))
+        return replace(data, test=HeldOutTest(Split(test.images[:count], test.labels[:count])))
 
     return shorten
 

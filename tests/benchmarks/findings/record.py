@@ -32,7 +32,7 @@ from tests.benchmarks.findings.variants import EMBEDDED, folder_of
 from tui_trainer.data.dataset import Data, load
 from tui_trainer.engine.run import Run
 from tui_trainer.lab.assistant import Laboratory
-from tui_trainer.models.build import build_network
+from tui_trainer.models.build import build_model
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import EpochDone, Event, RunFailed, RunStarted, to_json
@@ -74,7 +74,7 @@ def spoilt(sabotage: Sabotage) -> Iterator[list[Run]]:
         return data if sabotage.data is None else sabotage.data(data)
 
     def build_spoilt(*args: Any, **more: Any) -> nn.Module:
-        network = build_network(*args, **more)
+        network = build_model(*args, **more)
         if sabotage.network is not None:
             sabotage.network(network)
         return network

@@ -90,7 +90,7 @@ def _look(path: Path, root: Path) -> Truth:
 
     from tui_trainer.data.dataset import load
     from tui_trainer.engine.evaluation import evaluate
-    from tui_trainer.models.build import build_network
+    from tui_trainer.models.build import build_model
 
     torch.set_num_threads(1)
     config = config_of(read_recorded(path).case, root)
@@ -101,7 +101,7 @@ def _look(path: Path, root: Path) -> Truth:
         except StopIteration as loaded:
             data = loaded.value
             break
-    network = build_network(config.model, image_size=data.image_size, classes=data.classes)
+    network = build_model(config.model, image_size=data.image_size, classes=data.classes)
     results = []
     for weights in torch.load(path.with_suffix(".pt"), weights_only=True):
         network.load_state_dict(weights)

@@ -20,7 +20,7 @@ from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.lab.preflight import TOTAL, check
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.lab.trial import make_trial
-from tui_trainer.models.build import build_network, use_innermost_channels
+from tui_trainer.models.build import build_model, to_channels_last
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Command, Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
@@ -68,7 +68,7 @@ def test_what_is_tried_are_the_runs_own_first_steps(
     )
     before = session_of(config)
     torch.manual_seed(config.seed)
-    network = use_innermost_channels(build_network(config.model, image_size=8, classes=10), 8)
+    network = to_channels_last(build_model(config.model, image_size=8, classes=10), 8)
     trial = make_trial(network, before.data, config)
     tried = [(trial.learning_rate, float(trial.step())) for _ in range(10)]
 
@@ -97,7 +97,7 @@ def test_the_test_set_stays_sealed(tiny: Path) -> None:
     run = session_of(tiny_config(tiny))
     check_of(run)
 
-    assert run.data.test.looks == 0
+    assert run.data.test.evaluations == 0
 
 
 def test_two_checks_say_the_same(tiny: Path) -> None:

@@ -283,7 +283,7 @@ def test_data_is_known_by_its_content(tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny, moved)
     assert resumed("net.py:Net", moved, path, epochs=2)
     state = read_checkpoint(path)
-    other = Checkpoint({**state.facts, "data_digest": "0" * 64}, state.tensors)
+    other = Checkpoint({**state.metadata, "data_digest": "0" * 64}, state.tensors)
     path.write_bytes(other.to_bytes())
     with pytest.raises(InputError, match="is of other data"):
         resumed("net.py:Net", tiny, path, epochs=2)
@@ -298,7 +298,7 @@ def test_complex_numbers_of_any_size_come_back_from_a_checkpoint(tmp_path: Path)
     path = tmp_path / "x.safetensors"
     path.write_bytes(Checkpoint({"step": 1}, tensors).to_bytes())
     state = read_checkpoint(path)
-    assert state.facts == {"step": 1}
+    assert state.metadata == {"step": 1}
     for name, tensor in tensors.items():
         assert torch.equal(state.tensors[name], tensor)
         assert state.tensors[name].dtype == tensor.dtype
@@ -340,9 +340,9 @@ def test_stopped_in_the_middle_it_goes_on_with_the_same_bits(tiny: Path) -> None
     assert one.tensors.keys() == other.tensors.keys()
     for name, tensor in one.tensors.items():
         assert torch.equal(tensor, other.tensors[name]), name
-    assert one.facts["outside"] == other.facts["outside"]
-    assert one.facts["frozen"] == other.facts["frozen"] == ["head.bias"]
-    assert one.facts["evaluating"] == other.facts["evaluating"] == ["norm"]
+    assert one.metadata["outside"] == other.metadata["outside"]
+    assert one.metadata["frozen"] == other.metadata["frozen"] == ["head.bias"]
+    assert one.metadata["evaluating"] == other.metadata["evaluating"] == ["norm"]
 
 
 def test_layers_that_are_made_by_the_first_forward_are_trained(tiny: Path) -> None:

@@ -142,7 +142,7 @@ def test_the_test_set_stays_sealed_until_enter(scene_of: Scenes, seen: Seen, vie
     exhibit = seen(scene, view, images="test")
     assert "sealed" in words(exhibit)
     assert exhibit.trains.startswith("read the 10,000 test images: look ")
-    assert scene.data.test.looks == 0
+    assert scene.data.test.evaluations == 0
     assert not any(isinstance(block, Pictures) for block in exhibit.blocks)
 
 

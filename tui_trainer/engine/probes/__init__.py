@@ -49,14 +49,19 @@ class Probes:
         data: Data,
         batches: Batches,
         progress: Progress,
-        watch: Stopwatch,
+        stopwatch: Stopwatch,
         sample: Sample,
         *,
         wanted: bool,
     ) -> None:
         self.sampled_at = -1
         self.last_gradient: Tensor | None = None
-        self._model, self._batches, self._progress, self._watch = model, batches, progress, watch
+        self._model, self._batches, self._progress, self._stopwatch = (
+            model,
+            batches,
+            progress,
+            stopwatch,
+        )
         self._classes, self._sample, self._wanted = data.classes, sample, wanted
         self._every = max(EVERY, len(data.train) // batches.batch_size // EACH_EPOCH)
         self._probe: UpdateProbe | None = None
@@ -70,23 +75,25 @@ class Probes:
         step = self._progress.step + 1
         self._probe = None
         if self._is_due(step):
-            self._probe = UpdateProbe(self._model, self._classes, self._watch, self.last_gradient)
+            self._probe = UpdateProbe(
+                self._model, self._classes, self._stopwatch, self.last_gradient
+            )
         self._keeps = self._is_due(step + 1)
         self.last_gradient = None
 
-    def see_batch(self, labels: Tensor) -> None:
+    def record_batch(self, labels: Tensor) -> None:
         """Look at what the network is given."""
         if self._probe is not None:
-            self._probe.see_batch(labels)
+            self._probe.record_batch(labels)
 
-    def see_gradients(self) -> None:
+    def record_gradients(self) -> None:
         """Look at the gradients, before they are used."""
         if self._probe is not None:
-            self._probe.see_gradients()
+            self._probe.record_gradients()
         elif self._keeps:
             self.last_gradient = flat_gradient(self._model)
 
-    def see_update(self, lr: float) -> None:
+    def record_update(self, lr: float) -> None:
         """Look at what the update has changed."""
         if self._probe is not None:
             self._ready = self._probe.result(self._progress, lr)
@@ -95,7 +102,7 @@ class Probes:
 
     # --- called between two steps
 
-    def are_ready(self) -> bool:
+    def has_results(self) -> bool:
         """Whether there is something to tell after this step."""
         return self._ready is not None or self._is_early()
 

@@ -18,7 +18,7 @@ from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes
 from tui_trainer.models.rng import preserve_rng_state
-from tui_trainer.models.tensors import magnitudes, moments
+from tui_trainer.models.tensors import magnitudes, mean_and_std
 from tui_trainer.models.units import Units, units_of
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.models.unused import unused_parameters
@@ -40,7 +40,7 @@ GAP_IMAGES = 128
 READ_IMAGES = 8
 """Images on which it is seen which parameters forward uses."""
 
-LOOKED_AT = ("conv", "depthwise", "fully connected", "batch norm", "relu", "activation")
+PROBED_KINDS = ("conv", "depthwise", "fully connected", "batch norm", "relu", "activation")
 """The kinds of layers that are told of."""
 
 Trace = Callable[
@@ -71,22 +71,22 @@ class Sample:
             if self._given is None:
                 inputs = data.prepare(self._images.images)
                 val = data.prepare(self._others.images) if len(self._others) else None
-                others = moments(val) if val is not None else ()
-                self._given = _Given(inputs, *moments(inputs), *others)
+                others = mean_and_std(val) if val is not None else ()
+                self._given = _Given(inputs, *mean_and_std(inputs), *others)
             inputs = self._given.inputs
             seen = _Layers(self._layers)
             twin = copy_model(model)
             modes = modes_of(twin)
             norms = [m for m in twin.modules() if isinstance(m, _BatchNorm) and m.training]
             twin.eval()
-            scores = _scores(twin, data, inputs, seen, self._trace)
+            logits = _logits(twin, data, inputs, seen, self._trace)
             size = min(batch_size, len(inputs))
-            gap, gap_error = _batch_gap(twin, norms, size, inputs, labels, scores)
+            gap, gap_error = _batch_gap(twin, norms, size, inputs, labels, logits)
             set_modes(twin, modes)
             unused = unused_parameters(twin, inputs[: min(size, READ_IMAGES)])
-        losses = functional.cross_entropy(scores, labels, reduction="none").double().cpu()
-        largest = scores.softmax(dim=1).amax(dim=1).double().cpu()
-        table = confusion(labels, scores.argmax(dim=1), data.classes)
+        losses = functional.cross_entropy(logits, labels, reduction="none").double().cpu()
+        largest = logits.softmax(dim=1).amax(dim=1).double().cpu()
+        table = confusion(labels, logits.argmax(dim=1), data.classes)
         return SampleProbed(
             step=progress.step,
             epoch=progress.epoch if progress.step else 0,
@@ -100,9 +100,9 @@ class Sample:
             confidence=float(largest.mean()),
             sure=float(largest.quantile(0.9)),
             confusion=tuple(tuple(row) for row in table.tolist()),
-            score_low=float(scores.min()),
-            score_high=float(scores.max()),
-            are_probabilities=are_probabilities(scores),
+            score_low=float(logits.min()),
+            score_high=float(logits.max()),
+            are_probabilities=are_probabilities(logits),
             input_mean=self._given.mean,
             input_std=self._given.std,
             val_mean=self._given.val_mean,
@@ -131,13 +131,13 @@ def _spread(split: Split, count: int) -> Split:
     return Split(split.images[places], split.labels[places])
 
 
-def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers, trace: Trace) -> Tensor:
+def _logits(model: nn.Module, data: Data, inputs: Tensor, seen: _Layers, trace: Trace) -> Tensor:
     """Return the scores (N, classes) in evaluation mode.
 
     The operations on the way are seen for the first images, and for all if there are layers
     without maps: those have a single number an image. A network that cannot be watched is only run.
     """
-    scores: list[Tensor] = []
+    logits: list[Tensor] = []
     size = len(inputs) if seen.is_flat else max(1, EVAL_PIXELS // data.image_size**2)
     watched = inputs if seen.wants_all else inputs[:MAP_IMAGES]
     rest = inputs[len(watched) :]
@@ -145,21 +145,21 @@ def _scores(network: nn.Module, data: Data, inputs: Tensor, seen: _Layers, trace
         watched, rest = inputs[:0], inputs
 
     def keep(output: Tensor) -> None:
-        scores.append(output.detach().float())
+        logits.append(output.detach().float())
 
     for start in range(0, len(watched), size):
-        trace(network, watched[start : start + size], seen.reached, keep)
-    scores += [network(rest[start : start + size]).float() for start in range(0, len(rest), size)]
-    return torch.cat(scores)
+        trace(model, watched[start : start + size], seen.reached, keep)
+    logits += [model(rest[start : start + size]).float() for start in range(0, len(rest), size)]
+    return torch.cat(logits)
 
 
 def _batch_gap(
-    network: nn.Module,
+    model: nn.Module,
     norms: Sequence[_BatchNorm],
     size: int,
     inputs: Tensor,
     labels: Tensor,
-    scores: Tensor,
+    logits: Tensor,
 ) -> tuple[float | None, float | None]:
     """Return how much batch statistics raise the loss over running ones, and the standard error.
 
@@ -170,13 +170,13 @@ def _batch_gap(
     if not norms:
         return None, None
     count = max(1, min(GAP_IMAGES, len(inputs)) // size)
-    running = functional.cross_entropy(scores, labels, reduction="none")
+    running = functional.cross_entropy(logits, labels, reduction="none")
     for norm in norms:
         norm.training = True
     gaps = []
     for start in range(0, count * size, size):
         part = slice(start, start + size)
-        loss = functional.cross_entropy(network(inputs[part]).float(), labels[part])
+        loss = functional.cross_entropy(model(inputs[part]).float(), labels[part])
         gaps.append(loss - running[part].mean())
     found = torch.stack(gaps).double().cpu()
     error = float(found.std()) / count**0.5 if count > 1 else 0.0
@@ -188,7 +188,7 @@ class _Layers:
 
     def __init__(self, rows: tuple[LayerRow, ...]) -> None:
         self.is_closed = len(rows) == 2 and rows[1].kind == "network"
-        told = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in LOOKED_AT]
+        told = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in PROBED_KINDS]
         self.wants_all, self.is_flat = any(told[:-1]), all(told)
         self._rows = rows
         self._units: dict[int, Units] = {}
@@ -196,7 +196,7 @@ class _Layers:
     def reached(self, place: int, result: Tensor) -> None:
         """Take in the output of an operation, for one part of the sample."""
         row = self._rows[place] if place < len(self._rows) else None
-        if row is None or row.kind not in LOOKED_AT or result.ndim < 2:
+        if row is None or row.kind not in PROBED_KINDS or result.ndim < 2:
             return
         known = self._units.get(place)
         if known is not None and (result.ndim > 2 and known.images >= MAP_IMAGES):

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from tui_trainer.engine.progress import Progress, Stopwatch
-from tui_trainer.models.tensors import can_learn, gradient_of, numbers_of
+from tui_trainer.models.tensors import gradient_of, is_trainable, to_dense_float
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 
 
@@ -20,16 +20,16 @@ class UpdateProbe:
     Everything stays on the device until :meth:`result`, which waits for it once.
 
     Attributes:
-        gradient: The gradient of all parameters, flat; empty before :meth:`see_gradients`.
+        gradient: The gradient of all parameters, flat; empty before :meth:`record_gradients`.
     """
 
     def __init__(
-        self, model: nn.Module, classes: int, watch: Stopwatch, last_gradient: Tensor | None
+        self, model: nn.Module, classes: int, stopwatch: Stopwatch, last_gradient: Tensor | None
     ) -> None:
         self.gradient = torch.empty(0)
-        self._model, self._classes, self._watch = model, classes, watch
+        self._model, self._classes, self._stopwatch = model, classes, stopwatch
         self._last = last_gradient
-        self._began = watch.seconds
+        self._began = stopwatch.seconds
         self._fetched = self._began
         self._parameters = dict(_learning(model))
         self._before: list[Tensor] = []
@@ -37,13 +37,13 @@ class UpdateProbe:
         self._counts = torch.empty(0)
         self._still = still_layers(model)
 
-    def see_batch(self, labels: Tensor) -> None:
+    def record_batch(self, labels: Tensor) -> None:
         """Take in the classes (N) of the batch, which is ready now."""
-        self._fetched = self._watch.seconds
+        self._fetched = self._stopwatch.seconds
         self._counts = torch.bincount(labels, minlength=self._classes)
 
     @torch.no_grad()
-    def see_gradients(self) -> None:
+    def record_gradients(self) -> None:
         """Take in the gradients, and the weights before the update."""
         parameters = self._parameters.values()
         self._gradients = [gradient_of(p) for p in parameters]
@@ -54,8 +54,8 @@ class UpdateProbe:
     def result(self, progress: Progress, lr: float) -> UpdateProbed:
         """Return what was measured, now that the weights are new and the step is counted."""
         pairs = zip(self._parameters.values(), self._before, strict=True)
-        changes = [numbers_of(new.detach() - old) for new, old in pairs]
-        befores = [numbers_of(old) for old in self._before]
+        changes = [to_dense_float(new.detach() - old) for new, old in pairs]
+        befores = [to_dense_float(old) for old in self._before]
         change, before = _flat(changes), _flat(befores)
         last = self._last
         if last is None or len(last) != len(self.gradient):
@@ -70,7 +70,7 @@ class UpdateProbe:
         size, length, slope, last_size, product, weight, outward = torch.stack(
             [figure.to(torch.float64) for figure in whole]
         ).tolist()
-        spent = self._watch.seconds - self._began
+        spent = self._stopwatch.seconds - self._began
         on_cpu = self.gradient.device.type == "cpu"
         return UpdateProbed(
             step=progress.step,
@@ -103,12 +103,12 @@ class UpdateProbe:
         )
 
 
-def flat_gradient(network: nn.Module) -> Tensor:
+def flat_gradient(model: nn.Module) -> Tensor:
     """Return a copy of all gradients as float32, one after another, 0 where there is none.
 
     Parameters that cannot learn are left out, and complex numbers count as two.
     """
-    parameters = [p for _, p in _learning(network)]
+    parameters = [p for _, p in _learning(model)]
     found = [gradient_of(p) for p in parameters]
     return _flat(
         [
@@ -118,13 +118,13 @@ def flat_gradient(network: nn.Module) -> Tensor:
     )
 
 
-def gradient_size(network: nn.Module) -> int:
+def gradient_size(model: nn.Module) -> int:
     """Return how many numbers :func:`flat_gradient` has."""
-    return sum(_size(p) for _, p in _learning(network))
+    return sum(_size(p) for _, p in _learning(model))
 
 
-def _learning(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    return ((name, p) for name, p in network.named_parameters() if can_learn(p))
+def _learning(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, p) for name, p in model.named_parameters() if is_trainable(p))
 
 
 def _size(parameter: nn.Parameter) -> int:
@@ -135,11 +135,11 @@ def _flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([tensor.reshape(-1).to(torch.float32) for tensor in tensors])
 
 
-def still_layers(network: nn.Module) -> tuple[str, ...]:
+def still_layers(model: nn.Module) -> tuple[str, ...]:
     """Return the batch norms and dropouts that are in evaluation mode, by name."""
     return tuple(
         name
-        for name, module in network.named_modules()
+        for name, module in model.named_modules()
         if not module.training
         and (
             (isinstance(module, _BatchNorm) and module.track_running_stats)

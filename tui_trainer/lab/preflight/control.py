@@ -53,8 +53,8 @@ def control_items(lab: Lab) -> Iterator[Diagnosis]:
         images = lab.data.prepare(train.images[places])
         trial.step((images, train.labels[order[places]]))
     found = evaluate(trial.network, lab.data, lab.val_sample)
-    assert found.scores is not None, "evaluate keeps them"
-    table = confusion(found.labels, found.scores.argmax(dim=1), lab.data.classes)
+    assert found.logits is not None, "evaluate keeps them"
+    table = confusion(found.labels, found.logits.argmax(dim=1), lab.data.classes)
     yield _item(table, lab.plan.control_steps, chance)
 
 

@@ -24,7 +24,7 @@ from tui_trainer.engine.steps import forward_backward
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import error_lines
-from tui_trainer.models.custom.process_state import guest
+from tui_trainer.models.custom.process_state import custom_code
 from tui_trainer.models.modes import evaluating
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
@@ -196,16 +196,16 @@ def _refused(
         InputError: In its place.
     """
     try:
-        with guest(reference):
+        with custom_code(reference):
             yield
     except InputError:
         raise
     except (Exception, SystemExit) as error:
         if isinstance(error, MemoryError) or "not enough memory" in str(error):
             raise InputError(f"{place}: not enough memory {where}: {reason(error)}") from None
-        if again is not None and not error_lines.line_at_fault(error, reference):
+        if again is not None and not error_lines.line_of_error(error, reference):
             place = error_lines.line_of_forward(again, reference) or place
-        words = error_lines.described(error, place, reference)
+        words = error_lines.describe_error(error, place, reference)
         raise InputError(f"{words}; {where}") from None
 
 

@@ -13,7 +13,7 @@ from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.models.build import set_dropout
 from tui_trainer.models.modes import recalibrate
-from tui_trainer.models.units import is_silent
+from tui_trainer.models.units import is_dead
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 
 IMAGES = 256
@@ -118,7 +118,7 @@ def _watched(lab: Lab, network: nn.Module) -> tuple[list[_Layer], bool]:
     def reached(place: int, step: Step, result: Tensor) -> None:
         last[:] = [result.detach().clone()] if result.dim() == 2 else last
         if operation_of(step.call.name).kind == "relu" and result.dim() > 1:
-            silent = is_silent(result)
+            silent = is_dead(result)
             dead = tuple(silent.nonzero().flatten().tolist())
             layers.append(_Layer(lab.name_of(place, step), len(silent), dead))
 

@@ -14,7 +14,7 @@ from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
-from tui_trainer.models.tensors import numbers_of
+from tui_trainer.models.tensors import to_dense_float
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis, Judgement, Severity
 from tui_trainer.protocol.layers import LayerRow
@@ -85,8 +85,8 @@ def _walk(lab: Lab) -> Walk:
         walk.seconds.append(lab.clock() - began)
         trained = {n for n, p in trial.network.named_parameters() if p.grad is not None}
         for name, weight in before.items():
-            moved = float(numbers_of(_weights(trial, copy=False)[name] - weight).norm())
-            if (size := float(numbers_of(weight).norm())) and name in trained:
+            moved = float(to_dense_float(_weights(trial, copy=False)[name] - weight).norm())
+            if (size := float(to_dense_float(weight).norm())) and name in trained:
                 walk.ratios.setdefault(name, []).append(moved / size)
         if not math.isfinite(walk.losses[-1]):
             break

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from tui_trainer.lab.preflight.bench import Lab
-from tui_trainer.models.tensors import moments
+from tui_trainer.models.tensors import mean_and_std
 from tui_trainer.protocol.diagnosis import Diagnosis, Judgement
 
 USUAL_MEAN = 0.5
@@ -26,12 +26,12 @@ LEAST_SHIFT, LEAST_RATIO = 0.1, 1.25
 def input_items(lab: Lab) -> Iterator[Diagnosis]:
     """Judge mean and deviation of what the network is given, on both splits."""
     train = lab.data.prepare(lab.sample.images)
-    mean, std = moments(train)
+    mean, std = mean_and_std(train)
     told = f"training {mean:+.2f} ± {std:.2f}"
     severity, title, advice = _of_training(mean, std, is_flat=bool(train.amin() == train.amax()))
     if len(lab.val_sample) and severity != "error":
         val = lab.data.prepare(lab.val_sample.images)
-        val_mean, val_std = moments(val)
+        val_mean, val_std = mean_and_std(val)
         told += f", validation {val_mean:+.2f} ± {val_std:.2f}"
         if _differ(train, val):
             severity, title = "error", "the validation images are scaled differently"

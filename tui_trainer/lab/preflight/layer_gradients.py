@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.engine.steps import forward_backward, loss_of
 from tui_trainer.lab.preflight.bench import Lab
 from tui_trainer.lab.trial import Trial
-from tui_trainer.models.tensors import can_learn, gradient_of, rms
+from tui_trainer.models.tensors import gradient_of, is_trainable, rms
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.text.fmt import listed
@@ -64,7 +64,7 @@ class _Seen:
 
 
 def _seen(network: nn.Module) -> _Seen:
-    named = {name: p for name, p in network.named_parameters() if can_learn(p)}
+    named = {name: p for name, p in network.named_parameters() if is_trainable(p)}
     learning = {name: p for name, p in named.items() if p.requires_grad}
     found = {name: gradient_of(p) for name, p in learning.items()}
     reached = {name: grad.clone() for name, grad in found.items() if grad is not None}

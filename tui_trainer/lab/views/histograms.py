@@ -17,7 +17,7 @@ from tui_trainer.lab.views.spreads import (
     calibrated,
     counted,
     figures_of,
-    moments,
+    mean_and_std,
     spread_of,
     zeros_of,
 )
@@ -151,8 +151,8 @@ def _weight_table(spreads: Sequence[Spread], marked: int) -> Table:
             (
                 spread.name,
                 count(len(spread.now)),
-                *map(_number, moments(spread.now)),
-                "–" if spread.start is None else _number(moments(spread.start)[1]),
+                *map(_number, mean_and_std(spread.now)),
+                "–" if spread.start is None else _number(mean_and_std(spread.start)[1]),
                 _number(float(spread.now.abs().max())),
                 percent(zeros_of(spread), 1),
             )
@@ -193,10 +193,10 @@ def _number(value: float) -> str:
 def _result(spread: Spread, of: str) -> str:
     if spread.is_lost:
         return f"The {of} of {spread.name} are no numbers any more."
-    mean, std = moments(spread.now)
+    mean, std = mean_and_std(spread.now)
     begun = ""
     if spread.start is not None:
-        begun = f"; at the start {_number(moments(spread.start)[1])}"
+        begun = f"; at the start {_number(mean_and_std(spread.start)[1])}"
     told = f"{spread.name}: mean {_number(mean)}, standard deviation {_number(std)}{begun}."
     if spread.units is None:
         return told

@@ -77,7 +77,7 @@ def in_cell(judged: Predictions, label: int, said: int) -> list[int]:
 
 def sealed(context: Context) -> Exhibit:
     """Return what is shown in place of the test set before it was opened."""
-    look = context.data.test.looks + 1
+    look = context.data.test.evaluations + 1
     return Exhibit(
         blocks=(
             Words(

@@ -15,7 +15,7 @@ from tui_trainer.lab.ask import one_thread
 from tui_trainer.lab.saved_model import network_of
 from tui_trainer.models.behaviour import behaviour_of, fingerprint, fixed_images
 from tui_trainer.protocol.errors import InputError, fault, reason
-from tui_trainer.recording.checkpoint_head import read_facts
+from tui_trainer.recording.checkpoint_head import read_metadata
 
 KEPT = 12
 """Checkpoints whose networks are kept in memory."""
@@ -123,7 +123,7 @@ def _state(path: Path, model: str | None) -> State:
 
 
 def _judge(path: Path, model: str | None) -> Judge:
-    facts = read_facts(path)
+    facts = read_metadata(path)
     network = network_of(path, model)
     network.eval()  # not chained: a custom model's may return nothing
     network.requires_grad_(False)

@@ -171,7 +171,7 @@ def counted(values: Tensor) -> Tensor:
     return values[torch.isfinite(values) & (values != 0)]
 
 
-def moments(values: Tensor) -> tuple[float, float]:
+def mean_and_std(values: Tensor) -> tuple[float, float]:
     """Return the mean of numbers and their standard deviation, divided by their count."""
     return float(values.mean()), float(values.std(correction=0))
 
@@ -183,7 +183,7 @@ def zeros_of(spread: Spread) -> float:
 
 def figures_of(spread: Spread) -> Mapping[str, object]:
     """Return the same as plain numbers; of units those of all their outputs on the sample."""
-    mean, std = moments(spread.now)
+    mean, std = mean_and_std(spread.now)
     bins = spread.bins
     units = spread.units
     figures: dict[str, object] = {
@@ -194,7 +194,7 @@ def figures_of(spread: Spread) -> Mapping[str, object]:
         "edges": bins.edges,
         "shares": bins.shares(counted(spread.now)),
         "start_shares": None if spread.start is None else bins.shares(counted(spread.start)),
-        "start_std": None if spread.start is None else moments(spread.start)[1],
+        "start_std": None if spread.start is None else mean_and_std(spread.start)[1],
     }
     if units is not None:
         figures |= {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.context import Context
-from tui_trainer.models.custom.error_lines import NetworkError
+from tui_trainer.models.custom.error_lines import CustomModelError
 from tui_trainer.models.tensors import magnitudes
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Exhibit, Words
@@ -104,7 +104,7 @@ def weights_of(context: Context, network: nn.Module) -> tuple[list[Weights], str
     start, reason = dict[int, Tensor](), ""
     try:
         start = _used(context.at_start(), rows, black.cpu(), side)
-    except (InputError, NetworkError) as error:
+    except (InputError, CustomModelError) as error:
         reason = f"The start cannot be shown: {error}"
     if not reason and any(p not in start or start[p].shape != now[p].shape for p in now):
         start, reason = {}, "The start cannot be shown: the network is built in another way now."

@@ -36,7 +36,7 @@ LONGEST_LIST = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ModelSpec:
     """What a network is built for: N×N pixels, so many channels and classes.
 
     Attributes:
@@ -70,7 +70,7 @@ class Wanted:
         return noise(2, self.channels, self.image_size, self.image_size)
 
 
-def arguments_of(target: Any, name: str, wanted: Wanted) -> dict[str, Any]:
+def arguments_of(target: Any, name: str, spec: ModelSpec) -> dict[str, Any]:
     """Return the arguments of a call, by name.
 
     Raises:
@@ -79,10 +79,10 @@ def arguments_of(target: Any, name: str, wanted: Wanted) -> dict[str, Any]:
     arguments, missing = {}, []
     for key, parameter in parameters_of(target).items():
         is_needed = parameter.default is parameter.empty
-        is_optional = {"channels": False, "dropout": wanted.dropout is not None}.get(key, True)
+        is_optional = {"channels": False, "dropout": spec.dropout is not None}.get(key, True)
         by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        if by_name and key in wanted.values and (is_needed or is_optional):
-            arguments[key] = wanted.values[key]
+        if by_name and key in spec.values and (is_needed or is_optional):
+            arguments[key] = spec.values[key]
         elif is_needed and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             missing.append(key)
     if missing:
@@ -117,7 +117,7 @@ def _factories(target: Any) -> Iterator[str]:
     for name, value in vars(module).items() if module else ():
         is_here = isinstance(value, FunctionType) and value.__module__ == target.__module__
         if is_here and value is not target and called in value.__code__.co_names:
-            given = Wanted(1, 1, 1).values
+            given = ModelSpec(1, 1, 1).values
             parameters = parameters_of(value).items()
             if all(
                 key in given
@@ -136,87 +136,87 @@ def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
-def input_hint(network: nn.Module, target: Any, wanted: Wanted) -> str:
+def input_hint(model: nn.Module, target: Any, spec: ModelSpec) -> str:
     """Return what to do where a model fails on images of the given size and channels."""
-    fits = _fitting(network, target, wanted)
+    fits = _fitting(model, target, spec)
     asked = {*parameters_of(target)}
     unasked = {key: "" if asked & names else _ASKED[key][0] for key, names in _NAMED.items()}
     if fits is None:
         names = " or ".join(filter(None, unasked.values()))
         given = f" (an argument called {names} is given that)" if names else ""
-        return f"; it was given {wanted.words}{given}"
-    if wanted.is_adjustable:
-        return f"; it takes {fits.words}: add {_options(fits, wanted)}"
+        return f"; it was given {spec.words}{given}"
+    if spec.is_adjustable:
+        return f"; it takes {fits.words}: add {_options(fits, spec)}"
     advice = []
-    if fits.channels != wanted.channels:
-        advice.append(f"let {_first_layer(network)} take {plural(wanted.channels, 'channel')}")
+    if fits.channels != spec.channels:
+        advice.append(f"let {_first_layer(model)} take {plural(spec.channels, 'channel')}")
         advice.append(unasked["channels"] and f"or name an argument {unasked['channels']}")
-    if fits.image_size != wanted.image_size:
+    if fits.image_size != spec.image_size:
         advice.append("put nn.AdaptiveAvgPool2d before its first linear layer")
         advice.append(unasked["size"] and f"or name an argument {unasked['size']}")
     words = ", ".join(filter(None, advice))
-    return f"; it takes {fits.words}, and was given {wanted.words}: {words}"
+    return f"; it takes {fits.words}, and was given {spec.words}: {words}"
 
 
 _ASKED = {"size": SIZE_NAMES, "channels": CHANNEL_NAMES}
 _NAMED = {key: {*names, *SHAPE_NAMES} for key, names in _ASKED.items()}
 
 
-def _options(fits: Wanted, wanted: Wanted) -> str:
+def _options(fits: ModelSpec, spec: ModelSpec) -> str:
     options = {"--channels": "channels", "--image-size": "image_size", "--classes": "classes"}
     return " ".join(
         f"{option} {getattr(fits, key)}"
         for option, key in options.items()
-        if getattr(fits, key) != getattr(wanted, key)
+        if getattr(fits, key) != getattr(spec, key)
     )
 
 
-def _fitting(network: nn.Module, target: Any, wanted: Wanted) -> Wanted | None:
+def _fitting(model: nn.Module, target: Any, spec: ModelSpec) -> ModelSpec | None:
     """Return what usual images a model takes, found by trying; it may give no logits for them."""
     is_rebuilt = bool({*parameters_of(target)} & set().union(*_NAMED.values()))
     silence, end = io.StringIO(), time.monotonic() + SECONDS
     with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad():
-        for found in _usual(network, wanted):
+        for found in _usual(model, spec):
             if time.monotonic() > end:
                 break
             try:
-                tried = target(**arguments_of(target, "", found)) if is_rebuilt else network
+                tried = target(**arguments_of(target, "", found)) if is_rebuilt else model
                 with evaluating(tried):
                     logits = tried(found.images())
             except (Exception, SystemExit):  # it does not take those either
                 continue
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else (2,)
             if shape[:1] == (2,):
-                has_classes = len(shape) == 2 and wanted.is_adjustable
+                has_classes = len(shape) == 2 and spec.is_adjustable
                 return replace(found, classes=shape[1]) if has_classes else found
     return None
 
 
-def _usual(network: nn.Module, wanted: Wanted) -> Iterator[Wanted]:
+def _usual(model: nn.Module, spec: ModelSpec) -> Iterator[ModelSpec]:
     """Yield images that models are usually built for, but for those that were given."""
-    first = [module.in_channels for module in network.modules() if isinstance(module, _ConvNd)]
-    for channels in dict.fromkeys((*first[:1], wanted.channels, 3, 1)):
+    first = [module.in_channels for module in model.modules() if isinstance(module, _ConvNd)]
+    for channels in dict.fromkeys((*first[:1], spec.channels, 3, 1)):
         # Colour images of MNIST's size are rare: who has to change both gets CIFAR's.
-        is_colour = channels == 3 and wanted.channels == 1 and wanted.is_adjustable
-        preferred = USUAL_SIZES[0] if is_colour and wanted.image_size == 28 else wanted.image_size
+        is_colour = channels == 3 and spec.channels == 1 and spec.is_adjustable
+        preferred = USUAL_SIZES[0] if is_colour and spec.image_size == 28 else spec.image_size
         for size in dict.fromkeys((preferred, *USUAL_SIZES)):
-            found = replace(wanted, channels=channels, image_size=size)
-            if channels > 0 and found != wanted:
+            found = replace(spec, channels=channels, image_size=size)
+            if channels > 0 and found != spec:
                 yield found
 
 
-def _first_layer(network: nn.Module) -> str:
-    layers = (name for name, m in network.named_modules() if isinstance(m, _ConvNd | nn.Linear))
+def _first_layer(model: nn.Module) -> str:
+    layers = (name for name, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear))
     name = next(layers, "")
     return f"its first layer, {name}," if name else "its first layer"
 
 
-def class_hint(network: nn.Module, target: Any, shape: tuple[int, ...], wanted: Wanted) -> str:
+def class_hint(model: nn.Module, target: Any, shape: tuple[int, ...], spec: ModelSpec) -> str:
     """Return what to do where the logits have another shape than (2, classes)."""
     if not shape or shape[0] != 2:
-        return input_hint(network, target, wanted)
+        return input_hint(model, target, spec)
     if len(shape) != 2:
-        if shape[1:2] != (wanted.classes,):
+        if shape[1:2] != (spec.classes,):
             return ""
         is_flat = all(side == 1 for side in shape[2:])
         return "; flatten them: x.flatten(1)" if is_flat else "; average each map: x.mean((2, 3))"
@@ -224,20 +224,20 @@ def class_hint(network: nn.Module, target: Any, shape: tuple[int, ...], wanted: 
     sets = [key for key, p in parameters_of(target).items() if p.default == given]
     if sets and type(parameters_of(target)[sets[0]].default) is int:
         advice.append(f"call its argument {sets[0]} {CLASS_NAMES[0]}")
-    elif layer := _last_layer(network, given):
-        advice.append(f"let its last layer, {layer}, give {wanted.classes}")
-    if wanted.is_adjustable:
+    elif layer := _last_layer(model, given):
+        advice.append(f"let its last layer, {layer}, give {spec.classes}")
+    if spec.is_adjustable:
         advice.append(f"add --classes {given}")
     elif not advice:
         advice.append(f"name an argument {CLASS_NAMES[0]} to learn how many")
     return f"; {', or '.join(advice)}"
 
 
-def _last_layer(network: nn.Module, features: int) -> str:
+def _last_layer(model: nn.Module, features: int) -> str:
     """Return the name of the last layer if it has so many outputs."""
     widths = {
         name: getattr(module, "out_features", None) or getattr(module, "out_channels", None)
-        for name, module in network.named_modules()
+        for name, module in model.named_modules()
     }
     name, width = next(((n, w) for n, w in reversed(widths.items()) if isinstance(w, int)), ("", 0))
     return name if width == features else ""

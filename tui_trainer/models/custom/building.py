@@ -22,15 +22,15 @@ from torch.nn.parameter import is_lazy
 
 from tui_trainer.models.copies import clone_inputs, copy_model, uncompile
 from tui_trainer.models.custom import error_lines, loading
-from tui_trainer.models.custom.arguments import Wanted, arguments_of, class_hint, input_hint
-from tui_trainer.models.custom.process_state import contain, guest
+from tui_trainer.models.custom.arguments import ModelSpec, arguments_of, class_hint, input_hint
+from tui_trainer.models.custom.process_state import custom_code, restore_globals_after_forward
 from tui_trainer.models.modes import evaluate
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.reference import Reference
 
-_MISFITS = (RuntimeError, ValueError, AssertionError)
+_INPUT_ERRORS = (RuntimeError, ValueError, AssertionError)
 """What a model raises where the images have other sizes than it was made for."""
 
 _USUAL_BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256)
@@ -48,8 +48,8 @@ class CustomModel:
         InputError: If there is no such class or function, or its code raises.
     """
 
-    def __init__(self, reference: Reference, wanted: Wanted) -> None:
-        self.reference, self.wanted = reference, wanted
+    def __init__(self, reference: Reference, spec: ModelSpec) -> None:
+        self.reference, self.spec = reference, spec
         self.target: Any = loading.load(reference)
         self.name = f"{error_lines.place_of(reference)}:{reference.name}"
 
@@ -66,82 +66,82 @@ class CustomModel:
             raise InputError(
                 f"{self.name}: is a network already; name its class, or a function that builds"
             )
-        if isinstance(self.target, type) and not loading.is_network_class(self.target):
+        if isinstance(self.target, type) and not loading.is_module_class(self.target):
             raise InputError(f"{self.name}: is a class, but no subclass of nn.Module")
         if not loading.is_python(self.target):
             kind = type(self.target).__name__
             raise InputError(
                 f"{self.name}: is no class and no function written in Python (type {kind})"
             )
-        arguments = arguments_of(self.target, self.name, self.wanted)
-        with guest(self.reference):
+        arguments = arguments_of(self.target, self.name, self.spec)
+        with custom_code(self.reference):
             try:
-                network = self.target(**arguments)
+                model = self.target(**arguments)
             except (Exception, SystemExit) as error:
                 place = error_lines.place_of(self.reference)
-                words = error_lines.described(error, place, self.reference)
+                words = error_lines.describe_error(error, place, self.reference)
                 raise InputError(f"{words}; {self.reference.name} could not be built") from None
-        if not isinstance(network, nn.Module):
-            raise InputError(f"{self.name}: gives no nn.Module (type {type(network).__name__})")
-        return contain(clone_inputs(uncompile(network))), set(arguments)
+        if not isinstance(model, nn.Module):
+            raise InputError(f"{self.name}: gives no nn.Module (type {type(model).__name__})")
+        return restore_globals_after_forward(clone_inputs(uncompile(model))), set(arguments)
 
-    def check(self, network: nn.Module) -> None:
+    def check(self, model: nn.Module) -> None:
         """Make sure that its network gives two images a logit for each class, and can be trained.
 
         Raises:
             InputError: If not.
         """
-        name, wanted = self.name, self.wanted
-        with guest(self.reference):
-            twin, scores = self._tried(network)
-        if not isinstance(scores, Tensor):
-            raise InputError(f"{name}: gives no tensor of scores (type {type(scores).__name__})")
-        due = (2, wanted.classes)
-        if tuple(scores.shape) != due:
-            shape = tuple(scores.shape)
-            hint = class_hint(network, self.target, shape, wanted)
+        name, spec = self.name, self.spec
+        with custom_code(self.reference):
+            twin, logits = self._tried(model)
+        if not isinstance(logits, Tensor):
+            raise InputError(f"{name}: gives no tensor of scores (type {type(logits).__name__})")
+        due = (2, spec.classes)
+        if tuple(logits.shape) != due:
+            shape = tuple(logits.shape)
+            hint = class_hint(model, self.target, shape, spec)
             raise InputError(f"{name}: gives {shape} for two images; scores must be {due}{hint}")
-        if not scores.is_floating_point() or not bool(torch.isfinite(scores).all()):
-            raise InputError(f"{name}: gives scores that are no finite numbers: {_some(scores)}")
-        if not any(p.requires_grad for p in network.parameters()):
+        if not logits.is_floating_point() or not bool(torch.isfinite(logits).all()):
+            raise InputError(f"{name}: gives scores that are no finite numbers: {_some(logits)}")
+        if not any(p.requires_grad for p in model.parameters()):
             raise InputError(f"{name}: has no parameters to train")
-        if not scores.requires_grad and not _has_gradient(twin, wanted.images()):
+        if not logits.requires_grad and not _has_gradient(twin, spec.images()):
             raise InputError(
                 f"{name}: its scores have no gradient; do they come from its parameters?"
             )
         try:
-            state_tensors(network)
+            state_tensors(model)
         except (TypeError, ValueError) as error:
             raise InputError(f"{name}: its extra state cannot be saved: {reason(error)}") from None
 
-    def _tried(self, network: nn.Module) -> tuple[nn.Module, Any]:
+    def _tried(self, model: nn.Module) -> tuple[nn.Module, Any]:
         """Return a copy that has seen two images, and its logits for them."""
-        images = self.wanted.images()
+        images = self.spec.images()
         try:
-            if any(map(is_lazy, _tensors(network))):
-                evaluate(network, images)  # lazy layers learn their shapes
-            twin = _copy_of(network, self.name)
-            scores = evaluate(twin, images)
-            if len(_tensors(twin)) != len(_tensors(network)):
-                evaluate(network, images)  # it makes layers when it sees its first images
+            if any(map(is_lazy, _tensors(model))):
+                evaluate(model, images)  # lazy layers learn their shapes
+            twin = _copy_of(model, self.name)
+            logits = evaluate(twin, images)
+            if len(_tensors(twin)) != len(_tensors(model)):
+                evaluate(model, images)  # it makes layers when it sees its first images
         except InputError:
             raise
         except (Exception, SystemExit) as error:
-            words = error_lines.described(error, self.name, self.reference)
+            words = error_lines.describe_error(error, self.name, self.reference)
             hint = ""
-            if type(error) in _MISFITS and "memory" not in words:
-                hint = _batch_hint(network, images[:1])
-                hint = hint or input_hint(network, self.target, self.wanted)
+            if type(error) in _INPUT_ERRORS and "memory" not in words:
+                hint = _batch_hint(model, images[:1])
+                hint = hint or input_hint(model, self.target, self.spec)
             text = f"{words}; {self.reference.name} could not score images{hint}"
             raise InputError(text) from None
-        return twin, scores
+        return twin, logits
 
 
-def _batch_hint(network: nn.Module, image: Tensor) -> str:
+def _batch_hint(model: nn.Module, image: Tensor) -> str:
     """Return what to do where a model takes batches of one size alone."""
     for count in _USUAL_BATCHES:
         with suppress(Exception), torch.no_grad():
-            evaluate(copy_model(network), image.expand(count, -1, -1, -1))
+            evaluate(copy_model(model), image.expand(count, -1, -1, -1))
             return f"; it takes {count} images at a time alone: write x.shape[0] for {count}"
     return ""
 
@@ -154,14 +154,14 @@ def _has_gradient(twin: nn.Module, images: Tensor) -> bool:
     return True  # what is wrong in training mode is told by the trial of the first steps
 
 
-def _copy_of(network: nn.Module, name: str) -> nn.Module:
+def _copy_of(model: nn.Module, name: str) -> nn.Module:
     """Return a copy.
 
     Raises:
         InputError: If none can be made: views and checks work on copies.
     """
     try:
-        return copy_model(network)
+        return copy_model(model)
     except Exception as error:
         raise InputError(
             f"{name}: cannot be copied: {type(error).__name__}: {reason(error)}; leave out of the "
@@ -169,9 +169,9 @@ def _copy_of(network: nn.Module, name: str) -> nn.Module:
         ) from None
 
 
-def _tensors(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
 
 
-def _some(scores: Tensor) -> str:
-    return f"{scores.dtype}".removeprefix("torch.") + f" {scores.flatten()[:3].tolist()}"
+def _some(logits: Tensor) -> str:
+    return f"{logits.dtype}".removeprefix("torch.") + f" {logits.flatten()[:3].tolist()}"

@@ -14,9 +14,9 @@ from types import CodeType
 
 import torch
 
-from tui_trainer.models.custom.module_finder import OwnImports
-from tui_trainer.models.custom.process_state import guest, imports_of
-from tui_trainer.models.custom.source_files import is_ours
+from tui_trainer.models.custom.module_finder import CustomImports
+from tui_trainer.models.custom.process_state import custom_code, imports_of
+from tui_trainer.models.custom.source_files import is_package_file
 from tui_trainer.protocol.errors import reason
 from tui_trainer.protocol.reference import Reference
 from tui_trainer.text.fmt import clip, one_line, printable
@@ -56,7 +56,7 @@ _PASS_ON = ("__torch_function__", "as_it_is")
 """Functions of ours that call torch on behalf of a model: :mod:`tui_trainer.anatomy.trace`."""
 
 
-def shown_file(name: str) -> str:
+def display_path(name: str) -> str:
     """Return a file, from the current folder if it is below it."""
     path = Path(os.path.abspath(name))
     try:
@@ -66,33 +66,33 @@ def shown_file(name: str) -> str:
     return printable(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
-class NetworkError(Exception):
+class CustomModelError(Exception):
     """A custom model raised while it was trained; the message begins with file and line."""
 
 
 def place_of(reference: Reference) -> str:
     """Return a reference's file, from the current folder if it is below it, or its module."""
-    return shown_file(reference.place) if reference.is_file else printable(reference.place)
+    return display_path(reference.place) if reference.is_file else printable(reference.place)
 
 
-def described(error: BaseException, place: str, reference: Reference) -> str:
+def describe_error(error: BaseException, place: str, reference: Reference) -> str:
     """Return what an exception in custom code says, after the line that it came from.
 
     That line is the deepest one in custom files; where there is none, it is ``place``.
     """
     imports = imports_of(reference)
-    if isinstance(error, SyntaxError) and error.lineno and imports.is_own(error.filename):
+    if isinstance(error, SyntaxError) and error.lineno and imports.is_custom_file(error.filename):
         code = clip(one_line(error.text or ""), LONGEST_LINE)
         text = f"{type(error).__name__}: {error.msg}" + (f": {code}" if code else "")
-        return f"{shown_file(error.filename or '')}:{error.lineno}: {text}"
-    frames = [frame for frame in _frames(error) if imports.is_own(frame[0].co_filename)]
+        return f"{display_path(error.filename or '')}:{error.lineno}: {text}"
+    frames = [frame for frame in _frames(error) if imports.is_custom_file(frame[0].co_filename)]
     if not frames:
         return f"{place}: {_words(error)}"
     code_object, line = frames[-1]
     return f"{_at(code_object, line)}: {_words(error, code_object, line)}"
 
 
-def line_at_fault(error: BaseException, reference: Reference) -> str:
+def line_of_error(error: BaseException, reference: Reference) -> str:
     """Return the deepest line in custom files that an exception came through, if it is at fault.
 
     It is not at fault where a deeper frame is ours, as a hook of ours that its ``forward`` calls.
@@ -100,9 +100,9 @@ def line_at_fault(error: BaseException, reference: Reference) -> str:
     """
     place, imports = "", imports_of(reference)
     for code, line in _frames(error):
-        if imports.is_own(code.co_filename):
+        if imports.is_custom_file(code.co_filename):
             place = _at(code, line)
-        elif is_ours(code.co_filename) and code.co_name not in _PASS_ON:
+        elif is_package_file(code.co_filename) and code.co_name not in _PASS_ON:
             place = ""
     return place
 
@@ -114,22 +114,22 @@ def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
     which operation it was. Empty where no custom file did it.
     """
     imports = imports_of(reference)
-    with guest(reference), warnings.catch_warnings(record=True) as caught:
+    with custom_code(reference), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with torch.autograd.detect_anomaly(), suppress(Exception):  # the one that is asked about
             step()
     for warning in caught:
         if "Traceback of forward call" in str(warning.message):
             calls = re.findall(r'File "(.+?)", line (\d+)', str(warning.message))
-            own = [(file, line) for file, line in calls if imports.is_own(file)]
-            return f"{shown_file(own[-1][0])}:{own[-1][1]}" if own else ""
+            own = [(file, line) for file, line in calls if imports.is_custom_file(file)]
+            return f"{display_path(own[-1][0])}:{own[-1][1]}" if own else ""
     return ""
 
 
 def first_line(code: CodeType, reference: Reference) -> str:
     """Return where a function begins, if it is in custom files."""
-    is_own = imports_of(reference).is_own(code.co_filename)
-    return _at(code, code.co_firstlineno) if is_own else ""
+    is_custom_file = imports_of(reference).is_custom_file(code.co_filename)
+    return _at(code, code.co_firstlineno) if is_custom_file else ""
 
 
 def advice(error: BaseException, reference: Reference) -> str:
@@ -144,12 +144,12 @@ def advice(error: BaseException, reference: Reference) -> str:
         return _missing(error, imports)
     if isinstance(error, FileNotFoundError) and _is_relative(error.filename):
         return "its path starts in the current folder; begin it with Path(__file__).parent"
-    frames = [code for code, _ in _frames(error) if imports.is_own(code.co_filename)]
+    frames = [code for code, _ in _frames(error) if imports.is_custom_file(code.co_filename)]
     is_at_top = bool(frames) and all(code.co_name == "<module>" for code in frames)
     return GUARD if is_at_top and not isinstance(error, ImportError | NameError) else ""
 
 
-def _missing(error: ModuleNotFoundError, imports: OwnImports) -> str:
+def _missing(error: ModuleNotFoundError, imports: CustomImports) -> str:
     name = error.name or ""
     top = name.partition(".")[0]
     if name.startswith("google.colab"):
@@ -157,9 +157,9 @@ def _missing(error: ModuleNotFoundError, imports: OwnImports) -> str:
     if not top or f"No module named {top!r}" not in str(error):
         return ""  # a part of a package that is there
     if place := next(_elsewhere(top, imports.roots[-1]), None):
-        return f"{shown_file(str(place))} has that name; add its folder to sys.path"
+        return f"{display_path(str(place))} has that name; add its folder to sys.path"
     if top in _LOCAL:
-        return f"{top} is neither in {shown_file(str(imports.roots[0]))} nor in a folder above it"
+        return f"{top} is neither in {display_path(str(imports.roots[0]))} nor in a folder above it"
     return f"install it with `pip install {_PACKAGES.get(top, top)}`"
 
 
@@ -181,7 +181,7 @@ def _frames(error: BaseException) -> Iterator[tuple[CodeType, int]]:
 
 
 def _at(code: CodeType, line: int) -> str:
-    return f"{shown_file(code.co_filename)}:{line}"
+    return f"{display_path(code.co_filename)}:{line}"
 
 
 def _words(error: BaseException, code: CodeType | None = None, line: int = 0) -> str:

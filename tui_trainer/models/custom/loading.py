@@ -21,8 +21,8 @@ from torch import nn
 
 from tui_trainer.models.custom import error_lines
 from tui_trainer.models.custom.error_lines import place_of
-from tui_trainer.models.custom.module_finder import OwnImports
-from tui_trainer.models.custom.process_state import guest, lock, renew_imports
+from tui_trainer.models.custom.module_finder import CustomImports
+from tui_trainer.models.custom.process_state import custom_code, lock, reset_imports
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.reference import Reference
@@ -45,14 +45,14 @@ def load(reference: Reference) -> Any:
     """
     with lock, preserve_rng_state():
         _latest.clear()
-        imports = renew_imports(reference)
-        with guest(reference):
+        imports = reset_imports(reference)
+        with custom_code(reference):
             module = _imported(reference, imports)
         _latest[reference] = _named(module, reference)
         return _latest[reference]
 
 
-def _imported(reference: Reference, imports: OwnImports) -> ModuleType:
+def _imported(reference: Reference, imports: CustomImports) -> ModuleType:
     path = Path(os.path.abspath(reference.place))
     try:
         if reference.is_file:
@@ -61,12 +61,12 @@ def _imported(reference: Reference, imports: OwnImports) -> ModuleType:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        words = error_lines.described(error, place_of(reference), reference)
+        words = error_lines.describe_error(error, place_of(reference), reference)
         advice = error_lines.advice(error, reference)
         raise InputError(f"{words}; it could not be imported{advice and f': {advice}'}") from None
 
 
-def latest(reference: Reference) -> Any:
+def last_loaded(reference: Reference) -> Any:
     """Return what a reference names as it was last loaded, if that was the last thing loaded.
 
     Raises:
@@ -129,7 +129,7 @@ def _names(module: ModuleType) -> dict[str, Any]:
         for name, value in vars(module).items()
         if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
     }
-    classes = {name: value for name, value in own.items() if is_network_class(value)}
+    classes = {name: value for name, value in own.items() if is_module_class(value)}
     functions = {name: value for name, value in own.items() if isinstance(value, FunctionType)}
     return classes | functions
 
@@ -140,7 +140,7 @@ def _listed(names: dict[str, Any]) -> str:
     return f"; it has {clip(', '.join(names), 120)}"
 
 
-def is_network_class(value: object) -> bool:
+def is_module_class(value: object) -> bool:
     """Whether it is a class of networks."""
     return isinstance(value, type) and issubclass(value, nn.Module)
 
@@ -149,6 +149,6 @@ def is_python(target: Any) -> bool:
     """Whether calling it runs Python code that is not part of a C extension: no ``os.abort``."""
     while isinstance(target, functools.partial):
         target = target.func
-    if is_network_class(target) or isinstance(target, FunctionType):
+    if is_module_class(target) or isinstance(target, FunctionType):
         return True
     return isinstance(inspect.getattr_static(type(target), "__call__", None), FunctionType)

@@ -52,7 +52,7 @@ class _Alias(Loader):
 class _LastResort(MetaPathFinder):
     """Finds a top-level module in the folders above, once nothing else has found it."""
 
-    def __init__(self, imports: OwnImports) -> None:
+    def __init__(self, imports: CustomImports) -> None:
         self.imports = imports
 
     def find_spec(
@@ -67,7 +67,7 @@ class _LastResort(MetaPathFinder):
         return None
 
 
-class OwnImports(MetaPathFinder):
+class CustomImports(MetaPathFinder):
     """The modules of a custom model, and how they are found.
 
     Args:
@@ -125,7 +125,7 @@ class OwnImports(MetaPathFinder):
         for names in (self._imported, self._names, self._hidden):
             names.clear()
 
-    def is_own(self, file: str | None) -> bool:
+    def is_custom_file(self, file: str | None) -> bool:
         """Whether a file is custom code: of the repository, or of a folder that its code added."""
         path = Path(file or "")
         return any(path.is_relative_to(base) for base in self._bases) and not is_installed(path)
@@ -140,7 +140,7 @@ class OwnImports(MetaPathFinder):
                 declare_operators()
         self._note_added()
         spec = self._given(fullname) or PathFinder.find_spec(fullname, path, target)
-        if spec is None or not (fullname in self._places or self.is_own(_origin(spec))):
+        if spec is None or not (fullname in self._places or self.is_custom_file(_origin(spec))):
             return None
         self._imported.add(fullname)
         if spec.origin is None:
@@ -181,7 +181,7 @@ class OwnImports(MetaPathFinder):
             top = name.partition(".")[0]
             is_taken = top in self._evicted or top in sys.stdlib_module_names
             spec = None if is_taken else PathFinder.find_spec(top)
-            is_taken = is_taken or (spec is not None and not self.is_own(_origin(spec)))
+            is_taken = is_taken or (spec is not None and not self.is_custom_file(_origin(spec)))
             if is_taken and (module := sys.modules.pop(name, None)):
                 self._hidden[name] = module
         sys.modules.update(self._evicted)

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.jit import ScriptModule
 
-from tui_trainer.models.custom.module_finder import OwnImports
+from tui_trainer.models.custom.module_finder import CustomImports
 from tui_trainer.protocol.reference import Reference
 
 lock = RLock()
@@ -32,29 +32,29 @@ lock = RLock()
 _replaced: list[object] = []
 """Streams that custom code put in place of ours: one that is collected closes ours with it."""
 
-_imports: OwnImports | None = None
+_imports: CustomImports | None = None
 
 
 @contextmanager
-def guest(reference: Reference) -> Iterator[None]:
+def custom_code(reference: Reference) -> Iterator[None]:
     """Run code of a reference: its folder importable, its words on stderr, its changes undone."""
     place = os.path.abspath(reference.place) if reference.is_file else reference.place
     with lock, preserve_process_state([place]), imports_of(reference).active():
         yield
 
 
-def imports_of(reference: Reference) -> OwnImports:
+def imports_of(reference: Reference) -> CustomImports:
     """Return how the modules of a reference are found: as when it was loaded, if it was."""
     folder = _folder(reference)
-    return _imports if _imports and _imports.roots[0] == folder else OwnImports(folder)
+    return _imports if _imports and _imports.roots[0] == folder else CustomImports(folder)
 
 
-def renew_imports(reference: Reference) -> OwnImports:
+def reset_imports(reference: Reference) -> CustomImports:
     """Forget the modules of what was loaded before; return how those of a reference are found."""
     global _imports
     if _imports is not None:
         _imports.forget()
-    _imports = OwnImports(_folder(reference))
+    _imports = CustomImports(_folder(reference))
     return _imports
 
 
@@ -83,7 +83,7 @@ def preserve_process_state(argv: Sequence[str]) -> Iterator[None]:
         yield
 
 
-def contain(model: nn.Module) -> nn.Module:
+def restore_globals_after_forward(model: nn.Module) -> nn.Module:
     """Put the default dtype, gradient mode, folder and streams back after each forward.
 
     Some models set them, and mean their own computation.

@@ -23,7 +23,7 @@ def is_installed(path: Path) -> bool:
     return any(path.is_relative_to(folder) for folder in (*_INSTALLED, _OURS))
 
 
-def is_ours(file: str) -> bool:
+def is_package_file(file: str) -> bool:
     """Whether a file belongs to this program; the zoo is a library to who builds on it."""
     path = Path(file)
     return path.is_relative_to(_OURS) and not path.is_relative_to(_OURS / "models" / "zoo")

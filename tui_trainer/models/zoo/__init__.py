@@ -115,5 +115,5 @@ def build(name: str, *, image_size: int, classes: int, dropout: float | None = N
     module, _, function = entry.factory.partition(":")
     factory = getattr(importlib.import_module(module), function)
     share = dropout if dropout is not None else (entry.dropout or 0.0)
-    network: nn.Module = factory(image_size=image_size, classes=classes, dropout=share)
-    return network
+    model: nn.Module = factory(image_size=image_size, classes=classes, dropout=share)
+    return model

@@ -16,8 +16,8 @@ from tui_trainer.lab.context import Context
 from tui_trainer.lab.preflight.dead_units import WHOLE_LOOK
 from tui_trainer.lab.preflight.first_steps import healthy_like
 from tui_trainer.lab.samples import drawn
-from tui_trainer.models.tensors import can_learn, gradient_of, rms
-from tui_trainer.models.units import is_silent
+from tui_trainer.models.tensors import gradient_of, is_trainable, rms
+from tui_trainer.models.units import is_dead
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.exhibit import Bar, Bars, Table
 from tui_trainer.stats import envelope
@@ -185,7 +185,7 @@ def _dead_row(context: Context) -> Row:
 
     def reached(place: int, step: Step, result: Tensor) -> None:
         if operation_of(step.call.name).kind == "relu" and result.dim() > 1:
-            silent.append(is_silent(result))
+            silent.append(is_dead(result))
 
     with torch.no_grad():
         images = context.data.prepare(context.digits.images[:WATCHED])
@@ -220,7 +220,7 @@ def gradient_bars(context: Context) -> Bars:
 
 def _sizes(network: nn.Module) -> dict[str, float]:
     """Return the root mean square of each weight's gradient; 0 where there is none."""
-    named = {n: p for n, p in network.named_parameters() if can_learn(p)}
+    named = {n: p for n, p in network.named_parameters() if is_trainable(p)}
     weights = {n: p for n, p in named.items() if p.ndim >= 2}
     found = {name: gradient_of(weight) for name, weight in (weights or named).items()}
     return {
