@@ -122,7 +122,7 @@ def app(config: RunConfig, meter: Meter, folder: Path) -> None:
 
     window = MnistTui(begin, config)
     window.run()
-    failure = window.run_now.history.failure
+    failure = window.live_run.history.failure
     if failure is not None:
         print(failure.traceback, file=sys.stderr)
 

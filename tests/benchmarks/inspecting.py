@@ -168,7 +168,7 @@ def train_shown(view: str, config: RunConfig, meter: Meter, folder: Path) -> lis
 
     app = Opened(begin, config)
     app.run()
-    failure = app.run_now.history.failure
+    failure = app.live_run.history.failure
     if failure is not None:
         print(failure.traceback, file=sys.stderr)
     return answered

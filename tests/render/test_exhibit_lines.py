@@ -24,7 +24,7 @@ COLOURS = {
     "role-train": "#0000ff",
     "role-validation": "#ff8000",
     "role-intervention": "#00ff00",
-    "role-wrong": "#ff0000",
+    "role-error": "#ff0000",
 }
 MEDIUM = medium_of(COLOURS)
 WIDTHS = (54, 74, 86, 110, 150)

@@ -110,7 +110,7 @@ def test_what_tells_least_goes_first_and_the_bar_stays() -> None:
 def test_a_share_above_the_whole_budget_is_red() -> None:
     fit, texts = fitted(120)
     place = fit.kept.index(SHARE)
-    assert row_pieces(texts[-1], 1.4, fit)[place][0].style == "wrong"
+    assert row_pieces(texts[-1], 1.4, fit)[place][0].style == "error"
     assert row_pieces(texts[-1], 0.9, fit)[place][0].style == "train"
 
 
@@ -154,7 +154,7 @@ def test_the_wrong_come_first_with_sign_colour_topic_and_advice() -> None:
     words = ["".join(cell.text for cell in line) for line in lines]
     assert words[0].split("  ")[0] == "✗ too much"
     assert words[0].endswith("topic 8: number of kernels")
-    assert lines[0][0].style == "wrong bold"
+    assert lines[0][0].style == "error bold"
     assert words[1:3] == ["  30,000 of 20,000", "  try: less"]
     starts = [line[0] for line in words if line[:1] in ("✗", "▲", "✓")]
     assert starts == ["✗", "▲", "✓"]

@@ -8,7 +8,7 @@ import math
 from textual.color import Color
 
 CURVES = ("role-train", "role-validation", "role-test", "role-intervention")
-VERDICTS = ("role-good", "role-look", "role-wrong")
+SEVERITIES = ("role-ok", "role-warning", "role-error")
 
 Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]

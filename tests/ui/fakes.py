@@ -274,7 +274,7 @@ async def settle(pilot: Pilot[None], app: MnistTui, events: Iterable[Event]) -> 
     trains = any(isinstance(event, StepDone) for event in told)
 
     def has_shown(app: MnistTui) -> bool:
-        history = app.run_now.history
+        history = app.live_run.history
         if history.is_over or not told or (trains and history.last_step is None):
             return history.is_over
         match told[-1]:

@@ -20,9 +20,9 @@ from tui_trainer.protocol.events import Event
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.widgets.field_panel import FieldPanel
-from tui_trainer.ui.widgets.network_panel import LayersTable
+from tui_trainer.ui.widgets.model_table import LayersTable
 
-NETWORK = recording("network")
+MODEL = recording("network")
 FIELDS = recorded_fields("network")
 ROWS = described("network").layers
 EPOCH = next(event for event in recording("finished") if type(event).__name__ == "EpochDone")
@@ -30,12 +30,12 @@ ARROWS = ("up", "down", "left", "right")
 
 
 def model(
-    events: list[Event] = NETWORK, kind: type[MnistTui] = ModelFirst
+    events: list[Event] = MODEL, kind: type[MnistTui] = ModelFirst
 ) -> tuple[MnistTui, FakeEngine]:
     return window(events, kind=kind, fields=FIELDS, networks=[described("other-network")])
 
 
-async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = NETWORK) -> ModelScreen:
+async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = MODEL) -> ModelScreen:
     """Wait for the run, and for the screen to show it."""
     await settle(pilot, app, events)
     if not isinstance(app.screen, ModelScreen):
@@ -48,7 +48,7 @@ async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = NETWORK)
 async def still(pilot: Pilot[None], app: MnistTui) -> None:
     """Wait until what the screen has asked is answered, or for a second: not all engines do."""
     await pilot.pause(0.05)
-    await until(pilot, lambda app: not app.run_now.field.is_asking, app, tries=50)
+    await until(pilot, lambda app: not app.live_run.field.is_waiting, app, tries=50)
 
 
 def names(screen: ModelScreen) -> list[str]:

@@ -33,7 +33,7 @@ async def test_keys_send_absolute_wishes_and_the_window_shows_only_what_events_s
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, PAUSED)
-        assert app.run_now.history.settings["learning_rate"] == 0.2
+        assert app.live_run.history.settings["learning_rate"] == 0.2
         await pilot.press("plus", "minus", "minus", "greater_than_sign", "less_than_sign", "a")
         await pilot.pause(0.1)
         assert engine.received == [
@@ -44,17 +44,17 @@ async def test_keys_send_absolute_wishes_and_the_window_shows_only_what_events_s
             commands.SetBatchSize(128),
             commands.SetAugmentation(False),
         ]
-        settings = app.run_now.history.settings
+        settings = app.live_run.history.settings
         assert (settings["learning_rate"], settings["batch_size"]) == (0.1, 128)
         assert settings["augmentation"] == 0
-        assert app.run_now.wanted == {}
+        assert app.live_run.requested == {}
 
 
 async def test_a_wish_without_an_answer_shows_as_wanted_and_is_built_upon() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, PAUSED)
-        app.run_now.wanted["learning_rate"] = 0.5  # as if the engine were still in a long batch
+        app.live_run.requested["learning_rate"] = 0.5  # as if the engine were still in a long batch
         await pilot.press("plus")
         await pilot.pause(0.1)
         assert engine.received[-1] == commands.SetLearningRate(1.0)
@@ -64,10 +64,10 @@ async def test_a_rejected_wish_is_forgotten_and_its_reason_told() -> None:
     app, _ = window(PAUSED)
     async with app.run_test() as pilot:
         await settle(pilot, app, PAUSED)
-        app.run_now.turn("dropout", 0.1)
+        app.live_run.set_knob("dropout", 0.1)
         await pilot.pause(0.1)
-        assert isinstance(app.run_now.history.rejection, CommandRejected)
-        assert app.run_now.wanted == {}
+        assert isinstance(app.live_run.history.rejection, CommandRejected)
+        assert app.live_run.requested == {}
         assert [notice.message for notice in app._notifications] == ["no dropout layer"]
 
 
@@ -99,7 +99,7 @@ async def test_quit_asks_while_a_run_is_under_way_and_no_is_the_default() -> Non
         await pilot.press("q", "y")
         await pilot.pause(0.3)
     assert commands.Stop(test=False) in engine.received
-    assert not app.run_now.bridge.is_alive
+    assert not app.live_run.bridge.is_alive
     code, words = exit_message(app)
     assert code == ExitCode.FINISHED
     assert words.startswith("small: stopped in epoch 1 of 2, step 300")
@@ -137,7 +137,7 @@ async def test_stop_asks_and_then_reads_the_test_set() -> None:
         await pilot.press("y")
         await pilot.pause(0.1)
         assert engine.received == [commands.Stop(reason="stopped", test=True)]
-        assert app.run_now.history.state == "finished"
+        assert app.live_run.history.state == "finished"
 
 
 async def test_a_run_that_cannot_begin_leaves_with_its_reason_and_code_2() -> None:
@@ -152,8 +152,8 @@ async def test_a_run_that_cannot_begin_leaves_with_its_reason_and_code_2() -> No
 async def test_an_exception_while_training_is_shown_with_its_traceback() -> None:
     app, _ = window(PAUSED[:50], error=ValueError("the loss\nhas no gradient"))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda app: app.run_now.history.is_over, app)
-        history = app.run_now.history
+        await until(pilot, lambda app: app.live_run.history.is_over, app)
+        history = app.live_run.history
         assert history.state == "failed"
         assert history.failure is not None
         assert history.failure.message == "ValueError: the loss has no gradient"
@@ -168,7 +168,7 @@ async def test_out_of_memory_says_what_helps() -> None:
     app, _ = window(PAUSED[:50], error=MemoryError())
     async with app.run_test() as pilot:
         await pilot.pause(0.3)
-        failure = app.run_now.history.failure
+        failure = app.live_run.history.failure
         assert failure is not None
         assert "smaller batch size" in failure.message
 
@@ -207,25 +207,25 @@ async def test_r_begins_the_same_run_anew_only_when_it_is_over() -> None:
     app, engine = window(FINISHED)
     async with app.run_test() as pilot:
         await settle(pilot, app, FINISHED)
-        first = app.run_now
+        first = app.live_run
         await pilot.press("r")
-        assert app.run_now is not first
+        assert app.live_run is not first
         await settle(pilot, app, FINISHED)
         assert len(engine.configs) == 2
-        assert app.run_now.history.finished is not None
+        assert app.live_run.history.finished is not None
 
 
 async def test_events_of_an_earlier_run_are_not_taken_for_this_one() -> None:
     app, _ = window(FINISHED)
     async with app.run_test() as pilot:
         await settle(pilot, app, FINISHED)
-        old = app.run_now.bridge
+        old = app.live_run.bridge
         await pilot.press("r")
         await settle(pilot, app, FINISHED)
-        steps = len(app.run_now.history.train_loss)
+        steps = len(app.live_run.history.train_loss)
         old._take(next(e for e in FINISHED if isinstance(e, RunStarted)))
         await pilot.pause(0.1)
-        assert len(app.run_now.history.train_loss) == steps
+        assert len(app.live_run.history.train_loss) == steps
 
 
 async def test_keys_that_have_no_effect_are_dimmed_or_hidden() -> None:
@@ -233,7 +233,7 @@ async def test_keys_that_have_no_effect_are_dimmed_or_hidden() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, PAUSED)
         assert app.check_action("apply_fix", ()) is None
-        assert app.check_action("climb", ("dropout", 1)) is False
+        assert app.check_action("adjust", ("dropout", 1)) is False
         assert app.check_action("next_view", ()) is False
         assert app.check_action("run_again", ()) is False
         assert app.check_action("toggle_pause", ()) is True

@@ -90,7 +90,7 @@ def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
 )
 def test_a_check_that_cannot_be_done_says_why(event: Event, reason: str) -> None:
     run = checked(*answers(2), event)
-    assert not run.check.is_asking
+    assert not run.check.is_waiting
     assert panel(run)[0] == f"▲ not checked: {reason}"
 
 
@@ -108,14 +108,14 @@ async def test_c_checks_once_and_keeps_what_comes_after_it_was_put_away() -> Non
         assert isinstance(app.screen, CheckScreen)
         await pilot.press("escape")
         assert isinstance(app.screen, TrainScreen)
-        await until(pilot, lambda app: len(app.run_now.check.items) == len(CHECKS), app)
+        await until(pilot, lambda app: len(app.live_run.check.items) == len(CHECKS), app)
         await pilot.press("c")
         panel = app.screen.query_one(CheckPanel)
         assert "r again" in str(panel.border_subtitle)
         assert engine.received == [CHECK]
         await pilot.press("up", "up", "down")
-        assert app.run_now.check.chosen == 7
+        assert app.live_run.check.chosen == 7
         await pilot.press("r")
-        await until(pilot, lambda app: not app.run_now.check.is_asking, app)
+        await until(pilot, lambda app: not app.live_run.check.is_waiting, app)
         assert engine.received == [CHECK, CHECK]
-        assert len(app.run_now.check.items) == len(CHECKS)
+        assert len(app.live_run.check.items) == len(CHECKS)

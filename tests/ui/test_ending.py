@@ -62,8 +62,8 @@ async def test_a_run_that_ends_takes_its_question_back() -> None:
     app, _ = window(LOST, config=RunConfig(lr=1_000.0))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda app: isinstance(app.screen, ConfirmScreen), app)
-        app.run_now.send(commands.Stop(test=False))
-        await until(pilot, lambda app: app.run_now.history.is_over, app)
+        app.live_run.send(commands.Stop(test=False))
+        await until(pilot, lambda app: app.live_run.history.is_over, app)
         await pilot.pause(0.1)
         assert isinstance(app.screen, TrainScreen)
 
@@ -88,7 +88,7 @@ async def test_a_divergence_asks_nothing_on_another_screen() -> None:
         await pilot.press("5")
         for event in LOST:
             if isinstance(event, Diverged | FindingRaised):
-                app.run_now.bridge._take(event)
+                app.live_run.bridge._take(event)
         await pilot.pause(0.1)
         assert isinstance(app.screen, RunsScreen)
         assert ["f mends it" in n.message for n in app._notifications] == [True]
@@ -155,14 +155,14 @@ async def test_a_window_too_small_recovers_while_events_arrive() -> None:
         await settle(pilot, app, PAUSED[:200])
         await pilot.resize_terminal(20, 5)
         for event in PAUSED[200:250]:
-            app.run_now.bridge._take(event)
+            app.live_run.bridge._take(event)
         await pilot.pause()
         assert app.screen.query_one("#too-small").display
         await pilot.resize_terminal(120, 40)
-        app.run_now.bridge._take(PAUSED[-1])
+        app.live_run.bridge._take(PAUSED[-1])
         await pilot.pause()
         assert not app.screen.query_one("#too-small").display
-        assert app.run_now.history.state == "paused"
+        assert app.live_run.history.state == "paused"
 
 
 def test_the_panel_says_where_the_run_is_recorded_and_since_when_it_is_saved() -> None:

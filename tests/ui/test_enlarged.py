@@ -14,7 +14,7 @@ from tests.ui.exhibits import ADVICE, DIGIT, KERNEL, PICTURES, tries
 from tests.ui.fakes import LearnFirst, recording, settle, until, window
 from tui_trainer.protocol.exhibit import Picture, Pictures
 from tui_trainer.render.picture_rows import pictures_lines
-from tui_trainer.ui.base_app import LabWindow
+from tui_trainer.ui.base_app import BaseApp
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.picture_screen import HalfBlocks, PicturesScreen, pictures_in
 from tui_trainer.ui.terminal.graphics_protocol import Display
@@ -103,7 +103,7 @@ def test_half_blocks_of_an_image_are_those_of_the_exhibit() -> None:
         assert ours == [segment for segment in theirs if "▀" in segment.text]
 
 
-class Window(LabWindow):
+class Window(BaseApp):
     """Opens the pictures of an exhibit."""
 
     def __init__(self, blocks: tuple[Pictures, ...], shown: Display) -> None:
@@ -114,7 +114,7 @@ class Window(LabWindow):
         self.push_screen(PicturesScreen("kernels", self._blocks, self._shown_as))
 
 
-def told(app: LabWindow, name: str) -> str:
+def told(app: BaseApp, name: str) -> str:
     return str(app.screen.query_one(name, Static).render())
 
 

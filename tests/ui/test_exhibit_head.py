@@ -21,10 +21,10 @@ def plain(lines: Lines) -> list[str]:
 @pytest.mark.parametrize(
     ("view", "told"),
     [
-        (ExhibitView(silence="asking the engine …"), "asking the engine …"),
+        (ExhibitView(unavailable_reason="asking the engine …"), "asking the engine …"),
         (ExhibitView(trains="train it: about 9 s"), "▷ enter: train it: about 9 s"),
-        (ExhibitView(is_under_way=True, waits=True), "the training waits · esc stops"),
-        (ExhibitView(is_under_way=True), "0 %  esc stops"),
+        (ExhibitView(is_running=True, waits=True), "the training waits · esc stops"),
+        (ExhibitView(is_running=True), "0 %  esc stops"),
         (
             ExhibitView(is_stopped=True, exhibit=Exhibit(blocks=(), progress=0.42)),
             "‖ stopped at 42 %; enter begins anew",

@@ -95,7 +95,7 @@ def test_what_is_watched_for_is_said_and_what_hinders_it() -> None:
 
 def test_what_is_snoozed_is_counted_and_the_way_back_told() -> None:
     run = live(OVERFITTING)
-    run.standing.snooze()
+    run.selection.snooze()
     told = "\n".join(panel(run))
     assert "1 snoozed: Z brings back" in told
     assert OVERFITTING.title not in told
@@ -168,4 +168,4 @@ async def test_the_footer_of_a_small_window_never_overflows() -> None:
         line = "".join(piece.text for piece in footer.pieces).rstrip()
         assert 70 < len(line) <= 80
         actions = {piece.action for piece in footer.pieces}
-        assert {"check", "apply_fix", "leave", "show_help"} <= actions
+        assert {"check", "apply_fix", "quit", "show_help"} <= actions

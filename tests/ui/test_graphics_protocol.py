@@ -16,7 +16,7 @@ import pytest
 
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.ui.terminal import graphics_protocol
-from tui_trainer.ui.terminal.graphics_protocol import CELL, Answer, Display, asked, found_meanwhile
+from tui_trainer.ui.terminal.graphics_protocol import CELL, Display, Reply, detect_graphics, query
 
 DA1, SIZE, KITTY = b"\x1b[c", b"\x1b[16t", b"\x1b_Gi=31"
 Replies = Callable[[bytes], bytes]
@@ -60,13 +60,13 @@ def replying(**replies: bytes) -> Replies:
     return reply
 
 
-def ask(replies: Replies) -> tuple[Answer, bytes, bytes]:
+def ask(replies: Replies) -> tuple[Reply, bytes, bytes]:
     """Return the answer, what was asked, and what was left for the window to read."""
     with terminal(replies) as (end, seen):
         import termios
 
         before = termios.tcgetattr(end)
-        with asked(end, end) as answer:
+        with query(end, end) as answer:
             time.sleep(0.02)
         assert termios.tcgetattr(end) == before
         os.set_blocking(end, False)
@@ -108,7 +108,7 @@ def test_other_terminals_have_half_blocks(kitty: bytes) -> None:
 
 
 def test_what_is_wished_for_overrules_what_was_told() -> None:
-    answer = Answer(attributes=("62", "4"), cell=(9, 18))
+    answer = Reply(attributes=("62", "4"), cell=(9, 18))
 
     assert answer.display("kitty") == Display("kitty", (9, 18))
     assert answer.display("blocks") == Display()
@@ -121,7 +121,7 @@ def test_who_prints_kittys_question_is_not_asked(
     monkeypatch.setenv(name, value)
     answer, seen, _ = ask(replying(da1=b"\x1b[?1;2c"))
 
-    assert answer.display(None).way == "blocks"
+    assert answer.display(None).protocol == "blocks"
     assert DA1 in seen
     assert KITTY not in seen
 
@@ -129,7 +129,7 @@ def test_who_prints_kittys_question_is_not_asked(
 def test_one_that_never_answers_is_not_waited_for_and_is_asked_but_once() -> None:
     answer, seen, _ = ask(lambda _: b"")
 
-    assert answer == Answer()
+    assert answer == Reply()
     assert seen == SIZE + DA1
 
 
@@ -137,7 +137,7 @@ def test_a_late_answer_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     from textual._xterm_parser import XTermParser
 
     monkeypatch.setattr(graphics_protocol, "PATIENCE", 0.0)
-    with terminal(lambda _: b"") as (end, _), asked(end, end) as answer:
+    with terminal(lambda _: b"") as (end, _), query(end, end) as answer:
         pass
 
     assert answer.attributes is None
@@ -149,7 +149,7 @@ def test_a_late_answer_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_keys_typed_before_are_no_answer() -> None:
     answer, _, _ = ask(lambda raw: b"q3\x1b[?62;4c" if DA1 in raw else b"")
 
-    assert answer.display(None).way == "sixel"
+    assert answer.display(None).protocol == "sixel"
 
 
 def test_what_is_no_terminal_is_not_asked() -> None:
@@ -172,7 +172,7 @@ def test_what_is_no_terminal_is_not_asked() -> None:
 def test_an_unknown_wish_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(graphics_protocol.VARIABLE, "jpeg")
 
-    with pytest.raises(InputError, match=r"jpeg.*auto, kitty, sixel, blocks"), found_meanwhile():
+    with pytest.raises(InputError, match=r"jpeg.*auto, kitty, sixel, blocks"), detect_graphics():
         pass
 
 

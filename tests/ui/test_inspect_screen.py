@@ -33,22 +33,22 @@ from tui_trainer.protocol.inspection import NAMES
 from tui_trainer.ui.app import InspectApp, MnistTui
 from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.exit_message import exit_message
-from tui_trainer.ui.screens.inspect_screen import FOLLOW_EVERY, InspectScreen, halts
+from tui_trainer.ui.screens.inspect_screen import REFRESH_INTERVAL, InspectScreen, stops_training
 from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.status_lines import TopLine
 
-NETWORK = recording("network")
-STEP = [event for event in NETWORK if isinstance(event, StepDone)][-1]
+MODEL = recording("network")
+STEP = [event for event in MODEL if isinstance(event, StepDone)][-1]
 SHOWN: list[Event] = [
     *recording("mid-run"),
     StateChanged(state="on show", step=STEP.step, detail="era · checkpoint best"),
 ]
 
 
-def inspecting(kind: type[MnistTui] = InspectFirst) -> tuple[MnistTui, FakeEngine]:
-    return window(NETWORK, kind=kind, views=views)
+def inspection(kind: type[MnistTui] = InspectFirst) -> tuple[MnistTui, FakeEngine]:
+    return window(MODEL, kind=kind, views=views)
 
 
 async def shown(pilot: Pilot[None], app: MnistTui, *keys: str) -> InspectScreen:
@@ -56,8 +56,8 @@ async def shown(pilot: Pilot[None], app: MnistTui, *keys: str) -> InspectScreen:
     for key in keys:
         await pilot.press(key)
         await pilot.pause(0.02)
-        await until(pilot, lambda app: app.run_now.inspecting.is_free, app, tries=50)
-    await until(pilot, lambda app: app.run_now.inspecting.is_free, app, tries=50)
+        await until(pilot, lambda app: app.live_run.inspection.is_idle, app, tries=50)
+    await until(pilot, lambda app: app.live_run.inspection.is_idle, app, tries=50)
     assert isinstance(app.front, InspectScreen)
     return app.front
 
@@ -78,14 +78,14 @@ def footer(app: MnistTui) -> str:
 async def train(pilot: Pilot[None], app: MnistTui) -> None:
     """Let a batch be trained."""
     step = replace(STEP, step=STEP.step + 1)
-    app.post_message(EventsArrived((step,), app.run_now.bridge))
+    app.post_message(EventsArrived((step,), app.live_run.bridge))
     await pilot.pause(0.05)
 
 
 async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
-    app, engine = inspecting(MnistTui)
+    app, engine = inspection(MnistTui)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         screen = await shown(pilot, app, "3")
         assert asked(engine) == [ask_view("confusion")]
         assert "109 images wrong" in said(screen)
@@ -97,7 +97,7 @@ async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
         assert "there is nothing to count" in said(screen)
         await shown(pilot, app, "n")
         assert "all of calibration" in said(screen)
-        assert app.run_now.inspecting.answers == 4  # half of it was shown before
+        assert app.live_run.inspection.answers == 4  # half of it was shown before
         await shown(pilot, app, "b", "b")
         assert screen.chosen_view.name == "digits"
         await shown(pilot, app, "shift+tab", "up")
@@ -107,10 +107,10 @@ async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
 
 
 async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() -> None:
-    app, engine = inspecting()
-    app.run_now.inspecting.prepare("confusion", (("true", 2.0), ("said", 8.0)))
+    app, engine = inspection()
+    app.live_run.inspection.prepare("confusion", (("true", 2.0), ("said", 8.0)))
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         screen = await shown(pilot, app, "left", "up")
         assert asked(engine)[-1].choices == (("true", 1.0), ("said", 7.0))
         assert "▷ enter: the 1 digits of true 1, said 7" in said(screen)
@@ -141,16 +141,16 @@ async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() 
 
 
 async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
-    app, engine = inspecting()
+    app, engine = inspection()
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         screen = await shown(pilot, app)
         now = 100.0
         screen._clock = lambda: now
         screen.show_exhibit()
         await train(pilot, app)
         assert len(asked(engine)) == 1
-        now += FOLLOW_EVERY + 0.1
+        now += REFRESH_INTERVAL + 0.1
         await train(pilot, app)
         await shown(pilot, app)
         assert asked(engine)[1:] == [ask_view("confusion", mode="background")]
@@ -158,7 +158,7 @@ async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
         assert len(asked(engine)) == 2
         await pilot.press("1")
         await until(pilot, lambda app: isinstance(app.front, TrainScreen), app)
-        now += 10 * FOLLOW_EVERY
+        now += 10 * REFRESH_INTERVAL
         await train(pilot, app)
         assert len(asked(engine)) == 2
         # Who comes back sees the weights of now.
@@ -168,12 +168,12 @@ async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
 
 @pytest.mark.parametrize("state", ["paused", "training"])
 async def test_a_pause_shows_the_weights_that_it_stopped_at(state: State) -> None:
-    app, engine = inspecting()
+    app, engine = inspection()
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         await shown(pilot, app)
         halt = StateChanged(state=state, step=STEP.step)
-        app.post_message(EventsArrived((halt,), app.run_now.bridge))
+        app.post_message(EventsArrived((halt,), app.live_run.bridge))
         await pilot.pause(0.05)
         await shown(pilot, app)
         assert asked(engine) == [ask_view("confusion")] * (2 if state == "paused" else 1)
@@ -181,17 +181,17 @@ async def test_a_pause_shows_the_weights_that_it_stopped_at(state: State) -> Non
 
 def test_when_a_view_would_lag_behind() -> None:
     ended = recording("finished")
-    assert [type(event) for event in ended if halts(event)] == [RunStarted, RunFinished]
+    assert [type(event) for event in ended if stops_training(event)] == [RunStarted, RunFinished]
     lost = Diverged(step=9, epoch=1, learning_rate=1.0)
-    assert halts(lost)
-    assert not halts(STEP)
+    assert stops_training(lost)
+    assert not stops_training(STEP)
 
 
 async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> None:
-    app, engine = inspecting()
-    app.run_now.inspecting.prepare("confusion", (("true", 0.0),))
+    app, engine = inspection()
+    app.live_run.inspection.prepare("confusion", (("true", 0.0),))
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         screen = await shown(pilot, app, "up", "up", "right")
         on_test = asked(engine)[-1]
         assert dict(on_test.choices)["images"] == "test"
@@ -208,16 +208,16 @@ async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> No
 
 
 async def test_the_guided_path_goes_on_once_wrong_digits_were_looked_at() -> None:
-    app, _ = inspecting()
-    app.guide = GuidedTour()
-    while app.guide.step.name != "misclassified":
-        app.guide.skip()
+    app, _ = inspection()
+    app.tour = GuidedTour()
+    while app.tour.step.name != "misclassified":
+        app.tour.skip()
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         await shown(pilot, app)
         await until(pilot, lambda app: "Look at what it got wrong" in strip(app), app)
         await shown(pilot, app, "enter")
-        assert SAW_MISCLASSIFIED in app.guide.done
+        assert SAW_MISCLASSIFIED in app.tour.done
         await until(pilot, lambda app: "The end of the tour" in strip(app), app)
 
 
@@ -228,21 +228,21 @@ async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without
     app = InspectApp(engine, RunConfig(epochs=5), theme="midnight", view="digits")
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, SHOWN)
-        await until(pilot, lambda app: app.run_now.inspecting.is_free, app)
+        await until(pilot, lambda app: app.live_run.inspection.is_idle, app)
         screen = app.front
         assert isinstance(screen, InspectScreen)
         assert asked(engine)[-1].name == "digits"
         assert "true 9, said 7" in said(screen)
         top = screen.query_one(TopLine).render_line(0).text
         assert "◇ on show · era · checkpoint best · epoch" in top
-        for action in ("run_again", "apply_fix", "toggle_pause", "toggle_guide", "stop_run"):
+        for action in ("run_again", "apply_fix", "toggle_pause", "toggle_tour", "stop_run"):
             assert app.check_action(action, ()) is False
         await pilot.press("1")
         await until(pilot, lambda app: isinstance(app.front, TrainScreen), app)
         await pilot.press("r", "f", "space", "g", "x", "plus")
         assert "run again" not in footer(app)
         assert "fix" not in footer(app)
-        assert app.run_now.fixable() is None
+        assert app.live_run.fixable() is None
         assert engine.received == asked(engine)
         await pilot.press("q")
         await until(pilot, lambda app: not app.is_running, app)
@@ -258,10 +258,10 @@ async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without
     ids=lambda size: f"{size[0]}x{size[1]}",
 )
 def test_confusion(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    app, _ = inspecting()
+    app, _ = inspection()
 
     async def before(pilot: Pilot[None]) -> None:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         await shown(pilot, app)
 
     assert snap_compare(app, terminal_size=size, run_before=before)

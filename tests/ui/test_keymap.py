@@ -25,7 +25,7 @@ from tui_trainer.ui.screens.help_screen import HelpScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 
-PAUSED, NETWORK = recording("paused"), recording("network")
+PAUSED, MODEL = recording("paused"), recording("network")
 MODES = ("train", "model", "inspect", "learn", "runs")
 
 TYPED = ("knobs.lr_down", "knobs.batch_size_up", *(f"screens.{mode}" for mode in MODES))
@@ -91,7 +91,7 @@ async def test_the_footer_keeps_its_order_and_shows_the_new_key() -> None:
         assert shown == usual.replace("space pause", "p pause").replace("+- lr", "f6 - lr").rstrip()
         await pilot.click(KeyFooter, offset=(shown.index("p pause"), 0))
         await pilot.pause(0.1)
-        assert app.run_now.history.state == "training"
+        assert app.live_run.history.state == "training"
 
 
 async def test_the_help_shows_the_new_keys_and_closes_with_its_own() -> None:
@@ -323,7 +323,7 @@ def test_by_default_only_a_panels_key_hides_another() -> None:
 
 @pytest.mark.parametrize("kind", [MnistTui, ModelFirst, InspectFirst, LearnFirst])
 async def test_keys_that_act_together_are_known_to_act_together(kind: type[MnistTui]) -> None:
-    events = mid_run(*ALL) if kind is MnistTui else NETWORK
+    events = mid_run(*ALL) if kind is MnistTui else MODEL
     app, _ = window(events, kind=kind)
     known = [{binding.id for binding in bindings} for _, bindings in contexts()]
     async with app.run_test(size=(160, 50)) as pilot:

@@ -9,7 +9,7 @@ from textual.widgets import Static
 from tests.protocol.questions import ask_lesson
 from tests.ui.fakes import LearnFirst, settle, window
 from tests.ui.found import DEAD, mid_run
-from tests.ui.test_learn_screen import NETWORK, asked, learn, show, still
+from tests.ui.test_learn_screen import MODEL, asked, learn, show, still
 from tui_trainer.course.lesson import SLUGS
 from tui_trainer.protocol.events import RunStarted
 from tui_trainer.ui.app import MnistTui
@@ -41,7 +41,7 @@ async def test_the_footer_of_the_least_window_has_all_it_shows_and_no_gaps() -> 
             line = "".join(piece.text for piece in footer.pieces).rstrip()
             assert 40 < len(line) <= 60
             assert "  " not in line
-            assert {"show_help", "leave"} <= {piece.action for piece in footer.pieces}
+            assert {"show_help", "quit"} <= {piece.action for piece in footer.pieces}
             await pilot.press("v")
 
 
@@ -56,7 +56,7 @@ async def test_the_palette_has_the_keys_of_the_panel_in_which_one_is_each_once()
         (turn,) = [c for c in app.get_system_commands(app.screen) if c.title == "Turn up"]
         turn.callback()
         await still(pilot, app)
-        assert dict(app.run_now.learning._choices[SLUGS[0]]) == {"place": "late"}
+        assert dict(app.live_run.experiment._choices[SLUGS[0]]) == {"place": "late"}
 
 
 def titles(app: MnistTui) -> list[str]:
@@ -64,9 +64,9 @@ def titles(app: MnistTui) -> list[str]:
 
 
 async def test_the_help_tells_what_is_typed_and_the_signs_of_a_control() -> None:
-    app, _ = window(NETWORK, kind=LearnFirst)
+    app, _ = window(MODEL, kind=LearnFirst)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         text = app.screen.query_one(".text Static", Static)
@@ -77,7 +77,7 @@ async def test_the_help_tells_what_is_typed_and_the_signs_of_a_control() -> None
 
 
 def test_a_verdict_without_room_for_its_topic_beside_it_still_says_which_key_leads_there() -> None:
-    review = next(event.review for event in NETWORK if isinstance(event, RunStarted))
+    review = next(event.review for event in MODEL if isinstance(event, RunStarted))
     verdict = replace(review[0], title="pools before it normalizes", lesson=11)
     for width, line in ((90, 0), (34, 1)):
         cells = review_lines([verdict], width, verdict)[line]

@@ -46,19 +46,19 @@ from tui_trainer.ui.widgets.lesson_panel import LessonList, LessonPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
 from tui_trainer.ui.widgets.review_panel import ReviewPanel
 
-NETWORK = recording("network")
-STARTED = next(event for event in NETWORK if isinstance(event, RunStarted))
+MODEL = recording("network")
+STARTED = next(event for event in MODEL if isinstance(event, RunStarted))
 EPOCH = next(event for event in recording("finished") if isinstance(event, EpochDone))
 SOFTMAX = SLUGS.index("softmax")
 
 
 def learn(
-    events: Iterable[Event] = NETWORK, kind: type[MnistTui] = LearnFirst
+    events: Iterable[Event] = MODEL, kind: type[MnistTui] = LearnFirst
 ) -> tuple[MnistTui, FakeEngine]:
     return window(events, kind=kind, tries=tries)
 
 
-async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = NETWORK) -> LearnScreen:
+async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = MODEL) -> LearnScreen:
     """Wait for the run, and for the screen to show what it has asked."""
     await settle(pilot, app, events)
     if not isinstance(app.screen, LearnScreen):
@@ -71,7 +71,7 @@ async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = NETWORK)
 async def still(pilot: Pilot[None], app: MnistTui) -> None:
     """Wait until what the screen has asked is answered, or for a second: not all engines do."""
     await pilot.pause(0.05)
-    await until(pilot, lambda app: not app.run_now.learning.is_asking, app, tries=50)
+    await until(pilot, lambda app: not app.live_run.experiment.is_waiting, app, tries=50)
 
 
 def asked(engine: FakeEngine) -> list[Ask]:
@@ -99,7 +99,7 @@ def joined(words: str) -> str:
 
 async def tell(pilot: Pilot[None], app: MnistTui, *events: Event) -> None:
     """Let the engine say something more."""
-    app.post_message(EventsArrived(events, app.run_now.bridge))
+    app.post_message(EventsArrived(events, app.live_run.bridge))
     await pilot.pause(0.05)
 
 
@@ -136,7 +136,7 @@ async def test_arrows_in_the_list_and_n_and_b_anywhere_choose_a_lesson() -> None
         # It has more room while it is read.
         assert heights[0] == heights[2] < heights[1]
         assert [question.name for question in asked(engine)][:3] == list(SLUGS[:3])
-        assert screen.lesson.slug == app.run_now.learning.subject == SLUGS[2]
+        assert screen.lesson.slug == app.live_run.experiment.subject == SLUGS[2]
         assert lessons()[2].title in str(screen.query_one(LessonPanel).border_title)
         screen.open(len(SLUGS) - 1)
         await pilot.press("n")
@@ -193,7 +193,7 @@ async def test_a_number_can_be_typed_where_a_control_takes_one_and_must_be_one()
         # It takes nothing below 0; and the first control takes words only.
         await pilot.press("minus", "up", "2")
         await pilot.pause()
-        assert app.run_now.history.settings["learning_rate"] < STARTED.learning_rate
+        assert app.live_run.history.settings["learning_rate"] < STARTED.learning_rate
         assert isinstance(app.screen, ModelScreen)
 
 
@@ -267,7 +267,7 @@ async def test_a_refusal_says_why_and_another_lesson_can_be_tried() -> None:
 
 
 async def test_before_the_start_the_lesson_is_there_and_nothing_is_asked() -> None:
-    app, engine = learn(NETWORK[:1])
+    app, engine = learn(MODEL[:1])
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, is_laid_out, app)
         screen = app.screen
@@ -276,15 +276,15 @@ async def test_before_the_start_the_lesson_is_there_and_nothing_is_asked() -> No
         assert joined(screen.lesson.no_observations) in joined(lesson_text(screen))
         await pilot.press("enter", "left", "right", "1", "4", "enter", "n", "o", "escape")
         assert engine.received == []
-        await tell(pilot, app, *NETWORK)
+        await tell(pilot, app, *MODEL)
         await until(pilot, lambda _: bool(asked(engine)), app)
         assert asked(engine) == [ask_lesson(SLUGS[1])]
 
 
 async def test_of_a_run_that_failed_nothing_can_be_tried() -> None:
-    app, engine = window(NETWORK, kind=LearnFirst, error=RuntimeError("it broke"), tries=tries)
+    app, engine = window(MODEL, kind=LearnFirst, error=RuntimeError("it broke"), tries=tries)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda app: app.run_now.history.failure is not None, app)
+        await until(pilot, lambda app: app.live_run.history.failure is not None, app)
         screen = app.screen
         assert isinstance(screen, LearnScreen)
         assert "The run has failed: nothing can be tried" in joined(exhibit_text(screen))
@@ -295,17 +295,17 @@ async def test_of_a_run_that_failed_nothing_can_be_tried() -> None:
 
 
 async def test_a_run_that_is_over_can_still_be_tried_on_and_a_new_one_anew() -> None:
-    events = [*NETWORK, finished(step=30)]
+    events = [*MODEL, finished(step=30)]
     app, engine = learn(events)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app, events)
-        first = app.run_now
+        first = app.live_run
         assert "early × 2" in exhibit_text(screen)
         await pilot.press("1", "r")
         await settle(pilot, app, events)
         await pilot.press("4")
         await still(pilot, app)
-        assert screen.shown is app.run_now is not first
+        assert screen.shown is app.live_run is not first
         assert "early × 2" in exhibit_text(screen)
         assert [question.name for question in asked(engine)] == [SLUGS[0]] * 2
 
@@ -340,7 +340,7 @@ async def test_the_findings_that_stand_are_in_their_lesson_and_f_mends_there() -
         assert "press f to apply" in words
         await pilot.press("f")
         await until(pilot, lambda _: commands.SetLearningRate(0.01) in engine.received, app)
-        await until(pilot, lambda app: not app.run_now.wanted, app)
+        await until(pilot, lambda app: not app.live_run.requested, app)
         assert engine.received.count(commands.SetLearningRate(0.01)) == 1
         assert "lr 0.01" in lesson_text(screen)
 
@@ -349,7 +349,7 @@ async def test_a_turned_knob_is_shown_as_wanted_at_once() -> None:
     app, engine = learn()
     engine.answers = False
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         await pilot.press("plus")
         await pilot.pause()
         assert isinstance(app.screen, LearnScreen)
@@ -376,7 +376,7 @@ async def test_steps_paint_nothing_here_and_an_epoch_asks_anew(
         await pilot.press("g")
         for widget in [*screen.walk_children(), screen]:
             monkeypatch.setattr(widget, "refresh", spy(widget.refresh))
-        steps = tuple(event for event in NETWORK if isinstance(event, StepDone))
+        steps = tuple(event for event in MODEL if isinstance(event, StepDone))
         await tell(pilot, app, *steps)
         # The same once more is nothing new either.
         await tell(pilot, app, shown(engine, still_life))
@@ -409,8 +409,8 @@ async def test_v_goes_through_the_views_of_a_small_window() -> None:
             assert seen() == {view}
             assert screen.focused is screen.query_one(f"#{view}")
             active = {key.binding.action for key in screen.active_bindings.values() if key.enabled}
-            assert ("open_answer" in active) is (view == "lesson")
-            assert ("turn_control(1)" in active) is (view == "experiment")
+            assert ("toggle_answer" in active) is (view == "lesson")
+            assert ("adjust_control(1)" in active) is (view == "experiment")
             if view == "lessons":
                 titles = rendered(screen.query_one(LessonList))
                 assert all(any(one.title in line for line in titles) for one in lessons())
@@ -439,7 +439,7 @@ async def test_all_sizes_and_themes_can_be_gone_through() -> None:
 async def test_l_opens_the_lesson_of_the_chosen_verdict() -> None:
     app, _ = learn(kind=ModelFirst)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         await pilot.press("l")
         assert isinstance(app.screen, ModelScreen)
         panel = app.screen.query_one(ReviewPanel)
@@ -482,9 +482,9 @@ def is_whole(screen: LearnScreen, lesson: Lesson) -> None:
 
 @pytest.mark.slow
 async def test_every_lesson_can_be_read_before_a_run_and_in_one() -> None:
-    app, engine = learn(NETWORK[:1])
+    app, engine = learn(MODEL[:1])
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot, app, NETWORK[:1])
+        await settle(pilot, app, MODEL[:1])
         screen = app.screen
         assert isinstance(screen, LearnScreen)
         panel = screen.query_one(LessonPanel)
@@ -498,7 +498,7 @@ async def test_every_lesson_can_be_read_before_a_run_and_in_one() -> None:
                     is_told(told, words) for told in (one.rule, one.question, one.no_observations)
                 )
         assert not asked(engine)
-        await tell(pilot, app, *NETWORK)
+        await tell(pilot, app, *MODEL)
         for size in (SMALL, MEDIUM):
             await pilot.resize_terminal(*size)
             for topic, one in enumerate(lessons()):
@@ -524,14 +524,14 @@ def is_rendered(lesson: Lesson, app: MnistTui) -> bool:
 
 
 def is_answered(app: MnistTui) -> bool:
-    return not app.run_now.learning.is_asking
+    return not app.live_run.experiment.is_waiting
 
 
 def look(
     snap_compare: SnapCompare,
     *keys: str,
     size: tuple[int, int] = MEDIUM,
-    events: list[Event] = NETWORK,
+    events: list[Event] = MODEL,
 ) -> None:
     app, _ = learn(events)
 

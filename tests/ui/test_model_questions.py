@@ -9,7 +9,7 @@ from tests.ui.fakes import finished, settle, until, window
 from tests.ui.model_screen import (
     EPOCH,
     FIELDS,
-    NETWORK,
+    MODEL,
     answer,
     asked,
     field_text,
@@ -86,11 +86,11 @@ async def test_at_most_one_question_is_on_its_way_and_the_newest_goes_next() -> 
         await pilot.press("down", "down", "down")
         await pilot.pause(0.1)
         assert asked(engine) == [ask_field(1, 14, 14, 0)]
-        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.run_now.bridge))
+        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.live_run.bridge))
         await until(pilot, lambda _: len(asked(engine)) > 1, app)
         assert asked(engine)[1:] == [ask_field(4, 14, 14, 0)]
         assert "asking" in field_text(screen)
-        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.run_now.bridge))
+        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.live_run.bridge))
         await until(pilot, lambda _: "measured" in field_text(screen), app)
         assert len(asked(engine)) == 2
         assert "measured 5×5" in field_text(screen)
@@ -101,16 +101,16 @@ async def test_a_rejected_question_says_why_and_does_not_stop_the_next() -> None
     engine.fields = [field for field in FIELDS if field.place > 1]
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
-        app.run_now.wanted["learning_rate"] = 0.5
+        app.live_run.requested["learning_rate"] = 0.5
         assert "there is no layer 1" in field_text(screen)
         await pilot.press("down")
         await still(pilot, app)
         assert "✓ they agree" in field_text(screen)
-        assert app.run_now.wanted == {"learning_rate": 0.5}
+        assert app.live_run.requested == {"learning_rate": 0.5}
 
 
 async def test_a_run_that_is_over_is_still_looked_at() -> None:
-    events = [*NETWORK, finished(step=30)]
+    events = [*MODEL, finished(step=30)]
     app, engine = model(events)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app, events)
@@ -122,7 +122,7 @@ async def test_a_run_that_is_over_is_still_looked_at() -> None:
 
 
 async def test_a_run_that_failed_says_that_nothing_can_be_measured() -> None:
-    app, engine = window(NETWORK, error=RuntimeError("no"), fields=FIELDS)
+    app, engine = window(MODEL, error=RuntimeError("no"), fields=FIELDS)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
         assert "the run has failed" in field_text(screen)
@@ -142,11 +142,11 @@ async def test_an_epoch_asks_anew_in_front_alone_and_not_too_often(
     async with app.run_test(size=(120, 40)) as pilot:
 
         async def epoch() -> int:
-            app.post_message(EventsArrived((EPOCH,), app.run_now.bridge))
+            app.post_message(EventsArrived((EPOCH,), app.live_run.bridge))
             await still(pilot, app)
             return len(asked(engine))
 
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         assert await epoch() == 0
         screen = await show(pilot, app)
         now = time.monotonic() + ASK_EVERY
@@ -172,6 +172,6 @@ async def test_a_question_that_waits_is_dropped_when_the_screen_is_left() -> Non
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda _: bool(asked(engine)), app)
         await pilot.press("down", "1")
-        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.run_now.bridge))
+        app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.live_run.bridge))
         await pilot.pause(0.1)
         assert len(asked(engine)) == 1

@@ -10,7 +10,7 @@ from tests.protocol.questions import ask_field, ask_network
 from tests.ui.fakes import finished, settle, until
 from tests.ui.model_screen import (
     ARROWS,
-    NETWORK,
+    MODEL,
     ROWS,
     asked,
     column,
@@ -30,7 +30,7 @@ from tui_trainer.ui.bridge import EventsArrived
 from tui_trainer.ui.screens.dialogs import ChooseScreen, CompareScreen, ComparisonPanel
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
-from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
+from tui_trainer.ui.widgets.model_table import LayersTable, ModelTable
 from tui_trainer.ui.widgets.review_panel import ReviewPanel
 from tui_trainer.ui.widgets.status_lines import TopLine
 
@@ -77,11 +77,11 @@ async def test_the_batch_size_changes_the_memory_and_pause_works_here() -> None:
         screen = await show(pilot, app)
         assert column(screen, "memory")[2] == "6.4 MB"
         await pilot.press("down", "greater_than_sign", "space")
-        await until(pilot, lambda app: app.run_now.is_paused, app)
+        await until(pilot, lambda app: app.live_run.is_paused, app)
         assert commands.SetBatchSize(256) in engine.received
         assert commands.Pause() in engine.received
         assert column(screen, "memory")[2] == "12.8 MB"
-        assert "batch of 256" in str(screen.query_one(NetworkTable).border_subtitle)
+        assert "batch of 256" in str(screen.query_one(ModelTable).border_subtitle)
         assert screen.query_one(LayersTable).cursor_row == 3
         assert "paused" in screen.query_one(TopLine).render_line(0).text
 
@@ -149,7 +149,7 @@ async def test_an_older_table_shows_dashes_and_no_review() -> None:
         replace(event, layers=tuple(map(as_recorded_before, event.layers)), review=(), about="")
         if isinstance(event, RunStarted)
         else event
-        for event in NETWORK
+        for event in MODEL
     ]
     app, _ = model(events)
     async with app.run_test(size=(200, 55)) as pilot:
@@ -162,7 +162,7 @@ async def test_an_older_table_shows_dashes_and_no_review() -> None:
 
 
 async def test_before_the_start_it_says_what_is_going_on() -> None:
-    app, engine = model(NETWORK[:1])
+    app, engine = model(MODEL[:1])
     async with app.run_test(size=(120, 40)) as pilot:
         await still(pilot, app)
         await pilot.press("2")
@@ -172,7 +172,7 @@ async def test_before_the_start_it_says_what_is_going_on() -> None:
         await pilot.press("z", "d", "c", "tab", *ARROWS, "enter")
         assert isinstance(app.screen, ModelScreen)
         assert engine.received == []
-        app.post_message(EventsArrived(tuple(NETWORK), app.run_now.bridge))
+        app.post_message(EventsArrived(tuple(MODEL), app.live_run.bridge))
         await until(pilot, lambda _: bool(asked(engine)), app)
         assert isinstance(app.screen.focused, LayersTable)
         assert names(app.screen)[0] == "input"
@@ -195,8 +195,8 @@ async def test_steps_paint_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None
         await still(pilot, app)
         for widget in screen.walk_children():
             monkeypatch.setattr(widget, "refresh", spy(widget.refresh))
-        steps = tuple(event for event in NETWORK if isinstance(event, StepDone))
-        app.post_message(EventsArrived(steps, app.run_now.bridge))
+        steps = tuple(event for event in MODEL if isinstance(event, StepDone))
+        app.post_message(EventsArrived(steps, app.live_run.bridge))
         await still(pilot, app)
         assert painted == []
 
@@ -238,18 +238,18 @@ async def test_all_sizes_and_themes_can_be_gone_through() -> None:
 
 
 async def test_a_new_run_is_a_new_network() -> None:
-    events = [*NETWORK, finished(step=30)]
+    events = [*MODEL, finished(step=30)]
     app, _ = model(events)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app, events)
-        first = app.run_now
+        first = app.live_run
         await pilot.press("z", "1", "r")
         await settle(pilot, app, events)
         await pilot.press("2")
         await still(pilot, app)
-        assert app.run_now is not first
+        assert app.live_run is not first
         assert not first.bridge.is_alive
-        assert screen.shown is app.run_now
+        assert screen.shown is app.live_run
         assert "✓ they agree" in field_text(screen)
 
 

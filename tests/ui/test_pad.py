@@ -37,10 +37,10 @@ from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.pad import Pad
-from tui_trainer.ui.widgets.sketch import BLANK, BRUSHES, MOST_UNDONE, SIDE, STEPS, Sketch
+from tui_trainer.ui.widgets.sketch import BLANK, BRUSHES, MAX_UNDO, SIDE, STEPS, Sketch
 from tui_trainer.ui.widgets.view_list import ViewList
 
-NETWORK = recording("network")
+MODEL = recording("network")
 DRAW = NAMES.index("draw")
 
 
@@ -84,8 +84,8 @@ def seen(question: Ask) -> Exhibit:
     )
 
 
-def inspecting() -> tuple[MnistTui, LookingEngine]:
-    engine = LookingEngine(NETWORK)
+def inspection() -> tuple[MnistTui, LookingEngine]:
+    engine = LookingEngine(MODEL)
     app = InspectFirst(
         engine,
         RunConfig(),
@@ -98,7 +98,7 @@ def inspecting() -> tuple[MnistTui, LookingEngine]:
 
 async def open_pad(pilot: Pilot[None], app: MnistTui) -> tuple[InspectScreen, Pad]:
     """Wait for the run, and open the pad."""
-    await settle(pilot, app, NETWORK)
+    await settle(pilot, app, MODEL)
     screen = app.screen
     assert isinstance(screen, InspectScreen)
     screen.open("draw")
@@ -109,7 +109,7 @@ async def open_pad(pilot: Pilot[None], app: MnistTui) -> tuple[InspectScreen, Pa
 async def still(pilot: Pilot[None], app: MnistTui) -> None:
     """Wait until what the screen has asked is answered, or for a second: not all engines do."""
     await pilot.pause(0.05)
-    await until(pilot, lambda app: not app.run_now.inspecting.is_asking, app, tries=50)
+    await until(pilot, lambda app: not app.live_run.inspection.is_waiting, app, tries=50)
     await pilot.pause()
 
 
@@ -208,10 +208,10 @@ def test_a_stroke_under_way_is_taken_back_whole_and_one_that_did_nothing_is_none
     sketch.end()
     assert not sketch.can_undo
     sketch.toggle_eraser()
-    for place in range(MOST_UNDONE + 9):
+    for place in range(MAX_UNDO + 9):
         sketch.begin((place / 2, place / 2))
         sketch.end()
-    assert len(sketch._before) == MOST_UNDONE
+    assert len(sketch._before) == MAX_UNDO
 
 
 def test_the_eraser_takes_away_what_it_goes_over_in_the_midst_of_a_stroke_too() -> None:
@@ -220,20 +220,20 @@ def test_the_eraser_takes_away_what_it_goes_over_in_the_midst_of_a_stroke_too() 
     sketch.move(0, 5)
     whole = sketch.drawing
     sketch.toggle_eraser()
-    assert sketch.takes_away
+    assert sketch.is_erasing
     for _ in range(5):
         sketch.move(0, -1)
     sketch.end()
     assert ink(sketch.drawing) == 0 < ink(whole)
     sketch.begin((20.0, 20.0), erases=False)
-    assert not sketch.takes_away
+    assert not sketch.is_erasing
     sketch.end()
-    assert sketch.takes_away
+    assert sketch.is_erasing
 
 
 def test_brushes_grow_thicker_and_the_pen_stays_on_the_pad() -> None:
     sketch = Sketch()
-    sketch.thicken(-1)
+    sketch.change_brush(-1)
     inks = []
     for _ in BRUSHES:
         sketch.clear()
@@ -241,7 +241,7 @@ def test_brushes_grow_thicker_and_the_pen_stays_on_the_pad() -> None:
         sketch.go_to((45.0, 25.0))
         sketch.end()
         inks.append(ink(sketch.drawing) / 255 / 40)
-        sketch.thicken(1)
+        sketch.change_brush(1)
     assert inks == pytest.approx([2 * radius for _, radius in BRUSHES], rel=0.2)
     assert BRUSHES[sketch.brush][0] == "thin"
     for _ in range(STEPS):
@@ -252,7 +252,7 @@ def test_brushes_grow_thicker_and_the_pen_stays_on_the_pad() -> None:
 
 
 async def test_the_mouse_draws_and_the_network_is_asked_about_it() -> None:
-    app, engine = inspecting()
+    app, engine = inspection()
     async with app.run_test(size=(80, 24)) as pilot:
         _, pad = await open_pad(pilot, app)
         assert "draw a digit" in "".join(lines(pad))
@@ -275,7 +275,7 @@ async def test_the_mouse_draws_and_the_network_is_asked_about_it() -> None:
 
 
 async def test_finer_mice_draw_finer_and_a_button_let_go_outside_ends_the_stroke() -> None:
-    app, _ = inspecting()
+    app, _ = inspection()
     async with app.run_test(size=(120, 40)) as pilot:
         _, pad = await open_pad(pilot, app)
         left, top = pad.content_region.offset
@@ -298,7 +298,7 @@ async def test_finer_mice_draw_finer_and_a_button_let_go_outside_ends_the_stroke
 
 @pytest.mark.parametrize("size", [SMALL, pytest.param(MEDIUM, marks=pytest.mark.slow)])
 async def test_the_keys_draw_the_same_whatever_the_window(size: tuple[int, int]) -> None:
-    app, engine = inspecting()
+    app, engine = inspection()
     async with app.run_test(size=size) as pilot:
         _, pad = await open_pad(pilot, app)
         await pilot.press("u", "up", "left", "w", "space", "down", "end", "right", "pageup")
@@ -319,7 +319,7 @@ async def test_the_keys_draw_the_same_whatever_the_window(size: tuple[int, int])
 
 @pytest.mark.slow
 async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> None:
-    app, engine = inspecting()
+    app, engine = inspection()
     async with app.run_test(size=(120, 40)) as pilot:
         _, pad = await open_pad(pilot, app)
         await drag(pad, pilot, (10, 5), (40, 20))
@@ -339,7 +339,7 @@ async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> No
         assert pad.sketch.text == text
         engine.received.clear()
         app.begin_run(RunConfig())
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         await still(pilot, app)
         assert drawings(engine)[-1] == text
         assert "Most ink" in shown(app)
@@ -355,9 +355,9 @@ async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> No
 
 @pytest.mark.slow
 async def test_the_pad_takes_the_keys_where_the_list_has_no_room_and_gives_them_back() -> None:
-    app, _ = inspecting()
+    app, _ = inspection()
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, NETWORK)
+        await settle(pilot, app, MODEL)
         screen = app.screen
         assert isinstance(screen, InspectScreen)
         views, pad = screen.query_one(ViewList), screen.query_one(Pad)
@@ -392,7 +392,7 @@ async def test_the_pad_takes_the_keys_where_the_list_has_no_room_and_gives_them_
 
 
 async def test_the_keys_of_the_window_go_on_working_and_the_pen_is_lifted() -> None:
-    app, _ = inspecting()
+    app, _ = inspection()
     async with app.run_test(size=(80, 24)) as pilot:
         _, pad = await open_pad(pilot, app)
         await pilot.press("space", "down", "tab")
@@ -409,13 +409,13 @@ async def test_the_keys_of_the_window_go_on_working_and_the_pen_is_lifted() -> N
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 async def test_the_footer_has_all_it_shows(width: int) -> None:
-    app, _ = inspecting()
+    app, _ = inspection()
     async with app.run_test(size=(width, 16)) as pilot:
         screen, pad = await open_pad(pilot, app)
         footer = screen.query_one(KeyFooter)
         line = "".join(piece.text for piece in footer.pieces).rstrip()
         assert 40 < len(line) <= width
-        assert {"toggle_pen", "move_view(1)", "leave"} <= {p.action for p in footer.pieces}
+        assert {"toggle_pen", "move_view(1)", "quit"} <= {p.action for p in footer.pieces}
         # The smallest window holds the whole picture all the same.
         assert pad.size == (28, 14)
 
@@ -471,7 +471,7 @@ def _draws_three(app: MnistTui) -> bool:
     ],
 )
 def test_pad(snap_compare: SnapCompare, size: tuple[int, int], is_drawn: bool) -> None:
-    app, _ = inspecting()
+    app, _ = inspection()
 
     async def before(pilot: Pilot[None]) -> None:
         await open_pad(pilot, app)

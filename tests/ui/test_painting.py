@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from tui_trainer.render.plots import Line, Scale
 from tui_trainer.text.fmt import Cell
-from tui_trainer.ui.run_curves import Picture
+from tui_trainer.ui.run_curves import ChartContent
 from tui_trainer.ui.theming.themes import available
 from tui_trainer.ui.widgets.cell_line import CellLine
 from tui_trainer.ui.widgets.chart import Chart
@@ -51,9 +51,11 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Widget], list[tuple[Re
     return spy
 
 
-def picture(last: float, *, figure: str = "0.5") -> Callable[[], Picture]:
+def content(last: float, *, figure: str = "0.5") -> Callable[[], ChartContent]:
     curve = Line([1.0, 2.0, 3.0], [2.0, 1.0, last], "train", [2.0, 1.0, last], [2.0, 1.0, last])
-    return lambda: Picture(x_max=4, lines=(curve,), legend=(Cell(f" {figure}", style="train"),))
+    return lambda: ChartContent(
+        x_max=4, lines=(curve,), legend=(Cell(f" {figure}", style="train"),)
+    )
 
 
 async def test_a_chart_paints_only_the_rows_that_differ(
@@ -61,11 +63,11 @@ async def test_a_chart_paints_only_the_rows_that_differ(
 ) -> None:
     chart = Chart("loss", Scale("log"), id="loss")
     async with Bench(chart).run_test(size=ROOM) as pilot:
-        chart.show(picture(0.5))
+        chart.show(content(0.5))
         await pilot.pause()
         before = [chart.render_line(y).text for y in range(chart.size.height)]
         asked = painted(chart)
-        chart.show(picture(0.6))
+        chart.show(content(0.6))
         await pilot.pause()
         after = [chart.render_line(y).text for y in range(chart.size.height)]
         differ = [y for y in range(len(after)) if after[y] != before[y]]
@@ -80,12 +82,12 @@ async def test_the_same_picture_paints_nothing_and_another_figure_the_title(
     chart = Chart("loss", Scale("log"), id="loss")
     app = Bench(chart)
     async with app.run_test(size=ROOM) as pilot:
-        chart.show(picture(0.5))
+        chart.show(content(0.5))
         await pilot.pause()
         asked = painted(chart)
-        chart.show(picture(0.5))
+        chart.show(content(0.5))
         assert asked == []
-        chart.show(picture(0.5, figure="0.4"))
+        chart.show(content(0.5, figure="0.4"))
         await pilot.pause()
         assert [region.y for regions in asked for region in regions] == [-1]
         assert "loss 0.4" in app.screen._compositor.render_strips()[0].text
@@ -95,9 +97,9 @@ async def test_a_chart_that_is_not_to_be_seen_is_not_drawn_until_it_is() -> None
     chart = Chart("loss", Scale("log"), id="loss")
     drawn: list[float] = []
 
-    def counted() -> Picture:
+    def counted() -> ChartContent:
         drawn.append(1)
-        return picture(0.5)()
+        return content(0.5)()
 
     async with Bench(chart).run_test(size=ROOM) as pilot:
         chart.display = False
@@ -116,7 +118,7 @@ async def test_a_new_theme_paints_everything_in_its_colours() -> None:
     chart = Chart("loss", Scale("log"), id="loss")
     app = Bench(chart)
     async with app.run_test(size=ROOM) as pilot:
-        chart.show(picture(0.5))
+        chart.show(content(0.5))
         await pilot.pause()
         colours = [str(segment.style) for segment in chart.render_line(3)]
         app.theme = "daylight"

@@ -5,7 +5,7 @@ import math
 import pytest
 from textual.theme import BUILTIN_THEMES, Theme
 
-from tests.ui.colours import CURVES, VERDICTS, contrast, nearest, oklab
+from tests.ui.colours import CURVES, SEVERITIES, contrast, nearest, oklab
 from tui_trainer.ui.theming.roles import ROLES, role_defaults
 
 
@@ -25,5 +25,5 @@ def test_derived_roles_suit_any_theme(theme: Theme) -> None:
         ground = "#000000" if theme.dark else "#ffffff"
     assert tuple(roles) == ROLES
     assert nearest(roles, CURVES)[0] >= 0.085
-    for role in (*CURVES, *VERDICTS, "role-axis", "role-muted", "role-title"):
+    for role in (*CURVES, *SEVERITIES, "role-axis", "role-muted", "role-title"):
         assert contrast(roles[role], ground) >= 4.5, role

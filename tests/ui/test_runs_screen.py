@@ -68,7 +68,7 @@ async def test_enter_plays_the_chosen_run_while_the_live_one_goes_on(tmp_path: P
         assert app.screen.run.name == "2026-11-22-2015-small"
         await pilot.press("1")
         assert isinstance(app.screen, TrainScreen)
-        assert app.run_now.is_under_way
+        assert app.live_run.is_running
         await pilot.press("5")
         assert isinstance(app.screen, ReplayScreen)
         await pilot.press("escape")

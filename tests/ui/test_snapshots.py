@@ -34,7 +34,7 @@ from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.dialogs import CompareScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.theming import themes
-from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
+from tui_trainer.ui.widgets.model_table import LayersTable, ModelTable
 
 THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 55)
@@ -93,7 +93,7 @@ def look(
 
 
 MID_RUN = recording("mid-run")
-NETWORK = recording("network")
+MODEL = recording("network")
 FIELDS = recorded_fields("network")
 ERA = RunConfig(epochs=5)
 
@@ -149,7 +149,7 @@ def test_check(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
 
 
 def _is_checked(app: MnistTui) -> bool:
-    return bool(app.run_now.check.items) and not app.run_now.check.is_asking
+    return bool(app.live_run.check.items) and not app.live_run.check.is_waiting
 
 
 def test_diverged(snap_compare: SnapCompare) -> None:
@@ -243,20 +243,20 @@ def _to_conv4(app: MnistTui) -> bool:
     screen = app.screen
     if not isinstance(screen, ModelScreen) or not screen.query(LayersTable):
         return False
-    rows = [row.name for row in app.run_now.history.started.layers]  # type: ignore[union-attr]
+    rows = [row.name for row in app.live_run.history.started.layers]  # type: ignore[union-attr]
     place = rows.index("conv4")
-    table = screen.query_one(NetworkTable)
+    table = screen.query_one(ModelTable)
     table.move(place - table.place + (table.place < place))  # the second block's head lies between
     if not _answered(app):
         return False
-    content = app.run_now.field.answer.content  # type: ignore[union-attr]
+    content = app.live_run.field.answer.content  # type: ignore[union-attr]
     return isinstance(content, MeasuredField) and table.place == place == content.place
 
 
 def _answered(app: MnistTui) -> bool:
     """Say whether what a feature sees has been told."""
-    field = app.run_now.field
-    return field.answer is not None and not field.is_asking
+    field = app.live_run.field
+    return field.answer is not None and not field.is_waiting
 
 
 def _choose_small(app: MnistTui) -> bool:
@@ -276,21 +276,21 @@ TO_CONV4: list[Deed] = [_to_conv4]
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_model(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, NETWORK, *TO_CONV4, kind=ModelFirst, size=size)
+    look(snap_compare, MODEL, *TO_CONV4, kind=ModelFirst, size=size)
 
 
 @pytest.mark.parametrize("view", ["review", "field"])
 def test_model_small_views(snap_compare: SnapCompare, view: str) -> None:
     keys: list[Deed] = ["v"] if view == "review" else ["v", "v", "left", "up", _answered]
-    look(snap_compare, NETWORK, *TO_CONV4, *keys, kind=ModelFirst, size=SMALL)
+    look(snap_compare, MODEL, *TO_CONV4, *keys, kind=ModelFirst, size=SMALL)
 
 
 def test_model_in_a_light_theme(snap_compare: SnapCompare) -> None:
-    look(snap_compare, NETWORK, *TO_CONV4, kind=ModelFirst, theme="daylight")
+    look(snap_compare, MODEL, *TO_CONV4, kind=ModelFirst, theme="daylight")
 
 
 def test_model_folded(snap_compare: SnapCompare) -> None:
-    look(snap_compare, NETWORK, "z", "tab", "tab", kind=ModelFirst)
+    look(snap_compare, MODEL, "z", "tab", "tab", kind=ModelFirst)
 
 
 @pytest.mark.parametrize(
@@ -299,4 +299,4 @@ def test_model_folded(snap_compare: SnapCompare) -> None:
     ids=lambda size: f"{size[0]}x{size[1]}",
 )
 def test_model_compared(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, NETWORK, "c", _choose_small, "enter", _compares, kind=ModelFirst, size=size)
+    look(snap_compare, MODEL, "c", _choose_small, "enter", _compares, kind=ModelFirst, size=size)

@@ -12,7 +12,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.widgets import Footer, Static
 
-from tests.ui.colours import CURVES, DEFICIENCIES, VERDICTS, contrast, hue, nearest, oklab
+from tests.ui.colours import CURVES, DEFICIENCIES, SEVERITIES, contrast, hue, nearest, oklab
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.ui.theming import theme_file, themes
 from tui_trainer.ui.theming.themes import ROLES, available, find
@@ -45,7 +45,7 @@ def test_texts_are_readable(name: str) -> None:
     colours = theme.to_color_system().generate() | theme.variables
     least = 7.0 if name == "contrast" else 4.5
     for ground in (colours["background"], colours["surface"]):
-        for role in (*CURVES, *VERDICTS, "role-muted", "role-title"):
+        for role in (*CURVES, *SEVERITIES, "role-muted", "role-title"):
             assert contrast(colours[role], ground) >= least, f"{role} on {ground}"
         assert contrast(colours["foreground"], ground) >= 7
         assert contrast(colours["role-axis"], ground) >= (7 if name == "contrast" else 4.5)
@@ -72,7 +72,7 @@ def test_the_band_is_a_dim_shade_of_the_training_curve(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_roles_are_told_apart(name: str) -> None:
     roles = SHIPPED[name].variables
-    for group in (CURVES, VERDICTS):
+    for group in (CURVES, SEVERITIES):
         distance, pair = nearest(roles, group)
         assert distance >= 0.13, pair
     for a, b in itertools.combinations(CURVES, 2):
@@ -82,7 +82,9 @@ def test_roles_are_told_apart(name: str) -> None:
     for curve in CURVES:
         assert math.dist(oklab(roles[curve]), oklab(roles["role-title"])) >= 0.1, curve
     # okabe keeps to its published palette, which has one yellow for two roles.
-    others = tuple(role for role in (*CURVES, *VERDICTS) if (name, role) != ("okabe", "role-look"))
+    others = tuple(
+        role for role in (*CURVES, *SEVERITIES) if (name, role) != ("okabe", "role-warning")
+    )
     distance, pair = nearest(roles, others)
     assert distance >= 0.06, pair
 
@@ -96,7 +98,7 @@ def test_curves_are_told_apart_by_colour_blind_eyes(name: str, deficiency: str) 
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 def test_okabe_verdicts_are_told_apart_by_colour_blind_eyes(deficiency: str) -> None:
-    distance, pair = nearest(SHIPPED["okabe"].variables, VERDICTS, deficiency)
+    distance, pair = nearest(SHIPPED["okabe"].variables, SEVERITIES, deficiency)
     assert distance >= 0.1, pair
 
 

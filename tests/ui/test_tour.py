@@ -11,14 +11,14 @@ from tui_trainer.course.guided_tour import GuidedTour, steps
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.screens.learn_screen import LearnScreen
-from tui_trainer.ui.widgets.tour_panel import KEYS, OVER, GuideStrip, guide_lines
+from tui_trainer.ui.widgets.tour_panel import KEYS, OVER, TourPanel, tour_lines
 
 SIZES = [(80, 24), (120, 40)]
 
 
 def strip(app: MnistTui) -> str:
     """Return what the strip on the screen in front says; nothing without one."""
-    found = list(app.front.query(GuideStrip))
+    found = list(app.front.query(TourPanel))
     if not found:
         return ""
     return "\n".join("".join(cell.text for cell in line) for line in found[0]._lines)
@@ -29,7 +29,7 @@ def test_a_step_is_told_in_few_lines(width: int) -> None:
     for number, step in enumerate(steps(), 1):
         lines = [
             "".join(c.text for c in line)
-            for line in guide_lines(step, (number, len(steps())), width, is_over=False)
+            for line in tour_lines(step, (number, len(steps())), width, is_over=False)
         ]
         assert len(lines) <= {60: 6, 78: 4, 118: 4}[width]
         assert all(len(line) <= width for line in lines)
@@ -41,9 +41,9 @@ def test_a_step_is_told_in_few_lines(width: int) -> None:
 
 def test_a_step_that_needs_a_run_says_how_to_begin_one() -> None:
     live = next(step for step in steps() if step.live)
-    assert guide_lines(live, (1, 8), 118, is_over=True)[-1][0].text == with_keys(OVER)
+    assert tour_lines(live, (1, 8), 118, is_over=True)[-1][0].text == with_keys(OVER)
     free = next(step for step in steps() if not step.live)
-    assert guide_lines(free, (5, 8), 118, is_over=True)[-1][0].text == free.watch
+    assert tour_lines(free, (5, 8), 118, is_over=True)[-1][0].text == free.watch
 
 
 @pytest.mark.parametrize("size", [SIZES[0], pytest.param(SIZES[1], marks=pytest.mark.slow)])
@@ -64,19 +64,19 @@ async def test_it_begins_moves_and_ends_by_keys_and_follows_to_the_lessons(
         await pilot.press("4")
         await until(pilot, lambda app: isinstance(app.front, LearnScreen), app)
         await until(pilot, lambda app: "guide 5 of 8" in strip(app), app)
-        region = app.front.query_one(GuideStrip).region
+        region = app.front.query_one(TourPanel).region
         assert region.bottom == size[1] - 1
         assert region.height == len(strip(app).splitlines())
         await pilot.press("2", "g")
-        assert app.guide is not None
+        assert app.tour is not None
         await pilot.press("4", "g")
         await until(pilot, lambda app: strip(app) == "", app)
-        assert app.guide is None
+        assert app.tour is None
 
 
 async def test_it_is_there_from_the_start_if_asked_for_and_does_not_take_the_keys() -> None:
     app, engine = window(MID_RUN)
-    app.guide = GuidedTour()
+    app.tour = GuidedTour()
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot, app, MID_RUN)
         await until(pilot, lambda app: "guide 2 of 8" in strip(app), app)

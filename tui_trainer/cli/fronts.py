@@ -21,7 +21,7 @@ from tui_trainer.text.fmt import clip, printable
 if TYPE_CHECKING:
     from tui_trainer.recording.folder import RunFolder
     from tui_trainer.ui.app import MnistTui
-    from tui_trainer.ui.terminal.output_log import Outputs
+    from tui_trainer.ui.terminal.output_log import OutputLog
 
 LEAST_COLUMNS, LEAST_LINES = 60, 16
 """The smallest terminal that the window opens in."""
@@ -57,18 +57,18 @@ def run_app(
     theme: str | None,
     paused: bool,
     pictures: Path | None = None,
-    wishes: tuple[Command, ...] = (),
+    first_commands: tuple[Command, ...] = (),
     guided: bool = False,
 ) -> int:
     """Open the window, and return the exit code when it is closed."""
     try:
-        from tui_trainer.ui.terminal.graphics_protocol import found_meanwhile
+        from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
-        with found_meanwhile(), _textual_named():
+        with detect_graphics(), _textual_named():
             from tui_trainer.ui.app import MnistTui
-            from tui_trainer.ui.terminal.output_log import Outputs
+            from tui_trainer.ui.terminal.output_log import OutputLog
 
-        with Outputs() as outputs:
+        with OutputLog() as outputs:
             start.follow = partial(_follow, outputs)
             with _textual_named():
                 window = MnistTui(
@@ -77,7 +77,7 @@ def run_app(
                     theme=theme,
                     paused=paused,
                     pictures=pictures,
-                    wishes=wishes,
+                    first_commands=first_commands,
                     guided=guided,
                 )
             _show(window, outputs)
@@ -107,19 +107,19 @@ def _textual_named() -> Iterator[None]:
         ) from error
 
 
-def _follow(outputs: Outputs, folder: RunFolder | None) -> None:
+def _follow(outputs: OutputLog, folder: RunFolder | None) -> None:
     outputs.follow(None if folder is None else folder.output)
 
 
 def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:
     """Open the window on a recorded run, and return the exit code when it is closed."""
-    from tui_trainer.ui.terminal.graphics_protocol import found_meanwhile
+    from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
-    with found_meanwhile(), _textual_named():
+    with detect_graphics(), _textual_named():
         from tui_trainer.ui.app import InspectApp
-        from tui_trainer.ui.terminal.output_log import Outputs
+        from tui_trainer.ui.terminal.output_log import OutputLog
 
-    with Outputs() as outputs:
+    with OutputLog() as outputs:
         _follow(outputs, show.folder)
         with _textual_named():
             window = InspectApp(show, settings, theme=theme, view=view)
@@ -127,16 +127,16 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
     return _leave(window, outputs)
 
 
-def _show(window: MnistTui, outputs: Outputs) -> None:
+def _show(window: MnistTui, outputs: OutputLog) -> None:
     window.draw_on(outputs)
     try:
         window.run()
     finally:
         # A terminal that is gone can end the window by itself; the run is saved all the same.
-        window.run_now.end()
+        window.live_run.end()
 
 
-def _leave(window: MnistTui, outputs: Outputs) -> int:
+def _leave(window: MnistTui, outputs: OutputLog) -> int:
     """Say what became of the run, and return the exit code."""
     from tui_trainer.headless.streams import data_stream
     from tui_trainer.ui.exit_message import exit_message
@@ -147,7 +147,7 @@ def _leave(window: MnistTui, outputs: Outputs) -> int:
         # Where the run was cut short, the terminal may be gone.
         with suppress(*[OSError] if code else []):
             print(words, file=sys.stderr if code else data_stream(), flush=True)
-    if window.run_now.bridge.is_alive:
+    if window.live_run.bridge.is_alive:
         # A thread that is still loading or in the middle of a batch must not hold up the shell.
         os._exit(code)
     return code
@@ -164,17 +164,17 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
     with _textual_named():
         from tui_trainer.ui.app import ReplayApp
         from tui_trainer.ui.runs.recorded_run import SPEEDS, open_run
-        from tui_trainer.ui.terminal.output_log import Outputs
+        from tui_trainer.ui.terminal.output_log import OutputLog
 
     if not SPEEDS[0] <= speed <= SPEEDS[-1]:
         raise InputError(f"--speed {speed:g}: choose from {SPEEDS[0]} to {SPEEDS[-1]}")
     recorded = open_run(find_run(name), speed=speed)
-    with Outputs() as outputs:
+    with OutputLog() as outputs:
         with _textual_named():
             window = ReplayApp(recorded, theme=theme)
         window.draw_on(outputs)
         window.run()
-    return ENDINGS.get(window.ended_by or "", ExitCode.FINISHED)
+    return ENDINGS.get(window.exit_reason or "", ExitCode.FINISHED)
 
 
 def check_window(

@@ -38,12 +38,12 @@ def resume(
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
     found = saved_run(run, checkpoint, moved=Moved(model, data_dir), to_resume=True)
-    wishes = _more_epochs(found, epochs)
+    first_commands = _more_epochs(found, epochs)
     if lr is not None:
         with_changes(found.config, lr=lr)
-        wishes = (*wishes, SetLearningRate(lr))
+        first_commands = (*first_commands, SetLearningRate(lr))
     if batch_size is not None:
-        wishes = (*wishes, SetBatchSize(batch_size))
+        first_commands = (*first_commands, SetBatchSize(batch_size))
     settings = found.settings(
         threads=threads, batch_size=batch_size, target_accuracy=target_accuracy
     )
@@ -55,12 +55,12 @@ def resume(
     job = Job(recorder, found)
     start = Start(job, records=True, patient=not no_ui)
     if no_ui:
-        inbox = Inbox(*wishes)
+        inbox = Inbox(*first_commands)
         code = run_headless(
             start, settings, json_lines=json_lines, debug=debug, resuming=True, inbox=inbox
         )
     else:
-        code = run_app(start, settings, theme=theme, paused=paused, wishes=wishes)
+        code = run_app(start, settings, theme=theme, paused=paused, first_commands=first_commands)
     raise typer.Exit(code)
 
 

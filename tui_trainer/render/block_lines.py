@@ -15,7 +15,7 @@ LEAST_BAR = 6
 
 ROLES: dict[Tone, str] = {
     **{"plain": "", "muted": "muted", "title": "title bold"},
-    **{"error": "wrong", "warning": "look", "note": "title", "ok": "good"},
+    **{"error": "error", "warning": "warning", "note": "title", "ok": "ok"},
 }
 """The role of each tone; a note is nothing to worry about, and looks like it."""
 
@@ -226,5 +226,5 @@ def _cell_width(matrix: Matrix) -> int:
 def _cell_role(matrix: Matrix, row: int, column: int, *, is_chosen: bool) -> str:
     """Return the role of a cell: the diagonal is good, the rest is wrong by its heat."""
     heat = min(1.0, matrix.heats[row][column])
-    role = "good" if row == column else f"heat:{HEAT * heat}" if heat > 0 else "muted"
+    role = "ok" if row == column else f"heat:{HEAT * heat}" if heat > 0 else "muted"
     return f"{role} bold underline" if is_chosen else role

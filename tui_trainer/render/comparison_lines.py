@@ -55,7 +55,7 @@ def comparison_lines(names: tuple[str, str], comparison: Comparison, width: int)
 
 def _sign(line: Line) -> tuple[str, str, str]:
     """Return the sign between two stages, its role, and theirs."""
-    return (" ≠ ", "look", "") if line.differs else (" = ", "muted", "muted")
+    return (" ≠ ", "warning", "") if line.differs else (" = ", "muted", "muted")
 
 
 def _figure_lines(names: tuple[str, str], figures: tuple[Figure, ...]) -> Lines:
@@ -82,7 +82,7 @@ def _figure_lines(names: tuple[str, str], figures: tuple[Figure, ...]) -> Lines:
 
 def _figure(words: str, width: int, is_better: bool) -> Cell:
     sign = "✓ " if is_better else ""
-    return Cell(f"  {sign + words:>{width}}", style="good" if is_better else "")
+    return Cell(f"  {sign + words:>{width}}", style="ok" if is_better else "")
 
 
 def _texts(stage: Stage | None, kept: Iterable[int]) -> list[str]:

@@ -13,7 +13,7 @@ from tui_trainer.text.lines import Lines, flowed, padded, paragraph
 WIDTH = 100
 """Columns that curves take at most: they do not get better by being longer."""
 
-ROLES = ("train", "validation", "intervention", "test", "title", "look", "good", "wrong")
+ROLES = ("train", "validation", "intervention", "test", "title", "warning", "ok", "error")
 GLYPHS = "●■▲◆○□△◇"
 LETTERS = "abcdefgh"
 """What marks a curve by its place, beside its colour and where there is none."""

@@ -185,7 +185,7 @@ def row_pieces(
         if place == SHARE:
             figure = texts[SHARE].rjust(width - fitted.bar) if width > fitted.bar else ""
             bar = fmt.share_bar(share, fitted.bar)
-            role = "wrong" if share > 1 else "train"
+            role = "error" if share > 1 else "train"
             pieces.append([Cell(bar, style=role), Cell(figure, style=f"muted{bold}")])
             continue
         is_quiet = place in (KIND, KERNEL) and not is_bold
@@ -217,7 +217,7 @@ def about_layer(row: LayerRow, budget: int) -> list[Cell]:
             for number, noun in zip(row.unused, ("row", "column"), strict=True)
             if number
         )
-        told.append(Cell(f" · never reads {lost} of its input", rank=2, style="look"))
+        told.append(Cell(f" · never reads {lost} of its input", rank=2, style="warning"))
     return [*told, *_sight(row)]
 
 
@@ -226,7 +226,7 @@ def _sight(row: LayerRow) -> list[Cell]:
     if row.receptive_field is None:
         if not row.undefined:
             return [Cell(" · its receptive field was not recorded", rank=1, style="muted")]
-        return [Cell(f" · no receptive field: {row.undefined}", style="look")]
+        return [Cell(f" · no receptive field: {row.undefined}", style="warning")]
     told = [Cell(f" · a feature sees {fmt.field(row.receptive_field)} pixels", rank=1)]
     height, width, _ = row.output_shape
     if row.jump is not None and (height, width) != (1, 1):

@@ -17,8 +17,8 @@ from tui_trainer.protocol.events import (
     FolderNotLocked,
 )
 from tui_trainer.recording.folder import RUNS
-from tui_trainer.ui.base_app import LabWindow
-from tui_trainer.ui.bridge import EventsArrived, RunRefused
+from tui_trainer.ui.base_app import BaseApp
+from tui_trainer.ui.bridge import EventsArrived, RunRejected
 from tui_trainer.ui.keys.contexts import RUN_ACTIONS
 from tui_trainer.ui.keys.keymap import KEYMAP, WINDOW_KEYS
 from tui_trainer.ui.pacing import Governor
@@ -31,13 +31,13 @@ from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
-from tui_trainer.ui.tour_actions import Guided
+from tui_trainer.ui.tour_actions import TourActions
 
-TOLD_IN_PLACE = ("lesson/", "view/")
+SHOWN_IN_PLACE = ("lesson/", "view/")
 """Why a question of these topics got no answer stands where the answer would."""
 
 
-class MnistTui(Guided):
+class MnistTui(TourActions):
     """A laboratory for one run at a time.
 
     Attributes:
@@ -63,74 +63,76 @@ class MnistTui(Guided):
         theme: str | None = None,
         paused: bool = False,
         pictures: Path | None = None,
-        wishes: tuple[Command, ...] = (),
+        first_commands: tuple[Command, ...] = (),
         governor: Governor | None = None,
         runs: Path = RUNS,
         guided: bool = False,
     ) -> None:
         super().__init__(theme=theme, pictures=pictures)
-        self.refusal: str | None = None
+        self.start_error: str | None = None
         self._start = start
         self._paused = paused
-        self._wishes = wishes
+        self._first_commands = first_commands
         self._governor = governor or Governor()
-        self.add_mode("runs", partial(RunsScreen, runs, lambda: self.run_now.history.folder))
-        self.run_now = LiveRun(config, start, self.post_message)
+        self.add_mode("runs", partial(RunsScreen, runs, lambda: self.live_run.history.folder))
+        self.live_run = LiveRun(config, start, self.post_message)
         if guided:
-            self.begin_guide()
+            self.begin_tour()
 
     def on_mount(self) -> None:
         """Begin to train as soon as there is a window to show it."""
-        self.call_after_refresh(self.run_now.begin, paused=self._paused, wishes=self._wishes)
+        self.call_after_refresh(
+            self.live_run.begin, paused=self._paused, first_commands=self._first_commands
+        )
 
     def begin_run(self, config: RunConfig, *, paused: bool = False) -> None:
         """Start another run in place of one that is over."""
         # One that is over may still be answering questions, and keeps its network for that.
-        self.run_now.send(Stop(test=False))
-        self.run_now = LiveRun(config, self._start, self.post_message)
+        self.live_run.send(Stop(test=False))
+        self.live_run = LiveRun(config, self._start, self.post_message)
         self._show()
-        self.run_now.begin(paused=paused)
+        self.live_run.begin(paused=paused)
 
     def on_events_arrived(self, message: EventsArrived) -> None:
         """Take in what the engine says, and show it."""
-        if message.source is not self.run_now.bridge:
+        if message.source is not self.live_run.bridge:
             return
-        self.run_now.apply(message.events)
-        self.notice(message.events)
+        self.live_run.apply(message.events)
+        self.observe(message.events)
         for event in message.events:
-            if isinstance(event, CommandRejected) and not event.command.startswith(TOLD_IN_PLACE):
+            if isinstance(event, CommandRejected) and not event.command.startswith(SHOWN_IN_PLACE):
                 self.notify(event.reason, title="not possible", severity="warning")
             if isinstance(event, FolderNotLocked):
                 self.notify(event.warning, title="not locked", severity="warning", timeout=10)
             if isinstance(event, DatasetDoubted):
                 self.notify(event.warning, title="the data", severity="warning", timeout=10)
             # The finding comes after the divergence, and says what to go back to.
-            if isinstance(event, FindingRaised) and self.run_now.is_lost:
+            if isinstance(event, FindingRaised) and self.live_run.has_diverged:
                 self.call_later(self.offer_rewind)
-        if not self.run_now.is_lost:
-            self.withdraw_rewind()
+        if not self.live_run.has_diverged:
+            self.dismiss_rewind()
         self._governor.update()
-        self.run_now.bridge.interval = self._governor.interval
+        self.live_run.bridge.interval = self._governor.interval
         self._show(message)
 
     def _show(self, message: EventsArrived | None = None) -> None:
         events = message.events if message else ()
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
-                screen.show_run(self.run_now, self._governor.cost, events)
+                screen.show_run(self.live_run, self._governor.cost, events)
             elif isinstance(screen, ModelScreen | LearnScreen | InspectScreen):
-                screen.show_run(self.run_now, events)
+                screen.show_run(self.live_run, events)
             elif isinstance(screen, CheckScreen):
-                screen.show_run(self.run_now)
+                screen.show_run(self.live_run)
             elif isinstance(screen, RunsScreen) and screen.is_current:
-                screen.show_live(self.run_now)
-        self.show_guide()
+                screen.show_live(self.live_run)
+        self.show_tour()
 
-    def show_wishes(self) -> None:
+    def show_requested(self) -> None:
         """Show at once where a knob is wanted to go: a batch may pass before the engine answers."""
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
-                screen.show_knobs(self.run_now, self._governor.cost)
+                screen.show_knobs(self.live_run, self._governor.cost)
             elif isinstance(screen, LearnScreen):
                 screen.show_knobs()
 
@@ -144,20 +146,20 @@ class MnistTui(Guided):
         topic = self.topic
         if topic is None:
             return
-        self.notice_lesson()
+        self.note_lesson_opened()
         await self.switch_mode("learn")
         # Before the screen is shown the run: it asks what the experiment of its lesson shows.
         if isinstance(self.front, LearnScreen):
             self.front.open(topic)
         self._show()
 
-    def on_run_refused(self, message: RunRefused) -> None:
+    def on_run_rejected(self, message: RunRejected) -> None:
         """Leave with the reason: it is for the command line to tell."""
-        self.refusal = message.reason
+        self.start_error = message.reason
         self.exit()
 
 
-NOT_HERE = (RUN_ACTIONS - {"check"}) | {"toggle_guide", "move_guide"}
+TRAINING_ACTIONS = (RUN_ACTIONS - {"check"}) | {"toggle_tour", "move_tour"}
 """The actions that train, or lead to what is to be trained."""
 
 
@@ -180,14 +182,14 @@ class InspectApp(MnistTui):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what would train."""
-        return action not in NOT_HERE and super().check_action(action, parameters)
+        return action not in TRAINING_ACTIONS and super().check_action(action, parameters)
 
-    async def action_leave(self) -> None:
+    async def action_quit(self) -> None:
         """Quit: nothing is lost."""
         self.exit()
 
 
-class ReplayApp(LabWindow):
+class ReplayApp(BaseApp):
     """Shows one recorded run; closing it leaves the app."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*WINDOW_KEYS]

@@ -22,11 +22,11 @@ from tui_trainer.ui.keys.keys_file import load_keymap
 from tui_trainer.ui.screens.base_screen import ViewScreen
 from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
 from tui_trainer.ui.terminal import signal_handlers
-from tui_trainer.ui.terminal.output_log import CHECK_SECONDS, Outputs, driver_on
+from tui_trainer.ui.terminal.output_log import CHECK_SECONDS, OutputLog, driver_on
 from tui_trainer.ui.theming import themes
 
 
-class LabWindow(App[None]):
+class BaseApp(App[None]):
     """A window in our themes.
 
     Attributes:
@@ -39,16 +39,16 @@ class LabWindow(App[None]):
 
     def __init__(self, *, theme: str | None = None, pictures: Path | None = None) -> None:
         super().__init__()
-        self.ended_by: str | None = None
+        self.exit_reason: str | None = None
         self._signals = ExitStack()
         self._pictures = pictures or Path.cwd()
         self._theme_problems = self._register_themes(theme)
         keymap = load_keymap()
         use_keymap(keymap)
         self.set_keymap(keymap)
-        self._outputs: Outputs | None = None
+        self._outputs: OutputLog | None = None
 
-    def draw_on(self, outputs: Outputs) -> None:
+    def draw_on(self, outputs: OutputLog) -> None:
         """Draw on a terminal that nobody else prints to; to be called before the window opens."""
         if outputs.terminal is not None:
             self._outputs = outputs
@@ -81,19 +81,19 @@ class LabWindow(App[None]):
         self._log_prints()
         for problem in self._theme_problems:
             self.notify(problem, title="theme left out", severity="warning", timeout=10)
-        self._signals.enter_context(signal_handlers.obeyed(self._be_ended))
+        self._signals.enter_context(signal_handlers.quit_on_signals(self._on_signal))
 
     def on_unmount(self) -> None:
         """Leave the signals to whoever had them before."""
         self._signals.close()
 
-    def _be_ended(self, reason: str) -> None:
+    def _on_signal(self, reason: str) -> None:
         """Leave without a question; called on a thread of its own."""
-        self.ended_by = self.ended_by or reason
-        self.end_now(reason)
+        self.exit_reason = self.exit_reason or reason
+        self.stop_now(reason)
         self.call_later(self.exit)
 
-    def end_now(self, reason: str) -> None:
+    def stop_now(self, reason: str) -> None:
         """End what is under way, and wait for it; the window may have nothing to end."""
 
     @property
@@ -109,7 +109,7 @@ class LabWindow(App[None]):
             case "next_view":
                 return isinstance(front, ViewScreen) and front.is_small
             case "show_failure":
-                return True if _failure_on(front) else None
+                return True if _failure_of(front) else None
         return True
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -131,7 +131,7 @@ class LabWindow(App[None]):
             "Choose a theme", "Pick a colour theme from the list", self.action_change_theme
         )
 
-    async def action_leave(self) -> None:
+    async def action_quit(self) -> None:
         """Quit."""
         self.exit()
 
@@ -162,12 +162,12 @@ class LabWindow(App[None]):
 
     def action_show_failure(self) -> None:
         """Show the traceback of a failed run."""
-        failure = _failure_on(self.front)
+        failure = _failure_of(self.front)
         if failure is not None:
             self.push_screen(FailureScreen(failure.traceback))
 
 
-def _failure_on(screen: Screen[object]) -> RunFailed | None:
+def _failure_of(screen: Screen[object]) -> RunFailed | None:
     """Return what the run that a screen shows failed of; None if it did not."""
     if not isinstance(screen, ViewScreen) or screen.shown is None:
         return None

@@ -31,7 +31,7 @@ class EventsArrived(Message):
         self.source = source
 
 
-class RunRefused(Message):
+class RunRejected(Message):
     """The run cannot begin: what was given cannot be used."""
 
     def __init__(self, reason: str) -> None:
@@ -86,7 +86,7 @@ class Bridge:
             for event in self._events:
                 self._take(event)
         except InputError as error:
-            self._post(RunRefused(str(error)))
+            self._post(RunRejected(str(error)))
         except MemoryError:
             self._fail("out of memory: a smaller batch size needs less", traceback.format_exc())
         except Exception as error:

@@ -10,9 +10,9 @@ from tui_trainer.ui.app import MnistTui
 
 def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     """Return the exit code, and a line about the run that was on show."""
-    history = window.run_now.history
-    if window.refusal is not None:
-        return ExitCode.BAD_INPUT, f"mnist-tui: error: {window.refusal}"
+    history = window.live_run.history
+    if window.start_error is not None:
+        return ExitCode.BAD_INPUT, f"mnist-tui: error: {window.start_error}"
     if history.failure is not None:
         return ExitCode.FAILED, f"mnist-tui: the training failed: {history.failure.message}"
     started, step = history.started, history.last_step
@@ -33,7 +33,7 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         result = fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)
         parts.append(f"test {result}, look {test.look}")
     parts += _whereabouts(history, reason)
-    code = ENDINGS.get(window.ended_by or "", ExitCode.FINISHED)
+    code = ENDINGS.get(window.exit_reason or "", ExitCode.FINISHED)
     if code == ExitCode.FINISHED and history.unsaved:
         code = ExitCode.UNSAVED
     return code, "\n".join(parts)

@@ -7,7 +7,7 @@ import asyncio
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.text import fmt
-from tui_trainer.ui.base_app import LabWindow
+from tui_trainer.ui.base_app import BaseApp
 from tui_trainer.ui.keys.contexts import RUN_ACTIONS, acts_on
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.live_run import LiveRun
@@ -17,21 +17,21 @@ from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import RunScreen, TrainScreen
 
-PATIENCE = 20.0
+EXIT_TIMEOUT = 20.0
 """Seconds that leaving waits for the batch, or the loading, under way."""
 
 
-class RunActions(LabWindow):
+class RunActions(BaseApp):
     """The actions on a run, for the app to inherit."""
 
-    run_now: LiveRun
+    live_run: LiveRun
     _rewind_question: ConfirmScreen | None = None
 
     def begin_run(self, config: RunConfig, *, paused: bool = False) -> None:
         """Start a run; the app says how."""
         raise NotImplementedError
 
-    def show_wishes(self) -> None:
+    def show_requested(self) -> None:
         """Show what has been asked for and not been answered yet; the app says how."""
         raise NotImplementedError
 
@@ -43,15 +43,17 @@ class RunActions(LabWindow):
             return False
         if is_on_run and isinstance(front, LearnScreen) and not front.shows(action):
             return False
-        run = self.run_now
+        run = self.live_run
         over = run.history.is_over
         match action:
-            case "climb" if parameters[0] == "dropout" and "dropout" not in run.history.settings:
+            case "adjust" if parameters[0] == "dropout" and "dropout" not in run.history.settings:
                 return False
-            case "stop_run" if run.is_lost:
+            case "stop_run" if run.has_diverged:
                 return True
-            case "climb" | "toggle_pause" | "run_step" | "run_epoch" | "look_at_test" | "stop_run":
-                if over or run.is_lost:
+            case (
+                "adjust" | "toggle_pause" | "run_step" | "run_epoch" | "evaluate_test" | "stop_run"
+            ):
+                if over or run.has_diverged:
                     return False
                 return None if run.history.started is None else True
             case "run_again":
@@ -74,90 +76,90 @@ class RunActions(LabWindow):
         if isinstance(front, ModelScreen):
             return front.topic
         run = front.shown if isinstance(front, RunScreen) else None
-        chosen = run.standing.chosen if run is not None else None
+        chosen = run.selection.chosen if run is not None else None
         return chosen.lesson if chosen is not None else None
 
     def action_toggle_pause(self) -> None:
         """Pause, or go on."""
-        self.run_now.send(commands.Resume() if self.run_now.is_paused else commands.Pause())
+        self.live_run.send(commands.Resume() if self.live_run.is_paused else commands.Pause())
 
     def action_run_step(self) -> None:
         """Train one batch, then pause."""
-        self.run_now.send(commands.RunStep())
+        self.live_run.send(commands.RunStep())
 
     def action_run_epoch(self) -> None:
         """Train to the end of the epoch, then pause."""
-        self.run_now.send(commands.RunEpoch())
+        self.live_run.send(commands.RunEpoch())
 
-    def action_look_at_test(self) -> None:
+    def action_evaluate_test(self) -> None:
         """Read the sealed test set."""
-        self.run_now.send(commands.LookAtTest())
+        self.live_run.send(commands.LookAtTest())
 
     def action_check(self) -> None:
         """Try the first steps on a fresh network, and show what comes of it."""
-        self.push_screen(CheckScreen(self.run_now))
+        self.push_screen(CheckScreen(self.live_run))
 
-    def action_climb(self, setting: str, direction: int) -> None:
+    def action_adjust(self, setting: str, direction: int) -> None:
         """Turn a knob to its next rung."""
-        self.run_now.climb(setting, direction)
-        self.show_wishes()
+        self.live_run.adjust(setting, direction)
+        self.show_requested()
 
     def action_apply_fix(self) -> None:
         """Turn the knob that the chosen finding names; after a run, begin another with it."""
-        finding = self.run_now.fixable()
+        finding = self.live_run.fixable()
         if finding is None or finding.fix_setting is None or finding.fix_value is None:
             return
-        if self.run_now.is_lost:
-            self.run_now.send(commands.Rewind(finding.fix_value))
+        if self.live_run.has_diverged:
+            self.live_run.send(commands.Rewind(finding.fix_value))
             return
-        if not self.run_now.history.is_over:
-            self.run_now.turn(finding.fix_setting, finding.fix_value)
-            self.show_wishes()
+        if not self.live_run.history.is_over:
+            self.live_run.set_knob(finding.fix_setting, finding.fix_value)
+            self.show_requested()
             return
-        config = self.run_now.config.with_knob(finding.fix_setting, finding.fix_value)
+        config = self.live_run.config.with_knob(finding.fix_setting, finding.fix_value)
         self.begin_run(config)
         self.notify(f"a new run: {finding.advice}")
 
     def action_run_again(self) -> None:
         """Start the same run anew."""
-        self.begin_run(self.run_now.config)
+        self.begin_run(self.live_run.config)
 
     def action_stop_run(self) -> None:
         """End the run, once a person has said so twice."""
 
         def answer(yes: bool | None) -> None:
             if yes:
-                self.run_now.send(commands.Stop())
+                self.live_run.send(commands.Stop())
 
         question = ConfirmScreen(
             "Stop this run?", "It ends after this batch and the test set is read.", "stop"
         )
         self.push_screen(question, answer)
 
-    async def action_leave(self) -> None:
+    async def action_quit(self) -> None:
         """Quit, after a question if a run would be lost."""
-        if not self.run_now.is_under_way:
+        if not self.live_run.is_running:
             self.exit()
         elif not isinstance(self.screen, ConfirmScreen):
             question = ConfirmScreen(
-                "Quit while a run is under way?", what_becomes_of(self.run_now), "quit"
+                "Quit while a run is under way?", quit_consequence(self.live_run), "quit"
             )
             self.push_screen(question, self._leave_if)
 
     async def _leave_if(self, yes: bool | None) -> None:
         if yes:
-            self.notify("finishing the batch …", timeout=PATIENCE)
-            await asyncio.to_thread(self.end_now, "stopped")
+            self.notify("finishing the batch …", timeout=EXIT_TIMEOUT)
+            await asyncio.to_thread(self.stop_now, "stopped")
             self.exit()
 
-    def end_now(self, reason: str) -> None:
+    def stop_now(self, reason: str) -> None:
         """End the run after its batch, saved as far as it can be, and wait for that."""
-        self.run_now.end(PATIENCE, reason)
+        self.live_run.end(EXIT_TIMEOUT, reason)
 
     def offer_rewind(self) -> None:
         """Ask whether a diverged run is to go back to its last good state."""
-        lost, finding = self.run_now.history.lost, self.run_now.fixable()
-        if lost is None or finding is None or not self.run_now.is_lost:
+        lost, finding = self.live_run.history.lost, self.live_run.fixable()
+        if lost is None or finding is None or not self.live_run.has_diverged:
             return
         if not isinstance(self.screen, TrainScreen):
             # A question out of the blue would take a key that was meant for something else.
@@ -167,7 +169,7 @@ class RunActions(LabWindow):
             return
 
         def answer(yes: bool | None) -> None:
-            if yes and self.run_now.is_lost:
+            if yes and self.live_run.has_diverged:
                 self.action_apply_fix()
 
         self._rewind_question = ConfirmScreen(
@@ -178,14 +180,14 @@ class RunActions(LabWindow):
         )
         self.push_screen(self._rewind_question, answer)
 
-    def withdraw_rewind(self) -> None:
+    def dismiss_rewind(self) -> None:
         """Take the question back once there is nothing to rewind any more."""
         question, self._rewind_question = self._rewind_question, None
         if question is not None and self.screen is question:
             question.dismiss(False)
 
 
-def what_becomes_of(run: LiveRun) -> str:
+def quit_consequence(run: LiveRun) -> str:
     """Return what leaving a run costs."""
     history = run.history
     if history.folder is None:

@@ -13,13 +13,13 @@ from tui_trainer.text.fmt import Cell
 
 LOSS = Scale("log")
 ACCURACY = Scale("nines")
-RATE = Scale("log")
+LR = Scale("log")
 
 _ENDS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ChartContent:
     """A chart's content: what to draw, and the line of figures below it."""
 
     x_max: float
@@ -29,29 +29,35 @@ class Picture:
     legend: tuple[Cell, ...] = ()
 
 
-def loss_picture(history: History) -> Picture:
+def loss_chart(history: History) -> ChartContent:
     """Show the training loss with its noise, and the validation loss of each epoch."""
-    return _learning_picture(history, history.loss_curve, lambda value: fmt.loss(value).strip())
+    return _learning_chart(history, history.loss_curve, lambda value: fmt.loss(value).strip())
 
 
-def accuracy_picture(history: History) -> Picture:
+def accuracy_chart(history: History) -> ChartContent:
     """Show the training accuracy with its noise, and the validation accuracy of each epoch."""
     # The chart's title has the percent sign.
-    return _learning_picture(
+    return _learning_chart(
         history, history.accuracy_curve, lambda value: fmt.percent(value).removesuffix(" %")
     )
 
 
-def _learning_picture(history: History, curve: Curve, written: Callable[[float], str]) -> Picture:
+def _learning_chart(
+    history: History, curve: Curve, format_value: Callable[[float], str]
+) -> ChartContent:
     """Show training as a curve in its band, validation and test as points."""
     train, now, validation, tests = curve
-    legend = [Cell(f"  ─ train {written(now)}" if now is not None else "  ─ train", style="train")]
+    legend = [
+        Cell(f"  ─ train {format_value(now)}" if now is not None else "  ─ train", style="train")
+    ]
     for _, value, interval in validation[-1:]:
         bounds = f" {fmt.interval(interval)}" if interval else ""
-        legend.append(Cell(f"  ● val {written(value)}", style="validation"))
+        legend.append(Cell(f"  ● val {format_value(value)}", style="validation"))
         legend.append(Cell(bounds, rank=1, style="validation"))
-    legend += [Cell(f"  ◆ test {written(test.y)}", rank=2, style="test") for test in tests[-1:]]
-    return Picture(
+    legend += [
+        Cell(f"  ◆ test {format_value(test.y)}", rank=2, style="test") for test in tests[-1:]
+    ]
+    return ChartContent(
         x_max=x_end(history),
         lines=(Line(train.x, train.trend, "train", train.low, train.high, "train-band"),),
         points=(
@@ -64,7 +70,7 @@ def _learning_picture(history: History, curve: Curve, written: Callable[[float],
     )
 
 
-def rate_picture(history: History) -> Picture:
+def lr_chart(history: History) -> ChartContent:
     """Show the learning rate of each update: base times schedule."""
     series = history.learning_rate
     legend: tuple[Cell, ...] = ()
@@ -74,7 +80,7 @@ def rate_picture(history: History) -> Picture:
             Cell(f"  ─ {now}", style="title"),
             Cell(f"  {history.started.schedule}", rank=1, style="muted"),
         )
-    return Picture(
+    return ChartContent(
         x_max=x_end(history),
         lines=(Line(series.x, series.trend, "title"),),
         marks=_marks(history),

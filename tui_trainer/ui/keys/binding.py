@@ -9,7 +9,7 @@ from functools import cache
 from textual.binding import Binding
 from textual.keys import format_key
 
-_own: dict[str, str] = {}
+_user_keys: dict[str, str] = {}
 
 
 def bindings(area: str, table: str) -> list[Binding]:
@@ -53,15 +53,15 @@ def normalized(keys: str) -> tuple[str, ...]:
     return tuple(binding.key for binding in Binding.make_bindings([Binding(keys, "")]))
 
 
-def keys_of(binding: Binding, keymap: Mapping[str, str] = _own) -> tuple[str, ...]:
+def keys_of(binding: Binding, keymap: Mapping[str, str] = _user_keys) -> tuple[str, ...]:
     """Return the keys of a binding, as a keymap has them: a person's, if none is given."""
     return normalized(keymap.get(binding.id or "", binding.key))
 
 
 def use_keymap(keymap: Mapping[str, str]) -> None:
     """Name a person's keys from now on: those of each id, separated by commas."""
-    _own.clear()
-    _own.update(keymap)
+    _user_keys.clear()
+    _user_keys.update(keymap)
 
 
 def key_text(key: str) -> str:
@@ -77,4 +77,4 @@ def key_text(key: str) -> str:
 def keys_text(binding: Binding) -> str:
     """Return what the help has for a binding: its first key, or every key that a person chose."""
     keys = keys_of(binding)
-    return " ".join(map(key_text, keys if binding.id in _own else keys[:1]))
+    return " ".join(map(key_text, keys if binding.id in _user_keys else keys[:1]))

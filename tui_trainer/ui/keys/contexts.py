@@ -18,10 +18,10 @@ TYPING = Binding(
 )
 
 APP_KEYS = {
-    "train": [*keymap.RUN_KEYS, *keymap.KNOB_KEYS, *keymap.GUIDE_KEYS, LESSON],
+    "train": [*keymap.RUN_KEYS, *keymap.KNOB_KEYS, *keymap.TOUR_KEYS, LESSON],
     "model": [PAUSE, *BATCH_SIZE, LESSON],
-    "inspect": [PAUSE, *keymap.GUIDE_KEYS],
-    "learn": [PAUSE, *keymap.KNOB_KEYS, *keymap.GUIDE_KEYS],
+    "inspect": [PAUSE, *keymap.TOUR_KEYS],
+    "learn": [PAUSE, *keymap.KNOB_KEYS, *keymap.TOUR_KEYS],
     "runs": [],
 }
 """The app's keys that act on each screen, without those that act on all."""

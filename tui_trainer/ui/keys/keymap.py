@@ -19,21 +19,21 @@ RUN_KEYS = bindings(
     stop | x | stop_run | stop | End the run here and read the test set
     *again | r | run_again | run again | Start the same run anew
     *check | c | check | check | Try the first steps on a fresh network: 15 seconds
-    evaluate_test | T | look_at_test | look at test | \
+    evaluate_test | T | evaluate_test | look at test | \
         Read the sealed test set now; every look is counted
     """,
 )
 KNOB_KEYS = bindings(
     "knobs",
     """
-    *lr_up | +,= | climb('learning_rate', 1) | lr: lr up | Learning rate up: 1, 2, 5 × 10ⁿ
-    *lr_down | - | climb('learning_rate', -1) | lr: lr down | Learning rate down: 1, 2, 5 × 10ⁿ
-    *batch_size_up | >,. | climb('batch_size', 1) | batch: batch up | Batch size doubled
-    *batch_size_down | <,comma | climb('batch_size', -1) | batch: batch down | Batch size halved
-    *augmentation | a | climb('augmentation', 1) | augment | Augmentation on or off
-    *dropout_up | ] | climb('dropout', 1) | dropout: dropout up | \
+    *lr_up | +,= | adjust('learning_rate', 1) | lr: lr up | Learning rate up: 1, 2, 5 × 10ⁿ
+    *lr_down | - | adjust('learning_rate', -1) | lr: lr down | Learning rate down: 1, 2, 5 × 10ⁿ
+    *batch_size_up | >,. | adjust('batch_size', 1) | batch: batch up | Batch size doubled
+    *batch_size_down | <,comma | adjust('batch_size', -1) | batch: batch down | Batch size halved
+    *augmentation | a | adjust('augmentation', 1) | augment | Augmentation on or off
+    *dropout_up | ] | adjust('dropout', 1) | dropout: dropout up | \
         Dropout up by 0.05, in a network that has it
-    *dropout_down | [ | climb('dropout', -1) | dropout: dropout down | Dropout down by 0.05
+    *dropout_down | [ | adjust('dropout', -1) | dropout: dropout down | Dropout down by 0.05
     *findings.apply_fix | f | apply_fix | fix | Apply what the chosen finding suggests
     """,
 )
@@ -45,7 +45,7 @@ FINDING_KEYS = bindings(
     next | down | move_finding(1) | finding down | Choose the finding below
     snooze | z | snooze_finding | snooze | \
         Hide the chosen finding until it comes anew, or gets worse
-    unsnooze | Z | wake_findings | wake | Bring back the findings that were snoozed
+    unsnooze | Z | unsnooze_findings | wake | Bring back the findings that were snoozed
     """,
 )
 CHOICE_KEYS = FINDING_KEYS[:2]
@@ -59,11 +59,11 @@ WINDOW_KEYS = [
         save_picture | p | save_picture | picture | Save the window as an SVG picture
         error_details | i | show_failure | details | Show the traceback of a failed run
         *help | ? | show_help | help | Every key and every sign
-        *quit | q | leave | quit | Quit; asks first while a run is under way
+        *quit | q | quit | quit | Quit; asks first while a run is under way
         """,
     ),
     Binding("ctrl+z", "suspend_process", "suspend", show=False, system=True),
-    Binding("ctrl+c,ctrl+q", "leave", "quit", show=False, priority=True, system=True),
+    Binding("ctrl+c,ctrl+q", "quit", "quit", show=False, priority=True, system=True),
 ]
 MODE_KEYS = bindings(
     "screens",
@@ -76,16 +76,16 @@ MODE_KEYS = bindings(
     *lesson | l | open_lesson | lesson | The lesson of the chosen finding or verdict
     """,
 )
-GUIDE_KEYS = bindings(
+TOUR_KEYS = bindings(
     "tour",
     """
-    toggle | g | toggle_guide | guide | \
+    toggle | g | toggle_tour | guide | \
         Begin the guided path, or end it: ten minutes, step by step
-    next | k | move_guide(1) | next step | To the next step of the guided path
-    previous | K | move_guide(-1) | step back | To the step before
+    next | k | move_tour(1) | next step | To the next step of the guided path
+    previous | K | move_tour(-1) | step back | To the step before
     """,
 )
-KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *GUIDE_KEYS, *WINDOW_KEYS]
+KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *TOUR_KEYS, *WINDOW_KEYS]
 
 TABLE_KEYS = bindings("runs", "*replay | enter | select_cursor | replay | Play the chosen run")
 LIST_KEYS = bindings("runs", "*refresh | r | reload | refresh | Read the folder of runs again")
@@ -142,7 +142,7 @@ VIEW_LIST_KEYS = bindings(
     """
     lists.previous | up | move(-1) | view above | The view above
     lists.next | down | move(1) | view below | The view below
-    *open | enter | screen.to_view | look | To the chosen view: its keys are shown
+    *open | enter | screen.open_view | look | To the chosen view: its keys are shown
     """,
 )
 INSPECT_KEYS = [
@@ -165,7 +165,7 @@ LESSON_LIST_KEYS = bindings(
     """
     lists.previous | up | move(-1) | lesson above | The lesson above
     lists.next | down | move(1) | lesson below | The lesson below
-    *open | enter | screen.to_experiment | try it | To the experiment of the chosen lesson
+    *open | enter | screen.open_experiment | try it | To the experiment of the chosen lesson
     """,
 )
 LEARN_KEYS = [
@@ -174,7 +174,7 @@ LEARN_KEYS = [
         """
         *next | n | move_lesson(1) | lesson: next | The next lesson
         *previous | b | move_lesson(-1) | lesson: back | The lesson before
-        *answer | o | open_answer | answer | Open the answer to the question, or fold it
+        *answer | o | toggle_answer | answer | Open the answer to the question, or fold it
         """,
     ),
     ENLARGE,
@@ -182,7 +182,7 @@ LEARN_KEYS = [
     *bindings(
         "learn",
         """
-        *stop | escape | stop_trying | stop | \
+        *stop | escape | stop_experiment | stop | \
             Stop the experiment that is under way; the run goes on
         """,
     ),
@@ -192,10 +192,10 @@ EXPERIMENT_KEYS = bindings(
     """
     *previous_control | up | choose_control(-1) | control: control above | Choose the control before
     *next_control | down | choose_control(1) | control: control below | Choose the control after
-    *turn_down | left | turn_control(-1) | control: turn down | Turn the chosen control down
-    *turn_up | right | turn_control(1) | control: turn up | Turn the chosen control up
-    *confirm | enter | go | go | Do what stands beside ▷; else type a number
-    reset | backspace | put_back | put back | Put every control back to where it began
+    *turn_down | left | adjust_control(-1) | control: turn down | Turn the chosen control down
+    *turn_up | right | adjust_control(1) | control: turn up | Turn the chosen control up
+    *confirm | enter | confirm | go | Do what stands beside ▷; else type a number
+    reset | backspace | reset_controls | put back | Put every control back to where it began
     """,
 )
 _SIGNS = {**{digit: digit for digit in digits}, "minus": "-", "full_stop": "."}
@@ -226,9 +226,9 @@ PAD_KEYS = bindings(
     up_right | pageup | move_pen(1, -1) | go up and right
     down_left | end | move_pen(-1, 1) | go down and left
     down_right | pagedown | move_pen(1, 1) | go down and right
-    *thicker | w,] | thicken(1) | brush | \
+    *thicker | w,] | change_brush(1) | brush | \
         A thicker brush: thin, normal, thick; {pad.thicker} begins anew behind thick
-    thinner | [ | thicken(-1) | thinner | A thinner brush
+    thinner | [ | change_brush(-1) | thinner | A thinner brush
     *eraser | e | toggle_eraser | eraser | \
         Erase, or draw again; the right mouse button erases too
     *undo | u | undo | undo | Take the latest stroke back, or the clearing
@@ -268,7 +268,7 @@ GROUPS = {
     "The drawing pad": PAD_KEYS,
     "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
     EXPERIMENT: EXPERIMENT_KEYS,
-    "The guided path": GUIDE_KEYS,
+    "The guided path": TOUR_KEYS,
     "The list of runs": [*TABLE_KEYS, *LIST_KEYS],
     "A recorded run": REPLAY_KEYS,
 }
@@ -277,7 +277,7 @@ FIRST_TO_GO = (
     "show_mode('learn')",
     "show_mode('inspect')",
     "open_lesson",
-    "climb('augmentation', 1)",
+    "adjust('augmentation', 1)",
     "show_mode('model')",
     *("dropout", "batch", "lr"),
     "show_mode('train')",

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Command
 from tui_trainer.protocol.diagnosis import Diagnosis
-from tui_trainer.ui.runs.asking import Asking
+from tui_trainer.ui.runs.questions import Questions
 
 
-class Checking(Asking):
+class CheckResults(Questions):
     """Asks for the check, and keeps its items.
 
     Attributes:
@@ -24,9 +24,9 @@ class Checking(Asking):
 
     def begin(self, *, again: bool = False) -> None:
         """Ask for the check, unless that was done before."""
-        if not self.is_asking and (again or not self.items):
+        if not self.is_waiting and (again or not self.items):
             self.items, self.answer, self._chosen = [], None, None
-            self.put(Ask("check"))
+            self.submit(Ask("check"))
 
     @property
     def done(self) -> int:
@@ -38,9 +38,9 @@ class Checking(Asking):
         """How many there will be; 0 while that is not known."""
         return self.answer.total if self.answer else 0
 
-    def take(self, answer: Answered) -> bool:
+    def receive(self, answer: Answered) -> bool:
         """Take in one item; return whether it counts."""
-        counts = super().take(answer)
+        counts = super().receive(answer)
         if counts and isinstance(answer.content, Diagnosis):
             self.items.append(answer.content)
         return counts

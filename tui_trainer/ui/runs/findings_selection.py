@@ -6,7 +6,7 @@ from tui_trainer.history.history import History
 from tui_trainer.protocol.events import Event, FindingRaised
 
 
-class Standing:
+class FindingsSelection:
     """The findings that stand, as far as they are on show.
 
     A finding that is snoozed comes back when it has been cleared and is raised anew, or while it is
@@ -18,7 +18,7 @@ class Standing:
         self._chosen: str | None = None
         self._snoozed: dict[str, tuple[int, int]] = {}
 
-    def notice(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """Take in an event, before the history does."""
         if isinstance(event, FindingRaised) and event.code not in self.history.findings:
             # What is graver than all that a person has chosen from is looked at first.
@@ -76,7 +76,7 @@ class Standing:
             self._snoozed[chosen.code] = (self._times_cleared(chosen.code), chosen.rank)
             self._chosen = None
 
-    def wake(self) -> None:
+    def unsnooze(self) -> None:
         """Bring back what was put off."""
         self._snoozed.clear()
 

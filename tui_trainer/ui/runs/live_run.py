@@ -22,9 +22,9 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_rate
 from tui_trainer.ui.bridge import Bridge
-from tui_trainer.ui.runs.asking import Asking, ExhibitAsking
-from tui_trainer.ui.runs.check_results import Checking
-from tui_trainer.ui.runs.findings_selection import Standing
+from tui_trainer.ui.runs.check_results import CheckResults
+from tui_trainer.ui.runs.findings_selection import FindingsSelection
+from tui_trainer.ui.runs.questions import ExhibitQuestions, Questions
 
 Start = Callable[[RunConfig, Inbox], Iterator[Event]]
 """Begins a run: what the command line hands to a front end in place of the engine."""
@@ -33,11 +33,11 @@ Start = Callable[[RunConfig, Inbox], Iterator[Event]]
 class LiveRun:
     """One run as the window knows it.
 
-    ``history`` tells what is true: it changes by events alone. ``wanted`` holds the settings that
-    no event has confirmed yet, so that pressing a key twice changes a setting twice. ``standing``
-    is what a person makes of the findings. ``field`` asks what a feature sees, ``check`` for the
-    check of the first steps, ``learning`` for the experiment of a lesson, ``inspecting`` for a view
-    of what the network has learned.
+    ``history`` is the state of the run: only events change it. ``requested`` holds settings that
+    no event has confirmed yet, so that pressing a key twice changes a setting twice. ``selection``
+    is which finding is chosen and which are snoozed. Each kind of question has its own channel:
+    ``field`` (receptive field of a feature), ``check`` (preflight check), ``experiment`` (of a
+    lesson) and ``inspection`` (a view of the model).
     """
 
     is_live = True
@@ -45,21 +45,21 @@ class LiveRun:
     def __init__(self, config: RunConfig, start: Start, post: Callable[[Message], object]) -> None:
         self.config = config
         self.history = History()
-        self.standing = Standing(self.history)
+        self.selection = FindingsSelection(self.history)
         self.inbox = Inbox()
-        self.wanted: dict[str, float] = {}
-        self.field = Asking(self.send, "field")
-        self.check = Checking(self.send)
-        self.learning = ExhibitAsking(self.send, "lesson")
-        self.inspecting = ExhibitAsking(self.send, "view")
-        asking = (self.field, self.check, self.learning, self.inspecting)
-        self._asking: dict[str, Asking] = {each.kind: each for each in asking}
+        self.requested: dict[str, float] = {}
+        self.field = Questions(self.send, "field")
+        self.check = CheckResults(self.send)
+        self.experiment = ExhibitQuestions(self.send, "lesson")
+        self.inspection = ExhibitQuestions(self.send, "view")
+        questions = (self.field, self.check, self.experiment, self.inspection)
+        self._questions: dict[str, Questions] = {each.kind: each for each in questions}
         self.bridge = Bridge(start(config, self.inbox), post)
 
-    def begin(self, *, paused: bool = False, wishes: Iterable[Command] = ()) -> None:
+    def begin(self, *, paused: bool = False, first_commands: Iterable[Command] = ()) -> None:
         """Start the training thread; ``paused`` makes it wait before the first batch."""
-        for wish in wishes:
-            self.inbox.send(wish)
+        for command in first_commands:
+            self.inbox.send(command)
         if paused:
             self.inbox.send(commands.Pause())
         self.bridge.start()
@@ -67,26 +67,26 @@ class LiveRun:
     def apply(self, events: tuple[Event, ...]) -> None:
         """Take in what the engine says."""
         for event in events:
-            self.standing.notice(event)
+            self.selection.observe(event)
             self.history.apply(event)
             match event:
-                case Answered() if event.question.kind in self._asking:
-                    self._asking[event.question.kind].take(event)
-                case CommandRejected() if (kind := event.command.split("/")[0]) in self._asking:
-                    self._asking[kind].refuse(event.reason)
+                case Answered() if event.question.kind in self._questions:
+                    self._questions[event.question.kind].receive(event)
+                case CommandRejected() if (kind := event.command.split("/")[0]) in self._questions:
+                    self._questions[kind].reject(event.reason)
                 case CommandRejected():
-                    self.wanted.clear()
-                case SettingChanged() if self.wanted.get(event.setting) == event.new:
-                    del self.wanted[event.setting]
+                    self.requested.clear()
+                case SettingChanged() if self.requested.get(event.setting) == event.new:
+                    del self.requested[event.setting]
                 case RunFinished():
-                    self.learning.end()
+                    self.experiment.end()
                 case RunFailed():
-                    self.check.refuse("the training failed")
-                    for asking in self._asking.values():
-                        asking.end()
+                    self.check.reject("the training failed")
+                    for questions in self._questions.values():
+                        questions.end()
 
     @property
-    def is_under_way(self) -> bool:
+    def is_running(self) -> bool:
         """Whether there is something to lose by leaving."""
         return self.bridge.is_alive and not self.history.is_over
 
@@ -101,7 +101,7 @@ class LiveRun:
         return self.config.probes
 
     @property
-    def is_lost(self) -> bool:
+    def has_diverged(self) -> bool:
         """Whether the run has diverged, and waits to be rewound or stopped."""
         return self.history.lost is not None and not self.history.is_over
 
@@ -109,14 +109,14 @@ class LiveRun:
         """Send a command."""
         self.inbox.send(command)
 
-    def turn(self, setting: str, value: float) -> None:
+    def set_knob(self, setting: str, value: float) -> None:
         """Wish for a knob's new value."""
-        self.wanted[setting] = value
+        self.requested[setting] = value
         self.send(KNOBS[setting](value))
 
-    def climb(self, setting: str, direction: int) -> None:
+    def adjust(self, setting: str, direction: int) -> None:
         """Wish for a knob's next rung, 1 up or -1 down; at an end nothing happens."""
-        present = self.wanted.get(setting, self.history.settings.get(setting))
+        present = self.requested.get(setting, self.history.settings.get(setting))
         if present is None:
             return
         match setting:
@@ -129,7 +129,7 @@ class LiveRun:
             case _:
                 value = float(not present)
         if value != present:
-            self.turn(setting, value)
+            self.set_knob(setting, value)
 
     def fixable(self) -> FindingRaised | None:
         """Return the chosen finding if a knob can mend it, None if there is none.
@@ -139,8 +139,8 @@ class LiveRun:
         """
         if self.history.is_on_show:
             return None
-        chosen = self.standing.chosen
-        if self.is_lost:
+        chosen = self.selection.chosen
+        if self.has_diverged:
             return self.history.findings.get(divergence.__name__)
         return chosen if chosen is not None and chosen.fix_setting is not None else None
 

@@ -12,7 +12,7 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, Event, FindingRaised, StepDone
 from tui_trainer.protocol.probed import SampleProbed, UpdateProbed
 from tui_trainer.recording.folder import RunFolder
-from tui_trainer.ui.runs.findings_selection import Standing
+from tui_trainer.ui.runs.findings_selection import FindingsSelection
 
 SPEEDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 """Times as fast as it was trained."""
@@ -51,9 +51,9 @@ class RecordedRun:
         self.name = name
         self.config = config
         self.history = History()
-        self.standing = Standing(self.history)
+        self.selection = FindingsSelection(self.history)
         self.is_probed = any(isinstance(e, UpdateProbed | SampleProbed) for e in events)
-        self.wanted: Mapping[str, float] = MappingProxyType({})
+        self.requested: Mapping[str, float] = MappingProxyType({})
         self.speed = speed
         self.is_paused = False
         self.position = 0.0
@@ -98,7 +98,7 @@ class RecordedRun:
         target = min(self.total, max(0.0, seconds))
         if target < self.position:
             self.history, self._next = History(), 0
-            self.standing.history = self.history
+            self.selection.history = self.history
         self._apply_to(target)
 
     def jump(self, direction: int) -> None:
@@ -129,7 +129,7 @@ class RecordedRun:
         end = bisect.bisect_right(self._times, self.position, lo=self._next)
         passed = self._events[self._next : end]
         for event in passed:
-            self.standing.notice(event)
+            self.selection.observe(event)
             self.history.apply(event)
         self._next = end
         return passed

@@ -47,7 +47,7 @@ class ViewScreen(Screen[None]):
         self._clock: Callable[[], float] = time.monotonic
         self.shown: ShownRun | None = None
         self._view = 0
-        self._facts: tuple[object, ...] = ()
+        self._key_state: tuple[object, ...] = ()
 
     @staticmethod
     def compose_end() -> ComposeResult:
@@ -102,8 +102,8 @@ class ViewScreen(Screen[None]):
 
     def refresh_keys(self, *facts: object) -> None:
         """Let the footer build its keys anew, but only if what they depend on has changed."""
-        if facts != self._facts:
-            self._facts = facts
+        if facts != self._key_state:
+            self._key_state = facts
             self.refresh_bindings()
 
     def action_next_panel(self) -> None:
@@ -119,7 +119,7 @@ class LiveScreen(ViewScreen):
         self._run: LiveRun | None = None
         self._asked_at = float("-inf")
 
-    def take(self, run: LiveRun) -> bool:
+    def set_run(self, run: LiveRun) -> bool:
         """Show the state of a run; return whether it is another one than before."""
         is_new = run is not self._run
         self.shown = self._run = run

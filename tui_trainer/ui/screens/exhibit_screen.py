@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tui_trainer.protocol.exhibit import Control
-from tui_trainer.ui.runs.asking import ExhibitAsking
+from tui_trainer.ui.runs.questions import ExhibitQuestions
 from tui_trainer.ui.screens.base_screen import LiveScreen
-from tui_trainer.ui.screens.exhibit_views import silence
+from tui_trainer.ui.screens.exhibit_views import unavailable_reason
 from tui_trainer.ui.screens.picture_screen import PicturesScreen, pictures_in
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
@@ -19,7 +19,7 @@ class ExhibitScreen(LiveScreen):
         self._control = 0
 
     @property
-    def choosing(self) -> ExhibitAsking | None:
+    def choosing(self) -> ExhibitQuestions | None:
         """What the controls turn; None before there is a run."""
         raise NotImplementedError
 
@@ -28,15 +28,15 @@ class ExhibitScreen(LiveScreen):
         raise NotImplementedError
 
     @property
-    def can_choose(self) -> ExhibitAsking | None:
+    def can_choose(self) -> ExhibitQuestions | None:
         """What the controls turn, if the engine can answer; else None."""
-        return None if self._run is None or silence(self._run) else self.choosing
+        return None if self._run is None or unavailable_reason(self._run) else self.choosing
 
     def refresh_keys(self, *facts: object) -> None:
         """Let the footer build its keys anew, but only if what they depend on has changed."""
         view = self.query_one(ExhibitPanel).view
         super().refresh_keys(
-            *(bool(view.controls), view.takes_numbers, bool(view.trains), view.is_under_way),
+            *(bool(view.controls), view.takes_numbers, bool(view.trains), view.is_running),
             *(view.is_in_matrix, view.exhibit is not None and view.exhibit.opens is not None),
             *(self._has_pictures, *facts),
         )
@@ -69,9 +69,9 @@ class ExhibitScreen(LiveScreen):
         self._control = message.place
         self.show_exhibit()
 
-    def on_exhibit_panel_turned(self, message: ExhibitPanel.Turned) -> None:
+    def on_exhibit_panel_control_changed(self, message: ExhibitPanel.ControlChanged) -> None:
         """Ask what is shown with a control turned."""
-        self._turn(message.turned)
+        self._set_control(message.turned)
 
     def on_exhibit_panel_cell_chosen(self, message: ExhibitPanel.CellChosen) -> None:
         """Ask what is shown with another cell chosen."""
@@ -85,31 +85,31 @@ class ExhibitScreen(LiveScreen):
         if control is not None:
             self.query_one(NumberLine).open(control, begun)
 
-    def on_exhibit_panel_typing(self) -> None:
+    def on_exhibit_panel_number_requested(self) -> None:
         """Ask for a number."""
         self.action_type_number("")
 
-    def on_number_line_given(self, message: NumberLine.Given) -> None:
+    def on_number_line_submitted(self, message: NumberLine.Submitted) -> None:
         """Ask what is shown with that number."""
-        self._turn(message.turned)
+        self._set_control(message.turned)
 
     def on_number_line_closed(self) -> None:
         """Go back to the exhibit."""
         self.query_one(ExhibitPanel).focus()
 
-    def on_exhibit_panel_putting_back(self) -> None:
+    def on_exhibit_panel_reset_requested(self) -> None:
         """Put every control back to where it began."""
         if choosing := self.can_choose:
-            choosing.put_back()
+            choosing.reset_controls()
             self.show_exhibit()
 
-    def on_exhibit_panel_going(self) -> None:
+    def on_exhibit_panel_confirmed(self) -> None:
         """Do what enter does here."""
         if choosing := self.can_choose:
-            choosing.go()
+            choosing.confirm()
             self.show_exhibit()
 
-    def _turn(self, control: Control) -> None:
+    def _set_control(self, control: Control) -> None:
         if choosing := self.can_choose:
-            choosing.turn(control)
+            choosing.set_control(control)
             self.show_exhibit()

@@ -15,12 +15,12 @@ from tui_trainer.ui.widgets.exhibit_head import ExhibitView
 from tui_trainer.ui.widgets.lesson_panel import LessonView
 
 
-def belongs(found: FindingRaised, lesson: Lesson) -> bool:
+def belongs_to(found: FindingRaised, lesson: Lesson) -> bool:
     """Return whether a finding is told in a lesson."""
     return found.lesson == lesson.topic or found.code in lesson.findings
 
 
-def silence(run: LiveRun) -> str:
+def unavailable_reason(run: LiveRun) -> str:
     """Return why nothing can be tried on a run; empty if it can."""
     history = run.history
     if history.failure is not None:
@@ -40,7 +40,7 @@ def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
         lesson=lesson,
         observations=observations(lesson, history),
         knobs=tuple(_knobs(run)),
-        findings=tuple(found for found in run.standing.shown if belongs(found, lesson)),
+        findings=tuple(found for found in run.selection.shown if belongs_to(found, lesson)),
         verdicts=tuple(
             verdict
             for verdict in review
@@ -53,21 +53,23 @@ def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
 
 def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
     """Return the experiment of a lesson as it stands, with a control chosen by its place."""
-    learning, quiet = run.learning, silence(run)
-    is_here = learning.subject == lesson.slug
-    exhibit = learning.exhibit if is_here else None
-    controls = learning.controls if is_here else ()
+    experiment, quiet = run.experiment, unavailable_reason(run)
+    is_here = experiment.subject == lesson.slug
+    exhibit = experiment.exhibit if is_here else None
+    controls = experiment.controls if is_here else ()
     return ExhibitView(
         title=f"{lesson.topic} · {lesson.title}",
         exhibit=exhibit,
         controls=controls,
         chosen=min(control, max(0, len(controls) - 1)),
-        trains="" if quiet else learning.trains,
-        silence=quiet or learning.refusal or ("" if exhibit else "asking the engine …"),
-        is_under_way=learning.is_under_way,
-        is_stopped=learning.is_stopped,
+        trains="" if quiet else experiment.trains,
+        unavailable_reason=quiet
+        or experiment.rejection
+        or ("" if exhibit else "asking the engine …"),
+        is_running=experiment.is_running,
+        is_stopped=experiment.is_stopped,
         waits=not run.is_paused and not run.history.is_over,
-        is_result=learning.is_result,
+        has_result=experiment.has_result,
     )
 
 
@@ -78,13 +80,13 @@ def _knobs(run: LiveRun) -> list[Cell]:
         gap = "   " if cells else ""
         cells.append(Cell(f"{gap}{fmt.KNOB_NAMES[setting]} ", style="muted"))
         cells.append(Cell(fmt.knob(setting, value), style="intervention"))
-        wanted = run.wanted.get(setting)
-        if wanted is not None and wanted != value:
-            cells.append(Cell(f" → {fmt.knob(setting, wanted)}", style="intervention bold"))
+        requested = run.requested.get(setting)
+        if requested is not None and requested != value:
+            cells.append(Cell(f" → {fmt.knob(setting, requested)}", style="intervention bold"))
     return cells
 
 
-def inspected_view(run: LiveRun, view: View, control: int | None) -> ExhibitView:
+def inspection_view(run: LiveRun, view: View, control: int | None) -> ExhibitView:
     """Return a view as it stands, with a control chosen by its place.
 
     Args:
@@ -92,16 +94,16 @@ def inspected_view(run: LiveRun, view: View, control: int | None) -> ExhibitView
         view: The view.
         control: The place; None for where the arrow keys do most: in a matrix, if there is one.
     """
-    inspecting, quiet = run.inspecting, silence(run)
-    exhibit = inspecting.exhibit if inspecting.subject == view.name else None
-    is_waiting = exhibit is None or inspecting.is_under_way
+    inspection, quiet = run.inspection, unavailable_reason(run)
+    exhibit = inspection.exhibit if inspection.subject == view.name else None
+    is_waiting = exhibit is None or inspection.is_running
     shown = ExhibitView(
         title=view.title,
         exhibit=exhibit,
-        controls=inspecting.controls if exhibit else (),
-        trains="" if quiet or exhibit is None or inspecting.is_under_way else exhibit.trains,
-        silence=quiet or inspecting.refusal or ("looking …" if is_waiting else ""),
-        noun=f"after step {count(inspecting.step)}" if exhibit else view.about,
+        controls=inspection.controls if exhibit else (),
+        trains="" if quiet or exhibit is None or inspection.is_running else exhibit.trains,
+        unavailable_reason=quiet or inspection.rejection or ("looking …" if is_waiting else ""),
+        noun=f"after step {count(inspection.step)}" if exhibit else view.about,
         verb="goes on",
     )
     return shown.with_matrix_chosen(control)

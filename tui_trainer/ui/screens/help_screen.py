@@ -28,8 +28,8 @@ _SIGNS = [
     ("●", "validation", "validation, after each epoch, on images kept apart from training"),
     ("◆", "test", "the sealed test set, read when a run ends or you press {run.evaluate_test}"),
     ("▼", "intervention", "you turned a knob here"),
-    ("▲", "look", "a warning: of a finding, the design review or the check"),
-    ("✗", "wrong", "an error: something is wrong"),
+    ("▲", "warning", "a warning: of a finding, the design review or the check"),
+    ("✗", "error", "an error: something is wrong"),
     ("·", "title", "a note: no fault, but worth knowing"),
     ("▸", "title", "what the keys act on: a finding, a lesson, a view, a control, a cell"),
     (

@@ -27,17 +27,17 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.inspection import NAMES, VIEWS, View
 from tui_trainer.ui.keys.keymap import INSPECT_KEYS
-from tui_trainer.ui.runs.asking import ExhibitAsking
 from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.runs.questions import ExhibitQuestions
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
-from tui_trainer.ui.screens.exhibit_views import inspected_view, silence
+from tui_trainer.ui.screens.exhibit_views import inspection_view, unavailable_reason
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
 from tui_trainer.ui.widgets.pad import Pad
 from tui_trainer.ui.widgets.status_lines import TopLine
 from tui_trainer.ui.widgets.view_list import ViewList
 
-FOLLOW_EVERY = 3.0
+REFRESH_INTERVAL = 3.0
 """Seconds from an answer to the next question, while batches are trained …"""
 
 PAINT_SHARE = 0.01
@@ -49,14 +49,14 @@ FLAT = 18
 DRAWING = "drawing"
 """The choice by which a view is told what is drawn."""
 
-CHANGES = (
+VIEW_EVENTS = (
     *(Answered, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged, Rewound),
     EpochDone,
 )
 """What changes what is seen, or whether anything can be."""
 
 
-def halts(event: Event) -> bool:
+def stops_training(event: Event) -> bool:
     """Whether a run begins, or its weights stay as they are from here on: a view can lag behind."""
     is_paused = isinstance(event, StateChanged) and event.state == "paused"
     return is_paused or isinstance(event, RunStarted | RunFinished | Diverged | Rewound)
@@ -76,7 +76,7 @@ class InspectScreen(ExhibitScreen):
         self._place = 0
         self._chosen_control: dict[str, int] = {}
         self._came_from: list[int] = []
-        self._follow_at = 0.0
+        self._refresh_at = 0.0
         self._is_from_list = False
 
     def compose(self) -> ComposeResult:
@@ -95,9 +95,9 @@ class InspectScreen(ExhibitScreen):
         return VIEWS[self._place]
 
     @property
-    def choosing(self) -> ExhibitAsking | None:
+    def choosing(self) -> ExhibitQuestions | None:
         """What the controls of the view turn."""
-        return self._run.inspecting if self._run else None
+        return self._run.inspection if self._run else None
 
     def open(self, name: str) -> None:
         """Choose a view by its name, and show it in a small window too."""
@@ -105,13 +105,13 @@ class InspectScreen(ExhibitScreen):
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
         """Show the run as it is now; a step may be worth a new look."""
-        is_new = self.take(run)
-        if is_new or any(halts(event) for event in events):
+        is_new = self.set_run(run)
+        if is_new or any(stops_training(event) for event in events):
             self._ask()
-        if is_new or any(isinstance(event, CHANGES) for event in events):
+        if is_new or any(isinstance(event, VIEW_EVENTS) for event in events):
             self.show_exhibit()
         if any(isinstance(event, StepDone) for event in events):
-            self._follow()
+            self._refresh_view()
 
     def on_screen_resume(self) -> None:
         """Ask anew: the weights may have changed meanwhile."""
@@ -126,9 +126,9 @@ class InspectScreen(ExhibitScreen):
             return
         began = self._clock()
         control = self._chosen_control.get(self.chosen_view.name)
-        self.query_one(ExhibitPanel).show(inspected_view(self._run, self.chosen_view, control))
+        self.query_one(ExhibitPanel).show(inspection_view(self._run, self.chosen_view, control))
         now = self._clock()
-        self._follow_at = now + max(FOLLOW_EVERY, (now - began) / PAINT_SHARE)
+        self._refresh_at = now + max(REFRESH_INTERVAL, (now - began) / PAINT_SHARE)
         history = self._run.history
         self.refresh_keys(
             history.started is None, history.is_over, self._place, len(self._came_from)
@@ -136,25 +136,25 @@ class InspectScreen(ExhibitScreen):
 
     def _ask(self) -> None:
         """Ask what the view shows, if one can see the answer."""
-        if self._run is not None and self.is_active and not silence(self._run):
-            self._run.inspecting.open(self.chosen_view.name)
-            self._tell_drawing()
+        if self._run is not None and self.is_active and not unavailable_reason(self._run):
+            self._run.inspection.open(self.chosen_view.name)
+            self._send_drawing()
 
-    def _tell_drawing(self) -> None:
+    def _send_drawing(self) -> None:
         """Ask what the view shows of the drawing, if it has not been told of it."""
         text = self.query_one(Pad).sketch.text
-        inspecting = self._run.inspecting if self._run and self.can_choose else None
-        if inspecting is None or not self.chosen_view.is_drawn_on:
+        inspection = self._run.inspection if self._run and self.can_choose else None
+        if inspection is None or not self.chosen_view.is_drawn_on:
             return
-        if dict(inspecting.chosen).get(DRAWING, "") != text:
-            inspecting.choose(((DRAWING, text),))
+        if dict(inspection.chosen).get(DRAWING, "") != text:
+            inspection.choose(((DRAWING, text),))
 
-    def _follow(self) -> None:
+    def _refresh_view(self) -> None:
         """Ask what the view shows by now, once it is time."""
-        if self._run is None or not self.is_active or self._clock() < self._follow_at:
+        if self._run is None or not self.is_active or self._clock() < self._refresh_at:
             return
-        if ("images", "test") not in self._run.inspecting.chosen:
-            self._run.inspecting.follow()
+        if ("images", "test") not in self._run.inspection.chosen:
+            self._run.inspection.refresh()
 
     def _go_to(self, place: int) -> None:
         if place != self._place:
@@ -210,7 +210,7 @@ class InspectScreen(ExhibitScreen):
                 return True
         return super().check_action(action, parameters)
 
-    def action_to_view(self) -> None:
+    def action_open_view(self) -> None:
         """Go to the view."""
         self.show_view("view")
 
@@ -234,24 +234,24 @@ class InspectScreen(ExhibitScreen):
         self._chosen_control[self.chosen_view.name] = message.place
         self.show_exhibit()
 
-    @on(ExhibitPanel.PuttingBack)
-    def keep_drawing(self, message: ExhibitPanel.PuttingBack) -> None:
+    @on(ExhibitPanel.ResetRequested)
+    def keep_drawing(self, message: ExhibitPanel.ResetRequested) -> None:
         """Put every control back; a drawing stays."""
         text = self.query_one(Pad).sketch.text
         if self._run is not None and self.can_choose and self.chosen_view.is_drawn_on and text:
             message.prevent_default()
-            self._run.inspecting.prepare(self.chosen_view.name, ((DRAWING, text),))
-            self._run.inspecting.ask()
+            self._run.inspection.prepare(self.chosen_view.name, ((DRAWING, text),))
+            self._run.inspection.ask()
             self.show_exhibit()
 
     def on_pad_drawn(self) -> None:
         """Ask what the network makes of the drawing."""
-        self._tell_drawing()
+        self._send_drawing()
 
     def on_exhibit_panel_opened(self, message: ExhibitPanel.Opened) -> None:
         """Open another view, with the choices that lead there."""
         opening = message.opening
         if self._run is not None and self.can_choose:
             self._came_from.append(self._place)
-            self._run.inspecting.prepare(opening.view, opening.choices)
+            self._run.inspection.prepare(opening.view, opening.choices)
             self._go_to(NAMES.index(opening.view))

@@ -27,22 +27,27 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.probed import SampleProbed
 from tui_trainer.ui.keys.keymap import LEARN_KEYS
-from tui_trainer.ui.runs.asking import ExhibitAsking
 from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.runs.questions import ExhibitQuestions
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
-from tui_trainer.ui.screens.exhibit_views import belongs, exhibit_view, lesson_view, silence
+from tui_trainer.ui.screens.exhibit_views import (
+    belongs_to,
+    exhibit_view,
+    lesson_view,
+    unavailable_reason,
+)
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.lesson_panel import LessonList, LessonPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
 from tui_trainer.ui.widgets.status_lines import TopLine
 
-RENEWS = (
+LESSON_EVENTS = (
     *(EpochDone, SampleProbed, FindingRaised, FindingCleared, SettingChanged, Rewound),
     *(RunStarted, RunFinished, RunFailed, StateChanged),
 )
 """What changes the sentences on the reader's network; a step is not worth it."""
 
-TRIES = (Answered, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged)
+EXPERIMENT_EVENTS = (Answered, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged)
 """What changes the experiment as it is shown."""
 
 
@@ -91,16 +96,16 @@ class LearnScreen(ExhibitScreen):
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
         """Show the run as it is now; steps change nothing here but the epoch's number."""
-        is_new = self.take(run)
+        is_new = self.set_run(run)
         begins = is_new or any(isinstance(event, RunStarted) for event in events)
         if begins or (self._is_outdated and any(isinstance(e, EpochDone) for e in events)):
             self._ask()
         if is_new or not events:
             self._show_all()
             return
-        if any(isinstance(event, RENEWS) for event in events):
+        if any(isinstance(event, LESSON_EVENTS) for event in events):
             self._show_lesson()
-        if any(isinstance(event, TRIES) for event in events):
+        if any(isinstance(event, EXPERIMENT_EVENTS) for event in events):
             self.show_exhibit()
 
     def show_knobs(self) -> None:
@@ -111,24 +116,29 @@ class LearnScreen(ExhibitScreen):
         """Ask anew if the weights have changed meanwhile; what was trained for is kept."""
         if self._run is None:
             return
-        if self._is_outdated or self._run.learning.subject != self.lesson.slug:
+        if self._is_outdated or self._run.experiment.subject != self.lesson.slug:
             self._ask()
         self._show_all()
 
     @property
     def _is_outdated(self) -> bool:
         """Whether the weights have gone on since the experiment was asked for."""
-        learning = self._run.learning if self._run else None
-        if learning is None or learning.is_asking or learning.is_result or learning.trains:
+        experiment = self._run.experiment if self._run else None
+        if (
+            experiment is None
+            or experiment.is_waiting
+            or experiment.has_result
+            or experiment.trains
+        ):
             return False
         return self.is_due
 
     def _ask(self) -> None:
         """Ask what the experiment shows, if one can see the answer."""
-        if self._run is None or not self.is_active or silence(self._run):
+        if self._run is None or not self.is_active or unavailable_reason(self._run):
             return
         self._asked_at = self._clock()
-        self._run.learning.open(self.lesson.slug)
+        self._run.experiment.open(self.lesson.slug)
 
     def _show_all(self) -> None:
         self.query_one(LessonList).show(self._place)
@@ -149,9 +159,9 @@ class LearnScreen(ExhibitScreen):
             self._refresh_keys()
 
     @property
-    def choosing(self) -> ExhibitAsking | None:
+    def choosing(self) -> ExhibitQuestions | None:
         """What the experiment's controls turn."""
-        return self._run.learning if self._run else None
+        return self._run.experiment if self._run else None
 
     def _refresh_keys(self) -> None:
         """Let the footer build its keys anew, but only when one has come or gone."""
@@ -159,18 +169,18 @@ class LearnScreen(ExhibitScreen):
             history = self._run.history
             self.refresh_keys(
                 *(history.started is None, history.is_over, history.lost is not None),
-                *(self._place, "dropout" in history.settings, self._mends),
+                *(self._place, "dropout" in history.settings, self._can_fix),
             )
 
     @property
-    def _mends(self) -> bool:
+    def _can_fix(self) -> bool:
         """Whether a key mends a finding that is to be seen here."""
         found = self._run.fixable() if self._run else None
-        return found is not None and belongs(found, self.lesson)
+        return found is not None and belongs_to(found, self.lesson)
 
     def shows(self, action: str) -> bool:
         """Return whether one can see here what an action on the run does now."""
-        return not self.query_one(NumberLine).is_open and (action != "apply_fix" or self._mends)
+        return not self.query_one(NumberLine).is_open and (action != "apply_fix" or self._can_fix)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect yet (None), hide what has none at all (False)."""
@@ -178,17 +188,17 @@ class LearnScreen(ExhibitScreen):
             case "move_lesson":
                 place = self._place + int(str(parameters[0]))
                 return 0 <= place < len(self._lessons) or None
-            case "open_answer":
+            case "toggle_answer":
                 return not self.is_small or self.view == "lesson"
-            case "stop_trying":
-                return self._run is not None and self._run.learning.is_under_way
+            case "stop_experiment":
+                return self._run is not None and self._run.experiment.is_running
         return super().check_action(action, parameters)
 
     def on_descendant_focus(self) -> None:
         """Make room for the lesson while it is read."""
         self.set_class(isinstance(self.focused, LessonPanel), "-reads")
 
-    def action_to_experiment(self) -> None:
+    def action_open_experiment(self) -> None:
         """Go to the experiment."""
         self.show_view("experiment")
 
@@ -196,17 +206,17 @@ class LearnScreen(ExhibitScreen):
         """Choose the next lesson, or the one before."""
         self.open(self._place + by)
 
-    def action_open_answer(self) -> None:
+    def action_toggle_answer(self) -> None:
         """Open the answer, or fold it away."""
         self._is_open = not self._is_open
         self._show_lesson()
         if self._is_open:
             self.query_one(LessonPanel).show_answer()
 
-    def action_stop_trying(self) -> None:
+    def action_stop_experiment(self) -> None:
         """Stop the experiment that is under way."""
         if self._run is not None:
-            self._run.learning.stop()
+            self._run.experiment.stop()
             self.show_exhibit()
 
     def on_choice_list_chosen(self, message: LessonList.Chosen) -> None:

@@ -22,7 +22,7 @@ from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.base_screen import LiveScreen
 from tui_trainer.ui.screens.dialogs import ChooseScreen, CompareScreen
 from tui_trainer.ui.widgets.field_panel import FieldPanel, FieldView
-from tui_trainer.ui.widgets.network_panel import LayersTable, NetworkTable
+from tui_trainer.ui.widgets.model_table import LayersTable, ModelTable
 from tui_trainer.ui.widgets.review_panel import ReviewPanel
 from tui_trainer.ui.widgets.status_lines import TopLine
 
@@ -50,7 +50,7 @@ class ModelScreen(LiveScreen):
         """The state above; the table, the review and the field below."""
         yield TopLine(id="top")
         with Container(id="parts"):
-            yield NetworkTable(id="network")
+            yield ModelTable(id="model-table")
             yield ReviewPanel(id="review")
             yield FieldPanel(id="field")
         yield Static(id="not-yet", markup=False)
@@ -58,10 +58,10 @@ class ModelScreen(LiveScreen):
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
         """Show the run as it is now; steps change nothing here but the epoch's number."""
-        is_new = self.take(run)
+        is_new = self.set_run(run)
         if events and not is_new and all(isinstance(event, StepDone) for event in events):
             return
-        self._show_network(run)
+        self._show_model(run)
         if is_new or any(isinstance(event, RunStarted) for event in events):
             self._choose_middle()
             self._ask()
@@ -76,7 +76,7 @@ class ModelScreen(LiveScreen):
             state.started is None, state.is_over, state.failure is None, state.lost is None
         )
 
-    def _show_network(self, run: LiveRun) -> None:
+    def _show_model(self, run: LiveRun) -> None:
         started = run.history.started
         self.set_class(started is None, "-not-yet")
         if started is None:
@@ -84,7 +84,7 @@ class ModelScreen(LiveScreen):
             words = f"The run has failed: {failure.message}" if failure else _preparing(run)
             self.query_one("#not-yet", Static).update(words)
             return
-        table = self.query_one(NetworkTable)
+        table = self.query_one(ModelTable)
         table.border_title = f"{started.model} · {started.about}" if started.about else "layers"
         batch_size = int(run.history.settings["batch_size"])
         table.show(started.layers, batch_size, started.budget)
@@ -101,7 +101,7 @@ class ModelScreen(LiveScreen):
     def on_screen_suspend(self) -> None:
         """Ask nothing while something else is in front."""
         if self._run is not None:
-            self._run.field.drop_waiting()
+            self._run.field.drop_next()
 
     @property
     def _row(self) -> LayerRow | None:
@@ -109,10 +109,10 @@ class ModelScreen(LiveScreen):
         started = self._run.history.started if self._run else None
         if started is None or not started.layers:
             return None
-        place = self.query_one(NetworkTable).place
+        place = self.query_one(ModelTable).place
         return started.layers[place] if place < len(started.layers) else None
 
-    def on_network_table_chosen(self) -> None:
+    def on_model_table_chosen(self) -> None:
         """Look at the middle of another layer."""
         self._choose_middle()
         self._ask()
@@ -129,7 +129,7 @@ class ModelScreen(LiveScreen):
         return self.query_one(ReviewPanel).topic
 
     @property
-    def _silence(self) -> str:
+    def _unavailable_reason(self) -> str:
         """Why nothing can be asked; empty if it can."""
         run, row = self._run, self._row
         if run is None or row is None:
@@ -138,24 +138,24 @@ class ModelScreen(LiveScreen):
             return "choose a layer above to see what one of its features sees"
         if run.history.failure is not None:
             return "the run has failed: nothing can be measured any more"
-        return run.field.refusal
+        return run.field.rejection
 
     def _ask(self) -> None:
         """Ask what the chosen feature sees, if one can see the answer."""
         run = self._run
         if run is None or not self.is_active:
             return
-        run.field.refusal = ""
-        if self._silence:
+        run.field.rejection = ""
+        if self._unavailable_reason:
             return
         self._asked_at = self._clock()
         choices = {
-            "place": self.query_one(NetworkTable).place,
+            "place": self.query_one(ModelTable).place,
             "row": self._feature[0],
             "column": self._feature[1],
             "digit": self._digit,
         }
-        run.field.put(Ask("field", tuple(choices.items())))
+        run.field.submit(Ask("field", tuple(choices.items())))
 
     def _show_field(self) -> None:
         run, started = self._run, self._run.history.started if self._run else None
@@ -164,11 +164,11 @@ class ModelScreen(LiveScreen):
         self.query_one(FieldPanel).show(
             FieldView(
                 self._row,
-                self.query_one(NetworkTable).place,
+                self.query_one(ModelTable).place,
                 self._feature,
                 started.image_size,
                 run.field.answer,
-                self._silence,
+                self._unavailable_reason,
             )
         )
 
@@ -194,11 +194,11 @@ class ModelScreen(LiveScreen):
 
     def action_fold_all(self) -> None:
         """Fold all blocks away, or open all."""
-        self.query_one(NetworkTable).fold_all()
+        self.query_one(ModelTable).fold_all()
 
     def action_move_layer(self, by: int) -> None:
         """Look at another layer."""
-        self.query_one(NetworkTable).move(by)
+        self.query_one(ModelTable).move(by)
 
     def action_move_feature(self, down: int, across: int) -> None:
         """Look at a neighbour; at an edge of the map nothing happens."""

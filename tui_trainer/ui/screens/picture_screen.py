@@ -31,7 +31,7 @@ from tui_trainer.ui.widgets.enlarged import (
 from tui_trainer.ui.widgets.half_blocks import Drawn, half_blocks
 from tui_trainer.ui.widgets.picture_pixels import Inks, inks_of
 
-WITH = {"blocks": "half blocks", "kitty": "kitty's graphics", "sixel": "sixel"}
+PROTOCOL_NAMES = {"blocks": "half blocks", "kitty": "kitty's graphics", "sixel": "sixel"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +142,14 @@ class PicturesScreen(ModalScreen[None]):
             widgets += [self._image(row, page.grid, inks), self._caption(row, page.grid)]
         # In one go: a picture that the terminal draws is slow to be sent.
         with self.app.batch_update():
-            self._let_go()
+            self._release_images()
             await box.remove_children()
             await box.mount(*widgets)
-            self._tell(page)
+            self._show_labels(page)
 
     def _image(self, row: Sequence[Picture], grid: Grid, inks: Inks) -> Widget:
         image = row_image(row, grid, self._shown_as.cell, inks)
-        if self._shown_as.way == "blocks":
+        if self._shown_as.protocol == "blocks":
             widget: Widget = HalfBlocks(half_blocks(rows_of(image), inks.ground.rgb))
         else:
             widget = picture_widget(image, self._shown_as)
@@ -171,10 +171,10 @@ class PicturesScreen(ModalScreen[None]):
         caption.styles.height = grid.caption + BLANK
         return caption
 
-    def _tell(self, page: Page) -> None:
+    def _show_labels(self, page: Page) -> None:
         words = " · ".join(filter(None, (self._heading, page.caption)))
         self.query_one("#pictures-title", Static).update(words)
-        keys = f"esc closes · {WITH[self._shown_as.way]}"
+        keys = f"esc closes · {PROTOCOL_NAMES[self._shown_as.protocol]}"
         if len(self._pages) > 1:
             keys = f"page {self._page + 1} of {len(self._pages)}: ← → turn · {keys}"
         self.query_one("#pictures-keys", Static).update(keys)
@@ -185,7 +185,7 @@ class PicturesScreen(ModalScreen[None]):
             self._page += by
             await self._lay_out()
 
-    def _let_go(self) -> None:
+    def _release_images(self) -> None:
         """Let the terminal forget the pictures that it has."""
         for widget in self.query(".picture"):
             if hasattr(widget, "image"):
@@ -193,5 +193,5 @@ class PicturesScreen(ModalScreen[None]):
 
     def action_close(self) -> None:
         """Go back to the exhibit."""
-        self._let_go()
+        self._release_images()
         self.dismiss()

@@ -16,10 +16,10 @@ from tui_trainer.ui.pacing import Pace
 from tui_trainer.ui.run_curves import (
     ACCURACY,
     LOSS,
-    RATE,
-    accuracy_picture,
-    loss_picture,
-    rate_picture,
+    LR,
+    accuracy_chart,
+    loss_chart,
+    lr_chart,
 )
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.shown_run import ShownRun
@@ -52,7 +52,7 @@ class RunScreen(ViewScreen):
         with Container(id="panels"):
             yield Chart("loss", LOSS, id="loss")
             yield Chart("accuracy %", ACCURACY, id="accuracy")
-            yield Chart("learning rate", RATE, id="rate")
+            yield Chart("learning rate", LR, id="learning-rate")
             yield LayerPanel(id="layers")
             yield ClassPanel(id="classes")
             yield FindingsPanel(id="findings")
@@ -68,9 +68,9 @@ class RunScreen(ViewScreen):
             history.failure is None,
             history.lost is None,
             run.fixable() is None,
-            len(run.standing.shown) > 1,
-            bool(run.standing.shown),
-            bool(run.standing.snoozed),
+            len(run.selection.shown) > 1,
+            bool(run.selection.shown),
+            bool(run.selection.snoozed),
             "dropout" in history.settings,
         )
 
@@ -83,9 +83,9 @@ class RunScreen(ViewScreen):
         if not is_step:
             self._curves.restart(now, CURVES_EVERY)
         if not is_step or self._curves.is_due(now, CURVES_EVERY):
-            self.query_one("#loss", Chart).show(partial(loss_picture, history))
-            self.query_one("#accuracy", Chart).show(partial(accuracy_picture, history))
-            self.query_one("#rate", Chart).show(partial(rate_picture, history))
+            self.query_one("#loss", Chart).show(partial(loss_chart, history))
+            self.query_one("#accuracy", Chart).show(partial(accuracy_chart, history))
+            self.query_one("#learning-rate", Chart).show(partial(lr_chart, history))
         if not is_step:
             self._show_findings(run)
             self.query_one(ClassPanel).show(history)
@@ -100,14 +100,14 @@ class RunScreen(ViewScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the keys for findings where they have no effect."""
-        standing = self.shown.standing if self.shown is not None else None
+        selection = self.shown.selection if self.shown is not None else None
         match action:
             case "move_finding":
-                return standing is not None and len(standing.shown) > 1
+                return selection is not None and len(selection.shown) > 1
             case "snooze_finding":
-                return standing is not None and bool(standing.shown)
-            case "wake_findings":
-                return standing is not None and bool(standing.snoozed)
+                return selection is not None and bool(selection.shown)
+            case "unsnooze_findings":
+                return selection is not None and bool(selection.snoozed)
         return super().check_action(action, parameters)
 
     def action_move_finding(self, direction: int) -> None:
@@ -117,13 +117,13 @@ class RunScreen(ViewScreen):
     def action_snooze_finding(self) -> None:
         """Put the chosen finding off; another one is chosen then."""
         if self.shown is not None:
-            self.shown.standing.snooze()
+            self.shown.selection.snooze()
             self._show_findings(self.shown)
 
-    def action_wake_findings(self) -> None:
+    def action_unsnooze_findings(self) -> None:
         """Bring back what was put off."""
         if self.shown is not None:
-            self.shown.standing.wake()
+            self.shown.selection.unsnooze()
             self._show_findings(self.shown)
 
     def on_findings_panel_chosen(self) -> None:

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from textual.widget import Widget
 
-Way = Literal["blocks", "kitty", "sixel"]
+GraphicsProtocol = Literal["blocks", "kitty", "sixel"]
 VARIABLE = "MNIST_TUI_PICTURES"
-WAYS = ("auto", "kitty", "sixel", "blocks")
+CHOICES = ("auto", "kitty", "sixel", "blocks")
 
-PATIENCE = 0.25
+EXIT_TIMEOUT = 0.25
 """Seconds that a terminal has for its first answer, beyond those in which the window is loaded."""
 
-ALIVE = 1.0
+KITTY_TIMEOUT = 1.0
 """Seconds that one has for its second answer which has given the first."""
 
 CELL = (10, 20)
@@ -49,7 +49,7 @@ SIXEL = "4"
 DUMB = ("", "dumb", "unknown")
 """Kinds of terminals that understand no questions."""
 
-PRINTS = ("linux", "screen", "tmux")
+PRINTS_QUERY = ("linux", "screen", "tmux")
 """Kinds that show kitty's question as text, or take it for a title."""
 
 ATTRIBUTES = b"\x1b[c"
@@ -71,7 +71,7 @@ class Display:
         cell: A character's width and height in the pixels that pictures have there.
     """
 
-    way: Way = "blocks"
+    protocol: GraphicsProtocol = "blocks"
     cell: tuple[int, int] = BLOCK
 
 
@@ -84,30 +84,32 @@ def display() -> Display:
 
 
 @contextmanager
-def found_meanwhile() -> Iterator[None]:
+def detect_graphics() -> Iterator[None]:
     """Ask the terminal, work on the block, and then take its answers.
 
     Raises:
         InputError: If the environment names no way that there is.
     """
-    wish = os.environ.get(VARIABLE) or "auto"
-    if wish not in WAYS:
-        raise InputError(f"{VARIABLE}={wish[:40]}: choose from {', '.join(WAYS)}")
+    requested = os.environ.get(VARIABLE) or "auto"
+    if requested not in CHOICES:
+        raise InputError(f"{VARIABLE}={requested[:40]}: choose from {', '.join(CHOICES)}")
     _displays[:] = [Display()]
     streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
     is_terminal = all(stream is not None and stream.isatty() for stream in streams)
-    if wish == "blocks" or not is_terminal or os.environ.get("TERM", "") in DUMB:
+    if requested == "blocks" or not is_terminal or os.environ.get("TERM", "") in DUMB:
         yield
         return
     assert sys.__stdin__ is not None
     assert sys.__stdout__ is not None
-    with asked(sys.__stdin__.fileno(), sys.__stdout__.fileno()) as answer:
+    with query(sys.__stdin__.fileno(), sys.__stdout__.fileno()) as answer:
         yield
-    _displays[:] = [answer.display(None if wish == "auto" else cast(Way, wish))]
+    _displays[:] = [
+        answer.display(None if requested == "auto" else cast(GraphicsProtocol, requested))
+    ]
 
 
 @dataclass(slots=True)
-class Answer:
+class Reply:
     """What a terminal has told.
 
     Attributes:
@@ -118,37 +120,37 @@ class Answer:
 
     attributes: tuple[str, ...] | None = None
     cell: tuple[int, int] | None = None
-    knows_kitty: bool = False
+    supports_kitty: bool = False
 
-    def display(self, wish: Way | None) -> Display:
-        """Return how pictures are shown; ``wish`` overrules what was told.
+    def display(self, requested: GraphicsProtocol | None) -> Display:
+        """Return how pictures are shown; ``requested`` overrules what was told.
 
         Sixel comes first: several terminals know it that know kitty's graphics but not the
         characters that stand for a picture.
         """
-        way: Way = "kitty" if self.knows_kitty else "blocks"
+        protocol: GraphicsProtocol = "kitty" if self.supports_kitty else "blocks"
         if SIXEL in (self.attributes or ()):
-            way = "sixel"
-        way = wish or way
-        return Display() if way == "blocks" else Display(way, self.cell or CELL)
+            protocol = "sixel"
+        protocol = requested or protocol
+        return Display() if protocol == "blocks" else Display(protocol, self.cell or CELL)
 
 
 @contextmanager
-def asked(source: int, target: int) -> Iterator[Answer]:
+def query(source: int, target: int) -> Iterator[Reply]:
     """Ask a terminal, work on the block, and fill in the answer by its end.
 
     Args:
         source: The descriptor that its answers are read from.
         target: The one that it is written to.
     """
-    answer = Answer()
+    answer = Reply()
     try:
         import termios
         import tty
     except ImportError:  # Windows
         yield answer
         return
-    answer.cell = _told_cell(target)
+    answer.cell = _cell_size(target)
     before = termios.tcgetattr(source)
     tty.setcbreak(source, termios.TCSANOW)
     try:
@@ -161,9 +163,9 @@ def asked(source: int, target: int) -> Iterator[Answer]:
         termios.tcsetattr(source, termios.TCSANOW, before)
 
 
-def _take(answer: Answer, source: int, target: int) -> None:
+def _take(answer: Reply, source: int, target: int) -> None:
     """Read the answers; one that comes too late is taken for no key by Textual."""
-    raw = _read_to(_ATTRIBUTES, source, PATIENCE)
+    raw = _read_to(_ATTRIBUTES, source, EXIT_TIMEOUT)
     if size := _CELL_SIZE.search(raw):
         height, width = int(size[1]), int(size[2])
         answer.cell = (width, height) if width and height else None
@@ -172,12 +174,12 @@ def _take(answer: Answer, source: int, target: int) -> None:
         return
     answer.attributes = tuple(attributes[1].decode().split(";"))
     kind = os.environ.get("TERM", "")
-    if SIXEL in answer.attributes or kind.startswith(PRINTS) or "TMUX" in os.environ:
+    if SIXEL in answer.attributes or kind.startswith(PRINTS_QUERY) or "TMUX" in os.environ:
         return
     # An answer to this that came too late would be taken for keys: so only who is known to answer
     # is asked, and again with the attributes behind.
     os.write(target, KITTY + ATTRIBUTES)
-    answer.knows_kitty = _KITTY.search(_read_to(_ATTRIBUTES, source, ALIVE)) is not None
+    answer.supports_kitty = _KITTY.search(_read_to(_ATTRIBUTES, source, KITTY_TIMEOUT)) is not None
 
 
 def _read_to(end: re.Pattern[bytes], source: int, patience: float) -> bytes:
@@ -192,7 +194,7 @@ def _read_to(end: re.Pattern[bytes], source: int, patience: float) -> bytes:
     return raw
 
 
-def _told_cell(target: int) -> tuple[int, int] | None:
+def _cell_size(target: int) -> tuple[int, int] | None:
     """Return a character's width and height in pixels, as the system knows them."""
     import fcntl
     import struct
@@ -210,9 +212,9 @@ def _told_cell(target: int) -> tuple[int, int] | None:
 
 def picture_widget(image: Image, shown: Display) -> Widget:
     """Return a widget that shows an image pixel by pixel, where the terminal can."""
-    with _unasked(shown.cell):
+    with _without_query(shown.cell):
         from textual_image.widget import SixelImage, SixelOptions, TGPImage
-    if shown.way == "sixel":
+    if shown.protocol == "sixel":
         # By itself it would leave sixteen of 256 greys.
         widget: Widget = SixelImage(image, sixel_options=SixelOptions(quantize="adaptive"))
     else:
@@ -221,7 +223,7 @@ def picture_widget(image: Image, shown: Display) -> Widget:
 
 
 @contextmanager
-def _unasked(cell: tuple[int, int]) -> Iterator[None]:
+def _without_query(cell: tuple[int, int]) -> Iterator[None]:
     """Let the library be loaded without asking the terminal: the window reads the answers now.
 
     It asks none where its output is no terminal, and takes the size of a character from the

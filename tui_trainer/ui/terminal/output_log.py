@@ -16,7 +16,7 @@ from tui_trainer.terminal.descriptors import Redirection
 if TYPE_CHECKING:
     from textual.driver import Driver
 
-MOST_BYTES = 10 << 20
+MAX_BYTES = 10 << 20
 """The size of a log; what is printed after that is lost."""
 
 CHECK_SECONDS = 1.0
@@ -25,7 +25,7 @@ CHECK_SECONDS = 1.0
 LAST_LINE = b"\n[the log is full: what was printed after this is lost]\n"
 
 
-class Outputs:
+class OutputLog:
     """Leads descriptors 1 and 2 into a log while the window is open, below Python: C code follows.
 
     Straight into the file, so that the last words of a process that crashes are in it.
@@ -43,7 +43,7 @@ class Outputs:
         self._written: list[Path] = []
         self._variables: dict[str, str] = {}
 
-    def __enter__(self) -> Outputs:
+    def __enter__(self) -> OutputLog:
         # Rich believes these more than the terminal, however large they are.
         size = own_size(sys.stderr)
         self._variables = {
@@ -61,7 +61,7 @@ class Outputs:
                 errors=CELL_FALLBACK,
                 closefd=False,
             )
-            self._lead_to(self._path)
+            self._redirect_to(self._path)
         return self
 
     def __exit__(
@@ -72,24 +72,24 @@ class Outputs:
     ) -> None:
         if self._redirection is not None:
             self._redirection.end()
-            self._leave_log()
+            self._close_log()
         self.terminal = self._redirection = None
         os.environ.update(self._variables)
 
     def follow(self, log: Path | None) -> None:
         """Lead what is printed from now on into this file; nowhere if None."""
         if self._redirection is not None:
-            self._lead_to(log)
+            self._redirect_to(log)
         self._path = log
 
     def check(self) -> None:
         """Lead further output nowhere, once the log is full."""
-        if self._path is not None and self._sink is not None and _size(self._sink) > MOST_BYTES:
+        if self._path is not None and self._sink is not None and _size(self._sink) > MAX_BYTES:
             full = self._sink
             self._sink = os.open(os.devnull, os.O_WRONLY)
             assert self._redirection is not None
             self._redirection.lead_to(self._sink)
-            os.ftruncate(full, MOST_BYTES)
+            os.ftruncate(full, MAX_BYTES)
             os.write(full, LAST_LINE)
             os.close(full)
             self._note_written()
@@ -100,7 +100,7 @@ class Outputs:
         """The logs that something was written to."""
         return [path for path in self._written if path.exists()]
 
-    def _lead_to(self, log: Path | None) -> None:
+    def _redirect_to(self, log: Path | None) -> None:
         sink = None
         if log is not None:
             try:
@@ -111,11 +111,11 @@ class Outputs:
             sink = os.open(os.devnull, os.O_WRONLY)
         assert self._redirection is not None
         self._redirection.lead_to(sink)
-        self._leave_log()
+        self._close_log()
         self._sink, self._path = sink, log
         self._size_before = _size(sink)
 
-    def _leave_log(self) -> None:
+    def _close_log(self) -> None:
         """Close the present log; one in which nothing stands is taken away."""
         if self._sink is None:
             return
@@ -142,7 +142,7 @@ def driver_on(base: type[Driver], terminal: TextIO) -> type[Driver]:
     class DriverOnTerminal(base):  # type: ignore[valid-type, misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self._file = _UntilGone(terminal)
+            self._file = _QuietTerminal(terminal)
 
         def _get_terminal_size(self) -> tuple[int, int]:
             return terminal_size(terminal)
@@ -150,7 +150,7 @@ def driver_on(base: type[Driver], terminal: TextIO) -> type[Driver]:
     return DriverOnTerminal
 
 
-class _UntilGone:
+class _QuietTerminal:
     """Writes to a terminal as long as it is there.
 
     An error would end Textual's writing thread, and the window would wait for it for ever.

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from tui_trainer.protocol.exit_codes import ENDINGS
 from tui_trainer.terminal.signals import REASONS, handled
 
-LEAVING = [number for number in REASONS if number != signal.SIGINT]
+EXIT_SIGNALS = [number for number in REASONS if number != signal.SIGINT]
 """In the window Ctrl+C is a key like any other."""
 
 
 @contextmanager
-def obeyed(end: Callable[[str], None]) -> Iterator[None]:
+def quit_on_signals(end: Callable[[str], None]) -> Iterator[None]:
     """Call ``end`` with the reason, on a thread of its own, when a signal says to leave.
 
     A thread, because the event loop may hang already: what is written to a terminal that is gone
@@ -34,7 +34,7 @@ def obeyed(end: Callable[[str], None]) -> Iterator[None]:
         reason = REASONS[signal.Signals(number)]
         threading.Thread(target=leave, args=(reason,), name="leaving", daemon=True).start()
 
-    with handled(LEAVING, on_signal):
+    with handled(EXIT_SIGNALS, on_signal):
         yield
 
 

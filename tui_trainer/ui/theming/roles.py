@@ -17,18 +17,18 @@ _CURVES: Mapping[str, tuple[str, ...]] = {
     "role-test": ("accent", "secondary", "#c079db"),
     "role-intervention": ("success", "#c6e67d"),
 }
-_VERDICTS: Mapping[str, tuple[str, str]] = {
-    "role-good": ("success", "#45c9a1"),
-    "role-look": ("warning", "#f2c864"),
-    "role-wrong": ("error", "#f06a77"),
+_SEVERITIES: Mapping[str, tuple[str, str]] = {
+    "role-ok": ("success", "#45c9a1"),
+    "role-warning": ("warning", "#f2c864"),
+    "role-error": ("error", "#f06a77"),
 }
 _QUIET = ("role-train-band", "role-axis", "role-muted", "role-border", "role-title")
 
-ROLES: tuple[str, ...] = (*_CURVES, *_VERDICTS, *_QUIET)
+ROLES: tuple[str, ...] = (*_CURVES, *_SEVERITIES, *_QUIET)
 """What a colour can mean in this app; each is a ``$variable`` in every theme."""
 
 # CIE76 distance in Lab from which two colours are plainly two: 2.3 is just noticeable.
-_APART = 40.0
+_MIN_DISTANCE = 40.0
 # WCAG 2.2, success criterion 1.4.3: the least contrast of text with its background.
 _TEXT_CONTRAST = 4.5
 
@@ -54,7 +54,7 @@ def role_defaults(theme: Theme) -> dict[str, str]:
     ground = _rgb(colours["background"], BLACK if theme.dark else WHITE)
     ink = _rgb(colours["foreground"], WHITE if theme.dark else BLACK)
     roles = _curves(theme, ground)
-    for role, (source, usual) in _VERDICTS.items():
+    for role, (source, usual) in _SEVERITIES.items():
         roles[role] = _legible(_rgb(getattr(theme, source) or usual), ground)
     roles["role-train-band"] = roles["role-train"].blend(ground, 0.6)
     roles["role-axis"] = _legible(ink.blend(ground, 0.45), ground)
@@ -71,13 +71,13 @@ def _curves(theme: Theme, ground: Color) -> dict[str, Color]:
 
     def distance(colour: Color) -> float:
         one, others = rgb_to_lab(colour), map(rgb_to_lab, taken.values())
-        apart = (math.hypot(one.L - lab.L, one.a - lab.a, one.b - lab.b) for lab in others)
-        return min(apart, default=_APART)
+        distances = (math.hypot(one.L - lab.L, one.a - lab.a, one.b - lab.b) for lab in others)
+        return min(distances, default=_MIN_DISTANCE)
 
     for role, sources in _CURVES.items():
         named = (getattr(theme, source, source) for source in (*sources, *spare))
         colours = [_legible(_rgb(text), ground) for text in named if text]
-        free = (colour for colour in colours if distance(colour) >= _APART)
+        free = (colour for colour in colours if distance(colour) >= _MIN_DISTANCE)
         taken[role] = next(free, None) or max(colours, key=distance)
     return taken
 

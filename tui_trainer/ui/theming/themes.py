@@ -47,9 +47,9 @@ def available(user: Path | None = None) -> tuple[dict[str, LabTheme], list[str]]
             :func:`user_dir` if not given.
     """
     themes, broken = _scan(shipped_dir())
-    own_themes, own_broken = _scan(user or user_dir())
-    problems = [str(error) for error in (*broken.values(), *own_broken.values())]
-    return dict(sorted({**themes, **own_themes}.items())), problems
+    user_themes, user_broken = _scan(user or user_dir())
+    problems = [str(error) for error in (*broken.values(), *user_broken.values())]
+    return dict(sorted({**themes, **user_themes}.items())), problems
 
 
 def find(name: str, user: Path | None = None) -> LabTheme:

@@ -9,12 +9,12 @@ from textual.strip import Strip
 
 from tui_trainer.render.plots import Row, Scale, chart
 from tui_trainer.text.fmt import Cell, fit
-from tui_trainer.ui.run_curves import Picture
+from tui_trainer.ui.run_curves import ChartContent
 from tui_trainer.ui.widgets.painting import Painted, Styles, content_of, role_styles, strip_of
 
 
 class Chart(Painted):
-    """Draws a :class:`Picture`; its latest figures stand in the title."""
+    """Draws a :class:`ChartContent`; its latest figures stand in the title."""
 
     DEFAULT_CSS = """
     Chart {
@@ -31,7 +31,7 @@ class Chart(Painted):
         self.border_title = self._title = title
         self.border_subtitle = "epochs"
         self._scale = scale
-        self._picture: Callable[[], Picture] = lambda: Picture(x_max=1.0)
+        self._content: Callable[[], ChartContent] = lambda: ChartContent(x_max=1.0)
         self._legend: list[Cell] = []
         self._style: Styles | None = None
         self._rows: list[Row] = []
@@ -40,9 +40,9 @@ class Chart(Painted):
         """Catch up with what was not painted while nobody could see it."""
         self._repaint()
 
-    def show(self, picture: Callable[[], Picture]) -> None:
+    def show(self, content: Callable[[], ChartContent]) -> None:
         """Show a picture from now on; it is made only while the chart is to be seen."""
-        self._picture = picture
+        self._content = content
         if self.is_on_screen:
             self._update()
 
@@ -54,16 +54,16 @@ class Chart(Painted):
 
     def _update(self) -> None:
         """Paint the rows that differ from those on the screen, and the title if it does."""
-        picture = self._picture()
+        content = self._content()
         width, height = self.size
         rows = chart(
             width,
             height,
-            x_max=picture.x_max,
+            x_max=content.x_max,
             scale=self._scale,
-            lines=picture.lines,
-            points=picture.points,
-            marks=picture.marks,
+            lines=content.lines,
+            points=content.points,
+            marks=content.marks,
         )
         is_new = self._style is None or len(rows) != len(self._rows)
         style = self._style = self._style or role_styles(self)
@@ -73,7 +73,7 @@ class Chart(Painted):
             self._strips[y] = strip_of(rows[y], style, width)
         self._rows = rows
         regions = [Region(0, y, width, 1) for y in changed]
-        if self._write_title(picture):
+        if self._write_title(content):
             # Around the content lies the border, and above it the title.
             regions.append(Region(-1, -1, width + 3, 1))
         if is_new:
@@ -81,9 +81,9 @@ class Chart(Painted):
         elif regions:
             self.refresh(*regions)
 
-    def _write_title(self, picture: Picture) -> bool:
+    def _write_title(self, content: ChartContent) -> bool:
         """Put the latest figures into the title; return whether they are others than before."""
-        legend = fit(picture.legend, self.size.width - len(self._title) - 4)
+        legend = fit(content.legend, self.size.width - len(self._title) - 4)
         if legend == self._legend:
             return False
         self._legend = legend

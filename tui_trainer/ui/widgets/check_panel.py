@@ -12,7 +12,7 @@ from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import with_keys
-from tui_trainer.ui.runs.check_results import Checking
+from tui_trainer.ui.runs.check_results import CheckResults
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.widgets.finding_lines import SEVERITY_ROLES, body_lines
 from tui_trainer.ui.widgets.panel import TextPanel
@@ -47,7 +47,7 @@ class CheckPanel(TextPanel):
     def show(self, run: LiveRun) -> None:
         """Show how far the check has come."""
         self._run = run
-        is_done = not run.check.is_asking
+        is_done = not run.check.is_waiting
         again = with_keys("{run.again} again · ") if is_done else ""
         self.border_subtitle = f"↑↓ choose · {again}esc closes"
         self.fill()
@@ -72,10 +72,10 @@ def check_lines(run: LiveRun, width: int) -> tuple[Lines, range]:
     lines: Lines = []
     place = range(0)
     # How far it is and what came of it stand in the same place, so that nothing below moves.
-    if check.is_asking:
+    if check.is_waiting:
         lines += [*_progress_lines(run, width), []]
-    elif check.refusal:
-        lines += [*paragraph(f"▲ not checked: {check.refusal}", "look bold", width), []]
+    elif check.rejection:
+        lines += [*paragraph(f"▲ not checked: {check.rejection}", "warning bold", width), []]
     elif check.items:
         lines += [*_result_lines(check, width), []]
     digits = max((len(item.figure) for item in check.items), default=0)
@@ -117,7 +117,7 @@ def _detail_lines(item: Diagnosis, width: int) -> Lines:
     return [*lines, *paragraph(topic(item.lesson), "muted", width, indent=4)]
 
 
-def _result_lines(check: Checking, width: int) -> Lines:
+def _result_lines(check: CheckResults, width: int) -> Lines:
     worst = by_severity(check.items)[0].severity
     words = f"{SIGNS[worst]} {tally(check.items)}: {RESULTS[worst]}"
     return paragraph(words, SEVERITY_ROLES[worst], width)

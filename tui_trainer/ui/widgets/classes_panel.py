@@ -56,7 +56,7 @@ def class_bars(accuracy: tuple[float | None, ...], width: int, height: int) -> L
     room = max(0, width - digits - 12)
     lines = []
     for error, label in shown:
-        role = "look" if error == worst and worst > 0 else "validation"
+        role = "warning" if error == worst and worst > 0 else "validation"
         bar = fmt.share_bar(error / worst if worst else 0.0, room)
         cells = [
             Cell(f"{label:>{digits}}  ", style="title"),

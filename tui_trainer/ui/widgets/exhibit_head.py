@@ -44,11 +44,11 @@ class ExhibitView:
     controls: tuple[Control, ...] = ()
     chosen: int = 0
     trains: str = ""
-    silence: str = ""
-    is_under_way: bool = False
+    unavailable_reason: str = ""
+    is_running: bool = False
     is_stopped: bool = False
     waits: bool = False
-    is_result: bool = False
+    has_result: bool = False
     noun: str = "experiment"
     verb: str = "trains"
 
@@ -84,7 +84,7 @@ class ExhibitView:
     @property
     def takes_numbers(self) -> bool:
         """Whether a number can be typed for the chosen control."""
-        return self.control is not None and is_free(self.control)
+        return self.control is not None and is_idle(self.control)
 
     @property
     def takes_negatives(self) -> bool:
@@ -97,7 +97,7 @@ class ExhibitView:
         return (self.exhibit.progress if self.exhibit else None) or 0.0
 
 
-def is_free(control: Control) -> bool:
+def is_idle(control: Control) -> bool:
     """Return whether a number can be typed for a control."""
     return control.low is not None and control.high is not None
 
@@ -115,14 +115,14 @@ def head_lines(view: ExhibitView, width: int) -> Lines:
     controls = enumerate(view.controls)
     pieces = (_control_cells(each, is_chosen=place == view.chosen) for place, each in controls)
     lines, enter = flowed(pieces, width, CONTROL_GAP), with_keys("{experiment.confirm}")
-    if view.silence:
-        lines += paragraph(view.silence, "look" if view.exhibit else "muted", width)
-    elif view.is_under_way:
+    if view.unavailable_reason:
+        lines += paragraph(view.unavailable_reason, "warning" if view.exhibit else "muted", width)
+    elif view.is_running:
         lines += _progress_lines(view, width)
     elif view.is_stopped:
         words = f"‖ stopped at {100 * view.share:.0f} %; {enter} begins anew"
-        lines += paragraph(words, "look", width)
-    elif view.trains and not view.is_result:
+        lines += paragraph(words, "warning", width)
+    elif view.trains and not view.has_result:
         lines += paragraph(f"▷ {enter}: {view.trains}", "title", width)
     elif view.exhibit is not None and view.exhibit.opens is not None:
         lines += paragraph(f"▷ {enter}: {view.exhibit.opens.hint}", "title", width)
@@ -158,7 +158,7 @@ def result_lines(view: ExhibitView, width: int) -> Lines:
     return paragraph(result, "title bold", min(width, PROSE)) if result else []
 
 
-def certainty_lines(view: ExhibitView, width: int) -> Lines:
+def uncertainty_lines(view: ExhibitView, width: int) -> Lines:
     """Return how sure that is."""
     certainty = view.exhibit.certainty if view.exhibit else ""
     told = paragraph(f"how sure: {certainty}", "muted", min(width, PROSE))
@@ -176,8 +176,8 @@ def hints(view: ExhibitView, *, is_long: bool) -> str:
         parts.append(f"{_TURNS} turn")
     if view.takes_numbers:
         parts.append("0-9 type")
-    if view.trains and not view.is_under_way:
-        again = " again" if view.is_result else ""
+    if view.trains and not view.is_running:
+        again = " again" if view.has_result else ""
         parts.append(f"{{experiment.confirm}} {view.verb}{again}")
     elif view.exhibit is not None and view.exhibit.opens is not None:
         parts.append("{experiment.confirm} opens")

@@ -16,10 +16,10 @@ from tui_trainer.text.lines import Lines
 from tui_trainer.ui.keys.keymap import EXPERIMENT_KEYS, TYPING_KEYS
 from tui_trainer.ui.widgets.exhibit_head import (
     ExhibitView,
-    certainty_lines,
     head_lines,
     hints,
     result_lines,
+    uncertainty_lines,
 )
 from tui_trainer.ui.widgets.exhibit_painting import medium_of, painted
 from tui_trainer.ui.widgets.painting import role_styles
@@ -48,7 +48,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*EXPERIMENT_KEYS, *TYPING_KEYS]
 
-    class Turned(Message):
+    class ControlChanged(Message):
         """A person wants a control to stand at another value: there it does in the message."""
 
         def __init__(self, turned: Control) -> None:
@@ -62,13 +62,13 @@ class ExhibitPanel(ScrollView, can_focus=True):
             super().__init__()
             self.place = place
 
-    class Typing(Message):
+    class NumberRequested(Message):
         """A person wants to type a number for the chosen control."""
 
-    class PuttingBack(Message):
+    class ResetRequested(Message):
         """A person wants every control where it began."""
 
-    class Going(Message):
+    class Confirmed(Message):
         """A person wants the experiment to train."""
 
     class CellChosen(Message):
@@ -123,7 +123,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
             body += [*result, []] if result else []
             medium = medium_of(self.app.theme_variables)
             body += exhibit_lines(view.exhibit.blocks, width, plot, medium)
-            body += certainty_lines(view, width)
+            body += uncertainty_lines(view, width)
         if 2 * len(head) > height:
             # What stays must leave room for what scrolls.
             head, body = Lines(), head + body
@@ -155,7 +155,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
             case "go":
                 opens = view.exhibit is not None and view.exhibit.opens is not None
                 return bool(view.trains) or opens or view.takes_numbers
-            case "turn_control":
+            case "adjust_control":
                 return view.control is not None or view.is_in_matrix
         return super().check_action(action, parameters)
 
@@ -173,13 +173,13 @@ class ExhibitPanel(ScrollView, can_focus=True):
         else:
             self.scroll_relative(y=direction, animate=False)
 
-    def action_turn_control(self, direction: int) -> None:
+    def action_adjust_control(self, direction: int) -> None:
         """Turn the chosen control; at its end nothing happens."""
         control, matrix = self.view.control, self.view.matrix
         if matrix is not None and self.view.is_in_matrix:
             self._move_cell(matrix, matrix.cell[0], matrix.cell[1] + direction)
         elif control is not None and control.turned(direction) != control.value:
-            self.post_message(self.Turned(at(control, control.turned(direction))))
+            self.post_message(self.ControlChanged(at(control, control.turned(direction))))
 
     def _move_cell(self, matrix: Matrix, row: int, column: int) -> None:
         """Choose another cell; beyond the edge nothing happens."""
@@ -187,14 +187,14 @@ class ExhibitPanel(ScrollView, can_focus=True):
             places = (float(row), float(column))
             self.post_message(self.CellChosen(tuple(zip(matrix.controls, places, strict=True))))
 
-    def action_put_back(self) -> None:
+    def action_reset_controls(self) -> None:
         """Put every control back."""
-        self.post_message(self.PuttingBack())
+        self.post_message(self.ResetRequested())
 
     def action_go(self) -> None:
         """Do what enter is said to do; where nothing is, type a number."""
         opens = self.view.exhibit.opens if self.view.exhibit else None
         if not self.view.trains:
-            self.post_message(self.Opened(opens) if opens else self.Typing())
-        elif not self.view.is_under_way:
-            self.post_message(self.Going())
+            self.post_message(self.Opened(opens) if opens else self.NumberRequested())
+        elif not self.view.is_running:
+            self.post_message(self.Confirmed())

@@ -216,9 +216,9 @@ def _theory(view: FieldView) -> list[list[Cell]]:
     cells = [Cell("■ measured ", style="muted"), Cell(found, style=MEASURED)]
     if view.box is not None:
         if agree(view.box, measured, view.image_size):
-            cells += [Cell(" ✓", style="good"), Cell(" they agree", rank=1, style="good")]
+            cells += [Cell(" ✓", style="ok"), Cell(" they agree", rank=1, style="ok")]
         else:
-            cells += [Cell(" ✗", style="wrong"), Cell(" they differ", rank=1, style="wrong")]
+            cells += [Cell(" ✗", style="error"), Cell(" they differ", rank=1, style="error")]
     return [theory, cells]
 
 
@@ -229,7 +229,7 @@ def _effect(view: FieldView) -> list[list[Cell]]:
         return [title, []]
     half, reached = half_of(view.field.effective)
     if not reached:
-        return [title, [Cell("no gradient for this digit", style="look")]]
+        return [title, [Cell("no gradient for this digit", style="warning")]]
     words = f"half in {fmt.count(half)}"
     return [
         title,

@@ -18,18 +18,18 @@ SEVERITY_ROLES: dict[Severity, str] = {
 }
 """How the title of a diagnosis is painted."""
 
-BESIDE = 60
+CAPTION_NEXT_TO = 60
 """From so many columns on a plot has its caption beside it."""
 
 
-def standing_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
+def finding_list_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
     """Return the findings on show, and the lines of the chosen one.
 
     The chosen one is told in full; of the others, warnings with their evidence and notes by their
     title alone, so that several fit into one panel.
     """
-    standing = run.standing
-    shown, chosen = standing.shown, standing.chosen
+    selection = run.selection
+    shown, chosen = selection.shown, selection.chosen
     lines: Lines = []
     place = range(0)
     # With one finding there is nothing to choose, and nothing to mark.
@@ -47,16 +47,16 @@ def standing_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
         lines += [*block, *([[]] if is_chosen or found.severity != "note" else [])]
     if lines and lines[-1]:
         lines.append([])
-    if standing.snoozed:
-        words = with_keys(f"{standing.snoozed} snoozed: {{findings.unsnooze}} brings back")
+    if selection.snoozed:
+        words = with_keys(f"{selection.snoozed} snoozed: {{findings.unsnooze}} brings back")
         lines += [*paragraph(words, "muted", width), []]
     return lines, place
 
 
 def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
     """Return the finding that matters most in one line, with how many more there are."""
-    standing = run.standing
-    others = len(standing.shown) - 1
+    selection = run.selection
+    others = len(selection.shown) - 1
     more = f" (+{others})" if others else ""
     cells = [Cell(f"{found.heading}{more}", style=SEVERITY_ROLES[found.severity])]
     if found.advice:
@@ -114,7 +114,7 @@ def _plot_lines(found: FindingRaised, width: int) -> Lines:
     words = caption(found.plot, found.plot_label)
     room = width - 2
     bars = sparkline(found.plot, room - fmt.columns(words) - 2)
-    if width >= BESIDE and bars and len(bars) >= min(2 * len(found.plot), room // 3):
+    if width >= CAPTION_NEXT_TO and bars and len(bars) >= min(2 * len(found.plot), room // 3):
         return [[Cell(f"  {bars}", style="train"), Cell(f"  {words}", style="muted")]]
     bars = sparkline(found.plot, room)
     return [[Cell(f"  {bars}", style="train")], *paragraph(words, "muted", width, indent=2)]

@@ -15,10 +15,10 @@ from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.text.lines import Lines, paragraph
 from tui_trainer.ui.keys.keymap import CHOICE_KEYS, with_keys
-from tui_trainer.ui.runs.findings_selection import Standing
+from tui_trainer.ui.runs.findings_selection import FindingsSelection
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.cell_line import ShownLine
-from tui_trainer.ui.widgets.finding_lines import headline_cells, standing_lines
+from tui_trainer.ui.widgets.finding_lines import finding_list_lines, headline_cells
 from tui_trainer.ui.widgets.panel import TextPanel
 
 CHANGES_SHOWN = 5
@@ -46,8 +46,8 @@ class FindingsPanel(TextPanel):
     def show(self, run: ShownRun) -> None:
         """Show what is true of the run now."""
         self._run = run
-        self.border_title = _title(run.standing)
-        shown = len(run.standing.shown)
+        self.border_title = _title(run.selection)
+        shown = len(run.selection.shown)
         choose = "{findings.previous}{findings.next} choose · " if shown > 1 else ""
         lesson = "{screens.lesson} lesson · " if run.is_live else ""
         keys = f"{choose}{lesson}{{findings.snooze}} snooze" if shown else ""
@@ -65,7 +65,7 @@ class FindingsPanel(TextPanel):
         """Choose the finding below or above; at an end, scroll."""
         if self._run is None:
             return
-        if self._run.standing.choose(direction):
+        if self._run.selection.choose(direction):
             self.post_message(self.Chosen())
         else:
             self.scroll_relative(y=direction, animate=False)
@@ -83,30 +83,30 @@ class FindingLine(ShownLine):
     """
 
 
-def _title(standing: Standing) -> str:
+def _title(selection: FindingsSelection) -> str:
     """Return how many findings there are: warnings first, notes and those put off apart."""
     parts = ["findings"]
-    if standing.warnings:
-        parts.append(fmt.count(standing.warnings))
-    if standing.notes:
-        parts.append(fmt.plural(standing.notes, "note"))
-    if standing.snoozed:
-        parts.append(f"{standing.snoozed} snoozed")
+    if selection.warnings:
+        parts.append(fmt.count(selection.warnings))
+    if selection.notes:
+        parts.append(fmt.plural(selection.notes, "note"))
+    if selection.snoozed:
+        parts.append(f"{selection.snoozed} snoozed")
     return " · ".join(parts)
 
 
 def headline(run: ShownRun) -> list[Cell]:
     """Return what matters most now, in one line: a note only where there is nothing else."""
-    history, found = run.history, run.standing.chosen
+    history, found = run.history, run.selection.chosen
     if history.failure is not None:
         details = with_keys("  {window.error_details} details")
-        return [Cell(f"✗ {history.failure.message}", style="wrong"), Cell(details, rank=1)]
-    if found is not None and (found.severity != "note" or run.standing.is_picked):
+        return [Cell(f"✗ {history.failure.message}", style="error"), Cell(details, rank=1)]
+    if found is not None and (found.severity != "note" or run.selection.is_picked):
         return headline_cells(run, found)
     if history.unsaved:
         path, reason = next(iter(history.unsaved.items()))
         return [
-            Cell(f"▲ not being saved: {PurePath(path).name}", style="look bold"),
+            Cell(f"▲ not being saved: {PurePath(path).name}", style="warning bold"),
             Cell(f" · {reason}", rank=1),
         ]
     if history.tests:
@@ -119,7 +119,7 @@ def headline(run: ShownRun) -> list[Cell]:
         ]
     if found is not None:
         return headline_cells(run, found)
-    return [Cell("✓ no findings", style="good")]
+    return [Cell("✓ no findings", style="ok")]
 
 
 def findings_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
@@ -127,14 +127,14 @@ def findings_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
     history = run.history
     lines: Lines = []
     if history.failure is not None:
-        lines += paragraph("✗ training failed", "wrong bold", width)
+        lines += paragraph("✗ training failed", "error bold", width)
         lines += paragraph(history.failure.message, "", width, indent=2)
         again = ", {run.again} to run again" if run.is_live else ""
         keys = with_keys(f"press {{window.error_details}} for the traceback{again}")
         lines += paragraph(keys, "muted", width, indent=2)
         lines.append([])
     lines += _result_lines(history.finished, history, width)
-    findings, chosen = standing_lines(run, width)
+    findings, chosen = finding_list_lines(run, width)
     place = range(len(lines) + chosen.start, len(lines) + chosen.stop)
     lines += findings
     lines += _unsaved_lines(run, width)
@@ -174,7 +174,7 @@ def _quiet_lines(run: ShownRun, width: int) -> Lines:
     history = run.history
     if history.started is None:
         return paragraph(history.detail or "starting", "muted", width)
-    lines = [[Cell("✓ nothing to report", style="good")]]
+    lines = [[Cell("✓ nothing to report", style="ok")]]
     lines += paragraph(_watch(run), "muted", width, indent=2)
     if history.folder is not None:
         step = f", saved after step {fmt.count(history.saved.step)}" if history.saved else ""
@@ -194,7 +194,7 @@ def _unsaved_lines(run: ShownRun, width: int) -> Lines:
     """Return what is not being saved, and why."""
     if not run.history.unsaved:
         return []
-    lines = paragraph("▲ not being saved", "look bold", width)
+    lines = paragraph("▲ not being saved", "warning bold", width)
     for path, reason in run.history.unsaved.items():
         lines += paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
     if not run.is_live:

@@ -128,7 +128,7 @@ def lesson_lines(view: LessonView, width: int) -> Lines:
     lines += [*_head("why it matters"), *paragraphs(lesson.why, "", wide)]
     lines += [*_head("rule of thumb"), *paragraph(f"▸ {lesson.rule}", "title bold", wide)]
     lines += paragraphs(lesson.reason, "", wide)
-    lines += [*_head("the trap"), *paragraphs(f"▲ {lesson.trap}", "look", wide)]
+    lines += [*_head("the trap"), *paragraphs(f"▲ {lesson.trap}", "warning", wide)]
     if lesson.formulas:
         formulas = "\n".join(f"  {formula}" for formula in lesson.formulas)
         lines += [*_head("formulas"), *kept_lines(formulas, "title", width)]
@@ -136,7 +136,7 @@ def lesson_lines(view: LessonView, width: int) -> Lines:
     lines += [*_head("in your network"), *_here(view, wide)]
     lines += [*_head("question"), *paragraphs(lesson.question, "", wide)]
     if view.is_open:
-        lines += paragraphs(f"✓ {lesson.answer}", "good", wide)
+        lines += paragraphs(f"✓ {lesson.answer}", "ok", wide)
     else:
         lines += paragraph(with_keys("{learn.answer} opens the answer"), "muted", wide)
     return lines + _links(view, wide)
@@ -173,9 +173,9 @@ def _links(view: LessonView, width: int) -> Lines:
     lesson = view.lesson
     screens = " · ".join(with_keys(SCREENS[name]) for name in lesson.screens)
     watched = ", ".join(code.replace("_", " ") for code in lesson.findings)
-    judged = ", ".join(title.replace("-", " ") for title in lesson.reviews)
+    reviewed = ", ".join(title.replace("-", " ") for title in lesson.reviews)
     lines: Lines = []
-    for name, told in (("screens", screens), ("findings", watched), ("review", judged)):
+    for name, told in (("screens", screens), ("findings", watched), ("review", reviewed)):
         if told:
             lines += paragraph(f"{name}: {told}", "muted", width)
     return [*_head("more of it"), *lines] if lines else []

@@ -35,11 +35,11 @@ class NumberLine(Horizontal):
     NumberLine > Static { width: auto; height: 1; color: $role-title; }
     NumberLine > Input { width: 14; margin: 0 1; }
     NumberLine > #number-note { width: 1fr; color: $role-muted; }
-    NumberLine.-wrong > #number-note { color: $role-wrong; }
+    NumberLine.-invalid > #number-note { color: $role-error; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "close", show=False)]
 
-    class Given(Message):
+    class Submitted(Message):
         """A number was typed that the control can stand at: there it does in the message."""
 
         def __init__(self, turned: Control) -> None:
@@ -92,10 +92,10 @@ class NumberLine(Horizontal):
         try:
             value = number_for(control, event.value)
         except ValueError as error:
-            self._note(f"✗ {error}", is_wrong=True)
+            self._note(f"✗ {error}", is_invalid=True)
             return
         self.action_close()
-        self.post_message(self.Given(at(control, value)))
+        self.post_message(self.Submitted(at(control, value)))
 
     def action_close(self) -> None:
         """Put the line away."""
@@ -103,9 +103,9 @@ class NumberLine(Horizontal):
         self.remove_class("-open")
         self.post_message(self.Closed())
 
-    def _note(self, words: str, *, is_wrong: bool = False) -> None:
+    def _note(self, words: str, *, is_invalid: bool = False) -> None:
         self.query_one("#number-note", Static).update(words)
-        self.set_class(is_wrong, "-wrong")
+        self.set_class(is_invalid, "-invalid")
 
 
 def number_for(control: Control, typed: str) -> float:

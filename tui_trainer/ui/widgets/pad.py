@@ -41,7 +41,7 @@ HINT = (
 TOOLS = ("{pad.thicker} brush   {pad.eraser} eraser", "{pad.undo} undo    {pad.clear} clear")
 """What stands below the picture, where there is room."""
 
-DRAWS, ERASES = 1, 3
+DRAW_BUTTON, ERASE_BUTTON = 1, 3
 """The mouse buttons."""
 
 
@@ -140,12 +140,12 @@ class Pad(Painted, can_focus=True):
             for sign, cell in zip(words.center(self._across), cells, strict=True)
         ]
 
-    def _do(self, deed: Callable[[], None]) -> None:
+    def _do(self, change: Callable[[], None]) -> None:
         """Do something to the sketch, paint what it changes, and tell of another drawing."""
         sketch, was_blank = self.sketch, self._is_blank
         before, place = sketch.drawing, sketch.place
         facts = sketch.can_undo, was_blank
-        deed()
+        change()
         after = sketch.drawing
         if after is not before:
             self._is_blank = after.is_blank
@@ -169,7 +169,7 @@ class Pad(Painted, can_focus=True):
     def _write_title(self) -> bool:
         """Say in the title what the pen does; return whether it does something else now."""
         sketch = self.sketch
-        tool = "eraser" if sketch.takes_away else "pen"
+        tool = "eraser" if sketch.is_erasing else "pen"
         title = [
             Cell("pad · "),
             Cell(f"{tool} {'down' if sketch.is_down else 'up'}", style="intervention bold"),
@@ -199,9 +199,9 @@ class Pad(Painted, can_focus=True):
         """Move the pen; while it is down, it draws."""
         self._do(partial(self.sketch.move, across, down))
 
-    def action_thicken(self, by: int) -> None:
+    def action_change_brush(self, by: int) -> None:
         """Take a thicker brush, or a thinner one."""
-        self._do(partial(self.sketch.thicken, by))
+        self._do(partial(self.sketch.change_brush, by))
 
     def action_toggle_eraser(self) -> None:
         """Erase, or draw again."""
@@ -222,11 +222,13 @@ class Pad(Painted, can_focus=True):
     def on_mouse_down(self, event: MouseDown) -> None:
         """Put the pen down where the mouse is."""
         point = self._point(event)
-        if event.button in (DRAWS, ERASES) and all(0 <= place < SIDE for place in point):
+        if event.button in (DRAW_BUTTON, ERASE_BUTTON) and all(
+            0 <= place < SIDE for place in point
+        ):
             event.stop()
             self._drags = True
             self.capture_mouse()
-            erases = True if event.button == ERASES else None
+            erases = True if event.button == ERASE_BUTTON else None
             self._do(partial(self.sketch.begin, point, erases=erases))
 
     def on_mouse_move(self, event: MouseMove) -> None:
@@ -237,20 +239,20 @@ class Pad(Painted, can_focus=True):
         if event.button:
             self._do(partial(self.sketch.go_to, self._point(event)))
         else:
-            self._let_go()  # the button was, where the window could not hear of it
+            self._release()  # the button was, where the window could not hear of it
 
     def on_mouse_up(self, event: MouseUp) -> None:
         """Lift the pen."""
         if self._drags:
             event.stop()
-            self._let_go()
+            self._release()
 
     def on_hide(self) -> None:
         """Let go of the mouse: another view is shown."""
         if self._drags:
-            self._let_go()
+            self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._drags = False
         self.release_mouse()
         self._do(self.sketch.end)

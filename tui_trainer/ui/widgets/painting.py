@@ -17,7 +17,7 @@ from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines
 
 Styles = Callable[[str], Style]
-"""From a role, with attributes after it (``good bold``), to a style."""
+"""From a role, with attributes after it (``ok bold``), to a style."""
 
 
 def role_styles(widget: Widget) -> Styles:
@@ -36,7 +36,7 @@ def role_styles(widget: Widget) -> Styles:
         bold, underline = ("bold" in attributes or None, "underline" in attributes or None)
         if name.startswith("heat:"):
             ground = Color.parse(variables["background"]).blend(
-                Color.parse(variables["role-wrong"]), float(name.removeprefix("heat:"))
+                Color.parse(variables["role-error"]), float(name.removeprefix("heat:"))
             )
             ink = ground.get_contrast_text(1)
             own = Style(color=ink.rich_color, bgcolor=ground.rich_color)
@@ -99,7 +99,7 @@ def content_of_lines(lines: Lines) -> Content:
 
 
 def css_style(role: str) -> str:
-    """Return a role as a Textual style; ``good bold`` is a role with an attribute."""
+    """Return a role as a Textual style; ``ok bold`` is a role with an attribute."""
     if not role:
         return ""
     name, *attributes = role.split()

@@ -12,7 +12,7 @@ from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.render.levels import levels_of
 from tui_trainer.ui.widgets.half_blocks import Pixel, ramp
 
-NEGATIVE, POSITIVE, FRAME, NONE = "validation", "train", "intervention", "wrong"
+NEGATIVE, POSITIVE, FRAME, NONE = "validation", "train", "intervention", "error"
 """The roles of what is below 0, above it, marked by a rectangle, and no number at all."""
 
 LAST = 255

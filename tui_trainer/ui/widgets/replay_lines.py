@@ -10,7 +10,7 @@ from tui_trainer.ui.widgets.status_lines import bar, epoch_cells, knob_cells
 
 def replay_cells(run: RecordedRun) -> list[Cell]:
     """Return that this is a replay, of which run and how fast, and the epoch."""
-    glyph, role = ("▶", "good") if run.is_playing else ("‖", "look")
+    glyph, role = ("▶", "ok") if run.is_playing else ("‖", "warning")
     cells = [
         Cell(f"{glyph} replay", style=f"{role} bold"),
         Cell(f" {run.name}", rank=1),

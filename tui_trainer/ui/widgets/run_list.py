@@ -12,20 +12,20 @@ from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.text.lines import aligned
 from tui_trainer.ui.widgets.cell_line import CellLine
 
-RUN, NETWORK, PARAMETERS, EPOCHS, BEST, TEST, TIME, STATE = range(len(HEAD))
+RUN, MODEL, PARAMETERS, EPOCHS, BEST, TEST, TIME, STATE = range(len(HEAD))
 
-DROPPED_FIRST = (NETWORK, PARAMETERS, TIME, TEST, EPOCHS)
+DROPPED_FIRST = (MODEL, PARAMETERS, TIME, TEST, EPOCHS)
 """The columns by how soon they go: a run's name tells its network already."""
 
 # The glyph of each state goes with its colour, so that neither is needed to tell them apart.
 STATES = {
-    RUNNING: ("●", "good"),
-    "completed": ("✓", "good"),
-    "diverged": ("✗", "wrong"),
-    "failed": ("✗", "wrong"),
-    CUT_OFF: ("▲", "look"),
+    RUNNING: ("●", "ok"),
+    "completed": ("✓", "ok"),
+    "diverged": ("✗", "error"),
+    "failed": ("✗", "error"),
+    CUT_OFF: ("▲", "warning"),
 }
-LEFT = ("‖", "look")
+LEFT = ("‖", "warning")
 """Of a run that somebody or something ended before its time."""
 
 DAMAGED = "damaged"
@@ -51,12 +51,12 @@ def run_rows(
 def _row(run: ListedRun, live_folder: str | None) -> list[Cell]:
     *texts, state = cells(run)
     if run.summary is None:
-        glyph, role, state = "✗", "wrong", DAMAGED
+        glyph, role, state = "✗", "error", DAMAGED
     else:
         glyph, role = STATES.get(state, LEFT)
         if state == RUNNING and live_folder is not None and str(run.folder.path) == live_folder:
             state = "this run"
-    roles = {RUN: "title", BEST: "validation", TEST: "test", NETWORK: "muted", PARAMETERS: "muted"}
+    roles = {RUN: "title", BEST: "validation", TEST: "test", MODEL: "muted", PARAMETERS: "muted"}
     return [
         *(Cell(words, style=roles.get(place, "")) for place, words in enumerate(texts)),
         Cell(f"{glyph} {state}", style=role),
@@ -100,11 +100,11 @@ class RunLine(CellLine):
     def cells(self, width: int) -> list[Cell]:
         """Return what fits."""
         if self._note:
-            return [Cell(fmt.clip(self._note, width), style="look")]
+            return [Cell(fmt.clip(self._note, width), style="warning")]
         if self._run is None:
             return []
         if self._run.summary is None:
-            return [Cell(fmt.clip(f"✗ {self._run.fault}", width), style="wrong")]
+            return [Cell(fmt.clip(f"✗ {self._run.fault}", width), style="error")]
         return fit(_about(self._run, self._hidden), width)
 
 
@@ -114,7 +114,7 @@ def _about(run: ListedRun, hidden: Collection[int]) -> list[Cell]:
     if summary is None:
         return []
     about: list[Cell] = []
-    for rank, place in enumerate((TEST, TIME, EPOCHS, PARAMETERS, NETWORK), 1):
+    for rank, place in enumerate((TEST, TIME, EPOCHS, PARAMETERS, MODEL), 1):
         if place in hidden and texts[place] not in ("", "-"):
             gap = "   " if about else ""
             about += [

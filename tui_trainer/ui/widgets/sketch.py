@@ -16,7 +16,7 @@ BRUSHES = (("thin", 1.4), ("normal", 2.4), ("thick", 4.0))
 EDGE = 1.0
 """Pixels by which the eraser reaches further than the brush, whose soft edge would be left over."""
 
-MOST_UNDONE = 100
+MAX_UNDO = 100
 """Strokes that can be taken back."""
 
 BLANK = Drawing.blank(SIDE, SIDE)
@@ -47,7 +47,7 @@ class Sketch:
         return self._pen is not None
 
     @property
-    def takes_away(self) -> bool:
+    def is_erasing(self) -> bool:
         """Whether the stroke under way takes ink away, or the next would."""
         return self._stroke_erases if self.is_down else self.erases
 
@@ -72,7 +72,7 @@ class Sketch:
         self._remember()
         self._stroke_erases = self.erases if erases is None else erases
         self._pen = point
-        self._lead(point)
+        self._place_at(point)
         self._draw(point)
 
     def go_to(self, point: Point) -> None:
@@ -80,7 +80,7 @@ class Sketch:
         if self._pen is not None:
             self._draw(self._pen, point)
             self._pen = point
-        self._lead(point)
+        self._place_at(point)
 
     def end(self) -> None:
         """Lift the pen; a stroke that has changed nothing need not be taken back."""
@@ -99,7 +99,7 @@ class Sketch:
         self.place = _within(column + across), _within(row + down)
         self.go_to(self._middle)
 
-    def thicken(self, by: int) -> None:
+    def change_brush(self, by: int) -> None:
         """Take a thicker brush, or a thinner one; behind the last comes the first."""
         self.brush = (self.brush + by) % len(BRUSHES)
 
@@ -127,13 +127,13 @@ class Sketch:
         step = SIDE / STEPS
         return (self.place[0] + 0.5) * step, (self.place[1] + 0.5) * step
 
-    def _lead(self, point: Point) -> None:
+    def _place_at(self, point: Point) -> None:
         """Let the arrow keys go on from a point."""
         step = SIDE / STEPS
         self.place = _within(int(point[0] // step)), _within(int(point[1] // step))
 
     def _remember(self) -> None:
-        self._before = [*self._before[1 - MOST_UNDONE :], self.drawing]
+        self._before = [*self._before[1 - MAX_UNDO :], self.drawing]
 
     def _draw(self, *points: Point) -> None:
         erases, (_, radius) = self._stroke_erases, BRUSHES[self.brush]

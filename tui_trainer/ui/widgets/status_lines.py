@@ -16,13 +16,13 @@ WIDE = 100
 # The glyph of each state goes with its colour, so that neither is needed to tell them apart.
 STATES = {
     "preparing": ("◌", "muted"),
-    "training": ("●", "good"),
-    "paused": ("‖", "look"),
+    "training": ("●", "ok"),
+    "paused": ("‖", "warning"),
     "validating": ("◐", "validation"),
     "testing": ("◆", "test"),
-    "finished": ("✓", "good"),
-    "diverged": ("✗", "wrong"),
-    "failed": ("✗", "wrong"),
+    "finished": ("✓", "ok"),
+    "diverged": ("✗", "error"),
+    "failed": ("✗", "error"),
     "on show": ("◇", "title"),
 }
 
@@ -163,7 +163,9 @@ def knob_cells(run: ShownRun, setting: str, value: float, spare: str) -> list[Ce
         share = step.learning_rate / value if value else 0.0
         if run.config.schedule != "constant":
             cells.append(Cell(f" ×{share:4.2f}", rank=max(rank, 1), style="muted"))
-    wanted = run.wanted.get(setting)
-    if wanted is not None and wanted != value:
-        cells.append(Cell(f" → {fmt.knob(setting, wanted)}", rank=rank, style="intervention bold"))
+    requested = run.requested.get(setting)
+    if requested is not None and requested != value:
+        cells.append(
+            Cell(f" → {fmt.knob(setting, requested)}", rank=rank, style="intervention bold")
+        )
     return cells

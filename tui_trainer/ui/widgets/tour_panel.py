@@ -14,12 +14,12 @@ OVER = "The run is over: on screen {screens.train}, {run.again} begins it again.
 """What is said instead where a step needs a run that goes on."""
 
 
-class GuideStrip(Painted):
+class TourPanel(Painted):
     """Shows one step of the path; it takes no keys itself, so that all others work."""
 
     DEFAULT_CSS = """
-    GuideStrip { height: 3; background: $surface; padding: 0 1; }
-    .-too-small GuideStrip { display: none; }
+    TourPanel { height: 3; background: $surface; padding: 0 1; }
+    .-too-small TourPanel { display: none; }
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class GuideStrip(Painted):
         width = self.content_size.width
         if self._step is None or not width:
             return
-        lines = guide_lines(self._step, self._progress, width, is_over=self._is_over)
+        lines = tour_lines(self._step, self._progress, width, is_over=self._is_over)
         if lines != self._lines:
             style = role_styles(self)
             self._lines = lines
@@ -53,7 +53,7 @@ class GuideStrip(Painted):
         self._fill()
 
 
-def guide_lines(step: Step, progress: tuple[int, int], width: int, *, is_over: bool) -> Lines:
+def tour_lines(step: Step, progress: tuple[int, int], width: int, *, is_over: bool) -> Lines:
     """Return a step in at most ``width`` columns: its title, what to do, and what to watch."""
     number, total = progress
     head = [
@@ -64,5 +64,5 @@ def guide_lines(step: Step, progress: tuple[int, int], width: int, *, is_over: b
     gap = width - sum(columns(cell.text) for cell in (*head, keys))
     lines: Lines = [fit([*head, Cell(" " * max(2, gap), rank=1), keys], width)]
     lines += paragraph(with_keys(step.do), "", width)
-    watch, role = (with_keys(OVER), "look") if step.live and is_over else (step.watch, "muted")
+    watch, role = (with_keys(OVER), "warning") if step.live and is_over else (step.watch, "muted")
     return [*lines, *paragraph(watch, role, width)]

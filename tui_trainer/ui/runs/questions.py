@@ -9,7 +9,7 @@ from tui_trainer.protocol.commands import Ask, Command, Mode, Withdraw
 from tui_trainer.protocol.exhibit import Control, Exhibit, Value, at
 
 
-class Asking:
+class Questions:
     """Asks questions of one kind, and keeps the answer to the newest.
 
     While an answer is awaited, only the newest of the questions asked meanwhile is kept. A question
@@ -28,30 +28,30 @@ class Asking:
         self.kind = kind
         self.answer: Answered | None = None
         self.answers = 0
-        self.refusal = ""
+        self.rejection = ""
         self.is_stopped = False
         self._send = send
         self._asked: Ask | None = None
         self._next: Ask | None = None
-        self._is_waiting = False
+        self._is_pending = False
 
     @property
-    def is_free(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no answer is awaited at all."""
-        return not self._is_waiting
+        return not self._is_pending
 
     @property
-    def is_asking(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether a person waits for an answer."""
-        return self._is_waiting and not self._is("background")
+        return self._is_pending and not self._is("background")
 
     @property
-    def is_under_way(self) -> bool:
+    def is_running(self) -> bool:
         """Whether what enter does is under way."""
-        return self._is_waiting and self._is("confirmed")
+        return self._is_pending and self._is("confirmed")
 
     @property
-    def is_result(self) -> bool:
+    def has_result(self) -> bool:
         """Whether the answer came of what enter does, and would be lost by asking again."""
         return self._has_answer and self._is("confirmed")
 
@@ -63,63 +63,63 @@ class Asking:
     def _is(self, mode: Mode) -> bool:
         return self._asked is not None and self._asked.mode == mode
 
-    def put(self, question: Ask) -> None:
+    def submit(self, question: Ask) -> None:
         """Ask a question, or keep it until the last one is answered."""
-        if self._is_waiting and self._is("interactive") and not self._has_answer:
+        if self._is_pending and self._is("interactive") and not self._has_answer:
             self._next = question
         else:
-            self._put(question)
+            self._send_now(question)
 
-    def _put(self, question: Ask) -> None:
-        self._asked, self._next, self._is_waiting = question, None, True
+    def _send_now(self, question: Ask) -> None:
+        self._asked, self._next, self._is_pending = question, None, True
         self.is_stopped = False
         if question.mode != "background":
-            self.refusal = ""
+            self.rejection = ""
         self._send(question)
 
-    def drop_waiting(self) -> None:
+    def drop_next(self) -> None:
         """Forget the question that has not been sent yet."""
         self._next = None
 
-    def take(self, answer: Answered) -> bool:
+    def receive(self, answer: Answered) -> bool:
         """Take in an answer; return whether it counts: one to an older question does not.
 
         After the end a part is left out, unless it is the last of what was stopped.
         """
-        awaited = self._is_waiting or self.is_stopped or answer.is_last
+        awaited = self._is_pending or self.is_stopped or answer.is_last
         if answer.question is not self._asked or not awaited:
             return False
         self.answer, self.answers = answer, self.answers + 1
         if answer.is_last:
             self.is_stopped = False
-            self._put_next()
+            self._send_next()
         return True
 
-    def refuse(self, reason: str) -> None:
+    def reject(self, reason: str) -> None:
         """Take in that there is no answer, and why."""
-        if self._is_waiting:
-            self.refusal = reason
-            self._put_next()
+        if self._is_pending:
+            self.rejection = reason
+            self._send_next()
 
-    def _put_next(self) -> None:
+    def _send_next(self) -> None:
         """Send the question that waited for the answer to the last."""
-        question, self._next, self._is_waiting = self._next, None, False
+        question, self._next, self._is_pending = self._next, None, False
         if question is not None:
-            self._put(question)
+            self._send_now(question)
 
     def stop(self) -> None:
         """End what enter does, if it is under way."""
-        if self.is_under_way:
+        if self.is_running:
             self._send(Withdraw(self.kind))
             self.end()
 
     def end(self) -> None:
         """Take in that nothing more will come."""
-        self.is_stopped = self.is_stopped or self.is_under_way
-        self._next, self._is_waiting = None, False
+        self.is_stopped = self.is_stopped or self.is_running
+        self._next, self._is_pending = None, False
 
 
-class ExhibitAsking(Asking):
+class ExhibitQuestions(Questions):
     """Asks for exhibits, of one subject (view or lesson) at a time, with the reader's choices.
 
     Attributes:
@@ -154,15 +154,15 @@ class ExhibitAsking(Asking):
         """The controls; while an answer is awaited, where they are wanted to stand."""
         if self.exhibit is None:
             return ()
-        chosen = dict(self.chosen) if self.is_asking else {}
+        chosen = dict(self.chosen) if self.is_waiting else {}
         return tuple(at(c, chosen.get(c.name, c.value)) for c in self.exhibit.controls)
 
     def open(self, subject: str) -> None:
         """Choose a subject, and ask what it shows."""
         if subject != self.subject:
             self.subject, self.trains = subject, ""
-            self.answer, self.refusal, self.is_stopped = None, "", False
-            self._asked, self._is_waiting = None, False  # what comes of it is of another subject
+            self.answer, self.rejection, self.is_stopped = None, "", False
+            self._asked, self._is_pending = None, False  # what comes of it is of another subject
         self.ask()
 
     def prepare(self, subject: str, choices: tuple[tuple[str, Value], ...]) -> None:
@@ -171,16 +171,16 @@ class ExhibitAsking(Asking):
 
     def ask(self, mode: Mode = "interactive") -> None:
         """Ask what the subject shows."""
-        self.put(Ask(f"{self.kind}/{self.subject}", self.chosen, mode))
+        self.submit(Ask(f"{self.kind}/{self.subject}", self.chosen, mode))
 
-    def follow(self) -> None:
+    def refresh(self) -> None:
         """Ask what the subject shows by now, if no answer is awaited."""
-        if self.is_free:
+        if self.is_idle:
             self.ask("background")
 
-    def go(self) -> None:
+    def confirm(self) -> None:
         """Do what enter does here: once, however often it is pressed meanwhile, for it counts."""
-        if not self.is_under_way:
+        if not self.is_running:
             self.ask("confirmed")
 
     def choose(self, choices: tuple[tuple[str, Value], ...]) -> None:
@@ -188,18 +188,18 @@ class ExhibitAsking(Asking):
         self._choices[self.subject] = {**self._choices.get(self.subject, {}), **dict(choices)}
         self.ask()
 
-    def turn(self, control: Control) -> None:
+    def set_control(self, control: Control) -> None:
         """Let a control stand where this one does, and ask what is shown then."""
         self.choose(((control.name, control.value),))
 
-    def put_back(self) -> None:
+    def reset_controls(self) -> None:
         """Let every control stand where it began, those that are not shown now too."""
         if self._choices.pop(self.subject, None):
             self.ask()
 
-    def take(self, answer: Answered) -> bool:
+    def receive(self, answer: Answered) -> bool:
         """Take in an answer; return whether it counts."""
-        counts = super().take(answer)
+        counts = super().receive(answer)
         if counts and isinstance(answer.content, Exhibit):
             self.trains = answer.content.trains or self.trains
         return counts

@@ -22,39 +22,39 @@ def live(*events: Event) -> LiveRun:
 
 
 def chosen(run: LiveRun | RecordedRun) -> str | None:
-    found = run.standing.chosen
+    found = run.selection.chosen
     return found.code if found is not None else None
 
 
 def test_the_gravest_come_first_and_of_equals_what_a_knob_mends() -> None:
-    wrong = replace(OVERFITTING, code="wrong", severity="error", fix_setting=None)
+    wrong = replace(OVERFITTING, code="error", severity="error", fix_setting=None)
     run = live(*ALL, wrong)
-    assert codes(run.standing.shown) == [
-        "wrong",
+    assert codes(run.selection.shown) == [
+        "error",
         "overfitting",
         "dead_units",
         "batch_size_fit",
         "validation_better",
     ]
-    assert (run.standing.warnings, run.standing.notes) == (3, 2)
+    assert (run.selection.warnings, run.selection.notes) == (3, 2)
 
 
 def test_a_key_mends_the_chosen_finding_and_no_other() -> None:
     run = live(*ALL)
     assert run.fixable() == OVERFITTING
-    assert not run.standing.choose(-1)
-    assert run.standing.choose(1)
+    assert not run.selection.choose(-1)
+    assert run.selection.choose(1)
     assert run.fixable() == DEAD
-    assert run.standing.choose(1)
+    assert run.selection.choose(1)
     assert run.fixable() == BATCH
-    assert run.standing.choose(1)
+    assert run.selection.choose(1)
     assert (chosen(run), run.fixable()) == (NOTE.code, None)
-    assert not run.standing.choose(1)
+    assert not run.selection.choose(1)
 
 
 def test_a_choice_outlives_new_numbers_but_not_a_graver_finding() -> None:
     run = live(*ALL)
-    run.standing.choose(1)
+    run.selection.choose(1)
     run.apply((replace(DEAD, evidence="13 of 16"), replace(OVERFITTING, evidence="worse")))
     assert chosen(run) == DEAD.code
     run.apply((replace(NOTE, code="another"),))
@@ -65,52 +65,52 @@ def test_a_choice_outlives_new_numbers_but_not_a_graver_finding() -> None:
 
 def test_a_chosen_finding_that_is_gone_gives_way_to_the_gravest() -> None:
     run = live(*ALL)
-    run.standing.choose(1)
+    run.selection.choose(1)
     run.apply((FindingCleared(code=DEAD.code, step=900),))
     assert chosen(run) == OVERFITTING.code
 
 
 def test_what_is_snoozed_stays_away_while_its_numbers_move() -> None:
     run = live(*ALL)
-    run.standing.snooze()
+    run.selection.snooze()
     run.apply((replace(OVERFITTING, evidence="other numbers"),))
-    assert codes(run.standing.shown) == [DEAD.code, BATCH.code, NOTE.code]
-    assert run.standing.snoozed == 1
+    assert codes(run.selection.shown) == [DEAD.code, BATCH.code, NOTE.code]
+    assert run.selection.snoozed == 1
     assert run.fixable() == DEAD
     assert OVERFITTING.code in run.history.findings, "the run knows nothing of it"
 
 
 def test_it_comes_back_when_it_was_cleared_and_is_raised_anew() -> None:
     run = live(OVERFITTING)
-    run.standing.snooze()
+    run.selection.snooze()
     run.apply((CLEARED,))
-    assert (run.standing.shown, run.standing.snoozed) == ([], 0)
+    assert (run.selection.shown, run.selection.snoozed) == ([], 0)
     run.apply((OVERFITTING,))
-    assert run.standing.shown == [OVERFITTING]
+    assert run.selection.shown == [OVERFITTING]
 
 
 def test_it_comes_back_when_it_gets_worse() -> None:
     run = live(OVERFITTING)
-    run.standing.snooze()
+    run.selection.snooze()
     run.apply((WORSE,))
-    assert run.standing.shown == [WORSE]
+    assert run.selection.shown == [WORSE]
 
 
 def test_a_key_brings_all_back() -> None:
     run = live(*ALL)
-    run.standing.snooze()
-    run.standing.snooze()
-    assert run.standing.snoozed == 2
-    run.standing.wake()
-    assert (run.standing.snoozed, len(run.standing.shown)) == (0, len(ALL))
+    run.selection.snooze()
+    run.selection.snooze()
+    assert run.selection.snoozed == 2
+    run.selection.unsnooze()
+    assert (run.selection.snoozed, len(run.selection.shown)) == (0, len(ALL))
 
 
 def test_snoozing_where_there_is_nothing_does_nothing() -> None:
     run = live()
-    run.standing.snooze()
-    assert not run.standing.choose(1)
+    run.selection.snooze()
+    assert not run.selection.choose(1)
     run.apply((OVERFITTING,))
-    assert run.standing.shown == [OVERFITTING]
+    assert run.selection.shown == [OVERFITTING]
 
 
 def test_a_lost_run_is_mended_by_a_learning_rate_whatever_is_chosen() -> None:
@@ -118,10 +118,10 @@ def test_a_lost_run_is_mended_by_a_learning_rate_whatever_is_chosen() -> None:
     rate = replace(DEAD, code="divergence", severity="error")
     high = replace(rate, code="learning_rate_high")
     run = live(replace(OVERFITTING, severity="error"), high, lost, rate)
-    run.standing.choose(1)
-    run.standing.snooze()
+    run.selection.choose(1)
+    run.selection.snooze()
     run.bridge.start()  # it has nothing to say, and ends
-    assert run.is_lost
+    assert run.has_diverged
     assert run.fixable() == rate
 
 
@@ -140,18 +140,18 @@ def recorded() -> RecordedRun:
 
 def at(run: RecordedRun, step: int) -> list[str]:
     run.seek(STEPS[step].seconds)
-    return codes(run.standing.shown)
+    return codes(run.selection.shown)
 
 
 def test_in_a_replay_a_snooze_is_for_its_time_alone_forwards_and_backwards() -> None:
     run = recorded()
     assert at(run, 350) == ["overfitting"]
-    run.standing.snooze()
+    run.selection.snooze()
     assert at(run, 390) == at(run, 310) == []
-    assert run.standing.snoozed == 1
+    assert run.selection.snoozed == 1
     assert at(run, 150) == ["overfitting"], "that was another time"
     assert at(run, 250) == []
-    assert run.standing.snoozed == 0
+    assert run.selection.snoozed == 0
     assert at(run, 350) == []
 
 

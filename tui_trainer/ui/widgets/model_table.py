@@ -40,25 +40,25 @@ class LayersTable(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = [*LAYER_KEYS]
 
 
-class NetworkTable(Vertical):
+class ModelTable(Vertical):
     """The layers in blocks that fold away; the totals below are always to be seen."""
 
     DEFAULT_CSS = """
-    NetworkTable {
+    ModelTable {
         border: round $role-border;
         border-title-color: $role-title;
         border-subtitle-color: $role-muted;
     }
-    NetworkTable:focus-within { border: round $primary; }
-    NetworkTable LayersTable {
+    ModelTable:focus-within { border: round $primary; }
+    ModelTable LayersTable {
         height: 1fr;
         background: $background;
         background-tint: $background 0%;
         scrollbar-size-vertical: 1;
         scrollbar-size-horizontal: 0;
     }
-    NetworkTable #totals { background: $surface; }
-    NetworkTable #about-layer { padding: 0 1; }
+    ModelTable #totals { background: $surface; }
+    ModelTable #about-layer { padding: 0 1; }
     """
 
     class Chosen(Message):
@@ -131,7 +131,7 @@ class NetworkTable(Vertical):
         row = self._under_cursor
         if row is not None and row.place != self._place:
             self._place = row.place
-            self._tell()
+            self._show_about()
             self.post_message(self.Chosen())
 
     @property
@@ -156,7 +156,7 @@ class NetworkTable(Vertical):
         self.query_one("#totals", ShownLine).show(
             [cell for column in pieces for cell in (blank, *column, blank)]
         )
-        self._tell()
+        self._show_about()
 
     def _write(self, heads: list[str], fitted: Layout, before: TableRow | None) -> None:
         table, variables = self._table, self.app.theme_variables
@@ -180,7 +180,7 @@ class NetworkTable(Vertical):
         heads = [row.block if row.is_head else None for row in self._shown]
         return heads.index(before.block) if before.block in heads else 0
 
-    def _tell(self) -> None:
+    def _show_about(self) -> None:
         """Tell of the chosen layer in words."""
         line = self.query_one("#about-layer", ShownLine)
         line.show(about_layer(self._rows[self._place], self._budget) if self._rows else ())
