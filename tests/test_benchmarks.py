@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import keys, memory, screen, speed
-from tests.benchmarks.bench import Bench
 from tests.benchmarks.comparisons import COMPARISONS, Comparison, Entry, select
+from tests.benchmarks.contender_runner import ContenderRunner
 from tests.benchmarks.measure import Pair, paired, percentile, slope, write_figures, write_json
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.presets import interval
@@ -126,13 +126,13 @@ def test_json_has_the_fields_and_is_whole_or_as_before(tmp_path: Path) -> None:
 def test_a_crash_costs_only_its_own_comparison(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def crash(bench: Bench, number: int) -> Mapping[str, Pair]:
+    def crash(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
         raise ContenderError("exit code 1\nlast words")
 
-    def skip(bench: Bench, number: int) -> Mapping[str, Pair]:
+    def skip(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
         raise SkippedError("not installed")
 
-    def work(bench: Bench, number: int) -> Mapping[str, Pair]:
+    def work(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
         return {"quick/slow": (1.0, 2.0 + number)}
 
     goal = Entry("quick/slow", "s", "ratio ≤ 0.4", lambda figure: figure.ratio <= 0.4)
@@ -142,7 +142,10 @@ def test_a_crash_costs_only_its_own_comparison(
         Comparison("work", "works", (goal, Entry("unmeasured", "s")), work),
     ]
     path = tmp_path / "figures.json"
-    assert speed.measure(Bench(1.0, tmp_path, speed.say, 1), chosen, 3, path) == 1
+    assert (
+        speed.measure(ContenderRunner(1.0, tmp_path, speed.report_progress, 1), chosen, 3, path)
+        == 1
+    )
     out, err = capsys.readouterr()
     assert "last words" in err
     assert "left out: not installed" in err
@@ -177,9 +180,9 @@ def test_the_meter_leaves_the_warm_up_out(tmp_path: Path) -> None:
 
 def test_keys_return_to_where_they_began_and_never_repeat_a_rate_too_soon() -> None:
     planned = keys.plan(3)
-    rates = [keys.FIRST_RATE, *(key.rate for key in planned)]
+    rates = [keys.FIRST_LR, *(key.lr for key in planned)]
     assert len(planned) >= 40
-    assert rates[-1] == keys.FIRST_RATE
+    assert rates[-1] == keys.FIRST_LR
     assert all(a != b for a, b in pairwise(rates))
     assert {key.key for key in planned} == {"+", "-"}
     assert all(0.1 <= key.pause <= 0.4 for key in planned)
@@ -223,7 +226,7 @@ def test_a_screen_is_read_from_what_was_written() -> None:
     assert story.rows[4] == "┤⣄⠹⣄  lr 0.1 → 0.05"
     assert screen.status_row(story) == 38
     assert screen.curve_rows(story) == {4}
-    assert screen.rates_shown(story) == [(1.0, "0.1"), (2.01, "0.05")]
+    assert screen.lrs_shown(story) == [(1.0, "0.1"), (2.01, "0.05")]
     assert screen.number_frames(story, 1.0, 5.0) == 0.75
     assert screen.curve_frames(story, 1.0, 5.0) == 0.25
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.benchmarks import rounds
-from tests.benchmarks.bench import Bench
+from tests.benchmarks.contender_runner import ContenderRunner
 from tests.benchmarks.keys import PERCENTILES
 from tests.benchmarks.measure import Figure, Pair
 
@@ -43,7 +43,7 @@ class Comparison:
     name: str
     sentence: str
     entries: tuple[Entry, ...]
-    measure: Callable[[Bench, int], Mapping[str, Pair]]
+    measure: Callable[[ContenderRunner, int], Mapping[str, Pair]]
 
 
 def select(names: list[str]) -> list[Comparison]:
@@ -56,10 +56,10 @@ def select(names: list[str]) -> list[Comparison]:
     """
     wanted: dict[str, set[str]] = {}
     for name in names:
-        hits = [(c, e) for c in COMPARISONS for e in c.entries if _is_called(name, c, e)]
-        if not hits:
+        matches = [(c, e) for c in COMPARISONS for e in c.entries if _is_called(name, c, e)]
+        if not matches:
             raise KeyError(name)
-        for comparison, entry in hits:
+        for comparison, entry in matches:
             wanted.setdefault(comparison.name, set()).add(entry.name)
     if not names:
         return list(COMPARISONS)

@@ -30,7 +30,7 @@ from tui_trainer.models.build import build_model, to_channels_last
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.stats.envelope import DATA_FILE, LAST_STEPS, STEPS
 
-NETWORKS = ("mlp", "conv-fc", "small", "conv-gap", "tiny", "squeeze-norm", "squeeze", "era-s6")
+MODELS = ("mlp", "conv-fc", "small", "conv-gap", "tiny", "squeeze-norm", "squeeze", "era-s6")
 
 SLOW = ("squeeze", "era-s6")
 """What needs most of a minute for an epoch; they are trained with the default schedule only."""
@@ -49,13 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="envelope.py", description=__doc__)
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (1)")
     parser.add_argument("--to", type=Path, default=DATA_FILE, help="the file (the package's own)")
-    parser.add_argument("--networks", nargs="*", default=NETWORKS, help="which networks")
+    parser.add_argument("--models", nargs="*", default=MODELS, help="which models")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     data = _mnist()
     done = json.loads(options.to.read_text(encoding="utf-8")) if options.to.exists() else {}
     records: list[dict[str, Any]] = done.get("runs", [])
-    for config in runs(options.networks, options.threads):
+    for config in runs(options.models, options.threads):
         if any(all(record[key] == getattr(config, key) for key in KEYS) for record in records):
             continue
         began = time.perf_counter()
@@ -65,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def runs(networks: Sequence[str], threads: int) -> Iterator[RunConfig]:
+def runs(models: Sequence[str], threads: int) -> Iterator[RunConfig]:
     """Yield the runs of the envelope."""
     for schedule, seed in SETS:
-        for model in networks:
+        for model in models:
             if schedule != SETS[0][0] and model in SLOW:
                 continue
             for optimizer in OPTIMIZERS:
@@ -85,21 +85,21 @@ def runs(networks: Sequence[str], threads: int) -> Iterator[RunConfig]:
 def measured(config: RunConfig, data: Data) -> dict[str, Any]:
     """Train one epoch, and return what was reached on the way and at its end."""
     torch.manual_seed(config.seed)
-    network = build_model(config.model, image_size=data.image_size, classes=data.classes)
-    network = to_channels_last(network, data.image_size)
-    trial = make_trial(network, data, config)
+    model = build_model(config.model, image_size=data.image_size, classes=data.classes)
+    model = to_channels_last(model, data.image_size)
+    trial = make_trial(model, data, config)
     early, losses = {}, []
     while trial.images < len(data.train):
         losses.append(float(trial.step()))
         if len(losses) == STEPS:
-            chance = torch.get_rng_state()
+            rng_state = torch.get_rng_state()
             early = _reached(trial, losses)
-            torch.set_rng_state(chance)
+            torch.set_rng_state(rng_state)
     norms = (torch.nn.BatchNorm2d, torch.nn.BatchNorm1d, torch.nn.LayerNorm, torch.nn.GroupNorm)
     return {
         "model": config.model,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "has_norm": any(isinstance(module, norms) for module in network.modules()),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "has_norm": any(isinstance(module, norms) for module in model.modules()),
         "optimizer": config.optimizer,
         "learning_rate": config.learning_rate,
         "schedule": config.schedule,

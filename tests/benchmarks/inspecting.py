@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks import contenders, speed
-from tests.benchmarks.bench import Bench
 from tests.benchmarks.comparisons import Entry
+from tests.benchmarks.contender_runner import ContenderRunner
 from tests.benchmarks.measure import Figure, Pair, paired, write_figures
 from tests.benchmarks.meter import Meter, Report
 from tests.benchmarks.options import Parser, above_zero, output_file, whole
@@ -51,9 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = made_parser().parse_args(given)
     end_on_terminate()
     with tempfile.TemporaryDirectory(prefix="mnist-tui-inspecting-") as folder:
-        bench = Bench(options.seconds, Path(folder), speed.say, options.threads)
-        results = measure(bench, Path(folder), options.model, options.views, options.rounds)
-        print("\n".join([*speed.table(results), "", speed.machine(bench, load())]))
+        runner = ContenderRunner(
+            options.seconds, Path(folder), speed.report_progress, options.threads
+        )
+        results = measure(runner, Path(folder), options.model, options.views, options.rounds)
+        print("\n".join([*speed.table(results), "", speed.machine(runner, load())]))
     if options.json is not None:
         write_figures(options.json, [figure for _, figure in results])
     return 0
@@ -77,21 +79,21 @@ def load() -> str:
 
 
 def measure(
-    bench: Bench, folder: Path, model: str, views: Sequence[str], rounds: int
+    runner: ContenderRunner, folder: Path, model: str, views: Sequence[str], rounds: int
 ) -> list[tuple[Entry, Figure]]:
     """Run the bare loop and the window in turn, and return a figure for each view."""
     pairs: dict[str, list[Pair]] = {view: [] for view in views}
     answers: dict[str, list[float]] = {view: [] for view in views}
-    settings = ("--model", model, "--batch-size", "128", "--augment", "light", *bench.threads)
+    settings = ("--model", model, "--batch-size", "128", "--augment", "light", *runner.threads)
     for number in range(rounds):
         for view in views:
-            speed.say(f"{view}: round {number + 1} of {rounds}")
-            ours, shown = window(bench.seconds, folder, view, settings)
-            bare = bench.train("bare", *settings)
+            speed.report_progress(f"{view}: round {number + 1} of {rounds}")
+            ours, shown = window(runner.seconds, folder, view, settings)
+            bare = runner.train("bare", *settings)
             pairs[view].append((ours.images_per_second, bare.images_per_second))
             answers[view].append(shown)
     for view, shown_each in answers.items():
-        speed.say(f"{view}: {statistics.median(shown_each):.0f} answers a minute")
+        speed.report_progress(f"{view}: {statistics.median(shown_each):.0f} answers a minute")
     entry = partial(Entry, unit="images/s", goal=f"≥ {GOAL}", met=lambda f: f.ratio >= GOAL)
     return [
         (entry(f"{view}/bare"), paired(f"{view}/bare", pairs[view], "images/s")) for view in views
@@ -108,9 +110,11 @@ def window(
     """
     path = folder / "window.json"
     path.unlink(missing_ok=True)
-    told = ("--report", str(path), "--seconds", str(seconds))
+    report_options = ("--report", str(path), "--seconds", str(seconds))
     module = "tests.benchmarks.inspecting"
-    with terminal([sys.executable, "-m", module, WINDOW, view, "app", *told, *settings]) as shown:
+    with terminal(
+        [sys.executable, "-m", module, WINDOW, view, "app", *report_options, *settings]
+    ) as shown:
         wait(shown.process, seconds, shown.written)
     report = Report.read(path)
     count = float(path.with_suffix(".answers").read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from tui_trainer.text import fmt
 COUNT = 48
 """Keys in a row: a whole number of times down and up, so that they end where they began."""
 
-FIRST_RATE = 0.1
+FIRST_LR = 0.1
 RUN = 6
 """Keys in one direction before it turns.
 
@@ -25,7 +25,7 @@ Six of "-", six of "+", and so on: every key then shows a rate that the two keys
 so that no effect can be taken for another key's even where the screen is slow.
 """
 
-SHORTEST, LONGEST = 0.1, 0.4
+MIN_PAUSE, MAX_PAUSE = 0.1, 0.4
 """Seconds between two keys, drawn evenly: not in step with anything that repeats."""
 
 REST = 0.8
@@ -40,7 +40,7 @@ class Key:
 
     pause: float
     key: str
-    rate: float
+    lr: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,22 @@ class Press:
     """A key that was pressed, when, and the learning rate that it asked for."""
 
     at: float
-    rate: float
+    lr: float
 
     @property
     def shown(self) -> tuple[float, str]:
         """When it was pressed, and the rate as the status line writes it."""
-        return self.at, fmt.knob("learning_rate", self.rate)
+        return self.at, fmt.knob("learning_rate", self.lr)
 
 
 def plan(seed: int, count: int = COUNT) -> list[Key]:
     """Return keys that lead down and up between the first learning rate and a hundredth of it."""
-    chance = random.Random(seed)
-    keys, rate = [], FIRST_RATE
+    rng = random.Random(seed)
+    keys, lr = [], FIRST_LR
     for number in range(count):
         up = number // RUN % 2 == 1
-        rate = next_rate(rate, 1 if up else -1)
-        keys.append(Key(chance.uniform(SHORTEST, LONGEST), "+" if up else "-", rate))
+        lr = next_rate(lr, 1 if up else -1)
+        keys.append(Key(rng.uniform(MIN_PAUSE, MAX_PAUSE), "+" if up else "-", lr))
     return keys
 
 
@@ -78,7 +78,7 @@ def press_all(window: Terminal, keys: Sequence[Key]) -> list[Press]:
     pressed = []
     for key in keys:
         time.sleep(key.pause)
-        pressed.append(Press(window.press(key.key), key.rate))
+        pressed.append(Press(window.press(key.key), key.lr))
     time.sleep(REST)
     return pressed
 
@@ -100,8 +100,8 @@ def answer_seconds(pressed: Sequence[Press], changes: Sequence[tuple[float, floa
     """Return the seconds from each key to the engine's answer; unanswered keys are left out."""
     seconds, rest = [], list(changes)
     for press in pressed:
-        for number, (at, rate) in enumerate(rest):
-            if at >= press.at and rate == press.rate:
+        for number, (at, lr) in enumerate(rest):
+            if at >= press.at and lr == press.lr:
                 seconds.append(at - press.at)
                 del rest[: number + 1]
                 break

@@ -23,14 +23,14 @@ from tests.benchmarks.terminal import Terminal, terminal
 from tui_trainer.protocol.config import MAX_EPOCHS, MODELS
 
 INTERVAL = 30.0
-LEAST_SAMPLES = 20
+MIN_SAMPLES = 20
 """A short run is sampled more often, so that its curve has some points, too."""
 
 KEPT = 64
 """Pieces of what the app draws that are kept, for its last words if it dies."""
 
 ROWS = 25
-SETTLED = 600.0
+WARM_UP_SECONDS = 600.0
 
 Sample = tuple[float, float]
 """Seconds since the start, and resident memory in MB."""
@@ -67,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         samples = watch(options.model, options.threads, options.minutes * 60)
     except KeyboardInterrupt:
-        say("interrupted")
+        report_progress("interrupted")
         return 130
     except ContenderError as error:
-        say(f"the app failed: {error}")
+        report_progress(f"the app failed: {error}")
         return 1
     result = growth(samples)
     print("\n".join(table(samples, result)))
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def say(words: str) -> None:
+def report_progress(words: str) -> None:
     """Tell what is under way."""
     print(words, file=sys.stderr, flush=True)
 
@@ -91,14 +91,14 @@ def watch(model: str, threads: int, seconds: float) -> list[Sample]:
         ContenderError: If the app ends before the time is up.
     """
     run = ("-m", "tui_trainer", "--model", model, "--epochs", str(MAX_EPOCHS), "--device", "cpu")
-    interval = min(INTERVAL, seconds / LEAST_SAMPLES)
+    interval = min(INTERVAL, seconds / MIN_SAMPLES)
     samples: list[Sample] = []
     with terminal((sys.executable, *run, "--threads", str(threads)), keep=KEPT) as view:
         while (now := time.monotonic() - view.started) < seconds:
             time.sleep(min(interval, seconds - now))
             memory = resident_mb(view)
             samples.append((time.monotonic() - view.started, memory))
-            say(f"{samples[-1][0] / 60:6.1f} min  {memory:7.1f} MB")
+            report_progress(f"{samples[-1][0] / 60:6.1f} min  {memory:7.1f} MB")
     return samples
 
 
@@ -137,7 +137,7 @@ def table(samples: Sequence[Sample], result: Growth) -> list[str]:
         " minutes       MB",
         *rows,
         "",
-        *(settling if samples[-1][0] < SETTLED else ()),
+        *(settling if samples[-1][0] < WARM_UP_SECONDS else ()),
         f"second half: {result.mb_per_hour:+.1f} MB an hour, from {result.first_mb:.1f} to "
         f"{result.last_mb:.1f} MB; peak of the whole run {result.peak_mb:.1f} MB",
     ]

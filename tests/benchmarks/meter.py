@@ -57,7 +57,7 @@ class Report:
             OSError: If there is none.
         """
         fields = json.loads(path.read_text(encoding="utf-8"))
-        changes = [(float(at), float(rate)) for at, rate in fields.pop("changes")]
+        changes = [(float(at), float(lr)) for at, lr in fields.pop("changes")]
         return cls(**fields, changes=changes)
 
 

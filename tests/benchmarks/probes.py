@@ -17,21 +17,21 @@ from typing import Any
 from tests.benchmarks.options import Parser, whole
 from tui_trainer.protocol.config import MODELS
 
-LOOKS = ("begin_step", "record_batch", "record_gradients", "record_update")
-TELLING = ("before_training", "after_step", "at_end_of_epoch")
+PROBE_METHODS = ("begin_step", "record_batch", "record_gradients", "record_update")
+EVENT_METHODS = ("before_training", "after_step", "at_end_of_epoch")
 
 
 @dataclass(slots=True)
 class Cost:
     """CPU seconds spent in looks, and altogether."""
 
-    looking: float = 0.0
+    probing: float = 0.0
     training: float = 0.0
 
     @property
     def share(self) -> float:
         """The share of the training that the looks take."""
-        return self.looking / self.training
+        return self.probing / self.training
 
     def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function, with the time in it counted."""
@@ -42,7 +42,7 @@ class Cost:
             try:
                 return function(*args, **kwargs)
             finally:
-                self.looking += time.thread_time() - begin
+                self.probing += time.thread_time() - begin
 
         return called
 
@@ -65,10 +65,10 @@ def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
     from tui_trainer.protocol.events import RunFinished, RunStarted
 
     cost = Cost()
-    originals = {name: getattr(Probes, name) for name in (*LOOKS, *TELLING)}
-    for name in LOOKS:
+    originals = {name: getattr(Probes, name) for name in (*PROBE_METHODS, *EVENT_METHODS)}
+    for name in PROBE_METHODS:
         setattr(Probes, name, cost.timed(originals[name]))
-    for name in TELLING:
+    for name in EVENT_METHODS:
         setattr(Probes, name, cost.timed_events(originals[name]))
     config = RunConfig(
         model=model,
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cost = measure(model, chosen.epochs, chosen.images, chosen.batch_size)
         print(
             f"{model:16} {100 * cost.share:5.2f} %  "
-            f"({cost.looking:.2f} of {cost.training:.1f} s of CPU; {chosen.epochs} epochs, "
+            f"({cost.probing:.2f} of {cost.training:.1f} s of CPU; {chosen.epochs} epochs, "
             f"batch {chosen.batch_size})",
             flush=True,
         )

@@ -13,10 +13,10 @@ from tests.benchmarks.terminal import COLUMNS, LINES, Chunk
 FRAME = 0.02
 """Changes closer together than this, in seconds, are one frame read in pieces."""
 
-LATEST = 2.0
+MAX_DELAY = 2.0
 """Seconds after a key beyond which a rate on the screen is another key's."""
 
-_RATE = re.compile(r"\blr (\d\S*)(?: ×\S+)?(?: → (\S+))?")
+_LR = re.compile(r"\blr (\d\S*)(?: ×\S+)?(?: → (\S+))?")
 _BRAILLE = re.compile("[\u2801-\u28ff]")
 # Private forms of "m" and "u" (keyboard protocols), which pyte takes for colours and for text.
 _PRIVATE = re.compile(rb"\x1b\[[<=>?][0-9;:]*[mu]")
@@ -32,14 +32,16 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class ScreenHistory:
     """Every change of a screen, oldest first, and its rows at the end."""
 
     changes: list[Change]
     rows: list[str]
 
 
-def read_screen(chunks: Iterable[Chunk], *, columns: int = COLUMNS, lines: int = LINES) -> Story:
+def read_screen(
+    chunks: Iterable[Chunk], *, columns: int = COLUMNS, lines: int = LINES
+) -> ScreenHistory:
     """Play what a program wrote to a terminal that is not there.
 
     Raises:
@@ -48,7 +50,7 @@ def read_screen(chunks: Iterable[Chunk], *, columns: int = COLUMNS, lines: int =
     pyte: Any = importlib.import_module("pyte")
     screen = pyte.Screen(columns, lines)
     stream = pyte.ByteStream(screen)
-    looks: list[list[tuple[str, str, str]]] = [[] for _ in range(lines)]
+    rows_seen: list[list[tuple[str, str, str]]] = [[] for _ in range(lines)]
     texts = [""] * lines
     changes = []
     for at, raw in _whole_sequences(chunks):
@@ -56,12 +58,12 @@ def read_screen(chunks: Iterable[Chunk], *, columns: int = COLUMNS, lines: int =
         stream.feed(_PRIVATE.sub(b"", raw))
         for row in sorted(screen.dirty):
             cells = screen.buffer[row]
-            look = [(cells[x].data, cells[x].fg, cells[x].bg) for x in range(columns)]
-            if look != looks[row]:
-                looks[row] = look
-                texts[row] = "".join(data for data, _, _ in look).rstrip()
+            cells_now = [(cells[x].data, cells[x].fg, cells[x].bg) for x in range(columns)]
+            if cells_now != rows_seen[row]:
+                rows_seen[row] = cells_now
+                texts[row] = "".join(data for data, _, _ in cells_now).rstrip()
                 changes.append(Change(at, row, texts[row]))
-    return Story(changes, texts)
+    return ScreenHistory(changes, texts)
 
 
 def _whole_sequences(chunks: Iterable[Chunk]) -> Iterable[Chunk]:
@@ -75,13 +77,13 @@ def _whole_sequences(chunks: Iterable[Chunk]) -> Iterable[Chunk]:
         yield at, whole[:cut] if is_open else whole
 
 
-def status_row(story: Story) -> int | None:
+def status_row(story: ScreenHistory) -> int | None:
     """Return the lowest row that shows the learning rate, None if there is none."""
-    found = [row for row, text in enumerate(story.rows) if _RATE.search(text)]
+    found = [row for row, text in enumerate(story.rows) if _LR.search(text)]
     return max(found, default=None)
 
 
-def curve_rows(story: Story) -> set[int]:
+def curve_rows(story: ScreenHistory) -> set[int]:
     """Return the rows in which curves are drawn."""
     return {row for row, text in enumerate(story.rows) if _BRAILLE.search(text)}
 
@@ -96,7 +98,7 @@ def frames(times: Iterable[float], began: float, ended: float) -> float:
     return count / (ended - began)
 
 
-def number_frames(story: Story, began: float, ended: float) -> float:
+def number_frames(story: ScreenHistory, began: float, ended: float) -> float:
     """Return how often a second the status line said something new."""
     row, before, times = status_row(story), "", []
     for change in story.changes:
@@ -106,24 +108,24 @@ def number_frames(story: Story, began: float, ended: float) -> float:
     return frames(times, began, ended)
 
 
-def curve_frames(story: Story, began: float, ended: float) -> float:
+def curve_frames(story: ScreenHistory, began: float, ended: float) -> float:
     """Return how often a second the curves looked different."""
     rows = curve_rows(story)
     return frames((c.at for c in story.changes if c.row in rows), began, ended)
 
 
-def rates_shown(story: Story) -> list[tuple[float, str]]:
+def lrs_shown(story: ScreenHistory) -> list[tuple[float, str]]:
     """Return when the status line showed another learning rate, and which.
 
     Where it shows a wish (``lr 0.1 → 0.2``), that is the one.
     """
     row, before, shown = status_row(story), "", []
     for change in story.changes:
-        found = _RATE.search(change.text) if change.row == row else None
-        rate = (found[2] or found[1]) if found else before
-        if rate != before:
-            before = rate
-            shown.append((change.at, rate))
+        found = _LR.search(change.text) if change.row == row else None
+        lr = (found[2] or found[1]) if found else before
+        if lr != before:
+            before = lr
+            shown.append((change.at, lr))
     return shown
 
 
@@ -137,13 +139,13 @@ def effect_seconds(
 
     Args:
         pressed: When each key was pressed, and the rate it asks for.
-        shown: As of :func:`rates_shown`.
+        shown: As of :func:`lrs_shown`.
     """
     seconds = []
-    for number, (at, rate) in enumerate(pressed):
+    for number, (at, lr) in enumerate(pressed):
         old = {before for _, before in pressed[max(0, number - 2) : number]}
         later = {after for _, after in pressed[number + 1 : number + 3]}
-        signs = {rate} | (later - old)
-        waits = (when - at for when, what in shown if what in signs and 0 <= when - at <= LATEST)
+        signs = {lr} | (later - old)
+        waits = (when - at for when, what in shown if what in signs and 0 <= when - at <= MAX_DELAY)
         seconds += [wait for wait in (next(waits, None),) if wait is not None]
     return seconds

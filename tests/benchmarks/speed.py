@@ -16,8 +16,8 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: Python then looks beside it, not in the checkout
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from tests.benchmarks.bench import Bench, cores, torch_version
 from tests.benchmarks.comparisons import COMPARISONS, Comparison, Entry, select
+from tests.benchmarks.contender_runner import ContenderRunner, cores, torch_version
 from tests.benchmarks.measure import Figure, Pair, paired, write_figures
 from tests.benchmarks.options import Parser, above_zero, output_file, whole
 from tests.benchmarks.processes import ContenderError, SkippedError, end_on_terminate
@@ -45,10 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end_on_terminate()
     try:
         with tempfile.TemporaryDirectory(prefix="mnist-tui-speed-") as folder:
-            bench = Bench(options.seconds, Path(folder), say, options.threads)
-            return measure(bench, chosen, options.rounds, options.json)
+            runner = ContenderRunner(
+                options.seconds, Path(folder), report_progress, options.threads
+            )
+            return measure(runner, chosen, options.rounds, options.json)
     except KeyboardInterrupt:
-        say("interrupted")
+        report_progress("interrupted")
         return INTERRUPTED
 
 
@@ -64,13 +66,13 @@ def made_parser() -> Parser:
     return parser
 
 
-def say(words: str) -> None:
+def report_progress(words: str) -> None:
     """Tell what is under way."""
     print(words, file=sys.stderr, flush=True)
 
 
 def measure(
-    bench: Bench, chosen: Sequence[Comparison], rounds: int, json: Path | None = None
+    runner: ContenderRunner, chosen: Sequence[Comparison], rounds: int, json: Path | None = None
 ) -> int:
     """Run comparisons one after the other; a crash of one does not lose the others' figures."""
     results: list[Result] = []
@@ -78,20 +80,20 @@ def measure(
     load = _load()
     for comparison in chosen:
         try:
-            results += compare(bench, comparison, rounds)
+            results += compare(runner, comparison, rounds)
         except SkippedError as reason:
-            say(f"{comparison.name}: left out: {reason}")
+            report_progress(f"{comparison.name}: left out: {reason}")
         except ContenderError as error:
-            say(f"{comparison.name}: a contender failed: {error}")
+            report_progress(f"{comparison.name}: a contender failed: {error}")
             code = CRASHED
     if results:
-        print("\n".join([*table(results), "", machine(bench, load)]))
+        print("\n".join([*table(results), "", machine(runner, load)]))
     if json is not None:
         write_figures(json, [figure for _, figure in results])
     return code
 
 
-def compare(bench: Bench, comparison: Comparison, rounds: int) -> list[Result]:
+def compare(runner: ContenderRunner, comparison: Comparison, rounds: int) -> list[Result]:
     """Run a comparison's rounds and return its figures.
 
     Raises:
@@ -100,8 +102,8 @@ def compare(bench: Bench, comparison: Comparison, rounds: int) -> list[Result]:
     """
     pairs: dict[str, list[Pair]] = {}
     for number in range(rounds):
-        say(f"{comparison.name}: round {number + 1} of {rounds}")
-        for name, pair in comparison.measure(bench, number).items():
+        report_progress(f"{comparison.name}: round {number + 1} of {rounds}")
+        for name, pair in comparison.measure(runner, number).items():
             pairs.setdefault(name, []).append(pair)
     return [
         (entry, paired(entry.name, pairs[entry.name], entry.unit))
@@ -144,9 +146,9 @@ def _number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def machine(bench: Bench, load: str) -> str:
+def machine(runner: ContenderRunner, load: str) -> str:
     """Return the line that says on what it was measured."""
-    threads = "/".join(str(count) for count in sorted(bench.threads_seen)) or "–"
+    threads = "/".join(str(count) for count in sorted(runner.threads_seen)) or "–"
     parts = (f"{cores()} cores", _processor(), f"torch {torch_version()}", f"threads {threads}")
     return "machine: " + ", ".join((*parts, f"Python {platform.python_version()}", load))
 

@@ -54,7 +54,7 @@ def widened(source: str) -> str:
     return source
 
 
-def field_fault(composed: Composed, measured: Tensor) -> str:
+def field_problem(composed: Composed, measured: Tensor) -> str:
     """Return what is wrong with the pixels that the middle of the last maps is said to see.
 
     It sees all that have a gradient, and none but those and the ones whose change changes it.
@@ -80,7 +80,7 @@ def field_fault(composed: Composed, measured: Tensor) -> str:
     return f"sees {_size(measured)} pixels, counted {_size(most)}"
 
 
-def box_fault(composed: Composed, box: Box) -> str:
+def box_problem(composed: Composed, box: Box) -> str:
     """Return which pixels with a gradient lie outside a box of the layer table, in a few words."""
     rng = torch.Generator().manual_seed(0)
     edges = bounds(_with_gradient(_model(composed, 0), rng))

@@ -50,12 +50,12 @@ def summary(outcomes: list[Outcome]) -> list[str]:
         for what, words in (*outcome.refused.items(), *outcome.limits.items())
     )
     lines += [f"  {number} × {reason}" for reason, number in reasons.most_common()]
-    faults = [
-        f"{o.composed.name} ({', '.join(o.composed.parts)}): {fault}"
+    problems = [
+        f"{o.composed.name} ({', '.join(o.composed.parts)}): {problem}"
         for o in outcomes
-        for fault in o.faults
+        for problem in o.problems
     ]
-    return [*lines, f"{len(faults)} faults", *faults]
+    return [*lines, f"{len(problems)} faults", *problems]
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def main() -> int:
                 trials(arguments.only or range(arguments.count), arguments.seed, folder)
             )
     print("\n".join(summary(outcomes)))
-    return 1 if any(outcome.faults for outcome in outcomes) else 0
+    return 1 if any(outcome.problems for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def assert_held(outcomes: list[Outcome]) -> None:
     """Print what was refused and why; fail if anything ended otherwise than it should."""
     report = "\n".join(summary(outcomes))
     print(report)
-    assert [outcome.composed.name for outcome in outcomes if outcome.faults] == [], report
+    assert [outcome.composed.name for outcome in outcomes if outcome.problems] == [], report
 
 
 def test_the_same_seed_composes_the_same_models() -> None:

@@ -91,7 +91,7 @@ def test_it_trains_resumes_and_is_built_again(
     """To the same bits, with the same answers; it is exported, or that is refused in one line."""
     outcome = tried(images, tmp_path, name, optimizer)
 
-    assert outcome.faults == []
+    assert outcome.problems == []
     assert {"train", "resume", "rebuild"} <= outcome.done, outcome.refused
     assert {"table", "export"} <= outcome.done | outcome.refused.keys()
 
@@ -101,7 +101,7 @@ def test_it_trains_resumes_and_is_built_again(
 def test_a_compiled_model_trains_and_resumes(images: Path, tmp_path: Path, name: str) -> None:
     outcome = tried(images, tmp_path, name)
 
-    assert outcome.faults == []
+    assert outcome.problems == []
     assert {"train", "resume", "rebuild"} <= outcome.done, outcome.refused
 
 
@@ -114,7 +114,7 @@ def test_it_is_right_or_refused_in_one_line(images: Path, tmp_path: Path, name: 
     """Never another answer in silence, and no traceback."""
     outcome = tried(images, tmp_path, name)
 
-    assert outcome.faults == []
+    assert outcome.problems == []
     if "train" not in outcome.refused:
         assert {"train", "resume", "rebuild"} <= outcome.done | outcome.refused.keys()
 
@@ -128,7 +128,7 @@ def test_random_in_evaluation_mode_it_still_resumes(
 ) -> None:
     outcome = tried(images, tmp_path, name, is_random=True)
 
-    assert outcome.faults == []
+    assert outcome.problems == []
     assert {"train", "resume"} <= outcome.done, outcome.refused
 
 
@@ -156,7 +156,7 @@ def test_it_is_refused_before_the_first_step(images: Path, tmp_path: Path, name:
     """In one line that names the file and the line; and nothing is left behind."""
     outcome = tried(images, tmp_path, name)
 
-    assert outcome.faults == []
+    assert outcome.problems == []
     said = outcome.refused["train"]
     assert re.match(r"\S+\.py:\w+: ", said), said
     assert REFUSED[name] in said
@@ -188,7 +188,7 @@ def test_what_a_model_changes_in_the_process_is_put_back(
     streams = sys.stdout, sys.stderr
     outcome = tried(images, tmp_path, f"steps:{name}")
 
-    assert outcome.faults == []
+    assert outcome.problems == []
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
     assert (sys.stdout, sys.stderr) == streams
@@ -256,8 +256,8 @@ def test_an_error_of_ours_is_not_blamed_on_the_model(
     monkeypatch.setattr(loop, "train_step", operator.attrgetter("no_such_thing"))
     outcome = tried(images, tmp_path, "copying:Base")
 
-    (fault,) = outcome.faults
-    assert "no_such_thing" in fault
+    (problem,) = outcome.problems
+    assert "no_such_thing" in problem
     assert "train" not in outcome.refused
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.border.fields import box_fault, field_fault
+from tests.border.fields import box_problem, field_problem
 from tests.border.generator import LAST, Composed
 from tests.border.writer import CLASSES, SIDE
 from tests.data.idx_files import write_dataset
@@ -61,24 +61,24 @@ class Outcome:
     composed: Composed
     refused: dict[str, str] = field(default_factory=dict)
     limits: dict[str, str] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
 
     @contextmanager
     def trying(self, what: str) -> Iterator[None]:
         """Count what is refused in one line, and anything else as a fault."""
-        before = len(self.faults)
+        before = len(self.problems)
         try:
             yield
         except (InputError, CustomModelError) as error:
             words = str(error)
             self.refused[what] = words
             if not words or "\n" in words or "Traceback" in words:
-                self.faults.append(f"{what}: not one line: {words!r}")
+                self.problems.append(f"{what}: not one line: {words!r}")
         except Exception as error:
-            self.faults.append(f"{what}: {_told(error)}")
+            self.problems.append(f"{what}: {_told(error)}")
         else:
-            if len(self.faults) == before:
+            if len(self.problems) == before:
                 self.done.add(what)
 
 
@@ -134,7 +134,7 @@ def try_model(composed: Composed, images: Path, folder: Path, *, exports: bool =
             return outcome
     with outcome.trying("table"):
         _try_table(outcome, config)
-    if whole is None or outcome.faults:
+    if whole is None or outcome.problems:
         return outcome
     with outcome.trying("resume"):
         _try_resume(outcome, config, whole, folder)
@@ -176,7 +176,7 @@ def _try_resume(outcome: Outcome, config: RunConfig, whole: Trained, folder: Pat
     rest = run(config, folder / "rest", resume=cut.folder.checkpoint("last"))
     differing = differences(whole.last, rest.last)
     if differing:
-        outcome.faults.append(f"resume after step {outcome.composed.cut}: {', '.join(differing)}")
+        outcome.problems.append(f"resume after step {outcome.composed.cut}: {', '.join(differing)}")
 
 
 def differences(one: Checkpoint, other: Checkpoint) -> list[str]:
@@ -202,7 +202,7 @@ def _try_table(outcome: Outcome, config: RunConfig) -> None:
     rows = layers_of(network, (SIDE, SIDE, 1), CLASSES)
     there = sum(p.numel() for p in network.parameters())
     if totals(rows).parameters != there:
-        outcome.faults.append(f"table: {totals(rows).parameters} parameters, not {there}")
+        outcome.problems.append(f"table: {totals(rows).parameters} parameters, not {there}")
     if rows[-1].kind == "network":
         raise InputError(f"no layer table: {rows[-1].undefined}")
     if outcome.composed.is_counted:
@@ -213,7 +213,7 @@ def _compare_field(outcome: Outcome, network: nn.Module, rows: Sequence[LayerRow
     """Compare what the middle of the last maps sees with an independent count."""
     place = next((i for i, row in enumerate(rows) if row.name == LAST), None)
     if place is None:
-        outcome.faults.append(f"table: no row {LAST}")
+        outcome.problems.append(f"table: no row {LAST}")
         return
     height, width, _ = rows[place].output_shape
     try:
@@ -224,13 +224,13 @@ def _compare_field(outcome: Outcome, network: nn.Module, rows: Sequence[LayerRow
         outcome.limits["table"] = "not measured: no gradient can be taken"
         return
     box = rows[place].box(height // 2, width // 2)
-    for fault in (
-        field_fault(outcome.composed, seen),
+    for problem in (
+        field_problem(outcome.composed, seen),
         # It may be larger: behind a gate that is made of the whole map it is an upper bound.
-        box_fault(outcome.composed, box.within(SIDE, SIDE)) if box else "",
+        box_problem(outcome.composed, box.within(SIDE, SIDE)) if box else "",
     ):
-        if fault:
-            outcome.faults.append(f"table: {LAST} {fault}")
+        if problem:
+            outcome.problems.append(f"table: {LAST} {problem}")
 
 
 def _compare_loss(outcome: Outcome, network: nn.Module, whole: Trained, images: Path) -> None:
@@ -244,7 +244,7 @@ def _compare_loss(outcome: Outcome, network: nn.Module, whole: Trained, images: 
     with torch.no_grad():
         loss = float(functional.cross_entropy(network(pixels).float(), labels))
     if abs(loss - reported) > 1e-3 * max(1.0, abs(reported)):
-        outcome.faults.append(f"rebuild: test loss {loss:.6f}, reported {reported:.6f}")
+        outcome.problems.append(f"rebuild: test loss {loss:.6f}, reported {reported:.6f}")
 
 
 def _test_images(folder: Path, mean: float, std: float) -> tuple[Tensor, Tensor]:
@@ -273,4 +273,4 @@ def _try_export(outcome: Outcome, network: nn.Module, path: Path) -> None:
         return
     if mine.dtype != theirs.dtype or not torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4):
         gap = float((mine.float() - theirs.float()).abs().max())
-        outcome.faults.append(f"export: logits differ by {gap:.2g}")
+        outcome.problems.append(f"export: logits differ by {gap:.2g}")

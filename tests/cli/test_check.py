@@ -13,7 +13,7 @@ from tests.data.idx_files import write_dataset
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.lab.preflight.plan import Plan
 
-OWN = """
+MODEL_FORMS = """
 from torch import nn
 
 class Net(nn.Module):
@@ -61,7 +61,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("own") / "net.py"
-    path.write_text(OWN, encoding="utf-8")
+    path.write_text(MODEL_FORMS, encoding="utf-8")
     return path
 
 

@@ -12,7 +12,7 @@ from tests.cli.conftest import Cli
 from tests.data.idx_files import write_dataset
 from tui_trainer import cli
 from tui_trainer.export import model_files
-from tui_trainer.export.comparing import Comparison
+from tui_trainer.export.comparison import Comparison
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import TestEvaluated
 from tui_trainer.recording.folder import RunFolder

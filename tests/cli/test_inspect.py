@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import Cli, Refused
 from tests.data.idx_files import write_dataset
 from tests.protocol.questions import ask_view
-from tui_trainer.cli import fronts
+from tui_trainer.cli import front_ends
 from tui_trainer.cli.starts import Show
 from tui_trainer.history.history import History
 from tui_trainer.protocol.commands import Inbox, Stop
@@ -41,8 +41,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Show, RunConfig, str]]
         windows.append((show, settings, view))
         return ExitCode.FINISHED
 
-    monkeypatch.setattr(fronts, "check_terminal", lambda instead: None)
-    monkeypatch.setattr(fronts, "run_inspect", run_inspect)
+    monkeypatch.setattr(front_ends, "check_terminal", lambda instead: None)
+    monkeypatch.setattr(front_ends, "run_inspect", run_inspect)
     return windows
 
 

@@ -21,8 +21,8 @@ from tui_trainer.course.lesson import SLUGS, lesson
 from tui_trainer.course.placeholders import observations
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
-from tui_trainer.headless.asking import Trying, follow
 from tui_trainer.headless.lesson_page import lesson_lines
+from tui_trainer.headless.questions import LessonQuestions, run_questions
 from tui_trainer.history.history import History
 from tui_trainer.lab.standalone import answers
 from tui_trainer.protocol.commands import Inbox
@@ -230,15 +230,15 @@ def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.Mo
         return run
 
     monkeypatch.setattr("tui_trainer.lab.standalone.prepare", prepared)
-    trying = Trying(slug, {}, "interactive")
-    follow(answers(run.config, trying.questions()), trying)
-    assert trying.exhibit is not None
+    sequence = LessonQuestions(slug, {}, "interactive")
+    run_questions(answers(run.config, sequence.questions()), sequence)
+    assert sequence.exhibit is not None
     each = lesson(slug)
     lines = lesson_lines(
-        each, trying.exhibit, observations(each, history), "tiny", "mnist-tui learn --try"
+        each, sequence.exhibit, observations(each, history), "tiny", "mnist-tui learn --try"
     )
 
-    assert trying.exhibit.blocks
+    assert sequence.exhibit.blocks
     for line in lines:
         assert len(line) <= 80, line
         assert line.isprintable(), line

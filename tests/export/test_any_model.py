@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 from tui_trainer.export import model_files, programs
-from tui_trainer.export.comparing import compare
+from tui_trainer.export.comparison import compare
 from tui_trainer.models.copies import copy_model
 from tui_trainer.protocol.errors import InputError
 
@@ -398,7 +398,7 @@ def test_a_batch_size_of_1_is_better_than_no_program(
 def test_the_line_that_fixes_the_batch_size_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: type[nn.Module], text: str, advice: str
 ) -> None:
-    ways = tuple(way for way in programs._WAYS if not way.strict)
+    ways = tuple(way for way in programs._TRACE_OPTIONS if not way.strict)
     monkeypatch.setattr(programs, "_WAYS", ways)
 
     note = model_files.write_torch_export(model(), 28, tmp_path / "network.pt2")

@@ -13,7 +13,7 @@ import pytest
 from tests.headless.fakes import started
 from tests.protocol.questions import CHECK
 from tui_trainer.headless.check_report import print_check, summary
-from tui_trainer.headless.sentences import diagnosis_lines
+from tui_trainer.headless.event_text import diagnosis_lines
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, counts
 from tui_trainer.protocol.events import Event, StateChanged

@@ -34,7 +34,7 @@ def test_it_finds_what_the_run_itself_would_be_told(name: str) -> None:
     for event in told:
         history.apply(event)
     found = diagnose(name, told)
-    assert [episode.finding for episode in found.standing] == history.gravest_first
+    assert [episode.finding for episode in found.active] == history.gravest_first
     cleared = [event for event in told if isinstance(event, FindingCleared)]
     assert sorted(e.finding.code for e in found.timeline) == sorted(c.code for c in cleared)
 
@@ -42,8 +42,8 @@ def test_it_finds_what_the_run_itself_would_be_told(name: str) -> None:
 def test_what_was_found_while_it_ran_is_left_aside() -> None:
     old = facts.finding(code="a rule of before", title="a rule of before")
     found = diagnose("one", [*OVERFITTING, old])
-    assert old.code not in [episode.finding.code for episode in found.standing]
-    assert found.standing, "it overfits"
+    assert old.code not in [episode.finding.code for episode in found.active]
+    assert found.active, "it overfits"
 
 
 def test_it_tells_the_run_what_stands_and_why() -> None:
@@ -52,7 +52,7 @@ def test_it_tells_the_run_what_stands_and_why() -> None:
     steps = [event.step for event in DIVERGED if isinstance(event, StepDone)]
     assert lines[0].startswith("one: ")
     assert lines[0].endswith(f"diverged after step {steps[-1]}")
-    (lost,) = [e.finding for e in found.standing if e.finding.code == "divergence"]
+    (lost,) = [e.finding for e in found.active if e.finding.code == "divergence"]
     assert f"  {lost.evidence}" in lines
     assert f"  try: {lost.advice}" in lines
     assert any(line.startswith(f"✗ {lost.title} · since step ") for line in lines)
@@ -98,7 +98,7 @@ def test_what_could_not_be_watched_for_is_said_with_the_reason() -> None:
     old = [replace(e, val_size=0) if isinstance(e, RunStarted) else e for e in unseen]
     found = diagnose("old", old)
     blind = {watch.watches for watch in RULES if watch.on == (SampleProbed,)}
-    assert blind <= set(found.blind) < {watch.watches for watch in RULES}
+    assert blind <= set(found.not_evaluated) < {watch.watches for watch in RULES}
     told = diagnosis_lines(found)[-1]
     assert told.startswith("· recorded without probes and validation images: not watched for: ")
 

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.headless.fakes import started
 from tui_trainer.headless.evaluation_text import Evaluation
 from tui_trainer.headless.html_report import report
-from tui_trainer.headless.viewing import Shown
+from tui_trainer.headless.view_questions import Shown
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
@@ -133,7 +133,7 @@ def found(*views: Shown, **changes: object) -> Evaluation:
         "images": "validation",
         "total": 500,
         "correct": 490,
-        "looks": 1,
+        "test_evaluations": 1,
         "views": views,
         **changes,
     }
@@ -212,9 +212,9 @@ def test_nothing_of_what_is_said_is_taken_as_html() -> None:
 
 def test_on_the_test_set_the_look_is_told() -> None:
     assert "look" not in page(shown("confusion")).text
-    told = page(shown("confusion"), images="test", looks=3).text
+    told = page(shown("confusion"), images="test", test_evaluations=3).text
     assert told.count("look 3 at the test set, counted in the run: this figure is no longer") == 2
-    assert "no longer" not in page(images="test", looks=1).text
+    assert "no longer" not in page(images="test", test_evaluations=1).text
 
 
 def test_of_other_layers_only_what_is_new_is_shown() -> None:

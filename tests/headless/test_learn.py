@@ -12,10 +12,15 @@ import pytest
 from tests.headless.fakes import started
 from tests.protocol.questions import ask_lesson
 from tui_trainer.course.lesson import lesson
-from tui_trainer.headless.asking import Trying, chosen_value, follow, parse_choices
 from tui_trainer.headless.lesson_list import print_list, print_rows
 from tui_trainer.headless.lesson_page import lesson_lines, print_lesson
-from tui_trainer.headless.streams import OutputLost
+from tui_trainer.headless.questions import (
+    LessonQuestions,
+    parse_choice,
+    parse_choices,
+    run_questions,
+)
+from tui_trainer.headless.streams import OutputError
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Mode
 from tui_trainer.protocol.errors import InputError
@@ -36,7 +41,7 @@ HEAT = Control(name="heat", label="heat", value=1.0, steps=(0.5, 1.0), low=0.1, 
     [(KIND, "Mean", "mean"), (SIZE, "3", 3.0), (HEAT, "0.7", 0.7), (HEAT, " 9 ", 9.0)],
 )
 def test_what_fits_a_control(control: Control, written: str, value: str | float) -> None:
-    assert chosen_value(control, written) == value
+    assert parse_choice(control, written) == value
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_what_fits_a_control(control: Control, written: str, value: str | float)
 )
 def test_what_does_not(control: Control, written: str, there_is: str) -> None:
     with pytest.raises(InputError, match=there_is) as refused:
-        chosen_value(control, written)
+        parse_choice(control, written)
     assert str(refused.value).startswith(f"--set {control.name}={written}: ")
 
 
@@ -63,11 +68,11 @@ def test_choices_are_written_as_pairs() -> None:
             parse_choices([wrong])
 
 
-def answered(trying: Trying, asked: list[Ask]) -> Iterator[Event]:
+def answered(sequence: LessonQuestions, asked: list[Ask]) -> Iterator[Event]:
     """An engine whose experiment has a second control for one choice of the first."""
     yield StateChanged(state="preparing", step=0, detail="reading the images")
     yield started()
-    for question in trying.questions():
+    for question in sequence.questions():
         asked.append(question)
         choices = dict(question.choices)
         kind = choices.get("kind", "max")
@@ -86,30 +91,30 @@ def answered(trying: Trying, asked: list[Ask]) -> Iterator[Event]:
 @pytest.mark.parametrize("mode", ["interactive", "confirmed"])
 def test_a_control_that_another_choice_brings_can_be_turned(mode: Mode) -> None:
     asked = list[Ask]()
-    trying = Trying("softmax", {"size": "3", "kind": "mean"}, mode)
-    begun = follow(answered(trying, asked), trying)
+    sequence = LessonQuestions("softmax", {"size": "3", "kind": "mean"}, mode)
+    begun = run_questions(answered(sequence, asked), sequence)
 
     assert begun == started()
-    assert trying.exhibit is not None
-    assert trying.exhibit.blocks == (Words(text="[('kind', 'mean'), ('size', 3.0)]"),)
-    assert trying.exhibit.result == ("measured" if mode == "confirmed" else "")
-    assert trying.step == 7
+    assert sequence.exhibit is not None
+    assert sequence.exhibit.blocks == (Words(text="[('kind', 'mean'), ('size', 3.0)]"),)
+    assert sequence.exhibit.result == ("measured" if mode == "confirmed" else "")
+    assert sequence.step == 7
     assert [question.mode for question in asked] == ["interactive", "interactive", mode]
 
 
 def test_what_goes_goes_once_without_choices() -> None:
     asked = list[Ask]()
-    trying = Trying("softmax", {}, "confirmed")
-    follow(answered(trying, asked), trying)
+    sequence = LessonQuestions("softmax", {}, "confirmed")
+    run_questions(answered(sequence, asked), sequence)
     assert asked == [ask_lesson("softmax", mode="confirmed")]
 
 
 def test_an_unknown_control_is_named_with_those_that_there_are() -> None:
-    trying = Trying("softmax", {"kind": "max", "colour": "red"}, "interactive")
+    sequence = LessonQuestions("softmax", {"kind": "max", "colour": "red"}, "interactive")
     with pytest.raises(
         InputError, match=r"--set colour=red: softmax has no such control; it has kind$"
     ):
-        follow(answered(trying, []), trying)
+        run_questions(answered(sequence, []), sequence)
 
 
 def test_how_far_it_is_stands_on_a_terminal_alone(
@@ -119,16 +124,16 @@ def test_how_far_it_is_stands_on_a_terminal_alone(
         def isatty(self) -> bool:
             return True
 
-    trying = Trying("softmax", {}, "confirmed")
-    follow(answered(trying, []), trying)
+    sequence = LessonQuestions("softmax", {}, "confirmed")
+    run_questions(answered(sequence, []), sequence)
     assert capsys.readouterr() == ("", "")
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     seconds = iter(range(100))
-    trying = Trying("softmax", {}, "confirmed")
-    follow(answered(trying, []), trying, clock=lambda: float(next(seconds)))
+    sequence = LessonQuestions("softmax", {}, "confirmed")
+    run_questions(answered(sequence, []), sequence, clock=lambda: float(next(seconds)))
     assert "trying: 50 % done" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[K")
 
@@ -210,5 +215,5 @@ def test_a_closed_pipe_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
             raise BrokenPipeError
 
     monkeypatch.setattr(sys, "stdout", Closed())
-    with pytest.raises(OutputLost):
+    with pytest.raises(OutputError):
         print_rows(("n",), [(0,)])

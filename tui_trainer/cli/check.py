@@ -13,7 +13,7 @@ from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import SETTINGS
 from tui_trainer.protocol.settings import RECORD
 
-CHECKED = [
+CHECKED_SETTINGS = [
     name
     for name, row in SETTINGS.items()
     if row.group != RECORD and name not in ("model", "budget")
@@ -21,11 +21,11 @@ CHECKED = [
 """The settings that the first steps of a training depend on; the network is an argument."""
 
 
-@opt.with_settings(CHECKED, after="config")
+@opt.with_settings(CHECKED_SETTINGS, after="config")
 def check(
     ctx: typer.Context,
-    network: opt.NetworkArgument = None,
-    model: opt.NetworkOption = None,
+    argument: opt.ModelArgument = None,
+    model: opt.ModelOption = None,
     as_json: opt.JsonObject = False,
     preset: opt.PresetOption = None,
     config: opt.ConfigFile = None,
@@ -33,7 +33,7 @@ def check(
     **settings: Any,
 ) -> None:
     """Try the first steps of a training, in about 20 seconds; exit code 6 if it would fail."""
-    run = compose_run({**ctx.params, "model": opt.one_network(network, model)})
+    run = compose_run({**ctx.params, "model": opt.one_model(argument, model)})
     from tui_trainer.headless.check_report import print_check
 
     raise typer.Exit(print_check(answers(run, [Ask("check")]), as_json=as_json))

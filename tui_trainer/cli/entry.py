@@ -23,21 +23,21 @@ from tui_trainer.cli.export import export
 from tui_trainer.cli.inspect import inspect
 from tui_trainer.cli.keys import keys
 from tui_trainer.cli.learn import learn
-from tui_trainer.cli.networks import compare, model, review, zoo
+from tui_trainer.cli.models import compare, model, review, zoo
 from tui_trainer.cli.options import EPILOG, PlainCommand, SectionedGroup
 from tui_trainer.cli.predict import predict
 from tui_trainer.cli.replay import replay
 from tui_trainer.cli.resume import resume
 from tui_trainer.cli.runs import runs
 from tui_trainer.cli.train import new_run
-from tui_trainer.headless.streams import Console, OutputLost, silence, stdout_for_data
+from tui_trainer.headless.streams import Console, OutputError, redirect_to_devnull, stdout_for_data
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.terminal.capabilities import use_fallback
 from tui_trainer.text.fmt import one_line
 
 
-def keeping_stdout(command: Callable[..., None]) -> Callable[..., None]:
+def reserving_stdout(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command that keeps stdout for its data; see :func:`stdout_for_data`."""
 
     @functools.wraps(command)
@@ -70,7 +70,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
-    keeping_stdout(new_run)
+    reserving_stdout(new_run)
 )
 for command in (
     *(check, resume, replay, diagnose, runs, export, model, review, compare, zoo),
@@ -80,18 +80,18 @@ for command in (
     predict,
     keys,
 ):
-    app.command(cls=PlainCommand)(keeping_stdout(command))
+    app.command(cls=PlainCommand)(reserving_stdout(command))
 
 
 def main() -> None:
     """Run the command line; every fault of the input is one line and exit code 2."""
-    _occupy_closed_streams()
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         use_fallback(stream)
     try:
         code = app(standalone_mode=False, prog_name="mnist-tui")
     except InputError as error:
-        code = _refuse(str(error))
+        code = _print_error(str(error))
     except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
     except SystemExit:
@@ -100,13 +100,13 @@ def main() -> None:
     except Exception as error:
         # Typer carries its own copy of click from some version on: its errors are known by this.
         if hasattr(error, "format_message"):
-            code = _refuse(f"{error.format_message()} (--help lists every option)")
+            code = _print_error(f"{error.format_message()} (--help lists every option)")
         else:
-            code = _fail(error)
+            code = _unexpected_error(error)
     sys.exit(int(code or 0))
 
 
-def _occupy_closed_streams() -> None:
+def _open_closed_streams() -> None:
     """Lead standard streams that are closed to nowhere.
 
     Otherwise the next file that is opened, one of a run, gets a stream's number, and whatever a
@@ -124,20 +124,21 @@ def _occupy_closed_streams() -> None:
             setattr(sys, f"__{name}__", stream)
 
 
-def _refuse(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
+def _print_error(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
     """Say on stderr, and nowhere else if there is none, what is wrong."""
-    Console(sys.stderr, time.monotonic).say(f"mnist-tui: error: {one_line(problem)}")
+    Console(sys.stderr, time.monotonic).print(f"mnist-tui: error: {one_line(problem)}")
     return code
 
 
-def _fail(error: Exception) -> ExitCode:
+def _unexpected_error(error: Exception) -> ExitCode:
     """Report what nobody foresaw: a full disk behind stdout, a fault of our own."""
-    if isinstance(error, OutputLost):
+    if isinstance(error, OutputError):
         error = error.error
         if isinstance(error, BrokenPipeError):
             return ExitCode.OUTPUT_CLOSED
     if isinstance(error, OSError) and sys.stdout is not None:
-        silence(sys.stdout)  # or the interpreter tries again when it exits, and complains
+        # Otherwise the interpreter flushes it again at exit, and prints an error.
+        redirect_to_devnull(sys.stdout)
     if "--debug" in sys.argv:
         traceback.print_exception(error)
-    return _refuse(f"{type(error).__name__}: {error}", ExitCode.FAILED)
+    return _print_error(f"{type(error).__name__}: {error}", ExitCode.FAILED)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tui_trainer.cli import options as opt
-from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
+from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.saved import RunName, answers, saved_run
 from tui_trainer.headless.streams import Console, standard_output
@@ -23,7 +23,7 @@ from tui_trainer.text.fmt import plural, printable, size
 if TYPE_CHECKING:
     from tui_trainer.headless.evaluation_text import Evaluation
 
-SHOWN = tuple(view for view in VIEWS if not view.is_drawn_on)
+SHOWN_VIEWS = tuple(view for view in VIEWS if not view.is_drawn_on)
 """The views that show something without a hand."""
 
 IMAGES = "images"
@@ -38,7 +38,7 @@ def evaluate(
     views: Annotated[
         list[str] | None,
         option(
-            choice("Only this view; may be given again", tuple(view.name for view in SHOWN)),
+            choice("Only this view; may be given again", tuple(view.name for view in SHOWN_VIEWS)),
             "--view",
         ),
     ] = None,
@@ -48,48 +48,58 @@ def evaluate(
         Path | None,
         option("Write one HTML file with all pictures instead", "--report", metavar="FILE"),
     ] = None,
-    model: ModelPlace = None,
-    data_dir: DataPlace = None,
-    batch_size: opt.StepImages = None,
+    model: ModelPath = None,
+    data_dir: DataPath = None,
+    batch_size: opt.InspectBatchSize = None,
     threads: opt.RecordedThreads = None,
     debug: opt.Debug = False,
 ) -> None:
     """Show what a run's network has learned, and where it is wrong, in text, JSON or HTML."""
-    from tui_trainer.headless.asking import parse_choices
+    from tui_trainer.headless.questions import parse_choices
 
-    chosen, wanted = parse_choices(settings or []), _wanted(views or [])
+    chosen, selected = parse_choices(settings or []), _selected_views(views or [])
     if IMAGES in chosen:
         raise InputError(f"--set {IMAGES}: validation is judged, or with --test the test set")
-    found = saved_run(run, checkpoint, moved=Moved(model, data_dir))
+    found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir))
     config = found.settings(threads=threads, batch_size=batch_size)
     if report is not None:
         _check_report(report)
 
     from tui_trainer.headless import evaluation_text as front
-    from tui_trainer.headless.viewing import Viewing
+    from tui_trainer.headless.view_questions import ViewQuestions
 
-    viewing = Viewing(
-        wanted, chosen, on_test=test, all_layers=report is not None, looks=found.recorded.looks
+    sequence = ViewQuestions(
+        selected,
+        chosen,
+        on_test=test,
+        all_layers=report is not None,
+        test_evaluations=found.recorded.looks,
     )
-    events = answers(config, viewing.questions(), found)
+    events = answers(config, sequence.questions(), found)
     if test:
         events = counted(events, found.folder, found.recorded)
     evaluation = front.evaluate(
-        events, viewing, run=found.folder.name, checkpoint=checkpoint, epoch=found.metadata["epoch"]
+        events,
+        sequence,
+        run=found.folder.name,
+        checkpoint=checkpoint,
+        epoch=found.metadata["epoch"],
     )
     if as_json:
         front.print_record(evaluation, str(found.folder.path))
     if report is not None:
-        told = _write(report, evaluation, _again(evaluation, wanted, settings or [], report))
+        written = _write_report(
+            report, evaluation, _report_command(evaluation, selected, settings or [], report)
+        )
         if as_json:
-            Console(sys.stderr, time.monotonic).say(told)
+            Console(sys.stderr, time.monotonic).print(written)
         else:
-            standard_output().line(told)
+            standard_output().line(written)
     elif not as_json:
         front.print_evaluation(evaluation)
 
 
-def _wanted(names: Sequence[str]) -> Sequence[View]:
+def _selected_views(names: Sequence[str]) -> Sequence[View]:
     """Return the views of these names, each once; all of them if none is named.
 
     Raises:
@@ -102,7 +112,7 @@ def _wanted(names: Sequence[str]) -> Sequence[View]:
             raise InputError(f"--view {view.name}: shows what is drawn by hand, in the window")
         if view not in found:
             found.append(view)
-    return found or SHOWN
+    return found or SHOWN_VIEWS
 
 
 # --- the report
@@ -127,7 +137,7 @@ def _check_report(path: Path) -> None:
         raise InputError(f"--report {shown}: {printable(path.parent)} cannot be written to")
 
 
-def _write(path: Path, found: Evaluation, command: str) -> str:
+def _write_report(path: Path, found: Evaluation, command: str) -> str:
     """Write the report, and return what was written."""
     from tui_trainer.export.targets import replacing
     from tui_trainer.headless.html_report import report
@@ -138,11 +148,13 @@ def _write(path: Path, found: Evaluation, command: str) -> str:
     return f"{printable(path)}: {plural(len(found.views), 'view')}, {size(len(content))}"
 
 
-def _again(found: Evaluation, views: Sequence[View], settings: Sequence[str], report: Path) -> str:
+def _report_command(
+    found: Evaluation, views: Sequence[View], settings: Sequence[str], report: Path
+) -> str:
     """Return the command that makes the report again, without the folders of this machine."""
     words = ["mnist-tui", "evaluate", found.run]
     words += ["--checkpoint", found.checkpoint] if found.checkpoint != "last" else []
     words += ["--test"] if found.is_on_test else []
-    words += [word for view in views for word in ("--view", view.name) if views != SHOWN]
+    words += [word for view in views for word in ("--view", view.name) if views != SHOWN_VIEWS]
     words += [word for setting in settings for word in ("--set", setting)]
     return shlex.join([*words, "--report", report.name])

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, check_data_place, check_model_place
+from tui_trainer.cli.moved_paths import (
+    DataPath,
+    ModelPath,
+    MovedPaths,
+    check_data_path,
+    check_model_path,
+)
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console, standard_output
@@ -27,7 +33,7 @@ from tui_trainer.text.fmt import count, one_line, printable
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from tui_trainer.export.comparing import Comparison
+    from tui_trainer.export.comparison import Comparison
 
 
 @dataclass
@@ -46,11 +52,11 @@ class _Source:
         """
         return self.found.recorded.events if self.checkpoint == "last" else self.found.past
 
-    def network(self) -> nn.Module:
+    def model(self) -> nn.Module:
         """Return the checkpoint's network, built anew: its modules are then those importable."""
         from tui_trainer.lab.saved_model import network_of
 
-        check_model_place(self.found.config)
+        check_model_path(self.found.config)
         with redirect_stdout(sys.stderr):
             return network_of(self.found.checkpoint, self.found.config.model)
 
@@ -64,12 +70,12 @@ class _Source:
         reference = parse_reference(model) if is_custom(model) else None
         return nullcontext() if reference is None else custom_code(reference)
 
-    def fresh_network(self) -> nn.Module:
+    def new_model(self) -> nn.Module:
         """Return the same network with other initial weights."""
         from tui_trainer.models.build import build_model
         from tui_trainer.models.rng import preserve_rng_state, seed_all
 
-        check_model_place(self.found.config)
+        check_model_path(self.found.config)
         metadata = self.found.metadata
         with preserve_rng_state():
             seed_all(metadata.get("seed", 0) + 1)
@@ -96,7 +102,7 @@ class _Source:
         from tui_trainer.models.behaviour import fixed_images
 
         try:
-            check_data_place(self.found.config)
+            check_data_path(self.found.config)
             loading = load(self.found.config, torch.device("cpu"))
             while True:
                 next(loading)
@@ -144,26 +150,28 @@ def _weights(source: _Source, path: Path) -> str:
     from tui_trainer.export.targets import replacing
 
     metadata = source.found.metadata
-    fresh, network = source.fresh_network(), source.network()
+    new, model = source.new_model(), source.model()
     with replacing(path) as part, source.custom_code():
-        model_files.write_weights(network, part)
-        words = model_files.check_weights(network, part, fresh, metadata["image_size"])
+        model_files.write_weights(model, part)
+        words = model_files.check_weights(model, part, new, metadata["image_size"])
     return f"of {model_name(metadata['model'])}, step {count(metadata['step'])}; {words}"
 
 
 def _onnx(source: _Source, path: Path) -> str:
     from tui_trainer.export import model_files
 
-    return _program(source, path, model_files.write_onnx, model_files.compare_onnx)
+    return _write_program(source, path, model_files.write_onnx, model_files.compare_onnx)
 
 
 def _torch(source: _Source, path: Path) -> str:
     from tui_trainer.export import model_files
 
-    return _program(source, path, model_files.write_torch_export, model_files.compare_torch_export)
+    return _write_program(
+        source, path, model_files.write_torch_export, model_files.compare_torch_export
+    )
 
 
-def _program(
+def _write_program(
     source: _Source,
     path: Path,
     write: Callable[[nn.Module, int, Path], str],
@@ -172,13 +180,13 @@ def _program(
     """Write the network as a program, and keep the file only if its answers are the network's."""
     from tui_trainer.export.targets import replacing
 
-    network, (images, kind, lack) = source.network(), source.images
+    model, (images, kind, shortage) = source.model(), source.images
     with replacing(path) as part, source.custom_code():
-        note = write(network, source.found.metadata["image_size"], part)
-        result = replace(compare(network, part, images), image_kind=kind)
+        note = write(model, source.found.metadata["image_size"], part)
+        result = replace(compare(model, part, images), image_kind=kind)
         if result.is_wrong:
             raise InputError(f"it answers differently: {result.words}")
-    return "; ".join(filter(None, (note, result.words, lack, source.input_form)))
+    return "; ".join(filter(None, (note, result.words, shortage, source.input_form)))
 
 
 FORMATS: dict[str, tuple[str, Callable[[_Source, Path], str]]] = {
@@ -204,16 +212,16 @@ def export(
     checkpoint: Annotated[
         str, option("Whose weights, and curves up to it: last, best, epoch-N (last)")
     ] = "last",
-    model: ModelPlace = None,
-    data_dir: DataPlace = None,
+    model: ModelPath = None,
+    data_dir: DataPath = None,
 ) -> None:
     """Write a run for other programs: weights, networks, curves.
 
     Networks are compared with the run's own; one that answers differently is not kept. What can be
     written is written; the exit code is 2 if a format could not be.
     """
-    wanted = _wanted(formats)
-    found = saved_run(run, checkpoint, moved=Moved(model, data_dir), checked=False)
+    selected = _selected_formats(formats)
+    found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir), checked=False)
     folder = to or found.folder.path / "exports"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +230,7 @@ def export(
     source = _Source(found, checkpoint, data_dir)
     console = Console(sys.stderr, time.monotonic)
     out, failures = standard_output(console), 0
-    for name in wanted:
+    for name in selected:
         file, write = FORMATS[name]
         path = folder / file
         try:
@@ -230,7 +238,7 @@ def export(
         except Exception as error:  # the other formats are still tried
             failures += 1
             why = one_line(_reason(error, found.config.model))
-            console.say(f"mnist-tui: error: {path.name}: not written: {why}")
+            console.print(f"mnist-tui: error: {path.name}: not written: {why}")
         else:
             out.line(f"{printable(path)}{words and f': {words}'}")
     if failures:
@@ -248,7 +256,7 @@ def _reason(error: Exception, model: str) -> str:
     return str(custom_model_error(error, model) or f"{type(error).__name__}: {error}")
 
 
-def _wanted(formats: str) -> list[str]:
+def _selected_formats(formats: str) -> list[str]:
     names = [name.strip() for name in formats.split(",") if name.strip()]
     known = ", ".join(FORMATS)
     if not names:

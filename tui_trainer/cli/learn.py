@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.moved import Moved, with_changes
-from tui_trainer.cli.options import Controls, Debug, NetworkArgument, one_network, option
+from tui_trainer.cli.moved_paths import MovedPaths, with_changes
+from tui_trainer.cli.options import Controls, Debug, ModelArgument, one_model, option
 from tui_trainer.cli.saved import SavedRun, answers, saved_run
 from tui_trainer.history.history import History
 from tui_trainer.protocol.commands import Mode
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from tui_trainer.course.lesson import Lesson
     from tui_trainer.protocol.events import RunStarted
 
-BY_HAND = "backpropagation"
+TABLE_LESSON = "backpropagation"
 ETA, ITERATIONS = 1.0, 68
-MOST_ITERATIONS = 1_000_000
+MAX_ITERATIONS = 1_000_000
 
 
 def learn(
@@ -35,7 +35,7 @@ def learn(
             show_default=False,
         ),
     ] = None,
-    network: NetworkArgument = None,
+    argument: ModelArgument = None,
     model: Annotated[
         str | None, option("The same; with --run, where its model is now, if it has moved")
     ] = None,
@@ -61,7 +61,7 @@ def learn(
     from tui_trainer.course.lesson import find_lesson, lessons
 
     found = None if topic is None else find_lesson(topic)
-    model = one_network(network, model)
+    model = one_model(argument, model)
     options: dict[str, object] = {"--model": model, "--run": run, "--set": settings}
     options |= {"--data-dir": data_dir}
     options |= {"--try": trains, "--threads": threads}
@@ -80,19 +80,19 @@ def learn(
     elif run is not None:
         if model is not None and parse_reference(model) is None:
             raise InputError("--model: does not go with --run, whose network is shown")
-        saved = saved_run(run, moved=Moved(model, data_dir))
+        saved = saved_run(run, moved=MovedPaths(model, data_dir))
         config = with_changes(saved.config, threads=_threads(threads, trains))
         _show(found, config, settings or [], trains, saved)
     else:
-        asked = {"model": model, "data_dir": data_dir}
-        changes = {name: value for name, value in asked.items() if value is not None}
+        given_options = {"model": model, "data_dir": data_dir}
+        changes = {name: value for name, value in given_options.items() if value is not None}
         config = with_changes(RunConfig(), threads=_threads(threads, trains), **changes)
         _show(found, config, settings or [], trains)
 
 
-def _threads(asked: int | None, trains: bool) -> int | None:
+def _threads(threads: int | None, trains: bool) -> int | None:
     """Return how many threads to use: for a few images, two wait longer than they work."""
-    return 1 if asked is None and not trains else asked
+    return 1 if threads is None and not trains else threads
 
 
 def _show(
@@ -104,28 +104,30 @@ def _show(
 ) -> None:
     """Try a lesson's experiment on a network, and print the lesson with it."""
     from tui_trainer.course.placeholders import observations
-    from tui_trainer.headless.asking import Trying, follow, parse_choices
     from tui_trainer.headless.lesson_page import print_lesson
+    from tui_trainer.headless.questions import LessonQuestions, parse_choices, run_questions
 
     mode: Mode = "confirmed" if trains else "interactive"
-    trying = Trying(lesson.slug, parse_choices(settings), mode)
-    started = follow(answers(config, trying.questions(), saved), trying)
-    if trying.exhibit is None:
+    sequence = LessonQuestions(lesson.slug, parse_choices(settings), mode)
+    started = run_questions(answers(config, sequence.questions(), saved), sequence)
+    if sequence.exhibit is None:
         raise ValueError("the experiment has shown nothing")
     history = History.of(saved.past if saved else (started,))
     command = (
-        "" if trains else f"mnist-tui learn {lesson.slug}{_again(config, settings, saved)} --try"
+        ""
+        if trains
+        else f"mnist-tui learn {lesson.slug}{_repeat_options(config, settings, saved)} --try"
     )
     print_lesson(
         lesson,
-        trying.exhibit,
+        sequence.exhibit,
         observations(lesson, history),
-        _shown_on(started, trying.step, saved),
+        _model_text(started, sequence.step, saved),
         command,
     )
 
 
-def _again(config: RunConfig, settings: list[str], saved: SavedRun | None) -> str:
+def _repeat_options(config: RunConfig, settings: list[str], saved: SavedRun | None) -> str:
     """Return the options that show the same again."""
     import shlex
 
@@ -137,7 +139,7 @@ def _again(config: RunConfig, settings: list[str], saved: SavedRun | None) -> st
     return f" {shlex.join(options)}" if options else ""
 
 
-def _shown_on(started: RunStarted, step: int, saved: SavedRun | None) -> str:
+def _model_text(started: RunStarted, step: int, saved: SavedRun | None) -> str:
     """Return in a few words which network it is."""
     what = f"{started.model}, {plural(started.parameters, 'parameter')}"
     if saved is None:
@@ -162,19 +164,21 @@ def _check_table(
         InputError: If not.
     """
     options = {"--csv": as_csv or None, "--eta": eta, "--iterations": iterations}
-    asked = [name for name, value in options.items() if value is not None]
-    if not asked:
+    given_options = [name for name, value in options.items() if value is not None]
+    if not given_options:
         return
-    if lesson is None or lesson.slug != BY_HAND:
-        raise InputError(f"{asked[0]}: only the lesson {BY_HAND} has a table of iterations")
+    if lesson is None or lesson.slug != TABLE_LESSON:
+        raise InputError(
+            f"{given_options[0]}: only the lesson {TABLE_LESSON} has a table of iterations"
+        )
     if not as_csv:
-        raise InputError(f"{asked[0]}: goes with --csv")
+        raise InputError(f"{given_options[0]}: goes with --csv")
     if given:
         raise InputError(f"{given[0]}: does not go with --csv, which needs no network")
     if eta is not None and not (math.isfinite(eta) and eta >= 0):
         raise InputError(f"--eta {eta:g}: the learning rate must be a finite number, 0 or more")
-    if iterations is not None and not 0 <= iterations <= MOST_ITERATIONS:
-        raise InputError(f"--iterations {iterations}: choose from 0 to {MOST_ITERATIONS:,}")
+    if iterations is not None and not 0 <= iterations <= MAX_ITERATIONS:
+        raise InputError(f"--iterations {iterations}: choose from 0 to {MAX_ITERATIONS:,}")
 
 
 def _print_iterations(eta: float, iterations: int) -> None:

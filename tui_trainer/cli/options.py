@@ -49,11 +49,11 @@ class SectionedGroup(TyperGroup):
             InputError: If ``--model`` names another one.
         """
         _, rest = self._parsed(ctx, args)
-        if not rest or rest[0] in self.commands or not _is_network(rest[0]):
+        if not rest or rest[0] in self.commands or not _is_model(rest[0]):
             return args
         others = [*args[: len(args) - len(rest)], *rest[1:]]
         named, _ = self._parsed(ctx, others)
-        return ["--model", str(one_network(rest[0], named.get("model"))), *others]
+        return ["--model", str(one_model(rest[0], named.get("model"))), *others]
 
     def _parsed(self, ctx: Any, args: list[str]) -> tuple[dict[str, Any], list[str]]:
         """Return the options, and what follows from the first word on that is none."""
@@ -132,13 +132,15 @@ def choice(what: str, names: tuple[str, ...]) -> str:
     return f"{what}: {', '.join(names)}"
 
 
-OWN = "a name of the zoo, FILE.py:CLASS or PACKAGE.MODULE:FUNCTION; your own code is run"
+MODEL_FORMS = "a name of the zoo, FILE.py:CLASS or PACKAGE.MODULE:FUNCTION; your own code is run"
 
-NetworkArgument = Annotated[
+ModelArgument = Annotated[
     str | None,
-    typer.Argument(help=f"The network (era-s6): {OWN}", metavar="NETWORK", show_default=False),
+    typer.Argument(
+        help=f"The network (era-s6): {MODEL_FORMS}", metavar="NETWORK", show_default=False
+    ),
 ]
-NetworkOption = Annotated[str | None, option("The same", "--model", metavar="NETWORK")]
+ModelOption = Annotated[str | None, option("The same", "--model", metavar="NETWORK")]
 
 PresetOption = Annotated[
     str | None, option(choice("Start from a shipped recipe", PRESETS), section=HOW)
@@ -155,13 +157,13 @@ Debug = Annotated[bool, option("Show tracebacks", "--debug")]
 
 Checkpoint = Annotated[str, option("Which checkpoint: last, best, epoch-N (last)", "--checkpoint")]
 RecordedThreads = Annotated[int | None, option("CPU threads (as many as the run had)")]
-StepImages = Annotated[int | None, option("Images a step, where one is trained")]
+InspectBatchSize = Annotated[int | None, option("Images a step, where one is trained")]
 Controls = Annotated[
     list[str] | None, option("Set a control; may be given again", "--set", metavar="NAME=VALUE")
 ]
 
 
-def one_network(argument: str | None, named: str | None) -> str | None:
+def one_model(argument: str | None, named: str | None) -> str | None:
     """Return the network that is given alone or with ``--model``; None if it is not given.
 
     Raises:
@@ -175,5 +177,5 @@ def one_network(argument: str | None, named: str | None) -> str | None:
     return named if argument is None else argument
 
 
-def _is_network(word: str) -> bool:
+def _is_model(word: str) -> bool:
     return word in MODELS or parse_reference(word) is not None

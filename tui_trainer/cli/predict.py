@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.moved import ModelPlace, Moved, check_model_place, placed
+from tui_trainer.cli.moved_paths import ModelPath, MovedPaths, check_model_path, with_current_paths
 from tui_trainer.cli.options import Debug, choice, option
 from tui_trainer.cli.saved import checkpoint_of
 from tui_trainer.protocol.errors import InputError
@@ -16,7 +16,7 @@ from tui_trainer.recording.folder import find_run
 from tui_trainer.text.fmt import clip, printable
 
 if TYPE_CHECKING:
-    from tui_trainer.headless.prediction_text import Caution, Prediction
+    from tui_trainer.headless.prediction_text import ModelWarning, Prediction
     from tui_trainer.lab.views.opinions import Judge
 
 AUTO, DARK, LIGHT = "auto", "dark", "light"
@@ -39,7 +39,7 @@ def predict(
             metavar="NAME",
         ),
     ] = None,
-    model: ModelPlace = None,
+    model: ModelPath = None,
     ink: Annotated[str, option(choice("What is ink (auto, by the border)", INKS), "--ink")] = AUTO,
     raw: Annotated[
         bool,
@@ -59,17 +59,17 @@ def predict(
     folder = find_run(run)
     names = list(dict.fromkeys(checkpoints or ["last"]))
     files = {name: checkpoint_of(folder, name) for name in names}
-    config = placed(folder.read_config(), folder, Moved(model))
-    check_model_place(config)
+    config = with_current_paths(folder.read_config(), folder, MovedPaths(model))
+    check_model_path(config)
     from tui_trainer.headless.prediction_text import print_predictions
 
-    told = _predictions(images, files, config.model, ink=ink, is_raw=raw)
-    raise typer.Exit(print_predictions(told, names, as_json=as_json, shows=shows))
+    predictions = _predictions(images, files, config.model, ink=ink, is_raw=raw)
+    raise typer.Exit(print_predictions(predictions, names, as_json=as_json, shows=shows))
 
 
 def _predictions(
     images: Sequence[Path], files: dict[str, Path], model: str, *, ink: str, is_raw: bool
-) -> Iterator[Prediction | Caution | InputError]:
+) -> Iterator[Prediction | ModelWarning | InputError]:
     """Yield what the checkpoints say of each picture, or why it cannot be used.
 
     Before that, what holds for all that a checkpoint says.
@@ -80,13 +80,13 @@ def _predictions(
     import torch
 
     from tui_trainer.data.image_files import files_of
-    from tui_trainer.headless.prediction_text import Caution
+    from tui_trainer.headless.prediction_text import ModelWarning
     from tui_trainer.lab.views.opinions import judge_of
 
     torch.set_num_threads(1)  # one small image: two threads would wait longer than they work
     judges = {name: judge_of(file, model) for name, file in files.items()}
     for name, judge in judges.items():
-        yield from (Caution(f"{name}: {caution}") for caution in judge.cautions)
+        yield from (ModelWarning(f"{name}: {caution}") for caution in judge.cautions)
     for place in images:
         try:
             paths = files_of(place)

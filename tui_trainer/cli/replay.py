@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved
+from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths
 from tui_trainer.cli.options import HOW, Debug, JsonLines, RecordedThreads, Theme, option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.headless.streams import Console
@@ -28,8 +28,8 @@ def replay(
         option("Train it again, with the same changes at the same steps", "--no-ui", section=HOW),
     ] = False,
     json_lines: JsonLines = False,
-    model: ModelPlace = None,
-    data_dir: DataPlace = None,
+    model: ModelPath = None,
+    data_dir: DataPath = None,
     threads: RecordedThreads = None,
     out: Annotated[Path | None, option("With --no-ui: save the new run in this folder")] = None,
     speed: Annotated[
@@ -39,11 +39,11 @@ def replay(
     debug: Debug = False,
 ) -> None:
     """Show a recorded run again; with --no-ui, train it again."""
-    from tui_trainer.cli.fronts import check_window, run_replay
+    from tui_trainer.cli.front_ends import check_window, run_replay
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
     if no_ui:
-        found = saved_run(run, moved=Moved(model, data_dir))
+        found = saved_run(run, moved=MovedPaths(model, data_dir))
         settings = found.settings(threads=threads)
         raise typer.Exit(_train_again(found, settings, out, json_lines=json_lines, debug=debug))
     raise typer.Exit(run_replay(run, speed=speed, theme=theme))
@@ -52,7 +52,7 @@ def replay(
 def _train_again(
     found: SavedRun, settings: RunConfig, out: Path | None, *, json_lines: bool, debug: bool
 ) -> int:
-    from tui_trainer.cli.fronts import run_headless
+    from tui_trainer.cli.front_ends import run_headless
     from tui_trainer.cli.starts import Job, Start, recorder_of
     from tui_trainer.cli.train import expanded
     from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
@@ -75,6 +75,6 @@ def _compare(found: SavedRun, result: Checkpoint) -> int:
 
     bits, total = differing_bits(read_checkpoint(found.checkpoint), result)
     steps = plural(result.metadata["step"], "step")
-    told = f"replayed {steps}: {count(bits)} of {count(total)} bits of the weights differ"
-    Console(sys.stderr, time.monotonic).say(f"{told} from {found.folder.name}")
+    text = f"replayed {steps}: {count(bits)} of {count(total)} bits of the weights differ"
+    Console(sys.stderr, time.monotonic).print(f"{text} from {found.folder.name}")
     return ExitCode.REPLAY_DIFFERS if bits else ExitCode.FINISHED

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tui_trainer.cli import options as opt
-from tui_trainer.cli.moved import DataPlace, ModelPlace, Moved, with_changes
+from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths, with_changes
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.history.run_state import RunState
@@ -20,8 +20,8 @@ def resume(
     epochs: Annotated[int | None, option("Go on to so many epochs; the schedule follows")] = None,
     lr: Annotated[float | None, option("With another base learning rate")] = None,
     checkpoint: opt.Checkpoint = "last",
-    model: ModelPlace = None,
-    data_dir: DataPlace = None,
+    model: ModelPath = None,
+    data_dir: DataPath = None,
     batch_size: Annotated[int | None, option("With batches of so many images from here on")] = None,
     threads: opt.RecordedThreads = None,
     no_ui: opt.NoUi = False,
@@ -34,16 +34,16 @@ def resume(
     debug: opt.Debug = False,
 ) -> None:
     """Go on with a run, from the very next batch."""
-    from tui_trainer.cli.fronts import check_window, run_app, run_headless
+    from tui_trainer.cli.front_ends import check_window, run_app, run_headless
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
-    found = saved_run(run, checkpoint, moved=Moved(model, data_dir), to_resume=True)
-    first_commands = _more_epochs(found, epochs)
+    found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir), to_resume=True)
+    commands = _more_epochs(found, epochs)
     if lr is not None:
         with_changes(found.config, lr=lr)
-        first_commands = (*first_commands, SetLearningRate(lr))
+        commands = (*commands, SetLearningRate(lr))
     if batch_size is not None:
-        first_commands = (*first_commands, SetBatchSize(batch_size))
+        commands = (*commands, SetBatchSize(batch_size))
     settings = found.settings(
         threads=threads, batch_size=batch_size, target_accuracy=target_accuracy
     )
@@ -53,14 +53,14 @@ def resume(
 
     recorder = Recorder.reopen(found.folder, found.recorded, found.past, found.moved)
     job = Job(recorder, found)
-    start = Start(job, records=True, patient=not no_ui)
+    start = Start(job, records=True, interactive=not no_ui)
     if no_ui:
-        inbox = Inbox(*first_commands)
+        inbox = Inbox(*commands)
         code = run_headless(
             start, settings, json_lines=json_lines, debug=debug, resuming=True, inbox=inbox
         )
     else:
-        code = run_app(start, settings, theme=theme, paused=paused, first_commands=first_commands)
+        code = run_app(start, settings, theme=theme, paused=paused, commands=commands)
     raise typer.Exit(code)
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui_trainer.cli.moved import Moved, check_data_place, check_model_place, placed, with_changes
+from tui_trainer.cli.moved_paths import (
+    MovedPaths,
+    check_data_path,
+    check_model_path,
+    with_changes,
+    with_current_paths,
+)
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -94,7 +100,7 @@ def saved_run(
     name: str | None,
     checkpoint: str = "last",
     *,
-    moved: Moved | None = None,
+    moved: MovedPaths | None = None,
     to_resume: bool = False,
     checked: bool = True,
 ) -> SavedRun:
@@ -116,10 +122,13 @@ def saved_run(
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
         if not isinstance(metadata.get(number), int):
             raise InputError(f"{printable(path)}: lacks {number}; it is no whole checkpoint")
-    config, recorded = placed(folder.read_config(), folder, moved or Moved()), folder.read_events()
+    config, recorded = (
+        with_current_paths(folder.read_config(), folder, moved or MovedPaths()),
+        folder.read_events(),
+    )
     if moved is not None and checked:
-        check_model_place(config)
-        check_data_place(config)
+        check_model_path(config)
+        check_data_path(config)
     past = recorded.before(metadata.get("lines"))
     if not any(isinstance(event, RunStarted) for event in past):
         raise InputError(f"{printable(folder.events)}: tells of no start; is the file whole?")

@@ -47,10 +47,10 @@ class Start:
         follow: Gets the folder of each run before it begins; None for one that is not recorded.
     """
 
-    def __init__(self, first: Job, *, records: bool = False, patient: bool = False) -> None:
+    def __init__(self, first: Job, *, records: bool = False, interactive: bool = False) -> None:
         self._first: Job | None = first
         self._records = records
-        self._patient = patient
+        self._interactive = interactive
         self._recorders: list[Recorder] = []
         self.follow: Callable[[RunFolder | None], object] = lambda folder: None
 
@@ -61,7 +61,7 @@ class Start:
             job = Job(recorder_of(config) if self._records else None)
         self.follow(None if job.recorder is None else job.recorder.folder)
         past = () if job.saved is None else job.saved.past
-        events = with_findings(train(config, inbox, job, patient=self._patient), past)
+        events = with_findings(train(config, inbox, job, interactive=self._interactive), past)
         if job.recorder is not None:
             self._recorders.append(job.recorder)
             events = job.recorder.record(events)
@@ -107,7 +107,7 @@ def recorder_of(config: RunConfig, out: Path | None = None) -> Recorder:
     return Recorder.create_below(RUNS, config) if out is None else Recorder.create(out, config)
 
 
-def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterator[Event]:
+def train(config: RunConfig, inbox: Inbox, job: Job, *, interactive: bool) -> Iterator[Event]:
     """Load torch, then train: the slow import belongs to the training thread too."""
     yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
     from tui_trainer.engine.checkpoint_store import CheckpointStore
@@ -119,6 +119,6 @@ def train(config: RunConfig, inbox: Inbox, job: Job, *, patient: bool) -> Iterat
     place = () if recorder is None else (recorder.folder.checkpoints, recorder.position)
     store = CheckpointStore(*place, every=config.checkpoint_every)
     yield from train_network(
-        config, inbox, store=store, resume=resume, assistant=Laboratory(), interactive=patient
+        config, inbox, store=store, resume=resume, assistant=Laboratory(), interactive=interactive
     )
     job.result = store.last_good

@@ -62,7 +62,7 @@ def new_run(
 
         standard_output().text(to_toml(run.resolved(), commented=True))
         raise typer.Exit
-    from tui_trainer.cli.fronts import check_window, run_app, run_headless
+    from tui_trainer.cli.front_ends import check_window, run_app, run_headless
 
     if out is not None and no_save:
         raise InputError("--no-save: does not go with --out, which says where to save")
@@ -72,7 +72,7 @@ def new_run(
     from tui_trainer.cli.starts import Job, Start, recorder_of
 
     job = Job(None if no_save else recorder_of(run, out))
-    start = Start(job, records=not no_save, patient=not no_ui)
+    start = Start(job, records=not no_save, interactive=not no_ui)
     if no_ui:
         code = run_headless(start, run, json_lines=json_lines, debug=debug)
     else:

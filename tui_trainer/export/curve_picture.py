@@ -61,7 +61,7 @@ def _title(started: RunStarted) -> str:
 def _loss_panel(axes: Axes, history: History) -> None:
     series, now, *points = history.loss_curve
     validation, tests = ([point for point in kind if is_on_log(point.y)] for kind in points)
-    _dress(axes, history, "loss (nats)")
+    _style_panel(axes, history, "loss (nats)")
     values = [point.y for point in (*validation, *tests)]
     set_loss_axis(axes, core=(*series.trend, *values), noise=series.high)
     _write_labels(axes, history)
@@ -71,7 +71,7 @@ def _loss_panel(axes: Axes, history: History) -> None:
 
 def _accuracy_panel(axes: Axes, history: History) -> None:
     curve = history.accuracy_curve
-    _dress(axes, history, "accuracy (%)")
+    _style_panel(axes, history, "accuracy (%)")
     points = (*curve.validation, *curve.tests)
     reached = [end for point in points for end in (point.interval or (point.y,))]
     set_accuracy_axis(
@@ -100,7 +100,7 @@ def _draw_curve(
     _draw_legend(axes)
 
 
-def _dress(axes: Axes, history: History, title: str) -> None:
+def _style_panel(axes: Axes, history: History, title: str) -> None:
     """Give an empty panel its title, frame, grid, and the axis of epochs."""
     axes.set_title(title, loc="left", color=INK, fontsize=11)
     axes.set_xlabel("epoch", color=QUIET)

@@ -107,7 +107,7 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
         raise fault(folder, "holds a TensorBoard run already; choose another folder")
     began = time.time()
     with (
-        _removing(folder if is_new else None),
+        _removed_on_failure(folder if is_new else None),
         replacing(folder / f"events.out.tfevents.{began:.0f}.mnist-tui") as part,
     ):
         log = _TensorBoardLog(part, began)
@@ -119,7 +119,7 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
 
 
 @contextmanager
-def _removing(folder: Path | None) -> Iterator[None]:
+def _removed_on_failure(folder: Path | None) -> Iterator[None]:
     """Remove a folder that was made for nothing, after a failure."""
     try:
         yield
@@ -166,8 +166,8 @@ class _TensorBoardLog:
                 self._scalar("test/accuracy", event.test_accuracy, event.step)
             case SettingChanged():
                 old, new = (knob(event.setting, value) for value in (event.old, event.new))
-                words = f"{event.setting.replace('_', ' ')} {old} → {new}"
-                self._write(step=event.step, summary=self._text_of("interventions", words))
+                text = f"{event.setting.replace('_', ' ')} {old} → {new}"
+                self._write(step=event.step, summary=self._text_of("interventions", text))
 
     def _scalar(self, tag: str, value: float | None, step: int) -> None:
         if value is not None:

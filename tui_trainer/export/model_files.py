@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.export.comparing import Comparison, compare, isolated
+from tui_trainer.export.comparison import Comparison, compare, isolated
 from tui_trainer.export.programs import Program, capture
 from tui_trainer.export.reasons import first_sentence, nodes_of, onnx_reason, onnxruntime_reason
 from tui_trainer.export.targets import replacing, require
@@ -29,17 +29,17 @@ from tui_trainer.text.fmt import printable
 INPUT, OUTPUT = "images", "scores"
 """What an ONNX file calls the network's input and output."""
 
-MOST_SINGLE = 1_000
+MAX_SINGLE_IMAGES = 1_000
 """Images that a program with a fixed batch size of 1 is compared on: that takes long."""
 
-MOST_NAMES = 4
+MAX_LISTED_NAMES = 4
 """Names that a message lists."""
 
 
 # --- weights
 
 
-def write_weights(network: nn.Module, path: Path) -> None:
+def write_weights(model: nn.Module, path: Path) -> None:
     """Write what the network has learned as a safetensors file, under its own names.
 
     Every entry of the ``state_dict``, each with its own type, contiguous: what several names share
@@ -52,7 +52,7 @@ def write_weights(network: nn.Module, path: Path) -> None:
     """
     safetensors = require("safetensors.torch", "the weights file")
     # Some models override state_dict and leave parts out: a new network would lack them.
-    whole = {**state_tensors(network), **network.state_dict()}
+    whole = {**state_tensors(model), **model.state_dict()}
     weights = {name: _plain(name, value) for name, value in whole.items()}
     try:
         content: bytes = safetensors.save(weights)
@@ -81,13 +81,14 @@ def _plain(name: str, value: Any) -> Tensor:
     return tensor
 
 
-def check_weights(network: nn.Module, path: Path, fresh: nn.Module, image_size: int) -> str:
+def check_weights(model: nn.Module, path: Path, new_model: nn.Module, image_size: int) -> str:
     """Load a weights file into a network built anew, and compare both on fixed images.
 
     Args:
-        network: The network whose weights they are; it is left as it is.
+        model: The model whose weights they are; not changed.
         path: What :func:`write_weights` wrote.
-        fresh: The same network with other initial weights; it gets those of the file.
+        new_model: The same model with other initial weights; the weights of the file are loaded
+            into it.
         image_size: Side of the images.
 
     Returns:
@@ -101,20 +102,20 @@ def check_weights(network: nn.Module, path: Path, fresh: nn.Module, image_size: 
         weights = safetensors.load_file(path)
         # PyTorch cannot copy into a tensor whose elements share memory; it can replace it.
         shared = [
-            name for name, tensor in fresh.state_dict().items() if has_internal_overlap(tensor)
+            name for name, tensor in new_model.state_dict().items() if has_internal_overlap(tensor)
         ]
         try:
-            fresh.load_state_dict(weights, assign=bool(shared))
+            new_model.load_state_dict(weights, assign=bool(shared))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             words = first_sentence(error)
             raise InputError(f"a new network does not take the weights: {words}") from None
-        own, its = fingerprint(network, image_size), fingerprint(fresh, image_size)
-        if same_logits(own, its, coarse=is_coarse(network)):
+        expected, actual = fingerprint(model, image_size), fingerprint(new_model, image_size)
+        if same_logits(expected, actual, coarse=is_coarse(model)):
             how = f" (load_state_dict with assign=True: {_listed(shared)} is expanded)"
             return f"a new network with these weights gives the same answers{how if shared else ''}"
-        if behaviour_of(network, fixed_images(image_size)).is_random:
+        if behaviour_of(model, fixed_images(image_size)).is_random:
             return "not compared: the network's logits are random in evaluation mode"
-    missing = _differing(network, fresh)
+    missing = _differing(model, new_model)
     if not missing:
         raise InputError("a new network with these weights gives other answers")
     return (
@@ -123,24 +124,24 @@ def check_weights(network: nn.Module, path: Path, fresh: nn.Module, image_size: 
     )
 
 
-def _differing(network: nn.Module, fresh: nn.Module) -> list[str]:
+def _differing(model: nn.Module, new_model: nn.Module) -> list[str]:
     """Return the names of what two networks have outside the state that is not the same."""
-    own, its = UnregisteredState(network).tensors(), UnregisteredState(fresh).tensors()
+    expected, actual = UnregisteredState(model).tensors(), UnregisteredState(new_model).tensors()
     return [
         printable(name)
-        for name, tensor in own.items()
-        if name not in its or not torch.equal(its[name], tensor)
+        for name, tensor in expected.items()
+        if name not in actual or not torch.equal(actual[name], tensor)
     ]
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+    return ", ".join(names[:MAX_LISTED_NAMES]) + (", …" if len(names) > MAX_LISTED_NAMES else "")
 
 
 # --- programs
 
 
-def write_torch_export(network: nn.Module, image_size: int, path: Path) -> str:
+def write_torch_export(model: nn.Module, image_size: int, path: Path) -> str:
     """Write the network in evaluation mode as a PyTorch program (``.pt2``), without its class.
 
     ``torch.export.load(path).module()`` maps normalized float32 images (N, 1, image_size,
@@ -152,7 +153,7 @@ def write_torch_export(network: nn.Module, image_size: int, path: Path) -> str:
     Raises:
         InputError: If the network cannot be exported, or the file cannot be written.
     """
-    captured = capture(network, image_size)
+    captured = capture(model, image_size)
     for node in nodes_of(captured.program):
         node.meta.pop("stack_trace", None)  # paths of this machine
     content = io.BytesIO()
@@ -166,7 +167,7 @@ def write_torch_export(network: nn.Module, image_size: int, path: Path) -> str:
     return captured.note
 
 
-def write_onnx(network: nn.Module, image_size: int, path: Path) -> str:
+def write_onnx(model: nn.Module, image_size: int, path: Path) -> str:
     """Write the network in evaluation mode as an ONNX file that holds its weights too.
 
     It maps ``images``, float32 (N, 1, image_size, image_size) normalized as in training, to
@@ -182,7 +183,7 @@ def write_onnx(network: nn.Module, image_size: int, path: Path) -> str:
     """
     for package in ("onnx", "onnxscript"):
         require(package, "the ONNX file")
-    captured = capture(network, image_size)
+    captured = capture(model, image_size)
     with isolated():
         try:
             content = _onnx_bytes(captured)
@@ -206,31 +207,31 @@ def _onnx_bytes(captured: Program) -> bytes:
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = program.model_proto
-    _forget_origins(model)
+    _strip_metadata(model)
     content: bytes = model.SerializeToString()
     return content
 
 
-def _forget_origins(message: Any) -> None:
+def _strip_metadata(message: Any) -> None:
     """Remove the exporter's notes: half of a small file, and the paths of this machine in it."""
     for field, value in message.ListFields():
         if field.name == "metadata_props":
             message.ClearField(field.name)
         elif field.message_type is not None:
             for part in (value,) if hasattr(value, "ListFields") else value:
-                _forget_origins(part)
+                _strip_metadata(part)
 
 
 # --- comparisons
 
 
 def compare_onnx(
-    network: nn.Module, path: Path, images: Tensor, *, batch: int = 500, threads: int = 1
+    model: nn.Module, path: Path, images: Tensor, *, batch: int = 500, threads: int = 1
 ) -> Comparison:
     """Show the same images to the network and to an ONNX file made of it, both on the CPU.
 
     Args:
-        network: The network; it is left as it is.
+        model: The model; not changed.
         path: What :func:`write_onnx` wrote.
         images: Prepared images, float32 (N, 1, H, H).
         batch: Images a pass; a file with a fixed batch size gets that many.
@@ -247,23 +248,23 @@ def compare_onnx(
     try:
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-        def logits(few: Tensor) -> Tensor:
-            return torch.from_numpy(session.run([OUTPUT], {INPUT: few.numpy()})[0])
+        def logits(chunk: Tensor) -> Tensor:
+            return torch.from_numpy(session.run([OUTPUT], {INPUT: chunk.numpy()})[0])
 
-        return _compare(network, logits, session.get_inputs()[0].shape[0], images, batch)
+        return _compare(model, logits, session.get_inputs()[0].shape[0], images, batch)
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "onnxruntime":
             raise
-        raise InputError(onnxruntime_reason(error, network)) from None
+        raise InputError(onnxruntime_reason(error, model)) from None
 
 
 def compare_torch_export(
-    network: nn.Module, path: Path, images: Tensor, *, batch: int = 500
+    model: nn.Module, path: Path, images: Tensor, *, batch: int = 500
 ) -> Comparison:
     """Show the same images to the network and to a PyTorch program made of it, both on the CPU.
 
     Args:
-        network: The network; it is left as it is.
+        model: The model; not changed.
         path: What :func:`write_torch_export` wrote.
         images: Prepared images, float32 (N, 1, H, H).
         batch: Images a pass; a program with a fixed batch size gets that many.
@@ -272,13 +273,13 @@ def compare_torch_export(
         program = torch.export.load(io.BytesIO(file.read()))
         exported = program.module()
     (given,) = (n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs)
-    return _compare(network, exported, given.meta["val"].shape[0], images, batch)
+    return _compare(model, exported, given.meta["val"].shape[0], images, batch)
 
 
 def _compare(
-    network: nn.Module, other: Callable[[Tensor], Tensor], size: Any, images: Tensor, batch: int
+    model: nn.Module, other: Callable[[Tensor], Tensor], size: Any, images: Tensor, batch: int
 ) -> Comparison:
     """Compare with a program whose batch size is a number, or a name where it is open."""
     if not isinstance(size, int):
-        return compare(network, other, images, batch)
-    return compare(network, other, images[:MOST_SINGLE], size, is_fixed=True)
+        return compare(model, other, images, batch)
+    return compare(model, other, images[:MAX_SINGLE_IMAGES], size, is_fixed=True)

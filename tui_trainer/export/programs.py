@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from tui_trainer.export.comparing import compare, evaluation_copy, isolated
-from tui_trainer.export.reasons import Place, explain, explain_batch, own_place
+from tui_trainer.export.comparison import compare, evaluation_copy, isolated
+from tui_trainer.export.reasons import SourceLine, explain, explain_batch, user_line
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import clone_inputs
 from tui_trainer.models.rng import preserve_rng_state
@@ -23,7 +23,7 @@ from tui_trainer.protocol.errors import InputError
 _TRACED_IMAGES = 3
 """Images that are traced with: with one, the batch size would be taken for a constant."""
 
-_TRIED = 5
+_TRIED_BATCH = 5
 """Batch size that a program is tried with, besides 1 and 2."""
 
 
@@ -46,7 +46,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _TraceOptions:
     """A way to trace a network.
 
     Attributes:
@@ -58,26 +58,26 @@ class _Way:
     """
 
     strict: bool = False
-    emptied: bool = False
-    folded: bool = False
+    empty_first: bool = False
+    fold_parametrizations: bool = False
     fixed: bool = False
 
 
-_WAYS = (
-    _Way(),
-    _Way(emptied=True),
-    _Way(strict=True),
-    _Way(strict=True, emptied=True),
-    _Way(fixed=True),
-    _Way(strict=True, fixed=True),
+_TRACE_OPTIONS = (
+    _TraceOptions(),
+    _TraceOptions(empty_first=True),
+    _TraceOptions(strict=True),
+    _TraceOptions(strict=True, empty_first=True),
+    _TraceOptions(fixed=True),
+    _TraceOptions(strict=True, fixed=True),
 )
 
 
-class _OtherAnswersError(Exception):
+class _DifferentOutputError(Exception):
     """A program gives other answers than its network."""
 
 
-def capture(network: nn.Module, image_size: int) -> Program:
+def capture(model: nn.Module, image_size: int) -> Program:
     """Return a network as a program that maps (N, 1, H, H) to logits (N, classes), for any N.
 
     Each way to trace it is tried until a program gives the network's answers for several batch
@@ -87,53 +87,57 @@ def capture(network: nn.Module, image_size: int) -> Program:
         InputError: If no program gives the network's answers; it says why, and where.
     """
     errors: list[Exception] = []
-    touched: list[Place] = []
-    can_fold = any(map(parametrize.is_parametrized, network.modules()))
-    ways = [_Way(folded=True), *_WAYS] if can_fold else _WAYS
-    for way in ways:
+    size_reads: list[SourceLine] = []
+    can_fold = any(map(parametrize.is_parametrized, model.modules()))
+    attempts = (
+        [_TraceOptions(fold_parametrizations=True), *_TRACE_OPTIONS] if can_fold else _TRACE_OPTIONS
+    )
+    for options in attempts:
         try:
-            program = _traced(network, image_size, way, touched)
-            _try_out(network, program, image_size, is_fixed=way.fixed)
+            program = _traced(model, image_size, options, size_reads)
+            _try_out(model, program, image_size, is_fixed=options.fixed)
         except MemoryError:
             raise
         except Exception as error:  # an exporter raises anything
             errors.append(error)
             continue
-        if not way.fixed:
+        if not options.fixed:
             return Program(program)
-        return Program(program, f"batch size fixed to 1 ({explain_batch(errors, touched)})")
-    if any(isinstance(error, _OtherAnswersError) for error in errors[-2:]):
-        raise InputError(_why_other(network, image_size))
+        return Program(program, f"batch size fixed to 1 ({explain_batch(errors, size_reads)})")
+    if any(isinstance(error, _DifferentOutputError) for error in errors[-2:]):
+        raise InputError(_why_different(model, image_size))
     raise InputError(explain([*errors[-2:], *errors[:-2]]))
 
 
 @torch.no_grad()
 def _traced(
-    network: nn.Module, image_size: int, way: _Way, touched: list[Place]
+    model: nn.Module, image_size: int, options: _TraceOptions, size_reads: list[SourceLine]
 ) -> torch.export.ExportedProgram:
-    twin = _with_scripted_hidden(evaluation_copy(network))
-    if way.folded:
+    twin = _with_scripted_hidden(evaluation_copy(model))
+    if options.fold_parametrizations:
         _fold_parametrizations(twin)
-    images = noise(1 if way.fixed else _TRACED_IMAGES, image_size)
-    shapes = None if way.fixed else ({0: torch.export.Dim("batch")},)
+    images = noise(1 if options.fixed else _TRACED_IMAGES, image_size)
+    shapes = None if options.fixed else ({0: torch.export.Dim("batch")},)
     with isolated():
-        if way.emptied:
+        if options.empty_first:
             twin(images[:0].clone())
-        if _writes_into_input(network, images):
+        if _writes_into_input(model, images):
             clone_inputs(twin)
-        with _watched(touched), _no_fast_path():
-            return torch.export.export(twin, (images,), dynamic_shapes=shapes, strict=way.strict)
+        with _recording_size_reads(size_reads), _no_fast_path():
+            return torch.export.export(
+                twin, (images,), dynamic_shapes=shapes, strict=options.strict
+            )
 
 
 def _try_out(
-    network: nn.Module, program: torch.export.ExportedProgram, image_size: int, *, is_fixed: bool
+    model: nn.Module, program: torch.export.ExportedProgram, image_size: int, *, is_fixed: bool
 ) -> None:
     with isolated():
         module = program.module()
-    images = noise(3 if is_fixed else 1 + 2 + _TRIED, image_size)
-    batch = 1 if is_fixed else _TRIED
-    if compare(network, module, images, batch, is_fixed=is_fixed).is_wrong:
-        raise _OtherAnswersError
+    images = noise(3 if is_fixed else 1 + 2 + _TRIED_BATCH, image_size)
+    batch = 1 if is_fixed else _TRIED_BATCH
+    if compare(model, module, images, batch, is_fixed=is_fixed).is_wrong:
+        raise _DifferentOutputError
 
 
 def noise(count: int, image_size: int) -> Tensor:
@@ -142,9 +146,9 @@ def noise(count: int, image_size: int) -> Tensor:
     return torch.randn(count, 1, image_size, image_size, generator=rng, dtype=torch.float32)
 
 
-def _writes_into_input(network: nn.Module, images: Tensor) -> bool:
+def _writes_into_input(model: nn.Module, images: Tensor) -> bool:
     given = images.clone()
-    evaluation_copy(network)(given)
+    evaluation_copy(model)(given)
     return not torch.equal(given, images)
 
 
@@ -209,7 +213,7 @@ _SIZE_READERS = (
 
 
 @contextmanager
-def _watched(touched: list[Place]) -> Iterator[None]:
+def _recording_size_reads(size_reads: list[SourceLine]) -> Iterator[None]:
     """Note the lines of a network's own code that turn a size which is still open into a number.
 
     ``torch.export`` finds out only at the end that a size was no longer open, and names no line.
@@ -221,9 +225,9 @@ def _watched(touched: list[Place]) -> Iterator[None]:
             before = _guards(value)
             result = read(value)
             frame = sys._getframe(1)
-            place = own_place([(frame.f_code.co_filename, frame.f_lineno)])
+            place = user_line([(frame.f_code.co_filename, frame.f_lineno)])
             if place and (before is None or _guards(value) != before):
-                touched.append(place)
+                size_reads.append(place)
             return result
 
         return reading
@@ -245,14 +249,14 @@ def _guards(value: Any) -> int | None:
     return None if guards is None else len(guards)
 
 
-def _why_other(network: nn.Module, image_size: int) -> str:
+def _why_different(model: nn.Module, image_size: int) -> str:
     """Return why no program gives a network's answers."""
     with isolated():
         try:
-            keeps_state = behaviour_of(network, noise(_TRIED, image_size)).keeps_state
+            keeps_state = behaviour_of(model, noise(_TRIED_BATCH, image_size)).keeps_state
         except Exception:  # the network's own business here
             keeps_state = False
-        names = _changing(network, image_size) if keeps_state else []
+        names = _changing(model, image_size) if keeps_state else []
     if not keeps_state:
         return "the exported program gives other answers than the network, so it is not written"
     kept = f" (it keeps {', '.join(names)})" if names else ""
@@ -262,9 +266,9 @@ def _why_other(network: nn.Module, image_size: int) -> str:
     )
 
 
-def _changing(network: nn.Module, image_size: int) -> list[str]:
+def _changing(model: nn.Module, image_size: int) -> list[str]:
     """Return the names of the numbers outside the state that a forward changes."""
-    twin = evaluation_copy(network)
+    twin = evaluation_copy(model)
     unregistered = UnregisteredState(twin)
     with preserve_rng_state(), torch.no_grad():
         twin(noise(2, image_size))

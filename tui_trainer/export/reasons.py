@@ -16,10 +16,10 @@ from torch import nn
 from tui_trainer.models.custom.error_lines import display_path
 from tui_trainer.text.fmt import clip, one_line
 
-LONGEST_CODE = 60
+MAX_CODE_LENGTH = 60
 """Characters of a line of code that are shown."""
 
-LONGEST_REASON = 200
+MAX_REASON_LENGTH = 200
 """Characters of an exporter's own message that are shown; it can be pages long."""
 
 _OURS = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ _FRAME = re.compile(r'File "([^"\n]+)", line (\d+)')
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLine:
     """A line of a network's own code, its file shown from the present folder if it is below it."""
 
     file: str
@@ -44,7 +44,7 @@ class Place:
         return f"{display_path(self.file)}:{self.line}"
 
 
-def own_place(frames: Iterable[tuple[str, int]]) -> Place | None:
+def user_line(frames: Iterable[tuple[str, int]]) -> SourceLine | None:
     """Return the last of these lines that is neither torch's, Python's nor ours; None without one.
 
     A line of an installed package counts only where there is none of a person's own.
@@ -55,21 +55,23 @@ def own_place(frames: Iterable[tuple[str, int]]) -> Place | None:
         if not path.is_absolute() or path.is_relative_to(_TORCH) or path.is_relative_to(_OURS):
             continue
         if {"site-packages", "dist-packages"} & {*path.parts}:
-            installed = Place(file, line)
+            installed = SourceLine(file, line)
         elif not path.is_relative_to(_STANDARD):
-            found = Place(file, line)
+            found = SourceLine(file, line)
     return found or installed
 
 
-def explain_batch(errors: Sequence[Exception], touched: Sequence[Place]) -> str:
+def explain_batch(errors: Sequence[Exception], size_reads: Sequence[SourceLine]) -> str:
     """Return why a network has no program for any batch size.
 
     Args:
         errors: What was raised while it was traced for any batch size.
-        touched: The lines of its own code that turned an open size into a number, if known.
+        size_reads: The lines of the model that turned a symbolic size into a number, if known.
     """
     fixing = [error for error in errors if _fixes_batch(error)]
-    place = next(filter(None, map(_place_of, fixing)), None) or (touched[-1] if touched else None)
+    place = next(filter(None, map(_place_of, fixing)), None) or (
+        size_reads[-1] if size_reads else None
+    )
     if place is None:
         return explain(errors)
     return f"{place}: {_batch_cause(place.code)}"
@@ -142,20 +144,20 @@ _CAUSES = (
 """What the exporters' words are known to mean, the most certain first."""
 
 
-def _place_of(error: BaseException) -> Place | None:
+def _place_of(error: BaseException) -> SourceLine | None:
     frames = [(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
     named = [(file, int(line)) for file, line in _FRAME.findall(str(error))]
-    return own_place(named) or own_place(frames)
+    return user_line(named) or user_line(frames)
 
 
 def _shown(code: str) -> str:
-    return clip(one_line(code).removesuffix(":"), LONGEST_CODE)
+    return clip(one_line(code).removesuffix(":"), MAX_CODE_LENGTH)
 
 
 def first_sentence(error: BaseException) -> str:
     """Return the first sentence of what an exporter says, with the kind of error."""
     text = re.split(r"\n\s*\n|(?<=[.!?])\s", _text(error), maxsplit=1)[0]
-    return f"{type(error).__name__}: {clip(one_line(text), LONGEST_REASON)}".removesuffix(": ")
+    return f"{type(error).__name__}: {clip(one_line(text), MAX_REASON_LENGTH)}".removesuffix(": ")
 
 
 def _text(error: BaseException) -> str:
@@ -187,7 +189,7 @@ def onnx_reason(error: Exception, program: torch.export.ExportedProgram) -> str:
     return f"{place}ONNX has no operator for {name}; compute it otherwise, or export --as torch"
 
 
-def onnxruntime_reason(error: Exception, network: nn.Module) -> str:
+def onnxruntime_reason(error: Exception, model: nn.Module) -> str:
     """Return why onnxruntime does not run an ONNX file, as one sentence."""
     text = str(error)
     if found := re.search(
@@ -195,7 +197,7 @@ def onnxruntime_reason(error: Exception, network: nn.Module) -> str:
     ):
         return f"ONNX has no {found[2]} for {found[1]}; convert the network to float32 first"
     if found := re.search(r"Could not find an implementation for (\w+)\(", text):
-        dtypes = {str(t.dtype).removeprefix("torch.") for t in network.state_dict().values()}
+        dtypes = {str(t.dtype).removeprefix("torch.") for t in model.state_dict().values()}
         types = ", ".join(sorted(dtypes & {"float64", "float16", "bfloat16"})) or "these types"
         return f"onnxruntime has no {found[1]} for {types}, so the file cannot be checked"
     return f"onnxruntime cannot run the file: {first_sentence(error)}"
@@ -215,5 +217,5 @@ def _is_complex(node: torch.fx.Node) -> bool:
 
 def _at(node: torch.fx.Node) -> str:
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    place = own_place((file, int(line)) for file, line in frames)
+    place = user_line((file, int(line)) for file, line in frames)
     return f"{place}: `{_shown(place.code)}`: " if place else ""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tui_trainer.text.scales import HIGHEST_ACCURACY, NINES_BY_WEIGHT, Scale, apart
 
-_LEAST_GAP = 0.05
+_MIN_GAP = 0.05
 """Nearest distance of two ticks, as a share of the axis."""
 
 is_on_log = Scale("log").has_place_for
@@ -66,5 +66,5 @@ def accuracy_ticks(bottom: float, top: float) -> list[float]:
     """Return the round percentages from bottom to top that have room, in ascending order."""
     within = [p for p in (bottom, top, *NINES_BY_WEIGHT) if bottom <= p <= top]
     places = nines(np.array(within) / 100).tolist()
-    kept = apart(zip(places, within, strict=True), _LEAST_GAP * (places[1] - places[0]))
+    kept = apart(zip(places, within, strict=True), _MIN_GAP * (places[1] - places[0]))
     return sorted(percent for _, percent in kept)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
-from tui_trainer.headless.sentences import diagnosis_lines, diagnosis_record
+from tui_trainer.headless.event_text import diagnosis_lines, diagnosis_record
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.diagnosis import Diagnosis, counts, tally
@@ -64,11 +64,11 @@ def print_check(
 
 def headline(started: RunStarted) -> str:
     """Return in a line what is checked."""
-    rate = fmt.learning_rate(started.learning_rate)
+    base_lr = fmt.learning_rate(started.learning_rate)
     return (
         f"{started.model}: {fmt.plural(started.parameters, 'parameter')} · {started.dataset} "
         f"{fmt.count(started.train_size)}+{fmt.count(started.val_size)} · {started.optimizer} at "
-        f"{rate}, {started.schedule} · batches of {fmt.count(started.batch_size)} · "
+        f"{base_lr}, {started.schedule} · batches of {fmt.count(started.batch_size)} · "
         f"{started.device}, {fmt.plural(started.threads, 'thread')}"
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tui_trainer.course.topics import topic
 from tui_trainer.findings import RULES, watched, with_findings
-from tui_trainer.headless import sentences
+from tui_trainer.headless import event_text
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.history.history import History
 from tui_trainer.history.run_state import Episode
@@ -34,9 +34,9 @@ class RunDiagnosis:
     name: str
     started: RunStarted
     history: History
-    standing: tuple[Episode, ...]
+    active: tuple[Episode, ...]
     timeline: tuple[Episode, ...]
-    blind: tuple[str, ...]
+    not_evaluated: tuple[str, ...]
 
 
 def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
@@ -48,10 +48,12 @@ def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
     history = History.of(with_findings(_without_findings(events)))
     if history.started is None or history.last_step is None:
         raise InputError(f"{name}: no batch was trained in it, so there is nothing to diagnose")
-    gone = sorted(history.past_findings, key=lambda episode: episode.step)
+    resolved = sorted(history.past_findings, key=lambda episode: episode.step)
     seen = set(watched(history))
-    blind = tuple(watch.watches for watch in RULES if watch.watches not in seen)
-    return RunDiagnosis(name, history.started, history, tuple(history.episodes), tuple(gone), blind)
+    not_evaluated = tuple(watch.watches for watch in RULES if watch.watches not in seen)
+    return RunDiagnosis(
+        name, history.started, history, tuple(history.episodes), tuple(resolved), not_evaluated
+    )
 
 
 def _without_findings(events: Iterable[Event]) -> Iterator[Event]:
@@ -68,20 +70,20 @@ def print_diagnosis(found: RunDiagnosis) -> None:
 
 def diagnosis_lines(found: RunDiagnosis, *, has_bars: bool = True) -> list[str]:
     """Return the run, what stands, what came and went, and what could not be looked for."""
-    lines = [f"{found.name}: {sentences.header(found.started)} · {_ending(found.history)}"]
-    for episode in found.standing:
-        lines += ["", *_standing_lines(episode, has_bars=has_bars)]
-    if not found.standing:
+    lines = [f"{found.name}: {event_text.header(found.started)} · {_end_of_run(found.history)}"]
+    for episode in found.active:
+        lines += ["", *_active_lines(episode, has_bars=has_bars)]
+    if not found.active:
         lines += ["", "✓ nothing is found at the end"]
     if found.timeline:
         lines += ["", "came and went:"]
-        lines += [f"  {_gone_line(episode)}" for episode in found.timeline]
-    if found.blind:
-        lines += ["", f"· {_blind_line(found)}"]
+        lines += [f"  {_resolved_line(episode)}" for episode in found.timeline]
+    if found.not_evaluated:
+        lines += ["", f"· {_not_evaluated_line(found)}"]
     return lines
 
 
-def _ending(history: History) -> str:
+def _end_of_run(history: History) -> str:
     """Return how the run ended, or how far it has come."""
     step = history.step
     if history.failure is not None:
@@ -91,31 +93,31 @@ def _ending(history: History) -> str:
     return f"{history.finished.reason} after step {fmt.count(step)}"
 
 
-def _standing_lines(episode: Episode, *, has_bars: bool) -> list[str]:
+def _active_lines(episode: Episode, *, has_bars: bool) -> list[str]:
     found = episode.finding
     since = f"since step {fmt.count(found.step)}"
     if episode.step != found.step:
         since += f", told at step {fmt.count(episode.step)}"
     since += f", epoch {max(1, episode.epoch)}"
     head = fmt.one_line(f"{found.heading} · {since} · {topic(found.lesson)}")
-    return [head, *sentences.body_lines(found, has_bars=has_bars)]
+    return [head, *event_text.body_lines(found, has_bars=has_bars)]
 
 
-def _gone_line(episode: Episode) -> str:
+def _resolved_line(episode: Episode) -> str:
     began = f"step {fmt.count(episode.step)} (epoch {max(1, episode.epoch)})"
     ended = f"step {fmt.count(episode.cleared_step or 0)} (epoch {episode.cleared_epoch})"
     found = episode.finding
     return f"{SIGNS[found.severity]} {began} to {ended}: {found.title}"
 
 
-def _blind_line(found: RunDiagnosis) -> str:
+def _not_evaluated_line(found: RunDiagnosis) -> str:
     lacks = []
     if not found.history.is_probed:
         lacks.append("probes")
     if not found.started.val_size:
         lacks.append("validation images")
     without = f"recorded without {' and '.join(lacks)}: " if lacks else ""
-    return f"{without}not watched for: {', '.join(found.blind)}"
+    return f"{without}not watched for: {', '.join(found.not_evaluated)}"
 
 
 def as_record(found: RunDiagnosis) -> dict[str, Any]:
@@ -131,9 +133,9 @@ def as_record(found: RunDiagnosis) -> dict[str, Any]:
             "epoch": history.epoch,
             "epochs": found.started.epochs,
             "is_probed": history.is_probed,
-            "not_watched": list(found.blind),
+            "not_watched": list(found.not_evaluated),
         },
-        "standing": [_record(episode) for episode in found.standing],
+        "standing": [_record(episode) for episode in found.active],
         "timeline": [_record(episode) for episode in found.timeline],
     }
 
@@ -141,7 +143,7 @@ def as_record(found: RunDiagnosis) -> dict[str, Any]:
 def _record(episode: Episode) -> dict[str, Any]:
     """Return an episode: the fields of its ``FindingRaised``, its topic, and when it was said."""
     return {
-        **sentences.diagnosis_record(episode.finding),
+        **event_text.diagnosis_record(episode.finding),
         "raised_step": episode.step,
         "raised_epoch": episode.epoch,
         "cleared_step": episode.cleared_step,

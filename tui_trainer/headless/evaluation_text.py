@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer import __version__
-from tui_trainer.headless.asking import follow
+from tui_trainer.headless.questions import run_questions
 from tui_trainer.headless.streams import standard_output
-from tui_trainer.headless.viewing import IMAGES, Shown, Viewing
+from tui_trainer.headless.view_questions import IMAGES, Shown, ViewQuestions
 from tui_trainer.protocol.events import Event, RunStarted
 from tui_trainer.render.plain_exhibit import INDENT, WIDTH, page, page_width, plain_lines, wrapped
 from tui_trainer.stats.intervals import wilson
@@ -41,7 +41,7 @@ class Evaluation:
     images: str
     total: int
     correct: int
-    looks: int
+    test_evaluations: int
     views: tuple[Shown, ...]
 
     @property
@@ -62,7 +62,7 @@ class Evaluation:
 
 def evaluate(
     events: Iterable[Event],
-    viewing: Viewing,
+    sequence: ViewQuestions,
     *,
     run: str,
     checkpoint: str,
@@ -72,8 +72,8 @@ def evaluate(
     """Let the views be worked out, and return what they show.
 
     Args:
-        events: What happens while the questions of ``viewing`` are answered.
-        viewing: What is asked for.
+        events: What happens while the questions of ``sequence`` are answered.
+        sequence: The questions.
         run: The run's name.
         checkpoint: Whose weights they are.
         epoch: Of which epoch.
@@ -83,7 +83,7 @@ def evaluate(
         InputError: If a choice cannot be made.
         ValueError: If nothing was shown.
     """
-    started, overview = follow(events, viewing, clock), viewing.overview
+    started, overview = run_questions(events, sequence, clock), sequence.overview
     if overview is None:
         raise ValueError("the run has shown nothing")
     images = next(str(each.value) for each in overview.controls if each.name == IMAGES)
@@ -94,13 +94,13 @@ def evaluate(
         run=run,
         checkpoint=checkpoint,
         epoch=epoch,
-        step=viewing.step,
+        step=sequence.step,
         started=started,
         images=images,
         total=total,
         correct=correct,
-        looks=viewing.looks,
-        views=tuple(viewing.shown),
+        test_evaluations=sequence.test_evaluations,
+        views=tuple(sequence.shown),
     )
 
 
@@ -122,8 +122,8 @@ def evaluation_lines(found: Evaluation, width: int = WIDTH) -> list[str]:
     """Return an evaluation as lines of at most so many columns."""
     head = [
         line
-        for told in (about(found), judged(found), *looks(found))
-        for line in wrapped(told, width)
+        for text in (about(found), accuracy_line(found), *test_evaluation_lines(found))
+        for line in wrapped(text, width)
     ]
     sections = []
     for shown in found.views:
@@ -145,18 +145,18 @@ def about(found: Evaluation) -> str:
     )
 
 
-def judged(found: Evaluation) -> str:
+def accuracy_line(found: Evaluation) -> str:
     """Return how many images were judged, and how many were right."""
-    told = accuracy_with_interval(found.accuracy, found.interval)
-    return f"{count(found.total)} {found.images} images: {told} right"
+    text = accuracy_with_interval(found.accuracy, found.interval)
+    return f"{count(found.total)} {found.images} images: {text} right"
 
 
-def looks(found: Evaluation) -> list[str]:
+def test_evaluation_lines(found: Evaluation) -> list[str]:
     """Return which look at the test set it was; nothing if it was none."""
     if not found.is_on_test:
         return []
-    blind = "" if found.looks == 1 else ": this figure is no longer quite blind"
-    return [f"look {found.looks} at the test set, counted in the run{blind}"]
+    blind = "" if found.test_evaluations == 1 else ": this figure is no longer quite blind"
+    return [f"look {found.test_evaluations} at the test set, counted in the run{blind}"]
 
 
 # --- as JSON
@@ -188,7 +188,7 @@ def as_record(found: Evaluation, folder: str) -> dict[str, Any]:
         "correct": found.correct,
         "accuracy": found.accuracy,
         "interval": list(found.interval),
-        "test_looks": found.looks,
+        "test_looks": found.test_evaluations,
         "views": {shown.view.name: plain(shown.exhibit.figures) for shown in found.views},
     }
 

@@ -8,8 +8,8 @@ from html import escape
 from importlib.resources import files
 
 from tui_trainer import __version__
-from tui_trainer.headless.evaluation_text import Evaluation, judged, looks
-from tui_trainer.headless.viewing import LAYER, Shown
+from tui_trainer.headless.evaluation_text import Evaluation, accuracy_line, test_evaluation_lines
+from tui_trainer.headless.view_questions import LAYER, Shown
 from tui_trainer.protocol.exhibit import Block, Exhibit, Table
 from tui_trainer.protocol.inspection import GROUPS
 from tui_trainer.render.html.blocks import blocks_html
@@ -42,7 +42,7 @@ def report(found: Evaluation, command: str) -> str:
 def _header(found: Evaluation) -> str:
     """Return the title, the facts, and where each view is."""
     started = found.started
-    facts = {
+    rows = {
         "run": found.run,
         "network": started.model,
         "parameters": count(started.parameters),
@@ -53,13 +53,13 @@ def _header(found: Evaluation) -> str:
         "right": f"{percent(found.accuracy)} {interval(found.interval)}",
     }
     listed = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(told)}</dd></div>" for name, told in facts.items()
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in rows.items()
     )
-    notes = [*looks(found), "In brackets stands the interval of 95 % (Wilson)."]
-    told = "".join(f"<p class='muted'>{escape(note)}</p>" for note in notes)
+    notes = [*test_evaluation_lines(found), "In brackets stands the interval of 95 % (Wilson)."]
+    text = "".join(f"<p class='muted'>{escape(note)}</p>" for note in notes)
     return (
         f"<header>\n<h1>{escape(started.model)}: what it has learned</h1>\n"
-        f"<dl>{listed}</dl>\n{told}\n{_contents(found.views)}\n</header>"
+        f"<dl>{listed}</dl>\n{text}\n{_contents(found.views)}\n</header>"
     )
 
 
@@ -85,13 +85,13 @@ def _section(shown: Shown) -> str:
         f"<p class='about'>{escape(view.about)}</p>",
         *([_layer_head(first)] if shown.others else []),
         blocks_html(first.blocks),
-        _said(first),
-        _stood(first),
+        _result(first),
+        _control_values(first),
     ]
-    told = {_unmarked(block) for block in first.blocks}
+    text = {_unmarked(block) for block in first.blocks}
     for exhibit in shown.others:
-        new = [block for block in exhibit.blocks if _unmarked(block) not in told]
-        parts += [_layer_head(exhibit), blocks_html(new), _said(exhibit)]
+        new = [block for block in exhibit.blocks if _unmarked(block) not in text]
+        parts += [_layer_head(exhibit), blocks_html(new), _result(exhibit)]
     return "\n".join(parts) + "\n</section>"
 
 
@@ -106,28 +106,28 @@ def _layer_head(exhibit: Exhibit) -> str:
     return f"<h3>layer {escape(next(at, ''))}</h3>"
 
 
-def _said(exhibit: Exhibit) -> str:
+def _result(exhibit: Exhibit) -> str:
     """Return the result, and how sure it is."""
-    told = "".join(
+    text = "".join(
         f"<p><b>{label}:</b> {escape(words)}</p>"
         for label, words in (("result", exhibit.result), ("how sure", exhibit.certainty))
         if words
     )
-    return f"<div class='said'>{told}</div>" if told else ""
+    return f"<div class='said'>{text}</div>" if text else ""
 
 
-def _stood(exhibit: Exhibit) -> str:
+def _control_values(exhibit: Exhibit) -> str:
     """Return where the controls stood."""
-    stood = " · ".join(
+    values = " · ".join(
         f"{control.label} {value_text(control.value)}" for control in exhibit.controls
     )
-    return f"<p class='shown'>shown with {escape(stood)}</p>" if stood else ""
+    return f"<p class='shown'>shown with {escape(values)}</p>" if values else ""
 
 
 def _footer(found: Evaluation, command: str) -> str:
     """Return what made the report, and how it is made again."""
-    on_test = "".join(f"<p>{escape(note)}</p>" for note in looks(found))
+    on_test = "".join(f"<p>{escape(note)}</p>" for note in test_evaluation_lines(found))
     return (
-        f"<footer>\n<p>{escape(judged(found))}.</p>\n{on_test}"
+        f"<footer>\n<p>{escape(accuracy_line(found))}.</p>\n{on_test}"
         f"<p>Made by mnist-tui {__version__} with <code>{escape(command)}</code></p>\n</footer>"
     )

@@ -12,7 +12,7 @@ from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
 from tui_trainer.terminal.signals import REASONS, handled
 
 
-class LeftAtOnce(KeyboardInterrupt):
+class ImmediateExit(KeyboardInterrupt):
     """The second signal came; ``code`` is the exit code that it asks for."""
 
     def __init__(self, code: ExitCode) -> None:
@@ -22,7 +22,7 @@ class LeftAtOnce(KeyboardInterrupt):
 
 @contextmanager
 def interruptible(inbox: Inbox, announce: Callable[[str], None]) -> Iterator[None]:
-    """Turn the first signal inside into a ``Stop``, every further one into ``LeftAtOnce``.
+    """Turn the first signal inside into a ``Stop``, every further one into ``ImmediateExit``.
 
     What is ignored stays ignored; see :func:`tui_trainer.terminal.signals.handled`.
 
@@ -39,7 +39,7 @@ def interruptible(inbox: Inbox, announce: Callable[[str], None]) -> Iterator[Non
         nonlocal asked
         reason = REASONS[signal.Signals(number)]
         if asked:
-            raise LeftAtOnce(ENDINGS[reason])
+            raise ImmediateExit(ENDINGS[reason])
         asked = True
         inbox.send(Stop(reason=reason, test=False))
         # Python refuses a write into a stream that the interrupted code is writing to. The wish

@@ -66,7 +66,7 @@ def lesson_lines(
         "trap": wrapped(lesson.trap, inner),
         "formulas": list(lesson.formulas),
         "experiment": _experiment(lesson, exhibit, shown_on, command, inner),
-        "in your network": [line for said in observations for line in wrapped(said, inner)],
+        "in your network": [line for text in observations for line in wrapped(text, inner)],
         "question": [
             *wrapped(lesson.question, inner),
             "",

@@ -19,7 +19,7 @@ from tui_trainer.render.characters import picture_lines
 from tui_trainer.text import fmt
 from tui_trainer.text.lines import padded
 
-WIDEST_PATH = 40
+MAX_PATH_WIDTH = 40
 """Columns that a picture's name is given, if there are not so many to tell of it."""
 
 
@@ -43,14 +43,14 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Caution:
+class ModelWarning:
     """What holds for all answers of a network, in one line."""
 
     text: str
 
 
 def print_predictions(
-    told: Iterable[Prediction | Caution | InputError],
+    predictions: Iterable[Prediction | ModelWarning | InputError],
     checkpoints: Sequence[str],
     *,
     as_json: bool,
@@ -61,7 +61,7 @@ def print_predictions(
     What one's own network prints goes to stderr, too.
 
     Args:
-        told: What is said of each picture, or why nothing is; and of the networks.
+        predictions: The prediction for each picture, or why there is none; warnings about models.
         checkpoints: Their names.
         as_json: A JSON object a line.
         shows: Whether to show each digit below its line.
@@ -76,13 +76,13 @@ def print_predictions(
     out = standard_output(console)
     code, is_headed = ExitCode.FINISHED, as_json or len(checkpoints) == 1
     with redirect_stdout(sys.stderr):
-        for each in told:
+        for each in predictions:
             if isinstance(each, InputError):
-                console.say(f"mnist-tui: error: {fmt.one_line(str(each))}")
+                console.print(f"mnist-tui: error: {fmt.one_line(str(each))}")
                 code = ExitCode.BAD_INPUT
                 continue
-            if isinstance(each, Caution):
-                console.say(f"mnist-tui: warning: {fmt.one_line(each.text)}")
+            if isinstance(each, ModelWarning):
+                console.print(f"mnist-tui: warning: {fmt.one_line(each.text)}")
                 continue
             if not is_headed:
                 out.row(_row("", checkpoints))
@@ -90,34 +90,39 @@ def print_predictions(
             if as_json:
                 out.line(json.dumps(as_record(each)))
                 continue
-            out.row(line(each))
+            out.row(prediction_line(each))
             for row in picture_lines(_picture(each)) if shows else ():
                 out.row(f"  {row}".rstrip())
     return code
 
 
-def line(told: Prediction) -> str:
+def prediction_line(prediction: Prediction) -> str:
     """Return what is said of a picture: by one network with its second guess, by several beside.
 
     What makes it doubtful stands at the end.
     """
-    doubts = f"  doubtful: {'; '.join(told.doubts)}" if told.doubts else ""
-    if len(told.probabilities) > 1:
-        cells = [_guess(probabilities) for probabilities in told.probabilities.values()]
-        first = {_ranked(probabilities)[:1] for probabilities in told.probabilities.values()}
-        return _row(told.path, cells) + ("  they differ" if len(first) > 1 else "") + doubts
-    (probabilities,) = told.probabilities.values()
+    doubts = f"  doubtful: {'; '.join(prediction.doubts)}" if prediction.doubts else ""
+    if len(prediction.probabilities) > 1:
+        cells = [_guess(probabilities) for probabilities in prediction.probabilities.values()]
+        first = {_ranked(probabilities)[:1] for probabilities in prediction.probabilities.values()}
+        return _row(prediction.path, cells) + ("  they differ" if len(first) > 1 else "") + doubts
+    (probabilities,) = prediction.probabilities.values()
     ranked = _ranked(probabilities)
-    second = f"then {_said(probabilities, ranked[1])}" if len(ranked) > 1 else ""
-    return _row(told.path, [_guess(probabilities), second]) + doubts
+    second = f"then {_class_text(probabilities, ranked[1])}" if len(ranked) > 1 else ""
+    return _row(prediction.path, [_guess(probabilities), second]) + doubts
 
 
-def as_record(told: Prediction) -> dict[str, Any]:
+def as_record(prediction: Prediction) -> dict[str, Any]:
     """Return what is said of a picture as JSON tells it: the first checkpoint, then each one."""
-    records = {name: _record(given) for name, given in told.probabilities.items()}
+    records = {name: _record(values) for name, values in prediction.probabilities.items()}
     name, first = next(iter(records.items()))
-    facts = {"path": told.path, "checkpoint": name, **first, "doubts": list(told.doubts)}
-    return {**facts, "checkpoints": records}
+    record = {
+        "path": prediction.path,
+        "checkpoint": name,
+        **first,
+        "doubts": list(prediction.doubts),
+    }
+    return {**record, "checkpoints": records}
 
 
 def _record(probabilities: tuple[float, ...]) -> dict[str, Any]:
@@ -139,22 +144,27 @@ def _ranked(probabilities: tuple[float, ...]) -> tuple[int, ...]:
 
 def _guess(probabilities: tuple[float, ...]) -> str:
     ranked = _ranked(probabilities)
-    return _said(probabilities, ranked[0]) if ranked else "no numbers"
+    return _class_text(probabilities, ranked[0]) if ranked else "no numbers"
 
 
-def _said(probabilities: tuple[float, ...], guess: int) -> str:
+def _class_text(probabilities: tuple[float, ...], guess: int) -> str:
     return f"{guess} {fmt.percent(probabilities[guess]):>8}"
 
 
 def _row(path: str, cells: Sequence[str]) -> str:
     """Return a line with a picture's name, its beginning cut where it is too long, and cells."""
     name = fmt.printable(path)
-    if fmt.columns(name) > WIDEST_PATH:
-        name = f"…{fmt.clip(name[::-1], WIDEST_PATH)[:-1][::-1]}"
-    return "  ".join([padded(name, WIDEST_PATH), *(f"{cell:<12}" for cell in cells)]).rstrip()
+    if fmt.columns(name) > MAX_PATH_WIDTH:
+        name = f"…{fmt.clip(name[::-1], MAX_PATH_WIDTH)[:-1][::-1]}"
+    return "  ".join([padded(name, MAX_PATH_WIDTH), *(f"{cell:<12}" for cell in cells)]).rstrip()
 
 
-def _picture(told: Prediction) -> Picture:
+def _picture(prediction: Prediction) -> Picture:
     return Picture(
-        caption="", height=told.side, width=told.side, values=told.greys, low=0.0, high=255.0
+        caption="",
+        height=prediction.side,
+        width=prediction.side,
+        values=prediction.greys,
+        low=0.0,
+        high=255.0,
     )

@@ -14,7 +14,7 @@ from tui_trainer.terminal.descriptors import Redirection
 INTERVAL = 0.1
 """Seconds between two looks at what was printed."""
 
-MOST_KEPT = 1 << 20
+MAX_KEPT = 1 << 20
 """Bytes that are kept of what was shown already, before the memory is given back."""
 
 
@@ -64,7 +64,7 @@ class Relay:
     def pass_on(self) -> None:
         """Show what was written since the last time."""
         self._pass_on_from(self._sink)
-        if self._read > MOST_KEPT:
+        if self._read > MAX_KEPT:
             self._begin_again()
 
     def _begin_again(self) -> None:
@@ -80,7 +80,7 @@ class Relay:
     def _pass_on_from(self, sink: int) -> None:
         size = os.fstat(sink).st_size
         while self._read < size:
-            content = os.pread(sink, min(size - self._read, MOST_KEPT), self._read)
+            content = os.pread(sink, min(size - self._read, MAX_KEPT), self._read)
             if not content:
                 break
             self._read += len(content)

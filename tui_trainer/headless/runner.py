@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from tui_trainer.headless.interrupts import LeftAtOnce, interruptible
+from tui_trainer.headless.interrupts import ImmediateExit, interruptible
 from tui_trainer.headless.run_report import Report
-from tui_trainer.headless.streams import Console, DataOut, OutputLost, data_stream
+from tui_trainer.headless.streams import Console, DataOut, OutputError, data_stream
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.errors import InputError
@@ -21,7 +21,7 @@ from tui_trainer.text import fmt
 
 _OUT_OF_MEMORY = ("MemoryError", "out of memory", "can't allocate memory")
 
-_LEAVING = "{}: finishing this batch; press Ctrl+C again to leave at once"
+_STOPPING = "{}: finishing this batch; press Ctrl+C again to leave at once"
 
 
 def run_headless(
@@ -57,24 +57,27 @@ def run_headless(
     console = Console(sys.stderr if stderr is None else stderr, clock)
     data = DataOut(data_stream() if stdout is None else stdout, console)
     report = Report(data, console, json_lines=json_lines, quiet=resuming)
-    lost: OutputLost | None = None
+    output_error: OutputError | None = None
     try:
-        with interruptible(inbox, lambda why: console.say(_LEAVING.format(why))), _closing(events):
+        with (
+            interruptible(inbox, lambda why: console.print(_STOPPING.format(why))),
+            _closing(events),
+        ):
             for event in events:
                 try:
-                    report.tell(event)
-                except OutputLost as error:
+                    report.report(event)
+                except OutputError as error:
                     # Nobody reads any more. The run is ended in order: what it has learned is kept.
-                    lost = lost or error
+                    output_error = output_error or error
                     inbox.send(Stop(reason="interrupted", test=False))
-        if lost is not None:
-            return _output_lost(lost, console)
-        return _verdict(report.run, target_accuracy, debug, console)
-    except LeftAtOnce as left:
-        console.say("left at once, without a report")
+        if output_error is not None:
+            return _output_failed(output_error, console)
+        return _exit_code(report.run, target_accuracy, debug, console)
+    except ImmediateExit as left:
+        console.print("left at once, without a report")
         return left.code
     except InputError as error:
-        _complain(console, str(error))
+        _print_error(console, str(error))
         return ExitCode.BAD_INPUT
     except Exception as error:
         trace = "".join(traceback.format_exception(error))
@@ -96,20 +99,20 @@ def _closing(events: Iterator[Event]) -> Iterator[None]:
                 close()
 
 
-def _verdict(run: RunState, target: float | None, debug: bool, console: Console) -> ExitCode:
+def _exit_code(run: RunState, target: float | None, debug: bool, console: Console) -> ExitCode:
     last = run.finished
     if run.failure is not None:
         return _failed(run.failure, debug, console)
     if last is None:
-        _complain(console, "the training ended without a result")
+        _print_error(console, "the training ended without a result")
         return ExitCode.FAILED
     if last.reason in ENDINGS:
         return ENDINGS[last.reason]
-    code = _judged(last, target, console)
+    code = _check_target(last, target, console)
     return ExitCode.UNSAVED if run.unsaved else code
 
 
-def _judged(last: RunFinished, target: float | None, console: Console) -> ExitCode:
+def _check_target(last: RunFinished, target: float | None, console: Console) -> ExitCode:
     """Say whether the run has reached its target, if it had one."""
     if target is None:
         return ExitCode.FINISHED
@@ -122,29 +125,32 @@ def _judged(last: RunFinished, target: float | None, console: Console) -> ExitCo
         digits = 2 if fmt.percent(last.test_accuracy) != fmt.percent(target) else 5
         reached, wanted = (fmt.percent(x, digits) for x in (last.test_accuracy, target))
         missed = f"test {reached} is below the target of {wanted}"
-    console.say(f"target missed: {missed}", glyph="✗", style="error")
+    console.print(f"target missed: {missed}", glyph="✗", style="error")
     return ExitCode.TARGET_MISSED
 
 
 def _failed(failure: RunFailed, debug: bool, console: Console) -> ExitCode:
     if debug:
-        console.say(failure.traceback.rstrip())
+        console.print(failure.traceback.rstrip())
     # torch's messages can be pages long; the whole text is in the traceback
-    _complain(console, fmt.clip(f"training failed: {fmt.one_line(failure.message)}", 400))
+    _print_error(console, fmt.clip(f"training failed: {fmt.one_line(failure.message)}", 400))
     what = failure.message + failure.traceback.rstrip().rpartition("\n")[2]
     if any(sign in what for sign in _OUT_OF_MEMORY):
-        console.say("there was not enough memory: try a smaller batch size or a smaller network")
+        console.print("there was not enough memory: try a smaller batch size or a smaller network")
     if not debug:
-        console.say("run it again with --debug to see the traceback")
+        console.print("run it again with --debug to see the traceback")
     return ExitCode.FAILED
 
 
-def _output_lost(lost: OutputLost, console: Console) -> ExitCode:
-    if isinstance(lost.error, BrokenPipeError):
+def _output_failed(output_error: OutputError, console: Console) -> ExitCode:
+    if isinstance(output_error.error, BrokenPipeError):
         return ExitCode.OUTPUT_CLOSED  # the reader has what it wanted, as in `| head -1`
-    _complain(console, f"cannot write to standard output: {lost.error.strerror or lost.error}")
+    _print_error(
+        console,
+        f"cannot write to standard output: {output_error.error.strerror or output_error.error}",
+    )
     return ExitCode.FAILED
 
 
-def _complain(console: Console, problem: str) -> None:
-    console.say(f"mnist-tui: error: {fmt.one_line(problem)}")
+def _print_error(console: Console, problem: str) -> None:
+    console.print(f"mnist-tui: error: {fmt.one_line(problem)}")

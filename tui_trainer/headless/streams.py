@@ -41,7 +41,7 @@ _COLOURS = {
 }
 
 
-class OutputLost(Exception):
+class OutputError(Exception):
     """Nothing more can be written to stdout.
 
     Attributes:
@@ -82,7 +82,7 @@ class Console:
         """The columns that the live line may use, measured anew: windows are resized."""
         return terminal_width(self._stream) - _RESERVED_COLUMNS
 
-    def say(self, text: str, *, glyph: str = "", style: str = "") -> None:
+    def print(self, text: str, *, glyph: str = "", style: str = "") -> None:
         """Write one line that stays; on a terminal it is wrapped between words.
 
         Args:
@@ -170,7 +170,7 @@ class Console:
         try:
             _write(stream, content)
         except (OSError, ValueError):
-            silence(stream)
+            redirect_to_devnull(stream)
             self._stream, self.live = None, False
 
 
@@ -252,8 +252,8 @@ class DataOut:
         try:
             _write(self._stream, content)
         except OSError as error:
-            silence(self._stream)
-            raise OutputLost(error) from error
+            redirect_to_devnull(self._stream)
+            raise OutputError(error) from error
 
 
 def _write(stream: TextIO, content: str | bytes) -> None:
@@ -322,7 +322,7 @@ def _is_descriptor(stream: TextIO, number: int) -> bool:
         return False
 
 
-def silence(stream: TextIO) -> None:
+def redirect_to_devnull(stream: TextIO) -> None:
     """Lead a stream that failed to nowhere: the interpreter flushes it once more when it exits.
 
     Source: the note on SIGPIPE in the documentation of Python's ``signal`` module.

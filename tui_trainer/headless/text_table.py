@@ -22,7 +22,7 @@ def print_runs(runs: Sequence[ListedRun], root: Path) -> None:
     console = Console(sys.stderr, time.monotonic)
     out = standard_output(console)
     if not runs:
-        console.say(f"{fmt.printable(root)}: no run in it yet")
+        console.print(f"{fmt.printable(root)}: no run in it yet")
         return
     for line in table([HEAD, *(cells(run) for run in runs)], RIGHT):
         out.row(line)

@@ -41,7 +41,7 @@ def healthy(loss: float) -> HealthyRun:
 def test_the_reference_is_the_one_that_its_program_makes() -> None:
     planned = {
         (c.model, c.optimizer, c.schedule, c.seed, c.batch_size, c.learning_rate)
-        for c in made.runs(made.NETWORKS, 1)
+        for c in made.runs(made.MODELS, 1)
     }
 
     measured = {
@@ -51,7 +51,7 @@ def test_the_reference_is_the_one_that_its_program_makes() -> None:
 
     assert measured <= planned
     assert {(model, optimizer) for model, optimizer, *_ in measured} == {
-        (model, optimizer) for model in made.NETWORKS for optimizer in made.OPTIMIZERS
+        (model, optimizer) for model in made.MODELS for optimizer in made.OPTIMIZERS
     }
 
 

@@ -16,11 +16,11 @@ from tui_trainer.protocol.exhibit import Control, Exhibit, Value
 from tui_trainer.render.plain_exhibit import choice_text
 from tui_trainer.text.fmt import Cell, one_line, printable
 
-Made = tuple[tuple[str, Value], ...]
-Shows = Generator[Ask, None, Exhibit]
+Choices = tuple[tuple[str, Value], ...]
+AskForExhibit = Generator[Ask, None, Exhibit]
 
 
-class Choosing:
+class PendingChoices:
     """Choices that were written before it was known which controls there are.
 
     Some controls come with another's choice: they are made one after the other.
@@ -34,23 +34,23 @@ class Choosing:
     """
 
     def __init__(self, chosen: Mapping[str, str]) -> None:
-        self.open = dict(chosen)
-        self.made: dict[str, Value] = {}
+        self.unresolved = dict(chosen)
+        self.resolved: dict[str, Value] = {}
 
-    def fit(self, controls: Iterable[Control]) -> bool:
+    def resolve(self, controls: Iterable[Control]) -> bool:
         """Make the choices that fit these controls; return whether there were any.
 
         Raises:
             InputError: If one of the controls cannot be turned to what was chosen.
         """
-        fitting = [control for control in controls if control.name in self.open]
+        fitting = [control for control in controls if control.name in self.unresolved]
         for control in fitting:
-            self.made[control.name] = chosen_value(control, self.open.pop(control.name))
+            self.resolved[control.name] = parse_choice(control, self.unresolved.pop(control.name))
         return bool(fitting)
 
-    def misfit(self, whose: str, controls: Iterable[Control]) -> InputError:
+    def unknown_control(self, whose: str, controls: Iterable[Control]) -> InputError:
         """Return that the first of the open choices has no control, and which there are."""
-        name, written = next(iter(self.open.items()))
+        name, written = next(iter(self.unresolved.items()))
         names = ", ".join(dict.fromkeys(control.name for control in controls))
         there = f"it has {names}" if names else "it has none"
         return InputError(
@@ -58,10 +58,10 @@ class Choosing:
         )
 
 
-class Asking:
+class QuestionSequence:
     """Asks one question after the other, and keeps what the answers show.
 
-    Each of :meth:`questions` is to be answered, by :meth:`take`, before the next is taken.
+    Each of :meth:`questions` is to be answered, by :meth:`process`, before the next is taken.
 
     Attributes:
         step: After how many batches the model was as it is shown.
@@ -69,9 +69,9 @@ class Asking:
     """
 
     def __init__(self) -> None:
-        self._exhibits: dict[tuple[str, Made], Exhibit] = {}
+        self._exhibits: dict[tuple[str, Choices], Exhibit] = {}
         self.step = 0
-        self.doing = ""
+        self.activity = ""
 
     def questions(self) -> Iterator[Ask]:
         """Yield what to ask.
@@ -81,13 +81,13 @@ class Asking:
         """
         raise NotImplementedError
 
-    def take(self, event: Event) -> None:
+    def process(self, event: Event) -> None:
         """Take in what a question has led to; the latest answer counts."""
         if isinstance(event, Answered) and isinstance(event.content, Exhibit):
             self._exhibits[event.question.topic, event.question.choices] = event.content
             self.step = event.step
 
-    def ask(self, topic: str, choices: Made, mode: Mode = "interactive") -> Shows:
+    def ask(self, topic: str, choices: Choices, mode: Mode = "interactive") -> AskForExhibit:
         """Ask a question, unless it was answered before; return what it shows.
 
         Raises:
@@ -99,18 +99,20 @@ class Asking:
             raise ValueError(f"{topic} has shown nothing")
         return self._exhibits[topic, choices]
 
-    def make(self, topic: str, choosing: Choosing) -> Generator[Ask, None, list[Control]]:
+    def resolve_choices(
+        self, topic: str, pending: PendingChoices
+    ) -> Generator[Ask, None, list[Control]]:
         """Make choices as far as a topic has controls for them; return all controls it showed."""
         controls: list[Control] = []
         fits = True
-        while choosing.open and fits:
-            exhibit = yield from self.ask(topic, tuple(choosing.made.items()))
+        while pending.unresolved and fits:
+            exhibit = yield from self.ask(topic, tuple(pending.resolved.items()))
             controls += exhibit.controls
-            fits = choosing.fit(exhibit.controls)
+            fits = pending.resolve(exhibit.controls)
         return controls
 
 
-class Trying(Asking):
+class LessonQuestions(QuestionSequence):
     """Asks for the experiment of a lesson.
 
     Args:
@@ -125,27 +127,27 @@ class Trying(Asking):
     def __init__(self, lesson: str, chosen: Mapping[str, str], mode: Mode) -> None:
         super().__init__()
         self._lesson, self._mode = lesson, mode
-        self._choosing = Choosing(chosen)
+        self._choosing = PendingChoices(chosen)
         self.exhibit: Exhibit | None = None
 
     def questions(self) -> Iterator[Ask]:
         """Yield what to ask until all choices are made; at last in the mode that is wanted."""
-        topic, choosing = f"lesson/{self._lesson}", self._choosing
-        controls = yield from self.make(topic, choosing)
-        if choosing.open:
-            raise choosing.misfit(self._lesson, controls)
-        self.exhibit = yield from self.ask(topic, tuple(choosing.made.items()), self._mode)
+        topic, pending = f"lesson/{self._lesson}", self._choosing
+        controls = yield from self.resolve_choices(topic, pending)
+        if pending.unresolved:
+            raise pending.unknown_control(self._lesson, controls)
+        self.exhibit = yield from self.ask(topic, tuple(pending.resolved.items()), self._mode)
 
-    def take(self, event: Event) -> None:
+    def process(self, event: Event) -> None:
         """Take in what a question has led to, and how far it is."""
-        super().take(event)
+        super().process(event)
         if isinstance(event, Answered) and isinstance(event.content, Exhibit):
             progress = event.content.progress
-            self.doing = "" if progress is None else f"trying: {100 * progress:.0f} % done"
+            self.activity = "" if progress is None else f"trying: {100 * progress:.0f} % done"
 
 
-def follow(
-    events: Iterable[Event], asking: Asking, clock: Callable[[], float] = time.monotonic
+def run_questions(
+    events: Iterable[Event], sequence: QuestionSequence, clock: Callable[[], float] = time.monotonic
 ) -> RunStarted:
     """Let questions be answered, and return what was prepared for it.
 
@@ -153,8 +155,8 @@ def follow(
     well.
 
     Args:
-        events: What happens while the questions of ``asking`` are answered.
-        asking: What is asked.
+        events: What happens while the questions of ``sequence`` are answered.
+        sequence: The questions.
         clock: Seconds that only go up.
 
     Raises:
@@ -165,14 +167,14 @@ def follow(
     started: RunStarted | None = None
     try:
         for event in events:
-            asking.take(event)
+            sequence.process(event)
             match event:
                 case StateChanged():
                     console.draw([Cell(one_line(event.detail))])
                 case RunStarted():
                     started = event
-                case Answered() if asking.doing and console.due():
-                    console.draw([Cell(asking.doing)])
+                case Answered() if sequence.activity and console.due():
+                    console.draw([Cell(sequence.activity)])
     finally:
         console.clear()
     if started is None:
@@ -180,7 +182,7 @@ def follow(
     return started
 
 
-def chosen_value(control: Control, written: str) -> Value:
+def parse_choice(control: Control, written: str) -> Value:
     """Return what a control is turned to.
 
     Raises:

@@ -15,23 +15,23 @@ from tui_trainer.protocol.reference import parse_reference
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.text.fmt import printable
 
-ModelPlace = Annotated[
+ModelPath = Annotated[
     str | None, option("Where the run's model is now, if it has moved", "--model")
 ]
-DataPlace = Annotated[
+DataPath = Annotated[
     str | None, option("Where the run's data are now, if they have moved", "--data-dir")
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MovedPaths:
     """Where a person says that a run's files are now; None for what is where it was."""
 
     model: str | None = None
     data_dir: str | None = None
 
 
-def placed(config: RunConfig, folder: RunFolder, moved: Moved) -> RunConfig:
+def with_current_paths(config: RunConfig, folder: RunFolder, moved: MovedPaths) -> RunConfig:
     """Return a run's settings with the paths that hold now.
 
     What is not where it was recorded, and was not said to be elsewhere, is looked for at the same
@@ -46,9 +46,9 @@ def placed(config: RunConfig, folder: RunFolder, moved: Moved) -> RunConfig:
     ).with_absolute_paths()
     reference = parse_reference(found.model)
     if moved.model is None and reference is not None and reference.is_file:
-        found = replace(found, model=reference.at(_moved_along(reference.place, folder)))
+        found = replace(found, model=reference.at(_path_after_move(reference.place, folder)))
     if moved.data_dir is None and found.data_dir is not None:
-        found = replace(found, data_dir=_moved_along(found.data_dir, folder))
+        found = replace(found, data_dir=_path_after_move(found.data_dir, folder))
     return found
 
 
@@ -64,7 +64,7 @@ def with_changes(config: RunConfig, **changes: Any) -> RunConfig:
         raise InputError(f"--{error.key.replace('_', '-')}: {error.problem}") from None
 
 
-def check_model_place(config: RunConfig) -> None:
+def check_model_path(config: RunConfig) -> None:
     """Make sure that a custom model's file is there.
 
     Raises:
@@ -79,7 +79,7 @@ def check_model_place(config: RunConfig) -> None:
         )
 
 
-def check_data_place(config: RunConfig) -> None:
+def check_data_path(config: RunConfig) -> None:
     """Make sure that the folder of the data is there.
 
     Raises:
@@ -92,7 +92,7 @@ def check_data_place(config: RunConfig) -> None:
         )
 
 
-def _moved_along(place: str, folder: RunFolder) -> str:
+def _path_after_move(place: str, folder: RunFolder) -> str:
     """Return where a file is that moved together with a run's folder; its old place if nowhere."""
     if os.path.exists(place):
         return place

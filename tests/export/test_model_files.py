@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tui_trainer.export.comparing import Comparison
+from tui_trainer.export.comparison import Comparison
 from tui_trainer.export.model_files import (
     compare_onnx,
     compare_torch_export,

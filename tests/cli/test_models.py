@@ -13,7 +13,7 @@ from tests.cli.conftest import Cli, Refused
 from tests.faults.forks import call, command
 from tui_trainer.protocol.config import MODELS
 
-OWN = """
+MODEL_FORMS = """
 from torch import nn
 
 class Net(nn.Module):
@@ -34,7 +34,7 @@ class Net(nn.Module):
 @pytest.fixture
 def own(tmp_path: Path) -> str:
     path = tmp_path / "net.py"
-    path.write_text(OWN, encoding="utf-8")
+    path.write_text(MODEL_FORMS, encoding="utf-8")
     return f"{path}:Net"
 
 

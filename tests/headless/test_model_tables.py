@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.headless.fakes import FakeTerminal
-from tui_trainer.headless.network_tables import with_progress
+from tui_trainer.headless.model_tables import with_progress
 
 
 def parts() -> Iterator[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tui_trainer.headless.asking import Asking, Choosing, Made
+from tui_trainer.headless.questions import Choices, PendingChoices, QuestionSequence
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.events import Event, TestEvaluated
 from tui_trainer.protocol.exhibit import Control, Exhibit, Value
@@ -42,7 +42,7 @@ class Shown:
     others: tuple[Exhibit, ...] = ()
 
 
-class Viewing(Asking):
+class ViewQuestions(QuestionSequence):
     """Asks for views until all choices are made, and keeps what they show.
 
     Args:
@@ -66,22 +66,22 @@ class Viewing(Asking):
         *,
         on_test: bool = False,
         all_layers: bool = False,
-        looks: int = 0,
+        test_evaluations: int = 0,
     ) -> None:
         super().__init__()
         self._views = views
         self._chosen = chosen
-        self._images: Made = ((IMAGES, TEST),) if on_test else ()
+        self._images: Choices = ((IMAGES, TEST),) if on_test else ()
         self._all_layers = all_layers
         self.overview: Exhibit | None = None
         self.shown: list[Shown] = []
-        self.looks = looks
+        self.test_evaluations = test_evaluations
 
-    def take(self, event: Event) -> None:
+    def process(self, event: Event) -> None:
         """Take in what a question has led to."""
-        super().take(event)
+        super().process(event)
         if isinstance(event, TestEvaluated):
-            self.looks = event.look
+            self.test_evaluations = event.look
 
     def questions(self) -> Iterator[Ask]:
         """Yield what to ask for, each once.
@@ -89,39 +89,39 @@ class Viewing(Asking):
         Raises:
             InputError: If a choice cannot be made.
         """
-        made = yield from self._choices()
-        self.doing = "judging the images"
+        resolved = yield from self._choices()
+        self.activity = "judging the images"
         self.overview = yield from self.ask(
             f"view/{OVERVIEW}", self._images, "confirmed" if self._images else "interactive"
         )
         for place, view in enumerate(self._views):
-            self.doing = f"{view.title}: {place + 1} of {len(self._views)}"
-            topic, choices = f"view/{view.name}", (*self._images, *made[view.name])
+            self.activity = f"{view.title}: {place + 1} of {len(self._views)}"
+            topic, choices = f"view/{view.name}", (*self._images, *resolved[view.name])
             exhibit = yield from self.ask(topic, choices)
             others = []
             for layer in self._other_layers(view, exhibit, choices):
                 others.append((yield from self.ask(topic, (*choices, (LAYER, layer)))))
             self.shown.append(Shown(view, exhibit, tuple(others)))
 
-    def _choices(self) -> Generator[Ask, None, dict[str, Made]]:
+    def _choices(self) -> Generator[Ask, None, dict[str, Choices]]:
         """Return the choices of each view, once its controls are known.
 
         Never on the test set: no look is spent on a choice that cannot be made.
         """
-        made: dict[str, Made] = {view.name: () for view in self._views}
-        unmade, controls = dict(self._chosen), list[Control]()
+        resolved: dict[str, Choices] = {view.name: () for view in self._views}
+        unknown, controls = dict(self._chosen), list[Control]()
         for view in self._views if self._chosen else ():
-            self.doing = f"{view.title}: what can be chosen"
-            choosing = Choosing(self._chosen)
-            controls += yield from self.make(f"view/{view.name}", choosing)
-            made[view.name] = tuple(choosing.made.items())
-            unmade = {name: text for name, text in unmade.items() if name in choosing.open}
-        if unmade:
+            self.activity = f"{view.title}: what can be chosen"
+            pending = PendingChoices(self._chosen)
+            controls += yield from self.resolve_choices(f"view/{view.name}", pending)
+            resolved[view.name] = tuple(pending.resolved.items())
+            unknown = {name: text for name, text in unknown.items() if name in pending.unresolved}
+        if unknown:
             whose = self._views[0].name if len(self._views) == 1 else "evaluate"
-            raise Choosing(unmade).misfit(whose, controls)
-        return made
+            raise PendingChoices(unknown).unknown_control(whose, controls)
+        return resolved
 
-    def _other_layers(self, view: View, exhibit: Exhibit, choices: Made) -> list[Value]:
+    def _other_layers(self, view: View, exhibit: Exhibit, choices: Choices) -> list[Value]:
         """Return what the control of the layer can be turned to beside where it stands."""
         if not self._all_layers or view.name not in LAYER_BY_LAYER or LAYER in dict(choices):
             return []

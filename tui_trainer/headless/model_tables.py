@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tui_trainer.headless.sentences import diagnosis_lines
+from tui_trainer.headless.event_text import diagnosis_lines
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.headless.text_table import GAP, table
 from tui_trainer.protocol.diagnosis import Diagnosis, by_severity, tally
@@ -21,14 +21,14 @@ from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import plain
 
-WIDEST = 1_000
+MAX_WIDTH = 1_000
 """Columns of a line that goes to a file or a pipe."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class ModelDescription:
     """A network to tell of.
 
     Attributes:
@@ -51,23 +51,23 @@ def scale_of(rows: Sequence[LayerRow], *, budget: int = BUDGET, batch_size: int 
     return Scale(budget, totals(rows).multiply_adds, batch_size)
 
 
-def print_network(network: Network) -> None:
+def print_model(model: ModelDescription) -> None:
     """Write the layer table to stdout, block by block; on a narrow terminal in fewer columns."""
     out = standard_output()
-    for line in headline(network):
+    for line in headline(model):
         out.line(line)
     out.line("")
-    for line in network_lines(network, out.width):
+    for line in model_lines(model, out.width):
         out.row(line)
 
 
-def headline(network: Network) -> list[str]:
+def headline(model: ModelDescription) -> list[str]:
     """Return what a network is and costs, in two lines."""
-    whole = totals(network.rows)
-    budget = network.scale.budget
-    size = network.rows[0].shape_text if network.rows else ""
+    whole = totals(model.rows)
+    budget = model.scale.budget
+    size = model.rows[0].shape_text if model.rows else ""
     return [
-        f"{network.name}: {network.about}" if network.about else network.name,
+        f"{model.name}: {model.about}" if model.about else model.name,
         f"{fmt.plural(whole.parameters, 'parameter')}, "
         f"{fmt.percent(whole.parameters / budget, 1)} of {fmt.count(budget)}"
         f" · {fmt.count(whole.multiply_adds)} multiply-adds an image"
@@ -75,17 +75,17 @@ def headline(network: Network) -> list[str]:
     ]
 
 
-def network_lines(network: Network, width: int | None) -> list[str]:
+def model_lines(model: ModelDescription, width: int | None) -> list[str]:
     """Return the layer table as lines, in at most ``width`` columns if that can be done."""
-    scale, whole = network.scale, totals(network.rows)
-    rows = table_rows(network.rows, scale, ())
-    sums = total_cells(network.rows, scale)
+    scale, whole = model.scale, totals(model.rows)
+    rows = table_rows(model.rows, scale, ())
+    sums = total_cells(model.rows, scale)
     table = [titles(scale), *(row.cells for row in rows), sums]
-    if network.measured:
-        measured = ["" if row.is_head else network.measured[row.place] for row in rows]
+    if model.measured:
+        measured = ["" if row.is_head else model.measured[row.place] for row in rows]
         more = ("measured", *measured, "")
         table = [(*cells, last) for cells, last in zip(table, more, strict=True)]
-    fitted = layout(table, WIDEST if width is None else width + GAP, GAP)
+    fitted = layout(table, MAX_WIDTH if width is None else width + GAP, GAP)
     shares = (*(row.share for row in rows), whole.parameters / scale.budget)
     lines = [
         (" " * GAP).join("".join(cell.text for cell in column) for column in columns).rstrip()
@@ -94,7 +94,7 @@ def network_lines(network: Network, width: int | None) -> list[str]:
         )
     ]
     heads = (" " * GAP).join(head_texts(table[0], fitted)).rstrip()
-    return [heads, *lines[:-1], "──", lines[-1], *_notes(network.rows), *_measured_notes(network)]
+    return [heads, *lines[:-1], "──", lines[-1], *_notes(model.rows), *_measured_notes(model)]
 
 
 def _notes(rows: Sequence[LayerRow]) -> list[str]:
@@ -103,9 +103,9 @@ def _notes(rows: Sequence[LayerRow]) -> list[str]:
     return [f"— no receptive field: {reason}" for reason in reasons]
 
 
-def _measured_notes(network: Network) -> list[str]:
+def _measured_notes(model: ModelDescription) -> list[str]:
     """Return why a measured field is missing."""
-    rows = zip(network.rows, network.measured, strict=False)
+    rows = zip(model.rows, model.measured, strict=False)
     missing = [row.name for row, field in rows if field == "—" and row.is_layer]
     if not missing:
         return []
@@ -113,21 +113,21 @@ def _measured_notes(network: Network) -> list[str]:
     return [f"— not measured: no gradient passes {what} (the first is {missing[0]})"]
 
 
-def markdown(network: Network) -> list[str]:
+def markdown(model: ModelDescription) -> list[str]:
     """Return the layer table as Markdown."""
-    whole = totals(network.rows)
-    body = [cells(row, network.scale) for row in network.rows]
-    foot = total_cells(network.rows, network.scale)
+    whole = totals(model.rows)
+    body = [cells(row, model.scale) for row in model.rows]
+    foot = total_cells(model.rows, model.scale)
     lines = [
-        f"### {network.name}",
+        f"### {model.name}",
         "",
-        *([f"{network.about}", ""] if network.about else []),
-        _markdown_row(titles(network.scale)),
+        *([f"{model.about}", ""] if model.about else []),
+        _markdown_row(titles(model.scale)),
         _markdown_row(["---:" if column.is_right else "---" for column in COLUMNS]),
         *(_markdown_row(line) for line in body),
         _markdown_row([f"**{cell}**" if cell else "" for cell in foot]),
     ]
-    return lines if whole.receptive_field else [*lines, "", *_notes(network.rows)]
+    return lines if whole.receptive_field else [*lines, "", *_notes(model.rows)]
 
 
 def _markdown_row(row: Sequence[str]) -> str:
@@ -141,10 +141,10 @@ def print_lines(lines: Sequence[str]) -> None:
         out.line(line)
 
 
-def print_review(network: Network, verdicts: Sequence[Diagnosis]) -> None:
+def print_review(model: ModelDescription, verdicts: Sequence[Diagnosis]) -> None:
     """Write the verdicts to stdout, the gravest first."""
     out = standard_output()
-    for line in headline(network):
+    for line in headline(model):
         out.line(line)
     out.line(tally(verdicts))
     for verdict in by_severity(verdicts):
@@ -152,31 +152,33 @@ def print_review(network: Network, verdicts: Sequence[Diagnosis]) -> None:
             out.line(line)
 
 
-def print_comparison(left: Network, right: Network, comparison: Comparison) -> None:
+def print_comparison(
+    left: ModelDescription, right: ModelDescription, comparison: Comparison
+) -> None:
     """Write two networks side by side to stdout: what they cost, then their stages."""
     out = standard_output()
-    for network in (left, right):
-        out.line(f"{network.name}: {network.about}" if network.about else network.name)
+    for model in (left, right):
+        out.line(f"{model.name}: {model.about}" if model.about else model.name)
     out.line("")
     names = (left.name, right.name)
-    for line in plain(comparison_lines(names, comparison, out.width or WIDEST)):
+    for line in plain(comparison_lines(names, comparison, out.width or MAX_WIDTH)):
         out.row(line)
 
 
-def print_zoo(networks: Sequence[Network]) -> None:
+def print_zoo(models: Sequence[ModelDescription]) -> None:
     """Write one line a network to stdout."""
     out = standard_output()
     head = ("network", "parameters", "multiply-adds", "sees", "what it is")
     lines = [head]
-    for network in networks:
-        whole = totals(network.rows)
+    for model in models:
+        whole = totals(model.rows)
         lines.append(
             (
-                network.name,
+                model.name,
                 fmt.count(whole.parameters),
                 fmt.count(whole.multiply_adds),
                 fmt.field(whole.receptive_field),
-                network.about,
+                model.about,
             )
         )
     for line in table(lines, {1, 2, 3}):

@@ -65,7 +65,7 @@ class Comparison:
 
 @torch.no_grad()
 def compare(
-    network: nn.Module,
+    model: nn.Module,
     other: Callable[[Tensor], Tensor],
     images: Tensor,
     batch: int,
@@ -78,7 +78,7 @@ def compare(
     generators and the network stay as they are. Nothing is written to stdout or stderr.
 
     Args:
-        network: The network.
+        model: The model.
         other: The program.
         images: Prepared images, float32 (N, 1, H, H).
         batch: Images a pass.
@@ -88,30 +88,30 @@ def compare(
         Exception: Whatever the network or the program raises.
     """
     images = images.to("cpu", memory_format=torch.contiguous_format)
-    disagreements, farthest, is_same = 0, torch.tensor(0.0, dtype=torch.float64), True
+    disagreements, max_difference, is_same = 0, torch.tensor(0.0, dtype=torch.float64), True
     with isolated():
-        is_random, coarse = _is_random(network, images), _computes_coarsely(network, images)
-        twin = evaluation_copy(network)
-        for few in _batches(images, batch, () if is_fixed else _FIRST_BATCHES):
+        is_random, coarse = _is_random(model, images), _uses_low_precision(model, images)
+        twin = evaluation_copy(model)
+        for chunk in _batches(images, batch, () if is_fixed else _FIRST_BATCHES):
             seed_all(_SEED)
-            mine = twin(few.clone()).to(torch.float64)
+            expected = twin(chunk.clone()).to(torch.float64)
             seed_all(_SEED)
-            others = other(few.clone()).to(torch.float64)
-            if mine.shape != others.shape:
+            actual = other(chunk.clone()).to(torch.float64)
+            if expected.shape != actual.shape:
                 return Comparison(len(images), len(images), float("inf"), False, is_random)
-            is_same = is_same and same_logits(mine, others, coarse=coarse)
-            disagreements += int((mine.argmax(dim=1) != others.argmax(dim=1)).sum())
+            is_same = is_same and same_logits(expected, actual, coarse=coarse)
+            disagreements += int((expected.argmax(dim=1) != actual.argmax(dim=1)).sum())
             # maximum() keeps a logit that is not a number; Python's max() would lose it.
-            farthest = torch.maximum(farthest, (mine - others).abs().max())
-    return Comparison(len(images), disagreements, float(farthest), is_same, is_random)
+            max_difference = torch.maximum(max_difference, (expected - actual).abs().max())
+    return Comparison(len(images), disagreements, float(max_difference), is_same, is_random)
 
 
-def evaluation_copy(network: nn.Module) -> nn.Module:
+def evaluation_copy(model: nn.Module) -> nn.Module:
     """Return a copy in evaluation mode, on the CPU, laid out as if it had been built there.
 
     Working on a copy, an export can never leave the network of a run in the wrong mode.
     """
-    twin = copy_model(network)
+    twin = copy_model(model)
     twin.eval()
     for parameter in twin.parameters():
         if parameter.is_leaf:  # those of a scripted module are not
@@ -140,17 +140,17 @@ def isolated() -> Iterator[None]:
 def _batches(images: Tensor, batch: int, first: tuple[int, ...]) -> Iterator[Tensor]:
     start, sizes = 0, iter(first)
     while start < len(images):
-        few = images[start : start + min(batch, next(sizes, batch))]
-        start += len(few)
-        yield few
+        chunk = images[start : start + min(batch, next(sizes, batch))]
+        start += len(chunk)
+        yield chunk
 
 
-def _is_random(network: nn.Module, images: Tensor) -> bool:
+def _is_random(model: nn.Module, images: Tensor) -> bool:
     if not len(images):
         return False
     logits = []
     for seed in (_SEED, _SEED + 1):
-        twin = evaluation_copy(network)
+        twin = evaluation_copy(model)
         seed_all(seed)
         logits.append(twin(images[:1].clone()))
     return not same_logits(*logits, coarse=False)
@@ -173,10 +173,10 @@ class _Dtypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _computes_coarsely(network: nn.Module, images: Tensor) -> bool:
-    if is_coarse(network) or not len(images):
-        return is_coarse(network)
+def _uses_low_precision(model: nn.Module, images: Tensor) -> bool:
+    if is_coarse(model) or not len(images):
+        return is_coarse(model)
     dtypes = _Dtypes()
     with dtypes:
-        evaluation_copy(network)(images[:1].clone())
+        evaluation_copy(model)(images[:1].clone())
     return dtypes.coarse

@@ -8,7 +8,7 @@ import pytest
 
 from tests.headless.fakes import started
 from tui_trainer.headless.evaluation_text import Evaluation, as_record, evaluate
-from tui_trainer.headless.viewing import Viewing
+from tui_trainer.headless.view_questions import ViewQuestions
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.errors import InputError
@@ -26,13 +26,13 @@ STEPS: dict[str, dict[str, tuple[Value, ...]]] = {
 """The controls of each view of the fake engine; with ``change`` the kernels have one more."""
 
 
-def events(viewing: Viewing, asked: list[Ask]) -> Iterator[Event]:
+def events(sequence: ViewQuestions, asked: list[Ask]) -> Iterator[Event]:
     yield StateChanged(state="preparing", step=0, detail="reading")
     yield started()
-    for wish in viewing.questions():
-        asked.append(wish)
-        chosen = dict(wish.choices)
-        steps = STEPS[wish.name]
+    for question in sequence.questions():
+        asked.append(question)
+        chosen = dict(question.choices)
+        steps = STEPS[question.name]
         if chosen.get("shows") == "change":
             steps = {**steps, "since": ("start", "best")}
         controls = tuple(
@@ -42,12 +42,12 @@ def events(viewing: Viewing, asked: list[Ask]) -> Iterator[Event]:
         figures = {"images": 50, "correct": 45, "chosen": chosen, "lost": (float("nan"), 1.0)}
         for progress in (0.5, None):
             exhibit = Exhibit(
-                blocks=(Words(text=wish.name),),
+                blocks=(Words(text=question.name),),
                 controls=controls,
                 progress=progress,
                 figures=figures if progress is None else {},
             )
-            yield Answered(question=wish, content=exhibit, step=7)
+            yield Answered(question=question, content=exhibit, step=7)
 
 
 def seen(
@@ -55,36 +55,38 @@ def seen(
 ) -> tuple[Evaluation, list[Ask]]:
     """Return what was found, and what was asked."""
     views = [find_view(name) for name in names]
-    viewing = Viewing(views, chosen, on_test=on_test, all_layers=all_layers, looks=1)
+    sequence = ViewQuestions(
+        views, chosen, on_test=on_test, all_layers=all_layers, test_evaluations=1
+    )
     asked: list[Ask] = []
-    found = evaluate(events(viewing, asked), viewing, run="r", checkpoint="last", epoch=1)
+    found = evaluate(events(sequence, asked), sequence, run="r", checkpoint="last", epoch=1)
     return found, asked
 
 
 def test_the_overview_comes_first_and_nothing_is_asked_twice() -> None:
     found, asked = seen("kernels", "confusion")
-    assert [wish.name for wish in asked] == ["confusion", "kernels"]
+    assert [question.name for question in asked] == ["confusion", "kernels"]
     assert [shown.view.name for shown in found.views] == ["kernels", "confusion"]
     assert (found.total, found.correct, found.images, found.step) == (50, 45, "validation", 7)
 
 
 def test_the_test_set_is_opened_once_and_then_judged_by_all() -> None:
     found, asked = seen("maps", "confusion", on_test=True)
-    assert [(wish.name, wish.mode) for wish in asked] == [
+    assert [(question.name, question.mode) for question in asked] == [
         ("confusion", "confirmed"),
         ("maps", "interactive"),
     ]
-    assert all(dict(wish.choices) == {"images": "test"} for wish in asked)
+    assert all(dict(question.choices) == {"images": "test"} for question in asked)
     assert found.is_on_test
 
 
 def test_choices_are_made_on_other_images_before_the_test_set_is_opened() -> None:
     _, asked = seen("confusion", on_test=True, numbers="shares")
-    assert [dict(wish.choices) for wish in asked] == [
+    assert [dict(question.choices) for question in asked] == [
         *({}, {"images": "test"}),
         {"images": "test", "numbers": "shares"},
     ]
-    assert [wish.mode for wish in asked] == ["interactive", "confirmed", "interactive"]
+    assert [question.mode for question in asked] == ["interactive", "confirmed", "interactive"]
 
 
 def test_a_choice_goes_for_the_views_that_have_its_control() -> None:
@@ -111,7 +113,9 @@ def test_a_choice_that_no_view_has_is_refused(on_test: bool) -> None:
 
 def test_every_layer_is_asked_for_where_one_is_shown_at_a_time() -> None:
     found, asked = seen("kernels", "maps", "likes", all_layers=True)
-    layers = [dict(wish.choices).get("layer") for wish in asked if wish.name == "kernels"]
+    layers = [
+        dict(question.choices).get("layer") for question in asked if question.name == "kernels"
+    ]
     assert layers == [None, "conv2", "conv3"]
     assert [len(shown.others) for shown in found.views] == [2, 0, 0]
     assert [len(shown.others) for shown in seen("kernels")[0].views] == [0]

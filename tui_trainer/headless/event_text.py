@@ -27,10 +27,10 @@ from tui_trainer.text.sparkline import caption, sparkline
 PLOT_WIDTH = 60
 """Columns of a plot at most."""
 
-_LEAST_BAR = 9  # a blank, two ends, six columns
-_WIDEST_BAR = 33
+_MIN_BAR = 9  # a blank, two ends, six columns
+_MAX_BAR = 33
 _DOWNLOAD_BAR = 12
-_LEAST_NAME = 16
+_MIN_NAME = 16
 
 _NOT_READ = {
     "diverged": "the training diverged",
@@ -108,9 +108,9 @@ def live_cells(run: RunState, width: int, *, doing: str = "", ascii_only: bool) 
         Cell(f"  {fmt.rate(run.images_per_second or math.nan):>11}", rank=4),
         Cell(f"  ETA {fmt.duration(math.nan if left is None else left):>5}", rank=1),
     ]
-    kept = fmt.fit([head, *tail], width - _LEAST_BAR)
+    kept = fmt.fit([head, *tail], width - _MIN_BAR)
     room = width - sum(fmt.columns(cell.text) for cell in kept) - 1
-    drawn = fmt.bar(run.fraction, max(3, min(_WIDEST_BAR, room)), ascii_only=ascii_only)
+    drawn = fmt.bar(run.fraction, max(3, min(_MAX_BAR, room)), ascii_only=ascii_only)
     return [kept[0], Cell(f" {drawn}", rank=9, style="train"), *kept[1:]]
 
 
@@ -140,7 +140,7 @@ def summary(event: RunFinished, last_epoch: EpochDone | None) -> list[str]:
     return lines
 
 
-def look_line(event: TestEvaluated) -> str:
+def test_line(event: TestEvaluated) -> str:
     """Return a look at the test set: its figures, its number, its place in the run."""
     accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)
     return (
@@ -151,9 +151,9 @@ def look_line(event: TestEvaluated) -> str:
 
 def finding_line(event: FindingRaised) -> str:
     """Return a finding: its title, since when, the evidence, the likely cause, what to try."""
-    told = f"{event.title}, since step {fmt.count(event.step)}: {event.evidence}"
+    text = f"{event.title}, since step {fmt.count(event.step)}: {event.evidence}"
     likely = f" — likely: {event.cause}" if event.cause else ""
-    return f"{told}{likely}{f' — try: {event.advice}' if event.advice else ''}"
+    return f"{text}{likely}{f' — try: {event.advice}' if event.advice else ''}"
 
 
 def diagnosis_lines(found: Diagnosis) -> list[str]:
@@ -211,7 +211,7 @@ def download_cells(event: DownloadProgress, width: int, *, ascii_only: bool) -> 
             Cell(f"  {done.removesuffix(' MB')} of {fmt.megabytes(event.total_bytes)}", rank=2),
             Cell(f"  {100 * share:3.0f} %", rank=1),
         ]
-    figures = fmt.fit(figures, width - _LEAST_NAME)
+    figures = fmt.fit(figures, width - _MIN_NAME)
     room = width - sum(fmt.columns(cell.text) for cell in figures)
     return [Cell(fmt.clip(file_name(event), room)), *figures]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tui_trainer.ui.app import MnistTui
     from tui_trainer.ui.terminal.output_log import OutputLog
 
-LEAST_COLUMNS, LEAST_LINES = 60, 16
+MIN_COLUMNS, MIN_LINES = 60, 16
 """The smallest terminal that the window opens in."""
 
 
@@ -57,27 +57,27 @@ def run_app(
     theme: str | None,
     paused: bool,
     pictures: Path | None = None,
-    first_commands: tuple[Command, ...] = (),
+    commands: tuple[Command, ...] = (),
     guided: bool = False,
 ) -> int:
     """Open the window, and return the exit code when it is closed."""
     try:
         from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
-        with detect_graphics(), _textual_named():
+        with detect_graphics(), _naming_textual_variables():
             from tui_trainer.ui.app import MnistTui
             from tui_trainer.ui.terminal.output_log import OutputLog
 
         with OutputLog() as outputs:
             start.follow = partial(_follow, outputs)
-            with _textual_named():
+            with _naming_textual_variables():
                 window = MnistTui(
                     start,
                     settings,
                     theme=theme,
                     paused=paused,
                     pictures=pictures,
-                    first_commands=first_commands,
+                    first_commands=commands,
                     guided=guided,
                 )
             _show(window, outputs)
@@ -87,7 +87,7 @@ def run_app(
 
 
 @contextmanager
-def _textual_named() -> Iterator[None]:
+def _naming_textual_variables() -> Iterator[None]:
     """Name the variables of Textual's own where the window cannot be made and they are set.
 
     Raises:
@@ -115,13 +115,13 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
     """Open the window on a recorded run, and return the exit code when it is closed."""
     from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
-    with detect_graphics(), _textual_named():
+    with detect_graphics(), _naming_textual_variables():
         from tui_trainer.ui.app import InspectApp
         from tui_trainer.ui.terminal.output_log import OutputLog
 
     with OutputLog() as outputs:
         _follow(outputs, show.folder)
-        with _textual_named():
+        with _naming_textual_variables():
             window = InspectApp(show, settings, theme=theme, view=view)
         _show(window, outputs)
     return _leave(window, outputs)
@@ -161,7 +161,7 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
     """
     from tui_trainer.recording.folder import find_run
 
-    with _textual_named():
+    with _naming_textual_variables():
         from tui_trainer.ui.app import ReplayApp
         from tui_trainer.ui.runs.recorded_run import SPEEDS, open_run
         from tui_trainer.ui.terminal.output_log import OutputLog
@@ -170,7 +170,7 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
         raise InputError(f"--speed {speed:g}: choose from {SPEEDS[0]} to {SPEEDS[-1]}")
     recorded = open_run(find_run(name), speed=speed)
     with OutputLog() as outputs:
-        with _textual_named():
+        with _naming_textual_variables():
             window = ReplayApp(recorded, theme=theme)
         window.draw_on(outputs)
         window.run()
@@ -191,12 +191,12 @@ def check_window(
         raise InputError("--paused: opens the window paused; it does not go with --no-ui")
     if guided and no_ui:
         raise InputError("--guide: walks through the window; it does not go with --no-ui")
-    check_own_files(theme, keys=not no_ui)
+    check_user_files(theme, keys=not no_ui)
     if not no_ui:
         check_terminal()
 
 
-def check_own_files(theme: str | None, *, keys: bool = True) -> None:
+def check_user_files(theme: str | None, *, keys: bool = True) -> None:
     """Refuse an unknown theme, and keys that cannot be used.
 
     Raises:
@@ -229,8 +229,8 @@ def check_terminal(instead: str = "add --no-ui") -> None:
         raise InputError(f"{what}: the window needs a terminal that moves its cursor; {instead}")
     size = own_size(sys.stderr)
     # A pseudo-terminal that nobody has sized says 0×0: that is no reason to refuse.
-    if 0 < size.columns < LEAST_COLUMNS or 0 < size.lines < LEAST_LINES:
+    if 0 < size.columns < MIN_COLUMNS or 0 < size.lines < MIN_LINES:
         raise InputError(
             f"the terminal is {size.columns}×{size.lines}, the window needs "
-            f"{LEAST_COLUMNS}×{LEAST_LINES}; enlarge it, or {instead}"
+            f"{MIN_COLUMNS}×{MIN_LINES}; enlarge it, or {instead}"
         )

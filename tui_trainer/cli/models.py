@@ -20,9 +20,9 @@ from tui_trainer.protocol.reference import absolute
 if TYPE_CHECKING:
     from torch import nn
 
-    from tui_trainer.headless.network_tables import Network
+    from tui_trainer.headless.model_tables import ModelDescription
 
-MOST_PIXELS = 1_024
+MAX_PIXELS = 1_024
 ZOO_PIXELS = (8, 128)
 
 ImageSize = Annotated[int, option("Side of the images, in pixels (28)")]
@@ -32,7 +32,7 @@ Budget = Annotated[int, option("Parameters there may be (20000)")]
 BatchSize = Annotated[int, option("Images that the memory is told for (128)")]
 DEFAULT = "era-s6"
 
-AS_THEY_ARE = (
+COPIED_FIELDS = (
     *("kind", "input_shape", "output_shape", "kernel_size", "stride", "padding", "dilation"),
     *("groups", "bias", "parameters"),
 )
@@ -40,8 +40,8 @@ AS_THEY_ARE = (
 
 
 def model(
-    network: opt.NetworkArgument = None,
-    named: opt.NetworkOption = None,
+    model: opt.ModelArgument = None,
+    option_value: opt.ModelOption = None,
     as_json: opt.JsonObject = False,
     markdown: Annotated[bool, option("As a Markdown table", "--markdown")] = False,
     measure: Annotated[
@@ -64,22 +64,22 @@ def model(
     """
     if as_json and markdown:
         raise InputError("--json: does not go with --markdown; choose one")
-    from tui_trainer.headless import network_tables as front
+    from tui_trainer.headless import model_tables as front
 
-    name = opt.one_network(network, named) or DEFAULT
-    found = _looked_at(name, image_size, channels, classes, budget, batch_size, measure)
+    name = opt.one_model(model, option_value) or DEFAULT
+    found = _described(name, image_size, channels, classes, budget, batch_size, measure)
     if as_json:
         record = {"model": name, "classes": classes, **_record(found)}
         standard_output().record(record)
     elif markdown:
         front.print_lines(front.markdown(found))
     else:
-        front.print_network(found)
+        front.print_model(found)
 
 
 def review(
-    network: opt.NetworkArgument = None,
-    named: opt.NetworkOption = None,
+    model: opt.ModelArgument = None,
+    option_value: opt.ModelOption = None,
     as_json: opt.JsonObject = False,
     budget: Budget = BUDGET,
     image_size: ImageSize = 28,
@@ -88,13 +88,13 @@ def review(
 ) -> None:
     """Judge the design of a network; exit code 5 if it finds an error."""
     from tui_trainer.anatomy.review import review as review_rows
-    from tui_trainer.headless import network_tables as front
+    from tui_trainer.headless import model_tables as front
 
-    name = opt.one_network(network, named) or DEFAULT
-    found = _looked_at(name, image_size, channels, classes, budget)
+    name = opt.one_model(model, option_value) or DEFAULT
+    found = _described(name, image_size, channels, classes, budget)
     verdicts = review_rows(found.rows, budget=budget)
     if as_json:
-        from tui_trainer.headless.sentences import diagnosis_record
+        from tui_trainer.headless.event_text import diagnosis_record
 
         record = {
             "model": name,
@@ -110,9 +110,11 @@ def review(
 def compare(
     networks: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Two networks: {opt.OWN}", metavar="NETWORK", show_default=False),
+        typer.Argument(
+            help=f"Two networks: {opt.MODEL_FORMS}", metavar="NETWORK", show_default=False
+        ),
     ] = None,
-    named: Annotated[
+    option_value: Annotated[
         list[str] | None,
         option("The same; give it once for each of them", "--model", metavar="NETWORK"),
     ] = None,
@@ -124,33 +126,35 @@ def compare(
     classes: Classes = 10,
 ) -> None:
     """Show two networks side by side, and what each costs."""
-    from tui_trainer.headless import network_tables as front
+    from tui_trainer.headless import model_tables as front
     from tui_trainer.render.layer_comparison import compare as compare_rows
 
-    left, right = _two_networks(networks or [], named or [])
-    ours, theirs = (
-        _looked_at(name, image_size, channels, classes, budget, batch_size)
+    left, right = _two_models(networks or [], option_value or [])
+    left_model, right_model = (
+        _described(name, image_size, channels, classes, budget, batch_size)
         for name in (left, right)
     )
     if as_json:
         records = [
             {"model": name, **_record(found)}
-            for name, found in zip((left, right), (ours, theirs), strict=True)
+            for name, found in zip((left, right), (left_model, right_model), strict=True)
         ]
         standard_output().record(records)
         return
-    comparison = compare_rows(ours.rows, theirs.rows, budget=budget, batch_size=batch_size)
-    front.print_comparison(ours, theirs, comparison)
+    comparison = compare_rows(
+        left_model.rows, right_model.rows, budget=budget, batch_size=batch_size
+    )
+    front.print_comparison(left_model, right_model, comparison)
 
 
-def _two_networks(arguments: Sequence[str], named: Sequence[str]) -> tuple[str, str]:
+def _two_models(arguments: Sequence[str], option_value: Sequence[str]) -> tuple[str, str]:
     """Return the two networks that are given alone or with ``--model``.
 
     Raises:
         InputError: If they are more or fewer.
     """
-    given = [*arguments, *named]
-    if len(arguments) == 2 and {*map(absolute, named)} <= {*map(absolute, arguments)}:
+    given = [*arguments, *option_value]
+    if len(arguments) == 2 and {*map(absolute, option_value)} <= {*map(absolute, arguments)}:
         given = [*arguments]
     if len(given) != 2:
         raise InputError(
@@ -161,20 +165,19 @@ def _two_networks(arguments: Sequence[str], named: Sequence[str]) -> tuple[str, 
 
 def zoo(as_json: opt.JsonObject = False) -> None:
     """List the networks that come with it."""
-    from tui_trainer.headless import network_tables as front
+    from tui_trainer.headless import model_tables as front
 
-    found = [_looked_at(name, 28, 1, 10, BUDGET) for name in MODELS]
+    found = [_described(name, 28, 1, 10, BUDGET) for name in MODELS]
     if not as_json:
         front.print_zoo(found)
         return
     records = [
-        {"model": network.name, "about": network.about, "totals": _totals(network)}
-        for network in found
+        {"model": model.name, "about": model.about, "totals": _totals(model)} for model in found
     ]
     standard_output().record(records)
 
 
-def _looked_at(
+def _described(
     name: str,
     image_size: int,
     channels: int,
@@ -182,7 +185,7 @@ def _looked_at(
     budget: int,
     batch_size: int = 1,
     measure: bool = False,
-) -> Network:
+) -> ModelDescription:
     """Build a network and look at it.
 
     Raises:
@@ -194,18 +197,18 @@ def _looked_at(
     import torch
 
     from tui_trainer.anatomy.description import layers_of
-    from tui_trainer.headless.network_tables import Network, scale_of
+    from tui_trainer.headless.model_tables import ModelDescription, scale_of
     from tui_trainer.models.build import build_model, summary_of
     from tui_trainer.protocol.reference import model_name
 
     torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
-    network = build_model(
+    model = build_model(
         name, image_size=image_size, classes=classes, channels=channels, is_adjustable=True
     )
-    rows = layers_of(network, (image_size, image_size, channels), classes)
-    measured = _measured(network, rows) if measure else ()
+    rows = layers_of(model, (image_size, image_size, channels), classes)
+    measured = _measured(model, rows) if measure else ()
     scale = scale_of(rows, budget=budget, batch_size=batch_size)
-    return Network(model_name(name), summary_of(name), rows, scale, measured)
+    return ModelDescription(model_name(name), summary_of(name), rows, scale, measured)
 
 
 def _check_range(option_name: str, value: int, most: int) -> None:
@@ -219,8 +222,8 @@ def _check_input(name: str, image_size: int, channels: int, classes: int) -> Non
     Raises:
         InputError: If not.
     """
-    _check_range("--image-size", image_size, MOST_PIXELS)
-    _check_range("--channels", channels, MOST_PIXELS)
+    _check_range("--image-size", image_size, MAX_PIXELS)
+    _check_range("--channels", channels, MAX_PIXELS)
     _check_range("--classes", classes, 100_000)
     try:
         RunConfig(model=name)
@@ -233,19 +236,19 @@ def _check_input(name: str, image_size: int, channels: int, classes: int) -> Non
         raise InputError(f"--image-size {image_size}: the zoo is for {low} to {high} pixels")
 
 
-def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
+def _measured(model: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
     """Return the size of the field of each row's middle feature, as it is measured.
 
     A row whose field cannot be measured has a dash.
     """
     from tui_trainer.anatomy.measured import measured_fields
-    from tui_trainer.headless.network_tables import with_progress
+    from tui_trainer.headless.model_tables import with_progress
 
     places = [at for at, row in enumerate(rows) if row.kind == "input" or row.is_layer]
     if len(rows) == 2 and rows[1].kind == "network":  # none of its operations can be seen
         places = [0]
     texts = ["—"] * len(rows)
-    fields = measured_fields(network, rows[0].output_shape, dict.fromkeys(places))
+    fields = measured_fields(model, rows[0].output_shape, dict.fromkeys(places))
     for place, field in with_progress("measuring receptive fields", fields, len(places)):
         if field is not None and field.any():  # else no gradient passes, as behind a comparison
             tall, wide = int(field.any(dim=1).sum()), int(field.any(dim=0).sum())
@@ -253,50 +256,50 @@ def _measured(network: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]
     return tuple(texts)
 
 
-def _record(network: Network) -> dict[str, Any]:
+def _record(model: ModelDescription) -> dict[str, Any]:
     """Return a network as JSON tells of it."""
-    scale = network.scale
+    scale = model.scale
     layers = []
-    for place, row in enumerate(network.rows):
+    for place, row in enumerate(model.rows):
         layers.append(
             {
                 "name": row.name,
                 "type": row.type or row.kind,
-                **{name: getattr(row, name) for name in AS_THEY_ARE},
+                **{name: getattr(row, name) for name in COPIED_FIELDS},
                 "budget_share": row.parameters / scale.budget,
                 "multiply_adds": row.multiply_adds,
                 "activation_bytes": row.activation_bytes * scale.batch_size,
-                "receptive_field": _once(row.receptive_field),
-                "jump": _once(row.jump),
-                "start": _once(row.start),
+                "receptive_field": _number_or_pair(row.receptive_field),
+                "jump": _number_or_pair(row.jump),
+                "start": _number_or_pair(row.start),
                 "undefined": row.undefined,
                 "unused": row.unused,
-                "inputs": [network.rows[source].name for source in row.sources],
+                "inputs": [model.rows[source].name for source in row.sources],
                 "repeats": row.repeats,
-                **({"measured": network.measured[place]} if network.measured else {}),
+                **({"measured": model.measured[place]} if model.measured else {}),
             }
         )
     return {
-        "about": network.about,
-        "input_shape": network.rows[0].output_shape,
+        "about": model.about,
+        "input_shape": model.rows[0].output_shape,
         "budget": scale.budget,
         "batch_size": scale.batch_size,
         "layers": layers,
-        "totals": _totals(network),
+        "totals": _totals(model),
     }
 
 
-def _totals(network: Network) -> dict[str, Any]:
-    whole = totals(network.rows)
+def _totals(model: ModelDescription) -> dict[str, Any]:
+    whole = totals(model.rows)
     return {
         "parameters": whole.parameters,
-        "budget_share": whole.parameters / network.scale.budget,
+        "budget_share": whole.parameters / model.scale.budget,
         "multiply_adds": whole.multiply_adds,
-        "activation_bytes": whole.activation_bytes * network.scale.batch_size,
-        "receptive_field": _once(whole.receptive_field),
+        "activation_bytes": whole.activation_bytes * model.scale.batch_size,
+        "receptive_field": _number_or_pair(whole.receptive_field),
     }
 
 
-def _once(pair: tuple[float, float] | None) -> Any:
+def _number_or_pair(pair: tuple[float, float] | None) -> Any:
     """Return a length down and across: one number where both are the same, else both."""
     return pair[0] if pair is not None and pair[0] == pair[1] else pair

@@ -51,7 +51,7 @@ class Waits:
     step: float
 
 
-class Bench:
+class ContenderRunner:
     """Runs contenders, one at a time.
 
     Attributes:
@@ -60,12 +60,16 @@ class Bench:
     """
 
     def __init__(
-        self, seconds: float, folder: Path, say: Callable[[str], None], threads: int | None = None
+        self,
+        seconds: float,
+        folder: Path,
+        report_progress: Callable[[str], None],
+        threads: int | None = None,
     ) -> None:
         self.seconds = seconds
         self.threads_seen: set[int] = set()
         self._folder = folder
-        self._say = say
+        self._report_progress = report_progress
         self._threads = threads
         self._waits: dict[int, Waits] = {}
 
@@ -89,7 +93,9 @@ class Bench:
         """Whether screens can be read; says so once if not."""
         found = importlib.util.find_spec("pyte") is not None
         if not found:
-            self._say("pyte is not installed: the figures of what is on the screen are left out")
+            self._report_progress(
+                "pyte is not installed: the figures of what is on the screen are left out"
+            )
         return found
 
     def train(self, name: str, *options: str, seconds: float | None = None) -> Report:
@@ -171,7 +177,7 @@ class Bench:
         first, second = keys.plan(2 * number), keys.plan(2 * number + 1)
         seconds = keys.duration(first) + keys.duration(second)
         marker = self._folder / f"warm-{number}"
-        options = (*ERA, *self.threads, "--lr", str(keys.FIRST_RATE), "--marker", str(marker))
+        options = (*ERA, *self.threads, "--lr", str(keys.FIRST_LR), "--marker", str(marker))
         with terminal(self._command("app", options, seconds)) as view:
             keys.wait_until_warm(view, marker)
             training = keys.press_all(view, first)
@@ -180,7 +186,7 @@ class Bench:
             view.press(" ")
             wait(view.process, seconds, view.written)
         report = self._report()
-        shown = screen.rates_shown(screen.read_screen(view.chunks)) if self.has_pyte else None
+        shown = screen.lrs_shown(screen.read_screen(view.chunks)) if self.has_pyte else None
         answers = keys.answer_seconds(training, report.changes)
         return Waits(
             training=self._on_screen("training", training, shown),
@@ -202,7 +208,9 @@ class Bench:
         if len(seconds) < 0.9 * keys.COUNT:
             raise ContenderError(f"only {len(seconds)} of {keys.COUNT} keys had {what}")
         if len(seconds) < keys.COUNT:
-            self._say(f"{keys.COUNT - len(seconds)} of {keys.COUNT} keys without {what}: left out")
+            self._report_progress(
+                f"{keys.COUNT - len(seconds)} of {keys.COUNT} keys without {what}: left out"
+            )
         return keys.milliseconds(seconds)
 
     def _faster(
@@ -211,13 +219,15 @@ class Bench:
         """Return the choice with which a contender trains faster, by one short trial of each."""
         speeds: dict[int, float] = {}
         for value in dict.fromkeys(choices) if choices[0] != choices[1] else ():
-            self._say(f"trial: {name} {option} {value}")
+            self._report_progress(f"trial: {name} {option} {value}")
             seconds = min(self.seconds, TRIAL)
             report = self.train(name, *options, option, str(value), seconds=seconds)
             speeds[value] = report.images_per_second
         best = max(speeds, key=lambda value: speeds[value], default=choices[0])
-        told = ", ".join(f"{value}: {speed:,.0f} img/s" for value, speed in speeds.items())
-        self._say(f"{name} {option} {best}" + (f" ({told})" if told else ""))
+        speeds_text = ", ".join(f"{value}: {speed:,.0f} img/s" for value, speed in speeds.items())
+        self._report_progress(
+            f"{name} {option} {best}" + (f" ({speeds_text})" if speeds_text else "")
+        )
         return str(best)
 
     def _command(self, name: str, options: Sequence[str], seconds: float) -> tuple[str, ...]:
