@@ -111,7 +111,7 @@ def measured(config: RunConfig, data: Data) -> dict[str, Any]:
 
 
 def _reached(trial: Trial, losses: Sequence[float]) -> dict[str, float]:
-    result = evaluate(trial.network, trial.data, trial.data.val)
+    result = evaluate(trial.model, trial.data, trial.data.val)
     return {
         "train_loss": statistics.fmean(losses[-LAST_STEPS:]),
         "val_loss": result.loss,

@@ -27,7 +27,7 @@ from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.export.model_files import write_torch_export
-from tui_trainer.lab.saved_model import network_of
+from tui_trainer.lab.saved_model import load_model
 from tui_trainer.models.build import build_model
 from tui_trainer.models.custom.error_lines import CustomModelError
 from tui_trainer.protocol.commands import Stop
@@ -140,7 +140,7 @@ def try_model(composed: Composed, images: Path, folder: Path, *, exports: bool =
         _try_resume(outcome, config, whole, folder)
     network: nn.Module | None = None
     with outcome.trying("rebuild"):
-        network = network_of(whole.folder.checkpoint("last"))
+        network = load_model(whole.folder.checkpoint("last"))
         _compare_loss(outcome, network, whole, images)
     if network is not None and exports:
         with outcome.trying("export"):

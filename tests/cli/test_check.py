@@ -79,8 +79,8 @@ def checked(run: Cli, images: Path) -> Any:
 
 @pytest.mark.slow
 def test_a_good_network_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(steps=40, range_steps=25, control_steps=5)
-    monkeypatch.setattr("tui_trainer.lab.preflight.bench.whole_plan", lambda *_: plan)
+    plan = Plan(steps=40, range_steps=25, shuffled_steps=5)
+    monkeypatch.setattr("tui_trainer.lab.preflight.check_context.whole_plan", lambda *_: plan)
     code, out, err = run("check", "tiny", "--data-dir", images, *QUICK)
 
     assert (code, err) == (0, ""), out

@@ -82,6 +82,6 @@ def test_they_are_resumed(run: Cli, runs: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_they_have_learned_is_shown(run: Cli, runs: Path, name: str) -> None:
-    code, out, err = run("evaluate", runs / name, "--view", "forgotten", "--json")
+    code, out, err = run("evaluate", runs / name, "--view", "forgetting", "--json")
     assert code == 0, err
     assert json.loads(out)

@@ -15,7 +15,7 @@ from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.lab.saved_model import differing_bits, network_of
+from tui_trainer.lab.saved_model import differing_bits, load_model
 from tui_trainer.protocol.commands import (
     Command,
     Inbox,
@@ -210,7 +210,7 @@ def test_what_is_saved_is_the_state(tiny: Path, tmp_path: Path) -> None:
     assert_equal(saved, run.state)
     assert saved.metadata["lines"] == 42
     assert dict(read_metadata(folder.checkpoint("last"))) == dict(saved.metadata)
-    network = network_of(folder.checkpoint("last"))
+    network = load_model(folder.checkpoint("last"))
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, run.state.tensors[f"network/{name}"])
 

@@ -10,7 +10,7 @@ from tests.engine.conftest import MNIST
 from tests.engine.runs import only
 from tests.training import train
 from tui_trainer.engine.threads import choose_threads, fastest_threads
-from tui_trainer.lab.ask import one_thread
+from tui_trainer.lab.ask import single_thread
 from tui_trainer.models import zoo
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -120,7 +120,7 @@ def test_one_thread_works_alone_and_the_others_come_back() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with suppress(ValueError), one_thread():
+        with suppress(ValueError), single_thread():
             assert torch.get_num_threads() == 1
             raise ValueError
         assert torch.get_num_threads() == 2

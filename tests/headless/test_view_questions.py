@@ -21,7 +21,7 @@ STEPS: dict[str, dict[str, tuple[Value, ...]]] = {
     "confusion": {"images": IMAGES, "numbers": ("counts", "shares")},
     "kernels": {"layer": ("conv1", "conv2", "conv3"), "shows": ("now", "change")},
     "maps": {"images": IMAGES, "layer": ("all", "conv1"), "digit": (0.0, 1.0)},
-    "likes": {"layer": ("classes", "conv1"), "digit": (0.0, 1.0)},
+    "activation": {"layer": ("classes", "conv1"), "digit": (0.0, 1.0)},
 }
 """The controls of each view of the fake engine; with ``change`` the kernels have one more."""
 
@@ -90,7 +90,7 @@ def test_choices_are_made_on_other_images_before_the_test_set_is_opened() -> Non
 
 
 def test_a_choice_goes_for_the_views_that_have_its_control() -> None:
-    found, _ = seen("confusion", "maps", "likes", digit="1")
+    found, _ = seen("confusion", "maps", "activation", digit="1")
     assert [shown.exhibit.figures["chosen"] for shown in found.views] == [
         *({}, {"digit": 1.0}, {"digit": 1.0})
     ]
@@ -112,7 +112,7 @@ def test_a_choice_that_no_view_has_is_refused(on_test: bool) -> None:
 
 
 def test_every_layer_is_asked_for_where_one_is_shown_at_a_time() -> None:
-    found, asked = seen("kernels", "maps", "likes", all_layers=True)
+    found, asked = seen("kernels", "maps", "activation", all_layers=True)
     layers = [
         dict(question.choices).get("layer") for question in asked if question.name == "kernels"
     ]

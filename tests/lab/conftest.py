@@ -20,7 +20,7 @@ from tui_trainer.protocol.config import RunConfig
 
 __all__ = ["_one_thread", "mnist", "tiny"]
 
-Benches = Callable[[str], Context]
+Contexts = Callable[[str], Context]
 
 
 class Ticking:
@@ -35,7 +35,7 @@ class Ticking:
 
 
 @cache
-def _bench(model: str) -> Context:
+def _context(model: str) -> Context:
     config = RunConfig(model=model, train_size=600, val_size=200, threads=1, batch_size=32)
     preparing = prepare(config, Inbox(), CheckpointStore(), time.perf_counter)
     while True:
@@ -48,9 +48,9 @@ def _bench(model: str) -> Context:
 
 
 @pytest.fixture(scope="session")
-def bench_of() -> Benches:
+def context_of() -> Contexts:
     """A bench by a network's name, before its first step; the tests share it: change nothing."""
-    return _bench
+    return _context
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.conftest import Benches, Ticking
+from tests.lab.conftest import Contexts, Ticking
 from tests.lab.test_trial import evaluation_of
 from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.lab.compare import (
@@ -23,13 +23,13 @@ from tui_trainer.lab.compare import (
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.image_normalization.arithmetic import RAW, Scale
 from tui_trainer.lab.lessons.image_normalization.experiment import Rescaled
-from tui_trainer.lab.network_variants import POOL, Conv, stack
+from tui_trainer.lab.model_variants import POOL, Conv, stack
 from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table
 
 
-def quick(bench: Context) -> Context:
-    return dataclasses.replace(bench, clock=Ticking(0.05))
+def quick(context: Context) -> Context:
+    return dataclasses.replace(context, clock=Ticking(0.05))
 
 
 def small(classes: int = 10) -> nn.Module:
@@ -41,34 +41,36 @@ def right(count: int, first: int = 0) -> Evaluation:
     return evaluation_of([first <= place < first + count for place in range(1_000)])
 
 
-def two_arms(bench: Context) -> list[Arm]:
-    network = bench.build(small)
-    return [arm(bench, "steady", network), arm(bench, "lost", network, lr=1e3)]
+def two_arms(context: Context) -> list[Arm]:
+    model = context.build(small)
+    return [arm(context, "steady", model), arm(context, "lost", model, lr=1e3)]
 
 
-def finished(bench: Context, arms: list[Arm], images: int) -> list[Exhibit]:
-    return list(compare(bench, arms, judged=60, images=images))
+def finished(context: Context, arms: list[Arm], images: int) -> list[Exhibit]:
+    return list(compare(context, arms, val_images=60, images=images))
 
 
-def test_arms_see_equally_many_images_and_the_table_says_what_is_so(bench_of: Benches) -> None:
-    bench = quick(bench_of("tiny"))
-    network = bench.build(small)
-    arms = [arm(bench, "one", network), arm(bench, "slow", network, lr=0.001)]
-    last = finished(bench, arms, images=320)[-1]
+def test_arms_see_equally_many_images_and_the_table_says_what_is_so(context_of: Contexts) -> None:
+    context = quick(context_of("tiny"))
+    model = context.build(small)
+    arms = [arm(context, "one", model), arm(context, "slow", model, lr=0.001)]
+    last = finished(context, arms, images=320)[-1]
     table = next(block for block in last.blocks if isinstance(block, Table))
     assert {each.trial.images for each in arms} == {320}
     for each, row in zip(arms, table.rows, strict=True):
-        own = score(each.trial, bench.sample(60))
-        assert row[:3] == (each.name, f"{sum(p.numel() for p in network.parameters()):,}", "320")
+        own = score(each.trial, context.sample(60))
+        assert row[:3] == (each.name, f"{sum(p.numel() for p in model.parameters()):,}", "320")
         assert row[3] == f"{each.losses[-1]:.4f}"
         assert row[4].startswith(f"{100 * own.accuracy:.2f} %")
     assert "320 training images each" in last.certainty
     assert "60 validation images" in last.certainty
 
 
-def test_exhibits_come_while_it_trains_and_the_last_alone_has_a_result(bench_of: Benches) -> None:
-    bench = quick(bench_of("tiny"))
-    shown = finished(bench, two_arms(bench), images=320)
+def test_exhibits_come_while_it_trains_and_the_last_alone_has_a_result(
+    context_of: Contexts,
+) -> None:
+    context = quick(context_of("tiny"))
+    shown = finished(context, two_arms(context), images=320)
     assert all(not one.result and one.progress is not None for one in shown[:-1])
     assert shown[-1].result
     assert shown[-1].progress is None
@@ -79,41 +81,41 @@ def test_exhibits_come_while_it_trains_and_the_last_alone_has_a_result(bench_of:
     assert [curve.name for curve in curves.curves] == ["steady", "lost"]
 
 
-def test_an_arm_that_diverges_is_said_to_be_lost_and_ranks_nowhere(bench_of: Benches) -> None:
-    bench = quick(bench_of("tiny"))
+def test_an_arm_that_diverges_is_said_to_be_lost_and_ranks_nowhere(context_of: Contexts) -> None:
+    context = quick(context_of("tiny"))
     broken = small()
     for parameter in broken.parameters():
         parameter.data.fill_(float("nan"))
-    arms = [arm(bench, "sound", bench.build(small)), arm(bench, "broken", broken)]
-    last = finished(bench, arms, images=160)[-1]
+    arms = [arm(context, "sound", context.build(small)), arm(context, "broken", broken)]
+    last = finished(context, arms, images=160)[-1]
     assert "broken is no number" in last.result
     assert last.result.index("sound") < last.result.index("broken")
     table = next(block for block in last.blocks if isinstance(block, Table))
     assert table.rows[1][3] == "lost"
 
 
-def test_arms_are_trained_by_the_recipe_whatever_the_run_does(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    wild = dataclasses.replace(bench.config, lr=9.0, optimizer="adam", label_smoothing=0.5)
-    one = arm(dataclasses.replace(bench, config=wild), "one", small())
+def test_arms_are_trained_by_the_recipe_whatever_the_run_does(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    wild = dataclasses.replace(context.config, lr=9.0, optimizer="adam", label_smoothing=0.5)
+    one = arm(dataclasses.replace(context, config=wild), "one", small())
     assert {name: getattr(one.trial.config, name) for name in RECIPE} == RECIPE
     assert one.trial.config.augmentation.is_none
 
 
 def test_settled_statistics_are_the_plain_mean_over_training_batches(
-    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+    context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui_trainer.lab.compare.RECALIBRATED_ON", 640)
-    bench = bench_of("tiny")
-    network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(28 * 28, 10))
-    trial = arm(bench, "one", network).trial
-    weights = [parameter.detach().clone() for parameter in trial.network.parameters()]
+    context = context_of("tiny")
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(28 * 28, 10))
+    trial = arm(context, "one", model).trial
+    weights = [parameter.detach().clone() for parameter in trial.model.parameters()]
     recalibrate_trial(trial)
-    norm = trial.network[0]  # type: ignore[index]
+    norm = trial.model[0]  # type: ignore[index]
     # Of normalized images: 600 of them, 20 batches of 32 are a little more than all.
     assert float(norm.running_mean) == pytest.approx(0.0, abs=0.02)
     assert float(norm.running_var) == pytest.approx(1.0, abs=0.02)
-    assert all(map(torch.equal, weights, trial.network.parameters()))
+    assert all(map(torch.equal, weights, trial.model.parameters()))
     assert trial.images == 0
 
 
@@ -135,21 +137,21 @@ def test_the_lead_is_in_points_and_says_whether_it_may_be_chance() -> None:
 
 
 def test_statistics_of_every_norm_are_settled_on_as_many_images_for_every_arm(
-    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+    context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui_trainer.lab.compare.RECALIBRATED_ON", 64)
-    bench = bench_of("tiny")
-    network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10), nn.BatchNorm1d(10))
+    context = context_of("tiny")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10), nn.BatchNorm1d(10))
     for size, batches in ((16, 4), (32, 2), (128, 1)):
-        trial = arm(bench, "one", network, batch_size=size).trial
+        trial = arm(context, "one", model, batch_size=size).trial
         recalibrate_trial(trial)
-        norm = trial.network[2]  # type: ignore[index]
+        norm = trial.model[2]  # type: ignore[index]
         assert int(norm.num_batches_tracked) == batches
         assert norm.running_mean.any()
 
 
-def test_a_rescaled_network_gets_the_pixels_as_they_are_stored(bench_of: Benches) -> None:
-    data = bench_of("tiny").data
+def test_a_rescaled_network_gets_the_pixels_as_they_are_stored(context_of: Contexts) -> None:
+    data = context_of("tiny").data
     images = data.train.images[:4]
     raw = Rescaled(nn.Identity(), RAW, data.mean, data.std)(data.prepare(images))
     assert torch.allclose(raw[:, 0], images.float(), atol=1e-3)

@@ -6,43 +6,45 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.conftest import Benches
+from tests.lab.conftest import Contexts
 from tui_trainer.lab.layer_maps import batch_of_maps, is_convolution, maps_of, middle_frame, subject
 
 
-@pytest.mark.parametrize("model", ["tiny", "era-s6"])
-def test_maps_are_those_that_hooks_see(bench_of: Benches, model: str) -> None:
-    bench = bench_of(model)
-    digit = bench.digit(2)
+@pytest.mark.parametrize("name", ["tiny", "era-s6"])
+def test_maps_are_those_that_hooks_see(context_of: Contexts, name: str) -> None:
+    context = context_of(name)
+    digit = context.digit(2)
     seen: dict[str, Tensor] = {}
-    network = bench.copy()
-    for name, module in network.named_modules():
+    model = context.copy()
+    for layer, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.MaxPool2d):
             module.register_forward_hook(
-                lambda module, args, output, name=name: seen.update({name: output.clone()})
+                lambda module, args, output, layer=layer: seen.update({layer: output.clone()})
             )
     with torch.no_grad():
-        network(digit.network_input)
-    looked = subject(bench)
-    maps = maps_of(looked, digit.network_input, ("conv", "depthwise", "max pool"))
+        model(digit.model_input)
+    looked = subject(context)
+    maps = maps_of(looked, digit.model_input, ("conv", "depthwise", "max pool"))
     assert [m.row.name for m in maps] == list(seen)
     for found in maps:
         assert torch.allclose(found.values, seen[found.row.name][0], atol=1e-6)
-        assert bench.layers[found.place].name == found.row.name
-    several = batch_of_maps(looked, bench.data.prepare(bench.digits.images[:3]), maps[1].place)
+        assert context.layers[found.place].name == found.row.name
+    several = batch_of_maps(looked, context.data.prepare(context.digits.images[:3]), maps[1].place)
     assert torch.allclose(several[2], maps[1].values, atol=1e-5)
 
 
-def test_a_network_without_what_is_wanted_is_replaced_and_that_is_said(bench_of: Benches) -> None:
+def test_a_network_without_what_is_wanted_is_replaced_and_that_is_said(
+    context_of: Contexts,
+) -> None:
     looked = subject(
-        bench_of("mlp"), lambda seen: any(map(is_convolution, seen.layers)), fallback="tiny"
+        context_of("mlp"), lambda seen: any(map(is_convolution, seen.layers)), fallback="tiny"
     )
-    assert looked.layers == bench_of("tiny").layers
+    assert looked.layers == context_of("tiny").layers
     assert "mlp has no convolution" in looked.note[0].text
-    assert not subject(bench_of("tiny")).note
+    assert not subject(context_of("tiny")).note
 
 
-def test_the_frame_is_the_field_as_far_as_it_lies_on_the_image(bench_of: Benches) -> None:
-    rows = {row.name: row for row in bench_of("era-s6").layers}
+def test_the_frame_is_the_field_as_far_as_it_lies_on_the_image(context_of: Contexts) -> None:
+    rows = {row.name: row for row in context_of("era-s6").layers}
     assert middle_frame(rows["conv1"], (28, 28)) == (13, 13, 3, 3)
     assert middle_frame(rows["average"], (28, 28)) == (0, 0, 28, 28)

@@ -16,7 +16,7 @@ from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.history.history import History
-from tui_trainer.lab.standalone import look
+from tui_trainer.lab.standalone import inspect_run
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Command, Inbox, LookAtTest, SetLearningRate, Stop
 from tui_trainer.protocol.config import RunConfig
@@ -62,7 +62,7 @@ def looked(
     path = folder.checkpoint(checkpoint)
     inbox = ScriptedInbox(paused=[*([wish] for wish in wishes), [Stop()]])
     resume = Resumption(read_checkpoint(path), path, looks)
-    return list(look(config(tiny), inbox, folder, resume, clock=FakeClock()))
+    return list(inspect_run(config(tiny), inbox, folder, resume, clock=FakeClock()))
 
 
 def content(folder: RunFolder) -> dict[str, str]:
@@ -161,7 +161,7 @@ def test_a_checkpoint_of_other_data_is_refused(
     resume = Resumption(read_checkpoint(path), path)
     other = config(tiny, val_size=20)
     with pytest.raises(InputError, match="is of other data"):
-        list(look(other, Inbox(), folder, resume, clock=FakeClock()))
+        list(inspect_run(other, Inbox(), folder, resume, clock=FakeClock()))
 
 
 def test_nothing_is_told_that_a_run_tells(tiny: Path, folder: RunFolder) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.protocol.questions import ask_view
-from tui_trainer.lab.ask import CREDIT, SHARE, WAITED_FOR, Job, Scheduler
+from tui_trainer.lab.ask import BACKGROUND_SHARE, CREDIT, INTERACTIVE_SHARE, Job, Scheduler
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import NO_CLASS, Predictions, PredictionStore
 from tui_trainer.protocol.commands import Mode
@@ -31,8 +31,8 @@ def spent(scheduler: Scheduler, batches: int) -> float:
     return total
 
 
-def at_work(*, follows: bool) -> Scheduler:
-    return Scheduler(job("confusion", mode="background" if follows else "interactive"))
+def at_work(*, is_background: bool) -> Scheduler:
+    return Scheduler(job("confusion", mode="background" if is_background else "interactive"))
 
 
 def job(view: str, mode: Mode = "interactive") -> Job:
@@ -40,29 +40,31 @@ def job(view: str, mode: Mode = "interactive") -> Job:
     return Job(ask_view(view, mode=mode), cast(Context, None), iter(()))
 
 
-@pytest.mark.parametrize(("follows", "share"), [(True, SHARE), (False, WAITED_FOR)])
-def test_a_view_gets_its_share_of_the_time_and_no_more(follows: bool, share: float) -> None:
+@pytest.mark.parametrize(
+    ("follows", "share"), [(True, BACKGROUND_SHARE), (False, INTERACTIVE_SHARE)]
+)
+def test_a_view_gets_its_share_of_the_time_and_no_more(is_background: bool, share: float) -> None:
     batches = 2_000
-    total = spent(at_work(follows=follows), batches)
+    total = spent(at_work(is_background=is_background), batches)
     elapsed = batches * BATCH + total
     assert total <= CREDIT + share * elapsed + PART
     assert total >= share * elapsed - PART
 
 
 def test_what_was_not_used_is_kept_for_one_credit_only() -> None:
-    scheduler = at_work(follows=True)
+    scheduler = at_work(is_background=True)
     assert scheduler.may_work(0.0)
     assert scheduler.may_work(10_000.0)
     scheduler.spend(CREDIT)
     assert not scheduler.may_work(10_000.0)
     # A debt is worked off before there is time for another part.
     scheduler.spend(1.0)
-    assert not scheduler.may_work(10_000.0 + 0.9 / SHARE)
-    assert scheduler.may_work(10_000.0 + 1.1 / SHARE)
+    assert not scheduler.may_work(10_000.0 + 0.9 / BACKGROUND_SHARE)
+    assert scheduler.may_work(10_000.0 + 1.1 / BACKGROUND_SHARE)
 
 
 def test_what_a_part_cost_is_owed_by_the_next_view_too() -> None:
-    scheduler = at_work(follows=True)
+    scheduler = at_work(is_background=True)
     scheduler.may_work(0.0)
     scheduler.spend(CREDIT + 1.0)
     scheduler.job = job("digits", mode="background")
@@ -70,7 +72,7 @@ def test_what_a_part_cost_is_owed_by_the_next_view_too() -> None:
 
 
 def test_one_answer_is_worked_on_at_a_time() -> None:
-    scheduler = at_work(follows=False)
+    scheduler = at_work(is_background=False)
     assert scheduler.is_busy
     scheduler.job = None
     assert not scheduler.is_busy
@@ -81,19 +83,19 @@ def test_the_newest_judgement_of_each_split_is_kept() -> None:
     probabilities, labels = torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([0, 0])
     for images, step in (("validation", 1), ("test", 1), ("validation", 2)):
         predictions.keep(Predictions(images, step, probabilities, labels))
-    assert {name: found.step for name, found in predictions.judged.items()} == {
+    assert {name: found.step for name, found in predictions.by_split.items()} == {
         "validation": 2,
         "test": 1,
     }
-    found = predictions.judged["test"]
-    assert found.given.tolist() == [1, 0]
-    assert found.sureness.tolist() == pytest.approx([0.9, 0.8])
-    assert found.right_probability.tolist() == pytest.approx([0.1, 0.8])
+    found = predictions.by_split["test"]
+    assert found.predicted.tolist() == [1, 0]
+    assert found.confidence.tolist() == pytest.approx([0.9, 0.8])
+    assert found.true_probability.tolist() == pytest.approx([0.1, 0.8])
 
 
 def test_an_image_without_numbers_is_given_no_class() -> None:
     """Were it class 0, a network that is lost would have every 0 right."""
     lost = float("nan")
     probabilities = torch.tensor([[0.9, 0.1], [lost, lost], [0.2, lost]])
-    judged = Predictions("validation", 1, probabilities, torch.tensor([0, 0, 1]))
-    assert judged.given.tolist() == [0, NO_CLASS, NO_CLASS]
+    predictions = Predictions("validation", 1, probabilities, torch.tensor([0, 0, 1]))
+    assert predictions.predicted.tolist() == [0, NO_CLASS, NO_CLASS]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tests.lab.conftest import Benches, Ticking
+from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.lab.compare import distinguishable, score
 from tui_trainer.lab.context import Context
@@ -15,13 +15,13 @@ from tui_trainer.lab.trial import Arm, race
 from tui_trainer.stats.intervals import wilson
 
 
-def arms_of(bench: Context, *rates: float) -> list[Arm]:
-    network = bench.fresh()
-    return [Arm(f"{rate:g}", bench.trial(network, lr=rate)) for rate in rates]
+def arms_of(context: Context, *rates: float) -> list[Arm]:
+    model = context.fresh()
+    return [Arm(f"{rate:g}", context.trial(model, lr=rate)) for rate in rates]
 
 
-def test_every_arm_sees_the_same_images_from_the_same_start(bench_of: Benches) -> None:
-    arms = arms_of(bench_of("tiny"), 0.02, 0.05, 0.02)
+def test_every_arm_sees_the_same_images_from_the_same_start(context_of: Contexts) -> None:
+    arms = arms_of(context_of("tiny"), 0.02, 0.05, 0.02)
     shares = list(race(arms, images=200, clock=Ticking(), seconds=1e9))
 
     assert {arm.trial.images for arm in arms} == {arms[0].trial.images}
@@ -31,8 +31,8 @@ def test_every_arm_sees_the_same_images_from_the_same_start(bench_of: Benches) -
     assert 0 < shares[-1] <= 1
 
 
-def test_a_race_ends_in_time_and_its_arms_are_equally_far(bench_of: Benches) -> None:
-    arms = arms_of(bench_of("tiny"), 0.02, 0.05)
+def test_a_race_ends_in_time_and_its_arms_are_equally_far(context_of: Contexts) -> None:
+    arms = arms_of(context_of("tiny"), 0.02, 0.05)
     shares = list(race(arms, images=10**9, clock=Ticking(0.2), seconds=10.0))
 
     seen = [arm.trial.images for arm in arms]
@@ -41,34 +41,34 @@ def test_a_race_ends_in_time_and_its_arms_are_equally_far(bench_of: Benches) -> 
     assert shares[-1] > 0.9
 
 
-def test_by_time_a_slower_arm_sees_fewer_images(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    network = bench.fresh()
-    arms = [Arm(str(size), bench.trial(network, batch_size=size)) for size in (8, 64)]
+def test_by_time_a_slower_arm_sees_fewer_images(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    model = context.fresh()
+    arms = [Arm(str(size), context.trial(model, batch_size=size)) for size in (8, 64)]
     list(race(arms, images=10**9, clock=Ticking(0.2), seconds=20.0, by_time=True))
 
     # Each step takes one tick of this clock, whatever its batch.
     assert arms[1].trial.images > 6 * arms[0].trial.images
 
 
-def test_an_arm_that_diverges_stands_still_and_the_others_go_on(bench_of: Benches) -> None:
-    arms = arms_of(bench_of("tiny"), 0.02, 0.05)
+def test_an_arm_that_diverges_stands_still_and_the_others_go_on(context_of: Contexts) -> None:
+    arms = arms_of(context_of("tiny"), 0.02, 0.05)
     with torch.no_grad():
-        next(arms[1].trial.network.parameters()).fill_(math.nan)
+        next(arms[1].trial.model.parameters()).fill_(math.nan)
     list(race(arms, images=200, clock=Ticking(), seconds=1e9))
 
-    assert [arm.is_lost for arm in arms] == [False, True]
+    assert [arm.is_nonfinite for arm in arms] == [False, True]
     assert arms[1].losses == []
     assert arms[0].trial.images >= 200
 
 
-def test_a_score_is_that_of_the_network_in_evaluation_mode(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    trial = bench.trial(bench.fresh())
-    split = bench.sample(100)
+def test_a_score_is_that_of_the_network_in_evaluation_mode(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    trial = context.trial(context.fresh())
+    split = context.sample(100)
     told = score(trial, split)
     with torch.no_grad():
-        scores = trial.network.eval()(bench.data.prepare(split.images))
+        scores = trial.model.eval()(context.data.prepare(split.images))
 
     assert told.total == 100
     assert told.correct == int((scores.argmax(1) == split.labels).sum())
@@ -118,10 +118,10 @@ def test_of_many_pairs_the_sure_ones_must_be_surer() -> None:
 
 
 def test_arms_that_do_not_differ_are_seldom_told_apart() -> None:
-    chance = torch.Generator().manual_seed(7)
+    rng = torch.Generator().manual_seed(7)
     told = 0
     for _ in range(200):
-        hits = torch.rand(4, 300, generator=chance) < 0.9
+        hits = torch.rand(4, 300, generator=rng) < 0.9
         told += bool(
             distinguishable({str(n): evaluation_of(h) for n, h in enumerate(hits.tolist())})
         )

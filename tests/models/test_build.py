@@ -17,7 +17,7 @@ from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.lab.saved_model import differing_bits, network_of
+from tui_trainer.lab.saved_model import differing_bits, load_model
 from tui_trainer.models import zoo
 from tui_trainer.models.build import build_model, dropout_of, summary_of, to_channels_last
 from tui_trainer.models.custom.error_lines import CustomModelError
@@ -514,7 +514,7 @@ def test_it_learns_is_saved_goes_on_elsewhere_and_is_exported(
 
     there = RunFolder(tmp_path / "whole").checkpoint("last")
     assert differing_bits(read_checkpoint(there), read_checkpoint(path))[0] == 0
-    network = network_of(path)
+    network = load_model(path)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, read_checkpoint(path).tensors[f"network/{name}"])
 
@@ -548,7 +548,7 @@ def test_its_dropout_can_be_turned_and_it_is_built_as_it_was(
     events = run(config, tmp_path / "run", ScriptedInbox({2: [SetDropout(0.0)]}))
 
     assert [(e.old, e.new) for e in of(SettingChanged, events)] == [(0.3, 0.0)]
-    network = network_of(RunFolder(tmp_path / "run").checkpoint("last"))
+    network = load_model(RunFolder(tmp_path / "run").checkpoint("last"))
     assert [type(layer).__name__ for layer in network.children()] == [
         "Flatten",
         "Dropout",
@@ -580,7 +580,7 @@ def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path, di
     assert told(lambda: run(config, tmp_path / "run", resume=path)) == (
         f"{path}: does not fit: the network has no scores.bias"
     )
-    assert told(lambda: network_of(path)).startswith(
+    assert told(lambda: load_model(path)).startswith(
         f"{path}: its network cannot be built: the network has no scores.bias"
     )
     write(
@@ -593,7 +593,7 @@ def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path, di
     assert resumed.startswith(f"{path}: does not fit: scores.0.weight is missing")
     (tmp_path / "net.py").unlink()
     assert told(lambda: run(config, tmp_path / "run", resume=path)).startswith("net.py: cannot be")
-    assert "net.py: cannot be read: No such file" in told(lambda: network_of(path))
+    assert "net.py: cannot be read: No such file" in told(lambda: load_model(path))
 
 
 def test_the_channels_stay_outside_where_it_takes_its_maps_apart(write: Write) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from tui_trainer.stats.confusion_matrix import ClassScore, Confusion, mean_of
+from tui_trainer.stats.confusion_matrix import ClassMetrics, Confusion, mean_of
 from tui_trainer.stats.intervals import wilson
 
 Drawn = tuple[list[int], list[int]]
@@ -19,62 +19,64 @@ def drawn(images: int, classes: int, wrong: float, seed: int) -> Drawn:
     """Labels, and what a judge says who errs on a share of them, on some classes more."""
     chance = random.Random(seed)
     labels = [chance.randrange(classes) for _ in range(images)]
-    said = [
+    predicted = [
         chance.randrange(classes) if chance.random() < wrong * (1 + label) / classes else label
         for label in labels
     ]
-    return labels, said
+    return labels, predicted
 
 
-def theirs(true: list[int], said: list[int], **settings: Any) -> Any:
-    return metrics.precision_recall_fscore_support(true, said, zero_division=0, **settings)
+def theirs(true: list[int], predicted: list[int], **settings: Any) -> Any:
+    return metrics.precision_recall_fscore_support(true, predicted, zero_division=0, **settings)
 
 
 @pytest.mark.parametrize(("classes", "wrong"), [(2, 0.3), (10, 0.1), (10, 1.5), (62, 0.5)])
 def test_it_agrees_with_scikit_learn(classes: int, wrong: float) -> None:
-    labels, said = drawn(3_000, classes, wrong, classes)
-    confusion = Confusion.of(labels, said, classes)
+    labels, predicted = drawn(3_000, classes, wrong, classes)
+    confusion = Confusion.of(labels, predicted, classes)
 
     assert confusion.counts == tuple(
-        map(tuple, metrics.confusion_matrix(labels, said, labels=range(classes)).tolist())
+        map(tuple, metrics.confusion_matrix(labels, predicted, labels=range(classes)).tolist())
     )
-    precision, recall, f1, support = theirs(labels, said, labels=range(classes))
-    scores = confusion.scores
-    assert [score.precision or 0.0 for score in scores] == pytest.approx(precision.tolist())
-    assert [score.recall or 0.0 for score in scores] == pytest.approx(recall.tolist())
-    assert [score.f1 or 0.0 for score in scores] == pytest.approx(f1.tolist())
-    assert [score.images for score in scores] == support.tolist()
-    assert confusion.correct / confusion.total == metrics.accuracy_score(labels, said)
+    precision, recall, f1, support = theirs(labels, predicted, labels=range(classes))
+    per_class = confusion.per_class
+    assert [score.precision or 0.0 for score in per_class] == pytest.approx(precision.tolist())
+    assert [score.recall or 0.0 for score in per_class] == pytest.approx(recall.tolist())
+    assert [score.f1 or 0.0 for score in per_class] == pytest.approx(f1.tolist())
+    assert [score.images for score in per_class] == support.tolist()
+    assert confusion.correct / confusion.total == metrics.accuracy_score(labels, predicted)
     macros = (confusion.macro_precision, confusion.macro_recall, confusion.macro_f1)
-    expected = theirs(labels, said, average="macro")[:3]
+    expected = theirs(labels, predicted, average="macro")[:3]
     assert [each.value for each in macros] == pytest.approx(list(expected))
 
 
 def test_what_is_not_defined_is_none_and_counts_as_nothing() -> None:
     """Class 1 is never given, class 2 has no image, class 3 is in neither."""
-    labels, said = [0, 0, 0, 1], [0, 0, 2, 0]
-    confusion = Confusion.of(labels, said, 4)
-    scores = confusion.scores
-    assert [score.precision for score in scores] == [2 / 3, None, 0.0, None]
-    assert [score.recall for score in scores] == [2 / 3, 0.0, None, None]
-    assert [score.f1 for score in scores] == [2 / 3, 0.0, 0.0, None]
-    assert scores[3].f1_interval is scores[2].recall_interval is scores[1].precision_interval
-    assert scores[3].f1_interval is None
-    expected = theirs(labels, said, average="macro")
+    labels, predicted = [0, 0, 0, 1], [0, 0, 2, 0]
+    confusion = Confusion.of(labels, predicted, 4)
+    per_class = confusion.per_class
+    assert [score.precision for score in per_class] == [2 / 3, None, 0.0, None]
+    assert [score.recall for score in per_class] == [2 / 3, 0.0, None, None]
+    assert [score.f1 for score in per_class] == [2 / 3, 0.0, 0.0, None]
+    assert (
+        per_class[3].f1_interval is per_class[2].recall_interval is per_class[1].precision_interval
+    )
+    assert per_class[3].f1_interval is None
+    expected = theirs(labels, predicted, average="macro")
     assert confusion.macro_precision.value == pytest.approx(expected[0])
     assert confusion.macro_recall.value == pytest.approx(expected[1])
     assert confusion.macro_f1.value == pytest.approx(expected[2])
 
 
 def test_intervals_of_precision_and_recall_rest_on_their_own_images() -> None:
-    score = ClassScore(label=3, images=40, said=50, right=36)
+    score = ClassMetrics(label=3, images=40, predicted=50, correct=36)
     assert score.precision_interval == wilson(36, 50)
     assert score.recall_interval == wilson(36, 40)
 
 
 @pytest.mark.parametrize(("images", "said", "right"), [(30, 28, 0), (30, 30, 30), (40, 36, 33)])
-def test_the_interval_of_f1_lies_around_it(images: int, said: int, right: int) -> None:
-    score = ClassScore(0, images, said, right)
+def test_the_interval_of_f1_lies_around_it(images: int, predicted: int, correct: int) -> None:
+    score = ClassMetrics(0, images, predicted, correct)
     assert score.f1 is not None
     assert score.f1_interval is not None
     low, high = score.f1_interval
@@ -90,7 +92,7 @@ def test_intervals_of_f1_hold_the_truth_as_often_as_they_say() -> None:
     inside, inside_macro = 0, 0
     for counts in chance.multinomial(400, truth.flatten(), size=trials):
         confusion = Confusion(tuple(map(tuple, counts.reshape(3, 3).tolist())))
-        low, high = confusion.scores[1].f1_interval or (1.0, 0.0)
+        low, high = confusion.per_class[1].f1_interval or (1.0, 0.0)
         inside += low <= exact[1] <= high
         low, high = confusion.macro_f1.interval
         inside_macro += low <= exact.mean() <= high
@@ -99,13 +101,13 @@ def test_intervals_of_f1_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_the_interval_of_macro_f1_is_about_that_of_a_bootstrap() -> None:
-    labels, said = drawn(1_000, 4, 0.5, 3)
-    confusion = Confusion.of(labels, said, 4)
+    labels, predicted = drawn(1_000, 4, 0.5, 3)
+    confusion = Confusion.of(labels, predicted, 4)
     shares = np.array(confusion.counts) / 1_000
     again = np.random.default_rng(1).multinomial(1_000, shares.flatten(), size=2_000)
     again = again.reshape(-1, 4, 4)
-    right = again.diagonal(axis1=1, axis2=2)
-    f1 = (2 * right / (again.sum(1) + again.sum(2))).mean(axis=1)
+    correct = again.diagonal(axis1=1, axis2=2)
+    f1 = (2 * correct / (again.sum(1) + again.sum(2))).mean(axis=1)
     assert confusion.macro_f1.interval == pytest.approx(np.percentile(f1, [2.5, 97.5]), abs=0.004)
 
 
@@ -126,7 +128,7 @@ def test_the_worst_pairs_come_first() -> None:
     assert confusion.worst_pairs() == [(1, 0, 2), (0, 1, 2), (1, 2, 1), (2, 1, 1)]
     assert confusion.share(1, 0) == 0.5
     assert confusion.images == (10, 4, 10)
-    assert confusion.said == (10, 4, 10)
+    assert confusion.predicted == (10, 4, 10)
 
 
 def test_without_an_image_nothing_is_shared() -> None:

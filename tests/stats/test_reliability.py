@@ -28,26 +28,28 @@ def judged(images: int = 2_000, power: float = 0.8) -> tuple[list[float], list[b
     """Confidences, many near 1, and hits that are less frequent than they say."""
     chance = np.random.default_rng(images)
     sure = 1 - chance.random(images) ** 4 * 0.9
-    right = chance.random(images) < sure ** (1 / power)
-    return sure.tolist(), right.tolist()
+    correct = chance.random(images) < sure ** (1 / power)
+    return sure.tolist(), correct.tolist()
 
 
-def ece_by_numpy(sure: Any, right: Any, bins: int) -> float:
+def ece_by_numpy(sure: Any, correct: Any, bins: int) -> float:
     """Straight from the definition, with masks: an independent computation."""
-    sure, right, total = np.asarray(sure), np.asarray(right, dtype=float), 0.0
+    sure, correct, total = np.asarray(sure), np.asarray(correct, dtype=float), 0.0
     for place in range(bins):
         inside = (sure > place / bins) & (sure <= (place + 1) / bins)
         if inside.any():
-            total += inside.mean() * abs(right[inside].mean() - sure[inside].mean())
+            total += inside.mean() * abs(correct[inside].mean() - sure[inside].mean())
     return float(total)
 
 
 @pytest.mark.parametrize("bins", [5, 10, 15, 20])
 @pytest.mark.parametrize("binning", [EQUAL_WIDTH, EQUAL_MASS])
 def test_the_bins_are_those_of_scikit_learn(bins: int, binning: str) -> None:
-    sure, right = judged()
-    found = Calibration.of(sure, right, edges_of(sure, bins, binning))
-    accuracy, confidence = calibration_curve(right, sure, n_bins=bins, strategy=STRATEGIES[binning])
+    sure, correct = judged()
+    found = Calibration.of(sure, correct, edges_of(sure, bins, binning))
+    accuracy, confidence = calibration_curve(
+        correct, sure, n_bins=bins, strategy=STRATEGIES[binning]
+    )
     full = [each for each in found.bins if each.images]
     assert [each.accuracy for each in full] == pytest.approx(accuracy.tolist())
     assert [each.confidence for each in full] == pytest.approx(confidence.tolist())
@@ -55,16 +57,16 @@ def test_the_bins_are_those_of_scikit_learn(bins: int, binning: str) -> None:
 
 @pytest.mark.parametrize("bins", [5, 10, 15, 20])
 def test_ece_is_that_of_the_definition(bins: int) -> None:
-    sure, right = judged()
-    found = Calibration.of(sure, right, edges_of(sure, bins))
-    assert found.ece == pytest.approx(ece_by_numpy(sure, right, bins), abs=1e-12)
+    sure, correct = judged()
+    found = Calibration.of(sure, correct, edges_of(sure, bins))
+    assert found.ece == pytest.approx(ece_by_numpy(sure, correct, bins), abs=1e-12)
     assert found.mce == max(abs(each.gap) for each in found.bins)
 
 
 def test_errors_by_hand() -> None:
     """Two bins: four images at 0.4, two right (gap 0.1); one at 0.9, wrong (gap 0.9)."""
-    sure, right = [0.4] * 4 + [0.9], [True, True, False, False, False]
-    found = Calibration.of(sure, right, edges_of(sure, 2))
+    sure, correct = [0.4] * 4 + [0.9], [True, True, False, False, False]
+    found = Calibration.of(sure, correct, edges_of(sure, 2))
     assert found.ece == pytest.approx((4 * 0.1 + 0.9) / 5)
     assert found.mce == pytest.approx(0.9)
     assert found.gap == pytest.approx(0.5 - 0.4)
@@ -99,9 +101,9 @@ def test_equal_mass_has_as_many_images_in_each_bin() -> None:
 
 
 def test_the_interval_of_the_gap_is_that_of_a_mean() -> None:
-    sure, right = judged()
-    found = Calibration.of(sure, right, edges_of(sure, 15))
-    gaps = np.array(sure) - np.array(right)
+    sure, correct = judged()
+    found = Calibration.of(sure, correct, edges_of(sure, 15))
+    gaps = np.array(sure) - np.array(correct)
     half = 1.959964 * gaps.std(ddof=1) / math.sqrt(len(gaps))
     assert found.gap == pytest.approx(gaps.mean())
     assert found.gap_interval == pytest.approx((gaps.mean() - half, gaps.mean() + half))
@@ -113,11 +115,11 @@ def test_brier_and_log_loss_are_those_of_scikit_learn() -> None:
     scores = np.exp(chance.normal(size=(500, 10)) * 2)
     probabilities = scores / scores.sum(axis=1, keepdims=True)
     labels = chance.integers(0, 10, 500)
-    rows, right = probabilities.tolist(), probabilities[np.arange(500), labels].tolist()
+    rows, correct = probabilities.tolist(), probabilities[np.arange(500), labels].tolist()
     truth = np.eye(10)[labels]
     by_class = [brier_score_loss(truth[:, each], probabilities[:, each]) for each in range(10)]
     assert brier(rows, labels.tolist()) == pytest.approx(sum(by_class))
-    assert negative_log_likelihood(right) == pytest.approx(
+    assert negative_log_likelihood(correct) == pytest.approx(
         log_loss(labels, probabilities, labels=range(10))
     )
 

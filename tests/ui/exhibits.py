@@ -188,7 +188,7 @@ def confusion(controls: tuple[Control, ...], cell: tuple[int, int]) -> Exhibit:
         result=f"{found.total - found.correct} images wrong, {len(worst)} kinds of error.",
         certainty="5,000 validation images after step 648: 97.82 % right [97.38, 98.19].",
         opens=Opening(
-            view="digits",
+            view="misclassified",
             choices=(("true", float(cell[0])), ("said", float(cell[1]))),
             hint=f"the {COUNTS[cell[0]][cell[1]]} digits of true {cell[0]}, said {cell[1]}",
         ),

@@ -116,7 +116,7 @@ async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() 
         assert "▷ enter: the 1 digits of true 1, said 7" in said(screen)
         assert not screen.check_action("go_back", ())
         await shown(pilot, app, "enter")
-        assert asked(engine)[-1] == ask_view("digits", (("true", 1.0), ("said", 7.0)))
+        assert asked(engine)[-1] == ask_view("misclassified", (("true", 1.0), ("said", 7.0)))
         assert "true 1, said 7" in said(screen)
         assert screen.check_action("go_back", ())
         await shown(pilot, app, "escape")
@@ -225,7 +225,7 @@ async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without
     None
 ):
     engine = FakeEngine(SHOWN, views=views)
-    app = InspectApp(engine, RunConfig(epochs=5), theme="midnight", view="digits")
+    app = InspectApp(engine, RunConfig(epochs=5), theme="midnight", view="misclassified")
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, SHOWN)
         await until(pilot, lambda app: app.live_run.inspection.is_idle, app)

@@ -119,16 +119,16 @@ def test_each_view_keeps_its_choices_and_can_be_opened_with_others() -> None:
     inspection.receive(told(sent[-1]))
     inspection.set_control(at(IMAGES, "test"))
     inspection.receive(told(sent[-1]))
-    inspection.prepare("digits", (("true", 4.0), ("said", 9.0)))
+    inspection.prepare("misclassified", (("true", 4.0), ("said", 9.0)))
     inspection.open("digits")
-    assert sent[-1] == ask_view("digits", (("true", 4.0), ("said", 9.0)))
+    assert sent[-1] == ask_view("misclassified", (("true", 4.0), ("said", 9.0)))
     inspection.open("confusion")
     assert sent[-1] == ask_view("confusion", ON_TEST)
     inspection.receive(told(sent[-1]))
     inspection.reset_controls()
     assert sent[-1] == ask_view("confusion")
     inspection.open("digits")
-    assert sent[-1] == ask_view("digits", (("true", 4.0), ("said", 9.0)))
+    assert sent[-1] == ask_view("misclassified", (("true", 4.0), ("said", 9.0)))
 
 
 def test_all_controls_are_put_back_at_once_those_of_other_lessons_stay() -> None:

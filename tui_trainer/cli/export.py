@@ -54,11 +54,11 @@ class _Source:
 
     def model(self) -> nn.Module:
         """Return the checkpoint's network, built anew: its modules are then those importable."""
-        from tui_trainer.lab.saved_model import network_of
+        from tui_trainer.lab.saved_model import load_model
 
         check_model_path(self.found.config)
         with redirect_stdout(sys.stderr):
-            return network_of(self.found.checkpoint, self.found.config.model)
+            return load_model(self.found.checkpoint, self.found.config.model)
 
     def custom_code(self) -> AbstractContextManager[None]:
         """Run the model's code: its modules importable, what it prints on stderr."""

@@ -17,7 +17,7 @@ from tui_trainer.text.fmt import clip, printable
 
 if TYPE_CHECKING:
     from tui_trainer.headless.prediction_text import ModelWarning, Prediction
-    from tui_trainer.lab.views.opinions import Judge
+    from tui_trainer.lab.views.checkpoint_models import SavedModel
 
 AUTO, DARK, LIGHT = "auto", "dark", "light"
 INKS = (AUTO, DARK, LIGHT)
@@ -81,12 +81,12 @@ def _predictions(
 
     from tui_trainer.data.image_files import files_of
     from tui_trainer.headless.prediction_text import ModelWarning
-    from tui_trainer.lab.views.opinions import judge_of
+    from tui_trainer.lab.views.checkpoint_models import saved_model_of
 
     torch.set_num_threads(1)  # one small image: two threads would wait longer than they work
-    judges = {name: judge_of(file, model) for name, file in files.items()}
-    for name, judge in judges.items():
-        yield from (ModelWarning(f"{name}: {caution}") for caution in judge.cautions)
+    saved_models = {name: saved_model_of(file, model) for name, file in files.items()}
+    for name, saved_model in saved_models.items():
+        yield from (ModelWarning(f"{name}: {caution}") for caution in saved_model.cautions)
     for place in images:
         try:
             paths = files_of(place)
@@ -95,12 +95,14 @@ def _predictions(
             continue
         for path in paths:
             try:
-                yield _prediction(path, judges, ink=ink, is_raw=is_raw)
+                yield _prediction(path, saved_models, ink=ink, is_raw=is_raw)
             except InputError as error:
                 yield error
 
 
-def _prediction(path: Path, judges: dict[str, Judge], *, ink: str, is_raw: bool) -> Prediction:
+def _prediction(
+    path: Path, saved_models: dict[str, SavedModel], *, ink: str, is_raw: bool
+) -> Prediction:
     from tui_trainer.data.image_files import read_ink
     from tui_trainer.data.ink import as_digit, as_it_lies
     from tui_trainer.data.segmentation import picture_warnings
@@ -109,14 +111,14 @@ def _prediction(path: Path, judges: dict[str, Judge], *, ink: str, is_raw: bool)
     found = read_ink(path, ink, is_whole=is_raw)
     probabilities = {}
     first = None
-    for name, judge in judges.items():
-        side = judge.image_size
+    for name, saved_model in saved_models.items():
+        side = saved_model.image_size
         digit = as_it_lies(found, side) if is_raw else as_digit(found, side)
         if digit is None:  # read_ink tells that first
             raise InputError(f"{printable(path)}: there is no ink in it")
-        if judge.is_dark_on_light:
+        if saved_model.is_dark_on_light:
             digit = 255 - digit
-        probabilities[name] = judge.probabilities(digit)
+        probabilities[name] = saved_model.probabilities(digit)
         first = digit if first is None else first
     assert first is not None
     greys = tuple(first.flatten().tolist())

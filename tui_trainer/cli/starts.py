@@ -92,9 +92,9 @@ class Show:
 
     def _answers(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
-        from tui_trainer.lab.standalone import look
+        from tui_trainer.lab.standalone import inspect_run
 
-        yield from look(config, inbox, self.folder, self._saved.resumption())
+        yield from inspect_run(config, inbox, self.folder, self._saved.resumption())
 
 
 def recorder_of(config: RunConfig, out: Path | None = None) -> Recorder:

@@ -164,7 +164,7 @@ class GuidedTour:
         controls = tuple((control.name, control.value) for control in exhibit.controls)
         if question.kind == "lesson":
             self._notice_lesson(question.name, exhibit, controls)
-        elif question.topic == "view/digits":
+        elif question.topic == "view/misclassified":
             cell = dict((*question.choices, *controls))
             if cell.get("true") != cell.get("said"):
                 self.done.add(SAW_MISCLASSIFIED)

@@ -24,10 +24,10 @@ from tui_trainer.protocol.inspection import NAMES
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import one_line
 
-SHARE = 0.01
+BACKGROUND_SHARE = 0.01
 """The share of the time that an answer in the background may take."""
 
-WAITED_FOR = 0.5
+INTERACTIVE_SHARE = 0.5
 """The share that an answer in slices may take while somebody waits for it."""
 
 CREDIT = 0.3
@@ -122,7 +122,7 @@ def _field(context: Context, question: Ask) -> Parts:
     digit = context.digit(int(choices.get("digit", 0)))
     try:
         measured = measured_field(context.copy(), data.shape, place, row, column)
-        effective = effective_field(context.copy(), digit.network_input, place, row, column)
+        effective = effective_field(context.copy(), digit.model_input, place, row, column)
     except Exception as error:  # it was run with other weights and types than its author meant
         words = one_line(f"{type(error).__name__}: {error}")
         name = layers[place].name
@@ -156,12 +156,12 @@ def _network(context: Context, question: Ask) -> Parts:
     Raises:
         InputError: If it cannot be built.
     """
-    data, model = context.data, str(dict(question.choices)["model"])
-    network = build_model(model, image_size=data.image_size, classes=data.classes)
-    layers = layers_of(network, data.shape, data.classes)
+    data, reference = context.data, str(dict(question.choices)["model"])
+    model = build_model(reference, image_size=data.image_size, classes=data.classes)
+    layers = layers_of(model, data.shape, data.classes)
     yield ModelDescription(
-        model=model_name(model),
-        about=summary_of(model),
+        model=model_name(reference),
+        about=summary_of(reference),
         layers=layers,
         review=review_of(layers, context.config.budget),
     )
@@ -214,8 +214,8 @@ class Scheduler:
 
     def may_work(self, now: float) -> bool:
         """Whether there is time for another part, by a clock in seconds."""
-        is_waited_for = self.job is not None and self.job.question.mode != "background"
-        share = WAITED_FOR if is_waited_for else SHARE
+        is_interactive = self.job is not None and self.job.question.mode != "background"
+        share = INTERACTIVE_SHARE if is_interactive else BACKGROUND_SHARE
         if self._at is not None:
             self._credit = min(CREDIT, self._credit + share * (now - self._at))
         self._at = now
@@ -227,7 +227,7 @@ class Scheduler:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """Let one thread work alone: one image is done before several have found together."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

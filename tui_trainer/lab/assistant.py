@@ -15,9 +15,9 @@ from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, probabilities_of
 from tui_trainer.engine.process_commands import reject
 from tui_trainer.engine.run import Assistant, Run
-from tui_trainer.lab.ask import VIEW_TOPICS, Job, Scheduler, one_thread, topic_of
-from tui_trainer.lab.chronicle import Chronicle
-from tui_trainer.lab.context import IMAGES, PATIENCE, SEED, Context
+from tui_trainer.lab.ask import VIEW_TOPICS, Job, Scheduler, single_thread, topic_of
+from tui_trainer.lab.context import IMAGES, MAX_AGE, SEED, Context
+from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
 from tui_trainer.models.build import custom_model_error, is_custom
@@ -44,15 +44,15 @@ class Laboratory(Assistant):
         run: The run, once it is prepared.
         scheduler: The answer that is worked on in slices.
         predictions: The newest predictions of each split.
-        chronicle: How each validation image was classified, epoch by epoch.
+        forgetting: How each validation image was classified, epoch by epoch.
     """
 
     run: Run
-    chronicle: Chronicle
+    forgetting: ExampleForgetting
 
     def __init__(self) -> None:
         self.scheduler = Scheduler()
-        self.predictions = PredictionStore()
+        self.prediction_store = PredictionStore()
 
     def describe(
         self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
@@ -98,7 +98,7 @@ class Laboratory(Assistant):
     def begin(self, run: Run) -> None:
         """Take the run that is about to be trained."""
         self.run = run
-        self.chronicle = Chronicle(len(run.data.val))
+        self.forgetting = ExampleForgetting(len(run.data.val))
 
     @property
     def is_busy(self) -> bool:
@@ -113,7 +113,7 @@ class Laboratory(Assistant):
         try:
             yield from self.begin_answer(question)
         except Exception as error:
-            yield self._fault(question, error)
+            yield self._rejected(question, error)
 
     def work(self, *, waits: bool) -> Iterator[Event]:
         """Work on an answer: as long as there is time, or, if the run ``waits``, until a command.
@@ -121,17 +121,17 @@ class Laboratory(Assistant):
         Whatever a custom model does when it is looked at, the run goes on.
         """
         try:
-            yield from self.go_on(waits=waits)
+            yield from self.continue_answer(waits=waits)
         except Exception as error:
             job, self.scheduler.job = self.scheduler.job, None
             if job is not None:
-                yield self._fault(job.question, error)
+                yield self._rejected(job.question, error)
 
-    def opens_test(self, question: Question) -> bool:
+    def evaluates_test(self, question: Question) -> bool:
         """Return whether a question is to be answered by another evaluation of the test set."""
         if isinstance(question, Withdraw) or question.topic not in VIEW_TOPICS:
             return False
-        found = self.predictions.judged.get(TEST)
+        found = self.prediction_store.by_split.get(TEST)
         is_old = found is None or found.step != self.run.progress.step
         is_confirmed = question.mode == "confirmed"
         return is_confirmed and is_old and (IMAGES.name, TEST) in question.choices
@@ -147,7 +147,7 @@ class Laboratory(Assistant):
         if isinstance(question, Withdraw):
             return  # what was under way has ended by its arrival
         topic = topic_of(question)
-        if self.opens_test(question):
+        if self.evaluates_test(question):
             if self.run.control.state == "diverged":
                 raise ValueError("the weights are lost: there is nothing to judge on the test set")
             yield self.run.evaluate_test()
@@ -166,7 +166,7 @@ class Laboratory(Assistant):
                     yield reject(self.run, question, topic.ended)
                 return
 
-    def go_on(self, *, waits: bool = False) -> Iterator[Answered]:
+    def continue_answer(self, *, waits: bool = False) -> Iterator[Answered]:
         """Work on the answer in slices.
 
         Args:
@@ -183,7 +183,7 @@ class Laboratory(Assistant):
             if not waits and not scheduler.may_work(began):
                 return
             # A part is too small to be divided: several threads would wait for each other.
-            with one_thread():
+            with single_thread():
                 answered = self._advance(scheduler.job)
             if scheduler.job.is_done:
                 scheduler.job = None
@@ -235,20 +235,20 @@ class Laboratory(Assistant):
             data=run.data,
             device=run.device,
             layers=run.layers,
-            network=run.model,
+            model=run.model,
             step=run.progress.step,
-            chronicle=self.chronicle,
-            predictions=self.predictions,
+            forgetting=self.forgetting,
+            prediction_store=self.prediction_store,
             checkpoints=run.store.files(),
             began=run.stopwatch.now,
-            patience=PATIENCE if run.control.state == "training" else 0.0,
-            follows=question.mode == "background",
+            max_age=MAX_AGE if run.control.state == "training" else 0.0,
+            is_background=question.mode == "background",
         )
         if topic_of(question).in_slices:
-            context.network = context.copy().requires_grad_(False)
+            context.model = context.copy().requires_grad_(False)
         return context
 
-    def _fault(self, question: Question, error: Exception) -> CommandRejected:
+    def _rejected(self, question: Question, error: Exception) -> CommandRejected:
         told = custom_model_error(error, self.run.config.model) or error
         words = clip(one_line(str(told) or type(told).__name__), LONGEST_REASON)
         return reject(self.run, question, words)
@@ -265,15 +265,15 @@ class Laboratory(Assistant):
             0 if images == VALIDATION else run.data.test.evaluations,
             at=run.stopwatch.now,
         )
-        self.predictions.keep(predictions)
+        self.prediction_store.keep(predictions)
         if images == VALIDATION:
-            self.chronicle.note(run.progress.epoch, predictions.given, predictions.labels)
+            self.forgetting.note(run.progress.epoch, predictions.predicted, predictions.labels)
 
     def state(self) -> tuple[Mapping[str, object], Mapping[str, Tensor]]:
         """Return the plain values and the tensors that a checkpoint keeps of it."""
-        chronicle = self.chronicle
-        tensors = {"chronicle": chronicle.table} if chronicle.epochs else {}
-        return {"chronicled": [chronicle.epochs, chronicle.since]}, tensors
+        forgetting = self.forgetting
+        tensors = {"chronicle": forgetting.table} if forgetting.epochs else {}
+        return {"chronicled": [forgetting.epochs, forgetting.since]}, tensors
 
     def check(self, state: Checkpoint, path: Path) -> None:
         """Make sure that the chronicle is one of these images; an older version has none.
@@ -281,7 +281,7 @@ class Laboratory(Assistant):
         Raises:
             InputError: If it is not.
         """
-        table, own = state.tensors.get("chronicle"), self.chronicle.table
+        table, own = state.tensors.get("chronicle"), self.forgetting.table
         counted = state.metadata.get("chronicled", [0, 0])
         is_pair = type(counted) is list and len(counted) == 2
         if not is_pair or not all(type(n) is int and 0 <= n < 1 << 31 for n in counted):
@@ -291,6 +291,6 @@ class Laboratory(Assistant):
 
     def restore(self, state: Checkpoint) -> None:
         """Go back to a checkpoint: the model's weights are others now."""
-        self.predictions.forget()
+        self.prediction_store.forget()
         epochs, since = state.metadata.get("chronicled", (0, 0))
-        self.chronicle.restore(state.tensors.get("chronicle"), epochs, since)
+        self.forgetting.restore(state.tensors.get("chronicle"), epochs, since)

@@ -29,7 +29,7 @@ from tui_trainer.text.fmt import accuracy_with_interval, count, percent
 IMAGES = 12_000
 """Training images that each arm gets, if there is time."""
 
-JUDGED = 1_500
+VAL_IMAGES = 1_500
 """Validation images on which the arms are judged."""
 
 TRAINED = 14.0
@@ -56,18 +56,18 @@ CHANCE = 0.05
 """How likely it may be that any pair is told apart where there is no difference at all."""
 
 
-Judged = Mapping[str, Evaluation]
+Evaluations = Mapping[str, Evaluation]
 """How the arms do, by their names."""
 
-Found = Callable[[Sequence[Arm], Judged], tuple[Block, ...]]
+Found = Callable[[Sequence[Arm], Evaluations], tuple[Block, ...]]
 """What else there is to see once the arms are trained and judged."""
 
 
 def arm(
-    context: Context, name: str, network: nn.Module, data: Data | None = None, **settings: object
+    context: Context, name: str, model: nn.Module, data: Data | None = None, **settings: object
 ) -> Arm:
     """Return a training of a copy of a network by ``RECIPE``; ``settings`` change that."""
-    trial = context.trial(network, data, **{**RECIPE, **settings})
+    trial = context.trial(model, data, **{**RECIPE, **settings})
     return Arm(name, trial, cap=loss_cap(context))
 
 
@@ -81,9 +81,9 @@ def compare(
     arms: Sequence[Arm],
     *,
     setup: tuple[Block, ...] = (),
-    found: Found = lambda arms, scores: (),
+    found: Found = lambda arms, evaluations: (),
     images: int = IMAGES,
-    judged: int = JUDGED,
+    val_images: int = VAL_IMAGES,
     by_time: bool = False,
 ) -> Iterator[Exhibit]:
     """Train arms side by side, judge them, and say how sure the result is.
@@ -94,7 +94,7 @@ def compare(
         setup: What was to be seen before; it stays below the curves.
         found: Gives more to see at the end, between the table and the curves.
         images: How many training images each gets at most, unless they get equal seconds.
-        judged: On how many images of validation they are judged.
+        val_images: On how many images of validation they are judged.
         by_time: Equal seconds for each, and not equal images.
     """
     yield Exhibit(blocks=setup, progress=0.0)
@@ -102,22 +102,22 @@ def compare(
     most = math.inf if by_time else images
     for share in race(arms, images=most, clock=context.clock, seconds=TRAINED, by_time=by_time):
         yield Exhibit(blocks=(losses(arms), *setup), progress=share)
-    split = context.sample(judged)
-    scores: dict[str, Evaluation] = {}
+    split = context.sample(val_images)
+    evaluations: dict[str, Evaluation] = {}
     for each in arms:
         recalibrate_trial(each.trial)
-        scores[each.name] = score(each.trial, split)
+        evaluations[each.name] = score(each.trial, split)
         yield Exhibit(blocks=(losses(arms), *setup), progress=1.0)
     yield Exhibit(
-        blocks=(outcome(arms, scores), *found(arms, scores), losses(arms), *setup),
-        result=result(arms, scores),
-        certainty=certainty(context, arms, scores, split, by_time=by_time),
+        blocks=(outcome(arms, evaluations), *found(arms, evaluations), losses(arms), *setup),
+        result=result(arms, evaluations),
+        certainty=certainty(context, arms, evaluations, split, by_time=by_time),
     )
 
 
 def score(trial: Trial, split: Split) -> Evaluation:
     """Return how a trial's network does on images, in evaluation mode."""
-    return evaluate(trial.network, trial.data, split)
+    return evaluate(trial.model, trial.data, split)
 
 
 def recalibrate_trial(trial: Trial) -> None:
@@ -128,7 +128,7 @@ def recalibrate_trial(trial: Trial) -> None:
     """
     # As many images for each arm, whatever its batches are.
     count = math.ceil(RECALIBRATED_ON / trial.config.batch_size)
-    recalibrate(trial.network, (trial.batch()[0] for _ in range(count)))
+    recalibrate(trial.model, (trial.batch()[0] for _ in range(count)))
 
 
 def losses(arms: Sequence[Arm]) -> Curves:
@@ -141,19 +141,23 @@ def losses(arms: Sequence[Arm]) -> Curves:
     )
 
 
-def outcome(arms: Sequence[Arm], scores: Judged) -> Table:
+def outcome(arms: Sequence[Arm], evaluations: Evaluations) -> Table:
     """Return what each arm is and how far it came; the best one is marked."""
-    accuracies = [scores[each.name].accuracy for each in arms]
+    accuracies = [evaluations[each.name].accuracy for each in arms]
     return Table(
         caption="after the training",
         heads=("network", "parameters", "images", "train loss", "accuracy, 95 %"),
         rows=tuple(
             (
                 each.name,
-                count(parameters(each.trial.network)),
+                count(parameters(each.trial.model)),
                 count(each.trial.images),
-                "lost" if each.is_lost else f"{each.losses[-1]:.4f}" if each.losses else "none",
-                told(scores[each.name].correct, scores[each.name].total),
+                "lost"
+                if each.is_nonfinite
+                else f"{each.losses[-1]:.4f}"
+                if each.losses
+                else "none",
+                accuracy_text(evaluations[each.name].correct, evaluations[each.name].total),
             )
             for each in arms
         ),
@@ -161,34 +165,34 @@ def outcome(arms: Sequence[Arm], scores: Judged) -> Table:
     )
 
 
-def told(correct: int, total: int) -> str:
+def accuracy_text(correct: int, total: int) -> str:
     """Return a share of images in percent, with its Wilson interval: ``90.0 % [88.0, 91.7]``."""
     return accuracy_with_interval(correct / total, wilson(correct, total))
 
 
-def parameters(network: nn.Module) -> int:
+def parameters(model: nn.Module) -> int:
     """Return how many numbers a network learns."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
-def result(arms: Sequence[Arm], scores: Judged) -> str:
+def result(arms: Sequence[Arm], evaluations: Evaluations) -> str:
     """Return who leads, who got how many images right, best first, and who was lost."""
     ranked = sorted(
-        (each for each in arms if not each.is_lost),
-        key=lambda each: scores[each.name].accuracy,
+        (each for each in arms if not each.is_nonfinite),
+        key=lambda each: evaluations[each.name].accuracy,
         reverse=True,
     )
-    parts = [f"{each.name} {percent(scores[each.name].accuracy)}" for each in ranked]
-    lost = [each.name for each in arms if each.is_lost]
+    parts = [f"{each.name} {percent(evaluations[each.name].accuracy)}" for each in ranked]
+    lost = [each.name for each in arms if each.is_nonfinite]
     sentences = [f"Right: {', '.join(parts)}."] if parts else []
     if len(ranked) > 1:
-        sentences.insert(0, lead({each.name: scores[each.name] for each in ranked}))
+        sentences.insert(0, lead({each.name: evaluations[each.name] for each in ranked}))
     if lost:
         sentences.append(f"The loss of {', '.join(lost)} is no number any more.")
     return " ".join(sentences)
 
 
-def lead(ranked: Judged) -> str:
+def lead(ranked: Evaluations) -> str:
     """Return by how many points the first of several, best first, is ahead of the second."""
     first, second = list(ranked)[:2]
     points = 100 * (ranked[first].accuracy - ranked[second].accuracy)
@@ -200,36 +204,41 @@ def lead(ranked: Judged) -> str:
 
 
 def certainty(
-    context: Context, arms: Sequence[Arm], scores: Judged, split: Split, *, by_time: bool = False
+    context: Context,
+    arms: Sequence[Arm],
+    evaluations: Evaluations,
+    split: Split,
+    *,
+    by_time: bool = False,
 ) -> str:
     """Return on how much a result rests, and which differences are more than chance."""
-    seen = [each.trial.images for each in arms if not each.is_lost] or [0]
+    seen = [each.trial.images for each in arms if not each.is_nonfinite] or [0]
     few, many = count(min(seen)), count(max(seen))
     amount = f"{few} training images each" if few == many else f"{few} to {many} training images"
     if by_time:
         amount = f"{max(each.seconds for each in arms):.1f} s each, {amount}"
     return (
         f"{amount}; judged on {count(len(split))} {context.split_name} images with 95 % Wilson "
-        f"intervals. {differences(scores)} One seed each: after so short a training other first "
-        "weights may move each by some points."
+        f"intervals. {differences(evaluations)} One seed each: after such a short training, other "
+        "initial weights can change each accuracy by some points."
     )
 
 
-def differences(scores: Judged) -> str:
+def differences(evaluations: Evaluations) -> str:
     """Return which accuracies differ by more than the choice of the images explains."""
     over: dict[str, list[str]] = {}
-    for better, worse in distinguishable(scores):
+    for better, worse in distinguishable(evaluations):
         over.setdefault(better, []).append(worse)
     if not over:
         return "No difference is more than the choice of images explains."
-    ranked = sorted(over, key=lambda name: scores[name].accuracy, reverse=True)
+    ranked = sorted(over, key=lambda name: evaluations[name].accuracy, reverse=True)
     pairs = "; ".join(f"{better} over {', '.join(over[better])}" for better in ranked)
-    total = len(scores) * (len(scores) - 1) // 2
+    total = len(evaluations) * (len(evaluations) - 1) // 2
     rest = " The other differences may be chance." if sum(map(len, over.values())) < total else ""
     return f"More than the choice of images explains: {pairs}.{rest}"
 
 
-def distinguishable(scores: Judged) -> list[tuple[str, str]]:
+def distinguishable(evaluations: Evaluations) -> list[tuple[str, str]]:
     """Return the pairs, better one first, whose difference in accuracy is more than chance.
 
     All are judged on the same images, so that each pair is compared image by image. Of many pairs
@@ -238,8 +247,10 @@ def distinguishable(scores: Judged) -> list[tuple[str, str]]:
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
     of Statistics 6 (1979), 65-70.
     """
-    ranked = sorted(scores, key=lambda name: scores[name].correct, reverse=True)
-    pairs = sorted((_by_chance(scores[a], scores[b]), a, b) for a, b in combinations(ranked, 2))
+    ranked = sorted(evaluations, key=lambda name: evaluations[name].correct, reverse=True)
+    pairs = sorted(
+        (_by_chance(evaluations[a], evaluations[b]), a, b) for a, b in combinations(ranked, 2)
+    )
     left = range(len(pairs), 0, -1)
     sure = takewhile(lambda one: one[0][0] <= CHANCE / one[1], zip(pairs, left, strict=True))
     return [(better, worse) for (_, better, worse), _ in sure]

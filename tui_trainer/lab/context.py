@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import probabilities_of
-from tui_trainer.lab.chronicle import Chronicle
+from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.trial import Trial, make_trial
 from tui_trainer.models.build import build_model, is_custom, to_channels_last
@@ -39,7 +39,7 @@ IMAGES = Control(name="images", label="images", value=VALIDATION, steps=(VALIDAT
 MOST_TRAINING = 5_000
 """Training images that are judged where there is no validation split."""
 
-PATIENCE = 20.0
+MAX_AGE = 20.0
 """Seconds that predictions are used while batches are trained, unless they are of the same step."""
 
 PART_PIXELS = 128 * 28 * 28
@@ -54,13 +54,13 @@ class Digit:
         number: Which, from 0.
         label: Its class.
         pixels: Its greys (H, H), 0 to 255.
-        network_input: The same as the network gets it (1, 1, H, H).
+        model_input: The same as the network gets it (1, 1, H, H).
     """
 
     number: int
     label: int
     pixels: Tensor
-    network_input: Tensor
+    model_input: Tensor
 
 
 @dataclass(slots=True, eq=False)
@@ -73,17 +73,17 @@ class Context:
         data: Its images; the test set stays sealed.
         device: Where they lie.
         layers: The layer table of the model.
-        network: The model as it is now. A view's is a copy in evaluation mode, which stays as it
+        model: The model as it is now. A view's is a copy in evaluation mode, which stays as it
             is while the run goes on; what changes it, or hooks into it, takes a copy. Any other's
             is the run's own in the middle of its training: only to be copied.
         step: After how many batches.
-        chronicle: What became of each validation image.
-        predictions: What was found before.
+        forgetting: What became of each validation image.
+        prediction_store: What was found before.
         checkpoints: The saved states of the run, by name: where each is.
         began: When it was asked, by the run's clock in seconds.
-        patience: How many seconds old predictions may be: while batches are trained, what a person
+        max_age: How many seconds old predictions may be: while batches are trained, what a person
             has opened is to fit what it was opened from.
-        follows: Whether nobody waits: any predictions will do that were not shown yet.
+        is_background: Whether nobody waits: any predictions will do that were not shown yet.
         clock: Seconds that only go up.
         shown_step: After how many batches the weights were as they are shown; predictions may be
             older.
@@ -94,14 +94,14 @@ class Context:
     data: Data
     device: torch.device
     layers: tuple[LayerRow, ...]
-    network: nn.Module
+    model: nn.Module
     step: int
-    chronicle: Chronicle
-    predictions: PredictionStore
+    forgetting: ExampleForgetting
+    prediction_store: PredictionStore
     checkpoints: Mapping[str, Path]
     began: float = 0.0
-    patience: float = 0.0
-    follows: bool = False
+    max_age: float = 0.0
+    is_background: bool = False
     clock: Callable[[], float] = time.perf_counter
     shown_step: int = field(init=False)
 
@@ -140,7 +140,7 @@ class Context:
             number=number,
             label=int(split.labels[number]),
             pixels=pixels,
-            network_input=self.data.prepare(pixels.unsqueeze(0)),
+            model_input=self.data.prepare(pixels.unsqueeze(0)),
         )
 
     def sample(self, count: int, *, training: bool = False) -> Split:
@@ -149,14 +149,14 @@ class Context:
 
     def copy(self, *, training: bool = False) -> nn.Module:
         """Return a copy of the run's network as it is now, in evaluation mode or in training's."""
-        network = copy_model(self.network)
+        model = copy_model(self.model)
         if training:
-            begin_training(network)
+            begin_training(model)
         else:
-            network.eval()
-        return network
+            model.eval()
+        return model
 
-    def fresh(self, model: str | None = None) -> nn.Module:
+    def fresh(self, reference: str | None = None) -> nn.Module:
         """Return an untrained network for these images, the run's own kind if none is named.
 
         Raises:
@@ -164,27 +164,27 @@ class Context:
         """
         return self.build(
             lambda: build_model(
-                model or self.config.model,
+                reference or self.config.model,
                 image_size=self.data.image_size,
                 classes=self.data.classes,
-                dropout=self.config.dropout if model is None else None,
+                dropout=self.config.dropout if reference is None else None,
             )
         )
 
     def build(self, build: Callable[[], nn.Module], seed: int = SEED) -> nn.Module:
         """Return a network built from a seed, where the images are, for training."""
         seed_all(seed)
-        network = build().to(self.device)
+        model = build().to(self.device)
         if self.device.type == "cpu":
-            network = to_channels_last(network, self.data.image_size)
-        begin_training(network)
-        return network
+            model = to_channels_last(model, self.data.image_size)
+        begin_training(model)
+        return model
 
-    def trial(self, network: nn.Module, data: Data | None = None, **settings: object) -> Trial:
+    def trial(self, model: nn.Module, data: Data | None = None, **settings: object) -> Trial:
         """Return a training of a copy of a network, at a constant rate unless told otherwise.
 
         Args:
-            network: Where it begins.
+            model: Where it begins.
             data: Other images than the run's.
             settings: Fields of ``RunConfig`` that take the place of the run's own; without an
                 ``lr`` it is that of the run.
@@ -192,7 +192,7 @@ class Context:
         still = dict.fromkeys(("rotate", "shift", "scale", "shear", "crop", "crop_probability"))
         changed = {"schedule": "constant", "augment": "none", "seed": SEED, **still, **settings}
         config = replace(self.config, **changed)  # type: ignore[arg-type]
-        return make_trial(network, data or self.data, config)
+        return make_trial(model, data or self.data, config)
 
     @property
     def images_control(self) -> Control:
@@ -202,12 +202,12 @@ class Context:
         """
         return replace(IMAGES, value=self.split_name, steps=(self.split_name, TEST))
 
-    def judged(self, images: str) -> Generator[None, None, Predictions | None]:
+    def predict(self, images: str) -> Generator[None, None, Predictions | None]:
         """Return what the network says of all images of a split; after each part it breathes.
 
         Of the test set it is what the latest look has found, whenever that was; None before one.
         """
-        found = self.predictions.judged.get(images)
+        found = self.prediction_store.by_split.get(images)
         if images == TEST or (found is not None and self._will_do(found)):
             return self._shown(found)
         split = self.split(images)
@@ -219,28 +219,30 @@ class Context:
         predictions = Predictions(
             images, self.step, torch.cat(parts), split.labels.cpu(), at=self.began
         )
-        self.predictions.keep(predictions)
+        self.prediction_store.keep(predictions)
         return self._shown(predictions)
 
     def _shown(self, predictions: Predictions | None) -> Predictions | None:
         """Return predictions, now that they are to be shown."""
         if predictions is not None:
-            self.shown_step = self.predictions.shown_steps[predictions.images] = predictions.step
+            self.shown_step = self.prediction_store.shown_steps[predictions.images] = (
+                predictions.step
+            )
         return predictions
 
     def _will_do(self, found: Predictions) -> bool:
         """Return whether predictions are new enough."""
         if found.step == self.step:
             return True
-        if self.follows:
-            return found.step > self.predictions.shown_steps.get(found.images, -1)
-        return self.began - found.at < self.patience
+        if self.is_background:
+            return found.step > self.prediction_store.shown_steps.get(found.images, -1)
+        return self.began - found.at < self.max_age
 
-    def probabilities(self, images: Tensor, network: nn.Module | None = None) -> Tensor:
+    def probabilities(self, images: Tensor, model: nn.Module | None = None) -> Tensor:
         """Return the probabilities (N, classes) of images (N, H, H) of greys, on the CPU."""
         with torch.no_grad():
-            scores = (network or self.network)(self.data.prepare(images))
-        return probabilities_of(scores).cpu()
+            logits = (model or self.model)(self.data.prepare(images))
+        return probabilities_of(logits).cpu()
 
     def at_start(self) -> nn.Module:
         """Return the network as it was before its first batch, on the CPU.
@@ -249,19 +251,19 @@ class Context:
             InputError: If it cannot be built, or a custom model is another one each time.
             NetworkError: If a custom model raises; it says where.
         """
-        network = self._seeded()
-        if is_custom(self.config.model) and not _are_alike(network, self._seeded()):
+        model = self._seeded()
+        if is_custom(self.config.model) and not _are_alike(model, self._seeded()):
             raise InputError(
                 "the model draws its initial weights from a random generator other than torch's, "
                 "NumPy's and Python's global ones; seed that generator in __init__"
             )
-        return network
+        return model
 
     def _seeded(self) -> nn.Module:
         seed_all(self.initial.seed)
-        network = self.built()
-        network.eval()
-        return network
+        model = self.built()
+        model.eval()
+        return model
 
     def built(self) -> nn.Module:
         """Return a model built as the run begins with it, from the global random generators."""

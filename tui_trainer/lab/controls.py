@@ -38,7 +38,7 @@ def number_control(
     return Control(name=name, label=label, value=float(value), steps=numbers, low=low, high=high)
 
 
-def opening_of(view: str, hint: str, **choices: Value) -> Opening:
+def link_to(view: str, hint: str, **choices: Value) -> Opening:
     """Return the way to another view, whose controls stand at these values."""
     values = {name: v if isinstance(v, str) else float(v) for name, v in choices.items()}
     return Opening(view=view, choices=tuple(values.items()), hint=hint)
@@ -96,9 +96,9 @@ Show = Callable[[Context, Controls, bool], Iterator[Exhibit]]
 def with_controls(show: Show) -> Callable[[Context, Choices, bool], Iterator[Exhibit]]:
     """Give each exhibit of a ``show`` the controls that it has read so far."""
 
-    def shown(context: Context, choices: Choices, goes: bool) -> Iterator[Exhibit]:
+    def shown(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit]:
         controls = Controls(choices)
-        for exhibit in show(context, controls, goes):
+        for exhibit in show(context, controls, confirmed):
             # A view yields None after a part that has nothing to show.
             yield exhibit and replace(exhibit, controls=controls.shown)
 

@@ -89,7 +89,7 @@ def probability_bars(
     )
 
 
-def no_numbers(what: str) -> Words:
+def nonfinite_notice(what: str) -> Words:
     """Say that the maps, or what else is told, are lost."""
     text = f"{what[0].upper()}{what[1:]} are no numbers any more: the run diverged."
     return Words(text=text, tone="error")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.network_variants import layers_of, zoo_network
+from tui_trainer.lab.model_variants import layers_of, zoo_model
 from tui_trainer.models.tensors import magnitudes, tensors_in
 from tui_trainer.protocol.exhibit import Words
 from tui_trainer.protocol.layers import LayerRow
@@ -25,13 +25,13 @@ class Subject:
 
     Attributes:
         name: What it is called.
-        network: A copy of its own, in evaluation mode.
+        model: A copy of its own, in evaluation mode.
         layers: Its layer table.
         stands_in: Why it is not the run's own network; empty if it is.
     """
 
     name: str
-    network: nn.Module
+    model: nn.Module
     layers: tuple[LayerRow, ...]
     stands_in: str = ""
 
@@ -51,7 +51,7 @@ class Subject:
         return bias.detach().float().cpu() if isinstance(bias, Tensor) else None
 
     def _module(self, place: int) -> nn.Module | None:
-        return dict(self.network.named_modules()).get(self.layers[place].name)
+        return dict(self.model.named_modules()).get(self.layers[place].name)
 
 
 def subject(
@@ -75,13 +75,13 @@ def subject(
     own = Subject(model_name(context.config.model), context.copy(), context.layers)
     if fits(own):
         return own
-    network = context.fresh(fallback)
-    network.eval()
+    model = context.fresh(fallback)
+    model.eval()
     side, classes = context.data.image_size, context.data.classes
     return Subject(
         fallback,
-        network,
-        layers_of(zoo_network, side, fallback, side, classes),
+        model,
+        layers_of(zoo_model, side, fallback, side, classes),
         f"{own.name} has no {lacks}: here stands {fallback} in its place, untrained.",
     )
 
@@ -101,7 +101,7 @@ class LayerMaps:
     values: Tensor
 
     @property
-    def is_lost(self) -> bool:
+    def is_nonfinite(self) -> bool:
         """Whether some of the values are no finite numbers, as in a run that diverged."""
         return not bool(torch.isfinite(self.values).all())
 
@@ -142,7 +142,7 @@ def maps_of(
 
     with torch.no_grad():
         keep(0, digit_input)
-        trace(seen.network, digit_input, reached=reached)
+        trace(seen.model, digit_input, reached=reached)
     return found
 
 
@@ -167,13 +167,13 @@ def batch_of_maps(seen: Subject, inputs: Tensor, place: int) -> Tensor:
         IndexError: If the network has no such layer.
     """
     with torch.no_grad():
-        found = inputs if place == 0 else result_at(seen.network, seen.layers, place, inputs)
+        found = inputs if place == 0 else output_at(seen.model, seen.layers, place, inputs)
     if found is None:
         raise IndexError(f"the network has no layer {place}")
     return magnitudes(found).cpu()
 
 
-class _ReachedError(BaseException):
+class _LayerReached(BaseException):
     """The layer was reached. No network's own ``except Exception`` is to hold it up."""
 
     def __init__(self, result: Tensor) -> None:
@@ -181,30 +181,32 @@ class _ReachedError(BaseException):
         self.result = result
 
 
-def result_at(
-    network: nn.Module, rows: Sequence[LayerRow], place: int, inputs: Tensor
+def output_at(
+    model: nn.Module, rows: Sequence[LayerRow], place: int, inputs: Tensor
 ) -> Tensor | None:
     """Return what the layer at a place of the table gives; None where it is not reached.
 
     What comes after it is not run.
     """
     # A row has its module's own name where that is all that it does, for the first time.
-    module = dict(network.named_modules()).get(rows[place].name)
+    module = dict(model.named_modules()).get(rows[place].name)
     if module is not None:
-        return _result_of(network, module, inputs)
+        return _output_of(model, module, inputs)
 
     def reached(at: int, step: Step, result: Tensor) -> None:
         if at == place:
-            raise _ReachedError(result)
+            raise _LayerReached(result)
 
     try:
-        trace(network, inputs, reached=reached)
-    except _ReachedError as found:
+        trace(model, inputs, reached=reached)
+    except _LayerReached as found:
         return found.result
     return None
 
 
-def passing(network: nn.Module, layer: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor] | None:
+def input_and_output(
+    model: nn.Module, layer: nn.Module, inputs: Tensor
+) -> tuple[Tensor, Tensor] | None:
     """Return what a layer of a network reads and what it gives; None where it is not reached.
 
     What comes after it is not run. Of several tensors, as of an LSTM, it is the first.
@@ -216,20 +218,20 @@ def passing(network: nn.Module, layer: nn.Module, inputs: Tensor) -> tuple[Tenso
 
     handle = layer.register_forward_pre_hook(reads, with_kwargs=True)
     with torch.no_grad():
-        result = _result_of(network, layer, inputs)
+        result = _output_of(model, layer, inputs)
     handle.remove()
     return None if result is None or not read else (read[0], result)
 
 
-def _result_of(network: nn.Module, layer: nn.Module, inputs: Tensor) -> Tensor | None:
+def _output_of(model: nn.Module, layer: nn.Module, inputs: Tensor) -> Tensor | None:
     def gives(module: nn.Module, given: object, result: object) -> None:
         if (first := next(tensors_in(result), None)) is not None:
-            raise _ReachedError(first)
+            raise _LayerReached(first)
 
     handle = layer.register_forward_hook(gives)
     try:
-        network(inputs)
-    except _ReachedError as found:
+        model(inputs)
+    except _LayerReached as found:
         return found.result
     finally:
         handle.remove()

@@ -22,7 +22,7 @@ class Predictions:
         step: After how many batches the weights were as they were used.
         probabilities: Of each class (N, classes), on the CPU.
         labels: The true classes (N), on the CPU.
-        look: Which reading of the test set it was; 0 for other splits.
+        test_evaluation: Which reading of the test set it was; 0 for other splits.
         at: When that was, by the run's clock in seconds.
     """
 
@@ -30,22 +30,22 @@ class Predictions:
     step: int
     probabilities: Tensor
     labels: Tensor
-    look: int = 0
+    test_evaluation: int = 0
     at: float = 0.0
 
     @property
-    def given(self) -> Tensor:
+    def predicted(self) -> Tensor:
         """The class that each image is given (N): the most probable one, or :data:`NO_CLASS`."""
-        most, given = self.probabilities.max(dim=1)
-        return given.masked_fill(most.isnan(), NO_CLASS)
+        most, predicted = self.probabilities.max(dim=1)
+        return predicted.masked_fill(most.isnan(), NO_CLASS)
 
     @property
-    def sureness(self) -> Tensor:
+    def confidence(self) -> Tensor:
         """The probability of that class (N)."""
         return self.probabilities.amax(dim=1)
 
     @property
-    def right_probability(self) -> Tensor:
+    def true_probability(self) -> Tensor:
         """The probability of the true class (N)."""
         return self.probabilities.gather(1, self.labels.unsqueeze(1)).squeeze(1)
 
@@ -55,18 +55,18 @@ class PredictionStore:
     """The newest predictions of each split.
 
     Attributes:
-        judged: Each by its split.
+        by_split: Each by its split.
         shown_steps: The step of the one of each split that was shown last.
     """
 
-    judged: dict[str, Predictions] = field(default_factory=dict)
+    by_split: dict[str, Predictions] = field(default_factory=dict)
     shown_steps: dict[str, int] = field(default_factory=dict)
 
     def keep(self, predictions: Predictions) -> None:
         """Keep predictions, in place of the ones before of their split."""
-        self.judged[predictions.images] = predictions
+        self.by_split[predictions.images] = predictions
 
     def forget(self) -> None:
         """Forget all: the weights are others at the same step."""
-        self.judged.clear()
+        self.by_split.clear()
         self.shown_steps.clear()

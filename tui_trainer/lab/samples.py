@@ -33,8 +33,8 @@ def affordable(layers: Sequence[LayerRow], passes: float, *, least: int, most: i
         least: As many in any case.
         most: Never more.
     """
-    network = totals(layers)
-    cost = network.multiply_adds + ACTIVATION_WORK * network.activation_bytes / FLOAT_BYTES
+    model = totals(layers)
+    cost = model.multiply_adds + ACTIVATION_WORK * model.activation_bytes / FLOAT_BYTES
     return int(min(most, max(least, WORK / max(1.0, passes * cost))))
 
 
@@ -49,15 +49,15 @@ def drawn(context: Context, count: int, draw: int) -> tuple[Tensor, Tensor]:
         draw: Which draw: the same number gives the same images.
     """
     train = context.data.train
-    chance = torch.Generator().manual_seed(SEED + draw)
-    places = torch.randperm(len(train), generator=chance)[:count].to(train.labels.device)
+    rng = torch.Generator().manual_seed(SEED + draw)
+    places = torch.randperm(len(train), generator=rng)[:count].to(train.labels.device)
     return context.data.prepare(train.images[places]), train.labels[places]
 
 
-def flat_gradient(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+def flat_gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
     """Return the gradient of the mean loss by all parameters, one after another."""
-    loss = functional.cross_entropy(network(inputs), labels)
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    loss = functional.cross_entropy(model(inputs), labels)
+    parameters = [p for p in model.parameters() if p.requires_grad]
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     pairs = zip(found, parameters, strict=True)
     return torch.cat(
@@ -66,7 +66,7 @@ def flat_gradient(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
 
 
 @contextmanager
-def same_chance(device: torch.device, seed: int) -> Iterator[None]:
+def seeded_rng(device: torch.device, seed: int) -> Iterator[None]:
     """Draw what a network draws, such as its dropout, from a seed, and put the state back."""
     with preserve_rng_state(device):
         seed_all(seed)

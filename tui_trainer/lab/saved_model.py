@@ -19,12 +19,12 @@ LONGEST_REASON = 400
 """The characters of why weights do not fit that are reported: torch names every single one."""
 
 
-def network_of(path: Path, model: str | None = None) -> nn.Module:
+def load_model(path: Path, reference: str | None = None) -> nn.Module:
     """Return the network of a checkpoint, with its weights, on the CPU.
 
     Args:
         path: The checkpoint.
-        model: Where the model is now, if it is not where it was.
+        reference: Where the model is now, if it is not where it was.
 
     Raises:
         InputError: If the checkpoint cannot be used, this version has no such network, or the
@@ -32,19 +32,19 @@ def network_of(path: Path, model: str | None = None) -> nn.Module:
     """
     state = read_checkpoint(path)
     metadata = state.metadata
-    model = metadata.get("model") if model is None else model
+    model = metadata.get("model") if reference is None else reference
     try:
         with preserve_rng_state():
             seed_all(metadata.get("seed", 0))
-            network = build_model(
-                model,  # type: ignore[arg-type]
+            model = build_model(
+                reference,  # type: ignore[arg-type]
                 image_size=metadata["image_size"],
                 classes=metadata["classes"],
                 # As it was built, not as its knob stood: one's own can have other layers without.
                 dropout=metadata.get("built_dropout", metadata["dropout"]),
             )
-        unregistered = UnregisteredState(network) if is_custom(str(model)) else None
-        load_state(network, state.part("network"))
+        unregistered = UnregisteredState(model) if is_custom(str(reference)) else None
+        load_state(model, state.part("network"))
         if unregistered is not None:
             restore_unregistered(unregistered, metadata, state.part("outside"))
     except InputError as error:
@@ -52,12 +52,12 @@ def network_of(path: Path, model: str | None = None) -> nn.Module:
     except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         told = clip(reason(error), LONGEST_REASON)
         raise fault(path, f"its network cannot be built: {told}") from None
-    if metadata["dropout"] not in (None, dropout_of(network)):
-        set_dropout(network, metadata["dropout"])
+    if metadata["dropout"] not in (None, dropout_of(model)):
+        set_dropout(model, metadata["dropout"])
     check_same_model(
-        network, metadata["image_size"], metadata, state.tensors.get("fingerprint"), path
+        model, metadata["image_size"], metadata, state.tensors.get("fingerprint"), path
     )
-    return network
+    return model
 
 
 def differing_bits(one: Checkpoint, other: Checkpoint) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.test_looks import counted
 
 
-def look(
+def inspect_run(
     config: RunConfig,
     inbox: Inbox,
     folder: RunFolder,
@@ -61,7 +61,7 @@ class _CountingLaboratory(Laboratory):
         self._folder = folder
 
     def answer(self, question: Question) -> Iterator[Event]:
-        if not self.opens_test(question):
+        if not self.evaluates_test(question):
             yield from super().answer(question)
             return
         test = self.run.data.test
@@ -73,7 +73,7 @@ class _CountingLaboratory(Laboratory):
             yield from counted(super().answer(question), self._folder, recorded)
         except InputError as error:
             test.evaluations = evaluations
-            self.predictions.judged.pop(TEST, None)
+            self.prediction_store.by_split.pop(TEST, None)
             self.scheduler.job = None
             yield reject(self.run, question, str(error))
 
@@ -106,4 +106,4 @@ def answers(
         yield run.started()
         for question in questions:
             yield from lab.begin_answer(question)
-            yield from lab.go_on(waits=True)
+            yield from lab.continue_answer(waits=True)

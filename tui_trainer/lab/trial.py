@@ -35,7 +35,7 @@ class Trial:
     Attributes:
         config: How it is trained.
         data: What it is trained on; read only.
-        network: The network, its own.
+        model: The network, its own.
         optimizer: Moves its weights.
         batches: Its batches: those of the run's first epoch.
         images: Training images seen so far.
@@ -43,13 +43,13 @@ class Trial:
 
     config: RunConfig
     data: Data
-    network: nn.Module
+    model: nn.Module
     optimizer: Optimizer
     batches: Batches
     images: int = 0
 
     @property
-    def learning_rate(self) -> float:
+    def lr(self) -> float:
         """The rate of the next update: base times schedule."""
         return self.config.learning_rate * factor(self.config, self.images / len(self.data.train))
 
@@ -59,31 +59,31 @@ class Trial:
             self.batches.stream.begin_epoch()
         return self.batches.next()
 
-    def step(self, batch: tuple[Tensor, Tensor] | None = None, rate: float | None = None) -> Tensor:
+    def step(self, batch: tuple[Tensor, Tensor] | None = None, lr: float | None = None) -> Tensor:
         """Train one batch as the engine's loop does; return its loss without smoothing.
 
         Args:
             batch: Input and labels; the next batch of the run if None.
-            rate: The learning rate; the schedule's if None.
+            lr: The learning rate; the schedule's if None.
         """
         images, labels = self.batch() if batch is None else batch
-        rate = self.learning_rate if rate is None else rate
-        logits = self.network(images)
+        lr = self.lr if lr is None else lr
+        logits = self.model(images)
         self.optimizer.zero_grad()
         forward_backward(logits, labels, self.optimizer.parameters, self.config.label_smoothing)
-        self.optimizer.step(rate)
+        self.optimizer.step(lr)
         self.images += len(labels)
         return loss_of(logits.detach(), labels)
 
 
-def make_trial(network: nn.Module, data: Data, config: RunConfig) -> Trial:
-    """Return a training of a copy of ``network``, from its first batch on."""
-    own = copy_model(network)
+def make_trial(model: nn.Module, data: Data, config: RunConfig) -> Trial:
+    """Return a training of a copy of ``model``, from its first batch on."""
+    own = copy_model(model)
     begin_training(own)
     return Trial(
         config=config,
         data=data,
-        network=own,
+        model=own,
         optimizer=make_optimizer(own, config),
         batches=Batches(data, config),
     )
@@ -109,7 +109,7 @@ class Arm:
     images: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     batch_losses: list[float] = field(default_factory=list)
-    is_lost: bool = False
+    is_nonfinite: bool = False
     seconds: float = 0.0
     _smooth: float | None = None
 
@@ -119,7 +119,7 @@ class Arm:
         loss = float(self.trial.step())
         self.batch_losses.append(loss)
         if not math.isfinite(loss):
-            self.is_lost = True
+            self.is_nonfinite = True
             return
         loss = min(loss, self.cap)
         keeps = 0.5 ** ((self.trial.images - before) / HALF_LIFE)
@@ -155,7 +155,7 @@ def race(
     began = shown = clock()
     while True:
         now = clock()
-        running = [arm for arm in arms if not arm.is_lost and arm.trial.images < images]
+        running = [arm for arm in arms if not arm.is_nonfinite and arm.trial.images < images]
         spent = now - began
         if not running or spent >= seconds:
             return

@@ -31,17 +31,17 @@ class View:
 
 VIEWS = (
     View("confusion", "confusion matrix", ERRORS, "which classes it takes for which"),
-    View("digits", "digits of a cell", ERRORS, "the images of one cell of the matrix"),
+    View("misclassified", "digits of a cell", ERRORS, "the images of one cell of the matrix"),
     View("classes", "class by class", ERRORS, "precision, recall and F1 of each class"),
     View("calibration", "calibration", ERRORS, "whether it is as sure as it is right"),
     View("hardest", "hardest digits", ERRORS, "the images with the highest loss"),
     View("labels", "suspected labels", ERRORS, "images whose label may be wrong"),
-    View("forgotten", "learned, forgotten", ERRORS, "images it had right and lost again"),
+    View("forgetting", "learned, forgotten", ERRORS, "images it had right and lost again"),
     View("kernels", "kernels", INSIDE, "the kernels of each layer, and how they changed"),
     View("maps", "feature maps", INSIDE, "a digit on its way through all layers"),
     View("histograms", "histograms", INSIDE, "weights and activations, and dead units"),
-    View("where", "where it looked", INSIDE, "which pixels of a digit decide"),
-    View("likes", "what a unit likes", INSIDE, "the input that excites one unit most"),
+    View("attribution", "where it looked", INSIDE, "which pixels of a digit decide"),
+    View("activation", "what a unit likes", INSIDE, "the input that excites one unit most"),
     View("draw", "drawing pad", TRY_IT, "a digit of your own", is_drawn_on=True),
     View("robustness", "robustness", TRY_IT, "shift, rotate, scale, thicken, add noise"),
 )

@@ -12,62 +12,62 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class ClassScore:
+class ClassMetrics:
     """How well one class is told from the others.
 
     Attributes:
         label: The class.
         images: How many images it has, its support.
-        said: How often it was given.
-        right: How often rightly.
+        predicted: How often it was given.
+        correct: How often rightly.
     """
 
     label: int
     images: int
-    said: int
-    right: int
+    predicted: int
+    correct: int
 
     @property
     def precision(self) -> float | None:
         """The share of the images that were given this class to which it belongs; None of none."""
-        return self.right / self.said if self.said else None
+        return self.correct / self.predicted if self.predicted else None
 
     @property
     def recall(self) -> float | None:
         """The share of its images that were given this class; None without images."""
-        return self.right / self.images if self.images else None
+        return self.correct / self.images if self.images else None
 
     @property
     def f1(self) -> float | None:
         """The harmonic mean of both: 2·right / (images + said); None if it occurs in neither."""
-        total = self.images + self.said
-        return 2 * self.right / total if total else None
+        total = self.images + self.predicted
+        return 2 * self.correct / total if total else None
 
     @property
     def precision_interval(self) -> Interval | None:
         """The 95 % interval of precision, Wilson's, over the images that were given the class."""
-        return wilson(self.right, self.said) if self.said else None
+        return wilson(self.correct, self.predicted) if self.predicted else None
 
     @property
     def recall_interval(self) -> Interval | None:
         """The 95 % interval of recall, Wilson's, over the images of the class."""
-        return wilson(self.right, self.images) if self.images else None
+        return wilson(self.correct, self.images) if self.images else None
 
     @property
     def f1_interval(self) -> Interval | None:
         """The 95 % interval of F1, over the images that are of the class or were given it.
 
         F1 is 2·J / (1 + J) with the Jaccard index J = right / (images + said - right). For a given
-        number of such images ``right`` is binomial with J, and F1 rises with J: the ends of
+        number of such images ``correct`` is binomial with J, and F1 rises with J: the ends of
         Wilson's interval of J, put through the formula, are those of F1. So it stays inside [0, 1].
 
         Source of the formula: C. J. van Rijsbergen, "Information Retrieval", 2nd edition (1979),
         chapters 3 and 7 (F1 is Dice's coefficient of the two sets).
         """
-        union = self.images + self.said - self.right
+        union = self.images + self.predicted - self.correct
         if not union:
             return None
-        low, high = wilson(self.right, union)
+        low, high = wilson(self.correct, union)
         return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
@@ -90,11 +90,11 @@ class Confusion:
     counts: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, labels: Iterable[int], given: Iterable[int], classes: int) -> Confusion:
+    def of(cls, labels: Iterable[int], predictions: Iterable[int], classes: int) -> Confusion:
         """Count images by their true and their given classes, each from 0 to ``classes`` - 1."""
         counts = [[0] * classes for _ in range(classes)]
-        for label, said in zip(labels, given, strict=True):
-            counts[label][said] += 1
+        for label, predicted in zip(labels, predictions, strict=True):
+            counts[label][predicted] += 1
         return cls(tuple(map(tuple, counts)))
 
     @property
@@ -118,13 +118,13 @@ class Confusion:
         return tuple(map(sum, self.counts))
 
     @property
-    def said(self) -> tuple[int, ...]:
+    def predicted(self) -> tuple[int, ...]:
         """How often each class was given."""
         return tuple(map(sum, zip(*self.counts, strict=True)))
 
-    def share(self, label: int, said: int) -> float:
+    def share(self, label: int, predicted: int) -> float:
         """Return the share of a class's images that were given a class; 0 of no images."""
-        return self.counts[label][said] / max(1, self.images[label])
+        return self.counts[label][predicted] / max(1, self.images[label])
 
     def worst_pairs(self) -> list[tuple[int, int, int]]:
         """Return true class, given class and count of every kind of error, the most frequent first.
@@ -132,26 +132,28 @@ class Confusion:
         Of two that are as frequent the one with the larger share of its class comes first.
         """
         pairs = [
-            (label, said, count)
+            (label, predicted, count)
             for label, row in enumerate(self.counts)
-            for said, count in enumerate(row)
-            if label != said and count
+            for predicted, count in enumerate(row)
+            if label != predicted and count
         ]
         return sorted(pairs, key=lambda pair: (-pair[2], -self.share(*pair[:2]), pair))
 
     @property
-    def scores(self) -> tuple[ClassScore, ...]:
+    def per_class(self) -> tuple[ClassMetrics, ...]:
         """Each class's figures, in order."""
         return tuple(
-            ClassScore(label, images, said, self.counts[label][label])
-            for label, (images, said) in enumerate(zip(self.images, self.said, strict=True))
+            ClassMetrics(label, images, predicted, self.counts[label][label])
+            for label, (images, predicted) in enumerate(
+                zip(self.images, self.predicted, strict=True)
+            )
         )
 
     @property
     def macro_precision(self) -> Average:
         """The plain mean of the classes' precisions; see :func:`mean_of`."""
-        scores = self._there
-        return mean_of([(score.precision, score.precision_interval) for score in scores])
+        per_class = self._there
+        return mean_of([(score.precision, score.precision_interval) for score in per_class])
 
     @property
     def macro_recall(self) -> Average:
@@ -171,9 +173,9 @@ class Confusion:
         return Average(mean.value, (max(0.0, low), min(1.0, high)))
 
     @property
-    def _there(self) -> list[ClassScore]:
+    def _there(self) -> list[ClassMetrics]:
         """The classes that occur: that have images, or were given."""
-        return [score for score in self.scores if score.images or score.said]
+        return [score for score in self.per_class if score.images or score.predicted]
 
     def _macro_f1_error(self) -> float:
         """Return the standard error of the mean F1, by the delta method.
@@ -186,9 +188,9 @@ class Confusion:
         Source: K. Takahashi, K. Yamamoto, A. Kuchiba and T. Koyama, "Confidence interval for
         micro-averaged F1 and macro-averaged F1 scores", Applied Intelligence 52 (2022), 4961-4972.
         """
-        scores, there = self.scores, len(self._there)
-        totals = [max(1, score.images + score.said) for score in scores]
-        losses = [(s.f1 or 0.0) / total for s, total in zip(scores, totals, strict=True)]
+        per_class, there = self.per_class, len(self._there)
+        totals = [max(1, score.images + score.predicted) for score in per_class]
+        losses = [(s.f1 or 0.0) / total for s, total in zip(per_class, totals, strict=True)]
         first = second = 0.0
         for row, counts in enumerate(self.counts):
             for column, count in enumerate(counts):

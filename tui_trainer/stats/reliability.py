@@ -32,30 +32,30 @@ class CalibrationBin:
         low: The confidence above which its images lie …
         high: … and up to which; the lowest bin has its lower end too.
         images: How many.
-        right: How many of them were classified rightly.
+        correct: How many of them were classified rightly.
         confidence: Their mean confidence; 0 of none.
     """
 
     low: float
     high: float
     images: int
-    right: int
+    correct: int
     confidence: float
 
     @property
     def accuracy(self) -> float | None:
         """The share that was classified rightly; None of none."""
-        return self.right / self.images if self.images else None
+        return self.correct / self.images if self.images else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """Wilson's 95 % interval of the accuracy."""
-        return wilson(self.right, self.images) if self.images else None
+        return wilson(self.correct, self.images) if self.images else None
 
     @property
     def gap(self) -> float:
         """Confidence less accuracy, above 0 where it is too sure; 0 of no images."""
-        return self.confidence - self.right / self.images if self.images else 0.0
+        return self.confidence - self.correct / self.images if self.images else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +74,25 @@ class Calibration:
 
     @classmethod
     def of(
-        cls, sureness: Sequence[float], is_right: Sequence[bool], edges: Sequence[float]
+        cls, confidence: Sequence[float], is_right: Sequence[bool], edges: Sequence[float]
     ) -> Calibration:
         """Put images into bins.
 
         Args:
-            sureness: The probability of the class that each image was given (N), at least one.
+            confidence: The probability of the class that each image was given (N), at least one.
             is_right: Whether it is the true class (N).
             edges: The ends of the bins, rising: one more than bins.
         """
         inside: list[list[float]] = [[] for _ in edges[1:]]
-        right = [0] * len(inside)
-        for sure, hit, place in zip(sureness, is_right, places(sureness, edges), strict=True):
+        correct = [0] * len(inside)
+        for sure, hit, place in zip(confidence, is_right, places(confidence, edges), strict=True):
             inside[place].append(sure)
-            right[place] += hit
+            correct[place] += hit
         bins = tuple(
             CalibrationBin(low, high, len(some), hits, math.fsum(some) / max(1, len(some)))
-            for low, high, some, hits in zip(edges[:-1], edges[1:], inside, right, strict=True)
+            for low, high, some, hits in zip(edges[:-1], edges[1:], inside, correct, strict=True)
         )
-        gaps = [sure - hit for sure, hit in zip(sureness, is_right, strict=True)]
+        gaps = [sure - hit for sure, hit in zip(confidence, is_right, strict=True)]
         mean = math.fsum(gaps) / len(gaps)
         spread = math.fsum((gap - mean) ** 2 for gap in gaps) / max(1, len(gaps) - 1)
         half = Z95 * math.sqrt(spread / len(gaps))
@@ -114,29 +114,31 @@ class Calibration:
         return max(abs(each.gap) for each in self.bins)
 
 
-def edges_of(sureness: Sequence[float], bins: int, binning: str = EQUAL_WIDTH) -> tuple[float, ...]:
+def edges_of(
+    confidence: Sequence[float], bins: int, binning: str = EQUAL_WIDTH
+) -> tuple[float, ...]:
     """Return the ends of bins of equal width, or of about as many images each.
 
     Bins of equal mass end at quantiles of the confidence, from 0 to the largest one; where many
     images have the same confidence there are fewer of them.
 
     Args:
-        sureness: The confidences (N), at least one.
+        confidence: The confidences (N), at least one.
         bins: How many, at least 1.
         binning: :data:`EQUAL_WIDTH` or :data:`EQUAL_MASS`.
     """
     if binning == EQUAL_WIDTH:
         return tuple(place / bins for place in range(bins + 1))
     inner: list[float] = []
-    if bins > 1 and len(sureness) > 1:
-        inner = statistics.quantiles(sureness, n=bins, method="inclusive")
-    return tuple(sorted({0.0, *inner, max(sureness) or 1.0}))
+    if bins > 1 and len(confidence) > 1:
+        inner = statistics.quantiles(confidence, n=bins, method="inclusive")
+    return tuple(sorted({0.0, *inner, max(confidence) or 1.0}))
 
 
-def places(sureness: Sequence[float], edges: Sequence[float]) -> list[int]:
+def places(confidence: Sequence[float], edges: Sequence[float]) -> list[int]:
     """Return the bin of each confidence (N): what lies on an edge belongs to the lower bin."""
     inner = edges[1:-1]
-    return [bisect_left(inner, sure) for sure in sureness]
+    return [bisect_left(inner, sure) for sure in confidence]
 
 
 def negative_log_likelihood(right_probabilities: Sequence[float]) -> float:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.conftest import Benches
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts
+from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import maps_of, subject
 from tui_trainer.protocol.exhibit import Bars, Pictures, Table, Words
@@ -15,11 +15,11 @@ from tui_trainer.protocol.exhibit import Bars, Pictures, Table, Words
 show = ask.experiment("1x1-convolutions")
 
 
-def test_the_kernel_and_the_mix_are_those_of_torch(bench_of: Benches) -> None:
-    bench = bench_of("era-s6")
+def test_the_kernel_and_the_mix_are_those_of_torch(context_of: Contexts) -> None:
+    context = context_of("era-s6")
     weights = {"weight1": 1.0, "weight2": -2.0, "weight3": 0.25}
-    (exhibit,) = show(bench, {"kernel": 3.0, **weights}, False)
-    maps = {m.row.name: m.values for m in maps_of(subject(bench), bench.digit(0).network_input)}
+    (exhibit,) = show(context, {"kernel": 3.0, **weights}, False)
+    maps = {m.row.name: m.values for m in maps_of(subject(context), context.digit(0).model_input)}
     pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
     *_, own = pictures.items
     assert own.values == pytest.approx(maps["shrink2"][3].flatten().tolist(), abs=1e-4)
@@ -32,10 +32,10 @@ def test_the_kernel_and_the_mix_are_those_of_torch(bench_of: Benches) -> None:
     assert float(exhibit.result.rstrip(".").split()[-1]) == pytest.approx(float(expected), abs=1e-3)
 
 
-def test_the_bars_are_the_largest_weights_and_the_price_is_told(bench_of: Benches) -> None:
-    bench = bench_of("era-s6")
-    (exhibit,) = show(bench, {"kernel": 3.0}, False)
-    layer = bench.copy().get_submodule("shrink2")
+def test_the_bars_are_the_largest_weights_and_the_price_is_told(context_of: Contexts) -> None:
+    context = context_of("era-s6")
+    (exhibit,) = show(context, {"kernel": 3.0}, False)
+    layer = context.copy().get_submodule("shrink2")
     assert isinstance(layer, nn.Conv2d)
     row = layer.weight.detach()[3].flatten()
     bars = next(block for block in exhibit.blocks if isinstance(block, Bars))
@@ -51,13 +51,13 @@ def test_the_bars_are_the_largest_weights_and_the_price_is_told(bench_of: Benche
 
 
 @pytest.mark.parametrize("model", ["mlp", "small"])
-def test_a_network_without_a_1x1_is_replaced(bench_of: Benches, model: str) -> None:
-    (exhibit,) = show(bench_of(model), {}, False)
+def test_a_network_without_a_1x1_is_replaced(context_of: Contexts, model: str) -> None:
+    (exhibit,) = show(context_of(model), {}, False)
     assert isinstance(exhibit.blocks[0], Words)
     assert f"{model} has no 1×1 convolution" in exhibit.blocks[0].text
 
 
-def test_a_diverged_network_is_named(bench_of: Benches) -> None:
-    (exhibit,) = show(lost(bench_of("tiny")), {"kernel": 4.0, "weight1": 1.0}, False)
+def test_a_diverged_network_is_named(context_of: Contexts) -> None:
+    (exhibit,) = show(diverged(context_of("tiny")), {"kernel": 4.0, "weight1": 1.0}, False)
     assert isinstance(exhibit.blocks[-1], Words)
     assert "no numbers" in exhibit.blocks[-1].text

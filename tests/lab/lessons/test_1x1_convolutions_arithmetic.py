@@ -10,9 +10,9 @@ from tui_trainer.lab.lessons._1x1_convolutions.arithmetic import correlation, mi
 
 
 def test_a_mix_is_a_convolution_with_a_1x1_kernel() -> None:
-    chance = torch.Generator().manual_seed(5)
-    maps = torch.randn(3, 4, 5, generator=chance, dtype=torch.float64)
-    weights = torch.randn(3, generator=chance, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(5)
+    maps = torch.randn(3, 4, 5, generator=rng, dtype=torch.float64)
+    weights = torch.randn(3, generator=rng, dtype=torch.float64)
     expected = functional.conv2d(maps[None], weights.reshape(1, 3, 1, 1))[0, 0]
     made = mixed(maps.tolist(), weights.tolist())
     assert torch.tensor(made, dtype=torch.float64).allclose(expected, atol=1e-12)

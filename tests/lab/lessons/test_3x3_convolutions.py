@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.conftest import Benches
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts
+from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import maps_of, subject
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table, Words
@@ -21,17 +21,17 @@ def map_of(exhibit: Exhibit) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize("model", ["tiny", "conv-fc"])
-def test_an_own_kernel_makes_the_networks_own_map(bench_of: Benches, model: str) -> None:
-    bench = bench_of(model)
-    (exhibit,) = show(bench, {"kernel": "own 2", "digit": 1.0}, False)
-    first = maps_of(subject(bench), bench.digit(1).network_input)[0]
+def test_an_own_kernel_makes_the_networks_own_map(context_of: Contexts, model: str) -> None:
+    context = context_of(model)
+    (exhibit,) = show(context, {"kernel": "own 2", "digit": 1.0}, False)
+    first = maps_of(subject(context), context.digit(1).model_input)[0]
     assert map_of(exhibit) == pytest.approx(first.values[2].flatten().tolist(), abs=1e-4)
 
 
-def test_a_drawn_kernel_is_sobels_and_the_products_add_up(bench_of: Benches) -> None:
-    bench = bench_of("mlp")  # which has no kernels of its own
-    (exhibit,) = show(bench, {"kernel": "vertical edge", "row": 9.0, "column": 0.0}, False)
-    pixels = bench.digit(0).pixels.double() / 255
+def test_a_drawn_kernel_is_sobels_and_the_products_add_up(context_of: Contexts) -> None:
+    context = context_of("mlp")  # which has no kernels of its own
+    (exhibit,) = show(context, {"kernel": "vertical edge", "row": 9.0, "column": 0.0}, False)
+    pixels = context.digit(0).pixels.double() / 255
     sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], dtype=torch.float64)
     expected = functional.conv2d(pixels[None, None], sobel[None, None], padding=1)[0, 0]
     assert map_of(exhibit) == pytest.approx(expected.flatten().tolist(), abs=1e-6)
@@ -45,8 +45,8 @@ def test_a_drawn_kernel_is_sobels_and_the_products_add_up(bench_of: Benches) -> 
     assert "mlp has no plain 3×3 kernels" in exhibit.blocks[-1].text
 
 
-def test_two_small_kernels_cost_less_than_a_large_one(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("tiny"), {}, False)
+def test_two_small_kernels_cost_less_than_a_large_one(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("tiny"), {}, False)
     *_, costs = (block for block in exhibit.blocks if isinstance(block, Table))
     told = {cells[0]: cells[1:3] for cells in costs.rows}
     assert told["one 5×5"] == ("5×5", f"{25 * 8 * 8:,}")
@@ -54,9 +54,9 @@ def test_two_small_kernels_cost_less_than_a_large_one(bench_of: Benches) -> None
     assert told["one 7×7"] == ("7×7", f"{49 * 8 * 8:,}")
 
 
-def test_kernels_of_a_diverged_network_are_said_to_be_lost(bench_of: Benches) -> None:
-    bench = lost(bench_of("tiny"))
-    (exhibit,) = show(bench, {"kernel": "own 0"}, False)
+def test_kernels_of_a_diverged_network_are_said_to_be_lost(context_of: Contexts) -> None:
+    context = diverged(context_of("tiny"))
+    (exhibit,) = show(context, {"kernel": "own 0"}, False)
     assert any("no numbers" in b.text for b in exhibit.blocks if isinstance(b, Words))
-    (exhibit,) = show(bench, {"kernel": "blur"}, False)
+    (exhibit,) = show(context, {"kernel": "blur"}, False)
     assert all(0 <= value <= 1 for value in map_of(exhibit))

@@ -21,8 +21,8 @@ from tui_trainer.protocol.layers import totals
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("name", KERNELS)
 def test_sliding_is_what_torch_calls_a_convolution(name: str, padding: int) -> None:
-    chance = torch.Generator().manual_seed(2)
-    image = torch.rand(7, 9, generator=chance, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(2)
+    image = torch.rand(7, 9, generator=rng, dtype=torch.float64)
     kernel = torch.tensor(KERNELS[name], dtype=torch.float64)
     bias = torch.tensor([0.25], dtype=torch.float64)
     expected = functional.conv2d(image[None, None], kernel[None, None], bias, padding=padding)[0, 0]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.lab.conftest import Benches
+from tests.lab.conftest import Contexts
 from tui_trainer.lab import ask
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
@@ -43,8 +43,8 @@ WIDEST = 74
 show = ask.experiment("backpropagation")
 
 
-def shown(bench: Context, **choices: Value) -> Exhibit:
-    (exhibit,) = show(bench, choices, False)
+def shown(context: Context, **choices: Value) -> Exhibit:
+    (exhibit,) = show(context, choices, False)
     return exhibit
 
 
@@ -91,22 +91,22 @@ def test_each_gradient_of_the_walk_is_the_product_of_the_numbers_before_it() -> 
         assert found[f"w{number}"] == pytest.approx(expected[number - 1], rel=1e-5)
 
 
-def test_values_appear_in_the_drawing_one_by_one(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    unknown = [words_of(shown(bench, step=float(place))).count("     ·") for place in range(12)]
+def test_values_appear_in_the_drawing_one_by_one(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    unknown = [words_of(shown(context, step=float(place))).count("     ·") for place in range(12)]
     # The ten cells; E_total stands after them.
     assert unknown == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
-    assert "0.4325" in words_of(shown(bench, step=5.0))
+    assert "0.4325" in words_of(shown(context, step=5.0))
 
 
-def test_the_drawing_marks_where_the_walk_is(bench_of: Benches) -> None:
-    marked = re.findall(r"\[(\w+)", words_of(shown(bench_of("tiny"), step=14.0)))
+def test_the_drawing_marks_where_the_walk_is(context_of: Contexts) -> None:
+    marked = re.findall(r"\[(\w+)", words_of(shown(context_of("tiny"), step=14.0)))
     assert sorted(marked) == ["E1", "a_o1", "o1", "w5"]
 
 
-def test_the_last_step_goes_forward_with_the_new_weights(bench_of: Benches) -> None:
+def test_the_last_step_goes_forward_with_the_new_weights(context_of: Contexts) -> None:
     after = updated(updated(START, 0.8), 0.8)
-    text = words_of(shown(bench_of("tiny"), step=34.0, iteration=1.0, eta=0.8))
+    text = words_of(shown(context_of("tiny"), step=34.0, iteration=1.0, eta=0.8))
     assert f"w5 {after.weights[4]:.4f}" in text
     assert f"{error_curve(START, 0.8, 2)[2]:.6g}" in text
 
@@ -129,9 +129,9 @@ def test_no_line_of_the_walk_is_too_wide(value: float) -> None:
 
 @pytest.mark.parametrize("iteration", [0.0, 7.0])
 def test_each_gradient_stands_beside_torchs_and_a_finite_difference(
-    bench_of: Benches, iteration: float
+    context_of: Contexts, iteration: float
 ) -> None:
-    exhibit = shown(bench_of("tiny"), view="gradients", iteration=iteration, eta=2.0)
+    exhibit = shown(context_of("tiny"), view="gradients", iteration=iteration, eta=2.0)
     rows = list(table(START, 2.0, int(iteration)))
     weights = torch.tensor(rows[-1][1:9], dtype=torch.float64, requires_grad=True)
     first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
@@ -161,8 +161,10 @@ def test_automatic_differentiation_agrees_with_the_chain_rule_for_edited_numbers
 
 
 @pytest.mark.parametrize("eta", [1.0, 3.5])
-def test_all_rates_stand_in_one_plot_and_the_readers_own_too(bench_of: Benches, eta: float) -> None:
-    exhibit = shown(bench_of("tiny"), view="curves", eta=eta, length=50.0)
+def test_all_rates_stand_in_one_plot_and_the_readers_own_too(
+    context_of: Contexts, eta: float
+) -> None:
+    exhibit = shown(context_of("tiny"), view="curves", eta=eta, length=50.0)
     curves = {curve.name: curve for curve in block_of(exhibit, Curves).curves}
     assert set(curves) == {f"η {rate:g}" for rate in {*ETAS, eta}}
     for rate in {*ETAS, eta}:
@@ -173,8 +175,8 @@ def test_all_rates_stand_in_one_plot_and_the_readers_own_too(bench_of: Benches, 
     assert marked.rows[marked.marked][0] == f"{eta:g}"
 
 
-def test_the_curves_table_counts_the_iterations_to_a_tenth(bench_of: Benches) -> None:
-    exhibit = shown(bench_of("tiny"), view="curves", length=60.0)
+def test_the_curves_table_counts_the_iterations_to_a_tenth(context_of: Contexts) -> None:
+    exhibit = shown(context_of("tiny"), view="curves", length=60.0)
     errors = error_curve(START, 1.0, 60)
     row = next(row for row in block_of(exhibit, Table).rows if row[0] == "1")
     below = int(row[3])
@@ -186,9 +188,9 @@ def test_the_curves_table_counts_the_iterations_to_a_tenth(bench_of: Benches) ->
 @pytest.mark.parametrize("columns", COLUMN.steps)
 @pytest.mark.parametrize("iteration", [0.0, 3.0, 200.0])
 def test_the_table_of_iterations_has_the_rows_around_the_chosen_one(
-    bench_of: Benches, columns: str, iteration: float
+    context_of: Contexts, columns: str, iteration: float
 ) -> None:
-    exhibit = shown(bench_of("tiny"), view="iterations", iteration=iteration, columns=columns)
+    exhibit = shown(context_of("tiny"), view="iterations", iteration=iteration, columns=columns)
     shown_table = block_of(exhibit, Table)
     assert shown_table.marked is not None
     assert shown_table.rows[shown_table.marked][0] == f"{iteration:g}"
@@ -200,12 +202,12 @@ def test_the_table_of_iterations_has_the_rows_around_the_chosen_one(
     assert width_of(shown_table) <= WIDEST
 
 
-def test_every_column_of_the_iterations_can_be_seen(bench_of: Benches) -> None:
+def test_every_column_of_the_iterations_can_be_seen(context_of: Contexts) -> None:
     seen = {
         head.replace("∂E/∂", "dE_d")
         for columns in COLUMN.steps
         for head in block_of(
-            shown(bench_of("tiny"), view="iterations", columns=columns), Table
+            shown(context_of("tiny"), view="iterations", columns=columns), Table
         ).heads
     }
     assert seen == set(COLUMNS)
@@ -214,25 +216,25 @@ def test_every_column_of_the_iterations_can_be_seen(bench_of: Benches) -> None:
 # --- edited numbers
 
 
-def test_edited_numbers_hold_in_every_view(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
+def test_edited_numbers_hold_in_every_view(context_of: Contexts) -> None:
+    context = context_of("tiny")
     own = Network(inputs=(0.05, -0.3), targets=(0.9, 0.5), weights=(*START.weights[:7], -1.5))
     edits: dict[str, Value] = {"i2": -0.3, "t1": 0.9, "w8": -1.5}
     assert network_of(Controls(edits)) == own
     error = error_curve(own, 1.0, 0)[0]
     for view in ("walk", "gradients", "curves", "iterations", "edit"):
-        assert "w8 -1.5 (was 0.55)" in words_of(shown(bench, view=view, **edits))
-    curves = block_of(shown(bench, view="curves", **edits), Curves).curves
+        assert "w8 -1.5 (was 0.55)" in words_of(shown(context, view=view, **edits))
+    curves = block_of(shown(context, view="curves", **edits), Curves).curves
     assert {curve.y[0] for curve in curves} == {error}
-    assert f"{error:.6g}" in shown(bench, view="edit", **edits).result
-    slopes = block_of(shown(bench, view="gradients", **edits), Table).rows
+    assert f"{error:.6g}" in shown(context, view="edit", **edits).result
+    slopes = block_of(shown(context, view="gradients", **edits), Table).rows
     assert [float(row[2]) for row in slopes] == pytest.approx(automatic_gradients(own), rel=1e-5)
 
 
-def test_the_twelve_numbers_are_controls_of_the_edit_view_alone(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
+def test_the_twelve_numbers_are_controls_of_the_edit_view_alone(context_of: Contexts) -> None:
+    context = context_of("tiny")
     for view in VIEW.steps:
-        names = [control.name for control in shown(bench, view=view).controls]
+        names = [control.name for control in shown(context, view=view).controls]
         assert names[0] == "view"
         assert len(names) == (13 if view == "edit" else len(names)) <= 13
         assert ("w1" in names) == (view == "edit")
@@ -241,10 +243,10 @@ def test_the_twelve_numbers_are_controls_of_the_edit_view_alone(bench_of: Benche
 
 @pytest.mark.parametrize("view", [str(view) for view in VIEW.steps[:5]])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_extreme_choices_are_shown(bench_of: Benches, view: str, sign: float) -> None:
+def test_extreme_choices_are_shown(context_of: Contexts, view: str, sign: float) -> None:
     choices: dict[str, Value] = {control.name: sign * 1e9 for control in EDITS}
     choices |= {ETA.name: 1e9, LENGTH.name: 20.0, ITERATION.name: 30.0, STEP.name: 1e9}
-    exhibit = shown(bench_of("tiny"), view=view, **choices)
+    exhibit = shown(context_of("tiny"), view=view, **choices)
     assert exhibit.result
     assert "nan" not in exhibit.result
     for block in exhibit.blocks:

@@ -12,22 +12,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.lab.conftest import Benches
+from tests.lab.conftest import Contexts
 from tests.lab.lessons.test_backpropagation import block_of, shown, words_of
 from tui_trainer.lab.context import Context
 from tui_trainer.protocol.exhibit import Pictures, Table
 
 
 def plain_step(
-    bench: Context, name: str, kernel: int, rate: float
+    context: Context, name: str, kernel: int, rate: float
 ) -> tuple[Tensor, Tensor, float, float]:
     """Return kernel, gradient, and loss before and after, by an optimizer of torch."""
-    network = copy.deepcopy(bench.network).double().train()
+    network = copy.deepcopy(context.model).double().train()
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    train = bench.data.train
-    images, labels = bench.data.prepare(train.images[:8]).double(), train.labels[:8]
+    train = context.data.train
+    images, labels = context.data.prepare(train.images[:8]).double(), train.labels[:8]
     layer = network.get_submodule(name)
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     before = layer.weight.detach()[kernel].clone()
@@ -45,11 +45,11 @@ def plain_step(
 
 @pytest.mark.parametrize(("model", "name"), [("tiny", "conv1"), ("mlp", "hidden")])
 def test_a_kernels_step_is_that_of_torchs_gradient_descent(
-    bench_of: Benches, model: str, name: str
+    context_of: Contexts, model: str, name: str
 ) -> None:
-    bench = bench_of(model)
-    exhibit = shown(bench, view="first layer", kernel=3.0, rate=0.5)
-    before, gradient, loss, later = plain_step(bench, name, 3, 0.5)
+    context = context_of(model)
+    exhibit = shown(context, view="first layer", kernel=3.0, rate=0.5)
+    before, gradient, loss, later = plain_step(context, name, 3, 0.5)
     side = 3 if model == "tiny" else 28
     before, gradient = before.view(side, side), gradient.view(side, side)
     shown_table = block_of(exhibit, Table)
@@ -71,8 +71,8 @@ def test_a_kernels_step_is_that_of_torchs_gradient_descent(
 
 
 @pytest.mark.parametrize("model", ["tiny", "mlp"])
-def test_the_kernel_is_drawn_four_times(bench_of: Benches, model: str) -> None:
-    pictures = block_of(shown(bench_of(model), view="first layer"), Pictures).items
+def test_the_kernel_is_drawn_four_times(context_of: Contexts, model: str) -> None:
+    pictures = block_of(shown(context_of(model), view="first layer"), Pictures).items
     assert [picture.caption for picture in pictures] == [
         "before",
         "gradient",
@@ -82,40 +82,40 @@ def test_the_kernel_is_drawn_four_times(bench_of: Benches, model: str) -> None:
     before, gradient, update, after = pictures
     assert all(picture.is_signed and picture.width <= 28 for picture in pictures)
     assert (before.low, before.high) == (after.low, after.high)
-    rate = bench_of(model).config.learning_rate
+    rate = context_of(model).config.learning_rate
     assert [-rate * value for value in gradient.values] == pytest.approx(update.values, abs=1e-6)
     sums = [a + b for a, b in zip(before.values, update.values, strict=True)]
     assert sums == pytest.approx(after.values, abs=1e-6)
 
 
-def test_the_run_is_left_as_it_is(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    before = copy.deepcopy(bench.network.state_dict())
-    mode = bench.network.training
-    shown(bench, view="first layer", rate=100.0)
-    assert bench.network.training is mode
-    for name, value in bench.network.state_dict().items():
+def test_the_run_is_left_as_it_is(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    before = copy.deepcopy(context.model.state_dict())
+    mode = context.model.training
+    shown(context, view="first layer", rate=100.0)
+    assert context.model.training is mode
+    for name, value in context.model.state_dict().items():
         assert torch.equal(value, before[name]), name
-    assert all(parameter.grad is None for parameter in bench.network.parameters())
+    assert all(parameter.grad is None for parameter in context.model.parameters())
 
 
-def test_dropout_leaves_out_the_same_features_before_and_after(bench_of: Benches) -> None:
+def test_dropout_leaves_out_the_same_features_before_and_after(context_of: Contexts) -> None:
     """Without that the finite difference would be of another function."""
-    bench = bench_of("tiny")
+    context = context_of("tiny")
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.Dropout(0.5), nn.Linear(20, 10))
-    exhibit = shown(dataclasses.replace(bench, network=network), view="first layer")
+    exhibit = shown(dataclasses.replace(context, model=network), view="first layer")
     differs = float(re.findall(r"differs by (\S+)\.", exhibit.certainty)[0])
     assert differs < 1e-6
-    still = shown(dataclasses.replace(bench, network=network), view="first layer", rate=0.0)
+    still = shown(dataclasses.replace(context, model=network), view="first layer", rate=0.0)
     assert "+0.00e+00, where" in still.result
 
 
-def test_a_network_that_diverged_is_said_to_be_lost(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    network = bench.copy()
+def test_a_network_that_diverged_is_said_to_be_lost(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    network = context.copy()
     for parameter in network.parameters():
         parameter.data.fill_(math.nan)
-    exhibit = shown(dataclasses.replace(bench, network=network), view="first layer")
+    exhibit = shown(dataclasses.replace(context, model=network), view="first layer")
     assert "no number" in exhibit.result
     assert not any(isinstance(block, Pictures) for block in exhibit.blocks)
 
@@ -131,8 +131,8 @@ class Mean(nn.Module):
         return images.mean(dim=(1, 2, 3))[:, None] * self.scores
 
 
-def test_without_a_layer_of_weights_another_network_is_shown(bench_of: Benches) -> None:
-    exhibit = shown(dataclasses.replace(bench_of("tiny"), network=Mean()), view="first layer")
+def test_without_a_layer_of_weights_another_network_is_shown(context_of: Contexts) -> None:
+    exhibit = shown(dataclasses.replace(context_of("tiny"), model=Mean()), view="first layer")
     assert "here is tiny" in words_of(exhibit)
     assert len(block_of(exhibit, Table).rows) == 9
     assert "after step 0" in exhibit.certainty
@@ -153,9 +153,9 @@ class Single(nn.Module):
         return scores
 
 
-def test_a_network_in_single_precision_with_a_frozen_layer_is_shown(bench_of: Benches) -> None:
+def test_a_network_in_single_precision_with_a_frozen_layer_is_shown(context_of: Contexts) -> None:
     torch.manual_seed(5)
-    exhibit = shown(dataclasses.replace(bench_of("tiny"), network=Single()), view="first layer")
+    exhibit = shown(dataclasses.replace(context_of("tiny"), model=Single()), view="first layer")
     assert "single precision" in exhibit.certainty
     shown_table = block_of(exhibit, Table)
     assert "of 75" in shown_table.caption
@@ -166,8 +166,8 @@ def test_a_network_in_single_precision_with_a_frozen_layer_is_shown(bench_of: Be
     assert finite == pytest.approx(slope, rel=0.02, abs=1e-4)
 
 
-def test_a_dead_first_layer_is_said_to_have_no_slope(bench_of: Benches) -> None:
+def test_a_dead_first_layer_is_said_to_have_no_slope(context_of: Contexts) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 5), nn.ReLU(), nn.Linear(5, 10))
     nn.init.constant_(network[1].bias, -1e4)  # type: ignore[arg-type]
-    exhibit = shown(dataclasses.replace(bench_of("tiny"), network=network), view="first layer")
+    exhibit = shown(dataclasses.replace(context_of("tiny"), model=network), view="first layer")
     assert "slopes are 0" in words_of(exhibit)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.lab.conftest import Benches, Ticking
+from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.lab import ask
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.batch_norm_distance import experiment
@@ -30,22 +30,23 @@ def table_of(exhibit: Exhibit) -> Table:
     return table
 
 
-def outspoken(bench: Context) -> Context:
+def outspoken(context: Context) -> Context:
     """Return a bench whose network, untrained as it is, has scores that differ."""
-    network = bench.copy()
+    network = context.copy()
     network.get_parameter("scores.weight").data.mul_(30)
-    return dataclasses.replace(bench, network=network)
+    return dataclasses.replace(context, model=network)
 
 
-def test_with_all_the_others_as_companions_there_is_one_batch_only(bench_of: Benches) -> None:
-    bench = outspoken(bench_of("conv-fc"))
+def test_with_all_the_others_as_companions_there_is_one_batch_only(context_of: Contexts) -> None:
+    context = outspoken(context_of("conv-fc"))
     few = dataclasses.replace(
-        bench.data, val=type(bench.data.val)(bench.data.val.images[:64], bench.data.val.labels[:64])
+        context.data,
+        val=type(context.data.val)(context.data.val.images[:64], context.data.val.labels[:64]),
     )
-    (exhibit,) = show(dataclasses.replace(bench, data=few), {"digit": 5.0, "batch": 64.0}, False)
+    (exhibit,) = show(dataclasses.replace(context, data=few), {"digit": 5.0, "batch": 64.0}, False)
     norm = nn.BatchNorm1d(10).train()
     with torch.no_grad():
-        scores = bench.copy()(few.prepare(few.val.images))
+        scores = context.copy()(few.prepare(few.val.images))
         expected = norm(scores)[5].softmax(dim=0).tolist()
     shares = [bar.share for bar in bars_of(exhibit).bars]
     assert shares == pytest.approx(expected, abs=1e-4)
@@ -57,24 +58,26 @@ def test_with_all_the_others_as_companions_there_is_one_batch_only(bench_of: Ben
     assert "standard deviation 0.000" in exhibit.result
 
 
-def test_small_batches_make_the_probability_swing_more_than_large_ones(bench_of: Benches) -> None:
-    bench = outspoken(bench_of("conv-fc"))
+def test_small_batches_make_the_probability_swing_more_than_large_ones(
+    context_of: Contexts,
+) -> None:
+    context = outspoken(context_of("conv-fc"))
     spreads = []
     for size in (4.0, 128.0):
-        (exhibit,) = show(bench, {"batch": size}, False)
+        (exhibit,) = show(context, {"batch": size}, False)
         found = re.search(r"standard deviation (\d\.\d+)", exhibit.result)
         assert found is not None
         spreads.append(float(found[1]))
     assert spreads[0] > 2 * spreads[1] > 0
 
 
-def test_the_loss_behind_the_norm_is_that_of_torch(bench_of: Benches) -> None:
-    bench = outspoken(bench_of("conv-fc"))
-    (exhibit,) = show(bench, {"batch": 32.0}, False)
-    images, labels = bench.digits.images[:LOOKED_AT], bench.digits.labels[:LOOKED_AT]
+def test_the_loss_behind_the_norm_is_that_of_torch(context_of: Contexts) -> None:
+    context = outspoken(context_of("conv-fc"))
+    (exhibit,) = show(context, {"batch": 32.0}, False)
+    images, labels = context.digits.images[:LOOKED_AT], context.digits.labels[:LOOKED_AT]
     whole = len(labels) // 32 * 32
     with torch.no_grad():
-        scores = bench.copy()(bench.data.prepare(images))[:whole]
+        scores = context.copy()(context.data.prepare(images))[:whole]
         norm = nn.BatchNorm1d(10).train()
         normed = torch.cat([norm(part) for part in scores.split(32)])
     plain = functional.cross_entropy(scores, labels[:whole])
@@ -84,8 +87,8 @@ def test_the_loss_behind_the_norm_is_that_of_torch(bench_of: Benches) -> None:
     )
 
 
-def test_the_table_has_the_distances_counted_by_hand(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("era-s6"), {}, False)
+def test_the_table_has_the_distances_counted_by_hand(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("era-s6"), {}, False)
     rows = [(row[0], row[3], row[4]) for row in table_of(exhibit).rows]
     assert rows == [
         ("conv1", "yes", "6"),
@@ -100,28 +103,28 @@ def test_the_table_has_the_distances_counted_by_hand(bench_of: Benches) -> None:
     assert "shrink2_norm, has 1 layer with weights" in words[0]
 
 
-def test_a_network_without_batch_norm_is_told_so(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("mlp"), {}, False)
+def test_a_network_without_batch_norm_is_told_so(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("mlp"), {}, False)
     words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
     assert words == ["This network has no batch norm."]
     assert exhibit.trains
 
 
-def test_a_diverged_network_raises_nothing(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    network = bench.copy()
+def test_a_diverged_network_raises_nothing(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    network = context.copy()
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
     assert "no numbers" in exhibit.result
 
 
 def test_two_networks_that_differ_in_this_norm_alone_are_trained(
-    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+    context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "TRAINED", 192)
-    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking())
-    exhibits = list(show(bench, {}, True))
+    context = dataclasses.replace(context_of("tiny"), clock=Ticking())
+    exhibits = list(show(context, {}, True))
     last = exhibits[-1]
     assert exhibits[0].progress is not None
     assert last.progress is None

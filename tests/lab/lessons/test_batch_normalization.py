@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.conftest import Benches, Ticking
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts, Ticking
+from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import moved
@@ -31,15 +31,17 @@ def table_of(exhibit: Exhibit) -> Table:
 
 
 @pytest.mark.parametrize("mode", ["training", "evaluation"])
-def test_a_layer_before_and_after_its_norm_is_that_of_torch(bench_of: Benches, mode: str) -> None:
-    bench = bench_of("tiny")
-    (exhibit,) = show(bench, {"layer": "norm2", "mode": mode, "batch": 4.0}, False)
-    network = bench.copy().train(mode == "training")
+def test_a_layer_before_and_after_its_norm_is_that_of_torch(
+    context_of: Contexts, mode: str
+) -> None:
+    context = context_of("tiny")
+    (exhibit,) = show(context, {"layer": "norm2", "mode": mode, "batch": 4.0}, False)
+    network = context.copy().train(mode == "training")
     seen: list[Tensor] = []
     network.get_submodule("norm2").register_forward_hook(
         lambda module, given, result: seen.extend((given[0].clone(), result.clone()))
     )
-    inputs, _ = drawn(bench, 64, 0)
+    inputs, _ = drawn(context, 64, 0)
     with torch.no_grad():
         network(inputs[:4])
     before, after = (t.transpose(0, 1).flatten(1) for t in seen)
@@ -55,42 +57,44 @@ def test_a_layer_before_and_after_its_norm_is_that_of_torch(bench_of: Benches, m
     assert computed.split()[-1] == given.split()[-1]
 
 
-def test_the_mean_of_a_batch_scatters_by_the_root_of_its_size(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("tiny"), {}, False)
+def test_the_mean_of_a_batch_scatters_by_the_root_of_its_size(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("tiny"), {}, False)
     (bars,) = [block for block in exhibit.blocks if isinstance(block, Bars)]
     for bar in bars.bars:
         measured, expected = float(bar.number.split()[0]), float(bar.number.split()[-1])
         assert measured == pytest.approx(expected, rel=0.15)
 
 
-def test_training_mode_moves_the_running_statistics_of_a_copy_alone(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    seen = subject(bench)
+def test_training_mode_moves_the_running_statistics_of_a_copy_alone(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    seen = subject(context)
     norm = norms_of(seen)["norm1"]
-    look = look_at(bench, seen, norm, 16, training=True)
+    look = look_at(context, seen, norm, 16, training=True)
     assert norm.running_mean is not None
     expected = [moved(0.0, float(mean), norm.momentum or 0.0) for mean in look.mean]
     assert norm.running_mean.tolist() == pytest.approx(expected, abs=1e-5)
-    own = bench.network.get_submodule("norm1")
+    own = context.model.get_submodule("norm1")
     assert isinstance(own, nn.BatchNorm2d)
     assert own.running_mean is not None
     assert not own.running_mean.any()
 
 
-def test_a_network_without_batch_norm_and_a_diverged_one_are_named(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("mlp"), {}, False)
+def test_a_network_without_batch_norm_and_a_diverged_one_are_named(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("mlp"), {}, False)
     first = exhibit.blocks[0]
     assert isinstance(first, Words)
     assert "mlp has no batch norm" in first.text
-    (exhibit,) = show(lost(bench_of("tiny")), {}, False)
+    (exhibit,) = show(diverged(context_of("tiny")), {}, False)
     assert "nothing to normalize" in exhibit.result
 
 
-def test_twins_have_the_same_first_weights_and_the_running_mean_follows(bench_of: Benches) -> None:
-    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking(0.8))
-    plain, normed = (bench.fresh(name).state_dict() for name in (PLAIN, NORMED))
+def test_twins_have_the_same_first_weights_and_the_running_mean_follows(
+    context_of: Contexts,
+) -> None:
+    context = dataclasses.replace(context_of("tiny"), clock=Ticking(0.8))
+    plain, normed = (context.fresh(name).state_dict() for name in (PLAIN, NORMED))
     assert all(torch.equal(weights, normed[name]) for name, weights in plain.items())
-    *under_way, end = show(bench, {"rate": 0.1}, True)
+    *under_way, end = show(context, {"rate": 0.1}, True)
     assert all(exhibit.progress is not None for exhibit in under_way)
     assert [row[0] for row in table_of(end).rows] == [PLAIN, NORMED]
     moving = [block for block in end.blocks if isinstance(block, Curves)][-1]
@@ -102,10 +106,10 @@ def test_twins_have_the_same_first_weights_and_the_running_mean_follows(bench_of
     assert "One seed" in end.certainty
 
 
-def test_the_means_that_are_told_are_those_of_the_batches(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    trial = bench.trial(bench.fresh("tiny"), lr=0.05, batch_size=8)
-    norm = trial.network.get_submodule("norm1")
+def test_the_means_that_are_told_are_those_of_the_batches(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    trial = context.trial(context.fresh("tiny"), lr=0.05, batch_size=8)
+    norm = trial.model.get_submodule("norm1")
     assert isinstance(norm, nn.BatchNorm2d)
     seen: list[Tensor] = []
     norm.register_forward_hook(lambda m, given, r: seen.append(given[0].detach().mean((0, 2, 3))))

@@ -29,6 +29,6 @@ def test_a_running_mean_goes_a_tenth_of_the_way_and_tells_where_it_went() -> Non
 
 
 def test_the_mean_of_a_batch_scatters_less_the_larger_it_is() -> None:
-    chance = random.Random(1)
-    means = [statistics.fmean(chance.gauss(0, 2) for _ in range(25)) for _ in range(2_000)]
+    rng = random.Random(1)
+    means = [statistics.fmean(rng.gauss(0, 2) for _ in range(25)) for _ in range(2_000)]
     assert statistics.stdev(means) == pytest.approx(scatter(2.0, 25), rel=0.06)

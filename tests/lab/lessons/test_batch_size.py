@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.conftest import Benches, Ticking
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts, Ticking
+from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.batch_size import experiment
 from tui_trainer.lab.lessons.batch_size.arithmetic import cosines, joined
@@ -24,12 +24,12 @@ def tables_of(exhibit: Exhibit) -> list[Table]:
     return [block for block in exhibit.blocks if isinstance(block, Table)]
 
 
-def test_joined_gradients_are_those_of_the_larger_batch(bench_of: Benches) -> None:
-    bench = bench_of("mlp")
-    *_, (products, far) = gradient_products(bench, 0)
+def test_joined_gradients_are_those_of_the_larger_batch(context_of: Contexts) -> None:
+    context = context_of("mlp")
+    *_, (products, far) = gradient_products(context, 0)
     assert far == 1.0
-    inputs, labels = drawn(bench, 600, 0)
-    network = bench.copy()
+    inputs, labels = drawn(context, 600, 0)
+    network = context.copy()
     one, other = (
         flat_gradient(network, inputs[start : start + 64], labels[start : start + 64])
         for start in (0, 64)
@@ -40,14 +40,14 @@ def test_joined_gradients_are_those_of_the_larger_batch(bench_of: Benches) -> No
     )
 
 
-def test_batch_norm_goes_by_the_images_that_are_looked_at(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    first, *_, _last = gradient_products(bench, 0)
+def test_batch_norm_goes_by_the_images_that_are_looked_at(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    first, *_, _last = gradient_products(context, 0)
     products, _ = first
     total = len(products) * PART
-    inputs, labels = drawn(bench, total, 0)
+    inputs, labels = drawn(context, total, 0)
     # The gradient of all of them: with the batch's statistics held fixed it is the mean of parts.
-    network = bench.copy()
+    network = context.copy()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum, module.training = 1.0, True
@@ -55,13 +55,13 @@ def test_batch_norm_goes_by_the_images_that_are_looked_at(bench_of: Benches) -> 
         network(inputs)
     whole = flat_gradient(network.eval(), inputs, labels).double()
     assert joined(products, len(products))[0][0] == pytest.approx(float(whole @ whole), rel=1e-3)
-    own = bench.network.state_dict()
+    own = context.model.state_dict()
     assert not own["norm1.running_mean"].any()
 
 
 @pytest.mark.parametrize("model", ["mlp", "era-s6"])
-def test_larger_batches_agree_more(bench_of: Benches, model: str) -> None:
-    *under_way, end = show(bench_of(model), {}, False)
+def test_larger_batches_agree_more(context_of: Contexts, model: str) -> None:
+    *under_way, end = show(context_of(model), {}, False)
     assert all(exhibit.progress is not None for exhibit in under_way)
     assert end.progress is None
     (bars,) = [block for block in end.blocks if isinstance(block, Bars)]
@@ -71,8 +71,8 @@ def test_larger_batches_agree_more(bench_of: Benches, model: str) -> None:
     assert end.trains
 
 
-def test_a_diverged_network_is_said_to_be_lost(bench_of: Benches) -> None:
-    *_, exhibit = show(lost(bench_of("mlp")), {}, False)
+def test_a_diverged_network_is_said_to_be_lost(context_of: Contexts) -> None:
+    *_, exhibit = show(diverged(context_of("mlp")), {}, False)
     (words,) = exhibit.blocks
     assert isinstance(words, Words)
     assert "no number" in words.text
@@ -80,14 +80,14 @@ def test_a_diverged_network_is_said_to_be_lost(bench_of: Benches) -> None:
 
 @pytest.mark.parametrize("equal", ["samples", "time"])
 def test_enter_trains_three_sizes_on_equal_terms(
-    bench_of: Benches, monkeypatch: pytest.MonkeyPatch, equal: str
+    context_of: Contexts, monkeypatch: pytest.MonkeyPatch, equal: str
 ) -> None:
     monkeypatch.setattr(experiment, "RACED", (8, 16, 32))
     monkeypatch.setattr(experiment, "IMAGES", 64)
     monkeypatch.setattr(experiment, "USUAL", 16)
     monkeypatch.setattr(experiment, "MODEL", "mlp")
-    bench = dataclasses.replace(bench_of("mlp"), clock=Ticking())
-    *_, end = show(bench, {"equal": equal, "rate": "scaled"}, True)
+    context = dataclasses.replace(context_of("mlp"), clock=Ticking())
+    *_, end = show(context, {"equal": equal, "rate": "scaled"}, True)
     after, took = tables_of(end)
     assert [row[0] for row in after.rows] == ["batch 8", "batch 16", "batch 32"]
     rates = [float(row[1]) for row in took.rows]

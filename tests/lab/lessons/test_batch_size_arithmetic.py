@@ -24,10 +24,10 @@ def products(vectors: Vectors) -> list[list[float]]:
 
 def drawn(batches: int, size: int, scale: float, numbers: int = 200) -> Vectors:
     """Gradients with |G|² = 1 and tr(Σ) = scale, each the mean of ``size`` images."""
-    chance = random.Random(7)
+    rng = random.Random(7)
     noise = math.sqrt(scale / numbers / size)
     true = 1 / math.sqrt(numbers)
-    return [[true + chance.gauss(0, noise) for _ in range(numbers)] for _ in range(batches)]
+    return [[true + rng.gauss(0, noise) for _ in range(numbers)] for _ in range(batches)]
 
 
 def test_the_products_of_joined_batches_are_those_of_their_means() -> None:
@@ -55,8 +55,8 @@ def test_the_noise_scale_is_that_by_which_the_gradients_were_drawn() -> None:
 
 
 def test_without_a_signal_there_is_no_noise_scale() -> None:
-    chance = random.Random(2)
-    noise = [[chance.gauss(0, 1) for _ in range(50)] for _ in range(20)]
+    rng = random.Random(2)
+    noise = [[rng.gauss(0, 1) for _ in range(50)] for _ in range(20)]
     assert noise_scale(products(noise), 8) is None
     assert noise_scale(products([[1.0], [1.0]]), 8) is None
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.lab.conftest import Benches
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts
+from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.dropout.experiment import LOOKS, MASKS
 from tui_trainer.protocol.exhibit import Bars, Exhibit, Pictures, Words
@@ -28,42 +28,44 @@ def bars_of(exhibit: Exhibit) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("model", ["mlp", "tiny", "era-s6", "squeeze-dropout"])
-def test_what_is_kept_is_scaled_up_and_the_rest_is_nothing(bench_of: Benches, model: str) -> None:
-    (exhibit,) = show(bench_of(model), {"share": 0.5, "draw": 3.0}, False)
+def test_what_is_kept_is_scaled_up_and_the_rest_is_nothing(
+    context_of: Contexts, model: str
+) -> None:
+    (exhibit,) = show(context_of(model), {"share": 0.5, "draw": 3.0}, False)
     before, mask, after = pictures_of(exhibit).items
     kept = [value == 1.0 for value in mask.values]
     assert 0 < sum(kept) < len(kept)
     assert list(after.values) == pytest.approx(
         [2 * value if keeps else 0.0 for value, keeps in zip(before.values, kept, strict=True)]
     )
-    (other,) = show(bench_of(model), {"share": 0.5, "draw": 4.0}, False)
+    (other,) = show(context_of(model), {"share": 0.5, "draw": 4.0}, False)
     assert pictures_of(other).items[1].values != mask.values
 
 
-def test_evaluation_hides_nothing(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("tiny"), {"share": 0.5, "mode": "evaluation"}, False)
+def test_evaluation_hides_nothing(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("tiny"), {"share": 0.5, "mode": "evaluation"}, False)
     before, mask, after = pictures_of(exhibit).items
     assert set(mask.values) == {1.0}
     assert after.values == before.values
 
 
-def test_the_map_is_that_before_the_networks_own_dropout(bench_of: Benches) -> None:
-    bench = bench_of("squeeze-dropout")
-    (exhibit,) = show(bench, {"digit": 2.0}, False)
+def test_the_map_is_that_before_the_networks_own_dropout(context_of: Contexts) -> None:
+    context = context_of("squeeze-dropout")
+    (exhibit,) = show(context, {"digit": 2.0}, False)
     seen: list[Tensor] = []
-    network = bench.copy()
+    network = context.copy()
     network.get_submodule("drop1").register_forward_hook(
         lambda module, given, result: seen.append(given[0][0])
     )
     with torch.no_grad():
-        network(bench.digit(2).network_input)
+        network(context.digit(2).model_input)
     strongest = seen[0][seen[0].flatten(1).sum(dim=1).argmax()]
     assert pictures_of(exhibit).items[0].values == pytest.approx(strongest.flatten().tolist())
     assert exhibit.controls[0].value == 0.05
 
 
-def test_the_mean_over_the_masks_is_the_sum_in_evaluation(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("mlp"), {"share": 0.3}, False)
+def test_the_mean_over_the_masks_is_the_sum_in_evaluation(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("mlp"), {"share": 0.3}, False)
     words = exhibit.result.replace(";", "").split()
     total = float(words[words.index("sum") + 2])
     around = words.index("±")
@@ -78,30 +80,30 @@ def test_the_mean_over_the_masks_is_the_sum_in_evaluation(bench_of: Benches) -> 
     assert spread == pytest.approx(math.sqrt(3 / 7 * square), rel=0.2)
 
 
-def test_the_answer_swings_with_the_share_and_not_at_all_without(bench_of: Benches) -> None:
+def test_the_answer_swings_with_the_share_and_not_at_all_without(context_of: Contexts) -> None:
     for model in ("mlp", "squeeze-dropout"):
-        (still,) = show(bench_of(model), {"share": 0.0}, False)
+        (still,) = show(context_of(model), {"share": 0.0}, False)
         found = bars_of(still)
         assert found["lowest"] == pytest.approx(found["evaluation"], abs=1e-5)
         assert found["highest"] == pytest.approx(found["evaluation"], abs=1e-5)
-        (swung,) = show(bench_of(model), {"share": 0.5}, False)
+        (swung,) = show(context_of(model), {"share": 0.5}, False)
         found = bars_of(swung)
         assert found["lowest"] < found["middle"] < found["highest"]
         assert f"of {LOOKS} masks" in swung.certainty
 
 
-def test_the_scores_in_evaluation_are_the_networks_own(bench_of: Benches) -> None:
-    bench = bench_of("squeeze-dropout")
-    (exhibit,) = show(bench, {"share": 0.7, "digit": 5.0}, False)
-    digit = bench.digit(5)
+def test_the_scores_in_evaluation_are_the_networks_own(context_of: Contexts) -> None:
+    context = context_of("squeeze-dropout")
+    (exhibit,) = show(context, {"share": 0.7, "digit": 5.0}, False)
+    digit = context.digit(5)
     with torch.no_grad():
-        expected = bench.copy()(digit.network_input).softmax(dim=1)[0, digit.label]
+        expected = context.copy()(digit.model_input).softmax(dim=1)[0, digit.label]
     assert bars_of(exhibit)["evaluation"] == pytest.approx(float(expected), abs=1e-5)
 
 
-def test_a_diverged_network_is_said_to_be_lost(bench_of: Benches) -> None:
+def test_a_diverged_network_is_said_to_be_lost(context_of: Contexts) -> None:
     for model in ("mlp", "squeeze-dropout"):
-        (exhibit,) = show(lost(bench_of(model)), {}, False)
+        (exhibit,) = show(diverged(context_of(model)), {}, False)
         (words,) = exhibit.blocks
         assert isinstance(words, Words)
         assert "no numbers" in words.text

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.lab.conftest import Benches, Ticking
+from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.lab import ask
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.early_signs import experiment, sabotage
@@ -27,19 +27,19 @@ def rows(exhibit: Exhibit) -> dict[str, tuple[str, ...]]:
     return {row[0]: row[1:] for row in table.rows}
 
 
-def with_weights(bench: Context, value: float) -> Context:
-    network = bench.copy()
+def with_weights(context: Context, value: float) -> Context:
+    network = context.copy()
     for parameter in network.parameters():
         parameter.data.fill_(value)
-    return dataclasses.replace(bench, network=network)
+    return dataclasses.replace(context, model=network)
 
 
-def test_loss_and_accuracy_are_those_of_torch(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    (exhibit,) = show(bench, {}, False)
-    split = bench.sample(SAMPLE)
+def test_loss_and_accuracy_are_those_of_torch(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    (exhibit,) = show(context, {}, False)
+    split = context.sample(SAMPLE)
     with torch.no_grad():
-        scores = bench.copy()(bench.data.prepare(split.images))
+        scores = context.copy()(context.data.prepare(split.images))
     loss = functional.cross_entropy(scores, split.labels)
     right = (scores.argmax(dim=1) == split.labels).float().mean()
     told = rows(exhibit)
@@ -51,12 +51,12 @@ def test_loss_and_accuracy_are_those_of_torch(bench_of: Benches) -> None:
     assert "no sign speaks against" in exhibit.result
 
 
-def test_the_gradients_are_those_of_torch(bench_of: Benches) -> None:
-    bench = bench_of("small")
-    (exhibit,) = show(bench, {}, False)
+def test_the_gradients_are_those_of_torch(context_of: Contexts) -> None:
+    context = context_of("small")
+    (exhibit,) = show(context, {}, False)
     (bars,) = [block for block in exhibit.blocks if isinstance(block, Bars)]
-    network = bench.copy().train()
-    images, labels = drawn(bench, BATCH, 0)
+    network = context.copy().train()
+    images, labels = drawn(context, BATCH, 0)
     loss = functional.cross_entropy(network(images), labels)
     loss.backward()  # type: ignore[no-untyped-call]
     for bar in bars.bars:
@@ -68,9 +68,9 @@ def test_the_gradients_are_those_of_torch(bench_of: Benches) -> None:
     assert max(bar.share for bar in bars.bars) == 1.0
 
 
-def test_after_its_first_steps_a_network_that_guesses_is_doubtful(bench_of: Benches) -> None:
-    bench = dataclasses.replace(with_weights(bench_of("tiny"), 0.0), step=200)
-    (exhibit,) = show(bench, {}, False)
+def test_after_its_first_steps_a_network_that_guesses_is_doubtful(context_of: Contexts) -> None:
+    context = dataclasses.replace(with_weights(context_of("tiny"), 0.0), step=200)
+    (exhibit,) = show(context, {}, False)
     told = rows(exhibit)
     assert told["loss on validation"][2] == "▲"
     assert told["right on validation"][2] == "▲"
@@ -78,18 +78,18 @@ def test_after_its_first_steps_a_network_that_guesses_is_doubtful(bench_of: Benc
     assert exhibit.result.startswith("Doubtful after step 200: loss on validation; right")
 
 
-def test_the_reference_is_shown_where_it_applies(bench_of: Benches) -> None:
-    bench = bench_of("era-s6")
+def test_the_reference_is_shown_where_it_applies(context_of: Contexts) -> None:
+    context = context_of("era-s6")
     many = dataclasses.replace(
-        bench.data,
-        train=type(bench.data.train)(
-            bench.data.train.images.repeat(100, 1, 1), bench.data.train.labels.repeat(100)
+        context.data,
+        train=type(context.data.train)(
+            context.data.train.images.repeat(100, 1, 1), context.data.train.labels.repeat(100)
         ),
     )
-    config = dataclasses.replace(bench.config, batch_size=128)
+    config = dataclasses.replace(context.config, batch_size=128)
     for step, sign in ((0, "·"), (150, "✓▲")):
         (exhibit,) = show(
-            dataclasses.replace(bench, data=many, config=config, step=step), {}, False
+            dataclasses.replace(context, data=many, config=config, step=step), {}, False
         )
         told = rows(exhibit)
         assert told["loss after 100 steps"][2] in sign
@@ -98,50 +98,50 @@ def test_the_reference_is_shown_where_it_applies(bench_of: Benches) -> None:
 
 
 @pytest.mark.parametrize("model", ["mlp", "conv-fc"])
-def test_any_network_has_signs(bench_of: Benches, model: str) -> None:
-    (exhibit,) = show(bench_of(model), {}, False)
+def test_any_network_has_signs(context_of: Contexts, model: str) -> None:
+    (exhibit,) = show(context_of(model), {}, False)
     assert "dead units" in rows(exhibit)
     assert exhibit.trains
 
 
-def test_a_diverged_network_raises_nothing(bench_of: Benches) -> None:
-    (exhibit,) = show(with_weights(bench_of("tiny"), math.nan), {}, False)
+def test_a_diverged_network_raises_nothing(context_of: Contexts) -> None:
+    (exhibit,) = show(with_weights(context_of("tiny"), math.nan), {}, False)
     assert "diverged" in exhibit.result
     assert rows(exhibit)["loss on validation"][2] == "✗"
 
 
-def test_the_faults_are_what_they_are_called(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    sound = healthy(bench, "healthy").trial
-    trials = {fault: faulty(bench, fault).trial for fault in FAULTS}
-    assert trials["rate ×30"].learning_rate == pytest.approx(30 * sound.learning_rate)
-    labels, true = trials["shuffled labels"].data.train.labels, bench.data.train.labels
+def test_the_faults_are_what_they_are_called(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    sound = healthy(context, "healthy").trial
+    trials = {fault: faulty(context, fault).trial for fault in FAULTS}
+    assert trials["rate ×30"].lr == pytest.approx(30 * sound.lr)
+    labels, true = trials["shuffled labels"].data.train.labels, context.data.train.labels
     assert sorted(labels.tolist()) == sorted(true.tolist())
     assert (labels == true).float().mean() < 0.3
-    norms = [m for m in trials["no batch norm"].network.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in trials["no batch norm"].model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert not norms
-    shifts = [m for m in trials["dead start"].network.modules() if isinstance(m, nn.BatchNorm2d)]
+    shifts = [m for m in trials["dead start"].model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert shifts
     assert all(bool((m.bias == SHIFT).all()) for m in shifts)
-    images = bench.data.prepare(bench.data.train.images[:4])
-    sums = trials["softmax twice"].network(images).sum(dim=1)
+    images = context.data.prepare(context.data.train.images[:4])
+    sums = trials["softmax twice"].model(images).sum(dim=1)
     assert sums.tolist() == pytest.approx([1.0] * 4, abs=1e-5)
 
 
-def test_another_start_has_other_first_weights_and_the_same_images(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    one, other = healthy(bench, "a").trial, healthy(bench, "b", seed=2).trial
-    first, second = next(one.network.parameters()), next(other.network.parameters())
+def test_another_start_has_other_first_weights_and_the_same_images(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    one, other = healthy(context, "a").trial, healthy(context, "b", seed=2).trial
+    first, second = next(one.model.parameters()), next(other.model.parameters())
     assert not torch.equal(first, second)
     assert torch.equal(one.batch()[1], other.batch()[1])
 
 
 def test_a_fault_is_told_with_the_rule_and_how_the_control_fares(
-    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+    context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "STEPS", 18)
-    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking(0.02))
-    exhibits = list(show(bench, {"fault": "shuffled labels"}, True))
+    context = dataclasses.replace(context_of("tiny"), clock=Ticking(0.02))
+    exhibits = list(show(context, {"fault": "shuffled labels"}, True))
     last = exhibits[-1]
     assert exhibits[0].progress == 0.0
     assert last.progress is None

@@ -11,13 +11,13 @@ FIRST = WINDOW + PERSISTS - 1
 
 
 def falling(steps: int, *, seed: int, noise: float = 0.15, to: float = 0.5) -> list[float]:
-    chance = random.Random(seed)
-    return [to + (2.3 - to) * math.exp(-n / 20) + chance.gauss(0, noise) for n in range(steps)]
+    rng = random.Random(seed)
+    return [to + (2.3 - to) * math.exp(-n / 20) + rng.gauss(0, noise) for n in range(steps)]
 
 
 def flat(steps: int, *, seed: int) -> list[float]:
-    chance = random.Random(seed)
-    return [2.3 + chance.gauss(0, 0.03) for _ in range(steps)]
+    rng = random.Random(seed)
+    return [2.3 + rng.gauss(0, 0.03) for _ in range(steps)]
 
 
 def test_one_that_stands_still_is_told_once_the_other_has_left_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.conftest import Benches, Ticking
+from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.image_normalization.experiment import EDGES, LOOKED_AT, THROUGH
 from tui_trainer.protocol.exhibit import Bars, Choices, Exhibit, Table, Words
@@ -21,13 +21,15 @@ def table_of(exhibit: Exhibit) -> Table:
 
 
 @pytest.mark.parametrize("chosen", ["0–255", "0–1", "normalized", "typed"])
-def test_mean_and_deviation_are_those_of_the_moved_pixels(bench_of: Benches, chosen: str) -> None:
-    bench = bench_of("tiny")
+def test_mean_and_deviation_are_those_of_the_moved_pixels(
+    context_of: Contexts, chosen: str
+) -> None:
+    context = context_of("tiny")
     choices: Choices = {"pixels": chosen, "shift": 0.25, "divisor": 0.1}
-    (exhibit,) = show(bench, choices, False)
+    (exhibit,) = show(context, choices, False)
     table = table_of(exhibit)
-    greys = bench.data.train.images.double() / 255
-    mean, std = bench.data.mean, bench.data.std
+    greys = context.data.train.images.double() / 255
+    mean, std = context.data.mean, context.data.std
     moved = {
         "0–255": greys * 255,
         "0–1": greys,
@@ -44,11 +46,11 @@ def test_mean_and_deviation_are_those_of_the_moved_pixels(bench_of: Benches, cho
     assert table.rows[table.marked or 0][0] == chosen
 
 
-def test_the_first_layer_s_output_is_that_of_the_layer_on_raw_pixels(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    (exhibit,) = show(bench, {}, False)
-    first = next(m for m in bench.copy().modules() if isinstance(m, nn.Conv2d))
-    images = bench.sample(LOOKED_AT, training=True).images[:THROUGH]
+def test_the_first_layer_s_output_is_that_of_the_layer_on_raw_pixels(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    (exhibit,) = show(context, {}, False)
+    first = next(m for m in context.copy().modules() if isinstance(m, nn.Conv2d))
+    images = context.sample(LOOKED_AT, training=True).images[:THROUGH]
     with torch.no_grad():
         given = first(images.unsqueeze(1).float())
     row = table_of(exhibit).rows[0]
@@ -57,20 +59,20 @@ def test_the_first_layer_s_output_is_that_of_the_layer_on_raw_pixels(bench_of: B
     assert float(row[5]) == pytest.approx(given.std().item(), rel=0.01)
 
 
-def test_the_bars_are_the_shares_of_the_greys(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    (exhibit,) = show(bench, {}, False)
+def test_the_bars_are_the_shares_of_the_greys(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    (exhibit,) = show(context, {}, False)
     bars = next(block for block in exhibit.blocks if isinstance(block, Bars)).bars
-    pixels = bench.data.train.images.flatten().int()
+    pixels = context.data.train.images.flatten().int()
     assert sum(bar.share for bar in bars) == pytest.approx(1.0)
     for bar, low, high in zip(bars, EDGES[:-1], EDGES[1:], strict=True):
         share = ((pixels >= low) & (pixels < high)).float().mean().item()
         assert bar.share == pytest.approx(share, abs=1e-6)
 
 
-def test_without_normalization_a_network_without_batch_norm_is_behind(bench_of: Benches) -> None:
-    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking(0.05))
-    last = list(show(bench, {}, True))[-1]
+def test_without_normalization_a_network_without_batch_norm_is_behind(context_of: Contexts) -> None:
+    context = dataclasses.replace(context_of("tiny"), clock=Ticking(0.05))
+    last = list(show(context, {}, True))[-1]
     losses = {row[0]: row[3] for row in table_of(last).rows}
     assert float(losses["normalized"]) < float(losses["0–1"])
     assert losses["0–255"] == "lost" or float(losses["0–255"]) > float(losses["0–1"])
@@ -78,13 +80,15 @@ def test_without_normalization_a_network_without_batch_norm_is_behind(bench_of: 
 
 
 @pytest.mark.parametrize("model", ["mlp", "tiny"])
-def test_a_lost_network_has_no_first_layer_to_tell_of(bench_of: Benches, model: str) -> None:
-    bench = bench_of(model)
-    network = bench.copy()
-    (sound,) = show(bench, {}, False)
+def test_a_lost_network_has_no_first_layer_to_tell_of(context_of: Contexts, model: str) -> None:
+    context = context_of(model)
+    network = context.copy()
+    (sound,) = show(context, {}, False)
     assert "none" not in table_of(sound).rows[0]
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
     assert {row[4:] for row in table_of(exhibit).rows} == {("none", "none")}
-    assert any(isinstance(b, Words) and f"{bench.data.mean:.4f}" in b.text for b in exhibit.blocks)
+    assert any(
+        isinstance(b, Words) and f"{context.data.mean:.4f}" in b.text for b in exhibit.blocks
+    )

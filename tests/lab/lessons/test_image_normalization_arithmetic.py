@@ -18,8 +18,8 @@ from tui_trainer.lab.lessons.image_normalization.arithmetic import (
 
 
 def test_pixel_statistics_are_those_of_the_pixels_one_by_one() -> None:
-    chance = random.Random(1)
-    pixels = [chance.choice((0, 0, 0, chance.randrange(256))) for _ in range(500)]
+    rng = random.Random(1)
+    pixels = [rng.choice((0, 0, 0, rng.randrange(256))) for _ in range(500)]
     mean, std = statistics([pixels.count(grey) for grey in range(256)])
     assert mean == pytest.approx(stdlib.fmean(p / 255 for p in pixels))
     assert std == pytest.approx(stdlib.pstdev([p / 255 for p in pixels]))

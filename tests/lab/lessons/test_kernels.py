@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.lab.conftest import Benches, Ticking
+from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.kernels import experiment
 from tui_trainer.protocol.exhibit import Pictures, Table, Words
@@ -19,11 +19,11 @@ from tui_trainer.protocol.exhibit import Pictures, Table, Words
 show = ask.experiment("kernels")
 
 
-def test_the_pictures_are_the_kernels_of_the_first_convolution(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    (exhibit,) = show(bench, {"kernel": 3.0}, False)
+def test_the_pictures_are_the_kernels_of_the_first_convolution(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    (exhibit,) = show(context, {"kernel": 3.0}, False)
     pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
-    first = next(m for m in bench.copy().modules() if isinstance(m, nn.Conv2d))
+    first = next(m for m in context.copy().modules() if isinstance(m, nn.Conv2d))
     assert len(pictures.items) == len(first.weight)
     assert [item.caption for item in pictures.items].index("▸3") == 2
     for item, kernel in zip(pictures.items, first.weight, strict=True):
@@ -31,11 +31,11 @@ def test_the_pictures_are_the_kernels_of_the_first_convolution(bench_of: Benches
         assert torch.allclose(shown[1::3, 1::3], kernel[0])  # each weight is 3×3 pixels
 
 
-def test_the_most_alike_pair_is_that_of_torch(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    (exhibit,) = show(bench, {}, False)
+def test_the_most_alike_pair_is_that_of_torch(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    (exhibit,) = show(context, {}, False)
     words = next(block.text for block in exhibit.blocks if isinstance(block, Words))
-    first = next(m for m in bench.copy().modules() if isinstance(m, nn.Conv2d))
+    first = next(m for m in context.copy().modules() if isinstance(m, nn.Conv2d))
     flat = first.weight.flatten(1).double()
     alike = {
         (one + 1, other + 1): functional.cosine_similarity(flat[one], flat[other], dim=0).item()
@@ -48,8 +48,8 @@ def test_the_most_alike_pair_is_that_of_torch(bench_of: Benches) -> None:
     assert f"like kernel {sum(nearest) - 1}: cosine {mine[nearest]:+.2f}" in words
 
 
-def test_costs_are_those_of_real_layers(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("tiny"), {"channels": 5.0, "side": 7.0}, False)
+def test_costs_are_those_of_real_layers(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("tiny"), {"channels": 5.0, "side": 7.0}, False)
     table = next(block for block in exhibit.blocks if isinstance(block, Table))
     for row in table.rows:
         layer = nn.Conv2d(5, int(row[0]), 3, bias=False)
@@ -60,24 +60,26 @@ def test_costs_are_those_of_real_layers(bench_of: Benches) -> None:
 
 
 @pytest.mark.parametrize("number", [1.0, 16.0])
-def test_a_network_without_convolutions_is_stood_in_for(bench_of: Benches, number: float) -> None:
-    (exhibit,) = show(bench_of("mlp"), {"kernel": number}, False)
+def test_a_network_without_convolutions_is_stood_in_for(
+    context_of: Contexts, number: float
+) -> None:
+    (exhibit,) = show(context_of("mlp"), {"kernel": number}, False)
     assert any(isinstance(block, Words) and "mlp has no" in block.text for block in exhibit.blocks)
     assert any(isinstance(block, Pictures) for block in exhibit.blocks)
 
 
-def test_lost_kernels_are_said_to_be_lost(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    network = bench.copy()
+def test_lost_kernels_are_said_to_be_lost(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    network = context.copy()
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
     assert any(isinstance(b, Words) and "no numbers" in b.text for b in exhibit.blocks)
 
 
-def test_each_arm_has_the_first_kernels_that_its_name_says(bench_of: Benches) -> None:
-    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking(0.4))
-    last = list(show(bench, {}, True))[-1]
+def test_each_arm_has_the_first_kernels_that_its_name_says(context_of: Contexts) -> None:
+    context = dataclasses.replace(context_of("tiny"), clock=Ticking(0.4))
+    last = list(show(context, {}, True))[-1]
     table = next(block for block in last.blocks if isinstance(block, Table))
     assert [row[0] for row in table.rows] == [f"{first} kernels" for first in experiment.RACED]
     for row, k in zip(table.rows, experiment.RACED, strict=True):

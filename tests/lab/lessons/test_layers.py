@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from tests.lab.conftest import Benches, Ticking
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts, Ticking
+from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import maps_of, subject
 from tui_trainer.lab.lessons.layers import experiment
@@ -20,16 +20,16 @@ def said(exhibit: Exhibit) -> str:
     return " ".join(block.text for block in exhibit.blocks if isinstance(block, Words))
 
 
-def test_the_walk_shows_each_layer_with_its_figures(bench_of: Benches) -> None:
-    bench = bench_of("era-s6")
-    (begin,) = show(bench, {}, False)
+def test_the_walk_shows_each_layer_with_its_figures(context_of: Contexts) -> None:
+    context = context_of("era-s6")
+    (begin,) = show(context, {}, False)
     names = [str(step) for step in begin.controls[0].steps]
     assert names[:4] == ["conv1", "conv2", "shrink1", "pool1"]
-    digit = bench.digit(3)
-    maps = {m.row.name: m for m in maps_of(subject(bench), digit.network_input, None)}
+    digit = context.digit(3)
+    maps = {m.row.name: m for m in maps_of(subject(context), digit.model_input, None)}
     for name in names:
-        (exhibit,) = show(bench, {"layer": name, "digit": 3.0}, False)
-        row = next(row for row in bench.layers if row.name == name)
+        (exhibit,) = show(context, {"layer": name, "digit": 3.0}, False)
+        row = next(row for row in context.layers if row.name == name)
         assert f"{row.parameters:,} parameter" in said(exhibit)
         assert row.shape_text in said(exhibit)
         pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
@@ -38,19 +38,19 @@ def test_the_walk_shows_each_layer_with_its_figures(bench_of: Benches) -> None:
         assert exhibit.trains
 
 
-def test_a_network_without_maps_and_a_diverged_one_are_named(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("mlp"), {}, False)
+def test_a_network_without_maps_and_a_diverged_one_are_named(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("mlp"), {}, False)
     assert "mlp has no convolution" in said(exhibit)
-    (exhibit,) = show(lost(bench_of("tiny")), {}, False)
+    (exhibit,) = show(diverged(context_of("tiny")), {}, False)
     assert "no numbers" in said(exhibit)
 
 
 def test_enter_trains_the_four_networks_on_equal_images(
-    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+    context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "IMAGES", 96)
-    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking())
-    *under_way, end = show(bench, {}, True)
+    context = dataclasses.replace(context_of("tiny"), clock=Ticking())
+    *under_way, end = show(context, {}, True)
     assert len(under_way) > 3
     assert all(exhibit.progress is not None and not exhibit.result for exhibit in under_way)
     (curves,) = [block for block in end.blocks if isinstance(block, Curves)]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.conftest import Benches, Ticking
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts, Ticking
+from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.learning_rate import experiment
 from tui_trainer.lab.lessons.learning_rate.experiment import follow
@@ -26,12 +26,12 @@ def curves_of(exhibit: Exhibit) -> Curves:
 
 
 @pytest.mark.parametrize("model", ["mlp", "tiny"])
-def test_a_step_is_that_of_torchs_own_sgd(bench_of: Benches, model: str) -> None:
-    bench = bench_of(model)
-    line = follow(bench, [0.0, 0.1, 0.5])
-    inputs, labels = drawn(bench, line.images, 0)
+def test_a_step_is_that_of_torchs_own_sgd(context_of: Contexts, model: str) -> None:
+    context = context_of(model)
+    line = follow(context, [0.0, 0.1, 0.5])
+    inputs, labels = drawn(context, line.images, 0)
     for size, expected in zip(line.sizes, line.losses, strict=True):
-        network = bench.copy().train()
+        network = context.copy().train()
         optimizer = torch.optim.SGD(network.parameters(), lr=size)
         torch.autograd.backward(functional.cross_entropy(network(inputs), labels))
         slope = sum(float((p.grad**2).sum()) for p in network.parameters() if p.grad is not None)
@@ -41,12 +41,14 @@ def test_a_step_is_that_of_torchs_own_sgd(bench_of: Benches, model: str) -> None
         assert line.slope == pytest.approx(slope, rel=1e-3)
 
 
-def test_adam_goes_by_the_sign_of_each_derivative(bench_of: Benches) -> None:
-    bench = bench_of("mlp")
-    adam = dataclasses.replace(bench, config=dataclasses.replace(bench.config, optimizer="adam"))
+def test_adam_goes_by_the_sign_of_each_derivative(context_of: Contexts) -> None:
+    context = context_of("mlp")
+    adam = dataclasses.replace(
+        context, config=dataclasses.replace(context.config, optimizer="adam")
+    )
     line = follow(adam, [0.0, 0.01])
-    inputs, labels = drawn(bench, line.images, 0)
-    network = bench.copy().train()
+    inputs, labels = drawn(context, line.images, 0)
+    network = context.copy().train()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     torch.autograd.backward(functional.cross_entropy(network(inputs), labels))
     optimizer.step()
@@ -55,11 +57,11 @@ def test_adam_goes_by_the_sign_of_each_derivative(bench_of: Benches) -> None:
 
 
 def test_the_ball_stands_on_the_measured_curve_and_nothing_of_the_run_moves(
-    bench_of: Benches,
+    context_of: Contexts,
 ) -> None:
-    bench = bench_of("tiny")
-    before = {name: t.clone() for name, t in bench.network.state_dict().items()}
-    (exhibit,) = show(bench, {"rate": 0.2, "factor": 3.0}, False)
+    context = context_of("tiny")
+    before = {name: t.clone() for name, t in context.model.state_dict().items()}
+    (exhibit,) = show(context, {"rate": 0.2, "factor": 3.0}, False)
     measured, promised, ball = curves_of(exhibit).curves
     place = measured.x.index(0.2)
     assert (ball.x[-1], ball.y[-1]) == (0.2, measured.y[place])
@@ -67,13 +69,13 @@ def test_the_ball_stands_on_the_measured_curve_and_nothing_of_the_run_moves(
     assert promised.y[0] == measured.y[0]
     assert f"→ {measured.y[place]:.4f}" in exhibit.result
     assert "0.0667, 0.2, 0.6" in exhibit.trains
-    after = bench.network.state_dict()
+    after = context.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
-def test_the_schedule_is_drawn_over_the_run(bench_of: Benches) -> None:
-    bench = dataclasses.replace(bench_of("tiny"), step=19 * 3)
-    (exhibit,) = show(bench, {"view": "schedule"}, False)
+def test_the_schedule_is_drawn_over_the_run(context_of: Contexts) -> None:
+    context = dataclasses.replace(context_of("tiny"), step=19 * 3)
+    (exhibit,) = show(context, {"view": "schedule"}, False)
     own, *_ = curves_of(exhibit).curves
     assert own.name == "one-cycle"
     assert max(own.y) == pytest.approx(0.1, rel=1e-2)
@@ -83,17 +85,17 @@ def test_the_schedule_is_drawn_over_the_run(bench_of: Benches) -> None:
     assert f"the rate is {0.1 * share:.3g}" in exhibit.result
 
 
-def test_a_diverged_network_is_said_to_be_lost(bench_of: Benches) -> None:
-    (exhibit,) = show(lost(bench_of("tiny")), {}, False)
+def test_a_diverged_network_is_said_to_be_lost(context_of: Contexts) -> None:
+    (exhibit,) = show(diverged(context_of("tiny")), {}, False)
     assert "no slope" in exhibit.result
 
 
 def test_enter_trains_three_rates_from_the_same_start(
-    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+    context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "STEPS", 8)
-    bench = dataclasses.replace(bench_of("mlp"), clock=Ticking())
-    *under_way, end = show(bench, {"rate": 0.1, "factor": 3.0, "start": "now"}, True)
+    context = dataclasses.replace(context_of("mlp"), clock=Ticking())
+    *under_way, end = show(context, {"rate": 0.1, "factor": 3.0, "start": "now"}, True)
     assert all(exhibit.progress is not None and not exhibit.result for exhibit in under_way)
     (table,) = [block for block in end.blocks if isinstance(block, Table)]
     assert [row[0] for row in table.rows] == ["η 0.0333", "η 0.1", "η 0.3"]

@@ -22,9 +22,9 @@ from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, Ste
 from tui_trainer.protocol.exhibit import Choices, Exhibit, Words
 
 
-def training(bench: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit]:
+def training(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit]:
     """An experiment that trains three steps and draws from chance, a part at a time."""
-    trial = bench.trial(bench.fresh())
+    trial = context.trial(context.fresh())
     for number in range(3):
         loss = float(trial.step())
         drawn = float(torch.rand(()))
@@ -104,7 +104,7 @@ def test_a_lesson_that_does_not_exist_is_refused(
 def test_an_experiment_that_fails_is_refused_and_the_run_goes_on(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(bench: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit]:
+    def broken(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit]:
         yield Exhibit(blocks=())
         raise ValueError("no such layer")
 

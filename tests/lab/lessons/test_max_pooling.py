@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.conftest import Benches
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts
+from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import maps_of, subject
 from tui_trainer.protocol.exhibit import Pictures, Table, Words
@@ -16,17 +16,17 @@ show = ask.experiment("max-pooling")
 
 
 @pytest.mark.parametrize("model", ["tiny", "era-s6"])
-def test_the_three_pools_are_those_of_torch(bench_of: Benches, model: str) -> None:
-    bench = bench_of(model)
-    (exhibit,) = show(bench, {"digit": 4.0, "channel": 5.0, "window": 17.0}, False)
+def test_the_three_pools_are_those_of_torch(context_of: Contexts, model: str) -> None:
+    context = context_of(model)
+    (exhibit,) = show(context, {"digit": 4.0, "channel": 5.0, "window": 17.0}, False)
     pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
     name = str(exhibit.controls[0].value)
-    (pool, *_) = [row for row in bench.layers if row.kind == "max pool"]
+    (pool, *_) = [row for row in context.layers if row.kind == "max pool"]
     # What is pooled first is what the walk begins with.
     (source,) = pool.sources
-    maps = {m.place: m for m in maps_of(subject(bench), bench.digit(4).network_input, None)}
+    maps = {m.place: m for m in maps_of(subject(context), context.digit(4).model_input, None)}
     values = maps[source].values[5]
-    assert bench.layers[source].name.startswith(name)
+    assert context.layers[source].name.startswith(name)
     whole, maximum, mean, stride = (torch.tensor(p.values) for p in pictures.items)
     assert torch.allclose(whole, values.flatten(), atol=1e-5)
     assert torch.allclose(maximum, functional.max_pool2d(values[None], 2).flatten(), atol=1e-5)
@@ -39,16 +39,16 @@ def test_the_three_pools_are_those_of_torch(bench_of: Benches, model: str) -> No
     assert float(table.rows[0][2]) == pytest.approx(float(maximum[17]), abs=1e-3)
 
 
-def test_what_a_shift_changes_is_measured(bench_of: Benches) -> None:
-    bench = bench_of("era-s6")
-    (exhibit,) = show(bench, {"layer": "conv1"}, False)
-    images = bench.digits.images[:16]
+def test_what_a_shift_changes_is_measured(context_of: Contexts) -> None:
+    context = context_of("era-s6")
+    (exhibit,) = show(context, {"layer": "conv1"}, False)
+    images = context.digits.images[:16]
     moved = torch.zeros_like(images)
     moved[..., 1:] = images[..., :-1]
-    network = bench.copy()[:3]  # type: ignore[index]
+    network = context.copy()[:3]  # type: ignore[index]
     changes = []
     with torch.no_grad():
-        before, after = (network(bench.data.prepare(part)) for part in (images, moved))
+        before, after = (network(context.data.prepare(part)) for part in (images, moved))
     before, after = functional.max_pool2d(before, 2), functional.max_pool2d(after, 2)
     for one, other in zip(before, after, strict=True):
         changes.append(float((other - one).abs().sum() / one.abs().sum()))
@@ -56,10 +56,10 @@ def test_what_a_shift_changes_is_measured(bench_of: Benches) -> None:
     assert f"changes the maximum by {expected:.0f} %" in exhibit.result
 
 
-def test_a_network_without_maps_and_a_diverged_one_are_named(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("mlp"), {}, False)
+def test_a_network_without_maps_and_a_diverged_one_are_named(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("mlp"), {}, False)
     assert isinstance(exhibit.blocks[0], Words)
     assert "mlp has no convolution" in exhibit.blocks[0].text
-    (exhibit,) = show(lost(bench_of("tiny")), {}, False)
+    (exhibit,) = show(diverged(context_of("tiny")), {}, False)
     assert isinstance(exhibit.blocks[-1], Words)
     assert "no numbers" in exhibit.blocks[-1].text

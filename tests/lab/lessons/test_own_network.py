@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.conftest import Benches
+from tests.lab.conftest import Contexts
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.ask import experiment
@@ -33,43 +33,43 @@ class Shortcut(nn.Module):
         return scores
 
 
-def own_bench(bench: Context) -> Context:
+def own_bench(context: Context) -> Context:
     """Return a bench with this network, and images of 14×14 in three classes."""
 
     def halved(split: Split) -> Split:
         return Split(split.images[:, ::2, ::2].contiguous(), split.labels % 3)
 
     data = dataclasses.replace(
-        bench.data,
+        context.data,
         image_size=14,
         classes=3,
-        train=halved(bench.data.train),
-        val=halved(bench.data.val),
+        train=halved(context.data.train),
+        val=halved(context.data.val),
     )
     network = Shortcut()
     rows = layer_table(network, (14, 14, 1))
-    return dataclasses.replace(bench, data=data, network=network.train(), layers=rows)
+    return dataclasses.replace(context, data=data, model=network.train(), layers=rows)
 
 
 @pytest.mark.parametrize(
     "slug", ["layers", "max-pooling", "1x1-convolutions", "3x3-convolutions", "receptive-field"]
 )
-def test_any_network_and_any_choice_is_shown(bench_of: Benches, slug: str) -> None:
-    bench = own_bench(bench_of("tiny"))
+def test_any_network_and_any_choice_is_shown(context_of: Contexts, slug: str) -> None:
+    context = own_bench(context_of("tiny"))
     wild: list[Choices] = [
         {},
         {"layer": "nowhere", "kernel": 1e9, "row": 99.0, "window": -3.0, "digit": 5.0},
         {"kernel": "own 1", "channel": "red", "layer": 2.0, "column": 13.0},
     ]
-    before = {name: value.clone() for name, value in bench.network.state_dict().items()}
+    before = {name: value.clone() for name, value in context.model.state_dict().items()}
     for choices in wild:
-        (exhibit,) = experiment(slug)(bench, choices, False)
+        (exhibit,) = experiment(slug)(context, choices, False)
         assert 2 <= len(exhibit.controls) <= 4
         for table in (block for block in exhibit.blocks if isinstance(block, Table)):
             widths = [
                 max(map(len, column)) for column in zip(table.heads, *table.rows, strict=True)
             ]
             assert sum(widths) + 2 * (len(widths) - 1) <= 74
-    assert bench.network.training
-    for name, value in bench.network.state_dict().items():
+    assert context.model.training
+    for name, value in context.model.state_dict().items():
         assert torch.equal(value, before[name])

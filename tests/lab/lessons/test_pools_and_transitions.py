@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.conftest import Benches, Ticking
-from tests.lab.lost import lost
+from tests.lab.conftest import Contexts, Ticking
+from tests.lab.diverged import diverged
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.lab import ask
 from tui_trainer.lab.ask import Experiment
@@ -27,8 +27,8 @@ def tables(exhibit: Exhibit) -> list[Table]:
     return [block for block in exhibit.blocks if isinstance(block, Table)]
 
 
-def trained(show: Experiment, bench: Context, choices: Choices) -> Exhibit:
-    quick = dataclasses.replace(bench, clock=Ticking(0.5))
+def trained(show: Experiment, context: Context, choices: Choices) -> Exhibit:
+    quick = dataclasses.replace(context, clock=Ticking(0.5))
     return list(show(quick, choices, True))[-1]
 
 
@@ -43,10 +43,10 @@ def trained(show: Experiment, bench: Context, choices: Choices) -> Exhibit:
     ],
 )
 def test_every_network_is_shown_something_even_a_lost_one(
-    bench_of: Benches, show: Experiment, model: str
+    context_of: Contexts, show: Experiment, model: str
 ) -> None:
-    for bench in (bench_of(model), lost(bench_of(model))):
-        (exhibit,) = show(bench, {}, False)
+    for context in (context_of(model), diverged(context_of(model))):
+        (exhibit,) = show(context, {}, False)
         assert tables(exhibit)
         for table in tables(exhibit):
             widths = [
@@ -56,8 +56,8 @@ def test_every_network_is_shown_something_even_a_lost_one(
             assert len(table.caption) <= 78
 
 
-def test_early_and_late_pools_have_the_zoo_s_figures(bench_of: Benches) -> None:
-    (exhibit,) = ask.experiment("max-pooling-position")(bench_of("tiny"), {}, False)
+def test_early_and_late_pools_have_the_zoo_s_figures(context_of: Contexts) -> None:
+    (exhibit,) = ask.experiment("max-pooling-position")(context_of("tiny"), {}, False)
     (table,) = tables(exhibit)
     words = next(block.text for block in exhibit.blocks if isinstance(block, Words))
     works = []
@@ -76,30 +76,30 @@ def test_early_and_late_pools_have_the_zoo_s_figures(bench_of: Benches) -> None:
 
 
 @pytest.mark.parametrize("equal", ["images", "time"])
-def test_pools_are_compared_on_the_terms_that_were_chosen(bench_of: Benches, equal: str) -> None:
-    last = trained(ask.experiment("max-pooling-position"), bench_of("tiny"), {"equal": equal})
+def test_pools_are_compared_on_the_terms_that_were_chosen(context_of: Contexts, equal: str) -> None:
+    last = trained(ask.experiment("max-pooling-position"), context_of("tiny"), {"equal": equal})
     assert (" s each" in last.certainty) == (equal == "time")
     assert {row[0] for row in tables(last)[0].rows} == {"pool-early", "pool-late"}
 
 
-def test_the_course_s_transitions_are_found(bench_of: Benches) -> None:
-    bench = bench_of("era-s6")
-    found = transition_layers.transitions(bench.layers)
-    names = [(bench.layers[mix].name, bench.layers[pool].name) for mix, pool in found]
+def test_the_course_s_transitions_are_found(context_of: Contexts) -> None:
+    context = context_of("era-s6")
+    found = transition_layers.transitions(context.layers)
+    names = [(context.layers[mix].name, context.layers[pool].name) for mix, pool in found]
     assert names == [("shrink1", "pool1"), ("shrink2", "pool2")]
-    assert transition_layers.transitions(bench_of("tiny").layers) == []
-    (exhibit,) = ask.experiment("transition-layers")(bench, {"transition": 2.0}, False)
+    assert transition_layers.transitions(context_of("tiny").layers) == []
+    (exhibit,) = ask.experiment("transition-layers")(context, {"transition": 2.0}, False)
     left = tables(exhibit)[0].rows[-1]
     assert left[1:4] == ("7×7×16", "784", f"{100 * 784 / (14 * 14 * 64):.1f} %")
 
 
-def test_the_maps_are_those_that_the_network_makes_of_the_digit(bench_of: Benches) -> None:
-    bench = bench_of("era-s6")
-    (exhibit,) = ask.experiment("transition-layers")(bench, {"digit": 4.0}, False)
+def test_the_maps_are_those_that_the_network_makes_of_the_digit(context_of: Contexts) -> None:
+    context = context_of("era-s6")
+    (exhibit,) = ask.experiment("transition-layers")(context, {"digit": 4.0}, False)
     before, after = (block for block in exhibit.blocks if isinstance(block, Pictures))
-    network = bench.copy()
+    network = context.copy()
     assert isinstance(network, nn.Sequential)
-    value = bench.digit(4).network_input
+    value = context.digit(4).model_input
     maps = {}
     with torch.no_grad():
         for name, module in network.named_children():
@@ -112,25 +112,25 @@ def test_the_maps_are_those_that_the_network_makes_of_the_digit(bench_of: Benche
             assert torch.allclose(shown, maps[name][channel], atol=1e-5)
 
 
-def test_the_calculator_s_share_follows_the_controls(bench_of: Benches) -> None:
-    bench = bench_of("era-s6")
-    (exhibit,) = ask.experiment("transition-layers")(bench, {"left": 8.0, "pools": "no"}, False)
+def test_the_calculator_s_share_follows_the_controls(context_of: Contexts) -> None:
+    context = context_of("era-s6")
+    (exhibit,) = ask.experiment("transition-layers")(context, {"left": 8.0, "pools": "no"}, False)
     spent = 28 * 28 * (9 * 8 * 16 + 32 * 8)
     assert f"{100 * spent / (28 * 28 * 9 * 32 * 16):.1f} %" in exhibit.result
 
 
-def test_three_places_are_trained_and_the_chosen_one_is_among_them(bench_of: Benches) -> None:
+def test_three_places_are_trained_and_the_chosen_one_is_among_them(context_of: Contexts) -> None:
     for after in transition_position.PLACES:
         places = transition_position.trained(after)
         assert len(set(places)) == 3
         assert {1, 5, after} <= set(places)
-    last = trained(ask.experiment("transition-position"), bench_of("tiny"), {"after": 4.0})
+    last = trained(ask.experiment("transition-position"), context_of("tiny"), {"after": 4.0})
     names = [row[0] for row in tables(last)[0].rows]
     assert names == ["after layer 1", "after layer 4", "after layer 5"]
 
 
-def test_the_pools_distances_are_counted_layer_by_layer(bench_of: Benches) -> None:
-    (exhibit,) = ask.experiment("max-pooling-distance")(bench_of("era-s6"), {}, False)
+def test_the_pools_distances_are_counted_layer_by_layer(context_of: Contexts) -> None:
+    (exhibit,) = ask.experiment("max-pooling-distance")(context_of("era-s6"), {}, False)
     own = tables(exhibit)[0]
     # Behind pool1: conv3, conv4, shrink2, and then the convolution that gives the scores.
     assert [(row[0], row[3], row[4]) for row in own.rows] == [
@@ -163,8 +163,8 @@ def test_images_move_by_one_pixel_in_turns() -> None:
     assert corner == [1, 0, 1, 0]  # left and up move it off the image
 
 
-def test_what_a_shift_does_is_measured_after_the_training(bench_of: Benches) -> None:
-    last = trained(ask.experiment("max-pooling-distance"), bench_of("tiny"), {"behind": 3.0})
+def test_what_a_shift_does_is_measured_after_the_training(context_of: Contexts) -> None:
+    last = trained(ask.experiment("max-pooling-distance"), context_of("tiny"), {"behind": 3.0})
     shift = tables(last)[1]
     assert [row[0] for row in shift.rows] == ["1 layer behind", "3 layers behind"]
     for row in shift.rows:

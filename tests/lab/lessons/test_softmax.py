@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.lab.conftest import Benches
+from tests.lab.conftest import Contexts
 from tui_trainer.lab import ask
 from tui_trainer.protocol.exhibit import Bars, Exhibit
 
@@ -22,12 +22,12 @@ def bars_of(exhibit: Exhibit) -> Bars:
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 5.0])
 def test_probabilities_and_gradient_are_those_of_torch(
-    bench_of: Benches, temperature: float
+    context_of: Contexts, temperature: float
 ) -> None:
-    bench = bench_of("tiny")
-    (exhibit,) = show(bench, {"digit": 3.0, "temperature": temperature}, False)
-    digit = bench.digit(3)
-    scores = bench.copy()(digit.network_input).detach().double().requires_grad_()
+    context = context_of("tiny")
+    (exhibit,) = show(context, {"digit": 3.0, "temperature": temperature}, False)
+    digit = context.digit(3)
+    scores = context.copy()(digit.model_input).detach().double().requires_grad_()
     loss = functional.cross_entropy(scores / temperature, torch.tensor([digit.label]))
     loss.backward()  # type: ignore[no-untyped-call]
     expected = torch.softmax(scores.detach()[0] / temperature, 0).tolist()
@@ -39,18 +39,18 @@ def test_probabilities_and_gradient_are_those_of_torch(
     assert [bar.is_marked for bar in bars_of(exhibit).bars].index(True) == digit.label
 
 
-def test_only_wrong_digits_are_shown_when_asked_for(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
+def test_only_wrong_digits_are_shown_when_asked_for(context_of: Contexts) -> None:
+    context = context_of("tiny")
     for place in range(5):
-        (exhibit,) = show(bench, {"digits": "wrong", "digit": float(place)}, False)
+        (exhibit,) = show(context, {"digits": "wrong", "digit": float(place)}, False)
         bars = bars_of(exhibit).bars
         assert not max(bars, key=lambda bar: bar.share).is_marked
 
 
-def test_scores_that_are_no_numbers_are_said_to_be_lost(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    network = bench.copy()
+def test_scores_that_are_no_numbers_are_said_to_be_lost(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    network = context.copy()
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
     assert "no numbers" in exhibit.result

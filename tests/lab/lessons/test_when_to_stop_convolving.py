@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from tests.lab.conftest import Benches, Ticking
+from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab import ask, compare
 from tui_trainer.lab.lessons.when_to_stop_convolving import experiment
@@ -27,8 +27,8 @@ def pictures(exhibit: Exhibit) -> Pictures:
     return found
 
 
-def test_the_ending_that_the_course_has_is_counted_as_in_its_table(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("era-s6"), {}, False)
+def test_the_ending_that_the_course_has_is_counted_as_in_its_table(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("era-s6"), {}, False)
     costs, layers = tables(exhibit)
     assert costs.caption == "from pool2, 7×7×16, to the scores"
     assert costs.rows[-1] == ("now: conv 3×3 /2", "scores", "1,440", "12,960")
@@ -39,24 +39,24 @@ def test_the_ending_that_the_course_has_is_counted_as_in_its_table(bench_of: Ben
 
 
 @pytest.mark.parametrize("end", ENDINGS)
-def test_the_chosen_ending_is_marked(bench_of: Benches, end: str) -> None:
-    (exhibit,) = show(bench_of("tiny"), {"end": end}, False)
+def test_the_chosen_ending_is_marked(context_of: Contexts, end: str) -> None:
+    (exhibit,) = show(context_of("tiny"), {"end": end}, False)
     costs = tables(exhibit)[0]
     assert costs.marked is not None
     assert costs.rows[costs.marked][0] == end
     assert exhibit.controls[0].value == end
 
 
-def test_the_maps_are_those_of_the_network_and_bear_their_means(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    (exhibit,) = show(bench, {"digit": 7.0}, False)
+def test_the_maps_are_those_of_the_network_and_bear_their_means(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    (exhibit,) = show(context, {"digit": 7.0}, False)
     kept: list[torch.Tensor] = []
-    network = bench.copy()
+    network = context.copy()
     network.get_submodule("average").register_forward_hook(
         lambda module, given, output: kept.append(output.detach())
     )
     with torch.no_grad():
-        network(bench.digit(7).network_input)
+        network(context.digit(7).model_input)
     means = kept[0].flatten().tolist()
     digit, *shown = pictures(exhibit).items
     assert digit.height == 28
@@ -67,26 +67,26 @@ def test_the_maps_are_those_of_the_network_and_bear_their_means(bench_of: Benche
         assert sum(picture.values) / len(picture.values) == pytest.approx(mean, abs=1e-5)
 
 
-def test_without_a_convolution_another_network_stands_in(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("mlp"), {}, False)
+def test_without_a_convolution_another_network_stands_in(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("mlp"), {}, False)
     words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
     assert words[0].startswith("mlp has no convolution")
     assert tables(exhibit)[0].caption == "from relu6, 7×7×20, to the scores"
 
 
-def test_one_that_stops_too_early_is_told_so(bench_of: Benches) -> None:
-    (exhibit,) = show(bench_of("conv-fc"), {}, False)
+def test_one_that_stops_too_early_is_told_so(context_of: Contexts) -> None:
+    (exhibit,) = show(context_of("conv-fc"), {}, False)
     assert tables(exhibit)[1].marked is None
     words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
     assert any("too early to stop" in text for text in words)
 
 
-def test_a_diverged_network_raises_nothing(bench_of: Benches) -> None:
-    bench = bench_of("tiny")
-    network = bench.copy()
+def test_a_diverged_network_raises_nothing(context_of: Contexts) -> None:
+    context = context_of("tiny")
+    network = context.copy()
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = show(dataclasses.replace(bench, network=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
     assert "diverged" in exhibit.result
 
 
@@ -100,12 +100,12 @@ def test_digits_are_moved_and_what_comes_in_is_black() -> None:
 
 
 def test_one_trunk_is_trained_with_three_endings(
-    bench_of: Benches, monkeypatch: pytest.MonkeyPatch
+    context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = compare.compare
     monkeypatch.setattr(experiment, "compare", lambda *a, **k: short(*a, **{**k, "images": 192}))
-    bench = dataclasses.replace(bench_of("tiny"), clock=Ticking())
-    last = list(show(bench, {}, True))[-1]
+    context = dataclasses.replace(context_of("tiny"), clock=Ticking())
+    last = list(show(context, {}, True))[-1]
     after, elsewhere = tables(last)
     trunk = 8 * 9 + 16 + 8 * 16 * 9 + 32 + 16 * 20 * 9 + 40
     assert [(row[0], row[1]) for row in after.rows] == [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.lab.conftest import Benches
+from tests.lab.conftest import Contexts
 from tui_trainer.course.lesson import SLUGS
 from tui_trainer.lab.ask import experiment
 from tui_trainer.protocol.exhibit import Pictures, Table
@@ -22,11 +22,11 @@ LARGEST = 28
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_tables_and_pictures_fit(
-    bench_of: Benches, slug: str, monkeypatch: pytest.MonkeyPatch
+    context_of: Contexts, slug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(envelope, "alike", all_of_them)
-    bench = dataclasses.replace(bench_of("tiny"), step=123_456)
-    *_, exhibit = experiment(slug)(bench, {}, False)
+    context = dataclasses.replace(context_of("tiny"), step=123_456)
+    *_, exhibit = experiment(slug)(context, {}, False)
     for block in exhibit.blocks:
         if isinstance(block, Table):
             assert width(block) <= WIDEST, block.caption

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.data.idx_files import write_dataset
-from tests.lab.preflight.labs import SETTINGS, SIDE, loaded
+from tests.lab.preflight.check_contexts import SETTINGS, SIDE, loaded
 from tui_trainer.data.dataset import Data
 from tui_trainer.protocol.config import RunConfig
 

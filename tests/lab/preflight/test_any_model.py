@@ -10,19 +10,19 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.preflight.labs import SIDE, good, item, lab_of
+from tests.lab.preflight.check_contexts import SIDE, check_context_of, good, item
 from tests.models import any_models as models
 from tui_trainer.data.dataset import Data
 from tui_trainer.lab.preflight import GROUPS
-from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.dead_units import unit_items
 from tui_trainer.lab.preflight.layer_gradients import gradient_items
-from tui_trainer.lab.preflight.logits import score_items
+from tui_trainer.lab.preflight.logits import logit_items
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.models.state import state_tensors
 from tui_trainer.protocol.diagnosis import Diagnosis
 
-SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, control_steps=2, sample=64, val_sample=10)
+SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, shuffled_steps=2, sample=64, val_sample=10)
 
 
 def made(kind: type[nn.Module]) -> nn.Module:
@@ -34,42 +34,44 @@ def made(kind: type[nn.Module]) -> nn.Module:
 def test_every_item_can_be_tried_and_the_model_is_left_as_it_was(
     data: Data, kind: type[nn.Module]
 ) -> None:
-    lab = lab_of(data, made(kind), plan=SHORT)
-    before = {name: tensor.clone() for name, tensor in state_tensors(lab.network).items()}
-    modes = [module.training for module in lab.network.modules()]
+    context = check_context_of(data, made(kind), plan=SHORT)
+    before = {name: tensor.clone() for name, tensor in state_tensors(context.model).items()}
+    modes = [module.training for module in context.model.modules()]
     drawn = str(np.random.get_state()), random.getstate()
 
-    items = [found for group, _ in GROUPS for found in _tried(lab, group)]
+    items = [found for group, _ in GROUPS for found in _tried(context, group)]
 
     assert len(items) == sum(count for _, count in GROUPS)
-    after = state_tensors(lab.network)
+    after = state_tensors(context.model)
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
-    assert [module.training for module in lab.network.modules()] == modes
-    assert all(p.grad is None for p in lab.network.parameters())
+    assert [module.training for module in context.model.modules()] == modes
+    assert all(p.grad is None for p in context.model.parameters())
     assert (str(np.random.get_state()), random.getstate()) == drawn
 
 
-def _tried(lab: Lab, group: Callable[[Lab], Iterator[Diagnosis]]) -> list[Diagnosis]:
-    with lab.apart():
-        return list(group(lab))
+def _tried(
+    context: CheckContext, group: Callable[[CheckContext], Iterator[Diagnosis]]
+) -> list[Diagnosis]:
+    with context.seeded_rng():
+        return list(group(context))
 
 
 @pytest.mark.parametrize("kind", models.HEALTHY, ids=lambda kind: kind.__name__)
 def test_a_healthy_model_is_not_blamed(data: Data, kind: type[nn.Module]) -> None:
-    lab = lab_of(data, made(kind))
+    context = check_context_of(data, made(kind))
     for group, names in (
         (gradient_items, ("gradients", "optimizer")),
-        (score_items, ("initial-loss", "scores", "softmax")),
+        (logit_items, ("initial-loss", "scores", "softmax")),
         (unit_items, ("dead-units",)),
     ):
         for name in names:
-            seen = item(group, lab, name)
+            seen = item(group, context, name)
             assert seen.severity == "ok", seen
 
 
 @pytest.mark.parametrize("kind", models.CUT_OFF, ids=lambda kind: kind.__name__)
 def test_what_is_cut_off_fails(data: Data, kind: type[nn.Module]) -> None:
-    seen = item(gradient_items, lab_of(data, made(kind)), "gradients")
+    seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
 
     assert seen.severity == "error"
     assert "used in forward and not on the way to the loss" in seen.evidence
@@ -87,7 +89,7 @@ def test_what_is_cut_off_fails(data: Data, kind: type[nn.Module]) -> None:
 def test_what_is_frozen_or_unused_is_mentioned(
     data: Data, kind: type[nn.Module], told: str
 ) -> None:
-    seen = item(gradient_items, lab_of(data, made(kind)), "gradients")
+    seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
 
     assert (seen.severity, seen.advice) == ("ok", "")
     assert told in seen.evidence
@@ -95,7 +97,7 @@ def test_what_is_frozen_or_unused_is_mentioned(
 
 @pytest.mark.parametrize("kind", models.BATCH_BOUND, ids=lambda kind: kind.__name__)
 def test_logits_that_depend_on_the_batch_fail(data: Data, kind: type[nn.Module]) -> None:
-    seen = item(score_items, lab_of(data, made(kind)), "softmax")
+    seen = item(logit_items, check_context_of(data, made(kind)), "softmax")
 
     assert (seen.severity, seen.title) == (
         "error",
@@ -108,48 +110,50 @@ def test_logits_that_depend_on_the_batch_fail(data: Data, kind: type[nn.Module])
 def test_logits_that_are_random_in_evaluation_are_to_look_at(
     data: Data, kind: type[nn.Module]
 ) -> None:
-    seen = item(score_items, lab_of(data, made(kind)), "softmax")
+    seen = item(logit_items, check_context_of(data, made(kind)), "softmax")
 
     assert (seen.severity, seen.title) == ("warning", "the scores are random in evaluation mode")
 
 
 def test_zeros_that_stay_fail(data: Data) -> None:
-    network = made(models.ZeroHead)
-    network.get_parameter("head.weight").requires_grad_(False)
-    lab = lab_of(data, network)
+    model = made(models.ZeroHead)
+    model.get_parameter("head.weight").requires_grad_(False)
+    context = check_context_of(data, model)
 
-    assert item(gradient_items, lab, "gradients").severity == "error"
-    seen = item(unit_items, lab, "dead-units")
+    assert item(gradient_items, context, "gradients").severity == "error"
+    seen = item(unit_items, context, "dead-units")
     assert (seen.severity, seen.title) == ("error", "the scores are the same for every image")
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_bias_before_batch_norm_need_not_move(data: Data, seed: int) -> None:
     torch.manual_seed(seed)
-    network = good()
-    for module in network.modules():
+    model = good()
+    for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.reset_parameters()
-    lab = lab_of(data, network, lr=0.01, weight_decay=0.0)
+    context = check_context_of(data, model, lr=0.01, weight_decay=0.0)
 
-    assert item(gradient_items, lab, "optimizer").severity == "ok"
-    assert item(gradient_items, lab, "gradients").severity == "ok"
+    assert item(gradient_items, context, "optimizer").severity == "ok"
+    assert item(gradient_items, context, "gradients").severity == "ok"
 
 
 def test_weights_of_16_bits_that_a_step_cannot_move_are_named(data: Data) -> None:
-    seen = item(gradient_items, lab_of(data, made(models.HalfWeights), lr=1e-6), "optimizer")
+    seen = item(
+        gradient_items, check_context_of(data, made(models.HalfWeights), lr=1e-6), "optimizer"
+    )
 
     assert (seen.severity, seen.advice) == ("error", "raise the learning rate")
     assert "not low.weight, low.bias" in seen.evidence
 
 
 def test_frozen_statistics_are_not_taken_anew(data: Data) -> None:
-    network = made(models.FrozenNorm)
-    norm = network.get_submodule("norm")
+    model = made(models.FrozenNorm)
+    norm = model.get_submodule("norm")
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None
     norm.running_mean.fill_(1e6)  # all units of the ReLU behind it are dead
 
-    seen = item(unit_items, lab_of(data, network), "dead-units")
+    seen = item(unit_items, check_context_of(data, model), "dead-units")
 
     assert seen.severity == "error"

@@ -28,12 +28,12 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
 
-SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, control_steps=2, sample=64, val_sample=10)
+SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, shuffled_steps=2, sample=64, val_sample=10)
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_trainer.lab.preflight.bench.whole_plan", lambda *_: SHORT)
+    monkeypatch.setattr("tui_trainer.lab.preflight.check_context.whole_plan", lambda *_: SHORT)
 
 
 def check_of(run: Run, clock: Callable[[], float] = time.perf_counter) -> list[Diagnosis]:
@@ -68,9 +68,9 @@ def test_what_is_tried_are_the_runs_own_first_steps(
     )
     before = session_of(config)
     torch.manual_seed(config.seed)
-    network = to_channels_last(build_model(config.model, image_size=8, classes=10), 8)
-    trial = make_trial(network, before.data, config)
-    tried = [(trial.learning_rate, float(trial.step())) for _ in range(10)]
+    initial = to_channels_last(build_model(config.model, image_size=8, classes=10), 8)
+    trial = make_trial(initial, before.data, config)
+    tried = [(trial.lr, float(trial.step())) for _ in range(10)]
 
     steps = of(StepDone, run(config))[:10]
 
@@ -119,13 +119,13 @@ def test_a_run_that_was_asked_is_one_that_was_not(tiny: Path, model: str) -> Non
 def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="squeeze-dropout"))
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
-    chance, order = torch.get_rng_state(), run.batches.stream.rng.get_state()
+    rng, order = torch.get_rng_state(), run.batches.stream.rng.get_state()
     threads = torch.get_num_threads()
     check_of(run)
 
     after = run.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
-    assert torch.equal(chance, torch.get_rng_state())
+    assert torch.equal(rng, torch.get_rng_state())
     assert torch.equal(order, run.batches.stream.rng.get_state())
     assert torch.get_num_threads() == threads
     assert run.model.training

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.preflight.labs import Changed, darker, good, item, lab_of
+from tests.lab.preflight.check_contexts import Changed, check_context_of, darker, good, item
 from tui_trainer.data.dataset import Data
 from tui_trainer.lab.preflight.dead_units import unit_items
 from tui_trainer.lab.preflight.input_scale import input_items
 from tui_trainer.lab.preflight.layer_gradients import gradient_items
-from tui_trainer.lab.preflight.logits import score_items
+from tui_trainer.lab.preflight.logits import logit_items
 
 # --- the input
 
 
 def test_normalized_input_passes_with_its_numbers(data: Data) -> None:
-    seen = item(input_items, lab_of(data, good()), "input")
+    seen = item(input_items, check_context_of(data, good()), "input")
 
     assert seen.severity == "ok"
     assert seen.value == pytest.approx(1, abs=0.05)
@@ -30,7 +30,7 @@ def test_normalized_input_passes_with_its_numbers(data: Data) -> None:
 
 @pytest.mark.parametrize("by", [2, 4])
 def test_validation_that_is_scaled_differently_fails(data: Data, by: int) -> None:
-    seen = item(input_items, lab_of(darker(data, "val", by), good()), "input")
+    seen = item(input_items, check_context_of(darker(data, "val", by), good()), "input")
 
     assert seen.severity == "error"
     assert "validation" in seen.title
@@ -40,54 +40,54 @@ def test_validation_that_is_scaled_differently_fails(data: Data, by: int) -> Non
 def test_raw_pixels_are_to_look_at(data: Data) -> None:
     raw = replace(data, mean=0.0, std=1 / 255)
 
-    assert item(input_items, lab_of(raw, good()), "input").severity == "warning"
+    assert item(input_items, check_context_of(raw, good()), "input").severity == "warning"
 
 
 def test_images_of_one_grey_fail(data: Data) -> None:
     grey = replace(data, train=replace(data.train, images=torch.zeros_like(data.train.images)))
 
-    assert item(input_items, lab_of(grey, good()), "input").severity == "error"
+    assert item(input_items, check_context_of(grey, good()), "input").severity == "error"
 
 
 def test_without_a_validation_split_the_training_images_are_judged(data: Data) -> None:
     none = replace(data, val=data.val.take([]))
 
-    assert item(input_items, lab_of(none, good()), "input").severity == "ok"
+    assert item(input_items, check_context_of(none, good()), "input").severity == "ok"
 
 
 # --- the first scores
 
 
 def test_a_fresh_network_guesses(data: Data) -> None:
-    lab = lab_of(data, good())
-    loss = item(score_items, lab, "initial-loss")
+    context = check_context_of(data, good())
+    loss = item(logit_items, context, "initial-loss")
 
     assert loss.severity == "ok"
     assert loss.value == pytest.approx(math.log(10), abs=0.5)
     assert "±" in loss.evidence
-    assert item(score_items, lab, "scores").severity == "ok"
-    assert item(score_items, lab, "softmax").severity == "ok"
+    assert item(logit_items, context, "scores").severity == "ok"
+    assert item(logit_items, context, "softmax").severity == "ok"
 
 
 @pytest.mark.parametrize(("times", "severity"), [(7, "warning"), (200, "error")])
 def test_large_first_weights_are_seen_in_loss_and_scores(
     data: Data, times: float, severity: str
 ) -> None:
-    network = good()
+    model = good()
     with torch.no_grad():
-        network[-1].get_parameter("weight").mul_(times)
-    lab = lab_of(data, network)
+        model[-1].get_parameter("weight").mul_(times)
+    context = check_context_of(data, model)
 
-    assert item(score_items, lab, "initial-loss").severity == severity
-    assert item(score_items, lab, "scores").severity in ("warning", "error")
+    assert item(logit_items, context, "initial-loss").severity == severity
+    assert item(logit_items, context, "scores").severity in ("warning", "error")
 
 
 def test_a_loss_below_guessing_is_to_look_at(data: Data) -> None:
-    lab = lab_of(data, good())
-    trial = lab.trial()
+    context = check_context_of(data, good())
+    trial = context.trial()
     for _ in range(30):
         trial.step()
-    seen = item(score_items, replace(lab, network=trial.network), "initial-loss")
+    seen = item(logit_items, replace(context, model=trial.model), "initial-loss")
 
     assert (seen.severity, seen.title) == ("warning", "the loss begins below guessing")
 
@@ -104,7 +104,7 @@ def test_a_loss_below_guessing_is_to_look_at(data: Data) -> None:
     ],
 )
 def test_what_stands_before_the_loss(data: Data, end: nn.Module, severity: str, words: str) -> None:
-    seen = item(score_items, lab_of(data, good(ends_with=end)), "softmax")
+    seen = item(logit_items, check_context_of(data, good(ends_with=end)), "softmax")
 
     assert seen.severity == severity
     assert words in seen.evidence
@@ -114,16 +114,16 @@ def test_what_stands_before_the_loss(data: Data, end: nn.Module, severity: str, 
 
 
 def test_every_parameter_of_a_good_network_learns(data: Data) -> None:
-    lab = lab_of(data, good())
+    context = check_context_of(data, good())
 
-    assert item(gradient_items, lab, "gradients").severity == "ok"
-    assert item(gradient_items, lab, "optimizer").severity == "ok"
+    assert item(gradient_items, context, "gradients").severity == "ok"
+    assert item(gradient_items, context, "optimizer").severity == "ok"
 
 
 def test_a_frozen_layer_is_named(data: Data) -> None:
-    network = good()
-    network[4].weight.requires_grad_(False)
-    seen = item(gradient_items, lab_of(data, network), "gradients")
+    model = good()
+    model[4].weight.requires_grad_(False)
+    seen = item(gradient_items, check_context_of(data, model), "gradients")
 
     assert (seen.severity, seen.value, seen.figure) == ("ok", 0.0, "9 of 9")
     assert "4.weight frozen" in seen.evidence
@@ -131,8 +131,8 @@ def test_a_frozen_layer_is_named(data: Data) -> None:
 
 
 def test_a_detached_layer_is_named(data: Data) -> None:
-    network = Changed(good(), lambda inside, x: inside[5:](inside[:5](x).detach()))  # type: ignore[index]
-    seen = item(gradient_items, lab_of(data, network), "gradients")
+    model = Changed(good(), lambda inside, x: inside[5:](inside[:5](x).detach()))  # type: ignore[index]
+    seen = item(gradient_items, check_context_of(data, model), "gradients")
 
     assert seen.severity == "error"
     assert "inside.0.weight, inside.0.bias" in seen.evidence
@@ -144,7 +144,7 @@ def test_a_gradient_of_exactly_nothing_is_told_from_none(data: Data) -> None:
         lost: Tensor = inside[7:](inside[:7](x) * 0 + x[:, :1, ::2, ::2])  # type: ignore[index]
         return lost
 
-    seen = item(gradient_items, lab_of(data, Changed(good(), half_lost)), "gradients")
+    seen = item(gradient_items, check_context_of(data, Changed(good(), half_lost)), "gradients")
 
     assert seen.severity == "error"
     assert "with a gradient of exactly 0" in seen.evidence
@@ -152,8 +152,8 @@ def test_a_gradient_of_exactly_nothing_is_told_from_none(data: Data) -> None:
 
 def test_layers_in_a_plain_list_are_strangers_to_the_optimizer(data: Data) -> None:
     hidden = [nn.Linear(10, 10)]
-    network = Changed(good(), lambda inside, x: hidden[0](inside(x)))
-    seen = item(gradient_items, lab_of(data, network), "optimizer")
+    model = Changed(good(), lambda inside, x: hidden[0](inside(x)))
+    seen = item(gradient_items, check_context_of(data, model), "optimizer")
 
     assert seen.severity == "error"
     assert "2 tensors that learn are no parameters" in seen.evidence
@@ -161,7 +161,9 @@ def test_layers_in_a_plain_list_are_strangers_to_the_optimizer(data: Data) -> No
 
 
 def test_a_rate_that_is_lost_in_rounding_moves_nothing(data: Data) -> None:
-    seen = item(gradient_items, lab_of(data, good(), lr=1e-30, weight_decay=0.0), "optimizer")
+    seen = item(
+        gradient_items, check_context_of(data, good(), lr=1e-30, weight_decay=0.0), "optimizer"
+    )
 
     assert seen.severity == "error"
     assert "not 0.weight" in seen.evidence
@@ -171,7 +173,7 @@ def test_a_rate_that_is_lost_in_rounding_moves_nothing(data: Data) -> None:
 
 
 def test_units_of_a_good_network_live(data: Data) -> None:
-    seen = item(unit_items, lab_of(data, good()), "dead-units")
+    seen = item(unit_items, check_context_of(data, good()), "dead-units")
 
     assert (seen.severity, seen.value) == ("ok", 0.0)
     assert "of 16 ReLU units" in seen.evidence
@@ -179,10 +181,10 @@ def test_units_of_a_good_network_live(data: Data) -> None:
 
 @pytest.mark.parametrize(("dead", "severity"), [(1, "ok"), (5, "warning"), (8, "error")])
 def test_dead_units_are_counted_and_named(data: Data, dead: int, severity: str) -> None:
-    network = good()
+    model = good()
     with torch.no_grad():
-        network[5].get_parameter("bias")[:dead] = -50.0
-    seen = item(unit_items, lab_of(data, network), "dead-units")
+        model[5].get_parameter("bias")[:dead] = -50.0
+    seen = item(unit_items, check_context_of(data, model), "dead-units")
 
     assert seen.severity == severity
     assert seen.value == pytest.approx(dead / 16)
@@ -190,13 +192,15 @@ def test_dead_units_are_counted_and_named(data: Data, dead: int, severity: str) 
 
 
 def test_scores_that_do_not_depend_on_the_image_fail(data: Data) -> None:
-    network = good()
-    last = network[-1].get_parameter("weight")
+    model = good()
+    last = model[-1].get_parameter("weight")
     with torch.no_grad():
         last.zero_()
-    assert item(unit_items, lab_of(data, network), "dead-units").severity == "ok", "it will move"
+    assert item(unit_items, check_context_of(data, model), "dead-units").severity == "ok", (
+        "it will move"
+    )
     last.requires_grad_(False)
-    seen = item(unit_items, lab_of(data, network), "dead-units")
+    seen = item(unit_items, check_context_of(data, model), "dead-units")
 
     assert (seen.severity, seen.title) == ("error", "the scores are the same for every image")
 
@@ -204,23 +208,23 @@ def test_scores_that_do_not_depend_on_the_image_fail(data: Data) -> None:
 def test_the_sample_of_sorted_images_is_mixed(data: Data) -> None:
     order = data.train.labels.argsort()
     ordered = replace(data, train=data.train.take(order.tolist()))
-    sample = lab_of(ordered, good()).sample
+    sample = check_context_of(ordered, good()).sample
 
     assert set(sample.labels[:64].tolist()) == set(range(10))
     assert torch.bincount(sample.labels).tolist() == pytest.approx([25.6] * 10, abs=1)
 
 
 def test_the_network_is_left_as_it_was(data: Data) -> None:
-    lab = lab_of(data, good())
-    before = {name: tensor.clone() for name, tensor in lab.network.state_dict().items()}
+    context = check_context_of(data, good())
+    before = {name: tensor.clone() for name, tensor in context.model.state_dict().items()}
     for group, name in [
         (input_items, "input"),
-        (score_items, "scores"),
+        (logit_items, "scores"),
         (gradient_items, "gradients"),
         (unit_items, "dead-units"),
     ]:
-        item(group, lab, name)
+        item(group, context, name)
 
-    after = lab.network.state_dict()
+    after = context.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
-    assert all(parameter.grad is None for parameter in lab.network.parameters())
+    assert all(parameter.grad is None for parameter in context.model.parameters())

@@ -16,7 +16,7 @@ from tui_trainer.data.dataset import BatchStream, batch_sizes
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
-from tui_trainer.lab.saved_model import network_of
+from tui_trainer.lab.saved_model import load_model
 from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
@@ -236,10 +236,10 @@ def resumed(reference: str, data: Path, path: Path, **settings: Any) -> list[Eve
 
 
 def logits(path: Path, reference: str | None = None) -> torch.Tensor:
-    network = network_of(path, reference)
-    network.eval()
+    model = load_model(path, reference)
+    model.eval()
     with torch.no_grad():
-        return network(torch.ones(2, 1, 8, 8) * torch.arange(64.0).view(8, 8) / 64)  # type: ignore[no-any-return]
+        return model(torch.ones(2, 1, 8, 8) * torch.arange(64.0).view(8, 8) / 64)  # type: ignore[no-any-return]
 
 
 OUTSIDE = (
@@ -269,7 +269,7 @@ def test_a_changed_model_with_the_same_state_is_refused(tiny: Path) -> None:
     model("return self.head(x.flatten(1).relu())")
     line = r"net\.py:Net now answers differently from the model that was saved"
     with pytest.raises(InputError, match=line):
-        network_of(path)
+        load_model(path)
     with pytest.raises(InputError, match=line):
         resumed("net.py:Net", tiny, path, epochs=2)
     moved = model(PLAIN, name="moved.py")

@@ -10,19 +10,19 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.preflight.labs import SIDE, Changed, good, item, lab_of, shuffled
+from tests.lab.preflight.check_contexts import SIDE, Changed, check_context_of, good, item, shuffled
 from tui_trainer.data.dataset import Data
-from tui_trainer.lab.preflight.control import control_items
 from tui_trainer.lab.preflight.first_steps import entropy, step_items
+from tui_trainer.lab.preflight.lr_range_test import lr_items, read_range
 from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
 from tui_trainer.lab.preflight.plan import SHARES, Plan, whole_plan
-from tui_trainer.lab.preflight.rate_range import rate_items, read_range
+from tui_trainer.lab.preflight.shuffled_labels import shuffled_label_items
 
 # --- one batch by heart
 
 
 def test_a_good_network_learns_a_batch_by_heart(data: Data) -> None:
-    seen = item(overfit_items, lab_of(data, good(), dropout=None), "one-batch")
+    seen = item(overfit_items, check_context_of(data, good(), dropout=None), "one-batch")
 
     assert (seen.severity, seen.value) == ("ok", 1.0)
     assert "32 of 32 images right" in seen.evidence
@@ -30,7 +30,7 @@ def test_a_good_network_learns_a_batch_by_heart(data: Data) -> None:
 
 def test_a_network_that_loses_the_image_cannot(data: Data) -> None:
     lost = Changed(good(), lambda inside, x: inside(x * 0))
-    seen = item(overfit_items, lab_of(data, lost), "one-batch")
+    seen = item(overfit_items, check_context_of(data, lost), "one-batch")
 
     assert seen.severity == "error"
     assert seen.value is not None
@@ -38,18 +38,18 @@ def test_a_network_that_loses_the_image_cannot(data: Data) -> None:
 
 
 def test_dropout_does_not_keep_it_from_that(data: Data) -> None:
-    network = good(ends_with=nn.Dropout(0.9))
+    model = good(ends_with=nn.Dropout(0.9))
 
-    assert item(overfit_items, lab_of(data, network), "one-batch").severity == "ok"
-    assert network[-1].p == 0.9
+    assert item(overfit_items, check_context_of(data, model), "one-batch").severity == "ok"
+    assert model[-1].p == 0.9
 
 
 # --- the first steps
 
 
 def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
-    lab = lab_of(data, good())
-    seen = item(step_items, lab, "first-steps")
+    context = check_context_of(data, good())
+    seen = item(step_items, context, "first-steps")
 
     assert seen.severity == "ok"
     assert seen.value is not None
@@ -57,33 +57,37 @@ def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
     assert "±" in seen.evidence
     assert "of 300" not in seen.evidence
     assert "there is no reference" in seen.evidence or "the reference is of" in seen.evidence
-    assert item(step_items, lab, "updates").severity == "ok"
+    assert item(step_items, context, "updates").severity == "ok"
 
 
 def test_a_short_run_is_tried_to_its_end_and_no_further(data: Data) -> None:
     """Behind the end of a one-cycle the rate is 0, and nothing would move."""
-    lab = lab_of(data, good(), plan=Plan(), epochs=1, batch_size=64, schedule="one-cycle")
+    context = check_context_of(
+        data, good(), plan=Plan(), epochs=1, batch_size=64, schedule="one-cycle"
+    )
     steps = math.ceil(len(data.train) / 64)
-    assert f" in {steps} steps" in item(step_items, lab, "first-steps").evidence
-    assert item(step_items, lab, "updates").severity == "ok"
+    assert f" in {steps} steps" in item(step_items, context, "first-steps").evidence
+    assert item(step_items, context, "updates").severity == "ok"
 
 
 def test_shuffled_labels_are_not_learned(data: Data) -> None:
-    seen = item(step_items, lab_of(shuffled(data), good(), lr=0.01, plan=Plan()), "first-steps")
+    seen = item(
+        step_items, check_context_of(shuffled(data), good(), lr=0.01, plan=Plan()), "first-steps"
+    )
 
     assert (seen.severity, seen.title) == ("error", "nothing is learned in the first steps")
     assert "labels" in seen.advice
 
 
 def test_of_too_few_steps_no_failure_is_made(data: Data) -> None:
-    seen = item(step_items, lab_of(shuffled(data), good(), lr=0.01), "first-steps")
+    seen = item(step_items, check_context_of(shuffled(data), good(), lr=0.01), "first-steps")
 
     assert (seen.severity, seen.title) == ("warning", "the loss has not begun to fall")
 
 
 def test_without_a_norm_a_standstill_is_to_look_at(data: Data) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
-    seen = item(step_items, lab_of(shuffled(data), plain, lr=1e-3), "first-steps")
+    seen = item(step_items, check_context_of(shuffled(data), plain, lr=1e-3), "first-steps")
 
     assert seen.severity == "warning"
     assert "norm" in seen.advice
@@ -92,7 +96,7 @@ def test_without_a_norm_a_standstill_is_to_look_at(data: Data) -> None:
 @pytest.mark.parametrize("rate", [20.0, 1_000.0])
 def test_a_loss_that_blows_up_fails(data: Data, rate: float) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
-    seen = item(step_items, lab_of(data, plain, lr=rate), "first-steps")
+    seen = item(step_items, check_context_of(data, plain, lr=rate), "first-steps")
 
     assert (seen.severity, seen.title) == ("error", "the loss blows up in the first steps")
 
@@ -110,8 +114,8 @@ def test_a_loss_that_blows_up_fails(data: Data, rate: float) -> None:
 def test_the_updates_are_measured_by_the_weights(
     data: Data, optimizer: str, rate: float, severity: str, words: str
 ) -> None:
-    lab = lab_of(data, good(), optimizer=optimizer, lr=rate)
-    seen = item(step_items, lab, "updates")
+    context = check_context_of(data, good(), optimizer=optimizer, lr=rate)
+    seen = item(step_items, context, "updates")
 
     assert seen.severity == severity
     assert words in seen.title
@@ -120,24 +124,24 @@ def test_the_updates_are_measured_by_the_weights(
 
 def test_an_update_without_momentum_is_rate_times_gradient(data: Data) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
-    lab = lab_of(
+    context = check_context_of(
         data, plain, lr=1e-6, momentum=0.0, nesterov=False, weight_decay=0.0, plan=Plan(steps=1)
     )
-    with lab.apart():
-        trial = lab.trial()
+    with context.seeded_rng():
+        trial = context.trial()
         trial.step()
-    (weight, _) = trial.network.parameters()
+    (weight, _) = trial.model.parameters()
     assert weight.grad is not None
     ratio = 1e-6 * float(weight.grad.norm()) / float(weight.detach().norm())
 
-    assert item(step_items, lab, "updates").value == pytest.approx(ratio, rel=0.01)
+    assert item(step_items, context, "updates").value == pytest.approx(ratio, rel=0.01)
 
 
 # --- an epoch
 
 
 def test_an_epochs_time_is_told(data: Data) -> None:
-    seen = item(step_items, lab_of(data, good(), epochs=7), "first-epoch")
+    seen = item(step_items, check_context_of(data, good(), epochs=7), "first-epoch")
 
     assert seen.severity == "ok"
     assert "1,200 images" in seen.evidence
@@ -146,7 +150,9 @@ def test_an_epochs_time_is_told(data: Data) -> None:
 
 def test_an_epoch_that_takes_long_is_to_look_at(data: Data) -> None:
     ticks = itertools.count(step=60)
-    seen = item(step_items, lab_of(data, good(), clock=lambda: float(next(ticks))), "first-epoch")
+    seen = item(
+        step_items, check_context_of(data, good(), clock=lambda: float(next(ticks))), "first-epoch"
+    )
 
     # 1,200 images in batches of 32, a minute each, and a minute to validate.
     assert seen.severity == "warning"
@@ -164,7 +170,7 @@ def test_the_rate_is_judged_by_a_range_test(
     data: Data, rate: float, severity: str, words: str
 ) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
-    seen = item(rate_items, lab_of(data, plain, lr=rate), "learning-rate")
+    seen = item(lr_items, check_context_of(data, plain, lr=rate), "learning-rate")
 
     assert seen.severity == severity, seen
     assert words in seen.title
@@ -200,7 +206,7 @@ def test_a_range_that_ends_in_nothing_has_blown_up() -> None:
 
 def test_where_no_rate_moves_the_loss_nothing_is_claimed(data: Data) -> None:
     still = Changed(good(), lambda inside, x: inside(x) * 1e-9)
-    seen = item(rate_items, lab_of(data, still, lr=0.05), "learning-rate")
+    seen = item(lr_items, check_context_of(data, still, lr=0.05), "learning-rate")
 
     assert seen.severity == "warning"
     assert "no learning rate moves" in seen.title
@@ -210,22 +216,22 @@ def test_where_no_rate_moves_the_loss_nothing_is_claimed(data: Data) -> None:
 
 
 def test_shuffled_labels_leave_a_good_network_guessing(data: Data) -> None:
-    seen = item(control_items, lab_of(data, good()), "shuffled-labels")
+    seen = item(shuffled_label_items, check_context_of(data, good()), "shuffled-labels")
 
     assert seen.severity == "ok"
     assert "[" in seen.evidence
 
 
 def test_weights_that_knew_before_are_found_out(data: Data) -> None:
-    lab = lab_of(data, good())
-    trial = lab.trial()
+    context = check_context_of(data, good())
+    trial = context.trial()
     for _ in range(100):
         trial.step()
-    knowing = Changed(trial.network.eval(), lambda inside, x: inside(x) * 20)
-    for parameter in trial.network.parameters():
+    knowing = Changed(trial.model.eval(), lambda inside, x: inside(x) * 20)
+    for parameter in trial.model.parameters():
         parameter.requires_grad_(False)
-    trial.network[8].bias.requires_grad_(True)  # type: ignore[index]
-    seen = item(control_items, replace(lab, network=knowing), "shuffled-labels")
+    trial.model[8].bias.requires_grad_(True)  # type: ignore[index]
+    seen = item(shuffled_label_items, replace(context, model=knowing), "shuffled-labels")
 
     assert seen.severity == "error"
     assert "other ways to name the classes" in seen.evidence
@@ -237,22 +243,25 @@ def test_luck_is_no_knowledge(data: Data, seed: int) -> None:
     """Fresh networks of other seeds, hardly trained, which give whole classes the same name."""
     torch.manual_seed(seed)
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
-    lab = lab_of(data, plain, plan=Plan(control_steps=2, val_sample=300))
+    context = check_context_of(data, plain, plan=Plan(shuffled_steps=2, val_sample=300))
 
-    assert item(control_items, lab, "shuffled-labels").severity == "ok"
+    assert item(shuffled_label_items, context, "shuffled-labels").severity == "ok"
 
 
 def test_without_validation_there_is_no_control(data: Data) -> None:
-    lab = lab_of(replace(data, val=data.val.take([])), good())
+    context = check_context_of(replace(data, val=data.val.take([])), good())
 
-    assert item(control_items, lab, "shuffled-labels").severity == "warning"
-    assert item(step_items, lab, "first-steps").severity == "ok"
+    assert item(shuffled_label_items, context, "shuffled-labels").severity == "warning"
+    assert item(step_items, context, "first-steps").severity == "ok"
 
 
 def test_few_images_are_enough(data: Data) -> None:
     few = replace(data, train=data.train.take(range(20)))
 
-    assert item(control_items, lab_of(few, good()), "shuffled-labels").severity == "ok"
+    assert (
+        item(shuffled_label_items, check_context_of(few, good()), "shuffled-labels").severity
+        == "ok"
+    )
 
 
 # --- the plan
@@ -273,6 +282,6 @@ def test_a_slow_network_is_tried_less() -> None:
 
 
 def test_what_was_left_out_is_said(data: Data) -> None:
-    lab = lab_of(data, good(), plan=replace(Plan(), share=0.25, steps=25))
+    context = check_context_of(data, good(), plan=replace(Plan(), share=0.25, steps=25))
 
-    assert "in 25 steps (of 100" in item(step_items, lab, "first-steps").evidence
+    assert "in 25 steps (of 100" in item(step_items, context, "first-steps").evidence

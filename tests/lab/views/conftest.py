@@ -19,7 +19,7 @@ from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.exhibit import Exhibit, Value
 
-Scenes = Callable[..., Context]
+Contexts = Callable[..., Context]
 Seen = Callable[..., Exhibit]
 
 
@@ -41,8 +41,8 @@ def laboratory_of(run: Run) -> Laboratory:
     return run.assistant
 
 
-def set_scene(run: Run, *, follows: bool = False) -> Context:
-    question = ask_view("confusion", mode="background" if follows else "interactive")
+def open_context(run: Run, *, is_background: bool = False) -> Context:
+    question = ask_view("confusion", mode="background" if is_background else "interactive")
     return laboratory_of(run).open_context(question)
 
 
@@ -52,21 +52,21 @@ def _session(model: str, settings: tuple[tuple[str, object], ...]) -> Run:
 
 
 @pytest.fixture(scope="session")
-def scene_of() -> Scenes:
+def context_of() -> Contexts:
     """A scene by a network's name, before its first step; the tests share it: change nothing."""
 
-    def scene(model: str, **settings: object) -> Context:
-        return set_scene(_session(model, tuple(sorted(settings.items()))))
+    def context(model: str, **settings: object) -> Context:
+        return open_context(_session(model, tuple(sorted(settings.items()))))
 
-    return scene
+    return context
 
 
 @pytest.fixture(scope="session")
 def seen() -> Seen:
     """What a view shows in the end: ``seen(scene, view, **choices)``."""
 
-    def see(scene: Context, view: str, *, goes: bool = False, **choices: Value) -> Exhibit:
-        shown = [each for each in view_named(view)(scene, choices, goes) if each is not None]
+    def see(context: Context, view: str, *, confirmed: bool = False, **choices: Value) -> Exhibit:
+        shown = [each for each in view_named(view)(context, choices, confirmed) if each is not None]
         return shown[-1]
 
     return see

@@ -10,30 +10,30 @@ import torch
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
-from tests.lab.views.conftest import Scenes, Seen
-from tests.lab.views.judgements import (
-    drawn_scene,
-    drawn_scores,
+from tests.lab.views.conftest import Contexts, Seen
+from tests.lab.views.predictions import (
     figures,
     only,
-    trained_scene,
+    random_context,
+    random_probabilities,
+    trained_context,
     words,
 )
 from tests.stats.test_reliability import STRATEGIES, ece_by_numpy
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST, Predictions, PredictionStore
-from tui_trainer.lab.views.calibration import gaps_by_chance
+from tui_trainer.lab.views.calibration import calibrated_gaps
 from tui_trainer.protocol.exhibit import Curves
 
 
-def agrees(scene: Context, seen: Seen) -> None:
-    judged = scene.predictions.judged[TEST]
+def agrees(context: Context, seen: Seen) -> None:
+    judged = context.prediction_store.by_split[TEST]
     probabilities, labels = judged.probabilities.double().numpy(), judged.labels.numpy()
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     for bins in (5, 10, 15, 20):
         for binning, strategy in STRATEGIES.items():
-            exhibit = seen(scene, "calibration", images=TEST, bins=bins, binning=binning)
+            exhibit = seen(context, "calibration", images=TEST, bins=bins, binning=binning)
             shown = figures(exhibit)
             accuracy, confidence = calibration_curve(right, sure, n_bins=bins, strategy=strategy)
             full = [each for each in shown["bins"] if each["images"]]
@@ -50,33 +50,33 @@ def agrees(scene: Context, seen: Seen) -> None:
     assert shown["nll"] == pytest.approx(log_loss(labels, exact), abs=1e-6)
 
 
-def test_it_agrees_with_scikit_learn_on_the_real_10_000(scene_of: Scenes, seen: Seen) -> None:
-    agrees(drawn_scene(scene_of("tiny"), TEST), seen)
+def test_it_agrees_with_scikit_learn_on_the_real_10_000(context_of: Contexts, seen: Seen) -> None:
+    agrees(random_context(context_of("tiny"), TEST), seen)
 
 
 @pytest.mark.slow
 def test_so_it_does_for_a_trained_network(seen: Seen) -> None:
-    agrees(trained_scene(), seen)
+    agrees(trained_context(), seen)
 
 
-def calibrated(scene: Context, warmth: float = 1.0) -> Context:
+def calibrated(context: Context, warmth: float = 1.0) -> Context:
     """Labels that are a draw from the probabilities, which are then made sharper or flatter."""
-    probabilities = drawn_scores(scene.test.labels, strength=3.0)
-    chance = torch.Generator().manual_seed(12)
-    labels = torch.multinomial(probabilities, 1, generator=chance).squeeze(1)
+    probabilities = random_probabilities(context.test.labels, strength=3.0)
+    rng = torch.Generator().manual_seed(12)
+    labels = torch.multinomial(probabilities, 1, generator=rng).squeeze(1)
     told = (probabilities.log() / warmth).softmax(dim=1)
     predictions = PredictionStore()
-    predictions.keep(Predictions(TEST, scene.step, told, labels, 1))
-    return replace(scene, predictions=predictions)
+    predictions.keep(Predictions(TEST, context.step, told, labels, 1))
+    return replace(context, prediction_store=predictions)
 
 
 @pytest.mark.parametrize(
     ("warmth", "verdict"), [(1.0, "As sure as"), (0.8, "Overconfident"), (1.25, "Underconfident")]
 )
 def test_it_says_in_words_whether_it_is_too_sure(
-    scene_of: Scenes, seen: Seen, warmth: float, verdict: str
+    context_of: Contexts, seen: Seen, warmth: float, verdict: str
 ) -> None:
-    exhibit = seen(calibrated(scene_of("tiny"), warmth), "calibration", images=TEST)
+    exhibit = seen(calibrated(context_of("tiny"), warmth), "calibration", images=TEST)
     shown = figures(exhibit)
     assert words(exhibit).startswith(verdict)
     assert (shown["ece"] > shown["ece_by_chance_95"]) == (warmth != 1.0)
@@ -85,22 +85,24 @@ def test_it_says_in_words_whether_it_is_too_sure(
     assert (high < 0) == (warmth > 1)
 
 
-def test_chance_is_what_a_draw_from_the_probabilities_shows(scene_of: Scenes, seen: Seen) -> None:
+def test_chance_is_what_a_draw_from_the_probabilities_shows(
+    context_of: Contexts, seen: Seen
+) -> None:
     """The simulated floor against numpy's own draws; fewer images have a higher one."""
-    scene = drawn_scene(scene_of("tiny"), TEST)
-    shown = figures(seen(scene, "calibration", images=TEST))
-    sure = scene.predictions.judged[TEST].sureness.double().numpy()
-    chance = np.random.default_rng(3)
-    errors = [ece_by_numpy(sure, chance.random(10_000) < sure, 15) for _ in range(200)]
+    context = random_context(context_of("tiny"), TEST)
+    shown = figures(seen(context, "calibration", images=TEST))
+    sure = context.prediction_store.by_split[TEST].confidence.double().numpy()
+    rng = np.random.default_rng(3)
+    errors = [ece_by_numpy(sure, rng.random(10_000) < sure, 15) for _ in range(200)]
     assert shown["ece_by_chance"] == pytest.approx(np.mean(errors), rel=0.08)
     assert shown["ece_by_chance_95"] == pytest.approx(np.quantile(errors, 0.95), rel=0.12)
-    few = figures(seen(drawn_scene(scene_of("tiny")), "calibration"))
+    few = figures(seen(random_context(context_of("tiny")), "calibration"))
     assert few["ece_by_chance"] > 4 * shown["ece_by_chance"]
 
 
 def test_the_same_images_show_the_same_chance() -> None:
     sure, inside = torch.tensor([0.6, 0.9, 1.0]).double(), torch.tensor([0, 1, 1])
-    one, again = (gaps_by_chance(sure, inside, 2, 50, seed=4) for _ in range(2))
+    one, again = (calibrated_gaps(sure, inside, 2, 50, seed=4) for _ in range(2))
     assert torch.equal(one, again)
     assert one.shape == (50, 2)
     assert set(np.round(one[:, 0].numpy(), 6)) == {0.6, -0.4}  # wrong, or right
@@ -108,9 +110,9 @@ def test_the_same_images_show_the_same_chance() -> None:
 
 
 def test_the_diagram_draws_bins_of_some_images_and_the_diagonal(
-    scene_of: Scenes, seen: Seen
+    context_of: Contexts, seen: Seen
 ) -> None:
-    exhibit = seen(drawn_scene(scene_of("tiny")), "calibration")
+    exhibit = seen(random_context(context_of("tiny")), "calibration")
     diagonal, accuracy, low, high = only(Curves, exhibit).curves
     assert diagonal.x == diagonal.y == (0.0, 1.0)
     drawn = [each for each in figures(exhibit)["bins"] if each["images"] >= 5]
@@ -122,7 +124,7 @@ def test_the_diagram_draws_bins_of_some_images_and_the_diagonal(
     )
 
 
-def test_a_number_of_bins_in_between_is_the_lower_one(scene_of: Scenes, seen: Seen) -> None:
-    exhibit = seen(drawn_scene(scene_of("tiny")), "calibration", bins=12)
+def test_a_number_of_bins_in_between_is_the_lower_one(context_of: Contexts, seen: Seen) -> None:
+    exhibit = seen(random_context(context_of("tiny")), "calibration", bins=12)
     assert len(figures(exhibit)["bins"]) == 10
     assert exhibit.controls[1].value == 10.0

@@ -6,27 +6,34 @@ import pytest
 import torch
 from sklearn import metrics
 
-from tests.lab.views.conftest import Scenes, Seen
-from tests.lab.views.judgements import drawn_scene, figures, judged_as, only, trained_scene, words
+from tests.lab.views.conftest import Contexts, Seen
+from tests.lab.views.predictions import (
+    figures,
+    only,
+    random_context,
+    trained_context,
+    with_predictions,
+    words,
+)
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.protocol.exhibit import Table
 from tui_trainer.stats.intervals import wilson
 
 
-def agrees(scene: Context, seen: Seen) -> None:
-    shown = figures(seen(scene, "classes", images=TEST))
-    judged = scene.predictions.judged[TEST]
-    labels, given = judged.labels.numpy(), judged.given.numpy()
-    expected = metrics.precision_recall_fscore_support(labels, given)
+def agrees(context: Context, seen: Seen) -> None:
+    shown = figures(seen(context, "classes", images=TEST))
+    judged = context.prediction_store.by_split[TEST]
+    labels, predicted = judged.labels.numpy(), judged.predicted.numpy()
+    expected = metrics.precision_recall_fscore_support(labels, predicted)
     for name, theirs in zip(("precision", "recall", "f1", "images"), expected, strict=True):
         assert [each[name] for each in shown["classes"]] == pytest.approx(theirs.tolist()), name
-    macro = metrics.precision_recall_fscore_support(labels, given, average="macro")
+    macro = metrics.precision_recall_fscore_support(labels, predicted, average="macro")
     for name, value in zip(("precision", "recall", "f1"), macro, strict=False):
         told = shown[f"macro_{name}"]
         assert told["value"] == pytest.approx(value)
         assert told["interval"][0] < value < told["interval"][1]
-    assert shown["accuracy"] == metrics.accuracy_score(labels, given)
+    assert shown["accuracy"] == metrics.accuracy_score(labels, predicted)
     for each in shown["classes"]:
         assert each["recall_interval"] == list(wilson(each["right"], each["images"]))
         assert each["precision_interval"] == list(wilson(each["right"], each["said"]))
@@ -34,23 +41,25 @@ def agrees(scene: Context, seen: Seen) -> None:
         assert low < each["f1"] < high
 
 
-def test_they_are_those_of_scikit_learn_on_the_real_10_000(scene_of: Scenes, seen: Seen) -> None:
-    agrees(drawn_scene(scene_of("tiny"), TEST), seen)
+def test_they_are_those_of_scikit_learn_on_the_real_10_000(
+    context_of: Contexts, seen: Seen
+) -> None:
+    agrees(random_context(context_of("tiny"), TEST), seen)
 
 
 @pytest.mark.slow
 def test_so_they_are_of_a_trained_network(seen: Seen) -> None:
-    agrees(trained_scene(), seen)
+    agrees(trained_context(), seen)
 
 
-def test_the_worst_class_is_marked_in_either_order(scene_of: Scenes, seen: Seen) -> None:
-    scene = drawn_scene(scene_of("tiny"))
-    shown = seen(scene, "classes")
+def test_the_worst_class_is_marked_in_either_order(context_of: Contexts, seen: Seen) -> None:
+    context = random_context(context_of("tiny"))
+    shown = seen(context, "classes")
     classes = figures(shown)["classes"]
     worst = min(classes, key=lambda each: each["f1"])["class"]
     assert only(Table, shown).marked == worst
     assert shown.result.startswith(f"Class {worst} is the worst: F1 ")
-    table = only(Table, seen(scene, "classes", order="worst first"))
+    table = only(Table, seen(context, "classes", order="worst first"))
     order = sorted(classes, key=lambda each: each["f1"])
     assert [row[0] for row in table.rows] == [str(each["class"]) for each in order]
     assert table.marked == 0
@@ -58,11 +67,11 @@ def test_the_worst_class_is_marked_in_either_order(scene_of: Scenes, seen: Seen)
     assert float(worst) in dict(shown.opens.choices).values()
 
 
-def test_a_class_that_is_never_said_has_no_precision(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
+def test_a_class_that_is_never_said_has_no_precision(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
     all_threes = torch.zeros((200, 10))
     all_threes[:, 3] = 1.0
-    shown = seen(judged_as(scene, all_threes), "classes")
+    shown = seen(with_predictions(context, all_threes), "classes")
     rows = only(Table, shown).rows
     assert rows[0][2] == "–"
     assert rows[3][3].startswith("100 [")
@@ -73,10 +82,10 @@ def test_a_class_that_is_never_said_has_no_precision(scene_of: Scenes, seen: See
     assert figures(shown)["macro_precision"]["value"] == pytest.approx(accuracy / 10)
 
 
-def test_only_all_is_100_and_only_nothing_is_0(scene_of: Scenes, seen: Seen) -> None:
-    scene = drawn_scene(scene_of("tiny"), TEST)
-    rows = only(Table, seen(scene, "classes", images=TEST)).rows
+def test_only_all_is_100_and_only_nothing_is_0(context_of: Contexts, seen: Seen) -> None:
+    context = random_context(context_of("tiny"), TEST)
+    rows = only(Table, seen(context, "classes", images=TEST)).rows
     assert not any(cell.startswith("100.0") for row in rows for cell in row)
-    right = judged_as(scene, torch.eye(10)[scene.digits.labels.cpu()])
+    right = with_predictions(context, torch.eye(10)[context.digits.labels.cpu()])
     rows = only(Table, seen(right, "classes")).rows
     assert all(cell.startswith("100 [") and cell.endswith(", 100]") for r in rows for cell in r[2:])

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from tests.data.strokes import PLACES, RADII, drawn
-from tests.lab.views.conftest import Scenes, Seen, session_of
+from tests.lab.views.conftest import Contexts, Seen, session_of
 from tests.training import train
 from tui_trainer.data.ink import as_digit
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.snapshots import capture
 from tui_trainer.lab.ask import view_named
-from tui_trainer.lab.saved_model import network_of
-from tui_trainer.lab.views import opinions
-from tui_trainer.lab.views.opinions import Judge, chosen, judge_of
+from tui_trainer.lab.saved_model import load_model
+from tui_trainer.lab.views import checkpoint_models
+from tui_trainer.lab.views.checkpoint_models import SavedModel, chosen, saved_model_of
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.exhibit import Bars, Exhibit, Pictures, Table, Words
@@ -55,14 +55,14 @@ def rows_of(shown: Exhibit) -> dict[str, Sequence[str]]:
     return {row[0]: row[1:] for row in table.rows}
 
 
-def test_it_shows_what_the_network_gets_and_says(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    shown = seen(scene, "draw", drawing=THREE)
+def test_it_shows_what_the_network_gets_and_says(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    shown = seen(context, "draw", drawing=THREE)
 
     digit = as_digit(ink_of(drawn(3, place="top left")))
     assert digit is not None
     with torch.no_grad():
-        asked = scene.network(scene.data.prepare(digit[None])).softmax(dim=1)[0]
+        asked = context.model(context.data.prepare(digit[None])).softmax(dim=1)[0]
     bars, pictures = shown.blocks[0], shown.blocks[1]
     assert isinstance(bars, Bars)
     assert isinstance(pictures, Pictures)
@@ -74,9 +74,9 @@ def test_it_shows_what_the_network_gets_and_says(scene_of: Scenes, seen: Seen) -
     assert not any(isinstance(block, Table) for block in shown.blocks)
 
 
-def test_it_is_not_centred_if_so_chosen(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    centred, raw = (seen(scene, "draw", drawing=THREE, centred=word) for word in ("yes", "no"))
+def test_it_is_not_centred_if_so_chosen(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    centred, raw = (seen(context, "draw", drawing=THREE, centred=word) for word in ("yes", "no"))
 
     middles = []
     for shown in (centred, raw):
@@ -88,9 +88,9 @@ def test_it_is_not_centred_if_so_chosen(scene_of: Scenes, seen: Seen) -> None:
 
 
 @pytest.mark.parametrize("drawing", [None, "", Drawing.blank(56, 56).to_text()])
-def test_without_ink_it_says_how(scene_of: Scenes, seen: Seen, drawing: str | None) -> None:
+def test_without_ink_it_says_how(context_of: Contexts, seen: Seen, drawing: str | None) -> None:
     choices = {} if drawing is None else {"drawing": drawing}
-    shown = seen(scene_of("tiny"), "draw", **choices)
+    shown = seen(context_of("tiny"), "draw", **choices)
 
     assert isinstance(shown.blocks[0], Words)
     assert "Draw a digit" in shown.blocks[0].text
@@ -98,16 +98,18 @@ def test_without_ink_it_says_how(scene_of: Scenes, seen: Seen, drawing: str | No
     assert [control.name for control in shown.controls] == ["centred"]
 
 
-def test_what_is_no_drawing_is_told(scene_of: Scenes, seen: Seen) -> None:
-    words = seen(scene_of("tiny"), "draw", drawing="00/0000").blocks[0]
+def test_what_is_no_drawing_is_told(context_of: Contexts, seen: Seen) -> None:
+    words = seen(context_of("tiny"), "draw", drawing="00/0000").blocks[0]
 
     assert isinstance(words, Words)
     assert words.tone == "error"
 
 
-def test_checkpoints_stand_beside_it(scene_of: Scenes, seen: Seen, saved: dict[str, Path]) -> None:
-    scene = replace(scene_of("tiny"), checkpoints=saved)
-    shown = seen(scene, "draw", drawing=THREE)
+def test_checkpoints_stand_beside_it(
+    context_of: Contexts, seen: Seen, saved: dict[str, Path]
+) -> None:
+    context = replace(context_of("tiny"), checkpoints=saved)
+    shown = seen(context, "draw", drawing=THREE)
 
     rows = rows_of(shown)
     other = session_of("tiny", seed=5)
@@ -118,40 +120,40 @@ def test_checkpoints_stand_beside_it(scene_of: Scenes, seen: Seen, saved: dict[s
     assert rows["last"][1].startswith(f"{int(asked.argmax())}, {100 * float(asked.max()):.1f} %")
     assert rows["best"][1].startswith("✗ is ")
     assert rows["gone"][1].startswith("✗ cannot be read: No such file")
-    said = {each["weights"]: each for each in told(shown)["opinions"]}
-    assert said["last"]["probabilities"] == pytest.approx(asked.tolist(), abs=1e-5)
-    assert "damaged" in said["best"]["fault"] or "is no" in said["best"]["fault"]
+    predicted = {each["weights"]: each for each in told(shown)["opinions"]}
+    assert predicted["last"]["probabilities"] == pytest.approx(asked.tolist(), abs=1e-5)
+    assert "damaged" in predicted["best"]["fault"] or "is no" in predicted["best"]["fault"]
 
 
 def test_a_checkpoint_is_read_once_and_again_when_it_changes(
-    scene_of: Scenes, saved: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    context_of: Contexts, saved: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "last.safetensors"
     path.write_bytes(saved["last"].read_bytes())
-    scene = replace(scene_of("tiny"), checkpoints={"last": path})
+    context = replace(context_of("tiny"), checkpoints={"last": path})
     reads: list[Path] = []
 
     def read(path: Path, model: str | None) -> nn.Module:
         reads.append(path)
-        return network_of(path, model)
+        return load_model(path, model)
 
-    monkeypatch.setattr(opinions, "network_of", read)
+    monkeypatch.setattr(checkpoint_models, "load_model", read)
 
     for _ in range(3):
-        shown = list(view_named("draw")(scene, {"drawing": THREE}, False))
+        shown = list(view_named("draw")(context, {"drawing": THREE}, False))
 
     assert len(reads) == 1
     assert len(shown) == 1, "with everything at hand it is one part"
     os.utime(path, ns=(1, 1))
-    assert not judge_of(path).network.training
+    assert not saved_model_of(path).model.training
     assert len(reads) == 2
 
 
-def test_images_of_another_size_and_many_classes(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    wide = replace(scene.data, classes=62)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 62)).eval()
-    shown = seen(replace(scene, data=wide, network=network), "draw", drawing=THREE)
+def test_images_of_another_size_and_many_classes(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    wide = replace(context.data, classes=62)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 62)).eval()
+    shown = seen(replace(context, data=wide, model=model), "draw", drawing=THREE)
 
     bars = shown.blocks[0]
     assert isinstance(bars, Bars)
@@ -160,12 +162,12 @@ def test_images_of_another_size_and_many_classes(scene_of: Scenes, seen: Seen) -
     assert len(told(shown)["opinions"][0]["probabilities"]) == 62
 
 
-def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    scores = nn.Linear(28 * 28, 10)
-    nn.init.constant_(scores.weight, float("nan"))
-    network = nn.Sequential(nn.Flatten(), scores).eval()
-    shown = seen(replace(scene, network=network), "draw", drawing=THREE)
+def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    logits = nn.Linear(28 * 28, 10)
+    nn.init.constant_(logits.weight, float("nan"))
+    model = nn.Sequential(nn.Flatten(), logits).eval()
+    shown = seen(replace(context, model=model), "draw", drawing=THREE)
 
     assert isinstance(shown.blocks[0], Words)
     assert shown.result == ""
@@ -186,7 +188,7 @@ def test_which_checkpoints_are_compared() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
     """``small`` after two epochs on all images: about 98.5 % right on them."""
     keeper = CheckpointStore()
     for _ in train(RunConfig(model="small", epochs=2, threads=1), Inbox(), store=keeper):
@@ -194,18 +196,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Judge:
     assert keeper.last_good is not None
     path = tmp_path_factory.mktemp("trained") / "last.safetensors"
     path.write_bytes(keeper.last_good.to_bytes())
-    return judge_of(path)
+    return saved_model_of(path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("thickness", RADII)
 @pytest.mark.parametrize("place", PLACES)
-def test_all_ten_digits_are_recognised(trained: Judge, place: str, thickness: str) -> None:
-    said = []
+def test_all_ten_digits_are_recognised(trained: SavedModel, place: str, thickness: str) -> None:
+    predicted = []
     for digit in range(10):
         image = as_digit(ink_of(drawn(digit, place=place, thickness=thickness)))
         assert image is not None
         probabilities = trained.probabilities(image)
-        said.append(probabilities.index(max(probabilities)))
+        predicted.append(probabilities.index(max(probabilities)))
 
-    assert said == list(range(10))
+    assert predicted == list(range(10))

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.views.conftest import Scenes, Seen, session_of, set_scene
-from tests.lab.views.own_networks import write_odd
+from tests.lab.views.conftest import Contexts, Seen, open_context, session_of
+from tests.lab.views.custom_models import write_odd
 from tests.lab.views.test_maps import with_dead_unit
-from tui_trainer.lab.views.spreads import MOST_BINS, bins_for
+from tui_trainer.lab.views.distributions import MOST_BINS, bins_for
 from tui_trainer.protocol.exhibit import Bars, Table, Words
 
 
@@ -54,7 +54,7 @@ def test_weights_are_counted_now_and_at_the_start(seen: Seen) -> None:
     first = next(m for m in run.model.modules() if isinstance(m, nn.Conv2d))
     with torch.no_grad():
         first.weight.mul_(3)
-    exhibit = seen(set_scene(run), "histograms")
+    exhibit = seen(open_context(run), "histograms")
     layers = exhibit.figures["layers"]
     assert isinstance(layers, list)
     weights = first.weight.detach().double().numpy()
@@ -63,23 +63,23 @@ def test_weights_are_counted_now_and_at_the_start(seen: Seen) -> None:
     for layer in layers:
         assert sum(layer["shares"]) == pytest.approx(1.0)
         assert sum(layer["start_shares"]) == pytest.approx(1.0)
-    changes = seen(set_scene(run), "histograms", of="changes").figures["layers"]
+    changes = seen(open_context(run), "histograms", of="changes").figures["layers"]
     assert isinstance(changes, list)
     assert changes[0]["std"] == pytest.approx(2 * weights.std() / 3, rel=1e-5)
     assert changes[1]["std"] == 0
 
 
-def test_activations_are_what_the_network_gives(scene_of: Scenes, seen: Seen) -> None:
-    scene = with_dead_unit(scene_of("era-s6"))
-    exhibit = seen(scene, "histograms", of="activations")
+def test_activations_are_what_the_network_gives(context_of: Contexts, seen: Seen) -> None:
+    context = with_dead_unit(context_of("era-s6"))
+    exhibit = seen(context, "histograms", of="activations")
     sample = int(str(exhibit.figures["images"]))
     found: list[torch.Tensor] = []
-    network = scene.copy()
-    dict(network.named_modules())["conv1_relu"].register_forward_hook(
+    model = context.copy()
+    dict(model.named_modules())["conv1_relu"].register_forward_hook(
         lambda m, i, o: found.append(o.clone())
     )
     with torch.no_grad():
-        network(scene.data.prepare(scene.sample(sample).images))
+        model(context.data.prepare(context.sample(sample).images))
     values = found[0].double().numpy()
     layers = exhibit.figures["layers"]
     assert isinstance(layers, list)
@@ -98,10 +98,12 @@ def test_activations_are_what_the_network_gives(scene_of: Scenes, seen: Seen) ->
     assert "1 dead unit of 16: 2." in exhibit.result
 
 
-def test_the_start_stands_beside_it_once_a_run_has_trained(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("era-s6")
-    scene = replace(scene, step=10)
-    exhibit = seen(scene, "histograms", of="activations", layer="conv4")
+def test_the_start_stands_beside_it_once_a_run_has_trained(
+    context_of: Contexts, seen: Seen
+) -> None:
+    context = context_of("era-s6")
+    context = replace(context, step=10)
+    exhibit = seen(context, "histograms", of="activations", layer="conv4")
     layers = exhibit.figures["layers"]
     assert isinstance(layers, list)
     # With statistics of a batch, maps behind a batch norm and a ReLU keep their size.
@@ -112,13 +114,13 @@ def test_the_start_stands_beside_it_once_a_run_has_trained(scene_of: Scenes, see
 
 
 @pytest.mark.parametrize("of", ["weights", "activations", "changes"])
-def test_odd_and_lost_networks(odd: Path, scene_of: Scenes, seen: Seen, of: str) -> None:
-    scene = scene_of(f"{odd}:Odd")
-    assert seen(scene, "histograms", of=of).progress is None
-    network = scene.copy().requires_grad_(False)
-    next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, network=network)
-    exhibit = seen(lost, "histograms", of=of)
+def test_odd_and_lost_networks(odd: Path, context_of: Contexts, seen: Seen, of: str) -> None:
+    context = context_of(f"{odd}:Odd")
+    assert seen(context, "histograms", of=of).progress is None
+    model = context.copy().requires_grad_(False)
+    next(model.parameters()).fill_(float("nan"))
+    diverged = replace(context, model=model)
+    exhibit = seen(diverged, "histograms", of=of)
     assert isinstance(exhibit.blocks[0], Words)
     assert exhibit.blocks[0].tone == "error"
 
@@ -135,7 +137,7 @@ def test_saturated_units_are_counted(tmp_path: Path, seen: Seen) -> None:
     run = session_of(f"{path}:net")
     with torch.no_grad():
         run.model[1].weight.mul_(1_000)  # type: ignore[index]
-    layers = seen(set_scene(run), "histograms", of="activations").figures["layers"]
+    layers = seen(open_context(run), "histograms", of="activations").figures["layers"]
     assert isinstance(layers, list)
     assert layers[0]["saturated"] > 0.9
     assert layers[1]["saturated"] is None

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.lab.views.conftest import Scenes, Seen, session_of, set_scene
-from tests.lab.views.judgements import words
-from tests.lab.views.own_networks import write_odd
+from tests.lab.views.conftest import Contexts, Seen, open_context, session_of
+from tests.lab.views.custom_models import write_odd
+from tests.lab.views.predictions import words
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.drawing import PIXELS, WIDEST
 from tui_trainer.lab.views.weights import kernels_of, weights_of
@@ -31,17 +31,17 @@ def moved() -> Context:
         first, second, *_ = (m for m in run.model.modules() if isinstance(m, torch.nn.Conv2d))
         first.weight.mul_(2)
         second.weight[1] = 0
-    return set_scene(run)
+    return open_context(run)
 
 
 @pytest.mark.parametrize("model", ["small", "tiny", "mlp", "era-s6"])
 def test_the_start_is_what_a_run_of_this_seed_begins_with(model: str) -> None:
     run = session_of(model, seed=7)
-    scene = set_scene(run)
-    start = scene.at_start().state_dict()
+    context = open_context(run)
+    start = context.at_start().state_dict()
     for name, values in run.model.state_dict().items():
         assert torch.equal(start[name], values), name
-    found, missing = weights_of(scene, scene.copy())
+    found, missing = weights_of(context, context.copy())
     assert not missing
     assert all(weights.start is not None for weights in found)
     assert all(torch.equal(w.now, w.start) for w in found if w.start is not None)
@@ -52,7 +52,7 @@ def test_the_change_is_that_of_numpy(moved: Context, seen: Seen) -> None:
     assert isinstance(layers, list)
     start = moved.at_start().state_dict()
     for layer in layers:
-        now = dict(moved.network.named_modules())[layer["layer"]].weight.numpy()
+        now = dict(moved.model.named_modules())[layer["layer"]].weight.numpy()
         then = start[f"{layer['layer']}.weight"].numpy()
         assert layer["norm"] == pytest.approx(np.linalg.norm(now), rel=1e-5)
         change = np.linalg.norm(now - then) / np.linalg.norm(then)
@@ -65,7 +65,7 @@ def test_the_change_is_that_of_numpy(moved: Context, seen: Seen) -> None:
 
 
 def test_the_pictures_are_the_weights(moved: Context, seen: Seen) -> None:
-    first = next(w for w in moved.network.parameters() if w.ndim == 4)
+    first = next(w for w in moved.model.parameters() if w.ndim == 4)
     now = pictures(seen(moved, "kernels"))
     start = pictures(seen(moved, "kernels", shows="start"))
     change = pictures(seen(moved, "kernels", shows="change"))
@@ -90,33 +90,33 @@ def test_a_kernel_that_is_nothing_is_marked(moved: Context, seen: Seen) -> None:
     assert "Dead or faint: 1." in exhibit.result
 
 
-def test_every_page_of_every_layer_can_be_painted(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("era-s6")
+def test_every_page_of_every_layer_can_be_painted(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("era-s6")
     drawn = set[str]()
     for page in (1.0, 2.0):
-        exhibit = seen(scene, "kernels", layer="conv2", page=page)
+        exhibit = seen(context, "kernels", layer="conv2", page=page)
         items = pictures(exhibit).items
         assert sum(p.height * p.width for p in items) <= PIXELS
         assert all(max(p.height, p.width) <= WIDEST for p in items)
         assert not drawn & {p.caption for p in items}
         drawn |= {p.caption for p in items}
-    matrix = pictures(seen(scene, "kernels", layer="shrink1")).items
+    matrix = pictures(seen(context, "kernels", layer="shrink1")).items
     assert [(p.height, p.width) for p in matrix] == [(16, 16), (16, 16)]
 
 
 def test_a_layer_on_the_image_itself_has_kernels_as_large_as_it(
-    scene_of: Scenes, seen: Seen
+    context_of: Contexts, seen: Seen
 ) -> None:
-    items = pictures(seen(scene_of("mlp"), "kernels")).items
+    items = pictures(seen(context_of("mlp"), "kernels")).items
     assert {(p.height, p.width) for p in items} == {(28, 28)}
 
 
-def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("small")
-    network = scene.copy().requires_grad_(False)
-    next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, network=network)
-    exhibit = seen(lost, "kernels")
+def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("small")
+    model = context.copy().requires_grad_(False)
+    next(model.parameters()).fill_(float("nan"))
+    diverged = replace(context, model=model)
+    exhibit = seen(diverged, "kernels")
     assert isinstance(exhibit.blocks[0], Words)
     assert exhibit.blocks[0].tone == "error"
     assert "no numbers" in exhibit.result
@@ -124,12 +124,12 @@ def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
 
 def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen) -> None:
     path = write_odd(tmp_path)
-    scene = set_scene(session_of(f"{path}:Odd"))
-    found, missing = weights_of(scene, scene.copy())
+    context = open_context(session_of(f"{path}:Odd"))
+    found, missing = weights_of(context, context.copy())
     assert [tuple(w.now.shape) for w in found] == [(4, 1, 5, 5), (4, 4, 3, 3), (10, 4, 1, 1)]
     assert not missing
     path.write_text(path.read_text(encoding="utf-8").replace("4, 1, 5, 5", "4, 1, 3, 3"))
-    exhibit = seen(scene, "kernels", shows="start")
+    exhibit = seen(context, "kernels", shows="start")
     assert any(
         isinstance(block, Words) and block.tone == "warning" and "start" in block.text
         for block in exhibit.blocks
@@ -141,11 +141,11 @@ def test_a_start_that_is_drawn_from_a_generator_of_its_own_is_not_made_up(
     tmp_path: Path, seen: Seen
 ) -> None:
     path = write_odd(tmp_path)
-    scene = set_scene(session_of(f"{path}:Whim"))
+    context = open_context(session_of(f"{path}:Whim"))
     with pytest.raises(InputError, match="generator other than torch's, NumPy's and Python's"):
-        scene.at_start()
-    assert "start cannot be shown" in words(seen(scene, "kernels"))
-    changes = seen(scene, "histograms", of="changes")
+        context.at_start()
+    assert "start cannot be shown" in words(seen(context, "kernels"))
+    changes = seen(context, "histograms", of="changes")
     assert changes.controls[0].value == "weights"
 
 
@@ -153,4 +153,4 @@ def test_a_start_that_is_drawn_from_pythons_generator_is_built_again(tmp_path: P
     run = session_of(f"{write_odd(tmp_path)}:Seeded")
     before = run.model.get_parameter("last.weight")
 
-    assert torch.equal(set_scene(run).at_start().get_parameter("last.weight"), before)
+    assert torch.equal(open_context(run).at_start().get_parameter("last.weight"), before)

@@ -8,19 +8,19 @@ import torch
 from scipy import ndimage  # type: ignore[import-untyped]
 from torch import Tensor
 
-from tests.lab.views.conftest import Scenes, Seen
+from tests.lab.views.conftest import Contexts, Seen
 from tui_trainer.data.ink import thickness
 from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import robustness
-from tui_trainer.lab.views.changes import CHANGES, KINDS, moved, noisy, thickened
+from tui_trainer.lab.views.perturbations import KINDS, PERTURBATIONS, moved, noisy, thickened
 from tui_trainer.protocol.exhibit import Curves, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
 
 
 @pytest.fixture(scope="module")
-def digits(scene_of: Scenes) -> Tensor:
-    return scene_of("tiny").split("validation").images[:30].float()
+def digits(context_of: Contexts) -> Tensor:
+    return context_of("tiny").split("validation").images[:30].float()
 
 
 # --- the changes
@@ -60,14 +60,14 @@ def test_ink_grows_with_the_square_of_the_scale(digits: Tensor, zoom: float) -> 
 
 
 @pytest.mark.parametrize("amount", [-1.0, -0.5, 1.0, 3.0])
-def test_strokes_change_by_as_much_as_is_told(amount: float) -> None:
+def test_strokes_change_by_as_much_as_is_told(strength: float) -> None:
     line = torch.zeros(1, 28, 28)
     line[0, 4:24, 11:15] = 255
 
-    changed = thickened(line, amount)
+    changed = thickened(line, strength)
 
-    assert float(changed[0, 14].sum()) / 255 == pytest.approx(4 + amount, abs=0.3)
-    assert thickness(changed[0]) == pytest.approx(thickness(line[0]) + amount, rel=0.25)
+    assert float(changed[0, 14].sum()) / 255 == pytest.approx(4 + strength, abs=0.3)
+    assert thickness(changed[0]) == pytest.approx(thickness(line[0]) + strength, rel=0.25)
     assert torch.equal(thickened(line, 0.0), line)
 
 
@@ -85,9 +85,9 @@ def test_noise_has_the_deviation_that_is_told_and_comes_again() -> None:
 @pytest.mark.parametrize("side", [8, 14, 32])
 def test_every_change_works_on_other_sides(side: int) -> None:
     greys = torch.rand(3, side, side) * 255
-    for change in CHANGES:
-        for amount in change.amounts:
-            assert change.apply(greys, amount, 1).shape == greys.shape
+    for perturbation in PERTURBATIONS:
+        for strength in perturbation.strengths:
+            assert perturbation.apply(greys, strength, 1).shape == greys.shape
 
 
 # --- the view
@@ -102,23 +102,23 @@ def table_of(shown: Any) -> Table:
     return next(block for block in shown.blocks if isinstance(block, Table))
 
 
-def test_its_accuracies_are_those_of_the_changed_images(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    shown = seen(scene, "robustness", change="rotate")
+def test_its_accuracies_are_those_of_the_changed_images(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    shown = seen(context, "robustness", perturbation="rotate")
 
     figures: Any = shown.figures
     told = {(each["change"], each["amount"]): each for each in figures["changes"]}
     total = figures["total"]
-    split = scene.split("validation").sample(total)
+    split = context.split("validation").sample(total)
     turned = split.images.float()
     for way, sign in ((0, 1), (1, -1)):
         turned[way::2] = moved(turned[way::2], turn=sign * 20)
     with torch.no_grad():
-        scores = scene.network(scene.data.prepare(turned.round().clamp(0, 255).byte()))
-    hits = int((scores.argmax(dim=1) == split.labels).sum())
+        logits = context.model(context.data.prepare(turned.round().clamp(0, 255).byte()))
+    hits = int((logits.argmax(dim=1) == split.labels).sum())
     assert told["rotate", 20]["correct"] == hits
     assert (told["rotate", 20]["low"], told["rotate", 20]["high"]) == wilson(hits, total)
-    assert len(told) == sum(len(change.amounts) for change in CHANGES)
+    assert len(told) == sum(len(perturbation.strengths) for perturbation in PERTURBATIONS)
     assert f"{total} validation images" in shown.certainty
     low, high = wilson(hits, total)
     cell = f"{100 * hits / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
@@ -129,15 +129,15 @@ def test_its_accuracies_are_those_of_the_changed_images(scene_of: Scenes, seen: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_digit_is_followed(scene_of: Scenes, kind: str) -> None:
-    scene = scene_of("tiny")
-    parts = view_named("robustness")(scene, {"change": kind, "digit": 7.0}, False)
+def test_a_digit_is_followed(context_of: Contexts, kind: str) -> None:
+    context = context_of("tiny")
+    parts = view_named("robustness")(context, {"change": kind, "digit": 7.0}, False)
     shown = next(part for part in parts if part is not None)
 
     curves = next(block for block in shown.blocks if isinstance(block, Curves))
     pictures = next(block for block in shown.blocks if isinstance(block, Pictures))
-    digit = scene.digit(7, "validation")
-    right = float(scene.probabilities(digit.pixels[None])[0, digit.label])
+    digit = context.digit(7, "validation")
+    right = float(context.probabilities(digit.pixels[None])[0, digit.label])
     assert f"a {digit.label}: the probability of {digit.label}" in curves.caption
     for curve in curves.curves:
         assert curve.x[0] == 0
@@ -146,8 +146,8 @@ def test_a_digit_is_followed(scene_of: Scenes, kind: str) -> None:
     assert len({picture.values for picture in pictures.items}) == len(pictures.items)
 
 
-def test_it_is_worked_on_in_parts(scene_of: Scenes) -> None:
-    parts = list(view_named("robustness")(scene_of("tiny"), {}, False))
+def test_it_is_worked_on_in_parts(context_of: Contexts) -> None:
+    parts = list(view_named("robustness")(context_of("tiny"), {}, False))
     shown = [part for part in parts if part is not None]
 
     assert len(parts) > 25
@@ -158,9 +158,9 @@ def test_it_is_worked_on_in_parts(scene_of: Scenes) -> None:
     assert "·" not in table_of(shown[-1]).rows[-1]
 
 
-def test_what_is_clearly_worse_is_told(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    split = scene.split("validation").sample(robustness.MOST)
+def test_what_is_clearly_worse_is_told(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    split = context.split("validation").sample(robustness.MOST)
     known = {
         bytes(image.flatten().tolist()): int(y) for image, y in zip(*_both(split), strict=True)
     }
@@ -169,12 +169,12 @@ def test_what_is_clearly_worse_is_told(scene_of: Scenes, seen: Seen) -> None:
         """Right on the images it has seen, as they are; it says 0 of any other."""
 
         def forward(self, inputs: Tensor) -> Tensor:
-            data = scene.data
+            data = context.data
             greys = (inputs * data.std + data.mean).mul(255).round().byte()
-            given = [known.get(bytes(each.flatten().tolist()), 0) for each in greys]
-            return 20 * torch.nn.functional.one_hot(torch.tensor(given), 10).float()
+            predicted = [known.get(bytes(each.flatten().tolist()), 0) for each in greys]
+            return 20 * torch.nn.functional.one_hot(torch.tensor(predicted), 10).float()
 
-    shown = seen(replace(scene, network=Knows()), "robustness")
+    shown = seen(replace(context, model=Knows()), "robustness")
 
     figures: Any = shown.figures
     assert figures["unchanged"]["accuracy"] == 1
@@ -186,26 +186,28 @@ def _both(split: Any) -> tuple[Tensor, Tensor]:
     return split.images, split.labels
 
 
-def test_the_test_set_stays_sealed(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    shown = seen(scene, "robustness", images="test")
+def test_the_test_set_stays_sealed(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    shown = seen(context, "robustness", images="test")
 
     assert shown.figures == {"images": "test", "sealed": True}
-    found = Predictions("test", scene.step, torch.full((1, 10), 0.1), torch.zeros(1).long(), look=1)
-    scene.predictions.keep(found)
+    found = Predictions(
+        "test", context.step, torch.full((1, 10), 0.1), torch.zeros(1).long(), test_evaluation=1
+    )
+    context.prediction_store.keep(found)
     try:
-        assert "test images" in seen(scene, "robustness", images="test").certainty
+        assert "test images" in seen(context, "robustness", images="test").certainty
     finally:
-        del scene.predictions.judged["test"]
+        del context.prediction_store.by_split["test"]
 
 
-def test_lost_weights_and_no_validation(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny", val_size=0)
-    assert "training images" in seen(scene, "robustness").certainty
+def test_lost_weights_and_no_validation(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny", val_size=0)
+    assert "training images" in seen(context, "robustness").certainty
 
-    scores = torch.nn.Linear(28 * 28, 10)
-    torch.nn.init.constant_(scores.bias, float("nan"))
-    network = torch.nn.Sequential(torch.nn.Flatten(), scores).eval()
-    lost = seen(replace(scene, network=network), "robustness")
-    assert isinstance(lost.blocks[0], Words)
-    assert lost.blocks[0].tone == "error"
+    logits = torch.nn.Linear(28 * 28, 10)
+    torch.nn.init.constant_(logits.bias, float("nan"))
+    model = torch.nn.Sequential(torch.nn.Flatten(), logits).eval()
+    diverged = seen(replace(context, model=model), "robustness")
+    assert isinstance(diverged.blocks[0], Words)
+    assert diverged.blocks[0].tone == "error"

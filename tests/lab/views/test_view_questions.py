@@ -15,7 +15,7 @@ from tests.training import train
 from tui_trainer.engine import loop
 from tui_trainer.engine.run import Run
 from tui_trainer.lab import ask
-from tui_trainer.lab.ask import CREDIT, SHARE
+from tui_trainer.lab.ask import BACKGROUND_SHARE, CREDIT
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Command, Inbox, Mode, Pause, SetLearningRate, Stop
@@ -42,7 +42,7 @@ class Worker:
     def __init__(self, clock: FakeClock, parts: int) -> None:
         self.clock, self.parts, self.done = clock, parts, 0
 
-    def __call__(self, scene: Context, choices: Choices, goes: bool) -> Parts:
+    def __call__(self, context: Context, choices: Choices, confirmed: bool) -> Parts:
         for number in range(self.parts):
             self.clock.now += PART
             self.done += 1
@@ -110,7 +110,7 @@ def test_what_is_drawn_is_the_same_each_time_and_never_twice_within(
     employ(monkeypatch, FakeClock(), parts=3)
     first, second = (
         [exhibit_of(event) for event in answers(told_of(tiny, ScriptedInbox({at: [wish]})))]
-        for at, wish in ((5, ask_view("where")), (9, ask_view("likes")))
+        for at, wish in ((5, ask_view("attribution")), (9, ask_view("activation")))
     )
     assert first == second
     assert len(set(map(str, first))) == 3
@@ -121,10 +121,10 @@ def test_its_weights_stay_those_of_the_step_at_which_it_was_asked_for(
 ) -> None:
     seen: list[float] = []
 
-    def weigh(scene: Context, choices: Choices, goes: bool) -> Parts:
+    def weigh(context: Context, choices: Choices, confirmed: bool) -> Parts:
         while True:
             clock.now += 10 * PART
-            seen.append(sum(float(p.abs().sum()) for p in scene.network.parameters()))
+            seen.append(sum(float(p.abs().sum()) for p in context.model.parameters()))
             yield Exhibit(blocks=(), progress=0.5)
 
     monkeypatch.setattr(ask, "view_named", lambda name: weigh)
@@ -138,14 +138,18 @@ def test_one_that_follows_keeps_to_its_share_and_a_person_gets_more(
     tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = {}
-    for follows in (True, False):
+    for is_background in (True, False):
         worker = employ(monkeypatch, clock, parts=100_000)
         clock.now = 0.0
-        wish = ask_view("maps", mode="background" if follows else "interactive")
+        wish = ask_view("maps", mode="background" if is_background else "interactive")
         told_of(tiny, ScriptedInbox({1: [wish]}), clock, epochs=5)
-        done[follows] = worker.done * PART
-        if follows:
-            assert SHARE * clock.now - PART <= done[follows] <= SHARE * clock.now + CREDIT + PART
+        done[is_background] = worker.done * PART
+        if is_background:
+            assert (
+                BACKGROUND_SHARE * clock.now - PART
+                <= done[is_background]
+                <= BACKGROUND_SHARE * clock.now + CREDIT + PART
+            )
     assert done[False] > 5 * done[True]
 
 
@@ -183,7 +187,7 @@ def test_while_paused_it_is_worked_on_to_its_end_but_for_a_newer_wish(
 def test_a_view_that_fails_is_refused_and_the_run_goes_on(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
-    def broken(scene: Context, choices: Choices, goes: bool) -> Iterator[Exhibit | None]:
+    def broken(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit | None]:
         if not at_once:
             yield Exhibit(blocks=(), progress=0.5)
         raise ValueError("no such layer")
@@ -249,9 +253,9 @@ def test_validation_is_judged_once_by_the_run_and_the_view(
     judged: list[int] = []
     probabilities = Context.probabilities
 
-    def counting(scene: Context, images: torch.Tensor) -> torch.Tensor:
+    def counting(context: Context, images: torch.Tensor) -> torch.Tensor:
         judged.append(len(images))
-        return probabilities(scene, images)
+        return probabilities(context, images)
 
     monkeypatch.setattr(Context, "probabilities", counting)
     events = told_of(tiny, ScriptedInbox({3: [ask_view("confusion")], 14: [ask_view("confusion")]}))
@@ -290,7 +294,7 @@ def test_views_are_answered_after_the_end_of_a_run_too(tiny: Path) -> None:
 def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def show(scene: Context, choices: Choices, goes: bool) -> Parts:
+    def show(context: Context, choices: Choices, confirmed: bool) -> Parts:
         yield Exhibit(blocks=(Words(text=str(torch.get_num_threads())),))
 
     monkeypatch.setattr(ask, "view_named", lambda name: show)
@@ -308,7 +312,8 @@ def test_who_follows_is_told_of_what_is_whole_alone(
 ) -> None:
     employ(monkeypatch, FakeClock(), parts=4)
     waited, followed = (
-        answers(told_of(tiny, ScriptedInbox({3: [ask_view("likes", mode=mode)]}))) for mode in MODES
+        answers(told_of(tiny, ScriptedInbox({3: [ask_view("activation", mode=mode)]})))
+        for mode in MODES
     )
     assert len(waited) == 4
     assert [exhibit_of(event) for event in followed] == [exhibit_of(waited[-1])]

@@ -9,28 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.preflight.bench import Lab, open_lab
-from tui_trainer.lab.preflight.control import control_items
+from tui_trainer.lab.preflight.check_context import CheckContext, open_check
 from tui_trainer.lab.preflight.dead_units import unit_items
 from tui_trainer.lab.preflight.first_steps import step_items
 from tui_trainer.lab.preflight.input_scale import input_items
 from tui_trainer.lab.preflight.layer_gradients import gradient_items
-from tui_trainer.lab.preflight.logits import score_items
+from tui_trainer.lab.preflight.logits import logit_items
+from tui_trainer.lab.preflight.lr_range_test import lr_items
 from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
-from tui_trainer.lab.preflight.rate_range import rate_items
+from tui_trainer.lab.preflight.shuffled_labels import shuffled_label_items
 from tui_trainer.protocol.diagnosis import Diagnosis
 
-Group = Callable[[Lab], Iterator[Diagnosis]]
+Group = Callable[[CheckContext], Iterator[Diagnosis]]
 
 GROUPS: tuple[tuple[Group, int], ...] = (
     (input_items, 1),
-    (score_items, 3),
+    (logit_items, 3),
     (gradient_items, 2),
     (unit_items, 1),
     (overfit_items, 1),
     (step_items, 3),
-    (rate_items, 1),
-    (control_items, 1),
+    (lr_items, 1),
+    (shuffled_label_items, 1),
 )
 """What is tried, and how many items come of each; the quick ones first."""
 
@@ -43,8 +43,8 @@ def check(context: Context) -> Iterator[Diagnosis]:
     Raises:
         InputError: If the network cannot be built anew.
     """
-    lab = open_lab(context)
+    check_context = open_check(context)
     for group, _ in GROUPS:
-        with lab.apart():
-            items = list(group(lab))
+        with check_context.seeded_rng():
+            items = list(group(check_context))
         yield from items

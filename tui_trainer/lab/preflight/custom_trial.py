@@ -42,11 +42,11 @@ LARGEST_GAP = 1e9
 """A gap that stands for one between a number and none: JSON has no infinity."""
 
 
-def try_model(network: nn.Module, data: Data, config: RunConfig) -> ModelTried:
+def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelTried:
     """Try first steps on a copy: the run's own batch, evaluation mode, the smallest batch, again.
 
     Args:
-        network: The model, on the device and in the memory layout that it will be trained in.
+        model: The model, on the device and in the memory layout that it will be trained in.
         data: The run's images.
         config: The run's settings, with the model's path written out.
 
@@ -57,41 +57,41 @@ def try_model(network: nn.Module, data: Data, config: RunConfig) -> ModelTried:
         InputError: If the run would fail; in one line.
     """
     reference = _reference(config.model)
-    place = _forward_line(network, reference)
-    if names := iterators(network):
+    place = _forward_line(model, reference)
+    if names := iterators(model):
         raise InputError(
             f"{place}: {names[0]} is an iterator, and how far it has come cannot be saved; keep a "
             "list and a counter in its place"
         )
     images = data.train.images
     sizes = batch_sizes(config.batch_size, len(data.train))
-    with preserve_rng_state(images.device), preserve_globals(network):
-        twin = copy_model(network)
+    with preserve_rng_state(images.device), preserve_globals(model):
+        twin = copy_model(model)
         _try_steps(twin, data, config, sizes[:1], reference, place)
         few = data.prepare(images[: min(FEW, len(images))])
         if len(few) > 1:
             _try_evaluation(twin, few, reference, place)
         _try_steps(twin, data, config, sizes[::-1], reference, place)
-        _check_apart(network, twin, place)
+        _check_apart(model, twin, place)
         if len(few) < 2:
             return ModelTried(batch_gap=0.0, random_gap=0.0, state_gap=0.0, image_gap=1.0)
         with _refused(reference, place, "in evaluation mode"):
-            seen = behaviour_of(network, few)
+            seen = behaviour_of(model, few)
     gaps = dataclasses.asdict(seen).items()
     return ModelTried(**{name: min(gap, LARGEST_GAP) for name, gap in gaps})
 
 
-def try_batch_size(network: nn.Module, data: Data, config: RunConfig, size: int) -> None:
+def try_batch_size(model: nn.Module, data: Data, config: RunConfig, size: int) -> None:
     """Try a training step with another batch size, on a copy.
 
     Raises:
         InputError: If the model cannot follow; in one line.
     """
     reference = _reference(config.model)
-    place = _forward_line(network, reference)
+    place = _forward_line(model, reference)
     sizes = batch_sizes(size, len(data.train))
-    with preserve_rng_state(data.train.images.device), preserve_globals(network):
-        _try_steps(copy_model(network), data, config, sizes, reference, place)
+    with preserve_rng_state(data.train.images.device), preserve_globals(model):
+        _try_steps(copy_model(model), data, config, sizes, reference, place)
 
 
 def _try_steps(
@@ -169,15 +169,15 @@ def _check_size(twin: nn.Module, optimizer: Optimizer, place: str) -> None:
         )
 
 
-def _check_apart(network: nn.Module, twin: nn.Module, place: str) -> None:
+def _check_apart(model: nn.Module, twin: nn.Module, place: str) -> None:
     """Make sure that training a copy has left the model alone.
 
     Raises:
         InputError: If the copy still uses tensors of the model.
     """
-    ours = {id(parameter) for parameter in network.parameters()}
+    ours = {id(parameter) for parameter in model.parameters()}
     shared = any(id(parameter) in ours for parameter in twin.parameters())
-    if shared or any(parameter.grad is not None for parameter in network.parameters()):
+    if shared or any(parameter.grad is not None for parameter in model.parameters()):
         raise InputError(
             f"{place}: a copy of the model still uses the model's own weights; a global variable "
             "or a function holds them: keep layers as attributes of the module"
@@ -215,9 +215,9 @@ def _reference(model: str) -> Reference:
     return reference
 
 
-def _forward_line(network: nn.Module, reference: Reference) -> str:
+def _forward_line(model: nn.Module, reference: Reference) -> str:
     """Return file and line of the model's ``forward``, or the name of the model."""
-    forward = inspect.getattr_static(type(network), "forward", None)
+    forward = inspect.getattr_static(type(model), "forward", None)
     code = getattr(inspect.unwrap(forward), "__code__", None) if callable(forward) else None
     if code is not None and (line := error_lines.first_line(code, reference)):
         return line

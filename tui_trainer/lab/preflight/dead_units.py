@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
-from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.models.build import set_dropout
 from tui_trainer.models.modes import recalibrate
 from tui_trainer.models.units import is_dead
@@ -22,10 +22,10 @@ IMAGES = 256
 FEW_STEPS = 4
 """Updates after which logits that were the same for every image are looked at again."""
 
-LAYER_LOOK = 0.5
+LAYER_WARNING = 0.5
 """The share of a layer's units that may be dead …"""
 
-WHOLE_LOOK = 0.2
+MODEL_WARNING = 0.2
 """… and of the network's: of the zoo, none has more than a tenth."""
 
 MOST_NAMED = 3
@@ -40,12 +40,12 @@ class _Layer:
     dead: tuple[int, ...]
 
 
-def unit_items(lab: Lab) -> Iterator[Diagnosis]:
+def unit_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Judge the units of every ReLU, and whether the scores depend on the image at all."""
     try:
-        layers, answers = _watched(lab, _recalibrated(lab, lab.copy()))
+        layers, answers = _watched(context, _recalibrated(context, context.copy()))
         if not answers:  # as behind a last layer of zeros, which the first updates move
-            _, answers = _watched(lab, _recalibrated(lab, _trained(lab)))
+            _, answers = _watched(context, _recalibrated(context, _trained(context)))
     except Exception as error:  # one's own network does what nobody has foreseen
         yield Diagnosis(
             code="dead-units",
@@ -68,7 +68,9 @@ def _item(layers: list[_Layer], answers: bool) -> Diagnosis:
         severity, title = "error", "the scores are the same for every image"
     elif silent:
         severity, title = "error", f"{silent[0]} is dead as a whole"
-    elif units and (dead > WHOLE_LOOK * units or len(worst[0].dead) > LAYER_LOOK * worst[0].units):
+    elif units and (
+        dead > MODEL_WARNING * units or len(worst[0].dead) > LAYER_WARNING * worst[0].units
+    ):
         severity, title = "warning", "many units are dead before the first step"
     if severity != "ok":
         advice = "draw other first weights (He's for ReLU), biases at 0, or put a norm before it"
@@ -91,26 +93,26 @@ def _places(layer: _Layer) -> str:
     return f"{shown}, … ({len(layer.dead)})" if len(layer.dead) > 6 else shown
 
 
-def _recalibrated(lab: Lab, network: nn.Module) -> nn.Module:
+def _recalibrated(context: CheckContext, model: nn.Module) -> nn.Module:
     """Return a copy whose batch norm has taken the statistics of the sample.
 
     The running ones of a network that has not been trained are of no image at all.
     """
-    set_dropout(network, 0.0)
-    recalibrate(network, [lab.data.prepare(lab.sample.images[:IMAGES])])
-    return network
+    set_dropout(model, 0.0)
+    recalibrate(model, [context.data.prepare(context.sample.images[:IMAGES])])
+    return model
 
 
-def _trained(lab: Lab) -> nn.Module:
+def _trained(context: CheckContext) -> nn.Module:
     """Return a copy after a few updates."""
-    trial = lab.trial()
+    trial = context.trial()
     for _ in range(FEW_STEPS):
-        trial.step(rate=lab.config.learning_rate)
-    return trial.network
+        trial.step(lr=context.config.learning_rate)
+    return trial.model
 
 
 @torch.no_grad()
-def _watched(lab: Lab, network: nn.Module) -> tuple[list[_Layer], bool]:
+def _watched(context: CheckContext, model: nn.Module) -> tuple[list[_Layer], bool]:
     """Return every ReLU's units, and whether the scores differ between images."""
     layers: list[_Layer] = []
     last: list[Tensor] = []
@@ -120,9 +122,9 @@ def _watched(lab: Lab, network: nn.Module) -> tuple[list[_Layer], bool]:
         if operation_of(step.call.name).kind == "relu" and result.dim() > 1:
             silent = is_dead(result)
             dead = tuple(silent.nonzero().flatten().tolist())
-            layers.append(_Layer(lab.name_of(place, step), len(silent), dead))
+            layers.append(_Layer(context.name_of(place, step), len(silent), dead))
 
-    trace(network, lab.data.prepare(lab.sample.images[:IMAGES]), reached=reached)
-    scores = last[0] if last else None
-    answers = scores is None or bool((scores.amax(dim=0) != scores.amin(dim=0)).any())
+    trace(model, context.data.prepare(context.sample.images[:IMAGES]), reached=reached)
+    logits = last[0] if last else None
+    answers = logits is None or bool((logits.amax(dim=0) != logits.amin(dim=0)).any())
     return layers, answers

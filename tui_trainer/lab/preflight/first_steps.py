@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import evaluate
-from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.tensors import to_dense_float
 from tui_trainer.protocol.config import RunConfig
@@ -22,7 +22,7 @@ from tui_trainer.stats import envelope
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
-LOOK_EVERY = 10
+SAMPLE_EVERY = 10
 """Steps between two that are looked at closely."""
 
 USUAL_RATIO = (1e-4, 1e-2)
@@ -46,7 +46,7 @@ LONG_EPOCH = 1_800.0
 
 
 @dataclass
-class Walk:
+class FirstSteps:
     """What was seen of the first steps.
 
     Attributes:
@@ -65,66 +65,71 @@ class Walk:
     val_seconds: float = 0.0
 
 
-def step_items(lab: Lab) -> Iterator[Diagnosis]:
+def step_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Train the first steps; judge the loss, the updates, and what an epoch will take and bring."""
-    walk = _walk(lab)
-    reference, why_not = _reference(lab, walk)
-    yield _loss_item(lab, walk, reference, why_not)
-    yield _ratio_item(walk)
-    yield _epoch_item(lab, walk, reference, why_not)
+    first_steps = _train_first_steps(context)
+    reference, why_not = _reference(context, first_steps)
+    yield _loss_item(context, first_steps, reference, why_not)
+    yield _ratio_item(first_steps)
+    yield _epoch_item(context, first_steps, reference, why_not)
 
 
-def _walk(lab: Lab) -> Walk:
-    walk, trial = Walk(), lab.trial()
-    for number in range(min(lab.plan.steps, _steps_of_run(lab))):
-        is_looked_at = number % LOOK_EVERY == 0
-        before = _weights(trial) if is_looked_at else {}
-        began = lab.clock()
-        walk.rates.append(trial.learning_rate)
-        walk.losses.append(float(trial.step()))
-        walk.seconds.append(lab.clock() - began)
-        trained = {n for n, p in trial.network.named_parameters() if p.grad is not None}
+def _train_first_steps(context: CheckContext) -> FirstSteps:
+    first_steps, trial = FirstSteps(), context.trial()
+    for number in range(min(context.plan.steps, _steps_of_run(context))):
+        is_sampled = number % SAMPLE_EVERY == 0
+        before = _weights(trial) if is_sampled else {}
+        began = context.clock()
+        first_steps.rates.append(trial.lr)
+        first_steps.losses.append(float(trial.step()))
+        first_steps.seconds.append(context.clock() - began)
+        trained = {n for n, p in trial.model.named_parameters() if p.grad is not None}
         for name, weight in before.items():
             moved = float(to_dense_float(_weights(trial, copy=False)[name] - weight).norm())
             if (size := float(to_dense_float(weight).norm())) and name in trained:
-                walk.ratios.setdefault(name, []).append(moved / size)
-        if not math.isfinite(walk.losses[-1]):
+                first_steps.ratios.setdefault(name, []).append(moved / size)
+        if not math.isfinite(first_steps.losses[-1]):
             break
-    if len(lab.val_sample):
-        began = lab.clock()
-        result = evaluate(trial.network, lab.data, lab.val_sample)
-        walk.correct = result.correct, result.total
-        walk.val_seconds = lab.clock() - began
-    return walk
+    if len(context.val_sample):
+        began = context.clock()
+        result = evaluate(trial.model, context.data, context.val_sample)
+        first_steps.correct = result.correct, result.total
+        first_steps.val_seconds = context.clock() - began
+    return first_steps
 
 
-def _steps_of_run(lab: Lab) -> int:
+def _steps_of_run(context: CheckContext) -> int:
     """Return how many steps the run has: behind its end a schedule's rate is 0."""
-    per_epoch = -(-len(lab.data.train) // lab.config.batch_size)
-    return lab.config.epochs * per_epoch
+    per_epoch = -(-len(context.data.train) // context.config.batch_size)
+    return context.config.epochs * per_epoch
 
 
 def _weights(trial: Trial, *, copy: bool = True) -> dict[str, Tensor]:
     """Return what mixes inputs and is trained: two dimensions or more."""
-    named = trial.network.named_parameters()
+    named = trial.model.named_parameters()
     weights = {n: p.detach() for n, p in named if p.dim() > 1 and p.requires_grad and p.numel()}
     return {name: w.clone() for name, w in weights.items()} if copy else weights
 
 
 def _loss_item(
-    lab: Lab, walk: Walk, reference: Sequence[envelope.HealthyRun], why_not: str
+    context: CheckContext,
+    first_steps: FirstSteps,
+    reference: Sequence[envelope.HealthyRun],
+    why_not: str,
 ) -> Diagnosis:
-    losses = walk.losses
+    losses = first_steps.losses
     parts = max(1, min(envelope.LAST_STEPS, len(losses) // 3))
     (first, error), (last, last_error) = _mean(losses[:parts]), _mean(losses[-parts:])
-    guess = entropy(lab.data.train)
+    guess = entropy(context.data.train)
     told = f"loss {first:.3f} ± {error:.3f} → {last:.3f} ± {last_error:.3f} in {len(losses)} steps"
-    if lab.plan.share < 1:
+    if context.plan.share < 1:
         told += f" (of {envelope.STEPS}: more would take too long here)"
     told += f", guessing is {guess:.3f}"
-    severity, title, advice = _learned(lab, walk, last + ERRORS * last_error < guess, first)
-    if walk.correct[1]:
-        right, total = walk.correct
+    severity, title, advice = _learned(
+        context, first_steps, last + ERRORS * last_error < guess, first
+    )
+    if first_steps.correct[1]:
+        right, total = first_steps.correct
         told += f"; validation {fmt.accuracy_with_interval(right / total, wilson(right, total))}"
     if reference:
         told += f"; {_runs(reference)} had {_span([run.first_steps for run in reference])}"
@@ -147,28 +152,30 @@ def _loss_item(
     )
 
 
-def _learned(lab: Lab, walk: Walk, is_below: bool, first: float) -> Judgement:
+def _learned(
+    context: CheckContext, first_steps: FirstSteps, is_below: bool, first: float
+) -> Judgement:
     """Return the judgement, from the course of the loss alone."""
-    last = walk.losses[-1]
+    last = first_steps.losses[-1]
     if not math.isfinite(last) or last > 2 * first + 1:
         return "error", "the loss blows up in the first steps", "a tenth of the learning rate"
     if is_below:
         return "ok", "the loss falls in the first steps", ""
-    if not has_norm(lab.layers) or len(walk.losses) < envelope.STEPS:
+    if not has_norm(context.layers) or len(first_steps.losses) < envelope.STEPS:
         words = "train an epoch and see; a norm behind the convolutions gets it going"
         return "warning", "the loss has not begun to fall", words
     words = "are the labels those of the images? Is the rate right, does each parameter learn?"
     return "error", "nothing is learned in the first steps", words
 
 
-def _ratio_item(walk: Walk) -> Diagnosis:
-    medians = {name: statistics.median(ratios) for name, ratios in walk.ratios.items()}
+def _ratio_item(first_steps: FirstSteps) -> Diagnosis:
+    medians = {name: statistics.median(ratios) for name, ratios in first_steps.ratios.items()}
     if not medians:
         return Diagnosis(
             code="updates",
             severity="warning",
             title="no update was seen",
-            evidence=f"{len(walk.losses)} steps, or no weights to look at",
+            evidence=f"{len(first_steps.losses)} steps, or no weights to look at",
             lesson=7,
         )
     middle = statistics.median(medians.values())
@@ -176,7 +183,7 @@ def _ratio_item(walk: Walk) -> Diagnosis:
     severity: Severity = "ok"
     title, advice = "each step moves the weights by a usual part", ""
     # Not the median of all: weights that are thrown far away are long, and then seem to move less.
-    worst = max(map(statistics.median, zip(*walk.ratios.values(), strict=False)))
+    worst = max(map(statistics.median, zip(*first_steps.ratios.values(), strict=False)))
     if middle < STILL or not worst <= WILD:
         severity = "error"
     elif not USUAL_RATIO[0] <= middle <= EARLY * USUAL_RATIO[1]:
@@ -200,16 +207,19 @@ def _ratio_item(walk: Walk) -> Diagnosis:
 
 
 def _epoch_item(
-    lab: Lab, walk: Walk, reference: Sequence[envelope.HealthyRun], why_not: str
+    context: CheckContext,
+    first_steps: FirstSteps,
+    reference: Sequence[envelope.HealthyRun],
+    why_not: str,
 ) -> Diagnosis:
-    size = lab.config.batch_size
-    images = len(lab.data.train)
-    training = images / size * statistics.median(walk.seconds)
-    val = walk.val_seconds * len(lab.data.val) / max(1, walk.correct[1])
+    size = context.config.batch_size
+    images = len(context.data.train)
+    training = images / size * statistics.median(first_steps.seconds)
+    val = first_steps.val_seconds * len(context.data.val) / max(1, first_steps.correct[1])
     seconds = training + val
     told = f"an epoch of {images:,} images takes about {fmt.duration(seconds)} "
-    told += f"({fmt.rate(images / max(1e-9, training))}), {lab.config.epochs} of them "
-    told += f"{fmt.duration(seconds * lab.config.epochs)}"
+    told += f"({fmt.rate(images / max(1e-9, training))}), {context.config.epochs} of them "
+    told += f"{fmt.duration(seconds * context.config.epochs)}"
     if reference:
         told += f"; after one, {_runs(reference)} had "
         told += _span([run.first_epoch for run in reference])
@@ -228,22 +238,24 @@ def _epoch_item(
     )
 
 
-def _reference(lab: Lab, walk: Walk) -> tuple[list[envelope.HealthyRun], str]:
+def _reference(
+    context: CheckContext, first_steps: FirstSteps
+) -> tuple[list[envelope.HealthyRun], str]:
     """Return the healthy runs to compare with; if there are none, why not."""
-    if len(walk.losses) < envelope.STEPS:
+    if len(first_steps.losses) < envelope.STEPS:
         return [], f"the reference is of {envelope.STEPS} steps"
-    return healthy_like(lab.config, lab.data, lab.layers, lab.network)
+    return healthy_like(context.config, context.data, context.layers, context.model)
 
 
 def healthy_like(
-    config: RunConfig, data: Data, layers: Sequence[LayerRow], network: nn.Module
+    config: RunConfig, data: Data, layers: Sequence[LayerRow], model: nn.Module
 ) -> tuple[list[envelope.HealthyRun], str]:
     """Return the healthy runs of networks like this one; if there are none, why not."""
     asked = envelope.Asked(
         dataset=data.name if config.data_dir is None else "data of one's own",
         train_size=len(data.train),
         classes=data.classes,
-        parameters=sum(p.numel() for p in network.parameters()),
+        parameters=sum(p.numel() for p in model.parameters()),
         has_norm=has_norm(layers),
         optimizer=config.optimizer,
         learning_rate=config.learning_rate,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.models.tensors import mean_and_std
 from tui_trainer.protocol.diagnosis import Diagnosis, Judgement
 
@@ -23,14 +23,14 @@ LEAST_SHIFT, LEAST_RATIO = 0.1, 1.25
 """Differences below these do no harm, however sure they are."""
 
 
-def input_items(lab: Lab) -> Iterator[Diagnosis]:
+def input_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Judge mean and deviation of what the network is given, on both splits."""
-    train = lab.data.prepare(lab.sample.images)
+    train = context.data.prepare(context.sample.images)
     mean, std = mean_and_std(train)
     told = f"training {mean:+.2f} ± {std:.2f}"
     severity, title, advice = _of_training(mean, std, is_flat=bool(train.amin() == train.amax()))
-    if len(lab.val_sample) and severity != "error":
-        val = lab.data.prepare(lab.val_sample.images)
+    if len(context.val_sample) and severity != "error":
+        val = context.data.prepare(context.val_sample.images)
         val_mean, val_std = mean_and_std(val)
         told += f", validation {val_mean:+.2f} ± {val_std:.2f}"
         if _differ(train, val):
@@ -41,7 +41,7 @@ def input_items(lab: Lab) -> Iterator[Diagnosis]:
         severity=severity,
         title=title,
         evidence=f"pixels as the network is given them, mean ± deviation: {told} "
-        f"({len(lab.sample):,} and {len(lab.val_sample):,} images)",
+        f"({len(context.sample):,} and {len(context.val_sample):,} images)",
         advice=advice,
         lesson=10,
         value=std,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.steps import forward_backward, loss_of
-from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.tensors import gradient_of, is_trainable, rms
 from tui_trainer.models.unused import unused_parameters
@@ -29,20 +29,20 @@ NOISE = 1e-5
 """A gradient of so small a share of the largest is rounding: a bias before a norm has no other."""
 
 
-def gradient_items(lab: Lab) -> Iterator[Diagnosis]:
+def gradient_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Judge the gradients of one batch, and the update that follows."""
-    trial = lab.trial()
-    network, parameters = trial.network, trial.optimizer.parameters
-    images = lab.data.prepare(lab.sample.images[:MOST_IMAGES])
-    labels = lab.sample.labels[:MOST_IMAGES]
-    logits = network(images)
-    strangers = _strangers(loss_of(logits, labels), network)
+    trial = context.trial()
+    model, parameters = trial.model, trial.optimizer.parameters
+    images = context.data.prepare(context.sample.images[:MOST_IMAGES])
+    labels = context.sample.labels[:MOST_IMAGES]
+    logits = model(images)
+    unregistered = _unregistered(loss_of(logits, labels), model)
     trial.optimizer.zero_grad()
     forward_backward(logits, labels, parameters)
-    seen = _seen(network)
-    update = _update_item(lab, trial, strangers)
-    _take_more(lab, trial, seen)
-    yield _gradient_item(seen, unused_parameters(lab.copy(), images[:READ_IMAGES]))
+    seen = _seen(model)
+    update = _update_item(context, trial, unregistered)
+    _train_more(context, trial, seen)
+    yield _gradient_item(seen, unused_parameters(context.copy(), images[:READ_IMAGES]))
     yield update
 
 
@@ -60,11 +60,11 @@ class _Seen:
     frozen: list[str]
     reached: dict[str, Tensor]
     unreached: list[str]
-    still: list[str]
+    zero: list[str]
 
 
-def _seen(network: nn.Module) -> _Seen:
-    named = {name: p for name, p in network.named_parameters() if is_trainable(p)}
+def _seen(model: nn.Module) -> _Seen:
+    named = {name: p for name, p in model.named_parameters() if is_trainable(p)}
     learning = {name: p for name, p in named.items() if p.requires_grad}
     found = {name: gradient_of(p) for name, p in learning.items()}
     reached = {name: grad.clone() for name, grad in found.items() if grad is not None}
@@ -73,18 +73,18 @@ def _seen(network: nn.Module) -> _Seen:
         reached=reached,
         unreached=[name for name in learning if name not in reached],
         # A bias can have nothing to do, as before a norm; what mixes inputs cannot.
-        still=[n for n, grad in reached.items() if named[n].dim() > 1 and not bool(grad.any())],
+        zero=[n for n, grad in reached.items() if named[n].dim() > 1 and not bool(grad.any())],
     )
 
 
-def _take_more(lab: Lab, trial: Trial, seen: _Seen) -> None:
+def _train_more(context: CheckContext, trial: Trial, seen: _Seen) -> None:
     """Train more batches while a gradient is 0: behind a layer of zeros all are, at first."""
-    named = dict(trial.network.named_parameters())
+    named = dict(trial.model.named_parameters())
     for _ in range(MORE_STEPS):
-        if not seen.still:
+        if not seen.zero:
             return
-        trial.step(rate=lab.config.learning_rate)
-        seen.still[:] = [name for name in seen.still if not _has_gradient(named[name])]
+        trial.step(lr=context.config.learning_rate)
+        seen.zero[:] = [name for name in seen.zero if not _has_gradient(named[name])]
 
 
 def _has_gradient(parameter: nn.Parameter) -> bool:
@@ -100,10 +100,10 @@ def _gradient_item(seen: _Seen, unused: Sequence[str]) -> Diagnosis:
         "frozen (requires_grad is off)": seen.frozen,
         "not used in forward": idle,
         "used in forward and not on the way to the loss": cut,
-        "with a gradient of exactly 0": seen.still,
+        "with a gradient of exactly 0": seen.zero,
         "with a gradient that is no number": broken,
     }
-    total, bad = len(seen.reached) + len(cut), len(cut) + len(seen.still) + len(broken)
+    total, bad = len(seen.reached) + len(cut), len(cut) + len(seen.zero) + len(broken)
     told = [f"{listed(names)} {kind}" for kind, names in kinds.items() if names]
     if not bad:
         norm = float(sum((grad.double() ** 2).sum() for grad in seen.reached.values())) ** 0.5
@@ -117,54 +117,54 @@ def _gradient_item(seen: _Seen, unused: Sequence[str]) -> Diagnosis:
         if seen.frozen or idle
         else "every parameter has a gradient",
         evidence="; ".join(told),
-        advice=_advice(cut, seen.still) if bad else "",
+        advice=_advice(cut, seen.zero) if bad else "",
         lesson=19,
         value=float(bad),
         figure=f"{total - bad} of {total}",
     )
 
 
-def _advice(cut: Sequence[str], still: Sequence[str]) -> str:
+def _advice(cut: Sequence[str], zero: Sequence[str]) -> str:
     if cut:
         return "remove detach(), no_grad(), .data or .item() after them; or freeze them on purpose"
-    if still:
+    if zero:
         return "look at what lies behind them: a dead ReLU, a factor 0"
     return "draw smaller first weights; look for a division by 0 or a logarithm of 0"
 
 
-def _update_item(lab: Lab, trial: Trial, strangers: int) -> Diagnosis:
+def _update_item(context: CheckContext, trial: Trial, unregistered: int) -> Diagnosis:
     """Take one step of the run's optimizer, and see what has moved."""
-    found = {name: (p, gradient_of(p)) for name, p in trial.network.named_parameters()}
+    found = {name: (p, gradient_of(p)) for name, p in trial.model.named_parameters()}
     sizes = {n: rms(grad) for n, (_, grad) in found.items() if grad is not None}
     most = max(sizes.values(), default=0.0)
     moving = {n: found[n][0] for n, size in sizes.items() if size > NOISE * most}
     before = {name: p.detach().clone() for name, p in moving.items()}
-    trial.optimizer.step(lab.config.learning_rate)
+    trial.optimizer.step(context.config.learning_rate)
     left = [name for name, p in moving.items() if torch.equal(p.detach(), before[name])]
     told = f"{len(moving) - len(left)} of {len(moving)} tensors with a gradient are moved by a step"
     if left:
         told += f"; not {listed(left)}"
-    if strangers:
-        told += f"; {strangers} tensors that learn are no parameters of the network"
+    if unregistered:
+        told += f"; {unregistered} tensors that learn are no parameters of the network"
     return Diagnosis(
         code="optimizer",
-        severity="error" if left or strangers else "ok",
+        severity="error" if left or unregistered else "ok",
         title="the optimizer leaves parameters where they are"
-        if left or strangers
+        if left or unregistered
         else "the optimizer moves every parameter",
         evidence=told,
         advice="register them: as attributes, in nn.ModuleList or nn.ParameterList"
-        if strangers
+        if unregistered
         else ("raise the learning rate" if left else ""),
         lesson=19,
-        value=float(len(left) + strangers),
-        figure=f"{len(left) + strangers} left out",
+        value=float(len(left) + unregistered),
+        figure=f"{len(left) + unregistered} left out",
     )
 
 
-def _strangers(loss: Tensor, network: nn.Module) -> int:
+def _unregistered(loss: Tensor, model: nn.Module) -> int:
     """Return how many tensors get a gradient that are no parameters of the network."""
-    known = {id(parameter) for parameter in network.parameters()}
+    known = {id(parameter) for parameter in model.parameters()}
     found: set[int] = set()
     seen, waiting = set(), [loss.grad_fn]
     while waiting:

@@ -16,7 +16,7 @@ FEWEST, FEWEST_RATES = 15, 40
 BATCH = 32
 """The images that are learned by heart: several of each digit, and quick."""
 
-CONTROL_BATCH, RANGE_BATCH = 64, 128
+SHUFFLED_BATCH, RANGE_BATCH = 64, 128
 """The images a step of the control with shuffled labels, and at most of the range test."""
 
 USUAL_OVERFIT = 50
@@ -41,15 +41,15 @@ class Plan:
     steps: int = 100
     range_steps: int = 40
     overfit_steps: int = 120
-    control_steps: int = 20
+    shuffled_steps: int = 20
     sample: int = 512
     val_sample: int = 1_000
 
     def images(self, batch_size: int) -> int:
         """Return how many images are trained on; one that is only looked at costs a third."""
         trained = self.steps * batch_size + self.range_steps * min(batch_size, RANGE_BATCH)
-        by_heart = min(self.overfit_steps, USUAL_OVERFIT) * BATCH
-        apart = by_heart + self.control_steps * CONTROL_BATCH
+        memorizing = min(self.overfit_steps, USUAL_OVERFIT) * BATCH
+        apart = memorizing + self.shuffled_steps * SHUFFLED_BATCH
         return trained + apart + (4 * self.sample + 2 * self.val_sample) // 3
 
 
@@ -62,7 +62,7 @@ def whole_plan(batch_size: int, images_per_second: float) -> Plan:
             share=share,
             steps=int(whole.steps * share),
             range_steps=max(FEWEST_RATES, int(whole.range_steps * share)),
-            control_steps=max(FEWEST, int(whole.control_steps * share)),
+            shuffled_steps=max(FEWEST, int(whole.shuffled_steps * share)),
         )
         if plan.images(batch_size) <= SECONDS * images_per_second:
             break

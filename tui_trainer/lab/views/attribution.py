@@ -1,181 +1,189 @@
-"""How much each pixel of an image counts for a score: four methods, none of them the truth.
-
-All of them take a network in evaluation mode and an image as the network gets it (1, C, H, W), and
-give a map (H, W) on the CPU.
-"""
+"""Where the network looked: which pixels of a digit count for the class that it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from math import isqrt
+from collections.abc import Generator
+from math import ceil
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from tui_trainer.engine.evaluation import probabilities_of
+from tui_trainer.lab.context import Context, Parts
+from tui_trainer.lab.controls import Controls, number_control, word_control
+from tui_trainer.lab.samples import BACKWARD, affordable
+from tui_trainer.lab.views.attribution_methods import (
+    PATH_STEPS,
+    Occluded,
+    gradient,
+    gradient_times_pixel,
+    integrated_gradients,
+    occlusion,
+)
+from tui_trainer.lab.views.layer_units import part_size
+from tui_trainer.lab.views.single_image import (
+    GRADIENT,
+    INTEGRATED,
+    OCCLUSION,
+    TIMES_PIXEL,
+    AttributedImage,
+    chosen_digit,
+    is_sealed,
+    picture_of,
+    prediction_of,
+)
+from tui_trainer.lab.views.split_predictions import sealed
+from tui_trainer.protocol.exhibit import Exhibit, Words
+from tui_trainer.text.fmt import count, percent
 
-PATH_STEPS = 32
-"""Points on the way from black to the image at which integrated gradients look."""
+METHOD = word_control("method", (OCCLUSION, GRADIENT, TIMES_PIXEL, INTEGRATED))
+PATCH = number_control("patch", "patch", 5, (3, 4, 5, 6, 7, 8, 9), 2.0, 14.0)
 
+PLACES, FEWEST = 676, 100
+"""Places that a patch is put to, at most and at least."""
 
-def gradient(network: nn.Module, image: Tensor, class_: int) -> Tensor | None:
-    """Return ∂score/∂pixel; None where no gradient gets from the score to the image.
-
-    Its absolute value is the saliency map: which pixels need to be changed the least to change the
-    score the most. It is a slope at this image and says nothing of what a larger change does.
-
-    Source: K. Simonyan, A. Vedaldi, A. Zisserman, "Deep inside convolutional networks: visualising
-    image classification models and saliency maps" (2014), arXiv:1312.6034.
-    """
-    found = _gradients(network, image, class_)
-    return None if found is None else found[0].sum(dim=0).cpu()
-
-
-def gradient_times_pixel(
-    network: nn.Module, image: Tensor, black: float, class_: int
-) -> Tensor | None:
-    """Return (pixel − black) · ∂score/∂pixel: a first guess at what is lost if a pixel is black.
-
-    Source: A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje, "Not just a black box: learning
-    important features through propagating activation differences" (2016), arXiv:1605.01713.
-    """
-    found = _gradients(network, image, class_)
-    return None if found is None else ((image - black) * found)[0].sum(dim=0).cpu()
-
-
-def integrated_gradients(
-    network: nn.Module, image: Tensor, black: float, class_: int, *, part: int = PATH_STEPS
-) -> Generator[None, None, Tensor | None]:
-    """Return integrated gradients, (pixel − black) times the mean gradient from black to the image.
-
-    The mean is taken by the midpoint rule at :data:`PATH_STEPS` points of the straight way. The
-    map adds up to the score of the image less that of a black one, but for that rule's error.
-
-    Source: M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", ICML 2017.
-
-    Args:
-        network: The network.
-        image: The image.
-        black: What a black pixel is to the network.
-        class_: Whose score it is.
-        part: Points that are looked at before it breathes.
-    """
-    shares = (torch.arange(PATH_STEPS, device=image.device) + 0.5) / PATH_STEPS
-    total = torch.zeros_like(image)
-    for start in range(0, PATH_STEPS, part):
-        share = shares[start : start + part, None, None, None]
-        found = _gradients(network, black + share * (image - black), class_)
-        if found is None:
-            return None
-        total += found.sum(dim=0, keepdim=True)
-        yield
-    return ((image - black) * total / PATH_STEPS)[0].sum(dim=0).cpu()
+SHOWN = 4
+"""Exhibits on the way of an occlusion."""
 
 
-def _gradients(network: nn.Module, images: Tensor, class_: int) -> Tensor | None:
-    """Return the gradient of each image's own score by it."""
-    with torch.enable_grad():
-        images = images.detach().clone().requires_grad_(True)
-        scores = network(images)
-        if not scores.requires_grad:
-            return None
-        # Images do not mix in evaluation mode: the sum's gradient is each one's own.
-        (found,) = torch.autograd.grad(scores[:, class_].sum(), images, allow_unused=True)
-    return None if found is None else found.detach()
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
+    """Show what the pixels of a digit count for the class it is given, and for its rival."""
+    images = controls.word(context.images_control)
+    number, method = chosen_digit(context, images, controls), controls.word(METHOD)
+    patch = controls.whole(PATCH, is_shown=method == OCCLUSION)
+    if is_sealed(context, images):
+        yield sealed(context)
+        return
+    digit = context.digit(number, images)
+    attributed = AttributedImage(
+        context, digit, prediction_of(digit, context.model), images, method
+    )
+    if attributed.prediction.is_nonfinite:
+        lost = Words(text=attributed.prediction.sentence, tone="error")
+        yield attributed.exhibit((attributed.picture(),), (lost,))
+    elif attributed.method == OCCLUSION:
+        yield from _cover(attributed, patch)
+    else:
+        yield from _slopes(attributed)
 
 
-@dataclass(frozen=True, slots=True)
-class Occluded:
-    """What covering a digit does, place by place, as far as it was tried.
-
-    Attributes:
-        patch: Side of the patch in pixels.
-        stride: Pixels from one place to the next.
-        corners: Where it lay: top and left of each place (places, 2).
-        whole: The probabilities of the uncovered image (classes).
-        covered: The probabilities at each place (places, classes); fewer while work goes on.
-        side: Of the image, in pixels.
-    """
-
-    patch: int
-    stride: int
-    corners: tuple[tuple[int, int], ...]
-    whole: Tensor
-    covered: Tensor
-    side: int
-
-    @property
-    def share(self) -> float:
-        """The share of the places that were tried."""
-        return len(self.covered) / len(self.corners)
-
-    def loss(self, class_: int) -> Tensor:
-        """Return, for each pixel, by how much the probability of a class falls if it is covered.
-
-        It is the mean over all patches that cover the pixel; 0 where none was tried yet.
-        """
-        falls = torch.zeros(len(self.corners))
-        falls[: len(self.covered)] = self.whole[class_] - self.covered[:, class_]
-        tried = torch.zeros(len(self.corners))
-        tried[: len(self.covered)] = 1.0
-        total, times = self._spread(falls), self._spread(tried)
-        return total / times.clamp(min=1)
-
-    def _spread(self, values: Tensor) -> Tensor:
-        """Return, for each pixel, the sum of a number of each place over the patches on it."""
-        across = isqrt(len(values))
-        ones = torch.ones(1, 1, self.patch, self.patch)
-        spread = functional.conv_transpose2d(
-            values.view(1, 1, across, across), ones, stride=self.stride
-        )
-        return spread[0, 0, : self.side, : self.side]
-
-    def worst(self, class_: int) -> int:
-        """Return the place where a class loses most."""
-        return int(self.covered[:, class_].argmin())
+def black_of(context: Context) -> float:
+    """Return what a black pixel is to the network."""
+    return float(context.data.prepare(torch.zeros(1, 1, 1, dtype=torch.uint8)))
 
 
-def occlusion(
-    network: nn.Module,
-    image: Tensor,
-    black: float,
-    *,
-    patch: int,
-    stride: int,
-    part: int,
-    probabilities: Callable[[Tensor], Tensor] = probabilities_of,
-) -> Generator[Occluded, None, None]:
-    """Cover an image with a black patch at one place after another; yield what is known so far.
+def stride_for(context: Context, patch: int) -> int:
+    """Return the stride at which there are not more places than can be tried in a moment."""
+    places = affordable(context.layers, 0.25, least=FEWEST, most=PLACES)
+    across = context.data.image_size - patch
+    return max(1, ceil(across / max(1, int(places**0.5) - 1)))
 
-    The patch is as black as the background: what is covered is as if it had not been written. At
-    the right and the lower edge it may hang over.
 
-    Source: M. D. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", ECCV
-    2014, with the image's own black in place of their grey.
+def _cover(attributed: AttributedImage, patch: int) -> Parts:
+    """Cover the digit place by place; show it a few times on the way."""
+    context = attributed.context
+    part, stride = part_size(context), stride_for(context, patch)
+    told = 0.0
+    trial = occlusion(
+        context.model,
+        attributed.digit.model_input,
+        black_of(context),
+        patch=patch,
+        stride=stride,
+        part=part,
+    )
+    for found in trial:
+        if found.share < 1 and found.share < told:
+            yield None
+            continue
+        told = found.share + 1 / SHOWN
+        yield _covered(attributed, found, stride)
 
-    Args:
-        network: The network.
-        image: The image, square.
-        black: What a black pixel is to the network.
-        patch: Side of the patch in pixels.
-        stride: Pixels from one place to the next.
-        part: Places that are tried before it yields.
-        probabilities: Turns scores (N, classes) into what is told.
-    """
-    side = image.shape[-1]
-    patch = min(patch, side)
-    ends = range(0, -(-(side - patch) // stride) * stride + 1, stride)
-    corners = tuple((top, left) for top in ends for left in ends)
-    with torch.no_grad():
-        whole = probabilities(network(image))[0].float().cpu()
-    covered: list[Tensor] = []
-    for start in range(0, len(corners), part):
-        here = corners[start : start + part]
-        images = image.repeat(len(here), 1, 1, 1)
-        for place, (top, left) in enumerate(here):
-            images[place, :, top : top + patch, left : left + patch] = black
-        with torch.no_grad():
-            covered.append(probabilities(network(images)).float().cpu())
-        yield Occluded(patch, stride, corners, whole, torch.cat(covered), side)
+
+def _covered(attributed: AttributedImage, found: Occluded, stride: int) -> Exhibit:
+    """Return what covering has shown so far."""
+    maps = {class_: found.loss(class_) for class_ in attributed.rivals}
+    predicted, _ = attributed.rivals
+    worst = found.worst(predicted)
+    top, left = found.corners[worst]
+    inside = min(found.patch, found.side - top), min(found.patch, found.side - left)
+    changed = int((found.covered.argmax(dim=1) != predicted).sum())
+    tried, most = len(found.covered), found.covered[worst]
+    to = f", and it says {int(most.argmax())}" if int(most.argmax()) != predicted else ""
+    pictures = [
+        picture_of(values, f"P({class_}) {_points(values)}", float(values.abs().max()))
+        for class_, values in maps.items()
+    ]
+    return attributed.exhibit(
+        (attributed.picture((top, left, *inside)), *pictures),
+        result=f"{attributed.prediction.sentence} Covering the framed {inside[0]}×{inside[1]} "
+        f"pixels leaves P({predicted}) {percent(float(most[predicted]), 1)}{to}. {changed} of "
+        f"{tried} places change the prediction.",
+        figures={
+            "patch": found.patch,
+            "stride": stride,
+            "places": len(found.corners),
+            "changed": changed,
+            "worst": {"top": top, "left": left, "probabilities": most.tolist()},
+            "maps": {str(class_): values.tolist() for class_, values in maps.items()},
+        },
+        progress=None if found.share == 1 else found.share,
+        on=f"{count(tried)} places of a patch, {stride} px apart",
+    )
+
+
+def _points(values: Tensor) -> str:
+    """Return the largest loss or gain of a map, in percentage points."""
+    most = values.flatten()[int(values.abs().argmax())]
+    return f"{'loses' if most >= 0 else 'gains'} up to {100 * abs(float(most)):.2g} points"
+
+
+def _slopes(attributed: AttributedImage) -> Parts:
+    """Show what the gradient tells, by one of its methods."""
+    yield attributed.exhibit((attributed.picture(),), progress=0.0)
+    is_signed = attributed.method != GRADIENT
+    maps: dict[int, Tensor] = {}
+    for class_ in attributed.rivals:
+        values = yield from _map(attributed, class_)
+        if values is None:
+            lack = Words(text="No gradient gets from its scores to the image.", tone="warning")
+            yield attributed.exhibit((attributed.picture(),), (lack,))
+            return
+        maps[class_] = values if is_signed else values.abs()
+        yield None
+    bound = max(float(each.abs().max()) for each in maps.values())
+    pictures = [
+        picture_of(values, f"score of {class_}", bound, is_signed=is_signed)
+        for class_, values in maps.items()
+    ]
+    prediction = attributed.prediction
+    is_integrated = attributed.method == INTEGRATED
+    yield attributed.exhibit(
+        (attributed.picture(), *pictures),
+        result=f"{prediction.sentence} {_told(attributed, maps[prediction.predicted])}".strip(),
+        figures={"maps": {str(class_): values.tolist() for class_, values in maps.items()}},
+        on=f"{PATH_STEPS} points on the way from black" if is_integrated else "its gradient",
+    )
+
+
+def _map(attributed: AttributedImage, class_: int) -> Generator[None, None, Tensor | None]:
+    context, image = attributed.context, attributed.digit.model_input
+    model, black = context.model, black_of(context)
+    if attributed.method == GRADIENT:
+        return gradient(model, image, class_)
+    if attributed.method == TIMES_PIXEL:
+        return gradient_times_pixel(model, image, black, class_)
+    part = part_size(context, passes=8 * BACKWARD)
+    return (yield from integrated_gradients(model, image, black, class_, part=part))
+
+
+def _told(attributed: AttributedImage, values: Tensor) -> str:
+    """Return what a map of the said class's score comes to, in a sentence."""
+    if attributed.method == INTEGRATED:
+        brought = float(values.sum())
+        predicted = attributed.prediction.predicted
+        return f"The attributions add up to {brought:+.1f}, the change of logit {predicted}."
+    ink, total = attributed.digit.pixels.cpu() > 0, float(values.abs().sum())
+    if attributed.method == TIMES_PIXEL or not total > 0:
+        return "" if total > 0 else "No pixel changes the score."
+    share, area = float(values.abs()[ink].sum()) / total, float(ink.float().mean())
+    return f"{percent(share, 0)} of it lies on the ink, which is {percent(area, 0)} of the image."

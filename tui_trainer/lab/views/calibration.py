@@ -11,7 +11,7 @@ from torch import Tensor
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.predictions import Predictions
-from tui_trainer.lab.views.judging import certainty, predictions_of
+from tui_trainer.lab.views.split_predictions import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Table, Words
 from tui_trainer.stats.reliability import (
     EQUAL_MASS,
@@ -36,7 +36,7 @@ FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
-class ByChance:
+class CalibratedErrors:
     """What a calibrated network would show on these images.
 
     Attributes:
@@ -50,81 +50,85 @@ class ByChance:
     mce: float
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show the reliability diagram, and what it comes to."""
     images, bins = controls.word(context.images_control), controls.whole(BINS)
     bins = max(int(step) for step in BINS.steps if float(step) <= bins)
     controls.add(BINS, bins)
     binning = controls.word(BINNING)
-    if (judged := (yield from predictions_of(context, images))) is None:
+    if (predictions := (yield from predictions_of(context, images))) is None:
         return
-    sureness = judged.sureness.double()
-    told = sureness.tolist()
+    confidence = predictions.confidence.double()
+    told = confidence.tolist()
     edges = edges_of(told, bins, binning)
-    found = Calibration.of(told, (judged.given == judged.labels).tolist(), edges)
+    found = Calibration.of(told, (predictions.predicted == predictions.labels).tolist(), edges)
     yield None
-    scores = _scores(judged)
+    metrics = _metrics(predictions)
     inside = torch.tensor(places(told, edges))
     yield None
     drawn: list[Tensor] = []
     for turn in range(DRAWS // PER_PART):
-        drawn.append(gaps_by_chance(sureness, inside, len(found.bins), PER_PART, SEED + turn))
+        drawn.append(calibrated_gaps(confidence, inside, len(found.bins), PER_PART, SEED + turn))
         yield None
-    chance = by_chance(torch.cat(drawn), found)
+    calibrated = calibrated_errors(torch.cat(drawn), found)
     yield Exhibit(
         blocks=(
-            _verdict(found, chance),
+            _verdict(found, calibrated),
             _diagram(found),
-            _summary(found, chance, scores),
+            _summary(found, calibrated, metrics),
             _bins(found),
         ),
         result=f"Calibration error (ECE) {percent(found.ece)}; by chance alone a calibrated "
-        f"network shows {percent(chance.ece)}, and in 19 of 20 cases at most "
-        f"{percent(chance.ece_high)}.",
-        certainty=certainty(judged),
-        figures=figures(found, chance, scores, binning),
+        f"network shows {percent(calibrated.ece)}, and in 19 of 20 cases at most "
+        f"{percent(calibrated.ece_high)}.",
+        certainty=certainty(predictions),
+        figures=figures(found, calibrated, metrics, binning),
     )
 
 
-def gaps_by_chance(sureness: Tensor, inside: Tensor, bins: int, draws: int, seed: int) -> Tensor:
+def calibrated_gaps(confidence: Tensor, inside: Tensor, bins: int, draws: int, seed: int) -> Tensor:
     """Return the sums of confidence less hits (draws, bins) that a calibrated network would have.
 
     Each image is right with the probability that the network gives it, drawn from a seed.
 
     Args:
-        sureness: The confidences (N).
+        confidence: The confidences (N).
         inside: The bin of each (N).
         bins: How many bins.
         draws: How often all images are drawn.
         seed: Of the draws.
     """
-    chance = torch.Generator().manual_seed(seed)
-    hits = torch.rand((draws, len(sureness)), generator=chance, dtype=torch.float64) < sureness
+    calibrated = torch.Generator().manual_seed(seed)
+    correct = (
+        torch.rand((draws, len(confidence)), generator=calibrated, dtype=torch.float64) < confidence
+    )
     gaps = torch.zeros((draws, bins), dtype=torch.float64)
-    return gaps.index_add_(1, inside, sureness - hits.double())
+    return gaps.index_add_(1, inside, confidence - correct.double())
 
 
-def by_chance(gaps: Tensor, found: Calibration) -> ByChance:
+def calibrated_errors(gaps: Tensor, found: Calibration) -> CalibratedErrors:
     """Return the errors of a calibrated network from the gaps of its bins (draws, bins)."""
     sizes = torch.tensor([each.images for each in found.bins], dtype=torch.float64)
     errors = gaps.abs().sum(dim=1) / found.images
     largest = (gaps.abs() / sizes.clamp_min(1)).amax(dim=1)
-    return ByChance(float(errors.mean()), float(errors.quantile(0.95)), float(largest.mean()))
+    return CalibratedErrors(
+        float(errors.mean()), float(errors.quantile(0.95)), float(largest.mean())
+    )
 
 
 def figures(
-    found: Calibration, chance: ByChance, scores: Mapping[str, float], binning: str
+    found: Calibration, calibrated: CalibratedErrors, metrics: Mapping[str, float], binning: str
 ) -> Mapping[str, object]:
     """Return the bins and all scores as plain numbers."""
     return {
         "images": found.images,
         "binning": binning,
         "ece": found.ece,
-        "ece_by_chance": chance.ece,
-        "ece_by_chance_95": chance.ece_high,
+        "ece_by_chance": calibrated.ece,
+        "ece_by_chance_95": calibrated.ece_high,
         "mce": found.mce,
-        "mce_by_chance": chance.mce,
-        **scores,
+        "mce_by_chance": calibrated.mce,
+        **metrics,
         "confidence_less_accuracy": found.gap,
         "confidence_less_accuracy_interval": list(found.gap_interval),
         "bins": [
@@ -132,7 +136,7 @@ def figures(
                 "low": each.low,
                 "high": each.high,
                 "images": each.images,
-                "right": each.right,
+                "right": each.correct,
                 "confidence": each.confidence if each.images else None,
                 "accuracy": each.accuracy,
                 "accuracy_interval": None if each.interval is None else list(each.interval),
@@ -142,11 +146,11 @@ def figures(
     }
 
 
-def _scores(judged: Predictions) -> Mapping[str, float]:
-    labels = judged.labels.tolist()
+def _metrics(predictions: Predictions) -> Mapping[str, float]:
+    labels = predictions.labels.tolist()
     return {
-        "nll": negative_log_likelihood(judged.right_probability.tolist()),
-        "brier": brier(judged.probabilities.tolist(), labels),
+        "nll": negative_log_likelihood(predictions.true_probability.tolist()),
+        "brier": brier(predictions.probabilities.tolist(), labels),
     }
 
 
@@ -154,7 +158,7 @@ def _diagram(found: Calibration) -> Curves:
     """Return accuracy by confidence, with the diagonal on which a calibrated network lies."""
     full = [each for each in found.bins if each.images >= FEWEST]
     sure = tuple(each.confidence for each in full)
-    shares = tuple(each.right / each.images for each in full)
+    shares = tuple(each.correct / each.images for each in full)
     ends = [each.interval or (0.0, 1.0) for each in full]
     return Curves(
         caption=f"reliability: accuracy by confidence, bins of {FEWEST} images or more",
@@ -168,27 +172,29 @@ def _diagram(found: Calibration) -> Curves:
     )
 
 
-def _summary(found: Calibration, chance: ByChance, scores: Mapping[str, float]) -> Table:
+def _summary(
+    found: Calibration, calibrated: CalibratedErrors, metrics: Mapping[str, float]
+) -> Table:
     return Table(
         caption="",
         heads=("", "here", "calibrated, by chance"),
         rows=(
-            ("ECE, mean gap of the bins", percent(found.ece), f"{percent(chance.ece)}"),
-            ("MCE, largest gap of a bin", percent(found.mce), f"{percent(chance.mce)}"),
-            ("Brier score, 0 to 2", f"{scores['brier']:.4f}", ""),
-            ("log loss, nats", f"{scores['nll']:.4f}", ""),
+            ("ECE, mean gap of the bins", percent(found.ece), f"{percent(calibrated.ece)}"),
+            ("MCE, largest gap of a bin", percent(found.mce), f"{percent(calibrated.mce)}"),
+            ("Brier score, 0 to 2", f"{metrics['brier']:.4f}", ""),
+            ("log loss, nats", f"{metrics['nll']:.4f}", ""),
         ),
     )
 
 
-def _verdict(found: Calibration, chance: ByChance) -> Words:
+def _verdict(found: Calibration, calibrated: CalibratedErrors) -> Words:
     """Say in words whether it is too sure, not sure enough, or as sure as it is right."""
     low, high = found.gap_interval
     on_average = (
         f"its mean confidence differs from its accuracy by {_points(found.gap)} points "
         f"[{_points(low)}, {_points(high)}]"
     )
-    if found.ece <= chance.ece_high:
+    if found.ece <= calibrated.ece_high:
         text = f"As sure as it is right, as far as {count(found.images)} images can tell: "
         return Words(text=f"{text}{on_average}.", tone="ok")
     if low > 0:

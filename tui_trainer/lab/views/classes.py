@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, word_control
+from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.views.confusion import confusion_of
-from tui_trainer.lab.views.judging import certainty, predictions_of
+from tui_trainer.lab.views.split_predictions import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Table, Words
-from tui_trainer.stats.confusion_matrix import Average, ClassScore, Confusion, Interval
+from tui_trainer.stats.confusion_matrix import Average, ClassMetrics, Confusion, Interval
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, plural
 
@@ -17,25 +17,25 @@ BY_CLASS, WORST_FIRST = "by class", "worst first"
 ORDER = word_control("order", (BY_CLASS, WORST_FIRST))
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show each class's figures, the worst one marked, and the averages."""
     images, order = controls.word(context.images_control), controls.word(ORDER)
-    if (judged := (yield from predictions_of(context, images))) is None:
+    if (predictions := (yield from predictions_of(context, images))) is None:
         return
-    confusion = confusion_of(judged, context.data.classes)
+    confusion = confusion_of(predictions, context.data.classes)
     yield None
-    scores = list(confusion.scores)
-    there = [score for score in scores if score.f1 is not None]
+    per_class = list(confusion.per_class)
+    there = [score for score in per_class if score.f1 is not None]
     worst = min(there, key=lambda score: score.f1 or 0.0)
     if order == WORST_FIRST:
-        scores.sort(key=lambda score: (score.f1 is None, score.f1))
-    rows = tuple(map(_row, scores))
+        per_class.sort(key=lambda score: (score.f1 is None, score.f1))
+    rows = tuple(map(_row, per_class))
     blocks: list[Block] = [
         Table(
             caption="in %, with 95 % intervals",
             heads=("class", "images", "precision", "recall", "F1"),
             rows=rows,
-            marked=scores.index(worst),
+            marked=per_class.index(worst),
         ),
         _averages(confusion),
     ]
@@ -44,8 +44,8 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     yield Exhibit(
         blocks=tuple(blocks),
         result=f"Class {worst.label} is the worst: F1 {_told(worst.f1, worst.f1_interval)} %.",
-        certainty=certainty(judged),
-        opens=_opening(confusion, worst, images),
+        certainty=certainty(predictions),
+        opens=_link(confusion, worst, images),
         figures=figures(confusion),
     )
 
@@ -64,8 +64,8 @@ def figures(confusion: Confusion) -> Mapping[str, object]:
             {
                 "class": score.label,
                 "images": score.images,
-                "said": score.said,
-                "right": score.right,
+                "said": score.predicted,
+                "right": score.correct,
                 "precision": score.precision,
                 "precision_interval": _list(score.precision_interval),
                 "recall": score.recall,
@@ -73,7 +73,7 @@ def figures(confusion: Confusion) -> Mapping[str, object]:
                 "f1": score.f1,
                 "f1_interval": _list(score.f1_interval),
             }
-            for score in confusion.scores
+            for score in confusion.per_class
         ],
     }
 
@@ -90,7 +90,7 @@ def _list(interval: Interval | None) -> list[float] | None:
     return None if interval is None else list(interval)
 
 
-def _row(score: ClassScore) -> tuple[str, ...]:
+def _row(score: ClassMetrics) -> tuple[str, ...]:
     return (
         str(score.label),
         count(score.images),
@@ -114,8 +114,8 @@ def _missing(confusion: Confusion) -> Words | None:
     """Return which classes have no figures; None if all have."""
     told = []
     for what, without in (
-        ("no image", [score.label for score in confusion.scores if not score.images]),
-        ("never said", [score.label for score in confusion.scores if not score.said]),
+        ("no image", [score.label for score in confusion.per_class if not score.images]),
+        ("never said", [score.label for score in confusion.per_class if not score.predicted]),
     ):
         if without:
             told.append(f"{what}: class {', '.join(map(str, without))}")
@@ -125,15 +125,15 @@ def _missing(confusion: Confusion) -> Words | None:
     return Words(text=f"{text}a class that does not occur at all is left out.", tone="muted")
 
 
-def _opening(confusion: Confusion, worst: ClassScore, images: str) -> Opening | None:
+def _link(confusion: Confusion, worst: ClassMetrics, images: str) -> Opening | None:
     """Return the way to the most frequent error on the worst class's images, or for it."""
     pairs = confusion.worst_pairs()
     own = [pair for pair in pairs if worst.label in pair[:2]]
     if not own:
         return None
-    label, said, wrong = own[0]
-    hint = f"the {plural(wrong, 'digit')} of true {label}, said {said}"
-    return opening_of("digits", hint, images=images, true=label, said=said)
+    label, predicted, wrong = own[0]
+    hint = f"the {plural(wrong, 'digit')} of true {label}, said {predicted}"
+    return link_to("misclassified", hint, images=images, true=label, predicted=predicted)
 
 
 def _told(value: float | None, interval: Interval | None) -> str:

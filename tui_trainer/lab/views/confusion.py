@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, word_control
+from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.judging import certainty, in_cell, predictions_of
+from tui_trainer.lab.views.split_predictions import certainty, in_cell, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Matrix, Pictures, Table, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.text.fmt import plural
@@ -24,42 +24,42 @@ MOST_CLASSES = 16
 """Classes whose matrix is drawn; of more only the worst pairs are told."""
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show the matrix; its first cell that is chosen is the most frequent error."""
     images, numbers = controls.word(context.images_control), controls.word(NUMBERS)
-    if (judged := (yield from predictions_of(context, images))) is None:
+    if (predictions := (yield from predictions_of(context, images))) is None:
         return
-    confusion = confusion_of(judged, context.data.classes)
+    confusion = confusion_of(predictions, context.data.classes)
     worst = confusion.worst_pairs()
     cell = chosen_cell(confusion, controls)
     blocks: list[Block] = []
     if confusion.classes <= MOST_CLASSES:
         blocks.append(_matrix(confusion, cell, is_shares=numbers == "shares"))
     blocks.append(_pairs(confusion, worst) if worst else Words(text="No error.", tone="ok"))
-    blocks += _preview(context, judged, *cell)
+    blocks += _preview(context, predictions, *cell)
     inside = confusion.counts[cell[0]][cell[1]]
     hint = f"the {inside:,} digits of true {cell[0]}, said {cell[1]}"
     yield Exhibit(
         blocks=tuple(blocks),
         result=f"{plural(confusion.total - confusion.correct, 'image')} wrong, "
         f"{plural(len(worst), 'kind')} of error.",
-        certainty=certainty(judged),
-        opens=opening_of("digits", hint, images=images, true=cell[0], said=cell[1]),
+        certainty=certainty(predictions),
+        opens=link_to("misclassified", hint, images=images, true=cell[0], predicted=cell[1]),
         figures=figures(confusion),
     )
 
 
-def confusion_of(judged: Predictions, classes: int) -> Confusion:
+def confusion_of(predictions: Predictions, classes: int) -> Confusion:
     """Return the confusion matrix of predictions."""
-    return Confusion.of(judged.labels.tolist(), judged.given.tolist(), classes)
+    return Confusion.of(predictions.labels.tolist(), predictions.predicted.tolist(), classes)
 
 
 def chosen_cell(confusion: Confusion, controls: Controls) -> tuple[int, int]:
     """Return the chosen cell, true class and predicted one; at first the most frequent error's."""
-    label, said, _ = next(iter(confusion.worst_pairs()), (0, 0, 0))
+    label, predicted, _ = next(iter(confusion.worst_pairs()), (0, 0, 0))
     return (
         controls.whole(counting("true", "true", confusion.classes, value=float(label))),
-        controls.whole(counting("said", "said", confusion.classes, value=float(said))),
+        controls.whole(counting("said", "said", confusion.classes, value=float(predicted))),
     )
 
 
@@ -70,8 +70,13 @@ def figures(confusion: Confusion) -> Mapping[str, object]:
         "correct": confusion.correct,
         "confusion": [list(row) for row in confusion.counts],
         "worst_pairs": [
-            {"true": label, "said": said, "count": count, "share": confusion.share(label, said)}
-            for label, said, count in confusion.worst_pairs()
+            {
+                "true": label,
+                "said": predicted,
+                "count": count,
+                "share": confusion.share(label, predicted),
+            }
+            for label, predicted, count in confusion.worst_pairs()
         ],
     }
 
@@ -101,14 +106,14 @@ def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> 
     )
 
 
-def _preview(context: Context, judged: Predictions, label: int, said: int) -> list[Block]:
+def _preview(context: Context, predictions: Predictions, label: int, predicted: int) -> list[Block]:
     """Return the first digits of the chosen cell, the hardest first; nothing if it has none."""
-    numbers = in_cell(judged, label, said)[:PREVIEW]
+    numbers = in_cell(predictions, label, predicted)[:PREVIEW]
     if not numbers:
         return []
-    shown = gallery.captions(context, judged, numbers)
-    caption = f"true {label}, said {said}, the hardest first"
-    return [Pictures(caption=caption, items=gallery.thumbnails(context, judged.images, shown))]
+    shown = gallery.captions(context, predictions, numbers)
+    caption = f"true {label}, said {predicted}, the hardest first"
+    return [Pictures(caption=caption, items=gallery.thumbnails(context, predictions.images, shown))]
 
 
 def _cell_text(confusion: Confusion, row: int, column: int, *, is_shares: bool) -> str:
@@ -125,11 +130,11 @@ def _pairs(confusion: Confusion, worst: list[tuple[int, int, int]]) -> Table:
         rows=tuple(
             (
                 str(label),
-                str(said),
+                str(predicted),
                 f"{count}",
-                f"{100 * confusion.share(label, said):.1f} %",
+                f"{100 * confusion.share(label, predicted):.1f} %",
                 f"{100 * count / (confusion.total - confusion.correct):.0f} %",
             )
-            for label, said, count in worst[:PAIRS]
+            for label, predicted, count in worst[:PAIRS]
         ),
     )

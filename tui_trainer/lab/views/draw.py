@@ -12,8 +12,8 @@ from torch import Tensor
 from tui_trainer.data.ink import as_digit, as_it_lies
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import grey_picture, no_numbers, probability_bars
-from tui_trainer.lab.views.opinions import chosen, is_read, judge_of
+from tui_trainer.lab.drawing import grey_picture, nonfinite_notice, probability_bars
+from tui_trainer.lab.views.checkpoint_models import chosen, is_loaded, saved_model_of
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.strokes import Drawing, drawing_of
@@ -38,7 +38,7 @@ _HOW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class CheckpointPrediction:
     """What one network says of the drawing.
 
     Attributes:
@@ -61,7 +61,7 @@ class Opinion:
         places = range(len(self.probabilities))
         return tuple(sorted(places, key=lambda place: -self.probabilities[place]))
 
-    def said(self, place: int) -> str:
+    def predicted(self, place: int) -> str:
         """Return a class, by its rank from 0, with its probability; a dash if there is none."""
         if place >= len(self.ranked):
             return "—"
@@ -69,7 +69,7 @@ class Opinion:
         return f"{best}, {percent(self.probabilities[best], 1)}"
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show the drawing as the network gets it, and what it says; then what checkpoints say."""
     is_centred = controls.word(CENTRED) == "yes"
     try:
@@ -83,14 +83,14 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         yield Exhibit(blocks=(Words(text=_HOW),), figures={"blank": True})
         return
     probabilities = context.probabilities(digit[None].to(context.device))[0]
-    opinions = [Opinion(NOW, context.step, tuple(probabilities.tolist()))]
+    predictions = [CheckpointPrediction(NOW, context.step, tuple(probabilities.tolist()))]
     names = chosen(context.checkpoints, MOST_CHECKPOINTS)
     for name in names:
-        if not is_read(context.checkpoints[name], context.config.model):
-            share = len(opinions) / (len(names) + 1)
-            yield _exhibit(digit, opinions, progress=share, is_centred=is_centred)
-        opinions.append(_opinion(context, name, digit))
-    yield _exhibit(digit, opinions, is_centred=is_centred)
+        if not is_loaded(context.checkpoints[name], context.config.model):
+            share = len(predictions) / (len(names) + 1)
+            yield _exhibit(digit, predictions, progress=share, is_centred=is_centred)
+        predictions.append(_predict(context, name, digit))
+    yield _exhibit(digit, predictions, is_centred=is_centred)
 
 
 def _as_network_gets(drawing: Drawing, side: int, *, is_centred: bool) -> Tensor | None:
@@ -102,31 +102,35 @@ def _as_network_gets(drawing: Drawing, side: int, *, is_centred: bool) -> Tensor
     return as_digit(ink, side) if is_centred else as_it_lies(ink, side)
 
 
-def _opinion(context: Context, name: str, digit: Tensor) -> Opinion:
+def _predict(context: Context, name: str, digit: Tensor) -> CheckpointPrediction:
     """Return what a checkpoint says, or in few words why it says nothing."""
     path = context.checkpoints[name]
     try:
-        judge = judge_of(path, context.config.model)
-        if judge.image_size != len(digit):
-            raise InputError(f"takes {judge.image_size}×{judge.image_size} pixels")
-        return Opinion(name, judge.step, judge.probabilities(digit))
+        saved_model = saved_model_of(path, context.config.model)
+        if saved_model.image_size != len(digit):
+            raise InputError(f"takes {saved_model.image_size}×{saved_model.image_size} pixels")
+        return CheckpointPrediction(name, saved_model.step, saved_model.probabilities(digit))
     except InputError as error:
-        return Opinion(name, 0, (), str(error).removeprefix(f"{printable(path)}: "))
+        return CheckpointPrediction(name, 0, (), str(error).removeprefix(f"{printable(path)}: "))
 
 
 def _exhibit(
-    digit: Tensor, opinions: Sequence[Opinion], *, is_centred: bool, progress: float | None = None
+    digit: Tensor,
+    predictions: Sequence[CheckpointPrediction],
+    *,
+    is_centred: bool,
+    progress: float | None = None,
 ) -> Exhibit:
-    now = opinions[0]
+    now = predictions[0]
     picture = grey_picture(digit, "as it gets it")
-    blocks: list[Block] = [_bars(now) if now.ranked else no_numbers("its probabilities")]
+    blocks: list[Block] = [_bars(now) if now.ranked else nonfinite_notice("its probabilities")]
     blocks.append(Pictures(caption="", items=(picture,)))
-    if len(opinions) > 1:
-        blocks.append(_table(opinions))
-    second = f"; then {now.said(1)}" if len(now.ranked) > 1 else ""
+    if len(predictions) > 1:
+        blocks.append(_table(predictions))
+    second = f"; then {now.predicted(1)}" if len(now.ranked) > 1 else ""
     return Exhibit(
         blocks=tuple(blocks),
-        result=f"It says {now.said(0)}{second}." if now.ranked else "",
+        result=f"It says {now.predicted(0)}{second}." if now.ranked else "",
         certainty=(
             "One drawing, brought to the size and place of the dataset's digits."
             if is_centred
@@ -134,11 +138,11 @@ def _exhibit(
             "in the middle; no others were trained on, but for the augmentation."
         ),
         progress=progress,
-        figures=_figures(digit, opinions, is_centred=is_centred),
+        figures=_figures(digit, predictions, is_centred=is_centred),
     )
 
 
-def _bars(now: Opinion) -> Bars:
+def _bars(now: CheckpointPrediction) -> Bars:
     """Return the probabilities, class by class; of many classes the most probable ones."""
     classes = now.ranked[:MOST_BARS]
     if len(classes) == len(now.probabilities):
@@ -147,22 +151,22 @@ def _bars(now: Opinion) -> Bars:
     return probability_bars(caption, now.probabilities, classes, classes[0])
 
 
-def _table(opinions: Sequence[Opinion]) -> Table:
+def _table(predictions: Sequence[CheckpointPrediction]) -> Table:
     return Table(
         caption="side by side",
         heads=("weights", "step", "says", "then"),
         rows=tuple(
             (each.name, "—", f"✗ {clip(each.fault, LONGEST_FAULT)}", "")
             if each.fault
-            else (each.name, count(each.step), each.said(0), each.said(1))
-            for each in opinions
+            else (each.name, count(each.step), each.predicted(0), each.predicted(1))
+            for each in predictions
         ),
         marked=0,
     )
 
 
 def _figures(
-    digit: Tensor, opinions: Sequence[Opinion], *, is_centred: bool
+    digit: Tensor, predictions: Sequence[CheckpointPrediction], *, is_centred: bool
 ) -> Mapping[str, object]:
     return {
         "blank": False,
@@ -177,6 +181,6 @@ def _figures(
                 "class": each.ranked[0] if each.ranked else None,
                 "probabilities": list(each.probabilities),
             }
-            for each in opinions
+            for each in predictions
         ],
     }

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.drawing import map_picture
+from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import VALIDATION, Predictions
 from tui_trainer.protocol.exhibit import Picture, counting
 from tui_trainer.text.fmt import count, percent
@@ -84,15 +84,15 @@ def thumbnails(
     )
 
 
-def captions(context: Context, judged: Predictions, numbers: Sequence[int]) -> dict[int, str]:
+def captions(context: Context, predictions: Predictions, numbers: Sequence[int]) -> dict[int, str]:
     """Return what stands below pictures: number, class, what it was taken for, since when."""
     told = {}
     for number in numbers:
-        label, said = int(judged.labels[number]), int(judged.given[number])
-        sure = share(float(judged.sureness[number]))
-        told[number] = f"#{number} true {label}, said {said} {sure}"
-        if is_chronicled(context.chronicle, judged.images) and label != said:
-            epoch = int(context.chronicle.row("wrong_since")[number])
+        label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
+        sure = share(float(predictions.confidence[number]))
+        told[number] = f"#{number} true {label}, said {predicted} {sure}"
+        if has_history(context.forgetting, predictions.images) and label != predicted:
+            epoch = int(context.forgetting.row("wrong_since")[number])
             told[number] += f" since epoch {epoch}" if epoch else " since now"
     return told
 
@@ -102,56 +102,56 @@ def share(probability: float) -> str:
     return percent(probability, 0 if 0.005 <= probability < 0.99 or probability == 1 else 1)
 
 
-def is_chronicled(chronicle: Chronicle, images: str) -> bool:
+def has_history(forgetting: ExampleForgetting, images: str) -> bool:
     """Whether it is known what became of these images, epoch by epoch."""
-    return images == VALIDATION and chronicle.epochs > 0
+    return images == VALIDATION and forgetting.epochs > 0
 
 
-def past(context: Context, judged: Predictions, number: int) -> str:
+def past(context: Context, predictions: Predictions, number: int) -> str:
     """Return what became of an image, epoch by epoch, as a sentence without its full stop.
 
     Args:
         context: Where the chronicle is.
-        judged: What is said of the split now, which may be in the middle of an epoch; only that of
-            validation is recorded.
+        predictions: The current ones of the split, perhaps from the middle of an epoch; the history
+            is recorded for the validation split only.
         number: Which image.
     """
-    if judged.images != VALIDATION:
+    if predictions.images != VALIDATION:
         return "since when it is wrong is recorded of validation images alone"
-    chronicle = context.chronicle
-    if not chronicle.epochs:
+    forgetting = context.forgetting
+    if not forgetting.epochs:
         return NOT_KNOWN
-    _, wrong_since, first, forgotten, times = chronicle.facts(number).values()
+    _, wrong_since, first, forgotten, times = forgetting.facts(number).values()
     if not times:
-        told = f"right at the end of {_each(chronicle)}"
+        told = f"right at the end of {_each(forgetting)}"
     elif wrong_since and not first:
-        told = f"wrong at the end of {_each(chronicle)}"
+        told = f"wrong at the end of {_each(forgetting)}"
     elif wrong_since:
         told = f"right until epoch {wrong_since - 1}, wrong since epoch {wrong_since}"
     elif not forgotten:
         told = f"right since epoch {first}, wrong before"
     else:
-        told = f"right again at the end of epoch {chronicle.last}"
+        told = f"right again at the end of epoch {forgetting.last}"
     if forgotten:
         told += f", forgotten {'once' if forgotten == 1 else f'{forgotten} times'}"
-    is_right = int(judged.given[number]) == int(judged.labels[number])
+    is_right = int(predictions.predicted[number]) == int(predictions.labels[number])
     if is_right == (wrong_since > 0):
-        told += f"; {'right' if is_right else 'wrong'} now, after step {count(judged.step)}"
+        told += f"; {'right' if is_right else 'wrong'} now, after step {count(predictions.step)}"
     return told
 
 
-def _each(chronicle: Chronicle) -> str:
+def _each(forgetting: ExampleForgetting) -> str:
     """Return the epochs that a chronicle has seen."""
-    if chronicle.since > 1:
-        return f"each epoch since {chronicle.since}, the first that is recorded"
-    return "the one epoch so far" if chronicle.epochs == 1 else f"all {chronicle.epochs} epochs"
+    if forgetting.since > 1:
+        return f"each epoch since {forgetting.since}, the first that is recorded"
+    return "the one epoch so far" if forgetting.epochs == 1 else f"all {forgetting.epochs} epochs"
 
 
 def history(context: Context, images: str, number: int) -> Mapping[str, object] | None:
     """Return the same as plain numbers; None where nothing is known."""
-    if not is_chronicled(context.chronicle, images):
+    if not has_history(context.forgetting, images):
         return None
-    chronicle = context.chronicle
-    told = chronicle.facts(number)
-    del told["given"]
-    return {**told, "epochs": chronicle.epochs, "first_epoch": chronicle.since}
+    forgetting = context.forgetting
+    told = forgetting.facts(number)
+    del told["predicted"]
+    return {**told, "epochs": forgetting.epochs, "first_epoch": forgetting.since}

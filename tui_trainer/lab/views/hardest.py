@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of
+from tui_trainer.lab.controls import Controls, link_to
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.digits import facts
-from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, losses, predictions_of
+from tui_trainer.lab.views.misclassified import facts
+from tui_trainer.lab.views.split_predictions import (
+    certainty,
+    hardest_first,
+    in_cell,
+    losses,
+    predictions_of,
+)
 from tui_trainer.protocol.exhibit import Exhibit, Opening, Pictures, Table
 from tui_trainer.text.fmt import count, loss, percent, plural
 
@@ -18,67 +24,69 @@ FEW = 100
 """One in so many images: what they have of the loss is told."""
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show a page of the hardest digits, and what stands behind each."""
     images = controls.word(context.images_control)
-    if (judged := (yield from predictions_of(context, images))) is None:
+    if (predictions := (yield from predictions_of(context, images))) is None:
         return
-    numbers = hardest_first(judged)[:MOST]
+    numbers = hardest_first(predictions)[:MOST]
     page = gallery.page_of(numbers, controls)
     yield None
-    captions = gallery.captions(context, judged, page.numbers)
+    captions = gallery.captions(context, predictions, page.numbers)
     last = page.first + len(page.numbers) - 1
     yield Exhibit(
         blocks=(
             Pictures(
-                caption=f"{page.first} to {last} of {count(len(judged.labels))}, "
+                caption=f"{page.first} to {last} of {count(len(predictions.labels))}, "
                 "the highest loss first",
-                items=gallery.thumbnails(context, judged.images, captions, page.chosen),
+                items=gallery.thumbnails(context, predictions.images, captions, page.chosen),
             ),
-            _table(context, judged, page),
+            _table(context, predictions, page),
         ),
-        result=_result(judged),
-        certainty=certainty(judged),
-        opens=opening(judged, page.chosen, images),
+        result=_result(predictions),
+        certainty=certainty(predictions),
+        opens=link(predictions, page.chosen, images),
         figures={
-            "images": len(judged.labels),
-            "mean_loss": float(losses(judged).mean()),
-            "hardest": facts(context, judged, numbers),
+            "images": len(predictions.labels),
+            "mean_loss": float(losses(predictions).mean()),
+            "hardest": facts(context, predictions, numbers),
         },
     )
 
 
-def opening(judged: Predictions, number: int, images: str) -> Opening:
+def link(predictions: Predictions, number: int, images: str) -> Opening:
     """Return the way to an image in its cell of the confusion matrix."""
-    label, said = int(judged.labels[number]), int(judged.given[number])
-    place = in_cell(judged, label, said).index(number) + 1
-    hint = f"#{number}, true {label}, said {said}, and its probabilities"
-    return opening_of("digits", hint, images=images, true=label, said=said, digit=place)
+    label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
+    place = in_cell(predictions, label, predicted).index(number) + 1
+    hint = f"#{number}, true {label}, said {predicted}, and its probabilities"
+    return link_to(
+        "misclassified", hint, images=images, true=label, predicted=predicted, digit=place
+    )
 
 
-def _result(judged: Predictions) -> str:
+def _result(predictions: Predictions) -> str:
     """Say which part of the loss the hardest images make up, and how many of them are wrong."""
-    each = losses(judged)
+    each = losses(predictions)
     few = max(1, len(each) // FEW)
     hardest = each.topk(few)
-    wrong = int((judged.given != judged.labels)[hardest.indices].sum())
+    wrong = int((predictions.predicted != predictions.labels)[hardest.indices].sum())
     part = float(hardest.values.sum()) / max(float(each.sum()), 1e-12)
     few_told = f"The hardest {plural(few, 'image')} of {count(len(each))}"
     return f"{few_told}: {percent(part, 0)} of the loss, and {count(wrong)} wrong."
 
 
-def _table(context: Context, judged: Predictions, page: gallery.Page) -> Table:
-    each = losses(judged)
-    is_told = gallery.is_chronicled(context.chronicle, judged.images)
+def _table(context: Context, predictions: Predictions, page: gallery.Page) -> Table:
+    each = losses(predictions)
+    is_told = gallery.has_history(context.forgetting, predictions.images)
     rows = []
     for place, number in enumerate(page.numbers, page.first):
-        label, said = int(judged.labels[number]), int(judged.given[number])
+        label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
         row = [
             str(place),
             f"#{number}",
             loss(float(each[number])).strip(),
-            f"{label} {gallery.share(float(judged.right_probability[number]))}",
-            f"{said} {gallery.share(float(judged.sureness[number]))}",
+            f"{label} {gallery.share(float(predictions.true_probability[number]))}",
+            f"{predicted} {gallery.share(float(predictions.confidence[number]))}",
         ]
         rows.append((*row, _since(context, number)) if is_told else tuple(row))
     heads = ("rank", "image", "loss", "true", "said", *(["wrong since"] if is_told else []))
@@ -86,5 +94,5 @@ def _table(context: Context, judged: Predictions, page: gallery.Page) -> Table:
 
 
 def _since(context: Context, number: int) -> str:
-    epoch = int(context.chronicle.row("wrong_since")[number])
+    epoch = int(context.forgetting.row("wrong_since")[number])
     return f"epoch {epoch}" if epoch else "–"

@@ -9,18 +9,18 @@ from torch import nn
 
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import no_numbers
-from tui_trainer.lab.views.layer_units import census, outlet
-from tui_trainer.lab.views.spreads import (
+from tui_trainer.lab.drawing import nonfinite_notice
+from tui_trainer.lab.views.distributions import (
+    Distribution,
     Kept,
-    Spread,
-    calibrated,
     counted,
+    distribution_of,
     figures_of,
     mean_and_std,
-    spread_of,
+    recalibrated,
     zeros_of,
 )
+from tui_trainer.lab.views.layer_units import output_place, unit_statistics
 from tui_trainer.lab.views.weights import Weights, around, nothing_to_see, weights_of
 from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent, plural
@@ -29,10 +29,10 @@ WEIGHTS, ACTIVATIONS, CHANGES = "weights", "activations", "changes"
 OF = word_control("of", (WEIGHTS, ACTIVATIONS, CHANGES))
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show the histogram of one layer, and all layers in a table."""
-    network = context.copy()
-    layers, missing = weights_of(context, network)
+    model = context.copy()
+    layers, missing = weights_of(context, model)
     of = controls.word(OF)
     if missing and of == CHANGES:
         of = WEIGHTS
@@ -43,58 +43,64 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     names = tuple(weights.name for weights in layers)
     layer = controls.word(word_control("layer", names))
     if of != ACTIVATIONS:
-        spreads = [spread_of(weights, is_change=of == CHANGES) for weights in layers]
-        yield _exhibit(context, spreads, of, layer, missing)
+        distributions = [distribution_of(weights, is_change=of == CHANGES) for weights in layers]
+        yield _exhibit(context, distributions, of, layer, missing)
         return
-    yield from _activations(context, network, layers, layer, missing)
+    yield from _activations(context, model, layers, layer, missing)
 
 
 def _activations(
-    context: Context, network: nn.Module, layers: Sequence[Weights], chosen: str, missing: str
+    context: Context, model: nn.Module, layers: Sequence[Weights], chosen: str, missing: str
 ) -> Parts:
     """Show what the layers give on a sample; then beside it what they gave at the start."""
-    places = {outlet(context.layers, weights.place): weights.name for weights in layers}
+    places = {output_place(context.layers, weights.place): weights.name for weights in layers}
     yield Exhibit(
         blocks=(Words(text="Some images are on their way …", tone="muted"),), progress=0.0
     )
     kept, first = Kept(), Kept()
-    units = yield from census(context, network, places, kept.taken)
-    spreads = [
-        Spread(name, kept.values(place), None, units.get(place)) for place, name in places.items()
+    units = yield from unit_statistics(context, model, places, kept.taken)
+    distributions = [
+        Distribution(name, kept.values(place), None, units.get(place))
+        for place, name in places.items()
     ]
     is_start = not missing and context.step > 0
     progress = 0.5 if is_start else None
-    yield _exhibit(context, spreads, ACTIVATIONS, chosen, missing, progress)
+    yield _exhibit(context, distributions, ACTIVATIONS, chosen, missing, progress)
     if not is_start:
         return
-    start = calibrated(context, context.at_start())
+    start = recalibrated(context, context.at_start())
     yield None
-    begun = yield from census(context, start, places, first.taken)
-    spreads = [
-        Spread(name, kept.values(place), first.values(place), units.get(place), begun.get(place))
+    begun = yield from unit_statistics(context, start, places, first.taken)
+    distributions = [
+        Distribution(
+            name, kept.values(place), first.values(place), units.get(place), begun.get(place)
+        )
         for place, name in places.items()
     ]
-    yield _exhibit(context, spreads, ACTIVATIONS, chosen, missing)
+    yield _exhibit(context, distributions, ACTIVATIONS, chosen, missing)
 
 
 def _exhibit(
     context: Context,
-    spreads: Sequence[Spread],
+    distributions: Sequence[Distribution],
     of: str,
     layer: str,
     missing: str,
     progress: float | None = None,
 ) -> Exhibit:
-    chosen = next(spread for spread in spreads if spread.name == layer)
+    chosen = next(distribution for distribution in distributions if distribution.name == layer)
     is_of_units = of == ACTIVATIONS
-    images = max((spread.units.images for spread in spreads if spread.units), default=0)
+    images = max(
+        (distribution.units.images for distribution in distributions if distribution.units),
+        default=0,
+    )
     blocks: list[Block] = [_histogram(chosen, of)]
     if missing:
         blocks.append(Words(text=missing, tone="warning"))
     table = _activation_table if is_of_units else _weight_table
-    place = next(i for i, spread in enumerate(spreads) if spread is chosen)
-    part = around(place, len(spreads))
-    blocks.append(table(spreads[part], place - part.start))
+    place = next(i for i, distribution in enumerate(distributions) if distribution is chosen)
+    part = around(place, len(distributions))
+    blocks.append(table(distributions[part], place - part.start))
     on = f"; {count(images)} {context.split_name} images" if images else ""
     return Exhibit(
         blocks=tuple(blocks),
@@ -105,21 +111,23 @@ def _exhibit(
         figures={
             "of": of,
             "images": images,
-            "layers": [figures_of(spread) for spread in spreads] if progress is None else [],
+            "layers": [figures_of(distribution) for distribution in distributions]
+            if progress is None
+            else [],
         },
     )
 
 
-def _histogram(spread: Spread, of: str) -> Block:
+def _histogram(distribution: Distribution, of: str) -> Block:
     """Return the numbers of a layer as bars, those of the start told beside them."""
-    if spread.is_lost:
-        return no_numbers(f"the {of} of {spread.name}")
-    finite, bins = counted(spread.now), spread.bins
+    if distribution.is_nonfinite:
+        return nonfinite_notice(f"the {of} of {distribution.name}")
+    finite, bins = counted(distribution.now), distribution.bins
     if not len(finite):
-        return Words(text=f"The {of} of {spread.name} are all 0.", tone="warning")
+        return Words(text=f"The {of} of {distribution.name} are all 0.", tone="warning")
     now = bins.shares(finite)
-    start = None if spread.start is None else bins.shares(counted(spread.start))
-    zeros = 1 - len(finite) / len(spread.now)
+    start = None if distribution.start is None else bins.shares(counted(distribution.start))
+    zeros = 1 - len(finite) / len(distribution.now)
     aside = f", without the {percent(zeros, 1)} that are 0" if zeros > 0 else ""
     beside = "; beside it the share at the start" if start is not None else ""
     most = max(now)
@@ -130,7 +138,7 @@ def _histogram(spread: Spread, of: str) -> Block:
     ]
     labels = bins.labels()
     return Bars(
-        caption=f"{spread.name}: {of}{aside}{beside}",
+        caption=f"{distribution.name}: {of}{aside}{beside}",
         bars=tuple(
             Bar(
                 label=labels[place],
@@ -143,36 +151,36 @@ def _histogram(spread: Spread, of: str) -> Block:
     )
 
 
-def _weight_table(spreads: Sequence[Spread], marked: int) -> Table:
+def _weight_table(distributions: Sequence[Distribution], marked: int) -> Table:
     return Table(
         caption="all layers",
         heads=("layer", "numbers", "mean", "std", "std at start", "largest", "exactly 0"),
         rows=tuple(
             (
-                spread.name,
-                count(len(spread.now)),
-                *map(_number, mean_and_std(spread.now)),
-                "–" if spread.start is None else _number(mean_and_std(spread.start)[1]),
-                _number(float(spread.now.abs().max())),
-                percent(zeros_of(spread), 1),
+                distribution.name,
+                count(len(distribution.now)),
+                *map(_number, mean_and_std(distribution.now)),
+                "–" if distribution.start is None else _number(mean_and_std(distribution.start)[1]),
+                _number(float(distribution.now.abs().max())),
+                percent(zeros_of(distribution), 1),
             )
-            for spread in spreads
+            for distribution in distributions
         ),
         marked=marked,
     )
 
 
-def _activation_table(spreads: Sequence[Spread], marked: int) -> Table:
+def _activation_table(distributions: Sequence[Distribution], marked: int) -> Table:
     rows = []
-    for spread in spreads:
-        units, begun = spread.units, spread.start_units
+    for distribution in distributions:
+        units, begun = distribution.units, distribution.start_units
         if units is None:
-            rows.append((spread.name, *["–"] * 7))
+            rows.append((distribution.name, *["–"] * 7))
             continue
         dead = len(units.dead)
         rows.append(
             (
-                spread.name,
+                distribution.name,
                 count(len(units.low)),
                 _number(units.mean),
                 _number(units.std),
@@ -190,18 +198,18 @@ def _number(value: float) -> str:
     return f"{value:z.3f}".replace("-", "−") if isfinite(value) else "–"
 
 
-def _result(spread: Spread, of: str) -> str:
-    if spread.is_lost:
-        return f"The {of} of {spread.name} are no numbers any more."
-    mean, std = mean_and_std(spread.now)
+def _result(distribution: Distribution, of: str) -> str:
+    if distribution.is_nonfinite:
+        return f"The {of} of {distribution.name} are no numbers any more."
+    mean, std = mean_and_std(distribution.now)
     begun = ""
-    if spread.start is not None:
-        begun = f"; at the start {_number(mean_and_std(spread.start)[1])}"
-    told = f"{spread.name}: mean {_number(mean)}, standard deviation {_number(std)}{begun}."
-    if spread.units is None:
+    if distribution.start is not None:
+        begun = f"; at the start {_number(mean_and_std(distribution.start)[1])}"
+    told = f"{distribution.name}: mean {_number(mean)}, standard deviation {_number(std)}{begun}."
+    if distribution.units is None:
         return told
-    dead = spread.units.dead
+    dead = distribution.units.dead
     if not dead:
         return f"{told} No dead unit."
     which = ", ".join(map(str, dead[:8])) + (", …" if len(dead) > 8 else "")
-    return f"{told} {plural(len(dead), 'dead unit')} of {len(spread.units.low)}: {which}."
+    return f"{told} {plural(len(dead), 'dead unit')} of {len(distribution.units.low)}: {which}."

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, word_control
+from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.drawing import (
     PIXELS,
     WIDEST,
@@ -19,12 +19,12 @@ from tui_trainer.lab.drawing import (
     kernel_picture,
     map_picture,
     mosaic,
-    no_numbers,
+    nonfinite_notice,
     page_of,
     shrunk,
     tiles_that_fit,
 )
-from tui_trainer.lab.views.layer_units import census, outlet
+from tui_trainer.lab.views.layer_units import output_place, unit_statistics
 from tui_trainer.lab.views.weights import (
     Kernel,
     Weights,
@@ -52,10 +52,10 @@ MATRICES = 4
 SHOWS = word_control("shows", (NOW, START, CHANGE))
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show the kernels of one layer, and all layers in a table; then which units are dead."""
-    network = context.copy()
-    layers, missing = weights_of(context, network)
+    model = context.copy()
+    layers, missing = weights_of(context, model)
     yield None
     if not layers:
         yield nothing_to_see()
@@ -65,8 +65,8 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     name = controls.word(layer)
     chosen = next(weights for weights in layers if weights.name == name)
     yield _exhibit(context, layers, kernels, chosen, controls, missing)
-    places = {outlet(context.layers, weights.place): weights.name for weights in layers}
-    seen = yield from census(context, network, places)
+    places = {output_place(context.layers, weights.place): weights.name for weights in layers}
+    seen = yield from unit_statistics(context, model, places)
     for place, units in seen.items():
         kernels[places[place]] = _judged(kernels[places[place]], units)
     yield _exhibit(context, layers, kernels, chosen, controls, missing, seen)
@@ -102,7 +102,7 @@ def _exhibit(
         result=_result(chosen, kernels[chosen.name], images),
         certainty=f"The weights after step {count(context.step)}"
         + (f"; units on {count(images)} {context.split_name} images." if images else "."),
-        opens=opening_of("likes", "what its kernels like best", layer=chosen.name, unit=here[0]),
+        opens=link_to("activation", "what its kernels like best", layer=chosen.name, unit=here[0]),
         progress=None if seen is not None else 0.2,
         figures=_figures(layers, kernels, images),
     )
@@ -161,7 +161,7 @@ def _explained(weights: Weights) -> tuple[Block, ...]:
 
 
 def _result(weights: Weights, kernels: Sequence[Kernel], images: int) -> str:
-    if weights.is_lost:
+    if weights.is_nonfinite:
         return f"{weights.name}: weights are no numbers any more."
     marked = [number for number, kernel in enumerate(kernels) if kernel.mark]
     dead = f" Dead or faint: {', '.join(map(str, marked[:8]))}." if marked else ""
@@ -232,7 +232,7 @@ def _pictures(
     """Return a page of kernels; those of now and of the start share their scale."""
     total, channels, height, width = values.shape
     if not bool(torch.isfinite(values).all()):
-        return no_numbers("the weights")
+        return nonfinite_notice("the weights")
     both = [values] if what == CHANGE or weights.start is None else [weights.now, weights.start]
     bound = max(float(each.abs().max()) for each in both) or 1.0
     if height * width == 1:

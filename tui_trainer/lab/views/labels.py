@@ -12,9 +12,9 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.digits import facts
-from tui_trainer.lab.views.hardest import opening
-from tui_trainer.lab.views.judging import certainty, predictions_of
+from tui_trainer.lab.views.hardest import link
+from tui_trainer.lab.views.misclassified import facts
+from tui_trainer.lab.views.split_predictions import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent, plural
@@ -31,7 +31,7 @@ SPREAD = 1.645
 
 
 @dataclass(frozen=True, slots=True)
-class Suspects:
+class LabelIssues:
     """What confident learning finds on images that were judged.
 
     Attributes:
@@ -51,7 +51,7 @@ class Suspects:
     expected_high: float
 
 
-def suspects_of(probabilities: Tensor, labels: Tensor) -> Suspects:
+def find_label_issues(probabilities: Tensor, labels: Tensor) -> LabelIssues:
     """Return the images that a network confidently gives another class than their label.
 
     An image is confidently of its most probable class if that is at least as probable as the class
@@ -71,14 +71,14 @@ def suspects_of(probabilities: Tensor, labels: Tensor) -> Suspects:
     classes = shares.shape[1]
     sums = torch.zeros(classes, dtype=torch.float64).index_add_(0, labels, own)
     thresholds = sums / torch.bincount(labels, minlength=classes)
-    sureness, given = shares.max(dim=1)
+    confidence, predicted = shares.max(dim=1)
     # A class without images has no threshold, and nothing is above it.
-    is_sure = sureness >= thresholds[given]
-    accused = is_sure & (given != labels)
-    order = (own - sureness).argsort(stable=True)
-    doubt = (1 - sureness[is_sure]).clamp(0.0, 1.0)
+    is_sure = confidence >= thresholds[predicted]
+    accused = is_sure & (predicted != labels)
+    order = (own - confidence).argsort(stable=True)
+    doubt = (1 - confidence[is_sure]).clamp(0.0, 1.0)
     expected, variance = float(doubt.sum()), float((doubt * (1 - doubt)).sum())
-    return Suspects(
+    return LabelIssues(
         numbers=tuple(order[accused[order]].tolist()),
         thresholds=tuple(thresholds.tolist()),
         sure=int(is_sure.sum()),
@@ -87,71 +87,74 @@ def suspects_of(probabilities: Tensor, labels: Tensor) -> Suspects:
     )
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show the suspects, the least plausible label first."""
     images = controls.word(context.images_control)
-    if (judged := (yield from predictions_of(context, images))) is None:
+    if (predictions := (yield from predictions_of(context, images))) is None:
         return
-    right, total = int((judged.given == judged.labels).sum()), len(judged.labels)
-    if wilson(right, total)[0] < LEAST_RIGHT:
-        yield _too_weak(judged)
+    correct, total = (
+        int((predictions.predicted == predictions.labels).sum()),
+        len(predictions.labels),
+    )
+    if wilson(correct, total)[0] < LEAST_RIGHT:
+        yield _too_weak(predictions)
         return
-    found = suspects_of(judged.probabilities, judged.labels)
+    found = find_label_issues(predictions.probabilities, predictions.labels)
     yield None
     page = gallery.page_of(found.numbers, controls) if found.numbers else None
     low, high = wilson(len(found.numbers), total)
     share = f"{percent(len(found.numbers) / total)} [{100 * low:.2f}, {100 * high:.2f}]"
     yield Exhibit(
-        blocks=_blocks(context, judged, found, page),
+        blocks=_blocks(context, predictions, found, page),
         result=f"{plural(len(found.numbers), 'suspected label')} of {count(total)}: {share}; "
         f"the network's own honest errors would make about {found.expected:.0f}.",
-        certainty=certainty(judged),
-        opens=opening(judged, page.chosen, images) if page else None,
-        figures=figures(context, judged, found),
+        certainty=certainty(predictions),
+        opens=link(predictions, page.chosen, images) if page else None,
+        figures=figures(context, predictions, found),
     )
 
 
-def figures(context: Context, judged: Predictions, found: Suspects) -> Mapping[str, object]:
+def figures(context: Context, predictions: Predictions, found: LabelIssues) -> Mapping[str, object]:
     """Return the suspects as plain numbers."""
     return {
-        "images": len(judged.labels),
+        "images": len(predictions.labels),
         "can_judge": True,
         "suspected": len(found.numbers),
         "expected_by_honest_errors": found.expected,
         "expected_by_honest_errors_95": found.expected_high,
         "confident": found.sure,
         "thresholds": list(found.thresholds),
-        "suspects": facts(context, judged, found.numbers),
+        "suspects": facts(context, predictions, found.numbers),
     }
 
 
-def _too_weak(judged: Predictions) -> Exhibit:
+def _too_weak(predictions: Predictions) -> Exhibit:
     text = "A network that is not surely right on half of the images cannot accuse a label. "
     return Exhibit(
         blocks=(Words(text=f"{text}Train it first, or choose a better checkpoint."),),
         result="No label is judged.",
-        certainty=certainty(judged),
-        figures={"images": len(judged.labels), "can_judge": False, "suspects": []},
+        certainty=certainty(predictions),
+        figures={"images": len(predictions.labels), "can_judge": False, "suspects": []},
     )
 
 
 def _blocks(
-    context: Context, judged: Predictions, found: Suspects, page: gallery.Page | None
+    context: Context, predictions: Predictions, found: LabelIssues, page: gallery.Page | None
 ) -> tuple[Block, ...]:
     """Return what there is to see."""
-    words = _words(context, judged, found)
+    words = _words(context, predictions, found)
     if page is None:
-        none = f"No suspect among {count(len(judged.labels))} images."
+        none = f"No suspect among {count(len(predictions.labels))} images."
         return (Words(text=none, tone="ok"), *words)
-    captions = gallery.captions(context, judged, page.numbers)
+    captions = gallery.captions(context, predictions, page.numbers)
     pictures = Pictures(
         caption="suspected: look yourself. The least plausible label first",
-        items=gallery.thumbnails(context, judged.images, captions, page.chosen),
+        items=gallery.thumbnails(context, predictions.images, captions, page.chosen),
     )
-    return (pictures, *words, _pairs(judged, found))
+    return (pictures, *words, _pairs(predictions, found))
 
 
-def _words(context: Context, judged: Predictions, found: Suspects) -> tuple[Words, ...]:
+def _words(context: Context, predictions: Predictions, found: LabelIssues) -> tuple[Words, ...]:
     """Say how the suspects are found, and how far they can be trusted."""
     some = len(found.numbers)
     chance = (
@@ -164,29 +167,31 @@ def _words(context: Context, judged: Predictions, found: Suspects) -> tuple[Word
     else:
         verdict = f"No more than honest errors: {chance}"
     told = [Words(text=verdict)]
-    if some > MANY * len(judged.labels):
+    if some > MANY * len(predictions.labels):
         text = "So many are no matter of single images: it learns little yet, or labels are noisy. "
         told.append(Words(text=f"{text}The findings of the run judge that.", tone="warning"))
     how = (
         "An image is suspected if the network says another class than its label, and is at least "
         "as sure of it as it is on average on that class's own images. "
     )
-    if judged.images == context.split_name == "training":
+    if predictions.images == context.split_name == "training":
         how += "The network was trained on these images: what it has by heart is never suspected."
     else:
         how += "The network was not trained on these images."
     return (*told, Words(text=how, tone="muted"))
 
 
-def _pairs(judged: Predictions, found: Suspects) -> Table:
+def _pairs(predictions: Predictions, found: LabelIssues) -> Table:
     """Return how many suspects each pair of label and class has, the most frequent first."""
     counts: dict[tuple[int, int], int] = {}
     for number in found.numbers:
-        pair = int(judged.labels[number]), int(judged.given[number])
+        pair = int(predictions.labels[number]), int(predictions.predicted[number])
         counts[pair] = counts.get(pair, 0) + 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return Table(
         caption="suspects by label and class, the most frequent",
         heads=("label", "said", "suspects"),
-        rows=tuple((str(label), str(said), count(some)) for (label, said), some in ranked[:8]),
+        rows=tuple(
+            (str(label), str(predicted), count(some)) for (label, predicted), some in ranked[:8]
+        ),
     )

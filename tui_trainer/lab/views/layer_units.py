@@ -25,7 +25,7 @@ Taken = Callable[[int, Tensor], None]
 """Told of each layer's outputs (N, channels, …): its place in the table, and they."""
 
 
-def outlet(rows: tuple[LayerRow, ...], place: int) -> int:
+def output_place(rows: tuple[LayerRow, ...], place: int) -> int:
     """Return where a layer's result is ready: behind its batch norm, ReLU and dropout."""
     return place_after(rows, place, COMPANIONS)
 
@@ -41,19 +41,19 @@ def part_size(context: Context, passes: float = PARTS) -> int:
     return affordable(context.layers, passes, least=1, most=128)
 
 
-def census(
-    context: Context, network: nn.Module, places: Collection[int], taken: Taken | None = None
+def unit_statistics(
+    context: Context, model: nn.Module, places: Collection[int], taken: Taken | None = None
 ) -> Generator[None, None, dict[int, Units]]:
     """Return what the layers at some places do on a sample; after each part it breathes.
 
     Args:
         context: What is looked at.
-        network: A copy of its network, or another of the same layers.
+        model: A copy of its network, or another of the same layers.
         places: Places in the layer table.
         taken: Is shown the outputs as they come.
     """
     images = context.sample(sample_size(context)).images
-    device = next((p.device for p in network.parameters()), context.device)
+    device = next((p.device for p in model.parameters()), context.device)
     found: dict[int, Units] = {}
 
     def reached(place: int, step: Step, result: Tensor) -> None:
@@ -73,6 +73,6 @@ def census(
     for start in range(0, len(images), size):
         inputs = context.data.prepare(images[start : start + size]).to(device)
         with torch.no_grad():
-            trace(network, inputs, reached=reached)
+            trace(model, inputs, reached=reached)
         yield
     return found

@@ -7,21 +7,21 @@ from collections.abc import Collection, Mapping, Sequence
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Digit, Parts
-from tui_trainer.lab.controls import Controls, opening_of, word_control
+from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.drawing import (
     PIXELS,
     WIDEST,
     digit_picture,
     map_picture,
-    no_numbers,
+    nonfinite_notice,
     page_of,
     shrunk,
     square,
 )
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, middle_frame, subject
-from tui_trainer.lab.views.judging import sealed
-from tui_trainer.lab.views.layer_units import census, outlet
-from tui_trainer.lab.views.one_digit import Prediction, chosen_digit, is_sealed, prediction_of
+from tui_trainer.lab.views.layer_units import output_place, unit_statistics
+from tui_trainer.lab.views.single_image import Prediction, chosen_digit, is_sealed, prediction_of
+from tui_trainer.lab.views.split_predictions import sealed
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.units import Units
 from tui_trainer.protocol.exhibit import Block, Exhibit, Picture, Pictures, Words
@@ -49,7 +49,7 @@ NO_STEPS = ("input", "flatten", "pad", *NO_LAYERS, "softmax", *COMPANIONS)
 """Kinds of layers that are no step of their own; the companions end that of the layer before."""
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show a few maps of all layers, or all maps of one; then which of them are dead."""
     images = controls.word(context.images_control)
     number = chosen_digit(context, images, controls)
@@ -58,14 +58,14 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         return
     digit = context.digit(number, images)
     seen = subject(context)
-    prediction, walk = prediction_of(digit, seen.network), walk_of(seen, digit)
+    prediction, walk = prediction_of(digit, seen.model), walk_of(seen, digit)
     yield None
     names = (ALL, *(maps.row.name for maps in walk))
     name = controls.word(word_control("layer", names, value=ALL))
     chosen = next((maps for maps in walk if maps.row.name == name), None)
     yield _exhibit(context, images, digit, prediction, walk, chosen, controls, None)
     yield None
-    units = yield from census(context, seen.network, {maps.place for maps in walk})
+    units = yield from unit_statistics(context, seen.model, {maps.place for maps in walk})
     yield _exhibit(context, images, digit, prediction, walk, chosen, controls, units)
 
 
@@ -77,13 +77,13 @@ def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
     """
     rows = seen.layers
     weighted = [place for place, row in enumerate(rows) if row.kind in WEIGHTED]
-    scores = weighted[-1] if weighted else len(rows)
-    found = {m.place: m for m in maps_of(seen, digit.network_input, None, flat=True)}
+    logits = weighted[-1] if weighted else len(rows)
+    found = {m.place: m for m in maps_of(seen, digit.model_input, None, flat=True)}
     walk = []
     for place, row in enumerate(rows):
-        end = outlet(rows, place)
+        end = output_place(rows, place)
         is_flat = rows[end].output_shape[:2] == (1, 1)
-        if row.kind in NO_STEPS or (is_flat and place >= scores):
+        if row.kind in NO_STEPS or (is_flat and place >= logits):
             continue
         if end in found:
             walk.append(LayerMaps(end, row, found[end].values))
@@ -117,7 +117,7 @@ def _exhibit(
         result=prediction.sentence + _silence(walk, dead, sample),
         certainty=f"One {images} image after step {count(context.step)}"
         + (f"; dead: on {count(sample)} {context.split_name} images." if sample else "."),
-        opens=opening_of("where", "where it looked", images=images, digit=digit.number),
+        opens=link_to("attribution", "where it looked", images=images, digit=digit.number),
         progress=0.2 if units is None else None,
         figures={
             "digit": digit.number,
@@ -130,7 +130,7 @@ def _exhibit(
 
 def _head(digit: Digit, prediction: Prediction) -> tuple[Block, ...]:
     picture = digit_picture(digit, most=SMALL)
-    bars = () if prediction.is_lost else (prediction.bars(BARS),)
+    bars = () if prediction.is_nonfinite else (prediction.bars(BARS),)
     return (Pictures(caption="", items=(picture,)), *bars)
 
 
@@ -147,8 +147,8 @@ def _strip(maps: LayerMaps, rows: tuple[LayerRow, ...], dead: Collection[int]) -
     row = maps.row
     kinds = [row.kind, *(each.kind for each in rows[rows.index(row) + 1 : maps.place + 1])]
     caption = f"{row.name}  {shape_text(row.output_shape)}  {' + '.join(kinds)}"
-    if maps.is_lost:
-        return no_numbers(f"the maps of {row.name}")
+    if maps.is_nonfinite:
+        return nonfinite_notice(f"the maps of {row.name}")
     values = maps.values
     if values.shape[1:] == (1, 1):
         return Pictures(caption=caption, items=(_flat(maps),))
@@ -200,8 +200,8 @@ def _layer(digit: Digit, maps: LayerMaps, part: range, dead: Collection[int]) ->
     size = tuple(digit.pixels.shape)
     frame = middle_frame(row, size) if max(size) <= WIDEST else None
     shown = digit_picture(digit, frame=frame, most=WIDEST)
-    if maps.is_lost:
-        return (Pictures(caption="", items=(shown,)), no_numbers(f"the maps of {row.name}"))
+    if maps.is_nonfinite:
+        return (Pictures(caption="", items=(shown,)), nonfinite_notice(f"the maps of {row.name}"))
     sees = f"; framed: what its middle feature sees, {field(row.receptive_field)}" if frame else ""
     if maps.values.shape[1:] == (1, 1):
         pictures: tuple[Picture, ...] = (_flat(maps),)
@@ -218,7 +218,7 @@ def _layer(digit: Digit, maps: LayerMaps, part: range, dead: Collection[int]) ->
 
 def _silence(walk: Sequence[LayerMaps], dead: Mapping[int, Collection[int]], sample: int) -> str:
     total = sum(len(maps.values) for maps in walk)
-    if not total or any(maps.is_lost for maps in walk):
+    if not total or any(maps.is_nonfinite for maps in walk):
         return ""
     silent = sum(_is_silent(maps, channel) for maps in walk for channel in range(len(maps.values)))
     told = f" {count(silent) if silent else 'None'} of {plural(total, 'map')} silent for it"

@@ -11,11 +11,11 @@ from torch import Tensor
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import DIGIT, SEED, Context, Digit, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import grey_picture, no_numbers
+from tui_trainer.lab.drawing import grey_picture, nonfinite_notice
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.samples import affordable
-from tui_trainer.lab.views.changes import CHANGES, KINDS, Change
-from tui_trainer.lab.views.judging import sealed
+from tui_trainer.lab.views.perturbations import KINDS, PERTURBATIONS, Perturbation
+from tui_trainer.lab.views.split_predictions import sealed
 from tui_trainer.protocol.exhibit import Block, Curve, Curves, Exhibit, Pictures, Table
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent
@@ -25,7 +25,7 @@ KIND = word_control("change", KINDS)
 LEAST, MOST = 40, 150
 """Images that every change is tried on."""
 
-PATIENCE = 16
+TIME_FACTOR = 16
 """It may take so many times as long as other looks: it is done in as many parts as amounts."""
 
 POINTS = 13
@@ -36,25 +36,25 @@ _NOTHING_YET = "·"
 
 
 @dataclass
-class Findings:
+class Accuracies:
     """How many of the images were given the right class.
 
     Attributes:
         total: How many images there are.
         plain: Hits among them as they are.
-        hits: The same by change and amount, as far as it is known.
+        correct: The same by change and amount, as far as it is known.
     """
 
     total: int
     plain: int = 0
-    hits: dict[tuple[str, float], int] = field(default_factory=dict)
+    correct: dict[tuple[str, float], int] = field(default_factory=dict)
 
-    def is_worse(self, change: Change, amount: float) -> bool:
+    def is_worse(self, perturbation: Perturbation, strength: float) -> bool:
         """Whether a change costs more than chance can explain: the two intervals lie apart."""
-        hits = self.hits.get((change.name, amount))
-        if hits is None:
+        correct = self.correct.get((perturbation.name, strength))
+        if correct is None:
             return False
-        return wilson(hits, self.total)[1] < wilson(self.plain, self.total)[0]
+        return wilson(correct, self.total)[1] < wilson(self.plain, self.total)[0]
 
 
 @dataclass
@@ -74,42 +74,44 @@ class Trace:
     changed: list[tuple[Tensor, str]] = field(default_factory=list)
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show one digit under a change, then the accuracy under all changes, row by row."""
     name, kind = controls.word(context.images_control), controls.word(KIND)
     number = controls.whole(DIGIT)
     if name == TEST:
-        judged = yield from context.judged(TEST)
-        if judged is None:
+        predictions = yield from context.predict(TEST)
+        if predictions is None:
             yield sealed(context)
             return
-    passes = 1 + sum(len(change.amounts) for change in CHANGES)
-    affords = affordable(context.layers, passes / PATIENCE, least=LEAST, most=MOST)
+    passes = 1 + sum(len(perturbation.strengths) for perturbation in PERTURBATIONS)
+    affords = affordable(context.layers, passes / TIME_FACTOR, least=LEAST, most=MOST)
     split = context.split(name).sample(affords)
     plain = context.probabilities(split.images)
     if not bool(torch.isfinite(plain).all()):
-        words = no_numbers("the network's scores")
+        words = nonfinite_notice("the network's scores")
         yield Exhibit(blocks=(words,), figures={"images": name, "lost": True})
         return
-    found = Findings(len(split), plain=_hits(plain, split))
+    found = Accuracies(len(split), plain=_correct(plain, split))
     trace = Trace(context.digit(number, name), kind)
-    for change in CHANGES:
-        if change.kind == kind:
-            _follow(context, change, trace)
+    for perturbation in PERTURBATIONS:
+        if perturbation.kind == kind:
+            _follow(context, perturbation, trace)
             yield None
     done = 0
-    for change in CHANGES:
-        for amount in change.amounts:
-            changed = _whole(change.apply(split.images.float(), amount, SEED))
-            found.hits[change.name, amount] = _hits(context.probabilities(changed), split)
+    for perturbation in PERTURBATIONS:
+        for strength in perturbation.strengths:
+            changed = _whole(perturbation.apply(split.images.float(), strength, SEED))
+            found.correct[perturbation.name, strength] = _correct(
+                context.probabilities(changed), split
+            )
             done += 1
-            is_whole = amount == change.amounts[-1] and done < passes - 1
+            is_whole = strength == perturbation.strengths[-1] and done < passes - 1
             told = _exhibit(context, name, found, trace, done / (passes - 1))
             yield told if is_whole else None
     yield _exhibit(context, name, found, trace)
 
 
-def _hits(probabilities: Tensor, split: Split) -> int:
+def _correct(probabilities: Tensor, split: Split) -> int:
     return int((probabilities.argmax(dim=1) == split.labels.cpu()).sum())
 
 
@@ -118,25 +120,29 @@ def _whole(greys: Tensor) -> Tensor:
     return greys.round().clamp(0, 255).to(torch.uint8)
 
 
-def _follow(context: Context, change: Change, trace: Trace) -> None:
+def _follow(context: Context, perturbation: Perturbation, trace: Trace) -> None:
     """Change one digit in each way, little by little, and keep what it is taken for."""
     digit = trace.digit
-    most = change.amounts[-1]
-    amounts = [most * step / (POINTS - 1) for step in range(POINTS)]
+    most = perturbation.strengths[-1]
+    strengths = [most * step / (POINTS - 1) for step in range(POINTS)]
     greys = digit.pixels.float()[None]
-    for way_name, way in change.ways:
-        changed = _whole(torch.cat([way(greys, a, SEED + digit.number) for a in amounts]))
+    for way_name, way in perturbation.ways:
+        changed = _whole(torch.cat([way(greys, a, SEED + digit.number) for a in strengths]))
         told = context.probabilities(changed)
         right = told[:, digit.label].tolist()
-        trace.curves.append(Curve(name=way_name, x=tuple(amounts), y=tuple(right)))
+        trace.curves.append(Curve(name=way_name, x=tuple(strengths), y=tuple(right)))
         for step in (POINTS // 2, POINTS - 1):
-            said = int(told[step].argmax())
-            what = f"{way_name} {change.said(round(amounts[step], 2))}: {said}"
-            trace.changed.append((changed[step], f"{what}, {percent(float(told[step, said]), 0)}"))
+            predicted = int(told[step].argmax())
+            what = (
+                f"{way_name} {perturbation.strength_text(round(strengths[step], 2))}: {predicted}"
+            )
+            trace.changed.append(
+                (changed[step], f"{what}, {percent(float(told[step, predicted]), 0)}")
+            )
 
 
 def _exhibit(
-    context: Context, images: str, found: Findings, trace: Trace, progress: float | None = None
+    context: Context, images: str, found: Accuracies, trace: Trace, progress: float | None = None
 ) -> Exhibit:
     is_done = progress is None
     return Exhibit(
@@ -149,15 +155,17 @@ def _exhibit(
     )
 
 
-def _table(found: Findings, kind: str) -> Table:
+def _table(found: Accuracies, kind: str) -> Table:
     """Return two rows a change: its amounts, and the accuracy under them."""
     rows: list[tuple[str, ...]] = []
     marked = None
-    for change in CHANGES:
-        if change.kind == kind and marked is None:
+    for perturbation in PERTURBATIONS:
+        if perturbation.kind == kind and marked is None:
             marked = len(rows)
-        rows.append((change.name, *map(change.said, change.amounts)))
-        cells = (found.hits.get((change.name, amount)) for amount in change.amounts)
+        rows.append((perturbation.name, *map(perturbation.strength_text, perturbation.strengths)))
+        cells = (
+            found.correct.get((perturbation.name, strength)) for strength in perturbation.strengths
+        )
         rows.append(
             ("", *(_NOTHING_YET if c is None else _accuracy(c, found.total) for c in cells))
         )
@@ -170,16 +178,16 @@ def _table(found: Findings, kind: str) -> Table:
     )
 
 
-def _accuracy(hits: int, total: int) -> str:
+def _accuracy(correct: int, total: int) -> str:
     """Return an accuracy in per cent with its interval."""
-    low, high = wilson(hits, total)
-    return f"{100 * hits / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+    low, high = wilson(correct, total)
+    return f"{100 * correct / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def _traced(trace: Trace) -> tuple[Block, ...]:
     """Return the curves of the one digit, and pictures of it."""
     label = trace.digit.label
-    units = " or ".join(dict.fromkeys(c.unit for c in CHANGES if c.kind == trace.kind))
+    units = " or ".join(dict.fromkeys(c.unit for c in PERTURBATIONS if c.kind == trace.kind))
     pictures = [grey_picture(greys, caption) for greys, caption in _few(trace.changed)]
     return (
         Curves(
@@ -196,33 +204,35 @@ def _few(changed: list[tuple[Tensor, str]]) -> list[tuple[Tensor, str]]:
     return changed if len(changed) <= PICTURES else changed[1::2][:PICTURES]
 
 
-def _result(found: Findings) -> str:
+def _result(found: Accuracies) -> str:
     """Say from where on each change costs more than chance can explain."""
     worse = []
-    for change in CHANGES:
-        amount = next((a for a in change.amounts if found.is_worse(change, a)), None)
-        if amount is not None:
-            worse.append(f"{change.name} by {change.said(amount)}")
+    for perturbation in PERTURBATIONS:
+        strength = next(
+            (a for a in perturbation.strengths if found.is_worse(perturbation, a)), None
+        )
+        if strength is not None:
+            worse.append(f"{perturbation.name} by {perturbation.strength_text(strength)}")
     if not worse:
         return "None of these changes makes it clearly worse."
     return f"Clearly worse from here on: {', '.join(worse)}."
 
 
-def _figures(images: str, found: Findings, trace: Trace) -> Mapping[str, object]:
+def _figures(images: str, found: Accuracies, trace: Trace) -> Mapping[str, object]:
     return {
         "images": images,
         "total": found.total,
         "unchanged": _judged(found.plain, found.total),
         "changes": [
             {
-                "change": change.name,
-                "unit": change.unit,
-                "amount": amount,
-                **_judged(found.hits[change.name, amount], found.total),
-                "clearly_worse": found.is_worse(change, amount),
+                "change": perturbation.name,
+                "unit": perturbation.unit,
+                "amount": strength,
+                **_judged(found.correct[perturbation.name, strength], found.total),
+                "clearly_worse": found.is_worse(perturbation, strength),
             }
-            for change in CHANGES
-            for amount in change.amounts
+            for perturbation in PERTURBATIONS
+            for strength in perturbation.strengths
         ],
         "digit": {
             "number": trace.digit.number,
@@ -236,6 +246,6 @@ def _figures(images: str, found: Findings, trace: Trace) -> Mapping[str, object]
     }
 
 
-def _judged(hits: int, total: int) -> Mapping[str, object]:
-    low, high = wilson(hits, total)
-    return {"correct": hits, "accuracy": hits / total, "low": low, "high": high}
+def _judged(correct: int, total: int) -> Mapping[str, object]:
+    low, high = wilson(correct, total)
+    return {"correct": correct, "accuracy": correct / total, "low": low, "high": high}

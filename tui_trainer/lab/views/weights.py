@@ -56,7 +56,7 @@ class Weights:
         return f"{height}×{width}×{channels}"
 
     @property
-    def is_lost(self) -> bool:
+    def is_nonfinite(self) -> bool:
         """Whether some weights are no finite numbers."""
         return not bool(torch.isfinite(self.now).all())
 
@@ -85,7 +85,7 @@ class Kernel:
         return "dead" if self.is_dead else "faint" if self.is_faint else ""
 
 
-def weights_of(context: Context, network: nn.Module) -> tuple[list[Weights], str]:
+def weights_of(context: Context, model: nn.Module) -> tuple[list[Weights], str]:
     """Return the weights of every layer that has some, and why those of the start are missing.
 
     They are taken from the operations that use them, so that it is all the same whether a module
@@ -93,14 +93,14 @@ def weights_of(context: Context, network: nn.Module) -> tuple[list[Weights], str
 
     Args:
         context: What is looked at.
-        network: A copy of its network.
+        model: A copy of its network.
 
     Returns:
         The weights in the order of the layers; the reason, empty where none is missing.
     """
     side, rows = context.data.image_size, context.layers
     black = context.data.prepare(torch.zeros(1, side, side, dtype=torch.uint8))
-    now = _used(network, rows, black.to(context.device), side)
+    now = _used(model, rows, black.to(context.device), side)
     start, reason = dict[int, Tensor](), ""
     try:
         start = _used(context.at_start(), rows, black.cpu(), side)
@@ -113,7 +113,7 @@ def weights_of(context: Context, network: nn.Module) -> tuple[list[Weights], str
 
 
 def _used(
-    network: nn.Module, rows: Sequence[LayerRow], image: Tensor, side: int
+    model: nn.Module, rows: Sequence[LayerRow], image: Tensor, side: int
 ) -> dict[int, Tensor]:
     """Return the weights that are used on an image, by the place of the layer in its table."""
     found: dict[int, Tensor] = {}
@@ -135,7 +135,7 @@ def _used(
             found[place] = values
 
     with torch.no_grad():
-        trace(network, image, reached=reached)
+        trace(model, image, reached=reached)
     return found
 
 

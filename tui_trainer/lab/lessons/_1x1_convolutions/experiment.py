@@ -11,7 +11,7 @@ from torch import Tensor
 from tui_trainer.lab.context import Context, Digit
 from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.convolution_cost import convolution
-from tui_trainer.lab.drawing import alone, map_picture, no_numbers
+from tui_trainer.lab.drawing import alone, map_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import Subject, is_convolution, maps_of, subject
 from tui_trainer.lab.lessons._1x1_convolutions.arithmetic import correlation, mixed, relu
 from tui_trainer.protocol.exhibit import (
@@ -84,7 +84,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     digit = context.digit(0)
     kernel = _kernel(seen, place, number, digit)
     if not bool(torch.isfinite(kernel.output).all()):
-        lost = no_numbers("its maps")
+        lost = nonfinite_notice("its maps")
         picture = alone(digit)
         yield Exhibit(blocks=(*seen.note, picture, lost))
         return
@@ -116,7 +116,7 @@ def _kernel(seen: Subject, place: int, number: int, digit: Digit) -> Kernel:
     weights, biases = seen.weight(place), seen.bias(place)
     assert weights is not None
     own = weights[number].flatten()
-    read = next(m for m in maps_of(seen, digit.network_input, None) if m.place == row.sources[0])
+    read = next(m for m in maps_of(seen, digit.model_input, None) if m.place == row.sources[0])
     # By what each adds to the sum, not by its weight alone: a channel can be empty.
     share = own.abs() * read.values.flatten(1).std(dim=1)
     channels = torch.nan_to_num(share).topk(MIXED).indices.tolist()

@@ -11,7 +11,7 @@ import torch
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
+from tui_trainer.lab.drawing import alone, digit_picture, map_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
 from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
     KERNELS,
@@ -67,7 +67,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     controls.add(DIGIT, digit.number)
     costs = _costs(seen, digit)
     if not all(math.isfinite(value) for line in made for value in line):
-        lost = no_numbers("its weights")
+        lost = nonfinite_notice("its weights")
         yield Exhibit(blocks=(alone(digit), lost, costs))
         return
     note = () if own is not None else (Words(text=_lacks(seen), tone="muted"),)
@@ -110,7 +110,7 @@ def _kernel(seen: Subject, own: int | None, name: str, digit: Digit) -> Kernel:
     weights, biases, row = seen.weight(own), seen.bias(own), seen.layers[own]
     assert weights is not None
     bias = 0.0 if biases is None else float(biases[number])
-    rows: list[list[float]] = digit.network_input[0, 0].double().tolist()
+    rows: list[list[float]] = digit.model_input[0, 0].double().tolist()
     return Kernel(weights[number, 0].double().tolist(), bias, rows, (row.padding or (0, 0))[0])
 
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
-from tui_trainer.lab.compare import Judged, arm, compare
+from tui_trainer.lab.compare import Evaluations, arm, compare
 from tui_trainer.lab.context import DIGIT, Context
 from tui_trainer.lab.controls import Controls, number_control
-from tui_trainer.lab.drawing import alone, no_numbers
+from tui_trainer.lab.drawing import alone, nonfinite_notice
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import most_certain
 from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words
@@ -80,7 +80,9 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     seen = _look(context, digit.number, size)
     if not bool(torch.isfinite(seen.scores).all()):
         yield Exhibit(
-            blocks=(picture, *_where(context)), result=no_numbers("the scores").text, trains=trains
+            blocks=(picture, *_where(context)),
+            result=nonfinite_notice("the scores").text,
+            trains=trains,
         )
         return
     yield Exhibit(
@@ -217,11 +219,11 @@ def _trained(context: Context) -> Iterator[Exhibit]:
     yield from compare(context, arms, setup=(setup,), found=_sure, images=TRAINED)
 
 
-def _sure(arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
+def _sure(arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
     """Return the losses in evaluation mode, and what the norm of the scores has learnt."""
     rows = []
     for each in arms:
-        norm = [m for m in each.trial.network.children() if isinstance(m, nn.BatchNorm1d)]
+        norm = [m for m in each.trial.model.children() if isinstance(m, nn.BatchNorm1d)]
         scale = f"{float(norm[0].weight.detach().mean()):.2f}" if norm else "—"
         rows.append((each.name, f"{scores[each.name].loss:.4f}", scale))
     return (

@@ -12,8 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.lab.context import SEED, Context
 from tui_trainer.lab.controls import Controls, number_control, word_control
-from tui_trainer.lab.drawing import no_numbers
-from tui_trainer.lab.layer_maps import Subject, passing, subject
+from tui_trainer.lab.drawing import nonfinite_notice
+from tui_trainer.lab.layer_maps import Subject, input_and_output, subject
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import normalized, scatter
 from tui_trainer.lab.lessons.batch_normalization.norm_twins import RATE, race_of_twins
 from tui_trainer.lab.samples import affordable, drawn
@@ -49,8 +49,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         yield from race_of_twins(context, rate)
         return
     look = look_at(context, seen, norms[name], size, training=mode == "training")
-    if look.is_lost:
-        lost = no_numbers("its outputs")
+    if look.is_nonfinite:
+        lost = nonfinite_notice("its outputs")
         yield Exhibit(blocks=(lost,), result="There is nothing to normalize.")
         return
     yield Exhibit(
@@ -97,7 +97,7 @@ class NormLook:
     by_image: Tensor
 
     @property
-    def is_lost(self) -> bool:
+    def is_nonfinite(self) -> bool:
         """Whether some of it is no finite number."""
         every = (self.mean, self.std, self.out_mean, self.running_mean, self.running_std)
         return not all(bool(torch.isfinite(t).all()) for t in (*every, self.by_image))
@@ -105,7 +105,7 @@ class NormLook:
 
 def norms_of(seen: Subject) -> dict[str, _BatchNorm]:
     """Return the batch norms on an image's way that keep running statistics, by their names."""
-    modules = dict(seen.network.named_modules())
+    modules = dict(seen.model.named_modules())
     reached = [(row.name, modules.get(row.name)) for row in seen.layers if row.is_layer]
     return {
         name: module
@@ -131,14 +131,14 @@ def look_at(
     assert norm.running_mean is not None
     assert norm.running_var is not None
     running_mean, running_var = (t.double().cpu() for t in (norm.running_mean, norm.running_var))
-    given, result = _through(seen.network, norm, inputs)
+    given, result = _through(seen.model, norm, inputs)
     by_image = given.flatten(2).mean(dim=2) if given.dim() > 2 else given
     given, result = given[:size], result[:size]
     if training:
         # In the order of the passes: this one moves the running statistics of the copy.
         for module in norms_of(seen).values():
             module.training = True
-        given, result = _through(seen.network, norm, inputs[:size])
+        given, result = _through(seen.model, norm, inputs[:size])
     mean, std = _moments(given)
     out_mean, out_std = _moments(result)
     used_mean, used_var = (mean, std**2) if training else (running_mean, running_var)
@@ -168,7 +168,7 @@ def _learned(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
 
 def _through(network: nn.Module, norm: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Return what a batch norm is given and what it gives (N, C, …), in double precision."""
-    met = passing(network, norm, inputs)
+    met = input_and_output(network, norm, inputs)
     if met is None:
         raise ValueError("a batch norm of the layer table is not reached")
     return met[0].double().cpu(), met[1].double().cpu()

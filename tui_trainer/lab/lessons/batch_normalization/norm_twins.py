@@ -69,7 +69,7 @@ def race_of_twins(context: Context, rate: float) -> Iterator[Exhibit]:
     """Train both at a rate, on the same images, and say which is ahead."""
     arms = [arm(context, name, context.fresh(name), lr=rate) for name in (PLAIN, NORMED)]
     normed = arms[1]
-    norm = normed.trial.network.get_submodule(WATCHED)
+    norm = normed.trial.model.get_submodule(WATCHED)
     assert isinstance(norm, nn.BatchNorm2d)
     arms[1] = watched = WatchedArm(
         normed.name, normed.trial, normed.cap, norm=norm, momentum=norm.momentum or 0.0

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.compare import RECIPE, Judged, arm, compare
+from tui_trainer.lab.compare import RECIPE, Evaluations, arm, compare
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.lessons.batch_size.arithmetic import (
@@ -192,7 +192,7 @@ def _race(context: Context, equal: str, rule: str) -> Iterator[Exhibit]:
     )
 
 
-def _spent(arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
+def _spent(arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
     """Return what each size took: steps, seconds, and how fast it was."""
     return (
         Table(

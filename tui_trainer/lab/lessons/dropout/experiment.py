@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from tui_trainer.lab.context import DIGIT, SEED, Context, Digit
 from tui_trainer.lab.controls import Controls, number_control, word_control
-from tui_trainer.lab.drawing import enlarged, map_picture, no_numbers
-from tui_trainer.lab.layer_maps import passing
+from tui_trainer.lab.drawing import enlarged, map_picture, nonfinite_notice
+from tui_trainer.lab.layer_maps import input_and_output
 from tui_trainer.lab.lessons.dropout.arithmetic import spread_of_sum
-from tui_trainer.lab.samples import same_chance
+from tui_trainer.lab.samples import seeded_rng
 from tui_trainer.models.build import DROPOUT_LAYERS, dropout_of
 from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Pictures, Words, at, counting
 
@@ -35,7 +35,7 @@ MODE = word_control("mode", ("training", "evaluation"))
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show a feature map behind a mask, and how far the scores scatter from mask to mask."""
-    usual = at(SHARE, min(0.9, dropout_of(context.network) or float(SHARE.value)))
+    usual = at(SHARE, min(0.9, dropout_of(context.model) or float(SHARE.value)))
     share, draw = controls.number(usual), controls.whole(DRAW)
     mode, digit = controls.word(MODE), context.digit(controls.whole(DIGIT))
     site = _site(context, digit)
@@ -45,7 +45,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         return
     scores = _scores(context, digit, site, share, draw)
     if not bool(torch.isfinite(site.features).all() & torch.isfinite(scores).all()):
-        lost = no_numbers("the features")
+        lost = nonfinite_notice("the features")
         yield Exhibit(blocks=(lost,), result=lost.text)
         return
     hides = share if mode == "training" else 0.0
@@ -99,7 +99,7 @@ def _site(context: Context, digit: Digit) -> Site | None:
     name = own[0] if own else weighted[-1] if weighted else None
     if name is None:
         return None
-    met = passing(network, modules[name], digit.network_input)
+    met = input_and_output(network, modules[name], digit.model_input)
     if met is None:
         return None
     where = (
@@ -142,9 +142,9 @@ def _pictures(site: Site, share: float, draw: int, mode: str) -> Pictures:
 def _scores(context: Context, digit: Digit, site: Site, share: float, draw: int) -> Tensor:
     """Return the probabilities (LOOKS + 1, classes): first in evaluation, then behind masks."""
     network = context.copy()
-    inputs = digit.network_input.expand(LOOKS, -1, -1, -1).contiguous()
+    inputs = digit.model_input.expand(LOOKS, -1, -1, -1).contiguous()
     with torch.no_grad():
-        plain = network(digit.network_input)
+        plain = network(digit.model_input)
         modules = dict(network.named_modules())
         if site.layer is None:
             for module in modules.values():
@@ -154,7 +154,7 @@ def _scores(context: Context, digit: Digit, site: Site, share: float, draw: int)
             modules[site.layer].register_forward_pre_hook(
                 lambda module, given: (nn.functional.dropout(given[0], share), *given[1:])
             )
-        with same_chance(context.device, SEED + draw):
+        with seeded_rng(context.device, SEED + draw):
             masked = network(inputs)
     return torch.cat((plain, masked)).double().softmax(dim=1).cpu()
 
@@ -193,7 +193,7 @@ def _result(site: Site, share: float, draw: int) -> str:
 
 def _certainty(context: Context, scores: Tensor, digit: Digit, share: float) -> str:
     right = int((scores[1:].argmax(dim=1) == digit.label).sum())
-    usual = dropout_of(context.network)
+    usual = dropout_of(context.model)
     own = "the run has no dropout" if usual is None else f"the run hides {usual:g}"
     return (
         f"One digit, after step {context.step:,}: right behind {right} of {LOOKS} masks with p = "

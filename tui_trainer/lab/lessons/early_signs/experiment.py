@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from tui_trainer.lab.compare import score, told
+from tui_trainer.lab.compare import accuracy_text, score
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.lessons.early_signs import arithmetic, sabotage
@@ -18,7 +18,7 @@ from tui_trainer.text.fmt import count
 STEPS = 120
 """Steps of each training."""
 
-JUDGED = 1_000
+VAL_IMAGES = 1_000
 """Images of validation that they are judged on."""
 
 HEALTHY, OTHER = "healthy", "another start"
@@ -62,9 +62,9 @@ def _trained(context: Context, fault: str) -> Iterator[Exhibit]:
     yield Exhibit(blocks=(words,), progress=0.0)
     for share in race(arms, images=images, clock=context.clock):
         yield Exhibit(blocks=(_curves(arms, guessing), words), progress=share)
-    split = context.sample(JUDGED)
+    split = context.sample(VAL_IMAGES)
     scores = [score(arm.trial, split) for arm in arms]
-    judged = [told(each.correct, each.total) for each in scores]
+    judged = [accuracy_text(each.correct, each.total) for each in scores]
     yield Exhibit(
         blocks=(_curves(arms, guessing), words),
         result=_result(fault, arms),

@@ -13,7 +13,7 @@ from tui_trainer.anatomy.operations import operation_of
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.findings.gradients import VANISHED
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.preflight.dead_units import WHOLE_LOOK
+from tui_trainer.lab.preflight.dead_units import MODEL_WARNING
 from tui_trainer.lab.preflight.first_steps import healthy_like
 from tui_trainer.lab.samples import drawn
 from tui_trainer.models.tensors import gradient_of, is_trainable, rms
@@ -176,7 +176,7 @@ def _reference_rows(context: Context, now: _Now) -> tuple[Row, ...]:
 
 
 def _healthy_like(context: Context) -> tuple[list[envelope.HealthyRun], str]:
-    return healthy_like(context.config, context.data, context.layers, context.network)
+    return healthy_like(context.config, context.data, context.layers, context.model)
 
 
 def _dead_row(context: Context) -> Row:
@@ -193,8 +193,8 @@ def _dead_row(context: Context) -> Row:
     units, dead = sum(map(len, silent)), sum(int(layer.sum()) for layer in silent)
     if not units:
         return ("dead units", "no ReLU", "—", OPEN)
-    healthy = f"at most {percent(WHOLE_LOOK, 0)}"
-    return ("dead units", f"{dead} of {units}", healthy, _sign(dead <= WHOLE_LOOK * units))
+    healthy = f"at most {percent(MODEL_WARNING, 0)}"
+    return ("dead units", f"{dead} of {units}", healthy, _sign(dead <= MODEL_WARNING * units))
 
 
 def gradient_bars(context: Context) -> Bars:

@@ -13,7 +13,7 @@ from tui_trainer.anatomy.review.design import is_weighted
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, number_control, word_control
-from tui_trainer.lab.layer_maps import passing
+from tui_trainer.lab.layer_maps import input_and_output
 from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     RAW,
     UNIT,
@@ -23,7 +23,7 @@ from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     scaled_statistics,
     statistics,
 )
-from tui_trainer.lab.network_variants import POOL, Conv, stack
+from tui_trainer.lab.model_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent
 
@@ -147,7 +147,7 @@ def _first_output(context: Context, images: Tensor, scale: Scale) -> tuple[str, 
     if first is None:
         return None
     rescaled = Rescaled(network, scale, context.data.mean, context.data.std)
-    met = passing(rescaled, first, context.data.prepare(images[:THROUGH]))
+    met = input_and_output(rescaled, first, context.data.prepare(images[:THROUGH]))
     if met is None or not bool(torch.isfinite(met[1]).all()):
         return None
     return _short(float(met[1].mean())), _short(float(met[1].std()))

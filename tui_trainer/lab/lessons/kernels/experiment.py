@@ -12,9 +12,9 @@ from tui_trainer.lab.compare import arm, compare, parameters
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.convolution_cost import convolution
-from tui_trainer.lab.drawing import kernel_picture, no_numbers
+from tui_trainer.lab.drawing import kernel_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
-from tui_trainer.lab.network_variants import POOL, Conv, stack
+from tui_trainer.lab.model_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words, counting
 from tui_trainer.text.fmt import count, short_count
 
@@ -86,7 +86,7 @@ def _likeness(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
     """Return the kernels as pictures, and which one the chosen one is most like."""
     total = len(kernels)
     if not bool(torch.isfinite(kernels).all()):
-        return (no_numbers("the kernels"),)
+        return (nonfinite_notice("the kernels"),)
     start = min(max(0, chosen - SHOWN // 2), max(0, total - SHOWN))
     bound = float(kernels.abs().max()) or 1.0
     items = tuple(

@@ -11,7 +11,7 @@ from torch import nn
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import alone, digit_picture, map_picture, no_numbers
+from tui_trainer.lab.drawing import alone, digit_picture, map_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import (
     LayerMaps,
     Subject,
@@ -49,7 +49,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     digit = context.digit(controls.whole(DIGIT, is_shown=False))
     walk = [
         maps
-        for maps in maps_of(seen, digit.network_input, None)
+        for maps in maps_of(seen, digit.model_input, None)
         if maps.row.kind not in ("input", *COMPANIONS) and maps.row.output_shape[:2] != (1, 1)
     ]
     names = tuple(maps.row.name for maps in walk)
@@ -87,8 +87,8 @@ def _layer(seen: Subject, digit: Digit, maps: LayerMaps) -> tuple[Block, ...]:
     ]
     where = f"Row {maps.place} of {len(seen.layers) - 1} in the layer table."
     said = Words(text=f"{', '.join(facts)}. {where}")
-    if maps.is_lost:
-        lost = no_numbers("its maps")
+    if maps.is_nonfinite:
+        lost = nonfinite_notice("its maps")
         return alone(digit), said, lost
     pictures = [
         map_picture(maps.values[channel], f"channel {channel}")

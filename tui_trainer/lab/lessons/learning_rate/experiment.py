@@ -20,7 +20,7 @@ from tui_trainer.lab.lessons.learning_rate.arithmetic import (
     uphill,
     with_momentum,
 )
-from tui_trainer.lab.samples import BACKWARD, affordable, drawn, same_chance
+from tui_trainer.lab.samples import BACKWARD, affordable, drawn, seeded_rng
 from tui_trainer.lab.trial import Arm
 from tui_trainer.models.tensors import as_real
 from tui_trainer.protocol import schedules
@@ -91,7 +91,7 @@ def follow(context: Context, sizes: list[float]) -> Line:
     inputs, labels = drawn(context, affordable(context.layers, passes, least=LEAST, most=MOST), 0)
 
     def loss() -> Tensor:
-        with same_chance(context.device, SEED):
+        with seeded_rng(context.device, SEED):
             return functional.cross_entropy(network(inputs), labels)
 
     weights = [p for p in network.parameters() if p.requires_grad]
@@ -201,7 +201,7 @@ def _rates(context: Context, schedule: str, eta: float, epochs: list[float]) -> 
 
 def _race(context: Context, eta: float, factor: float, start: str) -> Iterator[Exhibit]:
     """Train with three rates on the same batches from the same weights."""
-    network: nn.Module = context.fresh() if start == "fresh" else context.network
+    network: nn.Module = context.fresh() if start == "fresh" else context.model
     size = min(context.config.batch_size, LARGEST_BATCH)
     arms = [
         Arm(

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import alone, map_picture, no_numbers
+from tui_trainer.lab.drawing import alone, map_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import Subject, batch_of_maps, is_convolution, place_after, subject
 from tui_trainer.lab.lessons.max_pooling.arithmetic import SIZE, WAYS, pooled, survivors, windows
 from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, counting
@@ -47,7 +47,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     looked = _look(context, seen, digit, places[name])
     if not bool(torch.isfinite(looked.maps).all()):
         controls.add(DIGIT, digit.number)
-        yield Exhibit(blocks=(*seen.note, alone(digit), no_numbers("its maps")))
+        yield Exhibit(blocks=(*seen.note, alone(digit), nonfinite_notice("its maps")))
         return
     number = controls.whole(_channel(looked.first))
     chosen = looked.maps[number]

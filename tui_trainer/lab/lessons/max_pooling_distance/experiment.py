@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
-from tui_trainer.lab.compare import Judged, arm, compare, told
+from tui_trainer.lab.compare import Evaluations, accuracy_text, arm, compare
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, number_control
-from tui_trainer.lab.network_variants import POOL, Conv, layers_of, stack
+from tui_trainer.lab.model_variants import POOL, Conv, layers_of, stack
 from tui_trainer.lab.trial import Arm
 from tui_trainer.models.modes import evaluating
 from tui_trainer.protocol.exhibit import Block, Exhibit, Table, Words
@@ -128,13 +128,13 @@ def _setup(tables: Mapping[str, Sequence[LayerRow]]) -> Table:
     )
 
 
-def _after_moving(context: Context, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
+def _after_moving(context: Context, arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
     """Return what a shift of the digit by one pixel does to the scores of each network."""
     images = context.sample(SHIFTED).images
     rows = []
     for each in arms:
-        change, switched = _change(context, each.trial.network, images)
-        rows.append((each.name, f"{change:.3f}", told(switched, len(images))))
+        change, switched = _change(context, each.trial.model, images)
+        rows.append((each.name, f"{change:.3f}", accuracy_text(switched, len(images))))
     return (
         Table(
             caption=f"{len(images)} images moved by one pixel",

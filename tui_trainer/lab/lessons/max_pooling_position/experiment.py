@@ -8,7 +8,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.network_variants import layers_of, zoo_network
+from tui_trainer.lab.model_variants import layers_of, zoo_model
 from tui_trainer.protocol.exhibit import Exhibit, Table, Words
 from tui_trainer.protocol.layers import LayerRow, totals
 from tui_trainer.text.fmt import count, field, short_count
@@ -22,7 +22,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     """Show both networks layer by layer; train both for equal images or equal time."""
     equal = controls.word(EQUAL)
     side, classes = context.data.image_size, context.data.classes
-    early, late = (layers_of(zoo_network, side, name, side, classes) for name in (EARLY, LATE))
+    early, late = (layers_of(zoo_model, side, name, side, classes) for name in (EARLY, LATE))
     blocks = (_table(early, late), _sums(early, late))
     if not confirmed:
         yield Exhibit(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tui_trainer.engine.evaluation import evaluate
-from tui_trainer.lab.compare import parameters, told
+from tui_trainer.lab.compare import accuracy_text, parameters
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval, per_image
@@ -60,7 +60,7 @@ def gap_of(context: Context) -> Exhibit:
         caption=f"{model_name(context.config.model)} after step {context.step:,}",
         heads=("images", "right", "accuracy, 95 %"),
         rows=tuple(
-            (name, f"{right} of {len(split)}", told(right, len(split)))
+            (name, f"{right} of {len(split)}", accuracy_text(right, len(split)))
             for name, right, split in (("training", ours, train), ("validation", theirs, val))
         ),
     )
@@ -76,7 +76,7 @@ def gap_of(context: Context) -> Exhibit:
 
 def _room(context: Context, digits: int) -> Table:
     """Return how many parameters there are for each training image."""
-    own, here = parameters(context.network), parameters(learner(context))
+    own, here = parameters(context.model), parameters(learner(context))
     total = len(context.data.train)
     cases: Sequence[tuple[str, int, int]] = (
         ("the network of this experiment", here, digits),

@@ -10,7 +10,7 @@ from torch import nn
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import Evaluation
-from tui_trainer.lab.compare import RECIPE, arm, differences, score, told
+from tui_trainer.lab.compare import RECIPE, accuracy_text, arm, differences, score
 from tui_trainer.lab.context import SEED, Context
 from tui_trainer.lab.lessons.overfitting.arithmetic import gap, gap_interval
 from tui_trainer.lab.trial import SECONDS, Arm, race
@@ -32,7 +32,7 @@ BATCH = 25
 WATCHED = 500
 """Images of validation by which the losses are followed …"""
 
-JUDGED = 2_000
+VAL_IMAGES = 2_000
 """… and by which the arms are judged at the end."""
 
 MANY = 10
@@ -121,7 +121,7 @@ def overfit(context: Context, remedy: str, digits: int) -> Iterator[Exhibit]:
         for pupil in pupils:
             pupil.look(arms[0].trial.images / digits, watched)
         yield Exhibit(blocks=_shown(pupils, setup), progress=_far(epoch))
-    judged = context.sample(JUDGED)
+    judged = context.sample(VAL_IMAGES)
     ends = [(score(p.arm.trial, p.own), score(p.arm.trial, judged)) for p in pupils]
     yield Exhibit(
         blocks=(_table(pupils, ends), *_shown(pupils, setup)),
@@ -189,7 +189,7 @@ def _table(pupils: Sequence[Pupil], ends: Ends) -> Table:
             (
                 pupil.arm.name,
                 percent(own.accuracy),
-                told(new.correct, new.total),
+                accuracy_text(new.correct, new.total),
                 f"{min(pupil.val):.3f}",
                 f"{pupil.val[-1]:.3f}",
             )

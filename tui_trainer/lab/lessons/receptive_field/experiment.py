@@ -103,8 +103,8 @@ def _on_map(seen: Subject) -> list[Step]:
 def _effect(seen: Subject, chosen: Step, digit: Digit) -> Tensor | None:
     """Return how strongly each pixel moves the middle feature; None if these are no numbers."""
     down, across, _ = chosen.row.output_shape
-    image = digit.network_input.clone()
-    effect = effective_field(seen.network, image, chosen.place, down // 2, across // 2)
+    image = digit.model_input.clone()
+    effect = effective_field(seen.model, image, chosen.place, down // 2, across // 2)
     return effect if bool(torch.isfinite(effect).all()) else None
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import torch
 
-from tui_trainer.lab.compare import told
+from tui_trainer.lab.compare import accuracy_text
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, number_control, word_control
-from tui_trainer.lab.drawing import alone, no_numbers
+from tui_trainer.lab.drawing import alone, nonfinite_notice
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, score_gradient, softmax
 from tui_trainer.lab.samples import affordable
 from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Words
@@ -30,7 +30,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     temperature = controls.number(TEMPERATURE)
     digit, scores, wrong, total = _chosen(context, which, place)
     if not all(map(math.isfinite, scores)):
-        yield Exhibit(blocks=(alone(digit),), result=no_numbers("the scores").text)
+        yield Exhibit(blocks=(alone(digit),), result=nonfinite_notice("the scores").text)
         return
     probabilities = softmax(scores, temperature)
     gradient = score_gradient(probabilities, digit.label, temperature)
@@ -57,7 +57,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         result=f"At T = {temperature:g} the loss is {loss:.4f}.",
         certainty=(
             f"One image. Of {total} {context.split_name} images the network, after step "
-            f"{context.step:,}, gets {wrong} wrong: {told(wrong, total)}."
+            f"{context.step:,}, gets {wrong} wrong: {accuracy_text(wrong, total)}."
         ),
     )
 

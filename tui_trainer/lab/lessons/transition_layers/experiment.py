@@ -10,7 +10,7 @@ from torch import Tensor
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design
 from tui_trainer.lab.context import DIGIT, Context
 from tui_trainer.lab.controls import Controls, number_control, word_control
-from tui_trainer.lab.drawing import map_picture, no_numbers
+from tui_trainer.lab.drawing import map_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import LayerMaps, Subject, maps_of, subject
 from tui_trainer.lab.lessons.transition_layers.arithmetic import Saving, Shape, saving
 from tui_trainer.protocol.exhibit import Block, Exhibit, Picture, Pictures, Table, at, counting
@@ -78,13 +78,13 @@ def _maps(context: Context, seen: Subject, mix: int, pool: int, number: int) -> 
     """Return the liveliest maps of a digit before and after a transition."""
     digit = context.digit(number)
     maps: Mapping[int, LayerMaps] = {
-        each.place: each for each in maps_of(seen, digit.network_input, None)
+        each.place: each for each in maps_of(seen, digit.model_input, None)
     }
     before, after = maps.get(seen.layers[mix].sources[0]), maps.get(pool)
     if before is None or after is None:
         return ()
-    if before.is_lost or after.is_lost:
-        return (no_numbers("the maps"),)
+    if before.is_nonfinite or after.is_nonfinite:
+        return (nonfinite_notice("the maps"),)
     return (
         Pictures(
             caption=f"a {digit.label}: the {BEFORE} liveliest maps before",

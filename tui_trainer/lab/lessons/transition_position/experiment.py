@@ -11,7 +11,7 @@ from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.lessons.transition_position.arithmetic import KERNELS, STEM, Placed, placed
-from tui_trainer.lab.network_variants import POOL, Conv, stack
+from tui_trainer.lab.model_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import Exhibit, Table, Words, counting
 from tui_trainer.text.fmt import count, short_count
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.review.design import Design, is_weighted, map_size
 from tui_trainer.anatomy.review.receptive_fields import OBJECT, STOP
 from tui_trainer.data.dataset import Split
-from tui_trainer.lab.compare import JUDGED, Judged, arm, compare, score, told
+from tui_trainer.lab.compare import VAL_IMAGES, Evaluations, accuracy_text, arm, compare, score
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import digit_picture, map_picture
@@ -67,7 +67,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     seen = subject(context, lambda own: _last_place(own.layers) > 0)
     last = _last_place(seen.layers)
     digit = context.digit(number)
-    (maps,) = [m for m in maps_of(seen, digit.network_input, None) if m.place == last]
+    (maps,) = [m for m in maps_of(seen, digit.model_input, None) if m.place == last]
     height, width, channels = seen.layers[last].output_shape
     offered = endings(height, width, channels, context.data.classes)
     yield Exhibit(
@@ -170,7 +170,7 @@ def _result(offered: Sequence[Ending], end: str, maps: LayerMaps) -> str:
     costs = {ending.name: ending for ending in offered}
     chosen, average = costs[end], costs[AVERAGE]
     channels, places = maps.values.shape[0], maps.values[0].numel()
-    if maps.is_lost:
+    if maps.is_nonfinite:
         return "The maps hold no numbers any more: the run diverged. Costs do not depend on that."
     if end == AVERAGE:
         return (
@@ -225,14 +225,20 @@ def _trained(context: Context) -> Iterator[Exhibit]:
     yield from compare(context, arms, setup=(setup,), found=partial(_elsewhere, context))
 
 
-def _elsewhere(context: Context, arms: Sequence[Arm], scores: Judged) -> tuple[Block, ...]:
+def _elsewhere(context: Context, arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
     """Return how each ending does on the same digits moved aside, which none has trained on."""
-    judged = context.sample(JUDGED)
+    judged = context.sample(VAL_IMAGES)
     split = moved(judged.take(list(range(len(judged) // 2))))
     rows = []
     for each in arms:
         here, there = scores[each.name], score(each.trial, split)
-        rows.append((each.name, told(here.correct, here.total), told(there.correct, there.total)))
+        rows.append(
+            (
+                each.name,
+                accuracy_text(here.correct, here.total),
+                accuracy_text(there.correct, there.total),
+            )
+        )
     return (
         Table(
             caption=f"and on {len(split):,} of them moved {MOVED} pixels down and to the right",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.description import layers_of
 from tui_trainer.data.dataset import Data, load
-from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import rng_tensors
@@ -62,22 +62,22 @@ def good(*, width: int = 8, ends_with: nn.Module | None = None) -> nn.Sequential
     return nn.Sequential(*layers, *([ends_with] if ends_with is not None else []))
 
 
-def lab_of(
+def check_context_of(
     data: Data,
-    network: nn.Module,
+    model: nn.Module,
     *,
     plan: Plan = PLAN,
     clock: Callable[[], float] = time.perf_counter,
     **settings: Any,
-) -> Lab:
-    """Return a lab for a network that lies at hand."""
-    begin_training(network)
-    return Lab(
+) -> CheckContext:
+    """Return a context for a network that lies at hand."""
+    begin_training(model)
+    return CheckContext(
         config=RunConfig(**{**SETTINGS, **settings}),
         data=data,
         device=CPU,
-        layers=layers_of(network, data.shape, data.classes),
-        network=network,
+        layers=layers_of(model, data.shape, data.classes),
+        model=model,
         rng_states=rng_tensors(),
         plan=plan,
         sample=data.train.sample(plan.sample),
@@ -86,10 +86,12 @@ def lab_of(
     )
 
 
-def item(group: Callable[[Lab], Iterator[Diagnosis]], lab: Lab, name: str) -> Diagnosis:
+def item(
+    group: Callable[[CheckContext], Iterator[Diagnosis]], context: CheckContext, name: str
+) -> Diagnosis:
     """Return one item of a group, tried as in a check."""
-    with lab.apart():
-        (found,) = [item for item in group(lab) if item.code == name]
+    with context.seeded_rng():
+        (found,) = [item for item in group(context) if item.code == name]
     return found
 
 

@@ -96,7 +96,7 @@ def _ends(values: Tensor) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Distribution:
     """The numbers of a layer.
 
     Attributes:
@@ -114,7 +114,7 @@ class Spread:
     start_units: Units | None = None
 
     @property
-    def is_lost(self) -> bool:
+    def is_nonfinite(self) -> bool:
         """Whether some are no finite numbers."""
         return not bool(torch.isfinite(self.now).all())
 
@@ -125,13 +125,13 @@ class Spread:
         return bins_for([counted(values) for values in both])
 
 
-def spread_of(weights: Weights, *, is_change: bool) -> Spread:
+def distribution_of(weights: Weights, *, is_change: bool) -> Distribution:
     """Return a layer's weights, or how they changed, if their start is known."""
     now = weights.now.flatten()
     start = None if weights.start is None else weights.start.flatten()
     if is_change and start is not None:
-        return Spread(weights.name, now - start, None)
-    return Spread(weights.name, now, start)
+        return Distribution(weights.name, now - start, None)
+    return Distribution(weights.name, now, start)
 
 
 class Kept:
@@ -153,7 +153,7 @@ class Kept:
         return torch.cat(self._parts.get(place, [torch.zeros(0)]))
 
 
-def calibrated(context: Context, network: nn.Module) -> nn.Module:
+def recalibrated(context: Context, model: nn.Module) -> nn.Module:
     """Give batch norms that have seen no batch yet the statistics of a few images.
 
     Their own would let the maps of an untrained network dwindle from layer to layer, as they never
@@ -161,9 +161,9 @@ def calibrated(context: Context, network: nn.Module) -> nn.Module:
     """
     images = context.sample(part_size(context)).images
     if len(images) > 1:
-        recalibrate(network, [context.data.prepare(images).cpu()], is_every=True)
-        network.eval()
-    return network
+        recalibrate(model, [context.data.prepare(images).cpu()], is_every=True)
+        model.eval()
+    return model
 
 
 def counted(values: Tensor) -> Tensor:
@@ -176,25 +176,27 @@ def mean_and_std(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), float(values.std(correction=0))
 
 
-def zeros_of(spread: Spread) -> float:
+def zeros_of(distribution: Distribution) -> float:
     """Return the share of the numbers of now that are exactly 0."""
-    return float((spread.now == 0).double().mean())
+    return float((distribution.now == 0).double().mean())
 
 
-def figures_of(spread: Spread) -> Mapping[str, object]:
+def figures_of(distribution: Distribution) -> Mapping[str, object]:
     """Return the same as plain numbers; of units those of all their outputs on the sample."""
-    mean, std = mean_and_std(spread.now)
-    bins = spread.bins
-    units = spread.units
+    mean, std = mean_and_std(distribution.now)
+    bins = distribution.bins
+    units = distribution.units
     figures: dict[str, object] = {
-        "layer": spread.name,
+        "layer": distribution.name,
         "mean": mean,
         "std": std,
-        "zeros": zeros_of(spread),
+        "zeros": zeros_of(distribution),
         "edges": bins.edges,
-        "shares": bins.shares(counted(spread.now)),
-        "start_shares": None if spread.start is None else bins.shares(counted(spread.start)),
-        "start_std": None if spread.start is None else mean_and_std(spread.start)[1],
+        "shares": bins.shares(counted(distribution.now)),
+        "start_shares": None
+        if distribution.start is None
+        else bins.shares(counted(distribution.start)),
+        "start_std": None if distribution.start is None else mean_and_std(distribution.start)[1],
     }
     if units is not None:
         figures |= {

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tui_trainer.engine.evaluation import confusion, evaluate
-from tui_trainer.lab.preflight.bench import Lab
-from tui_trainer.lab.preflight.plan import CONTROL_BATCH
+from tui_trainer.lab.preflight.check_context import CheckContext
+from tui_trainer.lab.preflight.plan import SHUFFLED_BATCH
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
@@ -22,16 +22,16 @@ from tui_trainer.text import fmt
 PERMUTATIONS = 1_000
 """Ways to name the classes anew, by which chance is told from knowledge."""
 
-SELDOM = 0.002
+SIGNIFICANCE = 0.002
 """The share of them that may do as well as the true names."""
 
-RATE = 0.003
+LR = 0.003
 SEED = 20
 
 
-def control_items(lab: Lab) -> Iterator[Diagnosis]:
+def shuffled_label_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Train on shuffled labels with Adam, and look whether validation beats guessing."""
-    if not len(lab.val_sample):
+    if not len(context.val_sample):
         yield Diagnosis(
             code="shuffled-labels",
             severity="warning",
@@ -41,24 +41,24 @@ def control_items(lab: Lab) -> Iterator[Diagnosis]:
             lesson=19,
         )
         return
-    chance = torch.Generator().manual_seed(SEED)
-    trial = lab.trial(optimizer="adam", lr=RATE, batch_size=CONTROL_BATCH, schedule="constant")
-    train = lab.data.train
-    order = torch.randperm(len(train), generator=chance).to(train.labels.device)
-    size = min(CONTROL_BATCH, len(train))
-    for _ in range(lab.plan.control_steps):
+    rng = torch.Generator().manual_seed(SEED)
+    trial = context.trial(optimizer="adam", lr=LR, batch_size=SHUFFLED_BATCH, schedule="constant")
+    train = context.data.train
+    order = torch.randperm(len(train), generator=rng).to(train.labels.device)
+    size = min(SHUFFLED_BATCH, len(train))
+    for _ in range(context.plan.shuffled_steps):
         if trial.batches.stream.remaining < size:
             trial.batches.stream.begin_epoch()
         places = trial.batches.stream.take(size)
-        images = lab.data.prepare(train.images[places])
+        images = context.data.prepare(train.images[places])
         trial.step((images, train.labels[order[places]]))
-    found = evaluate(trial.network, lab.data, lab.val_sample)
+    found = evaluate(trial.model, context.data, context.val_sample)
     assert found.logits is not None, "evaluate keeps them"
-    table = confusion(found.labels, found.logits.argmax(dim=1), lab.data.classes)
-    yield _item(table, lab.plan.control_steps, chance)
+    table = confusion(found.labels, found.logits.argmax(dim=1), context.data.classes)
+    yield _item(table, context.plan.shuffled_steps, rng)
 
 
-def _item(table: Tensor, steps: int, chance: torch.Generator) -> Diagnosis:
+def _item(table: Tensor, steps: int, rng: torch.Generator) -> Diagnosis:
     total, right = int(table.sum()), int(table.diagonal().sum())
     low, high = wilson(right, total)
     guess = max(1 / len(table), float(table.sum(dim=1).max()) / total)
@@ -67,9 +67,9 @@ def _item(table: Tensor, steps: int, chance: torch.Generator) -> Diagnosis:
     told = f"{fmt.accuracy_with_interval(right / total, (low, high))} of {total:,} validation "
     told += f"images right after {steps} steps; guessing the commonest class {fmt.percent(guess)}"
     if low > guess:
-        share = _as_good(table, right, chance)
+        share = _as_good(table, right, rng)
         told += f"; of {PERMUTATIONS:,} other ways to name the classes {share:.1%} do as well"
-        if share <= SELDOM:
+        if share <= SIGNIFICANCE:
             severity, title = "error", "it knows labels that it was never shown"
             advice = (
                 "what it reaches on validation is not learned here: are its weights trained "
@@ -87,7 +87,7 @@ def _item(table: Tensor, steps: int, chance: torch.Generator) -> Diagnosis:
     )
 
 
-def _as_good(table: Tensor, right: int, chance: torch.Generator) -> float:
+def _as_good(table: Tensor, right: int, rng: torch.Generator) -> float:
     """Return the share of random namings of the classes that get as many images right.
 
     An untrained network gives all images that look alike the same class. By luck that is the right
@@ -97,6 +97,6 @@ def _as_good(table: Tensor, right: int, chance: torch.Generator) -> float:
     classes, good = len(table), 0
     places = torch.arange(classes)
     for _ in range(PERMUTATIONS):
-        names = torch.randperm(classes, generator=chance)
+        names = torch.randperm(classes, generator=rng)
         good += int(table[places, names].sum()) >= right
     return good / PERMUTATIONS

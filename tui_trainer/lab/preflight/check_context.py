@@ -24,7 +24,7 @@ SPEED_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Lab:
+class CheckContext:
     """What the items of a check work with. None of them changes anything in it.
 
     Attributes:
@@ -32,7 +32,7 @@ class Lab:
         data: Its images; the test set is left sealed.
         device: Where they lie.
         layers: The layer table of the network.
-        network: A fresh network, built with the run's seed as the run builds it.
+        model: A fresh network, built with the run's seed as the run builds it.
         rng_states: The states of the global generators after that, from which dropout is drawn.
         plan: How much is tried.
         sample: Some training images, each class with its share.
@@ -44,7 +44,7 @@ class Lab:
     data: Data
     device: torch.device
     layers: tuple[LayerRow, ...]
-    network: nn.Module
+    model: nn.Module
     rng_states: Mapping[str, torch.Tensor]
     plan: Plan
     sample: Split
@@ -52,7 +52,7 @@ class Lab:
     clock: Callable[[], float]
 
     @contextmanager
-    def apart(self) -> Generator[None]:
+    def seeded_rng(self) -> Generator[None]:
         """Draw from the generators as a run of this seed would, and put them back."""
         with preserve_rng_state(self.device):
             seed_all(self.config.seed)
@@ -61,18 +61,18 @@ class Lab:
 
     def copy(self) -> nn.Module:
         """Return a copy of the network, in training mode."""
-        return copy_model(self.network)
+        return copy_model(self.model)
 
     def trial(self, **settings: object) -> Trial:
         """Return a training of a copy of the network; ``settings`` take the place of the run's."""
-        return make_trial(self.network, self.data, replace(self.config, **settings))  # type: ignore[arg-type]
+        return make_trial(self.model, self.data, replace(self.config, **settings))  # type: ignore[arg-type]
 
     def name_of(self, place: int, step: Step) -> str:
         """Return what the layer table calls a step of the network's trace."""
         return self.layers[place].name if place < len(self.layers) else step.call.name
 
 
-def open_lab(context: Context) -> Lab:
+def open_check(context: Context) -> CheckContext:
     """Build a fresh network and choose the images; nothing of a run under way is touched.
 
     Raises:
@@ -80,16 +80,16 @@ def open_lab(context: Context) -> Lab:
     """
     config, data, clock = context.initial, context.data, context.clock
     with preserve_rng_state(context.device):
-        network = context.build(context.built, config.seed)
+        model = context.build(context.built, config.seed)
         rng_states = rng_tensors()
     with preserve_rng_state(context.device):
-        plan = whole_plan(config.batch_size, _speed(network, data, config, clock))
-    return Lab(
+        plan = whole_plan(config.batch_size, _speed(model, data, config, clock))
+    return CheckContext(
         config=config,
         data=data,
         device=context.device,
         layers=context.layers,
-        network=network,
+        model=model,
         rng_states=rng_states,
         plan=plan,
         sample=data.train.sample(plan.sample),
@@ -98,9 +98,9 @@ def open_lab(context: Context) -> Lab:
     )
 
 
-def _speed(network: nn.Module, data: Data, config: RunConfig, clock: Callable[[], float]) -> float:
+def _speed(model: nn.Module, data: Data, config: RunConfig, clock: Callable[[], float]) -> float:
     """Return how many images a second are trained on, by the fastest of a few steps."""
-    trial = make_trial(network, data, config)
+    trial = make_trial(model, data, config)
     float(trial.step())
     fastest = 0.0
     for _ in range(SPEED_STEPS):

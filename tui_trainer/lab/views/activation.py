@@ -13,21 +13,21 @@ from torch import nn
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import WIDEST, grey_picture, no_numbers
+from tui_trainer.lab.drawing import WIDEST, grey_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.samples import affordable
-from tui_trainer.lab.views.exciting import (
+from tui_trainer.lab.views.gradient_ascent import (
     JITTER_FROM,
     STEPS,
-    Favourite,
+    ActivatingImage,
     Search,
     Unit,
-    made,
-    responses,
+    activations,
+    generated,
 )
-from tui_trainer.lab.views.judging import sealed
 from tui_trainer.lab.views.layer_units import part_size
-from tui_trainer.lab.views.one_digit import is_sealed
+from tui_trainer.lab.views.single_image import is_sealed
+from tui_trainer.lab.views.split_predictions import sealed
 from tui_trainer.lab.views.weights import WEIGHTED
 from tui_trainer.models.tensors import magnitudes
 from tui_trainer.protocol.exhibit import (
@@ -43,7 +43,7 @@ from tui_trainer.protocol.exhibit import (
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import count, plural
 
-SCORES = "classes"
+LOGITS = "classes"
 """What the network's scores are called among its layers."""
 
 SEARCHED, FEWEST = 300, 60
@@ -52,7 +52,7 @@ SEARCHED, FEWEST = 300, 60
 BEST = 8
 """Favourites that are told."""
 
-MADE = 2
+GENERATED = 2
 """Images that are made, from two noises."""
 
 NOISE_LOW, NOISE_HIGH = 0.3, 0.5
@@ -65,7 +65,7 @@ CLASSES = 10
 """Classes that have a bar, those that excite it most."""
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Look for the images that excite a unit most, then make some that do."""
     images, rows = controls.word(context.images_control), context.layers
     places = {
@@ -73,31 +73,31 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
         for place, row in enumerate(rows)
         if row.kind in WEIGHTED
     }
-    layer = word_control("layer", (SCORES, *places))
+    layer = word_control("layer", (LOGITS, *places))
     place = places.get(name := controls.word(layer))
     total = context.data.classes if place is None else rows[place].output_shape[2]
     number = controls.whole(counting("unit", "class" if place is None else "unit", total))
     if is_sealed(context, images):
         yield sealed(context)
         return
-    unit, network, search = Unit(place, number), context.copy(), Search()
-    network.requires_grad_(False)
+    unit, model, search = Unit(place, number), context.copy(), Search()
+    model.requires_grad_(False)
     shown = partial(_exhibit, context, search, images, name, number)
-    for each in _searched(context, network, unit, images, search):
+    for each in _search(context, model, unit, images, search):
         yield shown(each) if each >= 0 else None
     if not search.best or not all(map(isfinite, search.values)):
         yield shown(None)
         return
     told = 1 / SHOWN
-    for share in _made(context, network, unit, search):
+    for share in _generate(context, model, unit, search):
         is_shown = share >= told
         told += 1 / SHOWN if is_shown else 0.0
         yield shown((1 + share) / 2) if is_shown else None
     yield shown(None)
 
 
-def _searched(
-    context: Context, network: nn.Module, unit: Unit, images: str, search: Search
+def _search(
+    context: Context, model: nn.Module, unit: Unit, images: str, search: Search
 ) -> Generator[float, None, None]:
     """Look through some images; yield the share that is done where there is news, else −1."""
     most = affordable(context.layers, 0.25, least=FEWEST, most=SEARCHED)
@@ -106,7 +106,7 @@ def _searched(
         part = Split(sample.images[start : start + size], sample.labels[start : start + size])
         with torch.no_grad():
             inputs = context.data.prepare(part.images)
-            found = responses(network, context.layers, unit, inputs)
+            found = activations(model, context.layers, unit, inputs)
         if found is None:
             return
         found = magnitudes(found).cpu()
@@ -119,7 +119,7 @@ def _searched(
             if len(search.best) < BEST or value > search.best[-1].value:
                 down, along = divmod(int(where[number]), across)
                 box = _box(context, unit, down, along)
-                new = Favourite(part.images[number].float().cpu(), labels[number], value, box)
+                new = ActivatingImage(part.images[number].float().cpu(), labels[number], value, box)
                 search.best = sorted([*search.best, new], key=lambda f: -f.value)[:BEST]
         is_first = start == 0
         yield 0.5 * (start + len(part)) / len(sample) if is_first else -1.0
@@ -136,19 +136,19 @@ def _box(context: Context, unit: Unit, down: int, along: int) -> tuple[int, int,
     return top, left, ceil(box.bottom) - top, ceil(box.right) - left
 
 
-def _made(
-    context: Context, network: nn.Module, unit: Unit, search: Search
+def _generate(
+    context: Context, model: nn.Module, unit: Unit, search: Search
 ) -> Generator[float, None, None]:
     """Make images that excite it; yield the share that is done."""
     side, prepare = context.data.image_size, context.data.prepare
     ends = torch.tensor([[[0]], [[255]]], dtype=torch.uint8)
     black, white = prepare(ends).flatten().tolist()
-    noise = torch.rand(MADE, 1, side, side) * (NOISE_HIGH - NOISE_LOW) + NOISE_LOW
+    noise = torch.rand(GENERATED, 1, side, side) * (NOISE_HIGH - NOISE_LOW) + NOISE_LOW
     row: LayerRow | None = None if unit.place is None else context.layers[unit.place]
     seen = None if row is None else row.receptive_field
     part = max(1, min(8, part_size(context, passes=64)))
-    climb = made(
-        network,
+    climb = generated(
+        model,
         context.layers,
         unit,
         noise.to(context.device),
@@ -163,12 +163,12 @@ def _made(
     for turn, greys in enumerate(climb, start=1):
         with torch.no_grad():
             inputs = black + (white - black) * greys
-            found = responses(network, context.layers, unit, inputs)
+            found = activations(model, context.layers, unit, inputs)
         if found is None:
             return
         values = found[:, found.shape[1] // 2, found.shape[2] // 2].float().tolist()
-        search.made = [
-            Favourite(255 * image[0].float().cpu(), None, value, box)
+        search.generated = [
+            ActivatingImage(255 * image[0].float().cpu(), None, value, box)
             for image, value in zip(greys, values, strict=True)
         ]
         yield min(1.0, turn * part / STEPS)
@@ -177,7 +177,7 @@ def _made(
 def _exhibit(
     context: Context, search: Search, images: str, layer: str, number: int, progress: float | None
 ) -> Exhibit:
-    name = f"{'class' if layer == SCORES else f'{layer} unit'} {number}"
+    name = f"{'class' if layer == LOGITS else f'{layer} unit'} {number}"
     return Exhibit(
         blocks=_blocks(search, name),
         result=_result(search, name),
@@ -191,7 +191,7 @@ def _exhibit(
             "best": [
                 {"true": one.label, "value": one.value, "sees": one.box} for one in search.best
             ],
-            "made": [{"value": one.value, "sees": one.box} for one in search.made],
+            "made": [{"value": one.value, "sees": one.box} for one in search.generated],
             "mean_by_class": {str(label): mean for label, mean in search.by_class},
         },
     )
@@ -201,8 +201,8 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
     if not search.best:
         return (Words(text=f"What {name} gives cannot be seen.", tone="warning"),)
     if not all(map(isfinite, search.values)):
-        return (no_numbers(f"the values of {name}"),)
-    shown = [*search.made, *search.best]
+        return (nonfinite_notice(f"the values of {name}"),)
+    shown = [*search.generated, *search.best]
     is_whole = all(one.is_whole for one in shown)
     blocks: list[Block] = []
     if not is_whole:
@@ -224,7 +224,7 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
     return (*blocks, *_by_class(search))
 
 
-def _framed(one: Favourite) -> Picture:
+def _framed(one: ActivatingImage) -> Picture:
     """Return an image, what the unit sees of it framed where that is not all."""
     if one.box is None or one.is_whole:
         return grey_picture(one.pixels, one.caption, most=WIDEST)
@@ -255,6 +255,6 @@ def _result(search: Search, name: str) -> str:
     liked = Counter(one.label for one in search.best).most_common(3)
     told = ", ".join(f"{times} of class {label}" for label, times in liked)
     best = f"The best image gives {name} {search.best[0].value:.2f}"
-    if search.made:
-        best += f", a made one {max(one.value for one in search.made):.2f}"
+    if search.generated:
+        best += f", a made one {max(one.value for one in search.generated):.2f}"
     return f"{best}. Its {len(search.best)} favourites: {told}."

@@ -20,7 +20,7 @@ Apply = Callable[[Tensor, float, int], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Perturbation:
     """What is done to digits, and how much of it.
 
     Attributes:
@@ -34,20 +34,22 @@ class Change:
     name: str
     kind: str
     unit: str
-    amounts: tuple[float, ...]
+    strengths: tuple[float, ...]
     ways: tuple[tuple[str, Apply], ...]
 
-    def apply(self, images: Tensor, amount: float, seed: int) -> Tensor:
+    def apply(self, images: Tensor, strength: float, seed: int) -> Tensor:
         """Return greys (N, H, H), 0 to 255, changed; the ways take turns, image by image."""
         changed = images.clone()
         for turn, (_, way) in enumerate(self.ways):
             if turn < len(images):
-                changed[turn :: len(self.ways)] = way(images[turn :: len(self.ways)], amount, seed)
+                changed[turn :: len(self.ways)] = way(
+                    images[turn :: len(self.ways)], strength, seed
+                )
         return changed
 
-    def said(self, amount: float) -> str:
+    def strength_text(self, strength: float) -> str:
         """Return an amount with its unit."""
-        return f"{amount:g} {self.unit}"
+        return f"{strength:g} {self.unit}"
 
 
 def moved(
@@ -73,7 +75,7 @@ def moved(
     ).squeeze(1)
 
 
-def thickened(images: Tensor, amount: float) -> Tensor:
+def thickened(images: Tensor, strength: float) -> Tensor:
     """Return greys (N, H, H) with strokes so much wider, in pixels of a 28×28 image, or narrower.
 
     They are changed by steps of half a pixel, at ``FINE`` times MNIST's resolution.
@@ -83,79 +85,79 @@ def thickened(images: Tensor, amount: float) -> Tensor:
         images.unsqueeze(1), scale_factor=fine, mode="bilinear", align_corners=False
     ).squeeze(1)
     changed = larger
-    for _ in range(round(abs(amount) * FINE / 2)):
-        changed = widened(changed) if amount > 0 else narrowed(changed)
+    for _ in range(round(abs(strength) * FINE / 2)):
+        changed = widened(changed) if strength > 0 else narrowed(changed)
     # Only what was added or taken: there and back again alone would already be a blur.
     difference = functional.avg_pool2d(changed - larger, fine)
     return (images + difference).clamp(0, 255)
 
 
-def noisy(images: Tensor, amount: float, seed: int) -> Tensor:
+def noisy(images: Tensor, strength: float, seed: int) -> Tensor:
     """Return greys (N, H, H) with normal noise of so many per cent of their range, cut to it."""
-    chance = torch.Generator().manual_seed(seed)
-    noise = torch.randn(images.shape, generator=chance).to(images.device)
-    return (images + noise * (2.55 * amount)).clamp(0, 255)
+    rng = torch.Generator().manual_seed(seed)
+    noise = torch.randn(images.shape, generator=rng).to(images.device)
+    return (images + noise * (2.55 * strength)).clamp(0, 255)
 
 
-CHANGES = (
-    Change(
+PERTURBATIONS = (
+    Perturbation(
         SHIFT,
         SHIFT,
         "px",
         (1, 2, 3, 5),
         (
-            ("right", lambda images, amount, _: moved(images, right=amount)),
-            ("down", lambda images, amount, _: moved(images, down=amount)),
-            ("left", lambda images, amount, _: moved(images, right=-amount)),
-            ("up", lambda images, amount, _: moved(images, down=-amount)),
+            ("right", lambda images, strength, _: moved(images, right=strength)),
+            ("down", lambda images, strength, _: moved(images, down=strength)),
+            ("left", lambda images, strength, _: moved(images, right=-strength)),
+            ("up", lambda images, strength, _: moved(images, down=-strength)),
         ),
     ),
-    Change(
+    Perturbation(
         ROTATE,
         ROTATE,
         "°",
         (10, 20, 30, 45),
         (
-            ("to the right", lambda images, amount, _: moved(images, turn=amount)),
-            ("to the left", lambda images, amount, _: moved(images, turn=-amount)),
+            ("to the right", lambda images, strength, _: moved(images, turn=strength)),
+            ("to the left", lambda images, strength, _: moved(images, turn=-strength)),
         ),
     ),
-    Change(
+    Perturbation(
         "smaller",
         SCALE,
         "%",
         (10, 20, 30, 50),
-        (("smaller", lambda images, amount, _: moved(images, zoom=1 - amount / 100)),),
+        (("smaller", lambda images, strength, _: moved(images, zoom=1 - strength / 100)),),
     ),
-    Change(
+    Perturbation(
         "larger",
         SCALE,
         "%",
         (10, 20, 30, 50),
-        (("larger", lambda images, amount, _: moved(images, zoom=1 + amount / 100)),),
+        (("larger", lambda images, strength, _: moved(images, zoom=1 + strength / 100)),),
     ),
-    Change(
+    Perturbation(
         "thinner",
         THICKEN,
         "px",
         (0.5, 1, 1.5, 2),
-        (("thinner", lambda images, amount, _: thickened(images, -amount)),),
+        (("thinner", lambda images, strength, _: thickened(images, -strength)),),
     ),
-    Change(
+    Perturbation(
         "thicker",
         THICKEN,
         "px",
         (1, 2, 3, 4),
-        (("thicker", lambda images, amount, _: thickened(images, amount)),),
+        (("thicker", lambda images, strength, _: thickened(images, strength)),),
     ),
-    Change(
+    Perturbation(
         NOISE,
         NOISE,
         "%",
         (10, 20, 40, 60),
         (
-            ("one draw", lambda images, amount, seed: noisy(images, amount, 2 * seed)),
-            ("another", lambda images, amount, seed: noisy(images, amount, 2 * seed + 1)),
+            ("one draw", lambda images, strength, seed: noisy(images, strength, 2 * seed)),
+            ("another", lambda images, strength, seed: noisy(images, strength, 2 * seed + 1)),
         ),
     ),
 )

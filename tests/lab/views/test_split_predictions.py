@@ -12,39 +12,47 @@ import pytest
 import torch
 
 from tests.data.idx_files import write_dataset
-from tests.lab.views.conftest import Scenes, Seen
-from tests.lab.views.judgements import (
-    chronicled,
-    drawn_scene,
-    judged_as,
-    lost_scene,
+from tests.lab.views.conftest import Contexts, Seen
+from tests.lab.views.custom_models import write_odd
+from tests.lab.views.predictions import (
+    diverged_context,
+    random_context,
     small_split,
+    with_history,
+    with_predictions,
     words,
 )
-from tests.lab.views.own_networks import write_odd
 from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import Predictions
-from tui_trainer.lab.views.judging import certainty, hardest_first, in_cell, losses, lost
+from tui_trainer.lab.views.split_predictions import (
+    certainty,
+    hardest_first,
+    in_cell,
+    losses,
+    lost,
+)
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table
 from tui_trainer.protocol.inspection import ERRORS, VIEWS
 from tui_trainer.render.plain_exhibit import plain_lines
 from tui_trainer.text.fmt import columns
 
 ALL = [view.name for view in VIEWS if view.group == ERRORS]
-JUDGING = [name for name in ALL if name != "forgotten"]
+JUDGING = [name for name in ALL if name != "forgetting"]
 MOST_PIXELS = 12_000
 WIDEST = 74
 
-SCENES: dict[str, Callable[[Scenes], Context]] = {
+SCENES: dict[str, Callable[[Contexts], Context]] = {
     "a network before its first step": lambda of: of("tiny"),
     "a network without a convolution": lambda of: of("mlp"),
-    "fixed scores": lambda of: drawn_scene(of("tiny")),
+    "fixed scores": lambda of: random_context(of("tiny")),
     "no validation": lambda of: of("tiny", val_size=0),
     "three images": lambda of: small_split(of("tiny"), 3),
-    "no error": lambda of: judged_as(of("tiny"), torch.eye(10)[of("tiny").digits.labels.cpu()]),
-    "a diverged run": lambda of: lost_scene(of("tiny")),
-    "a chronicle": lambda of: chronicled(drawn_scene(of("tiny")), {0: 0, 1: 1}, {1: 2, 2: 2}),
+    "no error": lambda of: with_predictions(
+        of("tiny"), torch.eye(10)[of("tiny").digits.labels.cpu()]
+    ),
+    "a diverged run": lambda of: diverged_context(of("tiny")),
+    "a chronicle": lambda of: with_history(random_context(of("tiny")), {0: 0, 1: 1}, {1: 2, 2: 2}),
 }
 
 
@@ -71,22 +79,22 @@ def assert_sound(exhibit: Exhibit) -> None:
 @pytest.mark.parametrize("view", ALL)
 @pytest.mark.parametrize("name", SCENES)
 def test_every_view_shows_something_of_every_network(
-    scene_of: Scenes, seen: Seen, view: str, name: str
+    context_of: Contexts, seen: Seen, view: str, name: str
 ) -> None:
-    scene = SCENES[name](scene_of)
+    context = SCENES[name](context_of)
     for choices in ({}, {"page": 2.0, "digit": 3.0, "true": 3.0, "said": 3.0, "bins": 7.0}):
-        assert_sound(seen(scene, view, **choices))
+        assert_sound(seen(context, view, **choices))
 
 
 @pytest.mark.parametrize("view", ALL)
 @pytest.mark.parametrize(("classes", "size"), [(2, 14), (62, 14)])
 def test_other_images_are_judged_as_well(
-    scene_of: Scenes, seen: Seen, view: str, classes: int, size: int, data: Callable[..., Path]
+    context_of: Contexts, seen: Seen, view: str, classes: int, size: int, data: Callable[..., Path]
 ) -> None:
     folder = data(size=size, classes=classes, train=250, test=62, gzip=False)
-    plain = scene_of("tiny", data_dir=str(folder), train_size=124, val_size=62)
-    scene = chronicled(drawn_scene(plain), {0: 0}, {1: 1, 2: 0})
-    exhibit = seen(scene, view)
+    plain = context_of("tiny", data_dir=str(folder), train_size=124, val_size=62)
+    context = with_history(random_context(plain), {0: 0}, {1: 1, 2: 0})
+    exhibit = seen(context, view)
     assert_sound(exhibit)
     assert exhibit.certainty.startswith("62 validation images")
 
@@ -110,47 +118,47 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("view", JUDGING)
 def test_a_network_of_ones_own_is_judged_too(
-    scene_of: Scenes, seen: Seen, view: str, own: Path
+    context_of: Contexts, seen: Seen, view: str, own: Path
 ) -> None:
-    exhibit = seen(scene_of(f"{own}:Odd"), view)
+    exhibit = seen(context_of(f"{own}:Odd"), view)
     assert_sound(exhibit)
     assert exhibit.certainty
 
 
 @pytest.mark.parametrize("view", JUDGING)
 def test_probabilities_that_are_no_numbers_are_told(
-    scene_of: Scenes, seen: Seen, view: str
+    context_of: Contexts, seen: Seen, view: str
 ) -> None:
-    exhibit = seen(lost_scene(scene_of("tiny")), view)
+    exhibit = seen(diverged_context(context_of("tiny")), view)
     assert words(exhibit) == ("The probabilities are no numbers any more: the run diverged.")
     assert exhibit.figures == {"images": 200, "correct": 0, "without_numbers": 200}
     assert exhibit.result == ""
 
 
-def test_one_image_without_numbers_is_counted(scene_of: Scenes) -> None:
+def test_one_image_without_numbers_is_counted(context_of: Contexts) -> None:
     probabilities = torch.full((200, 10), 0.1)
     probabilities[7, 3] = float("inf")
-    scene = judged_as(scene_of("tiny"), probabilities)
-    exhibit = lost(scene.predictions.judged["validation"])
+    context = with_predictions(context_of("tiny"), probabilities)
+    exhibit = lost(context.prediction_store.by_split["validation"])
     assert exhibit is not None
     assert "of 1 of 200 images are no numbers" in words(exhibit)
 
 
 @pytest.mark.parametrize("view", JUDGING)
-def test_the_test_set_stays_sealed_until_enter(scene_of: Scenes, seen: Seen, view: str) -> None:
-    scene = scene_of("tiny")
-    exhibit = seen(scene, view, images="test")
+def test_the_test_set_stays_sealed_until_enter(context_of: Contexts, seen: Seen, view: str) -> None:
+    context = context_of("tiny")
+    exhibit = seen(context, view, images="test")
     assert "sealed" in words(exhibit)
     assert exhibit.trains.startswith("read the 10,000 test images: look ")
-    assert scene.data.test.evaluations == 0
+    assert context.data.test.evaluations == 0
     assert not any(isinstance(block, Pictures) for block in exhibit.blocks)
 
 
 @pytest.mark.parametrize("view", ALL)
-def test_every_part_of_the_work_is_followed_by_a_breath(scene_of: Scenes, view: str) -> None:
+def test_every_part_of_the_work_is_followed_by_a_breath(context_of: Contexts, view: str) -> None:
     """Nothing but one exhibit comes of it, and judging is parted into batches."""
-    scene = small_split(scene_of("tiny"), 200)
-    parts = list(view_named(view)(scene, {}, False))
+    context = small_split(context_of("tiny"), 200)
+    parts = list(view_named(view)(context, {}, False))
     assert len([part for part in parts if part is not None]) == 1
     if view in JUDGING:
         assert len(parts) >= 3

@@ -11,27 +11,27 @@ import torch
 from captum.attr import IntegratedGradients, Occlusion, Saliency
 from torch import Tensor, nn
 
-from tests.lab.views.conftest import Scenes, Seen
-from tests.lab.views.own_networks import write_odd
+from tests.lab.views.conftest import Contexts, Seen
+from tests.lab.views.custom_models import write_odd
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.views.attribution import (
+from tui_trainer.lab.views.attribution import black_of
+from tui_trainer.lab.views.attribution_methods import (
     PATH_STEPS,
     gradient,
     gradient_times_pixel,
     integrated_gradients,
     occlusion,
 )
-from tui_trainer.lab.views.where import black_of
 from tui_trainer.protocol.exhibit import Pictures, Words
 
 
 @pytest.fixture(scope="module")
-def case(scene_of: Scenes) -> tuple[nn.Module, Tensor, float]:
+def case(context_of: Contexts) -> tuple[nn.Module, Tensor, float]:
     """An untrained network whose weights are large enough to say something, a digit, its black."""
-    scene = scene_of("small")
-    network = scene.copy().requires_grad_(False)
-    list(network.parameters())[-2].mul_(20)
-    return network, scene.digit(5, "validation").network_input, black_of(scene)
+    context = context_of("small")
+    model = context.copy().requires_grad_(False)
+    list(model.parameters())[-2].mul_(20)
+    return model, context.digit(5, "validation").model_input, black_of(context)
 
 
 Case = tuple[nn.Module, Tensor, float]
@@ -43,17 +43,17 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 
-def test_the_black_of_a_patch_is_that_of_the_background(scene_of: Scenes) -> None:
-    scene = scene_of("small")
-    corner = scene.digit(0, "validation").network_input[0, 0, 0, 0]
-    assert black_of(scene) == pytest.approx(float(corner))
-    assert black_of(scene) < 0
+def test_the_black_of_a_patch_is_that_of_the_background(context_of: Contexts) -> None:
+    context = context_of("small")
+    corner = context.digit(0, "validation").model_input[0, 0, 0, 0]
+    assert black_of(context) == pytest.approx(float(corner))
+    assert black_of(context) < 0
 
 
 def test_the_gradient_is_captums_saliency(case: Case) -> None:
-    network, image, _ = case
-    ours = gradient(network, image, 3)
-    theirs = Saliency(network).attribute(image.clone().requires_grad_(True), target=3)
+    model, image, _ = case
+    ours = gradient(model, image, 3)
+    theirs = Saliency(model).attribute(image.clone().requires_grad_(True), target=3)
     assert ours is not None
     assert torch.allclose(ours.abs(), theirs[0, 0], rtol=1e-4, atol=1e-7)
     assert float(ours.abs().max()) > 0
@@ -61,10 +61,10 @@ def test_the_gradient_is_captums_saliency(case: Case) -> None:
 
 @pytest.mark.parametrize(("patch", "stride"), [(5, 3), (4, 2), (7, 5)])
 def test_covering_is_captums_occlusion(case: Case, patch: int, stride: int) -> None:
-    network, image, black = case
+    model, image, black = case
 
     def probabilities(images: Tensor) -> Tensor:
-        return network(images).softmax(dim=1)  # type: ignore[no-any-return]
+        return model(images).softmax(dim=1)  # type: ignore[no-any-return]
 
     theirs = Occlusion(probabilities).attribute(
         image,
@@ -73,33 +73,33 @@ def test_covering_is_captums_occlusion(case: Case, patch: int, stride: int) -> N
         baselines=black,
         target=3,
     )
-    *_, ours = occlusion(network, image, black, patch=patch, stride=stride, part=20)
+    *_, ours = occlusion(model, image, black, patch=patch, stride=stride, part=20)
     assert ours.share == 1
     assert torch.allclose(ours.loss(3), theirs[0, 0], rtol=1e-3, atol=1e-6)
     assert float(ours.loss(3).abs().max()) > 1e-4
 
 
 def test_integrated_gradients_are_captums(case: Case) -> None:
-    network, image, black = case
-    parts = integrated_gradients(network, image, black, 3, part=10)
+    model, image, black = case
+    parts = integrated_gradients(model, image, black, 3, part=10)
     while True:
         try:
             next(parts)
         except StopIteration as done:
             ours = done.value
             break
-    theirs = IntegratedGradients(network).attribute(
+    theirs = IntegratedGradients(model).attribute(
         image, baselines=black, target=3, n_steps=PATH_STEPS, method="riemann_middle"
     )
     assert torch.allclose(ours, theirs[0, 0], rtol=1e-3, atol=1e-5)
     with torch.no_grad():
-        whole = float((network(image) - network(torch.full_like(image, black)))[0, 3])
+        whole = float((model(image) - model(torch.full_like(image, black)))[0, 3])
     assert float(ours.sum()) == pytest.approx(whole, rel=0.05)
 
 
 def test_gradient_times_pixel_is_the_slope_times_the_ink(case: Case) -> None:
-    network, image, black = case
-    slope, ours = gradient(network, image, 3), gradient_times_pixel(network, image, black, 3)
+    model, image, black = case
+    slope, ours = gradient(model, image, 3), gradient_times_pixel(model, image, black, 3)
     assert slope is not None
     assert ours is not None
     assert torch.allclose(ours, slope * (image[0, 0] - black))
@@ -107,26 +107,26 @@ def test_gradient_times_pixel_is_the_slope_times_the_ink(case: Case) -> None:
 
 
 def test_a_patch_that_was_not_tried_counts_nothing(case: Case) -> None:
-    network, image, black = case
-    first, *_ = occlusion(network, image, black, patch=5, stride=3, part=8)
+    model, image, black = case
+    first, *_ = occlusion(model, image, black, patch=5, stride=3, part=8)
     assert 0 < first.share < 1
     assert bool((first.loss(3)[10:] == 0).all())
 
 
-def test_the_patch_is_framed_where_it_takes_most(scene_of: Scenes, seen: Seen) -> None:
-    exhibit = seen(scene_of("tiny"), "where", digit=2.0, patch=7.0)
+def test_the_patch_is_framed_where_it_takes_most(context_of: Contexts, seen: Seen) -> None:
+    exhibit = seen(context_of("tiny"), "attribution", digit=2.0, patch=7.0)
     pictures = exhibit.blocks[0]
     assert isinstance(pictures, Pictures)
     worst = exhibit.figures["worst"]
     assert isinstance(worst, dict)
     assert pictures.items[0].frame == (worst["top"], worst["left"], 7, 7)
-    scene = scene_of("tiny")
-    digit = scene.digit(2, "validation")
-    covered = digit.network_input.clone()
+    context = context_of("tiny")
+    digit = context.digit(2, "validation")
+    covered = digit.model_input.clone()
     covered[..., worst["top"] : worst["top"] + 7, worst["left"] : worst["left"] + 7] = -1e9
-    covered = covered.clamp(min=black_of(scene))
+    covered = covered.clamp(min=black_of(context))
     with torch.no_grad():
-        shares = scene.network(covered).softmax(dim=1)[0]
+        shares = context.model(covered).softmax(dim=1)[0]
     assert worst["probabilities"] == pytest.approx(shares.tolist(), abs=1e-5)
     maps = exhibit.figures["maps"]
     assert isinstance(maps, dict)
@@ -134,25 +134,27 @@ def test_the_patch_is_framed_where_it_takes_most(scene_of: Scenes, seen: Seen) -
 
 
 @pytest.mark.parametrize("method", ["occlusion", "gradient", "gradient × pixel", "integrated"])
-def test_odd_networks_are_looked_into(odd: Path, scene_of: Scenes, seen: Seen, method: str) -> None:
-    scene = scene_of(f"{odd}:Odd")
-    exhibit = seen(scene, "where", method=method)
+def test_odd_networks_are_looked_into(
+    odd: Path, context_of: Contexts, seen: Seen, method: str
+) -> None:
+    context = context_of(f"{odd}:Odd")
+    exhibit = seen(context, "attribution", method=method)
     assert exhibit.progress is None
     assert len(exhibit.figures["maps"]) == 2  # type: ignore[arg-type]
 
 
-def test_without_a_gradient_it_says_so(odd: Path, scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of(f"{odd}:Closed")
+def test_without_a_gradient_it_says_so(odd: Path, context_of: Contexts, seen: Seen) -> None:
+    context = context_of(f"{odd}:Closed")
     for method in ("gradient", "gradient × pixel", "integrated"):
-        exhibit = seen(scene, "where", method=method)
+        exhibit = seen(context, "attribution", method=method)
         assert any(isinstance(b, Words) and "No gradient" in b.text for b in exhibit.blocks)
 
 
-def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
-    scene: Context = scene_of("small")
-    network = scene.copy().requires_grad_(False)
-    next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, network=network)
+def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
+    context: Context = context_of("small")
+    model = context.copy().requires_grad_(False)
+    next(model.parameters()).fill_(float("nan"))
+    diverged = replace(context, model=model)
     for method in ("occlusion", "gradient"):
-        exhibit = seen(lost, "where", method=method)
+        exhibit = seen(diverged, "attribution", method=method)
         assert "no numbers" in exhibit.result

@@ -7,26 +7,30 @@ from typing import Any
 
 import torch
 
-from tests.lab.views.conftest import Scenes, Seen
-from tests.lab.views.judgements import chronicled, figures, only, other, words
+from tests.lab.views.conftest import Contexts, Seen
+from tests.lab.views.predictions import figures, only, other, with_history, words
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import NO_CLASS
-from tui_trainer.lab.views.forgotten import kinds_of
+from tui_trainer.lab.views.forgetting import kinds_of
 from tui_trainer.protocol.exhibit import Pictures
 
 
-def lived(scene: Context) -> Context:
+def lived(context: Context) -> Context:
     """Four epochs: 1 is never learned, 2 lost, 3 and 6 regained, 4 learned late, 5 lost later."""
     wrong = ((1, 4, 5), (1, 3, 6), (1, 2, 5), (1, 2, 5))
-    return chronicled(scene, *({each: other(scene, each) for each in epoch} for epoch in wrong))
+    return with_history(
+        context, *({each: other(context, each) for each in epoch} for epoch in wrong)
+    )
 
 
 def numbers(shown: Any, kind: str) -> list[int]:
     return [each["image"] for each in shown[kind]]
 
 
-def test_every_image_is_of_the_kind_that_its_epochs_make_it(scene_of: Scenes, seen: Seen) -> None:
-    shown = figures(seen(lived(scene_of("tiny")), "forgotten"))
+def test_every_image_is_of_the_kind_that_its_epochs_make_it(
+    context_of: Contexts, seen: Seen
+) -> None:
+    shown = figures(seen(lived(context_of("tiny")), "forgetting"))
     assert numbers(shown, "never_learned") == [1]
     assert numbers(shown, "forgotten") == [5, 2]
     assert numbers(shown, "learned_again") == [3, 6]
@@ -42,72 +46,72 @@ def test_every_image_is_of_the_kind_that_its_epochs_make_it(scene_of: Scenes, se
     assert (shown["epochs"], shown["first_epoch"]) == (4, 1)
 
 
-def test_what_is_forgotten_again_and_again_flip_flops(scene_of: Scenes, seen: Seen) -> None:
-    plain = scene_of("tiny")
+def test_what_is_forgotten_again_and_again_flip_flops(context_of: Contexts, seen: Seen) -> None:
+    plain = context_of("tiny")
     wrong = {9: other(plain, 9)}
-    shown = seen(chronicled(plain, {}, wrong, {}, wrong, {}, wrong), "forgotten")
+    shown = seen(with_history(plain, {}, wrong, {}, wrong, {}, wrong), "forgetting")
     facts = figures(shown)["flip_flopping"][0]
-    assert (facts["image"], facts["forgotten"], facts["wrong_since"]) == (9, 3, 6)
+    assert (facts["image"], facts["forgetting_events"], facts["wrong_since"]) == (9, 3, 6)
     caption = only(Pictures, shown).items[0].caption
     assert caption == f"#9 true {facts['true']}, said {facts['said']}, 3×, wrong since 6"
 
 
-def test_kinds_part_the_images_and_classes_add_up(scene_of: Scenes, seen: Seen) -> None:
-    scene = lived(scene_of("tiny"))
-    shown = figures(seen(scene, "forgotten"))
+def test_kinds_part_the_images_and_classes_add_up(context_of: Contexts, seen: Seen) -> None:
+    context = lived(context_of("tiny"))
+    shown = figures(seen(context, "forgetting"))
     kinds = [kind for kind in shown["counts"] if kind != "flip_flopping"]
     assert sum(shown["counts"][kind] for kind in kinds) == 200
-    labels = scene.digits.labels
+    labels = context.digits.labels
     for label in range(10):
         total = sum(shown["by_class"][kind][label] for kind in kinds)
         assert total == int((labels == label).sum())
 
 
-def test_a_kind_is_chosen_and_an_empty_one_says_so(scene_of: Scenes, seen: Seen) -> None:
-    scene = lived(scene_of("tiny"))
-    shown = seen(scene, "forgotten", kind="learned again", digit=2)
+def test_a_kind_is_chosen_and_an_empty_one_says_so(context_of: Contexts, seen: Seen) -> None:
+    context = lived(context_of("tiny"))
+    shown = seen(context, "forgetting", kind="learned again", digit=2)
     items = only(Pictures, shown).items
     assert [item.caption.split()[0] for item in items] == ["#3", "#6"]
     assert items[1].frame is not None
     assert shown.opens is not None
     assert ("digit", 6.0) in shown.opens.choices
-    empty = seen(scene, "forgotten", kind="flip-flopping")
+    empty = seen(context, "forgetting", kind="flip-flopping")
     assert words(empty) == "No image is flip-flopping (forgotten twice or more)."
 
 
-def test_without_a_chronicle_it_says_what_is_needed(scene_of: Scenes, seen: Seen) -> None:
-    shown = seen(scene_of("tiny"), "forgotten")
+def test_without_a_chronicle_it_says_what_is_needed(context_of: Contexts, seen: Seen) -> None:
+    shown = seen(context_of("tiny"), "forgetting")
     assert "at the end of each epoch" in words(shown)
     assert figures(shown) == {"epochs": 0}
-    without = seen(scene_of("tiny", val_size=0), "forgotten")
+    without = seen(context_of("tiny", val_size=0), "forgetting")
     assert "--val-size" in words(without)
 
 
-def test_after_one_epoch_nothing_can_be_forgotten(scene_of: Scenes, seen: Seen) -> None:
-    shown = seen(chronicled(scene_of("tiny"), {1: 0}), "forgotten")
+def test_after_one_epoch_nothing_can_be_forgotten(context_of: Contexts, seen: Seen) -> None:
+    shown = seen(with_history(context_of("tiny"), {1: 0}), "forgetting")
     assert "epoch 1 alone: nothing can be forgotten" in shown.certainty
     assert figures(shown)["counts"]["forgotten"] == 0
 
 
-def test_a_record_that_began_late_says_so(scene_of: Scenes, seen: Seen) -> None:
-    shown = seen(chronicled(scene_of("tiny"), {}, {}, since=7), "forgotten")
+def test_a_record_that_began_late_says_so(context_of: Contexts, seen: Seen) -> None:
+    shown = seen(with_history(context_of("tiny"), {}, {}, since=7), "forgetting")
     assert "epochs 7 to 8, what was before is not recorded" in shown.certainty
 
 
-def test_a_record_stays_as_it_was_while_the_run_goes_on(scene_of: Scenes) -> None:
-    scene = lived(scene_of("tiny"))
-    record = deepcopy(scene.chronicle)
+def test_a_record_stays_as_it_was_while_the_run_goes_on(context_of: Contexts) -> None:
+    context = lived(context_of("tiny"))
+    record = deepcopy(context.forgetting)
     before = {kind: which.clone() for kind, which in kinds_of(record).items()}
-    labels = scene.digits.labels.cpu()
-    scene.chronicle.note(5, (labels + 1) % 10, labels)
+    labels = context.digits.labels.cpu()
+    context.forgetting.note(5, (labels + 1) % 10, labels)
     assert record.last == 4
     for kind, which in kinds_of(record).items():
         assert torch.equal(which, before[kind])
 
 
 def test_an_epoch_whose_scores_were_no_numbers_is_told_as_such(
-    scene_of: Scenes, seen: Seen
+    context_of: Contexts, seen: Seen
 ) -> None:
-    shown = seen(chronicled(scene_of("tiny"), {}, {3: NO_CLASS}), "forgotten")
+    shown = seen(with_history(context_of("tiny"), {}, {3: NO_CLASS}), "forgetting")
     assert "said nothing" in only(Pictures, shown).items[0].caption
     assert figures(shown)["forgotten"][0]["said"] is None

@@ -58,7 +58,7 @@ def stack(
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes))
 
 
-def zoo_network(name: str, image_size: int, classes: int) -> nn.Module:
+def zoo_model(name: str, image_size: int, classes: int) -> nn.Module:
     """Build a network of the zoo."""
     return zoo.build(name, image_size=image_size, classes=classes)
 

@@ -8,15 +8,15 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from tui_trainer.lab.chronicle import Chronicle
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, opening_of, word_control
+from tui_trainer.lab.controls import Controls, link_to, word_control
+from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import NO_CLASS, VALIDATION
 from tui_trainer.lab.views import gallery
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Pictures, Table, Words
 from tui_trainer.text.fmt import count, percent, plural
 
-LOST, NEVER, FLIPPING, REGAINED, LATE, ALWAYS = (
+FORGOTTEN, NEVER, FLIPPING, RELEARNED, LATE, UNFORGETTABLE = (
     "forgotten",
     "never learned",
     "flip-flopping",
@@ -25,13 +25,13 @@ LOST, NEVER, FLIPPING, REGAINED, LATE, ALWAYS = (
     "always right",
 )
 
-KIND = word_control("kind", (LOST, NEVER, FLIPPING, REGAINED))
+KIND = word_control("kind", (FORGOTTEN, NEVER, FLIPPING, RELEARNED))
 
 ABOUT = {
-    ALWAYS: "right at the end of every epoch",
+    UNFORGETTABLE: "right at the end of every epoch",
     LATE: "wrong first, right ever since",
-    REGAINED: "forgotten, and right again",
-    LOST: "right once, wrong now",
+    RELEARNED: "forgotten, and right again",
+    FORGOTTEN: "right once, wrong now",
     NEVER: "wrong at the end of every epoch",
     FLIPPING: "forgotten twice or more",
 }
@@ -39,8 +39,8 @@ ABOUT = {
 
 SHORT = {
     LATE: "late",
-    REGAINED: "again",
-    LOST: "forgotten",
+    RELEARNED: "again",
+    FORGOTTEN: "forgotten",
     NEVER: "never",
     FLIPPING: "flip-flopping",
 }
@@ -50,28 +50,28 @@ FLIPS = 2
 """How often an image was forgotten that is called flip-flopping."""
 
 
-def kinds_of(record: Chronicle) -> dict[str, Tensor]:
+def kinds_of(record: ExampleForgetting) -> dict[str, Tensor]:
     """Return which images are of each kind (N), true or false."""
-    right, once = record.row("wrong_since") == 0, record.row("first_right") > 0
-    forgotten, times_wrong = record.row("forgotten"), record.row("times_wrong")
+    right, once = record.row("wrong_since") == 0, record.row("first_correct") > 0
+    forgotten, times_wrong = record.row("forgetting_events"), record.row("times_wrong")
     return {
-        ALWAYS: times_wrong == 0,
+        UNFORGETTABLE: times_wrong == 0,
         LATE: right & (forgotten == 0) & (times_wrong > 0),
-        REGAINED: right & (forgotten > 0),
-        LOST: ~right & once,
+        RELEARNED: right & (forgotten > 0),
+        FORGOTTEN: ~right & once,
         NEVER: ~right & ~once,
         FLIPPING: forgotten >= FLIPS,
     }
 
 
-def _ranked(record: Chronicle, which: Tensor) -> list[int]:
+def _ranked(record: ExampleForgetting, which: Tensor) -> list[int]:
     """Return the numbers of images: most often forgotten first, then most often wrong."""
     numbers = which.nonzero().flatten().tolist()
-    forgotten, wrong = record.row("forgotten").tolist(), record.row("times_wrong").tolist()
+    forgotten, wrong = record.row("forgetting_events").tolist(), record.row("times_wrong").tolist()
     return sorted(numbers, key=lambda number: (-forgotten[number], -wrong[number], number))
 
 
-def show(context: Context, controls: Controls, goes: bool) -> Parts:
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show which images were learned and forgotten, those of one kind as pictures.
 
     Forgetting is counted as by M. Toneva and others, "An empirical study of example forgetting
@@ -81,24 +81,27 @@ def show(context: Context, controls: Controls, goes: bool) -> Parts:
     if lack := _lack(context):
         yield lack
         return
-    record = deepcopy(context.chronicle)  # the run goes on writing into it
+    record = deepcopy(context.forgetting)  # the run goes on writing into it
     labels = context.split(VALIDATION).labels.cpu()
     kinds = kinds_of(record)
-    ranked = {kind: _ranked(record, which) for kind, which in kinds.items() if kind != ALWAYS}
+    ranked = {
+        kind: _ranked(record, which) for kind, which in kinds.items() if kind != UNFORGETTABLE
+    }
     yield None
     kind = controls.word(KIND)
     blocks, opens = _pictures(context, record, labels, kind, ranked[kind], controls)
     yield Exhibit(
         blocks=(*blocks, _counts(kinds), _by_class(kinds, labels, context.data.classes)),
-        result=f"{plural(len(ranked[LOST]), 'image')} forgotten, {count(len(ranked[NEVER]))} never "
-        f"learned, {count(len(ranked[FLIPPING]))} flip-flopping, of {count(len(labels))}.",
+        result=f"{plural(len(ranked[FORGOTTEN]), 'image')} forgotten, "
+        f"{count(len(ranked[NEVER]))} never learned, "
+        f"{count(len(ranked[FLIPPING]))} flip-flopping, of {count(len(labels))}.",
         certainty=_certainty(record, len(labels)),
         opens=opens,
         figures=figures(record, labels, context.data.classes),
     )
 
 
-def figures(record: Chronicle, labels: Tensor, classes: int) -> Mapping[str, object]:
+def figures(record: ExampleForgetting, labels: Tensor, classes: int) -> Mapping[str, object]:
     """Return the kinds, class by class, and the images of those that are few."""
     kinds = kinds_of(record)
     return {
@@ -122,11 +125,11 @@ def _name(kind: str) -> str:
     return kind.replace(" ", "_").replace("-", "_")
 
 
-def _facts(record: Chronicle, labels: Tensor, number: int) -> Mapping[str, int | None]:
+def _facts(record: ExampleForgetting, labels: Tensor, number: int) -> Mapping[str, int | None]:
     facts = record.facts(number)
-    given = facts.pop("given")
-    said = None if given == NO_CLASS else given
-    return {"image": number, "true": int(labels[number]), "said": said, **facts}
+    last = facts.pop("predicted")
+    predicted = None if last == NO_CLASS else last
+    return {"image": number, "true": int(labels[number]), "predicted": predicted, **facts}
 
 
 def _lack(context: Context) -> Exhibit | None:
@@ -136,7 +139,7 @@ def _lack(context: Context) -> Exhibit | None:
             "What becomes of each image is recorded on the validation images, and this run has "
             "none. Train with some (--val-size), and look again after an epoch."
         )
-    elif not context.chronicle.epochs:
+    elif not context.forgetting.epochs:
         text = (
             "Nothing is known yet of what was learned and forgotten: it is written down at the end "
             "of each epoch, and of this run there is none. An older recording has no such record: "
@@ -151,7 +154,7 @@ def _lack(context: Context) -> Exhibit | None:
     )
 
 
-def _certainty(record: Chronicle, images: int) -> str:
+def _certainty(record: ExampleForgetting, images: int) -> str:
     epochs = (
         f"epochs {record.since} to {record.last}"
         if record.epochs > 1
@@ -163,7 +166,7 @@ def _certainty(record: Chronicle, images: int) -> str:
 
 def _pictures(
     context: Context,
-    record: Chronicle,
+    record: ExampleForgetting,
     labels: Tensor,
     kind: str,
     numbers: Sequence[int],
@@ -179,13 +182,13 @@ def _pictures(
         items=gallery.thumbnails(context, VALIDATION, captions, page.chosen),
     )
     hint = f"where it looked in #{page.chosen}"
-    return (pictures,), opening_of("where", hint, images=VALIDATION, digit=page.chosen)
+    return (pictures,), link_to("attribution", hint, images=VALIDATION, digit=page.chosen)
 
 
-def _caption(record: Chronicle, labels: Tensor, number: int) -> str:
+def _caption(record: ExampleForgetting, labels: Tensor, number: int) -> str:
     facts = record.facts(number)
-    said, times, since = facts["given"], facts["forgotten"], facts["wrong_since"]
-    said_text = "nothing" if said == NO_CLASS else f"{said}"
+    predicted, times, since = facts["predicted"], facts["forgetting_events"], facts["wrong_since"]
+    said_text = "nothing" if predicted == NO_CLASS else f"{predicted}"
     told = [f"#{number} true {int(labels[number])}, said {said_text}"]
     if times:
         told.append("once" if times == 1 else f"{times}×")
@@ -206,7 +209,7 @@ def _counts(kinds: Mapping[str, Tensor]) -> Table:
 
 
 def _by_class(kinds: Mapping[str, Tensor], labels: Tensor, classes: int) -> Table:
-    shown = [kind for kind in kinds if kind != ALWAYS]
+    shown = [kind for kind in kinds if kind != UNFORGETTABLE]
     columns = [torch.bincount(labels[kinds[kind]], minlength=classes).tolist() for kind in shown]
     return Table(
         caption="images of each class",

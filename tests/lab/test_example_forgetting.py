@@ -17,53 +17,53 @@ from tests.engine.test_rewinding import wrecked
 from tests.lab.views.conftest import laboratory_of, session_of
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.lab.chronicle import ROWS, Chronicle
+from tui_trainer.lab.example_forgetting import ROWS, ExampleForgetting
 from tui_trainer.lab.predictions import NO_CLASS
 from tui_trainer.protocol.commands import Rewind, SetEpochs
 
 LABELS = torch.tensor([0, 1, 2, 3])
 
 
-def noted(*epochs: Sequence[int], first: int = 1) -> Chronicle:
+def noted(*epochs: Sequence[int], first: int = 1) -> ExampleForgetting:
     """A chronicle of four images, whose labels are 0 to 3, from what they were given."""
-    chronicle = Chronicle(4)
-    for epoch, given in enumerate(epochs, first):
-        chronicle.note(epoch, torch.tensor(given), LABELS)
-    return chronicle
+    forgetting = ExampleForgetting(4)
+    for epoch, predicted in enumerate(epochs, first):
+        forgetting.note(epoch, torch.tensor(predicted), LABELS)
+    return forgetting
 
 
-def account(chronicle: Chronicle) -> dict[str, list[int]]:
-    return {name: chronicle.row(name).tolist() for name in ROWS}
+def account(forgetting: ExampleForgetting) -> dict[str, list[int]]:
+    return {name: forgetting.row(name).tolist() for name in ROWS}
 
 
 def test_it_knows_nothing_before_the_first_epoch() -> None:
-    chronicle = Chronicle(3)
-    assert (chronicle.epochs, chronicle.since) == (0, 0)
-    assert account(chronicle) == {name: [0, 0, 0] for name in ROWS}
+    forgetting = ExampleForgetting(3)
+    assert (forgetting.epochs, forgetting.since) == (0, 0)
+    assert account(forgetting) == {name: [0, 0, 0] for name in ROWS}
 
 
 def test_four_lives_by_hand() -> None:
     """Always right; never; lost in epoch 2; wrong, right, wrong again."""
-    chronicle = noted([0, 0, 2, 0], [0, 0, 0, 3], [0, 2, 0, 1])
-    assert account(chronicle) == {
-        "given": [0, 2, 0, 1],
+    forgetting = noted([0, 0, 2, 0], [0, 0, 0, 3], [0, 2, 0, 1])
+    assert account(forgetting) == {
+        "predicted": [0, 2, 0, 1],
         "wrong_since": [0, 1, 2, 3],
-        "first_right": [1, 0, 1, 2],
-        "forgotten": [0, 0, 1, 1],
+        "first_correct": [1, 0, 1, 2],
+        "forgetting_events": [0, 0, 1, 1],
         "times_wrong": [0, 3, 2, 2],
     }
-    assert (chronicle.epochs, chronicle.since) == (3, 1)
+    assert (forgetting.epochs, forgetting.since) == (3, 1)
 
 
 def test_what_is_wrong_at_first_was_not_forgotten() -> None:
-    assert noted([1, 1, 1, 1]).row("forgotten").tolist() == [0, 0, 0, 0]
+    assert noted([1, 1, 1, 1]).row("forgetting_events").tolist() == [0, 0, 0, 0]
 
 
 def test_it_may_begin_late() -> None:
-    chronicle = noted([1, 1, 2, 3], [1, 1, 2, 0], first=5)
-    assert (chronicle.since, chronicle.epochs) == (5, 2)
-    assert chronicle.row("wrong_since").tolist() == [5, 0, 0, 6]
-    assert chronicle.row("first_right").tolist() == [0, 5, 5, 5]
+    forgetting = noted([1, 1, 2, 3], [1, 1, 2, 0], first=5)
+    assert (forgetting.since, forgetting.epochs) == (5, 2)
+    assert forgetting.row("wrong_since").tolist() == [5, 0, 0, 6]
+    assert forgetting.row("first_correct").tolist() == [0, 5, 5, 5]
 
 
 def test_scores_that_are_no_numbers_are_wrong_whatever_the_label() -> None:
@@ -73,45 +73,45 @@ def test_scores_that_are_no_numbers_are_wrong_whatever_the_label() -> None:
     assert 0 in run.data.val.labels.tolist()
     run.validate()
     total = len(run.data.val)
-    assert laboratory_of(run).chronicle.row("given").tolist() == [NO_CLASS] * total
-    assert laboratory_of(run).chronicle.row("times_wrong").tolist() == [1] * total
+    assert laboratory_of(run).forgetting.row("predicted").tolist() == [NO_CLASS] * total
+    assert laboratory_of(run).forgetting.row("times_wrong").tolist() == [1] * total
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_it_agrees_with_an_account_of_every_epoch(seed: int) -> None:
     """Bounded memory knows what a list of all epochs would: twelve random ones of 50 images."""
-    chance = random.Random(seed)
-    labels = [chance.randrange(10) for _ in range(50)]
-    lives = [[chance.choice([y, y, (y + 1) % 10]) for _ in range(12)] for y in labels]
-    chronicle = Chronicle(50)
+    rng = random.Random(seed)
+    labels = [rng.randrange(10) for _ in range(50)]
+    lives = [[rng.choice([y, y, (y + 1) % 10]) for _ in range(12)] for y in labels]
+    forgetting = ExampleForgetting(50)
     for epoch in range(12):
-        given = torch.tensor([life[epoch] for life in lives])
-        chronicle.note(epoch + 1, given, torch.tensor(labels))
+        predicted = torch.tensor([life[epoch] for life in lives])
+        forgetting.note(epoch + 1, predicted, torch.tensor(labels))
     for place, (label, life) in enumerate(zip(labels, lives, strict=True)):
         right = [said == label for said in life]
-        told = {name: int(chronicle.row(name)[place]) for name in ROWS}
+        told = {name: int(forgetting.row(name)[place]) for name in ROWS}
         last_right = max((epoch for epoch, hit in enumerate(right, 1) if hit), default=0)
         assert told == {
-            "given": life[-1],
+            "predicted": life[-1],
             "wrong_since": 0 if right[-1] else last_right + 1,
-            "first_right": right.index(True) + 1 if any(right) else 0,
-            "forgotten": sum(a and not b for a, b in pairwise(right)),
+            "first_correct": right.index(True) + 1 if any(right) else 0,
+            "forgetting_events": sum(a and not b for a, b in pairwise(right)),
             "times_wrong": right.count(False),
         }
 
 
 def test_it_goes_back_to_what_a_checkpoint_remembers() -> None:
-    chronicle = noted([0, 0, 2, 0])
-    table = chronicle.table.clone()
-    chronicle.note(2, torch.tensor([3, 3, 3, 3]), LABELS)
-    chronicle.restore(table, 1, 1)
-    assert torch.equal(chronicle.table, table)
-    assert (chronicle.epochs, chronicle.since) == (1, 1)
-    chronicle.table[0, 0] = 9
+    forgetting = noted([0, 0, 2, 0])
+    table = forgetting.table.clone()
+    forgetting.note(2, torch.tensor([3, 3, 3, 3]), LABELS)
+    forgetting.restore(table, 1, 1)
+    assert torch.equal(forgetting.table, table)
+    assert (forgetting.epochs, forgetting.since) == (1, 1)
+    forgetting.table[0, 0] = 9
     assert table[0, 0] == 0  # its own numbers, not those of the checkpoint
-    chronicle.restore(None, 4, 1)
-    assert account(chronicle) == {name: [0] * 4 for name in ROWS}
-    assert (chronicle.epochs, chronicle.since) == (0, 0)
+    forgetting.restore(None, 4, 1)
+    assert account(forgetting) == {name: [0] * 4 for name in ROWS}
+    assert (forgetting.epochs, forgetting.since) == (0, 0)
 
 
 # --- in a run

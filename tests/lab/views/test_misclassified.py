@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from tests.lab.views.conftest import Scenes, Seen
-from tests.lab.views.judgements import (
-    chronicled,
-    drawn_scene,
+from tests.lab.views.conftest import Contexts, Seen
+from tests.lab.views.predictions import (
     figures,
-    judged_as,
     only,
     other,
+    random_context,
+    with_history,
+    with_predictions,
     words,
 )
 from tui_trainer.lab.context import Context
@@ -24,11 +24,13 @@ from tui_trainer.lab.views import gallery
 from tui_trainer.protocol.exhibit import Bars, Pictures
 
 
-def test_it_shows_all_images_of_the_cell_the_hardest_first(scene_of: Scenes, seen: Seen) -> None:
-    scene = drawn_scene(scene_of("tiny"))
-    judged = scene.predictions.judged["validation"]
-    shown = figures(seen(scene, "digits", true=9, said=9))
-    inside = (judged.labels == 9) & (judged.given == 9)
+def test_it_shows_all_images_of_the_cell_the_hardest_first(
+    context_of: Contexts, seen: Seen
+) -> None:
+    context = random_context(context_of("tiny"))
+    judged = context.prediction_store.by_split["validation"]
+    shown = figures(seen(context, "misclassified", true=9, predicted=9))
+    inside = (judged.labels == 9) & (judged.predicted == 9)
     assert sorted(each["image"] for each in shown["digits"]) == inside.nonzero().flatten().tolist()
     losses = [each["loss"] for each in shown["digits"]]
     assert losses == sorted(losses, reverse=True)
@@ -38,11 +40,11 @@ def test_it_shows_all_images_of_the_cell_the_hardest_first(scene_of: Scenes, see
 
 
 def test_without_a_choice_it_is_the_cell_of_the_most_frequent_error(
-    scene_of: Scenes, seen: Seen
+    context_of: Contexts, seen: Seen
 ) -> None:
-    scene = drawn_scene(scene_of("tiny"))
-    worst = figures(seen(scene, "confusion"))["worst_pairs"][0]
-    shown = figures(seen(scene, "digits"))
+    context = random_context(context_of("tiny"))
+    worst = figures(seen(context, "confusion"))["worst_pairs"][0]
+    shown = figures(seen(context, "misclassified"))
     assert (shown["true"], shown["said"], shown["count"]) == (
         worst["true"],
         worst["said"],
@@ -51,18 +53,18 @@ def test_without_a_choice_it_is_the_cell_of_the_most_frequent_error(
 
 
 def test_the_chosen_digit_is_shown_whole_with_all_its_probabilities(
-    scene_of: Scenes, seen: Seen
+    context_of: Contexts, seen: Seen
 ) -> None:
-    scene = drawn_scene(scene_of("tiny"))
-    shown = seen(scene, "digits", digit=2)
+    context = random_context(context_of("tiny"))
+    shown = seen(context, "misclassified", digit=2)
     facts = figures(shown)["digits"][1]
     number = facts["image"]
     assert figures(shown)["chosen"] == number
     picture = only(Pictures, shown).items[0]
-    pixels = scene.digits.images[number].float()
+    pixels = context.digits.images[number].float()
     assert picture.values == tuple(pixels.flatten().tolist())
     bars = only(Bars, shown).bars
-    probabilities = scene.predictions.judged["validation"].probabilities[number].tolist()
+    probabilities = context.prediction_store.by_split["validation"].probabilities[number].tolist()
     assert [bar.share for bar in bars] == probabilities == facts["probabilities"]
     assert [bar.label for bar in bars if bar.is_marked] == [f"{facts['true']} true"]
     assert [bar.label for bar in bars if "said" in bar.label] == [f"{facts['said']} said"]
@@ -70,38 +72,38 @@ def test_the_chosen_digit_is_shown_whole_with_all_its_probabilities(
     assert ("digit", float(number)) in shown.opens.choices
 
 
-def test_the_gallery_turns_with_the_digit_and_frames_it(scene_of: Scenes, seen: Seen) -> None:
-    scene = drawn_scene(scene_of("tiny"))
-    shown = seen(scene, "digits", true=1, said=1, digit=10)
+def test_the_gallery_turns_with_the_digit_and_frames_it(context_of: Contexts, seen: Seen) -> None:
+    context = random_context(context_of("tiny"))
+    shown = seen(context, "misclassified", true=1, predicted=1, digit=10)
     thumbs = [block for block in shown.blocks if isinstance(block, Pictures)][1].items
     numbers = [each["image"] for each in figures(shown)["digits"]]
     assert [int(each.caption.split()[0][1:]) for each in thumbs] == numbers[8:16]
     assert [each.frame is not None for each in thumbs].index(True) == 1
 
 
-def test_an_empty_cell_says_so_and_keeps_its_controls(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    right = judged_as(scene, torch.eye(10)[scene.digits.labels.cpu()])
-    shown = seen(right, "digits", true=3, said=5)
+def test_an_empty_cell_says_so_and_keeps_its_controls(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    right = with_predictions(context, torch.eye(10)[context.digits.labels.cpu()])
+    shown = seen(right, "misclassified", true=3, predicted=5)
     assert words(shown) == "No validation image of class 3 is taken for a 5."
     assert [control.value for control in shown.controls] == ["validation", 3.0, 5.0, 1.0]
     assert figures(shown)["digits"] == []
 
 
 def test_of_many_classes_the_most_probable_and_the_true_one_are_drawn(
-    scene_of: Scenes, seen: Seen
+    context_of: Contexts, seen: Seen
 ) -> None:
-    scene = scene_of("tiny")
-    labels = scene.digits.labels.cpu()
+    context = context_of("tiny")
+    labels = context.digits.labels.cpu()
     probabilities = torch.full((200, 62), 0.01)
     probabilities[:, 40:52] += 0.02
     probabilities[:, 61] = 0.0
     probabilities[torch.arange(200), labels] = 0.001
     probabilities[:, 45] += 0.5
-    data = replace(scene.data, classes=62)
-    scene = judged_as(replace(scene, data=data), probabilities)
-    bars = only(Bars, seen(scene, "digits")).bars
-    label = figures(seen(scene, "digits"))["true"]
+    data = replace(context.data, classes=62)
+    context = with_predictions(replace(context, data=data), probabilities)
+    bars = only(Bars, seen(context, "misclassified")).bars
+    label = figures(seen(context, "misclassified"))["true"]
     assert [bar.label.split()[0] for bar in bars] == [str(label), *map(str, range(40, 51))]
 
 
@@ -116,51 +118,51 @@ HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
 )
 
 
-def said_of(scene: Context, number: int, *, is_right: bool) -> Predictions:
+def said_of(context: Context, number: int, *, is_right: bool) -> Predictions:
     """A judgement of step 7, older or newer than the scene: one image right or not."""
-    labels = scene.digits.labels.cpu()
-    given = labels.clone()
-    given[number] = labels[number] if is_right else other(scene, number)
-    probabilities = one_hot(given, scene.data.classes).float()
+    labels = context.digits.labels.cpu()
+    predicted = labels.clone()
+    predicted[number] = labels[number] if is_right else other(context, number)
+    probabilities = one_hot(predicted, context.data.classes).float()
     return Predictions("validation", 7, probabilities, labels)
 
 
 @pytest.mark.parametrize(("epochs", "told"), HISTORIES)
 def test_it_tells_what_became_of_an_image(
-    scene_of: Scenes, epochs: tuple[dict[int, int], ...], told: str
+    context_of: Contexts, epochs: tuple[dict[int, int], ...], told: str
 ) -> None:
-    plain = scene_of("tiny")
+    plain = context_of("tiny")
     wrong = [dict.fromkeys(epoch, other(plain, 5)) for epoch in epochs]
-    scene = chronicled(plain, *wrong)
+    context = with_history(plain, *wrong)
     is_right = not wrong[-1]
-    assert gallery.past(scene, said_of(scene, 5, is_right=is_right), 5) == told
+    assert gallery.past(context, said_of(context, 5, is_right=is_right), 5) == told
     after = f"{told}; {'wrong' if is_right else 'right'} now, after step 7"
-    assert gallery.past(scene, said_of(scene, 5, is_right=not is_right), 5) == after
+    assert gallery.past(context, said_of(context, 5, is_right=not is_right), 5) == after
 
 
-def test_a_record_that_began_late_says_since_when(scene_of: Scenes) -> None:
-    scene = chronicled(scene_of("tiny"), {}, {}, since=4)
-    told = gallery.past(scene, said_of(scene, 0, is_right=True), 0)
+def test_a_record_that_began_late_says_since_when(context_of: Contexts) -> None:
+    context = with_history(context_of("tiny"), {}, {}, since=4)
+    told = gallery.past(context, said_of(context, 0, is_right=True), 0)
     assert told == "right at the end of each epoch since 4, the first that is recorded"
 
 
-def test_what_is_not_recorded_is_not_made_up(scene_of: Scenes, seen: Seen) -> None:
-    scene = drawn_scene(scene_of("tiny"))
-    assert "is not known" in words(seen(scene, "digits"))
-    assert figures(seen(scene, "digits"))["digits"][0]["history"] is None
-    test = drawn_scene(chronicled(scene_of("tiny"), {}), TEST)
-    assert "recorded of validation images alone" in words(seen(test, "digits", images=TEST))
-    assert figures(seen(test, "digits", images=TEST))["digits"][0]["history"] is None
+def test_what_is_not_recorded_is_not_made_up(context_of: Contexts, seen: Seen) -> None:
+    context = random_context(context_of("tiny"))
+    assert "is not known" in words(seen(context, "misclassified"))
+    assert figures(seen(context, "misclassified"))["digits"][0]["history"] is None
+    test = random_context(with_history(context_of("tiny"), {}), TEST)
+    assert "recorded of validation images alone" in words(seen(test, "misclassified", images=TEST))
+    assert figures(seen(test, "misclassified", images=TEST))["digits"][0]["history"] is None
 
 
-def test_the_history_is_among_the_figures(scene_of: Scenes, seen: Seen) -> None:
-    plain = drawn_scene(scene_of("tiny"))
-    number = figures(seen(plain, "digits"))["chosen"]
-    scene = chronicled(plain, {}, {number: other(plain, number)})
-    shown = seen(scene, "digits")
+def test_the_history_is_among_the_figures(context_of: Contexts, seen: Seen) -> None:
+    plain = random_context(context_of("tiny"))
+    number = figures(seen(plain, "misclassified"))["chosen"]
+    context = with_history(plain, {}, {number: other(plain, number)})
+    shown = seen(context, "misclassified")
     assert figures(shown)["digits"][0]["history"] == {
         "wrong_since": 2,
-        "first_right": 1,
+        "first_correct": 1,
         "forgotten": 1,
         "times_wrong": 1,
         "epochs": 2,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.context import Context, Digit
-from tui_trainer.lab.controls import Controls, opening_of
+from tui_trainer.lab.controls import Controls, link_to
 from tui_trainer.lab.drawing import WIDEST, digit_picture, map_picture, probability_bars, shrunk
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Picture, Pictures, Words, counting
@@ -55,22 +55,22 @@ class Prediction:
         return sorted(places, key=lambda place: -self.probabilities[place])
 
     @property
-    def said(self) -> int:
+    def predicted(self) -> int:
         """The most probable class."""
         return self.order[0]
 
     @property
-    def is_lost(self) -> bool:
+    def is_nonfinite(self) -> bool:
         """Whether they are no numbers."""
         return any(share != share for share in self.probabilities)
 
     @property
     def sentence(self) -> str:
         """What it says, and whether that is right."""
-        if self.is_lost:
+        if self.is_nonfinite:
             return "Its scores are no numbers any more: the run diverged."
-        told = f"It says {self.said} ({percent(self.probabilities[self.said], 1)})"
-        if self.said == self.label:
+        told = f"It says {self.predicted} ({percent(self.probabilities[self.predicted], 1)})"
+        if self.predicted == self.label:
             return f"{told}, rightly."
         share = percent(self.probabilities[self.label], 1)
         return f"{told}, but it is a {self.label} ({share})."
@@ -85,14 +85,18 @@ class Prediction:
     @property
     def figures(self) -> Mapping[str, object]:
         """The same as plain numbers."""
-        return {"true": self.label, "said": self.said, "probabilities": list(self.probabilities)}
+        return {
+            "true": self.label,
+            "said": self.predicted,
+            "probabilities": list(self.probabilities),
+        }
 
 
-def prediction_of(digit: Digit, network: nn.Module) -> Prediction:
+def prediction_of(digit: Digit, model: nn.Module) -> Prediction:
     """Return what a network says of a digit."""
     with torch.no_grad():
-        scores: Tensor = network(digit.network_input)
-    return Prediction(digit.label, tuple(probabilities_of(scores.float())[0].tolist()))
+        logits: Tensor = model(digit.model_input)
+    return Prediction(digit.label, tuple(probabilities_of(logits.float())[0].tolist()))
 
 
 def chosen_digit(context: Context, images: str, controls: Controls) -> int:
@@ -104,11 +108,11 @@ def chosen_digit(context: Context, images: str, controls: Controls) -> int:
 
 def is_sealed(context: Context, images: str) -> bool:
     """Whether these images are not to be shown: the test set before it was opened."""
-    return images == TEST and TEST not in context.predictions.judged
+    return images == TEST and TEST not in context.prediction_store.by_split
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class AttributedImage:
     """A digit that is looked at.
 
     Attributes:
@@ -128,8 +132,8 @@ class Look:
     @property
     def rivals(self) -> tuple[int, int]:
         """The two classes that are looked at: the said one, and the true one or the next."""
-        said, label = self.prediction.said, self.prediction.label
-        return said, label if said != label else self.prediction.order[1]
+        predicted, label = self.prediction.predicted, self.prediction.label
+        return predicted, label if predicted != label else self.prediction.order[1]
 
     def picture(self, frame: tuple[int, int, int, int] | None = None) -> Picture:
         """Return the digit; the frame (top, left, height, width) where it is drawn whole."""
@@ -156,13 +160,13 @@ class Look:
             on: What it rests on, beside the one image.
         """
         about = Words(text=ABOUT[self.method], tone="muted")
-        bars = () if self.prediction.is_lost else (self.prediction.bars(BARS),)
+        bars = () if self.prediction.is_nonfinite else (self.prediction.bars(BARS),)
         return Exhibit(
             blocks=(Pictures(caption="", items=pictures), *notes, *bars, about),
             result=result or self.prediction.sentence,
             certainty=f"One {self.images} image after step {count(self.context.step)}"
             + (f": {on}." if on else "."),
-            opens=opening_of(
+            opens=link_to(
                 "maps", "its way through the layers", images=self.images, digit=self.digit.number
             ),
             progress=progress,

@@ -7,9 +7,9 @@ import dataclasses
 from tui_trainer.lab.context import Context
 
 
-def lost(bench: Context) -> Context:
+def diverged(context: Context) -> Context:
     """Return the bench with a network of which no weight is a number."""
-    network = bench.copy()
-    for parameter in network.parameters():
+    model = context.copy()
+    for parameter in model.parameters():
         parameter.data.fill_(float("nan"))
-    return dataclasses.replace(bench, network=network)
+    return dataclasses.replace(context, model=model)

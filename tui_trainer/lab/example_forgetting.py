@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROWS = ("given", "wrong_since", "first_right", "forgotten", "times_wrong")
+ROWS = ("predicted", "wrong_since", "first_correct", "forgetting_events", "times_wrong")
 
 
-class Chronicle:
+class ExampleForgetting:
     """Remembers of each image, in bounded memory, how it was classified at the end of each epoch.
 
     Attributes:
@@ -38,23 +38,23 @@ class Chronicle:
         """Return the numbers of one image, by the names of the rows."""
         return dict(zip(ROWS, self.table[:, number].tolist(), strict=True))
 
-    def note(self, epoch: int, given: Tensor, labels: Tensor) -> None:
+    def note(self, epoch: int, predicted: Tensor, labels: Tensor) -> None:
         """Take in what the images were classified as at the end of an epoch.
 
         Args:
             epoch: The epoch, from 1.
-            given: The classes that the network gave (N); -1 where its scores were no numbers.
+            predicted: The classes that the network gave (N); -1 where its scores were no numbers.
             labels: The true ones (N), each at least 0.
         """
-        wrong = (given != labels).to(torch.int32)
+        wrong = (predicted != labels).to(torch.int32)
         before = self.row("wrong_since")
         was_right = (before == 0) & (self.epochs > 0)
-        first = self.row("first_right")
-        self.row("forgotten").add_(wrong * was_right)
+        first = self.row("first_correct")
+        self.row("forgetting_events").add_(wrong * was_right)
         self.row("times_wrong").add_(wrong)
         first.copy_(torch.where((first == 0) & (wrong == 0), epoch, first))
         before.copy_(torch.where(wrong == 1, torch.where(before == 0, epoch, before), 0))
-        self.row("given").copy_(given)
+        self.row("predicted").copy_(predicted)
         self.since = self.since or epoch
         self.epochs += 1
 

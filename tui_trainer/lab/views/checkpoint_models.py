@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import probabilities_of
-from tui_trainer.lab.ask import one_thread
-from tui_trainer.lab.saved_model import network_of
+from tui_trainer.lab.ask import single_thread
+from tui_trainer.lab.saved_model import load_model
 from tui_trainer.models.behaviour import behaviour_of, fingerprint, fixed_images
 from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.recording.checkpoint_head import read_metadata
@@ -27,11 +27,11 @@ _STATISTICS = re.compile(r" mean (\S+) std (\S+)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class SavedModel:
     """A saved network and how it takes its images.
 
     Attributes:
-        network: The network, in evaluation mode, on the CPU.
+        model: The network, in evaluation mode, on the CPU.
         image_size: Side of its images, in pixels.
         classes: How many scores it gives.
         step: After how many batches its weights were so.
@@ -40,7 +40,7 @@ class Judge:
         cautions: What holds for all that it says.
     """
 
-    network: nn.Module
+    model: nn.Module
     image_size: int
     classes: int
     step: int
@@ -61,8 +61,8 @@ class Judge:
         """
         pixels = digit.cpu().to(torch.float32)[None, None].div(255).sub(self.mean).div(self.std)
         try:
-            with torch.no_grad(), one_thread():
-                return tuple(probabilities_of(self.network(pixels))[0].tolist())
+            with torch.no_grad(), single_thread():
+                return tuple(probabilities_of(self.model(pixels))[0].tolist())
         except Exception as error:
             kind = type(error).__name__
             raise InputError(f"the network fails: {kind}: {reason(error)}") from None
@@ -84,49 +84,49 @@ def _by_number(name: str) -> tuple[int, str]:
     return (int(digits[0]) if digits else 0, name)
 
 
-def is_read(path: Path, model: str | None = None) -> bool:
-    """Say whether :func:`judge_of` knows the checkpoint already: it answers at once then."""
-    return _state(path, model) in _READ
+def is_loaded(path: Path, reference: str | None = None) -> bool:
+    """Say whether :func:`saved_model_of` knows the checkpoint already: it answers at once then."""
+    return _state(path, reference) in _LOADED
 
 
-def judge_of(path: Path, model: str | None = None) -> Judge:
+def saved_model_of(path: Path, reference: str | None = None) -> SavedModel:
     """Return the network of a checkpoint; as long as the file stays as it is, it is read once.
 
     Args:
         path: The checkpoint.
-        model: Where the model is now, if it is not where it was.
+        reference: Where the model is now, if it is not where it was.
 
     Raises:
         InputError: If the checkpoint cannot be used.
     """
-    state = _state(path, model)
-    if state not in _READ:
+    state = _state(path, reference)
+    if state not in _LOADED:
         try:
-            _READ[state] = _judge(path, model)
+            _LOADED[state] = _load(path, reference)
         except InputError as error:
-            _READ[state] = str(error)
-        while len(_READ) > KEPT:
-            del _READ[next(iter(_READ))]
-    found = _READ[state]
+            _LOADED[state] = str(error)
+        while len(_LOADED) > KEPT:
+            del _LOADED[next(iter(_LOADED))]
+    found = _LOADED[state]
     if isinstance(found, str):
         raise InputError(found)
     return found
 
 
-def _state(path: Path, model: str | None) -> State:
+def _state(path: Path, reference: str | None) -> State:
     """Return what tells a file from what it was before: when it was changed, and its size."""
     try:
         found = path.stat()
     except OSError:
-        return path, model, 0, 0
-    return path, model, found.st_mtime_ns, found.st_size
+        return path, reference, 0, 0
+    return path, reference, found.st_mtime_ns, found.st_size
 
 
-def _judge(path: Path, model: str | None) -> Judge:
+def _load(path: Path, reference: str | None) -> SavedModel:
     facts = read_metadata(path)
-    network = network_of(path, model)
-    network.eval()  # not chained: a custom model's may return nothing
-    network.requires_grad_(False)
+    model = load_model(path, reference)
+    model.eval()  # not chained: a custom model's may return nothing
+    model.requires_grad_(False)
     told = _STATISTICS.search(str(facts.get("data")))
     try:
         mean, std = (float(number) for number in told.groups()) if told else (0.0, 0.0)
@@ -134,11 +134,13 @@ def _judge(path: Path, model: str | None) -> Judge:
         std = 0.0
     if not std > 0:
         raise fault(path, "does not tell how its images were made")
-    cautions = _cautions(path, network, facts["image_size"])
-    return Judge(network, facts["image_size"], facts["classes"], facts["step"], mean, std, cautions)
+    cautions = _cautions(path, model, facts["image_size"])
+    return SavedModel(
+        model, facts["image_size"], facts["classes"], facts["step"], mean, std, cautions
+    )
 
 
-def _cautions(path: Path, network: nn.Module, image_size: int) -> tuple[str, ...]:
+def _cautions(path: Path, model: nn.Module, image_size: int) -> tuple[str, ...]:
     """Return what is to be known of a network's answers to single images.
 
     Raises:
@@ -146,7 +148,7 @@ def _cautions(path: Path, network: nn.Module, image_size: int) -> tuple[str, ...
     """
     images = fixed_images(image_size)
     try:
-        behaviour = behaviour_of(network, images)
+        behaviour = behaviour_of(model, images)
     except Exception:  # whatever a custom model raises: told when it is asked
         return ()
     if behaviour.depends_on_batch:
@@ -161,10 +163,10 @@ def _cautions(path: Path, network: nn.Module, image_size: int) -> tuple[str, ...
         cautions.append("its answers are random, in part, in evaluation mode: ask more than once")
     elif behaviour.keeps_state:
         cautions.append("its answers depend on the images that it has seen before")
-    if behaviour.is_constant and bool(fingerprint(network, image_size).isfinite().all()):
+    if behaviour.is_constant and bool(fingerprint(model, image_size).isfinite().all()):
         cautions.append("it answers every image alike, whatever it shows")
     return tuple(cautions)
 
 
-_READ: dict[State, Judge | str] = {}
+_LOADED: dict[State, SavedModel | str] = {}
 """What was read, or why it could not be, the oldest first."""

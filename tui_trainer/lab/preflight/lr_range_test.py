@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tui_trainer.lab.preflight.bench import Lab
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.plan import RANGE_BATCH
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis, Judgement, Severity
@@ -27,13 +27,13 @@ WINDOW = 5
 BEGINS, LOST = 0.1, 0.5
 """Shares of the whole fall: where it begins, and how much is lost where the loss blows up."""
 
-LOW_LOOK, LOW_FAIL = 5.0, 30.0
+LOW_WARNING, LOW_ERROR = 5.0, 30.0
 """How far below the rate at which the loss begins to fall is slow, and how far hopeless."""
 
-TURNED_LOOK, TURNED_FAIL = 3.0, 10.0
+TURNED_WARNING, TURNED_ERROR = 3.0, 10.0
 """How far above the rate at which the loss is lowest."""
 
-BLOWN_LOOK, BLOWN_FAIL = 1.5, 4.0
+BLOWN_WARNING, BLOWN_ERROR = 1.5, 4.0
 """How far above the one at which it has blown up."""
 
 LEAST_FALL = 0.2
@@ -70,18 +70,18 @@ class Range:
         return float(f"{math.sqrt(self.begins * max(self.begins, self.lowest)):.0e}")
 
 
-def rate_items(lab: Lab) -> Iterator[Diagnosis]:
+def lr_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Judge the run's highest rate."""
-    usual = RunConfig(optimizer=lab.config.optimizer).learning_rate
-    count = lab.plan.range_steps
+    usual = RunConfig(optimizer=context.config.optimizer).learning_rate
+    count = context.plan.range_steps
     rates = [usual * BELOW * (ABOVE / BELOW) ** (i / (count - 1)) for i in range(count)]
-    trial = lab.trial(batch_size=min(lab.config.batch_size, RANGE_BATCH))
+    trial = context.trial(batch_size=min(context.config.batch_size, RANGE_BATCH))
     losses: list[float] = []
     for rate in rates:
-        losses.append(float(trial.step(rate=rate)))
+        losses.append(float(trial.step(lr=rate)))
         if not math.isfinite(losses[-1]) or losses[-1] > 4 * losses[0] + 4:
             break
-    yield _item(read_range(rates, losses), lab.config.learning_rate)
+    yield _item(read_range(rates, losses), context.config.learning_rate)
 
 
 def read_range(rates: Sequence[float], losses: Sequence[float]) -> Range:
@@ -143,11 +143,11 @@ def _item(seen: Range, rate: float) -> Diagnosis:
 
 def _judged(seen: Range, rate: float) -> Judgement:
     use = f"--lr {_r(seen.suggested)}" if seen.suggested else "a tenth of where it blows up"
-    tops = [(seen.blows_up, BLOWN_LOOK, BLOWN_FAIL)] if seen.blows_up else []
+    tops = [(seen.blows_up, BLOWN_WARNING, BLOWN_ERROR)] if seen.blows_up else []
     if seen.begins is not None:
-        tops.append((seen.lowest, TURNED_LOOK, TURNED_FAIL))
+        tops.append((seen.lowest, TURNED_WARNING, TURNED_ERROR))
     grades: tuple[tuple[Severity, int, float], ...]
-    grades = (("error", 2, LOW_FAIL), ("warning", 1, LOW_LOOK))
+    grades = (("error", 2, LOW_ERROR), ("warning", 1, LOW_WARNING))
     for severity, place, _ in grades:
         if over := [rate / top[0] for top in tops if rate > top[place] * top[0]]:
             return severity, f"the learning rate is {max(over):,.0f} times too high", use

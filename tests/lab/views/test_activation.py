@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.lab.views.conftest import Scenes, Seen
-from tests.lab.views.own_networks import write_odd
-from tui_trainer.lab.views.exciting import Favourite, Unit, made, responses
+from tests.lab.views.conftest import Contexts, Seen
+from tests.lab.views.custom_models import write_odd
+from tui_trainer.lab.views.gradient_ascent import ActivatingImage, Unit, activations, generated
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Words
 
 
@@ -24,17 +24,17 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 
-def test_the_best_images_are_the_best(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("era-s6")
-    exhibit = seen(scene, "likes", layer="conv3", unit=5.0)
-    searched = scene.split("validation").sample(int(str(exhibit.figures["searched"])))
+def test_the_best_images_are_the_best(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("era-s6")
+    exhibit = seen(context, "activation", layer="conv3", unit=5.0)
+    searched = context.split("validation").sample(int(str(exhibit.figures["searched"])))
     found: list[torch.Tensor] = []
-    network = scene.copy()
-    dict(network.named_modules())["conv3_norm"].register_forward_hook(
+    model = context.copy()
+    dict(model.named_modules())["conv3_norm"].register_forward_hook(
         lambda m, i, o: found.append(o[:, 5].clone())
     )
     with torch.no_grad():
-        network(scene.data.prepare(searched.images))
+        model(context.data.prepare(searched.images))
     values = found[0].flatten(1).amax(dim=1)
     best = values.argsort(descending=True)[:8]
     told = exhibit.figures["best"]
@@ -43,7 +43,7 @@ def test_the_best_images_are_the_best(scene_of: Scenes, seen: Seen) -> None:
     assert told[0]["true"] == int(searched.labels[best[0]])
     # The first of them is framed where its map is largest, as far as that is on the image.
     down, along = divmod(int(found[0][best[0]].argmax()), 14)
-    box = next(row for row in scene.layers if row.name == "conv3").box(down, along)
+    box = next(row for row in context.layers if row.name == "conv3").box(down, along)
     assert box is not None
     assert told[0]["sees"][:2] == pytest.approx((box.top, box.left), abs=0.5)
     cuts, whole = pictures(exhibit)
@@ -51,9 +51,9 @@ def test_the_best_images_are_the_best(scene_of: Scenes, seen: Seen) -> None:
     assert all(p.frame is not None for p in whole.items)
 
 
-def test_what_a_class_likes_are_whole_images(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("tiny")
-    exhibit = seen(scene, "likes", unit=3.0)
+def test_what_a_class_likes_are_whole_images(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    exhibit = seen(context, "activation", unit=3.0)
     (block,) = pictures(exhibit)
     assert {(p.height, p.width) for p in block.items} == {(28, 28)}
     made_ones, best = exhibit.figures["made"], exhibit.figures["best"]
@@ -66,17 +66,17 @@ def test_what_a_class_likes_are_whole_images(scene_of: Scenes, seen: Seen) -> No
     assert set(means) == set(map(str, range(10)))
 
 
-def test_an_image_is_made_the_same_way_each_time(scene_of: Scenes) -> None:
-    scene = scene_of("small")
-    network = scene.copy().requires_grad_(False)
+def test_an_image_is_made_the_same_way_each_time(context_of: Contexts) -> None:
+    context = context_of("small")
+    model = context.copy().requires_grad_(False)
     unit, start = Unit(None, 2), torch.full((1, 1, 28, 28), 0.4)
 
     def climb() -> list[torch.Tensor]:
         torch.manual_seed(3)
         return list(
-            made(
-                network,
-                scene.layers,
+            generated(
+                model,
+                context.layers,
                 unit,
                 start,
                 black=-0.4,
@@ -91,47 +91,49 @@ def test_an_image_is_made_the_same_way_each_time(scene_of: Scenes) -> None:
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
     assert all(float(one.min()) >= 0 and float(one.max()) <= 1 for one in first)
     values = [
-        responses(network, scene.layers, unit, -0.4 + 3.2 * image) for image in (start, *first)
+        activations(model, context.layers, unit, -0.4 + 3.2 * image) for image in (start, *first)
     ]
     climbed = [float(value) for value in values if value is not None]
-    real = responses(
-        network, scene.layers, unit, scene.data.prepare(scene.split("validation").images)
+    real = activations(
+        model, context.layers, unit, context.data.prepare(context.split("validation").images)
     )
     assert real is not None
     assert climbed[-1] > max(climbed[0], float(real.max()))
 
 
-def test_every_layer_of_an_odd_network_is_reached(odd: Path, scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of(f"{odd}:Odd")
-    layers = seen(scene, "likes").controls[1].steps
+def test_every_layer_of_an_odd_network_is_reached(
+    odd: Path, context_of: Contexts, seen: Seen
+) -> None:
+    context = context_of(f"{odd}:Odd")
+    layers = seen(context, "activation").controls[1].steps
     assert len(layers) == 5  # the scores, a function, one module twice, the last
     for layer in layers[1::2]:
-        exhibit = seen(scene, "likes", layer=layer, unit=1.0)
+        exhibit = seen(context, "activation", layer=layer, unit=1.0)
         assert exhibit.figures["layer"] == layer
         assert exhibit.figures["best"]
         assert exhibit.figures["made"]
 
 
 def test_without_a_gradient_there_are_only_favourites(
-    odd: Path, scene_of: Scenes, seen: Seen
+    odd: Path, context_of: Contexts, seen: Seen
 ) -> None:
-    scene = scene_of(f"{odd}:Closed")
-    exhibit = seen(scene, "likes")
+    context = context_of(f"{odd}:Closed")
+    exhibit = seen(context, "activation")
     assert exhibit.figures["best"]
     assert exhibit.figures["made"] == []
 
 
-def test_lost_weights_are_told(scene_of: Scenes, seen: Seen) -> None:
-    scene = scene_of("small")
-    network = scene.copy().requires_grad_(False)
-    next(network.parameters()).fill_(float("nan"))
-    lost = replace(scene, network=network)
-    exhibit = seen(lost, "likes")
+def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("small")
+    model = context.copy().requires_grad_(False)
+    next(model.parameters()).fill_(float("nan"))
+    diverged = replace(context, model=model)
+    exhibit = seen(diverged, "activation")
     assert any(isinstance(block, Words) and block.tone == "error" for block in exhibit.blocks)
 
 
 def test_what_is_off_the_image_is_black() -> None:
     pixels = torch.arange(1.0, 17.0).view(4, 4)
-    cut = Favourite(pixels, 1, 0.0, (-1, 2, 3, 3)).cut
+    cut = ActivatingImage(pixels, 1, 0.0, (-1, 2, 3, 3)).cut
     assert cut.tolist() == [[0, 0, 0], [3, 4, 0], [7, 8, 0]]
-    assert Favourite(pixels, 1, 0.0, (-1, -1, 6, 6)).is_whole
+    assert ActivatingImage(pixels, 1, 0.0, (-1, -1, 6, 6)).is_whole

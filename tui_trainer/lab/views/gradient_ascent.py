@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.evaluation import are_probabilities
-from tui_trainer.lab.layer_maps import result_at
+from tui_trainer.lab.layer_maps import output_at
 from tui_trainer.protocol.layers import LayerRow
 
 STEPS = 60
 """Steps of gradient ascent."""
 
-RATE, BETAS = 0.05, (0.9, 0.999)
+LR, BETAS = 0.05, (0.9, 0.999)
 """Its learning rate, in greys from 0 to 1, and what it remembers of former slopes (Adam)."""
 
 ROUGHNESS, BRIGHTNESS = 2.0, 0.5
@@ -42,7 +42,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Favourite:
+class ActivatingImage:
     """An image, and how much it excites a unit.
 
     Attributes:
@@ -95,8 +95,8 @@ class Search:
         labels: Their classes.
     """
 
-    best: list[Favourite] = field(default_factory=list)
-    made: list[Favourite] = field(default_factory=list)
+    best: list[ActivatingImage] = field(default_factory=list)
+    generated: list[ActivatingImage] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
 
@@ -116,15 +116,15 @@ class Search:
         return spread if isfinite(spread) and spread > 0 else 1.0
 
 
-def responses(
-    network: nn.Module, rows: Sequence[LayerRow], unit: Unit, inputs: Tensor
+def activations(
+    model: nn.Module, rows: Sequence[LayerRow], unit: Unit, inputs: Tensor
 ) -> Tensor | None:
     """Return what a unit gives at each place of its map (N, h, w), with its gradient.
 
     Of a score it is what the network gives before a softmax, or the logarithm of a probability.
 
     Args:
-        network: A copy of the network, in evaluation mode.
+        model: A copy of the network, in evaluation mode.
         rows: Its layer table.
         unit: The unit.
         inputs: Images as the network gets them (N, channels, H, W).
@@ -133,20 +133,20 @@ def responses(
         What it gives; None where the layer is not reached, or gives neither maps nor a row.
     """
     if unit.place is None:
-        scores = network(inputs)
-        if are_probabilities(scores.detach()):
-            scores = scores.clamp(min=EPSILON).log()
-        found: Tensor | None = scores
+        logits = model(inputs)
+        if are_probabilities(logits.detach()):
+            logits = logits.clamp(min=EPSILON).log()
+        found: Tensor | None = logits
     else:
-        found = result_at(network, rows, unit.place, inputs)
+        found = output_at(model, rows, unit.place, inputs)
     if found is None or found.ndim not in (2, 4) or unit.number >= found.shape[1]:
         return None
     chosen = found[:, unit.number]
     return chosen[:, None, None] if chosen.ndim == 1 else chosen
 
 
-def made(
-    network: nn.Module,
+def generated(
+    model: nn.Module,
     rows: Sequence[LayerRow],
     unit: Unit,
     start: Tensor,
@@ -168,7 +168,7 @@ def made(
     representations by inverting them", CVPR 2015.
 
     Args:
-        network: A copy of the network, in evaluation mode.
+        model: A copy of the network, in evaluation mode.
         rows: Its layer table.
         unit: The unit.
         start: Greys from 0 to 1 to begin from (N, channels, H, H).
@@ -185,11 +185,11 @@ def made(
         with torch.enable_grad():
             moves = torch.randint(-1, 2, (2,)).tolist() if is_moved else [0, 0]
             moved = greys.roll(moves, dims=(2, 3))
-            values = responses(network, rows, unit, black + (white - black) * moved)
+            values = activations(model, rows, unit, black + (white - black) * moved)
             if values is None or not values.requires_grad:
                 return
             middle = values[:, values.shape[1] // 2, values.shape[2] // 2]
-            height = (middle / scale - _price(greys)).sum()
+            height = (middle / scale - _penalty(greys)).sum()
             (slope,) = torch.autograd.grad(-height, greys, allow_unused=True)
         if slope is None:
             return
@@ -197,12 +197,12 @@ def made(
         second.lerp_(slope**2, 1 - BETAS[1])
         mean, square = first / (1 - BETAS[0] ** step), second / (1 - BETAS[1] ** step)
         with torch.no_grad():
-            greys.sub_(RATE * mean / (square.sqrt() + EPSILON)).clamp_(0, 1)
+            greys.sub_(LR * mean / (square.sqrt() + EPSILON)).clamp_(0, 1)
         if step % part == 0 or step == STEPS:
             yield greys.detach().clone()
 
 
-def _price(greys: Tensor) -> Tensor:
+def _penalty(greys: Tensor) -> Tensor:
     """Return what the roughness and the brightness of each image cost (N)."""
     down = (greys[:, :, 1:] - greys[:, :, :-1]).abs().mean(dim=(1, 2, 3))
     across = (greys[:, :, :, 1:] - greys[:, :, :, :-1]).abs().mean(dim=(1, 2, 3))

@@ -1,0 +1,111 @@
+"""Scenes whose images were judged already: with scores that are drawn, lost, or learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tests.lab.views.conftest import open_context, session_of
+from tui_trainer.data.dataset import Split
+from tui_trainer.lab.context import Context
+from tui_trainer.lab.example_forgetting import ExampleForgetting
+from tui_trainer.lab.predictions import TEST, Predictions, PredictionStore
+from tui_trainer.protocol.exhibit import Block, Exhibit, Words
+
+ROWS = ("predicted", "wrong_since", "first_correct", "forgetting_events", "times_wrong")
+
+
+def with_predictions(
+    context: Context, probabilities: Tensor, images: str = "validation"
+) -> Context:
+    """The same scene with these probabilities as its predictions."""
+    predictions, split = PredictionStore(), context.split(images)
+    look = 1 if images == TEST else 0
+    predictions.keep(Predictions(images, context.step, probabilities, split.labels.cpu(), look))
+    return replace(context, prediction_store=predictions)
+
+
+def random_probabilities(
+    labels: Tensor, classes: int = 10, seed: int = 0, strength: float = 5.0
+) -> Tensor:
+    """Probabilities by a fixed draw: mostly right, worse on higher classes, rather too sure."""
+    rng = torch.Generator().manual_seed(seed)
+    logits = torch.randn((len(labels), classes), generator=rng) * 2
+    logits += functional.one_hot(labels, classes) * (strength - 2 * labels / classes).unsqueeze(1)
+    return logits.softmax(dim=1)
+
+
+def random_context(context: Context, images: str = "validation") -> Context:
+    """A scene whose images have fixed scores."""
+    labels = context.split(images).labels.cpu()
+    return with_predictions(context, random_probabilities(labels, context.data.classes), images)
+
+
+def diverged_context(context: Context) -> Context:
+    """A scene after a divergence: no probability is a number."""
+    classes = context.data.classes
+    return with_predictions(context, torch.full((len(context.digits), classes), float("nan")))
+
+
+def with_history(context: Context, *epochs: Mapping[int, int], since: int = 1) -> Context:
+    """A scene whose chronicle saw all images right, but for those told: number to class given."""
+    labels = context.digits.labels.cpu()
+    forgetting = ExampleForgetting(len(labels))
+    for epoch, wrong in enumerate(epochs, since):
+        predicted = labels.clone()
+        for number, class_ in wrong.items():
+            predicted[number] = class_
+        forgetting.note(epoch, predicted, labels)
+    return replace(context, forgetting=forgetting)
+
+
+def other(context: Context, number: int) -> int:
+    """A class that an image of validation is not of."""
+    return (int(context.digits.labels[number]) + 1) % context.data.classes
+
+
+@cache
+def trained_context() -> Context:
+    """``small`` after 300 batches of 64 real digits, with all 10,000 test images judged."""
+    run = session_of("small", train_size=20_000, val_size=1_000)
+    model, split = run.model.train(), run.data.train
+    steps = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
+    for turn in range(300):
+        chosen = order[turn * 64 % 19_968 : turn * 64 % 19_968 + 64]
+        logits = model(run.data.prepare(split.images[chosen]))
+        loss = functional.cross_entropy(logits, split.labels[chosen])
+        steps.zero_grad()
+        torch.autograd.backward(loss)
+        steps.step()
+    assert run.evaluate_test().test_accuracy > 0.9
+    return open_context(run)
+
+
+def small_split(context: Context, images: int) -> Context:
+    """A scene with the first images of validation alone."""
+    val = context.data.val
+    data = replace(context.data, val=Split(val.images[:images], val.labels[:images]))
+    return replace(context, data=data, prediction_store=PredictionStore())
+
+
+def words(exhibit: Exhibit) -> str:
+    """All paragraphs of an exhibit."""
+    return " ".join(block.text for block in exhibit.blocks if isinstance(block, Words))
+
+
+def only(kind: type[Any], exhibit: Exhibit) -> Any:
+    """The first block of a kind."""
+    found: list[Block] = [block for block in exhibit.blocks if isinstance(block, kind)]
+    return found[0]
+
+
+def figures(exhibit: Exhibit) -> Any:
+    """The figures, as whatever they are."""
+    return cast("Any", exhibit.figures)

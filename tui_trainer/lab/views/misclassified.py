@@ -1,0 +1,154 @@
+"""The images of one cell of the confusion matrix, and all that is known of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from tui_trainer.lab.context import Context, Parts
+from tui_trainer.lab.controls import Controls, link_to
+from tui_trainer.lab.drawing import digit_picture, probability_bars
+from tui_trainer.lab.predictions import Predictions
+from tui_trainer.lab.views import gallery
+from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
+from tui_trainer.lab.views.split_predictions import certainty, in_cell, losses, predictions_of
+from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Words, counting
+from tui_trainer.stats.confusion_matrix import Confusion
+from tui_trainer.stats.intervals import wilson
+from tui_trainer.text.fmt import count, interval, percent
+
+PER_PAGE = 8
+"""Thumbnails beside the chosen digit."""
+
+MOST_BARS = 12
+"""Classes whose probabilities are drawn; of more, the most probable ones and the true one."""
+
+
+def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
+    """Show the digits of a cell, the hardest first; the first cell is the most frequent error."""
+    images = controls.word(context.images_control)
+    if (predictions := (yield from predictions_of(context, images))) is None:
+        return
+    confusion = confusion_of(predictions, context.data.classes)
+    label, predicted = chosen_cell(confusion, controls)
+    numbers = in_cell(predictions, label, predicted)
+    yield None
+    place = controls.whole(counting("digit", "digit", max(1, len(numbers)), first=1)) - 1
+    if not numbers:
+        yield _empty(predictions, label, predicted)
+        return
+    chosen = numbers[place]
+    yield Exhibit(
+        blocks=_blocks(context, predictions, numbers, place),
+        result=_result(confusion, label, predicted),
+        certainty=certainty(predictions),
+        opens=link_to("attribution", f"where it looked in #{chosen}", images=images, digit=chosen),
+        figures={
+            "true": label,
+            "said": predicted,
+            "count": len(numbers),
+            "chosen": chosen,
+            "digits": facts(context, predictions, numbers),
+        },
+    )
+
+
+def _empty(predictions: Predictions, label: int, predicted: int) -> Exhibit:
+    """Return what is shown of a cell without images."""
+    what = "right" if label == predicted else f"taken for a {predicted}"
+    text = f"No {predictions.images} image of class {label} is {what}."
+    return Exhibit(
+        blocks=(Words(text=text),),
+        result=text,
+        certainty=certainty(predictions),
+        figures={"true": label, "said": predicted, "count": 0, "digits": []},
+    )
+
+
+def _blocks(
+    context: Context, predictions: Predictions, numbers: Sequence[int], place: int
+) -> tuple[Block, ...]:
+    """Return the image at a place among those of a cell, and its page of them as thumbnails."""
+    chosen = numbers[place]
+    label, predicted = int(predictions.labels[chosen]), int(predictions.predicted[chosen])
+    first = place - place % PER_PAGE
+    shown = gallery.captions(context, predictions, numbers[first : first + PER_PAGE])
+    where = f"{count(first + 1)} to {count(first + len(shown))} of {count(len(numbers))}"
+    return (
+        Pictures(
+            caption="",
+            items=(digit_picture(context.digit(chosen, predictions.images), f"#{chosen}"),),
+        ),
+        Words(text=_sentence(predictions, chosen, gallery.past(context, predictions, chosen))),
+        _bars(predictions, chosen),
+        Pictures(
+            caption=f"true {label}, said {predicted}: {where}, the hardest first",
+            items=gallery.thumbnails(context, predictions.images, shown, chosen),
+        ),
+    )
+
+
+def _result(confusion: Confusion, label: int, predicted: int) -> str:
+    """Return how many images the cell has, and which share of the class that is."""
+    cell, total = confusion.counts[label][predicted], confusion.images[label]
+    what = "are right" if label == predicted else f"are taken for a {predicted}"
+    return (
+        f"{count(cell)} of {count(total)} images of class {label} {what}: "
+        f"{percent(cell / total)} {interval(wilson(cell, total))}."
+    )
+
+
+def facts(
+    context: Context, predictions: Predictions, numbers: Sequence[int]
+) -> list[Mapping[str, object]]:
+    """Return all that is known of some images as plain numbers."""
+    chosen = torch.tensor(numbers, dtype=torch.int64)
+    columns = zip(
+        numbers,
+        predictions.labels[chosen].tolist(),
+        predictions.predicted[chosen].tolist(),
+        losses(predictions)[chosen].tolist(),
+        predictions.probabilities[chosen].tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "image": number,
+            "true": label,
+            "said": predicted,
+            "loss": loss,
+            "probabilities": probabilities,
+            "history": gallery.history(context, predictions.images, number),
+        }
+        for number, label, predicted, loss, probabilities in columns
+    ]
+
+
+def _sentence(predictions: Predictions, number: int, told: str) -> str:
+    label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
+    sure = percent(float(predictions.confidence[number]), 1)
+    if label == predicted:
+        return f"A {label}, said with {sure}: {told}."
+    own = percent(float(predictions.true_probability[number]), 1)
+    return f"A {label} ({own}), taken for a {predicted} ({sure}): {told}."
+
+
+def _bars(predictions: Predictions, number: int) -> Bars:
+    """Return the probabilities of the classes as bars, the true one marked."""
+    label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
+    probabilities = predictions.probabilities[number].tolist()
+    classes = range(len(probabilities))
+    shown = list(classes)
+    if len(shown) > MOST_BARS:
+        likely = sorted(classes, key=lambda each: (each != label, -probabilities[each]))
+        shown = sorted(likely[:MOST_BARS])
+    rest = len(probabilities) - len(shown)
+    caption = "its probabilities" + (f", the other {rest} classes' below these" if rest else "")
+    return probability_bars(
+        caption,
+        probabilities,
+        shown,
+        label,
+        lambda each: " ".join(["true"] * (each == label) + ["said"] * (each == predicted)),
+    )
