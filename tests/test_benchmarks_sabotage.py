@@ -13,7 +13,7 @@ from torch import nn
 
 import tui_trainer.engine.loop as training
 from tests.benchmarks.findings.__main__ import cases
-from tests.benchmarks.findings.faults import MIXING
+from tests.benchmarks.findings.hooks import MIXING
 from tests.benchmarks.findings.record import config_of, spoilt
 from tests.benchmarks.findings.sabotage import KINDS, Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import Case

@@ -34,7 +34,7 @@ def titles() -> Titles:
             for call in calls
             if isinstance(call.func, ast.Attribute)
             and isinstance(call.func.value, ast.Name)
-            and call.func.value.id == "voice"
+            and call.func.value.id == "report"
             for text in texts(call.args[0], function)
         ]
         for topic in topics:

@@ -13,7 +13,7 @@ from tui_trainer.anatomy.description import layers_of
 from tui_trainer.course.lesson import SLUGS, Lesson, lesson
 from tui_trainer.course.model_figures import model_figures
 from tui_trainer.course.placeholders import FIGURES, figures, observations, placeholders
-from tui_trainer.findings.rates import noise_scale
+from tui_trainer.findings.learning_rates import noise_scale
 from tui_trainer.history.history import History
 from tui_trainer.models.build import build_model
 from tui_trainer.protocol.events import Diverged, Event

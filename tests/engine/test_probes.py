@@ -312,7 +312,7 @@ def test_the_batch_size_of_the_moment_is_told(tiny: Path) -> None:
 
 def test_the_noise_of_gradients_is_what_a_drawn_one_has() -> None:
     """Gradients of known signal and noise give their noise scale back."""
-    from tui_trainer.findings.rates import noise_scale
+    from tui_trainer.findings.learning_rates import noise_scale
     from tui_trainer.history.history import History
 
     torch.manual_seed(0)

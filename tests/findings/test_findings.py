@@ -10,8 +10,8 @@ import pytest
 from tests.protocol import facts
 from tests.protocol.facts import changed, epoch_done, finished, started, step
 from tui_trainer.findings import with_findings
-from tui_trainer.findings.rates import BURN_IN_IMAGES
-from tui_trainer.findings.watch import CHECK_EVERY
+from tui_trainer.findings.learning_rates import BURN_IN_IMAGES
+from tui_trainer.findings.rule import CHECK_EVERY
 from tui_trainer.protocol.events import (
     Diverged,
     EpochDone,

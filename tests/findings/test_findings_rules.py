@@ -402,7 +402,7 @@ def test_every_finding_has_its_evidence_and_its_topic(twin: Twins) -> None:
 
 
 def test_every_rule_has_twins() -> None:
-    elsewhere = {"divergence", "overfitting", "memorising"}  # test_findings, test_memorising
+    elsewhere = {"divergence", "overfitting", "memorising"}  # test_findings, test_memorizing
     assert {watch.code for watch in RULES} == {twin.code for twin in TWINS} | elsewhere
 
 

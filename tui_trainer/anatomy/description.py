@@ -22,7 +22,7 @@ def layers_of(network: nn.Module, image: Shape, classes: int) -> tuple[LayerRow,
     layer.
 
     Args:
-        network: Maps (N, channels, height, width) to scores (N, classes).
+        model: Maps (N, channels, height, width) to scores (N, classes).
         image: Height, width and channels.
         classes: Number of scores.
     """

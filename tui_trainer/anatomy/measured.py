@@ -32,9 +32,9 @@ def measured_field(
     :mod:`tui_trainer.anatomy.surrogates`). The network itself is not changed.
 
     Args:
-        network: Maps (1, channels, height, width) to scores, on any device.
+        model: Maps (1, channels, height, width) to scores, on any device.
         input_shape: Height, width and channels of the image.
-        place: The layer's place in the layer table.
+        position: The layer's place in the layer table.
         row: The feature's row in the layer's map, from 0; without meaning for a flat output. Of a
             flattened map, the first feature is looked at, of any other all features together.
         column: Its column, likewise.
@@ -60,7 +60,7 @@ def measured_fields(
     """Yield which pixels one feature of each of some layers depends on, from one run for all.
 
     Args:
-        network: As for :func:`measured_field`.
+        model: As for :func:`measured_field`.
         input_shape: Likewise.
         features: For each layer's place in the table, the row and the column of its feature; None
             for the one in the middle of its map, also if that is flattened.
@@ -159,9 +159,9 @@ def effective_field(network: nn.Module, image: Tensor, place: int, row: int, col
     2016), for one image, with the weights as they are and in evaluation mode.
 
     Args:
-        network: Maps (N, channels, height, width) to scores, on any device.
+        model: Maps (N, channels, height, width) to scores, on any device.
         image: (1, channels, height, width), prepared as for training.
-        place: The layer's place in the layer table.
+        position: The layer's place in the layer table.
         row: The feature's row in the layer's map, from 0; without meaning for a flat output.
         column: Its column, likewise.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer.anatomy import moves, shapes, sliding
+from tui_trainer.anatomy import propagation, shapes, sliding
 from tui_trainer.anatomy.calls import CELLS, RECURRENT, Call
 
 
@@ -23,7 +23,7 @@ class Operation:
     """
 
     kind: str
-    moves: moves.Moves
+    moves: propagation.Moves
     arguments: tuple[str, ...] = ("input",)
     window: Callable[[Call], sliding.Window | None] | None = None
     norm: bool = False
@@ -31,7 +31,7 @@ class Operation:
 
 def operation_of(name: str) -> Operation:
     """Return what is known of the function with this name."""
-    return OPERATIONS.get(name) or Operation(name, moves.unknown)
+    return OPERATIONS.get(name) or Operation(name, propagation.unknown)
 
 
 def bind(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ _SEES_BEFORE = "a feature sees those before it, and the last one sees them all"
 _Rows = Mapping[str, Operation]
 
 
-def _each(names: str, kind: str, move: moves.Moves, *rest: Any) -> _Rows:
+def _each(names: str, kind: str, move: propagation.Moves, *rest: Any) -> _Rows:
     """Return one operation under several names; an empty kind is the name itself."""
     return {name: Operation(kind or name, move, *rest) for name in names.split()}
 
@@ -164,39 +164,45 @@ OPERATIONS: _Rows = {
     "pixel_unshuffle": Operation("pixel_unshuffle", sliding.unshuffled, ("input", "factor")),
     "pixel_shuffle": Operation("pixel_shuffle", sliding.shuffled, ("input", "factor")),
     "unfold": Operation("unfold", sliding.unfolded, _PATCHES),
-    "fold": Operation("fold", moves.no_field("it lays patches over one another")),
-    "mean": Operation("average pool", moves.reduced, _OVER, sliding.reduced_window),
-    "amax": Operation("max pool", moves.reduced, _OVER, sliding.reduced_window),
-    "max": Operation("max pool", moves.reduced, _OVER, sliding.reduced_window),
-    **_each("sum amin min", "", moves.reduced, _OVER, sliding.reduced_window),
-    **_each("var std", "", moves.reduced, ("input", "dim"), sliding.reduced_window),
-    **_each("prod logsumexp nansum nanmean argmax argmin any all", "", moves.reduced, _OVER),
-    **_each("median nanmedian", "", moves.reduced, _OVER),
-    **_each("norm vector_norm kthvalue", "", moves.reduced, ("input", "p", "dim", "keepdim")),
-    **_each("sort argsort", "", moves.unless_along(_ORDERS), ("input", "dim")),
-    "topk": Operation("topk", moves.unless_along(_ORDERS), ("input", "k", "dim")),
-    **_each("repeat tile", "", moves.repeated, ("input", "*sizes")),
-    "index_select": Operation("index_select", moves.unless_along(_ONE_BY_ONE), ("input", "dim")),
+    "fold": Operation("fold", propagation.no_field("it lays patches over one another")),
+    "mean": Operation("average pool", propagation.reduced, _OVER, sliding.reduced_window),
+    "amax": Operation("max pool", propagation.reduced, _OVER, sliding.reduced_window),
+    "max": Operation("max pool", propagation.reduced, _OVER, sliding.reduced_window),
+    **_each("sum amin min", "", propagation.reduced, _OVER, sliding.reduced_window),
+    **_each("var std", "", propagation.reduced, ("input", "dim"), sliding.reduced_window),
+    **_each("prod logsumexp nansum nanmean argmax argmin any all", "", propagation.reduced, _OVER),
+    **_each("median nanmedian", "", propagation.reduced, _OVER),
+    **_each("norm vector_norm kthvalue", "", propagation.reduced, ("input", "p", "dim", "keepdim")),
+    **_each("sort argsort", "", propagation.unless_along(_ORDERS), ("input", "dim")),
+    "topk": Operation("topk", propagation.unless_along(_ORDERS), ("input", "k", "dim")),
+    **_each("repeat tile", "", propagation.repeated, ("input", "*sizes")),
+    "index_select": Operation(
+        "index_select", propagation.unless_along(_ONE_BY_ONE), ("input", "dim")
+    ),
     **{
-        f"{name}_norm": Operation(f"{name.replace('_', ' ')} norm", moves.element_wise, norm=True)
+        f"{name}_norm": Operation(
+            f"{name.replace('_', ' ')} norm", propagation.element_wise, norm=True
+        )
         for name in _NORMS.split()
     },
-    "linear": Operation("fully connected", moves.mixes_last, ("input", "weight", "bias")),
-    "bilinear": Operation("bilinear", moves.mixes_last, ("input", "input2", "weight", "bias")),
-    **_each("matmul mm bmm", "", moves.multiplied, ("input", "other")),
-    "rmatmul": Operation("matmul", moves.multiplied, ("other", "input")),
-    "mv": Operation("mv", moves.multiplied, ("input", "vec")),
-    **_each("addmm baddbmm addbmm", "", moves.multiplied, ("bias", "input", "mat2")),
-    **_each(" ".join(RECURRENT), "", moves.recurrent, tuple(_STEPS.split())),
-    **_each(" ".join(CELLS), "", moves.mixes_last, _CELL),
-    "einsum": Operation("einsum", moves.summed, ("*operands",)),
+    "linear": Operation("fully connected", propagation.mixes_last, ("input", "weight", "bias")),
+    "bilinear": Operation(
+        "bilinear", propagation.mixes_last, ("input", "input2", "weight", "bias")
+    ),
+    **_each("matmul mm bmm", "", propagation.multiplied, ("input", "other")),
+    "rmatmul": Operation("matmul", propagation.multiplied, ("other", "input")),
+    "mv": Operation("mv", propagation.multiplied, ("input", "vec")),
+    **_each("addmm baddbmm addbmm", "", propagation.multiplied, ("bias", "input", "mat2")),
+    **_each(" ".join(RECURRENT), "", propagation.recurrent, tuple(_STEPS.split())),
+    **_each(" ".join(CELLS), "", propagation.mixes_last, _CELL),
+    "einsum": Operation("einsum", propagation.summed, ("*operands",)),
     "multi_head_attention_forward": Operation(
-        "attention", moves.attended((-3, -1)), tuple(_HEADS.split())
+        "attention", propagation.attended((-3, -1)), tuple(_HEADS.split())
     ),
     "scaled_dot_product_attention": Operation(
-        "attention", moves.attended((-2, -1)), ("query", "key", "value", "attn_mask")
+        "attention", propagation.attended((-2, -1)), ("query", "key", "value", "attn_mask")
     ),
-    **_each(TRANSFORMS, "", moves.transformed, ("input", "n", "dim")),
+    **_each(TRANSFORMS, "", propagation.transformed, ("input", "n", "dim")),
     "flatten": Operation("flatten", shapes.reshaped),
     **_each(_RESHAPES, "flatten", shapes.reshaped),
     "permute": Operation("permute", shapes.permuted, ("input", "*dims")),
@@ -205,35 +211,35 @@ OPERATIONS: _Rows = {
     "movedim": Operation("permute", shapes.moved, ("input", "source", "destination")),
     "getitem": Operation("slice", shapes.taken, ("input", "index")),
     **_each("select narrow", "slice", shapes.selected, _PART),
-    "relu": Operation("relu", moves.element_wise),
-    **_each(_ACTIVATIONS, "activation", moves.element_wise),
+    "relu": Operation("relu", propagation.element_wise),
+    **_each(_ACTIVATIONS, "activation", propagation.element_wise),
     "glu": Operation("activation", shapes.apart, ("input", "dim")),
-    **_each("softmax log_softmax softmin", "softmax", moves.along, ("input", "dim")),
-    "normalize": Operation("normalize", moves.along, ("input", "p", "dim")),
-    "dropout": Operation("dropout", moves.element_wise),
-    "add": Operation("add", moves.element_wise),
-    "mul": Operation("multiply", moves.element_wise),
-    **_each(_ARITHMETIC, "", moves.element_wise),
-    **_each(COMPARISONS, "", moves.element_wise),
-    **_each("channel_shuffle native_channel_shuffle complex polar", "", moves.element_wise),
-    **_each("maximum minimum fmax fmin", "", moves.element_wise, ("input", "other")),
-    "identity": Operation("identity", moves.element_wise),
+    **_each("softmax log_softmax softmin", "softmax", propagation.along, ("input", "dim")),
+    "normalize": Operation("normalize", propagation.along, ("input", "p", "dim")),
+    "dropout": Operation("dropout", propagation.element_wise),
+    "add": Operation("add", propagation.element_wise),
+    "mul": Operation("multiply", propagation.element_wise),
+    **_each(_ARITHMETIC, "", propagation.element_wise),
+    **_each(COMPARISONS, "", propagation.element_wise),
+    **_each("channel_shuffle native_channel_shuffle complex polar", "", propagation.element_wise),
+    **_each("maximum minimum fmax fmin", "", propagation.element_wise, ("input", "other")),
+    "identity": Operation("identity", propagation.element_wise),
     "cat": Operation("concatenate", shapes.apart, ("tensors", "dim")),
     "stack": Operation("stack", shapes.stacked, ("tensors", "dim")),
     "chunk": Operation("chunk", shapes.apart, ("input", "chunks", "dim")),
     **_each("split tensor_split", "split", shapes.apart, ("input", "sizes", "dim")),
     "unbind": Operation("unbind", shapes.unbound, ("input", "dim")),
     "pad": Operation("pad", shapes.padded, ("input", "pad", "mode", "value")),
-    "flip": Operation("flip", moves.unless_along(_TURNS), ("input", "*dims")),
-    "rot90": Operation("rot90", moves.unless_along(_TURNS), ("input", "k", "dims")),
-    "roll": Operation("roll", moves.unless_along(_ROLLS), ("input", "shifts", "dim")),
+    "flip": Operation("flip", propagation.unless_along(_TURNS), ("input", "*dims")),
+    "rot90": Operation("rot90", propagation.unless_along(_TURNS), ("input", "k", "dims")),
+    "roll": Operation("roll", propagation.unless_along(_ROLLS), ("input", "shifts", "dim")),
     **_each(
         "cumsum cumprod cummax cummin logcumsumexp",
         "",
-        moves.unless_along(_SEES_BEFORE),
+        propagation.unless_along(_SEES_BEFORE),
         ("input", "dim"),
     ),
-    "grid_sample": Operation("grid_sample", moves.no_field("its grid says what it reads")),
-    "setitem": Operation("setitem", moves.no_field("it writes into a part of the map")),
+    "grid_sample": Operation("grid_sample", propagation.no_field("its grid says what it reads")),
+    "setitem": Operation("setitem", propagation.no_field("it writes into a part of the map")),
 }
 """What is known of each function, by its name; of any other it is not known what it moves."""

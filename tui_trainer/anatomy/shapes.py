@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tui_trainer.anatomy.calls import Call, from_end
 from tui_trainer.anatomy.field import Axis, Field, Undefined, join
-from tui_trainer.anatomy.moves import no_field, unless_along
+from tui_trainer.anatomy.propagation import no_field, unless_along
 
 Shape = tuple[int, ...]
 

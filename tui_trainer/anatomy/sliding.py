@@ -46,7 +46,7 @@ class Window:
 
         Args:
             size: Rows and columns of the map.
-            places: How many places the kernel has down and across.
+            positions: How many positions the kernel has down and across.
         """
         left = []
         for (kernel, stride, before, dilation), length, count in zip(

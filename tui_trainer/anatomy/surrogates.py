@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tui_trainer.anatomy import moves, shapes, sliding
+from tui_trainer.anatomy import propagation, shapes, sliding
 from tui_trainer.anatomy.calls import CELLS, RECURRENT, in_place
 from tui_trainer.anatomy.operations import COMPARISONS, PASSING, TRANSFORMS, bind, operation_of
 from tui_trainer.models.tensors import tensors_in
@@ -275,7 +275,7 @@ def _mean_of(name: str, tensors: list[Tensor]) -> Tensor:
 def _averaged(run: _Run) -> Tensor:
     """Return averages in place of a softmax or a normalization."""
     features: Tensor = run.named["input"]
-    dims = tuple(moves.dims_of_softmax(run.name, run.named, features.dim()))
+    dims = tuple(propagation.dims_of_softmax(run.name, run.named, features.dim()))
     return (features + _even(features.mean(dims, keepdim=True))) / 2
 
 
@@ -297,7 +297,7 @@ def _reduced(run: _Run) -> Any:
 def _spectrum(run: _Run) -> Tensor:
     """Return averages over the dimensions of a Fourier transform, or of its inverse."""
     features = run.named["input"]
-    dims = moves.dims_of_transform(run.name, run.named, features.dim())
+    dims = propagation.dims_of_transform(run.name, run.named, features.dim())
     with torch.no_grad():
         real = run.result()
     numbers = features.real + features.imag if features.is_complex() else features
@@ -371,7 +371,7 @@ def _recurrent(run: _Run) -> Any:
 def _attention(run: _Run) -> Any:
     """Return averages over all places; a mask that hides some is left to the function itself."""
     named = run.named
-    if moves.is_masked(named):
+    if propagation.is_masked(named):
         return None
     is_layer = "num_heads" in named  # (places, images, features), and the attention itself
     query, key, value = (named[part] for part in ("query", "key", "value"))
@@ -395,10 +395,10 @@ def _one_step(run: _Run) -> Any:
     return tuple(found) if isinstance(hidden, tuple) else found[0]
 
 
-_OF_MOVES: Mapping[moves.Moves, Callable[[_Run], Any]] = {
-    moves.element_wise: _added,
-    moves.along: _averaged,
-    moves.reduced: _reduced,
+_OF_MOVES: Mapping[propagation.Moves, Callable[[_Run], Any]] = {
+    propagation.element_wise: _added,
+    propagation.along: _averaged,
+    propagation.reduced: _reduced,
 }
 
 _STAND_INS: Mapping[str, Callable[[_Run], Any]] = {

@@ -8,14 +8,14 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.anatomy import moves
+from tui_trainer.anatomy import propagation
 from tui_trainer.anatomy.calls import Call
 from tui_trainer.anatomy.field import Field
+from tui_trainer.anatomy.model_state import untouched
+from tui_trainer.anatomy.multiply_adds import Counter, Work
 from tui_trainer.anatomy.operations import operation_of, unreached, window_of
 from tui_trainer.anatomy.sliding import Window, reduced_window
 from tui_trainer.anatomy.trace import Step, folded, remembered_folding, watch
-from tui_trainer.anatomy.untouched import untouched
-from tui_trainer.anatomy.work import Counter, Work
 from tui_trainer.models.rng import noise
 from tui_trainer.models.unused import used_in_training
 from tui_trainer.protocol.layers import LayerRow
@@ -37,7 +37,7 @@ def layer_table(network: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
     running statistics, attributes, hooks and random generators.
 
     Args:
-        network: Maps (N, channels, height, width) to scores (N, classes).
+        model: Maps (N, channels, height, width) to scores (N, classes).
         input_shape: Height, width and channels of the image.
 
     Returns:
@@ -159,9 +159,9 @@ def _jump(field: Field, shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _is_over_batch(call: Call) -> bool:
     """Say whether a softmax or a normalization is taken over the images of a batch."""
-    if operation_of(call.name).moves is not moves.along or len(call.shapes[0]) < 2:
+    if operation_of(call.name).moves is not propagation.along or len(call.shapes[0]) < 2:
         return False
-    dims = moves.dims_along(call)
+    dims = propagation.dims_along(call)
     return -len(call.shapes[0]) in dims
 
 

@@ -16,8 +16,8 @@ from torch.utils.hooks import RemovableHandle
 from tui_trainer.anatomy.calls import Call, in_place, name_of, reads
 from tui_trainer.anatomy.field import Field, Undefined
 from tui_trainer.anatomy.folding import Folding, folding
+from tui_trainer.anatomy.model_state import untouched
 from tui_trainer.anatomy.operations import bind, operation_of, passes
-from tui_trainer.anatomy.untouched import untouched
 from tui_trainer.models.tensors import tensors_in
 from tui_trainer.models.unregistered_state import namespaces
 from tui_trainer.text.fmt import one_line
@@ -106,7 +106,7 @@ def trace(
     that they are done stands for all of them.
 
     Args:
-        network: Maps (N, channels, height, width) to scores.
+        model: Maps (N, channels, height, width) to scores.
         image: What it is run on.
         execute: Runs each function; it may put another in its place.
         reached: Is told of each row as it is reached; what it raises ends the run.

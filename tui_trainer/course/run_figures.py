@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tui_trainer.findings.rates import noise_scale
-from tui_trainer.findings.watch import update_ratio, weights
+from tui_trainer.findings.learning_rates import noise_scale
+from tui_trainer.findings.rule import update_ratio, weights
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import EpochDone, RunStarted
 from tui_trainer.protocol.reference import model_name

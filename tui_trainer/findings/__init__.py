@@ -16,12 +16,12 @@ from tui_trainer.findings import (
     inactive_units,
     label_counts,
     learning,
+    learning_rates,
     mode_gaps,
     overfitting,
-    rates,
     speed,
 )
-from tui_trainer.findings.watch import (
+from tui_trainer.findings.rule import (
     CHECK_EVERY,
     EPOCHS,
     SAMPLES,
@@ -69,10 +69,17 @@ RULES: tuple[Watch, ...] = (
     Watch(inactive_units.saturated, SAMPLES, "saturated units"),
     Watch(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units",)),
     # How it learns.
-    Watch(rates.divergence, STEPS, "divergence"),
-    Watch(rates.learning_rate_high, UPDATES, "a learning rate too high", ("divergence",)),
-    Watch(rates.learning_rate_low, UPDATES, "a learning rate too low", (*_BROKEN, *_STUCK)),
-    Watch(rates.loss_rising, STEPS, "a loss that rises", ("divergence", "not_shuffled", "uphill")),
+    Watch(learning_rates.divergence, STEPS, "divergence"),
+    Watch(learning_rates.learning_rate_high, UPDATES, "a learning rate too high", ("divergence",)),
+    Watch(
+        learning_rates.learning_rate_low, UPDATES, "a learning rate too low", (*_BROKEN, *_STUCK)
+    ),
+    Watch(
+        learning_rates.loss_rising,
+        STEPS,
+        "a loss that rises",
+        ("divergence", "not_shuffled", "uphill"),
+    ),
     Watch(
         learning.not_learning,
         STEPS,
@@ -107,7 +114,7 @@ RULES: tuple[Watch, ...] = (
     Watch(overfitting.memorising, EPOCHS, "overfitting by heart", _NO_GOOD),
     Watch(overfitting.validation_better, EPOCHS, "validation better than training"),
     Watch(learning.plateau, EPOCHS, "a plateau", ("overfitting", "memorising")),
-    Watch(rates.batch_size_fit, UPDATES, "the batch size against the gradient's noise"),
+    Watch(learning_rates.batch_size_fit, UPDATES, "the batch size against the gradient's noise"),
     # How fast it goes.
     Watch(speed.slower, EPOCHS, "a training that slows down"),
     Watch(speed.input_bound, UPDATES, "waiting for the input"),

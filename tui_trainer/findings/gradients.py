@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tui_trainer.findings.watch import finding, lately, progress, weights
+from tui_trainer.findings.rule import finding, lately, progress, weights
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed

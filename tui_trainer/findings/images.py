@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.findings.watch import finding
+from tui_trainer.findings.rule import finding
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 

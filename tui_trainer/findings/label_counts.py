@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from tui_trainer.findings.watch import finding, lately
+from tui_trainer.findings.rule import finding, lately
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import EpochDone, FindingRaised
 from tui_trainer.protocol.probed import SampleProbed

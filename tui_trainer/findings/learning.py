@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from tui_trainer.findings.watch import (
+from tui_trainer.findings.rule import (
     RECENT,
     accuracy_on,
     finding,

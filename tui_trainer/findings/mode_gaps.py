@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from tui_trainer.findings.watch import (
+from tui_trainer.findings.rule import (
     SETTLED_STEP,
     accuracy_on,
     finding,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
-from tui_trainer.findings.watch import Remedy, accuracy_on, finding, remedy
+from tui_trainer.findings.rule import Remedy, accuracy_on, finding, remedy
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import EpochDone, FindingRaised
 from tui_trainer.stats.intervals import wilson

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from tui_trainer.findings.watch import finding, lately, turned_since
+from tui_trainer.findings.rule import finding, lately, turned_since
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.text import fmt

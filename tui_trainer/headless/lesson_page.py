@@ -91,8 +91,8 @@ def _experiment(
 
 
 def _links(lesson: Lesson, width: int) -> list[str]:
-    watches = {watch.code: watch.watches for watch in RULES}
-    findings = [watches.get(code, code.replace("_", " ")) for code in lesson.findings]
+    rule_labels = {watch.code: watch.watches for watch in RULES}
+    findings = [rule_labels.get(code, code.replace("_", " ")) for code in lesson.findings]
     screens = [SCREENS.get(screen, screen) for screen in lesson.screens]
     lines = []
     for label, names, separator in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.findings.rates import divergence
+from tui_trainer.findings.learning_rates import divergence
 from tui_trainer.headless import event_text
 from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.history.run_state import RunState

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tests.anatomy.review.networks import assert_short_with_numbers, faults, sound, swap, verdicts
 from tui_trainer.anatomy.review import RULES, review
 from tui_trainer.anatomy.review.design import Design
-from tui_trainer.anatomy.review.wording import Voice
+from tui_trainer.anatomy.review.reporter import Voice
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.diagnosis import Diagnosis

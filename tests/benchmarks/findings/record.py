@@ -25,7 +25,7 @@ from torch import nn
 
 import tui_trainer.engine.loop as training
 import tui_trainer.engine.prepare as preparing
-from tests.benchmarks.findings.faults import with_few_test_images
+from tests.benchmarks.findings.hooks import with_few_test_images
 from tests.benchmarks.findings.sabotage import Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import HEALTHY, Case
 from tests.benchmarks.findings.variants import EMBEDDED, folder_of

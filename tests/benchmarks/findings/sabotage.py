@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.findings import faults
-from tests.benchmarks.findings.faults import DataHook, NetworkHook, SessionHook
+from tests.benchmarks.findings import hooks
+from tests.benchmarks.findings.hooks import DataHook, NetworkHook, SessionHook
 from tests.benchmarks.findings.suite import FIRST_SEEDS, HEALTHY, Case, usual_rate
 
 RUNS_OF_KIND = 5
 EPOCHS = 4
 
-NETWORKS = Path(__file__).with_name("networks.py")
+NETWORKS = Path(__file__).with_name("models.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _few_images(seed: int, place: int) -> Sabotage:
 
 
 def _same_images(seed: int, place: int) -> Sabotage:
-    return Sabotage({"augment": "none"}, session=faults.same_images(64))
+    return Sabotage({"augment": "none"}, session=hooks.same_images(64))
 
 
 def _batch_of_4(seed: int, place: int) -> Sabotage:
@@ -120,12 +120,12 @@ def _val_scaled(seed: int, place: int) -> Sabotage:
         lambda images: images // 4 + 128,
         lambda images: images // 8,
     )
-    return Sabotage(data=faults.val_changed(changes[place]))
+    return Sabotage(data=hooks.val_changed(changes[place]))
 
 
 def _uphill(seed: int, place: int) -> Sabotage:
     onset = 1 + place % 2
-    return Sabotage(session=faults.uphill(onset), onset=onset)
+    return Sabotage(session=hooks.uphill(onset), onset=onset)
 
 
 TOO_FAST = frozenset(
@@ -141,28 +141,28 @@ KINDS: Mapping[str, Kind] = {
         frozenset({"learning_rate_low", "not_learning"}),
     ),
     "labels-shuffled": Kind(
-        lambda seed, place: Sabotage(data=faults.random_labels(1.0, seed, val=True)),
+        lambda seed, place: Sabotage(data=hooks.random_labels(1.0, seed, val=True)),
         frozenset({"not_learning", "chance_level"}),
     ),
     "labels-30": Kind(
-        lambda seed, place: Sabotage(data=faults.random_labels(0.3, seed, val=True)),
+        lambda seed, place: Sabotage(data=hooks.random_labels(0.3, seed, val=True)),
         frozenset({"labels_noisy"}),
     ),
     "labels-train": Kind(
-        lambda seed, place: Sabotage(data=faults.random_labels(0.35, seed, val=False)),
+        lambda seed, place: Sabotage(data=hooks.random_labels(0.35, seed, val=False)),
         frozenset({"labels_noisy"}),
     ),
     "few-images": Kind(_few_images, frozenset({"overfitting", "memorising"})),
     "same-64-images": Kind(_same_images, frozenset({"overfitting", "memorising"})),
     "sorted": Kind(
-        lambda seed, place: Sabotage(session=faults.sorted_by_class), frozenset({"not_shuffled"})
+        lambda seed, place: Sabotage(session=hooks.sorted_by_class), frozenset({"not_shuffled"})
     ),
     "dead-start": Kind(
-        lambda seed, place: Sabotage(network=faults.dead(1.0 if place < 3 else 0.6)),
+        lambda seed, place: Sabotage(network=hooks.dead(1.0 if place < 3 else 0.6)),
         frozenset({"dead_units"}),
     ),
     "loud-start": Kind(
-        lambda seed, place: Sabotage(network=faults.louder(10)),
+        lambda seed, place: Sabotage(network=hooks.louder(10)),
         frozenset({"exploding_scores"}),
         WITHOUT_NORM,
     ),
@@ -172,43 +172,43 @@ KINDS: Mapping[str, Kind] = {
         (MLP, CONV_FC, MLP, CONV_FC, MLP),
     ),
     "raw-pixels": Kind(
-        lambda seed, place: Sabotage(data=faults.unscaled), frozenset({"input_scale"})
+        lambda seed, place: Sabotage(data=hooks.unscaled), frozenset({"input_scale"})
     ),
     "faint-input": Kind(
-        lambda seed, place: Sabotage(data=faults.faint(50)), frozenset({"input_scale"})
+        lambda seed, place: Sabotage(data=hooks.faint(50)), frozenset({"input_scale"})
     ),
     "detached-layer": Kind(
-        lambda seed, place: Sabotage(network=faults.first_layer_detached),
+        lambda seed, place: Sabotage(network=hooks.first_layer_detached),
         frozenset({"no_gradient"}),
     ),
     "half-optimized": Kind(
-        lambda seed, place: Sabotage(session=faults.half_optimized(place % 3)),
+        lambda seed, place: Sabotage(session=hooks.half_optimized(place % 3)),
         frozenset({"not_updated"}),
     ),
     "never-training": Kind(
-        lambda seed, place: Sabotage(session=faults.never_training),
+        lambda seed, place: Sabotage(session=hooks.never_training),
         frozenset({"evaluation_mode"}),
         WITH_NORM,
     ),
     "softmax-twice": Kind(
-        lambda seed, place: Sabotage(network=faults.softmax_at_the_end),
+        lambda seed, place: Sabotage(network=hooks.softmax_at_the_end),
         frozenset({"probabilities"}),
     ),
     "batch-of-4": Kind(
         _batch_of_4, frozenset({"batch_too_small", "learning_rate_high"}), WITH_NORM
     ),
     "dropout-90": Kind(
-        lambda seed, place: Sabotage(network=faults.dropout_everywhere(0.9)),
+        lambda seed, place: Sabotage(network=hooks.dropout_everywhere(0.9)),
         frozenset({"dropout_high", "underfitting"}),
     ),
     "uphill-later": Kind(_uphill, frozenset({"uphill", "loss_rising", "divergence"})),
     "class-missing": Kind(
-        lambda seed, place: Sabotage(data=faults.without_class(seed % 10)),
+        lambda seed, place: Sabotage(data=hooks.without_class(seed % 10)),
         frozenset({"class_missing"}),
     ),
     "validation-scaled": Kind(_val_scaled, frozenset({"validation_differs"})),
     "one-label": Kind(
-        lambda seed, place: Sabotage(data=faults.one_label(seed % 10)),
+        lambda seed, place: Sabotage(data=hooks.one_label(seed % 10)),
         frozenset({"constant_labels"}),
     ),
     "decay-0.3": Kind(

@@ -188,7 +188,7 @@ def story(run: Judged) -> list[str]:
     for told in run.told:
         end = "" if told.cleared is None else f", cleared at {told.cleared:,}"
         lines.append(
-            f"  step {told.step:,} (epoch {told.epochs:.2f}{end}) {told.severity} {told.code}: "
-            f"{told.title}; {told.evidence}"
+            f"  step {told.step:,} (epoch {told.epochs:.2f}{end}) {told.severity} "
+            f"{told.code}: {told.title}; {told.evidence}"
         )
     return lines

@@ -31,6 +31,8 @@ from tui_trainer.anatomy.review.output_layer import (
     dropout_before_scores,
     softmax_output,
 )
+from tui_trainer.anatomy.review.parameter_budget import budget as _budget
+from tui_trainer.anatomy.review.parameter_budget import fully_connected_share, unused_parameters
 from tui_trainer.anatomy.review.pooling import (
     average_pool_coverage,
     dropped_edge,
@@ -43,9 +45,7 @@ from tui_trainer.anatomy.review.receptive_fields import (
     first_pooling,
     late_convolution,
 )
-from tui_trainer.anatomy.review.spending import budget as _budget
-from tui_trainer.anatomy.review.spending import fully_connected_share, unused_parameters
-from tui_trainer.anatomy.review.wording import Voice
+from tui_trainer.anatomy.review.reporter import Voice
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import BUDGET, LayerRow
 

@@ -10,7 +10,7 @@ from tui_trainer.anatomy.review.design import (
     is_norm,
     map_size,
 )
-from tui_trainer.anatomy.review.wording import Voice, names, share
+from tui_trainer.anatomy.review.reporter import Voice, names, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.text.fmt import listed, plural
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tui_trainer.anatomy.review.design import ACTIVATIONS, Design, at_the_end
-from tui_trainer.anatomy.review.wording import Voice, names
+from tui_trainer.anatomy.review.reporter import Voice, names
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
 

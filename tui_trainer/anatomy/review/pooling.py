@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, POOLS, Design, map_size
-from tui_trainer.anatomy.review.wording import Voice, names, share
+from tui_trainer.anatomy.review.reporter import Voice, names, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import field, listed

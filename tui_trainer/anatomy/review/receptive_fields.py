@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design, is_weighted, map_size
-from tui_trainer.anatomy.review.wording import Voice, names
+from tui_trainer.anatomy.review.reporter import Voice, names
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text import fmt
@@ -174,7 +174,7 @@ def late_convolution(design: Design, voice: Voice) -> Diagnosis | None:
     spent = sum(row.parameters for row in rows)
     return voice.warning(
         "still convolving where everything is seen",
-        f"{told}: {spent:,} parameters, on features that see the {fmt.field(design.image)} image",
+        f"{told}: {spent:,} parameters, on features that see all {fmt.field(design.image)} pixels",
         "global average pooling instead, and the parameters in earlier kernels",
         rows,
     )

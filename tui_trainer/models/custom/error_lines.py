@@ -52,7 +52,7 @@ _LOCAL = (
 )
 """Modules of this name are hardly installed ones."""
 
-_PASS_ON = ("__torch_function__", "as_it_is")
+_PASS_ON = ("__torch_function__", "call_unchanged")
 """Functions of ours that call torch on behalf of a model: :mod:`tui_trainer.anatomy.trace`."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from textual.message import Message
 
-from tui_trainer.findings.rates import divergence
+from tui_trainer.findings.learning_rates import divergence
 from tui_trainer.history.history import History
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.answers import Answered

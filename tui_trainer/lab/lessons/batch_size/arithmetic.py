@@ -44,7 +44,7 @@ def noise_scale(products: Products, size: int) -> float | None:
 
     It is the trace of the gradient's covariance over the squared length of the true gradient, B
     simple of S. McCandlish, J. Kaplan and D. Amodei, "An Empirical Model of Large-Batch Training",
-    arXiv 1812.06162, 2018. As in ``run.findings.rates``, each product is taken as a share of the
+    arXiv 1812.06162, 2018. As in ``findings.learning_rates``, each product is a share of the
     mean of the two squares. It estimates s = |G|² / (|G|² + trace / n), so that B = n (1 − s) / s.
 
     Args:

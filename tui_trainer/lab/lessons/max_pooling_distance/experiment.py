@@ -85,7 +85,7 @@ def moved(images: Tensor) -> Tensor:
 def _own(context: Context) -> Block:
     """Return how far each max pooling of the run's network is from its scores."""
     design = Design(context.layers)
-    pools = [place for place in design.places("max pool") if place in design.distances]
+    pools = [place for place in design.positions("max pool") if place in design.distances]
     name = model_name(context.config.model)
     if not pools:
         return Words(text=f"{name} has no max pooling.", tone="warning")

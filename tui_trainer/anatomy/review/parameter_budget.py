@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import Design, map_size
-from tui_trainer.anatomy.review.wording import Voice, share
+from tui_trainer.anatomy.review.reporter import Voice, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import NO_LAYERS
 from tui_trainer.text.fmt import listed

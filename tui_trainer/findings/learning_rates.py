@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
-from tui_trainer.findings.watch import (
+from tui_trainer.findings.rule import (
     AT_WORK,
     SETTLED_STEP,
     finding,
