@@ -13,7 +13,7 @@ import torch
 from tests.benchmarks.findings import judge, table
 from tests.benchmarks.findings.__main__ import cases, main
 from tests.benchmarks.findings.files import recorded_events, recorded_runs
-from tests.benchmarks.findings.judge import Judged, Told, detection, judge_events
+from tests.benchmarks.findings.judge import Judged, Reported, detection, judge_events
 from tests.benchmarks.findings.record import read_recorded, record, record_all
 from tests.benchmarks.findings.sabotage import EXPECTED, KINDS, sabotage_of
 from tests.benchmarks.findings.suite import EPOCHS, HEALTHY, Case
@@ -27,13 +27,13 @@ from tui_trainer.protocol.events import EpochDone, Event, FindingCleared, Findin
 BATCH = 100
 
 
-def _told(code: str, step: int, severity: str = "warning") -> Told:
-    return Told(code, severity, "title", "evidence", step, step * BATCH / TRAIN)
+def _reported(code: str, step: int, severity: str = "warning") -> Reported:
+    return Reported(code, severity, "title", "evidence", step, step * BATCH / TRAIN)
 
 
-def _judged(*told: Told, kind: str = HEALTHY, **more: Any) -> Judged:
+def _judged(*reported: Reported, kind: str = HEALTHY, **more: Any) -> Judged:
     values: dict[str, Any] = {"name": "run", "onset": 0, "onset_step": 0, "steps": 40, **more}
-    return Judged(kind=kind, told=told, val_accuracy=0.98, sane=0.95, **values)
+    return Judged(kind=kind, reported=reported, val_accuracy=0.98, sane=0.95, **values)
 
 
 def _steps(first: int, last: int) -> list[StepDone]:
@@ -81,7 +81,10 @@ def test_a_finding_counts_from_where_it_is_raised_not_from_what_it_is_about(
 
     judged = judge_events(events, name="run", kind="sorted")
 
-    found = [(told.severity, told.step, told.epochs, told.cleared) for told in judged.told]
+    found = [
+        (reported.severity, reported.step, reported.epochs, reported.cleared)
+        for reported in judged.reported
+    ]
     assert found == [("note", 5, 0.5, None), ("warning", 10, 1.0, 20), ("error", 30, 3.0, None)]
     first = judged.first_right({"a"})
     assert first is not None
@@ -90,39 +93,43 @@ def test_a_finding_counts_from_where_it_is_raised_not_from_what_it_is_about(
 
 
 def test_what_came_before_the_sabotage_began_is_not_right() -> None:
-    run = _judged(_told("uphill", 10), _told("uphill", 17), kind="x", onset=1, onset_step=10)
+    run = _judged(
+        _reported("uphill", 10), _reported("uphill", 17), kind="x", onset=1, onset_step=10
+    )
     first = run.first_right({"uphill"})
     assert first is not None
     steps, epochs = run.delay(first)
     assert steps == 7
     assert epochs == pytest.approx(0.7)
-    assert not run.is_early(_told("uphill", 21))
+    assert not run.is_early(_reported("uphill", 21))
 
 
 def test_a_note_is_no_warning() -> None:
-    assert _judged(_told("a", 3, "note"), _told("b", 4)).false_codes() == {"b"}
-    assert _judged(_told("a", 3, "note"), kind="x").first_right({"a"}) is None
+    assert _judged(_reported("a", 3, "note"), _reported("b", 4)).false_codes() == {"b"}
+    assert _judged(_reported("a", 3, "note"), kind="x").first_right({"a"}) is None
 
 
 def test_overfitting_on_a_healthy_run_is_judged_by_the_test_images() -> None:
-    run = _judged(_told("overfitting", 20), _told("memorising", 25), _told("plateau", 30))
-    assert run.false_codes() == {"overfitting", "memorising", "plateau"}
+    run = _judged(
+        _reported("overfitting", 20), _reported("memorizing", 25), _reported("plateau", 30)
+    )
+    assert run.false_codes() == {"overfitting", "memorizing", "plateau"}
     assert replace(run, true_codes=frozenset()).false_codes() == run.false_codes()
-    right = frozenset({"overfitting", "memorising"})
+    right = frozenset({"overfitting", "memorizing"})
     assert replace(run, true_codes=right).false_codes() == {"plateau"}
 
 
 @pytest.mark.parametrize(
-    ("train", "test", "by_heart"),
+    ("train", "test", "is_memorized"),
     [(1.0, 0.97, True), (1.0, 0.98, False), (0.99, 0.95, True), (0.98, 0.95, False)],
 )
 def test_by_heart_is_a_gap_of_two_points_beyond_the_interval(
-    train: float, test: float, by_heart: bool
+    train: float, test: float, is_memorized: bool
 ) -> None:
     truth = Truth((0.1, 0.1), (0.5, test), 0.0, 0.01)
-    assert truth.by_heart(2, train) is by_heart
-    run = replace(_judged(_told("memorising", 20)), train_accuracies=(0.5, train))
-    assert truth.codes(run) == (frozenset({"memorising"}) if by_heart else frozenset())
+    assert truth.is_memorized(2, train) is is_memorized
+    run = replace(_judged(_reported("memorizing", 20)), train_accuracies=(0.5, train))
+    assert truth.codes(run) == (frozenset({"memorizing"}) if is_memorized else frozenset())
 
 
 @pytest.mark.parametrize(("rise", "overfitted"), [(0.0, False), (0.02, False), (0.021, True)])
@@ -135,9 +142,9 @@ def test_the_test_loss_must_have_risen_by_two_standard_errors(
 def test_detection_counts_runs_delays_and_what_else_was_said() -> None:
     seen = detection(
         [
-            _judged(_told("other", 1), _told("a", 4), _told("b", 2)),
-            _judged(_told("a", 30), _told("other", 31), _told("other", 35)),
-            _judged(_told("c", 1)),
+            _judged(_reported("other", 1), _reported("a", 4), _reported("b", 2)),
+            _judged(_reported("a", 30), _reported("other", 31), _reported("other", 35)),
+            _judged(_reported("c", 1)),
         ],
         {"a"},
     )
@@ -151,10 +158,10 @@ def test_detection_counts_runs_delays_and_what_else_was_said() -> None:
 def test_the_tables_give_each_rule_and_each_kind_its_rates() -> None:
     runs = [
         *[_judged() for _ in range(48)],
-        _judged(_told("a", 3)),
-        _judged(_told("overfitting", 30), true_codes=frozenset({"overfitting"})),
-        *[_judged(_told("a", 4), kind="spoilt") for _ in range(4)],
-        _judged(_told("b", 4), kind="spoilt"),
+        _judged(_reported("a", 3)),
+        _judged(_reported("overfitting", 30), true_codes=frozenset({"overfitting"})),
+        *[_judged(_reported("a", 4), kind="spoilt") for _ in range(4)],
+        _judged(_reported("b", 4), kind="spoilt"),
     ]
     expected = {"spoilt": frozenset({"a"})}
 
@@ -166,7 +173,7 @@ def test_the_tables_give_each_rule_and_each_kind_its_rates() -> None:
     rows = {row[0]: row for row in table.rules(runs, expected)}
     assert rows["a"][1].startswith("1/50 ")
     assert rows["a"][4].startswith("4/5 ")
-    assert rows["overfitting"][1:3] == (table.rate(0, 50), "1")
+    assert rows["overfitting"][1:3] == (table.with_interval(0, 50), "1")
     assert rows["b"][6] == "spoilt 1"
     assert table.kinds(runs, expected) == [("spoilt", "4/5", "4", "0.40", "4/5", "a 4", "b 1")]
     for drawn in (table.markdown, table.lined_up):
@@ -179,7 +186,7 @@ def test_a_run_that_was_not_healthy_after_all_is_told() -> None:
         replace(_judged(name="poor"), val_accuracy=0.9),
         _judged(name="broken", kind="x", error="ValueError: no"),
     ]
-    assert [line.partition(":")[0] for line in table.faults_of(runs)] == ["broken", "poor"]
+    assert [line.partition(":")[0] for line in table.broken_runs(runs)] == ["broken", "poor"]
 
 
 # --- the suite
@@ -266,12 +273,12 @@ def test_a_run_is_recorded_judged_and_not_trained_again(
     assert figures(path, ["steps", "val_acc"])[:2] == ("healthy-7", "30")
     assert len(figures(path, list(FIGURES))) == len(FIGURES) + 1
 
-    told: list[str] = []
-    assert record_all([case], folder, tmp_path, 1, told.append) == 0
-    assert told[0].startswith("0 of 1 runs")
+    reported: list[str] = []
+    assert record_all([case], folder, tmp_path, 1, reported.append) == 0
+    assert reported[0].startswith("0 of 1 runs")
     other = replace(case, settings={**case.settings, "lr": 0.06, "epochs": 1})
-    assert record_all([other], folder, tmp_path, 1, told.append) == 0
-    assert told[1].startswith("1 of 1 runs")
+    assert record_all([other], folder, tmp_path, 1, reported.append) == 0
+    assert reported[1].startswith("1 of 1 runs")
     assert read_recorded(path).case == other
     assert main(["judge", "--folder", str(tmp_path), "--workers", "1"]) == 0
     assert "1 healthy runs and 0 sabotaged" in capsys.readouterr().out

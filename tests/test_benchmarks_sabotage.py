@@ -14,7 +14,7 @@ from torch import nn
 import tui_trainer.engine.loop as training
 from tests.benchmarks.findings.__main__ import cases
 from tests.benchmarks.findings.hooks import MIXING
-from tests.benchmarks.findings.record import config_of, spoilt
+from tests.benchmarks.findings.record import config_of, sabotaged
 from tests.benchmarks.findings.sabotage import KINDS, Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import Case
 from tests.data.idx_files import write_dataset
@@ -43,7 +43,7 @@ def _begun(case: Case, sabotage: Sabotage, folder: Path, epochs: int = 0) -> Run
     config = replace(
         config_of(replace(case, data="mnist"), folder), **few, data_dir=str(folder), augment="none"
     )
-    with spoilt(sabotage) as sessions:
+    with sabotaged(sabotage) as sessions:
         for event in training.train(config, Inbox()):
             wanted = EpochDone if epochs else RunStarted
             if isinstance(event, wanted) and (not epochs or event.epoch == epochs):  # type: ignore[union-attr]
@@ -65,8 +65,8 @@ def _weight(run: Run) -> float:
     return sum(float(layer.weight.detach().norm()) for layer in layers)
 
 
-def _changed_labels(plain: Run, spoilt: Run, split: str) -> float:
-    one, other = getattr(plain.data, split), getattr(spoilt.data, split)
+def _changed_labels(plain: Run, sabotaged: Run, split: str) -> float:
+    one, other = getattr(plain.data, split), getattr(sabotaged.data, split)
     return float((one.labels != other.labels).float().mean())
 
 
@@ -92,29 +92,29 @@ def _moved(run: Run) -> list[bool]:
     return [distance > 0 for distance in _first_step(run).values()]
 
 
-def _decay_hurts(plain: Run, spoilt: Run) -> bool:
-    return spoilt.config.weight_decay >= 100 * plain.config.weight_decay
+def _decay_hurts(plain: Run, sabotaged: Run) -> bool:
+    return sabotaged.config.weight_decay >= 100 * plain.config.weight_decay
 
 
-def _scores_add_up(plain: Run, spoilt: Run) -> bool:
-    scores = spoilt.model(_inputs(spoilt))
+def _scores_add_up(plain: Run, sabotaged: Run) -> bool:
+    scores = sabotaged.model(_inputs(sabotaged))
     return bool(((scores.sum(dim=1) - 1).abs() < 1e-4).all() and (scores >= 0).all())
 
 
-def _first_gradient(plain: Run, spoilt: Run) -> bool:
+def _first_gradient(plain: Run, sabotaged: Run) -> bool:
     """Whether the first layer gets next to nothing of the last one's gradient."""
-    _first_step(spoilt)
-    weights = [p for p in spoilt.model.parameters() if p.ndim > 1]
+    _first_step(sabotaged)
+    weights = [p for p in sabotaged.model.parameters() if p.ndim > 1]
     first, last = (p.grad for p in (weights[0], weights[-1]))
     assert first is not None
     assert last is not None
     return float(first.std()) < 1e-3 * float(last.std())
 
 
-def _is_sorted(plain: Run, spoilt: Run) -> bool:
-    for run in (plain, spoilt):
+def _is_sorted(plain: Run, sabotaged: Run) -> bool:
+    for run in (plain, sabotaged):
         run.begin_epoch()
-    labels = [s.data.train.labels[s.batches.stream.order] for s in (plain, spoilt)]
+    labels = [s.data.train.labels[s.batches.stream.order] for s in (plain, sabotaged)]
     return bool((labels[1].diff() >= 0).all() and (labels[0].diff() < 0).any())
 
 
@@ -122,15 +122,15 @@ def _different(numbers: torch.Tensor) -> set[int]:
     return set(numbers.tolist())
 
 
-def _repeats(plain: Run, spoilt: Run) -> bool:
-    spoilt.begin_epoch()
-    order = spoilt.batches.stream.order
+def _repeats(plain: Run, sabotaged: Run) -> bool:
+    sabotaged.begin_epoch()
+    order = sabotaged.batches.stream.order
     return len(order) == len(plain.data.train) and len(_different(order)) == 64
 
 
-def _never_trains(plain: Run, spoilt: Run) -> bool:
-    spoilt.model.train()
-    return plain.model.training and not any(m.training for m in spoilt.model.modules())
+def _never_trains(plain: Run, sabotaged: Run) -> bool:
+    sabotaged.model.train()
+    return plain.model.training and not any(m.training for m in sabotaged.model.modules())
 
 
 def _width(run: Run) -> int:
@@ -198,7 +198,7 @@ def _unspoilt(case: Case, sabotage: Sabotage) -> dict[str, Any]:
     base = KINDS[case.kind].bases[case.seed % 1_000 - 1]
     return {
         "model": base.model,
-        "lr": case.settings["lr"] / sabotage.times_rate,
+        "lr": case.settings["lr"] / sabotage.times_lr,
         "weight_decay": 5e-4,
     }
 

@@ -323,7 +323,7 @@ def test_a_call_that_is_not_understood_takes_nothing_else_away(
     def fails(call: Call) -> Field:
         raise KeyError("pad")
 
-    monkeypatch.setitem(OPERATIONS, "relu", replace(OPERATIONS["relu"], moves=fails))
+    monkeypatch.setitem(OPERATIONS, "relu", replace(OPERATIONS["relu"], propagate=fails))
 
     rows = layer_table(Base(), SHAPE)
 

@@ -102,7 +102,7 @@ def assigned(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
 
 
 def test_every_finding_of_a_lesson_exists_and_every_finding_is_in_its_lesson(codes: Titles) -> None:
-    assert set().union(*codes.values()) == {watch.code for watch in RULES}
+    assert set().union(*codes.values()) == {rule.code for rule in RULES}
     assert_linked(codes, {lesson: set(lesson.findings) for lesson in lessons()})
 
 

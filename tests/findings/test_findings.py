@@ -23,7 +23,7 @@ from tui_trainer.protocol.events import (
     StepDone,
 )
 
-CODES = ("overfitting", "memorising", "divergence")
+CODES = ("overfitting", "memorizing", "divergence")
 ERROR = 0.001
 FALLING = [0.50, 0.30, 0.20, 0.15, 0.12, 0.10, 0.08, 0.07, 0.06, 0.05, 0.04, 0.035, 0.03, 0.027]
 RISING = [0.40, 0.25, 0.18, 0.15, 0.14, 0.141, 0.15, 0.158, 0.166, 0.175, 0.183, 0.19, 0.20, 0.21]

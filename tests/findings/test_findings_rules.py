@@ -26,7 +26,7 @@ from tests.protocol.facts import (
     update,
 )
 from tui_trainer.course.topics import TOPICS
-from tui_trainer.findings import RULES, watched, with_findings
+from tui_trainer.findings import RULES, evaluable_rules, with_findings
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted
 from tui_trainer.protocol.probed import ParameterProbe
@@ -191,7 +191,7 @@ TWINS = [
         [sample(), *probed(label_counts=(4, 16, 8, 13, 10, 7, 12, 9, 11, 10))],
         says="100 of 100 images",
     ),
-    Twins("exploding_scores", [sample(loss=40.0, score_high=900.0)], [sample(loss=5.0)], says="40"),
+    Twins("exploding_logits", [sample(loss=40.0, score_high=900.0)], [sample(loss=5.0)], says="40"),
     Twins("dead_units", [sample(layers=(layer(dead=16),))], [sample(layers=(layer(dead=7),))]),
     Twins(
         "dead_units",
@@ -402,15 +402,15 @@ def test_every_finding_has_its_evidence_and_its_topic(twin: Twins) -> None:
 
 
 def test_every_rule_has_twins() -> None:
-    elsewhere = {"divergence", "overfitting", "memorising"}  # test_findings, test_memorizing
-    assert {watch.code for watch in RULES} == {twin.code for twin in TWINS} | elsewhere
+    elsewhere = {"divergence", "overfitting", "memorizing"}  # test_findings, test_memorizing
+    assert {rule.code for rule in RULES} == {twin.code for twin in TWINS} | elsewhere
 
 
 def test_rules_yield_to_rules_that_look_before_them_or_elsewhere() -> None:
-    codes = [watch.code for watch in RULES]
+    codes = [rule.code for rule in RULES]
     assert len(set(codes)) == len(codes)
-    for watch in RULES:
-        assert set(watch.yields_to) <= set(codes)
+    for rule in RULES:
+        assert set(rule.yields_to) <= set(codes)
 
 
 def test_a_finding_that_another_explains_is_not_said_and_is_taken_back() -> None:
@@ -448,25 +448,25 @@ def test_a_turned_knob_gives_a_loss_time_to_settle() -> None:
 
 def test_what_is_watched_depends_on_what_the_run_tells() -> None:
     history = History()
-    assert watched(history) == ()
+    assert evaluable_rules(history) == ()
     history.apply(started(val_size=0))
-    few = watched(history)
+    few = evaluable_rules(history)
     assert "divergence" in few
     assert "overfitting" not in few
     assert "dead units" not in few
     history.apply(sample())
     history.apply(update(2))
     history.apply(tried())
-    assert set(few) < set(watched(history))
-    assert "dead units" in watched(history)
+    assert set(few) < set(evaluable_rules(history))
+    assert "dead units" in evaluable_rules(history)
     full = History()
     for event in (START, tried(), sample(), update(2)):
         full.apply(event)
-    assert len(watched(full)) == len(RULES)
+    assert len(evaluable_rules(full)) == len(RULES)
 
 
 def test_every_rule_has_its_texts_and_no_text_is_left_over() -> None:
     texts = tomllib.loads((files("tui_trainer.findings") / "texts.toml").read_text("utf-8"))
 
-    assert list(texts) == [watch.code for watch in RULES]
+    assert list(texts) == [rule.code for rule in RULES]
     assert all(text["lesson"] in TOPICS for text in texts.values() if "lesson" in text)

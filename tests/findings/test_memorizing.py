@@ -29,13 +29,13 @@ def epochs(pairs: Sequence[tuple[float, int]], total: int = 5_000) -> list[Epoch
 
 
 def told(events: Sequence[Event]) -> list[FindingRaised | FindingCleared]:
-    return facts.findings([started(train_size=500), *events], ("memorising", "overfitting"))
+    return facts.findings([started(train_size=500), *events], ("memorizing", "overfitting"))
 
 
 def test_three_epochs_with_a_gap_beyond_sampling_error_are_told_once() -> None:
     (found,) = told(epochs([(1.0, 4_500)] * 5))
     assert isinstance(found, FindingRaised)
-    assert found.code == "memorising"
+    assert found.code == "memorizing"
     assert found.step == epoch_done(1).step
     assert found.evidence == (
         "by epoch 3 training accuracy 100.00 % on 500 images, validation 90.00 % [89.14, 90.80]: "
@@ -64,7 +64,7 @@ def test_it_clears_when_the_gap_closes() -> None:
 
 def test_it_is_found_in_a_real_run_on_500_digits() -> None:
     found = [event for event in recording("overfitting") if isinstance(event, FindingRaised)]
-    assert [event.code for event in found] == ["memorising"]
+    assert [event.code for event in found] == ["memorizing"]
     assert found[0].fix_setting == "augmentation"
 
 

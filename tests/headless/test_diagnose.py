@@ -97,8 +97,8 @@ def test_what_could_not_be_watched_for_is_said_with_the_reason() -> None:
     unseen = [e for e in DIVERGED if not isinstance(e, UpdateProbed | SampleProbed)]
     old = [replace(e, val_size=0) if isinstance(e, RunStarted) else e for e in unseen]
     found = diagnose("old", old)
-    blind = {watch.watches for watch in RULES if watch.on == (SampleProbed,)}
-    assert blind <= set(found.not_evaluated) < {watch.watches for watch in RULES}
+    blind = {rule.label for rule in RULES if rule.on == (SampleProbed,)}
+    assert blind <= set(found.not_evaluated) < {rule.label for rule in RULES}
     told = diagnosis_lines(found)[-1]
     assert told.startswith("· recorded without probes and validation images: not watched for: ")
 

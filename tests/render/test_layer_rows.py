@@ -21,8 +21,8 @@ from tui_trainer.render.layer_cells import (
 )
 from tui_trainer.render.layer_rows import (
     Layout,
-    about_layer,
     head_texts,
+    layer_summary,
     layout,
     row_pieces,
     table_rows,
@@ -118,13 +118,13 @@ def test_what_an_older_version_did_not_record_is_a_dash() -> None:
     rows = [old(row) for row in ROWS]
     for row in table_rows(rows, Scale(BUDGET, 0, 128), ()):
         assert (row.cells[MULTIPLY_ADDS], row.cells[FIELD]) == ("–", "–")
-    words = "".join(cell.text for cell in about_layer(rows[1], BUDGET))
+    words = "".join(cell.text for cell in layer_summary(rows[1], BUDGET))
     assert "not recorded" in words
 
 
 def test_a_layer_is_told_in_words() -> None:
     conv4 = next(row for row in ROWS if row.name == "conv4")
-    words = "".join(cell.text for cell in about_layer(conv4, BUDGET))
+    words = "".join(cell.text for cell in layer_summary(conv4, BUDGET))
     assert words == (
         "conv4 · conv 3×3 from 14×14×16 to 14×14×64 · 9,216 parameters (46 % of 20,000)"
         " · a feature sees 14×14 pixels, its neighbour's field is 2 pixels further"
@@ -133,9 +133,9 @@ def test_a_layer_is_told_in_words() -> None:
 
 def test_a_layer_without_a_field_tells_why_and_one_that_leaves_pixels_out_says_so() -> None:
     row = replace(ROWS[1], receptive_field=None, undefined="it reads the map as one list")
-    assert "it reads the map as one list" in about_layer(row, BUDGET)[-1].text
+    assert "it reads the map as one list" in layer_summary(row, BUDGET)[-1].text
     part = replace(ROWS[1], unused=(1, 2))
-    words = "".join(cell.text for cell in about_layer(part, BUDGET))
+    words = "".join(cell.text for cell in layer_summary(part, BUDGET))
     assert "never reads the last row and the last 2 columns of its input" in words
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.protocol import facts
 from tests.ui.fakes import settle, window
 from tests.ui.found import ALL, BATCH, DEAD, MID_RUN, NOTE, OVERFITTING, mid_run
-from tui_trainer.findings import watched
+from tui_trainer.findings import evaluable_rules
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RunStarted
@@ -84,7 +84,7 @@ def test_a_note_displaces_neither_a_warning_nor_the_result() -> None:
 
 def test_what_is_watched_for_is_said_and_what_hinders_it() -> None:
     run = live()
-    names = watched(run.history)
+    names = evaluable_rules(run.history)
     (told,) = (line for line in panel(run, 200) if "watching" in line)
     named, more = told.removeprefix("  watching for ").split(" and ")
     assert set(named.split(", ")) < set(names)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from tui_trainer.anatomy.review import review
-from tui_trainer.anatomy.table import layer_table, work_of
+from tui_trainer.anatomy.table import layer_table, multiply_adds_of
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import one_line
@@ -15,7 +15,7 @@ from tui_trainer.text.fmt import one_line
 Shape = tuple[int, int, int]
 
 
-def layers_of(network: nn.Module, image: Shape, classes: int) -> tuple[LayerRow, ...]:
+def layers_of(model: nn.Module, image: Shape, classes: int) -> tuple[LayerRow, ...]:
     """Return the layer table of a network that has been shown to run.
 
     A custom model can do what nobody has foreseen: it is trained all the same, and told of as one
@@ -27,13 +27,13 @@ def layers_of(network: nn.Module, image: Shape, classes: int) -> tuple[LayerRow,
         classes: Number of scores.
     """
     try:
-        rows = layer_table(network, image)
+        rows = layer_table(model, image)
         if any(row.is_layer for row in rows):
             return rows
         reason = "none of its operations can be seen"
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}")
-    return _as_one_layer(network, image, classes, reason)
+    return _as_one_layer(model, image, classes, reason)
 
 
 def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Diagnosis, ...]:
@@ -45,20 +45,20 @@ def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Diagnosis, ...]:
 
 
 def _as_one_layer(
-    network: nn.Module, image: Shape, classes: int, reason: str
+    model: nn.Module, image: Shape, classes: int, reason: str
 ) -> tuple[LayerRow, ...]:
-    parameters = sum(p.numel() for p in network.parameters())
+    parameters = sum(p.numel() for p in model.parameters())
     return (
         LayerRow(name="input", kind="input", kernel="", output_shape=image, parameters=0),
         LayerRow(
             name="network",
             kind="network",
             kernel="",
-            type=type(network).__name__,
+            type=type(model).__name__,
             input_shape=image,
             output_shape=(1, 1, classes),
             parameters=parameters,
-            multiply_adds=work_of(network, image),
+            multiply_adds=multiply_adds_of(model, image),
             undefined=reason,
             sources=(0,),
         ),

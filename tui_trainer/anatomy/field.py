@@ -99,9 +99,9 @@ class Axis:
             jump = max(self.reach.jump, other.reach.jump)
             return replace(self, reach=_hull(replace(self.reach, jump=jump), other.reach))
         if other.features == 1:
-            return self.lit_by(other.reach)
+            return self.gated_by(other.reach)
         if self.features == 1:
-            return other.lit_by(self.reach)
+            return other.gated_by(self.reach)
         if (self.features, self.dim, self.inner) != (other.features, other.dim, other.inner):
             raise Undefined("the features of its inputs do not lie in the same places")
         if self.reach.jump != other.reach.jump:
@@ -111,7 +111,7 @@ class Axis:
             )
         return replace(self, reach=_hull(self.reach, other.reach))
 
-    def lit_by(self, other: Reach) -> Axis:
+    def gated_by(self, other: Reach) -> Axis:
         """Return it after one value went into each of its features, as a gate's does.
 
         No one size holds for all features then: it is the least that covers, for each, what the

@@ -41,7 +41,7 @@ def folding(steps: Iterable[Hashable]) -> Folding:
     """
     numbers: dict[Hashable, int] = {}
     kinds = [numbers.setdefault(step, len(numbers)) for step in steps]
-    rows: list[tuple[int, ...]] = [(place,) for place in range(len(kinds))]
+    rows: list[tuple[int, ...]] = [(position,) for position in range(len(kinds))]
     for longest in BLOCKS:
         before = 0
         while before != len(rows):
@@ -61,38 +61,38 @@ def _fold(
     following = _following(kinds)
     new_kinds: list[int] = []
     new_rows: list[tuple[int, ...]] = []
-    place = 0
-    while place < len(kinds):
-        length, times = _repeated(kinds, place, following, longest)
+    position = 0
+    while position < len(kinds):
+        length, times = _repeated(kinds, position, following, longest)
         for offset in range(length):
-            first = place + offset
+            first = position + offset
             if times == 1:
                 new_kinds.append(kinds[first])
             else:
                 new_kinds.append(numbers.setdefault((kinds[first], times), len(numbers)))
             copies = range(first, first + times * length, length)
             new_rows.append(tuple(step for copy in copies for step in rows[copy]))
-        place += length * times
+        position += length * times
     return new_kinds, new_rows
 
 
 def _repeated(
-    kinds: list[int], place: int, following: Sequence[int], longest: int
+    kinds: list[int], position: int, following: Sequence[int], longest: int
 ) -> tuple[int, int]:
     """Return the length of the block at a place and how often it is done; (1, 1) for none."""
-    candidate = place
+    candidate = position
     for _ in range(_CANDIDATES):
         candidate = following[candidate]
-        length = candidate - place
+        length = candidate - position
         if not 0 < length <= longest:
             break
-        if place + LEAST_REPEATS * length > len(kinds):
+        if position + LEAST_REPEATS * length > len(kinds):
             break
         if kinds[candidate + length - 1] != kinds[candidate - 1]:
             continue
-        block = kinds[place:candidate]
+        block = kinds[position:candidate]
         times = 1
-        while kinds[place + times * length : place + (times + 1) * length] == block:
+        while kinds[position + times * length : position + (times + 1) * length] == block:
             times += 1
         if times >= LEAST_REPEATS:
             return length, times
@@ -103,7 +103,7 @@ def _following(kinds: Sequence[int]) -> list[int]:
     """Return, for each step, the next one like it; -1 for the last."""
     found = [-1] * len(kinds)
     seen: dict[int, int] = {}
-    for place in reversed(range(len(kinds))):
-        found[place] = seen.get(kinds[place], -1)
-        seen[kinds[place]] = place
+    for position in reversed(range(len(kinds))):
+        found[position] = seen.get(kinds[position], -1)
+        seen[kinds[position]] = position
     return found

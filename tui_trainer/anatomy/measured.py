@@ -19,12 +19,12 @@ MOST_CHANNELS = 64
 Feature = tuple[int, int] | None
 """A feature of a map by its row and column; None for the one in the middle."""
 
-Look = Callable[[Tensor, Field | None], Tensor]
+Select = Callable[[Tensor, Field | None], Tensor]
 """Takes what is wanted out of a layer's output, given what its features see."""
 
 
 def measured_field(
-    network: nn.Module, input_shape: tuple[int, int, int], place: int, row: int, column: int
+    model: nn.Module, input_shape: tuple[int, int, int], position: int, row: int, column: int
 ) -> Tensor:
     """Return which pixels of the image one feature depends on.
 
@@ -46,16 +46,16 @@ def measured_field(
         IndexError: If the network has no such layer, or the layer no such feature.
         RuntimeError: If no gradient can be taken.
     """
-    found = dict(measured_fields(network, input_shape, {place: (row, column)}))
-    if place not in found:
-        raise IndexError(f"the network has no layer {place}")
-    if (field := found[place]) is None:
-        raise RuntimeError(f"the field of layer {place} cannot be measured: it has no gradient")
+    found = dict(measured_fields(model, input_shape, {position: (row, column)}))
+    if position not in found:
+        raise IndexError(f"the network has no layer {position}")
+    if (field := found[position]) is None:
+        raise RuntimeError(f"the field of layer {position} cannot be measured: it has no gradient")
     return field
 
 
 def measured_fields(
-    network: nn.Module, input_shape: tuple[int, int, int], features: Mapping[int, Feature]
+    model: nn.Module, input_shape: tuple[int, int, int], features: Mapping[int, Feature]
 ) -> Iterator[tuple[int, Tensor | None]]:
     """Yield which pixels one feature of each of some layers depends on, from one run for all.
 
@@ -69,17 +69,19 @@ def measured_fields(
         A layer's place, and (height, width), of bool; None where no gradient can be taken. If the
         network cannot be run to its end, what it reached before is told.
     """
-    with torch.inference_mode(False), torch.enable_grad(), _frozen(network):
-        image = _positive_image(input_shape, _device(network)).requires_grad_()
-        sums, same = _sums(network, image, features)
+    with torch.inference_mode(False), torch.enable_grad(), _frozen(model):
+        image = _positive_image(input_shape, _device(model)).requires_grad_()
+        sums, same = _sums(model, image, features)
     fields: dict[int, Tensor | None] = {}
-    for place in sorted((*sums, *same)):
-        fields[place] = fields[same[place]] if place in same else _pixels(sums[place], image)
-        yield place, fields[place]
+    for position in sorted((*sums, *same)):
+        fields[position] = (
+            fields[same[position]] if position in same else _pixels(sums[position], image)
+        )
+        yield position, fields[position]
 
 
 def _sums(
-    network: nn.Module, image: Tensor, features: Mapping[int, Feature]
+    model: nn.Module, image: Tensor, features: Mapping[int, Feature]
 ) -> tuple[dict[int, Tensor], dict[int, int]]:
     """Run a network's stand-ins; return the sum of each layer's features that are wanted.
 
@@ -88,29 +90,33 @@ def _sums(
     sums: dict[int, Tensor] = {}
     same: dict[int, int] = {}
 
-    def note(place: int, result: Tensor, field: Field | None) -> None:
-        value = _features(result, field, 1, features[place]).sum()
-        sums[place] = value.real + value.imag if value.is_complex() else value
+    def note(position: int, result: Tensor, field: Field | None) -> None:
+        value = _features(result, field, 1, features[position]).sum()
+        sums[position] = value.real + value.imag if value.is_complex() else value
 
-    def reached(place: int, step: Step, result: Tensor) -> None:
-        if place in features:
+    def reached(position: int, step: Step, result: Tensor) -> None:
+        if position in features:
             # In a loop, a layer may have read what is measured only later.
             source = step.sources[0] if len(step.sources) == 1 else -1
             is_known = source in sums or source in same
-            if is_known and features[place] == features[source] and passes_through(step.call.name):
-                same[place] = source
+            if (
+                is_known
+                and features[position] == features[source]
+                and passes_through(step.call.name)
+            ):
+                same[position] = source
             else:
-                note(place, result, step.field)
-        if place == last:
-            raise _Enough
+                note(position, result, step.field)
+        if position == last:
+            raise _Stop
 
     last = max(features, default=0)
     if 0 in features:
         note(0, image, Field.of_image(*image.shape[-2:]))
     if last > 0:
         try:
-            trace(network, image, surrogate, reached)
-        except _Enough:
+            trace(model, image, surrogate, reached)
+        except _Stop:
             pass
         except Exception:
             if not sums:
@@ -139,9 +145,9 @@ def _positive_image(shape: tuple[int, int, int], device: torch.device) -> Tensor
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
+def _frozen(model: nn.Module) -> Iterator[None]:
     """Let no parameter require a gradient, so that what does depends on the image."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(False)
     try:
@@ -151,7 +157,9 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def effective_field(network: nn.Module, image: Tensor, place: int, row: int, column: int) -> Tensor:
+def effective_field(
+    model: nn.Module, image: Tensor, position: int, row: int, column: int
+) -> Tensor:
     """Return how strongly each pixel of an image moves one feature of a layer.
 
     It is what W. Luo, Y. Li, R. Urtasun and R. Zemel call the effective receptive field
@@ -169,14 +177,14 @@ def effective_field(network: nn.Module, image: Tensor, place: int, row: int, col
         (height, width): the size of the gradient, its mean over the layer's channels (at most
         ``MOST_CHANNELS`` of them, evenly chosen) and the image's.
     """
-    image = image.detach().to(_device(network))
+    image = image.detach().to(_device(model))
 
     def channels(result: Tensor, field: Field | None) -> Tensor:
         return _features(result, field, 2, (row, column))
 
     with torch.inference_mode(False), torch.no_grad():
         # Two images: some networks cannot take one alone.
-        count = _at(network, image.repeat(2, 1, 1, 1), place, channels).shape[1]
+        count = _at(model, image.repeat(2, 1, 1, 1), position, channels).shape[1]
         chosen = torch.linspace(0, count - 1, min(count, MOST_CHANNELS)).round().long()
         number = max(2, len(chosen))
         images = image.repeat(number, 1, 1, 1)
@@ -185,7 +193,7 @@ def effective_field(network: nn.Module, image: Tensor, place: int, row: int, col
             found = _features(result, field, number, (row, column))[: len(chosen)]
             return found.gather(1, chosen.to(found.device)[:, None]).sum()
 
-        gradient = _gradient(network, images, place, diagonal)
+        gradient = _gradient(model, images, position, diagonal)
     return gradient[: len(chosen)].abs().mean(dim=(0, 1)).cpu()
 
 
@@ -196,9 +204,9 @@ def _features(result: Tensor, field: Field | None, images: int, feature: Feature
         flat = field.down.dim == field.across.dim
         at = middle if feature is None else (0, 0) if flat else feature
         dims: dict[int, int] = {}
-        for axis, place in zip(field.axes, at, strict=True):
+        for axis, position in zip(field.axes, at, strict=True):
             if axis.features > 1:
-                dims[axis.dim] = dims.get(axis.dim, 0) + place * axis.inner
+                dims[axis.dim] = dims.get(axis.dim, 0) + position * axis.inner
     else:
         height, width = result.shape[-2:] if result.dim() == 4 else (1, 1)
         at = feature or (height // 2, width // 2)
@@ -207,11 +215,11 @@ def _features(result: Tensor, field: Field | None, images: int, feature: Feature
     return result[tuple(index)].reshape(images, -1)
 
 
-class _Enough(BaseException):
+class _Stop(BaseException):
     """The layer was reached. No network's own ``except Exception`` is to hold it up."""
 
 
-def _gradient(network: nn.Module, images: Tensor, place: int, feature: Look) -> Tensor:
+def _gradient(model: nn.Module, images: Tensor, position: int, feature: Select) -> Tensor:
     """Return the gradient of a feature of the layer at a place, by the images; 0 where none is.
 
     No parameter's gradient is touched.
@@ -226,30 +234,30 @@ def _gradient(network: nn.Module, images: Tensor, place: int, feature: Look) -> 
         return torch.zeros_like(images) if found is None else found
 
     with torch.enable_grad():
-        return _at(network, images, place, gradient)
+        return _at(model, images, position, gradient)
 
 
-def _at(network: nn.Module, images: Tensor, place: int, look: Look) -> Tensor:
-    """Return what ``look`` finds in the output of the layer at a place; run the network so far.
+def _at(model: nn.Module, images: Tensor, position: int, select: Select) -> Tensor:
+    """Return what ``select`` finds in the output of the layer at a place; run the network so far.
 
     Raises:
         IndexError: If the network has no such layer.
     """
-    found = [look(images, Field.of_image(*images.shape[-2:]))] if place == 0 else []
+    found = [select(images, Field.of_image(*images.shape[-2:]))] if position == 0 else []
 
     def reached(at: int, step: Step, result: Tensor) -> None:
-        if at == place:
-            found.append(look(result, step.field))
-            raise _Enough
+        if at == position:
+            found.append(select(result, step.field))
+            raise _Stop
 
     if not found:
-        with suppress(_Enough):
-            trace(network, images, reached=reached)
+        with suppress(_Stop):
+            trace(model, images, reached=reached)
     if not found:
-        raise IndexError(f"the network has no layer {place}")
+        raise IndexError(f"the network has no layer {position}")
     return found[0]
 
 
-def _device(network: nn.Module) -> torch.device:
-    first = next(network.parameters(), None)
+def _device(model: nn.Module) -> torch.device:
+    first = next(model.parameters(), None)
     return torch.device("cpu") if first is None else first.device

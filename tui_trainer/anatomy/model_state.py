@@ -22,7 +22,7 @@ Undo = Callable[[], None]
 
 
 @contextmanager
-def untouched(network: nn.Module, device: torch.device) -> Generator[None]:
+def preserve_model_state(model: nn.Module, device: torch.device) -> Generator[None]:
     """Let a network run in evaluation mode; put all back that its forward changes.
 
     These are its modes, its parameters and buffers, the tensors, numbers and containers among its
@@ -30,10 +30,10 @@ def untouched(network: nn.Module, device: torch.device) -> Generator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(preserve_rng_state(device))
-        stack.enter_context(evaluating(network))
-        if any(uncompiled(module) is not module for module in network.modules()):
+        stack.enter_context(evaluating(model))
+        if any(uncompiled(module) is not module for module in model.modules()):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        undo = [change for module in network.modules() for change in _attributes(module)]
+        undo = [change for module in model.modules() for change in _attributes(module)]
         try:
             yield
         finally:

@@ -61,7 +61,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-class Work:
+class StepCounter:
     """What the steps of a run take; its counter must be entered while the network is run.
 
     Attributes:
@@ -80,14 +80,14 @@ class Work:
         self, name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         """Run a function as the network calls it, and count."""
-        self._settle()
+        self._flush()
         start = self.counter.total
         result = run(*args, **kwargs)
         self._since = self.counter.total
         self._last = (_layer_call(name, args, kwargs, result), self._since - start)
         return result
 
-    def reached(self, place: int, step: Step, result: Tensor) -> None:
+    def reached(self, position: int, step: Step, result: Tensor) -> None:
         """Note what the step took that was just done."""
         # A module in which no function was seen is reached without one.
         done = self.counter.total - self._since if self._last is None else self._last[1]
@@ -97,7 +97,7 @@ class Work:
         self.of_steps.append(done + self._constant)
         self._constant = 0
 
-    def _settle(self) -> None:
+    def _flush(self) -> None:
         """Keep what a layer took that did not read the image, for the step that reads it.
 
         A recurrent cell does so in its first step, on a state of zeros.
@@ -142,9 +142,9 @@ def _convolution(call: Call) -> int:
     weight, bias = call.arguments["weight"], call.arguments.get("bias")
     dims = weight.dim() - 2
     batch = prod(call.result[: -dims - 1])
-    places = prod(call.result[-dims:])
-    reads = prod(call.shapes[0][-dims:]) if "transpose" in call.name else places
-    return batch * (int(weight.numel()) * reads + _numbers(bias) * places)
+    positions = prod(call.result[-dims:])
+    reads = prod(call.shapes[0][-dims:]) if "transpose" in call.name else positions
+    return batch * (int(weight.numel()) * reads + _numbers(bias) * positions)
 
 
 def _each_token(call: Call, counted: int) -> int:

@@ -23,7 +23,7 @@ class Operation:
     """
 
     kind: str
-    moves: propagation.Moves
+    propagate: propagation.Propagate
     arguments: tuple[str, ...] = ("input",)
     window: Callable[[Call], sliding.Window | None] | None = None
     norm: bool = False
@@ -57,7 +57,7 @@ def passes(
     """
     if name in PASSING:
         return True
-    move = operation_of(name).moves
+    move = operation_of(name).propagate
     is_whole = move is shapes.taken and shapes.is_plain(arguments["index"])
     return old == new and (move is shapes.reshaped or is_whole)
 
@@ -129,7 +129,7 @@ _SEES_BEFORE = "a feature sees those before it, and the last one sees them all"
 _Rows = Mapping[str, Operation]
 
 
-def _each(names: str, kind: str, move: propagation.Moves, *rest: Any) -> _Rows:
+def _each(names: str, kind: str, move: propagation.Propagate, *rest: Any) -> _Rows:
     """Return one operation under several names; an empty kind is the name itself."""
     return {name: Operation(kind or name, move, *rest) for name in names.split()}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tui_trainer.anatomy.calls import Call, dims_of, from_end, indices_of
 from tui_trainer.anatomy.field import Axis, Field, Undefined, join
 
-Moves = Callable[[Call], Field]
+Propagate = Callable[[Call], Field]
 
 
 def element_wise(call: Call) -> Field:
@@ -24,7 +24,7 @@ def unknown(call: Call) -> Field:
     return no_field("it is not known what its features see")(call)
 
 
-def no_field(reason: str) -> Moves:
+def no_field(reason: str) -> Propagate:
     """Return a move that gives a reason, unless all features see the same already."""
 
     def refuse(call: Call) -> Field:
@@ -135,7 +135,7 @@ def _spread(field: Field, dims: Collection[int]) -> Field:
     return field.each(lambda axis: axis.spread() if axis.dim in dims else axis)
 
 
-def attended(dims: tuple[int, ...]) -> Moves:
+def attended(dims: tuple[int, ...]) -> Propagate:
     """Return how attention between the places along some dimensions moves the field."""
 
     def move(call: Call) -> Field:
@@ -169,7 +169,7 @@ _FLAGS = 4
 """Of a recurrent layer: has_biases, train, bidirectional, batch_first; the last if not packed."""
 
 
-def unless_along(reason: str, default: Any = -1) -> Moves:
+def unless_along(reason: str, default: Any = -1) -> Propagate:
     """Return a move that gives a reason if it goes along the rows or the columns, else none."""
 
     def move(call: Call) -> Field:

@@ -103,8 +103,8 @@ def moved(call: Call) -> Field:
 
 def _reordered(call: Call, order: Sequence[int]) -> Field:
     count = len(order)
-    places = {from_end(old, count): new - count for new, old in enumerate(order)}
-    return call.fields[0].each(lambda axis: replace(axis, dim=places.get(axis.dim, axis.dim)))
+    positions = {from_end(old, count): new - count for new, old in enumerate(order)}
+    return call.fields[0].each(lambda axis: replace(axis, dim=positions.get(axis.dim, axis.dim)))
 
 
 def padded(call: Call) -> Field:
@@ -118,8 +118,8 @@ def padded(call: Call) -> Field:
     pad, old, new = call.arguments["pad"], call.shapes[0], call.result
 
     def seen(axis: Axis) -> Axis:
-        place = 2 * (-axis.dim - 1)
-        before, behind = pad[place : place + 2] if place + 1 < len(pad) else (0, 0)
+        position = 2 * (-axis.dim - 1)
+        before, behind = pad[position : position + 2] if position + 1 < len(pad) else (0, 0)
         if (not before and not behind) or (axis.features == 1 and old[axis.dim] > 1):
             return axis
         if not axis.is_whole(old):
@@ -177,14 +177,14 @@ def is_plain(index: Any) -> bool:
     return all(item is None or item is ... or type(item) in (int, slice) for item in items)
 
 
-def _cut(axis: Axis, dim: int, places: range | None, shape: Shape) -> Axis:
+def _cut(axis: Axis, dim: int, positions: range | None, shape: Shape) -> Axis:
     """Return an axis after some places of its dimension were taken; None if one by one."""
-    if axis.features == 1 or places == range(shape[axis.dim]):
+    if axis.features == 1 or positions == range(shape[axis.dim]):
         return replace(axis, dim=dim)
-    if places is None:
+    if positions is None:
         raise Undefined("it takes features out one by one")
     if not axis.is_whole(shape):
         raise Undefined("it takes a part of a flattened map")
     reach = axis.reach
-    start = reach.start + places.start * reach.jump
-    return Axis(replace(reach, jump=reach.jump * places.step, start=start), len(places), dim)
+    start = reach.start + positions.start * reach.jump
+    return Axis(replace(reach, jump=reach.jump * positions.step, start=start), len(positions), dim)

@@ -41,7 +41,7 @@ class Window:
         down, across = zip(self.kernel, self.stride, self.padding, self.dilation, strict=True)
         return down, across
 
-    def unreached(self, size: Pair, places: Pair) -> Pair:
+    def unreached(self, size: Pair, positions: Pair) -> Pair:
         """Return how many of the map's last rows and columns none of its places reaches.
 
         Args:
@@ -50,7 +50,7 @@ class Window:
         """
         left = []
         for (kernel, stride, before, dilation), length, count in zip(
-            self.steps, size, places, strict=True
+            self.steps, size, positions, strict=True
         ):
             end = (count - 1) * stride + dilation * (kernel - 1) + 1 - before
             left.append(max(0, length - end))
@@ -275,15 +275,15 @@ def evenly(reads: Sequence[tuple[int, int]], length: int) -> Steps | None:
     stride = reads[middle][0] - reads[middle - 1][0] if len(reads) > 1 else length
     first = low - middle * stride
     kernel = high - low + 1
-    for place, read in enumerate(reads):
-        start = first + place * stride
+    for position, read in enumerate(reads):
+        start = first + position * stride
         if read != (max(0, start), min(length, start + kernel) - 1):
             return None
     return (kernel, stride, -first, 1) if stride > 0 else None
 
 
 def _read_by(
-    arguments: Mapping[str, Any], old: int, new: int, place: int, count: int
+    arguments: Mapping[str, Any], old: int, new: int, position: int, count: int
 ) -> list[tuple[int, int]]:
     """Return the first and the last feature that ``interpolate`` reads, for each of its places."""
     mode = {"trilinear": "linear"}.get(arguments.get("mode", "nearest"), arguments.get("mode"))
@@ -292,7 +292,7 @@ def _read_by(
     scale = arguments.get("scale_factor")
     scales = scale if isinstance(scale, (tuple, list)) else (scale,) * count
     how = {key: arguments.get(key) for key in ("align_corners", "recompute_scale_factor")}
-    factor: Any = scales[place]
+    factor: Any = scales[position]
     with torch.no_grad():
         weights = F.interpolate(
             torch.eye(old, dtype=torch.float64).view(1, old, old, *one),

@@ -126,14 +126,14 @@ def _stand_in(run: _Run) -> Any:
         return run.named["input"].clone()
     if "conv" in run.name and "weight" in run.named:
         return _convolved(run)
-    stand_in = _STAND_INS.get(run.name) or _OF_MOVES.get(operation_of(run.name).moves)
+    stand_in = _STAND_INS.get(run.name) or _OF_MOVES.get(operation_of(run.name).propagate)
     return stand_in(run) if stand_in else None
 
 
 def _as_it_is(run: _Run) -> Any:
     """Run a function, on positive weights where it does more than to move features."""
     is_getter = getattr(run.function, "__name__", "") == "__get__"
-    moves_only = operation_of(run.name).moves in _PLACING or run.name in _PLACES
+    moves_only = operation_of(run.name).propagate in _PLACING or run.name in _PLACES
     if is_getter or moves_only or run.is_in_place:
         return run.result()
     read = run.features[0]
@@ -205,7 +205,7 @@ def _passes(
     for dim, (stride, before, dilation) in enumerate(steps):
 
         def only(value: int, other: int, at: int = dim) -> tuple[int, ...]:
-            return tuple(value if place == at else other for place in range(len(size)))
+            return tuple(value if position == at else other for position in range(len(size)))
 
         yield (
             only(size[dim], 1),
@@ -307,9 +307,9 @@ def _spectrum(run: _Run) -> Tensor:
 
 def _ordered(run: _Run) -> Any:
     """Return ordered features, each of which depends on all that were compared."""
-    values, *places = run.result()
+    values, *positions = run.result()
     mean = _even(run.args[0].mean(run.named.get("dim", -1), keepdim=True))
-    return (values + mean, *places)
+    return (values + mean, *positions)
 
 
 def _pooled(run: _Run) -> Any:
@@ -395,7 +395,7 @@ def _one_step(run: _Run) -> Any:
     return tuple(found) if isinstance(hidden, tuple) else found[0]
 
 
-_OF_MOVES: Mapping[propagation.Moves, Callable[[_Run], Any]] = {
+_OF_MOVES: Mapping[propagation.Propagate, Callable[[_Run], Any]] = {
     propagation.element_wise: _added,
     propagation.along: _averaged,
     propagation.reduced: _reduced,

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from tui_trainer.anatomy import propagation
 from tui_trainer.anatomy.calls import Call
 from tui_trainer.anatomy.field import Field
-from tui_trainer.anatomy.model_state import untouched
-from tui_trainer.anatomy.multiply_adds import Counter, Work
+from tui_trainer.anatomy.model_state import preserve_model_state
+from tui_trainer.anatomy.multiply_adds import Counter, StepCounter
 from tui_trainer.anatomy.operations import operation_of, unreached, window_of
 from tui_trainer.anatomy.sliding import Window, reduced_window
-from tui_trainer.anatomy.trace import Step, folded, remembered_folding, watch
+from tui_trainer.anatomy.trace import Step, cached_folding, folded, trace_steps
 from tui_trainer.models.rng import noise
 from tui_trainer.models.unused import used_in_training
 from tui_trainer.protocol.layers import LayerRow
@@ -30,7 +30,7 @@ TRAINING_ONLY = "used only in training mode"
 Shape = tuple[int, int, int]
 
 
-def layer_table(network: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
+def layer_table(model: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
     """Run a network once on an image of noise and tell of every operation on its way to the scores.
 
     The network must lie on the CPU. It is run in evaluation mode and left as it was: modes,
@@ -51,30 +51,30 @@ def layer_table(network: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
         Exception: What the network itself raises.
     """
     try:
-        steps, work = _watched(network, input_shape, images=1)
+        steps, work = _traced(model, input_shape, images=1)
     except Exception:  # some networks cannot take an image alone
-        steps, work = _watched(network, input_shape, images=2)
-    names = _names(steps, (path for path, _ in network.named_modules()))
+        steps, work = _traced(model, input_shape, images=2)
+    names = _names(steps, (path for path, _ in model.named_modules()))
     rows = [_input_row(input_shape)]
     counted: set[int] = set()
     for step, name, done in zip(steps, names, work, strict=True):
         rows.append(_row(step, name, _count(step.parameters, counted), done))
-    left = [p for p in network.parameters() if id(p) not in counted]
+    left = [p for p in model.parameters() if id(p) not in counted]
     if sum(p.numel() for p in left):
-        trained = used_in_training(network, _noise(input_shape, images=2))
+        trained = used_in_training(model, _noise(input_shape, images=2))
         rows += _unused_rows(left, trained, counted)
     return tuple(rows)
 
 
-def work_of(network: nn.Module, input_shape: Shape) -> int:
+def multiply_adds_of(model: nn.Module, input_shape: Shape) -> int:
     """Return the multiply-adds of a network whose operations cannot be followed, biases left out.
 
     0 if it cannot be counted.
     """
     counter = Counter()
     try:
-        with torch.no_grad(), untouched(network, torch.device("cpu")), counter:
-            network(_noise(input_shape, images=2))
+        with torch.no_grad(), preserve_model_state(model, torch.device("cpu")), counter:
+            model(_noise(input_shape, images=2))
     except Exception:  # it runs, but not while somebody counts
         return 0
     return counter.total // 2
@@ -85,13 +85,13 @@ def _noise(input_shape: Shape, images: int) -> Tensor:
     return noise(images, channels, height, width)
 
 
-def _watched(network: nn.Module, input_shape: Shape, images: int) -> tuple[list[Step], list[int]]:
+def _traced(model: nn.Module, input_shape: Shape, images: int) -> tuple[list[Step], list[int]]:
     """Return a network's rows as steps, and the multiply-adds of each row for one image."""
     image = _noise(input_shape, images)
-    work = Work()
+    work = StepCounter()
     with torch.no_grad(), work.counter:
-        steps = watch(network, image, work.execute, work.reached)
-    plan = remembered_folding(network, image, steps)
+        steps = trace_steps(model, image, work.execute, work.reached)
+    plan = cached_folding(model, image, steps)
     sums = [sum(work.of_steps[step] for step in members) for members in plan.rows]
     return folded(steps, plan), [total // images for total in sums]
 
@@ -159,7 +159,7 @@ def _jump(field: Field, shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _is_over_batch(call: Call) -> bool:
     """Say whether a softmax or a normalization is taken over the images of a batch."""
-    if operation_of(call.name).moves is not propagation.along or len(call.shapes[0]) < 2:
+    if operation_of(call.name).propagate is not propagation.along or len(call.shapes[0]) < 2:
         return False
     dims = propagation.dims_along(call)
     return -len(call.shapes[0]) in dims

@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from tui_trainer.anatomy.calls import Call, in_place, name_of, reads
 from tui_trainer.anatomy.field import Field, Undefined
 from tui_trainer.anatomy.folding import Folding, folding
-from tui_trainer.anatomy.model_state import untouched
+from tui_trainer.anatomy.model_state import preserve_model_state
 from tui_trainer.anatomy.operations import bind, operation_of, passes
 from tui_trainer.models.tensors import tensors_in
 from tui_trainer.models.unregistered_state import namespaces
@@ -86,7 +86,7 @@ class _Visit:
     reads: tuple[_Seen, ...]
 
 
-def as_it_is(
+def call_unchanged(
     name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
     """Run a function as the network calls it."""
@@ -94,9 +94,9 @@ def as_it_is(
 
 
 def trace(
-    network: nn.Module,
+    model: nn.Module,
     image: Tensor,
-    execute: Execute = as_it_is,
+    execute: Execute = call_unchanged,
     reached: Reached | None = None,
     finished: Callable[[Any], None] = lambda output: None,
 ) -> list[Step]:
@@ -116,12 +116,12 @@ def trace(
         The steps that were run, those of a loop folded.
     """
     if reached is None:
-        steps = watch(network, image, execute, finished=finished)
-        return folded(steps, remembered_folding(network, image, steps))
-    plan = _folding_of(network, image, execute)
+        steps = trace_steps(model, image, execute, finished=finished)
+        return folded(steps, cached_folding(model, image, steps))
+    plan = _folding_of(model, image, execute)
     if plan is None:  # it has no loops: a step is a row
-        return watch(network, image, execute, reached, finished)
-    told = reached
+        return trace_steps(model, image, execute, reached, finished)
+    on_row = reached
 
     def at_row(number: int, step: Step, result: Tensor) -> None:
         at = number - 1
@@ -131,30 +131,30 @@ def trace(
             row = plan.folding.row_of[at]
             read = tuple(sorted({plan.folding.row_of[s - 1] + 1 if s else 0 for s in step.sources}))
             repeats = len(plan.folding.rows[row])
-            told(row + 1, replace(step, sources=read, repeats=repeats), result)
+            on_row(row + 1, replace(step, sources=read, repeats=repeats), result)
 
-    return folded(watch(network, image, execute, at_row, finished), plan.folding)
+    return folded(trace_steps(model, image, execute, at_row, finished), plan.folding)
 
 
-def watch(
-    network: nn.Module,
+def trace_steps(
+    model: nn.Module,
     image: Tensor,
-    execute: Execute = as_it_is,
-    reached: Reached = lambda place, step, result: None,
+    execute: Execute = call_unchanged,
+    reached: Reached = lambda position, step, result: None,
     finished: Callable[[Any], None] = lambda output: None,
 ) -> list[Step]:
     """Run a network as :func:`trace` does; each step has a place of its own, from 1."""
     with ExitStack() as stack:
-        stack.enter_context(untouched(network, image.device))
+        stack.enter_context(preserve_model_state(model, image.device))
         image = image.clone()  # for it may write into what it is given
-        tracer = _Tracer(network, image, execute, reached)
-        for path, module in network.named_modules():
+        tracer = _Tracer(model, image, execute, reached)
+        for path, module in model.named_modules():
             if isinstance(module, ScriptModule):  # it takes no hooks
                 continue
-            for handle in tracer.watch(path, module):
+            for handle in tracer.trace_steps(path, module):
                 stack.callback(handle.remove)
         with tracer:
-            output = network(image)
+            output = model(image)
         finished(output)
     return tracer.steps
 
@@ -176,14 +176,14 @@ _PLANS: dict[Hashable, _Plan | None] = {}
 _MOST_PLANS = 100
 
 
-def _structure(network: nn.Module, image: Tensor) -> Hashable:
+def _structure(model: nn.Module, image: Tensor) -> Hashable:
     """Return what the steps of a run depend on: modules, their numbers and flags, the image's size.
 
     Should it not be all, a step that is not what the plan says is left out.
     """
     modules = tuple(
         (path, type(module), tuple(filter(_is_setting, vars(module).items())))
-        for path, module in network.named_modules()
+        for path, module in model.named_modules()
     )
     return tuple(image.shape[1:]), modules
 
@@ -193,23 +193,23 @@ def _is_setting(attribute: tuple[str, Any]) -> bool:
     return name != "training" and type(value) in (int, float, bool, str)
 
 
-def remembered_folding(network: nn.Module, image: Tensor, steps: Sequence[Step]) -> Folding:
+def cached_folding(model: nn.Module, image: Tensor, steps: Sequence[Step]) -> Folding:
     """Fold the steps of a run; it is remembered for the next runs of the same network."""
     found = folding(step.work for step in steps)
     has_loops = len(found.rows) < len(steps)
     if len(_PLANS) >= _MOST_PLANS:
         _PLANS.clear()
     plan = _Plan(found, tuple(step.kind for step in steps)) if has_loops else None
-    _PLANS[_structure(network, image)] = plan
+    _PLANS[_structure(model, image)] = plan
     return found
 
 
-def _folding_of(network: nn.Module, image: Tensor, execute: Execute) -> _Plan | None:
+def _folding_of(model: nn.Module, image: Tensor, execute: Execute) -> _Plan | None:
     """Return how a network's run is folded; if it is not known yet, it is run on two images."""
-    structure = _structure(network, image)
+    structure = _structure(model, image)
     if structure not in _PLANS:
         with torch.no_grad():
-            remembered_folding(network, image, watch(network, image[:2].detach(), execute))
+            cached_folding(model, image, trace_steps(model, image[:2].detach(), execute))
     return _PLANS.get(structure)
 
 
@@ -223,7 +223,7 @@ def folded(steps: Sequence[Step], plan: Folding) -> list[Step]:
         if not known:
             break
         read = {0 if s == 0 else plan.row_of[s - 1] + 1 for step in known for s in step.sources}
-        before = tuple(sorted(place for place in read if place <= row)) or (row,)
+        before = tuple(sorted(position for position in read if position <= row)) or (row,)
         found.append(replace(known[-1], sources=before, repeats=len(members)))
     return found
 
@@ -231,9 +231,7 @@ def folded(steps: Sequence[Step], plan: Folding) -> list[Step]:
 class _Tracer(TorchFunctionMode):
     """Sees every function of torch that is called, and in which module."""
 
-    def __init__(
-        self, network: nn.Module, image: Tensor, execute: Execute, reached: Reached
-    ) -> None:
+    def __init__(self, model: nn.Module, image: Tensor, execute: Execute, reached: Reached) -> None:
         super().__init__()
         self.steps: list[Step] = []
         self._execute = execute
@@ -243,13 +241,13 @@ class _Tracer(TorchFunctionMode):
         self._seen = {id(image): _Seen(image, field, "", (0,))}
         # What does not depend on the image, and the parameters that it was made of.
         self._still: dict[int, tuple[Tensor, tuple[nn.Parameter, ...]]] = {}
-        self._keep(_constants(network), ())
-        for parameter in network.parameters():
+        self._keep(_constants(model), ())
+        for parameter in model.parameters():
             self._keep([parameter], (parameter,))
-        closed = (module for module in network.modules() if isinstance(module, ScriptModule))
+        closed = (module for module in model.modules() if isinstance(module, ScriptModule))
         self._closed = tuple(p for module in closed for p in module.parameters())
 
-    def watch(self, path: str, module: nn.Module) -> Iterator[RemovableHandle]:
+    def trace_steps(self, path: str, module: nn.Module) -> Iterator[RemovableHandle]:
         """Follow the calls of a module; yield the handles that end it."""
 
         def enter(module: nn.Module, args: Any) -> None:
@@ -323,19 +321,19 @@ class _Tracer(TorchFunctionMode):
         field, undefined = None, next((s.undefined for s in seen if s.undefined), "")
         if not undefined:
             try:
-                field = operation_of(call.name).moves(call)
+                field = operation_of(call.name).propagate(call)
             except Undefined as reason:
                 undefined = f"after {call.name}: {reason}"
             except Exception as error:  # it was called in a way that is not known
                 words = one_line(f"{type(error).__name__}: {error}")
                 undefined = f"after {call.name}: its field could not be worked out ({words})"
-        sources = tuple(sorted({place for s in seen for place in s.sources}))
+        sources = tuple(sorted({position for s in seen for position in s.sources}))
         path = self._visits[-1].path if self._visits else ""
         self.steps.append(Step(path, "", call, used, field, undefined, sources))
-        place = len(self.steps)
-        self._seen |= {id(tensor): _Seen(tensor, field, undefined, (place,)) for tensor in made}
+        position = len(self.steps)
+        self._seen |= {id(tensor): _Seen(tensor, field, undefined, (position,)) for tensor in made}
         with torch._C.DisableTorchFunction():  # what is looked up of a result is no step
-            self._reached(place, self.steps[-1], made[0])
+            self._reached(position, self.steps[-1], made[0])
 
     def _left(self, visit: _Visit, output: Any) -> Any:
         """Name the step after its module, if it is all that it does; add one if it did nothing."""
@@ -375,10 +373,10 @@ class _Tracer(TorchFunctionMode):
         self._still |= {id(tensor): (tensor, made_of) for tensor in tensors}
 
 
-def _constants(network: nn.Module) -> Iterator[Tensor]:
+def _constants(model: nn.Module) -> Iterator[Tensor]:
     """Yield the tensors that a network has but does not learn, also the globals of its files."""
-    shared = (names for _, names, _ in namespaces(network))
-    for names in (*map(vars, network.modules()), *shared):
+    shared = (names for _, names, _ in namespaces(model))
+    for names in (*map(vars, model.modules()), *shared):
         yield from _held(dict(names), depth=4)
 
 

@@ -29,13 +29,13 @@ from tui_trainer.findings.rule import (
     TRIED,
     UPDATES,
     Rule,
-    Watch,
+    RuleFunction,
 )
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import Diverged, EpochDone, Event, FindingCleared, StepDone
 from tui_trainer.protocol.probed import SampleProbed
 
-__all__ = ["RULES", "Rule", "Watch", "watched", "with_findings"]
+__all__ = ["RULES", "Rule", "RuleFunction", "evaluable_rules", "with_findings"]
 
 _BROKEN = (
     *("divergence", "no_gradient", "not_updated", "evaluation_mode", "probabilities"),
@@ -43,96 +43,100 @@ _BROKEN = (
 )
 """What is broken: more is not said while one of these stands than they explain."""
 
-_STUCK = ("dead_units", "saturated", "vanishing_gradients", "exploding_scores", "constant_labels")
+_STUCK = ("dead_units", "saturated", "vanishing_gradients", "exploding_logits", "constant_labels")
 
-_NO_GOOD = ("validation_differs", "not_learning", "dropout_high", "labels_noisy", "dead_units")
+_NOT_COMPARABLE = (
+    "validation_differs",
+    "not_learning",
+    "dropout_high",
+    "labels_noisy",
+    "dead_units",
+)
 """What makes it idle to compare training with validation."""
 
-RULES: tuple[Watch, ...] = (
+RULES: tuple[Rule, ...] = (
     # What is broken, and shows at once.
-    Watch(mode_gaps.random_in_evaluation, TRIED, "logits that are random in evaluation"),
-    Watch(mode_gaps.depends_on_batch, TRIED, "logits that depend on the batch"),
-    Watch(mode_gaps.probabilities, SAMPLES, "softmax before the loss"),
-    Watch(mode_gaps.evaluation_mode, UPDATES, "evaluation mode while training"),
-    Watch(gradients.no_gradient, UPDATES, "weights without gradient", ("dead_units",)),
-    Watch(gradients.frozen_parameters, UPDATES, "frozen parameters"),
-    Watch(gradients.unused_parameters, UPDATES, "parameters that are not used"),
-    Watch(gradients.not_updated, UPDATES, "weights that are not trained"),
-    Watch(gradients.uphill, UPDATES, "updates that go uphill", ("learning_rate_high",)),
-    Watch(images.input_scale, SAMPLES, "input that is not normalized"),
-    Watch(images.validation_differs, SAMPLES, "validation images that differ"),
-    Watch(label_counts.constant_labels, SAMPLES, "labels that are all the same"),
-    Watch(label_counts.not_shuffled, UPDATES, "data that is not shuffled", ("constant_labels",)),
+    Rule(mode_gaps.random_in_evaluation, TRIED, "logits that are random in evaluation"),
+    Rule(mode_gaps.depends_on_batch, TRIED, "logits that depend on the batch"),
+    Rule(mode_gaps.probabilities, SAMPLES, "softmax before the loss"),
+    Rule(mode_gaps.evaluation_mode, UPDATES, "evaluation mode while training"),
+    Rule(gradients.no_gradient, UPDATES, "weights without gradient", ("dead_units",)),
+    Rule(gradients.frozen_parameters, UPDATES, "frozen parameters"),
+    Rule(gradients.unused_parameters, UPDATES, "parameters that are not used"),
+    Rule(gradients.not_updated, UPDATES, "weights that are not trained"),
+    Rule(gradients.uphill, UPDATES, "updates that go uphill", ("learning_rate_high",)),
+    Rule(images.input_scale, SAMPLES, "input that is not normalized"),
+    Rule(images.validation_differs, SAMPLES, "validation images that differ"),
+    Rule(label_counts.constant_labels, SAMPLES, "labels that are all the same"),
+    Rule(label_counts.not_shuffled, UPDATES, "data that is not shuffled", ("constant_labels",)),
     # What the network is made of.
-    Watch(gradients.exploding_scores, SAMPLES, "scores that explode", ("input_scale",)),
-    Watch(inactive_units.dead_units, SAMPLES, "dead units"),
-    Watch(inactive_units.saturated, SAMPLES, "saturated units"),
-    Watch(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units",)),
+    Rule(gradients.exploding_logits, SAMPLES, "scores that explode", ("input_scale",)),
+    Rule(inactive_units.dead_units, SAMPLES, "dead units"),
+    Rule(inactive_units.saturated, SAMPLES, "saturated units"),
+    Rule(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units",)),
     # How it learns.
-    Watch(learning_rates.divergence, STEPS, "divergence"),
-    Watch(learning_rates.learning_rate_high, UPDATES, "a learning rate too high", ("divergence",)),
-    Watch(
-        learning_rates.learning_rate_low, UPDATES, "a learning rate too low", (*_BROKEN, *_STUCK)
-    ),
-    Watch(
+    Rule(learning_rates.divergence, STEPS, "divergence"),
+    Rule(learning_rates.learning_rate_high, UPDATES, "a learning rate too high", ("divergence",)),
+    Rule(learning_rates.learning_rate_low, UPDATES, "a learning rate too low", (*_BROKEN, *_STUCK)),
+    Rule(
         learning_rates.loss_rising,
         STEPS,
         "a loss that rises",
         ("divergence", "not_shuffled", "uphill"),
     ),
-    Watch(
+    Rule(
         learning.not_learning,
         STEPS,
         "a network that does not learn",
         (*_BROKEN, *_STUCK, "learning_rate_low", "learning_rate_high", "dropout_high"),
     ),
-    Watch(
+    Rule(
         learning.weight_decay_high,
         UPDATES,
         "too much weight decay",
         ("learning_rate_high", "not_shuffled", "depends_on_batch", *_STUCK),
     ),
-    Watch(mode_gaps.dropout_high, EPOCHS, "too much dropout"),
-    Watch(learning.chance_level, EPOCHS, "validation at chance", (*_BROKEN, "validation_differs")),
-    Watch(label_counts.labels_noisy, SAMPLES, "noisy labels", ("not_learning",)),
-    Watch(label_counts.class_missing, EPOCHS, "a class that is not learned", ("not_shuffled",)),
-    Watch(
+    Rule(mode_gaps.dropout_high, EPOCHS, "too much dropout"),
+    Rule(learning.chance_level, EPOCHS, "validation at chance", (*_BROKEN, "validation_differs")),
+    Rule(label_counts.labels_noisy, SAMPLES, "noisy labels", ("not_learning",)),
+    Rule(label_counts.class_missing, EPOCHS, "a class that is not learned", ("not_shuffled",)),
+    Rule(
         mode_gaps.batch_too_small,
         UPDATES,
         "batches too small for the rate",
         ("learning_rate_high",),
     ),
-    Watch(mode_gaps.batch_norm_gap, SAMPLES, "statistics of batch norm that lag"),
-    Watch(
+    Rule(mode_gaps.batch_norm_gap, SAMPLES, "statistics of batch norm that lag"),
+    Rule(
         learning.underfitting,
         EPOCHS,
         "underfitting",
         (*_BROKEN, "labels_noisy", "not_learning", "dropout_high", "not_shuffled"),
     ),
     # How it generalises.
-    Watch(overfitting.overfitting, EPOCHS, "overfitting", _NO_GOOD),
-    Watch(overfitting.memorising, EPOCHS, "overfitting by heart", _NO_GOOD),
-    Watch(overfitting.validation_better, EPOCHS, "validation better than training"),
-    Watch(learning.plateau, EPOCHS, "a plateau", ("overfitting", "memorising")),
-    Watch(learning_rates.batch_size_fit, UPDATES, "the batch size against the gradient's noise"),
+    Rule(overfitting.overfitting, EPOCHS, "overfitting", _NOT_COMPARABLE),
+    Rule(overfitting.memorizing, EPOCHS, "overfitting by heart", _NOT_COMPARABLE),
+    Rule(overfitting.validation_better, EPOCHS, "validation better than training"),
+    Rule(learning.plateau, EPOCHS, "a plateau", ("overfitting", "memorizing")),
+    Rule(learning_rates.batch_size_fit, UPDATES, "the batch size against the gradient's noise"),
     # How fast it goes.
-    Watch(speed.slower, EPOCHS, "a training that slows down"),
-    Watch(speed.input_bound, UPDATES, "waiting for the input"),
-    Watch(speed.memory_short, SAMPLES, "memory running short"),
+    Rule(speed.slower, EPOCHS, "a training that slows down"),
+    Rule(speed.input_bound, UPDATES, "waiting for the input"),
+    Rule(speed.memory_short, SAMPLES, "memory running short"),
 )
 """Every rule, in the order in which they look: what explains others comes before them."""
 
 
-_LOOKING = {
-    kind: tuple(watch for watch in RULES if kind in watch.on)
-    for kind in {kind for watch in RULES for kind in watch.on}
+_RULES_AFTER = {
+    kind: tuple(rule for rule in RULES if kind in rule.on)
+    for kind in {kind for rule in RULES for kind in rule.on}
 }
 """The rules that look after an event of a kind."""
 
 
-def watched(history: History) -> tuple[str, ...]:
+def evaluable_rules(history: History) -> tuple[str, ...]:
     """Return what the rules watch for that can look at this run, in a word or two each."""
-    return tuple(watch.watches for watch in RULES if watch.can_look(history))
+    return tuple(rule.label for rule in RULES if rule.can_evaluate(history))
 
 
 def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterator[Event]:
@@ -153,26 +157,26 @@ def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterat
         if isinstance(event, StepDone) and event.step % CHECK_EVERY:
             continue
         renews = isinstance(event, EpochDone | SampleProbed | Diverged)
-        for watch in _LOOKING.get(type(event), ()):
-            for change in _update(history, watch, renews=renews):
+        for rule in _RULES_AFTER.get(type(event), ()):
+            for change in _update(history, rule, renews=renews):
                 history.apply(change)
                 yield change
 
 
-def _update(history: History, watch: Watch, *, renews: bool) -> Iterator[Event]:
+def _update(history: History, rule: Rule, *, renews: bool) -> Iterator[Event]:
     """Raise the rule's finding when it begins to hold; renew its numbers; clear it when gone."""
-    standing = history.findings.get(watch.code)
-    explaining = (history.findings.get(code) for code in watch.yields_to)
+    current = history.findings.get(rule.code)
+    explaining = (history.findings.get(code) for code in rule.yields_to)
     is_explained = any(found is not None and found.severity != "note" for found in explaining)
-    found = None if is_explained else watch.rule(history)
-    if found is None and standing is not None:
-        last = history.last_step or history.last_epoch or standing
-        yield FindingCleared(code=watch.code, step=last.step)
-    elif found is not None and standing is None:
+    found = None if is_explained else rule.rule(history)
+    if found is None and current is not None:
+        last = history.last_step or history.last_epoch or current
+        yield FindingCleared(code=rule.code, step=last.step)
+    elif found is not None and current is None:
         yield found
-    elif found is not None and standing is not None:
+    elif found is not None and current is not None:
         # It holds since it was first said, if it is still the same that is said.
-        same = found.title == standing.title
-        found = replace(found, step=min(found.step, standing.step)) if same else found
-        if found != standing if renews else found.is_news_after(standing):
+        same = found.title == current.title
+        found = replace(found, step=min(found.step, current.step)) if same else found
+        if found != current if renews else found.is_news_after(current):
             yield found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tui_trainer.findings.rule import finding, lately, progress, weights
+from tui_trainer.findings.rule import finding, recent_updates, relative_loss, weights
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
@@ -29,11 +29,11 @@ def no_gradient(history: History) -> FindingRaised | None:
     In each of the last three updates looked at. A gradient of exactly 0 in every number counts
     too, for weights that mix inputs. Those that ``forward`` does not use are a note of their own.
     """
-    looks, unused = lately(history), _unused(history)
-    lost = [p.name for p in _each(looks, _gets_none) if p.name not in (unused or ())]
+    updates, unused = recent_updates(history), _unused(history)
+    lost = [p.name for p in _each(updates, _gets_none) if p.name not in (unused or ())]
     if not lost:
         return None
-    none = any(p.gradient is None for p in looks[-1].parameters if p.name in lost)
+    none = any(p.gradient is None for p in updates[-1].parameters if p.name in lost)
     cause = "nothing of them reaches the logits: dead units, or a cut such as detach()"
     advice = "look for dead units, a factor of 0 or detach() between them and the logits"
     if none:
@@ -42,46 +42,46 @@ def no_gradient(history: History) -> FindingRaised | None:
     if none and unused is not None:
         cause = "forward uses them and cuts them off: detach(), no_grad(), .data or .item()"
         advice = "remove that call, or freeze them on purpose with requires_grad_(False)"
-    total = sum(p.count for p in looks[-1].parameters if p.name in lost)
+    total = sum(p.count for p in updates[-1].parameters if p.name in lost)
     return finding(
         "no_gradient",
         severity="error" if none and unused is not None else "warning",
         title=f"no gradient: {fmt.listed(lost, 2)}",
         evidence=(
             f"{fmt.plural(total, 'number')} of {fmt.listed(lost, 3)} got no gradient in the "
-            f"updates looked at since step {fmt.count(looks[0].step)}"
+            f"updates looked at since step {fmt.count(updates[0].step)}"
         ),
         advice=advice,
-        step=looks[0].step,
+        step=updates[0].step,
         cause=cause,
     )
 
 
 def frozen_parameters(history: History) -> FindingRaised | None:
     """Note the parameters that do not require a gradient: frozen on purpose."""
-    look = history.updates[-1] if history.updates else None
-    frozen = [p for p in look.parameters if p.frozen] if look else []
-    return _noted("frozen_parameters", "frozen", look, frozen)
+    update = history.updates[-1] if history.updates else None
+    frozen = [p for p in update.parameters if p.frozen] if update else []
+    return _noted("frozen_parameters", "frozen", update, frozen)
 
 
 def unused_parameters(history: History) -> FindingRaised | None:
     """Note the parameters that ``forward`` does not use."""
-    look, unused = history.updates[-1] if history.updates else None, _unused(history) or ()
-    idle = [p for p in look.parameters if p.name in unused and not p.frozen] if look else []
-    return _noted("unused_parameters", "not used", look, idle)
+    update, unused = history.updates[-1] if history.updates else None, _unused(history) or ()
+    idle = [p for p in update.parameters if p.name in unused and not p.frozen] if update else []
+    return _noted("unused_parameters", "not used", update, idle)
 
 
 def _noted(
-    code: str, state: str, look: UpdateProbed | None, found: Sequence[ParameterProbe]
+    code: str, state: str, update: UpdateProbed | None, found: Sequence[ParameterProbe]
 ) -> FindingRaised | None:
-    if look is None or not found:
+    if update is None or not found:
         return None
     total = sum(p.count for p in found)
     return finding(
         code,
         title=f"{fmt.plural(len(found), 'parameter tensor')} {state}",
         evidence=f"{fmt.listed([p.name for p in found], 3)}: {fmt.plural(total, 'number')}",
-        step=look.step,
+        step=update.step,
     )
 
 
@@ -96,11 +96,11 @@ def not_updated(history: History) -> FindingRaised | None:
     In each of the last three updates looked at, all at a learning rate above 0. A gradient that is
     rounding noise, as of a bias before batch norm, moves nothing and is no reason to report it.
     """
-    looks = lately(history)
-    if any(look.learning_rate <= 0 for look in looks):
+    updates = recent_updates(history)
+    if any(update.learning_rate <= 0 for update in updates):
         return None
-    rate = looks[-1].learning_rate if looks else 0.0
-    still = [p.name for p in _each(looks, lambda p: p.update == 0 and _would_move(p, rate))]
+    rate = updates[-1].learning_rate if updates else 0.0
+    still = [p.name for p in _each(updates, lambda p: p.update == 0 and _would_move(p, rate))]
     if not still:
         return None
     return finding(
@@ -108,25 +108,25 @@ def not_updated(history: History) -> FindingRaised | None:
         title=f"not trained: {fmt.listed(still, 2)}",
         evidence=(
             f"{fmt.listed(still, 3)} had a gradient and did not move in the updates looked at "
-            f"since step {fmt.count(looks[0].step)}"
+            f"since step {fmt.count(updates[0].step)}"
         ),
-        step=looks[0].step,
+        step=updates[0].step,
     )
 
 
 def uphill(history: History) -> FindingRaised | None:
     """Find that the updates go up the gradient instead of down, three times in a row."""
-    looks = lately(history)
-    ways = [look.descent for look in looks if look.descent is not None]
-    if len(ways) < len(looks) or not ways or max(ways) > UPHILL:
+    updates = recent_updates(history)
+    ways = [update.descent for update in updates if update.descent is not None]
+    if len(ways) < len(updates) or not ways or max(ways) > UPHILL:
         return None
     return finding(
         "uphill",
         evidence=(
             f"the cosine between update and downhill is {ways[-1]:.2f}, below 0 in every update "
-            f"looked at since step {fmt.count(looks[0].step)}"
+            f"looked at since step {fmt.count(updates[0].step)}"
         ),
-        step=looks[0].step,
+        step=updates[0].step,
     )
 
 
@@ -136,16 +136,16 @@ def vanishing_gradients(history: History) -> FindingRaised | None:
     Both are taken for each number (root mean square), in each of the last three updates looked at,
     while the network has not learned much yet.
     """
-    looks = lately(history)
+    updates = recent_updates(history)
     shares = []
-    for look in looks:
-        found = weights(look)
+    for update in updates:
+        found = weights(update)
         if len(found) < 3 or not _rms(found[-1]):
             return None
         shares.append(_rms(found[0]) / _rms(found[-1]))
-    if not shares or max(shares) > VANISHED or progress(history) < NOT_LEARNED:
+    if not shares or max(shares) > VANISHED or relative_loss(history) < NOT_LEARNED:
         return None
-    layers = weights(looks[-1])
+    layers = weights(updates[-1])
     first, last = layers[0], layers[-1]
     return finding(
         "vanishing_gradients",
@@ -153,12 +153,12 @@ def vanishing_gradients(history: History) -> FindingRaised | None:
             f"the gradient of {first.name} is {_rms(first):.1e} a number, that of {last.name} "
             f"{_rms(last):.1e}: 1 in {fmt.count(round(1 / max(shares[-1], 1e-12)))}"
         ),
-        step=looks[0].step,
+        step=updates[0].step,
         plot=tuple(_rms(p) for p in layers),
     )
 
 
-def exploding_scores(history: History) -> FindingRaised | None:
+def exploding_logits(history: History) -> FindingRaised | None:
     """Find that the network is sure and wrong before it has seen an image.
 
     Its loss on the sample, untrained, is three times guessing's: the layers multiply each other's
@@ -168,7 +168,7 @@ def exploding_scores(history: History) -> FindingRaised | None:
     if sample is None or sample.step or sample.loss < EXPLODED * history.guessing_loss:
         return None
     return finding(
-        "exploding_scores",
+        "exploding_logits",
         evidence=(
             f"untrained, the loss is {sample.loss:.4g}, guessing's is "
             f"{history.guessing_loss:.2f}; scores from {sample.score_low:.3g} to "
@@ -191,13 +191,15 @@ def _would_move(parameter: ParameterProbe, rate: float) -> bool:
 
 
 def _each(
-    looks: list[UpdateProbed], holds: Callable[[ParameterProbe], bool]
+    updates: list[UpdateProbed], holds: Callable[[ParameterProbe], bool]
 ) -> list[ParameterProbe]:
     """Return the parameters for which something holds in each of the updates."""
-    if not looks:
+    if not updates:
         return []
-    always = set.intersection(*({p.name for p in look.parameters if holds(p)} for look in looks))
-    return [p for p in looks[-1].parameters if p.name in always]
+    always = set.intersection(
+        *({p.name for p in update.parameters if holds(p)} for update in updates)
+    )
+    return [p for p in updates[-1].parameters if p.name in always]
 
 
 def _rms(parameter: ParameterProbe) -> float:

@@ -23,18 +23,18 @@ def dead_units(history: History) -> FindingRaised | None:
     Once is enough if a layer is dead as a whole, else it must have been so at the last two looks.
     Half of a single layer is wasted without harm: that is a note.
     """
-    looks = list(history.samples)[-2:]
-    if not looks:
+    samples = list(history.samples)[-2:]
+    if not samples:
         return None
-    now = looks[-1]
+    now = samples[-1]
     bad = [layer for layer in _of_relus(now.layers) if _share(layer) >= MANY_DEAD]
     if not bad:
         return None
     worst = max(bad, key=_share)
     if _share(worst) < ALL_DEAD:
-        before = {layer.name: layer for layer in looks[0].layers}
+        before = {layer.name: layer for layer in samples[0].layers}
         was = [layer for layer in bad if _share(before.get(layer.name, layer)) >= MANY_DEAD]
-        if len(looks) < 2 or not was:
+        if len(samples) < 2 or not was:
             return None
     return finding(
         "dead_units",
@@ -45,7 +45,7 @@ def dead_units(history: History) -> FindingRaised | None:
             + f"{now.sample} images: "
             + fmt.listed([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4)
         ),
-        step=looks[0].step,
+        step=samples[0].step,
         plot=tuple(_share(layer) for layer in _of_relus(now.layers)),
     )
 

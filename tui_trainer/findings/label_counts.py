@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from tui_trainer.findings.rule import finding, lately
+from tui_trainer.findings.rule import finding, recent_updates
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import EpochDone, FindingRaised
 from tui_trainer.protocol.probed import SampleProbed
@@ -27,7 +27,7 @@ NOISY = 0.06
 EVEN = 1.4
 """How much more often than by chance two errors may be of the same kind, if labels are noisy."""
 
-SURE = 0.95
+LOW_CONFIDENCE = 0.95
 """The probability that nine in ten images stay below, if labels cannot be relied on."""
 
 UNLEARNED, LEARNED = 0.1, 0.85
@@ -67,7 +67,7 @@ def not_shuffled(history: History) -> FindingRaised | None:
     By the chi-squared statistic of the class counts of the last four batches looked at, against the
     sample's shares; three of four must be far beyond what a shuffled order gives.
     """
-    looks = [look for look in lately(history, 4) if look.batch_size >= FEWEST]
+    looks = [look for look in recent_updates(history, 4) if look.batch_size >= FEWEST]
     if len(looks) < 4 or not history.samples:
         return None
     rows = [sum(row) for row in history.samples[-1].confusion]
@@ -99,7 +99,7 @@ def labels_noisy(history: History) -> FindingRaised | None:
     looks, started = list(history.samples)[-2:], history.started
     if started is None or len(looks) < 2:
         return None
-    if not all(look.images >= started.train_size and _looks_noisy(look) for look in looks):
+    if not all(look.images >= started.train_size and _has_noisy_errors(look) for look in looks):
         return None
     look = looks[-1]
     errors = _errors(look)
@@ -152,11 +152,11 @@ def class_missing(history: History) -> FindingRaised | None:
     )
 
 
-def _looks_noisy(look: SampleProbed) -> bool:
+def _has_noisy_errors(look: SampleProbed) -> bool:
     """Say whether the errors at one look are those that wrong labels make."""
     errors = _errors(look)
     wrong = sum(errors)
-    if wrong < FEWEST_ERRORS or wilson(wrong, look.sample)[0] < NOISY or look.sure > SURE:
+    if wrong < FEWEST_ERRORS or wilson(wrong, look.sample)[0] < NOISY or look.sure > LOW_CONFIDENCE:
         return False
     return _repeats(errors) <= EVEN and look.correct * len(look.confusion) >= 2 * look.sample
 

@@ -7,15 +7,15 @@ import itertools
 from tui_trainer.findings.rule import (
     RECENT,
     accuracy_on,
+    changed_since,
     finding,
     images,
-    images_at_work,
-    lately,
-    moved,
-    progress,
+    images_at_high_lr,
+    path_length,
+    recent_updates,
+    relative_loss,
     remedy,
-    turn_rate,
-    turned_since,
+    scale_lr,
 )
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
@@ -46,7 +46,7 @@ BEGUN = 0.9
 """A loss above this share of guessing's has hardly begun to fall: in the first half of a run it may
 yet do so in earnest."""
 
-SETTLED = 0.03
+STALLED = 0.03
 """The share by which the training loss may still fall from epoch to epoch."""
 
 PATIENCE = 5
@@ -58,16 +58,16 @@ def not_learning(history: History) -> FindingRaised | None:
     step, started = history.last_step, history.started
     if step is None or started is None:
         return None
-    if step.step < STUCK_STEPS or progress(history) < STUCK:
+    if step.step < STUCK_STEPS or relative_loss(history) < STUCK:
         return None
-    at_work = images_at_work(history)
+    at_work = images_at_high_lr(history)
     if at_work < FEW_IMAGES or _smoothed(history) < STUCK:
         return None
-    path = moved(history)
+    path = path_length(history)
     is_far = (path or 0.0) >= STUCK_PATH and step.step >= MANY_STEPS
     if not (is_far and at_work >= STUCK_IMAGES) and not _is_half_over(history):
         return None
-    if turned_since(history, step.images - STUCK_IMAGES):
+    if changed_since(history, step.images - STUCK_IMAGES):
         return None
     cause, advice = _why_stuck(history)
     return finding(
@@ -150,19 +150,19 @@ def underfitting(history: History) -> FindingRaised | None:
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]
     if (
         wilson(sample.correct, sample.sample)[1] >= POOR
-        or max(falls) > SETTLED
-        or not (progress(history) <= BEGUN or _is_half_over(history))
+        or max(falls) > STALLED
+        or not (relative_loss(history) <= BEGUN or _is_half_over(history))
     ):
         return None
     shrunk = _shrinking(history)
     cause = "the network is too small or too simple for this data"
-    mended = remedy("more kernels or layers")
+    fix = remedy("more kernels or layers")
     if history.settings.get("dropout", 0) > 0.3:
         cause = "dropout leaves too little to learn from"
-        mended = remedy("lower dropout to 0.1", "dropout", 0.1)
+        fix = remedy("lower dropout to 0.1", "dropout", 0.1)
     elif shrunk is not None:
         cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
-        mended = remedy("a tenth of the weight decay")
+        fix = remedy("a tenth of the weight decay")
     return finding(
         "underfitting",
         evidence=(
@@ -171,7 +171,7 @@ def underfitting(history: History) -> FindingRaised | None:
         ),
         step=recent[0].step,
         cause=cause,
-        **mended,
+        **fix,
     )
 
 
@@ -181,17 +181,17 @@ def weight_decay_high(history: History) -> FindingRaised | None:
     In each of the last three updates looked at, the update points to weights of 0 a good part of
     the way; without decay the first ones point away from there.
     """
-    pulls = [look.pull for look in lately(history) if look.pull is not None]
-    if len(pulls) < RECENT or min(pulls) < PULL or progress(history) < UNLEARNED:
+    pulls = [update.pull for update in recent_updates(history) if update.pull is not None]
+    if len(pulls) < RECENT or min(pulls) < PULL or relative_loss(history) < UNLEARNED:
         return None
-    looks = lately(history)
+    updates = recent_updates(history)
     return finding(
         "weight_decay_high",
         evidence=(
             f"the cosine between update and the way to weights of 0 is {pulls[-1]:.2f}, and the "
-            f"training loss is still {100 * progress(history):.0f} % of guessing's"
+            f"training loss is still {100 * relative_loss(history):.0f} % of guessing's"
         ),
-        step=looks[0].step,
+        step=updates[0].step,
     )
 
 
@@ -202,7 +202,7 @@ def plateau(history: History) -> FindingRaised | None:
         return None
     if any(epoch.val_loss is None or not epoch.val_loss_rise for epoch in recent):
         return None
-    if turned_since(history, images(history) - PATIENCE * started.train_size):
+    if changed_since(history, images(history) - PATIENCE * started.train_size):
         return None
     best = min(history.epochs, key=lambda e: e.val_loss if e.val_loss is not None else 1e9)
     return finding(
@@ -210,7 +210,7 @@ def plateau(history: History) -> FindingRaised | None:
         title=f"no better since epoch {best.epoch}",
         evidence=f"validation loss {best.val_loss:.4f} in epoch {best.epoch}, then "
         + ", ".join(f"{epoch.val_loss:.4f}" for epoch in recent),
-        **turn_rate(history, 0.2),
+        **scale_lr(history, 0.2),
         step=recent[0].step,
         plot=tuple(epoch.val_loss or 0.0 for epoch in history.epochs[-24:]),
     )

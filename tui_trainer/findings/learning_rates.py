@@ -6,13 +6,13 @@ import math
 import statistics
 
 from tui_trainer.findings.rule import (
-    AT_WORK,
-    SETTLED_STEP,
+    EARLY_STEPS,
+    HIGH_LR_SHARE,
     finding,
     images,
-    lately,
-    progress,
-    turn_rate,
+    recent_updates,
+    relative_loss,
+    scale_lr,
     update_ratio,
     weights,
 )
@@ -30,7 +30,7 @@ BURN_IN_IMAGES = 5_000
 TOO_LARGE, TOO_SMALL = 0.07, 3e-5
 """Updates beyond these shares of the weights are no steps but leaps, or stand still."""
 
-SETTLED_LARGE = 0.015
+LARGE_AFTER_START = 0.015
 """Once the start is over, four updates in a row of this share are too large."""
 
 NOT_LEARNED = 0.5
@@ -42,10 +42,10 @@ RISE = 0.45
 RISE_FACTOR = 2.5
 """… and how many times that lowest it must be."""
 
-LOST, STAYS_IMAGES = 1.2, 30_000
+ABOVE_GUESSING, STAYS_IMAGES = 1.2, 30_000
 """It is a warning at this many times guessing's loss, or once it stayed up for so many images."""
 
-SETTLING_IMAGES = 8_000
+GRACE_IMAGES = 8_000
 """Images after a knob was turned in which the loss may rise."""
 
 
@@ -69,10 +69,10 @@ def divergence(history: History) -> FindingRaised | None:
             f"the loss is not a finite number since step {lost.step:,}{_where(history)}; those "
             f"weights are lost, the last good ones are of step {lost.good_step:,}",
         )
-        remedy = min(remedy, _rate_at(history, lost.good_step))
+        remedy = min(remedy, _base_lr_at(history, lost.good_step))
         advice = f"go back to step {lost.good_step:,} with learning rate {remedy:g}"
     elif (
-        step.images > _last_rate_change(history) + BURN_IN_IMAGES
+        step.images > _last_lr_change(history) + BURN_IN_IMAGES
         and steady is not None
         and steady > GUESSING_MARGIN * guessing
     ):
@@ -100,24 +100,24 @@ def learning_rate_high(history: History) -> FindingRaised | None:
     The median layer moved by more than 7 % of its weights in each of the last three updates looked
     at, or by more than 1.5 % in each of the last four once the first hundred steps are over.
     """
-    looks = lately(history)
-    if not looks or min(map(update_ratio, looks)) < TOO_LARGE:
-        looks = [look for look in lately(history, 4) if look.step > SETTLED_STEP]
-        if len(looks) < 4 or min(map(update_ratio, looks)) < SETTLED_LARGE:
+    updates = recent_updates(history)
+    if not updates or min(map(update_ratio, updates)) < TOO_LARGE:
+        updates = [update for update in recent_updates(history, 4) if update.step > EARLY_STEPS]
+        if len(updates) < 4 or min(map(update_ratio, updates)) < LARGE_AFTER_START:
             return None
-    ratios = [update_ratio(look) for look in looks]
-    now = looks[-1]
+    ratios = [update_ratio(update) for update in updates]
+    now = updates[-1]
     return finding(
         "learning_rate_high",
-        severity=("error" if progress(history) > NOT_LEARNED else "warning"),
+        severity=("error" if relative_loss(history) > NOT_LEARNED else "warning"),
         evidence=(
             f"an update moves the weights by {_share(ratios[-1])} of their size at learning rate "
             f"{now.learning_rate:.3g}, by {_share(min(ratios))} or more since step "
-            f"{fmt.count(looks[0].step)}; about 0.1 % is usual"
+            f"{fmt.count(updates[0].step)}; about 0.1 % is usual"
         ),
-        **turn_rate(history, 0.1),
-        step=looks[0].step,
-        plot=tuple(update_ratio(look) for look in history.updates)[-24:],
+        **scale_lr(history, 0.1),
+        step=updates[0].step,
+        plot=tuple(update_ratio(update) for update in history.updates)[-24:],
     )
 
 
@@ -127,12 +127,12 @@ def learning_rate_low(history: History) -> FindingRaised | None:
     In each of the last three updates looked at, the median layer moved by less than 3/100,000 of
     its weights, at a rate that is no low of the schedule, and the loss is above half of guessing's.
     """
-    looks = lately(history)
-    ratios = [update_ratio(look) for look in looks]
-    if not looks or max(ratios) > TOO_SMALL or progress(history) < NOT_LEARNED:
+    updates = recent_updates(history)
+    ratios = [update_ratio(update) for update in updates]
+    if not updates or max(ratios) > TOO_SMALL or relative_loss(history) < NOT_LEARNED:
         return None
     rate, largest = history.settings["learning_rate"], max(ratios)
-    if min(look.learning_rate for look in looks) < AT_WORK * rate:
+    if min(update.learning_rate for update in updates) < HIGH_LR_SHARE * rate:
         return None
     # To a thousandth of the weights a step, in whole powers of ten.
     factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
@@ -140,11 +140,11 @@ def learning_rate_low(history: History) -> FindingRaised | None:
         "learning_rate_low",
         evidence=(
             f"an update moves the weights by {_share(largest)} of their size at most since step "
-            f"{fmt.count(looks[0].step)}, where about 0.1 % is usual, and the training loss is "
-            f"still {100 * progress(history):.0f} % of guessing's"
+            f"{fmt.count(updates[0].step)}, where about 0.1 % is usual, and the training loss is "
+            f"still {100 * relative_loss(history):.0f} % of guessing's"
         ),
-        **turn_rate(history, factor),
-        step=looks[0].step,
+        **scale_lr(history, factor),
+        step=updates[0].step,
     )
 
 
@@ -158,7 +158,7 @@ def loss_rising(history: History) -> FindingRaised | None:
     """
     changed = max((c.images for c in history.interventions), default=0)
     seen, started, last = images(history), history.started, history.last_step
-    if started is None or last is None or seen < changed + SETTLING_IMAGES:
+    if started is None or last is None or seen < changed + GRACE_IMAGES:
         return None
     begun = history.epochs_at(changed)
     curve = history.train_loss
@@ -172,18 +172,18 @@ def loss_rising(history: History) -> FindingRaised | None:
     stays = (history.epochs_at(seen) - since) * started.train_size >= STAYS_IMAGES
     return finding(
         "loss_rising",
-        severity="error" if now >= LOST * guessing or stays else "note",
+        severity="error" if now >= ABOVE_GUESSING * guessing or stays else "note",
         evidence=(
             f"training loss {low:.3f} → {now:.3f}, at learning rate {last.learning_rate:.3g}; "
             f"guessing has {guessing:.2f}"
         ),
-        **turn_rate(history, 0.1),
+        **scale_lr(history, 0.1),
         step=last.step,
         plot=tuple(trend[:: max(1, len(trend) // 24)][-24:]),
     )
 
 
-LOOKS_FOR_NOISE = 8
+NOISE_PROBES = 8
 """Updates that the gradient's noise is estimated from."""
 
 FAR = 10.0
@@ -198,16 +198,18 @@ def noise_scale(history: History) -> float | None:
     arXiv 1812.06162, 2018. Both come from the gradients of two batches in a row, g and h: their
     product estimates the squared true gradient, and the mean of their squares what noise adds.
     """
-    looks = [look for look in lately(history, LOOKS_FOR_NOISE) if look.agreement is not None]
-    if len(looks) < LOOKS_FOR_NOISE // 2:
+    updates = [
+        update for update in recent_updates(history, NOISE_PROBES) if update.agreement is not None
+    ]
+    if len(updates) < NOISE_PROBES // 2:
         return None
     signals, noises = [], []
-    for look in looks:
-        signal = look.agreement or 0.0
-        last = look.last_gradient or 0.0
-        square = (look.gradient * look.gradient + last * last) / 2
+    for update in updates:
+        signal = update.agreement or 0.0
+        last = update.last_gradient or 0.0
+        square = (update.gradient * update.gradient + last * last) / 2
         signals.append(signal / square if square else 0.0)
-        noises.append(look.batch_size * (1 - signals[-1]))
+        noises.append(update.batch_size * (1 - signals[-1]))
     signal = statistics.fmean(signals)
     error = statistics.stdev(signals) / math.sqrt(len(signals))
     if signal < 2 * error or signal <= 0:
@@ -233,7 +235,7 @@ def batch_size_fit(history: History) -> FindingRaised | None:
         "batch_size_fit",
         title=title,
         evidence=f"batch {size}; the gradient's noise scale is about {scale:,.0f} images",
-        step=lately(history, LOOKS_FOR_NOISE)[0].step,
+        step=recent_updates(history, NOISE_PROBES)[0].step,
         cause=cause,
     )
 
@@ -243,7 +245,7 @@ def _share(ratio: float) -> str:
     return f"{100 * ratio:.2g} %"
 
 
-def _last_rate_change(history: History) -> int:
+def _last_lr_change(history: History) -> int:
     """Return how many images had been seen when the learning rate was last turned by hand."""
     changes = (c.images for c in history.interventions if c.setting == "learning_rate")
     return max(changes, default=0)
@@ -267,7 +269,7 @@ def _last_weights(history: History) -> list[ParameterProbe]:
     return [p for p in weights(history.updates[-1]) if math.isfinite(p.update)]
 
 
-def _rate_at(history: History, step: int) -> float:
+def _base_lr_at(history: History, step: int) -> float:
     """Return the base learning rate of an earlier step, before any change made there."""
     changes = [c for c in history.interventions if c.setting == "learning_rate" and c.step >= step]
     return changes[0].old if changes else history.settings["learning_rate"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 
 from tui_trainer.findings.rule import (
-    SETTLED_STEP,
+    EARLY_STEPS,
     accuracy_on,
     finding,
-    lately,
-    turn_rate,
+    recent_updates,
+    scale_lr,
     update_ratio,
 )
 from tui_trainer.history.history import History
@@ -21,7 +21,7 @@ SMALL_BATCH, LARGE_STEP, COMMON = 16, 0.008, 0.15
 """Images of a small batch, the share of the weights that a large update moves, and the cosine
 below which two gradients have little in common."""
 
-LOOKS = 4
+PROBES = 4
 """Updates in a row that must show it."""
 
 GAP = 0.15
@@ -103,7 +103,7 @@ def evaluation_mode(history: History) -> FindingRaised | None:
 
     If the model as a whole is in training mode, its own code keeps them there: a note.
     """
-    looks = lately(history, 2)
+    looks = recent_updates(history, 2)
     still = sorted(set.intersection(*(set(look.still_layers) for look in looks))) if looks else []
     if not still:
         return None
@@ -129,9 +129,9 @@ def batch_too_small(history: History) -> FindingRaised | None:
     weights, and the gradients of two batches in a row have next to nothing in common.
     """
     size = int(history.settings["batch_size"])
-    looks = [look for look in lately(history, LOOKS) if look.step > SETTLED_STEP]
+    looks = [look for look in recent_updates(history, PROBES) if look.step > EARLY_STEPS]
     agreements = [a for look in looks if (a := _agreement(look)) is not None]
-    if size > SMALL_BATCH or len(looks) < LOOKS or len(agreements) < LOOKS - 1:
+    if size > SMALL_BATCH or len(looks) < PROBES or len(agreements) < PROBES - 1:
         return None
     ratios, agreement = [update_ratio(look) for look in looks], statistics.fmean(agreements)
     if min(ratios) < LARGE_STEP or agreement > COMMON:
@@ -178,7 +178,7 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
             f"on the same images the loss is {now.loss:.3f} with the running statistics, "
             f"{now.loss + (now.batch_gap or 0):.3f} with those of batches"
         ),
-        **turn_rate(history, 0.1),
+        **scale_lr(history, 0.1),
         step=looks[0].step,
     )
 

@@ -23,7 +23,7 @@ JITTERS = 4.0
 MEDIAN_OF_NORMAL = 0.6745
 """The median of a normal distribution's absolute values, in standard deviations."""
 
-BY_HEART_GAP = 0.02
+MEMORIZED_GAP = 0.02
 """Points of accuracy, as a fraction, that validation must lack to be called learned by heart."""
 
 WORTH_KNOWING = 0.5
@@ -76,7 +76,7 @@ def overfitting(history: History) -> FindingRaised | None:
     )
 
 
-def memorising(history: History) -> FindingRaised | None:
+def memorizing(history: History) -> FindingRaised | None:
     """Find that the training images are known by heart, and others are not.
 
     In each of the last three epochs the validation error, at the favourable end of its Wilson
@@ -87,13 +87,13 @@ def memorising(history: History) -> FindingRaised | None:
     """
     recent = history.epochs[-PERSISTENCE:]
     started = history.started
-    if len(recent) < PERSISTENCE or started is None or not all(map(_is_by_heart, recent)):
+    if len(recent) < PERSISTENCE or started is None or not all(map(_is_memorized, recent)):
         return None
     now = recent[-1]
     if overfitting(history) is not None or now.val_accuracy is None or now.val_interval is None:
         return None
     return finding(
-        "memorising",
+        "memorizing",
         evidence=(
             f"by epoch {now.epoch} training accuracy {fmt.percent(now.train_accuracy)} "
             f"on {started.train_size:,} images, "
@@ -143,14 +143,14 @@ def validation_better(history: History) -> FindingRaised | None:
     )
 
 
-def _is_by_heart(epoch: EpochDone) -> bool:
+def _is_memorized(epoch: EpochDone) -> bool:
     """Whether an epoch's validation error is far above its training error, whatever the sample."""
     if epoch.val_accuracy is None or epoch.val_correct is None or not epoch.val_total:
         return False
     known = 1 - epoch.train_accuracy
     # A far end: every epoch is another chance for a small sample to look worse than it is.
     gap = 1 - wilson(epoch.val_correct, epoch.val_total, z=SIGNIFICANT)[1] - known
-    return gap >= BY_HEART_GAP and known <= (1 - epoch.val_accuracy) / 4
+    return gap >= MEMORIZED_GAP and known <= (1 - epoch.val_accuracy) / 4
 
 
 def _validation(epoch: EpochDone) -> float:

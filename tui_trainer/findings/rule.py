@@ -17,16 +17,16 @@ from tui_trainer.protocol.probed import ModelTried, ParameterProbe, SampleProbed
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
-Rule = Callable[[History], FindingRaised | None]
+RuleFunction = Callable[[History], FindingRaised | None]
 """Looks at a run's history and finds something, or nothing. Its name is the finding's code."""
 
 RECENT = 3
 """Probes in a row that must show what is found in them."""
 
-SETTLED_STEP = 100
+EARLY_STEPS = 100
 """The step from which on updates count as those of a run under way: the start is over."""
 
-AT_WORK = 0.3
+HIGH_LR_SHARE = 0.3
 """The share of the base learning rate from which on a schedule lets the network learn."""
 
 CHECK_EVERY = 10
@@ -34,7 +34,7 @@ CHECK_EVERY = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class Rule:
     """One rule, when it looks, and what for.
 
     Attributes:
@@ -44,9 +44,9 @@ class Watch:
         yields_to: Warnings that explain what it would say: while one stands, it says nothing.
     """
 
-    rule: Rule
+    rule: RuleFunction
     on: tuple[type[Event], ...]
-    watches: str
+    label: str
     yields_to: tuple[str, ...] = ()
 
     @property
@@ -54,7 +54,7 @@ class Watch:
         """The code of its findings."""
         return self.rule.__name__
 
-    def can_look(self, history: History) -> bool:
+    def can_evaluate(self, history: History) -> bool:
         """Whether the run tells what it goes by; a model of the zoo is known to answer well."""
         if history.started is None:
             return False
@@ -76,7 +76,7 @@ SAMPLES = (SampleProbed,)
 TRIED = (ModelTried,)
 
 
-def lately(history: History, count: int = RECENT) -> list[UpdateProbed]:
+def recent_updates(history: History, count: int = RECENT) -> list[UpdateProbed]:
     """Return the last ``count`` updates that were looked at, or none if there are not so many."""
     return list(history.updates)[-count:] if len(history.updates) >= count else []
 
@@ -95,7 +95,7 @@ def update_ratio(update: UpdateProbed) -> float:
     return statistics.median(ratios) if ratios else 0.0
 
 
-def moved(history: History) -> float | None:
+def path_length(history: History) -> float | None:
     """Return how far the weights have gone, all steps together, as a share of their size.
 
     From the updates that were looked at, each standing for the steps since the one before. None
@@ -115,19 +115,21 @@ def images(history: History) -> int:
     return history.last_step.images if history.last_step else 0
 
 
-def progress(history: History) -> float:
+def relative_loss(history: History) -> float:
     """Return the training loss, smoothed and spike by spike capped, as a share of guessing's."""
     loss = history.steady_loss
     return 1.0 if loss is None else loss / history.guessing_loss
 
 
-def images_at_work(history: History) -> float:
+def images_at_high_lr(history: History) -> float:
     """Return how many images were trained on since the schedule first let the rate be large."""
     rates, base = history.learning_rate, history.settings.get("learning_rate", 0.0)
     turned = [c.images for c in history.interventions if c.setting == "learning_rate"]
     begun = history.epochs_at(max(turned, default=0))
     large = (
-        x for x, y in zip(rates.x, rates.high, strict=True) if x > begun and y >= AT_WORK * base
+        x
+        for x, y in zip(rates.x, rates.high, strict=True)
+        if x > begun and y >= HIGH_LR_SHARE * base
     )
     first, size = next(large, None), history.started.train_size if history.started else 0
     return 0.0 if first is None else images(history) - first * size
@@ -139,7 +141,7 @@ def accuracy_on(sample: SampleProbed) -> str:
     return fmt.accuracy_with_interval(sample.correct / sample.sample, bounds)
 
 
-def turned_since(history: History, seen: int) -> bool:
+def changed_since(history: History, seen: int) -> bool:
     """Say whether a knob was turned by hand after that many images."""
     return any(change.images >= seen for change in history.interventions)
 
@@ -168,7 +170,7 @@ def remedy(advice: str, setting: str | None = None, value: float | None = None) 
     return Remedy(advice=advice, fix_setting=setting, fix_value=value)
 
 
-def turn_rate(history: History, times: float) -> Remedy:
+def scale_lr(history: History, times: float) -> Remedy:
     """Return the advice to multiply the base learning rate, by less than 1 to lower it."""
     rate = history.settings["learning_rate"]
     value = float(f"{rate * times:.6g}")

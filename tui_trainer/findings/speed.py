@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from tui_trainer.findings.rule import finding, lately, turned_since
+from tui_trainer.findings.rule import changed_since, finding, recent_updates
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.text import fmt
@@ -18,7 +18,7 @@ LONG_ENOUGH = 20.0
 WAITING = 0.5
 """The share of a step that goes by before the network begins."""
 
-LOOKS = 8
+PROBES = 8
 
 SHORT = 0.1
 """The share of the memory below which what is left is told."""
@@ -30,7 +30,7 @@ def slower(history: History) -> FindingRaised | None:
     recent = epochs[-2:]
     if started is None or len(epochs) < 3 or min(e.seconds for e in recent) < LONG_ENOUGH:
         return None
-    if turned_since(history, 1):
+    if changed_since(history, 1):
         return None
     best = max(epoch.images_per_second for epoch in epochs)
     if max(epoch.images_per_second for epoch in recent) > SLOWED * best:
@@ -45,9 +45,9 @@ def slower(history: History) -> FindingRaised | None:
 
 def input_bound(history: History) -> FindingRaised | None:
     """Tell that more than half of each step is spent on fetching and augmenting the batch."""
-    looks = lately(history, LOOKS)
+    looks = recent_updates(history, PROBES)
     shares = [look.input_share for look in looks if look.input_share is not None]
-    if len(shares) < LOOKS or statistics.median(shares) < WAITING:
+    if len(shares) < PROBES or statistics.median(shares) < WAITING:
         return None
     share = statistics.median(shares)
     return finding(

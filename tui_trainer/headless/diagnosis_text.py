@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.course.topics import topic
-from tui_trainer.findings import RULES, watched, with_findings
+from tui_trainer.findings import RULES, evaluable_rules, with_findings
 from tui_trainer.headless import event_text
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.history.history import History
@@ -49,8 +49,8 @@ def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
     if history.started is None or history.last_step is None:
         raise InputError(f"{name}: no batch was trained in it, so there is nothing to diagnose")
     resolved = sorted(history.past_findings, key=lambda episode: episode.step)
-    seen = set(watched(history))
-    not_evaluated = tuple(watch.watches for watch in RULES if watch.watches not in seen)
+    seen = set(evaluable_rules(history))
+    not_evaluated = tuple(rule.label for rule in RULES if rule.label not in seen)
     return RunDiagnosis(
         name, history.started, history, tuple(history.episodes), tuple(resolved), not_evaluated
     )

@@ -91,7 +91,7 @@ def _experiment(
 
 
 def _links(lesson: Lesson, width: int) -> list[str]:
-    rule_labels = {watch.code: watch.watches for watch in RULES}
+    rule_labels = {rule.code: rule.label for rule in RULES}
     findings = [rule_labels.get(code, code.replace("_", " ")) for code in lesson.findings]
     screens = [SCREENS.get(screen, screen) for screen in lesson.screens]
     lines = []

@@ -66,7 +66,7 @@ def table_lines(table: Table, width: int, *, has_rule: bool) -> Lines:
     widths = _folded(table, width - gutter)
     if widths is None:
         return lines + _row_by_row(table, width)
-    right = [is_right(table, place) for place in range(len(table.heads))]
+    right = [is_right(table, index) for index in range(len(table.heads))]
     lines += _row(table.heads, widths, right, " " * gutter, "muted")
     if has_rule:
         lines.append([Cell(" " * gutter + "─" * (sum(widths) + GAP * (len(widths) - 1)))])
@@ -84,9 +84,9 @@ def table_width(table: Table) -> int:
     return gutter + sum(_widths(table)) + GAP * (len(table.heads) - 1)
 
 
-def is_right(table: Table, place: int) -> bool:
+def is_right(table: Table, index: int) -> bool:
     """Return whether a column is flush right: most of its cells are numbers."""
-    cells = [row[place] for row in table.rows if row[place] not in NONE]
+    cells = [row[index] for row in table.rows if row[index] not in NONE]
     return bool(cells) and sum(cell.startswith(NUMBER) for cell in cells) * 2 > len(cells)
 
 
@@ -108,7 +108,7 @@ def _folded(table: Table, width: int) -> list[int] | None:
     ]
     spare = sum(widths) + GAP * (len(widths) - 1) - width
     while spare > 0:
-        wide = [(size, place) for place, size in enumerate(widths) if size > least[place]]
+        wide = [(size, index) for index, size in enumerate(widths) if size > least[index]]
         if not wide:
             return None
         widths[max(wide)[1]] -= 1
@@ -139,9 +139,9 @@ def _row_by_row(table: Table, width: int) -> Lines:
     """Return a table for which there is no room: each row as a paragraph."""
     lines: Lines = []
     for number, row in enumerate(table.rows):
-        told = " · ".join(f"{head} {cell}".strip() for head, cell in zip(table.heads, row))  # noqa: B905
+        text = " · ".join(f"{head} {cell}".strip() for head, cell in zip(table.heads, row))  # noqa: B905
         sign, role = ("▸ ", "title bold") if number == table.marked else ("", "")
-        lines += paragraph(sign + told, role, width)
+        lines += paragraph(sign + text, role, width)
     return lines
 
 
@@ -170,8 +170,8 @@ def _bar_lines(bar: Bar, labels: int, numbers: int, room: int, width: int) -> Li
     colour = "title" if bar.is_marked else "train"
     if room < LEAST_BAR:
         drawn = share_bar(bar.drawn_share, max(1, min(WIDEST_BAR, width - 2)))
-        told = paragraph(f"{sign}{bar.label}  {bar.number}", role, width)
-        return [*told, [Cell(f"  {drawn}", style=colour)]]
+        text = paragraph(f"{sign}{bar.label}  {bar.number}", role, width)
+        return [*text, [Cell(f"  {drawn}", style=colour)]]
     return [
         [
             Cell(f"{sign}{padded(bar.label, labels)} ", style=role),
@@ -201,15 +201,15 @@ def matrix_lines(matrix: Matrix, width: int) -> Lines:
     lines = paragraph(caption, "title", min(width, matrix_width(matrix)))
     row, column = matrix.cell
     lines.append([Cell(padded(matrix.row_label, lead), style="muted")])
-    for place, name in enumerate(matrix.heads):
-        role = "title bold" if place == column else "muted"
+    for index, name in enumerate(matrix.heads):
+        role = "title bold" if index == column else "muted"
         lines[-1].append(Cell(f"{name.rjust(across - 1)} ", style=role))
-    for place, (name, texts) in enumerate(zip(matrix.heads, matrix.texts, strict=True)):
-        line = [Cell(f"{name.rjust(lead - 1)} ", style="title bold" if place == row else "muted")]
+    for index, (name, texts) in enumerate(zip(matrix.heads, matrix.texts, strict=True)):
+        line = [Cell(f"{name.rjust(lead - 1)} ", style="title bold" if index == row else "muted")]
         for number, text in enumerate(texts):
-            is_chosen = (place, number) == matrix.cell
+            is_chosen = (index, number) == matrix.cell
             shown = f"▸{text.rjust(across - 2)}◂" if is_chosen else f"{text.rjust(across - 1)} "
-            line.append(Cell(shown, style=_cell_role(matrix, place, number, is_chosen=is_chosen)))
+            line.append(Cell(shown, style=_cell_role(matrix, index, number, is_chosen=is_chosen)))
         lines.append(line)
     return lines
 

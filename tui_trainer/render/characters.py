@@ -63,8 +63,8 @@ def _framed(
     top, left, height, width = frame
     before, behind = left * across, (left + width) * across + 1
     framed = []
-    for place, line in enumerate(lines):
-        inside = top // down <= place <= (top + height - 1) // down
+    for index, line in enumerate(lines):
+        inside = top // down <= index <= (top + height - 1) // down
         padded = list(f" {line} ")
         if inside and 0 <= before < len(padded):
             padded[before] = "["

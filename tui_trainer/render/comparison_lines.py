@@ -92,11 +92,11 @@ def _texts(stage: Stage | None, kept: Iterable[int]) -> list[str]:
     parameters = fmt.count(stage.parameters) if stage.parameters else "·"
     field = fmt.field(stage.receptive_field)
     texts = (stage.name, stage.what, stage.shape_text, parameters, field)
-    return [texts[place] for place in kept]
+    return [texts[index] for index in kept]
 
 
 def _joined(texts: Sequence[str], widths: Sequence[int], elastic: int) -> str:
     return (" " * GAP).join(
-        padded(text, width, is_right=place > elastic)
-        for place, (text, width) in enumerate(zip(texts, widths, strict=True))
+        padded(text, width, is_right=index > elastic)
+        for index, (text, width) in enumerate(zip(texts, widths, strict=True))
     )

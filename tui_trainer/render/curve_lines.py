@@ -47,11 +47,11 @@ def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) ->
                 curve,
                 role,
                 mark,
-                (place + 0.5) / len(curves),
+                (index + 0.5) / len(curves),
                 end,
                 MARKS if has_colour else LETTERS_SHOWN,
             )
-            for place, (curve, role, mark) in enumerate(zip(curves, roles, marks, strict=False))
+            for index, (curve, role, mark) in enumerate(zip(curves, roles, marks, strict=False))
         ],
     )
     lines += [[Cell(run.text, style=run.role) for run in row] for row in rows]
@@ -66,12 +66,12 @@ def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) ->
 def curve_roles(curves: Sequence[Curve]) -> list[str]:
     """Return a role for each curve: what is named after one has it, the rest those left over."""
     roles: dict[int, str] = {}
-    for place, curve in enumerate(curves):
+    for index, curve in enumerate(curves):
         for role in ("train", "validation"):
             if curve.name.startswith(role) and role not in roles.values():
-                roles[place] = role
+                roles[index] = role
     left = iter([role for role in ROLES if role not in roles.values()])
-    return [roles.get(place) or next(left, "muted") for place in range(len(curves))]
+    return [roles.get(index) or next(left, "muted") for index in range(len(curves))]
 
 
 def _marks(curve: Curve, role: str, mark: str, offset: float, end: float, count: int) -> Points:
@@ -93,7 +93,7 @@ def _values(curves: Sequence[Curve], marks: str) -> Lines:
     """Return the curves' letters and names, each with its first and its last value."""
     widest = max(columns(curve.name) for curve in curves)
     lines: Lines = []
-    for place, curve in enumerate(curves):
-        lead = f"{marks[place]}  " if marks else ""
+    for index, curve in enumerate(curves):
+        lead = f"{marks[index]}  " if marks else ""
         lines.append([Cell(f"{lead}{padded(curve.name, widest)}  {curve.ends}")])
     return lines

@@ -39,10 +39,12 @@ def exhibit_lines(blocks: Sequence[Block], width: int, height: int, medium: Medi
         drawn = _drawn(block, width, height, medium)
         if isinstance(block, Pictures | Matrix):
             across = _needs(block, medium)
-            beside = _beside(left, width - across - GAP, len(drawn) + OVER, height, medium)
-            if beside:
+            adjacent = _blocks_next_to(
+                left, width - across - GAP, len(drawn) + OVER, height, medium
+            )
+            if adjacent:
                 # Its caption is folded to its own width then, that nothing be pushed aside.
-                drawn = _side_by_side(_drawn(block, across, height, medium), beside, across)
+                drawn = _side_by_side(_drawn(block, across, height, medium), adjacent, across)
         lines += [[], *drawn] if lines else drawn
     return lines
 
@@ -63,7 +65,7 @@ def _drawn(block: Block, width: int, height: int, medium: Medium) -> Lines:
             return matrix_lines(block, width)
 
 
-def _beside(left: list[Block], room: int, most: int, height: int, medium: Medium) -> Lines:
+def _blocks_next_to(left: list[Block], room: int, most: int, height: int, medium: Medium) -> Lines:
     """Take the blocks that find room beside a picture from those left, and return their lines."""
     lines: Lines = []
     while left and _needs(left[0], medium) <= room:

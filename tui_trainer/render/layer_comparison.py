@@ -120,11 +120,11 @@ def _figures(
         ),
         Figure(memory, fmt.size(a_bytes), fmt.size(b_bytes), _less(a_bytes, b_bytes)),
         Figure("a score sees", fmt.field(a.receptive_field), fmt.field(b.receptive_field)),
-        Figure("layers that learn", _learning(left), _learning(right)),
+        Figure("layers that learn", _weighted_layers(left), _weighted_layers(right)),
     )
 
 
-def _learning(rows: Sequence[LayerRow]) -> str:
+def _weighted_layers(rows: Sequence[LayerRow]) -> str:
     """Return how many convolutions and fully connected layers there are."""
     kinds = ("conv", "depthwise", "fully connected")
     return fmt.count(sum(row.kind in kinds for row in rows))

@@ -26,7 +26,7 @@ from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import padded
 
-UNTOLD = "–"
+NOT_RECORDED = "–"
 """What an older version did not record."""
 
 LEAST_BAR, GREATEST_BAR = 5, 24
@@ -73,13 +73,13 @@ def table_rows(rows: Sequence[LayerRow], scale: Scale, folded: Collection[int]) 
     """
     if not rows:
         return []
-    shown = [TableRow(0, None, False, _told(cells(rows[0], scale), rows), 0.0)]
+    shown = [TableRow(0, None, False, _mark_missing(cells(rows[0], scale), rows), 0.0)]
     for number, block in enumerate(blocks(rows)):
         shown.append(_head(rows, number, block, scale, is_folded=number in folded))
         if number in folded:
             continue
         for place in block.places:
-            texts = list(_told(cells(rows[place], scale), rows))
+            texts = list(_mark_missing(cells(rows[place], scale), rows))
             texts[NAME] = f"  {rows[place].name.removeprefix(f'{block.name}.')}"
             share = rows[place].parameters / scale.budget
             shown.append(TableRow(place, number, False, tuple(texts), share))
@@ -102,24 +102,26 @@ def _head(
         parameters=block.parameters,
         multiply_adds=block.multiply_adds,
     )
-    texts = list(_told(cells(whole, scale), rows))
+    texts = list(_mark_missing(cells(whole, scale), rows))
     memory = sum(row.activation_bytes for row in inside) * scale.batch_size
     texts[MEMORY] = fmt.size(memory) if memory else "·"
     share = block.parameters / scale.budget
     return TableRow(block.places[-1], number, True, tuple(texts), share)
 
 
-def is_of_an_older_version(rows: Sequence[LayerRow]) -> bool:
+def is_from_older_version(rows: Sequence[LayerRow]) -> bool:
     """Return whether a table was recorded before it told of receptive fields."""
     return not any(row.receptive_field or row.undefined for row in rows)
 
 
-def _told(texts: tuple[str, ...], rows: Sequence[LayerRow]) -> tuple[str, ...]:
+def _mark_missing(texts: tuple[str, ...], rows: Sequence[LayerRow]) -> tuple[str, ...]:
     """Return a row's cells; a dash for what an older version did not record."""
-    if not is_of_an_older_version(rows):
+    if not is_from_older_version(rows):
         return texts
-    untold = (INPUT, MULTIPLY_ADDS, FIELD, JUMP, START)
-    return tuple(UNTOLD if place in untold else words for place, words in enumerate(texts))
+    not_recorded = (INPUT, MULTIPLY_ADDS, FIELD, JUMP, START)
+    return tuple(
+        NOT_RECORDED if place in not_recorded else words for place, words in enumerate(texts)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def _padded(words: str, place: int, width: int) -> str:
     return padded(words, width, is_right=place >= len(COLUMNS) or COLUMNS[place].is_right)
 
 
-def about_layer(row: LayerRow, budget: int) -> list[Cell]:
+def layer_summary(row: LayerRow, budget: int) -> list[Cell]:
     """Return a layer in words, what the table tells anyway the first to go."""
     kernel = f" {row.kernel.split()[0]}" if row.kernel else ""
     came = f" from {shape_text(row.input_shape)}" if row.input_shape else ""
@@ -218,10 +220,10 @@ def about_layer(row: LayerRow, budget: int) -> list[Cell]:
             if number
         )
         told.append(Cell(f" · never reads {lost} of its input", rank=2, style="warning"))
-    return [*told, *_sight(row)]
+    return [*told, *_receptive_field_cells(row)]
 
 
-def _sight(row: LayerRow) -> list[Cell]:
+def _receptive_field_cells(row: LayerRow) -> list[Cell]:
     """Return what a feature sees, in words."""
     if row.receptive_field is None:
         if not row.undefined:

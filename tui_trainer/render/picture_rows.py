@@ -75,13 +75,16 @@ def _row(placed: Sequence[Placed]) -> Lines:
     high = max(len(each.drawn) for each in placed)
     low = max(len(each.below) for each in placed)
     lines: Lines = [[] for _ in range(high + low)]
-    for place, each in enumerate(placed):
-        gap = GAP if place < len(placed) - 1 else 0
+    for index, each in enumerate(placed):
+        gap = GAP if index < len(placed) - 1 else 0
         above = high - len(each.drawn)
-        blank, beside = Cell(" " * (each.width + gap)), Cell(" " * (each.width - each.shown + gap))
+        blank, adjacent = (
+            Cell(" " * (each.width + gap)),
+            Cell(" " * (each.width - each.shown + gap)),
+        )
         for y, line in enumerate(lines):
             if above <= y < high:
-                line += [*each.drawn[y - above], beside]
+                line += [*each.drawn[y - above], adjacent]
             elif high <= y < high + len(each.below):
                 words = each.below[y - high]
                 line += [

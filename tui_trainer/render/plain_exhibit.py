@@ -36,9 +36,9 @@ def page(
 def plain_lines(exhibit: Exhibit, width: int, controls: Sequence[Control] = ()) -> list[str]:
     """Return what an exhibit shows and says; at the end, what the controls can be turned to."""
     lines = plain(exhibit_lines(exhibit.blocks, width, PLOT_HEIGHT, PLAIN))
-    for label, told in (("result", exhibit.result), ("how sure", exhibit.certainty)):
-        if told:
-            lines += ["", *labelled(label, told, width)]
+    for label, text in (("result", exhibit.result), ("how sure", exhibit.certainty)):
+        if text:
+            lines += ["", *labelled(label, text, width)]
     if controls:
         lines += ["", "to turn, with --set NAME=VALUE:"]
         lines += (f"{INDENT}{line}" for line in control_lines(controls, width - len(INDENT)))
@@ -50,18 +50,18 @@ def wrapped(words: str, width: int) -> list[str]:
     return plain(paragraphs(words, "", width))
 
 
-def labelled(label: str, told: str, width: int) -> list[str]:
+def labelled(label: str, text: str, width: int) -> list[str]:
     """Return a text behind its label, what follows the first line under it."""
     lead = f"{label}: "
-    return plain(paragraph(lead + told, "", width, hanging=len(lead)))
+    return plain(paragraph(lead + text, "", width, hanging=len(lead)))
 
 
 def control_lines(controls: Sequence[Control], width: int) -> list[str]:
     """Return where the controls stand and what each can be turned to, one below the other."""
     lines = []
     for control in controls:
-        told = f"{control.name} = {value_text(control.value)}  ({choice_text(control)})"
-        lines += plain(paragraph(told, "", width, hanging=4))
+        text = f"{control.name} = {value_text(control.value)}  ({choice_text(control)})"
+        lines += plain(paragraph(text, "", width, hanging=4))
     return lines
 
 

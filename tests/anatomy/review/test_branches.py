@@ -51,7 +51,7 @@ def test_the_distance_is_that_of_the_longest_path() -> None:
 
 
 def test_a_sum_is_bounded_only_where_both_its_branches_are() -> None:
-    said = [verdicts(TwoBranches(relus=n))["activation-before-scores"] for n in range(3)]
+    said = [verdicts(TwoBranches(relus=n))["activation-before-logits"] for n in range(3)]
 
     assert [one.severity for one in said] == ["ok", "ok", "error"]
     assert said[0].layers == ("left", "right")
@@ -128,7 +128,7 @@ def test_a_stride_beyond_its_kernel_is_wrong_only_where_no_other_layer_reads_the
 def test_functions_are_judged_like_modules() -> None:
     found = verdicts(Functional())
 
-    assert found["dropout-before-scores"].severity == "error"
+    assert found["dropout-before-logits"].severity == "error"
     assert found["softmax-output"].severity == "warning"
     assert found["norm-presence"].layers == ("conv1", "conv2")
     assert found["first-pooling"].severity == "ok"

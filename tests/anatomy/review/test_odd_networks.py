@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tests.anatomy.review.networks import assert_short_with_numbers, faults, sound, swap, verdicts
 from tui_trainer.anatomy.review import RULES, review
 from tui_trainer.anatomy.review.design import Design
-from tui_trainer.anatomy.review.reporter import Voice
+from tui_trainer.anatomy.review.reporter import Reporter
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.diagnosis import Diagnosis
@@ -51,7 +51,7 @@ def test_a_network_without_weights_is_judged_by_little() -> None:
     found = verdicts(NO_WEIGHTS)
 
     assert "final-receptive-field" not in found
-    assert "activation-before-scores" not in found
+    assert "activation-before-logits" not in found
     assert found["budget"].evidence.startswith("0 of 20,000")
 
 
@@ -177,7 +177,7 @@ def test_rectangular_images_and_kernels_are_judged_by_their_worse_side() -> None
     [
         ("resnet18", {"budget"}),
         ("mobilenet_v3_small", {"budget"}),
-        ("squeezenet1_0", {"budget", "activation-before-scores"}),  # it ends in conv, ReLU, mean
+        ("squeezenet1_0", {"budget", "activation-before-logits"}),  # it ends in conv, ReLU, mean
     ],
 )
 def test_large_networks_are_wrong_for_their_size_alone(name: str, wrong: set[str]) -> None:
@@ -256,7 +256,7 @@ def test_reviewing_needs_no_torch() -> None:
 
 
 def test_a_rule_that_fails_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(design: Design, voice: Voice) -> Diagnosis | None:
+    def fails(design: Design, voice: Reporter) -> Diagnosis | None:
         raise KeyError("kernel")
 
     rows = layer_table(sound(), (28, 28, 1))

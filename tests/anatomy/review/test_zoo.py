@@ -6,7 +6,7 @@ from tests.anatomy.review.networks import verdicts
 from tui_trainer.models import zoo
 from tui_trainer.protocol.diagnosis import Diagnosis
 
-FLAWED = {"era-s6-as-run": {"activation-before-scores", "average-pool-coverage", "idle-padding"}}
+FLAWED = {"era-s6-as-run": {"activation-before-logits", "average-pool-coverage", "idle-padding"}}
 
 
 def reviewed(name: str, image: int = 28) -> dict[str, Diagnosis]:
@@ -32,7 +32,7 @@ def test_what_the_course_ran_is_found_out_with_its_numbers() -> None:
     assert "3×3 on 5×5: 16 of 25 features thrown away" in found["average-pool-coverage"].evidence
     assert found["average-pool-coverage"].layers == ("average",)
     assert "shrink1 1×1 turns 28×28 into 30×30" in found["idle-padding"].evidence
-    assert found["activation-before-scores"].layers == ("scores_relu",)
+    assert found["activation-before-logits"].layers == ("scores_relu",)
     assert found["norm-before-activation"].layers == ("shrink2_norm",)
     assert "15×15" in found["dropped-edge"].evidence
 
@@ -40,7 +40,7 @@ def test_what_the_course_ran_is_found_out_with_its_numbers() -> None:
 def test_the_courses_table_is_praised_for_what_it_teaches() -> None:
     found = reviewed("era-s6")
     taught = ["first-pooling", "transition-layer", "transition-position", "kernel-growth"]
-    taught += ["norm-presence", "norm-distance", "activation-before-scores", "late-convolution"]
+    taught += ["norm-presence", "norm-distance", "activation-before-logits", "late-convolution"]
 
     assert {rule: found[rule].severity for rule in taught} == dict.fromkeys(taught, "ok")
     assert "24×24 of 28×28" in found["final-receptive-field"].evidence

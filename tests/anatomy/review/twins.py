@@ -130,7 +130,7 @@ TWINS: tuple[Twins, ...] = (
         ("last_norm",),
     ),
     Twins(
-        "activation-before-scores",
+        "activation-before-logits",
         "a ReLU of the scores",
         _FULL,
         lambda: sound(put("last_relu", nn.ReLU(), after="scores")),
@@ -138,7 +138,7 @@ TWINS: tuple[Twins, ...] = (
         ("last_relu",),
     ),
     Twins(
-        "activation-before-scores",
+        "activation-before-logits",
         "a leaky ReLU of the scores",
         _FULL,
         lambda: sound(put("last_leaky", nn.LeakyReLU(), after="scores")),
@@ -146,7 +146,7 @@ TWINS: tuple[Twins, ...] = (
         ("last_leaky",),
     ),
     Twins(
-        "activation-before-scores",
+        "activation-before-logits",
         "a sigmoid of the mean scores",
         _FULL,
         lambda: sound(put("last_sigmoid", nn.Sigmoid(), after="output")),
@@ -154,7 +154,7 @@ TWINS: tuple[Twins, ...] = (
         ("last_sigmoid",),
     ),
     Twins(
-        "dropout-before-scores",
+        "dropout-before-logits",
         "dropout behind the last layer, not before it",
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv6_relu")),
         lambda: sound(put("drop", nn.Dropout(0.1), after="scores")),

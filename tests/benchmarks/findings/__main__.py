@@ -66,7 +66,7 @@ def cases(seeds: str, pattern: str = "*") -> list[Case]:
     return [case for case in every if fnmatch(case.name, pattern)]
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -75,18 +75,18 @@ def _train(chosen: argparse.Namespace) -> int:
 
     wanted = cases(chosen.seeds, chosen.only)
     if chosen.estimate:
-        seconds = estimate(wanted, chosen.folder, _say)
+        seconds = estimate(wanted, chosen.folder, _log)
         print(f"{len(wanted)} runs, about {seconds / 60:.0f} minutes of one core")
         return 0
     folder = chosen.folder / chosen.seeds
-    return int(record_all(wanted, folder, chosen.folder, chosen.workers, _say) > 0)
+    return int(record_all(wanted, folder, chosen.folder, chosen.workers, _log) > 0)
 
 
 def _judge(chosen: argparse.Namespace) -> int:
     pattern = chosen.show or chosen.only
     paths = recorded_runs(chosen.folder / chosen.seeds, pattern)
     if not paths:
-        _say(f"no recorded run {pattern!r} in {chosen.folder / chosen.seeds}; train first")
+        _log(f"no recorded run {pattern!r} in {chosen.folder / chosen.seeds}; train first")
         return UNUSABLE
     if chosen.values:
         return _values(paths, chosen.values, chosen.workers)
@@ -104,7 +104,7 @@ def _with_truth(runs: list[Judged], chosen: argparse.Namespace) -> list[Judged]:
     asked = {
         folder / f"{run.name}.json"
         for run in runs
-        if run.kind == HEALTHY and JUDGED_BY_TRUTH & {told.code for told in run.warnings()}
+        if run.kind == HEALTHY and JUDGED_BY_TRUTH & {reported.code for reported in run.warnings()}
     }
     if not asked:
         return runs
@@ -136,7 +136,7 @@ def _values(paths: list[Path], wanted: str, workers: int) -> int:
 
     names = list(FIGURES) if wanted == "all" else wanted.split(",")
     if unknown := [name for name in names if name not in FIGURES]:
-        _say(f"no figure {unknown[0]!r}; there are {', '.join(FIGURES)}")
+        _log(f"no figure {unknown[0]!r}; there are {', '.join(FIGURES)}")
         return UNUSABLE
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         rows = list(pool.map(partial(figures, names=names), paths))

@@ -24,9 +24,9 @@ class Meta:
 
 def read_meta(path: Path) -> Meta:
     """Return what a run was, from its ``NAME.json``."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    case = told["case"]
-    return Meta(case["kind"], case["onset"], case["sane"], told["seconds"], told["error"])
+    reported = json.loads(path.read_text(encoding="utf-8"))
+    case = reported["case"]
+    return Meta(case["kind"], case["onset"], case["sane"], reported["seconds"], reported["error"])
 
 
 def recorded_events(path: Path) -> list[Event]:

@@ -19,7 +19,7 @@ from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.run import Run
 
 DataHook = Callable[[Data], Data]
-NetworkHook = Callable[[nn.Module], None]
+ModelHook = Callable[[nn.Module], None]
 SessionHook = Callable[[Run], None]
 
 MIXING = (nn.Conv2d, nn.Linear)
@@ -41,12 +41,12 @@ def with_few_test_images(count: int) -> DataHook:
 
 def random_labels(share: float, seed: int, *, val: bool) -> DataHook:
     """Give that share of the images a label drawn at random, on validation too if ``val``."""
-    chance = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
 
     def redraw(split: Split, classes: int) -> Split:
-        drawn = torch.randint(classes, (len(split),), generator=chance)
-        hit = torch.rand(len(split), generator=chance) < share
-        return Split(split.images, torch.where(hit, drawn, split.labels))
+        drawn = torch.randint(classes, (len(split),), generator=rng)
+        is_redrawn = torch.rand(len(split), generator=rng) < share
+        return Split(split.images, torch.where(is_redrawn, drawn, split.labels))
 
     def spoil(data: Data) -> Data:
         train = redraw(data.train, data.classes)
@@ -105,55 +105,55 @@ def val_changed(change: Callable[[Tensor], Tensor]) -> DataHook:
 # --- the network
 
 
-def dead(share: float) -> NetworkHook:
+def dead(share: float) -> ModelHook:
     """Set that share of each hidden layer's biases so low that their ReLUs never open."""
 
-    def spoil(network: nn.Module) -> None:
-        hidden = _hidden_shifts(network)
+    def spoil(model: nn.Module) -> None:
+        hidden = _hidden_shifts(model)
         for bias in hidden:
             bias.data[: max(1, round(share * len(bias)))] = -30.0
 
     return spoil
 
 
-def _hidden_shifts(network: nn.Module) -> list[nn.Parameter]:
+def _hidden_shifts(model: nn.Module) -> list[nn.Parameter]:
     """Return the bias before each ReLU: the norm's where there is one, else the layer's."""
-    norms = [m for m in network.modules() if isinstance(m, NORMS)]
-    layers = norms or [m for m in network.modules() if isinstance(m, MIXING)][:-1]
+    norms = [m for m in model.modules() if isinstance(m, NORMS)]
+    layers = norms or [m for m in model.modules() if isinstance(m, MIXING)][:-1]
     return [layer.bias for layer in layers if isinstance(layer.bias, nn.Parameter)]
 
 
-def louder(times: float) -> NetworkHook:
+def louder(times: float) -> ModelHook:
     """Multiply every weight of the convolutions and fully connected layers."""
 
-    def spoil(network: nn.Module) -> None:
-        for layer in network.modules():
+    def spoil(model: nn.Module) -> None:
+        for layer in model.modules():
             if isinstance(layer, MIXING):
                 layer.weight.data.mul_(times)
 
     return spoil
 
 
-def first_layer_detached(network: nn.Module) -> None:
+def first_layer_detached(model: nn.Module) -> None:
     """Cut the first layer off from the gradient; freezing it on purpose would be no fault."""
-    first = next(m for m in network.modules() if isinstance(m, MIXING))
+    first = next(m for m in model.modules() if isinstance(m, MIXING))
     first.register_forward_hook(lambda module, args, output: output.detach())
 
 
-def softmax_at_the_end(network: nn.Module) -> None:
+def softmax_at_the_end(model: nn.Module) -> None:
     """Let a network give probabilities, which the loss takes for scores."""
-    if not isinstance(network, nn.Sequential):
-        raise TypeError(f"{type(network).__name__} is no chain of layers")
-    network.add_module("probabilities", nn.Softmax(dim=1))
+    if not isinstance(model, nn.Sequential):
+        raise TypeError(f"{type(model).__name__} is no chain of layers")
+    model.add_module("probabilities", nn.Softmax(dim=1))
 
 
-def dropout_everywhere(share: float) -> NetworkHook:
+def dropout_everywhere(share: float) -> ModelHook:
     """Put dropout behind every ReLU."""
 
-    def spoil(network: nn.Module) -> None:
-        for name, layer in list(network.named_children()):
+    def spoil(model: nn.Module) -> None:
+        for name, layer in list(model.named_children()):
             if isinstance(layer, nn.ReLU):
-                setattr(network, name, nn.Sequential(nn.ReLU(), nn.Dropout(share)))
+                setattr(model, name, nn.Sequential(nn.ReLU(), nn.Dropout(share)))
 
     return spoil
 
@@ -226,8 +226,8 @@ def never_training(run: Run) -> None:
     run.model.train = MethodType(_stay, run.model)  # type: ignore[method-assign]
 
 
-def _stay(network: nn.Module, mode: bool = True) -> nn.Module:
-    return network
+def _stay(model: nn.Module, mode: bool = True) -> nn.Module:
+    return model
 
 
 def uphill(after_epochs: int) -> SessionHook:
@@ -247,9 +247,9 @@ def uphill(after_epochs: int) -> SessionHook:
 
 
 @contextmanager
-def _negated(network: nn.Module) -> Iterator[None]:
+def _negated(model: nn.Module) -> Iterator[None]:
     """Turn the gradients round; whoever looks at them afterwards finds them as they were."""
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
     for gradient in gradients:
         gradient.neg_()
     try:

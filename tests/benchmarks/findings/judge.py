@@ -22,14 +22,14 @@ from tui_trainer.protocol.events import (
     StepDone,
 )
 
-JUDGED_BY_TRUTH = frozenset({"overfitting", "memorising"})
+JUDGED_BY_TRUTH = frozenset({"overfitting", "memorizing"})
 """The findings that can be right on a healthy run: the test images decide."""
 
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reported:
     """A finding when it was first raised in a run.
 
     Attributes:
@@ -71,7 +71,7 @@ class Judged:
     kind: str
     onset: int
     onset_step: int
-    told: tuple[Told, ...]
+    reported: tuple[Reported, ...]
     steps: int
     val_accuracy: float | None
     sane: float
@@ -84,46 +84,46 @@ class Judged:
         """Whether it was drawn as a healthy run and went well."""
         return self.kind == HEALTHY and (self.val_accuracy or 0.0) >= self.sane
 
-    def warnings(self) -> list[Told]:
+    def warnings(self) -> list[Reported]:
         """Return the warnings in the order in which they came."""
-        return [told for told in self.told if told.is_warning]
+        return [reported for reported in self.reported if reported.is_warning]
 
     def false_codes(self) -> set[str]:
         """Return the codes of the warnings that are wrong, if the run is healthy."""
-        return {told.code for told in self.warnings()} - (self.true_codes or frozenset())
+        return {reported.code for reported in self.warnings()} - (self.true_codes or frozenset())
 
-    def first_right(self, expected: Iterable[str]) -> Told | None:
+    def first_right(self, expected: Iterable[str]) -> Reported | None:
         """Return the first warning with one of these codes since the sabotage began."""
         since = [t for t in self.warnings() if not self.onset or t.step > self.onset_step]
-        return next((told for told in since if told.code in expected), None)
+        return next((reported for reported in since if reported.code in expected), None)
 
-    def delay(self, told: Told) -> tuple[int, float]:
+    def delay(self, reported: Reported) -> tuple[int, float]:
         """Return how many steps and epochs after the sabotage began a finding came."""
-        return told.step - self.onset_step, max(0.0, told.epochs - self.onset)
+        return reported.step - self.onset_step, max(0.0, reported.epochs - self.onset)
 
-    def is_early(self, told: Told) -> bool:
+    def is_early(self, reported: Reported) -> bool:
         """Whether it came within the first epoch, its end included."""
-        return self.delay(told)[1] <= 1 + ROUNDING
+        return self.delay(reported)[1] <= 1 + ROUNDING
 
 
-def listen(events: Iterable[Event]) -> Iterator[tuple[Told, int]]:
+def listen(events: Iterable[Event]) -> Iterator[tuple[Reported, int]]:
     """Yield what is newly said of a run; the number tells the finding from others of its code.
 
     A finding that only changes its words is not new. One that is cleared is yielded again, with the
     step of that.
     """
     step, images, train_size, number = 0, 0, 1, 0
-    standing: dict[str, tuple[Told, int]] = {}
+    current: dict[str, tuple[Reported, int]] = {}
     for event in with_findings(iter(events)):
         match event:
             case RunStarted():
                 train_size = max(1, event.train_size)
             case StepDone():
                 step, images = event.step, event.images
-            case FindingRaised() if event.code not in standing or (
-                event.severity != standing[event.code][0].severity
+            case FindingRaised() if event.code not in current or (
+                event.severity != current[event.code][0].severity
             ):
-                told = Told(
+                reported = Reported(
                     event.code,
                     event.severity,
                     event.title,
@@ -132,11 +132,11 @@ def listen(events: Iterable[Event]) -> Iterator[tuple[Told, int]]:
                     images / train_size,
                 )
                 number += 1
-                standing[event.code] = told, number
-                yield told, number
-            case FindingCleared() if event.code in standing:
-                told, known = standing.pop(event.code)
-                yield replace(told, cleared=step), known
+                current[event.code] = reported, number
+                yield reported, number
+            case FindingCleared() if event.code in current:
+                reported, known = current.pop(event.code)
+                yield replace(reported, cleared=step), known
 
 
 def judge_events(
@@ -145,13 +145,13 @@ def judge_events(
     """Apply today's rules to what a run told."""
     epochs = [event for event in events if isinstance(event, EpochDone)]
     steps = [event.step for event in events if isinstance(event, StepDone)]
-    told = {number: told for told, number in listen(events)}
+    reported = {number: reported for reported, number in listen(events)}
     return Judged(
         name=name,
         kind=kind,
         onset=onset,
         onset_step=next((e.step for e in epochs if e.epoch == onset), 0),
-        told=tuple(told[number] for number in sorted(told)),
+        reported=tuple(reported[number] for number in sorted(reported)),
         steps=steps[-1] if steps else 0,
         val_accuracy=epochs[-1].val_accuracy if epochs else None,
         train_accuracies=tuple(epoch.train_accuracy for epoch in epochs),
@@ -212,15 +212,15 @@ def detection(runs: Sequence[Judged], expected: Iterable[str]) -> Detection:
     """Count what was found in runs that are all sabotaged so that these codes are right."""
     codes = frozenset(expected)
     firsts = [(run, run.first_right(codes)) for run in runs]
-    seen = [(run, told) for run, told in firsts if told is not None]
-    delays = [run.delay(told) for run, told in seen]
+    seen = [(run, reported) for run, reported in firsts if reported is not None]
+    delays = [run.delay(reported) for run, reported in seen]
     others = Counter(
-        code for run in runs for code in {told.code for told in run.warnings()} - codes
+        code for run in runs for code in {reported.code for reported in run.warnings()} - codes
     )
     return Detection(
         total=len(runs),
         steps=tuple(steps for steps, _ in delays),
         epochs=tuple(epochs for _, epochs in delays),
-        early=sum(run.is_early(told) for run, told in seen),
+        early=sum(run.is_early(reported) for run, reported in seen),
         others=dict(others.most_common()),
     )

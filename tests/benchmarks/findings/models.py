@@ -38,11 +38,11 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.squeeze = nn.Linear(image_size * image_size, 1)
         self.relu = nn.ReLU()
-        self.scores = nn.Linear(1, classes)
+        self.logits = nn.Linear(1, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        scores: Tensor = self.scores(self.relu(self.squeeze(images.flatten(1))))
-        return scores
+        logits: Tensor = self.logits(self.relu(self.squeeze(images.flatten(1))))
+        return logits
 
 
 class BottleneckMaps(nn.Sequential):

@@ -64,22 +64,22 @@ def config_of(case: Case, root: Path) -> RunConfig:
 
 
 @contextmanager
-def spoilt(sabotage: Sabotage) -> Iterator[list[Run]]:
+def sabotaged(sabotage: Sabotage) -> Iterator[list[Run]]:
     """Let whatever the engine trains inside be sabotaged; gives the list of its sessions."""
     sessions: list[Run] = []
     prepare = preparing.prepare
 
-    def load_spoilt(*args: Any) -> Generator[Any, None, Data]:
+    def load_sabotaged(*args: Any) -> Generator[Any, None, Data]:
         data = with_few_test_images(TEST_IMAGES)((yield from load(*args)))
         return data if sabotage.data is None else sabotage.data(data)
 
-    def build_spoilt(*args: Any, **more: Any) -> nn.Module:
-        network = build_model(*args, **more)
-        if sabotage.network is not None:
-            sabotage.network(network)
-        return network
+    def build_sabotaged(*args: Any, **more: Any) -> nn.Module:
+        model = build_model(*args, **more)
+        if sabotage.model is not None:
+            sabotage.model(model)
+        return model
 
-    def prepare_spoilt(*args: Any) -> Generator[Event, None, Run]:
+    def prepare_sabotaged(*args: Any) -> Generator[Event, None, Run]:
         run = yield from prepare(*args)
         if sabotage.session is not None:
             sabotage.session(run)
@@ -87,9 +87,9 @@ def spoilt(sabotage: Sabotage) -> Iterator[list[Run]]:
         return run
 
     with (
-        patch.object(preparing, "load", load_spoilt),
-        patch.object(preparing, "build_network", build_spoilt),
-        patch.object(training, "prepare", prepare_spoilt),
+        patch.object(preparing, "load", load_sabotaged),
+        patch.object(preparing, "build_network", build_sabotaged),
+        patch.object(training, "prepare", prepare_sabotaged),
     ):
         yield sessions
 
@@ -101,7 +101,7 @@ def record(case: Case, folder: Path, root: Path) -> Recorded:
     config = config_of(case, root)
     with (
         (folder / f"{case.name}.jsonl").open("w", encoding="utf-8") as lines,
-        spoilt(sabotage_of(case)) as sessions,
+        sabotaged(sabotage_of(case)) as sessions,
     ):
         try:
             for event in training.train(config, Inbox(), assistant=Laboratory()):
@@ -120,24 +120,24 @@ def record(case: Case, folder: Path, root: Path) -> Recorded:
     return done
 
 
-def _weights(network: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 def read_recorded(path: Path) -> Recorded:
     """Return what a run was, from its ``NAME.json``."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    return Recorded(Case(**told["case"]), told["seconds"], told["error"])
+    reported = json.loads(path.read_text(encoding="utf-8"))
+    return Recorded(Case(**reported["case"]), reported["seconds"], reported["error"])
 
 
 def record_all(
-    cases: Iterable[Case], folder: Path, root: Path, workers: int, say: Callable[[str], None]
+    cases: Iterable[Case], folder: Path, root: Path, workers: int, log: Callable[[str], None]
 ) -> int:
     """Train every run that is not there yet, and return how many failed."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = list(cases)
     due = [case for case in wanted if not _is_there(case, folder)]
-    say(f"{len(due)} of {len(wanted)} runs to train, into {folder}")
+    log(f"{len(due)} of {len(wanted)} runs to train, into {folder}")
     if not due:
         return 0
     for variant in sorted({case.data for case in due} - {EMBEDDED}):
@@ -150,7 +150,7 @@ def record_all(
             failed += bool(done.error)
             passed = time.perf_counter() - began
             left = passed / count * (len(due) - count)
-            say(
+            log(
                 f"{count}/{len(due)}  {done.case.name}  {done.seconds:.0f} s  {done.error}"
                 f"  ({passed / 60:.0f} min passed, about {left / 60:.0f} to go)"
             )
@@ -168,7 +168,7 @@ def _be_nice() -> None:
         os.nice(10)
 
 
-def estimate(cases: Iterable[Case], root: Path, say: Callable[[str], None]) -> float:
+def estimate(cases: Iterable[Case], root: Path, log: Callable[[str], None]) -> float:
     """Return how many seconds of one core the runs will take, from short pieces of some of them.
 
     One piece for each network, dataset and way of moving the images stands for all of its kind.
@@ -183,7 +183,7 @@ def estimate(cases: Iterable[Case], root: Path, say: Callable[[str], None]) -> f
         cost = sum(_seconds(case, train_rate, other_rate, start) for case in members)
         total += cost
         name = str(model).rpartition(":")[2]
-        say(f"{name} {data}: {train_rate:,.0f} img/s, {len(members)} runs, {cost:,.0f} s")
+        log(f"{name} {data}: {train_rate:,.0f} img/s, {len(members)} runs, {cost:,.0f} s")
     return total
 
 

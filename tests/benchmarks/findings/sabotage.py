@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.findings import hooks
-from tests.benchmarks.findings.hooks import DataHook, NetworkHook, SessionHook
-from tests.benchmarks.findings.suite import FIRST_SEEDS, HEALTHY, Case, usual_rate
+from tests.benchmarks.findings.hooks import DataHook, ModelHook, SessionHook
+from tests.benchmarks.findings.suite import FIRST_SEEDS, HEALTHY, Case, usual_lr
 
 RUNS_OF_KIND = 5
 EPOCHS = 4
 
-NETWORKS = Path(__file__).with_name("models.py")
+MODELS = Path(__file__).with_name("models.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Sabotage:
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
-    times_rate: float = 1.0
+    times_lr: float = 1.0
     data: DataHook | None = None
-    network: NetworkHook | None = None
+    model: ModelHook | None = None
     session: SessionHook | None = None
     onset: int = 0
 
@@ -80,11 +80,11 @@ class Kind:
     bases: tuple[Base, ...] = ANY
 
 
-def _own(*names: str, epochs: int = EPOCHS) -> Callable[[int, int], Sabotage]:
+def _broken_model(*names: str, epochs: int = EPOCHS) -> Callable[[int, int], Sabotage]:
     """Train a network that is built wrong, in turn."""
 
     def spoil(seed: int, place: int) -> Sabotage:
-        return Sabotage({"model": f"{NETWORKS}:{names[place % len(names)]}", "epochs": epochs})
+        return Sabotage({"model": f"{MODELS}:{names[place % len(names)]}", "epochs": epochs})
 
     return spoil
 
@@ -99,8 +99,8 @@ def _same_images(seed: int, place: int) -> Sabotage:
 
 
 def _batch_of_4(seed: int, place: int) -> Sabotage:
-    rate = {"sgd": 0.2, "adam": 0.03}[WITH_NORM[place].optimizer]
-    small = {"batch_size": 4, "lr": rate, "train_size": 5_000, "epochs": 3}
+    lr = {"sgd": 0.2, "adam": 0.03}[WITH_NORM[place].optimizer]
+    small = {"batch_size": 4, "lr": lr, "train_size": 5_000, "epochs": 3}
     return Sabotage({**small, "val_size": 1_000, "schedule": "constant"})
 
 
@@ -108,8 +108,8 @@ def _heavy_decay(seed: int, place: int) -> Sabotage:
     # AdamW takes the decay times the learning rate off the weights, SGD and Adam add it to the
     # gradient: what is absurd for one is usual for the other.
     optimizer = ("sgd", "adam")[place % 2]
-    rate = {"sgd": 0.03, "adam": 0.002}[optimizer]
-    return Sabotage({"weight_decay": 0.3, "optimizer": optimizer, "lr": rate})
+    lr = {"sgd": 0.03, "adam": 0.002}[optimizer]
+    return Sabotage({"weight_decay": 0.3, "optimizer": optimizer, "lr": lr})
 
 
 def _val_scaled(seed: int, place: int) -> Sabotage:
@@ -134,10 +134,10 @@ TOO_FAST = frozenset(
 """What leaps lead to; each of these names the learning rate as a cause."""
 
 KINDS: Mapping[str, Kind] = {
-    "rate-x30": Kind(lambda seed, place: Sabotage(times_rate=30), TOO_FAST),
-    "rate-x300": Kind(lambda seed, place: Sabotage(times_rate=300), TOO_FAST),
+    "rate-x30": Kind(lambda seed, place: Sabotage(times_lr=30), TOO_FAST),
+    "rate-x300": Kind(lambda seed, place: Sabotage(times_lr=300), TOO_FAST),
     "rate-div-1000": Kind(
-        lambda seed, place: Sabotage(times_rate=1 / 1000),
+        lambda seed, place: Sabotage(times_lr=1 / 1000),
         frozenset({"learning_rate_low", "not_learning"}),
     ),
     "labels-shuffled": Kind(
@@ -152,22 +152,22 @@ KINDS: Mapping[str, Kind] = {
         lambda seed, place: Sabotage(data=hooks.random_labels(0.35, seed, val=False)),
         frozenset({"labels_noisy"}),
     ),
-    "few-images": Kind(_few_images, frozenset({"overfitting", "memorising"})),
-    "same-64-images": Kind(_same_images, frozenset({"overfitting", "memorising"})),
+    "few-images": Kind(_few_images, frozenset({"overfitting", "memorizing"})),
+    "same-64-images": Kind(_same_images, frozenset({"overfitting", "memorizing"})),
     "sorted": Kind(
         lambda seed, place: Sabotage(session=hooks.sorted_by_class), frozenset({"not_shuffled"})
     ),
     "dead-start": Kind(
-        lambda seed, place: Sabotage(network=hooks.dead(1.0 if place < 3 else 0.6)),
+        lambda seed, place: Sabotage(model=hooks.dead(1.0 if place < 3 else 0.6)),
         frozenset({"dead_units"}),
     ),
     "loud-start": Kind(
-        lambda seed, place: Sabotage(network=hooks.louder(10)),
-        frozenset({"exploding_scores"}),
+        lambda seed, place: Sabotage(model=hooks.louder(10)),
+        frozenset({"exploding_logits"}),
         WITHOUT_NORM,
     ),
     "deep-sigmoid": Kind(
-        _own("DeepSigmoid", "DeepSigmoidMaps"),
+        _broken_model("DeepSigmoid", "DeepSigmoidMaps"),
         frozenset({"vanishing_gradients", "not_learning"}),
         (MLP, CONV_FC, MLP, CONV_FC, MLP),
     ),
@@ -178,7 +178,7 @@ KINDS: Mapping[str, Kind] = {
         lambda seed, place: Sabotage(data=hooks.faint(50)), frozenset({"input_scale"})
     ),
     "detached-layer": Kind(
-        lambda seed, place: Sabotage(network=hooks.first_layer_detached),
+        lambda seed, place: Sabotage(model=hooks.first_layer_detached),
         frozenset({"no_gradient"}),
     ),
     "half-optimized": Kind(
@@ -191,14 +191,14 @@ KINDS: Mapping[str, Kind] = {
         WITH_NORM,
     ),
     "softmax-twice": Kind(
-        lambda seed, place: Sabotage(network=hooks.softmax_at_the_end),
+        lambda seed, place: Sabotage(model=hooks.softmax_at_the_end),
         frozenset({"probabilities"}),
     ),
     "batch-of-4": Kind(
         _batch_of_4, frozenset({"batch_too_small", "learning_rate_high"}), WITH_NORM
     ),
     "dropout-90": Kind(
-        lambda seed, place: Sabotage(network=hooks.dropout_everywhere(0.9)),
+        lambda seed, place: Sabotage(model=hooks.dropout_everywhere(0.9)),
         frozenset({"dropout_high", "underfitting"}),
     ),
     "uphill-later": Kind(_uphill, frozenset({"uphill", "loss_rising", "divergence"})),
@@ -215,7 +215,7 @@ KINDS: Mapping[str, Kind] = {
         _heavy_decay, frozenset({"weight_decay_high", "underfitting", "not_learning"})
     ),
     "bottleneck": Kind(
-        _own("Bottleneck", "BottleneckMaps", epochs=10),
+        _broken_model("Bottleneck", "BottleneckMaps", epochs=10),
         frozenset({"underfitting", "not_learning"}),
         (MLP, CONV_GAP, MLP, CONV_GAP, MLP),
     ),
@@ -271,12 +271,12 @@ def _settings(base: Base, sabotage: Sabotage, drawn: str, seed: int) -> dict[str
         "schedule": base.schedule,
         "augment": base.augment,
         "seed": seed,
-        "lr": usual_rate(draw, base.model, base.optimizer, batch_size),
+        "lr": usual_lr(draw, base.model, base.optimizer, batch_size),
     }
     if base.augment == "light" and base.data == "mnist-14":
         settings["shift"] = 1.0
     settings |= sabotage.settings
-    settings["lr"] *= sabotage.times_rate
+    settings["lr"] *= sabotage.times_lr
     if settings["augment"] == "none":
         settings.pop("shift", None)
     return settings

@@ -136,7 +136,7 @@ def _drawn(row: Row, seed: int) -> dict[str, Any]:
         "step_size": 8,
         "augment": augment,
         "seed": seed,
-        "lr": usual_rate(draw, row.model, optimizer, batch_size),
+        "lr": usual_lr(draw, row.model, optimizer, batch_size),
         "weight_decay": draw.choice(_DECAYS[optimizer]),
     }
     if augment == "light" and row.data == "mnist-14":
@@ -153,7 +153,7 @@ _DECAYS: Mapping[str, Sequence[float]] = {
 }
 
 
-def usual_rate(draw: random.Random, model: str, optimizer: str, batch_size: int) -> float:
+def usual_lr(draw: random.Random, model: str, optimizer: str, batch_size: int) -> float:
     """Return a learning rate that an expert would choose.
 
     For SGD with a momentum of 0.9 it grows with the batch (P. Goyal and others, "Accurate, Large

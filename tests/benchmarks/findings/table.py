@@ -23,12 +23,12 @@ TRUTH = (
 Row = tuple[str, ...]
 
 
-def rate(hits: int, total: int) -> str:
+def with_interval(count: int, total: int) -> str:
     """Return a share with its interval, as in ``3/72 4.2 % [1.4, 11.5]``."""
     if not total:
         return "–"
-    low, high = wilson(hits, total)
-    return f"{hits}/{total} {100 * hits / total:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    low, high = wilson(count, total)
+    return f"{count}/{total} {100 * count / total:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[str]:
@@ -42,12 +42,12 @@ def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> l
     weak = [n for n, kind in kinds.items() if kind.found < LEAST_OF_KIND * kind.total]
     lines = [
         _goal(
-            f"healthy runs with a wrong warning: {rate(wrong, len(healthy))}",
+            f"healthy runs with a wrong warning: {with_interval(wrong, len(healthy))}",
             f"at most {MOST_FALSE:.0%}",
             wrong <= MOST_FALSE * len(healthy),
         ),
         _goal(
-            f"sabotaged runs with a right warning: {rate(found, total)}",
+            f"sabotaged runs with a right warning: {with_interval(found, total)}",
             f"at least {LEAST_FOUND:.0%}",
             found >= LEAST_FOUND * total,
         ),
@@ -58,19 +58,19 @@ def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> l
             not weak,
         ),
         _goal(
-            f"sabotaged runs seen through within the first epoch: {rate(early, total)}",
+            f"sabotaged runs seen through within the first epoch: {with_interval(early, total)}",
             f"at least {LEAST_EARLY:.0%}",
             early >= LEAST_EARLY * total,
         ),
     ]
-    return lines + [f"left out: {line}" for line in faults_of(runs)]
+    return lines + [f"left out: {line}" for line in broken_runs(runs)]
 
 
-def _goal(told: str, goal: str, is_met: bool) -> str:
-    return f"{'✓' if is_met else '✗'} {told}; wanted {goal}"
+def _goal(reported: str, goal: str, is_met: bool) -> str:
+    return f"{'✓' if is_met else '✗'} {reported}; wanted {goal}"
 
 
-def faults_of(runs: Iterable[Judged]) -> list[str]:
+def broken_runs(runs: Iterable[Judged]) -> list[str]:
     """Return what is wrong with the runs themselves: they failed, or were not healthy after all."""
     lines = []
     for run in sorted(runs, key=lambda run: run.name):
@@ -78,7 +78,7 @@ def faults_of(runs: Iterable[Judged]) -> list[str]:
             lines.append(f"{run.name}: {run.error}")
         elif run.kind == HEALTHY and (run.val_accuracy or 0.0) < run.sane:
             shown = "none" if run.val_accuracy is None else f"{100 * run.val_accuracy:.1f} %"
-            said = ", ".join(sorted({told.code for told in run.warnings()})) or "nothing"
+            said = ", ".join(sorted({reported.code for reported in run.warnings()})) or "nothing"
             lines.append(
                 f"{run.name}: validation accuracy {shown}, a healthy one of its sort has at least "
                 f"{100 * run.sane:.0f} %; of it was said: {said}"
@@ -103,13 +103,15 @@ RULES_HEAD: Row = (
 def rules(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[Row]:
     """Return a row for each finding that was told or that a kind of sabotage has for its name."""
     healthy = [run for run in runs if run.is_healthy]
-    told = {finding.code for run in runs for finding in run.told}
-    codes = sorted(told.union(*expected.values()) if expected else told)
+    reported = {finding.code for run in runs for finding in run.reported}
+    codes = sorted(reported.union(*expected.values()) if expected else reported)
     rows: list[Row] = []
     for code in codes:
         wrong = sum(code in run.false_codes() for run in healthy)
         raised = sum(any(t.code == code for t in run.warnings()) for run in healthy)
-        notes = sum(any(t.code == code and not t.is_warning for t in run.told) for run in healthy)
+        notes = sum(
+            any(t.code == code and not t.is_warning for t in run.reported) for run in healthy
+        )
         own = [run for run in runs if code in expected.get(run.kind, frozenset())]
         seen = detection(own, {code})
         others = [r for r in runs if r.kind != HEALTHY and code not in expected.get(r.kind, ())]
@@ -120,10 +122,10 @@ def rules(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> lis
         rows.append(
             (
                 code,
-                rate(wrong, len(healthy)),
+                with_interval(wrong, len(healthy)),
                 str(raised - wrong) if code in JUDGED_BY_TRUTH else "",
                 str(notes or ""),
-                rate(seen.found, seen.total),
+                with_interval(seen.found, seen.total),
                 f"{median[0]:,.0f}" if median else "–",
                 _counted(elsewhere),
             )
@@ -143,7 +145,7 @@ def kinds(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> lis
     for name, seen in detections(runs, expected).items():
         some = [run for run in runs if run.kind == name]
         firsts = [run.first_right(expected[name]) for run in some]
-        names = Counter(told.code for told in firsts if told is not None)
+        names = Counter(reported.code for reported in firsts if reported is not None)
         median = seen.median()
         rows.append(
             (
@@ -185,10 +187,10 @@ def story(run: Judged) -> list[str]:
     if run.true_codes is not None:
         right = ", ".join(sorted(run.true_codes)) or "no finding"
         lines.append(f"  the test images bear out: {right}")
-    for told in run.told:
-        end = "" if told.cleared is None else f", cleared at {told.cleared:,}"
+    for reported in run.reported:
+        end = "" if reported.cleared is None else f", cleared at {reported.cleared:,}"
         lines.append(
-            f"  step {told.step:,} (epoch {told.epochs:.2f}{end}) {told.severity} "
-            f"{told.code}: {told.title}; {told.evidence}"
+            f"  step {reported.step:,} (epoch {reported.epochs:.2f}{end}) {reported.severity} "
+            f"{reported.code}: {reported.title}; {reported.evidence}"
         )
     return lines

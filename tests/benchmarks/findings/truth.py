@@ -50,12 +50,14 @@ class Truth:
 
     def codes(self, run: Judged) -> frozenset[str]:
         """Return the codes of the findings that were right of a run."""
-        overfitted = {"overfitting", "memorising"} if self.overfitted else set()
-        said = {round(told.epochs) for told in run.warnings() if told.code == "memorising"}
-        is_right = all(self.by_heart(epoch, run.train_accuracies[epoch - 1]) for epoch in said)
-        return frozenset(overfitted | ({"memorising"} if said and is_right else set()))
+        overfitted = {"overfitting", "memorizing"} if self.overfitted else set()
+        said = {
+            round(reported.epochs) for reported in run.warnings() if reported.code == "memorizing"
+        }
+        is_right = all(self.is_memorized(epoch, run.train_accuracies[epoch - 1]) for epoch in said)
+        return frozenset(overfitted | ({"memorizing"} if said and is_right else set()))
 
-    def by_heart(self, epoch: int, train_accuracy: float) -> bool:
+    def is_memorized(self, epoch: int, train_accuracy: float) -> bool:
         """Whether, after an epoch, the test images were told apart worse than the training images.
 
         By two points at the favourable end of the Wilson interval, and with four times the errors:
@@ -70,7 +72,7 @@ def truth_of(path: Path, root: Path) -> Truth:
     """Return the truth on the run of this ``NAME.json``; it is worked out once and then kept."""
     kept = path.with_suffix(".truth")
     if not kept.exists():
-        found = _look(path, root)
+        found = _evaluate(path, root)
         kept.write_text(json.dumps(asdict(found)), encoding="utf-8")
     return Truth(**json.loads(kept.read_text(encoding="utf-8")))
 
@@ -84,7 +86,7 @@ def truths_of(paths: list[Path], root: Path, workers: int) -> dict[Path, Truth]:
     return {path: truth_of(path, root) for path in paths}
 
 
-def _look(path: Path, root: Path) -> Truth:
+def _evaluate(path: Path, root: Path) -> Truth:
     # Judging alone needs no torch.
     import torch
 
@@ -101,11 +103,11 @@ def _look(path: Path, root: Path) -> Truth:
         except StopIteration as loaded:
             data = loaded.value
             break
-    network = build_model(config.model, image_size=data.image_size, classes=data.classes)
+    model = build_model(config.model, image_size=data.image_size, classes=data.classes)
     results = []
     for weights in torch.load(path.with_suffix(".pt"), weights_only=True):
-        network.load_state_dict(weights)
-        results.append(evaluate(network, data, data.test.open()))
+        model.load_state_dict(weights)
+        results.append(evaluate(model, data, data.test.open()))
     best = min(results, key=lambda result: result.loss)
     rise, error = results[-1].rise_over(best)
     return Truth(

@@ -12,7 +12,7 @@ from tui_trainer.protocol.events import EpochDone, Event, StepDone
 from tui_trainer.protocol.probed import LayerProbe, ParameterProbe, SampleProbed, UpdateProbed
 
 
-class Facts:
+class RunEvents:
     """The events of a run, sorted by what they are."""
 
     def __init__(self, events: Iterable[Event]) -> None:
@@ -40,20 +40,20 @@ def _most(values: Iterable[float]) -> float:
     return max((value for value in values if math.isfinite(value)), default=math.nan)
 
 
-def _sample(get: Callable[[SampleProbed], float], place: int) -> Callable[[Facts], float]:
+def _sample(get: Callable[[SampleProbed], float], place: int) -> Callable[[RunEvents], float]:
     """Read a figure from the first (0) or last (-1) look at the sample."""
-    return lambda facts: get(facts.samples[place]) if facts.samples else math.nan
+    return lambda run: get(run.samples[place]) if run.samples else math.nan
 
 
 def _updates(
     get: Callable[[UpdateProbed], float], over: Callable[[Iterable[float]], float]
-) -> Callable[[Facts], float]:
+) -> Callable[[RunEvents], float]:
     """Read a figure from all looks at updates."""
-    return lambda facts: over(map(get, facts.updates))
+    return lambda run: over(map(get, run.updates))
 
 
-def _epoch(get: Callable[[EpochDone], float | None]) -> Callable[[Facts], float]:
-    return lambda facts: _nan(get(facts.epochs[-1])) if facts.epochs else math.nan
+def _epoch(get: Callable[[EpochDone], float | None]) -> Callable[[RunEvents], float]:
+    return lambda run: _nan(get(run.epochs[-1])) if run.epochs else math.nan
 
 
 def _weights(update: UpdateProbed) -> list[ParameterProbe]:
@@ -109,8 +109,8 @@ def _largest_guess(sample: SampleProbed) -> float:
     return max(given) / max(1, sum(given))
 
 
-FIGURES: Mapping[str, Callable[[Facts], float]] = {
-    "steps": lambda facts: len(facts.steps),
+FIGURES: Mapping[str, Callable[[RunEvents], float]] = {
+    "steps": lambda run: len(run.steps),
     "train_loss": _epoch(lambda e: e.train_loss),
     "train_acc": _epoch(lambda e: e.train_accuracy),
     "val_loss": _epoch(lambda e: e.val_loss),
@@ -140,7 +140,7 @@ FIGURES: Mapping[str, Callable[[Facts], float]] = {
     "gradient_mid": _updates(lambda u: u.gradient, _median),
     "gradient_most": _updates(lambda u: u.gradient, _most),
     "spread_mid": _updates(_gradient_spread, _median),
-    "spread_first": lambda facts: _median(map(_gradient_spread, facts.updates[:5])),
+    "spread_first": lambda run: _median(map(_gradient_spread, run.updates[:5])),
     "descent_low": _updates(lambda u: _nan(u.descent), _least),
     "descent_mid": _updates(lambda u: _nan(u.descent), _median),
     "agreement": _updates(_agreement, _median),
@@ -154,5 +154,5 @@ FIGURES: Mapping[str, Callable[[Facts], float]] = {
 
 def figures(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Return the run's name and the figures asked for, as a row."""
-    facts = Facts(recorded_events(path))
-    return (path.stem, *(f"{FIGURES[name](facts):.4g}" for name in names))
+    run = RunEvents(recorded_events(path))
+    return (path.stem, *(f"{FIGURES[name](run):.4g}" for name in names))

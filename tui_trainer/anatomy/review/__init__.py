@@ -27,8 +27,8 @@ from tui_trainer.anatomy.review.norms import (
     norm_presence,
 )
 from tui_trainer.anatomy.review.output_layer import (
-    activation_before_scores,
-    dropout_before_scores,
+    activation_before_logits,
+    dropout_before_logits,
     softmax_output,
 )
 from tui_trainer.anatomy.review.parameter_budget import budget as _budget
@@ -45,21 +45,21 @@ from tui_trainer.anatomy.review.receptive_fields import (
     first_pooling,
     late_convolution,
 )
-from tui_trainer.anatomy.review.reporter import Voice
+from tui_trainer.anatomy.review.reporter import Reporter
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import BUDGET, LayerRow
 
 __all__ = ["RULES", "review"]
 
-Rule = Callable[[Design, Voice], Diagnosis | None]
+Rule = Callable[[Design, Reporter], Diagnosis | None]
 
 RULES: Mapping[str, tuple[int, Rule]] = {
     "final-receptive-field": (5, final_receptive_field),
     "first-pooling": (11, first_pooling),
     "max-pool-distance": (16, max_pool_distance),
     "norm-distance": (17, norm_distance),
-    "activation-before-scores": (6, activation_before_scores),
-    "dropout-before-scores": (14, dropout_before_scores),
+    "activation-before-logits": (6, activation_before_logits),
+    "dropout-before-logits": (14, dropout_before_logits),
     "softmax-output": (6, softmax_output),
     "norm-presence": (9, norm_presence),
     "norm-before-activation": (9, norm_before_activation),
@@ -104,6 +104,6 @@ def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Diagnosis
     verdicts: list[Diagnosis] = []
     for code, (lesson, rule) in RULES.items():
         with suppress(Exception):  # a table that a rule does not understand: the others do
-            if (verdict := rule(design, Voice(code, lesson))) is not None:
+            if (verdict := rule(design, Reporter(code, lesson))) is not None:
                 verdicts.append(verdict)
     return tuple(verdicts)

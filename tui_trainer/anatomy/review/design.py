@@ -46,12 +46,14 @@ class Design:
     def __init__(self, rows: Sequence[LayerRow], budget: int = BUDGET) -> None:
         self.rows = tuple(rows)
         self.budget = budget
-        self.last = max(place for place, row in enumerate(self.rows) if row.kind not in NO_LAYERS)
+        self.last = max(
+            position for position, row in enumerate(self.rows) if row.kind not in NO_LAYERS
+        )
         readers: list[list[int]] = [[] for _ in self.rows]
-        for place, row in enumerate(self.rows):
+        for position, row in enumerate(self.rows):
             for source in sorted(set(row.sources)):
-                readers[source].append(place)
-        self.consumers = tuple(tuple(places) for places in readers)
+                readers[source].append(position)
+        self.consumers = tuple(tuple(positions) for positions in readers)
 
     @property
     def image(self) -> tuple[int, int]:
@@ -63,41 +65,41 @@ class Design:
         """The parameters of the whole network."""
         return sum(row.parameters for row in self.rows)
 
-    def places(self, *kinds: str) -> list[int]:
+    def positions(self, *kinds: str) -> list[int]:
         """Return the places of all rows of these kinds."""
-        return [place for place, row in enumerate(self.rows) if row.kind in kinds]
+        return [position for position, row in enumerate(self.rows) if row.kind in kinds]
 
-    def reads(self, place: int) -> tuple[int, int, int]:
+    def reads(self, position: int) -> tuple[int, int, int]:
         """Return the shape of the largest map that a row reads."""
-        row = self.rows[place]
+        row = self.rows[position]
         if row.input_shape is not None:
             return row.input_shape
         return max((self.rows[s].output_shape for s in row.sources), default=row.output_shape)
 
-    def onward(self, place: int) -> Iterator[int]:
+    def onward(self, position: int) -> Iterator[int]:
         """Yield what follows one by one, up to a fork, a join, or the next weighted layer."""
-        while len(self.consumers[place]) == 1:
-            place = self.consumers[place][0]
-            if len(self.rows[place].sources) > 1:
+        while len(self.consumers[position]) == 1:
+            position = self.consumers[position][0]
+            if len(self.rows[position].sources) > 1:
                 return
-            yield place
-            if is_weighted(self.rows[place]):
+            yield position
+            if is_weighted(self.rows[position]):
                 return
 
-    def back(self, place: int) -> Iterator[int]:
+    def back(self, position: int) -> Iterator[int]:
         """Yield what comes before one by one, up to a fork, a join, or a weighted layer."""
-        while len(self.rows[place].sources) == 1:
-            place = self.rows[place].sources[0]
-            if len(self.consumers[place]) > 1:
+        while len(self.rows[position].sources) == 1:
+            position = self.rows[position].sources[0]
+            if len(self.consumers[position]) > 1:
                 return
-            yield place
-            if is_weighted(self.rows[place]):
+            yield position
+            if is_weighted(self.rows[position]):
                 return
 
-    def companions_after(self, place: int) -> set[int]:
+    def companions_after(self, position: int) -> set[int]:
         """Return all that is reached from a place, on any path, before a weighted layer."""
         found: set[int] = set()
-        waiting = list(self.consumers[place])
+        waiting = list(self.consumers[position])
         while waiting:
             reached = waiting.pop()
             if reached not in found and not is_weighted(self.rows[reached]):
@@ -105,10 +107,10 @@ class Design:
                 waiting += self.consumers[reached]
         return found
 
-    def ancestors(self, places: Iterable[int]) -> set[int]:
+    def ancestors(self, positions: Iterable[int]) -> set[int]:
         """Return all the rows whose output reaches one of these."""
         found: set[int] = set()
-        waiting = list(places)
+        waiting = list(positions)
         while waiting:
             for source in self.rows[waiting.pop()].sources:
                 if source not in found:
@@ -122,14 +124,14 @@ class Design:
         heads: set[int] = set()
         waiting = [self.last]
         while waiting:
-            place = waiting.pop()
-            if place in tail or place == 0:
+            position = waiting.pop()
+            if position in tail or position == 0:
                 continue
-            if is_weighted(self.rows[place]):
-                heads.add(place)
+            if is_weighted(self.rows[position]):
+                heads.add(position)
             else:
-                tail.add(place)
-                waiting += self.rows[place].sources
+                tail.add(position)
+                waiting += self.rows[position].sources
         return frozenset(tail), frozenset(heads)
 
     @property
@@ -149,56 +151,56 @@ class Design:
         The longest path counts, so a shortcut around a block takes nothing off.
         """
         found = {self.last: 0}
-        for place in reversed(range(self.last)):
+        for position in reversed(range(self.last)):
             behind = [
                 found[reader] + is_weighted(self.rows[reader])
-                for reader in self.consumers[place]
+                for reader in self.consumers[position]
                 if reader in found
             ]
             if behind:
-                found[place] = max(behind)
+                found[position] = max(behind)
         return found
 
     @cached_property
     def convolutions(self) -> list[int]:
         """The places of the convolutions, depthwise ones included."""
-        return self.places(*CONVOLUTIONS)
+        return self.positions(*CONVOLUTIONS)
 
     @cached_property
     def shrinking_pools(self) -> list[int]:
         """The pools within the network that make maps smaller: neither global nor at the end."""
         return [
-            place
-            for place in self.places(*POOLS)
-            if place not in self.tail
-            and map_size(self.rows[place].output_shape) != (1, 1)
-            and map_size(self.rows[place].output_shape) != map_size(self.reads(place))
+            position
+            for position in self.positions(*POOLS)
+            if position not in self.tail
+            and map_size(self.rows[position].output_shape) != (1, 1)
+            and map_size(self.rows[position].output_shape) != map_size(self.reads(position))
         ]
 
-    def side(self, place: int) -> int:
+    def side(self, position: int) -> int:
         """Return the longer side of a row's kernel, 1 where it has none."""
-        return max(self.rows[place].kernel_size or (1, 1))
+        return max(self.rows[position].kernel_size or (1, 1))
 
-    def is_pointwise(self, place: int) -> bool:
+    def is_pointwise(self, position: int) -> bool:
         """Whether a row is a 1×1 convolution on a map, not on a flat output."""
         return (
-            self.rows[place].kind == "conv"
-            and self.side(place) == 1
-            and map_size(self.reads(place)) != (1, 1)
+            self.rows[position].kind == "conv"
+            and self.side(position) == 1
+            and map_size(self.reads(position)) != (1, 1)
         )
 
-    def depthwise_of(self, place: int) -> int | None:
+    def depthwise_of(self, position: int) -> int | None:
         """Return the depthwise convolution that a 1×1 convolution completes, if it does."""
-        if not self.is_pointwise(place):
+        if not self.is_pointwise(position):
             return None
-        before = list(self.back(place))
+        before = list(self.back(position))
         is_pair = bool(before) and self.rows[before[-1]].kind == "depthwise"
         return before[-1] if is_pair else None
 
     @cached_property
     def completed(self) -> frozenset[int]:
         """The depthwise convolutions whose 1×1 convolution follows without anything between."""
-        pairs = ((place, self.depthwise_of(place)) for place in self.convolutions)
+        pairs = ((position, self.depthwise_of(position)) for position in self.convolutions)
         return frozenset(d for p, d in pairs if d is not None and self.rows[p].sources == (d,))
 
 
@@ -207,14 +209,14 @@ def at_the_end(design: Design, *kinds: str) -> list[LayerRow]:
 
     Where branches are added, it takes one in each of them: the others' part of the sum is free.
     """
-    return [design.rows[place] for place in sorted(_passed(design, design.last, kinds))]
+    return [design.rows[position] for position in sorted(_passed(design, design.last, kinds))]
 
 
-def _passed(design: Design, place: int, kinds: tuple[str, ...]) -> set[int]:
-    row = design.rows[place]
+def _passed(design: Design, position: int, kinds: tuple[str, ...]) -> set[int]:
+    row = design.rows[position]
     if is_weighted(row) or not row.sources:
         return set()
-    here = {place} if row.kind in kinds else set()
+    here = {position} if row.kind in kinds else set()
     before = [_passed(design, source, kinds) for source in row.sources]
     if len(before) == 1 or (row.kind == "add" and all(before)) or row.kind == "concatenate":
         return here.union(*before)

@@ -10,36 +10,38 @@ from tui_trainer.anatomy.review.design import (
     is_norm,
     map_size,
 )
-from tui_trainer.anatomy.review.reporter import Voice, names, share
+from tui_trainer.anatomy.review.reporter import Reporter, names, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.text.fmt import listed, plural
 
 
-def norm_distance(design: Design, voice: Voice) -> Diagnosis | None:
+def norm_distance(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether batch norm keeps away from the scores: none after the prediction.
 
     There it fixes how sure the network may be of each class, whatever the image. That is a doubt:
     its own scale can be learnt to give the freedom back, and short runs do well with it.
     """
-    norms = [place for place in design.places("batch norm") if place in design.distances]
+    norms = [
+        position for position in design.positions("batch norm") if position in design.distances
+    ]
     if not norms:
         return None
     found = at_the_end(design, "batch norm")
     if found:
-        return voice.warning(
+        return report.warning(
             "batch norm of the scores",
             f"0 layers with weights between {names(found)} and the scores: each class is scaled by "
             "the other images of its batch",
             f"leave {names(found)} out: the last layer stands alone",
             found,
         )
-    last = min(norms, key=lambda place: design.distances[place])
+    last = min(norms, key=lambda position: design.distances[position])
     row, distance = design.rows[last], design.distances[last]
     evidence = f"{plural(distance, 'layer')} with weights between {row.name} and the scores"
-    return voice.ok("batch norm ends before the prediction", evidence, [row])
+    return report.ok("batch norm ends before the prediction", evidence, [row])
 
 
-def norm_presence(design: Design, voice: Voice) -> Diagnosis | None:
+def norm_presence(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether a norm follows every convolution but the last.
 
     A pool or an addition may stand between; a depthwise convolution and the 1×1 that completes it
@@ -47,34 +49,34 @@ def norm_presence(design: Design, voice: Voice) -> Diagnosis | None:
     (S. Ioffe and C. Szegedy, "Batch Normalization", ICML 2015): that is a doubt and no fault.
     """
     judged = [
-        place
-        for place in design.convolutions
-        if place not in design.heads
-        and place not in design.completed
-        and map_size(design.rows[place].output_shape) != (1, 1)
+        position
+        for position in design.convolutions
+        if position not in design.heads
+        and position not in design.completed
+        and map_size(design.rows[position].output_shape) != (1, 1)
     ]
     if not judged:
         return None
     bare = [
-        design.rows[place]
-        for place in judged
-        if not any(is_norm(design.rows[after]) for after in design.companions_after(place))
+        design.rows[position]
+        for position in judged
+        if not any(is_norm(design.rows[after]) for after in design.companions_after(position))
     ]
     evidence = f"{len(judged) - len(bare)} of {len(judged)} convolutions before the last"
     if not bare:
-        return voice.ok("batch norm after every convolution but the last", evidence)
+        return report.ok("batch norm after every convolution but the last", evidence)
     if len(bare) == len(judged):
         title, advice = "no batch norm", "batch norm after each convolution but the last"
     else:
         title, advice = "convolutions without batch norm", f"batch norm after {names(bare)}"
-    return voice.warning(title, f"{evidence}; none after {names(bare)}", advice, bare)
+    return report.warning(title, f"{evidence}; none after {names(bare)}", advice, bare)
 
 
-def norm_before_activation(design: Design, voice: Voice) -> Diagnosis | None:
+def norm_before_activation(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether a norm comes right after its convolution, before the activation."""
     late, norms = [], []
-    for place in design.convolutions:
-        onward = [design.rows[step] for step in design.onward(place)]
+    for position in design.convolutions:
+        onward = [design.rows[step] for step in design.onward(position)]
         norm = next((at for at, row in enumerate(onward) if row.kind == "batch norm"), None)
         if norm is None:
             continue
@@ -84,65 +86,65 @@ def norm_before_activation(design: Design, voice: Voice) -> Diagnosis | None:
     if not norms:
         return None
     if late:
-        return voice.warning(
+        return report.warning(
             "batch norm after the activation",
             f"{names(late)}: {len(late)} of {len(norms)} stand behind an activation",
             "convolution, batch norm, activation is the usual order",
             late,
         )
     evidence = f"{len(norms)} of {len(norms)} stand between convolution and activation"
-    return voice.ok("batch norm before the activation", evidence)
+    return report.ok("batch norm before the activation", evidence)
 
 
-def bias_with_norm(design: Design, voice: Voice) -> Diagnosis | None:
+def bias_with_norm(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether biases are spent where batch norm takes them away again.
 
     It subtracts each channel's mean over the batch, and a bias is part of that mean; a pool between
     the two moves it unchanged.
     """
     normed, wasted = [], []
-    for place in (*design.convolutions, *design.places("fully connected")):
-        kinds = (design.rows[step].kind for step in design.onward(place))
+    for position in (*design.convolutions, *design.positions("fully connected")):
+        kinds = (design.rows[step].kind for step in design.onward(position))
         if next((kind for kind in kinds if kind not in POOLS), "") == "batch norm":
-            normed.append(design.rows[place])
-            if design.rows[place].bias and design.rows[place].parameters:
-                wasted.append(design.rows[place])
+            normed.append(design.rows[position])
+            if design.rows[position].bias and design.rows[position].parameters:
+                wasted.append(design.rows[position])
     if not normed:
         return None
     if not wasted:
         evidence = f"{len(normed)} layers before batch norm, 0 with a bias"
-        return voice.ok("no bias before batch norm", evidence)
+        return report.ok("no bias before batch norm", evidence)
     spent = sum(row.output_shape[2] for row in wasted)
-    told = listed([f"{row.name} {row.output_shape[2]}" for row in wasted])
-    return voice.warning(
+    listing = listed([f"{row.name} {row.output_shape[2]}" for row in wasted])
+    return report.warning(
         "biases that batch norm takes away",
-        f"{told}: {spent:,} parameters, {share(spent, design.parameters)} of all, do nothing",
+        f"{listing}: {spent:,} parameters, {share(spent, design.parameters)} of all, do nothing",
         "bias=False where batch norm follows",
         wasted,
     )
 
 
-def dropout_before_norm(design: Design, voice: Voice) -> Diagnosis | None:
+def dropout_before_norm(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether batch norm reads what dropout has just thinned out.
 
     Dropout widens the variance in training and not in evaluation, so the norm's running statistics
     do not fit (X. Li and others, "Understanding the Disharmony between Dropout and Batch
     Normalization by Variance Shift", CVPR 2019).
     """
-    drops, norms = design.places("dropout"), design.places("batch norm")
+    drops, norms = design.positions("dropout"), design.positions("batch norm")
     if not drops or not norms:
         return None
     shifted = []
-    for place in drops:
-        onward = [design.rows[step] for step in design.onward(place)]
+    for position in drops:
+        onward = [design.rows[step] for step in design.onward(position)]
         if any(row.kind == "batch norm" for row in onward):
-            shifted.append(design.rows[place])
+            shifted.append(design.rows[position])
     if shifted:
-        return voice.warning(
+        return report.warning(
             "dropout right before batch norm",
             f"{names(shifted)}: {len(shifted)} of {len(drops)} shift the variance that it learns",
             "dropout after batch norm and its activation",
             shifted,
         )
     evidence = f"{len(drops)} of {len(drops)} dropout layers stand behind batch norm or far from it"
-    return voice.ok("dropout does not disturb batch norm", evidence)
+    return report.ok("dropout does not disturb batch norm", evidence)

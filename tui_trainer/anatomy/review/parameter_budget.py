@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from tui_trainer.anatomy.review.design import Design, map_size
-from tui_trainer.anatomy.review.reporter import Voice, share
+from tui_trainer.anatomy.review.reporter import Reporter, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import NO_LAYERS
 from tui_trainer.text.fmt import listed
 
 
-def fully_connected_share(design: Design, voice: Voice) -> Diagnosis | None:
+def fully_connected_share(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether fully connected layers take most of the parameters, or most of the budget."""
     rows = [
-        design.rows[place]
-        for place in design.places("fully connected")
-        if map_size(design.rows[place].output_shape) == (1, 1)  # on a map it is a 1×1 convolution
+        design.rows[position]
+        for position in design.positions("fully connected")
+        if map_size(design.rows[position].output_shape)
+        == (1, 1)  # on a map it is a 1×1 convolution
     ]
     if not rows:
         return None
@@ -24,8 +25,8 @@ def fully_connected_share(design: Design, voice: Voice) -> Diagnosis | None:
         f"all {total:,} parameters; the budget is {budget:,}"
     )
     if 2 * spent <= min(total, budget):
-        return voice.ok("fully connected layers are a small part", evidence, rows)
-    return voice.warning(
+        return report.ok("fully connected layers are a small part", evidence, rows)
+    return report.warning(
         "fully connected layers take most of the parameters"
         if 2 * spent > total
         else "fully connected layers take most of the budget",
@@ -35,22 +36,22 @@ def fully_connected_share(design: Design, voice: Voice) -> Diagnosis | None:
     )
 
 
-def budget(design: Design, voice: Voice) -> Diagnosis:
+def budget(design: Design, report: Reporter) -> Diagnosis:
     """Judge the number of parameters against the budget."""
     total, limit = design.parameters, design.budget
     part = share(total, limit) if total < 10 * limit else f"{total / limit:,.0f} times as many"
     evidence = f"{total:,} of {limit:,} parameters, {part}"
     if total <= limit:
-        return voice.ok("within the budget", evidence)
+        return report.ok("within the budget", evidence)
     used = [row for row in design.rows if row.kind not in NO_LAYERS and row.parameters]
     largest = sorted(used, key=lambda row: row.parameters, reverse=True)[:2]
-    told = listed([f"{row.name} {row.parameters:,}" for row in largest])
+    listing = listed([f"{row.name} {row.parameters:,}" for row in largest])
     advice = "fewer kernels where most parameters are, or a 1×1 convolution before them"
-    evidence = f"{evidence}; most in {told}" if told else evidence
-    return voice.error("over the budget", evidence, advice, largest)
+    evidence = f"{evidence}; most in {listing}" if listing else evidence
+    return report.error("over the budget", evidence, advice, largest)
 
 
-def unused_parameters(design: Design, voice: Voice) -> Diagnosis:
+def unused_parameters(design: Design, report: Reporter) -> Diagnosis:
     """Judge whether every parameter is used, if only in training, as an auxiliary head is."""
     rows = [row for row in design.rows if row.kind == "unused" and row.parameters]
     if not rows:
@@ -58,9 +59,9 @@ def unused_parameters(design: Design, voice: Voice) -> Diagnosis:
         helping = sum(row.parameters for row in design.rows if row.kind == "training only")
         if helping:
             evidence += f", {helping:,} of them only in training mode"
-        return voice.ok("every parameter is used", evidence)
+        return report.ok("every parameter is used", evidence)
     spent = sum(row.parameters for row in rows)
-    return voice.warning(
+    return report.warning(
         "parameters that nothing uses",
         f"{listed([f'{row.name} {row.parameters:,}' for row in rows])}: "
         f"{share(spent, design.parameters)} of all parameters",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS, Design, is_weighted, map_size
-from tui_trainer.anatomy.review.reporter import Voice, names
+from tui_trainer.anatomy.review.reporter import Reporter, names
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text import fmt
@@ -28,7 +28,7 @@ STOP = 7
 """The side of a map that the course stops convolving at."""
 
 
-def final_receptive_field(design: Design, voice: Voice) -> Diagnosis | None:
+def final_receptive_field(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether the last features see the whole object, which only a digit's size is known of.
 
     The last features are those of the last convolution, or of a fully connected layer that reads a
@@ -36,12 +36,12 @@ def final_receptive_field(design: Design, voice: Voice) -> Diagnosis | None:
     seen what lies farther apart.
     """
     finals = _finals(design)
-    rows = [design.rows[place] for place in finals]
+    rows = [design.rows[position] for position in finals]
     fields = [row.receptive_field for row in rows if row.receptive_field is not None]
     if not rows:
         return None
     if not fields:
-        return _undefined(voice, rows[0])
+        return _undefined(report, rows[0])
     field = max(fields, key=min)
     rows = [row for row in rows if row.receptive_field == field]
     image, (part, whole) = design.image, OBJECT
@@ -52,18 +52,20 @@ def final_receptive_field(design: Design, voice: Voice) -> Diagnosis | None:
         extent = fmt.field((round(image[0] * part / whole), round(image[1] * part / whole)))
         evidence = f"{evidence}; a digit takes {extent}"
         if covered < part / whole:
-            return voice.error("the last features do not see a whole digit", evidence, advice, rows)
+            return report.error(
+                "the last features do not see a whole digit", evidence, advice, rows
+            )
     if covered < 1:
         title = "the last features do not see the whole image"
-        return voice.warning(title, evidence, advice, rows)
+        return report.warning(title, evidence, advice, rows)
     if covered > DEEP and not _averages_inside(design, finals):
         times = f"{covered:.1f} times the image, {fmt.field(image)}"
         evidence = f"{names(rows)}: {fmt.field(field)} is {times}"
         advice = "fewer layers: depth beyond the image adds features, but nothing more to see"
-        return voice.warning(
+        return report.warning(
             "the last features see far more than the image", evidence, advice, rows
         )
-    return voice.ok("the last features see the whole image", evidence, rows)
+    return report.ok("the last features see the whole image", evidence, rows)
 
 
 def _finals(design: Design) -> list[int]:
@@ -77,84 +79,88 @@ def _finals(design: Design) -> list[int]:
     seen: set[int] = set()
     waiting = [design.last]
     while waiting:
-        place = waiting.pop()
-        if place in seen:
+        position = waiting.pop()
+        if position in seen:
             continue
-        seen.add(place)
-        is_on_map = map_size(design.reads(place)) != (1, 1)
-        is_convolution = design.rows[place].kind in CONVOLUTIONS
-        if (is_convolution and is_on_map) or _flattens(design, place) or _widens(design, place):
-            found.add(place)
+        seen.add(position)
+        is_on_map = map_size(design.reads(position)) != (1, 1)
+        is_convolution = design.rows[position].kind in CONVOLUTIONS
+        if (
+            (is_convolution and is_on_map)
+            or _flattens(design, position)
+            or _widens(design, position)
+        ):
+            found.add(position)
         else:
-            waiting += design.rows[place].sources
+            waiting += design.rows[position].sources
     return sorted(found)
 
 
-def _widens(design: Design, place: int) -> bool:
+def _widens(design: Design, position: int) -> bool:
     """Whether a layer with weights sees farther than what it reads, as one that mixes tokens."""
-    row = design.rows[place]
+    row = design.rows[position]
     field, read = row.receptive_field, [design.rows[s].receptive_field for s in row.sources]
     if field is None or not is_weighted(row) or not read:
         return False
     return all(other is not None and min(field) > min(other) for other in read)
 
 
-def _flattens(design: Design, place: int) -> bool:
+def _flattens(design: Design, position: int) -> bool:
     """Whether a fully connected layer reads a map of several places, feature by feature."""
-    if design.rows[place].kind != "fully connected":
+    if design.rows[position].kind != "fully connected":
         return False
-    while design.rows[place].sources:
-        row, before = design.rows[place], design.rows[design.rows[place].sources[0]]
+    while design.rows[position].sources:
+        row, before = design.rows[position], design.rows[design.rows[position].sources[0]]
         if map_size(before.output_shape) != (1, 1):
             return is_weighted(row) or prod(row.output_shape) == prod(before.output_shape)
         if is_weighted(before):
             return False
-        place = row.sources[0]
+        position = row.sources[0]
     return False
 
 
 def _averages_inside(design: Design, finals: list[int]) -> bool:
     """Whether a global average, as of squeeze and excitation, widens the field all at once."""
     return any(
-        map_size(design.rows[place].output_shape) == (1, 1) != map_size(design.reads(place))
-        for place in design.ancestors(finals)
+        map_size(design.rows[position].output_shape) == (1, 1) != map_size(design.reads(position))
+        for position in design.ancestors(finals)
     )
 
 
-def first_pooling(design: Design, voice: Voice) -> Diagnosis | None:
+def first_pooling(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether edges and textures are found before the map is first made smaller."""
     if not design.shrinking_pools:
         return None
-    place = design.shrinking_pools[0]
-    pool = design.rows[place]
+    position = design.shrinking_pools[0]
+    pool = design.rows[position]
     read = [design.rows[source] for source in pool.sources]
     fields = [row.receptive_field for row in read if row.receptive_field is not None]
     if not fields:
-        return _undefined(voice, pool)
+        return _undefined(report, pool)
     seen = max(fields, key=min)
     evidence = (
         f"{pool.name} pools features that see {fmt.field(seen)} pixels; a texture takes "
         + fmt.field((TEXTURE, TEXTURE))
     )
     if min(seen) >= TEXTURE:
-        return voice.ok("edges and textures are found before pooling", evidence, [pool])
+        return report.ok("edges and textures are found before pooling", evidence, [pool])
     if min(seen) > 1:
         advice = f"one more 3×3 convolution before {pool.name}"
-        return voice.warning("pooling comes before textures are found", evidence, advice, [pool])
+        return report.warning("pooling comes before textures are found", evidence, advice, [pool])
     advice = f"two 3×3 convolutions before {pool.name}"
     if pool.kind == "average pool":
-        return voice.warning("the image itself is made smaller", evidence, advice, [pool])
-    return voice.error("pooling comes before any edge is found", evidence, advice, [pool])
+        return report.warning("the image itself is made smaller", evidence, advice, [pool])
+    return report.error("pooling comes before any edge is found", evidence, advice, [pool])
 
 
-def late_convolution(design: Design, voice: Voice) -> Diagnosis | None:
+def late_convolution(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether it still convolves on small maps whose features see the whole image already.
 
     There, global average pooling would do. A convolution that is needed to see the whole image is
     not counted.
     """
-    wide = [place for place in design.convolutions if design.side(place) > 1]
-    late = [place for place in wide if _is_late(design, place)]
+    wide = [position for position in design.convolutions if design.side(position) > 1]
+    late = [position for position in wide if _is_late(design, position)]
     if not wide:
         return None
     if not late:
@@ -163,38 +169,38 @@ def late_convolution(design: Design, voice: Voice) -> Diagnosis | None:
         evidence = f"the last, {last.name}, reads {fmt.field(map_size(design.reads(wide[-1])))}"
         if seen and seen[0] is not None:
             evidence = f"{evidence} features that see {fmt.field(seen[0])} pixels"
-        return voice.ok("convolving stops in time", evidence, [last])
-    rows = [design.rows[place] for place in late]
-    told = fmt.listed(
+        return report.ok("convolving stops in time", evidence, [last])
+    rows = [design.rows[position] for position in late]
+    listing = fmt.listed(
         [
-            f"{design.rows[place].name} at {fmt.field(map_size(design.reads(place)))}"
-            for place in late
+            f"{design.rows[position].name} at {fmt.field(map_size(design.reads(position)))}"
+            for position in late
         ]
     )
     spent = sum(row.parameters for row in rows)
-    return voice.warning(
+    return report.warning(
         "still convolving where everything is seen",
-        f"{told}: {spent:,} parameters, on features that see all {fmt.field(design.image)} pixels",
+        f"{listing}: {spent:,} parameters, on features that see the whole image",
         "global average pooling instead, and the parameters in earlier kernels",
         rows,
     )
 
 
-def _is_late(design: Design, place: int) -> bool:
+def _is_late(design: Design, position: int) -> bool:
     """Whether a convolution reads a small map whose features see the whole image."""
-    read = [design.rows[source] for source in design.rows[place].sources]
+    read = [design.rows[source] for source in design.rows[position].sources]
     fields = [row.receptive_field for row in read if row.receptive_field is not None]
-    height, width = map_size(design.reads(place))
+    height, width = map_size(design.reads(position))
     if not fields or max(height, width) > STOP:
         return False
     tall, wide = max(fields, key=min)
     return tall >= design.image[0] and wide >= design.image[1]
 
 
-def _undefined(voice: Voice, row: LayerRow) -> Diagnosis:
+def _undefined(report: Reporter, row: LayerRow) -> Diagnosis:
     """Say that there is no field to judge, and why."""
     height, width, channels = row.output_shape
-    return voice.warning(
+    return report.warning(
         "the receptive field is not defined",
         f"{row.name} ({height}×{width}×{channels}): {row.undefined or 'no reason given'}",
         "look at the measured field of this layer instead",

@@ -11,7 +11,7 @@ from tui_trainer.text.fmt import listed
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class Reporter:
     """A rule's name and topic, which all its verdicts have in common."""
 
     rule: str
@@ -19,19 +19,19 @@ class Voice:
 
     def ok(self, title: str, evidence: str, rows: Sequence[LayerRow] = ()) -> Diagnosis:
         """Return the diagnosis that all is well."""
-        return self._say("ok", title, evidence, "", rows)
+        return self._verdict("ok", title, evidence, "", rows)
 
     def warning(
         self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]
     ) -> Diagnosis:
         """Return the diagnosis that there is a doubt, or a matter of taste."""
-        return self._say("warning", title, evidence, advice, rows)
+        return self._verdict("warning", title, evidence, advice, rows)
 
     def error(self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]) -> Diagnosis:
         """Return the diagnosis that there is a fault."""
-        return self._say("error", title, evidence, advice, rows)
+        return self._verdict("error", title, evidence, advice, rows)
 
-    def _say(
+    def _verdict(
         self, severity: Severity, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]
     ) -> Diagnosis:
         return Diagnosis(

@@ -69,8 +69,8 @@ def _words(words: Words) -> str:
         return f"<pre class='{words.tone}'>{escape(sign + words.text)}</pre>"
     parts = words.text.split("\n\n")
     return "".join(
-        f"<p class='{words.tone}'>{_html(part if place else sign + part)}</p>"
-        for place, part in enumerate(parts)
+        f"<p class='{words.tone}'>{_html(part if index else sign + part)}</p>"
+        for index, part in enumerate(parts)
     )
 
 
@@ -79,7 +79,7 @@ def _words(words: Words) -> str:
 
 def _table(table: Table) -> str:
     """Return a table; a column whose cells are mostly numbers is flush right."""
-    right = [is_right(table, place) for place in range(len(table.heads))]
+    right = [is_right(table, index) for index in range(len(table.heads))]
     marks = table.marked is not None
     lead = "<td class='mark'></td>" if marks else ""
     heads = "".join(
@@ -116,13 +116,13 @@ def _matrix(matrix: Matrix) -> str:
     across = len(matrix.heads)
     heads = "".join(f"<th scope='col'>{_html(head)}</th>" for head in matrix.heads)
     rows = []
-    for place, head in enumerate(matrix.heads):
+    for index, head in enumerate(matrix.heads):
         cells = "".join(
             f"<td{_heat(heat)}>{_html(text)}</td>"
-            if column != place
+            if column != index
             else f"<td class='right'>{_html(text)}</td>"
             for column, (text, heat) in enumerate(
-                zip(matrix.texts[place], matrix.heats[place], strict=True)
+                zip(matrix.texts[index], matrix.heats[index], strict=True)
             )
         )
         rows.append(f"<tr><th scope='row'>{_html(head)}</th>{cells}</tr>")

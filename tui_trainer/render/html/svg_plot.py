@@ -41,7 +41,7 @@ def curves_html(curves: Curves) -> str:
     head = f"<figcaption>{escape(curves.caption)}</figcaption>" if curves.caption else ""
     if not any(curve.x for curve in kept):
         return f"<figure>{head}<p class='muted'>Nothing to draw.</p></figure>"
-    legend = "".join(_legend(curve, place) for place, curve in enumerate(kept))
+    legend = "".join(_legend(curve, index) for index, curve in enumerate(kept))
     return (
         f"<figure class='plot'>{head}{_plot(curves, kept)}<ul class='legend'>{legend}</ul></figure>"
     )
@@ -85,9 +85,9 @@ def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
         f"<path class='axis' d='M{LEFT} {TOP}V{LOW}H{WIDTH - RIGHT}'/>",
         f"<text x='{WIDTH - RIGHT}' y='{HEIGHT - 6}' class='label'>{label}</text>",
     ]
-    for place, curve in enumerate(kept):
+    for index, curve in enumerate(kept):
         points = zip(map(frame.across, curve.x), map(frame.down, curve.y), strict=True)
-        parts.append(_line(list(points), place))
+        parts.append(_line(list(points), index))
     names = escape(", ".join(curve.name for curve in kept), quote=True)
     return (
         f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{names}'>"
@@ -112,7 +112,7 @@ def _ticks(frame: _Frame) -> Iterator[str]:
         yield f"<text x='{x:.1f}' y='{LOW + 19}' class='x'>{_minus(label)}</text>"
 
 
-def _line(points: Sequence[tuple[float, float]], place: int) -> str:
+def _line(points: Sequence[tuple[float, float]], index: int) -> str:
     """Return a curve and the marks on it, at other places than those of its neighbours."""
     if not points:
         return ""
@@ -123,17 +123,17 @@ def _line(points: Sequence[tuple[float, float]], place: int) -> str:
         marked = list(points)
     else:
         stride = len(points) / MARKS_A_CURVE
-        offset = stride * (0.5 + place) / len(SHAPES)
+        offset = stride * (0.5 + index) / len(SHAPES)
         marked = [points[int(offset + stride * number)] for number in range(MARKS_A_CURVE)]
-    marks = "".join(_mark(x, y, place) for x, y in marked)
-    dash = DASHES[place % len(DASHES)]
+    marks = "".join(_mark(x, y, index) for x, y in marked)
+    dash = DASHES[index % len(DASHES)]
     dashed = f" stroke-dasharray='{dash}'" if dash else ""
-    return f"<g class='c{place % len(SHAPES)}'><path class='line'{dashed} d='{path}'/>{marks}</g>"
+    return f"<g class='c{index % len(SHAPES)}'><path class='line'{dashed} d='{path}'/>{marks}</g>"
 
 
-def _mark(x: float, y: float, place: int) -> str:
+def _mark(x: float, y: float, index: int) -> str:
     """Return a curve's mark at a place of the plot."""
-    shape = SHAPES[place % len(SHAPES)]
+    shape = SHAPES[index % len(SHAPES)]
     kind = "hollow" if shape in ("ring", "box", "down", "cross") else "full"
     if shape in ("circle", "ring"):
         return f"<circle class='{kind}' cx='{x:.1f}' cy='{y:.1f}' r='3.4'/>"
@@ -148,13 +148,13 @@ def _mark(x: float, y: float, place: int) -> str:
     return f"<path class='{kind}' d='M{x:.1f} {y:.1f}{path}'/>"
 
 
-def _legend(curve: Curve, place: int) -> str:
+def _legend(curve: Curve, index: int) -> str:
     """Return a curve's entry in the legend: how it is drawn, its name, its first and last value."""
-    dash = DASHES[place % len(DASHES)]
+    dash = DASHES[index % len(DASHES)]
     dashed = f" stroke-dasharray='{dash}'" if dash else ""
     sample = (
-        f"<svg class='c{place % len(SHAPES)}' viewBox='0 0 40 12' aria-hidden='true'>"
-        f"<path class='line'{dashed} d='M2 6H38'/>{_mark(20, 6, place)}</svg>"
+        f"<svg class='c{index % len(SHAPES)}' viewBox='0 0 40 12' aria-hidden='true'>"
+        f"<path class='line'{dashed} d='M2 6H38'/>{_mark(20, 6, index)}</svg>"
     )
     return f"<li>{sample}{escape(curve.name)} <span class='muted'>{escape(curve.ends)}</span></li>"
 

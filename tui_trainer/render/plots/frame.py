@@ -51,7 +51,7 @@ def x_ticks(x_max: float, across: Across) -> Ticks:
     if x_max >= 1:
         step = max(1.0, step)
     places = [i * step for i in range(math.floor(x_max / step + 1e-9) + 1)]
-    cells = [(across.cell(place), f"{place:g}") for place in places]
+    cells = [(across.cell(index), f"{index:g}") for index in places]
     return tuple((cell, label) for cell, label in cells if cell is not None)
 
 

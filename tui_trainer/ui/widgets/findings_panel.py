@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.message import Message
 
-from tui_trainer.findings import watched
+from tui_trainer.findings import evaluable_rules
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import RunFinished
 from tui_trainer.text import fmt
@@ -185,7 +185,7 @@ def _quiet_lines(run: ShownRun, width: int) -> Lines:
 
 def _watch(run: ShownRun) -> str:
     """Return what the rules look for, as far as this run lets them."""
-    told = fmt.listed(sorted(watched(run.history), key=len), NAMED)
+    told = fmt.listed(sorted(evaluable_rules(run.history), key=len), NAMED)
     blind = "" if run.is_probed else "; probes are off" if run.is_live else "; without probes"
     return f"watching for {told}{blind}"
 

@@ -16,8 +16,8 @@ from tui_trainer.render.layer_cells import Scale, titles, total_cells
 from tui_trainer.render.layer_rows import (
     Layout,
     TableRow,
-    about_layer,
     head_texts,
+    layer_summary,
     layout,
     row_pieces,
     table_rows,
@@ -183,4 +183,4 @@ class ModelTable(Vertical):
     def _show_about(self) -> None:
         """Tell of the chosen layer in words."""
         line = self.query_one("#about-layer", ShownLine)
-        line.show(about_layer(self._rows[self._place], self._budget) if self._rows else ())
+        line.show(layer_summary(self._rows[self._place], self._budget) if self._rows else ())
