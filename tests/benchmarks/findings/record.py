@@ -88,7 +88,7 @@ def sabotaged(sabotage: Sabotage) -> Iterator[list[Run]]:
 
     with (
         patch.object(preparing, "load", load_sabotaged),
-        patch.object(preparing, "build_network", build_sabotaged),
+        patch.object(preparing, "build_model", build_sabotaged),
         patch.object(training, "prepare", prepare_sabotaged),
     ):
         yield sessions
