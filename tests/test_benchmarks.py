@@ -89,7 +89,7 @@ def test_comparisons_are_chosen_by_name_family_or_entry() -> None:
         ["--json", "no/such/folder/figures.json"],
     ],
 )
-def test_what_cannot_be_used_is_one_line(
+def test_unusable_input_is_one_line(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
@@ -123,7 +123,7 @@ def test_json_has_the_fields_and_is_whole_or_as_before(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["figures.json"]
 
 
-def test_a_crash_costs_only_its_own_comparison(
+def test_a_crash_costs_only_that_comparison(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def crash(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
@@ -178,7 +178,7 @@ def test_the_meter_leaves_the_warm_up_out(tmp_path: Path) -> None:
     assert report.read(tmp_path / "report.json") == meter.report()
 
 
-def test_keys_return_to_where_they_began_and_never_repeat_a_rate_too_soon() -> None:
+def test_keys_return_to_the_first_lr_and_repeat_none_too_soon() -> None:
     planned = keys.plan(3)
     rates = [keys.FIRST_LR, *(key.lr for key in planned)]
     assert len(planned) >= 40
@@ -189,14 +189,14 @@ def test_keys_return_to_where_they_began_and_never_repeat_a_rate_too_soon() -> N
     assert keys.plan(3) == planned != keys.plan(4)
 
 
-def test_each_key_is_matched_with_its_own_answer() -> None:
+def test_each_key_is_matched_with_its_answer() -> None:
     pressed = [keys.Press(1.0, 0.05), keys.Press(2.0, 0.02), keys.Press(3.0, 0.05)]
     changes = [(0.5, 0.05), (1.25, 0.05), (2.5, 0.02), (3.125, 0.05)]
     assert keys.answer_seconds(pressed, changes) == [0.25, 0.5, 0.125]
     assert keys.answer_seconds(pressed, changes[:2]) == [0.25]
 
 
-def test_a_key_is_seen_by_its_rate_or_a_later_one() -> None:
+def test_a_key_is_seen_by_its_lr_or_a_later_one() -> None:
     pressed = [(1.0, "0.05"), (1.25, "0.02"), (1.5, "0.05"), (9.0, "0.1")]
     shown = [(0.5, "0.1"), (1.125, "0.05"), (1.375, "0.02"), (2.0, "0.05")]
     assert screen.effect_seconds(pressed, shown) == [0.125, 0.125, 0.5]

@@ -39,7 +39,7 @@ def test_the_page_of_settings_is_made_from_their_table() -> None:
     assert settings_page.PATH.read_text(encoding="utf-8") == settings_page.page()
 
 
-def test_every_network_stands_in_the_table_with_its_figures() -> None:
+def test_every_model_is_in_the_table_with_its_figures() -> None:
     for name in zoo.REGISTRY:
         network = zoo.build(name, image_size=28, classes=10)
         whole = totals(layer_table(network, (28, 28, 1)))

@@ -21,7 +21,7 @@ def train(config: RunConfig, inbox: Inbox, **options: Any) -> Iterator[Event]:
 
 
 def prepare(
-    config: RunConfig, inbox: Inbox, keeper: CheckpointStore, clock: Any
+    config: RunConfig, inbox: Inbox, store: CheckpointStore, clock: Any
 ) -> Generator[Event, None, Run]:
     """Prepare a run with an assistant."""
-    return prepare_run(config, inbox, keeper, clock, Laboratory())
+    return prepare_run(config, inbox, store, clock, Laboratory())

@@ -38,16 +38,16 @@ def resident(config: RunConfig) -> Data:
             return data
 
 
-def network_of(config: RunConfig) -> nn.Module:
+def new_model(config: RunConfig) -> nn.Module:
     """Return the run's network with fresh weights."""
     torch.manual_seed(config.seed)
     return zoo.build(config.model, image_size=28, classes=10, dropout=config.dropout)
 
 
-def usual_optimizer(network: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
+def usual_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
     """Return PyTorch's SGD with the run's settings: what others train with."""
     return torch.optim.SGD(
-        network.parameters(),
+        model.parameters(),
         lr=config.learning_rate,
         momentum=config.momentum,
         nesterov=config.nesterov,
@@ -97,19 +97,19 @@ def picture_loader(config: RunConfig, workers: int, *, course: bool) -> DataLoad
 def script(config: RunConfig, meter: Meter, workers: int) -> None:
     """Train as the course's script does, with its network, its batches and its bookkeeping."""
     set_threads(config, meter)
-    network = network_of(config)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    model = new_model(config)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     loader = picture_loader(config, workers, course=True)
     while True:
         total, correct = 0.0, 0
         for images, labels in loader:
             optimizer.zero_grad()
-            scores = network(images)
-            loss = functional.cross_entropy(scores, labels)
+            logits = model(images)
+            loss = functional.cross_entropy(logits, labels)
             total += loss.item()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            correct += int(scores.argmax(dim=1).eq(labels).sum().item())
+            correct += int(logits.argmax(dim=1).eq(labels).sum().item())
             if meter.step(len(labels)):
                 return
 
@@ -117,13 +117,13 @@ def script(config: RunConfig, meter: Meter, workers: int) -> None:
 def plain(config: RunConfig, meter: Meter, workers: int) -> None:
     """Train as PyTorch's own MNIST example does: pictures from a loader, the loss now and then."""
     set_threads(config, meter)
-    network = network_of(config)
-    optimizer = usual_optimizer(network, config)
+    model = new_model(config)
+    optimizer = usual_optimizer(model, config)
     loader = picture_loader(config, workers, course=False)
     while True:
         for number, (images, labels) in enumerate(loader):
             optimizer.zero_grad()
-            loss = functional.cross_entropy(network(images), labels)
+            loss = functional.cross_entropy(model(images), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if number % READ_EVERY == 0:
@@ -138,30 +138,30 @@ def bare(config: RunConfig, meter: Meter) -> None:
     keep_freed_memory()
     data = resident(config)
     images, labels = data.train.images, data.train.labels
-    network = network_of(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = make_optimizer(network, config)
+    model = new_model(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(model, config)
     augmentation = None if config.augmentation.is_none else config.augmentation
-    chance = torch.Generator().manual_seed(config.seed)
+    rng = torch.Generator().manual_seed(config.seed)
     scale, offset = 1 / (255 * data.std), data.mean / data.std
-    loss_sum, hit_sum = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+    loss_sum, correct_sum = torch.zeros(()), torch.zeros((), dtype=torch.int64)
     steps = 0
     while True:
-        order = torch.randperm(len(labels), generator=chance)
+        order = torch.randperm(len(labels), generator=rng)
         for indices in order.split(config.batch_size):  # type: ignore[no-untyped-call]
             wanted = labels[indices]
             pixels = images[indices].unsqueeze(1).to(torch.float32)
             if augmentation is not None:
-                pixels = augment(pixels, augmentation, chance)
-            scores = network(pixels.mul_(scale).sub_(offset))
-            loss = functional.cross_entropy(scores, wanted)
+                pixels = augment(pixels, augmentation, rng)
+            logits = model(pixels.mul_(scale).sub_(offset))
+            loss = functional.cross_entropy(logits, wanted)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step(config.learning_rate)
             loss_sum += loss.detach()
-            hit_sum += (scores.detach().argmax(dim=1) == wanted).sum()
+            correct_sum += (logits.detach().argmax(dim=1) == wanted).sum()
             steps += 1
             if steps % READ_EVERY == 0:
-                loss_sum.item(), hit_sum.item()
+                loss_sum.item(), correct_sum.item()
             if meter.step(len(indices)):
                 return
 
@@ -188,16 +188,16 @@ def lightning(config: RunConfig, meter: Meter) -> None:
     class Digits(kit.LightningModule):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.network = network_of(config)
+            self.model = new_model(config)
 
         def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
             images, labels = batch
-            loss = functional.cross_entropy(self.network(images), labels)
+            loss = functional.cross_entropy(self.model(images), labels)
             self.log("train_loss", loss, prog_bar=True)
             return loss
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return usual_optimizer(self.network, config)
+            return usual_optimizer(self.model, config)
 
         def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
             if meter.step(len(batch[1])):

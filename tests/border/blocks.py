@@ -33,7 +33,7 @@ def convolved(w: Writer, /, wrapped: str = "{}", fixed: Fixed | None = None, **m
     groups = w.rng.choice([g for g in (1, 1, 2, w.channels) if w.channels % g == 0])
     groups = fixed.get("groups", groups)
     out = fixed.get("out", groups * max(1, w.rng.choice((4, 6, 8)) // groups))
-    bias = ", bias=False" if w.chance(0.3) else ""
+    bias = ", bias=False" if w.random_bool(0.3) else ""
     made = (
         f"nn.Conv2d({w.channels}, {out}, {kernel}, stride={stride}, padding={padding}, "
         f"dilation={dilation}, groups={groups}{bias})"
@@ -197,7 +197,7 @@ def batch_statistics(w: Writer) -> None:
 def last_norm(w: Writer) -> None:
     module = w.make("norm", f"nn.LayerNorm({w.channels})")
     w.add(f"x = {module}(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)")
-    if w.chance(0.5):
+    if w.random_bool(0.5):
         w.add("x = x.contiguous()")
 
 
@@ -223,7 +223,7 @@ CALLS = (
 
 @block
 def activation(w: Writer) -> None:
-    if w.chance(0.5):
+    if w.random_bool(0.5):
         w.add(f"x = {w.make('act', f'nn.{w.rng.choice(MODULES)}')}(x)")
     else:
         w.add(f"x = {w.rng.choice(CALLS)}")
@@ -242,7 +242,7 @@ def gated_units(w: Writer) -> None:
 @block
 def dropout(w: Writer) -> None:
     kind = w.rng.choice(("Dropout(0.2)", "Dropout2d(0.1)", "AlphaDropout(0.1)"))
-    if w.chance(0.7):
+    if w.random_bool(0.7):
         w.add(f"x = {w.make('drop', f'nn.{kind}')}(x)")
     else:
         w.add("x = F.dropout(x, 0.2, training=self.training)")
@@ -306,7 +306,7 @@ def views(w: Writer) -> None:
     choices = [
         "x = x.permute(0, 1, 3, 2).contiguous().transpose(2, 3)",
         f"x = x.reshape(len(x), {c}, {h * v}).unflatten(2, ({h}, {v}))",
-        f"x = x.flatten(1).view(-1, {c}, {h}, {v})" if w.chance(0.5) else "x = x.flip(1)",
+        f"x = x.flatten(1).view(-1, {c}, {h}, {v})" if w.random_bool(0.5) else "x = x.flip(1)",
         "x = x.roll(1, dims=1)",
         "x = torch.cat(x.chunk(2, dim=1)[::-1], dim=1)",
         "x = x.unsqueeze(1).squeeze(1)",

@@ -87,7 +87,7 @@ def written_row_by_row(w: Writer) -> None:
     w.head += [
         "out = []",
         "for image in x.mean((2, 3)).unbind():"
-        if w.chance(0.5)
+        if w.random_bool(0.5)
         else "for image in x.mean((2, 3)):",
         f"    out.append({w.make('head', f'nn.Linear({w.channels}, classes)')}(image))",
         "x = torch.stack(out)",
@@ -116,7 +116,7 @@ def plain(w: Writer) -> None:
     """Leave the model as it is."""
 
 
-def own_train(w: Writer) -> None:
+def custom_train(w: Writer) -> None:
     still = w.make("still", f"nn.BatchNorm2d({w.channels})")
     w.add(f"x = {still}(x)")
     answer = w.rng.choice(("", "\n    return self"))
@@ -162,7 +162,17 @@ def locked(w: Writer) -> None:
 
 WHOLES: dict[str, Step] = {
     step.__name__: step
-    for step in (plain, plain, own_train, merged, warmed, extra_state, closed_over, unused, locked)
+    for step in (
+        plain,
+        plain,
+        custom_train,
+        merged,
+        warmed,
+        extra_state,
+        closed_over,
+        unused,
+        locked,
+    )
 }
 
 SIGNATURES = (

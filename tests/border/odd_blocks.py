@@ -35,7 +35,7 @@ def tied_transposed(w: Writer) -> None:
 
 @block
 def frozen_layer(w: Writer) -> None:
-    if w.chance(0.5):
+    if w.random_bool(0.5):
         w.add(f"x = {convolved(w, '{}.requires_grad_(False)')}(x)")
         return
     module = convolved(w, fixed=SAME, out=w.channels)
@@ -75,7 +75,7 @@ def autocast(w: Writer) -> None:
 @block
 def spectrum(w: Writer) -> None:
     shape = f"{w.channels}, {w.height}, {w.width // 2 + 1}"
-    if w.chance(0.5):
+    if w.random_bool(0.5):
         weight = w.make("spectrum", f"nn.Parameter(torch.randn({shape}, dtype=torch.complex64))")
         product = f"torch.fft.rfft2(x) * {weight}"
     else:
@@ -132,7 +132,7 @@ def pruned(w: Writer) -> None:
 def plain_constant(w: Writer) -> None:
     drawn = w.rng.choice(("torch.rand", "torch.ones"))
     shape = f"{w.channels}, 1, 1"
-    if w.chance(0.5):
+    if w.random_bool(0.5):
         constant = w.make("constant", f"{drawn}({shape}) + 0.5")
     else:
         constant = w.buffer("constant", f"{drawn}({shape}) + 0.5", persistent=False)
@@ -165,7 +165,7 @@ def buffers_of_all_types(w: Writer) -> None:
 @block
 def integer_parameter(w: Writer) -> None:
     order = w.make("order", f"nn.Parameter(torch.randperm({w.channels}), requires_grad=False)")
-    w.add(f"x = x[:, {order}]" if w.chance(0.5) else f"x = x.index_select(1, {order})")
+    w.add(f"x = x[:, {order}]" if w.random_bool(0.5) else f"x = x.index_select(1, {order})")
 
 
 @block

@@ -27,11 +27,11 @@ def hooked(w: Writer) -> None:
     w.needs(HOOKED)
     module = convolved(w)
     w.init.append(f"{module}.register_forward_hook(keep_output)")
-    if w.chance(0.5):
+    if w.random_bool(0.5):
         w.init.append(f"{module}.register_forward_pre_hook(double_input)")
-    if w.chance(0.3):
+    if w.random_bool(0.3):
         w.init.append(f"{module}.weight.register_hook(lambda gradient: gradient.clamp(-1, 1))")
-    if w.chance(0.3):
+    if w.random_bool(0.3):
         w.init.append(f"{module}.register_full_backward_hook(lambda module, given, got: None)")
     w.add(f"x = {module}(x)")
 
@@ -41,7 +41,7 @@ def counted(w: Writer) -> None:
     w.init.append("self.calls = 0")
     seen = w.buffer("seen", "torch.zeros((), dtype=torch.int64)")
     w.add("if self.training:", "    self.calls += 1", f"    {seen}.add_(1)")
-    if w.chance(0.5):
+    if w.random_bool(0.5):
         w.add("x = x * min(1.0, 0.5 + self.calls / 8)")
 
 
@@ -57,7 +57,7 @@ def running_mean(w: Writer) -> None:
 
 
 @block
-def own_generator(w: Writer) -> None:
+def custom_rng(w: Writer) -> None:
     way = w.rng.choice(
         (
             ("torch.Generator().manual_seed(3)", "torch.randn({}, generator={})"),
@@ -79,7 +79,7 @@ def global_noise(w: Writer) -> None:
             "random.gauss(0, 1)",
         )
     )
-    if w.chance(0.25):
+    if w.random_bool(0.25):
         w.is_random, w.is_counted = True, False
         w.add(f"x = x + 0.1 * {noise}")
     else:
@@ -177,7 +177,7 @@ def attention(w: Writer) -> None:
 @block
 def recurrent(w: Writer) -> None:
     kind = w.rng.choice(("LSTM", "GRU", "RNN"))
-    way = ", bidirectional=True" if w.chance(0.3) else ""
+    way = ", bidirectional=True" if w.random_bool(0.3) else ""
     size = 2 if way else 4
     module = w.make(
         "recur", f"nn.{kind}({w.channels * w.width}, {size * w.width}, batch_first=True{way})"
@@ -190,7 +190,7 @@ def recurrent(w: Writer) -> None:
 
 
 @block
-def own_kernels(w: Writer) -> None:
+def custom_kernels(w: Writer) -> None:
     listed = w.make(
         "kernels", "nn.ParameterList([nn.Parameter(torch.randn(1, 1, k, k) / k) for k in (1, 3)])"
     )

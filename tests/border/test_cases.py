@@ -119,7 +119,7 @@ def test_its_layers_are_measured(lab: Lab, case: Case) -> None:
 
 @every_case
 @slow
-def test_killed_in_the_middle_it_goes_on_to_the_same_bits(lab: Lab, case: Case) -> None:
+def test_killed_in_the_middle_it_resumes_to_the_same_bits(lab: Lab, case: Case) -> None:
     whole, cut = lab.trained(case), lab.place / f"{case.slug}-cut"
     step = min(MIDDLE, told(whole, "RunFinished")["step"] - 1)
 

@@ -47,7 +47,7 @@ def test_labels_with_a_hole(lab: Lab) -> None:
 
 
 @slow
-def test_transposed_images_are_said_to_be_so(lab: Lab) -> None:
+def test_transposed_images_get_a_warning(lab: Lab) -> None:
     folder = images.write_idx(lab.place / "turned", image=images.transposed)
 
     lying = lab.run(*BRIEF, "--data-dir", folder, "--no-save")

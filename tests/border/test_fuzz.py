@@ -29,7 +29,7 @@ def test_the_same_seed_composes_the_same_models() -> None:
     assert compose(7, seed=3).source != compose(7, seed=4).source
 
 
-def test_every_piece_occurs_among_the_first_two_hundred() -> None:
+def test_every_piece_occurs_in_the_first_two_hundred() -> None:
     parts = {part for index in range(COUNT) for part in compose(index).parts}
 
     assert {*BLOCKS, *INPUTS, *HEADS, *WHOLES} <= parts

@@ -220,7 +220,7 @@ WORTHLESS = {
 
 @slow
 @pytest.mark.parametrize("name", WORTHLESS)
-def test_a_worthless_answer_is_not_given_in_silence(lab: Lab, name: str) -> None:
+def test_a_meaningless_answer_comes_with_a_warning(lab: Lab, name: str) -> None:
     said, _ = trained_run(lab, name)
 
     assert WORTHLESS[name] in said
@@ -231,7 +231,9 @@ def test_a_worthless_answer_is_not_given_in_silence(lab: Lab, name: str) -> None
 
 @slow
 @pytest.mark.parametrize("name", ["FixesBatch", "DependsOnData", "LeavesTorch"])
-def test_an_exporter_that_fails_says_why_in_a_sentence(lab: Lab, name: str, tmp_path: Path) -> None:
+def test_a_failed_export_gives_the_reason_in_one_sentence(
+    lab: Lab, name: str, tmp_path: Path
+) -> None:
     """The other formats are still written, and no half-written file stays."""
     _, out = trained_run(lab, name)
 
@@ -279,7 +281,7 @@ def within(environment: dict[str, str | None], *arguments: object) -> Callable[[
 
 
 @pytest.mark.parametrize("term", ["dumb", "no-such-terminal", None])
-def test_a_window_that_cannot_open_says_what_to_do(lab: Lab, term: str | None) -> None:
+def test_a_window_that_cannot_open_gives_advice(lab: Lab, term: str | None) -> None:
     said = refusal(lab.work(within({"TERM": term}, "--no-save")))
 
     assert "--no-ui" in said
@@ -294,9 +296,7 @@ def test_a_window_that_cannot_open_says_what_to_do(lab: Lab, term: str | None) -
         {"HOME": None, "LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
     ],
 )
-def test_a_table_whatever_the_environment_says(
-    lab: Lab, environment: dict[str, str | None]
-) -> None:
+def test_a_table_in_any_environment(lab: Lab, environment: dict[str, str | None]) -> None:
     assert_fine(lab.work(within(environment, "model", "tiny")))
 
 
@@ -353,7 +353,7 @@ def test_an_operation_that_cannot_be_followed_leaves_the_table(lab: Lab, name: s
 
 @slow
 @pytest.mark.parametrize("verb", ["model", "review", "check"])
-def test_a_command_takes_the_network_in_two_ways(lab: Lab, verb: str) -> None:
+def test_a_command_takes_the_model_in_two_ways(lab: Lab, verb: str) -> None:
     alone = lab.run(verb, "nowhere.py:Net")
     named = lab.run(verb, "--model", "nowhere.py:Net")
     both = lab.run(verb, "tiny", "--model", "small")
@@ -363,7 +363,7 @@ def test_a_command_takes_the_network_in_two_ways(lab: Lab, verb: str) -> None:
     assert "--model" in refusal(both)
 
 
-def test_a_training_takes_the_network_in_two_ways(lab: Lab) -> None:
+def test_a_training_takes_the_model_in_two_ways(lab: Lab) -> None:
     alone = lab.run("tiny", "--print-config")
     named = lab.run("--model", "tiny", "--print-config")
 

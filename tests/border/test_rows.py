@@ -112,7 +112,7 @@ def test_frozen_on_purpose_is_a_note_and_detached_by_mistake_an_error(lab: Lab) 
 
 
 @slow
-def test_the_same_seed_repeats_whatever_generator_drew(lab: Lab) -> None:
+def test_the_same_seed_repeats_with_any_rng(lab: Lab) -> None:
     case = Case("numpy_weights")
     whole, again = lab.trained(case), lab.train(case, "numpy_weights-again")
     assert_same_bits(whole, again)
@@ -263,7 +263,7 @@ def test_multiply_adds_count_tokens_and_time_steps(lab: Lab) -> None:
 
 @slow
 @pytest.mark.parametrize("name", ["Interpolated", "Unshuffled", "Transposed"])
-def test_a_map_that_does_not_grow_is_not_said_to_grow(lab: Lab, name: str) -> None:
+def test_a_constant_map_is_not_reported_as_growing(lab: Lab, name: str) -> None:
     conv = layers(lab, Case(f"smaller:{name}").model)["conv"]
 
     assert "larger" not in str(conv["undefined"])

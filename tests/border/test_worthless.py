@@ -12,7 +12,7 @@ from tests.border.test_more import WORTHLESS, trained_run
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORTHLESS)
-def test_predict_says_that_an_answer_is_worthless(lab: Lab, digits: Path, name: str) -> None:
+def test_predict_warns_of_a_meaningless_answer(lab: Lab, digits: Path, name: str) -> None:
     _, out = trained_run(lab, name)
 
     ended = lab.run("predict", min(digits.iterdir()), "--run", out, "--raw", "--ink", "light")
@@ -22,7 +22,7 @@ def test_predict_says_that_an_answer_is_worthless(lab: Lab, digits: Path, name: 
 
 
 @pytest.mark.slow
-def test_predict_says_that_logits_depend_on_the_batch(lab: Lab, digits: Path) -> None:
+def test_predict_warns_that_logits_depend_on_the_batch(lab: Lab, digits: Path) -> None:
     """Softmax over a batch of one image gives each class the same: "0, 10 %" for everything."""
     folder = lab.trained(Case("batch_softmax", review=5, check=6))
 

@@ -138,13 +138,13 @@ def try_model(composed: Composed, images: Path, folder: Path, *, exports: bool =
         return outcome
     with outcome.trying("resume"):
         _try_resume(outcome, config, whole, folder)
-    network: nn.Module | None = None
+    model: nn.Module | None = None
     with outcome.trying("rebuild"):
-        network = load_model(whole.folder.checkpoint("last"))
-        _compare_loss(outcome, network, whole, images)
-    if network is not None and exports:
+        model = load_model(whole.folder.checkpoint("last"))
+        _compare_loss(outcome, model, whole, images)
+    if model is not None and exports:
         with outcome.trying("export"):
-            _try_export(outcome, network, folder / "network.pt2")
+            _try_export(outcome, model, folder / "network.pt2")
     return outcome
 
 
@@ -198,18 +198,18 @@ def raw(tensor: Tensor) -> bytes:
 
 def _try_table(outcome: Outcome, config: RunConfig) -> None:
     """Compare the layer table with the parameters there are and the pixels that are seen."""
-    network = build_model(config.model, image_size=SIDE, classes=CLASSES)
-    rows = layers_of(network, (SIDE, SIDE, 1), CLASSES)
-    there = sum(p.numel() for p in network.parameters())
+    model = build_model(config.model, image_size=SIDE, classes=CLASSES)
+    rows = layers_of(model, (SIDE, SIDE, 1), CLASSES)
+    there = sum(p.numel() for p in model.parameters())
     if totals(rows).parameters != there:
         outcome.problems.append(f"table: {totals(rows).parameters} parameters, not {there}")
     if rows[-1].kind == "network":
         raise InputError(f"no layer table: {rows[-1].undefined}")
     if outcome.composed.is_counted:
-        _compare_field(outcome, network, rows)
+        _compare_field(outcome, model, rows)
 
 
-def _compare_field(outcome: Outcome, network: nn.Module, rows: Sequence[LayerRow]) -> None:
+def _compare_field(outcome: Outcome, model: nn.Module, rows: Sequence[LayerRow]) -> None:
     """Compare what the middle of the last maps sees with an independent count."""
     place = next((i for i, row in enumerate(rows) if row.name == LAST), None)
     if place is None:
@@ -217,7 +217,7 @@ def _compare_field(outcome: Outcome, network: nn.Module, rows: Sequence[LayerRow
         return
     height, width, _ = rows[place].output_shape
     try:
-        seen = measured_field(network, (SIDE, SIDE, 1), place, height // 2, width // 2)
+        seen = measured_field(model, (SIDE, SIDE, 1), place, height // 2, width // 2)
     except RuntimeError as error:
         if "cannot be measured" not in str(error):
             raise
@@ -233,16 +233,16 @@ def _compare_field(outcome: Outcome, network: nn.Module, rows: Sequence[LayerRow
             outcome.problems.append(f"table: {LAST} {problem}")
 
 
-def _compare_loss(outcome: Outcome, network: nn.Module, whole: Trained, images: Path) -> None:
+def _compare_loss(outcome: Outcome, model: nn.Module, whole: Trained, images: Path) -> None:
     """Compare the loss of the rebuilt network on the test images with the one that was reported."""
     if outcome.composed.is_random:
         return
     reported = of(TestEvaluated, whole.events)[-1].test_loss
     started = of(RunStarted, whole.events)[0]
     pixels, labels = _test_images(images, started.mean, started.std)
-    network.eval()
+    model.eval()
     with torch.no_grad():
-        loss = float(functional.cross_entropy(network(pixels).float(), labels))
+        loss = float(functional.cross_entropy(model(pixels).float(), labels))
     if abs(loss - reported) > 1e-3 * max(1.0, abs(reported)):
         outcome.problems.append(f"rebuild: test loss {loss:.6f}, reported {reported:.6f}")
 
@@ -257,18 +257,18 @@ def _test_images(folder: Path, mean: float, std: float) -> tuple[Tensor, Tensor]
     return (pixels - mean) / std, torch.tensor(data.test_labels)
 
 
-def _try_export(outcome: Outcome, network: nn.Module, path: Path) -> None:
+def _try_export(outcome: Outcome, model: nn.Module, path: Path) -> None:
     """Export to torch, load what was written and compare its logits with the network's."""
-    if note := write_torch_export(network, SIDE, path):
+    if note := write_torch_export(model, SIDE, path):
         outcome.limits["export"] = note
     program: Callable[[Tensor], Any] = torch.export.load(path).module()
     rng = torch.Generator().manual_seed(5)
     images = torch.rand(3, 1, SIDE, SIDE, generator=rng)
-    network.eval()
+    model.eval()
     with torch.no_grad():
         # In parts of the same size, for logits may depend on the batch.
         parts = torch.split(images, 1 if note else len(images))
-        mine, theirs = (torch.cat([f(part.clone()) for part in parts]) for f in (network, program))
+        mine, theirs = (torch.cat([f(part.clone()) for part in parts]) for f in (model, program))
     if outcome.composed.is_random:
         return
     if mine.dtype != theirs.dtype or not torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4):

@@ -106,8 +106,8 @@ class Writer:
         self.width = height if width is None else width
         self.channels = self.channels if channels is None else channels
 
-    def chance(self, share: float) -> bool:
-        return self.rng.random() < share
+    def random_bool(self, probability: float) -> bool:
+        return self.rng.random() < probability
 
     def source(self, last: str, signature: str) -> str:
         """Return the whole file."""

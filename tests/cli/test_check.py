@@ -78,7 +78,7 @@ def checked(run: Cli, images: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_a_good_network_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_model_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan(steps=40, range_steps=25, shuffled_steps=5)
     monkeypatch.setattr("tui_trainer.lab.preflight.check_context.whole_plan", lambda *_: plan)
     code, out, err = run("check", "tiny", "--data-dir", images, *QUICK)
@@ -91,7 +91,7 @@ def test_a_good_network_passes(run: Cli, images: Path, monkeypatch: pytest.Monke
     assert lines[-1].startswith("0 errors, ")
 
 
-def test_json_tells_every_item(run: Cli, images: Path) -> None:
+def test_json_has_every_item(run: Cli, images: Path) -> None:
     code, out, err = run("check", "mlp", "--data-dir", images, *QUICK, "--seed", 3, "--json")
 
     assert (code, err) == (0, "")
@@ -130,11 +130,11 @@ def test_a_detached_layer_fails_and_a_frozen_one_does_not(checked: Any, own: Pat
     assert "conv.weight, conv.bias frozen" in items["gradients"]["evidence"]
 
 
-def test_a_rate_that_is_hopeless_fails(checked: Any) -> None:
+def test_a_hopeless_lr_fails(checked: Any) -> None:
     assert checked("mlp", "--lr", 1e-6, code=6)["learning-rate"]["severity"] == "error"
 
 
-def test_what_ones_own_network_prints_is_no_data(run: Cli, images: Path, own: Path) -> None:
+def test_output_of_a_custom_model_is_no_data(run: Cli, images: Path, own: Path) -> None:
     code, out, err = run("check", f"{own}:Net", "--data-dir", images, *QUICK, "--json")
 
     assert code == 0
@@ -142,7 +142,7 @@ def test_what_ones_own_network_prints_is_no_data(run: Cli, images: Path, own: Pa
     assert "forward!" in err
 
 
-def test_a_network_that_raises_is_told_with_its_line(run: Cli, images: Path, own: Path) -> None:
+def test_a_model_that_raises_is_reported_with_its_line(run: Cli, images: Path, own: Path) -> None:
     code, _, err = run("check", f"{own}:Raises", "--data-dir", images, *QUICK)
 
     assert code == 2
@@ -166,7 +166,7 @@ def test_a_network_that_raises_is_told_with_its_line(run: Cli, images: Path, own
         (["tiny", "small"], "small"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(
+def test_unusable_input_is_one_line(
     data_refused: Refused, arguments: list[str], words: str
 ) -> None:
     assert words in data_refused("check", *arguments)
@@ -184,7 +184,7 @@ def test_it_begins_from_a_recipe(run: Cli, images: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_the_courses_network_passes_on_the_real_images(run: Cli, optimizer: str) -> None:
+def test_the_courses_model_passes_on_the_real_images(run: Cli, optimizer: str) -> None:
     code, out, err = run("check", "era-s6", "--optimizer", optimizer, "--threads", 2, "--json")
 
     record = json.loads(out)

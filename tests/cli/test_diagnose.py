@@ -24,34 +24,34 @@ def judged(name: str) -> list[Event]:
 
 
 @pytest.mark.parametrize("rate", [pytest.param(0.1, marks=pytest.mark.slow), 1_000])
-def test_it_finds_what_the_run_was_told(run: Cli, tmp_path: Path, rate: float) -> None:
+def test_it_finds_what_the_run_reported(run: Cli, tmp_path: Path, rate: float) -> None:
     path = tmp_path / "one"
     code, out, err = run(*TINY, *BRIEF, "--lr", rate, "--out", path)
     assert code == (4 if rate == 1_000 else 0), err
-    standing: dict[str, dict[str, object]] = {}
+    active_findings: dict[str, dict[str, object]] = {}
     gone: list[str] = []
     for event in map(json.loads, out.splitlines()):
         if event["event"] == "FindingRaised":
-            standing[event["code"]] = event
+            active_findings[event["code"]] = event
         elif event["event"] == "FindingCleared":
             gone.append(event["code"])
-            del standing[event["code"]]
+            del active_findings[event["code"]]
     code, out, err = run("diagnose", path, "--json")
     assert (code, err) == (0, "")
-    told = json.loads(out)
-    assert sorted(record["code"] for record in told["timeline"]) == sorted(gone)
-    assert {record["code"] for record in told["standing"]} == set(standing)
-    for record in told["standing"]:
-        event = standing[record["code"]]
+    output = json.loads(out)
+    assert sorted(record["code"] for record in output["timeline"]) == sorted(gone)
+    assert {record["code"] for record in output["standing"]} == set(active_findings)
+    for record in output["standing"]:
+        event = active_findings[record["code"]]
         assert {name: record[name] for name in event if name != "event"} == {
             name: value for name, value in event.items() if name != "event"
         }
-    assert (rate == 1_000) == ("divergence" in standing)
-    assert told["run"]["folder"] == str(path)
-    assert told["run"]["is_probed"]
+    assert (rate == 1_000) == ("divergence" in active_findings)
+    assert output["run"]["folder"] == str(path)
+    assert output["run"]["is_probed"]
 
 
-def test_it_is_told_in_words(run: Cli) -> None:
+def test_it_is_printed_as_text(run: Cli) -> None:
     run_folder(Path("runs/one"), judged("diverged"))
     code, out, err = run("diagnose", "one")
     assert (code, err) == (0, "")

@@ -74,8 +74,8 @@ def record(run: Cli, *arguments: object) -> dict[str, Any]:
     """Return what is told as JSON; there is nothing else."""
     code, out, err = run("evaluate", *arguments, "--json")
     assert code == 0, err
-    told: dict[str, Any] = json.loads(out, parse_constant=pytest.fail)
-    return told
+    output: dict[str, Any] = json.loads(out, parse_constant=pytest.fail)
+    return output
 
 
 def contents(folder: RunFolder) -> dict[Path, bytes]:
@@ -85,7 +85,7 @@ def contents(folder: RunFolder) -> dict[Path, bytes]:
 # --- text
 
 
-def test_a_view_is_told_in_text_and_the_run_stays_as_it_was(run: Cli, trained: RunFolder) -> None:
+def test_a_view_is_printed_and_the_run_is_unchanged(run: Cli, trained: RunFolder) -> None:
     before = contents(trained)
     code, out, err = run("evaluate", *CONFUSION)
 
@@ -103,14 +103,14 @@ def test_a_view_is_told_in_text_and_the_run_stays_as_it_was(run: Cli, trained: R
     assert contents(trained) == before
 
 
-def test_what_is_chosen_goes_for_the_views_that_have_it(run: Cli, trained: RunFolder) -> None:
+def test_a_choice_applies_to_the_views_that_have_it(run: Cli, trained: RunFolder) -> None:
     code, out, _ = run("evaluate", *CONFUSION, "--set", "numbers=shares", "--set", "true=3")
     assert code == 0
     assert "share of the true class" in out
     assert "    true = 3  (0" in out
 
 
-def test_what_ones_own_network_prints_is_no_part_of_it(run: Cli, data: Path) -> None:
+def test_output_of_a_custom_model_is_not_in_it(run: Cli, data: Path) -> None:
     Path("net.py").write_text(PRINTING, encoding="utf-8")
     assert run(*BRIEF, "--model", "net.py:Net", "--data-dir", data)[0] == 0
     code, out, err = run("evaluate", *CONFUSION, "--json")
@@ -122,34 +122,34 @@ def test_what_ones_own_network_prints_is_no_part_of_it(run: Cli, data: Path) -> 
 # --- JSON
 
 
-def test_json_tells_what_was_judged_and_every_figure(run: Cli, trained: RunFolder) -> None:
-    told = record(run, "mine", *CONFUSION, "--checkpoint", "best")
+def test_json_has_the_images_and_every_figure(run: Cli, trained: RunFolder) -> None:
+    output = record(run, "mine", *CONFUSION, "--checkpoint", "best")
     summary = trained.read_summary()
 
-    assert told["run"] == {"name": "mine", "folder": str(Path("runs") / "mine")}
-    assert (told["checkpoint"], told["model"], told["parameters"]) == ("best", "tiny", 4_714)
-    assert (told["split"], told["images"], told["test_looks"]) == ("validation", 40, 1)
-    assert told["epoch"] == summary.best_epoch
-    assert told["step"] == 8 * told["epoch"]
-    assert told["accuracy"] == summary.best_val_accuracy
-    assert told["interval"] == list(wilson(told["correct"], 40))
-    figures = told["views"]["confusion"]
+    assert output["run"] == {"name": "mine", "folder": str(Path("runs") / "mine")}
+    assert (output["checkpoint"], output["model"], output["parameters"]) == ("best", "tiny", 4_714)
+    assert (output["split"], output["images"], output["test_looks"]) == ("validation", 40, 1)
+    assert output["epoch"] == summary.best_epoch
+    assert output["step"] == 8 * output["epoch"]
+    assert output["accuracy"] == summary.best_val_accuracy
+    assert output["interval"] == list(wilson(output["correct"], 40))
+    figures = output["views"]["confusion"]
     assert sum(map(sum, figures["confusion"])) == 40
-    assert sum(figures["confusion"][each][each] for each in range(10)) == told["correct"]
+    assert sum(figures["confusion"][each][each] for each in range(10)) == output["correct"]
 
 
-def test_each_view_is_told_once_whatever_it_is_called(run: Cli, trained: RunFolder) -> None:
-    told = record(run, "mine", "--view", "conf", "--view", "confusion")
-    assert list(told["views"]) == ["confusion"]
+def test_each_view_is_printed_once_by_any_name(run: Cli, trained: RunFolder) -> None:
+    output = record(run, "mine", "--view", "conf", "--view", "confusion")
+    assert list(output["views"]) == ["confusion"]
 
 
 @pytest.mark.slow
-def test_every_view_is_told_in_every_form(run: Cli, trained: RunFolder) -> None:
-    told = record(run, "mine", "--report", "all.html")
+def test_every_view_has_every_form(run: Cli, trained: RunFolder) -> None:
+    output = record(run, "mine", "--report", "all.html")
     code, out, _ = run("evaluate", "--test")
 
-    assert list(told["views"]) == ALL
-    assert all(told["views"].values())
+    assert list(output["views"]) == ALL
+    assert all(output["views"].values())
     assert Page(Path("all.html").read_text(encoding="utf-8")).values("section", "id") == ALL
     assert code == 0
     for view in VIEWS:
@@ -161,7 +161,7 @@ def test_every_view_is_told_in_every_form(run: Cli, trained: RunFolder) -> None:
 # --- the test set
 
 
-def test_a_look_at_the_test_set_is_counted_in_the_run(run: Cli, trained: RunFolder) -> None:
+def test_a_test_evaluation_is_counted_in_the_run(run: Cli, trained: RunFolder) -> None:
     before = trained.read_summary()
     code, out, err = run("evaluate", *CONFUSION, "--test")
 
@@ -176,12 +176,12 @@ def test_a_look_at_the_test_set_is_counted_in_the_run(run: Cli, trained: RunFold
     assert (after.test_looks, after.state, after.epochs_done) == (2, "completed", 2)
     assert after.test_accuracy == before.test_accuracy, "the same weights say the same"
 
-    told = record(run, "mine", *CONFUSION, "--test", "--checkpoint", "best")
-    assert (told["split"], told["images"], told["test_looks"]) == ("test", 20, 3)
-    assert trained.read_summary().test_correct == told["correct"]
+    output = record(run, "mine", *CONFUSION, "--test", "--checkpoint", "best")
+    assert (output["split"], output["images"], output["test_looks"]) == ("test", 20, 3)
+    assert trained.read_summary().test_correct == output["correct"]
 
 
-def test_a_run_that_was_looked_at_goes_on_and_counts_on(run: Cli, trained: RunFolder) -> None:
+def test_a_resumed_run_counts_its_test_evaluations_on(run: Cli, trained: RunFolder) -> None:
     run("evaluate", *CONFUSION, "--test")
     code, out, err = run("resume", "--no-ui", "--epochs", 3)
 
@@ -198,21 +198,21 @@ def test_a_run_that_was_looked_at_goes_on_and_counts_on(run: Cli, trained: RunFo
     assert "3 looks" in run("runs")[1]
 
 
-def test_no_look_is_spent_on_what_cannot_be_chosen(
+def test_an_invalid_choice_costs_no_test_evaluation(
     data_refused: Refused, trained: RunFolder
 ) -> None:
-    told = data_refused("evaluate", "mine", *CONFUSION, "--test", "--set", "colour=red")
-    assert told.startswith("--set colour=red: confusion has no such control; it has images, num")
+    output = data_refused("evaluate", "mine", *CONFUSION, "--test", "--set", "colour=red")
+    assert output.startswith("--set colour=red: confusion has no such control; it has images, num")
     assert trained.read_events().looks == 1
 
 
-def test_a_run_that_is_being_written_is_not_looked_at(
+def test_a_run_in_use_is_not_evaluated_on_the_test_set(
     run: Cli, data_refused: Refused, trained: RunFolder
 ) -> None:
     before = contents(trained)
     lock = Lock(trained.lock)
-    told = data_refused("evaluate", "mine", *CONFUSION, "--test")
-    assert told.endswith(
+    output = data_refused("evaluate", "mine", *CONFUSION, "--test")
+    assert output.endswith(
         f"in use: process {os.getpid()} is writing this run; wait for it, or stop it first"
     )
     assert run("evaluate", "mine", *CONFUSION)[0] == 0, "validation is free to look at"
@@ -223,7 +223,7 @@ def test_a_run_that_is_being_written_is_not_looked_at(
 # --- the report
 
 
-def test_the_report_is_one_file_that_tells_how_it_is_made_again(
+def test_the_report_is_one_file_with_its_command(
     run: Cli, trained: RunFolder, tmp_path: Path
 ) -> None:
     path = tmp_path / "out of class.html"
@@ -268,7 +268,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
     data_refused: Refused, trained: RunFolder, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    for path, told in (
+    for path, output in (
         (tmp_path, "is not an ordinary file; choose another name"),
         (tmp_path / "nowhere" / "r.html", "there is no folder"),
         (tmp_path / "file" / "r.html", ""),
@@ -276,7 +276,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
     ):
         line = data_refused("evaluate", "mine", "--test", "--report", path)
         assert line.startswith(f"--report {path}: ")
-        assert told in line
+        assert output in line
     assert trained.read_events().looks == 1
 
 
@@ -298,7 +298,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
         (["mine", "more"], "more"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(
+def test_unusable_input_is_one_line(
     data_refused: Refused, trained: RunFolder, arguments: list[str], words: str
 ) -> None:
     assert words in data_refused("evaluate", *arguments)
@@ -331,7 +331,7 @@ def test_an_interruption_leaves_nothing_behind(
     assert trained.read_events().looks == 2, "the test set was read"
 
 
-def test_a_fault_of_the_input_does_not_load_torch() -> None:
+def test_an_input_error_does_not_load_torch() -> None:
     argv = ["mnist-tui", "evaluate", "--view", "roc"]
     code = f"import tui_trainer.cli as c; sys.argv = {argv!r}; sys.stderr = io.StringIO(); c.main()"
     assert not HEAVY & loaded_by(code)

@@ -78,8 +78,8 @@ def test_what_can_be_written_is_written_and_the_rest_is_one_line(run: Cli, here:
     weights, steps = out.splitlines()
     assert "; lacks shift, not in the state_dict: " in weights
     assert steps.startswith("runs/own/exports/steps.csv: ")
-    told = [line for line in err.splitlines() if line.startswith("mnist-tui: error: ")]
-    assert told == [
+    output = [line for line in err.splitlines() if line.startswith("mnist-tui: error: ")]
+    assert output == [
         "mnist-tui: error: network.pt2: not written: net.py:16: `if x.sum() > 1e9` depends on the "
         "values of the images, but an exported program takes the same course for all; use "
         "torch.where"
@@ -179,7 +179,7 @@ def test_a_run_may_have_any_name(run: Cli, here: Path, name: str) -> None:
     assert len(out.splitlines()) == 4
 
 
-def test_the_last_checkpoint_goes_with_all_that_happened_after_it(run: Cli, here: Path) -> None:
+def test_the_last_checkpoint_includes_all_later_events(run: Cli, here: Path) -> None:
     events = here / "runs/zoo/events.jsonl"
     last = next(line for line in reversed(events.read_text().splitlines()) if "StepDone" in line)
     with events.open("a") as file:

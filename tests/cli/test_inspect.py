@@ -46,7 +46,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Show, RunConfig, str]]
     return windows
 
 
-def test_a_checkpoint_is_shown_with_what_the_run_told_up_to_there(
+def test_a_checkpoint_is_shown_with_the_events_before_it(
     run: Cli, trained: RunFolder, opened: list[tuple[Show, RunConfig, str]]
 ) -> None:
     assert run("inspect") == (ExitCode.FINISHED, "", "")
@@ -69,10 +69,10 @@ def test_a_checkpoint_is_shown_with_what_the_run_told_up_to_there(
 
 
 @pytest.mark.usefixtures("opened")
-def test_what_cannot_be_shown_is_told_in_a_line(trained: RunFolder, refused: Refused) -> None:
+def test_a_run_that_cannot_be_shown_is_one_line(trained: RunFolder, refused: Refused) -> None:
     assert refused("inspect", "nothing").startswith("nothing: no such run")
-    told = refused("inspect", trained.name, "--checkpoint", "epoch-9")
-    assert told.startswith(f"--checkpoint epoch-9: not in {trained.name}; there is best, epoch-1")
+    output = refused("inspect", trained.name, "--checkpoint", "epoch-9")
+    assert output.startswith(f"--checkpoint epoch-9: not in {trained.name}; there is best, epoch-1")
     assert refused("inspect", "--view", "aura").startswith("--view 'aura': no such view; choose ")
     assert refused("inspect", "--view", "d").endswith("choose digits, draw")
     assert refused("inspect", "--threads", 0).startswith("--threads: ")
@@ -81,6 +81,6 @@ def test_what_cannot_be_shown_is_told_in_a_line(trained: RunFolder, refused: Ref
     assert str(trained.checkpoint("last")) in refused("inspect")
 
 
-def test_without_a_terminal_it_says_what_does_the_same(refused: Refused) -> None:
-    told = refused("inspect")
-    assert told == "the window needs a terminal; in a script or a pipe, use mnist-tui evaluate"
+def test_without_a_terminal_it_names_the_alternative(refused: Refused) -> None:
+    output = refused("inspect")
+    assert output == "the window needs a terminal; in a script or a pipe, use mnist-tui evaluate"

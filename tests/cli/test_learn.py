@@ -35,7 +35,7 @@ COLUMNS = (
     "dE_dw1 dE_dw2 dE_dw3 dE_dw4 dE_dw5 dE_dw6 dE_dw7 dE_dw8"
 )
 
-NETWORK = """
+MODEL_FILE = """
 from torch import nn
 
 class Net(nn.Module):
@@ -60,7 +60,7 @@ def test_without_a_topic_all_are_listed(run: Cli) -> None:
     assert lesson("softmax").title in out
 
 
-def test_a_lesson_is_shown_on_an_untrained_network(run: Cli) -> None:
+def test_a_lesson_is_shown_on_an_untrained_model(run: Cli) -> None:
     code, out, err = run("learn", "6", "--model", "tiny", "--set", "temperature=2")
 
     assert (code, err) == (0, "")
@@ -87,9 +87,9 @@ def test_a_lesson_is_shown_on_a_recorded_run(run: Cli) -> None:
     assert after == before != {}
 
 
-def test_what_ones_own_network_prints_is_no_part_of_it(run: Cli, tmp_path: Path) -> None:
+def test_output_of_a_custom_model_is_not_in_it(run: Cli, tmp_path: Path) -> None:
     path = tmp_path / "net.py"
-    path.write_text(NETWORK, encoding="utf-8")
+    path.write_text(MODEL_FILE, encoding="utf-8")
     code, out, err = run("learn", "softmax", "--model", f"{path}:Net")
 
     assert code == 0
@@ -137,7 +137,7 @@ def test_what_trains_is_trained_if_asked(run: Cli) -> None:
         (["softmax", "kernels"], "kernels"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(
+def test_unusable_input_is_one_line(
     data_refused: Refused, arguments: list[str], words: str
 ) -> None:
     assert words in data_refused("learn", *arguments)

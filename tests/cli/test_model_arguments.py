@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Cli, Printed, Refused
 
-NETWORK = (
+MODEL_FILE = (
     "from torch import nn\ndef net(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
 )
 
@@ -17,31 +17,31 @@ NETWORK = (
 @pytest.fixture
 def own() -> str:
     Path("own").mkdir()
-    Path("own/net.py").write_text(NETWORK)
+    Path("own/net.py").write_text(MODEL_FILE)
     return "own/net.py:net"
 
 
 @pytest.mark.parametrize("command", ["model", "review"])
 @pytest.mark.parametrize("words", [["{}"], ["--model", "{}"], ["{}", "--model", "./{}"]])
-def test_a_network_is_looked_at(run: Cli, own: str, command: str, words: list[str]) -> None:
+def test_a_model_is_described(run: Cli, own: str, command: str, words: list[str]) -> None:
     code, out, err = run(command, *(word.format(own) for word in words), "--json")
     assert (code in (0, 5), err) == (True, "")
     assert json.loads(out)["model"] in (own, f"./{own}")
 
 
 @pytest.mark.parametrize("words", [["tiny", "mlp"], ["tiny", "--model", "mlp"]])
-def test_two_networks_are_compared(run: Cli, words: list[str]) -> None:
+def test_two_models_are_compared(run: Cli, words: list[str]) -> None:
     code, out, _ = run("compare", *words, "--json")
     assert code == 0
     assert [each["model"] for each in json.loads(out)] == ["tiny", "mlp"]
 
 
-def test_two_named_networks_are_compared(run: Cli) -> None:
+def test_two_named_models_are_compared(run: Cli) -> None:
     code, out, _ = run("compare", "--model", "tiny", "--model", "mlp", "--json")
     assert (code, [each["model"] for each in json.loads(out)]) == (0, ["tiny", "mlp"])
 
 
-def test_a_lesson_is_shown_on_a_network(run: Cli, own: str) -> None:
+def test_a_lesson_is_shown_on_a_model(run: Cli, own: str) -> None:
     both = [run("learn", "softmax", *words) for words in ([own], ["--model", own])]
     assert both[0] == both[1]
     assert both[0][0] == 0
@@ -59,12 +59,12 @@ def test_a_lesson_is_shown_on_a_network(run: Cli, own: str) -> None:
         ["tiny", "--model", "tiny"],
     ],
 )
-def test_a_new_run_takes_its_network_in_two_ways(printed: Printed, words: list[str]) -> None:
+def test_a_new_run_takes_its_model_in_two_ways(printed: Printed, words: list[str]) -> None:
     # --print-config comes last, and is read though it stands behind the network.
     assert printed(*words).model == "tiny"
 
 
-def test_a_new_run_of_ones_own(printed: Printed, own: str) -> None:
+def test_a_new_run_of_a_custom_model(printed: Printed, own: str) -> None:
     assert printed(own).model == str(Path.cwd() / "own" / "net.py") + ":net"
     assert printed("package.module:net").model == "package.module:net"
 
@@ -86,13 +86,13 @@ def test_the_word_counts_more_than_the_file(printed: Printed) -> None:
         ["learn", "softmax", "tiny", "--model", "mlp"],
     ],
 )
-def test_two_networks_where_one_is_wanted(refused: Refused, words: list[str]) -> None:
-    told = "--model mlp: the network is given as tiny already; leave one of them out"
-    assert refused(*words) == told
+def test_two_models_where_one_is_expected(refused: Refused, words: list[str]) -> None:
+    output = "--model mlp: the network is given as tiny already; leave one of them out"
+    assert refused(*words) == output
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "output"),
     [
         (["compare", "tiny"], "compare takes two networks, not 1"),
         (["compare"], "compare takes two networks, not 0"),
@@ -104,15 +104,15 @@ def test_two_networks_where_one_is_wanted(refused: Refused, words: list[str]) ->
         (["tiny", "--lr"], "'--lr' requires an argument"),
     ],
 )
-def test_words_that_are_no_network(
-    data_refused: Refused, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+def test_words_that_are_no_model(
+    data_refused: Refused, monkeypatch: pytest.MonkeyPatch, words: list[str], output: str
 ) -> None:
-    assert told in data_refused(*words, *(["--no-ui"] if words[0] == "nowhere.py" else []))
+    assert output in data_refused(*words, *(["--no-ui"] if words[0] == "nowhere.py" else []))
 
 
-def test_a_command_is_a_command_though_a_network_has_its_name(
+def test_a_command_wins_over_a_model_of_that_name(
     run: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Path("runs.py").write_text(NETWORK)
+    Path("runs.py").write_text(MODEL_FILE)
     code, _, err = run("runs")
     assert (code, err) == (0, "runs: no run in it yet\n")

@@ -47,16 +47,16 @@ def loads(run: Cli, *arguments: object, code: int = 0) -> Any:
 # --- model
 
 
-def test_the_courses_network_is_the_courses_table(run: Cli) -> None:
+def test_the_courses_model_has_the_courses_table(run: Cli) -> None:
     """The table of the course's page, in its notation, layer by layer."""
     record = loads(run, "model", "era-s6")
 
-    told = [
+    output = [
         (layer["kind"], tuple(layer["output_shape"]))
         for layer in record["layers"]
         if layer["kind"] not in ("batch norm", "relu", "flatten")
     ]
-    assert told == [
+    assert output == [
         ("input", (28, 28, 1)),
         ("conv", (28, 28, 16)),
         ("conv", (28, 28, 32)),
@@ -140,7 +140,7 @@ def test_markdown(run: Cli) -> None:
     assert len(rows) == 2 + 5 + 1  # head and rule; input and four layers; the total
 
 
-def test_a_network_of_ones_own(run: Cli, own: str) -> None:
+def test_a_custom_model(run: Cli, own: str) -> None:
     record = loads(run, "model", own, "--channels", 3, "--image-size", 32, "--classes", 7)
 
     assert record["about"] == "A network of one's own."
@@ -181,7 +181,7 @@ def scripted():
 
 
 @pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
-def test_a_strange_network_spoils_nothing(run: Cli, tmp_path: Path) -> None:
+def test_an_odd_model_breaks_nothing(run: Cli, tmp_path: Path) -> None:
     path = tmp_path / "strange.py"
     path.write_text(STRANGE, encoding="utf-8")
 
@@ -216,7 +216,7 @@ def test_a_strange_network_spoils_nothing(run: Cli, tmp_path: Path) -> None:
         (["compare", "era-s6"], "compare takes two networks, not 1"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(
+def test_unusable_input_is_one_line(
     data_refused: Refused, arguments: list[str], words: str
 ) -> None:
     assert words in data_refused(*arguments)
@@ -239,7 +239,7 @@ def test_the_review_finds_what_the_course_really_ran(run: Cli) -> None:
 
 
 @pytest.mark.parametrize("name", ["era-s6", "small", "tiny"])
-def test_the_review_has_no_fault_to_find_in_the_best(run: Cli, name: str) -> None:
+def test_the_review_finds_no_error_in_the_best_model(run: Cli, name: str) -> None:
     assert loads(run, "review", name)["counts"]["error"] == 0
 
 
@@ -255,7 +255,7 @@ def test_a_smaller_budget_is_exceeded(run: Cli) -> None:
 # --- compare, zoo
 
 
-def test_two_networks_side_by_side(run: Cli) -> None:
+def test_two_models_side_by_side(run: Cli) -> None:
     code, out, err = run("compare", "era-s6", "small")
 
     assert (code, err) == (0, "")
@@ -269,7 +269,7 @@ def test_two_networks_side_by_side(run: Cli) -> None:
     assert left["totals"]["parameters"] == 19_568
 
 
-def test_a_network_beside_itself_differs_nowhere(run: Cli) -> None:
+def test_a_model_next_to_itself_differs_nowhere(run: Cli) -> None:
     _, out, _ = run("compare", "tiny", "tiny")
 
     assert "≠" not in out
@@ -287,7 +287,7 @@ def test_the_zoo_is_listed_in_the_order_of_its_story(run: Cli) -> None:
     assert [line.split()[0] for line in out.splitlines()[1:]] == list(MODELS)
 
 
-def test_a_reader_that_has_gone_is_left_in_silence(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_without_a_message(tmp_path: Path) -> None:
     def review() -> None:
         reader, writer = os.pipe()
         os.close(reader)

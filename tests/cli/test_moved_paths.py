@@ -18,7 +18,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.recording.folder import RunFolder
 
 BRIEF = ["--no-ui", "--threads", 1, "--device", "cpu", "--epochs", 1, "--batch-size", 16]
-NETWORK = """
+MODEL_FILE = """
 from torch import nn
 class Net(nn.Sequential):
     def __init__(self, in_channels, image_size, classes):
@@ -44,7 +44,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     write_dataset(home / "images", gzip=False)
     (home / "models").mkdir()
-    (home / "models" / "net.py").write_text(NETWORK)
+    (home / "models" / "net.py").write_text(MODEL_FILE)
     Image.new("L", (28, 28), 200).save(home / "grey.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
@@ -150,7 +150,7 @@ def test_curves_need_neither_model_nor_data(run: Cli, home: Path, tmp_path: Path
     assert run("diagnose", run_folder)[0] == 0
 
 
-def test_what_a_person_said_is_recorded_once_the_run_goes_on(
+def test_a_given_path_is_recorded_when_the_run_resumes(
     run: Cli, home: Path, tmp_path: Path
 ) -> None:
     (home / "models").rename(tmp_path / "new")

@@ -56,17 +56,19 @@ def test_a_picture_is_a_line(run: Cli, trained: RunFolder, pictures: Path) -> No
     assert (sign, then) == ("%", "then")
 
 
-def test_a_bad_file_among_others_is_told_and_the_others_go_on(
+def test_a_bad_file_is_reported_and_the_others_are_predicted(
     run: Cli, trained: RunFolder, pictures: Path
 ) -> None:
     code, out, err = run("predict", pictures, "nowhere.png", pictures, "--run", trained.path)
 
     assert code == 2
     assert [line.split()[0].rpartition("/")[2] for line in out.splitlines()] == ["two.png"] * 2
-    told = err.splitlines()
-    assert len(told) == 3
-    assert told[0] == (f"mnist-tui: error: {pictures / 'bad.png'}: is no picture of a known format")
-    assert told[1] == ("mnist-tui: error: nowhere.png: cannot be read: No such file or directory")
+    output = err.splitlines()
+    assert len(output) == 3
+    assert output[0] == (
+        f"mnist-tui: error: {pictures / 'bad.png'}: is no picture of a known format"
+    )
+    assert output[1] == ("mnist-tui: error: nowhere.png: cannot be read: No such file or directory")
 
 
 def test_json_is_a_line_a_picture(run: Cli, trained: RunFolder, pictures: Path) -> None:
@@ -86,7 +88,7 @@ def test_json_is_a_line_a_picture(run: Cli, trained: RunFolder, pictures: Path) 
     assert record["checkpoints"]["best"]["probabilities"] == probabilities
 
 
-def test_a_doubtful_answer_says_why(
+def test_a_warning_gives_its_reason(
     run: Cli, trained: RunFolder, pictures: Path, tmp_path: Path
 ) -> None:
     Image.open(pictures / "two.png").crop((27, 0, 150, 150)).save(tmp_path / "cut.png")
@@ -100,7 +102,7 @@ def test_a_doubtful_answer_says_why(
     assert json.loads(record)["doubts"] == [why]
 
 
-def test_two_digits_are_refused_and_the_others_told(
+def test_two_digits_are_refused_and_the_others_predicted(
     run: Cli, trained: RunFolder, pictures: Path, tmp_path: Path
 ) -> None:
     two = Image.open(pictures / "two.png")
@@ -133,7 +135,7 @@ def test_several_checkpoints_stand_side_by_side(
     assert line.count("%") == 2
 
 
-def test_a_digit_is_shown_as_the_network_gets_it(
+def test_a_digit_is_shown_as_the_model_gets_it(
     run: Cli, trained: RunFolder, pictures: Path
 ) -> None:
     shown = {}
@@ -149,7 +151,7 @@ def test_a_digit_is_shown_as_the_network_gets_it(
     assert len(raw) < len(centred)
 
 
-def test_its_networks_are_the_runs_own(
+def test_its_models_are_those_of_the_run(
     run: Cli, trained: RunFolder, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained.path.parents[1])
@@ -167,7 +169,7 @@ def test_its_networks_are_the_runs_own(
         (["--ink", "red"], "--ink red: choose auto, dark, light"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(
+def test_unusable_input_is_one_line(
     data_refused: Refused, trained: RunFolder, pictures: Path, arguments: list[str], words: str
 ) -> None:
     chosen = arguments if arguments[0] == "--run" else [*arguments, "--run", trained.path]
@@ -214,7 +216,7 @@ MODELS = {
 @pytest.mark.parametrize(
     "kind", ["batch", *(pytest.param(k, marks=pytest.mark.slow) for k in MODELS if k != "batch")]
 )
-def test_what_a_model_cannot_answer_is_said(
+def test_a_prediction_that_a_model_cannot_make_is_reported(
     run: Cli, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     expression, expected, words = MODELS[kind]

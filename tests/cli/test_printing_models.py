@@ -43,7 +43,7 @@ class Loud(nn.Sequential):
         warnings.warn("by warning")
         return super().forward(x)
 """
-SAID = [
+PRINTED = [
     *("importing", "by print", "by write", "by the first stdout", "by descriptor 1"),
     *("by descriptor 2", "by C", "by a child", "by logging", "by warning"),
 ]
@@ -78,7 +78,7 @@ def test_json_lines_stay_whole(here: Path) -> None:
     assert done.returncode == 0, done.stderr
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     assert (events[0], events[-1]) == ("RecordingStarted", "RunFinished")
-    assert [word for word in SAID if word not in done.stderr] == []
+    assert [word for word in PRINTED if word not in done.stderr] == []
     assert "leaving" in done.stderr
     assert not RunFolder(here / "run").output.exists()
 
@@ -104,7 +104,7 @@ def test_the_data_of_every_command_stay_whole(here: Path) -> None:
     ):
         done = call(here, *words)
         assert done.returncode in (0, 5, 6), done.stderr
-        assert not [word for word in SAID if word in done.stdout], words
+        assert not [word for word in PRINTED if word in done.stdout], words
 
 
 class Terminal:
@@ -162,7 +162,7 @@ class Terminal:
 def test_the_live_line_stays_whole(here: Path) -> None:
     terminal = Terminal(here, "--no-ui", *NEW, "--no-save")
     assert terminal.end() == 0
-    assert [word for word in SAID if word not in terminal.text] == []
+    assert [word for word in PRINTED if word not in terminal.text] == []
     drawn = re.findall(r"epoch 1/1[^\r\n]*", terminal.text)
     assert drawn
     assert not [line for line in drawn if "by " in line]
@@ -176,13 +176,13 @@ def test_the_window_stays_whole(here: Path, words: list[str]) -> None:
     terminal.press("q")
     assert terminal.end() == 0
     screen, _, after = terminal.text.rpartition("\x1b[?1049l")
-    assert not [word for word in SAID if word in screen]
+    assert not [word for word in PRINTED if word in screen]
     log = RunFolder(here / "run").output
     if words == ["--no-save"]:
         assert not log.exists()
         return
     assert "the model printed something: run/output.log" in after
-    assert [word for word in SAID if word not in log.read_text()] == []
+    assert [word for word in PRINTED if word not in log.read_text()] == []
 
 
 @pytest.mark.slow
@@ -232,7 +232,7 @@ def test_a_terminal_that_moves_no_cursor(
 @pytest.mark.parametrize(
     ("name", "value"), [("TEXTUAL_DRIVER", "nonsense"), ("TEXTUAL_COLOR_SYSTEM", "nonsense")]
 )
-def test_a_variable_that_keeps_the_window_from_opening_is_named(
+def test_an_environment_variable_that_breaks_the_window_is_named(
     here: Path, name: str, value: str
 ) -> None:
     terminal = Terminal(here, *NEW, **{name: value})

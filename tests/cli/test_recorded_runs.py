@@ -57,7 +57,7 @@ def complaint(run: Cli, *arguments: object) -> str:
     return line.removeprefix("mnist-tui: error: ")
 
 
-def test_a_run_says_where_it_is_recorded(run: Cli, data: Path, tmp_path: Path) -> None:
+def test_a_run_prints_where_it_is_recorded(run: Cli, data: Path, tmp_path: Path) -> None:
     code, _, err = run(*begin(data)[1:])
     assert code == 0
     (path,) = Path("runs").iterdir()
@@ -68,13 +68,13 @@ def test_a_run_says_where_it_is_recorded(run: Cli, data: Path, tmp_path: Path) -
 
 
 def test_a_finished_run_wants_a_number_of_epochs(run: Cli, trained: RunFolder) -> None:
-    told = complaint(run, "resume", "--no-ui")
-    assert told == f"{trained.name}: has had all its 2 epochs; add --epochs 4 to go on"
-    told = complaint(run, "resume", "--no-ui", "--epochs", 1)
-    assert told == "--epochs 1: epoch 2 has begun already"
+    output = complaint(run, "resume", "--no-ui")
+    assert output == f"{trained.name}: has had all its 2 epochs; add --epochs 4 to go on"
+    output = complaint(run, "resume", "--no-ui", "--epochs", 1)
+    assert output == "--epochs 1: epoch 2 has begun already"
 
 
-def test_a_finished_run_goes_on(run: Cli, trained: RunFolder) -> None:
+def test_a_finished_run_is_resumed(run: Cli, trained: RunFolder) -> None:
     code, out, err = run("resume", trained.name, "--no-ui", "--epochs", 3)
     assert code == 0
     assert out.splitlines()[0].startswith("epoch 3/3")
@@ -87,7 +87,7 @@ def test_a_finished_run_goes_on(run: Cli, trained: RunFolder) -> None:
     assert epochs == [1, 2, 3]
 
 
-def test_with_json_only_what_is_new_is_told(run: Cli, trained: RunFolder) -> None:
+def test_with_json_only_new_events_are_printed(run: Cli, trained: RunFolder) -> None:
     code, out, _ = run("resume", "--no-ui", "--json", "--epochs", 3)
     assert code == 0
     events = [json.loads(line) for line in out.splitlines()]
@@ -113,21 +113,21 @@ def test_the_best_state_can_be_gone_on_from(run: Cli, trained: RunFolder) -> Non
     shutil.copy(trained.checkpoint("best"), trained.checkpoint("mine"))
     code, _, _ = run("resume", "--no-ui", "--epochs", 3, "--checkpoint", "mine")
     assert code == 0
-    told = complaint(run, "resume", "--no-ui", "--checkpoint", "worst")
-    assert told == f"--checkpoint worst: not in {trained.name}; there is best, last, mine"
+    output = complaint(run, "resume", "--no-ui", "--checkpoint", "worst")
+    assert output == f"--checkpoint worst: not in {trained.name}; there is best, last, mine"
 
 
 @pytest.mark.parametrize("command", ["resume", "replay"])
 def test_no_such_run(run: Cli, command: str) -> None:
     assert "runs: no run in it yet" in complaint(run, command, "--no-ui")
-    told = complaint(run, command, "--no-ui", "nothing")
-    assert told == "nothing: no such run; `mnist-tui runs` lists those that there are"
+    output = complaint(run, command, "--no-ui", "nothing")
+    assert output == "nothing: no such run; `mnist-tui runs` lists those that there are"
 
 
 def test_a_run_of_which_nothing_was_saved(run: Cli, trained: RunFolder) -> None:
     shutil.rmtree(trained.checkpoints)
-    told = complaint(run, "resume", "--no-ui")
-    assert told.startswith(f"{trained.name}: nothing was saved of it yet; start it anew with ")
+    output = complaint(run, "resume", "--no-ui")
+    assert output.startswith(f"{trained.name}: nothing was saved of it yet; start it anew with ")
 
 
 def test_other_data_than_before(run: Cli, trained: RunFolder) -> None:
@@ -140,8 +140,8 @@ def test_other_data_than_before(run: Cli, trained: RunFolder) -> None:
 
 
 def test_options_of_a_new_run_do_not_stand_before_a_command(run: Cli) -> None:
-    told = complaint(run, "--epochs", 3, "resume", "--no-ui")
-    assert told == "--epochs: belongs to a new run; options of a command come after it"
+    output = complaint(run, "--epochs", 3, "resume", "--no-ui")
+    assert output == "--epochs: belongs to a new run; options of a command come after it"
 
 
 def test_no_such_command(run: Cli) -> None:
@@ -160,7 +160,7 @@ def test_a_replay_ends_with_the_same_weights(run: Cli, trained: RunFolder) -> No
     assert len(list(trained.path.parent.iterdir())) == 1, "nothing new is saved"
 
 
-def test_a_replay_that_differs_has_a_code_of_its_own(run: Cli, trained: RunFolder) -> None:
+def test_a_replay_that_differs_has_its_own_exit_code(run: Cli, trained: RunFolder) -> None:
     text = trained.config.read_text()
     trained.config.write_text(text.replace("seed = 0", "seed = 1"))
     code, _, err = run("replay", "--no-ui", trained.path)
@@ -199,7 +199,7 @@ def test_the_list_as_json(run: Cli, trained: RunFolder) -> None:
     assert {name: record[name] for name in summary} == summary
 
 
-def test_a_damaged_run_is_listed_with_its_fault(run: Cli, trained: RunFolder) -> None:
+def test_a_damaged_run_is_listed_with_its_error(run: Cli, trained: RunFolder) -> None:
     trained.summary.write_text("{")
     assert "summary.json: no JSON; is the file damaged?" in run("runs")[1]
     (record,) = json.loads(run("runs", "--json")[1])
@@ -229,7 +229,7 @@ def test_an_export_of_curves_and_weights(run: Cli, trained: RunFolder, tmp_path:
     ("formats", "files"),
     [("torch", ["network.pt2"]), ("torch,onnx", ["network.onnx", "network.pt2"])],
 )
-def test_a_network_is_checked_against_torch_on_the_test_set(
+def test_an_exported_model_is_compared_on_the_test_images(
     run: Cli, trained: RunFolder, formats: str, files: list[str]
 ) -> None:
     code, out, _ = run("export", "--as", formats)
@@ -242,25 +242,25 @@ def test_a_network_is_checked_against_torch_on_the_test_set(
 
 
 @pytest.mark.parametrize(
-    ("formats", "told"),
+    ("formats", "output"),
     [
         ([], "--as: say what to write: weights, onnx, torch, csv, tensorboard, svg, png"),
         (["--as", "gif"], "--as: unknown format 'gif'; choose weights, onnx"),
     ],
 )
-def test_an_export_of_nothing_known(run: Cli, formats: list[str], told: str) -> None:
-    assert complaint(run, "export", *formats).startswith(told)
+def test_an_export_of_nothing_known(run: Cli, formats: list[str], output: str) -> None:
+    assert complaint(run, "export", *formats).startswith(output)
 
 
 def test_an_export_to_where_nothing_can_be(run: Cli, trained: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    told = complaint(run, "export", "--as", "csv", "--to", tmp_path / "file")
-    assert told.startswith(f"--to {tmp_path / 'file'}: cannot be made: ")
+    output = complaint(run, "export", "--as", "csv", "--to", tmp_path / "file")
+    assert output.startswith(f"--to {tmp_path / 'file'}: cannot be made: ")
 
 
 def test_weights_that_are_damaged_are_not_exported(run: Cli, trained: RunFolder) -> None:
     content = bytearray(trained.checkpoint("last").read_bytes())
     content[-1] ^= 1
     trained.checkpoint("last").write_bytes(content)
-    told = complaint(run, "export", "--as", "weights")
-    assert told.endswith("is damaged: its checksum does not match its content")
+    output = complaint(run, "export", "--as", "weights")
+    assert output.endswith("is damaged: its checksum does not match its content")

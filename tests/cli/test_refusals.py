@@ -18,7 +18,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "output"),
     [
         (["--model", "vgg"], "--model: unknown model 'vgg'; choose mlp, conv-fc, "),
         (["--dataset", "cifar"], "--dataset: unknown dataset 'cifar'; choose mnist, fashion"),
@@ -48,12 +48,12 @@ from tui_trainer.protocol.exit_codes import ExitCode
         (["--no-ui", "--theme", "x"], "unknown theme 'x'; "),
     ],
 )
-def test_a_value_that_cannot_be_used(refused: Refused, arguments: list[str], told: str) -> None:
-    assert refused(*arguments).startswith(told)
+def test_a_value_that_cannot_be_used(refused: Refused, arguments: list[str], output: str) -> None:
+    assert refused(*arguments).startswith(output)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "output"),
     [
         (["--epochs", "1e9"], "'--epochs'"),
         (["--epochs", "9" * 5_000], "'--epochs'"),
@@ -66,17 +66,17 @@ def test_a_value_that_cannot_be_used(refused: Refused, arguments: list[str], tol
     ],
 )
 def test_an_option_that_cannot_be_understood(
-    refused: Refused, arguments: list[str], told: str
+    refused: Refused, arguments: list[str], output: str
 ) -> None:
     line = refused(*arguments)
-    assert told in line
+    assert output in line
     assert line.endswith(" (--help lists every option)")
     assert line.isprintable()
 
 
 def test_the_line_names_the_file_the_line_and_the_key(refused: Refused, tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
-    for text, told in [
+    for text, output in [
         ("epochs = 3\nlr = -1\n", f"{path}, line 2, lr: the learning rate must be above 0"),
         ("epochs = 3\nrate = 1\n", f"{path}, line 2, rate: no such setting"),
         ("epochs = 3\nepochs = 1\n", f"{path}, line 2, epochs: no valid TOML: "),
@@ -87,13 +87,13 @@ def test_the_line_names_the_file_the_line_and_the_key(refused: Refused, tmp_path
         ("epochs = 3\nlr =\n", f"{path}, line 2, lr: no valid TOML: "),
     ]:
         path.write_text(text)
-        assert refused("--config", path, "--no-ui").startswith(told)
+        assert refused("--config", path, "--no-ui").startswith(output)
 
 
 def test_configs_that_are_no_files(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff")
     (tmp_path / "large.toml").write_bytes(b"#" * 100_000)
-    for name, told in [
+    for name, output in [
         (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "none.toml", "cannot be read: No such file or directory"),
         (tmp_path / "binary.toml", "line 1: not UTF-8 text; save the file as UTF-8"),
@@ -102,7 +102,7 @@ def test_configs_that_are_no_files(refused: Refused, tmp_path: Path) -> None:
     ]:
         line = refused("--config", name)
         assert line.startswith(str(name))
-        assert told in line
+        assert output in line
 
 
 def test_a_theme_file_that_is_broken(refused: Refused, tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_a_theme_file_that_is_broken(refused: Refused, tmp_path: Path) -> None:
 
 def test_an_output_folder_that_holds_a_run(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text("")
-    told = f"--out {tmp_path}: holds a run already (events.jsonl); choose another folder"
-    assert refused("--no-ui", "--out", tmp_path) == told
+    output = f"--out {tmp_path}: holds a run already (events.jsonl); choose another folder"
+    assert refused("--no-ui", "--out", tmp_path) == output
 
 
 def test_an_output_folder_that_cannot_be_written(
@@ -165,7 +165,7 @@ def damaged(folder: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "told"),
+    ("name", "change", "output"),
     [
         ("train-images-idx3-ubyte", lambda data: data[:-1], "cut short"),
         ("train-images-idx3-ubyte", lambda data: b"\1" + data[1:], "not an IDX file"),
@@ -177,28 +177,28 @@ def damaged(folder: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
     ],
 )
 def test_data_that_are_damaged(
-    data_refused: Refused, tmp_path: Path, name: str, change: Callable[[bytes], bytes], told: str
+    data_refused: Refused, tmp_path: Path, name: str, change: Callable[[bytes], bytes], output: str
 ) -> None:
     path = damaged(tmp_path / "data", name, change)
     out = tmp_path / "run"
     line = data_refused("--no-ui", "--data-dir", tmp_path / "data", "--out", out)
     assert line.startswith(f"{path}: ")
-    assert told in line
+    assert output in line
     assert not out.exists(), "a run that could not begin leaves no folder behind"
 
 
 def test_data_that_are_not_there(data_refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for folder, told in [
+    for folder, output in [
         (tmp_path / "none", "no such folder; check the path"),
         (tmp_path / "file", "not a folder; name the folder that holds the files"),
         (tmp_path, ""),
     ]:
-        assert data_refused("--no-ui", "--data-dir", folder).startswith(f"{folder}: {told}")
+        assert data_refused("--no-ui", "--data-dir", folder).startswith(f"{folder}: {output}")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "output"),
     [
         (["--val-size", "60"], "--val-size 60: data has 60 training images; leave at least one"),
         (["--val-size", "9" * 30], "--val-size 999,999,999"),
@@ -209,17 +209,17 @@ def test_data_that_are_not_there(data_refused: Refused, tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_do_not_fit_the_data(
-    data_refused: Refused, tmp_path: Path, arguments: list[str], told: str
+    data_refused: Refused, tmp_path: Path, arguments: list[str], output: str
 ) -> None:
     folder = write_dataset(tmp_path / "data", gzip=False)
-    assert told in data_refused("--no-ui", "--data-dir", folder, *arguments)
+    assert output in data_refused("--no-ui", "--data-dir", folder, *arguments)
 
 
 # What nobody foresaw
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_a_fault_of_our_own_is_a_line_and_a_traceback_on_request(
+def test_an_unexpected_error_is_a_line_and_a_traceback_on_request(
     run: Cli, monkeypatch: pytest.MonkeyPatch, debug: bool
 ) -> None:
     def fail(*_: object) -> None:
@@ -245,9 +245,7 @@ def test_ctrl_c_before_the_run(
     assert "Traceback" not in err
 
 
-def test_nobody_to_tell_is_no_reason_to_use_stdout(
-    run: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_stderr_stdout_stays_for_data(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", None)
         code, out, _ = run("--lr", "-1")

@@ -61,8 +61,8 @@ def records(text: str) -> list[Record]:
     return [json.loads(line, parse_constant=refuse) for line in text[:-1].split("\n")]
 
 
-def without_clock(told: list[Record]) -> list[Record]:
-    return [{k: v for k, v in record.items() if k not in CLOCK_FIELDS} for record in told]
+def without_clock(output: list[Record]) -> list[Record]:
+    return [{k: v for k, v in record.items() if k not in CLOCK_FIELDS} for record in output]
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +80,12 @@ Recorded = tuple[subprocess.CompletedProcess[str], Path]
 def test_json_is_the_whole_of_stdout(recorded: Recorded) -> None:
     done, _ = recorded
     assert done.returncode == 0
-    told = records(done.stdout)
+    output = records(done.stdout)
     assert {"StateChanged", "RunStarted", "StepDone", "EpochDone", "TestEvaluated"} <= {
-        record["event"] for record in told
+        record["event"] for record in output
     }
-    assert [record["event"] for record in told].count("RunFinished") == 1
-    assert told[-1]["event"] == "RunFinished"
+    assert [record["event"] for record in output].count("RunFinished") == 1
+    assert output[-1]["event"] == "RunFinished"
 
 
 def test_an_epoch_has_the_promised_fields(recorded: Recorded) -> None:
@@ -110,7 +110,7 @@ def test_the_end_has_the_promised_fields(recorded: Recorded) -> None:
     assert last["seconds"] > 0
 
 
-def test_the_folder_agrees_with_what_was_said(recorded: Recorded, data: Path) -> None:
+def test_the_folder_agrees_with_the_output(recorded: Recorded, data: Path) -> None:
     done, folder = recorded
     files = [".lock", "checkpoints", "config.toml", "events.jsonl", "summary.json"]
     assert sorted(os.listdir(folder)) == files
@@ -156,17 +156,19 @@ def test_a_divergence_is_code_4(data: Path, tmp_path: Path) -> None:
     diverging += ["--epochs", "50", "--batch-size", "8"]
     ended = train_forked(data, tmp_path / "said", *diverging, "--json", "--no-save")
     assert ended.code == 4
-    told = records(ended.out)
-    assert told[-1]["event"] == "RunFinished"
-    assert told[-1]["reason"] == "diverged"
-    assert told[-1]["test_accuracy"] is None
-    names = [record["event"] for record in told]
+    output = records(ended.out)
+    assert output[-1]["event"] == "RunFinished"
+    assert output[-1]["reason"] == "diverged"
+    assert output[-1]["test_accuracy"] is None
+    names = [record["event"] for record in output]
     assert names.count("Diverged") == 1
-    found = [record for record in told if record["event"] == "FindingRaised"]
+    found = [record for record in output if record["event"] == "FindingRaised"]
     assert found[-1]["code"] == "divergence"
 
 
-def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+def test_ctrl_c_finishes_the_batch_and_prints_the_resume_command(
+    data: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     words = [*COMMAND, "--data-dir", str(data), "--epochs", "10000", "--model", "small", "--json"]
     words += ["--out", str(out)]
@@ -185,10 +187,10 @@ def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(data: Path, tmp_path: P
             process.kill()
     assert process.returncode == 130
     assert "Traceback" not in errors
-    told = records("".join(lines) + rest)
-    assert told[-1]["event"] == "RunFinished"
-    assert told[-1]["reason"] == "interrupted"
-    assert told[-1]["test_total"] is None, "a run that is to go on needs no look at the test set"
+    output = records("".join(lines) + rest)
+    assert output[-1]["event"] == "RunFinished"
+    assert output[-1]["reason"] == "interrupted"
+    assert output[-1]["test_total"] is None, "a run that is to go on needs no look at the test set"
     assert f"mnist-tui resume {out}" in errors
-    steps = [record["step"] for record in told if record["event"] == "StepDone"]
-    assert steps[-1] == told[-1]["step"]
+    steps = [record["step"] for record in output if record["event"] == "StepDone"]
+    assert steps[-1] == output[-1]["step"]

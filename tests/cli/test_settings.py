@@ -153,23 +153,23 @@ def test_help_has_every_option_in_a_section(run: Cli, flag: str) -> None:
         assert f"{code_.value:>3}  {code_.meaning}" in out
 
 
-def test_help_tells_the_true_defaults() -> None:
+def test_help_shows_the_true_defaults() -> None:
     helps = {parameter.name: parameter.help for parameter in parameters()}
     defaults = RunConfig()
-    told = 0
+    output = 0
     for field in dataclasses.fields(RunConfig):
         value = getattr(defaults, field.name)
         if value is not None:
             shown = {True: "on", False: "off"}[value] if isinstance(value, bool) else value
             assert f"({shown})" in helps[field.name], field.name
-            told += 1
-    assert told > 10
+            output += 1
+    assert output > 10
     rates = (RunConfig(optimizer=name).learning_rate for name in ("sgd", "adam"))
     assert "({} for sgd, {} for adam and adamw)".format(*rates) in helps["lr"]
     assert ", ".join(MODELS) in helps["model"]
 
 
-def test_help_tells_every_preset() -> None:
+def test_help_lists_every_preset() -> None:
     helps = {parameter.name: parameter.help for parameter in parameters()}
     with pytest.raises(InputError) as caught:
         compose_run(dict.fromkeys([*SETTINGS, "config"]) | {"preset": "none"})

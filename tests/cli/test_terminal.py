@@ -43,8 +43,8 @@ def call(*arguments: str, code: str = CALL + "main()", **more: object) -> tuple[
 def test_nothing_heavy_is_loaded_for_a_word() -> None:
     """In one process after the other word: what one loads would be told after all that follow."""
     _, _, err = call(*WORDS, code=REPORT)
-    told = [line for line in err.splitlines() if line.startswith("heavy ")]
-    assert told == [f"heavy {words}" for words in WORDS]
+    output = [line for line in err.splitlines() if line.startswith("heavy ")]
+    assert output == [f"heavy {words}" for words in WORDS]
 
 
 def shell(words: str, **environment: str) -> tuple[int, str, str]:

@@ -291,17 +291,19 @@ def images(count: int) -> Tensor:
     return torch.randn(count, 1, 28, 28)
 
 
-def refused(write: Callable[[nn.Module, int, Path], object], model: nn.Module, path: Path) -> str:
+def refused(
+    write: Callable[[nn.Module, int, Path], object], model_class: nn.Module, path: Path
+) -> str:
     with pytest.raises(InputError) as caught:
-        write(model, 28, path)
+        write(model_class, 28, path)
     assert not path.exists()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def line_of(model: type[nn.Module], text: str) -> str:
+def line_of(model_class: type[nn.Module], text: str) -> str:
     """Return the place in this file of a line of a model's forward."""
-    code = model.forward.__code__
+    code = model_class.forward.__code__
     lines = Path(__file__).read_text().splitlines()
     number = next(n for n in range(code.co_firstlineno, len(lines)) if text in lines[n - 1])
     return f"{HERE}:{number}: "
@@ -311,31 +313,36 @@ def line_of(model: type[nn.Module], text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "model", [pytest.param(m, marks=pytest.mark.slow) if m is Tokens else m for m in ANY_BATCH]
+    "model_class",
+    [pytest.param(m, marks=pytest.mark.slow) if m is Tokens else m for m in ANY_BATCH],
 )
-def test_a_program_gives_the_answers_for_any_batch(tmp_path: Path, model: type[nn.Module]) -> None:
-    network, path = model(), tmp_path / "network.pt2"
-    before = copy_model(network).state_dict()
+def test_a_program_gives_the_answers_for_any_batch(
+    tmp_path: Path, model_class: type[nn.Module]
+) -> None:
+    model, path = model_class(), tmp_path / "network.pt2"
+    before = copy_model(model).state_dict()
 
-    assert model_files.write_torch_export(network, 28, path) == ""
+    assert model_files.write_torch_export(model, 28, path) == ""
 
     for count in (1, 4, 70):
-        result = model_files.compare_torch_export(network, path, images(count))
+        result = model_files.compare_torch_export(model, path, images(count))
         assert (result.images, result.disagreements, result.is_same) == (count, 0, True)
-    assert network.training
-    assert network.state_dict().keys() == before.keys()
+    assert model.training
+    assert model.state_dict().keys() == before.keys()
     assert str(Path(__file__).parent).encode() not in path.read_bytes()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", STRICT)
-def test_a_batch_size_taken_by_python_stays_open(tmp_path: Path, model: type[nn.Module]) -> None:
+@pytest.mark.parametrize("model_class", STRICT)
+def test_a_batch_size_taken_by_python_stays_open(
+    tmp_path: Path, model_class: type[nn.Module]
+) -> None:
     path = tmp_path / "network.pt2"
-    network = model()
+    model = model_class()
 
-    assert model_files.write_torch_export(network, 28, path) == ""
+    assert model_files.write_torch_export(model, 28, path) == ""
 
-    assert model_files.compare_torch_export(network, path, images(9)).is_same
+    assert model_files.compare_torch_export(model, path, images(9)).is_same
 
 
 def test_a_program_leaves_the_tensor_that_it_is_given_as_it_is(tmp_path: Path) -> None:
@@ -349,23 +356,23 @@ def test_a_program_leaves_the_tensor_that_it_is_given_as_it_is(tmp_path: Path) -
     assert torch.equal(given, before)
 
 
-def test_nothing_is_printed_and_no_generator_moves(
+def test_nothing_is_printed_and_no_rng_advances(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    network, path, few = Keeps(), tmp_path / "network.pt2", images(3)
+    model, path, few = Keeps(), tmp_path / "network.pt2", images(3)
     state = torch.get_rng_state()
 
-    model_files.write_torch_export(network, 28, path)
-    model_files.compare_torch_export(network, path, few)
+    model_files.write_torch_export(model, 28, path)
+    model_files.compare_torch_export(model, path, few)
 
     assert capfd.readouterr() == ("", "")
     assert torch.equal(torch.get_rng_state(), state)
-    assert network.calls == 0
+    assert model.calls == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "text", "cause"),
+    ("model_class", "text", "cause"),
     [
         (
             Loops,
@@ -376,39 +383,43 @@ def test_nothing_is_printed_and_no_generator_moves(
     ],
 )
 def test_a_batch_size_of_1_is_better_than_no_program(
-    tmp_path: Path, model: type[nn.Module], text: str, cause: str
+    tmp_path: Path, model_class: type[nn.Module], text: str, cause: str
 ) -> None:
-    network, path = model(), tmp_path / "network.pt2"
+    model, path = model_class(), tmp_path / "network.pt2"
 
-    note = model_files.write_torch_export(network, 28, path)
+    note = model_files.write_torch_export(model, 28, path)
 
     assert note.startswith("batch size fixed to 1 (")
-    assert note.endswith(f"{line_of(model, text)}{cause})")
-    result = model_files.compare_torch_export(network, path, images(5))
+    assert note.endswith(f"{line_of(model_class, text)}{cause})")
+    result = model_files.compare_torch_export(model, path, images(5))
     assert (result.images, result.is_same) == (5, True)
 
 
 @pytest.mark.parametrize(
-    ("model", "text", "advice"),
+    ("model_class", "text", "advice"),
     [
         (Length, "len(x)", "len(x) fixes the batch size; write x.shape[0]"),
         (Whole, "int(", "int(x.shape[0]) fixes the batch size; write x.shape[0]"),
     ],
 )
 def test_the_line_that_fixes_the_batch_size_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: type[nn.Module], text: str, advice: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model_class: type[nn.Module],
+    text: str,
+    advice: str,
 ) -> None:
     ways = tuple(way for way in programs._TRACE_OPTIONS if not way.strict)
     monkeypatch.setattr(programs, "_WAYS", ways)
 
-    note = model_files.write_torch_export(model(), 28, tmp_path / "network.pt2")
+    note = model_files.write_torch_export(model_class(), 28, tmp_path / "network.pt2")
 
-    assert note.endswith(f"{line_of(model, text)}{advice})")
+    assert note.endswith(f"{line_of(model_class, text)}{advice})")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "text", "cause"),
+    ("model_class", "text", "cause"),
     [
         (Branches, "if x.sum() > 0", "`if x.sum() > 0` depends on the values of the images"),
         (Counts, "", "the network's answers depend on the images before (it keeps calls)"),
@@ -416,19 +427,19 @@ def test_the_line_that_fixes_the_batch_size_is_named(
     ],
 )
 def test_what_no_program_can_do_is_one_sentence(
-    tmp_path: Path, model: type[nn.Module], text: str, cause: str
+    tmp_path: Path, model_class: type[nn.Module], text: str, cause: str
 ) -> None:
-    told = refused(model_files.write_torch_export, model(), tmp_path / "network.pt2")
+    told = refused(model_files.write_torch_export, model_class(), tmp_path / "network.pt2")
 
-    assert (line_of(model, text) if text else "") + cause in told
+    assert (line_of(model_class, text) if text else "") + cause in told
 
 
 def test_random_answers_are_compared_under_one_seed_or_not_at_all(tmp_path: Path) -> None:
-    network, path = Noisy(), tmp_path / "network.pt2"
-    model_files.write_torch_export(network, 28, path)
+    model, path = Noisy(), tmp_path / "network.pt2"
+    model_files.write_torch_export(model, 28, path)
 
-    same = model_files.compare_torch_export(network, path, images(4))
-    other = compare(network, lambda few: torch.zeros(len(few), 10), images(4), 4)
+    same = model_files.compare_torch_export(model, path, images(4))
+    other = compare(model, lambda few: torch.zeros(len(few), 10), images(4), 4)
 
     assert same.is_random
     assert same.words.endswith("both drawing from the same seed")
@@ -452,8 +463,8 @@ def test_random_answers_are_compared_under_one_seed_or_not_at_all(tmp_path: Path
     ids=["shifted", "nan", "a class less", "other classes", "one image", "many images"],
 )
 def test_other_answers_are_wrong(other: Callable[[Tensor], Tensor]) -> None:
-    network = Base()
-    assert compare(network, lambda few: other(network(few)), images(12), 9).is_wrong
+    model = Base()
+    assert compare(model, lambda few: other(model(few)), images(12), 9).is_wrong
 
 
 def test_rounding_is_not_wrong_even_where_two_classes_are_level() -> None:
@@ -461,8 +472,8 @@ def test_rounding_is_not_wrong_even_where_two_classes_are_level() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.logits(x)[:, :1].expand(-1, 10)
 
-    network = Level()
-    result = compare(network, lambda few: network(few) + torch.rand(10) * 1e-6, images(12), 9)
+    model = Level()
+    result = compare(model, lambda few: model(few) + torch.rand(10) * 1e-6, images(12), 9)
 
     assert result.disagreements
     assert not result.is_wrong
@@ -472,59 +483,59 @@ def test_rounding_is_not_wrong_even_where_two_classes_are_level() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [*ANY_BATCH, *STRICT])
+@pytest.mark.parametrize("model_class", [*ANY_BATCH, *STRICT])
 def test_an_onnx_file_gives_the_answers_or_is_refused_with_a_reason(
-    tmp_path: Path, model: type[nn.Module]
+    tmp_path: Path, model_class: type[nn.Module]
 ) -> None:
-    network, path = model(), tmp_path / "network.onnx"
+    model, path = model_class(), tmp_path / "network.onnx"
     refusals: dict[type[nn.Module], str] = {
         Doubles: "onnxruntime has no Conv for ",
         Autocast: "ONNX has no Conv for bfloat16",
     }
-    if reason := refusals.get(model):
+    if reason := refusals.get(model_class):
         with pytest.raises(InputError, match=reason):
             _ = (
-                model_files.write_onnx(network, 28, path),
-                model_files.compare_onnx(network, path, images(4)),
+                model_files.write_onnx(model, 28, path),
+                model_files.compare_onnx(model, path, images(4)),
             )
     else:
-        assert model_files.write_onnx(network, 28, path) == ""
+        assert model_files.write_onnx(model, 28, path) == ""
         for count in (1, 4, 70):
-            assert model_files.compare_onnx(network, path, images(count)).is_same
+            assert model_files.compare_onnx(model, path, images(count)).is_same
         assert str(Path(__file__).parent).encode() not in path.read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "text", "cause"),
+    ("model_class", "text", "cause"),
     [
         (Median, "y.median(", "ONNX has no operator for aten.median"),
         (Spectrum, "torch.einsum(", "ONNX has no complex numbers"),
     ],
 )
 def test_what_onnx_lacks_is_named_with_its_line(
-    tmp_path: Path, model: type[nn.Module], text: str, cause: str
+    tmp_path: Path, model_class: type[nn.Module], text: str, cause: str
 ) -> None:
-    told = refused(model_files.write_onnx, model(), tmp_path / "network.onnx")
+    told = refused(model_files.write_onnx, model_class(), tmp_path / "network.onnx")
 
-    assert line_of(model, text) in told
+    assert line_of(model_class, text) in told
     assert cause in told
 
 
 # --- weights
 
 
-@pytest.mark.parametrize("model", [*ANY_BATCH, *STRICT])
-def test_a_new_network_takes_the_weights(tmp_path: Path, model: type[nn.Module]) -> None:
-    network, path = model(), tmp_path / "weights.safetensors"
-    model_files.write_weights(network, path)
+@pytest.mark.parametrize("model_class", [*ANY_BATCH, *STRICT])
+def test_a_new_model_loads_the_weights(tmp_path: Path, model_class: type[nn.Module]) -> None:
+    model, path = model_class(), tmp_path / "weights.safetensors"
+    model_files.write_weights(model, path)
 
-    told = model_files.check_weights(network, path, model(), 28)
+    told = model_files.check_weights(model, path, model_class(), 28)
 
-    own, read = network.state_dict(), load_file(path)
+    own, read = model.state_dict(), load_file(path)
     assert own.keys() == read.keys()
     assert all(torch.equal(own[name], read[name]) for name in own)
-    if model is Outside:
+    if model_class is Outside:
         assert told.startswith("lacks scale, shift, not in the state_dict: a new network ")
     else:
         assert told == "a new network with these weights gives the same answers"
@@ -557,10 +568,10 @@ def test_expanded_buffers_are_loaded_by_assignment(tmp_path: Path) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.logits(x * self.grid)
 
-    network, path = Expanded(), tmp_path / "weights.safetensors"
-    model_files.write_weights(network, path)
+    model, path = Expanded(), tmp_path / "weights.safetensors"
+    model_files.write_weights(model, path)
 
-    told = model_files.check_weights(network, path, Expanded(), 28)
+    told = model_files.check_weights(model, path, Expanded(), 28)
     assert told.endswith("(load_state_dict with assign=True: grid is expanded)")
 
 
@@ -573,13 +584,13 @@ def test_expanded_buffers_are_loaded_by_assignment(tmp_path: Path) -> None:
     ],
 )
 def test_a_type_that_safetensors_lacks_is_named(tmp_path: Path, tensor: Tensor, told: str) -> None:
-    network = Base()
-    network.register_buffer("odd", tensor)
+    model = Base()
+    model.register_buffer("odd", tensor)
 
-    def write(network: nn.Module, _: int, path: Path) -> None:
-        model_files.write_weights(network, path)
+    def write(model: nn.Module, _: int, path: Path) -> None:
+        model_files.write_weights(model, path)
 
-    assert refused(write, network, tmp_path / "w.safetensors").startswith(f"odd: {told}")
+    assert refused(write, model, tmp_path / "w.safetensors").startswith(f"odd: {told}")
 
 
 def test_other_weights_do_not_pass(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
     assert target.read_text() == "new"
 
 
-def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "none" / "a.csv"
 
     with pytest.raises(InputError) as caught:
@@ -108,7 +108,7 @@ def test_a_package_that_is_not_there_is_named_with_what_to_install() -> None:
     )
 
 
-def test_a_package_that_does_not_load_says_why_in_one_line(
+def test_a_package_that_does_not_load_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_package.py").write_text("raise ImportError('libfoo.so:\\n not found')")

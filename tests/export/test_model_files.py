@@ -40,14 +40,14 @@ def _repeatable() -> None:
 
 def trained(name: str, image_size: int = 28) -> nn.Module:
     """Return a network in training mode whose batch norms have seen something."""
-    network = zoo.build(name, image_size=image_size, classes=10)
-    for layer in network.modules():
+    model = zoo.build(name, image_size=image_size, classes=10)
+    for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.running_mean, std=0.3)  # type: ignore[arg-type]
             nn.init.uniform_(layer.running_var, 0.2, 2.0)  # type: ignore[arg-type]
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             nn.init.normal_(layer.bias, std=0.2)
-    return network.train()
+    return model.train()
 
 
 def pictures(count: int, image_size: int = 28) -> Tensor:
@@ -71,50 +71,50 @@ SLOWLY = [
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("name", MODELS)
-def test_an_exported_network_says_the_same_for_any_batch(
+def test_an_exported_model_has_the_same_outputs_for_any_batch(
     tmp_path: Path, name: str, kind: str
 ) -> None:
     write, compare = FORMATS[kind]
-    network, path = trained(name), tmp_path / f"network.{kind}"
+    model, path = trained(name), tmp_path / f"network.{kind}"
 
-    write(network, 28, path)
+    write(model, 28, path)
 
     for count in (1, 2, 7):
-        assert agrees(compare(network, path, pictures(count)), images=count)
+        assert agrees(compare(model, path, pictures(count)), images=count)
     assert os.listdir(tmp_path) == [path.name]
 
 
 @pytest.mark.parametrize("kind", SLOWLY)
 def test_images_of_another_size_are_exported_too(tmp_path: Path, kind: str) -> None:
     write, compare = FORMATS[kind]
-    network, path = trained("mlp", 12), tmp_path / "network"
+    model, path = trained("mlp", 12), tmp_path / "network"
 
-    write(network, 12, path)
+    write(model, 12, path)
 
-    assert agrees(compare(network, path, pictures(3, 12)), images=3)
+    assert agrees(compare(model, path, pictures(3, 12)), images=3)
 
 
 @pytest.mark.parametrize("kind", SLOWLY)
-def test_the_network_is_left_as_it_was(tmp_path: Path, kind: str) -> None:
+def test_the_model_is_unchanged(tmp_path: Path, kind: str) -> None:
     write, compare = FORMATS[kind]
-    network = trained("era-s6-dropout").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.pool1.eval()
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    modes = [module.training for module in network.modules()]
+    model = trained("era-s6-dropout").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.pool1.eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
 
-    write(network, 28, tmp_path / "network")
-    result = compare(network, tmp_path / "network", pictures(4))
+    write(model, 28, tmp_path / "network")
+    result = compare(model, tmp_path / "network", pictures(4))
 
     assert agrees(result, images=4)
-    assert [module.training for module in network.modules()] == modes
-    assert all(weight.requires_grad for weight in network.parameters())
-    assert network.conv2.weight.is_contiguous(memory_format=torch.channels_last)
-    for name, tensor in network.state_dict().items():
+    assert [module.training for module in model.modules()] == modes
+    assert all(weight.requires_grad for weight in model.parameters())
+    assert model.conv2.weight.is_contiguous(memory_format=torch.channels_last)
+    for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])
 
 
 @pytest.mark.slow
-def test_exports_are_silent_and_tell_no_path_of_this_machine(tmp_path: Path) -> None:
+def test_exports_print_nothing_and_contain_no_path_of_this_machine(tmp_path: Path) -> None:
     code = (
         "import logging, pathlib, sys, torch; logging.basicConfig(level=logging.INFO);"
         "torch.set_num_threads(1);"
@@ -164,42 +164,42 @@ def test_the_onnx_file_is_valid_and_whole_with_the_names_and_shapes_promised(
 
 
 @pytest.mark.parametrize("kind", SLOWLY)
-def test_a_comparison_tells_another_network(tmp_path: Path, kind: str) -> None:
+def test_a_comparison_detects_another_model(tmp_path: Path, kind: str) -> None:
     write, compare = FORMATS[kind]
-    network, path, images = trained("mlp"), tmp_path / "network", pictures(9)
-    write(network, 28, path)
+    model, path, images = trained("mlp"), tmp_path / "network", pictures(9)
+    write(model, 28, path)
     with torch.no_grad():
-        network.scores.bias[3] += 100  # type: ignore[index, operator, union-attr]
+        model.scores.bias[3] += 100  # type: ignore[index, operator, union-attr]
 
-    result = compare(network, path, images)
+    result = compare(model, path, images)
 
     assert result.images == 9
     assert result.max_difference == pytest.approx(100, abs=1e-3)
-    network.eval()
-    network.scores.bias.data[3] -= 100  # type: ignore[index, operator, union-attr]
-    others = (network(images).argmax(dim=1) != 3).sum()
+    model.eval()
+    model.scores.bias.data[3] -= 100  # type: ignore[index, operator, union-attr]
+    others = (model(images).argmax(dim=1) != 3).sum()
     assert result.disagreements == int(others) > 0
 
 
 def test_a_comparison_sees_every_image_whatever_the_batch(tmp_path: Path) -> None:
-    network, path, images = trained("mlp"), tmp_path / "network", pictures(10)
-    write_torch_export(network, 28, path)
+    model, path, images = trained("mlp"), tmp_path / "network", pictures(10)
+    write_torch_export(model, 28, path)
     with torch.no_grad():
-        network.scores.bias[3] += 1e-2  # type: ignore[index, operator, union-attr]
+        model.scores.bias[3] += 1e-2  # type: ignore[index, operator, union-attr]
 
-    results = {compare_torch_export(network, path, images, batch=n).images for n in (1, 3, 10, 99)}
+    results = {compare_torch_export(model, path, images, batch=n).images for n in (1, 3, 10, 99)}
 
     assert results == {10}
-    nothing = compare_torch_export(network, path, images[:0])
+    nothing = compare_torch_export(model, path, images[:0])
     assert nothing == Comparison(images=0, disagreements=0, max_difference=0.0)
 
 
-def test_a_score_that_is_no_number_is_not_hidden(tmp_path: Path) -> None:
-    network, path, images = trained("mlp"), tmp_path / "network", pictures(4)
-    write_torch_export(network, 28, path)
+def test_a_nan_logit_is_not_hidden(tmp_path: Path) -> None:
+    model, path, images = trained("mlp"), tmp_path / "network", pictures(4)
+    write_torch_export(model, 28, path)
     images[1] = float("nan")
 
-    result = compare_torch_export(network, path, images, batch=1)
+    result = compare_torch_export(model, path, images, batch=1)
 
     assert result.max_difference != result.max_difference
 
@@ -207,21 +207,21 @@ def test_a_score_that_is_no_number_is_not_hidden(tmp_path: Path) -> None:
 # --- the weights alone
 
 
-def test_the_weights_file_has_every_tensor_under_its_own_name(tmp_path: Path) -> None:
-    network = trained("era-s6").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    write_weights(network, tmp_path / "network.safetensors")
+def test_the_weights_file_has_every_tensor_under_its_name(tmp_path: Path) -> None:
+    model = trained("era-s6").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    write_weights(model, tmp_path / "network.safetensors")
 
-    read, own = load_file(tmp_path / "network.safetensors"), network.state_dict()
+    read, own = load_file(tmp_path / "network.safetensors"), model.state_dict()
     assert set(read) == set(own)
     for name, tensor in own.items():
         assert torch.equal(read[name], tensor)
         assert read[name].dtype == tensor.dtype
 
 
-def test_a_network_with_the_weights_of_the_file_says_the_same(tmp_path: Path) -> None:
-    network, images = trained("tiny"), pictures(5)
-    write_weights(network, tmp_path / "network.safetensors")
+def test_a_model_with_the_weights_of_the_file_has_the_same_outputs(tmp_path: Path) -> None:
+    model, images = trained("tiny"), pictures(5)
+    write_weights(model, tmp_path / "network.safetensors")
     other = trained("tiny")
     other.load_state_dict(load_file(tmp_path / "network.safetensors"))
 
-    assert torch.equal(other.eval()(images), network.eval()(images))
+    assert torch.equal(other.eval()(images), model.eval()(images))

@@ -67,7 +67,7 @@ def test_tables_are_made_without_torch(tmp_path: Path) -> None:
         ("tensorboardX", "log"),
     ],
 )
-def test_a_package_that_is_not_installed_is_told_in_one_line(
+def test_a_missing_package_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, export: str
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:

@@ -38,7 +38,7 @@ def texts_in(path: Path) -> list[str]:
     return ["".join(node.itertext()) for node in ElementTree.parse(path).iter(f"{SVG}text")]
 
 
-def test_the_picture_says_what_was_trained_and_what_came_of_it(tmp_path: Path) -> None:
+def test_the_picture_shows_model_data_and_results(tmp_path: Path) -> None:
     write_picture(short_run(), tmp_path / "run.svg")
 
     texts = texts_in(tmp_path / "run.svg")
@@ -72,7 +72,7 @@ def test_the_same_events_give_the_same_bytes_in_another_process(tmp_path: Path) 
     assert [path.read_bytes() for path in here] == [path.read_bytes() for path in there]
 
 
-def test_a_persons_own_settings_neither_change_the_picture_nor_are_changed(tmp_path: Path) -> None:
+def test_user_settings_neither_change_the_picture_nor_are_changed(tmp_path: Path) -> None:
     write_picture(short_run(), tmp_path / "plain.svg")
     with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path"}):
         write_picture(short_run(), tmp_path / "own.svg")

@@ -66,7 +66,7 @@ def test_every_step_and_epoch_is_there_at_its_step(tmp_path: Path) -> None:
     }
 
 
-def test_every_scalar_has_its_own_value(tmp_path: Path) -> None:
+def test_every_scalar_has_its_value(tmp_path: Path) -> None:
     events: list[Event] = [
         step(1, loss=0.1, accuracy=0.2, learning_rate=0.3),
         epoch_done(1, train_loss=0.4, train_accuracy=0.5, val_loss=0.6, val_accuracy=0.7),
@@ -122,7 +122,7 @@ def test_a_second_run_does_not_get_into_the_same_folder(tmp_path: Path) -> None:
     assert len(os.listdir(tmp_path)) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(InputError, match=r"file/log: cannot be written: Not a directory"):

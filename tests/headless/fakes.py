@@ -10,7 +10,7 @@ from tui_trainer.stats.intervals import wilson
 
 TRAIN, VAL, TEST = 1_000, 500, 10_000
 BATCH = 100
-RATE = 2_000.0
+BASE_LR = 2_000.0
 
 
 class FakeTerminal(io.StringIO):
@@ -87,7 +87,7 @@ def step(number: int, *, loss: float = 0.5, accuracy: float = 0.8) -> StepDone:
         loss=loss,
         accuracy=accuracy,
         learning_rate=0.05,
-        seconds=number * BATCH / RATE,
+        seconds=number * BATCH / BASE_LR,
     )
 
 
@@ -109,7 +109,7 @@ def epoch_done(epoch: int, *, correct: int | None = 480, seconds: float = 0.75) 
         val_loss_rise=None,
         val_loss_rise_error=None,
         seconds=seconds,
-        images_per_second=RATE,
+        images_per_second=BASE_LR,
     )
 
 
@@ -117,7 +117,7 @@ def finished(
     reason: str = "completed",
     *,
     correct: int | None = 9_931,
-    looks: int = 1,
+    test_evaluations: int = 1,
     val_accuracy: float | None = 0.96,
 ) -> RunFinished:
     return RunFinished(
@@ -129,7 +129,7 @@ def finished(
         test_correct=correct,
         test_total=None if correct is None else TEST,
         test_interval=None if correct is None else wilson(correct, TEST),
-        test_looks=0 if correct is None else looks,
+        test_looks=0 if correct is None else test_evaluations,
         val_accuracy=val_accuracy,
         parameters=19_568,
         seconds=312.0,

@@ -55,7 +55,7 @@ def test_only_a_failure_changes_the_code(
     assert print_check(events(*map(item, verdicts)), as_json=as_json) == code
 
 
-def test_an_item_is_its_judgement_its_numbers_and_what_to_try() -> None:
+def test_an_item_has_its_verdict_numbers_and_advice() -> None:
     good, bad = item("ok"), item("error", advice="a tenth of the rate")
 
     assert diagnosis_lines(good) == [
@@ -96,7 +96,7 @@ def test_json_is_one_strict_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert record["counts"] == {"error": 1, "warning": 0, "note": 0, "ok": 1}
 
 
-def test_what_is_printed_on_the_way_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_of_the_model_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     def talking() -> Iterator[Event]:
         print("forward!")
         yield from events(item("ok"))
@@ -115,7 +115,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_a_live_line_tells_how_far_it_is(
+def test_on_a_terminal_a_live_line_shows_the_progress(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Terminal()

@@ -28,7 +28,7 @@ def judged(events: list[Event]) -> list[Event]:
 
 
 @pytest.mark.parametrize("name", ["overfitting", "diverged", "finished", "mid-run"])
-def test_it_finds_what_the_run_itself_would_be_told(name: str) -> None:
+def test_it_finds_what_the_run_itself_would_report(name: str) -> None:
     history = History()
     told = judged(recording(name))
     for event in told:
@@ -46,7 +46,7 @@ def test_what_was_found_while_it_ran_is_left_aside() -> None:
     assert found.active, "it overfits"
 
 
-def test_it_tells_the_run_what_stands_and_why() -> None:
+def test_it_prints_the_run_and_the_active_findings_with_causes() -> None:
     found = diagnose("one", DIVERGED)
     lines = diagnosis_lines(found)
     steps = [event.step for event in DIVERGED if isinstance(event, StepDone)]
@@ -91,7 +91,7 @@ def test_a_plot_is_drawn_where_bars_can_be_shown() -> None:
     assert "  loss (1 to 2)" in diagnosis_lines(stands, has_bars=False)
 
 
-def test_what_could_not_be_watched_for_is_said_with_the_reason() -> None:
+def test_rules_without_their_events_are_listed_with_the_reason() -> None:
     told = diagnosis_lines(diagnosis())[-1]
     assert told == "· recorded without probes: not watched for: dead units, a plateau"
     unseen = [e for e in DIVERGED if not isinstance(e, UpdateProbed | SampleProbed)]

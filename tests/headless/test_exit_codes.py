@@ -74,18 +74,18 @@ def test_a_target_is_met_or_missed(correct: int | None, target: float | None, co
     assert run(Engine([started(), finished(correct=correct)]), target=target)[0] == code
 
 
-def test_a_missed_target_tells_both_figures() -> None:
+def test_a_missed_target_shows_both_figures() -> None:
     code, _, err = run(Engine([finished(correct=9_910)]), target=0.994)
     assert code == 3
     assert "✗ target missed: test 99.10 % is below the target of 99.40 %\n" in err
 
 
-def test_figures_that_round_alike_are_told_with_more_digits() -> None:
+def test_figures_that_round_alike_get_more_digits() -> None:
     _, _, err = run(Engine([finished(correct=9_931)]), target=0.99314)
     assert "test 99.31000 % is below the target of 99.31400 %" in err
 
 
-def test_a_target_without_a_reading_says_so() -> None:
+def test_a_target_without_a_test_evaluation_is_missed() -> None:
     code, _, err = run(Engine([finished(correct=None)]), target=0.994)
     assert code == 3
     assert "target missed: the test set was not read; the target is 99.40 %" in err
@@ -98,7 +98,7 @@ def test_a_missed_target_does_not_hide_how_the_run_ended(reason: str) -> None:
     assert "target" not in err
 
 
-def test_a_divergence_is_told_with_its_learning_rate() -> None:
+def test_a_divergence_is_reported_with_its_learning_rate() -> None:
     events: list[Event] = [started(), Diverged(step=1_234, epoch=3, learning_rate=0.5)]
     code, out, err = run(Engine([*events, finished("diverged", correct=None)]))
     assert code == 4

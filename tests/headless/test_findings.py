@@ -36,13 +36,13 @@ def test_a_finding_has_its_evidence_its_cause_and_what_to_try() -> None:
     )
 
 
-def test_a_note_has_a_sign_of_its_own_when_it_comes_and_when_it_goes() -> None:
+def test_a_note_has_its_own_sign_when_raised_and_when_cleared() -> None:
     _, err = run(NOTE, FindingCleared(code="note", step=30))
     assert err[0] == "· batch norm is fine, since step 20: gap 0.02"
     assert err[1] == "· no longer: batch norm is fine, since step 30"
 
 
-def test_new_numbers_are_not_told_and_everything_else_is() -> None:
+def test_only_new_numbers_are_not_reported() -> None:
     renewed = replace(FOUND, evidence="gap 0.03", plot=(1.0, 2.0), cause="fewer images")
     worse = replace(renewed, severity="error")
     titled = replace(worse, title="overfitting since epoch 2")
@@ -61,7 +61,7 @@ def test_json_has_every_event_as_it_is() -> None:
     assert sum("overfitting" in line for line in err) == 1
 
 
-def test_how_to_go_on_from_a_divergence_is_told_by_its_own_finding() -> None:
+def test_the_divergence_finding_gives_the_command_to_resume() -> None:
     lost = Diverged(step=2, epoch=1, learning_rate=0.1, good_step=1)
     fix = {"fix_setting": "learning_rate", "severity": "error"}
     divergence = replace(FOUND, code="divergence", fix_value=0.01, **fix)  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def test_how_to_go_on_from_a_divergence_is_told_by_its_own_finding() -> None:
     assert err[-1].endswith("mnist-tui resume runs/one --lr 0.01")
 
 
-def test_what_was_told_before_a_resume_is_not_told_again() -> None:
+def test_events_before_a_resume_are_not_reported_again() -> None:
     resumed = RunResumed(step=20, epoch=2, images=2_000, threads=1, lines=None)
     out, err = io.StringIO(), io.StringIO()
     events: list[Event] = [

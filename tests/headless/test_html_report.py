@@ -181,7 +181,7 @@ def test_the_contents_lead_to_each_view_by_its_group() -> None:
         assert group in read.words
 
 
-def test_nothing_of_what_is_said_is_taken_as_html() -> None:
+def test_every_text_is_escaped() -> None:
     curve = Curve(name=BAD, x=(0.0, 1.0), y=(0.0, 1.0))
     blocks: tuple[Block, ...] = (
         Words(text=BAD),
@@ -210,7 +210,7 @@ def test_nothing_of_what_is_said_is_taken_as_html() -> None:
     assert not any(name.startswith("on") for _, name, _ in read.attributes)
 
 
-def test_on_the_test_set_the_look_is_told() -> None:
+def test_on_the_test_set_the_evaluation_is_counted() -> None:
     assert "look" not in page(shown("confusion")).text
     told = page(shown("confusion"), images="test", test_evaluations=3).text
     assert told.count("look 3 at the test set, counted in the run: this figure is no longer") == 2
@@ -237,7 +237,7 @@ def test_of_other_layers_only_what_is_new_is_shown() -> None:
 # --- blocks
 
 
-def test_no_colour_tells_anything_alone() -> None:
+def test_no_meaning_is_in_colour_alone() -> None:
     text = blocks_html(BLOCKS)
     assert "<p class='error'>✗ one</p><p class='error'>two</p>" in text
     assert "<td class='mark'>▸</td>" in text
@@ -281,7 +281,7 @@ def test_curves_lie_within_their_plot_and_those_without_numbers_are_named() -> N
     )
 
 
-def test_curves_without_any_point_are_said_to_have_none() -> None:
+def test_curves_without_any_point_are_labelled() -> None:
     lost = Curves(caption="c", x_label="x", curves=(Curve(name="l", x=(1.0,), y=(math.nan,)),))
     assert "Nothing to draw." in blocks_html((lost,))
     single = Curves(caption="c", x_label="x", curves=(Curve(name="l", x=(3.0,), y=(2.0,)),))
@@ -338,7 +338,7 @@ def test_flat_pictures_and_infinite_ones_can_be_drawn() -> None:
     assert len(pixels(picture(math.nan, 1.0, low=math.nan, high=math.nan))) == 2
 
 
-def test_a_picture_in_the_page_says_what_it_is_and_where_its_frame_lies() -> None:
+def test_a_picture_in_the_page_has_its_caption_and_frame() -> None:
     framed = picture(*([0.0] * 8), width=4, frame=(1, 2, 1, 2), caption="a 4")
     text = blocks_html((Pictures(caption="", items=(framed,)),))
     read = Page(text)

@@ -22,7 +22,7 @@ def _handler() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-class PatientEngine:
+class WaitingEngine:
     """Trains on until it is stopped; presses Ctrl+C itself, ``presses`` times."""
 
     def __init__(self, inbox: Inbox, presses: int) -> None:
@@ -45,7 +45,7 @@ class PatientEngine:
 
 def test_the_first_interrupt_asks_for_a_report() -> None:
     inbox, out, err = Inbox(), io.StringIO(), io.StringIO()
-    engine = PatientEngine(inbox, presses=1)
+    engine = WaitingEngine(inbox, presses=1)
     assert run_headless(engine(), inbox, stdout=out, stderr=err) == 130
     assert engine.taken == [Stop(reason="interrupted", test=False)]
     assert "press Ctrl+C again to leave at once" in err.getvalue()
@@ -56,7 +56,7 @@ def test_the_first_interrupt_asks_for_a_report() -> None:
 def test_the_second_interrupt_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     inbox, out, err = Inbox(), io.StringIO(), FakeTerminal()
-    engine = PatientEngine(inbox, presses=2)
+    engine = WaitingEngine(inbox, presses=2)
     assert run_headless(engine(), inbox, stdout=out, stderr=err, clock=FakeClock()) == 130
     assert engine.cleaned_up
     assert engine.taken == []
@@ -84,7 +84,7 @@ def test_a_stream_that_is_being_written_to_is_not_written_to_again() -> None:
             return super().write(text)
 
     inbox = Inbox()
-    engine = PatientEngine(inbox, presses=1)
+    engine = WaitingEngine(inbox, presses=1)
     assert run_headless(engine(), inbox, stdout=io.StringIO(), stderr=Busy()) == 130
     assert engine.taken == [Stop(reason="interrupted", test=False)]
 
@@ -92,7 +92,7 @@ def test_a_stream_that_is_being_written_to_is_not_written_to_again() -> None:
 def test_an_ignored_interrupt_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = Inbox()
-    engine = PatientEngine(inbox, presses=3)
+    engine = WaitingEngine(inbox, presses=3)
     assert run_headless(engine(), inbox, stdout=io.StringIO(), stderr=io.StringIO()) == 0
     assert engine.taken == []
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -101,7 +101,7 @@ def test_an_ignored_interrupt_stays_ignored() -> None:
 def test_another_thread_leaves_the_signals_alone() -> None:
     codes: list[int] = []
     inbox = Inbox()
-    engine = PatientEngine(inbox, presses=0)
+    engine = WaitingEngine(inbox, presses=0)
 
     def work() -> None:
         codes.append(run_headless(engine(), inbox, stdout=io.StringIO(), stderr=io.StringIO()))

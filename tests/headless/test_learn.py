@@ -102,7 +102,7 @@ def test_a_control_that_another_choice_brings_can_be_turned(mode: Mode) -> None:
     assert [question.mode for question in asked] == ["interactive", "interactive", mode]
 
 
-def test_what_goes_goes_once_without_choices() -> None:
+def test_without_choices_the_question_is_asked_once() -> None:
     asked = list[Ask]()
     sequence = LessonQuestions("softmax", {}, "confirmed")
     run_questions(answered(sequence, asked), sequence)
@@ -153,7 +153,7 @@ def page(exhibit: Exhibit = EXHIBIT, command: str = "mnist-tui learn softmax --t
     return lesson_lines(lesson("softmax"), exhibit, ["It has 7.", "And 8."], "tiny", command)
 
 
-def test_a_lesson_says_all_in_order_without_colour() -> None:
+def test_a_lesson_has_all_parts_in_order_without_colour() -> None:
     lines = page()
     heads = [line for line in lines if line.isupper() and not line.startswith(" ")]
 
@@ -170,7 +170,7 @@ def test_a_lesson_says_all_in_order_without_colour() -> None:
     assert "softmax before the loss" in "\n".join(lines[-8:])
 
 
-def test_what_trains_says_how_until_it_has() -> None:
+def test_an_untrained_experiment_prints_its_command() -> None:
     assert "    mnist-tui learn softmax --try" in page()
     assert not any("--try" in line for line in page(command=""))
     still = Exhibit(blocks=(Words(text="nothing to train"),))
@@ -209,7 +209,7 @@ def test_rows_keep_every_digit(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"n,x\n0,0.1\n1,{1 / 3!r}\n2,inf\n"
 
 
-def test_a_closed_pipe_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_pipe_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError

@@ -16,7 +16,7 @@ def parts() -> Iterator[int]:
     yield from range(3)
 
 
-def test_a_terminal_is_told_how_far_it_is_and_left_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_the_progress_and_is_left_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = FakeTerminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
@@ -26,7 +26,7 @@ def test_a_terminal_is_told_how_far_it_is_and_left_clean(monkeypatch: pytest.Mon
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
-def test_a_file_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
 

@@ -86,12 +86,13 @@ def test_a_validation_of_another_moment_borrows_no_interval() -> None:
     assert "validation 90.00 %\n" in out
 
 
-@pytest.mark.parametrize("looks", [2, 3])
-def test_more_looks_than_one_are_told(looks: int) -> None:
-    out, _ = run([started(), finished(looks=looks)])
+@pytest.mark.parametrize("test_evaluations", [2, 3])
+def test_several_test_evaluations_are_counted(test_evaluations: int) -> None:
+    out, _ = run([started(), finished(test_evaluations=test_evaluations)])
     assert out.splitlines()[:2] == [
-        f"test 99.31 % [99.13, 99.45] — 9,931 of 10,000, look {looks}",
-        f"the test set was looked at {looks} times: this figure is no longer quite blind",
+        f"test 99.31 % [99.13, 99.45] — 9,931 of 10,000, look {test_evaluations}",
+        f"the test set was looked at {test_evaluations} times: "
+        "this figure is no longer quite blind",
     ]
 
 
@@ -104,7 +105,7 @@ def test_more_looks_than_one_are_told(looks: int) -> None:
         ("completed", "no reading was asked for"),
     ],
 )
-def test_an_unread_test_set_says_why(reason: str, why: str) -> None:
+def test_an_unread_test_set_has_a_reason(reason: str, why: str) -> None:
     out, _ = run([started(), finished(reason, correct=None)])
     assert out.splitlines()[0] == f"test not read: {why}"
 
@@ -153,14 +154,14 @@ def finding(severity: str = "warning") -> FindingRaised:
 
 
 def look(number: int) -> TestEvaluated:
-    hits, total = 9_871, 10_000
+    correct, total = 9_871, 10_000
     return facts.look(
         look=number,
         step=860,
-        test_accuracy=hits / total,
-        test_correct=hits,
+        test_accuracy=correct / total,
+        test_correct=correct,
         test_total=total,
-        test_interval=wilson(hits, total),
+        test_interval=wilson(correct, total),
     )
 
 
@@ -193,13 +194,13 @@ EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try: dropout 0.1"
         (StateChanged(state="paused", step=1_240), "paused after step 1,240"),
     ],
 )
-def test_what_happens_is_told_in_one_line_of_prose(event: Event, line: str) -> None:
+def test_each_event_is_one_line_of_prose(event: Event, line: str) -> None:
     out, err = run([event, finished()])
     assert err == f"{line}\n"
     assert out == run([finished()])[0]
 
 
-def test_a_cleared_finding_is_told_by_its_title() -> None:
+def test_a_cleared_finding_is_reported_by_its_title() -> None:
     cleared = FindingCleared(code="overfit", step=2_000)
     _, err = run([finding(), cleared])
     assert err.splitlines()[1] == "✓ no longer: overfitting, since step 2,000"
@@ -211,15 +212,15 @@ def test_only_a_pause_makes_training_go_on() -> None:
     assert err.splitlines() == ["paused after step 5", "training goes on"]
 
 
-def test_a_look_at_the_test_set_is_told_but_the_last_one_only_in_the_summary() -> None:
+def test_a_test_evaluation_is_reported_and_the_last_one_only_in_the_summary() -> None:
     testing = StateChanged(state="testing", step=860)
-    _, err = run([look(1), testing, epoch_done(1), look(2), testing, finished(looks=2)])
+    _, err = run([look(1), testing, epoch_done(1), look(2), testing, finished(test_evaluations=2)])
     assert err == (
         "◆ test 98.71 % [98.47, 98.91] — 9,871 of 10,000, look 1 at the test set, after step 860\n"
     )
 
 
-def test_with_json_the_last_look_is_the_result_a_person_sees() -> None:
+def test_with_json_the_last_test_evaluation_is_the_result_shown() -> None:
     _, err = run([look(1), finished()], json_lines=True)
     assert "test 98.71 %" in err
 

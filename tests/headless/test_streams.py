@@ -54,7 +54,7 @@ def start(*arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> subproces
 @pytest.mark.parametrize(
     "arguments", [(), pytest.param(("--json",), marks=pytest.mark.slow)], ids=["text", "json"]
 )
-def test_a_reader_that_leaves_ends_the_run_in_silence(arguments: tuple[str, ...]) -> None:
+def test_a_closed_pipe_ends_the_run_without_a_message(arguments: tuple[str, ...]) -> None:
     """No traceback, not even from the interpreter's own last flush."""
     with start(*arguments) as process:
         assert process.stdout is not None
@@ -69,7 +69,7 @@ def test_a_reader_that_leaves_ends_the_run_in_silence(arguments: tuple[str, ...]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full device is Linux's own")
-def test_a_full_disk_is_told_in_one_line() -> None:
+def test_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("w") as full, start(stdout=full) as process:
         assert process.stderr is not None
         told = process.stderr.read()

@@ -89,7 +89,7 @@ def test_choices_are_made_on_other_images_before_the_test_set_is_opened() -> Non
     assert [question.mode for question in asked] == ["interactive", "confirmed", "interactive"]
 
 
-def test_a_choice_goes_for_the_views_that_have_its_control() -> None:
+def test_a_choice_applies_to_the_views_that_have_its_control() -> None:
     found, _ = seen("confusion", "maps", "activation", digit="1")
     assert [shown.exhibit.figures["chosen"] for shown in found.views] == [
         *({}, {"digit": 1.0}, {"digit": 1.0})
