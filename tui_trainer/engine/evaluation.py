@@ -1,4 +1,4 @@
-"""How good the network is on a split: loss and hits, image by image."""
+"""Evaluate a model on a split: loss and prediction of each image."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tui_trainer.models.modes import evaluating
 EVAL_PIXELS = 128 * 28 * 28
 """Pixels a forward pass, 128 images of MNIST's size.
 
-Enough to keep the cores busy; with ten times as many the allocator fetches every layer's map anew
-from the system, and the CPU gets through a third as many images.
+Enough to keep the cores busy. With ten times as many, the allocator requests every feature map from
+the system again, and the CPU processes a third as many images per second.
 """
 
 
@@ -25,9 +25,9 @@ class Evaluation:
 
     Attributes:
         losses: Cross-entropy of each image, in nats, (N) on the CPU.
-        hits: Whether each image was classified rightly, (N) on the CPU.
+        is_correct: Whether each prediction is the true class, (N) on the CPU.
         labels: The true classes, (N) on the CPU.
-        scores: The scores of each image, (N, classes) on the CPU; None where they were not kept.
+        logits: (N, classes) on the CPU; None where they were not kept.
     """
 
     losses: Tensor
@@ -42,7 +42,7 @@ class Evaluation:
 
     @property
     def correct(self) -> int:
-        """How many images were classified rightly."""
+        """How many images were classified correctly."""
         return int(self.is_correct.sum())
 
     @property
@@ -52,30 +52,30 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """The share of images that were classified rightly."""
+        """The share of images that were classified correctly."""
         return self.correct / self.total
 
     def class_accuracy(self, classes: int) -> tuple[float | None, ...]:
         """Return the accuracy on each class, None for a class without an image."""
         totals = torch.bincount(self.labels, minlength=classes).tolist()
-        is_correct = torch.bincount(self.labels[self.is_correct], minlength=classes).tolist()
-        return tuple(h / t if t else None for h, t in zip(is_correct, totals, strict=True))
+        correct = torch.bincount(self.labels[self.is_correct], minlength=classes).tolist()
+        return tuple(c / t if t else None for c, t in zip(correct, totals, strict=True))
 
     def rise_over(self, best: Evaluation) -> tuple[float, float]:
-        """Return how much the mean loss is above ``best``'s, and the standard error of that.
+        """Return by how much the mean loss exceeds that of ``best``, and its standard error.
 
-        Both are over the same images, so the difference is taken image by image; the error is that
-        of a mean of N paired differences. With one image the error is 0.
+        The differences are paired, image by image, since both evaluate the same images. With one
+        image the standard error is 0.
         """
         differences = self.losses.to(torch.float64) - best.losses.to(torch.float64)
         spread = float(differences.std()) if self.total > 1 else 0.0
         return float(differences.mean()), spread / self.total**0.5
 
 
-@torch.no_grad()  # not inference mode: a tensor that a model keeps could not be trained through
+@torch.no_grad()  # not inference mode: autograd could not use a tensor that the model keeps
 def evaluate(model: nn.Module, data: Data, split: Split) -> Evaluation:
-    """Run the network in evaluation mode over a split, and put each module back into its mode."""
-    losses, is_correct, told = [], [], []
+    """Evaluate the model on a split in evaluation mode, then restore each module's own mode."""
+    losses, is_correct, outputs = [], [], []
     batch = max(1, EVAL_PIXELS // data.image_size**2)
     with evaluating(model):
         for start in range(0, len(split), batch):
@@ -83,26 +83,26 @@ def evaluate(model: nn.Module, data: Data, split: Split) -> Evaluation:
             logits = model(data.prepare(split.images[start : start + batch])).to(torch.float32)
             losses.append(functional.cross_entropy(logits, labels, reduction="none"))
             is_correct.append(logits.argmax(dim=1) == labels)
-            told.append(logits)
+            outputs.append(logits)
     return Evaluation(
         losses=torch.cat(losses).cpu(),
         is_correct=torch.cat(is_correct).cpu(),
         labels=split.labels.cpu(),
-        logits=torch.cat(told).cpu(),
+        logits=torch.cat(outputs).cpu(),
     )
 
 
-def confusion(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """Return how many images of each class (rows) are given each class (columns)."""
+def confusion_matrix(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """Return the confusion matrix (classes, classes); rows: true class, columns: predicted."""
     pairs = labels * classes + predicted
     return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
 
 def probabilities_of(logits: Tensor) -> Tensor:
-    """Return the probabilities (N, classes) of scores; of scores that are such, themselves."""
+    """Return softmax(logits), or the model's output itself where it already is probabilities."""
     return logits if are_probabilities(logits) else logits.softmax(dim=1)
 
 
 def are_probabilities(logits: Tensor) -> bool:
-    """Say whether the scores (N, classes) of each image add up to 1, and none is below 0."""
+    """Return whether each row (N, classes) is non-negative and sums to 1."""
     return bool((logits >= 0).all()) and bool(((logits.sum(dim=1) - 1).abs() < 1e-3).all())

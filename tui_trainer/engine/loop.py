@@ -1,4 +1,4 @@
-"""The training, from the first batch to the last."""
+"""The training loop, from the first batch to the last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui_trainer.engine.process_commands import (
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.run import Assistant, DivergedError, Run
 from tui_trainer.engine.snapshots import save
-from tui_trainer.engine.steps import forward_backward, loss_of
+from tui_trainer.engine.steps import backward, loss_fn
 from tui_trainer.models.build import locate_custom_model_errors
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -35,20 +35,20 @@ def train(
     interactive: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
-    """Train a model and report everything that happens, as it happens.
+    """Train a model; yield an event for everything that happens.
 
-    A generator: it works only while its consumer asks for the next event, on the consumer's thread.
-    The last event is ``RunFinished``; in an interactive run, answers may come after it.
+    A generator: it runs on the thread of its consumer, while the consumer waits for the next event.
+    The last event is ``RunFinished``; in an interactive run, answers may follow it.
 
     Args:
         config: What to train, on what, and how.
-        inbox: Where commands arrive; drained between two batches.
-        assistant: Answers questions about the model; the run trains as well without.
-        store: Where the checkpoints are kept; in memory alone if None.
-        resume: From where a recorded run continues; from the start if None.
-        interactive: Whether a diverged run waits to be rewound or stopped, and one that is over
-            answers questions until it is stopped.
-        clock: Seconds that only go up.
+        inbox: Receives commands; drained between two batches.
+        assistant: Answers questions about the model; optional.
+        store: Saves the checkpoints; None keeps them in memory only.
+        resume: The checkpoint from which a recorded run continues; None starts a new run.
+        interactive: Whether a diverged run waits for a rewind or a stop, and a finished run answers
+            questions until it is stopped.
+        clock: A monotonic clock, in seconds.
 
     Raises:
         InputError: If the device, the data, the checkpoint or the combination of settings cannot
@@ -57,7 +57,7 @@ def train(
     """
     with locate_custom_model_errors(config.model):
         run = yield from prepare(config, inbox, store or CheckpointStore(), clock, assistant)
-        yield from _begin(run, resume)
+        yield from _start(run, resume)
         reason = ""
         while not reason:
             try:
@@ -72,7 +72,7 @@ def train(
             yield from answer_until_stopped(run)
 
 
-def _begin(run: Run, resume: Resumption | None) -> Iterator[Event]:
+def _start(run: Run, resume: Resumption | None) -> Iterator[Event]:
     if resume is not None:
         resume_from(run, resume)
         yield run.resumed()
@@ -84,10 +84,10 @@ def _begin(run: Run, resume: Resumption | None) -> Iterator[Event]:
 
 
 def train_epochs(run: Run) -> Iterator[Event]:
-    """Train epoch after epoch, until there are as many as configured or the run is stopped.
+    """Train until the configured number of epochs is done or the run is stopped.
 
     Raises:
-        DivergedError: If a loss or a weight is not a finite number.
+        DivergedError: If a loss or a weight is not finite.
     """
     while run.control.stop is None:
         if run.progress.epochs_done >= run.config.epochs:
@@ -103,7 +103,7 @@ def train_epoch(run: Run) -> Iterator[Event]:
     """Train on every training image once, then validate.
 
     Raises:
-        DivergedError: If a loss is not a finite number.
+        DivergedError: If a loss is not finite.
     """
     if run.progress.epoch == run.progress.epochs_done:
         run.begin_epoch()
@@ -120,11 +120,11 @@ def train_epoch(run: Run) -> Iterator[Event]:
             yield from run.flush()
             yield from save(run, "last")
     yield from run.flush()
-    yield from close_epoch(run)
+    yield from end_epoch(run)
 
 
 def train_step(run: Run) -> None:
-    """Train the next batch, without waiting for the device."""
+    """Train on the next batch, without waiting for the device."""
     model, optimizer, probes = run.model, run.optimizer, run.probes
     probes.begin_step()
     images, labels = run.batches.next()
@@ -132,25 +132,26 @@ def train_step(run: Run) -> None:
     probes.record_batch(labels)
 
     logits = model(images)
+    loss = loss_fn(logits, labels, run.config.label_smoothing)
     optimizer.zero_grad()
-    smoothing = run.config.label_smoothing
-    loss = forward_backward(logits, labels, optimizer.parameters, smoothing)
+    backward(loss, optimizer.parameters)
     probes.record_gradients()
     optimizer.step(lr)
 
     logits = logits.detach()
-    # Reported without smoothing: the validation loss can be compared with that.
-    unsmoothed_loss = loss_of(logits, labels) if smoothing else loss.detach()
+    # Report the loss without label smoothing: only that is comparable with the validation loss.
+    smoothing = run.config.label_smoothing
+    unsmoothed_loss = loss_fn(logits, labels) if smoothing else loss.detach()
     correct = (logits.argmax(dim=1) == labels).sum()
     run.count_step(unsmoothed_loss, correct, len(labels), lr)
     probes.record_update(lr)
 
 
-def close_epoch(run: Run) -> Iterator[Event]:
-    """Validate, report the epoch, and save it.
+def end_epoch(run: Run) -> Iterator[Event]:
+    """Validate, report the epoch and save a checkpoint.
 
     Raises:
-        DivergedError: If a weight or the validation loss is not a finite number.
+        DivergedError: If a weight or the validation loss is not finite.
     """
     run.check_weights()
     progress, validation = run.progress, run.validation
@@ -192,7 +193,7 @@ def close_epoch(run: Run) -> Iterator[Event]:
 
 
 def _checkpoints_of_epoch(run: Run) -> list[str]:
-    """Return the names of the checkpoints in which the epoch just done is saved."""
+    """Return the file names under which to save this epoch."""
     names, validation = ["last"], run.validation
     accuracy, best = validation.accuracy, validation.best_accuracy
     if accuracy is not None and (best is None or accuracy > best):
@@ -205,7 +206,7 @@ def _checkpoints_of_epoch(run: Run) -> list[str]:
 
 
 def finish(run: Run, reason: str) -> Iterator[Event]:
-    """Evaluate the test set, unless diverged or stopped without it, and end the run."""
+    """Evaluate on the test set, unless the run diverged or was stopped without it; end the run."""
     run.stopwatch.pause()
     test = None
     if reason != "diverged" and (run.control.stop is None or run.control.stop.test):

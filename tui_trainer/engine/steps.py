@@ -1,4 +1,4 @@
-"""Forward and backward of a step, the same wherever a model is trained."""
+"""Loss and backward pass of a training step, the same wherever a model is trained."""
 
 from __future__ import annotations
 
@@ -9,30 +9,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def loss_fn(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Return the mean cross-entropy of logits (N, classes) and labels (N), in nats.
 
-    Logits of 16 bits are taken as float32, as autocast does: their loss would be too coarse.
+    Logits of 16 bits are cast to float32, as autocast does: their loss would be too coarse.
     """
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
 
-def forward_backward(
-    logits: Tensor,
-    labels: Tensor,
-    parameters: Iterable[nn.Parameter] = (),
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Compute the loss of logits (N, classes) and its gradients; return the loss.
+def backward(loss: Tensor, parameters: Iterable[nn.Parameter] = ()) -> None:
+    """Compute the gradients of a loss, as ``loss.backward()``.
 
     Sparse gradients of ``parameters``, as of ``nn.Embedding(sparse=True)``, become dense: momentum,
     weight decay and the probes then treat them like any other.
     """
-    loss = loss_of(logits, labels, label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.layout != torch.strided:
             parameter.grad = parameter.grad.to_dense()
-    return loss

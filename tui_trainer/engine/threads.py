@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.steps import forward_backward
+from tui_trainer.engine.steps import backward, loss_fn
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import preserve_rng_state
@@ -41,7 +41,7 @@ def choose_threads(model: nn.Module, images: Tensor, labels: Tensor) -> int:
         trial = copy_model(model)
         begin_training(trial)
         with preserve_rng_state(), preserve_globals(model):
-            return fastest_threads(lambda: forward_backward(trial(images), labels), most)
+            return fastest_threads(lambda: backward(loss_fn(trial(images), labels)), most)
     except Exception:  # whatever a custom model raises
         torch.set_num_threads(most)
         return most

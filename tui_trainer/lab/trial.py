@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.data.dataset import Data
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
-from tui_trainer.engine.steps import forward_backward, loss_of
+from tui_trainer.engine.steps import backward, loss_fn
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.protocol.config import RunConfig
@@ -70,10 +70,11 @@ class Trial:
         lr = self.lr if lr is None else lr
         logits = self.model(images)
         self.optimizer.zero_grad()
-        forward_backward(logits, labels, self.optimizer.parameters, self.config.label_smoothing)
+        loss = loss_fn(logits, labels, self.config.label_smoothing)
+        backward(loss, self.optimizer.parameters)
         self.optimizer.step(lr)
         self.images += len(labels)
-        return loss_of(logits.detach(), labels)
+        return loss_fn(logits.detach(), labels)
 
 
 def make_trial(model: nn.Module, data: Data, config: RunConfig) -> Trial:

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.device import scarce_memory
-from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities, confusion
+from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities, confusion_matrix
 from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes
@@ -86,7 +86,7 @@ class Sample:
             unused = unused_parameters(twin, inputs[: min(size, READ_IMAGES)])
         losses = functional.cross_entropy(logits, labels, reduction="none").double().cpu()
         largest = logits.softmax(dim=1).amax(dim=1).double().cpu()
-        table = confusion(labels, logits.argmax(dim=1), data.classes)
+        table = confusion_matrix(labels, logits.argmax(dim=1), data.classes)
         return SampleProbed(
             step=progress.step,
             epoch=progress.epoch if progress.step else 0,

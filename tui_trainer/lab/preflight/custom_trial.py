@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tui_trainer.data.dataset import Data, batch_sizes
 from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
-from tui_trainer.engine.steps import forward_backward
+from tui_trainer.engine.steps import backward, loss_fn
 from tui_trainer.models.behaviour import behaviour_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import error_lines
@@ -118,13 +118,14 @@ def _try_steps(
             logits = twin(images)
             _check_logits(logits, count, data.classes, place, where)
             optimizer.zero_grad()
-            forward_backward(logits, labels, optimizer.parameters, config.label_smoothing)
+            loss = loss_fn(logits, labels, config.label_smoothing)
+            backward(loss, optimizer.parameters)
             optimizer.step(0.0)
 
 
 @torch.enable_grad()
 def _forward_backward(twin: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> None:
-    forward_backward(twin(images), labels, label_smoothing=smoothing)
+    backward(loss_fn(twin(images), labels, smoothing))
 
 
 @torch.no_grad()

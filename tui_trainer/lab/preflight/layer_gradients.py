@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.steps import forward_backward, loss_of
+from tui_trainer.engine.steps import backward, loss_fn
 from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.tensors import gradient_of, is_trainable, rms
@@ -36,9 +36,9 @@ def gradient_items(context: CheckContext) -> Iterator[Diagnosis]:
     images = context.data.prepare(context.sample.images[:MOST_IMAGES])
     labels = context.sample.labels[:MOST_IMAGES]
     logits = model(images)
-    unregistered = _unregistered(loss_of(logits, labels), model)
+    unregistered = _unregistered(loss_fn(logits, labels), model)
     trial.optimizer.zero_grad()
-    forward_backward(logits, labels, parameters)
+    backward(loss_fn(logits, labels), parameters)
     seen = _seen(model)
     update = _update_item(context, trial, unregistered)
     _train_more(context, trial, seen)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tui_trainer.engine.evaluation import confusion, evaluate
+from tui_trainer.engine.evaluation import confusion_matrix, evaluate
 from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.plan import SHUFFLED_BATCH
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
@@ -54,7 +54,7 @@ def shuffled_label_items(context: CheckContext) -> Iterator[Diagnosis]:
         trial.step((images, train.labels[order[places]]))
     found = evaluate(trial.model, context.data, context.val_sample)
     assert found.logits is not None, "evaluate keeps them"
-    table = confusion(found.labels, found.logits.argmax(dim=1), context.data.classes)
+    table = confusion_matrix(found.labels, found.logits.argmax(dim=1), context.data.classes)
     yield _item(table, context.plan.shuffled_steps, rng)
 
 
