@@ -136,7 +136,7 @@ def test_one_that_never_answers_is_not_waited_for_and_is_asked_but_once() -> Non
 def test_a_late_answer_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     from textual._xterm_parser import XTermParser
 
-    monkeypatch.setattr(graphics_protocol, "PATIENCE", 0.0)
+    monkeypatch.setattr(graphics_protocol, "ANSWER_TIMEOUT", 0.0)
     with terminal(lambda _: b"") as (end, _), query(end, end) as answer:
         pass
 
@@ -154,8 +154,8 @@ def test_keys_typed_before_are_no_answer() -> None:
 
 def test_what_is_no_terminal_is_not_asked() -> None:
     code = (
-        "from tui_trainer.ui.terminal.graphics_protocol import display, found_meanwhile\n"
-        "with found_meanwhile(): pass\n"
+        "from tui_trainer.ui.terminal.graphics_protocol import display, detect_graphics\n"
+        "with detect_graphics(): pass\n"
         "import sys; print(display().way, 'PIL' in sys.modules, 'textual_image' in sys.modules)"
     )
     done = subprocess.run(

@@ -209,7 +209,7 @@ async def test_v_goes_through_the_views_of_a_small_window() -> None:
         def shown() -> set[str | None]:
             return {panel.id for panel in screen.query("#parts > *") if panel.display}
 
-        for view in ("network", "review", "field", "network"):
+        for view in ("model-table", "review", "field", "model-table"):
             assert shown() == {view}
             focused = screen.focused
             assert focused is not None
@@ -217,7 +217,7 @@ async def test_v_goes_through_the_views_of_a_small_window() -> None:
             active = app.screen.active_bindings.values()
             keys = {shown.binding.action for shown in active if shown.enabled}
             assert ("next_digit" in keys) is (view == "field")
-            assert ("screen.fold_all" in keys) is (view == "network")
+            assert ("screen.fold_all" in keys) is (view == "model-table")
             await pilot.press("v")
 
 

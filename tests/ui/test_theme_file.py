@@ -139,6 +139,17 @@ def test_roles_left_out_are_derived(tmp_path: Path) -> None:
     assert theme.variables["role-test"] == "#FF00FF"
 
 
+def test_older_role_names_are_still_read(tmp_path: Path) -> None:
+    roles = '[variables]\nrole-good = "lime"\nrole-look = "yellow"\nrole-wrong = "red"'
+    theme = load_theme(write(tmp_path / "mine.toml", BASE + roles))
+    assert set(theme.variables) == set(ROLES)
+    shown = [theme.variables[role] for role in ("role-ok", "role-warning", "role-error")]
+    assert shown == ["#00FF00", "#FFFF00", "#FF0000"]
+    check_fault(
+        tmp_path / "bad.toml", f'{BASE}[variables]\nrole-look = "rde"', 4, "role-look", "red?"
+    )
+
+
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device without an end")
 def test_a_file_without_an_end_is_refused() -> None:
     with pytest.raises(InputError, match="larger than such a file can be"):

@@ -31,7 +31,7 @@ GraphicsProtocol = Literal["blocks", "kitty", "sixel"]
 VARIABLE = "MNIST_TUI_PICTURES"
 CHOICES = ("auto", "kitty", "sixel", "blocks")
 
-EXIT_TIMEOUT = 0.25
+ANSWER_TIMEOUT = 0.25
 """Seconds that a terminal has for its first answer, beyond those in which the window is loaded."""
 
 KITTY_TIMEOUT = 1.0
@@ -165,7 +165,7 @@ def query(source: int, target: int) -> Iterator[Reply]:
 
 def _take(answer: Reply, source: int, target: int) -> None:
     """Read the answers; one that comes too late is taken for no key by Textual."""
-    raw = _read_to(_ATTRIBUTES, source, EXIT_TIMEOUT)
+    raw = _read_to(_ATTRIBUTES, source, ANSWER_TIMEOUT)
     if size := _CELL_SIZE.search(raw):
         height, width = int(size[1]), int(size[2])
         answer.cell = (width, height) if width and height else None

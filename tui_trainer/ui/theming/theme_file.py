@@ -19,6 +19,9 @@ _BASE_COLOURS = (
     *("primary", "secondary", "accent", "warning", "error", "success"),
     *("foreground", "background", "surface", "panel"),
 )
+_OLD_ROLES = {"role-good": "role-ok", "role-look": "role-warning", "role-wrong": "role-error"}
+"""Names of roles in older theme files, and what they are called now."""
+
 _KEYS = ("name", "description", "dark", *_BASE_COLOURS, "variables")
 
 
@@ -65,7 +68,7 @@ def _build(table: dict[str, Any]) -> LabTheme:
     description = _text(table, "description") if "description" in table else ""
     colours: dict[str, Any] = {key: _solid(table, key) for key in _BASE_COLOURS if key in table}
     theme = LabTheme(name=name, description=description, dark=dark, **colours)
-    user_values = {key: _variable(variables, key) for key in variables}
+    user_values = {_OLD_ROLES.get(key, key): _variable(variables, key) for key in variables}
     defaults = {} if user_values.keys() >= {*ROLES} else role_defaults(theme)
     theme.variables = {**defaults, **user_values}
     return theme
@@ -116,6 +119,8 @@ def _variable(table: dict[str, Any], key: str) -> str:
     """Check one line of [variables]; Textual itself finds a bad one only when it draws with it."""
     where = "variables"
     usual = _textual_variables()
+    if key in _OLD_ROLES:
+        return _solid(table, key, where)
     _check_key(key, {*ROLES, *usual} - {*_KEYS}, where)
     # Textual mixes the shades of its base colours in Python, where only plain colours will do.
     if key in ROLES or re.search(r"-(darken|lighten)-\d$", key):

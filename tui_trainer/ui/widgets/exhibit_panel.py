@@ -152,7 +152,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
         """Leave the keys that have no meaning here to the window."""
         view = self.view
         match action:
-            case "go":
+            case "confirm":
                 opens = view.exhibit is not None and view.exhibit.opens is not None
                 return bool(view.trains) or opens or view.takes_numbers
             case "adjust_control":
@@ -191,7 +191,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
         """Put every control back."""
         self.post_message(self.ResetRequested())
 
-    def action_go(self) -> None:
+    def action_confirm(self) -> None:
         """Do what enter is said to do; where nothing is, type a number."""
         opens = self.view.exhibit.opens if self.view.exhibit else None
         if not self.view.trains:
