@@ -67,7 +67,7 @@ def test_a_lesson_is_shown_on_an_untrained_model(run: Cli) -> None:
     assert out.startswith("Softmax\n=======\n")
     assert "Shown on tiny, 4,714 parameters, untrained" in out
     assert "temperature = 2  (" in out
-    assert "tiny has 10 scores for each image" in " ".join(out.split())
+    assert "tiny outputs 10 logits for each image" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= WIDTH
     assert all(line.isprintable() for line in out.splitlines())
 

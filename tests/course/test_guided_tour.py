@@ -94,9 +94,9 @@ def test_the_whole_walk_moves_on_by_itself() -> None:
     assert tour.advance(history).name == "misclassified"
     tour.notice(inspected("confusion", (("true", 4.0), ("said", 9.0))))
     assert tour.advance(history).name == "misclassified"
-    tour.notice(inspected("digits", (("true", 4.0), ("said", 4.0))))
+    tour.notice(inspected("misclassified", (("true", 4.0), ("said", 4.0))))
     assert tour.advance(history).name == "misclassified"
-    tour.notice(inspected("digits", (("true", 4.0), ("said", 9.0))))
+    tour.notice(inspected("misclassified", (("true", 4.0), ("said", 9.0))))
     assert tour.advance(history).name == "end"
     assert tour.advance(history).name == "end"
     assert tour.progress == (len(steps()), len(steps()))
@@ -130,11 +130,11 @@ def test_a_network_that_forgot_everything_is_not_back_yet() -> None:
 
 def test_a_cell_is_the_one_that_the_exhibit_shows() -> None:
     tour = at_step("misclassified")
-    tour.notice(inspected("digits"))
+    tour.notice(inspected("misclassified"))
     assert tour.advance(history_of(*EPOCH)).name == "misclassified"
-    tour.notice(inspected("digits", (("true", 9.0),), PREDICTED))
+    tour.notice(inspected("misclassified", (("true", 9.0),), PREDICTED))
     assert tour.advance(history_of(*EPOCH)).name == "misclassified"
-    tour.notice(inspected("digits", (("true", 4.0),), PREDICTED))
+    tour.notice(inspected("misclassified", (("true", 4.0),), PREDICTED))
     assert tour.advance(history_of(*EPOCH)).name == "end"
 
 

@@ -196,7 +196,7 @@ def test_without_unicode_a_minus_stays_one(monkeypatch: pytest.MonkeyPatch) -> N
     print_lesson(lesson("softmax"), Exhibit(blocks=(bars,)), [], "tiny", "")
 
     assert b"> 0 ######################################## -1" in kept.getvalue()
-    assert b"loss = -ln p(right)" in kept.getvalue()
+    assert b"loss = -ln p(true class)" in kept.getvalue()
 
 
 def test_the_list_has_a_line_a_lesson(capsys: pytest.CaptureFixture[str]) -> None:
