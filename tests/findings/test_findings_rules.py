@@ -453,12 +453,12 @@ def test_what_is_watched_depends_on_what_the_run_tells() -> None:
     few = evaluable_rules(history)
     assert "divergence" in few
     assert "overfitting" not in few
-    assert "dead units" not in few
+    assert "dead ReLUs" not in few
     history.apply(sample())
     history.apply(update(2))
     history.apply(tried())
     assert set(few) < set(evaluable_rules(history))
-    assert "dead units" in evaluable_rules(history)
+    assert "dead ReLUs" in evaluable_rules(history)
     full = History()
     for event in (START, tried(), sample(), update(2)):
         full.apply(event)
