@@ -41,15 +41,15 @@ def make_part(
     Every class comes equally often, in a shuffled order. An image is dark noise with a bright block
     at a place that its class decides; neither its rows nor its columns alone tell the class.
     """
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     labels = [index % classes for index in range(total)]
-    chance.shuffle(labels)
+    rng.shuffle(labels)
     dim = bytes(level // 4 for level in range(256))
     side = next(side for side in range(1, size + 1) if side * side >= classes)
     block = size // side
     images = bytearray()
     for label in labels:
-        image = bytearray(chance.randbytes(size * size).translate(dim))
+        image = bytearray(rng.randbytes(size * size).translate(dim))
         row, column = divmod(label, side)
         for y in range(row * block, (row + 1) * block):
             start = y * size + column * block

@@ -15,12 +15,12 @@ from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation
 SIZES = (8, 9, 16, 28, 29, 64, 127, 128)
 
 
-def generator(seed: int = 0) -> torch.Generator:
+def rng_at(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
 def noise(count: int, size: int) -> Tensor:
-    return torch.rand(count, 1, size, size, generator=generator(9)) * 255
+    return torch.rand(count, 1, size, size, generator=rng_at(9)) * 255
 
 
 Draw = Callable[..., None]
@@ -42,7 +42,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
         moves = [(move + 1) / 2 for move in (angle, shear, stretch, x, y)]
         units = torch.tensor([*moves, 0.0 if crops else 0.999]).unsqueeze(1)
 
-        def rand(rows: int, count: int, *, generator: torch.Generator) -> Tensor:
+        def rand(rows: int, count: int, *, rng_at: torch.Generator) -> Tensor:
             return units.expand(rows, count)
 
         monkeypatch.setattr(torch, "rand", rand)
@@ -67,10 +67,10 @@ def moved(image: Tensor, *, right: int, down: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_no_amounts_leave_every_image_as_it_is(size: int) -> None:
+def test_no_augmentation_leaves_every_image_unchanged(size: int) -> None:
     images = noise(5, size)
 
-    assert torch.allclose(augment(images, Augmentation(), generator()), images, atol=0.02)
+    assert torch.allclose(augment(images, Augmentation(), rng_at()), images, atol=0.02)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -78,7 +78,7 @@ def test_shift_is_in_pixels(size: int, draw: Draw) -> None:
     images = noise(2, size)
     draw(x=1.0, y=-1.0)
 
-    result = augment(images, Augmentation(shift=3.0), generator())
+    result = augment(images, Augmentation(shift=3.0), rng_at())
 
     assert torch.allclose(result, moved(images, right=3, down=-3), atol=0.1)
 
@@ -88,7 +88,7 @@ def test_a_quarter_turn_is_a_quarter_turn(size: int, draw: Draw) -> None:
     images = noise(2, size)
     draw(angle=1.0)
 
-    result = augment(images, Augmentation(rotate=90.0), generator())
+    result = augment(images, Augmentation(rotate=90.0), rng_at())
 
     assert torch.allclose(result, torch.rot90(images, 1, (2, 3)), atol=0.1)
 
@@ -98,7 +98,7 @@ def test_a_known_rotation_moves_a_known_pixel_where_it_should(draw: Draw) -> Non
     image[0, 0, 14, 24] = 100.0  # ten pixels to the right of the centre
     draw(angle=1.0)
 
-    result = augment(image, Augmentation(rotate=30.0), generator())[0, 0]
+    result = augment(image, Augmentation(rotate=30.0), rng_at())[0, 0]
 
     # Positive angles turn against the clock; rows count downwards.
     column, row = 14 + 10 * math.cos(math.radians(30)), 14 - 10 * math.sin(math.radians(30))
@@ -112,7 +112,7 @@ def test_the_shift_comes_last_and_is_not_turned_with_the_image(size: int, draw: 
     images = noise(2, size)
     draw(angle=1.0, x=1.0, y=0.5)
 
-    result = augment(images, Augmentation(rotate=90.0, shift=2.0), generator())
+    result = augment(images, Augmentation(rotate=90.0, shift=2.0), rng_at())
 
     turned = torch.rot90(images, 1, (2, 3))
     assert torch.allclose(result, moved(turned, right=2, down=1), atol=0.1)
@@ -124,7 +124,7 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
     border = (size - cropped) // 2 if (size - cropped) % 2 == 0 else None
     draw(crops=True)
 
-    result = augment(images, Augmentation(crop=22, crop_probability=0.1), generator())
+    result = augment(images, Augmentation(crop=22, crop_probability=0.1), rng_at())
 
     # 22 of 28 pixels become 28: what stood at the crop's edge stands at the image's edge.
     step = cropped / size
@@ -132,7 +132,7 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
         centre = images[..., border : size - border, border : size - border]
         wanted = functional.interpolate(centre, size, mode="bilinear", align_corners=False)
         assert torch.allclose(result[..., 2:-2, 2:-2], wanted[..., 2:-2, 2:-2], atol=0.1)
-    matrix = sampling_matrices(1, size, Augmentation(crop=22, crop_probability=0.1), generator())
+    matrix = sampling_matrices(1, size, Augmentation(crop=22, crop_probability=0.1), rng_at())
     wanted_matrix = torch.tensor([[[step, 0, 0], [0, step, 0]]])
     assert torch.allclose(matrix, wanted_matrix, atol=1e-6)
 
@@ -140,7 +140,7 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
 def test_the_share_of_cropped_images_is_the_one_asked_for() -> None:
     augmentation = Augmentation(crop=22, crop_probability=0.1)
 
-    zooms = sampling_matrices(10_000, 28, augmentation, generator())[:, 0, 0]
+    zooms = sampling_matrices(10_000, 28, augmentation, rng_at())[:, 0, 0]
 
     cropped = torch.isclose(zooms, torch.tensor(22 / 28))
     assert bool((cropped | torch.isclose(zooms, torch.tensor(1.0))).all())
@@ -151,7 +151,7 @@ def test_the_share_of_cropped_images_is_the_one_asked_for() -> None:
 def test_scale_is_the_change_of_size(stretch: float, draw: Draw) -> None:
     draw(stretch=stretch)
 
-    (matrix,) = sampling_matrices(1, 28, Augmentation(scale=0.25), generator())
+    (matrix,) = sampling_matrices(1, 28, Augmentation(scale=0.25), rng_at())
 
     size = 1 + stretch * 0.25
     wanted = torch.tensor([[1 / size, 0, 0], [0, 1 / size, 0]])
@@ -170,7 +170,7 @@ def test_everything_together_agrees_with_the_formula(size: int, draw: Draw) -> N
     shift = np.array([0.5 * 2, -0.9 * 2]) / (size / 2)
     affine = np.vstack([np.column_stack([forward, shift]), [0, 0, 1]])
 
-    (matrix,) = sampling_matrices(1, size, augmentation, generator())
+    (matrix,) = sampling_matrices(1, size, augmentation, rng_at())
 
     np.testing.assert_allclose(matrix.numpy(), np.linalg.inv(affine)[:2], atol=1e-6)
 
@@ -178,7 +178,7 @@ def test_everything_together_agrees_with_the_formula(size: int, draw: Draw) -> N
 def test_moves_are_drawn_uniformly_up_to_their_largest() -> None:
     augmentation = Augmentation(rotate=15.0)
 
-    matrices = sampling_matrices(10_000, 28, augmentation, generator())
+    matrices = sampling_matrices(10_000, 28, augmentation, rng_at())
 
     degrees = torch.rad2deg(torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]))
     assert -15.001 < float(degrees.min()) < -14.9
@@ -193,7 +193,7 @@ def test_moves_are_drawn_uniformly_up_to_their_largest() -> None:
 def test_equal_images_of_a_batch_are_moved_differently() -> None:
     images = noise(1, 28).expand(3, 1, 28, 28)
 
-    result = augment(images, NAMED_AUGMENTATIONS["light"], generator())
+    result = augment(images, NAMED_AUGMENTATIONS["light"], rng_at())
 
     assert not torch.allclose(result[0], result[1], atol=1)
     assert not torch.allclose(result[1], result[2], atol=1)
@@ -203,21 +203,21 @@ def test_what_comes_in_from_outside_is_background(draw: Draw) -> None:
     white = torch.full((1, 1, 28, 28), 255.0)
     draw(angle=1.0)
 
-    result = augment(white, Augmentation(rotate=45.0), generator())[0, 0]
+    result = augment(white, Augmentation(rotate=45.0), rng_at())[0, 0]
 
     assert result[0, 0] == result[0, 27] == result[27, 0] == result[27, 27] == 0
     assert float(result[14, 14]) == pytest.approx(255, abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["light", "course"])
-def test_it_is_decided_by_its_generator_alone(name: str) -> None:
+def test_it_depends_on_its_rng_alone(name: str) -> None:
     images, augmentation = noise(8, 28), NAMED_AUGMENTATIONS[name]
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = augment(images, augmentation, generator())
+    first = augment(images, augmentation, rng_at())
     torch.manual_seed(2)
-    second = augment(images, augmentation, generator())
-    third = augment(images, augmentation, generator(1))
+    second = augment(images, augmentation, rng_at())
+    third = augment(images, augmentation, rng_at(1))
     torch.manual_seed(1)
 
     assert torch.equal(first, second)
@@ -229,7 +229,7 @@ def test_it_neither_changes_nor_keeps_its_input() -> None:
     images = noise(2, 28)
     before = images.clone()
 
-    result = augment(images, NAMED_AUGMENTATIONS["light"], generator())
+    result = augment(images, NAMED_AUGMENTATIONS["light"], rng_at())
 
     assert torch.equal(images, before)
     assert result.data_ptr() != images.data_ptr()
@@ -237,14 +237,14 @@ def test_it_neither_changes_nor_keeps_its_input() -> None:
 
 def test_every_size_from_8_to_128_keeps_its_shape() -> None:
     for size in range(8, 129):
-        result = augment(noise(2, size), NAMED_AUGMENTATIONS["course"], generator())
+        result = augment(noise(2, size), NAMED_AUGMENTATIONS["course"], rng_at())
         assert result.shape == (2, 1, size, size)
         assert bool(torch.isfinite(result).all())
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_thesampling_grid_is_that_of_affine_grid(size: int) -> None:
-    matrices = sampling_matrices(5, size, NAMED_AUGMENTATIONS["light"], generator())
+def test_the_sampling_grid_is_that_of_affine_grid(size: int) -> None:
+    matrices = sampling_matrices(5, size, NAMED_AUGMENTATIONS["light"], rng_at())
 
     theirs = functional.affine_grid(matrices, [5, 1, size, size], align_corners=False)
 

@@ -85,7 +85,7 @@ def test_the_split_is_not_of_the_files_order(mnist: RawDataset) -> None:
     assert all(700 < sixths[k] < 970 for k in range(6))
 
 
-def test_all_60_000_images_have_the_published_mean_and_deviation(mnist: RawDataset) -> None:
+def test_all_60_000_images_have_the_published_mean_and_std(mnist: RawDataset) -> None:
     data = assemble(mnist, RunConfig(val_size=0), CPU)
 
     assert (len(data.train), len(data.val)) == (60_000, 0)
@@ -103,7 +103,7 @@ def test_the_split_does_not_depend_on_the_seed(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(("total", "expected"), [(11, 0), (12, 1), (120, 10), (60_000, 5_000)])
-def test_one_image_in_twelve_validates_unless_told(total: int, expected: int) -> None:
+def test_one_image_in_twelve_validates_by_default(total: int, expected: int) -> None:
     labels = array("i", [index % 2 for index in range(total)])
     raw = RawDataset(
         name="d",
@@ -181,7 +181,7 @@ def test_a_folder_gives_the_dataset_its_name(tmp_path: Path) -> None:
 # --- pixels
 
 
-def test_mean_and_deviation_are_those_of_the_training_split_alone(tiny: Path) -> None:
+def test_mean_and_std_are_those_of_the_training_split_alone(tiny: Path) -> None:
     data = loaded(tiny_config(tiny, val_size=60))
 
     pixels = data.train.images.numpy() / 255
@@ -191,7 +191,7 @@ def test_mean_and_deviation_are_those_of_the_training_split_alone(tiny: Path) ->
     assert abs(data.mean - float(everything.mean())) > 1e-6
 
 
-def test_prepared_training_images_have_mean_0_and_deviation_1(tiny: Path) -> None:
+def test_prepared_training_images_have_mean_0_and_std_1(tiny: Path) -> None:
     data = loaded(tiny_config(tiny))
     before = data.train.images.clone()
 
@@ -224,7 +224,7 @@ def test_images_of_a_single_grey_are_not_divided_by_zero() -> None:
 # --- the test set
 
 
-def test_every_opening_of_the_test_set_is_counted(tiny: Path) -> None:
+def test_every_evaluation_of_the_test_set_is_counted(tiny: Path) -> None:
     data = loaded(tiny_config(tiny))
 
     assert data.test.evaluations == 0
@@ -237,14 +237,14 @@ def test_every_opening_of_the_test_set_is_counted(tiny: Path) -> None:
 
 def test_preparing_a_training_batch_needs_no_test_image(tiny: Path) -> None:
     data = loaded(tiny_config(tiny))
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
 
-    data.prepare(data.train.images, NAMED_AUGMENTATIONS["light"], chance)
+    data.prepare(data.train.images, NAMED_AUGMENTATIONS["light"], rng)
 
     assert data.test.evaluations == 0
 
 
-def test_a_sealed_test_hands_out_what_was_sealed() -> None:
+def test_the_held_out_test_returns_its_split() -> None:
     split = Split(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.tensor([2, 1, 0]))
 
     assert HeldOutTest(split).open() is split
@@ -270,7 +270,7 @@ def test_an_epoch_meets_every_index_once_whatever_the_batches() -> None:
     assert len(batches.take(5)) == 0
 
 
-def test_epochs_are_shuffled_anew_and_repeatably() -> None:
+def test_epochs_are_reshuffled_reproducibly() -> None:
     first, second, other = stream(100), stream(100), stream(100, seed=1)
     orders: list[list[list[int]]] = [[], [], []]
     for _ in range(2):

@@ -40,7 +40,7 @@ INVERTED = "its images are dark on light"
     ],
     ids=["upright", "transposed", "inverted", "both", "turned", "moved"],
 )
-def test_digits_that_lie_or_are_dark_on_light(
+def test_transposed_or_dark_on_light_digits_are_reported(
     mnist: RawDataset, change: Callable[[torch.Tensor], torch.Tensor], expected: list[str]
 ) -> None:
     doubts = dataset_warnings(changed(mnist, change))
@@ -77,7 +77,7 @@ def test_classes_without_images_are_named(labels: list[int], classes: int, expec
     assert dataset_warnings(raw) == [expected]
 
 
-def test_a_run_says_it_once_before_it_begins(tmp_path: Path) -> None:
+def test_a_run_warns_once_before_it_starts(tmp_path: Path) -> None:
     write_dataset(tmp_path, size=8, classes=3)
     config = RunConfig(data_dir=str(tmp_path), classes=4)
 
@@ -89,7 +89,7 @@ def test_a_run_says_it_once_before_it_begins(tmp_path: Path) -> None:
     )
 
 
-def test_whole_data_are_read_without_a_word(tmp_path: Path) -> None:
+def test_sound_data_give_no_warning(tmp_path: Path) -> None:
     write_dataset(tmp_path, size=8)
 
     assert list(load(RunConfig(data_dir=str(tmp_path)), torch.device("cpu"))) == []

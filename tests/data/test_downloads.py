@@ -180,7 +180,7 @@ def test_progress_comes_seldom_but_at_each_end(
     assert {event.total_bytes for event in events} == {0}
 
 
-def test_what_is_in_the_cache_needs_no_network(
+def test_cached_files_need_no_connection(
     kmnist: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, first = run(downloads.fetch("kmnist", tmp_path))
@@ -444,7 +444,7 @@ def test_a_server_is_asked_with_a_time_limit(monkeypatch: pytest.MonkeyPatch) ->
     assert limits == [downloads.TIMEOUT]
 
 
-def test_a_host_that_is_not_found_is_told_in_the_systems_words() -> None:
+def test_an_unknown_host_is_reported_in_the_systems_words() -> None:
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     assert downloads._why(urllib.error.URLError(unknown)) == "Name or service not known"

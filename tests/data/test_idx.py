@@ -247,7 +247,7 @@ def test_a_missing_folder_and_a_file_in_its_place(tmp_path: Path) -> None:
     assert "null byte" in complaint(Path("a\0b"))
 
 
-def test_an_empty_folder_is_told_what_was_looked_for(tmp_path: Path) -> None:
+def test_an_empty_folder_gets_the_expected_names(tmp_path: Path) -> None:
     text = complaint(tmp_path)
 
     for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, ".gz", "raw"):
@@ -579,39 +579,39 @@ def test_labels_that_look_like_damage_stay_refused(plain: Path, labels: list[int
 # --- whatever the files hold
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
+def mutated(data: bytes, rng: random.Random) -> bytes:
     """Damage a file in one of the ways that disks, networks and people do."""
     changed = bytearray(data)
-    for _ in range(chance.choice((1, 1, 1, 2, 8))):
-        at = chance.randrange(min(len(changed), chance.choice((4, 16, 32, 1 << 20))) or 1)
-        match chance.randrange(6):
+    for _ in range(rng.choice((1, 1, 1, 2, 8))):
+        at = rng.randrange(min(len(changed), rng.choice((4, 16, 32, 1 << 20))) or 1)
+        match rng.randrange(6):
             case 0:
-                changed[at : at + 1] = bytes([chance.choice((0, 1, 3, 8, 127, 128, 255))])
+                changed[at : at + 1] = bytes([rng.choice((0, 1, 3, 8, 127, 128, 255))])
             case 1:
-                changed[at : at + 1] = chance.randbytes(1)
+                changed[at : at + 1] = rng.randbytes(1)
             case 2:
                 del changed[at:]
             case 3:
-                del changed[at : at + chance.randrange(1, 64)]
+                del changed[at : at + rng.randrange(1, 64)]
             case 4:
-                changed[at:at] = chance.randbytes(chance.randrange(1, 64))
+                changed[at:at] = rng.randbytes(rng.randrange(1, 64))
             case _:
-                changed += changed[: chance.randrange(1, 64)]
+                changed += changed[: rng.randrange(1, 64)]
     return bytes(changed)
 
 
 @pytest.mark.parametrize("rounds", [200, pytest.param(4_000, marks=pytest.mark.slow)])
 def test_no_content_raises_anything_but_an_input_error(tmp_path: Path, rounds: int) -> None:
-    chance = random.Random(6)
+    rng = random.Random(6)
     folders = [
         write_dataset(tmp_path / kind, size=8, gzip=kind == "gz") for kind in ("gz", "plain")
     ]
     files = [path for folder in folders for path in sorted(folder.iterdir())]
     refused = 0
     for _ in range(rounds):
-        path = chance.choice(files)
+        path = rng.choice(files)
         whole = path.read_bytes()
-        path.write_bytes(mutated(whole, chance))
+        path.write_bytes(mutated(whole, rng))
         problem = None
         try:
             data = read(path.parent)

@@ -99,10 +99,10 @@ def test_every_form_holds_the_same_digit(
 
 
 def test_a_photograph_of_shaded_grainy_paper(plain: Tensor, tmp_path: Path) -> None:
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     share = torch.frombuffer(bytearray(DRAWN.ink), dtype=torch.uint8).view(SIZE, SIZE) / 255
     paper = torch.linspace(110, 210, SIZE).expand(SIZE, SIZE)
-    grain = torch.randn(SIZE, SIZE, generator=chance) * 6
+    grain = torch.randn(SIZE, SIZE, generator=rng) * 6
     photo = (paper * (1 - 0.75 * share) + grain).clamp(0, 255).to(torch.uint8)
     pixels = photo.numpy().tobytes()
     Image.frombytes("L", (SIZE, SIZE), pixels).save(tmp_path / "photo.jpg", quality=80)
@@ -152,8 +152,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def grainy_paper(path: Path) -> None:
-    chance = torch.Generator().manual_seed(1)
-    greys = (torch.randn(200, 200, generator=chance) * 5 + 200).clamp(0, 255).to(torch.uint8)
+    rng = torch.Generator().manual_seed(1)
+    greys = (torch.randn(200, 200, generator=rng) * 5 + 200).clamp(0, 255).to(torch.uint8)
     Image.frombytes("L", (200, 200), greys.numpy().tobytes()).save(path)
 
 
@@ -194,7 +194,7 @@ BAD: dict[str, tuple[Save, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_used_is_one_line(
+def test_unusable_pictures_get_one_line(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     save, words = BAD[name]
@@ -204,9 +204,9 @@ def test_what_cannot_be_used_is_one_line(
         with pytest.raises(InputError) as caught:
             read_ink(tmp_path / name)
 
-    told = str(caught.value)
-    assert told.startswith(f"{tmp_path / name}: {words}")
-    assert told.isprintable()
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / name}: {words}")
+    assert message.isprintable()
     assert capfd.readouterr() == ("", "")
 
 

@@ -44,7 +44,7 @@ def digit_of(ink: Tensor, side: int = 28) -> Tensor:
     return digit
 
 
-def test_mnist_is_made_as_is_told(images: Tensor) -> None:
+def test_mnist_images_are_made_as_documented(images: Tensor) -> None:
     centres = torch.tensor([centre_of(image) for image in images])
 
     assert {max(box_of(image)) for image in images} <= {19, 20}
@@ -53,7 +53,7 @@ def test_mnist_is_made_as_is_told(images: Tensor) -> None:
     assert int(images.amax(dim=(1, 2)).min()) >= 254
 
 
-def test_strokes_of_mnist_are_as_wide_as_is_told(images: Tensor) -> None:
+def test_mnist_strokes_are_as_wide_as_documented(images: Tensor) -> None:
     widths = torch.tensor([thickness(image) for image in images])
 
     low, high = torch.quantile(widths, torch.tensor([0.05, 0.95])).tolist()

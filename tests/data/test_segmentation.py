@@ -275,7 +275,7 @@ def blank_sheet() -> Image.Image:
 
 
 @pytest.mark.parametrize("scene", REFUSED)
-def test_what_is_not_one_digit_is_refused_with_the_reason(scene: str, tmp_path: Path) -> None:
+def test_pictures_without_one_digit_are_refused_with_the_reason(scene: str, tmp_path: Path) -> None:
     make, words = REFUSED[scene]
     path = tmp_path / "scene.png"
     make().save(path)
@@ -332,7 +332,7 @@ def test_taken_whole_everything_stays(tmp_path: Path) -> None:
         ((40, 40), []),
     ],
 )
-def test_ink_that_runs_off_the_picture_is_doubtful(
+def test_ink_that_touches_the_edge_gets_a_warning(
     at: tuple[int, int], expected: list[str], tmp_path: Path
 ) -> None:
     written(4, sheet(), at).save(tmp_path / "cut.png")
@@ -340,7 +340,7 @@ def test_ink_that_runs_off_the_picture_is_doubtful(
     assert picture_warnings(read_ink(tmp_path / "cut.png")) == expected
 
 
-def test_strokes_as_wide_as_in_no_digit_are_doubtful(tmp_path: Path) -> None:
+def test_strokes_wider_than_in_any_digit_get_a_warning(tmp_path: Path) -> None:
     bold = ink(4).filter(ImageFilter.MaxFilter(37))
     picture = Image.new("L", (260, 260), 0)
     picture.paste(bold, (50, 50))

@@ -35,7 +35,7 @@ def test_the_same_seed_gives_the_same_run_with_and_without_an_assistant(
         assert of(kind, alone)
 
 
-def test_it_describes_no_layers_and_judges_no_design(tiny: Path) -> None:
+def test_without_an_assistant_there_are_no_layers_and_no_review(tiny: Path) -> None:
     started = only(RunStarted, list(train(tiny_config(tiny), Inbox(), clock=FakeClock())))
     assert (started.layers, started.review) == ((), ())
 

@@ -55,10 +55,10 @@ def config_of(kind: Kind, folder: Path, **settings: object) -> RunConfig:
 def trained(config: RunConfig, inbox: Inbox | None = None) -> tuple[list[Event], Checkpoint]:
     """Train a run from generators that begin alike; return its events and its last state."""
     models.GLOBAL_RNG.bit_generator.state = np.random.default_rng(5).bit_generator.state
-    keeper = CheckpointStore()
-    events = list(train(config, inbox or Inbox(), store=keeper, clock=FakeClock()))
-    assert keeper.last_good is not None
-    return events, keeper.last_good
+    store = CheckpointStore()
+    events = list(train(config, inbox or Inbox(), store=store, clock=FakeClock()))
+    assert store.last_good is not None
+    return events, store.last_good
 
 
 def same(one: Checkpoint, other: Checkpoint) -> bool:
@@ -118,7 +118,7 @@ ASKED: Sequence[Command] = (
     "kind",
     [
         *(models.ComplexWeights, models.SparseGradient, models.EmptyParameter),
-        *(models.RunningMean, models.OwnGenerators, models.GlobalGenerator, models.OwnTrain),
+        *(models.RunningMean, models.PrivateRngs, models.GlobalGenerator, models.OverridesTrain),
     ],
     ids=lambda kind: kind.__name__,
 )
@@ -134,21 +134,21 @@ def test_questions_leave_the_run_as_it_is(few: Path, kind: Kind) -> None:
 @every
 def test_choosing_threads_leaves_the_model_as_it_is(kind: Kind) -> None:
     torch.manual_seed(1)
-    network = kind(image_size=12)
-    before = [(p.detach().clone(), p.requires_grad) for p in network.parameters()]
+    model = kind(image_size=12)
+    before = [(p.detach().clone(), p.requires_grad) for p in model.parameters()]
     images, labels = torch.rand(4, 1, 12, 12), torch.tensor([0, 1, 2, 3])
     drawn = torch.get_rng_state(), str(np.random.get_state()), models.GLOBAL_RNG.bit_generator.state
     threads = torch.get_num_threads()
     try:
-        assert choose_threads(network, images, labels) >= 1
+        assert choose_threads(model, images, labels) >= 1
     finally:
         torch.set_num_threads(threads)
 
-    after = [(p.detach(), p.requires_grad) for p in network.parameters()]
+    after = [(p.detach(), p.requires_grad) for p in model.parameters()]
     for (old, was), (new, now) in zip(before, after, strict=True):
         assert torch.equal(old, new)
         assert was == now
-    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(drawn[0], torch.get_rng_state())
     assert drawn[1:] == (str(np.random.get_state()), models.GLOBAL_RNG.bit_generator.state)
 
@@ -206,7 +206,7 @@ INSIDE = {
         (models.EmptyParameter, {}),
         (models.UnusedLayer, {"unused_parameters": "note"}),
         (models.FrozenNorm, {"evaluation_mode": "note"}),
-        (models.OwnTrain, {"evaluation_mode": "note"}),
+        (models.OverridesTrain, {"evaluation_mode": "note"}),
         (models.Detached, {"no_gradient": "error"}),
         (models.NoGrad, {"no_gradient": "error"}),
         (models.Item, {"no_gradient": "error"}),
@@ -221,7 +221,7 @@ INSIDE = {
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_found_in_a_short_run(few: Path, kind: Kind, expected: dict[str, str]) -> None:
+def test_findings_of_a_short_run(few: Path, kind: Kind, expected: dict[str, str]) -> None:
     found = codes(kind, few)
 
     assert {code: severity for code, severity in found.items() if code in INSIDE} == expected
@@ -230,19 +230,19 @@ def test_what_is_found_in_a_short_run(few: Path, kind: Kind, expected: dict[str,
 @every
 def test_the_flat_gradient_has_all_numbers_that_learn(kind: Kind) -> None:
     torch.manual_seed(1)
-    network = kind(image_size=12)
-    network(torch.rand(4, 1, 12, 12)).float().square().sum().backward()
-    flat = flat_gradient(network)
+    model = kind(image_size=12)
+    model(torch.rand(4, 1, 12, 12)).float().square().sum().backward()
+    flat = flat_gradient(model)
 
     assert flat.dtype == torch.float32
-    assert flat.shape == (gradient_size(network),)
+    assert flat.shape == (gradient_size(model),)
     assert bool(torch.isfinite(flat).all())
 
 
 def test_complex_gradients_count_as_two_numbers_and_integers_as_none() -> None:
-    network = models.ComplexWeights(image_size=12)
-    plain = sum(p.numel() for p in network.parameters() if not p.is_complex())
-    assert gradient_size(network) == plain + 2 * 7
+    model = models.ComplexWeights(image_size=12)
+    plain = sum(p.numel() for p in model.parameters() if not p.is_complex())
+    assert gradient_size(model) == plain + 2 * 7
     ordered = models.IntegerParameter(image_size=12)
     floats = sum(p.numel() for p in ordered.parameters() if p.is_floating_point())
     assert gradient_size(ordered) == floats
@@ -264,9 +264,9 @@ def test_complex_gradients_count_as_two_numbers_and_integers_as_none() -> None:
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_which_parameters_forward_does_not_use(kind: Kind, unused: tuple[str, ...]) -> None:
-    network = kind(image_size=12)
+    model = kind(image_size=12)
 
-    assert unused_parameters(network, torch.rand(4, 1, 12, 12)) == unused
+    assert unused_parameters(model, torch.rand(4, 1, 12, 12)) == unused
 
 
 class Recurrent(nn.Module):
@@ -288,8 +288,8 @@ class Recurrent(nn.Module):
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 @pytest.mark.parametrize("training", [True, False])
 def test_weights_of_fused_kernels_count_as_used(training: bool) -> None:
-    network = Recurrent().train(training)
+    model = Recurrent().train(training)
 
-    unused = unused_parameters(network, torch.rand(2, 1, 12, 12))
+    unused = unused_parameters(model, torch.rand(2, 1, 12, 12))
 
     assert {name.split(".")[0] for name in unused} == {"idle"}

@@ -35,18 +35,18 @@ def test_a_named_device_is_taken_even_if_another_is_faster(present: dict[str, bo
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_refused(present: dict[str, bool], name: str) -> None:
+def test_a_missing_device_is_refused(present: dict[str, bool], name: str) -> None:
     with pytest.raises(InputError, match=f"--device {name}: .*--device cpu"):
         choose_device(name)
 
 
-def test_the_number_of_threads_is_set_and_told() -> None:
+def test_the_number_of_threads_is_set_and_returned() -> None:
     assert set_up(torch.device("cpu"), 2) == 2
     assert torch.get_num_threads() == 2
     assert set_up(torch.device("cpu"), 1) == 1
 
 
-def test_without_a_number_the_threads_are_pytorchs_own_choice() -> None:
+def test_without_a_number_pytorch_chooses_the_threads() -> None:
     torch.set_num_threads(2)
 
     assert set_up(torch.device("cpu"), None) == 2

@@ -24,7 +24,7 @@ def data(tiny: Path) -> Data:
 
 
 @pytest.fixture
-def network() -> nn.Module:
+def model() -> nn.Module:
     torch.manual_seed(0)
     return zoo.build("era-s6-dropout", image_size=8, classes=10, dropout=0.5)
 
@@ -36,12 +36,12 @@ def evaluation_of(losses: list[float], is_correct: list[bool], labels: list[int]
 # --- running a network over a split
 
 
-def test_losses_and_hits_agree_with_the_formula(network: nn.Module, data: Data) -> None:
-    result = evaluate(network, data, data.train)
+def test_losses_and_predictions_agree_with_numpy(model: nn.Module, data: Data) -> None:
+    result = evaluate(model, data, data.train)
 
-    network.eval()
+    model.eval()
     with torch.no_grad():
-        logits = network(data.prepare(data.train.images)).double().numpy()
+        logits = model(data.prepare(data.train.images)).double().numpy()
     labels = data.train.labels.numpy()
     wanted = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(110), labels]
     np.testing.assert_allclose(result.losses.numpy(), wanted, atol=1e-5)
@@ -50,13 +50,13 @@ def test_losses_and_hits_agree_with_the_formula(network: nn.Module, data: Data) 
     assert (result.correct, result.total) == (int((logits.argmax(axis=1) == labels).sum()), 110)
 
 
-def test_passes_that_do_not_come_out_even_meet_every_image_once(
-    network: nn.Module, data: Data, monkeypatch: pytest.MonkeyPatch
+def test_uneven_passes_evaluate_every_image_once(
+    model: nn.Module, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = evaluate(network, data, data.train)
+    whole = evaluate(model, data, data.train)
     monkeypatch.setattr(evaluation, "EVAL_PIXELS", 16 * 64)
 
-    parts = evaluate(network, data, data.train)
+    parts = evaluate(model, data, data.train)
 
     assert parts.total == 110
     assert torch.equal(parts.labels, data.train.labels)
@@ -82,24 +82,22 @@ def test_a_pass_takes_fewer_images_where_they_are_larger(size: int) -> None:
     assert max(pixels.numel() for pixels in seen) <= EVAL_PIXELS
 
 
-def test_looking_changes_nothing_and_leaves_the_network_training(
-    network: nn.Module, data: Data
-) -> None:
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    chance = torch.get_rng_state()
+def test_evaluate_changes_nothing_and_restores_the_mode(model: nn.Module, data: Data) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    rng = torch.get_rng_state()
 
-    first, second = (evaluate(network, data, data.val) for _ in range(2))
+    first, second = (evaluate(model, data, data.val) for _ in range(2))
 
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), chance)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), rng)
     assert torch.equal(first.losses, second.losses)  # no dropout, which hides half at random
-    assert all(module.training for module in network.modules())
+    assert all(module.training for module in model.modules())
 
 
 # --- figures
 
 
-def test_accuracy_by_class_knows_classes_without_an_image() -> None:
+def test_class_accuracy_is_none_for_a_class_without_images() -> None:
     result = evaluation_of([0.0] * 5, [True, False, True, True, False], [0, 0, 2, 2, 3])
 
     assert result.class_accuracy(5) == (0.5, None, 1.0, 0.0, None)
@@ -112,7 +110,7 @@ def test_the_mean_loss_is_summed_in_double_precision() -> None:
     assert result.loss == pytest.approx(float(np.float32(0.1)), abs=1e-12)
 
 
-def test_the_rise_is_a_paired_difference_with_its_error() -> None:
+def test_rise_over_is_a_paired_difference_with_standard_error() -> None:
     best = evaluation_of([1.0, 2.0, 3.0, 10.0], [True] * 4, [0, 1, 2, 3])
     now = evaluation_of([1.5, 2.0, 4.0, 10.5], [True] * 4, [0, 1, 2, 3])
 

@@ -36,7 +36,7 @@ def diverging(folder: Path, **settings: Any) -> RunConfig:
     )
 
 
-def test_a_diverged_run_says_so_and_leaves_the_test_set_alone(tiny: Path) -> None:
+def test_a_diverged_run_reports_it_and_skips_the_test_set(tiny: Path) -> None:
     events = run(diverging(tiny))
 
     *_, step, diverged, end = events
@@ -55,7 +55,7 @@ def test_a_diverged_run_says_so_and_leaves_the_test_set_alone(tiny: Path) -> Non
     assert not of(TestEvaluated, events)
 
 
-def test_the_rate_at_which_it_diverged_is_that_of_the_step(tiny: Path) -> None:
+def test_diverged_reports_the_lr_of_its_step(tiny: Path) -> None:
     config = RunConfig(**diverging(tiny).as_dict() | {"schedule": "cosine"})
 
     events = run(config)
@@ -67,19 +67,19 @@ def test_the_rate_at_which_it_diverged_is_that_of_the_step(tiny: Path) -> None:
     ("val_size", "value"),
     [(0, math.inf), (10, math.nan), (10, 3e38)],  # the last is finite, but no score is after it
 )
-def test_weights_lost_in_the_very_last_update_are_noticed(
+def test_non_finite_weights_after_the_last_update_are_detected(
     tiny: Path, val_size: int, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No loss is taken after it, so only the weights or the validation can tell."""
     train_step = loop.train_step
 
-    def spoiling(run: Run) -> None:
+    def breaking_weights(run: Run) -> None:
         train_step(run)
         if run.batches.stream.remaining == 0:
             for weight in run.model.parameters():
                 weight.data.fill_(value)
 
-    monkeypatch.setattr(loop, "train_step", spoiling)
+    monkeypatch.setattr(loop, "train_step", breaking_weights)
 
     events = run(tiny_config(tiny, val_size=val_size, epochs=1))
 
@@ -90,16 +90,16 @@ def test_weights_lost_in_the_very_last_update_are_noticed(
     assert only(RunFinished, events).test_looks == 0
 
 
-def test_a_run_that_is_stopped_after_its_weights_were_lost_has_diverged(
+def test_a_run_stopped_with_non_finite_weights_has_diverged(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train_step = loop.train_step
 
-    def spoiling(run: Run) -> None:
+    def breaking_weights(run: Run) -> None:
         train_step(run)
         next(run.model.parameters()).data.fill_(math.inf)
 
-    monkeypatch.setattr(loop, "train_step", spoiling)
+    monkeypatch.setattr(loop, "train_step", breaking_weights)
 
     events = run(tiny_config(tiny), ScriptedInbox({1: [Stop()]}))
 
@@ -108,28 +108,28 @@ def test_a_run_that_is_stopped_after_its_weights_were_lost_has_diverged(
 
 
 def refusal(config: RunConfig) -> tuple[list[Event], str]:
-    told: list[Event] = []
+    events: list[Event] = []
     with pytest.raises(InputError) as caught:
-        told.extend(train(config, Inbox()))
+        events.extend(train(config, Inbox()))
     text = str(caught.value)
     assert text.isprintable()
-    return told, text
+    return events, text
 
 
-def test_what_cannot_be_trained_is_refused_in_one_line(tiny: Path) -> None:
+def test_untrainable_configs_are_refused_in_one_line(tiny: Path) -> None:
     assert "--val-size 120" in refusal(tiny_config(tiny, val_size=120))[1]
     assert "--train-size 111" in refusal(tiny_config(tiny, train_size=111))[1]
     assert "nowhere" in refusal(tiny_config(tiny / "nowhere"))[1]
 
 
-def test_a_device_that_is_not_there_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     assert "--device cuda" in refusal(tiny_config(tiny, device="cuda"))[1]
 
 
-def test_dropout_for_a_network_without_it_is_refused_before_any_data_is_read(tiny: Path) -> None:
-    told, text = refusal(tiny_config(tiny / "nowhere", model="small", dropout=0.1))
+def test_dropout_for_a_model_without_it_is_refused_before_data_is_read(tiny: Path) -> None:
+    events, text = refusal(tiny_config(tiny / "nowhere", model="small", dropout=0.1))
 
     assert "--dropout 0.1: small has no dropout layer" in text
-    assert told == []
+    assert events == []

@@ -15,7 +15,7 @@ from tui_trainer.protocol.schedules import factor
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_rate_of_each_step_is_base_times_schedule(tiny: Path, schedule: str) -> None:
+def test_the_lr_of_each_step_is_base_times_schedule(tiny: Path, schedule: str) -> None:
     config = tiny_config(tiny, schedule=schedule, epochs=3, step_size=1, gamma=0.5)
     inbox = ScriptedInbox({4: [SetLearningRate(0.02)], 9: [SetLearningRate(0.3)]})
 
@@ -30,7 +30,7 @@ def test_the_rate_of_each_step_is_base_times_schedule(tiny: Path, schedule: str)
         assert len({step.learning_rate for step in steps}) > 3 - 1
 
 
-def test_the_rate_told_is_the_rate_of_the_update(
+def test_the_reported_lr_is_the_lr_of_the_update(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Plain SGD without momentum moves each weight by rate times gradient."""

@@ -42,7 +42,7 @@ def without_clock(events: list[Event]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_small_network_learns_real_digits() -> None:
+def test_a_small_model_learns_real_digits() -> None:
     config = RunConfig(model="small", train_size=2_000, val_size=500, epochs=3, batch_size=32)
 
     events = list(train(RunConfig(**config.as_dict() | {"threads": 1, "device": "cpu"}), Inbox()))
@@ -61,7 +61,7 @@ def test_a_small_network_learns_real_digits() -> None:
     ("model", "optimizer"),
     [*((model, "adam") for model in MODELS), *(("small", optimizer) for optimizer in OPTIMIZERS)],
 )
-def test_every_network_and_every_optimizer_learns(tiny: Path, model: str, optimizer: str) -> None:
+def test_every_model_and_every_optimizer_learns(tiny: Path, model: str, optimizer: str) -> None:
     rate = 0.05 if optimizer == "sgd" else 0.005
     config = tiny_config(tiny, model=model, optimizer=optimizer, lr=rate, epochs=5, augment="none")
 
@@ -104,7 +104,7 @@ def test_another_seed_gives_other_losses_on_the_same_split(tiny: Path) -> None:
     assert only(RunStarted, first).mean == only(RunStarted, second).mean
 
 
-def test_order_and_augmentation_do_not_depend_on_the_network(
+def test_order_and_augmentation_do_not_depend_on_the_model(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each use of chance has its own sequence, so two networks meet the same pictures."""
@@ -164,7 +164,7 @@ def test_twenty_changes_of_the_batch_size_skip_and_repeat_nothing(
 # --- the order of the events and their figures
 
 
-def test_a_run_tells_its_story_in_order(tiny: Path) -> None:
+def test_events_come_in_order(tiny: Path) -> None:
     events = run(tiny_config(tiny))
 
     def name(event: Event) -> str:
@@ -180,7 +180,7 @@ def test_a_run_tells_its_story_in_order(tiny: Path) -> None:
     assert story == [*wanted, "testing", "TestEvaluated", "RunFinished"]
 
 
-def test_the_start_says_what_is_trained(tiny: Path) -> None:
+def test_run_started_describes_the_run(tiny: Path) -> None:
     started = only(RunStarted, run(tiny_config(tiny, model="era-s6-dropout", seed=5)))
 
     assert (started.train_size, started.val_size, started.test_size) == (110, 10, 40)
@@ -211,14 +211,14 @@ def test_an_epochs_training_figures_are_means_over_its_images(tiny: Path) -> Non
     for epoch in of(EpochDone, events):
         steps = [step for step in of(StepDone, events) if step.epoch == epoch.epoch]
         loss = math.fsum(step.loss * step.batch_size for step in steps) / 110
-        hits = round(math.fsum(step.accuracy * step.batch_size for step in steps))
+        correct = round(math.fsum(step.accuracy * step.batch_size for step in steps))
         assert epoch.train_loss == pytest.approx(loss, rel=1e-12)
-        assert epoch.train_accuracy == hits / 110
+        assert epoch.train_accuracy == correct / 110
         assert epoch.step == steps[-1].step
         assert epoch.learning_rate == steps[-1].learning_rate
 
 
-def test_validation_comes_with_its_interval_its_classes_and_its_rise(tiny: Path) -> None:
+def test_validation_reports_interval_class_accuracies_and_rise(tiny: Path) -> None:
     events = run(tiny_config(tiny, epochs=6, val_size=60, lr=0.2))
 
     epochs = of(EpochDone, events)
@@ -241,32 +241,32 @@ def test_validation_comes_with_its_interval_its_classes_and_its_rise(tiny: Path)
     assert only(RunFinished, events).val_accuracy == epochs[-1].val_accuracy
 
 
-def test_without_a_validation_split_nothing_is_said_about_it(tiny: Path) -> None:
+def test_without_a_validation_split_its_fields_are_none(tiny: Path) -> None:
     events = run(tiny_config(tiny, val_size=0))
 
     for epoch in of(EpochDone, events):
-        told = asdict(epoch)
-        assert {told[name] for name in told if name.startswith("val_")} == {None}
+        reported = asdict(epoch)
+        assert {reported[name] for name in reported if name.startswith("val_")} == {None}
     assert not [event for event in of(StateChanged, events) if event.state == "validating"]
     assert only(RunFinished, events).val_accuracy is None
     assert only(RunStarted, events).train_size == 120
 
 
 def test_the_test_set_is_read_once_at_the_end(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Event] = []
+    reported: list[Event] = []
     looked_after: list[Event] = []
     look = Run.evaluate_test
 
     def noting(run: Run) -> TestEvaluated:
-        looked_after.append(told[-1])
+        looked_after.append(reported[-1])
         return look(run)
 
     monkeypatch.setattr(Run, "evaluate_test", noting)
     for event in train(tiny_config(tiny), Inbox(), clock=FakeClock()):
-        told.append(event)
+        reported.append(event)
 
     assert looked_after == [StateChanged(state="testing", step=14)]
-    test, end = only(TestEvaluated, told), only(RunFinished, told)
+    test, end = only(TestEvaluated, reported), only(RunFinished, reported)
     assert (test.look, test.step, test.images, test.test_total) == (1, 14, 220, 40)
     assert test.test_accuracy == test.test_correct / 40
     assert test.test_interval == wilson(test.test_correct, 40)
@@ -275,7 +275,7 @@ def test_the_test_set_is_read_once_at_the_end(tiny: Path, monkeypatch: pytest.Mo
     assert {key: asdict(end)[key] for key in wanted} == wanted
 
 
-def test_a_smoothed_loss_is_trained_on_and_the_plain_one_told(tiny: Path) -> None:
+def test_label_smoothing_is_trained_on_but_not_reported(tiny: Path) -> None:
     plain, smooth = (
         of(StepDone, run(tiny_config(tiny, label_smoothing=share))) for share in (0.0, 0.5)
     )
@@ -284,7 +284,7 @@ def test_a_smoothed_loss_is_trained_on_and_the_plain_one_told(tiny: Path) -> Non
     assert smooth[1].loss != plain[1].loss  # one update later
 
 
-def test_the_end_sums_up_a_completed_run(tiny: Path) -> None:
+def test_run_finished_sums_up_a_completed_run(tiny: Path) -> None:
     *_, end = run(tiny_config(tiny, epochs=3))
 
     assert isinstance(end, RunFinished)

@@ -24,7 +24,7 @@ print(kept())
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own setting")
-def test_what_a_batch_frees_is_kept_for_the_next() -> None:
+def test_memory_freed_by_a_batch_is_reused_by_the_next() -> None:
     """Of 192 freed megabytes the process has next to none as it is, and nearly all when told so."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -34,7 +34,7 @@ def test_what_a_batch_frees_is_kept_for_the_next() -> None:
     assert after > 150
 
 
-def test_another_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_are_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     from tui_trainer.engine import device
 
     monkeypatch.setattr(sys, "platform", "darwin")

@@ -39,7 +39,7 @@ PAIRS = {
 }
 
 
-def network() -> nn.Module:
+def model() -> nn.Module:
     torch.manual_seed(0)
     made = zoo.build("small", image_size=8, classes=4)
     return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -53,9 +53,9 @@ def gradients(net: nn.Module, seed: int) -> None:
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("name", PAIRS)
-def test_the_weights_go_where_pytorchs_optimizer_takes_them(name: str, fused: bool) -> None:
+def test_updates_match_pytorchs_optimizers(name: str, fused: bool) -> None:
     config, build = PAIRS[name]
-    mine, yours = network(), network()
+    mine, yours = model(), model()
     ours = make_optimizer(mine, config)
     ours.fused = [fused] * len(ours.parameters)
     theirs = build(yours.parameters())
@@ -74,7 +74,7 @@ def test_the_weights_go_where_pytorchs_optimizer_takes_them(name: str, fused: bo
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_weight_without_a_gradient_stays_where_it_is(name: str) -> None:
-    net = network()
+    net = model()
     ours = make_optimizer(net, PAIRS[name][0])
     first, *_ = net.parameters()
     before = first.detach().clone()
@@ -89,7 +89,7 @@ def test_a_weight_without_a_gradient_stays_where_it_is(name: str) -> None:
     assert not torch.equal(first, before)
 
 
-def test_nothing_to_move_is_no_error() -> None:
+def test_a_step_without_gradients_is_no_error() -> None:
     ours: Optimizer = SGD([], momentum=0.9, nesterov=True, weight_decay=0.0)
 
     ours.step(0.1)
@@ -115,8 +115,8 @@ def test_the_momentum_of_16_bits_is_the_same_each_time(dtype: torch.dtype) -> No
         assert torch.equal(momentum(), first)
 
 
-def test_clearing_forgets_the_gradients() -> None:
-    net = network()
+def test_zero_grad_sets_gradients_to_none() -> None:
+    net = model()
     gradients(net, 0)
     make_optimizer(net, RunConfig()).zero_grad()
 

@@ -34,8 +34,8 @@ from tui_trainer.protocol.events import (
 
 
 def states(events: list[Event]) -> list[tuple[str, int]]:
-    told: list[tuple[str, int]] = [(e.state, e.step) for e in of(StateChanged, events)]
-    return told[2:]
+    received: list[tuple[str, int]] = [(e.state, e.step) for e in of(StateChanged, events)]
+    return received[2:]
 
 
 def steps(events: list[Event]) -> int:
@@ -45,7 +45,7 @@ def steps(events: list[Event]) -> int:
 # --- pausing
 
 
-def test_a_pause_lasts_until_it_is_lifted(tiny: Path) -> None:
+def test_a_pause_lasts_until_resume(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Pause()]}, paused=[[SetLearningRate(0.01)], [Resume()]])
 
     events = run(tiny_config(tiny), inbox)
@@ -107,12 +107,12 @@ def test_paused_time_is_not_training_time(tiny: Path, monkeypatch: pytest.Monkey
 def test_a_paused_engine_wakes_when_a_command_arrives(tiny: Path) -> None:
     """With the real inbox and a real second thread, as in the window."""
     inbox = Inbox(Pause())
-    told: list[Event] = []
+    received: list[Event] = []
     is_paused = threading.Event()
 
     def work() -> None:
         for event in train(tiny_config(tiny), inbox):
-            told.append(event)
+            received.append(event)
             if isinstance(event, StateChanged) and event.state == "paused":
                 is_paused.set()
 
@@ -123,13 +123,13 @@ def test_a_paused_engine_wakes_when_a_command_arrives(tiny: Path) -> None:
     worker.join(30)
 
     assert not worker.is_alive()
-    assert only(RunFinished, told).reason == "completed"
+    assert only(RunFinished, received).reason == "completed"
 
 
 # --- one step, one epoch
 
 
-def test_one_step_is_one_step(tiny: Path) -> None:
+def test_run_step_trains_one_step(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Pause()]}, paused=[[RunStep()], [RunStep()], [Stop()]])
 
     events = run(tiny_config(tiny), inbox)
@@ -145,7 +145,7 @@ def test_one_step_is_one_step(tiny: Path) -> None:
     ]
 
 
-def test_two_steps_asked_for_at_once_are_two(tiny: Path) -> None:
+def test_two_run_step_commands_train_two_steps(tiny: Path) -> None:
     inbox = ScriptedInbox({0: [Pause()]}, paused=[[RunStep(), RunStep()], [Stop()]])
 
     events = run(tiny_config(tiny), inbox)
@@ -154,7 +154,7 @@ def test_two_steps_asked_for_at_once_are_two(tiny: Path) -> None:
     assert steps(events) == 2
 
 
-def test_one_step_while_training_is_one_more_and_then_a_pause(tiny: Path) -> None:
+def test_run_step_while_training_trains_one_more_step_then_pauses(tiny: Path) -> None:
     inbox = ScriptedInbox({4: [RunStep()]}, paused=[[Resume()]])
 
     events = run(tiny_config(tiny), inbox)
@@ -163,7 +163,7 @@ def test_one_step_while_training_is_one_more_and_then_a_pause(tiny: Path) -> Non
     assert steps(events) == 14
 
 
-def test_a_step_that_ends_an_epoch_ends_it_before_the_pause(tiny: Path) -> None:
+def test_a_step_that_completes_an_epoch_ends_it_before_the_pause(tiny: Path) -> None:
     inbox = ScriptedInbox({6: [RunStep()]}, paused=[[Resume()]])
 
     events = run(tiny_config(tiny, probes=False), inbox)
@@ -174,17 +174,17 @@ def test_a_step_that_ends_an_epoch_ends_it_before_the_pause(tiny: Path) -> None:
     assert inbox.waits == [7]
 
 
-@pytest.mark.parametrize("wish", [Pause(), Resume()])
-def test_a_pause_or_its_end_forgets_the_steps_that_were_to_come(tiny: Path, wish: Command) -> None:
-    wishes: list[Command] = [RunStep(), RunStep(), wish]
+@pytest.mark.parametrize("command", [Pause(), Resume()])
+def test_pause_and_resume_cancel_pending_steps(tiny: Path, command: Command) -> None:
+    wishes: list[Command] = [RunStep(), RunStep(), command]
     inbox = ScriptedInbox({2: wishes}, paused=[[Resume()]])
 
     run(tiny_config(tiny), inbox)
 
-    assert inbox.waits == ([2] if wish == Pause() else [])
+    assert inbox.waits == ([2] if command == Pause() else [])
 
 
-def test_one_epoch_is_the_rest_of_this_one_with_its_validation(tiny: Path) -> None:
+def test_run_epoch_trains_the_rest_of_this_epoch_and_validates(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Pause()]}, paused=[[RunEpoch()], [RunEpoch()], [Resume()]])
 
     events = run(tiny_config(tiny, epochs=4), inbox)
@@ -196,17 +196,17 @@ def test_one_epoch_is_the_rest_of_this_one_with_its_validation(tiny: Path) -> No
     assert steps(events) == 28
 
 
-@pytest.mark.parametrize("wish", [Pause(), Resume()])
-def test_the_pause_after_an_epoch_can_be_called_off(tiny: Path, wish: Command) -> None:
-    script: dict[int, list[Command]] = {2: [RunEpoch()], 4: [wish]}
+@pytest.mark.parametrize("command", [Pause(), Resume()])
+def test_the_pause_after_an_epoch_can_be_cancelled(tiny: Path, command: Command) -> None:
+    script: dict[int, list[Command]] = {2: [RunEpoch()], 4: [command]}
     inbox = ScriptedInbox(script, paused=[[Resume()]])
 
     run(tiny_config(tiny), inbox)
 
-    assert inbox.waits == ([4] if wish == Pause() else [])
+    assert inbox.waits == ([4] if command == Pause() else [])
 
 
-def test_one_epoch_asked_for_in_the_last_ends_the_run(tiny: Path) -> None:
+def test_run_epoch_in_the_last_epoch_ends_the_run(tiny: Path) -> None:
     inbox = ScriptedInbox({10: [RunEpoch()]})
 
     assert only(RunFinished, run(tiny_config(tiny), inbox)).reason == "completed"
@@ -216,7 +216,7 @@ def test_one_epoch_asked_for_in_the_last_ends_the_run(tiny: Path) -> None:
 # --- the test set
 
 
-def test_a_look_at_the_test_set_is_counted_and_said(tiny: Path) -> None:
+def test_a_test_evaluation_is_counted_and_reported(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({5: [LookAtTest()]}))
 
     first, last = of(TestEvaluated, events)
@@ -226,7 +226,7 @@ def test_a_look_at_the_test_set_is_counted_and_said(tiny: Path) -> None:
     assert states(events)[:3] == [("training", 0), ("testing", 5), ("training", 5)]
 
 
-def test_looking_at_the_test_set_changes_nothing_that_is_trained(tiny: Path) -> None:
+def test_a_test_evaluation_does_not_change_training(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout", dropout=0.5)
 
     plain, looked = (
@@ -236,7 +236,7 @@ def test_looking_at_the_test_set_changes_nothing_that_is_trained(tiny: Path) -> 
     assert plain == looked
 
 
-def test_a_look_while_paused_leaves_it_paused(tiny: Path) -> None:
+def test_a_test_evaluation_while_paused_keeps_the_pause(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Pause()]}, paused=[[LookAtTest()], [Resume()]])
 
     events = run(tiny_config(tiny), inbox)
@@ -248,7 +248,7 @@ def test_a_look_while_paused_leaves_it_paused(tiny: Path) -> None:
 # --- stopping
 
 
-def test_a_stop_ends_the_run_after_the_batch_and_reads_the_test_set(tiny: Path) -> None:
+def test_stop_ends_the_run_after_the_batch_and_evaluates_the_test_set(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({10: [Stop()]}))
 
     *_, test, end = events
@@ -259,13 +259,13 @@ def test_a_stop_ends_the_run_after_the_batch_and_reads_the_test_set(tiny: Path) 
     assert steps(events) == 10
 
 
-def test_an_interruption_says_so(tiny: Path) -> None:
+def test_an_interrupted_run_reports_its_reason(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(reason="interrupted")]}))
 
     assert only(RunFinished, events).reason == "interrupted"
 
 
-def test_a_stop_in_a_hurry_leaves_the_test_set_sealed(tiny: Path) -> None:
+def test_stop_without_test_leaves_the_test_set_unread(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(test=False)]}))
 
     end = only(RunFinished, events)
@@ -293,7 +293,7 @@ def test_a_run_can_be_stopped_before_its_first_step(tiny: Path) -> None:
     assert end.test_total == 40
 
 
-def test_what_comes_after_a_stop_is_for_no_batch_and_does_nothing(tiny: Path) -> None:
+def test_commands_after_a_stop_are_ignored(tiny: Path) -> None:
     wishes: list[Command] = [Stop(), SetLearningRate(0.5), LookAtTest(), Pause(), Stop(test=False)]
 
     events = run(tiny_config(tiny), ScriptedInbox({3: wishes}))

@@ -50,10 +50,10 @@ def step(run: Run) -> list[UpdateProbed]:
 
 
 def states(config: RunConfig) -> tuple[list[Event], Checkpoint]:
-    keeper = CheckpointStore()
-    events = list(train(config, Inbox(), store=keeper, clock=FakeClock()))
-    assert keeper.last_good is not None
-    return events, keeper.last_good
+    store = CheckpointStore()
+    events = list(train(config, Inbox(), store=store, clock=FakeClock()))
+    assert store.last_good is not None
+    return events, store.last_good
 
 
 NETWORKS = ["small", "era-s6-dropout", "mlp"]
@@ -73,30 +73,30 @@ def test_a_run_with_probes_is_the_run_without(tiny: Path, model: str) -> None:
     assert differing_bits(left, right)[0] == 0
 
 
-def test_they_come_at_their_steps_and_can_be_read_back(tiny: Path) -> None:
+def test_probes_come_at_their_steps_and_survive_json(tiny: Path) -> None:
     events = run(tiny_config(tiny, epochs=8, model="mlp"))
     looks = of(UpdateProbed, events)
     last = 8 * 7
-    assert [look.step for look in looks] == [s for s in sorted({*EARLY_STEPS, 50}) if s <= last]
+    assert [probed.step for probed in looks] == [s for s in sorted({*EARLY_STEPS, 50}) if s <= last]
     for probe in [event for event in events if isinstance(event, UpdateProbed | SampleProbed)]:
         assert from_json(to_json(probe)) == probe
 
 
-def test_the_sample_is_looked_at_again_when_enough_was_trained(tiny: Path) -> None:
+def test_the_sample_is_probed_again_after_enough_training(tiny: Path) -> None:
     # 110 images, of which 64 are looked at: 64 × 32 images are 19 epochs; the first is told always.
     events = run(tiny_config(tiny, epochs=60, model="mlp"))
-    assert [look.epoch for look in of(SampleProbed, events)] == [0, 1, 20, 39, 58]
+    assert [probed.epoch for probed in of(SampleProbed, events)] == [0, 1, 20, 39, 58]
 
 
 @pytest.mark.parametrize("at", [1, 4, 7, 9])
-def test_a_run_that_goes_on_looks_where_it_would_have(tiny: Path, at: int) -> None:
+def test_a_resumed_run_probes_at_the_same_steps(tiny: Path, at: int) -> None:
     config = tiny_config(tiny, epochs=2, model="mlp")
     whole = run(config)
-    keeper = CheckpointStore()
+    store = CheckpointStore()
     inbox = ScriptedInbox({at: [Stop(reason="interrupted", test=False)]})
-    first = list(train(config, inbox, store=keeper, clock=FakeClock()))
-    assert keeper.last_good is not None
-    resumption = Resumption(keeper.last_good, Path("last.safetensors"))
+    first = list(train(config, inbox, store=store, clock=FakeClock()))
+    assert store.last_good is not None
+    resumption = Resumption(store.last_good, Path("last.safetensors"))
     second = list(train(config, Inbox(), resume=resumption, clock=FakeClock()))
 
     for kind in (UpdateProbed, SampleProbed):
@@ -112,7 +112,7 @@ def test_a_run_that_goes_on_looks_where_it_would_have(tiny: Path, at: int) -> No
         ({}, {"probe/gradient": torch.zeros(17_890, dtype=torch.int64)}),
     ],
 )
-def test_what_a_checkpoint_says_of_probes_is_checked(
+def test_the_probe_state_of_a_checkpoint_is_checked(
     tiny: Path, metadata: dict[str, object], tensors: dict[str, Tensor]
 ) -> None:
     config = tiny_config(tiny, epochs=1)
@@ -122,7 +122,7 @@ def test_what_a_checkpoint_says_of_probes_is_checked(
         list(train(config, Inbox(), resume=Resumption(bad, Path("x")), clock=FakeClock()))
 
 
-def test_a_checkpoint_of_before_the_probes_goes_on(tiny: Path) -> None:
+def test_a_checkpoint_without_probes_can_be_resumed(tiny: Path) -> None:
     config = tiny_config(tiny, epochs=1)
     _, good = states(config)
     metadata = {**good.metadata, "epochs": 2}
@@ -134,20 +134,20 @@ def test_a_checkpoint_of_before_the_probes_goes_on(tiny: Path) -> None:
 # --- what they see
 
 
-def test_an_update_is_told_as_it_was(tiny: Path) -> None:
+def test_a_probed_update_matches_the_weights(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, optimizer="adam", augment="none"))
     assert step(run) == []
     first = {n: p.detach().clone() for n, p in run.model.named_parameters()}
     last = run.probes.last_gradient
     assert last is not None
-    (look,) = step(run)
+    (probed,) = step(run)
 
     gradients = {n: p.grad for n, p in run.model.named_parameters()}
     flat = torch.cat([g.flatten() for g in gradients.values() if g is not None])
     moves = {n: p.detach() - first[n] for n, p in run.model.named_parameters()}
     move = torch.cat([m.flatten() for m in moves.values()])
-    assert [p.name for p in look.parameters] == list(first)
-    for probe in look.parameters:
+    assert [p.name for p in probed.parameters] == list(first)
+    for probe in probed.parameters:
         gradient = gradients[probe.name]
         assert gradient is not None
         assert probe.gradient == pytest.approx(float(gradient.norm()), rel=1e-5)
@@ -155,96 +155,96 @@ def test_an_update_is_told_as_it_was(tiny: Path) -> None:
         assert probe.weight == pytest.approx(float(first[probe.name].norm()), rel=1e-5)
         assert probe.is_weight == (first[probe.name].ndim > 1)
         assert probe.count == first[probe.name].numel()
-    assert look.gradient == pytest.approx(float(flat.norm()), rel=1e-5)
-    assert look.last_gradient == pytest.approx(float(last.norm()), rel=1e-5)
-    assert look.agreement == pytest.approx(float(last @ flat), rel=1e-4)
+    assert probed.gradient == pytest.approx(float(flat.norm()), rel=1e-5)
+    assert probed.last_gradient == pytest.approx(float(last.norm()), rel=1e-5)
+    assert probed.agreement == pytest.approx(float(last @ flat), rel=1e-4)
     down = -float(move @ flat) / float(move.norm() * flat.norm())
-    assert look.descent == pytest.approx(down, rel=1e-4)
+    assert probed.descent == pytest.approx(down, rel=1e-4)
     before = torch.cat([weights.flatten() for weights in first.values()])
     inward = -float(move @ before) / float(move.norm() * before.norm())
-    assert look.pull == pytest.approx(inward, rel=1e-3)
-    assert (look.batch_size, sum(look.label_counts), look.step) == (16, 16, 2)
+    assert probed.pull == pytest.approx(inward, rel=1e-3)
+    assert (probed.batch_size, sum(probed.label_counts), probed.step) == (16, 16, 2)
 
 
-def test_frozen_and_forgotten_parameters_show(tiny: Path) -> None:
+def test_frozen_and_unused_parameters_are_reported(tiny: Path) -> None:
     run = session_of(tiny_config(tiny))
     names = [name for name, _ in run.model.named_parameters()]
     next(run.model.parameters()).requires_grad_(False)
     run.optimizer.parameters = run.optimizer.parameters[:-1]
     run.optimizer.velocities = run.optimizer.velocities[:-1]  # type: ignore[attr-defined]
     step(run)
-    (look,) = step(run)
-    assert look.parameters[0].gradient is None
-    assert look.parameters[-1].gradient
-    assert [p.name for p in look.parameters if not p.update] == [names[0], names[-1]]
+    (probed,) = step(run)
+    assert probed.parameters[0].gradient is None
+    assert probed.parameters[-1].gradient
+    assert [p.name for p in probed.parameters if not p.update] == [names[0], names[-1]]
 
 
-def test_layers_in_evaluation_mode_show(tiny: Path) -> None:
+def test_layers_in_evaluation_mode_are_reported(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="era-s6-dropout"))
     norms = [n for n, m in run.model.named_modules() if isinstance(m, nn.BatchNorm2d)]
     step(run)
     assert step(run)[0].still_layers == ()
     run.model.get_submodule(norms[1]).eval()
-    looks = [look for _ in range(3) for look in step(run)]
+    looks = [probed for _ in range(3) for probed in step(run)]
     assert looks[0].still_layers == (norms[1],)
 
 
-def test_the_sample_is_what_evaluation_says(tiny: Path) -> None:
+def test_the_sample_probe_agrees_with_evaluate(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="small"))
     for _ in range(7):
         step(run)
-    network, data = run.model, run.data
-    modes = [module.training for module in network.modules()]
-    buffers = [buffer.clone() for buffer in network.buffers()]
-    (look,) = of(SampleProbed, list(run.probes.before_training()))
+    model, data = run.model, run.data
+    modes = [module.training for module in model.modules()]
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    (probed,) = of(SampleProbed, list(run.probes.before_training()))
 
-    assert [module.training for module in network.modules()] == modes
-    assert all(torch.equal(a, b) for a, b in zip(network.buffers(), buffers, strict=True))
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(a, b) for a, b in zip(model.buffers(), buffers, strict=True))
     places = torch.linspace(0, 109, 64).round().long()
     images, labels = data.prepare(data.train.images[places]), data.train.labels[places]
-    network.eval()
+    model.eval()
     with torch.no_grad():
-        scores = network(images)
-    network.train()
-    losses = functional.cross_entropy(scores, labels, reduction="none")
-    assert look.sample == 64
-    assert look.loss == pytest.approx(float(losses.mean()), rel=1e-5)
-    assert look.loss_error == pytest.approx(float(losses.std(correction=0)) / 8, rel=1e-4)
-    assert look.correct == int((scores.argmax(1) == labels).sum())
-    assert look.score_low == pytest.approx(float(scores.min()))
-    assert look.score_high == pytest.approx(float(scores.max()))
-    assert look.input_mean == pytest.approx(float(images.mean()), abs=1e-6)
-    assert look.input_std == pytest.approx(float(images.std(correction=0)), rel=1e-5)
+        logits = model(images)
+    model.train()
+    losses = functional.cross_entropy(logits, labels, reduction="none")
+    assert probed.sample == 64
+    assert probed.loss == pytest.approx(float(losses.mean()), rel=1e-5)
+    assert probed.loss_error == pytest.approx(float(losses.std(correction=0)) / 8, rel=1e-4)
+    assert probed.correct == int((logits.argmax(1) == labels).sum())
+    assert probed.score_low == pytest.approx(float(logits.min()))
+    assert probed.score_high == pytest.approx(float(logits.max()))
+    assert probed.input_mean == pytest.approx(float(images.mean()), abs=1e-6)
+    assert probed.input_std == pytest.approx(float(images.std(correction=0)), rel=1e-5)
     wanted = [[0] * 10 for _ in range(10)]
-    for label, given in zip(labels.tolist(), scores.argmax(1).tolist(), strict=True):
+    for label, given in zip(labels.tolist(), logits.argmax(1).tolist(), strict=True):
         wanted[label][given] += 1
-    assert look.confusion == tuple(map(tuple, wanted))
-    assert not look.are_probabilities
+    assert probed.confusion == tuple(map(tuple, wanted))
+    assert not probed.are_probabilities
 
 
-def test_the_gap_of_batch_norm_is_that_of_the_same_images(tiny: Path) -> None:
+def test_the_batch_norm_gap_compares_the_same_images(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="small"))
     for _ in range(7):
         step(run)
-    (look,) = of(SampleProbed, list(run.probes.before_training()))
-    network, data = run.model, run.data
+    (probed,) = of(SampleProbed, list(run.probes.before_training()))
+    model, data = run.model, run.data
     places = torch.linspace(0, 109, 64).round().long()
     gaps = []
     with torch.no_grad():
         for part in places.split(16):  # type: ignore[no-untyped-call]
             images, labels = data.prepare(data.train.images[part]), data.train.labels[part]
-            network.train()
-            own = functional.cross_entropy(network(images), labels)
-            network.eval()
+            model.train()
+            own = functional.cross_entropy(model(images), labels)
+            model.eval()
             gaps.append(float(own))
     # The running statistics have moved by now; what batch statistics give has not.
-    running = look.loss
-    assert look.batch_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)
+    running = probed.loss
+    assert probed.batch_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)
 
 
 def layers_of(run: Run) -> dict[str, LayerProbe]:
-    (look,) = of(SampleProbed, list(run.probes.before_training()))
-    return {layer.name: layer for layer in look.layers}
+    (probed,) = of(SampleProbed, list(run.probes.before_training()))
+    return {layer.name: layer for layer in probed.layers}
 
 
 def test_dead_units_are_counted_one_by_one(tiny: Path) -> None:
@@ -257,7 +257,7 @@ def test_dead_units_are_counted_one_by_one(tiny: Path) -> None:
     assert found[0].units == first.out_features
 
 
-def test_saturated_sigmoids_show(
+def test_saturated_sigmoids_are_reported(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "net.py").write_text(
@@ -275,7 +275,7 @@ def test_saturated_sigmoids_show(
     assert layers_of(run)["2"].saturated == 1.0
 
 
-def test_probabilities_are_known_for_what_they_are(
+def test_outputs_that_are_probabilities_are_recognized(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "net.py").write_text(
@@ -285,12 +285,12 @@ def test_probabilities_are_known_for_what_they_are(
     )
     monkeypatch.chdir(tmp_path)
     run = session_of(tiny_config(tiny, model="net.py:net"))
-    (look,) = of(SampleProbed, list(run.probes.before_training()))
-    assert look.are_probabilities
+    (probed,) = of(SampleProbed, list(run.probes.before_training()))
+    assert probed.are_probabilities
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
-def test_a_network_that_cannot_be_watched_is_still_probed(
+def test_a_model_that_cannot_be_traced_is_still_probed(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "net.py").write_text(
@@ -300,17 +300,17 @@ def test_a_network_that_cannot_be_watched_is_still_probed(
     )
     monkeypatch.chdir(tmp_path)
     events = run(tiny_config(tiny, model="net.py:net", epochs=1))
-    assert [look.sample for look in of(SampleProbed, events)] == [64, 64]
+    assert [probed.sample for probed in of(SampleProbed, events)] == [64, 64]
     assert of(UpdateProbed, events)
 
 
-def test_the_batch_size_of_the_moment_is_told(tiny: Path) -> None:
+def test_the_current_batch_size_is_reported(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({3: [SetBatchSize(8)]}))
-    sizes = {look.step: look.batch_size for look in of(UpdateProbed, events)}
+    sizes = {probed.step: probed.batch_size for probed in of(UpdateProbed, events)}
     assert (sizes[2], sizes[5]) == (16, 8)
 
 
-def test_the_noise_of_gradients_is_what_a_drawn_one_has() -> None:
+def test_the_gradient_noise_matches_a_sampled_estimate() -> None:
     """Gradients of known signal and noise give their noise scale back."""
     from tui_trainer.findings.learning_rates import noise_scale
     from tui_trainer.history.history import History
@@ -322,13 +322,13 @@ def test_the_noise_of_gradients_is_what_a_drawn_one_has() -> None:
     for number in range(1, 9):
         noise = torch.randn(2, numbers) * spread / math.sqrt(batch * numbers)
         pair = [signal + one for one in noise]
-        history.apply(_look(number, batch, pair))
+        history.apply(_probed(number, batch, pair))
     wanted = spread**2  # the trace of the covariance of one image's gradient
     found = noise_scale(history)
     assert found == pytest.approx(wanted, rel=0.1)
 
 
-def _look(number: int, batch: int, pair: Sequence[Tensor]) -> UpdateProbed:
+def _probed(number: int, batch: int, pair: Sequence[Tensor]) -> UpdateProbed:
     first, second = pair
     return UpdateProbed(
         step=number,

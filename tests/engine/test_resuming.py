@@ -51,25 +51,25 @@ class Trained:
     """A run: what it told, and the state that it left."""
 
     events: list[Event] = field(default_factory=list)
-    keeper: CheckpointStore = field(default_factory=CheckpointStore)
+    store: CheckpointStore = field(default_factory=CheckpointStore)
 
     @property
     def state(self) -> Checkpoint:
-        assert self.keeper.last_good is not None
-        return self.keeper.last_good
+        assert self.store.last_good is not None
+        return self.store.last_good
 
 
 def trained(
     config: RunConfig,
     inbox: Inbox | None = None,
     resume: Checkpoint | None = None,
-    keeper: CheckpointStore | None = None,
-    looks: int = 0,
+    store: CheckpointStore | None = None,
+    test_evaluations: int = 0,
 ) -> Trained:
-    keeper = keeper or CheckpointStore()
-    resumption = Resumption(resume, Path("last.safetensors"), looks) if resume else None
-    told = train(config, inbox or Inbox(), store=keeper, resume=resumption, clock=FakeClock())
-    return Trained(list(told), keeper)
+    store = store or CheckpointStore()
+    resumption = Resumption(resume, Path("last.safetensors"), test_evaluations) if resume else None
+    events = train(config, inbox or Inbox(), store=store, resume=resumption, clock=FakeClock())
+    return Trained(list(events), store)
 
 
 def cut(config: RunConfig, step: int, wishes: dict[int, list[Command]] | None = None) -> Checkpoint:
@@ -114,7 +114,7 @@ def cuts(model: str, optimizer: str, quick: Container[int] = STEPS) -> list[Para
         *cuts("tiny", "adam", quick=(8,)),
     ],
 )
-def test_it_goes_on_bit_for_bit(tiny: Path, model: str, optimizer: str, step: int) -> None:
+def test_a_resumed_run_is_bit_identical(tiny: Path, model: str, optimizer: str, step: int) -> None:
     """An epoch has 7 steps: within one, at its end, at its start, before the first."""
     lr = 0.05 if optimizer == "sgd" else 0.003
     config = tiny_config(tiny, model=model, optimizer=optimizer, lr=lr)
@@ -130,7 +130,7 @@ def test_it_goes_on_bit_for_bit(tiny: Path, model: str, optimizer: str, step: in
     assert only(TestEvaluated, rest.events) == only(TestEvaluated, whole.events)
 
 
-def test_knobs_that_were_turned_stay_turned(tiny: Path) -> None:
+def test_knobs_keep_their_values(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout")
     wishes: dict[int, list[Command]] = {
         2: [SetLearningRate(0.02), SetBatchSize(9)],
@@ -145,7 +145,7 @@ def test_knobs_that_were_turned_stay_turned(tiny: Path) -> None:
     assert rest.state.metadata["epochs"] == 3
 
 
-def test_it_says_from_where_it_goes_on(tiny: Path) -> None:
+def test_resumed_reports_the_starting_point(tiny: Path) -> None:
     config = tiny_config(tiny)
     resumed = only(RunResumed, trained(config, resume=cut(config, 9)).events)
     assert resumed == RunResumed(step=9, epoch=2, images=142, threads=1, lines=None)
@@ -155,7 +155,7 @@ def test_a_finished_run_can_have_more_epochs(tiny: Path) -> None:
     config = tiny_config(tiny, schedule="constant")
     finished = trained(config)
 
-    more = trained(config, Inbox(SetEpochs(3)), resume=finished.state, looks=1)
+    more = trained(config, Inbox(SetEpochs(3)), resume=finished.state, test_evaluations=1)
 
     assert [event.epoch for event in of(EpochDone, more.events)] == [3]
     change = only(SettingChanged, more.events)
@@ -171,12 +171,12 @@ def assert_weights_equal(state: Checkpoint, run: Trained) -> None:
 
 def test_epochs_can_be_added_while_it_trains_but_not_taken_from_the_past(tiny: Path) -> None:
     config = tiny_config(tiny)
-    told = trained(config, ScriptedInbox({9: [SetEpochs(1)], 14: [SetEpochs(3)]})).events
-    assert only(CommandRejected, told).reason == "epoch 2 has begun already"
-    assert len(of(EpochDone, told)) == 3
+    events = trained(config, ScriptedInbox({9: [SetEpochs(1)], 14: [SetEpochs(3)]})).events
+    assert only(CommandRejected, events).reason == "epoch 2 has begun already"
+    assert len(of(EpochDone, events)) == 3
 
 
-def test_a_run_is_trained_again_with_the_same_wishes(tiny: Path) -> None:
+def test_a_run_is_trained_again_with_the_same_commands(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout")
     wishes: dict[int, list[Command]] = {
         0: [SetBatchSize(20)],
@@ -194,10 +194,12 @@ def test_a_run_is_trained_again_with_the_same_wishes(tiny: Path) -> None:
     assert differing_bits(first.state, other.state)[0] > 0, "the wishes do matter"
 
 
-def test_looks_at_the_test_set_are_not_forgotten(tiny: Path) -> None:
+def test_test_evaluations_are_not_forgotten(tiny: Path) -> None:
     config = tiny_config(tiny)
     state = cut(config, 9)
-    assert only(RunFinished, trained(config, resume=state, looks=4).events).test_looks == 5
+    assert (
+        only(RunFinished, trained(config, resume=state, test_evaluations=4).events).test_looks == 5
+    )
 
 
 # Files
@@ -205,20 +207,20 @@ def test_looks_at_the_test_set_are_not_forgotten(tiny: Path) -> None:
 
 def test_what_is_saved_is_the_state(tiny: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    run = trained(tiny_config(tiny), keeper=CheckpointStore(folder.checkpoints, lambda: 42))
+    run = trained(tiny_config(tiny), store=CheckpointStore(folder.checkpoints, lambda: 42))
     saved = read_checkpoint(folder.checkpoint("last"))
     assert_equal(saved, run.state)
     assert saved.metadata["lines"] == 42
     assert dict(read_metadata(folder.checkpoint("last"))) == dict(saved.metadata)
-    network = load_model(folder.checkpoint("last"))
-    for name, tensor in network.state_dict().items():
+    model = load_model(folder.checkpoint("last"))
+    for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, run.state.tensors[f"network/{name}"])
 
 
-def test_the_best_and_every_so_many_epochs_are_kept(tiny: Path, tmp_path: Path) -> None:
+def test_best_and_periodic_checkpoints_are_saved(tiny: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     config = tiny_config(tiny, epochs=5)
-    run = trained(config, keeper=CheckpointStore(folder.checkpoints, every=2))
+    run = trained(config, store=CheckpointStore(folder.checkpoints, every=2))
     names = sorted(path.name for path in folder.checkpoints.iterdir())
     assert names == [f"{name}.safetensors" for name in ("best", "epoch-2", "epoch-4", "last")]
     accuracies = [event.val_accuracy or 0.0 for event in of(EpochDone, run.events)]
@@ -231,7 +233,7 @@ def test_the_best_and_every_so_many_epochs_are_kept(tiny: Path, tmp_path: Path) 
 def test_a_run_without_validation_has_no_best(tiny: Path, tmp_path: Path) -> None:
     trained(
         tiny_config(tiny, val_size=0, epochs=1),
-        keeper=CheckpointStore(RunFolder(tmp_path).checkpoints),
+        store=CheckpointStore(RunFolder(tmp_path).checkpoints),
     )
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.safetensors"]
 
@@ -244,24 +246,24 @@ class Ticking(FakeClock):
         return self.now
 
 
-def test_a_long_epoch_is_saved_by_the_clock_without_a_word(tiny: Path, tmp_path: Path) -> None:
+def test_a_long_epoch_is_saved_by_the_clock_without_an_event(tiny: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     seen: list[int] = []
 
     def watched() -> Iterator[Event]:
-        keeper = CheckpointStore(folder.checkpoints, seconds=3.0)
-        for event in train(tiny_config(tiny), Inbox(), store=keeper, clock=Ticking()):
+        store = CheckpointStore(folder.checkpoints, seconds=3.0)
+        for event in train(tiny_config(tiny), Inbox(), store=store, clock=Ticking()):
             if isinstance(event, StepDone):
                 seen.append(read_metadata(folder.checkpoint("last"))["step"])
             yield event
 
-    told = list(watched())
+    events = list(watched())
     assert len(set(seen)) > 3
     assert all(0 <= step - saved <= 3 for step, saved in enumerate(seen, start=1))
-    assert [event.epoch for event in of(CheckpointSaved, told)] == [1, 2, 2]
+    assert [event.epoch for event in of(CheckpointSaved, events)] == [1, 2, 2]
 
 
-def test_another_network_or_other_data_is_refused(tiny: Path) -> None:
+def test_a_checkpoint_of_another_model_or_data_is_refused(tiny: Path) -> None:
     state = cut(tiny_config(tiny), 3)
     with pytest.raises(InputError, match="is of another network: small, not tiny"):
         trained(tiny_config(tiny, model="tiny"), resume=state)
@@ -269,7 +271,7 @@ def test_another_network_or_other_data_is_refused(tiny: Path) -> None:
         trained(tiny_config(tiny, train_size=100), resume=state)
 
 
-def test_bits_that_differ_are_counted() -> None:
+def test_differing_bits_are_counted() -> None:
     one = Checkpoint({}, {"network/w": torch.zeros(4), "network/n": torch.zeros(2)})
     other = Checkpoint({}, {"network/w": torch.tensor([0.0, -0.0, 0.0, 0.0])})
     assert differing_bits(one, one) == (0, 192)

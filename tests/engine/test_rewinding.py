@@ -46,24 +46,24 @@ def config(tiny: Path) -> RunConfig:
     )
 
 
-def wrecked(
-    tiny: Path, answers: list[list[Command]], keeper: CheckpointStore | None = None
+def diverged_run(
+    tiny: Path, answers: list[list[Command]], store: CheckpointStore | None = None
 ) -> tuple[list[Event], ScriptedInbox]:
     """Train to the middle of epoch 2, ruin the weights, and answer what is asked then."""
     # When the run is over it goes on answering questions, until it is told to stop.
     told_later: list[list[Command]] = [*answers, [Stop()]]
     inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetLearningRate(WRECK)]}, told_later)
-    told = train(config(tiny), inbox, store=keeper, interactive=True, clock=FakeClock())
-    return list(told), inbox
+    events = train(config(tiny), inbox, store=store, interactive=True, clock=FakeClock())
+    return list(events), inbox
 
 
-def test_it_goes_back_and_trains_on_with_the_knobs_as_they_stood(tiny: Path) -> None:
-    events, _ = wrecked(tiny, [[Rewind(0.01)]])
-    lost, back = only(Diverged, events), only(Rewound, events)
+def test_rewind_restores_the_checkpoint_and_keeps_the_knobs(tiny: Path) -> None:
+    events, _ = diverged_run(tiny, [[Rewind(0.01)]])
+    diverged, back = only(Diverged, events), only(Rewound, events)
     # The last good state is that of the end of epoch 1: 11 batches of 10.
-    assert lost.good_step == 11
+    assert diverged.good_step == 11
     assert (back.step, back.epoch, back.images) == (11, 1, 110)
-    assert back.from_step == lost.step
+    assert back.from_step == diverged.step
     after = events[events.index(back) :]
     changes = {event.setting: (event.old, event.new) for event in of(SettingChanged, after)}
     assert changes == {"learning_rate": (0.05, 0.01), "batch_size": (10, 5)}
@@ -72,15 +72,15 @@ def test_it_goes_back_and_trains_on_with_the_knobs_as_they_stood(tiny: Path) -> 
     assert only(RunFinished, events).reason == "completed"
 
 
-def test_the_epoch_after_it_meets_every_image_once(tiny: Path) -> None:
-    events, _ = wrecked(tiny, [[Rewind(0.01)]])
+def test_the_epoch_after_a_rewind_sees_every_image_once(tiny: Path) -> None:
+    events, _ = diverged_run(tiny, [[Rewind(0.01)]])
     after = of(StepDone, events[events.index(only(Rewound, events)) :])
     assert sum(step.batch_size for step in after) == 110
     assert [step.step for step in after] == list(range(12, 12 + len(after)))
 
 
-def test_a_history_goes_back_with_it(tiny: Path) -> None:
-    events, _ = wrecked(tiny, [[Rewind(0.01)]])
+def test_a_history_rewinds_too(tiny: Path) -> None:
+    events, _ = diverged_run(tiny, [[Rewind(0.01)]])
     history = History()
     for event in events[: events.index(only(Rewound, events)) + 1]:
         history.apply(event)
@@ -93,37 +93,37 @@ def test_a_history_goes_back_with_it(tiny: Path) -> None:
     assert history.settings["learning_rate"] == 0.05
 
 
-def test_nobody_is_waited_for_without_a_window(tiny: Path) -> None:
+def test_a_non_interactive_run_does_not_wait(tiny: Path) -> None:
     inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]})
     events = list(train(config(tiny), inbox, clock=FakeClock()))
     assert only(RunFinished, events).reason == "diverged"
     assert inbox.waits == []
 
 
-def test_what_makes_no_sense_now_is_refused_with_the_reason(tiny: Path) -> None:
-    events, _ = wrecked(tiny, [[SetBatchSize(8), Pause()], [Rewind(-1.0)], [Resume(), Stop()]])
+def test_impossible_commands_are_rejected_with_the_reason(tiny: Path) -> None:
+    events, _ = diverged_run(tiny, [[SetBatchSize(8), Pause()], [Rewind(-1.0)], [Resume(), Stop()]])
     reasons = [event.reason for event in of(CommandRejected, events)]
     assert reasons[:2] == ["the run has diverged; rewind it, or stop"] * 2
     assert "learning rate" in reasons[2]
     assert only(RunFinished, events).reason == "diverged"
 
 
-def test_a_run_that_is_sound_is_not_rewound(tiny: Path) -> None:
+def test_a_run_that_has_not_diverged_is_not_rewound(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Rewind(0.1)]}, [[Stop()]])
     events = list(train(config(tiny), inbox, interactive=True, clock=FakeClock()))
     assert only(CommandRejected, events).reason == "the run has not diverged"
     assert len(of(StepDone, events)) == 22
 
 
-def test_it_can_be_wrecked_and_rewound_again(tiny: Path) -> None:
-    events, _ = wrecked(tiny, [[Rewind(WRECK)], [Rewind(0.01)]])
+def test_it_can_diverge_and_be_rewound_again(tiny: Path) -> None:
+    events, _ = diverged_run(tiny, [[Rewind(WRECK)], [Rewind(0.01)]])
     assert [event.step for event in of(Rewound, events)] == [11, 11]
     assert only(RunFinished, events).reason == "completed"
 
 
-@pytest.mark.parametrize("patient", [False, True])
-def test_the_good_checkpoint_is_never_overwritten(
-    tiny: Path, tmp_path: Path, patient: bool
+@pytest.mark.parametrize("interactive", [False, True])
+def test_the_last_good_checkpoint_is_never_overwritten(
+    tiny: Path, tmp_path: Path, interactive: bool
 ) -> None:
     class Watching(CheckpointStore):
         def keep(self, state: Checkpoint, *args: object, **more: object):  # type: ignore[no-untyped-def]
@@ -131,16 +131,18 @@ def test_the_good_checkpoint_is_never_overwritten(
                 assert bool(tensor.isfinite().all()), name
             return super().keep(state, *args, **more)  # type: ignore[arg-type]
 
-    keeper = Watching(RunFolder(tmp_path).checkpoints, seconds=0.0)  # saves after each step
+    store = Watching(RunFolder(tmp_path).checkpoints, seconds=0.0)  # saves after each step
     inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]}, [[Stop()], [Stop()]])
-    events = list(train(config(tiny), inbox, store=keeper, interactive=patient, clock=FakeClock()))
-    lost = only(Diverged, events)
-    assert 15 <= lost.good_step < lost.step
-    assert read_metadata(RunFolder(tmp_path).checkpoint("last"))["step"] == lost.good_step
+    events = list(
+        train(config(tiny), inbox, store=store, interactive=interactive, clock=FakeClock())
+    )
+    diverged = only(Diverged, events)
+    assert 15 <= diverged.good_step < diverged.step
+    assert read_metadata(RunFolder(tmp_path).checkpoint("last"))["step"] == diverged.good_step
 
 
-def test_the_state_says_what_is_waited_for(tiny: Path) -> None:
-    events, inbox = wrecked(tiny, [[Rewind(0.01)]])
+def test_the_state_is_diverged_while_waiting(tiny: Path) -> None:
+    events, inbox = diverged_run(tiny, [[Rewind(0.01)]])
     after = events[events.index(only(Rewound, events)) :]
     assert of(StateChanged, after)[0].state == "training"
     assert len(inbox.waits) == 2  # for the rewind, and for questions when the run is over

@@ -40,7 +40,7 @@ from tui_trainer.protocol.events import (
 from tui_trainer.protocol.schedules import factor
 
 
-def loaded_afresh(config: RunConfig) -> Run:
+def freshly_loaded(config: RunConfig) -> Run:
     """Return a session that is about to train its first batch."""
     ready: list[Run] = []
 
@@ -68,7 +68,7 @@ def met(monkeypatch: pytest.MonkeyPatch) -> list[Augmentation | None]:
 # --- knobs
 
 
-def test_a_new_learning_rate_is_told_before_the_step_that_uses_it(tiny: Path) -> None:
+def test_a_new_lr_is_reported_before_the_step_that_uses_it(tiny: Path) -> None:
     config = tiny_config(tiny, schedule="cosine")
 
     events = run(config, ScriptedInbox({3: [SetLearningRate(0.02)]}))
@@ -85,7 +85,7 @@ def test_a_new_learning_rate_is_told_before_the_step_that_uses_it(tiny: Path) ->
     assert after.learning_rate == pytest.approx(0.02 * factor(config, 48 / 110))
 
 
-def test_a_knob_can_be_turned_before_the_first_step(tiny: Path) -> None:
+def test_a_knob_can_be_set_before_the_first_step(tiny: Path) -> None:
     events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({0: [SetLearningRate(0.5)]}))
 
     assert only(SettingChanged, events).step == 0
@@ -101,13 +101,13 @@ def test_a_new_batch_size_is_that_of_the_next_slice(tiny: Path) -> None:
     assert changes == [(16, 60), (60, 200)]
 
 
-def test_the_last_of_several_wishes_holds_and_all_are_told(tiny: Path) -> None:
+def test_the_last_of_several_commands_wins_and_all_are_reported(tiny: Path) -> None:
     wishes: list[Command] = [SetLearningRate(0.1), SetLearningRate(0.2), SetBatchSize(8)]
 
     events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({1: wishes}))
 
-    told = [(change.setting, change.old, change.new) for change in of(SettingChanged, events)]
-    assert told == [
+    reported = [(change.setting, change.old, change.new) for change in of(SettingChanged, events)]
+    assert reported == [
         ("learning_rate", 0.05, 0.1),
         ("learning_rate", 0.1, 0.2),
         ("batch_size", 16, 8),
@@ -165,7 +165,7 @@ def test_dropout_is_set_in_every_layer(tiny: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("wish", "why"),
+    ("command", "why"),
     [
         (SetLearningRate(0.0), "above 0"),
         (SetLearningRate(-1.0), "above 0"),
@@ -178,22 +178,22 @@ def test_dropout_is_set_in_every_layer(tiny: Path, monkeypatch: pytest.MonkeyPat
         (SetDropout(0.2), "era-s6-plain has no dropout layer"),
     ],
 )
-def test_what_cannot_be_is_rejected_and_changes_nothing(
-    tiny: Path, wish: Command, why: str
+def test_invalid_commands_are_rejected_and_change_nothing(
+    tiny: Path, command: Command, why: str
 ) -> None:
     config = tiny_config(tiny, model="era-s6-plain")
     plain = run(config)
 
-    events = run(config, ScriptedInbox({2: [wish]}))
+    events = run(config, ScriptedInbox({2: [command]}))
 
     rejected = only(CommandRejected, events)
-    assert (rejected.command, rejected.step) == (type(wish).__name__, 2)
+    assert (rejected.command, rejected.step) == (type(command).__name__, 2)
     assert why in rejected.reason
     assert [event for event in events if event != rejected] == plain
 
 
 @pytest.mark.parametrize("share", [-0.1, 0.96, math.nan])
-def test_a_share_that_dropout_cannot_hide_is_rejected(tiny: Path, share: float) -> None:
+def test_an_invalid_dropout_is_rejected(tiny: Path, share: float) -> None:
     config = tiny_config(tiny, model="era-s6-dropout")
 
     events = run(config, ScriptedInbox({1: [SetDropout(share)]}))
@@ -236,7 +236,7 @@ def test_reading_seldom_changes_no_event(tiny: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("far_device")
-def test_a_divergence_read_late_is_told_of_the_step_it_happened_at(
+def test_a_divergence_read_late_names_the_step_where_it_happened(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config(
@@ -248,12 +248,12 @@ def test_a_divergence_read_late_is_told_of_the_step_it_happened_at(
 
     assert only(Diverged, seldom) == only(Diverged, at_once)
     # As text: a loss that is no number is not equal to itself.
-    told = [[to_json(step) for step in of(StepDone, events)] for events in (seldom, at_once)]
-    assert told[0] == told[1]
+    reported = [[to_json(step) for step in of(StepDone, events)] for events in (seldom, at_once)]
+    assert reported[0] == reported[1]
 
 
 def test_a_cpu_is_read_at_every_step(tiny: Path) -> None:
-    run = loaded_afresh(tiny_config(tiny))
+    run = freshly_loaded(tiny_config(tiny))
 
     assert run.flush_every == 1
     assert prepare.ACCELERATOR_FLUSH > 1
@@ -262,18 +262,18 @@ def test_a_cpu_is_read_at_every_step(tiny: Path) -> None:
 # --- a fresh session
 
 
-def test_the_weights_are_those_of_the_seed_whatever_was_drawn_before(tiny: Path) -> None:
+def test_initial_weights_depend_on_the_seed_alone(tiny: Path) -> None:
     weights = []
     for disturbance in (1, 2):
         torch.manual_seed(disturbance)
-        run = loaded_afresh(tiny_config(tiny, seed=7))
+        run = freshly_loaded(tiny_config(tiny, seed=7))
         weights.append([p.detach().clone() for p in run.model.parameters()])
 
     assert all(torch.equal(mine, yours) for mine, yours in zip(*weights, strict=True))
 
 
-def test_the_convolutions_have_their_channels_innermost_on_the_cpu(tiny: Path) -> None:
-    run = loaded_afresh(tiny_config(tiny, model="era-s6"))
+def test_convolutions_are_channels_last_on_the_cpu(tiny: Path) -> None:
+    run = freshly_loaded(tiny_config(tiny, model="era-s6"))
 
     for module in run.model.modules():
         if isinstance(module, nn.Conv2d):

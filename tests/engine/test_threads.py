@@ -52,7 +52,7 @@ def test_the_fewest_threads_that_are_fast(seconds: dict[int, float], chosen: int
     assert set(machine.tried) == set(seconds)
 
 
-def test_a_number_that_is_disturbed_once_is_not_held_against_it() -> None:
+def test_one_slow_measurement_does_not_count() -> None:
     machine = Machine({1: 1.0, 2: 0.6})
 
     def step() -> None:
@@ -63,7 +63,7 @@ def test_a_number_that_is_disturbed_once_is_not_held_against_it() -> None:
     assert fastest_threads(step, 2, clock=machine) == 2
 
 
-def test_with_one_core_nothing_is_tried() -> None:
+def test_with_one_core_nothing_is_timed() -> None:
     machine = Machine({1: 1.0})
 
     assert fastest_threads(machine.step, 1, clock=machine) == 1
@@ -79,22 +79,22 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
-def test_the_trial_leaves_the_network_and_the_chance_alone() -> None:
-    network = zoo.build("era-s6-dropout", image_size=8, classes=10)
-    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+def test_choosing_threads_preserves_model_and_rng_state() -> None:
+    model = zoo.build("era-s6-dropout", image_size=8, classes=10)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     images, labels = torch.rand(8, 1, 8, 8), torch.zeros(8, dtype=torch.int64)
-    chance = torch.get_rng_state()
+    rng = torch.get_rng_state()
 
-    assert choose_threads(network, images, labels) in (1, 2)
+    assert choose_threads(model, images, labels) in (1, 2)
 
-    assert torch.equal(torch.get_rng_state(), chance)
-    assert all(torch.equal(weights[name], t) for name, t in network.state_dict().items())
-    assert all(parameter.grad is None for parameter in network.parameters())
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert all(torch.equal(weights[name], t) for name, t in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("threads", [None, 1])
-def test_a_number_that_is_asked_for_is_not_tried(
+def test_a_given_number_of_threads_is_not_timed(
     threads: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []

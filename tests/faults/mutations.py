@@ -12,8 +12,8 @@ import torch
 
 from tui_trainer.engine.checkpoints import Checkpoint
 
-Chance = random.Random
-Mutation = Callable[[bytes, Chance], bytes]
+Rng = random.Random
+Mutation = Callable[[bytes, Rng], bytes]
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, -1, 0, 1, 2, 7, 10**9, -(10**9), 2**31, 2**63, 10**30, -(10**30), 10**400),
@@ -24,42 +24,42 @@ VALUES: tuple[Any, ...] = (
 """What a field may hold that never did."""
 
 
-def flip(content: bytes, chance: Chance) -> bytes:
+def flip(content: bytes, rng: Rng) -> bytes:
     """Turn one bit over, or a few."""
     changed = bytearray(content)
-    for _ in range(chance.choice((1, 1, 3))):
-        at = chance.randrange(chance.choice((16, 2_000, len(changed))))
-        changed[min(at, len(changed) - 1)] ^= 1 << chance.randrange(8)
+    for _ in range(rng.choice((1, 1, 3))):
+        at = rng.randrange(rng.choice((16, 2_000, len(changed))))
+        changed[min(at, len(changed) - 1)] ^= 1 << rng.randrange(8)
     return bytes(changed)
 
 
-def overwrite(content: bytes, chance: Chance) -> bytes:
+def overwrite(content: bytes, rng: Rng) -> bytes:
     """Overwrite a run of bytes: a block of the disk, or a few."""
-    size = chance.choice((1, 8, 512, 4_096))
-    at = chance.randrange(len(content))
-    new = chance.choice((bytes(size), b"\xff" * size, chance.randbytes(size)))
+    size = rng.choice((1, 8, 512, 4_096))
+    at = rng.randrange(len(content))
+    new = rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size)))
     return (content[:at] + new + content[at + size :])[: len(content)]
 
 
-def cut(content: bytes, chance: Chance) -> bytes:
+def cut(content: bytes, rng: Rng) -> bytes:
     """Leave the end out."""
-    places = (0, 1, 7, 8, 9, len(content) - 1, chance.randrange(len(content)), len(content) // 2)
-    return content[: chance.choice(places)]
+    places = (0, 1, 7, 8, 9, len(content) - 1, rng.randrange(len(content)), len(content) // 2)
+    return content[: rng.choice(places)]
 
 
-def insert(content: bytes, chance: Chance) -> bytes:
+def insert(content: bytes, rng: Rng) -> bytes:
     """Put something in between, or behind."""
-    at = chance.choice((0, 8, len(content), chance.randrange(len(content))))
-    return content[:at] + chance.randbytes(chance.choice((1, 64, 4_096))) + content[at:]
+    at = rng.choice((0, 8, len(content), rng.randrange(len(content))))
+    return content[:at] + rng.randbytes(rng.choice((1, 64, 4_096))) + content[at:]
 
 
-def leave_out(content: bytes, chance: Chance) -> bytes:
+def leave_out(content: bytes, rng: Rng) -> bytes:
     """Leave something out in between."""
-    at = chance.randrange(len(content))
-    return content[:at] + content[at + chance.choice((1, 8, 500)) :]
+    at = rng.randrange(len(content))
+    return content[:at] + content[at + rng.choice((1, 8, 500)) :]
 
 
-def anything(content: bytes, chance: Chance) -> bytes:
+def anything(content: bytes, rng: Rng) -> bytes:
     """Hold something else altogether."""
     others = (
         b"",
@@ -68,65 +68,65 @@ def anything(content: bytes, chance: Chance) -> bytes:
         b'{"a":' * 100_000,
         b"null",
         b"9" * 6_000,
-        chance.randbytes(3_000),
+        rng.randbytes(3_000),
         content * 2,
     )
-    return chance.choice(others)
+    return rng.choice(others)
 
 
 BYTES: tuple[Mutation, ...] = (flip, flip, overwrite, cut, insert, leave_out, anything)
 """What can happen to any file."""
 
 
-def edit_head(content: bytes, chance: Chance) -> bytes:
+def edit_head(content: bytes, rng: Rng) -> bytes:
     """Edit the head of a safetensors file: lengths, shapes, places, types."""
     length = int.from_bytes(content[:8], "little")
     head = json.loads(content[8 : 8 + length])
-    name = chance.choice([key for key in head if key != "__metadata__"])
-    match chance.randrange(7):
+    name = rng.choice([key for key in head if key != "__metadata__"])
+    match rng.randrange(7):
         case 0:
-            told = chance.choice((0, 1, length + 1, 2**31, 2**40, 2**63, 2**64 - 1))
-            return told.to_bytes(8, "little") + content[8:]
+            claimed = rng.choice((0, 1, length + 1, 2**31, 2**40, 2**63, 2**64 - 1))
+            return claimed.to_bytes(8, "little") + content[8:]
         case 1:
-            head[name]["shape"] = chance.choice(([2**40, 2**40], [-1], [1e9], "4", [0], *VALUES))
+            head[name]["shape"] = rng.choice(([2**40, 2**40], [-1], [1e9], "4", [0], *VALUES))
         case 2:
             start, end = head[name]["data_offsets"]
             places = ([end, start], [start, 2**62], [-8, end], [start + 4, end + 4], *VALUES)
-            head[name]["data_offsets"] = chance.choice(places)
+            head[name]["data_offsets"] = rng.choice(places)
         case 3:
             types = ("F64", "BF16", "F8_E4M3", "BOOL", "I64", "X", "F4", "C64", *VALUES)
-            head[name]["dtype"] = chance.choice(types)
+            head[name]["dtype"] = rng.choice(types)
         case 4:
-            head["__metadata__"] = chance.choice(({}, [], "", {"facts": "{}"}, *VALUES))
+            head["__metadata__"] = rng.choice(({}, [], "", {"facts": "{}"}, *VALUES))
         case 5:
-            key = chance.choice(("format", "facts", "sha256", "version"))
-            head["__metadata__"][key] = chance.choice(("", "{}", "[", "99", "[" * 90_000, *VALUES))
+            key = rng.choice(("format", "facts", "sha256", "version"))
+            head["__metadata__"][key] = rng.choice(("", "{}", "[", "99", "[" * 90_000, *VALUES))
         case _:
-            head[name] = chance.choice(VALUES)
+            head[name] = rng.choice(VALUES)
     raw = json.dumps(head).encode("utf-8", "surrogatepass")
     return len(raw).to_bytes(8, "little") + raw + content[8 + length :]
 
 
-def edit_fact(state: Checkpoint, chance: Chance) -> Checkpoint:
+def edit_metadata(state: Checkpoint, rng: Rng) -> Checkpoint:
     """Give a plain number of a state another value, or none."""
     metadata = dict(state.metadata)
-    name = chance.choice(sorted(metadata))
+    name = rng.choice(sorted(metadata))
     here = metadata[name]
     near = (here + 1, here - 1, -here, here * 1000, float(here)) if type(here) is int else ()
-    if chance.randrange(12) == 0:
+    if rng.randrange(12) == 0:
         del metadata[name]
     else:
-        metadata[name] = chance.choice((*near, *VALUES))
+        metadata[name] = rng.choice((*near, *VALUES))
     return replace(state, metadata=metadata)
 
 
-def edit_tensor(state: Checkpoint, chance: Chance) -> Checkpoint:
+def edit_tensor(state: Checkpoint, rng: Rng) -> Checkpoint:
     """Give a tensor of a state other numbers, another shape or type, or take it away."""
     tensors = dict(state.tensors)
     special = ["order", "random/order", "random/torch", "random/augmentation", "best/losses"]
-    name = chance.choice((*special, "best/hits", *sorted(tensors)))
+    name = rng.choice((*special, "best/hits", *sorted(tensors)))
     tensor = tensors[name].clone()
-    match chance.randrange(7):
+    match rng.randrange(7):
         case 0:
             del tensors[name]
         case 1:
@@ -135,11 +135,11 @@ def edit_tensor(state: Checkpoint, chance: Chance) -> Checkpoint:
             tensors[name] = tensor.unsqueeze(0).clone()
         case 3:
             kinds = (torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
-            tensors[name] = tensor.to(chance.choice(kinds))
+            tensors[name] = tensor.to(rng.choice(kinds))
         case 4:
-            wild = chance.choice((-1, 10**6, 2**30)) if tensor.dtype == torch.int32 else 255
-            tensor.view(-1)[chance.randrange(max(1, tensor.numel())) if tensor.numel() else 0] = (
-                wild if not tensor.is_floating_point() else chance.choice((float("nan"), 1e38))
+            wild = rng.choice((-1, 10**6, 2**30)) if tensor.dtype == torch.int32 else 255
+            tensor.view(-1)[rng.randrange(max(1, tensor.numel())) if tensor.numel() else 0] = (
+                wild if not tensor.is_floating_point() else rng.choice((float("nan"), 1e38))
             )
             tensors[name] = tensor
         case 5:
@@ -149,23 +149,23 @@ def edit_tensor(state: Checkpoint, chance: Chance) -> Checkpoint:
     return replace(state, tensors=tensors)
 
 
-def mutated_checkpoint(content: bytes, state: Checkpoint, chance: Chance) -> tuple[str, bytes]:
+def mutated_checkpoint(content: bytes, state: Checkpoint, rng: Rng) -> tuple[str, bytes]:
     """Return a checkpoint gone bad, and how; that of an edited state has a correct checksum."""
-    kind = chance.randrange(10)
+    kind = rng.randrange(10)
     if kind < 4:
-        mutation = chance.choice(BYTES)
-        return mutation.__name__, mutation(content, chance)
+        mutation = rng.choice(BYTES)
+        return mutation.__name__, mutation(content, rng)
     if kind < 6:
-        return "edit_head", edit_head(content, chance)
-    edit = edit_fact if kind < 8 else edit_tensor
-    return edit.__name__, edit(state, chance).to_bytes()
+        return "edit_head", edit_head(content, rng)
+    edit = edit_metadata if kind < 8 else edit_tensor
+    return edit.__name__, edit(state, rng).to_bytes()
 
 
-def edit_lines(content: bytes, chance: Chance) -> bytes:
+def edit_lines(content: bytes, rng: Rng) -> bytes:
     """Leave lines out, double them, or change their order."""
     lines = content.splitlines(keepends=True)
-    one, other = chance.randrange(len(lines)), chance.randrange(len(lines))
-    match chance.randrange(4):
+    one, other = rng.randrange(len(lines)), rng.randrange(len(lines))
+    match rng.randrange(4):
         case 0:
             del lines[one]
         case 1:
@@ -174,41 +174,41 @@ def edit_lines(content: bytes, chance: Chance) -> bytes:
             lines[one], lines[other] = lines[other], lines[one]
         case _:
             odd = (b"\n", b"{}\n", b"[" * 100_000 + b"\n", b'{"event": "StepDone"}\n', b"\r\n")
-            lines[one] = chance.choice(odd)
+            lines[one] = rng.choice(odd)
     return b"".join(lines)
 
 
-def edit_event(content: bytes, chance: Chance) -> bytes:
+def edit_event(content: bytes, rng: Rng) -> bytes:
     """Give a field of an event another value."""
     lines = content.splitlines()
     rare = [n for n, line in enumerate(lines) if b'"StepDone"' not in line]
-    at = chance.choice(rare) if chance.randrange(2) else chance.randrange(len(lines))
-    lines[at] = _edited(lines[at], chance)
+    at = rng.choice(rare) if rng.randrange(2) else rng.randrange(len(lines))
+    lines[at] = _edited(lines[at], rng)
     return b"\n".join(lines) + b"\n"
 
 
-def edit_summary(content: bytes, chance: Chance) -> bytes:
+def edit_summary(content: bytes, rng: Rng) -> bytes:
     """Give a field of the summary another value."""
-    return _edited(content, chance)
+    return _edited(content, rng)
 
 
-def _edited(text: bytes, chance: Chance) -> bytes:
+def _edited(text: bytes, rng: Rng) -> bytes:
     fields = json.loads(text)
-    name = chance.choice(sorted(fields))
-    if chance.randrange(8) == 0:
+    name = rng.choice(sorted(fields))
+    if rng.randrange(8) == 0:
         del fields[name]
     else:
-        fields[name] = chance.choice(VALUES)
+        fields[name] = rng.choice(VALUES)
     return json.dumps(fields).encode("utf-8", "surrogatepass")
 
 
-def edit_setting(content: bytes, chance: Chance) -> bytes:
+def edit_setting(content: bytes, rng: Rng) -> bytes:
     """Give a setting another value."""
     lines = content.decode().splitlines()
-    at = chance.randrange(len(lines))
+    at = rng.randrange(len(lines))
     key = lines[at].partition(" = ")[0]
     odd = ("", "nan", "inf", "-1", "1e999", "true", "'x'", "[]", "{}", "0x7fffffffffffffffff", "1")
-    lines[at] = f"{key} = {chance.choice((*odd, '9' * 5_000, '[' * 2_000))}"
+    lines[at] = f"{key} = {rng.choice((*odd, '9' * 5_000, '[' * 2_000))}"
     return "\n".join(lines).encode()
 
 

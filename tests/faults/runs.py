@@ -63,7 +63,7 @@ def small_run(data: Path, **settings: Any) -> RunConfig:
     return tiny_config(data, **{"model": "era-s6-dropout", "epochs": 3, **settings})
 
 
-class WishInbox(Inbox):
+class CommandInbox(Inbox):
     """Releases wishes at their steps, but for those that the run has had before it was resumed.
 
     Args:
@@ -73,10 +73,10 @@ class WishInbox(Inbox):
     """
 
     def __init__(
-        self, wishes: Wishes, first: int = 0, at_step: Callable[[int], object] = lambda step: None
+        self, commands: Wishes, first: int = 0, at_step: Callable[[int], object] = lambda step: None
     ) -> None:
         super().__init__()
-        self._wishes = {step: list(asked) for step, asked in wishes.items() if step >= first}
+        self._wishes = {step: list(asked) for step, asked in commands.items() if step >= first}
         self._at_step = at_step
 
     def take(self, step: int, *, wait: bool = False) -> list[Command]:
@@ -108,9 +108,9 @@ def resumed(
     return settings, inbox(found.metadata["step"]), Start(job)
 
 
-def go_on(path: Path, wishes: Wishes = WISHES, checkpoint: str = "last") -> list[Event]:
+def go_on(path: Path, commands: Wishes = WISHES, checkpoint: str = "last") -> list[Event]:
     """Go on with the run in a folder to its end; return what it told, its past included."""
-    settings, inbox, start = resumed(path, lambda step: WishInbox(wishes, step), checkpoint)
+    settings, inbox, start = resumed(path, lambda step: CommandInbox(commands, step), checkpoint)
     return list(start(settings, inbox))
 
 
@@ -126,7 +126,7 @@ class Left:
 
     last: Checkpoint
     best: Checkpoint
-    told: list[dict[str, Any]]
+    records: list[dict[str, Any]]
 
 
 def left_by(path: Path) -> Left:
@@ -180,8 +180,10 @@ def assert_same(path: Path, whole: Left, *, unfinished: bool = False) -> int:
             line: everything is there but ``RunFinished``.
     """
     mine = left_by(path)
-    told = [event for event in whole.told if not (unfinished and event["event"] == "RunFinished")]
-    assert mine.told == told
+    records = [
+        event for event in whole.records if not (unfinished and event["event"] == "RunFinished")
+    ]
+    assert mine.records == records
     bits = differing(mine.last, whole.last) + differing(mine.best, whole.best)
     assert bits == 0
     return bits

@@ -18,7 +18,7 @@ from tests.data.idx_files import write_dataset
 from tests.faults.batches import ENDS_WELL, REFUSED, called, digest, judged, try_all
 from tests.faults.forks import call, command
 from tests.faults.mutations import TEXTS, mutated_checkpoint
-from tests.faults.runs import WISHES, WishInbox, begin, small_run
+from tests.faults.runs import WISHES, CommandInbox, begin, small_run
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
@@ -34,8 +34,8 @@ ABSENT = "--checkpoint last: not in run; there is "
 def half_run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was left in its last epoch."""
     path = tmp_path_factory.mktemp("half") / "run"
-    wishes = {**WISHES, LEFT_AT: [Stop(reason="interrupted", test=False)]}
-    for _ in begin(path, config, WishInbox(wishes)):
+    commands = {**WISHES, LEFT_AT: [Stop(reason="interrupted", test=False)]}
+    for _ in begin(path, config, CommandInbox(commands)):
         pass
     return path
 
@@ -70,9 +70,9 @@ def all_refused(
         code, out, err = called("resume", run, "--no-ui")
         assert (judged(code, err), out) == (REFUSED, "")
         assert digest(run) == before
-        told = err.splitlines()[-1].removeprefix("mnist-tui: error: ")
-        assert told.startswith(f"{last(run)}: " if last(run).is_file() else ABSENT), told
-        assert told.endswith(ends), told
+        message = err.splitlines()[-1].removeprefix("mnist-tui: error: ")
+        assert message.startswith(f"{last(run)}: " if last(run).is_file() else ABSENT), message
+        assert message.endswith(ends), message
         return REFUSED
 
     outcomes = try_all(len(damages), attempt, run.with_name("said"))
@@ -109,21 +109,21 @@ def test_a_flipped_bit(run: Path) -> None:
     all_refused(run, flips, "is damaged: its checksum does not match its content")
 
 
-def test_one_of_another_network_and_one_of_other_data(run: Path, tmp_path: Path) -> None:
+def test_one_of_another_model_and_one_of_other_data(run: Path, tmp_path: Path) -> None:
     other = write_dataset(tmp_path / "other", size=8, train=120, test=40, seed=5)
     same = Path(RunFolder(run).read_config().data_dir or "")
-    for told, config in (
+    for message, config in (
         ("is of another network: small", small_run(same, epochs=1, model="small")),
         ("is of other data: other", small_run(other, epochs=1)),
     ):
         strange = tmp_path / config.model
-        for _ in begin(strange, config, WishInbox({})):
+        for _ in begin(strange, config, CommandInbox({})):
             pass
         shutil.copy(last(strange), last(run))
         state = read_checkpoint(last(run))
         metadata = {**state.metadata, "lines": 30}
         last(run).write_bytes(replace(state, metadata=metadata).to_bytes())
-        assert told in refusal(run)
+        assert message in refusal(run)
 
 
 def test_one_of_a_newer_version(run: Path) -> None:
@@ -270,16 +270,16 @@ def test_the_other_files_of_a_run_are_refused_or_used(
 ) -> None:
     """Each is tried with ``runs``, ``replay`` and ``resume``."""
     quick_run = tmp_path / "half" / "run"
-    wishes = {**WISHES, LEFT_AT: [Stop(reason="interrupted", test=False)]}
-    for _ in begin(quick_run, replace(config, model="mlp"), WishInbox(wishes)):
+    commands = {**WISHES, LEFT_AT: [Stop(reason="interrupted", test=False)]}
+    for _ in begin(quick_run, replace(config, model="mlp"), CommandInbox(commands)):
         pass
 
     def attempt(number: int) -> str:
-        chance = random.Random(number)
+        rng = random.Random(number)
         name = list(TEXTS)[number % len(TEXTS)]
-        mutation = chance.choice(TEXTS[name])
+        mutation = rng.choice(TEXTS[name])
         run = restored(quick_run, tmp_path / "all" / "run")
-        (run / name).write_bytes(mutation((run / name).read_bytes(), chance))
+        (run / name).write_bytes(mutation((run / name).read_bytes(), rng))
         try:
             for words in (("runs", run.parent), ("runs", run.parent, "--json")):
                 assert checked(run, *words) != REFUSED

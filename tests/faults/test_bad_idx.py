@@ -13,7 +13,7 @@ import pytest
 
 from tests.data.idx_files import write_dataset
 from tests.faults.batches import REFUSED, WENT_ON, try_all
-from tests.faults.mutations import BYTES, Chance
+from tests.faults.mutations import BYTES, Rng
 from tui_trainer.data.idx import read_folder
 from tui_trainer.protocol.errors import InputError
 
@@ -21,43 +21,43 @@ MOST_MEMORY = 256 << 20
 """Bytes that a process may have taken, at its peak, beyond those it began with."""
 
 
-def edit_header(content: bytes, chance: Chance) -> bytes:
+def edit_header(content: bytes, rng: Rng) -> bytes:
     """Give the type, the number of dimensions or one of the lengths another value."""
     dimensions = content[3]
-    place = chance.randrange(-1, dimensions)
+    place = rng.randrange(-1, dimensions)
     if place < 0:
-        kind = chance.choice((8, 9, 11, 12, 13, 14, 255))
-        return bytes([0, 0, kind, chance.randrange(6)]) + content[4:]
+        kind = rng.choice((8, 9, 11, 12, 13, 14, 255))
+        return bytes([0, 0, kind, rng.randrange(6)]) + content[4:]
     at = 4 + 4 * place
-    told = chance.choice((0, 1, 7, 9, 59, 61, 128, 129, 2**16, 2**24, 2**31, 2**32 - 1))
-    return content[:at] + struct.pack(">I", told) + content[at + 4 :]
+    claimed = rng.choice((0, 1, 7, 9, 59, 61, 128, 129, 2**16, 2**24, 2**31, 2**32 - 1))
+    return content[:at] + struct.pack(">I", claimed) + content[at + 4 :]
 
 
-def edit_numbers(content: bytes, chance: Chance) -> bytes:
+def edit_numbers(content: bytes, rng: Rng) -> bytes:
     """Give some of the pixels or labels other values."""
     changed = bytearray(content)
-    for _ in range(chance.choice((1, 5, 500))):
-        changed[chance.randrange(8, len(changed))] = chance.choice((0, 9, 10, 26, 128, 255))
+    for _ in range(rng.choice((1, 5, 500))):
+        changed[rng.randrange(8, len(changed))] = rng.choice((0, 9, 10, 26, 128, 255))
     return bytes(changed)
 
 
-def bomb(content: bytes, chance: Chance) -> bytes:
+def bomb(content: bytes, rng: Rng) -> bytes:
     """Promise little, and go on for long."""
-    return content + bytes(chance.choice((1, 1 << 16, 64 << 20)))
+    return content + bytes(rng.choice((1, 1 << 16, 64 << 20)))
 
 
 INSIDE = (*BYTES, edit_header, edit_header, edit_header, edit_numbers, bomb)
 """What can happen to a file before it is packed, or where it is not."""
 
 
-def gone_bad(path: Path, chance: Chance) -> bytes:
+def gone_bad(path: Path, rng: Rng) -> bytes:
     """Return what a file of a dataset holds after it went bad."""
     content = path.read_bytes()
     if path.suffix != ".gz":
-        return chance.choice(INSIDE)(content, chance)
-    if chance.randrange(2):
-        return chance.choice(BYTES)(content, chance)
-    inside = chance.choice(INSIDE)(gzip.decompress(content), chance)
+        return rng.choice(INSIDE)(content, rng)
+    if rng.randrange(2):
+        return rng.choice(BYTES)(content, rng)
+    inside = rng.choice(INSIDE)(gzip.decompress(content), rng)
     return gzip.compress(inside, compresslevel=1, mtime=0)
 
 
@@ -68,12 +68,12 @@ def test_mutated_files_are_refused_or_read(files: int, tmp_path: Path) -> None:
     whole = [write_dataset(tmp_path / kind, size=8, gzip=kind == "gz") for kind in ("gz", "plain")]
 
     def attempt(number: int) -> str:
-        chance = random.Random(number)
+        rng = random.Random(number)
         folder = tmp_path / "tried"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(whole[number % 2], folder)
         path = sorted(folder.iterdir())[number // 2 % 4]
-        path.write_bytes(gone_bad(path, chance))
+        path.write_bytes(gone_bad(path, rng))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         outcome = tried(folder)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY >> 10

@@ -19,8 +19,8 @@ from tests.faults.disks import FREE_AT, FULL_AT, headless, unsaved
 from tests.faults.forks import Child, call, command
 from tests.faults.runs import (
     WISHES,
+    CommandInbox,
     Left,
-    WishInbox,
     assert_same,
     begin,
     go_on,
@@ -121,11 +121,11 @@ def test_a_kill_while_the_disk_is_full_costs_no_more_than_what_it_refused(
 
         save_each_step()
         if RunFolder(path).checkpoint("last").exists():
-            config_, inbox, start = resumed(path, lambda s: WishInbox(WISHES, s, at_step))
+            config_, inbox, start = resumed(path, lambda s: CommandInbox(WISHES, s, at_step))
             for _ in start(config_, inbox):
                 pass
         else:
-            for _ in begin(path, config, WishInbox(WISHES, at_step=at_step)):
+            for _ in begin(path, config, CommandInbox(WISHES, at_step=at_step)):
                 pass
 
     for first, last in ((FULL_AT, FULL_AT + 2), (99, FULL_AT + 2), (99, FREE_AT)):
@@ -134,12 +134,12 @@ def test_a_kill_while_the_disk_is_full_costs_no_more_than_what_it_refused(
     ended = call(lambda: len(go_on(path)) and None, tmp_path / "said")
     assert ended.code == 0, ended.err
     mine = left_by(path)
-    steps = [event["step"] for event in mine.told if event["event"] == "StepDone"]
+    steps = [event["step"] for event in mine.records if event["event"] == "StepDone"]
     assert steps == sorted(set(steps))
     missing = set(range(1, 18)) - set(steps)
     assert missing <= {FULL_AT + 1, FULL_AT + 2}
-    kept = [event for event in whole.told if event.get("step") not in missing]
-    assert [event for event in mine.told if event.get("step") not in missing] == kept
+    kept = [event for event in whole.records if event.get("step") not in missing]
+    assert [event for event in mine.records if event.get("step") not in missing] == kept
 
 
 def _refuse_writes() -> None:
@@ -168,16 +168,16 @@ def test_a_folder_that_turns_unwritable(
             for name, function in there.items():
                 monkeypatch.setattr(os, name, function)
 
-    events = list(begin(path, config, WishInbox(WISHES, at_step=at_step)))
-    refused = told(events, RecordingFailed)
+    events = list(begin(path, config, CommandInbox(WISHES, at_step=at_step)))
+    refused = reported(events, RecordingFailed)
     assert refused == Counter(
         ["events.jsonl", "summary.json", "last.safetensors", "best.safetensors"]
     )
-    assert told(events, RecordingRestored) == refused
+    assert reported(events, RecordingRestored) == refused
     assert_same(path, whole)
 
 
-def told(events: list[Event], kind: type[RecordingFailed | RecordingRestored]) -> Counter[str]:
+def reported(events: list[Event], kind: type[RecordingFailed | RecordingRestored]) -> Counter[str]:
     return Counter(Path(event.path).name for event in events if isinstance(event, kind))
 
 
@@ -189,7 +189,7 @@ def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: 
 
     def work() -> int:
         save_each_step()
-        inbox = WishInbox(WISHES)
+        inbox = CommandInbox(WISHES)
         events = begin(path, config, inbox)
         trap = set_trap(place, number, refuse)
         code = run_headless(events, inbox)

@@ -15,8 +15,8 @@ from tests.faults.crash_points import PLACES, die, set_trap
 from tests.faults.forks import Child, call
 from tests.faults.runs import (
     WISHES,
+    CommandInbox,
     Left,
-    WishInbox,
     assert_same,
     begin,
     go_on,
@@ -40,7 +40,7 @@ def train_on(path: Path, config: RunConfig) -> None:
     else:
         # Killed before its first state was saved, there is nothing to go on with.
         shutil.rmtree(path, ignore_errors=True)
-        for _ in begin(path, config, WishInbox(WISHES)):
+        for _ in begin(path, config, CommandInbox(WISHES)):
             pass
 
 
@@ -70,7 +70,7 @@ def to_its_end(path: Path, config: RunConfig, whole: Left, place: Path) -> int:
         assert ended.code == 0, ended.err
         assert folder.read_summary().state == "completed"
         assert not has_torn(path)
-    return assert_same(path, whole, unfinished=unfinished and not is_told(folder))
+    return assert_same(path, whole, unfinished=unfinished and not is_reported(folder))
 
 
 def has_nothing_left(path: Path) -> bool:
@@ -78,7 +78,7 @@ def has_nothing_left(path: Path) -> bool:
     return RunFolder(path).checkpoint("last").exists() and is_over(path)
 
 
-def is_told(folder: RunFolder) -> bool:
+def is_reported(folder: RunFolder) -> bool:
     return any(type(event).__name__ == "RunFinished" for event in folder.read_events().events)
 
 
@@ -104,12 +104,12 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not(
     kills: int, lives: int, config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
     """Every kill is checked: a copy of the folder is trained to its end and compared."""
-    chance = random.Random(4)
+    rng = random.Random(4)
     figures = Figures()
     path, alive = tmp_path / "0", 0
     while figures.kills < kills:
         child = Child(lambda path=path: train_on(path, config), tmp_path / "said")  # type: ignore[misc]
-        child.kill_after(chance.uniform(0.0, LONGEST))
+        child.kill_after(rng.uniform(0.0, LONGEST))
         ended = child.wait()
         was_at_work = ended.signal == signal.SIGKILL
         if not was_at_work:

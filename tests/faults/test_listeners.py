@@ -14,8 +14,8 @@ import pytest
 from tests.faults.forks import Child, call, command
 from tests.faults.runs import (
     WISHES,
+    CommandInbox,
     Left,
-    WishInbox,
     assert_same,
     begin,
     go_on,
@@ -32,7 +32,7 @@ from tui_trainer.recording.lock import Lock
 
 def test_a_slow_listener_gets_the_same_run(config: RunConfig, whole: Left, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    for event in begin(path, config, WishInbox(WISHES)):
+    for event in begin(path, config, CommandInbox(WISHES)):
         if isinstance(event, StepDone | EpochDone):
             time.sleep(0.02)
     assert_same(path, whole)
@@ -60,7 +60,7 @@ def test_a_listener_that_falls_leaves_a_run_that_goes_on(
 
     def listen() -> None:
         save_each_step()
-        events = begin(path, config, WishInbox(WISHES))
+        events = begin(path, config, CommandInbox(WISHES))
         with pytest.raises(FallError):
             listen_until(place, events)
         events.close()  # type: ignore[attr-defined]
@@ -83,11 +83,11 @@ def test_a_listener_that_falls_twice_in_a_row(
     config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
     path = tmp_path / "run"
-    first = begin(path, config, WishInbox(WISHES))
+    first = begin(path, config, CommandInbox(WISHES))
     list(itertools.islice(first, 20))
     first.close()  # type: ignore[attr-defined]
     for more in (0, 3, 9):
-        settings, inbox, start = resumed(path, lambda step: WishInbox(WISHES, step))
+        settings, inbox, start = resumed(path, lambda step: CommandInbox(WISHES, step))
         again = start(settings, inbox)
         list(itertools.islice(again, 20 + more))
         del again
@@ -105,7 +105,7 @@ def test_a_reader_that_takes_its_time(config: RunConfig, whole: Left, tmp_path: 
         os.dup2(writer, 1)
         os.close(reader)
         os.close(writer)
-        inbox = WishInbox(WISHES)
+        inbox = CommandInbox(WISHES)
         return run_headless(chatty(begin(path, config, inbox)), inbox, json_lines=True)
 
     child = Child(talk, tmp_path / "said")

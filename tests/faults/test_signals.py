@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.forks import PATIENCE, Child, Ended, call, command
-from tests.faults.runs import Left, WishInbox, assert_same, begin, left_by, small_run
+from tests.faults.runs import CommandInbox, Left, assert_same, begin, left_by, small_run
 from tests.faults.windows import Window
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.protocol.config import RunConfig
@@ -38,7 +38,7 @@ def long_config(data: Path) -> RunConfig:
 def long_whole(long_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Left:
     """What it leaves if nothing happens."""
     path = tmp_path_factory.mktemp("long") / "run"
-    for _ in begin(path, long_config, WishInbox({})):
+    for _ in begin(path, long_config, CommandInbox({})):
         pass
     return left_by(path)
 
@@ -267,7 +267,7 @@ def goes_on_a_little(path: Path, data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "reason"), ENDINGS[1:])
-def test_a_window_that_is_told_to_end_leaves_the_terminal_as_it_was(
+def test_a_window_that_is_terminated_restores_the_terminal(
     number: int, code: int, reason: str, window: Window, data: Path, tmp_path: Path
 ) -> None:
     assert window.modes() != window.modes_before

@@ -13,7 +13,7 @@ import torch
 from tests.engine.runs import ScriptedInbox, tiny_config
 from tests.engine.test_resuming import cut, trained
 from tests.engine.test_rewinding import config as wreckable
-from tests.engine.test_rewinding import wrecked
+from tests.engine.test_rewinding import diverged_run
 from tests.lab.views.conftest import laboratory_of, session_of
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint
@@ -151,7 +151,7 @@ def test_a_recording_without_one_begins_where_it_goes_on(tiny: Path) -> None:
 def test_what_was_lost_by_a_divergence_is_not_remembered(tiny: Path) -> None:
     """After going back to the end of epoch 1, epoch 2 is written down once."""
     keeper = CheckpointStore()
-    wrecked(tiny, [[Rewind(0.01)]], keeper)
+    diverged_run(tiny, [[Rewind(0.01)]], keeper)
     assert keeper.last_good is not None
     assert wreckable(tiny).epochs == 2
     assert remembered(keeper.last_good)[1] == [2, 1]

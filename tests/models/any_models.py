@@ -191,7 +191,7 @@ class FrozenNorm(_SmallConv):
         self.norm.eval()
 
 
-class OwnTrain(_SmallConv):
+class OverridesTrain(_SmallConv):
     """Its ``train`` keeps a batch norm still and returns nothing."""
 
     def train(self, mode: bool = True) -> None:  # type: ignore[override]
@@ -339,7 +339,7 @@ class DrawsEverywhere(_Small):
         return x + 0.1 * torch.rand_like(x) + 0.1 * shift
 
 
-class OwnGenerators(_Small):
+class PrivateRngs(_Small):
     """Draws from generators of its own."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
@@ -421,13 +421,13 @@ class Lambda(_SmallConv):
 
 HEALTHY = (
     *(ComplexWeights, IntegerParameter, EmptyParameter, DoubleLogits, SparseGradient, Tied),
-    *(OldWeightNorm, Parametrized, Pruned, ExpandedBuffer, Frozen, FrozenNorm, OwnTrain),
+    *(OldWeightNorm, Parametrized, Pruned, ExpandedBuffer, Frozen, FrozenNorm, OverridesTrain),
     *(UnusedLayer, ZeroHead, InPlaceInput, InPlaceNorm, KeptActivation, CachedWindow),
     *(Hooked, Lambda),
 )
 """Models that train as they should."""
 
-UNSTEADY = (DrawsEverywhere, OwnGenerators, GlobalGenerator, AlwaysDropped, Counts, RunningMean)
+UNSTEADY = (DrawsEverywhere, PrivateRngs, GlobalGenerator, AlwaysDropped, Counts, RunningMean)
 """Models that answer the same image in another way each time."""
 CUT_OFF = (Detached, NoGrad, Item, DataOfWeight)
 BATCH_BOUND = (SoftmaxOverBatch, BatchMean, NoRunningStatistics)

@@ -82,7 +82,7 @@ FLATTEN = "self.fc(self.conv(x).flatten(1))"
         ),
     ],
 )
-def test_where_a_command_has_options_they_are_named(
+def test_advice_names_the_options_of_the_command(
     tmp_path: Path, layers: str, forward: str, takes: str, options: str
 ) -> None:
     line = refusal(tmp_path, net(layers, forward), adjustable=True)
@@ -90,7 +90,7 @@ def test_where_a_command_has_options_they_are_named(
     assert f": add {options}" in line
 
 
-def test_an_assertion_of_a_size_is_followed(tmp_path: Path) -> None:
+def test_an_assertion_on_the_size_is_followed(tmp_path: Path) -> None:
     text = net("fc = nn.Linear(3, 10)", "self.fc(self.seen(x).mean((2, 3)))")
     text += (
         "\n    def seen(self, x):\n        assert x.shape[1:] == (3, 96, 96)\n        return x\n"
@@ -109,7 +109,7 @@ def test_options_are_those_that_differ(tmp_path: Path) -> None:
     assert line.endswith("it takes 28×28 images with 1 channel: add --channels 1")
 
 
-def test_where_a_command_has_none_the_layers_are_named(tmp_path: Path) -> None:
+def test_advice_names_the_layers_without_such_options(tmp_path: Path) -> None:
     line = refusal(tmp_path, net(POOLED, MEAN))
     assert line.endswith(
         "it takes 28×28 images with 3 channels, and was given 28×28 images with 1 channel: let its "
@@ -123,7 +123,7 @@ def test_where_a_command_has_none_the_layers_are_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_model_that_is_told_its_size_is_built_anew_for_each(tmp_path: Path) -> None:
+def test_a_model_with_a_size_argument_is_rebuilt_for_each_size(tmp_path: Path) -> None:
     """Patches of 8 pixels do not divide 28."""
     text = net(
         "conv = nn.Conv2d(3, 8, 8, 8); at = nn.Parameter(torch.zeros((img_size // 8) ** 2)); "
@@ -135,7 +135,7 @@ def test_a_model_that_is_told_its_size_is_built_anew_for_each(tmp_path: Path) ->
     assert refusal(tmp_path, text, adjustable=True).endswith("--channels 3 --image-size 32")
 
 
-def test_what_fits_nothing_is_told_what_it_was_given(tmp_path: Path) -> None:
+def test_a_model_that_accepts_no_usual_size_gets_the_given_one_named(tmp_path: Path) -> None:
     line = refusal(tmp_path, net("fc = nn.Linear(7, 10)", "self.fc(x.flatten(1))"))
     assert line.endswith(
         "it was given 28×28 images with 1 channel (an argument called image_size or in_channels "
@@ -179,7 +179,7 @@ def test_logits_of_other_classes_get_the_option(tmp_path: Path) -> None:
 BLOCKS = net("fc = nn.Linear(width, 10)", "self.fc(x.flatten(1))", ", block, width")
 
 
-def test_arguments_that_only_the_author_knows_get_a_function(tmp_path: Path) -> None:
+def test_unknown_required_arguments_get_a_factory_as_advice(tmp_path: Path) -> None:
     assert refusal(tmp_path, BLOCKS) == (
         "net.py:Net: needs arguments 'block', 'width', which have no default; write a function "
         "that gives them, `def net(): return Net(block=..., width=...)`, and name net.py:net; "
@@ -187,7 +187,7 @@ def test_arguments_that_only_the_author_knows_get_a_function(tmp_path: Path) -> 
     )
 
 
-def test_functions_that_give_them_are_named(tmp_path: Path) -> None:
+def test_existing_factories_are_named(tmp_path: Path) -> None:
     more = (
         "\n\ndef small(num_classes=10):\n    return Net(None, 784)\n"
         "\n\ndef large(**given):\n    return Net(width=784, block=None)\n"

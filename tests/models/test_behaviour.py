@@ -80,7 +80,7 @@ class Constant(Net):
         (Constant, {"is_constant"}),
     ],
 )
-def test_what_is_seen(model: type[Net], expected: set[str]) -> None:
+def test_each_behaviour_is_detected(model: type[Net], expected: set[str]) -> None:
     torch.manual_seed(1)
     net = model()
     modes = [m.training for m in net.modules()]
@@ -95,7 +95,7 @@ def test_what_is_seen(model: type[Net], expected: set[str]) -> None:
     assert torch.equal(images, IMAGES)
 
 
-def test_state_is_told_from_chance() -> None:
+def test_state_is_distinguished_from_randomness() -> None:
     torch.manual_seed(1)
     seen = behaviour_of(Remembers(), IMAGES)
     assert seen.keeps_state
@@ -112,7 +112,7 @@ def test_a_fingerprint_tells_models_apart_and_is_the_same_each_time() -> None:
     assert not same_logits(print_, print_[:2])
 
 
-def test_lost_weights_have_a_fingerprint_too() -> None:
+def test_non_finite_weights_have_a_fingerprint_too() -> None:
     lost = Net()
     with torch.no_grad():
         lost.head.weight[0] = float("nan")

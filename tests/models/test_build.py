@@ -112,10 +112,10 @@ def refusal(model: str, *, dropout: float | None = None) -> str:
     assert sys.path == path
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
-    told = str(caught.value)
-    assert told.isprintable()
-    assert len(told) < 500
-    return told
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 500
+    return message
 
 
 # --- what it is built with
@@ -156,9 +156,9 @@ def test_it_gets_what_its_signature_names(write: Write, arguments: str, seen: st
     text = LINEAR.format(arguments=f", {arguments}").replace(
         "        self.scores", f"        self.seen = repr({name})\n        self.scores"
     )
-    network = built(write("net.py", HEAD + text) + ":Net")
+    model = built(write("net.py", HEAD + text) + ":Net")
 
-    assert network.seen == seen
+    assert model.seen == seen
 
 
 @pytest.mark.parametrize(
@@ -171,11 +171,11 @@ def test_it_gets_what_its_signature_names(write: Write, arguments: str, seen: st
     ],
     ids=["function", "partial", "callable object", "lambda"],
 )
-def test_a_factory_does_as_well(write: Write, more: str) -> None:
+def test_a_factory_function_is_accepted(write: Write, more: str) -> None:
     assert isinstance(built(write("net.py", PLAIN + more) + ":make"), nn.Module)
 
 
-def test_the_same_seed_gives_the_same_weights_whatever_its_import_draws(write: Write) -> None:
+def test_the_same_seed_gives_the_same_weights_despite_draws_at_import(write: Write) -> None:
     first = built(write("net.py", PLAIN) + ":Net")
     second = built(write("net.py", PLAIN + "torch.manual_seed(5)\ntorch.rand(7)\n") + ":Net")
 
@@ -183,18 +183,18 @@ def test_the_same_seed_gives_the_same_weights_whatever_its_import_draws(write: W
         assert torch.equal(mine, yours)
 
 
-def test_trying_it_leaves_generator_and_modes_as_they_were(write: Write) -> None:
+def test_trying_it_preserves_rng_state_and_modes(write: Write) -> None:
     text = PLAIN.replace("images.flatten(1)", "nn.functional.dropout(images).flatten(1)")
     write(
         "net.py", text + "\n\ndef made():\n    net = Net()\n    net.scores.eval()\n    return net\n"
     )
-    network = built("net.py:made")
+    model = built("net.py:made")
     after = torch.get_rng_state()
     torch.manual_seed(0)
     nn.Linear(784, 10)
 
     assert torch.equal(after, torch.get_rng_state())
-    assert (network.training, network.get_submodule("scores").training) == (True, False)
+    assert (model.training, model.get_submodule("scores").training) == (True, False)
 
 
 def test_an_edited_file_counts_and_so_does_an_edited_neighbour(write: Write) -> None:
@@ -264,7 +264,7 @@ def test_what_it_prints_goes_to_stderr(write: Write, capsys: pytest.CaptureFixtu
     assert capsys.readouterr() == ("", "imported\nbuilt\n")
 
 
-def test_about_it_is_the_first_line_of_its_docstring(write: Write) -> None:
+def test_its_summary_is_the_first_line_of_its_docstring(write: Write) -> None:
     text = PLAIN + "\ndef plain():\n    return Net()\n\ndef told():\n    '''  As told. '''\n"
     write("net.py", text)
 
@@ -438,13 +438,13 @@ def test_what_is_no_file_and_no_module(tmp_path: Path, model: str, line: str) ->
     assert refusal(model).startswith(line)
 
 
-def test_a_fault_in_a_neighbour_is_told_with_the_neighbours_line(write: Write) -> None:
+def test_an_error_in_a_neighbour_names_the_neighbours_line(write: Write) -> None:
     write("blocks.py", "\n\n1 / 0\n")
     write("net.py", "import blocks\n")
     assert refusal("net.py:Net").startswith("blocks.py:3: ZeroDivisionError: division by zero")
 
 
-def test_ctrl_c_is_not_taken_for_a_fault(write: Write) -> None:
+def test_ctrl_c_is_not_taken_for_an_error(write: Write) -> None:
     write("net.py", "raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
         built("net.py:Net")
@@ -470,9 +470,9 @@ def run(
 ) -> list[Event]:
     """Train in a folder, or go on there from a checkpoint."""
     folder.mkdir(exist_ok=True)
-    keeper = CheckpointStore(RunFolder(folder).checkpoints)
+    store = CheckpointStore(RunFolder(folder).checkpoints)
     resumption = Resumption(read_checkpoint(resume), resume) if resume else None
-    return list(train(config, inbox or Inbox(), store=keeper, resume=resumption))
+    return list(train(config, inbox or Inbox(), store=store, resume=resumption))
 
 
 @pytest.fixture(scope="module")
@@ -481,7 +481,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("digits"), train=400, test=40)
 
 
-def own_config(data: Path, model: str, **more: object) -> RunConfig:
+def custom_config(data: Path, model: str, **more: object) -> RunConfig:
     settings = {
         "data_dir": str(data),
         "train_size": 300,
@@ -496,7 +496,7 @@ def own_config(data: Path, model: str, **more: object) -> RunConfig:
 def test_it_learns_is_saved_goes_on_elsewhere_and_is_exported(
     write: Write, tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = own_config(digits, write("lab/net.py", CLASSIC) + ":Net", augment="none", epochs=2)
+    config = custom_config(digits, write("lab/net.py", CLASSIC) + ":Net", augment="none", epochs=2)
     whole = run(config, tmp_path / "whole")
     assert only(RunStarted, whole).model == "net.py:Net"
     assert only(RunStarted, whole).dropout == 0.25
@@ -514,8 +514,8 @@ def test_it_learns_is_saved_goes_on_elsewhere_and_is_exported(
 
     there = RunFolder(tmp_path / "whole").checkpoint("last")
     assert differing_bits(read_checkpoint(there), read_checkpoint(path))[0] == 0
-    network = load_model(path)
-    for name, tensor in network.state_dict().items():
+    model = load_model(path)
+    for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, read_checkpoint(path).tensors[f"network/{name}"])
 
 
@@ -535,7 +535,7 @@ def test_layers_of_several_shares_keep_them(write: Write, tmp_path: Path, tiny: 
     assert differing_bits(read_checkpoint(there), read_checkpoint(path))[0] == 0
 
 
-def test_its_dropout_can_be_turned_and_it_is_built_as_it_was(
+def test_its_dropout_can_be_set_and_it_is_rebuilt_as_built(
     write: Write, tmp_path: Path, tiny: Path
 ) -> None:
     """A network may have its layer only where there is some dropout: its weights move up then."""
@@ -548,39 +548,39 @@ def test_its_dropout_can_be_turned_and_it_is_built_as_it_was(
     events = run(config, tmp_path / "run", ScriptedInbox({2: [SetDropout(0.0)]}))
 
     assert [(e.old, e.new) for e in of(SettingChanged, events)] == [(0.3, 0.0)]
-    network = load_model(RunFolder(tmp_path / "run").checkpoint("last"))
-    assert [type(layer).__name__ for layer in network.children()] == [
+    model = load_model(RunFolder(tmp_path / "run").checkpoint("last"))
+    assert [type(layer).__name__ for layer in model.children()] == [
         "Flatten",
         "Dropout",
         "Linear",
     ]
-    assert dropout_of(network) == 0.0
+    assert dropout_of(model) == 0.0
 
 
-def test_dropout_that_is_not_there_cannot_be_turned(
+def test_dropout_without_dropout_layers_is_rejected(
     write: Write, tmp_path: Path, digits: Path
 ) -> None:
-    config = own_config(digits, write("net.py", PLAIN) + ":Net")
+    config = custom_config(digits, write("net.py", PLAIN) + ":Net")
     events = run(config, tmp_path / "run", ScriptedInbox({2: [SetDropout(0.1)]}))
     assert "has no dropout layer" in only(CommandRejected, events).reason
 
 
-def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path, digits: Path) -> None:
-    config = own_config(digits, write("net.py", PLAIN) + ":Net").resolved()
+def test_a_missing_or_changed_file_is_reported(write: Write, tmp_path: Path, digits: Path) -> None:
+    config = custom_config(digits, write("net.py", PLAIN) + ":Net").resolved()
     run(config, tmp_path / "run")
     path = RunFolder(tmp_path / "run").checkpoint("last")
 
-    def told(action: Callable[[], object]) -> str:
+    def message(action: Callable[[], object]) -> str:
         with pytest.raises(InputError) as caught:
             action()
         assert str(caught.value).isprintable()
         return str(caught.value)
 
     write("net.py", PLAIN.replace("784, 10)", "784, 10, bias=False)"))
-    assert told(lambda: run(config, tmp_path / "run", resume=path)) == (
+    assert message(lambda: run(config, tmp_path / "run", resume=path)) == (
         f"{path}: does not fit: the network has no scores.bias"
     )
-    assert told(lambda: load_model(path)).startswith(
+    assert message(lambda: load_model(path)).startswith(
         f"{path}: its network cannot be built: the network has no scores.bias"
     )
     write(
@@ -589,14 +589,16 @@ def test_a_file_that_is_gone_or_changed_is_told(write: Write, tmp_path: Path, di
         .replace("self.scores = nn", "self.scores = nn.Sequential(nn")
         .replace("(20, 10)", "(20, 10))"),
     )
-    resumed = told(lambda: run(config, tmp_path / "run", resume=path))
+    resumed = message(lambda: run(config, tmp_path / "run", resume=path))
     assert resumed.startswith(f"{path}: does not fit: scores.0.weight is missing")
     (tmp_path / "net.py").unlink()
-    assert told(lambda: run(config, tmp_path / "run", resume=path)).startswith("net.py: cannot be")
-    assert "net.py: cannot be read: No such file" in told(lambda: load_model(path))
+    assert message(lambda: run(config, tmp_path / "run", resume=path)).startswith(
+        "net.py: cannot be"
+    )
+    assert "net.py: cannot be read: No such file" in message(lambda: load_model(path))
 
 
-def test_the_channels_stay_outside_where_it_takes_its_maps_apart(write: Write) -> None:
+def test_a_model_that_views_its_maps_stays_contiguous(write: Write) -> None:
     classic = to_channels_last(built(write("net.py", CLASSIC) + ":Net"), 28)
     flat = to_channels_last(
         built(write("flat.py", CLASSIC.replace("x.view(-1, self.width)", "x.flatten(1)")) + ":Net"),
@@ -626,11 +628,9 @@ class Net(nn.Module):
 """
 
 
-def test_a_fault_that_shows_late_is_told_with_its_line(
-    write: Write, tmp_path: Path, digits: Path
-) -> None:
+def test_a_late_error_names_its_line(write: Write, tmp_path: Path, digits: Path) -> None:
     """The last batch of an epoch is smaller: a classic, found before the first step."""
-    config = own_config(digits, write("net.py", LATE) + ":Net", augment="none")
+    config = custom_config(digits, write("net.py", LATE) + ":Net", augment="none")
 
     line = r"^net\.py:11: shape '\[32, 784\]' is invalid .* with a batch of 12 images$"
     with pytest.raises(InputError, match=line):
@@ -638,9 +638,7 @@ def test_a_fault_that_shows_late_is_told_with_its_line(
     assert not RunFolder(tmp_path / "run").checkpoint("last").exists()
 
 
-def test_a_fault_that_nothing_foretells_is_told_with_its_line(
-    write: Write, tmp_path: Path, digits: Path
-) -> None:
+def test_an_unforeseeable_error_names_its_line(write: Write, tmp_path: Path, digits: Path) -> None:
     """What fails in a later step ends the run; its last good state is kept."""
     text = LATE.replace("self.training and len(x) != 32", "self.training and self.fails()")
     text += """
@@ -650,7 +648,7 @@ def test_a_fault_that_nothing_foretells_is_told_with_its_line(
         self.steps += 1
         return self.steps > 7
 """
-    config = own_config(digits, write("net.py", text) + ":Net", augment="none")
+    config = custom_config(digits, write("net.py", text) + ":Net", augment="none")
 
     with pytest.raises(
         CustomModelError, match=r"^net\.py:11: shape '\[32, 784\]' is inv"
@@ -660,7 +658,7 @@ def test_a_fault_that_nothing_foretells_is_told_with_its_line(
     assert RunFolder(tmp_path / "run").checkpoint("last").is_file()
 
 
-def test_a_fault_that_is_not_its_own_is_told_as_it_is(
+def test_an_error_outside_custom_code_is_raised_unchanged(
     write: Write, tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_: object) -> None:
@@ -669,4 +667,4 @@ def test_a_fault_that_is_not_its_own_is_told_as_it_is(
     monkeypatch.setattr("tui_trainer.engine.run.Run.count_step", breaks)
     for model in (write("net.py", PLAIN) + ":Net", "mlp"):
         with pytest.raises(ZeroDivisionError, match="ours"):
-            run(own_config(digits, model), tmp_path / model.replace("/", "_"))
+            run(custom_config(digits, model), tmp_path / model.replace("/", "_"))

@@ -129,7 +129,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_copy_answers_the_same_and_shares_nothing(name: str) -> None:
+def test_a_copy_gives_the_same_logits_and_shares_nothing(name: str) -> None:
     torch.manual_seed(0)
     model, images = MODELS[name](), torch.randn(2, 1, 8, 8)
     model(images).sum().backward()  # leaves graphs where a model keeps what it computes
@@ -233,7 +233,7 @@ def test_a_compiled_module_is_copied_as_what_was_compiled() -> None:
     assert isinstance(twin[0], nn.Sequential)  # type: ignore[index]
 
 
-def test_what_a_deepcopy_of_its_own_raises_is_raised() -> None:
+def test_errors_of_a_custom_deepcopy_are_raised() -> None:
     class Refuses(nn.Module):
         def __deepcopy__(self, memo: object) -> Refuses:
             raise TypeError("not this one")
@@ -256,7 +256,7 @@ class InPlace(nn.Module):
         return self.conv(x.sub_(0.5).div_(0.5)).flatten(1)  # type: ignore[no-any-return]
 
 
-def test_the_callers_images_stay_as_they_are() -> None:
+def test_the_callers_images_are_unchanged() -> None:
     model = clone_inputs(copy_model(InPlace()))
     images = torch.rand(2, 1, 4, 4)
     before = images.clone()

@@ -82,7 +82,7 @@ def step(network: nn.Module) -> None:
     network(torch.rand(2, 1, 28, 28, requires_grad=True)).sum().backward()
 
 
-def fault(model: str, action: Callable[[], Any]) -> str:
+def located(model: str, action: Callable[[], Any]) -> str:
     """Return what is told of an exception, empty if it is not the model's."""
     try:
         action()
@@ -100,19 +100,19 @@ def fault(model: str, action: Callable[[], Any]) -> str:
         ("autograd", "lib/parts.py:15: ValueError: no gradient"),
     ],
 )
-def test_it_is_told_with_the_deepest_line_of_ones_own(model: str, fails: str, line: str) -> None:
+def test_the_deepest_line_of_custom_code_is_named(model: str, fails: str, line: str) -> None:
     network = build(model, fails)
-    assert fault(model, lambda: step(network)).startswith(line)
+    assert located(model, lambda: step(network)).startswith(line)
 
 
-def test_a_hook_of_ones_own_is_ones_own(model: str) -> None:
+def test_a_custom_hook_is_custom_code(model: str) -> None:
     network = build(model)
     exec(compile("\n\ndef hook(*_): 1 / 0\n", Path("lib/parts.py").absolute(), "exec"), globals())
     network.register_forward_hook(globals()["hook"])
-    assert fault(model, lambda: step(network)).startswith("lib/parts.py:3: ZeroDivisionError")
+    assert located(model, lambda: step(network)).startswith("lib/parts.py:3: ZeroDivisionError")
 
 
-def test_a_hook_of_ours_in_its_forward_is_ours(model: str) -> None:
+def test_our_hook_in_its_forward_is_not_custom_code(model: str) -> None:
     """It is called between lines of theirs, by which it cannot be told."""
 
     def reached(*_: object) -> None:
@@ -120,25 +120,25 @@ def test_a_hook_of_ours_in_its_forward_is_ours(model: str) -> None:
 
     # What is raised there comes through the tracer, which the model's own line called.
     network = build(model)
-    assert fault(model, lambda: trace(network, torch.rand(1, 1, 28, 28), reached=reached)) == ""
+    assert located(model, lambda: trace(network, torch.rand(1, 1, 28, 28), reached=reached)) == ""
 
 
-def test_a_mode_of_ours_passes_on_what_is_theirs(model: str) -> None:
+def test_our_function_mode_passes_its_errors_on(model: str) -> None:
     network = build(model, "torch")
-    line = fault(model, lambda: trace(network, torch.rand(1, 1, 28, 28)))
+    line = located(model, lambda: trace(network, torch.rand(1, 1, 28, 28)))
     assert line.startswith("src/net.py:17: shape '[7, 11]'")
 
 
-def test_an_error_outside_of_it_is_not_its(model: str) -> None:
+def test_an_error_outside_custom_code_is_not_its(model: str) -> None:
     build(model)
-    assert fault(model, lambda: nn.Linear(3, 4)(torch.rand(2, 5))) == ""
+    assert located(model, lambda: nn.Linear(3, 4)(torch.rand(2, 5))) == ""
 
 
-def test_what_autograd_refuses_is_told_with_the_line_of_forward(model: str) -> None:
+def test_an_autograd_error_names_the_line_of_forward(model: str) -> None:
     network = build(model, "overwritten")
     reference = parse_reference(model)
     assert reference is not None
 
-    assert fault(model, lambda: step(network)) == ""
+    assert located(model, lambda: step(network)) == ""
     assert line_of_forward(lambda: step(network), reference) == "src/net.py:24"
     assert line_of_forward(lambda: step(build("mlp")), reference) == ""

@@ -110,7 +110,7 @@ def test_a_repository_is_found_from_one_of_its_files(
     assert not list(path.parent.rglob("__pycache__"))
 
 
-def test_a_file_is_executed_once_under_whatever_names(write: Write) -> None:
+def test_a_file_is_executed_once_under_all_its_names(write: Write) -> None:
     """A registry that takes each name once is a common reason why a second copy fails."""
     write("src/__init__.py", "from .net import Net\n")
     write(
@@ -182,7 +182,7 @@ def test_nothing_is_taken_from_a_folder_that_everybody_can_write_to(
 # --- what is refused
 
 
-def test_the_first_fault_counts_where_a_package_fails(write: Write) -> None:
+def test_the_first_error_counts_where_a_package_fails(write: Write) -> None:
     write("src/__init__.py", "import nowhere_at_all\nWIDTH = 3\n")
     path = write("src/net.py", "from src import WIDTH\n" + NET)
 
@@ -243,7 +243,7 @@ def test_what_fails_at_import_is_one_line_with_advice(write: Write, text: str, l
     ],
     ids=["utf-16", "utf-16 without a mark", "latin-1", "pickle", "zip"],
 )
-def test_what_is_no_text_is_called_so(write: Write, content: bytes, problem: str) -> None:
+def test_binary_files_are_refused(write: Write, content: bytes, problem: str) -> None:
     path = write("net.py", "")
     path.write_bytes(content)
     assert refusal(path) == f"repository/{problem}"
@@ -257,7 +257,7 @@ def test_other_encodings_that_a_file_declares_are_read(write: Write) -> None:
     assert isinstance(built(path), nn.Module)
 
 
-def test_a_factory_that_raises_is_told_with_the_neighbours_line(write: Write) -> None:
+def test_a_factory_that_raises_names_the_neighbours_line(write: Write) -> None:
     write("lib/__init__.py", "")
     write("lib/parts.py", "def part():\n    raise KeyError('width')\n")
     path = write("src/net.py", "from lib.parts import part\n\n\ndef net():\n    return part()\n")

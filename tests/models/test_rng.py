@@ -14,7 +14,7 @@ def draws() -> tuple[float, float, float]:
     return float(torch.rand(1)), float(np.random.rand()), random.random()
 
 
-def test_generators_are_put_back() -> None:
+def test_rng_states_are_restored() -> None:
     seed_all(3)
     expected = draws()
     seed_all(3)

@@ -24,7 +24,7 @@ class Counter:
         self.calls = 0
 
 
-class Keeper(nn.Module):
+class Stateful(nn.Module):
     """Keeps state in every way that is not the state_dict."""
 
     def __init__(self) -> None:
@@ -66,8 +66,8 @@ class Keeper(nn.Module):
         ]
 
 
-def test_all_of_it_comes_back_in_a_model_built_anew() -> None:
-    model = Keeper()
+def test_unregistered_state_is_restored_in_a_rebuilt_model() -> None:
+    model = Stateful()
     unregistered = UnregisteredState(model)
     for _ in range(3):
         model(torch.ones(1, 2))
@@ -77,7 +77,7 @@ def test_all_of_it_comes_back_in_a_model_built_anew() -> None:
     assert scalars == {"temperature": model.temperature, "counter/calls": 3}
     expected = model.draws()
 
-    other = Keeper()
+    other = Stateful()
     UnregisteredState(other).restore(tensors, scalars, flags)
     assert torch.equal(other.ways, model.ways)
     assert torch.equal(other.phase, model.phase)
@@ -96,7 +96,7 @@ def test_all_of_it_comes_back_in_a_model_built_anew() -> None:
 
 
 def test_going_back_to_an_earlier_state_puts_scalars_back_too() -> None:
-    model = Keeper()
+    model = Stateful()
     unregistered = UnregisteredState(model)
     tensors, scalars, flags = unregistered.tensors(), unregistered.scalars(), unregistered.flags()
     model(torch.ones(1, 2))
@@ -145,7 +145,7 @@ def test_containers_that_have_grown_grow_again() -> None:
     assert other.last is None
 
 
-def test_a_plain_model_has_nothing_outside() -> None:
+def test_a_plain_model_has_no_unregistered_state() -> None:
     unregistered = UnregisteredState(
         nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.1))
     )
@@ -155,7 +155,7 @@ def test_a_plain_model_has_nothing_outside() -> None:
     assert unregistered.scalars() == {"2.p": 0.5}
 
 
-def test_overlap_is_seen() -> None:
+def test_internal_overlap_is_detected() -> None:
     line = torch.arange(3.0)
     assert has_internal_overlap(line.expand(3, 3))
     assert not has_internal_overlap(line)

@@ -38,7 +38,7 @@ def without(network: nn.Module, kind: type[nn.Module]) -> list[str]:
 # --- the registry
 
 
-def test_the_registry_and_the_settings_know_the_same_networks() -> None:
+def test_the_registry_and_the_settings_name_the_same_models() -> None:
     assert tuple(zoo.REGISTRY) == MODELS
 
 
@@ -51,7 +51,7 @@ def test_listing_the_registry_does_not_load_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_the_registry_says_truly_which_networks_have_dropout() -> None:
+def test_the_registry_states_correctly_which_models_have_dropout() -> None:
     for name, entry in zoo.REGISTRY.items():
         shares = [m.p for m in build(name).modules() if isinstance(m, nn.Dropout)]
         assert set(shares) == (set() if entry.dropout is None else {entry.dropout})
@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", MODELS)
-def test_any_image_gives_a_score_for_each_class(name: str, size: int) -> None:
+def test_any_image_gives_a_logit_for_each_class(name: str, size: int) -> None:
     for classes in (2, 10, 1_000):
         network = build(name, size, classes)
         network.eval()
@@ -98,7 +98,7 @@ def test_a_batch_of_one_image_trains_every_weight(name: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_innermost_channels_change_the_speed_and_nothing_else(name: str) -> None:
+def test_channels_last_changes_the_speed_alone(name: str) -> None:
     """As the engine has it: the network with channels_last, the images as they come.
 
     https://github.com/pytorch/pytorch/issues/82060 was wrong scores from just that.
@@ -182,7 +182,7 @@ def test_dropout_hides_in_training_alone() -> None:
         ("era-s6-as-run", 19_568),
     ],
 )
-def test_they_have_the_parameters_that_are_told_of_them(name: str, count: int) -> None:
+def test_they_have_the_documented_number_of_parameters(name: str, count: int) -> None:
     assert parameters(build(name)) == count
 
 
@@ -232,7 +232,7 @@ def test_the_first_convolutions_are_the_same_with_and_without_a_fully_connected_
     assert front[0][0].startswith("Conv2d(1, 8")
 
 
-def test_each_squeeze_network_differs_in_one_thing() -> None:
+def test_each_squeeze_model_differs_in_one_thing() -> None:
     plain, norm, dropout = (build(f"squeeze{kind}") for kind in ("", "-norm", "-dropout"))
 
     assert without(norm, nn.BatchNorm2d) == list(map(str, plain.children()))
