@@ -71,7 +71,7 @@ def test_a_finished_run_wants_a_number_of_epochs(run: Cli, trained: RunFolder) -
     output = complaint(run, "resume", "--no-ui")
     assert output == f"{trained.name}: has had all its 2 epochs; add --epochs 4 to go on"
     output = complaint(run, "resume", "--no-ui", "--epochs", 1)
-    assert output == "--epochs 1: epoch 2 has begun already"
+    assert output == "--epochs 1: epoch 2 has already started"
 
 
 def test_a_finished_run_is_resumed(run: Cli, trained: RunFolder) -> None:

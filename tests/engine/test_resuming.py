@@ -172,7 +172,7 @@ def assert_weights_equal(state: Checkpoint, run: Trained) -> None:
 def test_epochs_can_be_added_while_it_trains_but_not_taken_from_the_past(tiny: Path) -> None:
     config = tiny_config(tiny)
     events = trained(config, ScriptedInbox({9: [SetEpochs(1)], 14: [SetEpochs(3)]})).events
-    assert only(CommandRejected, events).reason == "epoch 2 has begun already"
+    assert only(CommandRejected, events).reason == "epoch 2 has already started"
     assert len(of(EpochDone, events)) == 3
 
 

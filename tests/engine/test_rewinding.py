@@ -103,7 +103,7 @@ def test_a_non_interactive_run_does_not_wait(tiny: Path) -> None:
 def test_impossible_commands_are_rejected_with_the_reason(tiny: Path) -> None:
     events, _ = diverged_run(tiny, [[SetBatchSize(8), Pause()], [Rewind(-1.0)], [Resume(), Stop()]])
     reasons = [event.reason for event in of(CommandRejected, events)]
-    assert reasons[:2] == ["the run has diverged; rewind it, or stop"] * 2
+    assert reasons[:2] == ["the run has diverged; rewind or stop it"] * 2
     assert "learning rate" in reasons[2]
     assert only(RunFinished, events).reason == "diverged"
 

@@ -80,5 +80,5 @@ def _more_epochs(found: SavedRun, epochs: int | None) -> tuple[Command, ...]:
             )
         return ()
     if epochs < begun:
-        raise InputError(f"--epochs {epochs}: epoch {begun} has begun already")
+        raise InputError(f"--epochs {epochs}: epoch {begun} has already started")
     return () if epochs == found.metadata["epochs"] else (SetEpochs(epochs),)

@@ -1,4 +1,4 @@
-"""Where a run's states are kept: the last good one in memory, and files in the run's folder."""
+"""Store the checkpoints of a run: the last good one in memory, and files in the run's folder."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tui_trainer.recording.attempts import Attempts, RecordingNews
 from tui_trainer.recording.checkpoint_head import SUFFIX
 
 MOST_PENDING = 1 << 26
-"""Bytes of states that are kept while the disk takes nothing, 64 MiB; beyond ``last``, that is."""
+"""Bytes of pending checkpoints that are kept while the disk refuses writes, besides ``last``."""
 
 SAVE_SECONDS = 15.0
-"""Training time between two saved states in the middle of an epoch: what a power cut can cost."""
+"""Training time between two checkpoints within an epoch: what a power failure can cost."""
 
 
 class CheckpointStore:
-    """Keeps states of one run.
+    """Keeps the checkpoints of one run.
 
     Attributes:
-        good: The last state that was kept, to which a diverged run can go back.
-        every: How many epochs lie between two states that are kept for good; None keeps none.
+        last_good: The newest checkpoint, whose weights are finite: a diverged run can rewind to it.
+        every: The number of epochs between two permanent checkpoints; None keeps none.
     """
 
     def __init__(
@@ -45,36 +45,36 @@ class CheckpointStore:
         self._pending: dict[str, bytes] = {}
 
     def files(self) -> dict[str, Path]:
-        """Return the states that are saved, by name; none where the run is not recorded."""
+        """Return the saved checkpoints by name; none if the run is not recorded."""
         if self._directory is None:
             return {}
         found = sorted(self._directory.glob(f"[!.]*{SUFFIX}"))
         return {path.name.removesuffix(SUFFIX): path for path in found}
 
     def begin_from(self, state: Checkpoint, *, is_saved: bool = True) -> None:
-        """Take a state as the last good one; unless it is saved as it is, the next save is due."""
+        """Start from a checkpoint; unless it is saved unchanged, the next save is due at once."""
         self.last_good = state
         self._kept_at = state.metadata["seconds"] if is_saved else -math.inf
 
     def is_due(self, seconds: float) -> bool:
-        """Return whether so much training time, in seconds, is worth another state."""
+        """Return whether a checkpoint is due at this training time, in seconds."""
         return seconds - self._kept_at >= self._seconds
 
     def lines(self) -> int | None:
-        """Return how many lines of the record lie before the present state; None without one."""
+        """Return the number of lines in the journal; None without a journal."""
         return self._position() if self._position is not None else None
 
     def keep(
         self, state: Checkpoint, names: Sequence[str], seconds: float, *, announce: bool
     ) -> Iterator[RecordingNews | CheckpointSaved]:
-        """Keep a state, in files of these names; a file that is refused keeps its old content.
+        """Save a checkpoint under several names; a file that cannot be written stays as it was.
 
-        What was refused before is tried again. ``last`` is written last: it says that its epoch has
-        been the best, so that must be saved when a killed run goes on from it.
+        Failed writes of earlier checkpoints are retried. ``last`` is written last: its metadata
+        holds the best accuracy, so ``best`` must exist before a killed run resumes from ``last``.
 
         Args:
-            state: The state, whose weights are finite.
-            names: Of files in the folder of checkpoints, without their suffix.
+            state: The checkpoint; its weights are finite.
+            names: Of the files in the checkpoint folder, without their suffix.
             seconds: The training time.
             announce: Whether to yield a ``CheckpointSaved``.
         """
@@ -95,7 +95,7 @@ class CheckpointStore:
             )
 
     def _add_pending(self, contents: dict[str, bytes]) -> None:
-        """Take on what is to be written; where that is too much, the oldest of it is let go."""
+        """Add files to write; beyond the limit, drop the oldest pending ones."""
         for name in contents:
             self._pending.pop(name, None)
         self._pending.update(contents)

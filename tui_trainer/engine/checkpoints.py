@@ -1,9 +1,9 @@
-"""Saved states of a run: one safetensors file each, which executes nothing when it is loaded.
+"""Checkpoints of a run: safetensors files, so that loading one executes no code.
 
-The tensors are named by what they are for: ``network/…`` (the weights under their own names),
-``optimizer/…``, ``random/…`` (generators), ``order`` (this epoch's permutation), ``best/…``. Every
-plain number is in the safetensors header as JSON, under ``facts``; ``sha256`` next to it covers
-that JSON and the tensors, for safetensors itself does not notice a flipped bit.
+The prefix of a tensor's name says what it is: ``network/…`` (the model's state, under its own
+names), ``optimizer/…``, ``random/…`` (rng states), ``order`` (this epoch's permutation) or
+``best/…``. Every plain number is in the safetensors header as JSON, under ``facts``; ``sha256``
+next to it covers that JSON and the tensors, for safetensors itself does not notice a flipped bit.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import DAMAGED, parse_head, parse_metadata
 
 MAX_BYTES = 1 << 30
-"""The largest file that is read, and so the largest that is written."""
+"""The largest checkpoint that is read or written."""
 
 _FOREIGN = "complex"
-"""The fact that names complex tensors of a type that safetensors does not have."""
+"""The metadata field that names the complex tensors of a dtype that safetensors lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The whole state of a run between two batches, on the CPU.
+    """The complete state of a run between two batches, on the CPU.
 
     Attributes:
-        facts: Plain numbers, texts and truths: counters, knobs, what is trained on what.
+        metadata: Plain values: counters, knobs, the model and the data.
         tensors: Everything else, by name.
     """
 
@@ -69,10 +69,10 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint and make sure that it is whole.
+    """Read a checkpoint and verify its checksum.
 
     Raises:
-        InputError: If it cannot be read, is damaged, is no checkpoint, or one of a newer version.
+        InputError: If it cannot be read, is corrupted, is no checkpoint, or is of a newer version.
     """
     content = read_at_most(path, MAX_BYTES)
     if len(content) > MAX_BYTES:
@@ -94,7 +94,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _as_stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Return tensors that safetensors can hold, and the names of those stored as pairs of reals."""
+    """Return tensors that safetensors can store, and the names of those stored as real pairs."""
     foreign = [n for n, t in tensors.items() if t.dtype in (torch.complex128, torch.complex32)]
     stored = {
         name: (torch.view_as_real(tensor) if name in foreign else tensor).contiguous()
@@ -113,5 +113,5 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def bytes_of(tensor: Tensor) -> bytes:
-    """Return the bytes of a tensor of any type: NumPy does not have all of them."""
+    """Return the bytes of a tensor of any dtype: NumPy does not have all of them."""
     return tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()

@@ -1,4 +1,4 @@
-"""What each command does to a run."""
+"""Process the commands of a run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tui_trainer.protocol.reference import model_name
 def process_commands(run: Run) -> Iterator[Event]:
     """Process the commands that have arrived; while paused, wait here for more.
 
-    This is the one place where commands come in, between two batches.
+    Called between two batches: no other place of the training loop reads the inbox.
 
     Raises:
-        DivergedError: As :meth:`Run.flush`: steps are reported before the effect of a command.
+        DivergedError: From :meth:`Run.flush`: steps are reported before the effect of a command.
     """
     control = run.control
     if control.steps_left == 0:
@@ -33,7 +33,7 @@ def process_commands(run: Run) -> Iterator[Event]:
     if control.paused and control.stop is None:
         run.stopwatch.pause()
         yield from run.enter("paused")
-        # A pause can be long, and the lid of a laptop be closed in it.
+        # A pause can be long, and the laptop can be closed during it.
         yield from save(run, "last")
     while control.paused and control.stop is None:
         run.stopwatch.pause()
@@ -57,7 +57,7 @@ def _process(run: Run, received: list[Command]) -> Iterator[Event]:
                 run.stopwatch.pause()
                 yield from run.assistant.answer(command)
             case _ if control.stop is not None:
-                continue  # there is no next batch that it could be for
+                continue  # no batch follows for which it could count
             case commands.Pause():
                 control.pause()
             case commands.Resume():
@@ -77,12 +77,12 @@ def _process(run: Run, received: list[Command]) -> Iterator[Event]:
 
 
 def process_last_commands(run: Run) -> Iterator[Event]:
-    """Process the commands that came during the last epoch: one of them may ask for more epochs."""
+    """Process the commands of the last epoch: one of them may add epochs."""
     yield from _process(run, run.control.inbox.take(run.progress.step))
 
 
 def wait_for_rewind(run: Run) -> Generator[Event, None, bool]:
-    """Wait, after a divergence, until a person rewinds the run or stops it; return which it was."""
+    """Wait after a divergence for a rewind or a stop; return whether the run was rewound."""
     control = run.control
     run.stopwatch.pause()
     control.state = "diverged"
@@ -96,12 +96,12 @@ def wait_for_rewind(run: Run) -> Generator[Event, None, bool]:
                 case _ if isinstance(command, Question):
                     yield from run.assistant.answer(command)
                 case _:
-                    yield reject(run, command, "the run has diverged; rewind it, or stop")
+                    yield reject(run, command, "the run has diverged; rewind or stop it")
     return control.stop is None
 
 
 def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
-    """Go back to the last good state; the knobs stay where they are, but for the learning rate."""
+    """Restore the last good checkpoint; keep the knobs, except the learning rate."""
     try:
         dataclasses.replace(run.config, lr=lr)
     except SettingError as error:
@@ -109,7 +109,7 @@ def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
         return
     state = run.store.last_good
     if state is None:
-        yield reject(run, command, "there is no good state yet")
+        yield reject(run, command, "there is no good checkpoint yet; stop the run")
         return
     knobs = {**run.knobs(), "learning_rate": lr}
     from_step = run.progress.step
@@ -129,7 +129,7 @@ def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
 
 
 def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
-    """Set a knob, or say why it cannot be: the rules are those of a run's settings."""
+    """Set a knob, or reject the command by the rules of the settings."""
     old: float
     try:
         match command:
@@ -153,7 +153,7 @@ def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
                 set_dropout(run.model, value)
             case commands.SetEpochs(value):
                 if value < run.progress.epoch:
-                    return reject(run, command, f"epoch {run.progress.epoch} has begun already")
+                    return reject(run, command, f"epoch {run.progress.epoch} has already started")
                 changed = dataclasses.replace(run.config, epochs=value)
                 setting, old, run.config = "epochs", run.config.epochs, changed
     except SettingError as error:
@@ -171,7 +171,7 @@ def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
 
 
 def next_commands(run: Run) -> Generator[Event, None, list[Command]]:
-    """Return the next commands, at least one; questions are worked on until they arrive."""
+    """Return the next commands, at least one; work on questions until they arrive."""
     while True:
         yield from run.assistant.work(waits=True)
         if received := run.control.inbox.take(run.progress.step, wait=not run.assistant.is_busy):
@@ -179,11 +179,11 @@ def next_commands(run: Run) -> Generator[Event, None, list[Command]]:
 
 
 def answer_until_stopped(run: Run, refusal: str = "the run is over") -> Iterator[Event]:
-    """Answer questions about a model that is not trained, until there are no more.
+    """Answer questions about a model that is not trained, until a stop.
 
     Args:
         run: The run.
-        refusal: Why any other command is rejected.
+        refusal: The reason for which any other command is rejected.
     """
     while True:
         for command in (yield from next_commands(run)):
@@ -197,5 +197,5 @@ def answer_until_stopped(run: Run, refusal: str = "the run is over") -> Iterator
 
 
 def reject(run: Run, command: Command, reason: str) -> CommandRejected:
-    """Return that a command is not applied, and why."""
+    """Return the event that rejects a command."""
     return CommandRejected(command=name_of(command), reason=reason, step=run.progress.step)

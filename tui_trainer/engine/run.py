@@ -1,4 +1,4 @@
-"""The moving parts of one run, and whoever assists it."""
+"""The state of one run, and the interface of its assistant."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tui_trainer.stats.intervals import wilson
 
 
 class DivergedError(Exception):
-    """The loss or a weight is no longer a finite number; ``event`` says where."""
+    """The loss or a weight is NaN or infinite; ``event`` names the step."""
 
     def __init__(self, event: Diverged) -> None:
         super().__init__(f"diverged at step {event.step}")
@@ -52,33 +52,33 @@ class DivergedError(Exception):
 
 
 class Assistant:
-    """What may be asked of a model besides its training; this one answers nothing.
+    """Answers questions about the model during training; this base class answers none.
 
-    The engine trains alone: whoever wants more of its model hands in a subclass, whose methods the
-    engine calls between two batches, on the thread of the training.
+    The engine trains without it. A subclass is passed to ``train``; the engine calls its methods
+    between two batches, on the training thread.
     """
 
     def describe(
         self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
     ) -> tuple[tuple[LayerRow, ...], tuple[Diagnosis, ...]]:
-        """Return layer table and design review of a model for images (height, width, channels)."""
+        """Return the layer table and the design review for images (height, width, channels)."""
         return (), ()
 
     def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelTried | None:
-        """Try the first steps of a custom model on a copy.
+        """Try the first training steps of a custom model on a copy.
 
         Raises:
-            InputError: If its training would fail.
+            InputError: If one fails.
         """
         return None
 
     def try_batch_size(
         self, model: nn.Module, data: Data, config: RunConfig, batch_size: int
     ) -> None:
-        """Try a step of a custom model with another batch size, on a copy.
+        """Try a training step of a custom model with another batch size on a copy.
 
         Raises:
-            InputError: If it would fail.
+            InputError: If it fails.
         """
 
     def trace(
@@ -88,60 +88,60 @@ class Assistant:
         reached: Callable[[int, Tensor], None],
         finished: Callable[[Tensor], None],
     ) -> None:
-        """Run a model on images (N, channels, H, W).
+        """Run a model on images and report the output of each layer.
 
         Args:
             model: The model.
-            images: Its input.
-            reached: Called with a layer's place in the layer table and its output.
+            images: Its input (N, channels, H, W).
+            reached: Called with the row of a layer in the layer table and the layer's output.
             finished: Called with the logits (N, classes).
         """
         finished(model(images))
 
     def begin(self, run: Run) -> None:
-        """Take the run that is about to be trained."""
+        """Receive the run before its training starts."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether a question is worked on in slices."""
+        """Whether an answer is in progress, in slices."""
         return False
 
     def answer(self, question: Question) -> Iterator[Event]:
-        """Answer a question, begin to work on it, or reject it."""
+        """Answer a question, start to work on it, or reject it."""
         yield CommandRejected(
-            command=name_of(question), reason="nobody answers questions here", step=0
+            command=name_of(question), reason="this run answers no questions", step=0
         )
 
     def work(self, *, waits: bool) -> Iterator[Event]:
-        """Work on a question: one slice, or, if the run ``waits``, until a command arrives."""
+        """Work on a question: for one slice, or until a command arrives if the run ``waits``."""
         yield from ()
 
     def evaluated(self, images: str, result: Evaluation) -> None:
-        """Take in the evaluation of a split, ``validation`` or ``test``, with its logits."""
+        """Receive the evaluation of a split, ``validation`` or ``test``, with its logits."""
 
     def state(self) -> tuple[Mapping[str, object], Mapping[str, Tensor]]:
-        """Return the plain values and the tensors that a checkpoint keeps of it."""
+        """Return the metadata and the tensors that it adds to a checkpoint."""
         return {}, {}
 
     def check(self, state: Checkpoint, path: Path) -> None:
-        """Make sure that :meth:`restore` can use a checkpoint.
+        """Check that :meth:`restore` can use a checkpoint.
 
         Raises:
             InputError: If it cannot.
         """
 
     def restore(self, state: Checkpoint) -> None:
-        """Go back to a checkpoint: the model's weights are others now."""
+        """Restore its state from a checkpoint; the model already has the checkpoint's weights."""
 
 
 @dataclass
 class Control:
-    """What the commands have made of a run.
+    """What the commands have set for a run.
 
     Attributes:
-        inbox: Where commands arrive.
-        state: What the run does, as in ``StateChanged``.
-        paused: Whether it waits.
+        inbox: Receives the commands.
+        state: The current state, as in ``StateChanged``.
+        paused: Whether the run is paused.
         steps_left: Steps until it pauses again; None for no limit.
         pause_after_epoch: Whether it pauses at the end of the epoch.
         stop: The command that ends it.
@@ -155,17 +155,17 @@ class Control:
     stop: commands.Stop | None = None
 
     def pause(self) -> None:
-        """Wait before the next batch."""
+        """Pause before the next batch."""
         self.paused, self.steps_left, self.pause_after_epoch = True, None, False
 
     def resume(self, *, one_epoch: bool = False) -> None:
-        """Train on, to the end of the epoch or without a limit."""
+        """Continue training, to the end of the epoch or without a limit."""
         self.paused, self.steps_left, self.pause_after_epoch = False, None, one_epoch
 
 
 @dataclass
 class Validation:
-    """The results on the validation images; None before the first epoch and without such images."""
+    """The results on the validation split; None before the first epoch and without that split."""
 
     accuracy: float | None = None
     best_accuracy: float | None = None
@@ -178,9 +178,9 @@ class Run:
 
     Attributes:
         base_lr: The base learning rate, a knob; see :attr:`lr`.
-        tried: How a custom model answered before its training.
-        outside: What a custom model keeps outside its ``state_dict``.
-        flush_every: Steps between two readings of losses from the device.
+        flush_every: Steps after which the losses are read from the device.
+        trial: The result of a custom model's trial before its training.
+        unregistered: The state of a custom model that its ``state_dict`` does not contain.
     """
 
     config: RunConfig
@@ -209,7 +209,7 @@ class Run:
         self.assistant.begin(self)
 
     def started(self) -> RunStarted:
-        """Describe what is about to be trained, on what."""
+        """Describe the model, the data and the settings of the run."""
         return RunStarted(
             model=model_name(self.config.model),
             dataset=self.data.name,
@@ -238,7 +238,7 @@ class Run:
         )
 
     def resumed(self) -> RunResumed:
-        """Describe from where a recorded run continues."""
+        """Describe the point at which a recorded run continues."""
         state = self.store.last_good
         return RunResumed(
             step=self.progress.step,
@@ -250,12 +250,12 @@ class Run:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model learns."""
+        """The number of parameters."""
         return sum(p.numel() for p in self.model.parameters())
 
     @property
     def dropout(self) -> float | None:
-        """The probability of its dropout layers; None where it has none."""
+        """The probability of the dropout layers; None without such layers."""
         return dropout_of(self.model)
 
     @property
@@ -264,7 +264,7 @@ class Run:
         return self.base_lr * factor(self.config, self.progress.images / len(self.data.train))
 
     def knobs(self) -> dict[str, float]:
-        """Return the present value of every knob that this model has."""
+        """Return the current value of each knob that this model has."""
         knobs: dict[str, float] = {
             "learning_rate": self.base_lr,
             "batch_size": self.batches.batch_size,
@@ -274,7 +274,7 @@ class Run:
         return knobs if self.dropout is None else {**knobs, "dropout": self.dropout}
 
     def enter(self, state: State, detail: str = "") -> Iterator[StateChanged]:
-        """Change the state, and report it if it is another one."""
+        """Change the state; report it if it differs."""
         if state != self.control.state:
             self.control.state = state
             yield StateChanged(state=state, step=self.progress.step, detail=detail)
@@ -285,7 +285,7 @@ class Run:
         self.batches.stream.begin_epoch()
 
     def count_step(self, loss: Tensor, correct: Tensor, size: int, lr: float) -> None:
-        """Count a trained batch; its figures stay on the device until they are read."""
+        """Count a step; its loss stays on the device until :meth:`flush`."""
         if self.control.steps_left is not None:
             self.control.steps_left -= 1
         self.progress.count(loss, correct, size, lr, self.stopwatch.seconds)
@@ -294,7 +294,7 @@ class Run:
         """Report the steps whose losses are still on the device.
 
         Raises:
-            DivergedError: At the first step whose loss is not a finite number, after reporting it.
+            DivergedError: At the first step with a non-finite loss, after reporting it.
         """
         for step in self.progress.read():
             yield step
@@ -302,7 +302,7 @@ class Run:
                 raise self.diverged(step)
 
     def diverged(self, step: StepDone | None = None) -> DivergedError:
-        """Return the error to raise when a step, the last one if None, left a non-finite value."""
+        """Return the error to raise when a step (None: the last) has left a non-finite value."""
         last_good, progress = self.store.last_good, self.progress
         return DivergedError(
             Diverged(
@@ -315,7 +315,7 @@ class Run:
         )
 
     def check_weights(self) -> None:
-        """Make sure that the last update left finite numbers: no loss has been computed since.
+        """Check the weights after the last update, whose effect no loss has shown yet.
 
         Raises:
             DivergedError: If a weight or a running statistic is not finite.
@@ -326,20 +326,20 @@ class Run:
             raise self.diverged()
 
     def _non_finite(self) -> tuple[str, ...]:
-        """Return what of the model's state is not finite; nothing if that is all of it."""
+        """Return the names of the non-finite tensors; none if all of them are non-finite."""
         state = {n: t for n, t in state_tensors(self.model).items() if n in self._finite}
         non_finite = [name for name, tensor in state.items() if not is_finite(tensor)]
         floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
         return tuple(non_finite) if len(non_finite) < len(floats) else ()
 
     def validate(self) -> Evaluation:
-        """Evaluate the present weights on the validation images, for the assistant too."""
+        """Evaluate the current weights on the validation split, for the assistant too."""
         result = evaluate(self.model, self.data, self.data.val)
         self.assistant.evaluated("validation", result)
         return replace(result, logits=None)
 
     def evaluate_test(self) -> TestEvaluated:
-        """Open the sealed test set once more and evaluate the present weights on it."""
+        """Evaluate the current weights on the test set, and count that."""
         result = evaluate(self.model, self.data, self.data.test.open())
         self.assistant.evaluated("test", result)
         return TestEvaluated(

@@ -1,4 +1,4 @@
-"""From a run to a checkpoint and back, to the last bit."""
+"""Turn a run into a checkpoint and back, bit for bit."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ COUNTERS = {
     "val_accuracy": "validation.accuracy",
     "best_val_accuracy": "validation.best_accuracy",
 }
-"""Plain numbers of a run's state: their names in a checkpoint, and where the run has them."""
+"""The plain numbers of a run's state: name in a checkpoint, attribute of the run."""
 
 
 def capture(run: Run, lines: int | None = None) -> Checkpoint:
-    """Return the state between two batches, every figure read from the device.
+    """Return the state of a run between two batches; all losses have been read from the device.
 
     Args:
         run: The run.
-        lines: How many lines of the run's record lie before this state.
+        lines: The number of lines in the run's journal up to this state.
     """
     metadata = {
         **{name: attrgetter(place)(run) for name, place in COUNTERS.items()},
@@ -68,12 +68,12 @@ def capture(run: Run, lines: int | None = None) -> Checkpoint:
         metadata |= {"outside": run.unregistered.scalars(), **run.unregistered.flags()}
     assistant_metadata, assistant_tensors = run.assistant.state()
     tensors = dict(tensors_of(run)) | dict(assistant_tensors)
-    kept = {name: _kept(tensor) for name, tensor in tensors.items()}
-    return Checkpoint({**metadata, **assistant_metadata}, kept)
+    saved = {name: _to_cpu(tensor) for name, tensor in tensors.items()}
+    return Checkpoint({**metadata, **assistant_metadata}, saved)
 
 
 def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor of a run's state but the assistant's, by its name in a checkpoint."""
+    """Yield the tensors of a run's state by checkpoint name, without those of the assistant."""
     for name, tensor in state_tensors(run.model).items():
         yield f"network/{name}", tensor
     if run.unregistered is not None:
@@ -97,18 +97,18 @@ def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
         yield "best/hits", run.validation.best.is_correct
 
 
-def _kept(tensor: Tensor) -> Tensor:
+def _to_cpu(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True)
 
 
 def restore(run: Run, state: Checkpoint) -> None:
-    """Put a run back into a state of its own model and data; its clock goes on."""
+    """Restore a run from a checkpoint of its own model and data; its stopwatch runs on."""
     for name, place in COUNTERS.items():
         *owner, attribute = place.split(".")
         setattr(attrgetter(*owner)(run) if owner else run, attribute, state.metadata[name])
     run.config = replace(run.config, epochs=state.metadata["epochs"])
     if run.dropout not in (None, state.metadata["dropout"]):
-        # Only then: one's own network can have layers of several shares, and no knob was turned.
+        # Only if the knob was set: the dropout layers of a custom model can have different p.
         set_dropout(run.model, state.metadata["dropout"])
     load_state(run.model, state.part("network"))
     if run.unregistered is not None:
@@ -140,15 +140,15 @@ def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
 def save(
     run: Run, *names: str, announce: bool = False
 ) -> Iterator[RecordingNews | CheckpointSaved]:
-    """Keep the present state, in files of these names if the run is saved.
+    """Save a checkpoint of the current state.
 
     Args:
-        run: The run, every figure of which has been read from the device.
-        names: Of the files, without their suffix.
-        announce: Whether to report it; not where the clock decides, for runs to be reproducible.
+        run: The run; all losses have been read from the device.
+        names: Of the files in its checkpoint folder, without their suffix.
+        announce: Whether to report it: not where the clock decides, so that runs are reproducible.
 
     Raises:
-        DivergedError: If a weight is not finite; nothing is kept then.
+        DivergedError: If a weight is not finite; then nothing is saved.
     """
     run.check_weights()
     store = run.store
