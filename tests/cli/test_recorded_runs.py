@@ -135,7 +135,7 @@ def test_other_data_than_before(run: Cli, trained: RunFolder) -> None:
     trained.config.write_text(text + "train_size = 20\n")
     code, out, err = run("resume", "--no-ui", "--epochs", 3)
     assert (code, out) == (ExitCode.BAD_INPUT, "")
-    assert "last.safetensors: is of other data" in err.splitlines()[-1]
+    assert "last.safetensors: was trained on other data" in err.splitlines()[-1]
     assert trained.read_summary().state == "completed", "the run is as it was"
 
 

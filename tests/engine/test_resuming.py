@@ -265,9 +265,9 @@ def test_a_long_epoch_is_saved_by_the_clock_without_an_event(tiny: Path, tmp_pat
 
 def test_a_checkpoint_of_another_model_or_data_is_refused(tiny: Path) -> None:
     state = cut(tiny_config(tiny), 3)
-    with pytest.raises(InputError, match="is of another network: small, not tiny"):
+    with pytest.raises(InputError, match="is a checkpoint of another model: small, not tiny"):
         trained(tiny_config(tiny, model="tiny"), resume=state)
-    with pytest.raises(InputError, match=r"is of other data: .* 110\+10\+40"):
+    with pytest.raises(InputError, match=r"was trained on other data: .* 110\+10\+40"):
         trained(tiny_config(tiny, train_size=100), resume=state)
 
 

@@ -113,8 +113,8 @@ def test_one_of_another_model_and_one_of_other_data(run: Path, tmp_path: Path) -
     other = write_dataset(tmp_path / "other", size=8, train=120, test=40, seed=5)
     same = Path(RunFolder(run).read_config().data_dir or "")
     for message, config in (
-        ("is of another network: small", small_run(same, epochs=1, model="small")),
-        ("is of other data: other", small_run(other, epochs=1)),
+        ("is a checkpoint of another model: small", small_run(same, epochs=1, model="small")),
+        ("was trained on other data: other", small_run(other, epochs=1)),
     ):
         strange = tmp_path / config.model
         for _ in begin(strange, config, CommandInbox({})):

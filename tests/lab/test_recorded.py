@@ -160,7 +160,7 @@ def test_a_checkpoint_of_other_data_is_refused(
     path = folder.checkpoint("last")
     resume = Resumption(read_checkpoint(path), path)
     other = config(tiny, val_size=20)
-    with pytest.raises(InputError, match="is of other data"):
+    with pytest.raises(InputError, match="was trained on other data"):
         list(inspect_run(other, Inbox(), folder, resume, clock=FakeClock()))
 
 

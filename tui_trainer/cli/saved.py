@@ -121,7 +121,7 @@ def saved_run(
     metadata = read_metadata(path)
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
         if not isinstance(metadata.get(number), int):
-            raise InputError(f"{printable(path)}: lacks {number}; it is no whole checkpoint")
+            raise InputError(f"{printable(path)}: lacks {number}; the checkpoint is incomplete")
     config, recorded = (
         with_current_paths(folder.read_config(), folder, moved or MovedPaths()),
         folder.read_events(),

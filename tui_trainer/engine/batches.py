@@ -1,4 +1,4 @@
-"""The batches of a run: the next slice of the epoch's permutation, augmented as the knobs say."""
+"""The batches of a run: the next slice of the epoch's permutation, augmented."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunCo
 
 
 class Batches:
-    """Gives the images and labels of each step.
+    """Returns the images and labels of each step.
 
     Attributes:
-        stream: The order of this epoch's images, and the place in it.
-        augment_rng: What augmentation is drawn from.
+        stream: The order of this epoch's images, and the position in it.
+        augment_rng: Draws the augmentation.
         batch_size: Images a step.
         augmenting: Whether they are augmented.
     """
@@ -31,13 +31,13 @@ class Batches:
 
     @property
     def augmentation(self) -> Augmentation | None:
-        """How the next batch is augmented: as configured, or lightly where that is not at all."""
+        """The augmentation of the next batch: as configured, or ``light`` if none is configured."""
         if not self.augmenting:
             return None
         return NAMED_AUGMENTATIONS["light"] if self._configured.is_none else self._configured
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """Return images (N, channels, H, W) for the model, and their labels (N)."""
+        """Return the input of the model (N, channels, H, W) and the labels (N)."""
         train = self._data.train
         indices = self.stream.take(self.batch_size)
         labels = train.labels[indices]
@@ -46,5 +46,5 @@ class Batches:
 
 
 def rng_for(seed: int, use: str) -> torch.Generator:
-    """Return an rng for one use, so that none disturbs the sequence of another."""
+    """Return an rng for one use: each use has its own sequence."""
     return torch.Generator().manual_seed(random.Random(f"{seed} {use}").getrandbits(63))

@@ -1,7 +1,7 @@
-"""The optimizers a run can choose: PyTorch's own arithmetic, without PyTorch's optimizer objects.
+"""The optimizers: PyTorch's own functional implementations, without ``torch.optim.Optimizer``.
 
-Those import ``torch._dynamo`` when they are made: two seconds before the first step, and 70 MB, for
-a compiler that nothing here uses.
+Instantiating that class imports ``torch._dynamo``: two seconds before the first step, and 70 MB,
+for a compiler that nothing here uses.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ EPSILON = 1e-8
 
 
 class Optimizer(ABC):
-    """Moves weights against their gradients.
+    """Updates parameters by their gradients.
 
     Attributes:
-        parameters: All parameters; those that have a gradient are moved.
-        fused: Which of them one kernel moves together, instead of some kernels for each: on the
-            CPU 0.1 ms a step instead of 0.7. There is none for complex numbers, nor on mps; and of
-            16 bits, the CPU's leaves memory that it never wrote in the momentum (torch 2.13).
+        parameters: All parameters; those that have a gradient are updated.
+        fused: Which of them a fused kernel updates, all at once, instead of several kernels each:
+            on the CPU 0.1 ms a step instead of 0.7. Complex dtypes and mps have no such kernel; for
+            16 bits, the CPU's leaves uninitialized memory in the momentum (torch 2.13).
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -47,7 +47,7 @@ class Optimizer(ABC):
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """Move every weight that has a gradient, once, at a learning rate."""
+        """Update every parameter that has a gradient."""
         moved = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
         for fused in (True, False):
             if group := [i for i in moved if self.fused[i] is fused]:
@@ -55,11 +55,11 @@ class Optimizer(ABC):
 
     @abstractmethod
     def state_tensors(self) -> dict[str, Tensor]:
-        """Return what it remembers from step to step, by name: the tensors themselves."""
+        """Return its state by name, as in a checkpoint: the tensors themselves, not copies."""
 
     @abstractmethod
     def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
-        """Move the parameters of these places."""
+        """Update the parameters at these indices."""
 
     def _weights_and_gradients(self, moved: list[int]) -> tuple[list[Tensor], list[Tensor]]:
         weights: list[Tensor] = [self.parameters[i] for i in moved]
@@ -70,7 +70,7 @@ class SGD(Optimizer):
     """Stochastic gradient descent with momentum, as ``torch.optim.SGD``.
 
     Attributes:
-        velocities: The momentum of each parameter, None without momentum.
+        velocities: The momentum buffer of each parameter; None without momentum.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class SGD(Optimizer):
         ]
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Return the momentum of each parameter, if there is any."""
+        """Return the momentum buffer of each parameter that has one."""
         return {f"velocity/{i}": v for i, v in enumerate(self.velocities) if v is not None}
 
     def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
@@ -114,9 +114,9 @@ class Adam(Optimizer):
     """Adam, as ``torch.optim.Adam``, or with decoupled weight decay as ``torch.optim.AdamW``.
 
     Attributes:
-        means: The running mean of each parameter's gradient.
-        squares: The running mean of its square.
-        steps: How often each parameter has been moved, as tensors of one float.
+        means: The exponential moving average of each parameter's gradient (``exp_avg``).
+        squares: That of its square (``exp_avg_sq``).
+        steps: The number of updates of each parameter, as scalar float tensors.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Adam(Optimizer):
         self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Return means, squares and step counts of each parameter."""
+        """Return means, squares and step counts of all parameters."""
         kinds = {"mean": self.means, "square": self.squares, "steps": self.steps}
         return {f"{kind}/{i}": t for kind, tensors in kinds.items() for i, t in enumerate(tensors)}
 

@@ -1,4 +1,4 @@
-"""Everything a run needs before its first batch."""
+"""Prepare a run: data, model, optimizer, probes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tui_trainer.protocol.events import Event, StateChanged
 from tui_trainer.protocol.reference import absolute
 
 ACCELERATOR_FLUSH = 32
-"""Steps between two readings of an accelerator's losses: each reading waits for the device."""
+"""Steps after which losses are read from an accelerator: each reading synchronizes with it."""
 
 
 def prepare(
@@ -34,11 +34,10 @@ def prepare(
     clock: Callable[[], float],
     assistant: Assistant | None = None,
 ) -> Generator[Event, None, Run]:
-    """Load the data and build the model.
+    """Load the data, build the model, and return the run.
 
     Raises:
-        InputError: If the device, the data, the network or the combination of settings cannot be
-            used.
+        InputError: If the device, the data, the model or the combination of settings is unusable.
     """
     config = replace(config, model=absolute(config.model))
     assistant = assistant or Assistant()
@@ -48,7 +47,7 @@ def prepare(
     keep_freed_memory()
     yield StateChanged(state="preparing", step=0, detail="reading the images")
     data = yield from load(config, device)
-    yield StateChanged(state="preparing", step=0, detail="building the network")
+    yield StateChanged(state="preparing", step=0, detail="building the model")
     seed_all(config.seed)
     model = build_model(
         config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
@@ -60,13 +59,13 @@ def prepare(
         # (github.com/pytorch/pytorch/issues/175189).
         model = to_channels_last(model, data.image_size)
         if config.threads is None and threads > 1:
-            yield StateChanged(state="preparing", step=0, detail="trying numbers of threads")
+            yield StateChanged(state="preparing", step=0, detail="timing numbers of threads")
             count = min(config.batch_size, MOST_IMAGES)
             images = data.prepare(data.train.images[:count])
             threads = choose_threads(model, images, data.train.labels[:count])
     trial = None
     if is_custom(config.model):
-        yield StateChanged(state="preparing", step=0, detail="trying the first steps")
+        yield StateChanged(state="preparing", step=0, detail="trying the first training steps")
         trial = assistant.try_model(model, data, config)
     batches, progress, stopwatch = Batches(data, config), Progress(), Stopwatch(clock)
     sample = Sample(data, layers, assistant.trace)

@@ -1,4 +1,4 @@
-"""How far a run has come, its training time, and the losses that are still on the device."""
+"""The progress of a run, its training time, and the losses that are still on the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui_trainer.protocol.events import StepDone
 
 
 class Stopwatch:
-    """Training time: runs until it is paused, as often as it is."""
+    """Measures training time; can be paused and started again."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -21,33 +21,33 @@ class Stopwatch:
 
     @property
     def now(self) -> float:
-        """What the clock says, in seconds: it does not stand still."""
+        """The time of the clock in seconds, which runs on during a pause."""
         return self._clock()
 
     @property
     def seconds(self) -> float:
-        """The time it has run so far, in seconds."""
+        """The measured time so far, in seconds."""
         running = 0.0 if self._since is None else self._clock() - self._since
         return self._before + running
 
     def resume_at(self, seconds: float) -> None:
-        """Stand at a time of before, until it is started."""
+        """Set the measured time, in seconds, and pause."""
         self._before, self._since = seconds, None
 
     def start(self) -> None:
-        """Run on; no effect while it runs."""
+        """Start; no effect while it runs."""
         if self._since is None:
             self._since = self._clock()
 
     def pause(self) -> None:
-        """Stand still; no effect while it stands."""
+        """Pause; no effect while it is paused."""
         self._before = self.seconds
         self._since = None
 
 
 @dataclass(frozen=True, slots=True)
 class PendingStep:
-    """A trained batch whose loss has not been read from the device yet."""
+    """A step whose loss has not been read from the device yet."""
 
     loss: Tensor
     correct: Tensor
@@ -62,12 +62,12 @@ class PendingStep:
 
 @dataclass
 class Progress:
-    """Counts what is trained.
+    """Counts steps, epochs and images.
 
     ``step``, ``epoch``, ``images`` and ``epoch_images`` include the batch or epoch in progress.
-    ``loss_sum`` and ``correct_sum`` are the epoch's, as far as its losses have been read from the
-    device. ``last_lr`` is the learning rate of the last update, and ``epoch_began`` the training
-    time at which the epoch began, in seconds.
+    ``loss_sum`` and ``correct_sum`` are of this epoch, over the steps whose losses have been read
+    from the device. ``last_lr`` is the learning rate of the last update, and ``epoch_began`` the
+    training time at which the epoch started, in seconds.
     """
 
     step: int = 0
@@ -82,14 +82,14 @@ class Progress:
     pending: list[PendingStep] = field(default_factory=list)
 
     def begin_epoch(self, seconds: float) -> None:
-        """Go to the next epoch, at a training time."""
+        """Start the next epoch at a training time, in seconds."""
         self.epoch += 1
         self.epoch_began = seconds
         self.epoch_images = self.correct_sum = 0
         self.loss_sum = 0.0
 
     def count(self, loss: Tensor, correct: Tensor, size: int, lr: float, seconds: float) -> None:
-        """Count a trained batch; its loss and number of correct images stay on the device."""
+        """Count a step; its loss and number of correct predictions stay on the device."""
         self.step += 1
         self.last_lr = lr
         self.images += size
@@ -98,7 +98,7 @@ class Progress:
         self.pending.append(PendingStep(loss, correct, size, *counted, lr, seconds))
 
     def read(self) -> Iterator[StepDone]:
-        """Read the losses that are still on the device, with a single transfer."""
+        """Read the losses that are still on the device, in a single transfer."""
         steps, self.pending = self.pending, []
         if not steps:
             return

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint, once it is found to be one that the run can go on from."""
+"""Resume a run from a checkpoint, after checking that the checkpoint fits the run."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _GENERATORS = ("order", "augmentation", "torch")
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """From where a recorded run goes on.
+    """The point at which a recorded run resumes.
 
     Attributes:
         state: The checkpoint.
         path: Its file, for messages.
-        looks: How often the test set has been read, in whatever became of the run since.
+        test_evaluations: How many the run has recorded, after the checkpoint too.
     """
 
     state: Checkpoint
@@ -45,10 +45,10 @@ class Resumption:
 
 
 def resume_from(run: Run, resume: Resumption) -> None:
-    """Put a fresh run where a recorded run was.
+    """Restore a fresh run from the checkpoint of a recorded run.
 
     Raises:
-        InputError: If the checkpoint is one of another network or of other data.
+        InputError: If the checkpoint is of another model or other data.
     """
     check_fits(run, resume.state, resume.path)
     try:
@@ -62,7 +62,7 @@ def resume_from(run: Run, resume: Resumption) -> None:
     run.data.test.evaluations = max(resume.test_evaluations, resume.state.metadata["test_looks"])
     lines, lines_then = run.store.lines(), resume.state.metadata["lines"]
     if lines is not None and lines_then is not None and lines < lines_then:
-        # Some lines waited for a full disk, and were lost with the process.
+        # A full disk had delayed some lines, and the process ended before they were written.
         state = replace(resume.state, metadata={**resume.state.metadata, "lines": lines})
         run.store.begin_from(state, is_saved=False)
     else:
@@ -70,25 +70,25 @@ def resume_from(run: Run, resume: Resumption) -> None:
 
 
 def check_fits(run: Run, state: Checkpoint, path: Path) -> None:
-    """Make sure that a checkpoint is one of this run's network and data.
+    """Check that a checkpoint is of this run's model and data.
 
     Raises:
-        InputError: If it is of another one; the message names the first difference.
+        InputError: If it is not; the message names the first difference.
     """
     metadata = state.metadata
     mine = run.config.model
-    # A file that has moved is known by its answers, if the checkpoint keeps some.
+    # A custom model whose file has moved is recognized by its fingerprint, if there is one.
     is_moved = (
         is_custom(mine) and is_custom(str(metadata.get("model"))) and "fingerprint" in state.tensors
     )
     if metadata.get("model") != mine and not is_moved:
-        raise fault(path, f"is of another network: {metadata.get('model')}, not {mine}")
+        raise fault(path, f"is a checkpoint of another model: {metadata.get('model')}, not {mine}")
     if not _is_same_data(metadata, run.data):
         theirs = metadata.get("data")
-        raise fault(path, f"is of other data: {theirs}, not {run.data.fingerprint}")
+        raise fault(path, f"was trained on other data: {theirs}, not {run.data.fingerprint}")
     missing = [name for name in (*COUNTERS, *_METADATA) if name not in metadata]
     if missing:
-        raise fault(path, f"lacks {missing[0]}; it is no whole checkpoint")
+        raise fault(path, f"lacks {missing[0]}; the checkpoint is incomplete")
     _check_metadata(run, metadata, path)
     if problem := mismatch(run.model, state.part("network")):
         raise fault(path, f"does not fit: {problem}")
@@ -105,16 +105,16 @@ def check_fits(run: Run, state: Checkpoint, path: Path) -> None:
 
 
 def _is_same_data(metadata: Mapping[str, Any], data: Data) -> bool:
-    """Say whether it is the data of a checkpoint, by content; in older ones by name and numbers."""
+    """Compare data with a checkpoint's: by content; in older ones by name and statistics."""
     mine, theirs = data.fingerprint, str(metadata.get("data"))
     if not (metadata.get("data_digest") and data.digest):
         return theirs == mine
-    # Behind the name stand the sizes of the splits and their statistics.
+    # After the name come the sizes of the splits and their statistics.
     return metadata["data_digest"] == data.digest and theirs.endswith(mine.removeprefix(data.name))
 
 
 def _check_metadata(run: Run, metadata: Mapping[str, Any], path: Path) -> None:
-    """Make sure that every plain number is one that a run can have."""
+    """Check that every plain value is in its range."""
     for names, fits in (
         (_COUNTS, lambda value: type(value) is int and 0 <= value < 1 << 53),
         (_NUMBERS, _is_number),
@@ -136,7 +136,7 @@ def _check_metadata(run: Run, metadata: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_probes(run: Run, state: Checkpoint, path: Path) -> None:
-    """Make sure that the probes can go on; a checkpoint of an older version has none of theirs."""
+    """Check the state of the probes; a checkpoint of an older version has none."""
     images = state.metadata.get("probed_images", -1)
     if type(images) is not int or not -1 <= images < 1 << 53:
         raise fault(path, f"probed_images cannot be {str(images)[:40]!r}")
@@ -145,7 +145,7 @@ def _check_probes(run: Run, state: Checkpoint, path: Path) -> None:
         return
     total = gradient_size(run.model)
     if gradient.dtype != torch.float32 or tuple(gradient.shape) != (total,):
-        raise fault(path, "does not fit: probe/gradient is no gradient of this network")
+        raise fault(path, "does not fit: probe/gradient is not a gradient of this model")
 
 
 def _is_number(value: object) -> bool:
@@ -153,32 +153,32 @@ def _is_number(value: object) -> bool:
 
 
 def _check_places(run: Run, state: Checkpoint, path: Path) -> None:
-    """Make sure that the permutation, the place in it, the generators and the best can be used."""
+    """Check the permutation, the position in it, the rng states and the best evaluation."""
     metadata, order, total = state.metadata, state.tensors.get("order"), len(run.data.train)
     is_begun = metadata["epoch"] == metadata["epochs_done"] + 1
     sizes = (total,) if is_begun else (total, 0)
     if order is None or order.dtype != torch.int32 or order.ndim != 1 or len(order) not in sizes:
-        raise fault(path, f"does not fit: order is no permutation of {total} images")
+        raise fault(path, f"does not fit: order is not a permutation of {total} images")
     if len(order) and not bool(((order >= 0) & (order < total)).all()):
-        raise fault(path, f"does not fit: order names images beyond the {total} that there are")
+        raise fault(path, f"does not fit: order has an index beyond the {total} images")
     is_on = not is_begun or metadata["cursor"] == metadata["epoch_images"]
     if (
         metadata["cursor"] > len(order)
         or not is_on
         or metadata["epoch"] - metadata["epochs_done"] > 1
     ):
-        raise fault(path, "contradicts itself about how far its epoch has come")
+        raise fault(path, "is inconsistent: its position in the epoch is impossible")
     if metadata["epoch"] < metadata["epochs_done"]:
-        raise fault(path, "has more epochs behind it than it has begun")
+        raise fault(path, "is inconsistent: it has completed more epochs than it has started")
     for name, tensor in state.part("random").items():
         if name in _GENERATORS:
             try:
                 torch.Generator().set_state(tensor)
             except (RuntimeError, TypeError):
-                raise fault(path, f"random/{name} is no state of a generator") from None
+                raise fault(path, f"random/{name} is not an rng state") from None
     best = {
         name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.part("best").items()
     }
     size = (len(run.data.val),)
     if best not in ({}, {"losses": (torch.float32, size), "hits": (torch.bool, size)}):
-        raise fault(path, "does not fit: best is no result on the validation images")
+        raise fault(path, "does not fit: best is not an evaluation of the validation images")

@@ -1,4 +1,4 @@
-"""How many CPU threads train a network fastest on this machine, as busy as it is now."""
+"""Find the number of CPU threads that trains a model fastest on this machine at this moment."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.unregistered_state import preserve_globals
 
 ROUNDS = 3
-"""How often each number of threads is tried; its best time counts, for noise only adds to it."""
+"""Measurements of each number of threads; the best counts, for noise only adds time."""
 
 SLACK = 1.05
-"""Fewer threads win unless more are faster by this factor: each one more is one to wait for."""
+"""Fewer threads win unless more are faster by this factor: each thread must be waited for."""
 
 MOST_IMAGES = 128
-"""Images of the trial step: enough to divide among the threads, few enough to be quick."""
+"""Images of the trial step: enough to share between the threads, few enough to be quick."""
 
 
 def choose_threads(model: nn.Module, images: Tensor, labels: Tensor) -> int:
-    """Try a training step with several numbers of threads, and leave torch set to the best.
+    """Time a training step with several numbers of threads, and set torch to the best.
 
-    Trains on a copy, and puts the random generators back. A model that cannot take the step keeps
-    all threads: what is wrong with it is reported where its first step is tried.
+    Trains a copy and restores all rng states. A model whose step fails keeps all threads: its error
+    is reported by the trial of the first steps.
 
     Args:
         model: On the CPU, in the memory format in which it will be trained.
         images: A prepared batch (N, 1, H, H); ``MOST_IMAGES`` are enough.
-        labels: Its classes (N).
+        labels: (N).
     """
     most = torch.get_num_threads()
     try:
@@ -42,7 +42,7 @@ def choose_threads(model: nn.Module, images: Tensor, labels: Tensor) -> int:
         begin_training(trial)
         with preserve_rng_state(), preserve_globals(model):
             return fastest_threads(lambda: backward(loss_fn(trial(images), labels)), most)
-    except Exception:  # whatever a custom model raises
+    except Exception:  # a custom model can raise anything
         torch.set_num_threads(most)
         return most
 

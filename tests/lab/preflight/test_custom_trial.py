@@ -285,7 +285,7 @@ def test_data_is_known_by_its_content(tiny: Path, tmp_path: Path) -> None:
     state = read_checkpoint(path)
     other = Checkpoint({**state.metadata, "data_digest": "0" * 64}, state.tensors)
     path.write_bytes(other.to_bytes())
-    with pytest.raises(InputError, match="is of other data"):
+    with pytest.raises(InputError, match="was trained on other data"):
         resumed("net.py:Net", tiny, path, epochs=2)
 
 

@@ -1,7 +1,7 @@
-"""Looks inside the training, now and then: they change nothing of it and cost little of its time.
+"""Sample gradients, updates and activations during training, without changing it and at low cost.
 
-When a look is due depends on steps and images alone, never on the clock: two runs with the same
-seed look at the same places, and a run that was cut off and resumed looks where it would have.
+When a probe is due depends on steps and images alone, never on the clock: two runs with the same
+seed probe the same steps, and so does a run that was interrupted and resumed.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.protocol.probed import Probe, UpdateProbed
 
 EARLY_STEPS = frozenset({2, 5, 10, 20, 40})
-"""Updates that are looked at while everything is new …"""
+"""The early updates that are probed …"""
 
 EVERY = 50
-"""… and from then on one in so many, at most; …"""
+"""… then one in so many, at most; …"""
 
 EACH_EPOCH = 4
-"""… in epochs of very many steps, so many an epoch."""
+"""… and in epochs of very many steps, so many an epoch."""
 
 EARLY_IMAGES = 8_192
-"""The sample is looked at before the first batch, once more after so many images, …"""
+"""The sample is probed before the first batch, again after so many images, …"""
 
 SPACING = 32
-"""… at the end of the first epoch, and then at the end of one if there were so many training
-images for each image of the sample."""
+"""… at the end of the first epoch, and then at the end of an epoch once so many training images
+per image of the sample have passed."""
 
 
 class Probes:
-    """Takes both kinds of samples of one run.
+    """The probes of one run: of updates and of a fixed sample of images.
 
     Attributes:
-        sampled_at: How many images had been trained on at the last look at the sample; -1 before
+        sampled_at: The number of images trained on before the last probe of the sample; -1 before
             the first.
-        last_gradient: The gradient of the step before, flat, where the next update is looked at.
+        last_gradient: The flat gradient of the previous step, kept if the next update is probed.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Probes:
         self._keeps = False
         self._ready: UpdateProbed | None = None
 
-    # --- called from within a step
+    # --- called within a step
 
     def begin_step(self) -> None:
-        """Decide whether the step that begins is looked at, or comes right before one that is."""
+        """Decide whether to probe this step, or to keep its gradient for a probe of the next."""
         step = self._progress.step + 1
         self._probe = None
         if self._is_due(step):
@@ -82,19 +82,19 @@ class Probes:
         self.last_gradient = None
 
     def record_batch(self, labels: Tensor) -> None:
-        """Look at what the network is given."""
+        """Record the labels of the batch, (N)."""
         if self._probe is not None:
             self._probe.record_batch(labels)
 
     def record_gradients(self) -> None:
-        """Look at the gradients, before they are used."""
+        """Record the gradients before the update."""
         if self._probe is not None:
             self._probe.record_gradients()
         elif self._keeps:
             self.last_gradient = flat_gradient(self._model)
 
     def record_update(self, lr: float) -> None:
-        """Look at what the update has changed."""
+        """Record what the update has changed."""
         if self._probe is not None:
             self._ready = self._probe.result(self._progress, lr)
             if self._keeps:
@@ -103,11 +103,11 @@ class Probes:
     # --- called between two steps
 
     def has_results(self) -> bool:
-        """Whether there is something to tell after this step."""
+        """Whether :meth:`after_step` has something to report."""
         return self._ready is not None or self._is_early()
 
     def after_step(self) -> Iterator[Probe]:
-        """Tell of the update if it was looked at, and look at the sample if that is due early."""
+        """Report the update if it was probed; probe the sample if that is due early."""
         if self._ready is not None:
             yield self._ready
             self._ready = None
@@ -115,12 +115,12 @@ class Probes:
             yield self._probe_sample()
 
     def before_training(self) -> Iterator[Probe]:
-        """Look at the sample before the first batch."""
+        """Probe the sample before the first batch."""
         if self._wanted and self.sampled_at < 0:
             yield self._probe_sample()
 
     def at_end_of_epoch(self) -> Iterator[Probe]:
-        """Look at the sample, if it is time again."""
+        """Probe the sample if that is due."""
         is_due = self._progress.images - self.sampled_at >= SPACING * self._sample.size
         if self._wanted and (is_due or self._progress.epoch == 1):
             yield self._probe_sample()

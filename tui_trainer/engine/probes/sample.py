@@ -1,4 +1,4 @@
-"""A fixed sample of training images, and what the network makes of it."""
+"""Probe the model on a fixed sample of training images."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import LayerProbe, SampleProbed
 
 LARGEST, SMALLEST = 384, 64
-"""Images of the sample, at most and at least, as far as there are so many …"""
+"""The most and the fewest images of the sample, if the split has them …"""
 
 SHARE = 32
-"""… and one in so many of the training split between them."""
+"""… and between the two, one in so many images of the training split."""
 
 MAP_IMAGES = 64
-"""Images whose maps are looked at: with hundreds of places in each, they are enough."""
+"""Images whose feature maps are probed: each map has hundreds of positions, so these suffice."""
 
 GAP_IMAGES = 128
-"""Images, or one whole batch, of which batch statistics are compared with the running ones."""
+"""Images, or one whole batch, for which batch and running statistics are compared."""
 
 READ_IMAGES = 8
-"""Images on which it is seen which parameters forward uses."""
+"""Images of the forward pass that finds the unused parameters."""
 
 PROBED_KINDS = ("conv", "depthwise", "fully connected", "batch norm", "relu", "activation")
-"""The kinds of layers that are told of."""
+"""The kinds of layers that are reported."""
 
 Trace = Callable[
     [nn.Module, Tensor, Callable[[int, Tensor], None], Callable[[Tensor], None]], object
 ]
-"""Runs a model on images, and reports the output of each layer and the logits."""
+"""Runs a model on images; reports the output of each layer, and the logits."""
 
 
 class Sample:
-    """So many training images, evenly spread over the split; always the same ones."""
+    """A sample of training images, evenly spread over the split; the same in every probe."""
 
     def __init__(self, data: Data, layers: tuple[LayerRow, ...], trace: Trace) -> None:
         self._data, self._layers, self._trace = data, layers, trace
@@ -58,22 +58,22 @@ class Sample:
         self.size = min(total, max(SMALLEST, min(LARGEST, total // SHARE)))
         self._images = _spread(data.train, self.size)
         self._others = _spread(data.val, min(self.size, len(data.val)))
-        self._given: _Given | None = None
+        self._inputs: _Inputs | None = None
 
     def probe(self, model: nn.Module, batch_size: int, progress: Progress) -> SampleProbed:
-        """Run the model over the sample and report what it makes of it.
+        """Run a copy of the model on the sample and report loss, predictions and activations.
 
-        It is run as a copy: whatever its forward changes, draws or caches is not the run's.
+        A copy, so that what its ``forward`` changes, draws or caches does not affect the run.
         """
         data, labels = self._data, self._images.labels
         keeps = preserve_rng_state(labels.device), preserve_globals(model)
         with torch.no_grad(), keeps[0], keeps[1]:
-            if self._given is None:
+            if self._inputs is None:
                 inputs = data.prepare(self._images.images)
                 val = data.prepare(self._others.images) if len(self._others) else None
                 others = mean_and_std(val) if val is not None else ()
-                self._given = _Given(inputs, *mean_and_std(inputs), *others)
-            inputs = self._given.inputs
+                self._inputs = _Inputs(inputs, *mean_and_std(inputs), *others)
+            inputs = self._inputs.inputs
             seen = _Layers(self._layers)
             twin = copy_model(model)
             modes = modes_of(twin)
@@ -103,10 +103,10 @@ class Sample:
             score_low=float(logits.min()),
             score_high=float(logits.max()),
             are_probabilities=are_probabilities(logits),
-            input_mean=self._given.mean,
-            input_std=self._given.std,
-            val_mean=self._given.val_mean,
-            val_std=self._given.val_std,
+            input_mean=self._inputs.mean,
+            input_std=self._inputs.std,
+            val_mean=self._inputs.val_mean,
+            val_std=self._inputs.val_std,
             layers=seen.probes(),
             memory_left=scarce_memory(),
             unused=unused,
@@ -114,8 +114,8 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """What the network is given: it does not change in a run."""
+class _Inputs:
+    """The input of the model and its moments: the same during a run."""
 
     inputs: Tensor
     mean: float
@@ -125,17 +125,16 @@ class _Given:
 
 
 def _spread(split: Split, count: int) -> Split:
-    """Return that many images, evenly spread over a split."""
     places = torch.linspace(0, max(0, len(split) - 1), count).round().long()
     places = places.to(split.labels.device)
     return Split(split.images[places], split.labels[places])
 
 
 def _logits(model: nn.Module, data: Data, inputs: Tensor, seen: _Layers, trace: Trace) -> Tensor:
-    """Return the scores (N, classes) in evaluation mode.
+    """Return the logits (N, classes) in evaluation mode.
 
-    The operations on the way are seen for the first images, and for all if there are layers
-    without maps: those have a single number an image. A network that cannot be watched is only run.
+    Layer outputs are recorded for the first images, and for all images if a layer without maps
+    needs them: it has a single number per image. A model that cannot be traced is only run.
     """
     logits: list[Tensor] = []
     size = len(inputs) if seen.is_flat else max(1, EVAL_PIXELS // data.image_size**2)
@@ -161,10 +160,10 @@ def _batch_gap(
     labels: Tensor,
     logits: Tensor,
 ) -> tuple[float | None, float | None]:
-    """Return how much batch statistics raise the loss over running ones, and the standard error.
+    """Return by how much batch statistics raise the loss over running ones, and the standard error.
 
-    Batches have ``size`` images; ``norms`` are those in training mode. Without any both are None;
-    over a single batch the error is 0. The running statistics change: the network is a copy.
+    Batches have ``size`` images; ``norms`` are those in training mode. Without any, both are None;
+    with a single batch the error is 0. The running statistics change: the model must be a copy.
     """
     norms = [norm for norm in norms if norm.track_running_stats]
     if not norms:
@@ -184,17 +183,17 @@ def _batch_gap(
 
 
 class _Layers:
-    """Collects what the layers of the table make of the images that come by."""
+    """Collects statistics of the outputs of the layers in the layer table."""
 
     def __init__(self, rows: tuple[LayerRow, ...]) -> None:
         self.is_closed = len(rows) == 2 and rows[1].kind == "network"
-        told = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in PROBED_KINDS]
-        self.wants_all, self.is_flat = any(told[:-1]), all(told)
+        flat = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in PROBED_KINDS]
+        self.wants_all, self.is_flat = any(flat[:-1]), all(flat)
         self._rows = rows
         self._units: dict[int, Units] = {}
 
     def reached(self, place: int, result: Tensor) -> None:
-        """Take in the output of an operation, for one part of the sample."""
+        """Add the output of an operation for one part of the sample."""
         row = self._rows[place] if place < len(self._rows) else None
         if row is None or row.kind not in PROBED_KINDS or result.ndim < 2:
             return
@@ -206,7 +205,7 @@ class _Layers:
         self._units[place] = units if known is None else known + units
 
     def probes(self) -> tuple[LayerProbe, ...]:
-        """Return what was seen of each layer."""
+        """Return the statistics of each layer."""
         return tuple(_probe(units) for _, units in sorted(self._units.items()))
 
 

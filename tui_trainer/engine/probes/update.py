@@ -1,4 +1,4 @@
-"""One update, looked at closely: the batch, the gradients, and what they changed."""
+"""Probe one update: the batch, the gradients, and the change of the weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 
 
 class UpdateProbe:
-    """Measures one update; its methods are called in the order of a step.
+    """Measures one update; call its methods in the order of a step.
 
-    Everything stays on the device until :meth:`result`, which waits for it once.
+    Everything stays on the device until :meth:`result`, which synchronizes once.
 
     Attributes:
         gradient: The gradient of all parameters, flat; empty before :meth:`record_gradients`.
@@ -28,7 +28,7 @@ class UpdateProbe:
     ) -> None:
         self.gradient = torch.empty(0)
         self._model, self._classes, self._stopwatch = model, classes, stopwatch
-        self._last = last_gradient
+        self._last_gradient = last_gradient
         self._began = stopwatch.seconds
         self._fetched = self._began
         self._parameters = dict(_learning(model))
@@ -38,13 +38,13 @@ class UpdateProbe:
         self._still = still_layers(model)
 
     def record_batch(self, labels: Tensor) -> None:
-        """Take in the classes (N) of the batch, which is ready now."""
+        """Record the labels (N) of the batch, which is ready now."""
         self._fetched = self._stopwatch.seconds
         self._counts = torch.bincount(labels, minlength=self._classes)
 
     @torch.no_grad()
     def record_gradients(self) -> None:
-        """Take in the gradients, and the weights before the update."""
+        """Record the gradients, and the weights before the update."""
         parameters = self._parameters.values()
         self._gradients = [gradient_of(p) for p in parameters]
         self._before = [p.detach().clone() for p in parameters]
@@ -52,24 +52,24 @@ class UpdateProbe:
 
     @torch.no_grad()
     def result(self, progress: Progress, lr: float) -> UpdateProbed:
-        """Return what was measured, now that the weights are new and the step is counted."""
+        """Return the measurements, after the update and after the step is counted."""
         pairs = zip(self._parameters.values(), self._before, strict=True)
         changes = [to_dense_float(new.detach() - old) for new, old in pairs]
         befores = [to_dense_float(old) for old in self._before]
         change, before = _flat(changes), _flat(befores)
-        last = self._last
+        last = self._last_gradient
         if last is None or len(last) != len(self.gradient):
             last = None
-        norms = _norms([*befores, *changes, *[_or_nothing(g) for g in self._gradients]])
+        norms = _norms([*befores, *changes, *[_or_zero(g) for g in self._gradients]])
         n = len(self._parameters)
         pair = last if last is not None else self.gradient
         whole = [
             *(self.gradient.norm(), change.norm(), change.dot(self.gradient)),
             *(pair.norm(), pair.dot(self.gradient), before.norm(), change.dot(before)),
         ]
-        size, length, slope, last_size, product, weight, outward = torch.stack(
-            [figure.to(torch.float64) for figure in whole]
-        ).tolist()
+        gradient_norm, update_norm, dot_gradient, last_norm, dot_last, weight_norm, dot_weight = (
+            torch.stack([figure.to(torch.float64) for figure in whole]).tolist()
+        )
         spent = self._stopwatch.seconds - self._began
         on_cpu = self.gradient.device.type == "cpu"
         return UpdateProbed(
@@ -81,11 +81,13 @@ class UpdateProbe:
             label_counts=tuple(self._counts.tolist()),
             still_layers=self._still,
             is_training=self._model.training,
-            gradient=size,
-            last_gradient=last_size if last is not None else None,
-            agreement=product if last is not None else None,
-            descent=-slope / (size * length) if size * length else None,
-            pull=-outward / (weight * length) if weight * length else None,
+            gradient=gradient_norm,
+            last_gradient=last_norm if last is not None else None,
+            agreement=dot_last if last is not None else None,
+            descent=-dot_gradient / (gradient_norm * update_norm)
+            if gradient_norm * update_norm
+            else None,
+            pull=-dot_weight / (weight_norm * update_norm) if weight_norm * update_norm else None,
             parameters=tuple(
                 ParameterProbe(
                     name=name,
@@ -104,9 +106,9 @@ class UpdateProbe:
 
 
 def flat_gradient(model: nn.Module) -> Tensor:
-    """Return a copy of all gradients as float32, one after another, 0 where there is none.
+    """Return all gradients as one flat float32 tensor; 0 where a parameter has none.
 
-    Parameters that cannot learn are left out, and complex numbers count as two.
+    Parameters that are not trainable are left out; a complex number counts as two.
     """
     parameters = [p for _, p in _learning(model)]
     found = [gradient_of(p) for p in parameters]
@@ -119,7 +121,7 @@ def flat_gradient(model: nn.Module) -> Tensor:
 
 
 def gradient_size(model: nn.Module) -> int:
-    """Return how many numbers :func:`flat_gradient` has."""
+    """Return the length of :func:`flat_gradient`."""
     return sum(_size(p) for _, p in _learning(model))
 
 
@@ -136,7 +138,7 @@ def _flat(tensors: list[Tensor]) -> Tensor:
 
 
 def still_layers(model: nn.Module) -> tuple[str, ...]:
-    """Return the batch norms and dropouts that are in evaluation mode, by name."""
+    """Return the names of the batch norms and dropouts that are in evaluation mode."""
     return tuple(
         name
         for name, module in model.named_modules()
@@ -148,12 +150,11 @@ def still_layers(model: nn.Module) -> tuple[str, ...]:
     )
 
 
-def _or_nothing(gradient: Tensor | None) -> Tensor:
+def _or_zero(gradient: Tensor | None) -> Tensor:
     return torch.zeros(1) if gradient is None else gradient
 
 
 def _norms(tensors: list[Tensor]) -> list[float]:
-    """Return the Euclidean norm of each."""
     device = tensors[0].device
     norms: list[float] = torch.stack([t.to(device).norm().float() for t in tensors]).tolist()
     return norms
