@@ -115,31 +115,31 @@ COUNTS = (
 IMAGES = Control(name="images", label="images", value="validation", steps=("validation", "test"))
 NUMBERS = Control(name="numbers", label="numbers", value="counts", steps=("counts", "shares"))
 TRUE = counting("true", "true", 10, value=9.0)
-SAID = counting("said", "said", 10, value=7.0)
+PREDICTED = counting("predicted", "predicted", 10, value=7.0)
 
 
 def views(question: Ask) -> Iterator[Exhibit]:
     """Answer as views do: one has a matrix, one is in parts, one needs what is not there."""
     choices = dict(question.choices)
     images = at(IMAGES, chosen_word(choices, IMAGES))
-    cell = (chosen_whole(choices, TRUE), chosen_whole(choices, SAID))
+    cell = (chosen_whole(choices, TRUE), chosen_whole(choices, PREDICTED))
     controls = (
         images,
         at(NUMBERS, chosen_word(choices, NUMBERS)),
         at(TRUE, float(cell[0])),
-        at(SAID, float(cell[1])),
+        at(PREDICTED, float(cell[1])),
     )
     if images.value == "test" and question.mode != "confirmed":
         yield Exhibit(
             blocks=(Words(text="The test set is sealed."),),
             controls=controls[:2],
-            trains="read the test set: look 2",
+            trains="evaluate the test set: evaluation 2",
         )
     elif question.name == "confusion":
         yield confusion(controls, cell)
-    elif question.name == "digits":
+    elif question.name == "misclassified":
         yield Exhibit(
-            blocks=(PICTURES,), controls=controls[2:], result=f"true {cell[0]}, said {cell[1]}"
+            blocks=(PICTURES,), controls=controls[2:], result=f"true {cell[0]}, predicted {cell[1]}"
         )
     elif question.name == "classes":
         raise ValueError("there is nothing to count")
@@ -167,29 +167,29 @@ def confusion(controls: tuple[Control, ...], cell: tuple[int, int]) -> Exhibit:
     matrix = Matrix(
         caption="share of the true class, %" if is_shares else "images",
         row_label="true",
-        column_label="said",
+        column_label="predicted",
         heads=tuple("0123456789"),
         texts=texts,
         heats=heats,
         cell=cell,
-        controls=("true", "said"),
+        controls=("true", "predicted"),
     )
     pairs = Table(
         caption="worst pairs",
-        heads=("true", "said", "images", "of the class"),
+        heads=("true", "predicted", "images", "of the class"),
         rows=tuple(
-            (f"{label}", f"{said}", f"{count}", f"{100 * found.share(label, said):.1f} %")
-            for label, said, count in worst[:8]
+            (f"{label}", f"{predicted}", f"{count}", f"{100 * found.share(label, predicted):.1f} %")
+            for label, predicted, count in worst[:8]
         ),
     )
     return Exhibit(
         blocks=(matrix, pairs),
         controls=controls,
-        result=f"{found.total - found.correct} images wrong, {len(worst)} kinds of error.",
-        certainty="5,000 validation images after step 648: 97.82 % right [97.38, 98.19].",
+        result=f"{found.total - found.correct} misclassified images, {len(worst)} confused pairs.",
+        certainty="accuracy 97.82 % [97.38, 98.19] on 5,000 validation images, step 648.",
         opens=Opening(
             view="misclassified",
-            choices=(("true", float(cell[0])), ("said", float(cell[1]))),
-            hint=f"the {COUNTS[cell[0]][cell[1]]} digits of true {cell[0]}, said {cell[1]}",
+            choices=(("true", float(cell[0])), ("predicted", float(cell[1]))),
+            hint=f"show its {COUNTS[cell[0]][cell[1]]} images: true {cell[0]}, predicted {cell[1]}",
         ),
     )

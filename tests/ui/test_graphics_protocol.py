@@ -156,7 +156,8 @@ def test_what_is_no_terminal_is_not_asked() -> None:
     code = (
         "from tui_trainer.ui.terminal.graphics_protocol import display, detect_graphics\n"
         "with detect_graphics(): pass\n"
-        "import sys; print(display().way, 'PIL' in sys.modules, 'textual_image' in sys.modules)"
+        "import sys; print(display().protocol, 'PIL' in sys.modules, end=' ')\n"
+        "print('textual_image' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -88,7 +88,7 @@ async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
         await settle(pilot, app, MODEL)
         screen = await shown(pilot, app, "3")
         assert asked(engine) == [ask_view("confusion")]
-        assert "109 images wrong" in said(screen)
+        assert "109 misclassified images" in said(screen)
         assert "▸ 11◂" in said(screen)
         assert screen.check_action("move_view", (-1,)) is None
         # One that cannot be shown says why, and the others can.
@@ -99,7 +99,7 @@ async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
         assert "all of calibration" in said(screen)
         assert app.live_run.inspection.answers == 4  # half of it was shown before
         await shown(pilot, app, "b", "b")
-        assert screen.chosen_view.name == "digits"
+        assert screen.chosen_view.name == "misclassified"
         await shown(pilot, app, "shift+tab", "up")
         assert screen.chosen_view.name == "confusion"
         screen.open(NAMES[-1])
@@ -108,20 +108,20 @@ async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
 
 async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() -> None:
     app, engine = inspection()
-    app.live_run.inspection.prepare("confusion", (("true", 2.0), ("said", 8.0)))
+    app.live_run.inspection.prepare("confusion", (("true", 2.0), ("predicted", 8.0)))
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, MODEL)
         screen = await shown(pilot, app, "left", "up")
-        assert asked(engine)[-1].choices == (("true", 1.0), ("said", 7.0))
-        assert "▷ enter: the 1 digits of true 1, said 7" in said(screen)
+        assert asked(engine)[-1].choices == (("true", 1.0), ("predicted", 7.0))
+        assert "▷ enter: show its 1 images: true 1, predicted 7" in said(screen)
         assert not screen.check_action("go_back", ())
         await shown(pilot, app, "enter")
-        assert asked(engine)[-1] == ask_view("misclassified", (("true", 1.0), ("said", 7.0)))
-        assert "true 1, said 7" in said(screen)
+        assert asked(engine)[-1] == ask_view("misclassified", (("true", 1.0), ("predicted", 7.0)))
+        assert "true 1, predicted 7" in said(screen)
         assert screen.check_action("go_back", ())
         await shown(pilot, app, "escape")
         assert screen.chosen_view.name == "confusion"
-        assert "true 1, said 7" in said(screen)
+        assert "true 1, predicted 7" in said(screen)
         # Above the first row are the controls, and below them the matrix again.
         await shown(pilot, app, "up", "up")
         view = screen.query_one(ExhibitPanel).view
@@ -134,7 +134,7 @@ async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() 
         await shown(pilot, app, "down", "right", "right", "right")
         assert screen.query_one(ExhibitPanel).view.is_in_matrix
         # Beyond the last column nothing happens.
-        chosen = {"true": 0.0, "said": 9.0, "numbers": "shares"}
+        chosen = {"true": 0.0, "predicted": 9.0, "numbers": "shares"}
         assert dict(asked(engine)[-1].choices) == chosen
         await shown(pilot, app, "backspace")
         assert asked(engine)[-1] == ask_view("confusion")
@@ -197,10 +197,10 @@ async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> No
         assert dict(on_test.choices)["images"] == "test"
         assert on_test.mode == "interactive"
         assert "The test set is sealed." in said(screen)
-        assert "▷ enter: read the test set: look 2" in said(screen)
+        assert "▷ enter: evaluate the test set: evaluation 2" in said(screen)
         await shown(pilot, app, "enter")
         assert asked(engine)[-1] == replace(on_test, mode="confirmed")
-        assert "109 images wrong" in said(screen)
+        assert "109 misclassified images" in said(screen)
         looks = len(asked(engine))
         screen._clock = lambda: 1e9
         await train(pilot, app)
@@ -231,8 +231,8 @@ async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without
         await until(pilot, lambda app: app.live_run.inspection.is_idle, app)
         screen = app.front
         assert isinstance(screen, InspectScreen)
-        assert asked(engine)[-1].name == "digits"
-        assert "true 9, said 7" in said(screen)
+        assert asked(engine)[-1].name == "misclassified"
+        assert "true 9, predicted 7" in said(screen)
         top = screen.query_one(TopLine).render_line(0).text
         assert "◇ on show · era · checkpoint best · epoch" in top
         for action in ("run_again", "apply_fix", "toggle_pause", "toggle_tour", "stop_run"):

@@ -94,7 +94,7 @@ def test_of_an_answer_in_parts_the_rest_is_not_waited_for() -> None:
 def test_an_answer_of_another_view_is_left_out() -> None:
     inspection, sent = opened()
     inspection.receive(told(sent[0]))
-    inspection.open("digits")
+    inspection.open("misclassified")
     assert inspection.exhibit is None
     inspection.receive(told(sent[0]))
     assert inspection.exhibit is None
@@ -119,16 +119,16 @@ def test_each_view_keeps_its_choices_and_can_be_opened_with_others() -> None:
     inspection.receive(told(sent[-1]))
     inspection.set_control(at(IMAGES, "test"))
     inspection.receive(told(sent[-1]))
-    inspection.prepare("misclassified", (("true", 4.0), ("said", 9.0)))
-    inspection.open("digits")
-    assert sent[-1] == ask_view("misclassified", (("true", 4.0), ("said", 9.0)))
+    inspection.prepare("misclassified", (("true", 4.0), ("predicted", 9.0)))
+    inspection.open("misclassified")
+    assert sent[-1] == ask_view("misclassified", (("true", 4.0), ("predicted", 9.0)))
     inspection.open("confusion")
     assert sent[-1] == ask_view("confusion", ON_TEST)
     inspection.receive(told(sent[-1]))
     inspection.reset_controls()
     assert sent[-1] == ask_view("confusion")
-    inspection.open("digits")
-    assert sent[-1] == ask_view("misclassified", (("true", 4.0), ("said", 9.0)))
+    inspection.open("misclassified")
+    assert sent[-1] == ask_view("misclassified", (("true", 4.0), ("predicted", 9.0)))
 
 
 def test_all_controls_are_put_back_at_once_those_of_other_lessons_stay() -> None:
@@ -278,7 +278,7 @@ def test_a_refusal_is_told_until_the_reader_asks_again() -> None:
     inspection.reject("again")
     inspection.reject("of nothing that was asked")
     assert inspection.rejection == "again"
-    inspection.open("digits")
+    inspection.open("misclassified")
     assert inspection.rejection == ""
 
 
