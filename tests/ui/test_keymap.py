@@ -104,8 +104,8 @@ async def test_the_help_shows_the_new_keys_and_closes_with_its_own() -> None:
         await press(pilot, "h")
         assert isinstance(app.screen, HelpScreen)
         words = str(app.screen.text())
-        assert "  h f1    Every key and every sign" in words
-        assert "  Y       Read the sealed test set now" in words
+        assert "  h f1    List all keys and symbols" in words
+        assert "  Y       Evaluate the test set now" in words
         assert "when a run ends or you press Y" in words
         assert "mnist-tui keys" in words
         await press(pilot, "h")
@@ -127,7 +127,7 @@ async def test_what_stands_in_panels_and_tooltips_names_the_new_keys() -> None:
         assert shown is not None
         assert shown.plain.endswith("[ lesson · y snooze")
         offered = {command.title: command.help for command in app.get_system_commands(app.screen)}
-        assert offered["Finding up"] == "Choose the finding above: F applies what it suggests"
+        assert offered["Finding up"] == "Choose the finding above: F applies its advice"
 
 
 def test_every_text_that_names_a_key_by_its_id_can_be_told() -> None:
@@ -171,36 +171,46 @@ async def test_the_keys_of_a_replay_can_be_changed_too() -> None:
         ('[run]\npause = "p\n', 2, "pause", "a closing quote is missing"),
         ('[run]\npuase = "p"', 2, "run.puase", "unknown id (did you mean run.pause?); `mnist-tui"),
         ('pause = "p"', 1, "pause", "unknown id (did you mean run.pause?)"),
-        ("[zzz]", 1, "zzz", "unknown id; `mnist-tui keys` lists them"),
-        ('[qqq]\nxyz = "p"', 2, "qqq.xyz", "unknown id; `mnist-tui keys` lists them"),
+        ("[zzz]", 1, "zzz", "unknown id; `mnist-tui keys` lists all ids"),
+        ('[qqq]\nxyz = "p"', 2, "qqq.xyz", "unknown id; `mnist-tui keys` lists all ids"),
         ("run = 3", 1, "run", "needs to be a table, [run], not a whole number"),
-        ("[run]\nstep = 5", 2, "run.step", 'needs a key in quotes, as "p", or a list of them, not'),
-        ('[run]\nstep = ["t", 5]', 2, "run.step", "needs a key in quotes"),
-        ('[run.pause]\nkeys = "p"', 1, "run.pause", "needs a key in quotes"),
-        ('[run]\nstep = ""', 2, "run.step", "needs a key; delete the line to keep s"),
-        ("[window]\nquit = []", 2, "window.quit", "needs a key; delete the line to keep q"),
-        ('[window]\nhelp = "h,"', 2, "window.help", "needs a key"),
+        (
+            "[run]\nstep = 5",
+            2,
+            "run.step",
+            'must be a key in quotes, such as "p", or a list of keys',
+        ),
+        ('[run]\nstep = ["t", 5]', 2, "run.step", "must be a key in quotes"),
+        ('[run.pause]\nkeys = "p"', 1, "run.pause", "must be a key in quotes"),
+        ('[run]\nstep = ""', 2, "run.step", "names no key; delete the line to keep s"),
+        ("[window]\nquit = []", 2, "window.quit", "names no key; delete the line to keep q"),
+        ('[window]\nhelp = "h,"', 2, "window.help", "names no key"),
         ('[run]\npause = "spcae"', 2, "run.pause", "unknown key 'spcae' (did you mean space?)"),
         ('[run]\npause = "Esc"', 2, "run.pause", "unknown key 'Esc' (did you mean escape?)"),
         ('[run]\npause = "contrl+p"', 2, "run.pause", "unknown key 'contrl+p'"),
         ('[run]\npause = "ctrl+"', 2, "run.pause", "unknown key 'ctrl+'"),
         ('[run]\npause = "\\u0007"', 2, "run.pause", "unknown key '\\x07'"),
-        ('[run]\npause = "shift+p"', 2, "run.pause", 'write the character, as "A" or "?"'),
+        ('[run]\npause = "shift+p"', 2, "run.pause", 'write the character, such as "A"'),
         ('[run]\npause = "ctrl+c"', 2, "run.pause", "ctrl+c always quits; choose another key"),
         ('[run]\npause = "ctrl+z"', 2, "run.pause", "ctrl+z always suspends the program"),
-        ('[run]\npause = "up"', 2, "run.pause", "up moves in lists, tables and dialogs"),
-        ('[run]\npause = "ctrl+i"', 2, "run.pause", "tab moves in lists"),
-        ('# run.pause = "a"\nrun.pause = "e"', 2, "run.pause", "e is the key of run.epoch too"),
-        ('[run]\npause = "e"', 2, "run.pause", "e is the key of run.epoch too (train); give one"),
+        ('[run]\npause = "up"', 2, "run.pause", "up is needed in lists, tables and dialogs"),
+        ('[run]\npause = "ctrl+i"', 2, "run.pause", "tab is needed in lists"),
+        ('# run.pause = "a"\nrun.pause = "e"', 2, "run.pause", "e is also the key of run.epoch"),
+        ('[run]\npause = "e"', 2, "run.pause", "e is also the key of run.epoch (train); give one"),
         (
             '[run]\npause = "t"\n[window]\nhelp = "t"',
             2,
             "run.pause",
-            "t is the key of window.next_theme",
+            "t is also the key of window.next_theme",
         ),
-        ('[window]\nquit = "n"', 2, "window.quit", "n is the key of inspect.next too"),
-        ('[learn]\nnext = "7"', 2, "learn.next", "7 is the key of typing a number too (learn, exp"),
-        ('[runs]\nreplay = "down"', 2, "runs.replay", "down is the key of moving the cursor too"),
+        ('[window]\nquit = "n"', 2, "window.quit", "n is also the key of inspect.next"),
+        (
+            '[learn]\nnext = "7"',
+            2,
+            "learn.next",
+            "7 is also the key of typing a number (learn, exp",
+        ),
+        ('[runs]\nreplay = "down"', 2, "runs.replay", "down is also the key of moving the cursor"),
         ('[pad]\nundo = "c"\n[inspect]\nnext = "u"\nprevious = "c"', 5, "inspect.previous", "pad."),
     ],
 )

@@ -51,9 +51,16 @@ async def test_the_palette_has_the_keys_of_the_panel_in_which_one_is_each_once()
         await show(pilot, app)
         assert "Put back" not in titles(app)
         await pilot.press("enter")
-        assert {"Go", "Put back", "Turn up", "Control below", "Answer", "Next"} <= set(titles(app))
+        assert {
+            "Confirm",
+            "Reset controls",
+            "Increase control",
+            "Control below",
+            "Answer",
+            "Next",
+        } <= set(titles(app))
         assert len(titles(app)) == len(set(titles(app)))
-        (turn,) = [c for c in app.get_system_commands(app.screen) if c.title == "Turn up"]
+        (turn,) = [c for c in app.get_system_commands(app.screen) if c.title == "Increase control"]
         turn.callback()
         await still(pilot, app)
         assert dict(app.live_run.experiment._choices[SLUGS[0]]) == {"place": "late"}
@@ -95,7 +102,7 @@ async def test_over_a_key_of_the_footer_the_mouse_tells_more_and_a_dim_one_only_
         footer = screen.query_one(KeyFooter)
         line = "".join(piece.text for piece in footer.pieces)
         await pilot.hover(KeyFooter, offset=(line.index("nb lesson") + 1, 0))
-        assert footer.tooltip == "The lesson before"
+        assert footer.tooltip == "Previous lesson"
         # The first lesson has none before it.
         await pilot.click(KeyFooter, offset=(line.index("nb lesson") + 1, 0))
         assert rung

@@ -1,4 +1,4 @@
-"""How keys are declared, and which ones a person has given instead."""
+"""How key bindings are declared, and the user's own keys for them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def bindings(area: str, table: str) -> list[Binding]:
     """Read bindings from a table.
 
     Args:
-        area: Where their ids begin: a table of keys.toml.
-        table: One in a line: ``id | keys | action | description | tooltip``. ``*`` before an id
-            puts the binding in the footer, ``!`` lets it go before the focused panel's own. An id
-            is an interface and must never change; one with a dot is shared with another area. Of
-            several keys the first is shown. ``group: description`` names the group under which
-            the footer has the keys. Without a tooltip a key is neither in the help nor in the
-            palette; ``{run.pause}`` in a tooltip is the key of that id.
+        area: Prefix of their ids: the name of a table in keys.toml.
+        table: One binding per line: ``id | keys | action | description | tooltip``. ``*`` before
+            an id shows the binding in the footer, ``!`` gives it priority over the focused panel's
+            bindings. An id is an interface and must never change; one with a dot is shared with
+            another area. Only the first of several keys is shown. ``group: description`` names the
+            group of the keys in the footer. A binding without a tooltip is missing from the help
+            and the palette; ``{run.pause}`` in a tooltip is the key of that id.
     """
     rows = (" ".join(line.split()).split(" | ") for line in table.strip().split("\n"))
     return [_binding(area, *row) for row in rows]
@@ -49,23 +49,23 @@ def _binding(
 
 @cache
 def normalized(keys: str) -> tuple[str, ...]:
-    """Return the names of keys that are separated by commas, as Textual reports them."""
+    """Split keys at commas, and name each as Textual reports it."""
     return tuple(binding.key for binding in Binding.make_bindings([Binding(keys, "")]))
 
 
 def keys_of(binding: Binding, keymap: Mapping[str, str] = _user_keys) -> tuple[str, ...]:
-    """Return the keys of a binding, as a keymap has them: a person's, if none is given."""
+    """Return the keys of a binding according to a keymap, by default the user's."""
     return normalized(keymap.get(binding.id or "", binding.key))
 
 
 def use_keymap(keymap: Mapping[str, str]) -> None:
-    """Name a person's keys from now on: those of each id, separated by commas."""
+    """Show the user's keys from now on: for each id its keys, separated by commas."""
     _user_keys.clear()
     _user_keys.update(keymap)
 
 
 def key_text(key: str) -> str:
-    """Return what a key is called on the screen."""
+    """Return the name of a key on the screen."""
     *modifiers, last = key.split("+")
     shown = "enter" if last == "enter" else format_key(last)
     if "ctrl" in modifiers:
@@ -75,6 +75,6 @@ def key_text(key: str) -> str:
 
 
 def keys_text(binding: Binding) -> str:
-    """Return what the help has for a binding: its first key, or every key that a person chose."""
+    """Return a binding's keys for the help: its first key, or all keys that the user chose."""
     keys = keys_of(binding)
     return " ".join(map(key_text, keys if binding.id in _user_keys else keys[:1]))

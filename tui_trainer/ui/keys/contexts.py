@@ -1,4 +1,4 @@
-"""Which keys act at the same time: where two of them must not be the same."""
+"""Which bindings are active at the same time: no two of them may share a key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui_trainer.ui.keys import keymap
 
 PAUSE, BATCH_SIZE, LESSON = keymap.RUN_KEYS[0], keymap.KNOB_KEYS[2:4], keymap.MODE_KEYS[-1]
 CURSOR = Binding("up,down,left,right,home,end,pageup,pagedown", "cursor", "moving the cursor")
-"""Textual's own keys in a table."""
+"""Textual's built-in keys of a table."""
 
 TYPING = Binding(
     ",".join(binding.key for binding in keymap.TYPING_KEYS), "type_number", "typing a number"
@@ -24,10 +24,10 @@ APP_KEYS = {
     "learn": [PAUSE, *keymap.KNOB_KEYS, *keymap.TOUR_KEYS],
     "runs": [],
 }
-"""The app's keys that act on each screen, without those that act on all."""
+"""The app's bindings on each screen, without those that are active on all screens."""
 
 RUN_ACTIONS = {parse(key.action)[1] for key in (*keymap.RUN_KEYS, *keymap.KNOB_KEYS)}
-"""The actions that are for the screens of the live run alone."""
+"""Actions that only the screens of the live run have."""
 
 _ACTIONS = {
     screen: {parse(binding.action)[1:] for binding in keys} for screen, keys in APP_KEYS.items()
@@ -46,16 +46,16 @@ PANELS = {
     "runs": ("runs", [keymap.LIST_KEYS, keymap.TABLE_KEYS, [CURSOR]]),
     "replay": ("runs", [keymap.REPLAY_KEYS, keymap.FINDING_KEYS, [LESSON]]),
 }
-"""The screens with the panel that has the focus: the app's keys, and what is added to them."""
+"""Each screen with its focused panel: the screen's name, and the bindings that they add."""
 
 
 def acts_on(screen: str, action: str, parameters: tuple[object, ...]) -> bool:
-    """Return whether an action on the run has an effect that a screen shows."""
+    """Return whether a screen shows the effect of an action on the run."""
     return (action, parameters) in _ACTIONS.get(screen, ())
 
 
 def contexts() -> Iterator[tuple[str, list[Binding]]]:
-    """Return each place where keys act together, and their bindings."""
+    """Yield each context, and all bindings that are active in it."""
     for place, (screen, lists) in PANELS.items():
         own = [binding for bindings in lists for binding in bindings]
         yield place, [*own, *APP_KEYS[screen], *keymap.MODE_KEYS[:-1], *keymap.WINDOW_KEYS]

@@ -1,4 +1,4 @@
-"""A person's own keys: ``keys.toml``, read and checked key by key."""
+"""The user's keys: ``keys.toml``, read and checked key by key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIXED = {
     **{"ctrl+c": "quits", "ctrl+q": "quits"},
     **{"ctrl+z": "suspends the program", "ctrl+p": "opens the command palette"},
 }
-"""Keys that cannot be given to anything else, and what they do."""
+"""Keys that cannot be reassigned, and what they do."""
 
 MOVING = frozenset(
     {
@@ -31,7 +31,7 @@ MOVING = frozenset(
         *("tab", "shift+tab", "enter", "escape"),
     }
 )
-"""Keys that lists, tables and dialogs need: only a binding that has one can be given another."""
+"""Keys that lists, tables and dialogs need: only bindings that have one by default may use them."""
 
 NAMES = frozenset(
     {
@@ -41,26 +41,26 @@ NAMES = frozenset(
         *("comma", "colon", "semicolon", "apostrophe", "asterisk", "ampersand", "tilde"),
     }
 ) - {"return"}
-"""What Textual calls keys that are no letter or digit."""
+"""Textual's names of keys other than letters and digits."""
 
 _MODIFIERS = {"alt", "ctrl", "hyper", "meta", "shift", "super"}
 _ALIASES = {"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+left_square_bracket": "escape"}
-"""What a terminal sends for other keys, which nobody can tell apart."""
+"""Keys for which a terminal sends the same bytes as for another key."""
 
 
 def keys_path() -> Path:
-    """Return where a person's keys are looked for; there may be no such file."""
+    """Return the path of the user's keys.toml; the file may not exist."""
     return platformdirs.user_config_path("mnist-tui") / "keys.toml"
 
 
 def load_keymap(path: Path | None = None) -> dict[str, str]:
-    """Return the keys of a keys.toml by the ids of their bindings, as Textual takes them.
+    """Read a keys.toml as a Textual keymap: keys by the id of their binding.
 
-    Clashes are looked for here: Textual reports them at each key press, and reports some that are
-    none, as for a binding of two keys that gets another one.
+    Clashes are checked here: Textual reports them only when a key is pressed, and with
+    false alarms, for example for a binding of two keys that gets another one.
 
     Args:
-        path: The file; :func:`keys_path` if not given. Without a file there are no own keys.
+        path: The file; by default :func:`keys_path`. If it does not exist, the keymap is empty.
 
     Raises:
         InputError: If the file cannot be read or used: one line with the file, line and id.
@@ -78,7 +78,7 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
 
 
 def keys_toml() -> str:
-    """Return every binding with its keys as the text of a keys.toml."""
+    """Return the text of a keys.toml that lists every binding with its keys."""
     areas: dict[str, str] = {}
     for name in BINDINGS:
         area, _, key = name.partition(".")
@@ -95,16 +95,16 @@ def _line(name: str, binding: Binding) -> str:
 
 
 def _written(key: str) -> str:
-    """Return a key as a person writes it: a character as it is, another by its name."""
+    """Return a key as written in keys.toml: the character, or the name of another key."""
     character = format_key(key)
     return character if len(character) == 1 and character.isascii() else key
 
 
 def _settings(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Return the ids in a file with their values.
+    """Yield the ids in a file with their values.
 
     Raises:
-        Fault: At the first that is unknown.
+        Fault: At the first unknown id.
     """
     areas = {name.partition(".")[0] for name in BINDINGS}
     for area, value in table.items():
@@ -117,7 +117,7 @@ def _settings(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         for name, keys in found.items():
             if name not in BINDINGS:
                 near = suggestion(name, BINDINGS)
-                raise _fault(name, f"unknown id{near}; `mnist-tui keys` lists them")
+                raise _fault(name, f"unknown id{near}; `mnist-tui keys` lists all ids")
             yield name, keys
 
 
@@ -127,25 +127,27 @@ def _fault(name: str, problem: str) -> Fault:
 
 
 def _keys(name: str, value: object) -> list[str]:
-    """Return the keys that a binding is given, each once.
+    """Return the keys given to a binding, without duplicates.
 
     Raises:
-        Fault: If one of them is no key, or cannot be given to this binding.
+        Fault: If one of them is not a key, or not allowed for this binding.
     """
     values = value if isinstance(value, list) else [value]
     texts = [text for text in values if isinstance(text, str)]
     if len(texts) < len(values):
-        raise _fault(name, f'needs a key in quotes, as "p", or a list of them, not {kind(value)}')
+        raise _fault(
+            name, f'must be a key in quotes, such as "p", or a list of keys, not {kind(value)}'
+        )
     parts = [part for text in texts for part in ([text] if len(text) == 1 else text.split(","))]
     default = keys_of(BINDINGS[name], {})
     if not "".join(parts) or not all(len(part) == 1 or part.strip() for part in parts):
-        raise _fault(name, f"needs a key; delete the line to keep {' and '.join(default)}")
+        raise _fault(name, f"names no key; delete the line to keep {' and '.join(default)}")
     keys = [_key(name, part if len(part) == 1 else part.strip()) for part in parts]
     for key in keys:
         if key in FIXED:
             raise _fault(name, f"{key} always {FIXED[key]}; choose another key")
         if key in MOVING and MOVING.isdisjoint(default):
-            raise _fault(name, f"{key} moves in lists, tables and dialogs; choose another key")
+            raise _fault(name, f"{key} is needed in lists, tables and dialogs; choose another key")
     return list(dict.fromkeys(keys))
 
 
@@ -162,9 +164,12 @@ def _key(name: str, text: str) -> str:
         near = suggestion(last.lower(), NAMES)
         raise _fault(name, f'unknown key {text!r}{near}; write "p", "?", "space", "f5" or "ctrl+s"')
     if is_character and modifiers == ["shift"]:
-        raise _fault(name, f'{text!r} is no key of a terminal; write the character, as "A" or "?"')
+        raise _fault(
+            name,
+            f'{text!r} is not a key that a terminal sends; write the character, such as "A" or "?"',
+        )
     if is_character:
-        # These two would be taken for a gap in a list of keys.
+        # In a list of keys these two would be separators.
         spelled = {",": "comma", " ": "space"}.get(last, last.lower() if modifiers else last)
         [last] = normalized(spelled)
     key = "+".join([*modifiers, last])
@@ -172,9 +177,9 @@ def _key(name: str, text: str) -> str:
 
 
 def _check_clashes(keymap: dict[str, str]) -> None:
-    """Make sure that of the keys that act at the same time no two are the same.
+    """Make sure that no two bindings that are active at the same time share a key.
 
-    Those that are the same by default are meant: a panel's key goes before the app's.
+    Bindings that share a key by default do so on purpose: a panel's binding wins over the app's.
 
     Raises:
         Fault: At the first clash; it names both bindings.
@@ -190,5 +195,5 @@ def _check_clashes(keymap: dict[str, str]) -> None:
                 continue
             if names[0] not in keymap:
                 names.reverse()
-            taken = f"{_written(min(shared))} is the key of {names[1]} too ({place})"
+            taken = f"{_written(min(shared))} is also the key of {names[1]} ({place})"
             raise _fault(names[0], f"{taken}; give one of them another")
