@@ -52,7 +52,7 @@ async def test_a_diverged_run_is_offered_to_go_back_and_y_does_it() -> None:
         await settle(pilot, app, LOST)
         await pilot.pause(0.1)
         assert isinstance(app.screen, ConfirmScreen)
-        assert "Shall it go back to step" in question(app)
+        assert "Go back to step" in question(app)
         await pilot.press("y")
         await pilot.pause(0.1)
         assert engine.received == [commands.Rewind(rewound_rate())]
@@ -91,7 +91,7 @@ async def test_a_divergence_asks_nothing_on_another_screen() -> None:
                 app.live_run.bridge._take(event)
         await pilot.pause(0.1)
         assert isinstance(app.screen, RunsScreen)
-        assert ["f mends it" in n.message for n in app._notifications] == [True]
+        assert ["then f to fix it" in n.message for n in app._notifications] == [True]
         assert engine.received == []
 
 

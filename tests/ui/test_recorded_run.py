@@ -161,7 +161,7 @@ def test_a_run_is_read_from_its_folder(tmp_path: Path) -> None:
 
 def test_a_run_without_a_step_is_refused_in_a_line(tmp_path: Path) -> None:
     start = [event for event in FINISHED if isinstance(event, RunStarted)]
-    with pytest.raises(InputError, match="one: no batch was trained in it"):
+    with pytest.raises(InputError, match="one: the run has no training step"):
         open_run(run_folder(tmp_path / "one", start))
 
 

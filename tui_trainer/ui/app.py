@@ -1,4 +1,4 @@
-"""The windows: a run in training, a recorded run to inspect, and one to replay."""
+"""The apps: train a run, inspect a recorded run, replay a recorded run."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from tui_trainer.ui.screens.runs_screen import RunsScreen
 from tui_trainer.ui.tour_actions import TourActions
 
 SHOWN_IN_PLACE = ("lesson/", "view/")
-"""Why a question of these topics got no answer stands where the answer would."""
+"""Questions of these topics show their rejection in place of the answer, not as a toast."""
 
 
 class MnistTui(TourActions):
-    """A laboratory for one run at a time.
+    """Trains one run at a time, and shows everything about it.
 
     Attributes:
-        run_now: The run that is shown.
-        refusal: Why the run could not begin, None if it could.
+        live_run: The run that is shown.
+        start_error: Why the run could not start; None if it did.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*KEYMAP]
@@ -80,21 +80,21 @@ class MnistTui(TourActions):
             self.begin_tour()
 
     def on_mount(self) -> None:
-        """Begin to train as soon as there is a window to show it."""
+        """Start training as soon as the window is visible."""
         self.call_after_refresh(
             self.live_run.begin, paused=self._paused, first_commands=self._first_commands
         )
 
     def begin_run(self, config: RunConfig, *, paused: bool = False) -> None:
-        """Start another run in place of one that is over."""
-        # One that is over may still be answering questions, and keeps its network for that.
+        """Start another run in place of a finished one."""
+        # A finished run still answers questions, and keeps its model in memory for that.
         self.live_run.send(Stop(test=False))
         self.live_run = LiveRun(config, self._start, self.post_message)
         self._show()
         self.live_run.begin(paused=paused)
 
     def on_events_arrived(self, message: EventsArrived) -> None:
-        """Take in what the engine says, and show it."""
+        """Apply the engine's events, and show them."""
         if message.source is not self.live_run.bridge:
             return
         self.live_run.apply(message.events)
@@ -106,7 +106,7 @@ class MnistTui(TourActions):
                 self.notify(event.warning, title="not locked", severity="warning", timeout=10)
             if isinstance(event, DatasetDoubted):
                 self.notify(event.warning, title="the data", severity="warning", timeout=10)
-            # The finding comes after the divergence, and says what to go back to.
+            # The finding follows the Diverged event, and has the checkpoint to rewind to.
             if isinstance(event, FindingRaised) and self.live_run.has_diverged:
                 self.call_later(self.offer_rewind)
         if not self.live_run.has_diverged:
@@ -129,7 +129,7 @@ class MnistTui(TourActions):
         self.show_tour()
 
     def show_requested(self) -> None:
-        """Show at once where a knob is wanted to go: a batch may pass before the engine answers."""
+        """Show a requested setting at once: the engine confirms it after the current batch."""
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
                 screen.show_knobs(self.live_run, self._governor.cost)
@@ -137,34 +137,34 @@ class MnistTui(TourActions):
                 screen.show_knobs()
 
     async def action_show_mode(self, mode: str) -> None:
-        """Show the run, its network, what that has learned, the lessons, or the recorded runs."""
+        """Switch to another screen."""
         await self.switch_mode(mode)
         self._show()
 
     async def action_open_lesson(self) -> None:
-        """Show the lesson of what is chosen on the screen in front."""
+        """Show the lesson of the chosen finding or verdict."""
         topic = self.topic
         if topic is None:
             return
         self.note_lesson_opened()
         await self.switch_mode("learn")
-        # Before the screen is shown the run: it asks what the experiment of its lesson shows.
+        # Before _show(): there the screen requests the experiment of its current lesson.
         if isinstance(self.front, LearnScreen):
             self.front.open(topic)
         self._show()
 
     def on_run_rejected(self, message: RunRejected) -> None:
-        """Leave with the reason: it is for the command line to tell."""
+        """Quit with the reason; the command line prints it."""
         self.start_error = message.reason
         self.exit()
 
 
 TRAINING_ACTIONS = (RUN_ACTIONS - {"check"}) | {"toggle_tour", "move_tour"}
-"""The actions that train, or lead to what is to be trained."""
+"""Actions that train, and the tour, which needs a run to train."""
 
 
 class InspectApp(MnistTui):
-    """Shows what the network of a recorded run has learned; nothing is trained."""
+    """Inspects the model of a recorded run; nothing is trained."""
 
     DEFAULT_MODE = "inspect"
 
@@ -173,7 +173,7 @@ class InspectApp(MnistTui):
         self._first_view = view
 
     def on_mount(self) -> None:
-        """Choose the view before there is a run to ask about."""
+        """Choose the view before the run starts."""
         self.call_after_refresh(self._open_first_view)
 
     def _open_first_view(self) -> None:
@@ -181,16 +181,16 @@ class InspectApp(MnistTui):
             self.front.open(self._first_view)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what would train."""
+        """Hide the actions that train."""
         return action not in TRAINING_ACTIONS and super().check_action(action, parameters)
 
     async def action_quit(self) -> None:
-        """Quit: nothing is lost."""
+        """Quit without a question: there is nothing to lose."""
         self.exit()
 
 
 class ReplayApp(BaseApp):
-    """Shows one recorded run; closing it leaves the app."""
+    """Replays one recorded run; closing it quits the app."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*WINDOW_KEYS]
     DEFAULT_MODE = "replay"

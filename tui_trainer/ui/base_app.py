@@ -1,4 +1,4 @@
-"""What every window of ours has: themes, pictures, help, and an end in order."""
+"""The base of the apps: themes, screenshots, help, signals and output redirection."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tui_trainer.ui.theming import themes
 
 
 class BaseApp(App[None]):
-    """A window in our themes.
+    """An app with our themes and keys.
 
     Attributes:
-        KEYS: The window's own keys, which the command palette offers by name.
-        ended_by: What told the process to end; None if a person left.
+        KEYS: The app's bindings that the command palette offers by name.
+        exit_reason: The reason of the signal that ended the app; None if the user quit.
     """
 
     TITLE = "mnist-tui"
@@ -49,20 +49,20 @@ class BaseApp(App[None]):
         self._outputs: OutputLog | None = None
 
     def draw_on(self, outputs: OutputLog) -> None:
-        """Draw on a terminal that nobody else prints to; to be called before the window opens."""
+        """Draw on the terminal while all other output is redirected; call this before ``run``."""
         if outputs.terminal is not None:
             self._outputs = outputs
             self.driver_class = driver_on(self.driver_class, outputs.terminal)
             self.error_console = Console(file=outputs.terminal, markup=False, highlight=False)
 
     def _log_prints(self) -> None:
-        """Let Python's own prints go where descriptors 1 and 2 lead; Textual swallows them."""
+        """Send Python's prints to descriptors 1 and 2; Textual would swallow them."""
         if self._outputs is not None:
             sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
             self.set_interval(CHECK_SECONDS, self._outputs.check)
 
     def _register_themes(self, wanted: str | None) -> list[str]:
-        """Offer our themes alone: only they are made for the roles of this app."""
+        """Register our themes, and only them: Textual's lack the roles of this app."""
         ours, problems = themes.available()
         chosen = themes.find(wanted) if wanted else ours[themes.DEFAULT_THEME]
         for theme in {**ours, chosen.name: chosen}.values():
@@ -73,37 +73,37 @@ class BaseApp(App[None]):
         return problems
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Give every role a colour in any theme."""
+        """Derive a colour for every role in any theme."""
         return themes.role_defaults(self.current_theme)
 
     def on_mount(self) -> None:
-        """Tell of broken themes, and be ready to be ended."""
+        """Report broken theme files, and handle signals."""
         self._log_prints()
         for problem in self._theme_problems:
-            self.notify(problem, title="theme left out", severity="warning", timeout=10)
+            self.notify(problem, title="theme ignored", severity="warning", timeout=10)
         self._signals.enter_context(signal_handlers.quit_on_signals(self._on_signal))
 
     def on_unmount(self) -> None:
-        """Leave the signals to whoever had them before."""
+        """Restore the previous signal handlers."""
         self._signals.close()
 
     def _on_signal(self, reason: str) -> None:
-        """Leave without a question; called on a thread of its own."""
+        """Quit without a question; called on a separate thread."""
         self.exit_reason = self.exit_reason or reason
         self.stop_now(reason)
         self.call_later(self.exit)
 
     def stop_now(self, reason: str) -> None:
-        """End what is under way, and wait for it; the window may have nothing to end."""
+        """Stop the run and wait for it; an app without a run does nothing."""
 
     @property
     def front(self) -> Screen[object]:
-        """The screen in front, dialogs and the palette left aside."""
+        """The topmost screen below dialogs and the palette."""
         screens = reversed(self.screen_stack)
         return next((s for s in screens if not isinstance(s, ModalScreen)), self.screen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
+        """Dim actions that have no effect yet (None), hide those that have none here (False)."""
         front = self.front
         match action:
             case "next_view":
@@ -113,7 +113,7 @@ class BaseApp(App[None]):
         return True
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer every key's action by name."""
+        """Offer the action of every key by name."""
         nodes = [screen] if screen.focused is None else [screen.focused, screen]
         own = [(key, node) for node in nodes for key in node.BINDINGS if isinstance(key, Binding)]
         offered: set[str] = set()
@@ -136,28 +136,28 @@ class BaseApp(App[None]):
         self.exit()
 
     def action_next_view(self) -> None:
-        """Show the next panel of a small window."""
+        """Show the next view of a small window."""
         if isinstance(self.screen, ViewScreen):
             self.screen.next_view()
 
     def action_next_theme(self) -> None:
-        """Change to the next theme."""
+        """Switch to the next theme."""
         names = sorted(self.available_themes)
         self.theme = names[(names.index(self.theme) + 1) % len(names)]
         self.notify(f"theme: {self.theme}", timeout=2)
 
     def action_save_picture(self) -> None:
-        """Save the window as an SVG."""
+        """Save a screenshot as SVG."""
         try:
             self._pictures.mkdir(parents=True, exist_ok=True)
             path = self.save_screenshot(path=str(self._pictures))
         except OSError as error:
             self.notify(f"{self._pictures}: {reason(error)}", title="not saved", severity="error")
         else:
-            self.notify(path, title="picture saved")
+            self.notify(path, title="screenshot saved")
 
     def action_show_help(self) -> None:
-        """Show the keys and the signs."""
+        """Show the help."""
         self.push_screen(HelpScreen())
 
     def action_show_failure(self) -> None:
@@ -168,13 +168,13 @@ class BaseApp(App[None]):
 
 
 def _failure_of(screen: Screen[object]) -> RunFailed | None:
-    """Return what the run that a screen shows failed of; None if it did not."""
+    """Return the failure of the run that a screen shows, if it failed."""
     if not isinstance(screen, ViewScreen) or screen.shown is None:
         return None
     return screen.shown.history.failure
 
 
 def _parsed(action: str) -> tuple[str, tuple[object, ...]]:
-    """Return an action's name and parameters, without whose it is."""
+    """Return an action's name and parameters, without its namespace."""
     _, name, parameters = parse(action)
     return name, parameters

@@ -1,4 +1,4 @@
-"""The one thread of the app: it asks the engine for events and posts them to the window."""
+"""The training thread: it iterates over the engine's events and posts them to the app."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from tui_trainer.ui.pacing import FASTEST, Pace
 SWITCH_INTERVAL = 0.0005
 """Seconds a thread may hold the interpreter while another waits.
 
-The training thread gives the interpreter up at every operator. Python's usual 5 ms, waited for at
-some of forty operators a step, is what makes a window cost a fifth of the training.
+The training thread releases the GIL at every operator. With Python's default of 5 ms, waiting to
+get it back at some of the forty operators of a step makes the window cost a fifth of the training
+time.
 """
 
 
 class EventsArrived(Message):
-    """Something happened in the run; oldest first. ``source`` tells which run it was."""
+    """Events of a run, oldest first; ``source`` identifies the run."""
 
     def __init__(self, events: tuple[Event, ...], source: Bridge) -> None:
         super().__init__()
@@ -32,7 +33,7 @@ class EventsArrived(Message):
 
 
 class RunRejected(Message):
-    """The run cannot begin: what was given cannot be used."""
+    """The run cannot start: the input is invalid."""
 
     def __init__(self, reason: str) -> None:
         super().__init__()
@@ -40,13 +41,13 @@ class RunRejected(Message):
 
 
 class Bridge:
-    """Runs an engine on a thread of its own and posts what it says, in batches.
+    """Runs an engine on a separate thread and posts its events in groups.
 
-    Steps are collected and posted every ``interval`` seconds; everything else is posted at once,
-    with the steps before it. Nothing here waits for the window.
+    ``StepDone`` events are collected and posted every ``interval`` seconds; any other event is
+    posted at once, together with the steps before it. This thread never waits for the app.
 
     Attributes:
-        interval: Seconds between two posts of steps. The window may change it at any time.
+        interval: Seconds between two posts of steps; the app may change it at any time.
     """
 
     def __init__(
@@ -66,19 +67,19 @@ class Bridge:
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
     def start(self) -> None:
-        """Begin to train."""
+        """Start training."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         self._thread.start()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the training to end, ``timeout`` seconds at most; return whether it has."""
+        """Wait at most ``timeout`` seconds for the thread; return whether it has ended."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
     @property
     def is_alive(self) -> bool:
-        """Whether the engine still works."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
@@ -88,9 +89,9 @@ class Bridge:
         except InputError as error:
             self._post(RunRejected(str(error)))
         except MemoryError:
-            self._fail("out of memory: a smaller batch size needs less", traceback.format_exc())
+            self._fail("out of memory: use a smaller batch size", traceback.format_exc())
         except Exception as error:
-            # Whatever a network or a library raises, the window must live to show it.
+            # A model or a library may raise anything; the app must survive to show it.
             self._fail(f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def _fail(self, message: str, details: str) -> None:

@@ -1,4 +1,4 @@
-"""How often the window is updated: less often when painting costs more than its budget."""
+"""The update interval of the window: longer if painting costs more than its budget."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ BUDGET = 0.02
 """The share of one core's time that painting and event handling may take."""
 
 FASTEST, SLOWEST = 0.24, 2.0
-"""The least and the greatest number of seconds between two updates."""
+"""The shortest and the longest interval between two updates, in seconds."""
 
 STEP = 1.5
-"""The most the interval grows or shrinks by at once."""
+"""The largest factor by which the interval grows or shrinks at once."""
 
 SPAN = 2.0
 """Seconds over which the cost is measured."""
 
 
 class Governor:
-    """Measures the CPU time of the window's thread, and sets the time between two updates.
+    """Measures the CPU time of the app's thread, and sets the interval between two updates.
 
-    Must be called on the window's own thread: that is the one whose time it reads.
+    Call it on the app's thread: it reads the CPU time of the calling thread.
 
     Attributes:
-        cost: The share of one core that the window took over the last span, 0 to 1.
+        cost: Share of one core that the app used during the last span, 0 to 1.
         interval: Seconds between two updates.
     """
 
@@ -44,7 +44,7 @@ class Governor:
         self._is_starting = True
 
     def update(self) -> None:
-        """Measure, once a span has passed, and go to the interval that the budget allows."""
+        """Measure once per span, and move towards the interval that the budget allows."""
         now, spent = self._clock(), self._cpu_time()
         if self._since is None:
             self._since = now, spent
@@ -55,32 +55,32 @@ class Governor:
         self.cost = (spent - spent_then) / (now - then)
         self._since = now, spent
         if self._is_starting:
-            # Building the window costs more than keeping it, and is paid once.
+            # Building the window costs more than updating it, but only once.
             self._is_starting = False
             return
-        # An update costs about the same however many there are: this interval would just do.
+        # The cost per update is roughly constant: this interval would just meet the budget.
         just_enough = self.interval * self.cost / self._budget
         step = min(self.interval * STEP, max(self.interval / STEP, just_enough))
         self.interval = min(SLOWEST, max(FASTEST, step))
 
 
 class Pace:
-    """Says when the next turn is due; what comes late does not make the one after it later.
+    """A rate limit without drift: a late update does not delay the next one.
 
-    Steps end when they end: who counted the seconds from the last turn would always wait for a
-    part of a step more than was meant.
+    Updates can happen only at the end of a step. Counting from the last update would add the rest
+    of a step to every interval.
     """
 
     def __init__(self) -> None:
         self._due = float("-inf")
 
     def is_due(self, now: float, interval: float) -> bool:
-        """Return whether a turn is due; if it is, it is taken as had."""
+        """Return whether an update is due; if so, count it as done."""
         if now < self._due:
             return False
         self._due = max(self._due + interval, now)
         return True
 
     def restart(self, now: float, interval: float) -> None:
-        """Count a turn that was had out of turn."""
+        """Count an update that was made out of schedule."""
         self._due = now + interval

@@ -1,4 +1,4 @@
-"""What the keys do to the run: every action sends a wish, none changes anything by itself."""
+"""Actions on the run: each one sends a command, none changes the state directly."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import RunScreen, TrainScreen
 
 EXIT_TIMEOUT = 20.0
-"""Seconds that leaving waits for the batch, or the loading, under way."""
+"""Seconds that quitting waits for the current batch, or for loading."""
 
 
 class RunActions(BaseApp):
-    """The actions on a run, for the app to inherit."""
+    """A mixin with the actions on a run."""
 
     live_run: LiveRun
     _rewind_question: ConfirmScreen | None = None
 
     def begin_run(self, config: RunConfig, *, paused: bool = False) -> None:
-        """Start a run; the app says how."""
+        """Start a run; implemented by the app."""
         raise NotImplementedError
 
     def show_requested(self) -> None:
-        """Show what has been asked for and not been answered yet; the app says how."""
+        """Show requested settings that are not confirmed yet; implemented by the app."""
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what has no effect yet (None), hide what has none any more or at all (False)."""
+        """Dim actions that have no effect yet (None), hide those that have none here (False)."""
         front, is_on_run = self.front, action in RUN_ACTIONS
         is_live = not isinstance(front, ReplayScreen)
         if is_on_run and not (is_live and acts_on(self.current_mode, action, parameters)):
@@ -71,7 +71,7 @@ class RunActions(BaseApp):
 
     @property
     def topic(self) -> int | None:
-        """The topic of what is chosen on the screen in front; None where nothing is."""
+        """The topic of the finding or verdict chosen on the front screen, if any."""
         front = self.front
         if isinstance(front, ModelScreen):
             return front.topic
@@ -80,7 +80,7 @@ class RunActions(BaseApp):
         return chosen.lesson if chosen is not None else None
 
     def action_toggle_pause(self) -> None:
-        """Pause, or go on."""
+        """Pause or resume."""
         self.live_run.send(commands.Resume() if self.live_run.is_paused else commands.Pause())
 
     def action_run_step(self) -> None:
@@ -92,20 +92,20 @@ class RunActions(BaseApp):
         self.live_run.send(commands.RunEpoch())
 
     def action_evaluate_test(self) -> None:
-        """Read the sealed test set."""
+        """Evaluate the test set."""
         self.live_run.send(commands.LookAtTest())
 
     def action_check(self) -> None:
-        """Try the first steps on a fresh network, and show what comes of it."""
+        """Run the preflight check, and show its items."""
         self.push_screen(CheckScreen(self.live_run))
 
     def action_adjust(self, setting: str, direction: int) -> None:
-        """Turn a knob to its next rung."""
+        """Move a knob to its next value up (1) or down (-1)."""
         self.live_run.adjust(setting, direction)
         self.show_requested()
 
     def action_apply_fix(self) -> None:
-        """Turn the knob that the chosen finding names; after a run, begin another with it."""
+        """Set the knob that the chosen finding names; after the end, start a new run with it."""
         finding = self.live_run.fixable()
         if finding is None or finding.fix_setting is None or finding.fix_value is None:
             return
@@ -118,31 +118,33 @@ class RunActions(BaseApp):
             return
         config = self.live_run.config.with_knob(finding.fix_setting, finding.fix_value)
         self.begin_run(config)
-        self.notify(f"a new run: {finding.advice}")
+        self.notify(f"new run: {finding.advice}")
 
     def action_run_again(self) -> None:
-        """Start the same run anew."""
+        """Start the same run again."""
         self.begin_run(self.live_run.config)
 
     def action_stop_run(self) -> None:
-        """End the run, once a person has said so twice."""
+        """Stop the run after a confirmation."""
 
         def answer(yes: bool | None) -> None:
             if yes:
                 self.live_run.send(commands.Stop())
 
         question = ConfirmScreen(
-            "Stop this run?", "It ends after this batch and the test set is read.", "stop"
+            "Stop this run?",
+            "Training ends after this batch, then the test set is evaluated.",
+            "stop",
         )
         self.push_screen(question, answer)
 
     async def action_quit(self) -> None:
-        """Quit, after a question if a run would be lost."""
+        """Quit; ask first during training."""
         if not self.live_run.is_running:
             self.exit()
         elif not isinstance(self.screen, ConfirmScreen):
             question = ConfirmScreen(
-                "Quit while a run is under way?", quit_consequence(self.live_run), "quit"
+                "Quit during training?", quit_consequence(self.live_run), "quit"
             )
             self.push_screen(question, self._leave_if)
 
@@ -153,18 +155,18 @@ class RunActions(BaseApp):
             self.exit()
 
     def stop_now(self, reason: str) -> None:
-        """End the run after its batch, saved as far as it can be, and wait for that."""
+        """Stop the run after the current batch, save it if possible, and wait for that."""
         self.live_run.end(EXIT_TIMEOUT, reason)
 
     def offer_rewind(self) -> None:
-        """Ask whether a diverged run is to go back to its last good state."""
+        """Ask whether to rewind a diverged run to its last good checkpoint."""
         lost, finding = self.live_run.history.lost, self.live_run.fixable()
         if lost is None or finding is None or not self.live_run.has_diverged:
             return
         if not isinstance(self.screen, TrainScreen):
-            # A question out of the blue would take a key that was meant for something else.
-            words = f"the run in training has diverged at step {fmt.count(lost.step)}"
-            keys = with_keys("on its screen ({screens.train}), {findings.apply_fix} mends it")
+            # An unexpected dialog would receive a key that was meant for another screen.
+            words = f"the run diverged at step {fmt.count(lost.step)}"
+            keys = with_keys("press {screens.train}, then {findings.apply_fix} to fix it")
             self.notify(f"{words}; {keys}", severity="error", timeout=15)
             return
 
@@ -173,25 +175,25 @@ class RunActions(BaseApp):
                 self.action_apply_fix()
 
         self._rewind_question = ConfirmScreen(
-            f"The run has diverged at step {fmt.count(lost.step)}.",
-            f"Shall it {finding.advice}?",
+            f"The run diverged at step {fmt.count(lost.step)}.",
+            f"{finding.advice[:1].upper()}{finding.advice[1:]}?",
             "rewind",
             no="not now",
         )
         self.push_screen(self._rewind_question, answer)
 
     def dismiss_rewind(self) -> None:
-        """Take the question back once there is nothing to rewind any more."""
+        """Close the question once there is nothing left to rewind."""
         question, self._rewind_question = self._rewind_question, None
         if question is not None and self.screen is question:
             question.dismiss(False)
 
 
 def quit_consequence(run: LiveRun) -> str:
-    """Return what leaving a run costs."""
+    """Return what quitting does to a run."""
     history = run.history
     if history.folder is None:
-        return "It ends here, and nothing of it is saved."
+        return "The run ends now, and nothing of it is saved."
     if history.unsaved:
-        return "It ends here, and it cannot be saved: the disk refuses."
-    return "It ends after this batch and is saved; `mnist-tui resume` goes on with it."
+        return "The run ends now, and saving fails: check the disk."
+    return "The run ends after this batch and is saved; `mnist-tui resume` continues it."

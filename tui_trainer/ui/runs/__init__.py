@@ -1,1 +1,1 @@
-"""The run that the window shows: live or recorded, and what was asked of it."""
+"""The run that the window shows, live or recorded, and the questions about it."""

@@ -1,4 +1,4 @@
-"""The check of a run's first steps, as far as it has come."""
+"""The items of the preflight check, as they arrive."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tui_trainer.ui.runs.questions import Questions
 
 
 class CheckResults(Questions):
-    """Asks for the check, and keeps its items.
+    """Asks for the preflight check, and keeps its items.
 
     Attributes:
-        items: What it has found so far, in its order.
+        items: The items so far, in the order of the check.
     """
 
     def __init__(self, send: Callable[[Command], None]) -> None:
@@ -23,23 +23,23 @@ class CheckResults(Questions):
         self._chosen: int | None = None
 
     def begin(self, *, again: bool = False) -> None:
-        """Ask for the check, unless that was done before."""
+        """Start the check, unless it has items already."""
         if not self.is_waiting and (again or not self.items):
             self.items, self.answer, self._chosen = [], None, None
             self.submit(Ask("check"))
 
     @property
     def done(self) -> int:
-        """How many items are behind it."""
+        """Number of items that are done."""
         return self.answer.done if self.answer else 0
 
     @property
     def total(self) -> int:
-        """How many there will be; 0 while that is not known."""
+        """Number of items in total; 0 while it is unknown."""
         return self.answer.total if self.answer else 0
 
     def receive(self, answer: Answered) -> bool:
-        """Take in one item; return whether it counts."""
+        """Store an item; return False if it belongs to an older check."""
         counts = super().receive(answer)
         if counts and isinstance(answer.content, Diagnosis):
             self.items.append(answer.content)
@@ -47,10 +47,7 @@ class CheckResults(Questions):
 
     @property
     def chosen(self) -> int | None:
-        """The place of the item that is told in full: the first of the gravest if none was chosen.
-
-        None where there is none.
-        """
+        """The index of the item shown in full: by default the first of the most severe ones."""
         if self._chosen is not None or not self.items:
             return self._chosen
         ranks = [item.rank for item in self.items]

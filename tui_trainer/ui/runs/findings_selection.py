@@ -1,4 +1,4 @@
-"""The findings as whoever looks has them: in order, one of them chosen, some put off."""
+"""The active findings as the user sees them: sorted, one chosen, some snoozed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from tui_trainer.protocol.events import Event, FindingRaised
 
 
 class FindingsSelection:
-    """The findings that stand, as far as they are on show.
+    """The active findings that are not snoozed, and which one is chosen.
 
-    A finding that is snoozed comes back when it has been cleared and is raised anew, or while it is
-    graver than it was. That is the viewer's alone: the run and its record know nothing of it.
+    A snoozed finding comes back if it is cleared and raised again, or while it is more severe than
+    it was. This is state of the viewer only: neither the run nor its record has it.
     """
 
     def __init__(self, history: History) -> None:
@@ -19,43 +19,43 @@ class FindingsSelection:
         self._snoozed: dict[str, tuple[int, int]] = {}
 
     def observe(self, event: Event) -> None:
-        """Take in an event, before the history does."""
+        """Process an event, before the history applies it."""
         if isinstance(event, FindingRaised) and event.code not in self.history.findings:
-            # What is graver than all that a person has chosen from is looked at first.
+            # A new finding that is more severe than the chosen one becomes the chosen one.
             chosen = self.chosen
             if chosen is None or event.rank < chosen.rank:
                 self._chosen = None
 
     @property
     def shown(self) -> list[FindingRaised]:
-        """The findings on show, the gravest first, of equals those first that a knob mends."""
+        """The findings that are not snoozed: most severe first, then those that a knob can fix."""
         return [found for found in self.history.gravest_first if not self._is_snoozed(found)]
 
     @property
     def warnings(self) -> int:
-        """How many of them are more than notes."""
+        """Number of warnings and errors among them."""
         return sum(found.severity != "note" for found in self.shown)
 
     @property
     def notes(self) -> int:
-        """How many of them are notes."""
+        """Number of notes among them."""
         return len(self.shown) - self.warnings
 
     @property
     def snoozed(self) -> int:
-        """How many findings stand and are put off."""
+        """Number of active findings that are snoozed."""
         return sum(map(self._is_snoozed, self.history.findings.values()))
 
     @property
     def chosen(self) -> FindingRaised | None:
-        """The one that keys act on: the first, unless another one was chosen."""
+        """The finding that the keys act on: by default the first one."""
         shown = self.shown
         named = (found for found in shown if found.code == self._chosen)
         return next(named, shown[0] if shown else None)
 
     @property
     def is_picked(self) -> bool:
-        """Whether the chosen one is so because a person chose it."""
+        """Whether the user chose the finding."""
         return self._chosen is not None and self._chosen in self.history.findings
 
     def choose(self, direction: int) -> bool:
@@ -70,14 +70,14 @@ class FindingsSelection:
         return True
 
     def snooze(self) -> None:
-        """Put the chosen finding off."""
+        """Snooze the chosen finding."""
         chosen = self.chosen
         if chosen is not None:
             self._snoozed[chosen.code] = (self._times_cleared(chosen.code), chosen.rank)
             self._chosen = None
 
     def unsnooze(self) -> None:
-        """Bring back what was put off."""
+        """Show all snoozed findings again."""
         self._snoozed.clear()
 
     def _is_snoozed(self, found: FindingRaised) -> bool:

@@ -1,4 +1,4 @@
-"""The run in the window: its history, and the commands a person has sent it."""
+"""The live run: its history, and the commands that the user sends it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tui_trainer.ui.runs.findings_selection import FindingsSelection
 from tui_trainer.ui.runs.questions import ExhibitQuestions, Questions
 
 Start = Callable[[RunConfig, Inbox], Iterator[Event]]
-"""Begins a run: what the command line hands to a front end in place of the engine."""
+"""Starts a run; the command line passes it to a front end in place of the engine."""
 
 
 class LiveRun:
@@ -65,7 +65,7 @@ class LiveRun:
         self.bridge.start()
 
     def apply(self, events: tuple[Event, ...]) -> None:
-        """Take in what the engine says."""
+        """Apply the engine's events."""
         for event in events:
             self.selection.observe(event)
             self.history.apply(event)
@@ -87,7 +87,7 @@ class LiveRun:
 
     @property
     def is_running(self) -> bool:
-        """Whether there is something to lose by leaving."""
+        """Whether quitting would interrupt the run."""
         return self.bridge.is_alive and not self.history.is_over
 
     @property
@@ -97,25 +97,25 @@ class LiveRun:
 
     @property
     def is_probed(self) -> bool:
-        """Whether gradients and activations are looked at."""
+        """Whether gradients and activations are sampled during training."""
         return self.config.probes
 
     @property
     def has_diverged(self) -> bool:
-        """Whether the run has diverged, and waits to be rewound or stopped."""
+        """Whether the run has diverged, and waits for a rewind or a stop."""
         return self.history.lost is not None and not self.history.is_over
 
     def send(self, command: Command) -> None:
-        """Send a command."""
+        """Send a command to the engine."""
         self.inbox.send(command)
 
     def set_knob(self, setting: str, value: float) -> None:
-        """Wish for a knob's new value."""
+        """Request a new value of a knob."""
         self.requested[setting] = value
         self.send(KNOBS[setting](value))
 
     def adjust(self, setting: str, direction: int) -> None:
-        """Wish for a knob's next rung, 1 up or -1 down; at an end nothing happens."""
+        """Request the next value of a knob up (1) or down (-1); at its limit nothing happens."""
         present = self.requested.get(setting, self.history.settings.get(setting))
         if present is None:
             return
@@ -132,10 +132,10 @@ class LiveRun:
             self.set_knob(setting, value)
 
     def fixable(self) -> FindingRaised | None:
-        """Return the chosen finding if a knob can mend it, None if there is none.
+        """Return the chosen finding if a knob can fix it.
 
-        Of a run that is lost nothing but that can be mended: the finding says what to go back to.
-        Of one that is only on show, nothing.
+        In a diverged run only the divergence can be fixed, by a rewind. In a recorded run nothing
+        can.
         """
         if self.history.is_on_show:
             return None
@@ -145,6 +145,6 @@ class LiveRun:
         return chosen if chosen is not None and chosen.fix_setting is not None else None
 
     def end(self, timeout: float = 5.0, reason: str = "stopped") -> bool:
-        """Stop without a last look at the test set, and wait; return whether the thread is done."""
+        """Stop without a test evaluation, and wait; return whether the thread has ended."""
         self.send(commands.Stop(reason=reason, test=False))
         return self.bridge.join(timeout)

@@ -1,4 +1,4 @@
-"""A recorded run on a time axis: it plays, stands still, and jumps."""
+"""A recorded run on a time axis: play, pause and seek."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from tui_trainer.recording.folder import RunFolder
 from tui_trainer.ui.runs.findings_selection import FindingsSelection
 
 SPEEDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
-"""Times as fast as it was trained."""
+"""Playback speeds, as multiples of the training speed."""
 
 JUMP = 1 / 20
-"""The share of the whole run that a jump goes."""
+"""The share of the whole run that a jump covers."""
 
-BREATH = 1.0
-"""Real seconds after the end of an epoch in which "back" means the epoch before it."""
+GRACE = 1.0
+"""Real seconds after an epoch ended in which "epoch back" goes to the epoch before it."""
 
 
 class RecordedRun:
-    """The events of a run that is over, and the history as of one moment of it.
+    """The events of a finished run, and its history at one position.
 
-    The time axis is that of the steps: training time. What is told between two steps has the time
-    of the first of them.
+    The time axis is training time, from the steps. An event between two steps has the time of the
+    first one.
 
     Attributes:
-        name: What it is called.
-        config: The settings that it began with.
-        history: What was true at :attr:`position`.
-        standing: Its findings at that moment, as they are on show.
-        is_probed: Whether gradients and activations were looked at.
-        wanted: No wishes: nobody can turn its knobs.
+        name: The name of the run.
+        config: The settings that it started with.
+        history: The state of the run at :attr:`position`.
+        standing: The findings at that position: which are shown, which is chosen.
+        is_probed: Whether gradients and activations were sampled.
+        wanted: Empty: nobody can set its knobs.
         position: Seconds on the axis, from 0 to :attr:`total`.
-        total: The seconds of the whole run.
-        speed: Times as fast as it was trained.
-        is_paused: Whether it stands still because a person wants it to.
+        total: Seconds of the whole run.
+        speed: Multiple of the training speed.
+        is_paused: Whether the user paused it.
     """
 
     is_live = False
@@ -67,20 +67,20 @@ class RecordedRun:
 
     @property
     def is_at_end(self) -> bool:
-        """Whether there is nothing more to come."""
+        """Whether the position is the end of the run."""
         return self.position >= self.total
 
     @property
     def is_playing(self) -> bool:
-        """Whether it moves by itself."""
+        """Whether the position advances with time."""
         return not self.is_paused and not self.is_at_end
 
     def fixable(self) -> FindingRaised | None:
-        """Return None: no key mends what is past."""
+        """Return None: a recorded run cannot be fixed."""
         return None
 
     def toggle(self) -> None:
-        """Play, or stand still; from the end, play again from the start."""
+        """Play or pause; at the end, play again from the start."""
         if self.is_at_end:
             self.seek(0.0)
             self.is_paused = False
@@ -88,13 +88,13 @@ class RecordedRun:
             self.is_paused = not self.is_paused
 
     def advance(self, seconds: float) -> Sequence[Event]:
-        """Go on by that many real seconds, and return the events of that time."""
+        """Advance by that many real seconds, and return the events in between."""
         if not self.is_playing or seconds <= 0:
             return ()
         return self._apply_to(self.position + seconds * self.speed)
 
     def seek(self, seconds: float) -> None:
-        """Go to a moment of the run; the nearest one that it has."""
+        """Go to a position, clamped to the run."""
         target = min(self.total, max(0.0, seconds))
         if target < self.position:
             self.history, self._next = History(), 0
@@ -102,22 +102,22 @@ class RecordedRun:
         self._apply_to(target)
 
     def jump(self, direction: int) -> None:
-        """Go a twentieth of the run on (1) or back (-1)."""
+        """Go forward (1) or back (-1) by a twentieth of the run."""
         self.seek(self.position + direction * JUMP * self.total)
 
     def next_epoch(self) -> None:
-        """Go to the end of this epoch; in the last one, to the end of the run."""
+        """Go to the end of this epoch, or of the run in the last epoch."""
         place = bisect.bisect_right(self._epoch_ends, self.position)
         self.seek(self._epoch_ends[place] if place < len(self._epoch_ends) else self.total)
 
     def previous_epoch(self) -> None:
-        """Go to the start of this epoch; shortly after it, to that of the one before."""
-        breath = BREATH * self.speed if self.is_playing else 0.0
-        place = bisect.bisect_left(self._epoch_ends, self.position - breath)
+        """Go to the start of this epoch; shortly after its start, to that of the previous epoch."""
+        grace = GRACE * self.speed if self.is_playing else 0.0
+        place = bisect.bisect_left(self._epoch_ends, self.position - grace)
         self.seek(self._epoch_ends[place - 1] if place else 0.0)
 
     def change_speed(self, direction: int) -> None:
-        """Take the next higher (1) or lower (-1) speed; at an end nothing happens."""
+        """Choose the next higher (1) or lower (-1) speed, if there is one."""
         if direction > 0:
             self.speed = next((speed for speed in SPEEDS if speed > self.speed), self.speed)
         else:
@@ -136,15 +136,15 @@ class RecordedRun:
 
 
 def time_axis(events: Sequence[Event]) -> list[float]:
-    """Return the time of each event in seconds of training; it never goes back.
+    """Return the time of each event in seconds of training; it never decreases.
 
-    A run that went back to an earlier state counts its seconds from there again: the axis goes on.
+    After a rewind the seconds of a run start again from the checkpoint; the axis continues.
     """
     times: list[float] = []
     now, last = 0.0, 0.0
     for event in events:
         if isinstance(event, StepDone):
-            # Not a number compares as neither: such a step takes no time.
+            # NaN compares as False: such a step takes no time.
             if event.seconds > last:
                 now += event.seconds - last
             if event.seconds >= 0:
@@ -154,12 +154,14 @@ def time_axis(events: Sequence[Event]) -> list[float]:
 
 
 def open_run(folder: RunFolder, *, speed: float = 10.0) -> RecordedRun:
-    """Read a run to show it.
+    """Read a run for a replay.
 
     Raises:
-        InputError: If it cannot be read, or nothing was trained in it.
+        InputError: If the run cannot be read, or has no step.
     """
     config, recorded = folder.read_config(), folder.read_events()
     if not any(isinstance(event, StepDone) for event in recorded.events):
-        raise InputError(f"{folder.name}: no batch was trained in it, so there is nothing to show")
+        raise InputError(
+            f"{folder.name}: the run has no training step, so there is nothing to replay"
+        )
     return RecordedRun(folder.name, config, recorded.events, speed=speed)

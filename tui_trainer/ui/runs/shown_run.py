@@ -1,4 +1,4 @@
-"""A run that a screen of curves shows, live or recorded."""
+"""A run on a screen, live or recorded."""
 
 from __future__ import annotations
 
