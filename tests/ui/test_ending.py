@@ -113,7 +113,8 @@ async def test_a_signal_ends_the_run_without_a_look_at_the_test_set(
     assert engine.received == [commands.Stop(reason=reason, test=False)]
     left, words = exit_message(app)
     assert left == code
-    assert words.endswith("recorded in runs/one; go on with: mnist-tui resume runs/one")
+    resume = f"from step {app.live_run.history.step:,} with: mnist-tui resume runs/one"
+    assert words.endswith(f"recorded in runs/one; resume {resume}")
 
 
 def test_ctrl_z_suspends() -> None:
@@ -124,8 +125,8 @@ def test_ctrl_z_suspends() -> None:
     ("before", "words"),
     [
         ([], "nothing of it is saved"),
-        ([RECORDED], "is saved; `mnist-tui resume` goes on with it"),
-        ([RECORDED, REFUSED], "it cannot be saved: the disk refuses"),
+        ([RECORDED], "is saved; `mnist-tui resume` continues it"),
+        ([RECORDED, REFUSED], "saving fails: check the disk"),
     ],
 )
 async def test_the_question_before_quitting_says_what_becomes_of_the_run(

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
-from tui_trainer.headless.event_text import diagnosis_lines, diagnosis_record
+from tui_trainer.headless.event_text import diagnosis_lines, diagnosis_record, header
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.diagnosis import Diagnosis, counts, tally
 from tui_trainer.protocol.events import Event, RunStarted, StateChanged
 from tui_trainer.protocol.exit_codes import ExitCode
-from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 
 
@@ -42,7 +41,7 @@ def print_check(
                 case RunStarted():
                     started = event
                     if not as_json:
-                        out.line(headline(event))
+                        out.line(header(event))
                         out.line("")
                 case Answered(content=Diagnosis() as item):
                     checked.append((item, event.seconds))
@@ -60,17 +59,6 @@ def print_check(
         out.line("")
         out.line(summary(items, seconds))
     return ExitCode.CHECK_FAILED if counts(items)["error"] else ExitCode.FINISHED
-
-
-def headline(started: RunStarted) -> str:
-    """Return in a line what is checked."""
-    base_lr = fmt.learning_rate(started.learning_rate)
-    return (
-        f"{started.model}: {fmt.plural(started.parameters, 'parameter')} · {started.dataset} "
-        f"{fmt.count(started.train_size)}+{fmt.count(started.val_size)} · {started.optimizer} at "
-        f"{base_lr}, {started.schedule} · batches of {fmt.count(started.batch_size)} · "
-        f"{started.device}, {fmt.plural(started.threads, 'thread')}"
-    )
 
 
 def summary(items: Sequence[Diagnosis], seconds: float) -> str:

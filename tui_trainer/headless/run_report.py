@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tui_trainer.findings.learning_rates import divergence
 from tui_trainer.headless import event_text
 from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.history.run_state import RunState
@@ -28,6 +27,7 @@ from tui_trainer.protocol.events import (
     StepDone,
     TestEvaluated,
 )
+from tui_trainer.recording.resume_hint import recorded_line
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 
@@ -131,25 +131,13 @@ class Report:
         self._report_folder(event)
 
     def _report_folder(self, event: RunFinished) -> None:
-        """Say where the run lies, and how to go on with one that was left."""
+        """Print where the run is recorded, and how to resume an unfinished one."""
         run = self.run
         if not run.folder:
             return
         for path, reason in run.unsaved.items():
             self._console.print(f"not saved: {path}: {reason}", glyph="✗", style="error")
-        name = fmt.printable(run.folder)
-        if event.reason == "completed":
-            self._console.print(f"recorded in {name}")
-            return
-        more, step = "", event.step
-        if run.lost is not None:
-            found = run.findings.get(divergence.__name__)
-            remedy = found.fix_value if found is not None else None
-            step, more = run.lost.good_step, f" --lr {0.01 if remedy is None else remedy:g}"
-        self._console.print(
-            f"recorded in {name}; go on from step {fmt.count(step)} with: "
-            f"mnist-tui resume {name}{more}"
-        )
+        self._console.print(recorded_line(run, is_resumable=event.reason != "completed"))
 
     def _draw(self, doing: str = "") -> None:
         console = self._console

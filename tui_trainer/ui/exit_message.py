@@ -1,26 +1,26 @@
-"""What is left on the terminal when the window is gone."""
+"""The message on the terminal after the window has closed."""
 
 from __future__ import annotations
 
-from tui_trainer.history.history import History
 from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.recording.resume_hint import recorded_line
 from tui_trainer.text import fmt
 from tui_trainer.ui.app import MnistTui
 
 
 def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
-    """Return the exit code, and a line about the run that was on show."""
+    """Return the exit code, and the result of the run that the window showed."""
     history = window.live_run.history
     if window.start_error is not None:
         return ExitCode.BAD_INPUT, f"mnist-tui: error: {window.start_error}"
     if history.failure is not None:
-        return ExitCode.FAILED, f"mnist-tui: the training failed: {history.failure.message}"
+        return ExitCode.FAILED, f"mnist-tui: training failed: {history.failure.message}"
     started, step = history.started, history.last_step
     if started is None or step is None:
         return ExitCode.FINISHED, ""
     reason = history.finished.reason if history.finished else "left"
     if history.is_on_show:
-        reason = "looked at"
+        reason = "inspected"
     parts = [
         f"{started.model}: {reason} in epoch {step.epoch} of {started.epochs}, "
         f"step {fmt.count(step.step)}, after {fmt.duration(step.seconds)} of training"
@@ -31,19 +31,12 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         parts.append(f"validation {result} after epoch {last.epoch}")
     for test in history.tests[-1:]:
         result = fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)
-        parts.append(f"test {result}, look {test.look}")
-    parts += _whereabouts(history, reason)
+        parts.append(f"test {result}, evaluation {test.look}")
+    parts += [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
+    if history.folder is not None:
+        is_resumable = reason != "completed" and not history.is_on_show
+        parts.append(recorded_line(history, is_resumable=is_resumable))
     code = ENDINGS.get(window.exit_reason or "", ExitCode.FINISHED)
     if code == ExitCode.FINISHED and history.unsaved:
         code = ExitCode.UNSAVED
     return code, "\n".join(parts)
-
-
-def _whereabouts(history: History, reason: str) -> list[str]:
-    """Return where the run lies, what of it could not be saved, and how to go on."""
-    lines = [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
-    if history.folder is not None:
-        name = fmt.printable(history.folder)
-        go_on = "" if reason == "completed" else f"; go on with: mnist-tui resume {name}"
-        lines.append(f"recorded in {name}{go_on}")
-    return lines
