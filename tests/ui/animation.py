@@ -129,8 +129,9 @@ def picture(frames: Sequence[Frame], poster: int = 0) -> str:
     styles = "".join(f".{name}{{{style}}}" for style, name in classes.items())
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n'
-        f"<style>text{{font:20px Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}}"
-        f".b{{shape-rendering:crispEdges}}.head text{{font-family:-apple-system,'Segoe UI','DejaVu Sans',sans-serif}}"
+        "<style>text{font:20px Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}"
+        ".b{shape-rendering:crispEdges}"
+        ".head text{font-family:-apple-system,'Segoe UI','DejaVu Sans',sans-serif}"
         f"{styles}{_animation(frames, times, poster)}</style>\n"
         f'<rect width="{width}" height="{height}" rx="9" fill="{first.background}"/>'
         f'<g transform="translate({MARGIN} {HEAD})">\n' + "\n".join(body) + "\n</g></svg>\n"

@@ -33,7 +33,8 @@ LIMIT = 2_000_000
 """Bytes of the moving picture."""
 
 SEVEN = (
-    *["left"] * 6, *["up"] * 8, "space", *["right"] * 11, *["end", "down"] * 5, *["down"] * 5, "space",
+    *["left"] * 6, *["up"] * 8, "space", *["right"] * 11,
+    *["end", "down"] * 5, *["down"] * 5, "space",
 )  # fmt: skip
 """The keys that draw a digit on the pad, from its middle."""
 

@@ -1,0 +1,114 @@
+"""The tables in the pages that are made from the code: between ``<!-- generated: NAME -->`` and
+``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from tests.docs.pages import text_of
+from tui_trainer.anatomy.table import layer_table
+from tui_trainer.course.lesson import lessons
+from tui_trainer.models import zoo
+from tui_trainer.protocol import events
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.layers import totals
+from tui_trainer.text.fmt import field
+from tui_trainer.ui.keys.binding import key_text, normalized
+from tui_trainer.ui.keys.keymap import GROUPS, with_keys
+
+_REGION = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    """Return a Markdown table; ``align`` has an ``r`` for each column aligned to the right."""
+    rules = ["---:" if align[n : n + 1] == "r" else "---" for n in range(len(head))]
+    lines = [head, rules, *rows]
+    return "".join(f"| {' | '.join(cells)} |\n".replace("|  |", "| |") for cells in lines)
+
+
+def keys() -> str:
+    """Return every key, group by group."""
+    parts = []
+    for group, bindings in GROUPS.items():
+        rows = [
+            (
+                " ".join(f"`{key_text(key)}`" for key in normalized(binding.key)).replace(
+                    "|", "\\|"
+                ),
+                f"`{binding.id}`",
+                with_keys(binding.tooltip or binding.description),
+            )
+            for binding in bindings
+            if binding.id is not None
+        ]
+        parts.append(f"**{with_keys(group)}**\n\n{table(('key', 'id', ''), rows)}")
+    return "\n".join(parts)
+
+
+def exit_codes() -> str:
+    """Return the exit codes."""
+    return table(
+        ("exit code", "meaning"), [(str(code.value), code.meaning) for code in ExitCode], "r"
+    )
+
+
+def models() -> str:
+    """Return the models of the zoo, with their cost."""
+    rows = []
+    for name, entry in zoo.REGISTRY.items():
+        network = zoo.build(name, image_size=28, classes=10)
+        whole = totals(layer_table(network, (28, 28, 1)))
+        figures = (
+            f"{whole.parameters:,}",
+            f"{whole.multiply_adds:,}",
+            field(whole.receptive_field),
+        )
+        rows.append((f"`{name}`", *figures, entry.summary))
+    head = ("`--model`", "parameters", "multiply-adds", "receptive field", "")
+    return table(head, rows, " rrr")
+
+
+def lesson_list() -> str:
+    """Return the lessons."""
+    rows = [(str(each.topic), each.title, f"`{each.slug}`") for each in lessons()]
+    return table(("topic", "lesson", "name"), rows, "r")
+
+
+def event_list() -> str:
+    """Return the events of a run: the first sentence of each, and its fields."""
+    rows = []
+    for kind in _event_types():
+        first = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+        names = [f"`{each.name}`" for each in dataclasses.fields(kind)]
+        about = first.replace("``", "`").split(". ")[0].rstrip(".")
+        rows.append((f"`{kind.__name__}`", f"{about}: {', '.join(names)}"))
+    return table(("event", "when, and its fields"), rows)
+
+
+def _event_types() -> list[type]:
+    return [
+        kind
+        for kind in vars(events).values()
+        if inspect.isclass(kind)
+        and kind.__module__ == events.__name__
+        and dataclasses.is_dataclass(kind)
+    ]
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "keys": keys,
+    "exit-codes": exit_codes,
+    "zoo": models,
+    "lessons": lesson_list,
+    "events": event_list,
+}
+
+
+def filled(page: Path) -> str:
+    """Return a page with its generated tables as they should be."""
+    return _REGION.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text_of(page))
