@@ -53,7 +53,7 @@ class Camera:
         self.stills: dict[str, Frame] = {}
         self.spent = 0.0
         self.app: MnistTui | None = None
-        self.pilot: Pilot[object] | None = None
+        self.pilot: Pilot[None] | None = None
 
     def cpu_time(self) -> float:
         """Return the CPU time of the window's thread without that of the screenshots."""
@@ -78,8 +78,8 @@ class Camera:
         for key in keys:
             await self.pilot.press(key)
             await self.pilot.pause(0.05)
-        run = self.app.run_now
-        await self.until(lambda app: run.inspecting.is_free and run.learning.is_free)
+        run = self.app.live_run
+        await self.until(lambda app: run.inspection.is_idle and run.experiment.is_idle)
 
     async def open(self, view: str) -> None:
         """Open a view of the Inspect screen, as its list does."""
@@ -106,13 +106,13 @@ class Camera:
     async def step(self, number: int) -> None:
         """Wait until the run has trained this many steps, or is over."""
         await self.until(
-            lambda app: app.run_now.history.step >= number or app.run_now.history.is_over
+            lambda app: app.live_run.history.step >= number or app.live_run.history.is_over
         )
 
 
 async def shoot(camera: Camera) -> None:
     """Play the story, and take the screenshots."""
-    start = Start(Job(recorder_of(RUN)), records=True, patient=True)
+    start = Start(Job(recorder_of(RUN)), records=True, interactive=True)
     app = MnistTui(start, RUN, theme="midnight", governor=Governor(cpu_time=camera.cpu_time))
     async with app.run_test(size=SIZE) as pilot:
         camera.app, camera.pilot = app, pilot
@@ -121,7 +121,7 @@ async def shoot(camera: Camera) -> None:
         await _inspect(camera)
         await _learn(camera)
         await camera.press("1")
-        await camera.until(lambda app: app.run_now.history.is_over)
+        await camera.until(lambda app: app.live_run.history.is_over)
         camera.take("At the end: test accuracy with its 95 % interval", 4)
         app.exit()
 
@@ -135,7 +135,7 @@ async def _train(camera: Camera) -> None:
     await camera.press(*"++++")
     await camera.step(440)
     camera.take("Raise the learning rate while it trains: 0.1 → 2", 2, "+")
-    await camera.until(lambda app: bool(app.run_now.history.gravest_first))
+    await camera.until(lambda app: bool(app.live_run.history.gravest_first))
     await camera.step(600)
     camera.take("Too high. A finding says so, with its evidence and a fix", 4)
     await camera.press("f")
@@ -149,10 +149,10 @@ async def _train(camera: Camera) -> None:
 
 async def _model(camera: Camera) -> None:
     await camera.press("2")
-    await camera.until(lambda app: app.run_now.field.is_free)
+    await camera.until(lambda app: app.live_run.field.is_idle)
     camera.take("The network: layer table, design review, receptive field", 3, "2", "model")
     await camera.press("tab", "tab", *["pagedown"] * 5, "right")
-    await camera.until(lambda app: app.run_now.field.is_free)
+    await camera.until(lambda app: app.live_run.field.is_idle)
     camera.take("The pixels that one feature sees of a digit", 2, "→")
 
 
