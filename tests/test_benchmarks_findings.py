@@ -46,7 +46,7 @@ def _steps(first: int, last: int) -> list[StepDone]:
             batch_size=BATCH,
             loss=1.0,
             accuracy=0.5,
-            learning_rate=0.1,
+            lr=0.1,
             seconds=0.1 * step,
         )
         for step in range(first, last + 1)

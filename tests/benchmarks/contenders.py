@@ -84,7 +84,7 @@ def measured(events: Iterator[Event], inbox: Inbox, meter: Meter) -> Iterator[Ev
             if meter.step(event.batch_size):
                 inbox.send(Stop(test=False))
         elif isinstance(event, SettingChanged):
-            if event.setting == "learning_rate":
+            if event.setting == "base_lr":
                 meter.changes.append((time.monotonic(), float(event.new)))
         elif isinstance(event, RunStarted):
             meter.threads = event.threads

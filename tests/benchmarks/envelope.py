@@ -101,7 +101,7 @@ def measured(config: RunConfig, data: Data) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in model.parameters()),
         "has_norm": any(isinstance(module, norms) for module in model.modules()),
         "optimizer": config.optimizer,
-        "learning_rate": config.learning_rate,
+        "base_lr": config.base_lr,
         "schedule": config.schedule,
         "batch_size": config.batch_size,
         "seed": config.seed,

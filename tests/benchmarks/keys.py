@@ -53,7 +53,7 @@ class Press:
     @property
     def shown(self) -> tuple[float, str]:
         """When it was pressed, and the rate as the status line writes it."""
-        return self.at, fmt.knob("learning_rate", self.lr)
+        return self.at, fmt.knob("base_lr", self.lr)
 
 
 def plan(seed: int, count: int = COUNT) -> list[Key]:

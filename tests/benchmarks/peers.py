@@ -48,7 +48,7 @@ def usual_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimize
     """Return PyTorch's SGD with the run's settings: what others train with."""
     return torch.optim.SGD(
         model.parameters(),
-        lr=config.learning_rate,
+        lr=config.base_lr,
         momentum=config.momentum,
         nesterov=config.nesterov,
         weight_decay=config.weight_decay,
@@ -156,7 +156,7 @@ def bare(config: RunConfig, meter: Meter) -> None:
             loss = functional.cross_entropy(logits, wanted)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step(config.learning_rate)
+            optimizer.step(config.base_lr)
             loss_sum += loss.detach()
             correct_sum += (logits.detach().argmax(dim=1) == wanted).sum()
             steps += 1

@@ -170,7 +170,7 @@ def test_its_weights_are_exported(lab: Lab, case: Case, tmp_path: Path) -> None:
     weights = load_file(tmp_path / "weights.safetensors")
     network = build_model(case.model, image_size=28, classes=10)
     network.load_state_dict(weights)
-    state = last(folder).part("network")
+    state = last(folder).part("model")
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, state.get(name, weights[name])), name
 

@@ -59,7 +59,7 @@ def test_a_norm_in_evaluation_mode_stays_there(
     lab: Lab, case: Case, still: list[str], moving: list[str]
 ) -> None:
     """In every epoch and after a resume: its statistics are those that it was built with."""
-    state = last(lab.trained(case)).part("network")
+    state = last(lab.trained(case)).part("model")
 
     for name in still:
         assert not state[f"{name}.running_mean"].any(), name
@@ -79,7 +79,7 @@ def test_an_integer_parameter_is_neither_trained_nor_called_frozen(lab: Lab) -> 
     given = ("--data-dir", lab.data, "--threads", 1, "--val-size", 80, "--batch-size", 32)
     checked = lab.run("check", case.model, *given)
 
-    order = last(folder).tensors["network/order"]
+    order = last(folder).tensors["model/order"]
     assert sorted(order.tolist()) == list(range(28 * 28))
     assert "order" not in checked.out
     assert "order" not in findings(folder)
@@ -118,7 +118,7 @@ def test_the_same_seed_repeats_with_any_rng(lab: Lab) -> None:
     assert_same_bits(whole, again)
 
     other = lab.train(Case(case.name, ("--seed", 1)), "numpy_weights-other")
-    name = "network/head.weight"
+    name = "model/head.weight"
     assert not torch.equal(last(whole).tensors[name], last(other).tensors[name])
 
     assert_fine(lab.run("replay", lab.copied(whole).path, "--no-ui"))

@@ -128,7 +128,7 @@ def test_json_has_the_images_and_every_figure(run: Cli, trained: RunFolder) -> N
 
     assert output["run"] == {"name": "mine", "folder": str(Path("runs") / "mine")}
     assert (output["checkpoint"], output["model"], output["parameters"]) == ("best", "tiny", 4_714)
-    assert (output["split"], output["images"], output["test_looks"]) == ("validation", 40, 1)
+    assert (output["split"], output["images"], output["test_evaluations"]) == ("validation", 40, 1)
     assert output["epoch"] == summary.best_epoch
     assert output["step"] == 8 * output["epoch"]
     assert output["accuracy"] == summary.best_val_accuracy
@@ -155,7 +155,7 @@ def test_every_view_has_every_form(run: Cli, trained: RunFolder) -> None:
     for view in VIEWS:
         assert (view.title.upper() in out) != view.is_drawn_on
     assert max(map(len, out.splitlines())) <= 80
-    assert trained.read_events().looks == 2
+    assert trained.read_events().test_evaluations == 2
 
 
 # --- the test set
@@ -171,13 +171,13 @@ def test_a_test_evaluation_is_counted_in_the_run(run: Cli, trained: RunFolder) -
     recorded = trained.read_events()
     last = recorded.events[-1]
     assert isinstance(last, TestEvaluated)
-    assert (recorded.looks, last.look, last.step) == (2, 2, 16)
+    assert (recorded.test_evaluations, last.evaluation, last.step) == (2, 2, 16)
     after = trained.read_summary()
-    assert (after.test_looks, after.state, after.epochs_done) == (2, "completed", 2)
+    assert (after.test_evaluations, after.state, after.epochs_done) == (2, "completed", 2)
     assert after.test_accuracy == before.test_accuracy, "the same weights say the same"
 
     output = record(run, "mine", *CONFUSION, "--test", "--checkpoint", "best")
-    assert (output["split"], output["images"], output["test_looks"]) == ("test", 20, 3)
+    assert (output["split"], output["images"], output["test_evaluations"]) == ("test", 20, 3)
     assert trained.read_summary().test_correct == output["correct"]
 
 
@@ -188,11 +188,11 @@ def test_a_resumed_run_counts_its_test_evaluations_on(run: Cli, trained: RunFold
     assert code == 0, err
     assert "look 3" in out
     recorded = trained.read_events()
-    assert recorded.looks == 3
-    assert [e.look for e in recorded.events if isinstance(e, TestEvaluated)] == [1, 3]
+    assert recorded.test_evaluations == 3
+    assert [e.evaluation for e in recorded.events if isinstance(e, TestEvaluated)] == [1, 3]
     assert [e.epoch for e in recorded.events if isinstance(e, EpochDone)] == [1, 2, 3]
     assert sum(isinstance(event, RunFinished) for event in recorded.events) == 1
-    assert trained.read_summary().test_looks == 3
+    assert trained.read_summary().test_evaluations == 3
     assert run("replay", "--no-ui")[0] == 0
     assert run("diagnose")[0] == 0
     assert "3 looks" in run("runs")[1]
@@ -203,7 +203,7 @@ def test_an_invalid_choice_costs_no_test_evaluation(
 ) -> None:
     output = data_refused("evaluate", "mine", *CONFUSION, "--test", "--set", "colour=red")
     assert output.startswith("--set colour=red: confusion has no such control; it has images, num")
-    assert trained.read_events().looks == 1
+    assert trained.read_events().test_evaluations == 1
 
 
 def test_a_run_in_use_is_not_evaluated_on_the_test_set(
@@ -277,7 +277,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
         line = data_refused("evaluate", "mine", "--test", "--report", path)
         assert line.startswith(f"--report {path}: ")
         assert output in line
-    assert trained.read_events().looks == 1
+    assert trained.read_events().test_evaluations == 1
 
 
 # --- what cannot be used
@@ -314,7 +314,7 @@ def test_weights_that_are_damaged_are_not_judged(data_refused: Refused, trained:
     content[-1] ^= 1
     trained.checkpoint("last").write_bytes(content)
     assert "is damaged" in data_refused("evaluate", "--test")
-    assert trained.read_events().looks == 1
+    assert trained.read_events().test_evaluations == 1
 
 
 def test_an_interruption_leaves_nothing_behind(
@@ -328,7 +328,7 @@ def test_an_interruption_leaves_nothing_behind(
     assert (code, out, err) == (ExitCode.INTERRUPTED, "", "")
     assert not Path("r.html").exists()
     assert not Lock.is_held(trained.lock)
-    assert trained.read_events().looks == 2, "the test set was read"
+    assert trained.read_events().test_evaluations == 2, "the test set was read"
 
 
 def test_an_input_error_does_not_load_torch() -> None:

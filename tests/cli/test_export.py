@@ -136,7 +136,9 @@ def test_a_comparison_is_no_test_evaluation(run: Cli, here: Path) -> None:
 
     after = folder.read_events()
     assert after.events == before.events
-    assert sum(isinstance(event, TestEvaluated) for event in after.events) == before.looks
+    assert (
+        sum(isinstance(event, TestEvaluated) for event in after.events) == before.test_evaluations
+    )
 
 
 @pytest.mark.slow

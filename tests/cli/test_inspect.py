@@ -60,10 +60,10 @@ def test_a_checkpoint_is_shown_with_the_events_before_it(
         history = History()
         for event in show(settings, Inbox(ask_view("confusion"), Stop())):
             assert (
-                not isinstance(event, RunStarted | StepDone | EpochDone) or not history.is_on_show
+                not isinstance(event, RunStarted | StepDone | EpochDone) or not history.is_viewing
             )
             history.apply(event)
-        assert history.is_on_show
+        assert history.is_viewing
         assert len(history.epochs) == epochs
     assert trained.events.read_bytes() == lines
 

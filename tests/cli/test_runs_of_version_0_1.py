@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Cli
+from tui_trainer.protocol.schema import upgraded
 
 RECORDED = Path(__file__).parents[1] / "recording" / "runs_0_1"
 NAMES = ("finished", "steered", "killed")
@@ -58,7 +59,7 @@ def test_trained_again_they_meet_the_same_losses(run: Cli, runs: Path, name: str
     before, now = recorded(name, "StepDone")[:60], events_of(out, "StepDone")[:60]
     assert len(before) == len(now) == 60
     for old, new in zip(before, now, strict=True):
-        assert old.keys() == new.keys()
+        assert upgraded(old).keys() == new.keys()
         assert [new[key] for key in ("step", "epoch", "images", "batch_size")] == [
             old[key] for key in ("step", "epoch", "images", "batch_size")
         ]

@@ -164,7 +164,7 @@ def test_help_shows_the_true_defaults() -> None:
             assert f"({shown})" in helps[field.name], field.name
             output += 1
     assert output > 10
-    rates = (RunConfig(optimizer=name).learning_rate for name in ("sgd", "adam"))
+    rates = (RunConfig(optimizer=name).base_lr for name in ("sgd", "adam"))
     assert "({} for sgd, {} for adam and adamw)".format(*rates) in helps["lr"]
     assert ", ".join(MODELS) in helps["model"]
 

@@ -21,7 +21,7 @@ REMEDY = Control(
 PREDICTED = Control(name="said", label="said", value=9.0, steps=(4.0, 9.0))
 
 EPOCH: list[Event] = [facts.started(), *(facts.step(n) for n in range(1, 11)), facts.epoch_done()]
-RAISED = facts.changed("learning_rate", 0.1, 5.0, images=1_100)
+RAISED = facts.changed("base_lr", 0.1, 5.0, images=1_100)
 TOO_HIGH = facts.finding(code="learning_rate_high", severity="error", lesson=7)
 
 
@@ -79,7 +79,7 @@ def test_the_whole_walk_moves_on_by_itself() -> None:
     assert tour.advance(history).name == "rewind"
     history.findings.clear()
     assert tour.advance(history).name == "rewind"
-    history.apply(facts.changed("learning_rate", 5.0, 0.5, images=1_200))
+    history.apply(facts.changed("base_lr", 5.0, 0.5, images=1_200))
     assert tour.advance(history).name == "overfit"
     tour.notice(tried("overfitting", REMEDY, progress=0.5))
     assert tour.advance(history).name == "overfit"
@@ -106,12 +106,12 @@ def test_a_divergence_breaks_it_and_a_rewind_to_a_lower_rate_mends_it() -> None:
     tour = at_step("break")
     history = history_of(*EPOCH, RAISED)
     assert tour.advance(history).name == "break"
-    history.apply(Diverged(step=12, epoch=2, learning_rate=5.0, good_step=10))
+    history.apply(Diverged(step=12, epoch=2, lr=5.0, last_good_step=10))
     assert tour.advance(history).name == "finding"
     tour.skip()
     assert tour.advance(history).name == "rewind"
     history.apply(Rewound(step=10, epoch=1, images=1_000, from_step=12, lines=None))
-    history.apply(facts.changed("learning_rate", 0.1, 0.01, images=1_000))
+    history.apply(facts.changed("base_lr", 0.1, 0.01, images=1_000))
     assert tour.advance(history).name == "overfit"
 
 
@@ -119,7 +119,7 @@ def test_a_network_that_forgot_everything_is_not_back_yet() -> None:
     tour = at_step("rewind")
     history = history_of(facts.started(), RAISED)
     tour.advance(history)
-    history.apply(facts.changed("learning_rate", 5.0, 0.5))
+    history.apply(facts.changed("base_lr", 5.0, 0.5))
     for number in range(1, 60):
         history.apply(facts.step(number, loss=2.2))
     assert tour.advance(history).name == "rewind"

@@ -40,7 +40,7 @@ def a_run(**changes: object) -> History:
         facts.epoch_done(1, val_accuracy=0.91, val_interval=(0.88, 0.93)),
         facts.epoch_done(2, val_accuracy=0.89, val_interval=(0.86, 0.91), val_loss=0.41),
         *updates,
-        facts.sample(20, batch_gap=-0.0123),
+        facts.sample(20, batch_norm_gap=-0.0123),
     )
 
 
@@ -177,7 +177,7 @@ def test_every_figure_is_known_in_a_run_and_no_other() -> None:
 
 def test_settings_are_those_of_now() -> None:
     history = a_run(dropout=0.1)
-    history.apply(facts.changed("learning_rate", 0.1, 0.02, images=2_000))
+    history.apply(facts.changed("base_lr", 0.1, 0.02, images=2_000))
     history.apply(facts.changed("batch_size", 100, 300, images=2_000))
     history.apply(facts.changed("augmentation", 1, 0, images=2_000))
     known = figures(history)
@@ -215,11 +215,11 @@ def test_how_it_goes() -> None:
 
 def test_what_the_probes_saw() -> None:
     history = a_run()
-    first = facts.parameter("conv1.weight", gradient=0.002, count=4)
-    last = facts.parameter("conv9.weight", gradient=0.1, count=100)
+    first = facts.parameter("conv1.weight", gradient_norm=0.002, numel=4)
+    last = facts.parameter("conv9.weight", gradient_norm=0.1, numel=100)
     history.apply(facts.update(20, parameters=(first, facts.parameter("norm.bias"), last)))
     relus = (facts.layer(dead=2), facts.layer(dead=1, units=48), facts.layer(kind="conv", dead=9))
-    history.apply(facts.sample(20, layers=relus, batch_gap=0.02))
+    history.apply(facts.sample(20, layers=relus, batch_norm_gap=0.02))
     known = figures(history)
 
     assert known["update_ratio"] == "0.1 %"
@@ -241,7 +241,7 @@ def test_findings_are_told_by_their_titles() -> None:
 def test_a_lost_loss_is_no_figure() -> None:
     history = a_run()
     history.apply(facts.step(21, loss=math.nan))
-    history.apply(Diverged(step=21, epoch=3, learning_rate=9.0))
+    history.apply(Diverged(step=21, epoch=3, lr=9.0))
     known = figures(history)
 
     assert not {"train_loss", "true_class_probability", "train_accuracy", "gap"} & set(known)
@@ -249,13 +249,13 @@ def test_a_lost_loss_is_no_figure() -> None:
 
 
 def test_numbers_that_are_not_finite_are_no_figures() -> None:
-    bad = facts.parameter(gradient=math.nan, update=math.nan, weight=math.nan)
+    bad = facts.parameter(gradient_norm=math.nan, update_norm=math.nan, weight_norm=math.nan)
     history = history_of(
         facts.started(layers=rows_of("era-s6")),
         facts.step(1, loss=math.nan),
         facts.epoch_done(1, val_loss=math.nan),
         *(facts.update(number, parameters=(bad, bad, bad)) for number in range(1, 9)),
-        facts.sample(1, batch_gap=math.nan),
+        facts.sample(1, batch_norm_gap=math.nan),
     )
     known = figures(history)
 

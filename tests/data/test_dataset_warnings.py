@@ -15,7 +15,7 @@ from tui_trainer.data.dataset import load
 from tui_trainer.data.dataset_warnings import dataset_warnings
 from tui_trainer.data.idx import RawDataset, read_folder
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.events import DatasetDoubted
+from tui_trainer.protocol.events import DatasetWarning
 
 
 def changed(raw: RawDataset, change: Callable[[torch.Tensor], torch.Tensor]) -> RawDataset:
@@ -83,7 +83,7 @@ def test_a_run_warns_once_before_it_starts(tmp_path: Path) -> None:
 
     (event,) = load(config, torch.device("cpu"))
 
-    assert isinstance(event, DatasetDoubted)
+    assert isinstance(event, DatasetWarning)
     assert event.warning == (
         f"{tmp_path}: class 3 has no training images, of 4 classes; the others are trained"
     )

@@ -43,9 +43,9 @@ def test_a_diverged_run_reports_it_and_skips_the_test_set(tiny: Path) -> None:
     assert isinstance(step, StepDone)
     assert not math.isfinite(step.loss)
     assert all(math.isfinite(earlier.loss) for earlier in of(StepDone, events)[:-1])
-    assert diverged == Diverged(step=step.step, epoch=step.epoch, learning_rate=1_000.0)
+    assert diverged == Diverged(step=step.step, epoch=step.epoch, lr=1_000.0)
     assert isinstance(end, RunFinished)
-    assert (end.reason, end.test_accuracy, end.test_loss, end.test_looks) == (
+    assert (end.reason, end.test_accuracy, end.test_loss, end.test_evaluations) == (
         "diverged",
         None,
         None,
@@ -60,7 +60,7 @@ def test_diverged_reports_the_lr_of_its_step(tiny: Path) -> None:
 
     events = run(config)
 
-    assert only(Diverged, events).learning_rate == of(StepDone, events)[-1].learning_rate
+    assert only(Diverged, events).lr == of(StepDone, events)[-1].lr
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_non_finite_weights_after_the_last_update_are_detected(
     assert only(Diverged, events).step == len(of(StepDone, events))
     assert not of(EpochDone, events)
     assert only(RunFinished, events).reason == "diverged"
-    assert only(RunFinished, events).test_looks == 0
+    assert only(RunFinished, events).test_evaluations == 0
 
 
 def test_a_run_stopped_with_non_finite_weights_has_diverged(

@@ -8,7 +8,7 @@ import pytest
 from tests.engine.runs import ScriptedInbox, of, run, tiny_config
 from tui_trainer.engine import loop
 from tui_trainer.engine.run import Run
-from tui_trainer.protocol.commands import SetBatchSize, SetLearningRate
+from tui_trainer.protocol.commands import SetBaseLr, SetBatchSize
 from tui_trainer.protocol.config import SCHEDULES
 from tui_trainer.protocol.events import StepDone
 from tui_trainer.protocol.schedules import factor
@@ -17,7 +17,7 @@ from tui_trainer.protocol.schedules import factor
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_lr_of_each_step_is_base_times_schedule(tiny: Path, schedule: str) -> None:
     config = tiny_config(tiny, schedule=schedule, epochs=3, step_size=1, gamma=0.5)
-    inbox = ScriptedInbox({4: [SetLearningRate(0.02)], 9: [SetLearningRate(0.3)]})
+    inbox = ScriptedInbox({4: [SetBaseLr(0.02)], 9: [SetBaseLr(0.3)]})
 
     steps = of(StepDone, run(config, inbox))
 
@@ -25,9 +25,9 @@ def test_the_lr_of_each_step_is_base_times_schedule(tiny: Path, schedule: str) -
         assert step is not None
         seen = before.images if before else 0
         base = 0.05 if step.step <= 4 else 0.02 if step.step <= 9 else 0.3
-        assert step.learning_rate == pytest.approx(base * factor(config, seen / 110), rel=1e-12)
+        assert step.lr == pytest.approx(base * factor(config, seen / 110), rel=1e-12)
     if schedule != "constant":
-        assert len({step.learning_rate for step in steps}) > 3 - 1
+        assert len({step.lr for step in steps}) > 3 - 1
 
 
 def test_the_reported_lr_is_the_lr_of_the_update(
@@ -47,9 +47,9 @@ def test_the_reported_lr_is_the_lr_of_the_update(
     monkeypatch.setattr(loop, "train_step", measuring)
     config = tiny_config(tiny, momentum=0.0, nesterov=False, weight_decay=0.0, schedule="cosine")
 
-    steps = of(StepDone, run(config, ScriptedInbox({3: [SetLearningRate(0.5)]})))
+    steps = of(StepDone, run(config, ScriptedInbox({3: [SetBaseLr(0.5)]})))
 
-    assert rates == pytest.approx([step.learning_rate for step in steps], rel=1e-3)
+    assert rates == pytest.approx([step.lr for step in steps], rel=1e-3)
 
 
 def test_the_schedule_goes_by_images_and_not_by_steps(tiny: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_schedule_goes_by_images_and_not_by_steps(tiny: Path) -> None:
     rates = []
     for script in ({}, {2: [SetBatchSize(8)], 9: [SetBatchSize(4)]}):
         steps = of(StepDone, run(config, ScriptedInbox(script)))
-        rates.append({step.images - step.batch_size: step.learning_rate for step in steps})
+        rates.append({step.images - step.batch_size: step.lr for step in steps})
 
     assert len(rates[1]) > len(rates[0])
     common = rates[0].keys() & rates[1].keys()

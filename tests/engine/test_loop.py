@@ -54,7 +54,7 @@ def test_a_small_model_learns_real_digits() -> None:
     end = only(RunFinished, events)
     assert end.test_accuracy is not None
     assert end.test_accuracy > 0.85
-    assert (end.test_total, end.test_looks) == (10_000, 1)
+    assert (end.test_total, end.test_evaluations) == (10_000, 1)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_run_started_describes_the_run(tiny: Path) -> None:
     assert (started.train_size, started.val_size, started.test_size) == (110, 10, 40)
     assert (started.classes, started.image_size, started.dataset) == (10, 8, tiny.name)
     assert (started.model, started.seed, started.device) == ("era-s6-dropout", 5, "cpu")
-    assert (started.batch_size, started.learning_rate, started.threads) == (16, 0.05, 1)
+    assert (started.batch_size, started.base_lr, started.threads) == (16, 0.05, 1)
     assert (started.augmentation, started.dropout) == (True, 0.05)
     assert sum(layer.parameters for layer in started.layers) == started.parameters == 19_568
 
@@ -215,7 +215,7 @@ def test_an_epochs_training_figures_are_means_over_its_images(tiny: Path) -> Non
         assert epoch.train_loss == pytest.approx(loss, rel=1e-12)
         assert epoch.train_accuracy == correct / 110
         assert epoch.step == steps[-1].step
-        assert epoch.learning_rate == steps[-1].learning_rate
+        assert epoch.lr == steps[-1].lr
 
 
 def test_validation_reports_interval_class_accuracies_and_rise(tiny: Path) -> None:
@@ -267,10 +267,10 @@ def test_the_test_set_is_read_once_at_the_end(tiny: Path, monkeypatch: pytest.Mo
 
     assert looked_after == [StateChanged(state="testing", step=14)]
     test, end = only(TestEvaluated, reported), only(RunFinished, reported)
-    assert (test.look, test.step, test.images, test.test_total) == (1, 14, 220, 40)
+    assert (test.evaluation, test.step, test.images, test.test_total) == (1, 14, 220, 40)
     assert test.test_accuracy == test.test_correct / 40
     assert test.test_interval == wilson(test.test_correct, 40)
-    assert end.test_looks == 1
+    assert end.test_evaluations == 1
     wanted = {key: value for key, value in asdict(test).items() if key.startswith("test_")}
     assert {key: asdict(end)[key] for key in wanted} == wanted
 

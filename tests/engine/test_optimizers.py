@@ -107,7 +107,7 @@ def test_the_momentum_of_16_bits_is_the_same_each_time(dtype: torch.dtype) -> No
         for _ in range(4):
             weight.grad = torch.randn(10, 384, generator=rng).to(dtype)
             ours.step(0.01)
-        return ours.state_tensors()["velocity/0"]
+        return ours.state_tensors()["momentum_buffer/0"]
 
     first = momentum()
     for number in range(8):

@@ -13,13 +13,13 @@ from tui_trainer.engine import loop
 from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import (
     Command,
+    EvaluateTest,
     Inbox,
-    LookAtTest,
     Pause,
     Resume,
     RunEpoch,
     RunStep,
-    SetLearningRate,
+    SetBaseLr,
     Stop,
 )
 from tui_trainer.protocol.events import (
@@ -46,7 +46,7 @@ def steps(events: list[Event]) -> int:
 
 
 def test_a_pause_lasts_until_resume(tiny: Path) -> None:
-    inbox = ScriptedInbox({3: [Pause()]}, paused=[[SetLearningRate(0.01)], [Resume()]])
+    inbox = ScriptedInbox({3: [Pause()]}, paused=[[SetBaseLr(0.01)], [Resume()]])
 
     events = run(tiny_config(tiny), inbox)
 
@@ -93,8 +93,10 @@ def test_paused_time_is_not_training_time(tiny: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(loop, "train_step", slow_step)
     monkeypatch.setattr(Run, "evaluate_test", slow_test)
-    script: dict[int, list[Command]] = {0: [Pause()], 3: [Pause()], 5: [LookAtTest()]}
-    inbox = ScriptedInbox(script, paused=[[Resume()], [LookAtTest()], [Resume()]], waiting=waiting)
+    script: dict[int, list[Command]] = {0: [Pause()], 3: [Pause()], 5: [EvaluateTest()]}
+    inbox = ScriptedInbox(
+        script, paused=[[Resume()], [EvaluateTest()], [Resume()]], waiting=waiting
+    )
 
     events = run(tiny_config(tiny), inbox, clock)
 
@@ -217,12 +219,12 @@ def test_run_epoch_in_the_last_epoch_ends_the_run(tiny: Path) -> None:
 
 
 def test_a_test_evaluation_is_counted_and_reported(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({5: [LookAtTest()]}))
+    events = run(tiny_config(tiny), ScriptedInbox({5: [EvaluateTest()]}))
 
     first, last = of(TestEvaluated, events)
-    assert (first.look, first.step, first.images) == (1, 5, 80)
-    assert (last.look, last.step) == (2, 14)
-    assert only(RunFinished, events).test_looks == 2
+    assert (first.evaluation, first.step, first.images) == (1, 5, 80)
+    assert (last.evaluation, last.step) == (2, 14)
+    assert only(RunFinished, events).test_evaluations == 2
     assert states(events)[:3] == [("training", 0), ("testing", 5), ("training", 5)]
 
 
@@ -230,14 +232,14 @@ def test_a_test_evaluation_does_not_change_training(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout", dropout=0.5)
 
     plain, looked = (
-        of(StepDone, run(config, ScriptedInbox({step: [LookAtTest()]}))) for step in (100, 5)
+        of(StepDone, run(config, ScriptedInbox({step: [EvaluateTest()]}))) for step in (100, 5)
     )
 
     assert plain == looked
 
 
 def test_a_test_evaluation_while_paused_keeps_the_pause(tiny: Path) -> None:
-    inbox = ScriptedInbox({3: [Pause()]}, paused=[[LookAtTest()], [Resume()]])
+    inbox = ScriptedInbox({3: [Pause()]}, paused=[[EvaluateTest()], [Resume()]])
 
     events = run(tiny_config(tiny), inbox)
 
@@ -254,7 +256,7 @@ def test_stop_ends_the_run_after_the_batch_and_evaluates_the_test_set(tiny: Path
     *_, test, end = events
     assert isinstance(test, TestEvaluated)
     assert isinstance(end, RunFinished)
-    assert (end.reason, end.step, end.epochs, end.test_looks) == ("stopped", 10, 1, 1)
+    assert (end.reason, end.step, end.epochs, end.test_evaluations) == ("stopped", 10, 1, 1)
     assert end.val_accuracy == only(EpochDone, events).val_accuracy
     assert steps(events) == 10
 
@@ -269,7 +271,7 @@ def test_stop_without_test_leaves_the_test_set_unread(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(test=False)]}))
 
     end = only(RunFinished, events)
-    assert (end.reason, end.test_looks, end.test_accuracy) == ("stopped", 0, None)
+    assert (end.reason, end.test_evaluations, end.test_accuracy) == ("stopped", 0, None)
     assert events[-1] is end
     assert not of(TestEvaluated, events)
     assert ("testing", 2) not in states(events)
@@ -294,7 +296,7 @@ def test_a_run_can_be_stopped_before_its_first_step(tiny: Path) -> None:
 
 
 def test_commands_after_a_stop_are_ignored(tiny: Path) -> None:
-    wishes: list[Command] = [Stop(), SetLearningRate(0.5), LookAtTest(), Pause(), Stop(test=False)]
+    wishes: list[Command] = [Stop(), SetBaseLr(0.5), EvaluateTest(), Pause(), Stop(test=False)]
 
     events = run(tiny_config(tiny), ScriptedInbox({3: wishes}))
 

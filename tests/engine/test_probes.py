@@ -150,19 +150,19 @@ def test_a_probed_update_matches_the_weights(tiny: Path) -> None:
     for probe in probed.parameters:
         gradient = gradients[probe.name]
         assert gradient is not None
-        assert probe.gradient == pytest.approx(float(gradient.norm()), rel=1e-5)
-        assert probe.update == pytest.approx(float(moves[probe.name].norm()), rel=1e-5)
-        assert probe.weight == pytest.approx(float(first[probe.name].norm()), rel=1e-5)
+        assert probe.gradient_norm == pytest.approx(float(gradient.norm()), rel=1e-5)
+        assert probe.update_norm == pytest.approx(float(moves[probe.name].norm()), rel=1e-5)
+        assert probe.weight_norm == pytest.approx(float(first[probe.name].norm()), rel=1e-5)
         assert probe.is_weight == (first[probe.name].ndim > 1)
-        assert probe.count == first[probe.name].numel()
-    assert probed.gradient == pytest.approx(float(flat.norm()), rel=1e-5)
-    assert probed.last_gradient == pytest.approx(float(last.norm()), rel=1e-5)
-    assert probed.agreement == pytest.approx(float(last @ flat), rel=1e-4)
+        assert probe.numel == first[probe.name].numel()
+    assert probed.gradient_norm == pytest.approx(float(flat.norm()), rel=1e-5)
+    assert probed.previous_gradient_norm == pytest.approx(float(last.norm()), rel=1e-5)
+    assert probed.gradient_dot == pytest.approx(float(last @ flat), rel=1e-4)
     down = -float(move @ flat) / float(move.norm() * flat.norm())
-    assert probed.descent == pytest.approx(down, rel=1e-4)
+    assert probed.descent_cosine == pytest.approx(down, rel=1e-4)
     before = torch.cat([weights.flatten() for weights in first.values()])
     inward = -float(move @ before) / float(move.norm() * before.norm())
-    assert probed.pull == pytest.approx(inward, rel=1e-3)
+    assert probed.shrinkage_cosine == pytest.approx(inward, rel=1e-3)
     assert (probed.batch_size, sum(probed.label_counts), probed.step) == (16, 16, 2)
 
 
@@ -174,19 +174,19 @@ def test_frozen_and_unused_parameters_are_reported(tiny: Path) -> None:
     run.optimizer.velocities = run.optimizer.velocities[:-1]  # type: ignore[attr-defined]
     step(run)
     (probed,) = step(run)
-    assert probed.parameters[0].gradient is None
-    assert probed.parameters[-1].gradient
-    assert [p.name for p in probed.parameters if not p.update] == [names[0], names[-1]]
+    assert probed.parameters[0].gradient_norm is None
+    assert probed.parameters[-1].gradient_norm
+    assert [p.name for p in probed.parameters if not p.update_norm] == [names[0], names[-1]]
 
 
 def test_layers_in_evaluation_mode_are_reported(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="era-s6-dropout"))
     norms = [n for n, m in run.model.named_modules() if isinstance(m, nn.BatchNorm2d)]
     step(run)
-    assert step(run)[0].still_layers == ()
+    assert step(run)[0].eval_layers == ()
     run.model.get_submodule(norms[1]).eval()
     looks = [probed for _ in range(3) for probed in step(run)]
-    assert looks[0].still_layers == (norms[1],)
+    assert looks[0].eval_layers == (norms[1],)
 
 
 def test_the_sample_probe_agrees_with_evaluate(tiny: Path) -> None:
@@ -207,12 +207,12 @@ def test_the_sample_probe_agrees_with_evaluate(tiny: Path) -> None:
         logits = model(images)
     model.train()
     losses = functional.cross_entropy(logits, labels, reduction="none")
-    assert probed.sample == 64
+    assert probed.sample_size == 64
     assert probed.loss == pytest.approx(float(losses.mean()), rel=1e-5)
     assert probed.loss_error == pytest.approx(float(losses.std(correction=0)) / 8, rel=1e-4)
     assert probed.correct == int((logits.argmax(1) == labels).sum())
-    assert probed.score_low == pytest.approx(float(logits.min()))
-    assert probed.score_high == pytest.approx(float(logits.max()))
+    assert probed.logit_min == pytest.approx(float(logits.min()))
+    assert probed.logit_max == pytest.approx(float(logits.max()))
     assert probed.input_mean == pytest.approx(float(images.mean()), abs=1e-6)
     assert probed.input_std == pytest.approx(float(images.std(correction=0)), rel=1e-5)
     wanted = [[0] * 10 for _ in range(10)]
@@ -239,7 +239,7 @@ def test_the_batch_norm_gap_compares_the_same_images(tiny: Path) -> None:
             gaps.append(float(own))
     # The running statistics have moved by now; what batch statistics give has not.
     running = probed.loss
-    assert probed.batch_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)
+    assert probed.batch_norm_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)
 
 
 def layers_of(run: Run) -> dict[str, LayerProbe]:
@@ -300,7 +300,7 @@ def test_a_model_that_cannot_be_traced_is_still_probed(
     )
     monkeypatch.chdir(tmp_path)
     events = run(tiny_config(tiny, model="net.py:net", epochs=1))
-    assert [probed.sample for probed in of(SampleProbed, events)] == [64, 64]
+    assert [probed.sample_size for probed in of(SampleProbed, events)] == [64, 64]
     assert of(UpdateProbed, events)
 
 
@@ -334,13 +334,13 @@ def _probed(number: int, batch: int, pair: Sequence[Tensor]) -> UpdateProbed:
         step=number,
         epoch=1,
         images=number * batch,
-        learning_rate=0.1,
+        lr=0.1,
         batch_size=batch,
         label_counts=(batch,),
-        still_layers=(),
-        gradient=float(second.norm()),
-        last_gradient=float(first.norm()),
-        agreement=float(first @ second),
-        descent=1.0,
+        eval_layers=(),
+        gradient_norm=float(second.norm()),
+        previous_gradient_norm=float(first.norm()),
+        gradient_dot=float(first @ second),
+        descent_cosine=1.0,
         parameters=(),
     )

@@ -20,10 +20,10 @@ from tui_trainer.protocol.commands import (
     Command,
     Inbox,
     SetAugmentation,
+    SetBaseLr,
     SetBatchSize,
     SetDropout,
     SetEpochs,
-    SetLearningRate,
     Stop,
 )
 from tui_trainer.protocol.config import RunConfig
@@ -133,7 +133,7 @@ def test_a_resumed_run_is_bit_identical(tiny: Path, model: str, optimizer: str, 
 def test_knobs_keep_their_values(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout")
     wishes: dict[int, list[Command]] = {
-        2: [SetLearningRate(0.02), SetBatchSize(9)],
+        2: [SetBaseLr(0.02), SetBatchSize(9)],
         3: [SetDropout(0.3), SetAugmentation(False)],
         4: [SetEpochs(3)],
     }
@@ -160,7 +160,7 @@ def test_a_finished_run_can_have_more_epochs(tiny: Path) -> None:
     assert [event.epoch for event in of(EpochDone, more.events)] == [3]
     change = only(SettingChanged, more.events)
     assert (change.setting, change.old, change.new, change.step) == ("epochs", 2, 3, 14)
-    assert only(RunFinished, more.events).test_looks == 2
+    assert only(RunFinished, more.events).test_evaluations == 2
     assert_weights_equal(more.state, trained(tiny_config(tiny, schedule="constant", epochs=3)))
 
 
@@ -180,7 +180,7 @@ def test_a_run_is_trained_again_with_the_same_commands(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout")
     wishes: dict[int, list[Command]] = {
         0: [SetBatchSize(20)],
-        3: [SetLearningRate(0.5), SetDropout(0.2)],
+        3: [SetBaseLr(0.5), SetDropout(0.2)],
         6: [SetAugmentation(False)],
         12: [SetEpochs(3)],
     }
@@ -198,7 +198,8 @@ def test_test_evaluations_are_not_forgotten(tiny: Path) -> None:
     config = tiny_config(tiny)
     state = cut(config, 9)
     assert (
-        only(RunFinished, trained(config, resume=state, test_evaluations=4).events).test_looks == 5
+        only(RunFinished, trained(config, resume=state, test_evaluations=4).events).test_evaluations
+        == 5
     )
 
 
@@ -214,7 +215,7 @@ def test_what_is_saved_is_the_state(tiny: Path, tmp_path: Path) -> None:
     assert dict(read_metadata(folder.checkpoint("last"))) == dict(saved.metadata)
     model = load_model(folder.checkpoint("last"))
     for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, run.state.tensors[f"network/{name}"])
+        assert torch.equal(tensor, run.state.tensors[f"model/{name}"])
 
 
 def test_best_and_periodic_checkpoints_are_saved(tiny: Path, tmp_path: Path) -> None:
@@ -272,7 +273,7 @@ def test_a_checkpoint_of_another_model_or_data_is_refused(tiny: Path) -> None:
 
 
 def test_differing_bits_are_counted() -> None:
-    one = Checkpoint({}, {"network/w": torch.zeros(4), "network/n": torch.zeros(2)})
-    other = Checkpoint({}, {"network/w": torch.tensor([0.0, -0.0, 0.0, 0.0])})
+    one = Checkpoint({}, {"model/w": torch.zeros(4), "model/n": torch.zeros(2)})
+    other = Checkpoint({}, {"model/w": torch.tensor([0.0, -0.0, 0.0, 0.0])})
     assert differing_bits(one, one) == (0, 192)
     assert differing_bits(one, other) == (1 + 64, 192)

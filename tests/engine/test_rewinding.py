@@ -17,8 +17,8 @@ from tui_trainer.protocol.commands import (
     Pause,
     Resume,
     Rewind,
+    SetBaseLr,
     SetBatchSize,
-    SetLearningRate,
     Stop,
 )
 from tui_trainer.protocol.config import RunConfig
@@ -52,7 +52,7 @@ def diverged_run(
     """Train to the middle of epoch 2, ruin the weights, and answer what is asked then."""
     # When the run is over it goes on answering questions, until it is told to stop.
     told_later: list[list[Command]] = [*answers, [Stop()]]
-    inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetLearningRate(WRECK)]}, told_later)
+    inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetBaseLr(WRECK)]}, told_later)
     events = train(config(tiny), inbox, store=store, interactive=True, clock=FakeClock())
     return list(events), inbox
 
@@ -61,12 +61,12 @@ def test_rewind_restores_the_checkpoint_and_keeps_the_knobs(tiny: Path) -> None:
     events, _ = diverged_run(tiny, [[Rewind(0.01)]])
     diverged, back = only(Diverged, events), only(Rewound, events)
     # The last good state is that of the end of epoch 1: 11 batches of 10.
-    assert diverged.good_step == 11
+    assert diverged.last_good_step == 11
     assert (back.step, back.epoch, back.images) == (11, 1, 110)
     assert back.from_step == diverged.step
     after = events[events.index(back) :]
     changes = {event.setting: (event.old, event.new) for event in of(SettingChanged, after)}
-    assert changes == {"learning_rate": (0.05, 0.01), "batch_size": (10, 5)}
+    assert changes == {"base_lr": (0.05, 0.01), "batch_size": (10, 5)}
     assert [event.epoch for event in of(EpochDone, after)] == [2]
     assert all(math.isfinite(step.loss) for step in of(StepDone, after))
     assert only(RunFinished, events).reason == "completed"
@@ -90,11 +90,11 @@ def test_a_history_rewinds_too(tiny: Path) -> None:
     assert history.lost is None
     assert [epoch.epoch for epoch in history.epochs] == [1]
     assert history.interventions == []
-    assert history.settings["learning_rate"] == 0.05
+    assert history.settings["base_lr"] == 0.05
 
 
 def test_a_non_interactive_run_does_not_wait(tiny: Path) -> None:
-    inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]})
+    inbox = ScriptedInbox({15: [SetBaseLr(WRECK)]})
     events = list(train(config(tiny), inbox, clock=FakeClock()))
     assert only(RunFinished, events).reason == "diverged"
     assert inbox.waits == []
@@ -127,18 +127,18 @@ def test_the_last_good_checkpoint_is_never_overwritten(
 ) -> None:
     class Watching(CheckpointStore):
         def keep(self, state: Checkpoint, *args: object, **more: object):  # type: ignore[no-untyped-def]
-            for name, tensor in state.part("network").items():
+            for name, tensor in state.part("model").items():
                 assert bool(tensor.isfinite().all()), name
             return super().keep(state, *args, **more)  # type: ignore[arg-type]
 
     store = Watching(RunFolder(tmp_path).checkpoints, seconds=0.0)  # saves after each step
-    inbox = ScriptedInbox({15: [SetLearningRate(WRECK)]}, [[Stop()], [Stop()]])
+    inbox = ScriptedInbox({15: [SetBaseLr(WRECK)]}, [[Stop()], [Stop()]])
     events = list(
         train(config(tiny), inbox, store=store, interactive=interactive, clock=FakeClock())
     )
     diverged = only(Diverged, events)
-    assert 15 <= diverged.good_step < diverged.step
-    assert read_metadata(RunFolder(tmp_path).checkpoint("last"))["step"] == diverged.good_step
+    assert 15 <= diverged.last_good_step < diverged.step
+    assert read_metadata(RunFolder(tmp_path).checkpoint("last"))["step"] == diverged.last_good_step
 
 
 def test_the_state_is_diverged_while_waiting(tiny: Path) -> None:

@@ -17,15 +17,15 @@ from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import (
     Command,
+    EvaluateTest,
     Inbox,
-    LookAtTest,
     Pause,
     Resume,
     RunStep,
     SetAugmentation,
+    SetBaseLr,
     SetBatchSize,
     SetDropout,
-    SetLearningRate,
     Stop,
 )
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
@@ -71,25 +71,25 @@ def met(monkeypatch: pytest.MonkeyPatch) -> list[Augmentation | None]:
 def test_a_new_lr_is_reported_before_the_step_that_uses_it(tiny: Path) -> None:
     config = tiny_config(tiny, schedule="cosine")
 
-    events = run(config, ScriptedInbox({3: [SetLearningRate(0.02)]}))
+    events = run(config, ScriptedInbox({3: [SetBaseLr(0.02)]}))
 
     change = only(SettingChanged, events)
     assert change == SettingChanged(
-        setting="learning_rate", old=0.05, new=0.02, step=3, epoch=1, images=48
+        setting="base_lr", old=0.05, new=0.02, step=3, epoch=1, images=48
     )
     place = events.index(change)
     before, after = events[place - 1], events[place + 1]
     assert isinstance(before, StepDone)
     assert isinstance(after, StepDone)
-    assert before.learning_rate == pytest.approx(0.05 * factor(config, 32 / 110))
-    assert after.learning_rate == pytest.approx(0.02 * factor(config, 48 / 110))
+    assert before.lr == pytest.approx(0.05 * factor(config, 32 / 110))
+    assert after.lr == pytest.approx(0.02 * factor(config, 48 / 110))
 
 
 def test_a_knob_can_be_set_before_the_first_step(tiny: Path) -> None:
-    events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({0: [SetLearningRate(0.5)]}))
+    events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({0: [SetBaseLr(0.5)]}))
 
     assert only(SettingChanged, events).step == 0
-    assert {step.learning_rate for step in of(StepDone, events)} == {0.5}
+    assert {step.lr for step in of(StepDone, events)} == {0.5}
 
 
 def test_a_new_batch_size_is_that_of_the_next_slice(tiny: Path) -> None:
@@ -102,18 +102,18 @@ def test_a_new_batch_size_is_that_of_the_next_slice(tiny: Path) -> None:
 
 
 def test_the_last_of_several_commands_wins_and_all_are_reported(tiny: Path) -> None:
-    wishes: list[Command] = [SetLearningRate(0.1), SetLearningRate(0.2), SetBatchSize(8)]
+    wishes: list[Command] = [SetBaseLr(0.1), SetBaseLr(0.2), SetBatchSize(8)]
 
     events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({1: wishes}))
 
     reported = [(change.setting, change.old, change.new) for change in of(SettingChanged, events)]
     assert reported == [
-        ("learning_rate", 0.05, 0.1),
-        ("learning_rate", 0.1, 0.2),
+        ("base_lr", 0.05, 0.1),
+        ("base_lr", 0.1, 0.2),
         ("batch_size", 16, 8),
     ]
     second = of(StepDone, events)[1]
-    assert (second.learning_rate, second.batch_size) == (0.2, 8)
+    assert (second.lr, second.batch_size) == (0.2, 8)
 
 
 def test_augmentation_is_switched_off_and_on(tiny: Path, met: list[Augmentation | None]) -> None:
@@ -167,11 +167,11 @@ def test_dropout_is_set_in_every_layer(tiny: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (SetLearningRate(0.0), "above 0"),
-        (SetLearningRate(-1.0), "above 0"),
-        (SetLearningRate(math.nan), "finite"),
-        (SetLearningRate(math.inf), "finite"),
-        (SetLearningRate(1_001.0), "1,000"),
+        (SetBaseLr(0.0), "above 0"),
+        (SetBaseLr(-1.0), "above 0"),
+        (SetBaseLr(math.nan), "finite"),
+        (SetBaseLr(math.inf), "finite"),
+        (SetBaseLr(1_001.0), "1,000"),
         (SetBatchSize(0), "1 to 65,536"),
         (SetBatchSize(65_537), "1 to 65,536"),
         (SetBatchSize(16.5), "whole number"),  # type: ignore[arg-type]
@@ -221,9 +221,9 @@ def far_device(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("far_device")
 def test_reading_seldom_changes_no_event(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script: dict[int, list[Command]] = {
-        2: [SetLearningRate(0.01)],
+        2: [SetBaseLr(0.01)],
         3: [Pause()],
-        6: [LookAtTest()],
+        6: [EvaluateTest()],
         8: [SetBatchSize(5)],
         11: [RunStep()],
         13: [Stop()],

@@ -9,7 +9,7 @@ CLASSES = (0.5, None, 1 / 3)
 STEPS = 3 * TRAIN // BATCH
 
 TEST = TestEvaluated(
-    look=1,
+    evaluation=1,
     step=STEPS,
     images=3 * TRAIN,
     test_loss=0.03,
@@ -25,7 +25,7 @@ def short_run() -> list[Event]:
     events: list[Event] = [started(classes=3)]
     for number in range(1, STEPS + 1):
         if number == 15:
-            events.append(changed("learning_rate", 0.1, 0.05, images=1_400))
+            events.append(changed("base_lr", 0.1, 0.05, images=1_400))
         events.append(step(number, loss=1 / (3 * number), accuracy=1 - 1 / (1 + number)))
         if number % (TRAIN // BATCH) == 0:
             epoch = number // (TRAIN // BATCH)

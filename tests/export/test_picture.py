@@ -156,7 +156,7 @@ def test_an_intervention_is_a_line_on_both_panels() -> None:
 
 def test_interventions_far_apart_have_a_label_each() -> None:
     changes = [
-        changed("learning_rate", 0.1, 0.05, images=500),
+        changed("base_lr", 0.1, 0.05, images=500),
         changed("batch_size", 128, 1_024, images=1_500),
         changed("augmentation", 1, 0, images=2_500),
     ]
@@ -169,9 +169,9 @@ def test_interventions_far_apart_have_a_label_each() -> None:
 
 def test_interventions_close_together_share_a_label_from_first_to_last_value() -> None:
     changes = [
-        changed("learning_rate", 0.1, 0.05, images=2_000),
+        changed("base_lr", 0.1, 0.05, images=2_000),
         changed("dropout", 0.0, 0.05, images=2_010),
-        changed("learning_rate", 0.05, 0.02, images=2_050),
+        changed("base_lr", 0.05, 0.02, images=2_050),
     ]
     events: list[Event] = [started(), step(30), *changes]
 
@@ -179,7 +179,7 @@ def test_interventions_close_together_share_a_label_from_first_to_last_value() -
 
 
 def test_labels_are_never_nearer_than_their_room_or_longer_than_the_panel() -> None:
-    settings = ("learning_rate", "batch_size", "augmentation", "dropout")
+    settings = ("base_lr", "batch_size", "augmentation", "dropout")
     changes = [changed(settings[n % 4], 1, 2, images=n * n) for n in range(1, 60)]
     events: list[Event] = [started(), step(40), *changes]
 

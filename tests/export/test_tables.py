@@ -31,7 +31,7 @@ def test_a_step_is_a_row_and_a_field_a_column(tmp_path: Path) -> None:
 
 
 def test_steps_read_from_the_table_are_the_steps_that_were_written(tmp_path: Path) -> None:
-    steps = [step(7, loss=0.1 + 0.2, accuracy=1 / 3, learning_rate=1e-7, seconds=2**0.5)]
+    steps = [step(7, loss=0.1 + 0.2, accuracy=1 / 3, lr=1e-7, seconds=2**0.5)]
     write_steps_csv(steps, tmp_path / "steps.csv")
 
     kinds = {"float": float, "int": int}

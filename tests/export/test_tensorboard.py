@@ -57,7 +57,7 @@ def test_every_step_and_epoch_is_there_at_its_step(tmp_path: Path) -> None:
     assert {tag: [at for at, _ in points] for tag, points in scalars.items()} == {
         "train/loss": list(range(1, STEPS + 1)),
         "train/accuracy": list(range(1, STEPS + 1)),
-        "learning_rate": list(range(1, STEPS + 1)),
+        "lr": list(range(1, STEPS + 1)),
         "train_epoch/loss": [10, 20, 30],
         "train_epoch/accuracy": [10, 20, 30],
         "validation/loss": [10, 20, 30],
@@ -68,7 +68,7 @@ def test_every_step_and_epoch_is_there_at_its_step(tmp_path: Path) -> None:
 
 def test_every_scalar_has_its_value(tmp_path: Path) -> None:
     events: list[Event] = [
-        step(1, loss=0.1, accuracy=0.2, learning_rate=0.3),
+        step(1, loss=0.1, accuracy=0.2, lr=0.3),
         epoch_done(1, train_loss=0.4, train_accuracy=0.5, val_loss=0.6, val_accuracy=0.7),
     ]
     write_tensorboard(events, tmp_path / "log")
@@ -77,7 +77,7 @@ def test_every_scalar_has_its_value(tmp_path: Path) -> None:
     assert values == {
         "train/loss": pytest.approx(0.1),
         "train/accuracy": pytest.approx(0.2),
-        "learning_rate": pytest.approx(0.3),
+        "lr": pytest.approx(0.3),
         "train_epoch/loss": pytest.approx(0.4),
         "train_epoch/accuracy": pytest.approx(0.5),
         "validation/loss": pytest.approx(0.6),

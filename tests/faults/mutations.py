@@ -97,9 +97,9 @@ def edit_head(content: bytes, rng: Rng) -> bytes:
             types = ("F64", "BF16", "F8_E4M3", "BOOL", "I64", "X", "F4", "C64", *VALUES)
             head[name]["dtype"] = rng.choice(types)
         case 4:
-            head["__metadata__"] = rng.choice(({}, [], "", {"facts": "{}"}, *VALUES))
+            head["__metadata__"] = rng.choice(({}, [], "", {"metadata": "{}"}, *VALUES))
         case 5:
-            key = rng.choice(("format", "facts", "sha256", "version"))
+            key = rng.choice(("format", "metadata", "sha256", "version"))
             head["__metadata__"][key] = rng.choice(("", "{}", "[", "99", "[" * 90_000, *VALUES))
         case _:
             head[name] = rng.choice(VALUES)
@@ -123,8 +123,8 @@ def edit_metadata(state: Checkpoint, rng: Rng) -> Checkpoint:
 def edit_tensor(state: Checkpoint, rng: Rng) -> Checkpoint:
     """Give a tensor of a state other numbers, another shape or type, or take it away."""
     tensors = dict(state.tensors)
-    special = ["order", "random/order", "random/torch", "random/augmentation", "best/losses"]
-    name = rng.choice((*special, "best/hits", *sorted(tensors)))
+    special = ["order", "rng/shuffle", "rng/torch", "rng/augment", "best/losses"]
+    name = rng.choice((*special, "best/correct", *sorted(tensors)))
     tensor = tensors[name].clone()
     match rng.randrange(7):
         case 0:

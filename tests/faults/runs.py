@@ -19,9 +19,9 @@ from tui_trainer.protocol.commands import (
     Command,
     Inbox,
     SetAugmentation,
+    SetBaseLr,
     SetBatchSize,
     SetDropout,
-    SetLearningRate,
 )
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
@@ -42,14 +42,14 @@ from tui_trainer.recording.recorder import Recorder
 Wishes = Mapping[int, Sequence[Command]]
 
 WISHES: Wishes = {
-    3: [SetLearningRate(0.03)],
+    3: [SetBaseLr(0.03)],
     8: [SetBatchSize(24), SetAugmentation(False)],
     13: [SetAugmentation(True), SetDropout(0.3)],
 }
 """What is asked of the run while it trains, by the number of batches before."""
 
 ON_THE_CLOCK = {"seconds", "epoch_began", "lines"}
-LOOKS = {"look", "test_looks"}
+LOOKS = {"evaluation", "test_evaluations"}
 """A look at the test set that a kill made void has been taken all the same, and is counted."""
 
 ABOUT_THE_PROCESS = (

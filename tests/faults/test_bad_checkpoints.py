@@ -22,6 +22,7 @@ from tests.faults.runs import WISHES, CommandInbox, begin, small_run
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.folder import RunFolder
 
 LEFT_AT = 15
@@ -128,7 +129,8 @@ def test_one_of_another_model_and_one_of_other_data(run: Path, tmp_path: Path) -
 
 def test_one_of_a_newer_version(run: Path) -> None:
     content = last(run).read_bytes()
-    last(run).write_bytes(content.replace(b'"format":"2"', b'"format":"3"'))
+    newer = content.replace(f'"format":"{SCHEMA}"'.encode(), f'"format":"{SCHEMA + 1}"'.encode())
+    last(run).write_bytes(newer)
     assert "was written by a newer mnist-tui" in refusal(run)
 
 
@@ -156,16 +158,16 @@ def head_of(head: object) -> bytes:
     return len(raw).to_bytes(8, "little") + raw
 
 
-METADATA = {"format": "1", "facts": "{}", "sha256": "", "version": "1"}
+METADATA = {"format": "1", "metadata": "{}", "sha256": "", "version": "1"}
 HUGE = {"dtype": "F32", "shape": [2**30, 2**30], "data_offsets": [0, 2**62]}
 
 
 OTHER_THINGS = {
-    "huge tensors": head_of({"__metadata__": METADATA, "network/a": HUGE}),
+    "huge tensors": head_of({"__metadata__": METADATA, "model/a": HUGE}),
     "huge head": (2**63).to_bytes(8, "little") + b"{}",
     "a head of brackets": (2**24).to_bytes(8, "little") + b"{" * 2**24,
     "deep nesting": (10**6).to_bytes(8, "little") + b"[" * 10**6,
-    "deep nesting in facts": head_of({"__metadata__": {**METADATA, "facts": "[" * 10**6}}),
+    "deep nesting in facts": head_of({"__metadata__": {**METADATA, "metadata": "[" * 10**6}}),
     "no metadata": head_of({"a": 1}),
     "noise": b"\x80\x02." * 100,
     "a zip, as torch.save writes": b"PK\x03\x04" + bytes(1_000),

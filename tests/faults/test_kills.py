@@ -51,7 +51,7 @@ def assert_sound(path: Path) -> None:
     if folder.checkpoint("last").exists():
         read_checkpoint(folder.checkpoint("last"))
         assert folder.read_events().events
-        assert folder.read_summary().state in ("cut off", "completed")
+        assert folder.read_summary().state in ("killed", "completed")
     if folder.checkpoint("best").exists():
         read_checkpoint(folder.checkpoint("best"))
 

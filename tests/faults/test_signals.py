@@ -24,7 +24,7 @@ from tui_trainer.recording.lock import Lock
 ENDINGS = [
     (signal.SIGINT, 130, "interrupted"),
     (signal.SIGTERM, 143, "terminated"),
-    (signal.SIGHUP, 129, "hung up"),
+    (signal.SIGHUP, 129, "disconnected"),
 ]
 
 
@@ -159,7 +159,7 @@ def test_a_second_signal_ends_it_at_once(
     assert "left at once" in ended.err
     assert "Traceback" not in ended.err
     read_checkpoint(RunFolder(path).checkpoint("last"))
-    assert RunFolder(path).read_summary().state == "cut off"
+    assert RunFolder(path).read_summary().state == "killed"
     goes_on(path, long_whole)
 
 
@@ -288,7 +288,7 @@ def test_a_window_whose_terminal_is_gone_ends_by_itself(
 ) -> None:
     window.pull_out()
     assert window.wait() == 129
-    assert RunFolder(tmp_path / "run").read_summary().state in ("hung up", "stopped")
+    assert RunFolder(tmp_path / "run").read_summary().state in ("disconnected", "stopped")
     goes_on_a_little(tmp_path / "run", data, tmp_path)
 
 

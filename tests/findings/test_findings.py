@@ -212,7 +212,7 @@ def test_worse_than_guessing_is_divergence(classes: int) -> None:
     assert (found.code, found.severity, found.title) == ("divergence", "error", "diverging")
     assert f"training loss {1.51 * guessing:.2f}" in found.evidence
     assert f"{guessing:.2f} = ln {classes}" in found.evidence
-    assert (found.fix_setting, found.fix_value) == ("learning_rate", 0.01)
+    assert (found.fix_setting, found.fix_value) == ("base_lr", 0.01)
     assert found.advice == "learning rate ÷ 10, from 0.1 to 0.01"
 
 
@@ -237,7 +237,7 @@ def test_it_is_cleared_after_recovery() -> None:
 
 
 def test_a_new_rate_has_its_own_burn_in() -> None:
-    change = changed("learning_rate", 0.1, 0.01, images=10_000)
+    change = changed("base_lr", 0.1, 0.01, images=10_000)
     run: list[Event] = [started(), *steps([9.0] * 100), change, *steps([9.0] * 100, first=101)]
     first, cleared, again = findings(run)
     assert isinstance(first, FindingRaised)
@@ -256,9 +256,9 @@ def test_another_knob_has_none(setting: str) -> None:
 
 
 def test_a_run_wrecked_by_hand_goes_back_to_the_rate_that_was_good() -> None:
-    up = [changed("learning_rate", 0.05, 1.0, images=200), changed("learning_rate", 1.0, 10.0)]
-    lost = Diverged(step=3, epoch=1, learning_rate=10.0, good_step=2)
-    events: list[Event] = [started(learning_rate=0.05), *steps([2.3, 2.2]), up[0]]
+    up = [changed("base_lr", 0.05, 1.0, images=200), changed("base_lr", 1.0, 10.0)]
+    lost = Diverged(step=3, epoch=1, lr=10.0, last_good_step=2)
+    events: list[Event] = [started(base_lr=0.05), *steps([2.3, 2.2]), up[0]]
     events += [replace(up[1], step=2), *steps([math.nan], first=3), lost]
     found = list(with_findings(iter(events)))[-1]
     assert isinstance(found, FindingRaised)
@@ -268,13 +268,13 @@ def test_a_run_wrecked_by_hand_goes_back_to_the_rate_that_was_good() -> None:
 
 def test_a_fix_that_helps_is_not_doubted() -> None:
     """What the old rate did must not be held against the new one once it is judged."""
-    change = changed("learning_rate", 0.1, 0.01, images=10_000)
+    change = changed("base_lr", 0.1, 0.01, images=10_000)
     run: list[Event] = [started(), *steps([1e9] * 100), change, *steps([2.3] * 200, first=101)]
     assert [type(event) for event in findings(run)] == [FindingRaised, FindingCleared]
 
 
 def test_a_loss_that_is_no_number_is_told_as_lost() -> None:
-    lost = Diverged(step=3, epoch=1, learning_rate=0.1, good_step=2)
+    lost = Diverged(step=3, epoch=1, lr=0.1, last_good_step=2)
     events: list[Event] = [
         started(),
         *steps([2.3, 5.0, math.nan]),
@@ -289,7 +289,7 @@ def test_a_loss_that_is_no_number_is_told_as_lost() -> None:
     assert "not a finite number since step 3" in found.evidence
     assert "the last good ones are of step 2" in found.evidence
     assert found.advice == "go back to step 2 with learning rate 0.01"
-    assert (found.fix_setting, found.fix_value) == ("learning_rate", 0.01)
+    assert (found.fix_setting, found.fix_value) == ("base_lr", 0.01)
 
 
 # The stream
@@ -327,14 +327,14 @@ def test_events_without_a_start_are_passed_on_too() -> None:
 
 
 def test_a_divergence_says_where_it_began() -> None:
-    lost = Diverged(step=30, epoch=1, learning_rate=9.0, good_step=10)
+    lost = Diverged(step=30, epoch=1, lr=9.0, last_good_step=10)
     (plain,) = raised([started(), *steps([2.0] * 29), lost])
     assert "since step 30;" in plain.evidence
     (named,) = raised(
-        [started(), *steps([2.0] * 29), replace(lost, where=("conv3.weight", "conv3.bias"))]
+        [started(), *steps([2.0] * 29), replace(lost, non_finite=("conv3.weight", "conv3.bias"))]
     )
     assert "since step 30, first in conv3.weight, conv3.bias;" in named.evidence
-    moved = (facts.parameter("a.weight"), facts.parameter("b.weight", update=0.5))
+    moved = (facts.parameter("a.weight"), facts.parameter("b.weight", update_norm=0.5))
     look = facts.update(20, parameters=moved)
     (told,) = raised([started(), *steps([2.0] * 29), look, lost])
     assert "(at step 20 b.weight had moved by 50 % of its size)" in told.evidence

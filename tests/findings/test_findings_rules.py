@@ -57,11 +57,11 @@ def accuracies(*missing: int, rest: float = 0.95) -> tuple[float, ...]:
 
 
 def _moved(share: float) -> tuple[ParameterProbe, ...]:
-    return tuple(replace(p, update=share) for p in update(1).parameters)
+    return tuple(replace(p, update_norm=share) for p in update(1).parameters)
 
 
 def by_layer(*gradients: float) -> list[Event]:
-    layers = (parameter(f"w{i}", gradient=g) for i, g in enumerate(gradients))
+    layers = (parameter(f"w{i}", gradient_norm=g) for i, g in enumerate(gradients))
     return probed(parameters=tuple(layers))
 
 
@@ -113,33 +113,41 @@ TWINS = [
     Twins("probabilities", [sample(are_probabilities=True)], [sample()], says="softmax"),
     Twins(
         "evaluation_mode",
-        probed(still_layers=("bn1", "bn2")),
-        [update(2, still_layers=("bn1",)), update(5), update(10, still_layers=("bn1",))],
+        probed(eval_layers=("bn1", "bn2")),
+        [update(2, eval_layers=("bn1",)), update(5), update(10, eval_layers=("bn1",))],
         says="bn1, bn2",
     ),
     Twins(
         "evaluation_mode",
-        probed(still_layers=("bn1",), is_training=True),
+        probed(eval_layers=("bn1",), is_training=True),
         probed(is_training=True),
         "note",
         "bn1",
     ),
     Twins(
         "no_gradient",
-        probed(parameters=(parameter("conv1.weight", gradient=None, update=0.0), parameter("b"))),
-        probed(parameters=(parameter("a"), parameter("bias", gradient=0.0, is_weight=False))),
+        probed(
+            parameters=(
+                parameter("conv1.weight", gradient_norm=None, update_norm=0.0),
+                parameter("b"),
+            )
+        ),
+        probed(parameters=(parameter("a"), parameter("bias", gradient_norm=0.0, is_weight=False))),
         "warning",
         "conv1.weight",
     ),
     Twins(
         "no_gradient",
-        [sample(unused=()), *probed(parameters=(parameter("cut", gradient=None), parameter("b")))],
         [
-            sample(unused=("idle",)),
+            sample(unused_parameters=()),
+            *probed(parameters=(parameter("cut", gradient_norm=None), parameter("b"))),
+        ],
+        [
+            sample(unused_parameters=("idle",)),
             *probed(
                 parameters=(
-                    parameter("idle", gradient=None),
-                    parameter("still", gradient=None, frozen=True),
+                    parameter("idle", gradient_norm=None),
+                    parameter("still", gradient_norm=None, frozen=True),
                 )
             ),
         ],
@@ -147,31 +155,35 @@ TWINS = [
     ),
     Twins(
         "frozen_parameters",
-        probed(parameters=(parameter("a", gradient=None, frozen=True), parameter("b"))),
-        probed(parameters=(parameter("a", gradient=None), parameter("b"))),
+        probed(parameters=(parameter("a", gradient_norm=None, frozen=True), parameter("b"))),
+        probed(parameters=(parameter("a", gradient_norm=None), parameter("b"))),
         "note",
         "1 parameter tensor frozen",
     ),
     Twins(
         "unused_parameters",
-        [sample(unused=("bn3.weight",)), *probed(parameters=(parameter("bn3.weight"),))],
-        [sample(unused=()), *probed(parameters=(parameter("bn3.weight"),))],
+        [sample(unused_parameters=("bn3.weight",)), *probed(parameters=(parameter("bn3.weight"),))],
+        [sample(unused_parameters=()), *probed(parameters=(parameter("bn3.weight"),))],
         "note",
         "bn3.weight",
     ),
     Twins(
         "not_updated",
-        probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update=0.0))),
-        probed(parameters=(parameter("conv1.bias", update=0.0, gradient=1e-9),)),
+        probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update_norm=0.0))),
+        probed(parameters=(parameter("conv1.bias", update_norm=0.0, gradient_norm=1e-9),)),
         says="out.bias",
     ),
     Twins(
         "not_updated",
-        probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update=0.0))),
-        probed(parameters=(parameter("a", update=0.0),), learning_rate=0.0),
+        probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update_norm=0.0))),
+        probed(parameters=(parameter("a", update_norm=0.0),), lr=0.0),
         says="out.bias",
     ),
-    Twins("uphill", probed(descent=-0.9), [*probed(descent=-0.1), update(30, descent=-0.9)]),
+    Twins(
+        "uphill",
+        probed(descent_cosine=-0.9),
+        [*probed(descent_cosine=-0.1), update(30, descent_cosine=-0.9)],
+    ),
     Twins(
         "input_scale",
         [sample(input_mean=33.0, input_std=79.0)],
@@ -191,7 +203,7 @@ TWINS = [
         [sample(), *probed(label_counts=(4, 16, 8, 13, 10, 7, 12, 9, 11, 10))],
         says="100 of 100 images",
     ),
-    Twins("exploding_logits", [sample(loss=40.0, score_high=900.0)], [sample(loss=5.0)], says="40"),
+    Twins("exploding_logits", [sample(loss=40.0, logit_max=900.0)], [sample(loss=5.0)], says="40"),
     Twins("dead_units", [sample(layers=(layer(dead=16),))], [sample(layers=(layer(dead=7),))]),
     Twins(
         "dead_units",
@@ -219,13 +231,13 @@ TWINS = [
     ),
     Twins(
         "learning_rate_high",
-        [*learning(10, 2.3), *each(update=0.5)],
-        [*learning(10, 2.3), *each(update=0.05)],
+        [*learning(10, 2.3), *each(update_norm=0.5)],
+        [*learning(10, 2.3), *each(update_norm=0.05)],
     ),
     Twins(
         "learning_rate_low",
-        [*learning(10, 2.3), *each(update=1e-6)],
-        [*learning(10, 0.2), *each(update=1e-6)],
+        [*learning(10, 2.3), *each(update_norm=1e-6)],
+        [*learning(10, 0.2), *each(update_norm=1e-6)],
         "warning",
         "× 1000",
     ),
@@ -273,8 +285,14 @@ TWINS = [
     ),
     Twins(
         "labels_noisy",
-        [sample(20, confusion=NOISY, sure=0.8), sample(30, confusion=NOISY, sure=0.8)],
-        [sample(20, confusion=PAIRS, sure=0.8), sample(30, confusion=NOISY, sure=0.8)],
+        [
+            sample(20, confusion=NOISY, confidence_p90=0.8),
+            sample(30, confusion=NOISY, confidence_p90=0.8),
+        ],
+        [
+            sample(20, confusion=PAIRS, confidence_p90=0.8),
+            sample(30, confusion=NOISY, confidence_p90=0.8),
+        ],
         "warning",
         "23 %",
     ),
@@ -293,8 +311,8 @@ TWINS = [
     ),
     Twins(
         "batch_too_small",
-        [update(n, agreement=0.0, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
-        [update(n, agreement=0.02, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
+        [update(n, gradient_dot=0.0, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
+        [update(n, gradient_dot=0.02, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
         "warning",
         start=started(batch_size=4),
     ),
@@ -306,20 +324,24 @@ TWINS = [
     ),
     Twins(
         "batch_norm_gap",
-        [sample(150, batch_gap=-0.9), sample(200, batch_gap=-0.9)],
-        [sample(50, batch_gap=-0.9), sample(100, batch_gap=-0.9), sample(200, batch_gap=-0.1)],
+        [sample(150, batch_norm_gap=-0.9), sample(200, batch_norm_gap=-0.9)],
+        [
+            sample(50, batch_norm_gap=-0.9),
+            sample(100, batch_norm_gap=-0.9),
+            sample(200, batch_norm_gap=-0.1),
+        ],
         "note",
     ),
     Twins(
         "batch_norm_gap",
-        [sample(n, batch_gap=-0.9) for n in (150, 200, 250, 300, 350)],
-        [sample(n, batch_gap=-0.9) for n in (150, 200, 250, 300)],
+        [sample(n, batch_norm_gap=-0.9) for n in (150, 200, 250, 300, 350)],
+        [sample(n, batch_norm_gap=-0.9) for n in (150, 200, 250, 300)],
         "warning",
     ),
     Twins(
         "weight_decay_high",
-        [*learning(10, 1.0), *probed(pull=0.5)],
-        [*learning(10, 0.1), *probed(pull=0.5)],
+        [*learning(10, 1.0), *probed(shrinkage_cosine=0.5)],
+        [*learning(10, 0.1), *probed(shrinkage_cosine=0.5)],
         "warning",
     ),
     Twins(
@@ -343,8 +365,8 @@ TWINS = [
     ),
     Twins(
         "batch_size_fit",
-        [update(n, agreement=0.0399 - n * 1e-7) for n in range(1, 10)],
-        [update(n, agreement=0.02 - n * 1e-7) for n in range(1, 10)],
+        [update(n, gradient_dot=0.0399 - n * 1e-7) for n in range(1, 10)],
+        [update(n, gradient_dot=0.02 - n * 1e-7) for n in range(1, 10)],
         "note",
         "noise scale",
     ),
@@ -397,7 +419,7 @@ def test_every_finding_has_its_evidence_and_its_topic(twin: Twins) -> None:
         assert event.advice or event.severity == "note"
         if event.fix_setting is not None:
             assert event.fix_setting in History().settings or event.fix_setting in (
-                *("learning_rate", "batch_size", "dropout", "augmentation"),
+                *("base_lr", "batch_size", "dropout", "augmentation"),
             )
 
 
@@ -417,7 +439,7 @@ def test_a_finding_that_another_explains_is_not_said_and_is_taken_back() -> None
     stuck: list[Event] = [*MOVED, *learning(700, GUESSING)]
     (first,) = [e for e in with_findings(iter([START, *stuck])) if isinstance(e, FindingRaised)]
     assert first.code == "not_learning"
-    later: list[Event] = [*stuck, *probed(still_layers=("bn1",)), *learning(10, GUESSING, 701)]
+    later: list[Event] = [*stuck, *probed(eval_layers=("bn1",)), *learning(10, GUESSING, 701)]
     told = list(with_findings(iter([START, *later])))
     cleared = [e.code for e in told if isinstance(e, FindingCleared)]
     assert cleared == ["not_learning"]
@@ -434,8 +456,8 @@ def test_numbers_are_renewed_with_each_look_at_the_sample() -> None:
 
 
 def test_a_warm_up_is_no_low_learning_rate_and_no_stuck_network() -> None:
-    warm = [step(n, loss=GUESSING, learning_rate=0.004) for n in range(1, 200)]
-    looks = [update(n, learning_rate=0.004, parameters=_moved(1e-6)) for n in (2, 5, 10)]
+    warm = [step(n, loss=GUESSING, lr=0.004) for n in range(1, 200)]
+    looks = [update(n, lr=0.004, parameters=_moved(1e-6)) for n in (2, 5, 10)]
     told = list(with_findings(iter([START, *warm, *looks])))
     assert not [e for e in told if isinstance(e, FindingRaised)]
 

@@ -64,7 +64,7 @@ def started(*, epochs: int = 2, val_size: int = VAL) -> RunStarted:
         std=0.31,
         epochs=epochs,
         batch_size=BATCH,
-        learning_rate=0.1,
+        base_lr=0.1,
         optimizer="sgd",
         schedule="one-cycle",
         augmentation=True,
@@ -86,7 +86,7 @@ def step(number: int, *, loss: float = 0.5, accuracy: float = 0.8) -> StepDone:
         batch_size=BATCH,
         loss=loss,
         accuracy=accuracy,
-        learning_rate=0.05,
+        lr=0.05,
         seconds=number * BATCH / BASE_LR,
     )
 
@@ -97,7 +97,7 @@ def epoch_done(epoch: int, *, correct: int | None = 480, seconds: float = 0.75) 
     return EpochDone(
         epoch=epoch,
         step=epoch * TRAIN // BATCH,
-        learning_rate=0.05,
+        lr=0.05,
         train_loss=0.2341,
         train_accuracy=0.9281,
         val_loss=None if correct is None else 0.0712,
@@ -129,7 +129,7 @@ def finished(
         test_correct=correct,
         test_total=None if correct is None else TEST,
         test_interval=None if correct is None else wilson(correct, TEST),
-        test_looks=0 if correct is None else test_evaluations,
+        test_evaluations=0 if correct is None else test_evaluations,
         val_accuracy=val_accuracy,
         parameters=19_568,
         seconds=312.0,

@@ -44,7 +44,7 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "CHECK_FAILED": 6,
         "UNSAVED": 7,
         "REPLAY_DIFFERS": 8,
-        "HUNG_UP": 129,
+        "DISCONNECTED": 129,
         "INTERRUPTED": 130,
         "OUTPUT_CLOSED": 141,
         "TERMINATED": 143,
@@ -99,7 +99,7 @@ def test_a_missed_target_does_not_hide_how_the_run_ended(reason: str) -> None:
 
 
 def test_a_divergence_is_reported_with_its_learning_rate() -> None:
-    events: list[Event] = [started(), Diverged(step=1_234, epoch=3, learning_rate=0.5)]
+    events: list[Event] = [started(), Diverged(step=1_234, epoch=3, lr=0.5)]
     code, out, err = run(Engine([*events, finished("diverged", correct=None)]))
     assert code == 4
     assert "✗ diverged at step 1,234, epoch 3" in err

@@ -62,10 +62,10 @@ def test_json_has_every_event_as_it_is() -> None:
 
 
 def test_the_divergence_finding_gives_the_command_to_resume() -> None:
-    lost = Diverged(step=2, epoch=1, learning_rate=0.1, good_step=1)
-    fix = {"fix_setting": "learning_rate", "severity": "error"}
+    lost = Diverged(step=2, epoch=1, lr=0.1, last_good_step=1)
+    fix = {"fix_setting": "base_lr", "severity": "error"}
     divergence = replace(FOUND, code="divergence", fix_value=0.01, **fix)  # type: ignore[arg-type]
-    low = replace(FOUND, code="learning_rate_low", fix_setting="learning_rate", fix_value=1.0)
+    low = replace(FOUND, code="learning_rate_low", fix_setting="base_lr", fix_value=1.0)
     events: list[Event] = [
         RecordingStarted(folder="runs/one"),
         started(),

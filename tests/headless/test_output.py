@@ -156,7 +156,7 @@ def finding(severity: str = "warning") -> FindingRaised:
 def look(number: int) -> TestEvaluated:
     correct, total = 9_871, 10_000
     return facts.look(
-        look=number,
+        evaluation=number,
         step=860,
         test_accuracy=correct / total,
         test_correct=correct,
@@ -177,7 +177,7 @@ EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try: dropout 0.1"
     [
         (finding(), f"▲ overfitting, since step 1,240: {EVIDENCE}"),
         (finding("error"), f"✗ overfitting, since step 1,240: {EVIDENCE}"),
-        (setting("learning_rate", 0.1, 0.05), "▼ learning rate 0.1 → 0.05 after step 1,240"),
+        (setting("base_lr", 0.1, 0.05), "▼ learning rate 0.1 → 0.05 after step 1,240"),
         (setting("batch_size", 128, 1_024), "▼ batch size 128 → 1,024 after step 1,240"),
         (setting("augmentation", 1, 0), "▼ augmentation on → off after step 1,240"),
         (setting("dropout", 0, 0.1), "▼ dropout 0 → 0.1 after step 1,240"),

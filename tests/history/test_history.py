@@ -48,7 +48,7 @@ def test_before_anything_happened() -> None:
 
 
 def test_a_start_sets_the_knobs() -> None:
-    knobs = {"learning_rate": 0.1, "batch_size": 100, "augmentation": True}
+    knobs = {"base_lr": 0.1, "batch_size": 100, "augmentation": True}
     assert history(started()).settings == knobs
     assert history(started(dropout=0.05)).settings == {**knobs, "dropout": 0.05}
 
@@ -68,7 +68,7 @@ def test_the_state_is_what_was_last_said(state: str) -> None:
 def test_how_a_run_ends() -> None:
     assert history(started(), finished()).state == "finished"
     assert history(started(), finished()).is_over
-    lost = history(started(), Diverged(step=3, epoch=1, learning_rate=30.0))
+    lost = history(started(), Diverged(step=3, epoch=1, lr=30.0))
     assert (lost.state, lost.is_over) == ("diverged", False)
     lost.apply(finished(reason="diverged"))
     assert (lost.state, lost.is_over) == ("diverged", True)
@@ -81,7 +81,7 @@ def test_the_curves_run_in_epochs() -> None:
     assert list(told.train_loss.x) == pytest.approx([n * BATCH / TRAIN for n in range(1, 26)])
     assert list(told.train_loss.low) == pytest.approx([1 / n for n in range(1, 26)])
     assert list(told.train_accuracy.high) == [0.8] * 25
-    assert list(told.learning_rate.high) == [0.1] * 25
+    assert list(told.lr.high) == [0.1] * 25
     assert (told.epoch, told.last_step) == (3, step(25, loss=1 / 25))
     assert told.epochs_at(500) == 0.5
 
@@ -98,7 +98,7 @@ def test_a_loss_that_is_no_number_is_not_drawn() -> None:
     told = history(started(), step(1), step(2, loss=math.nan), step(3, loss=math.inf), step(4))
     assert list(told.train_loss.low) == [0.5, 0.5]
     assert told.smoothed_loss == pytest.approx(0.5)
-    assert len(told.learning_rate) == 4
+    assert len(told.lr) == 4
 
 
 def test_the_steady_loss_is_not_moved_far_by_one_explosion() -> None:
@@ -113,10 +113,10 @@ def test_the_steady_loss_is_not_moved_far_by_one_explosion() -> None:
 
 
 def test_interventions_turn_the_knobs_and_are_kept() -> None:
-    changes = [changed("learning_rate", 0.1, 0.05), changed("batch_size", 100, 64, images=200)]
+    changes = [changed("base_lr", 0.1, 0.05), changed("batch_size", 100, 64, images=200)]
     told = history(started(), *changes)
     assert told.interventions == changes
-    assert told.settings["learning_rate"] == 0.05
+    assert told.settings["base_lr"] == 0.05
     assert told.settings["batch_size"] == 64
 
 
@@ -184,7 +184,7 @@ def test_memory_is_bounded() -> None:
     told = history(started(train_size=10_000_000))
     for number in range(1, 50_001):
         told.apply(step(number, epoch=1, seconds=number / 100))
-    for series in (told.train_loss, told.train_accuracy, told.learning_rate):
+    for series in (told.train_loss, told.train_accuracy, told.lr):
         assert len(series) <= CAPACITY
     assert len(told._speed_marks) <= SPEED_SECONDS * 100 + 2
 

@@ -11,7 +11,7 @@ from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
 from tests.protocol.questions import answers, ask_field, ask_network, contents
 from tests.training import train
 from tui_trainer.protocol.answers import Answered, MeasuredField, ModelDescription
-from tui_trainer.protocol.commands import Ask, Command, Pause, Resume, SetLearningRate, Stop
+from tui_trainer.protocol.commands import Ask, Command, Pause, Resume, SetBaseLr, Stop
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
 
 
@@ -133,12 +133,12 @@ def test_time_spent_on_answers_is_no_training_time(tiny: Path) -> None:
 
 
 def test_a_run_that_is_over_answers_until_it_is_told_to_stop(tiny: Path) -> None:
-    events = watched(tiny, [ask_field(2, 0, 0)], [ask_network("tiny"), SetLearningRate(0.1)])
+    events = watched(tiny, [ask_field(2, 0, 0)], [ask_network("tiny"), SetBaseLr(0.1)])
 
     place = [isinstance(event, RunFinished) for event in events].index(True)
     kinds = [type(event) for event in events[place:]]
     assert kinds == [RunFinished, Answered, Answered, CommandRejected]
-    assert [event.question.kind for event in answers(events)] == ["field", "network"]
+    assert [event.question.kind for event in answers(events)] == ["field", "model"]
     assert events[-1].reason == "the run is over"  # type: ignore[union-attr]
 
 

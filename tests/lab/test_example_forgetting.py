@@ -118,7 +118,7 @@ def test_it_goes_back_to_what_a_checkpoint_remembers() -> None:
 
 
 def remembered(state: Checkpoint) -> tuple[list[list[int]], list[int]]:
-    return state.tensors["chronicle"].tolist(), list(state.metadata["chronicled"])
+    return state.tensors["example_forgetting"].tolist(), list(state.metadata["example_forgetting"])
 
 
 def test_a_run_writes_each_epoch_down(tiny: Path) -> None:
@@ -142,8 +142,12 @@ def test_a_recording_without_one_begins_where_it_goes_on(tiny: Path) -> None:
     config = tiny_config(tiny, epochs=3)
     state = cut(config, 7)
     old = Checkpoint(
-        metadata={name: fact for name, fact in state.metadata.items() if name != "chronicled"},
-        tensors={name: each for name, each in state.tensors.items() if name != "chronicle"},
+        metadata={
+            name: fact for name, fact in state.metadata.items() if name != "example_forgetting"
+        },
+        tensors={
+            name: each for name, each in state.tensors.items() if name != "example_forgetting"
+        },
     )
     assert remembered(trained(config, resume=old).state)[1] == [2, 2]
 

@@ -18,7 +18,7 @@ from tui_trainer.engine.resuming import Resumption
 from tui_trainer.history.history import History
 from tui_trainer.lab.standalone import inspect_run
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Command, Inbox, LookAtTest, SetLearningRate, Stop
+from tui_trainer.protocol.commands import Command, EvaluateTest, Inbox, SetBaseLr, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import (
@@ -91,7 +91,7 @@ def test_it_presents_itself_as_what_it_is(tiny: Path, folder: RunFolder) -> None
     history = History()
     for event in (*folder.read_events().events, *looked(tiny, folder)):
         history.apply(event)
-    assert history.is_on_show
+    assert history.is_viewing
     assert history.is_over
     assert history.detail == "it · checkpoint last"
     assert len(history.epochs) == 2
@@ -99,9 +99,9 @@ def test_it_presents_itself_as_what_it_is(tiny: Path, folder: RunFolder) -> None
 
 def test_what_would_change_the_run_is_refused(tiny: Path, folder: RunFolder) -> None:
     before = content(folder)
-    events = looked(tiny, folder, SetLearningRate(0.1), LookAtTest())
+    events = looked(tiny, folder, SetBaseLr(0.1), EvaluateTest())
     refused = of(CommandRejected, events)
-    assert [event.command for event in refused] == ["SetLearningRate", "LookAtTest"]
+    assert [event.command for event in refused] == ["SetLearningRate", "EvaluateTest"]
     assert {event.reason for event in refused} == {"the run is only shown here"}
     assert content(folder) == before
 
@@ -110,15 +110,15 @@ def test_a_look_at_the_test_set_is_counted_in_the_folder_once(
     tiny: Path, folder: RunFolder
 ) -> None:
     events = looked(tiny, folder, OPENS, OPENS)
-    assert only(TestEvaluated, events).look == 2
+    assert only(TestEvaluated, events).evaluation == 2
     certainties = [exhibit_of(event).certainty for event in answers(events, "view")]
     assert ["look 2" in words for words in certainties] == [True, True]
     recorded = folder.read_events()
-    assert recorded.looks == 2
+    assert recorded.test_evaluations == 2
     assert recorded.events[-1] == only(TestEvaluated, events)
     # The next one knows of it, whatever it was told when it began.
     again = looked(tiny, folder, OPENS, looks=1)
-    assert only(TestEvaluated, again).look == 3
+    assert only(TestEvaluated, again).evaluation == 3
 
 
 def test_while_another_process_writes_the_run_it_is_shown_but_not_looked_at_on_the_test_set(
@@ -151,7 +151,7 @@ def test_a_look_that_cannot_be_written_down_shows_nothing(
     assert "full" in only(CommandRejected, events).reason
     closed = only(Answered, events)
     assert "look 2" in exhibit_of(closed).trains
-    assert folder.read_events().looks == 1
+    assert folder.read_events().test_evaluations == 1
 
 
 def test_a_checkpoint_of_other_data_is_refused(

@@ -516,7 +516,7 @@ def test_it_learns_is_saved_goes_on_elsewhere_and_is_exported(
     assert differing_bits(read_checkpoint(there), read_checkpoint(path))[0] == 0
     model = load_model(path)
     for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, read_checkpoint(path).tensors[f"network/{name}"])
+        assert torch.equal(tensor, read_checkpoint(path).tensors[f"model/{name}"])
 
 
 def test_layers_of_several_shares_keep_them(write: Write, tmp_path: Path, tiny: Path) -> None:

@@ -22,7 +22,7 @@ from tui_trainer.protocol.events import (
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import (
     LayerProbe,
-    ModelTried,
+    ModelProbed,
     ParameterProbe,
     SampleProbed,
     UpdateProbed,
@@ -49,7 +49,7 @@ _STARTED = RunStarted(
     std=0.31,
     epochs=20,
     batch_size=BATCH,
-    learning_rate=0.1,
+    base_lr=0.1,
     optimizer="sgd",
     schedule="constant",
     augmentation=True,
@@ -68,7 +68,7 @@ _FINISHED = RunFinished(
     test_correct=198,
     test_total=200,
     test_interval=(0.96, 0.998),
-    test_looks=1,
+    test_evaluations=1,
     val_accuracy=0.98,
     parameters=19_568,
     seconds=12.5,
@@ -77,7 +77,7 @@ _FINISHED = RunFinished(
 _EPOCH = EpochDone(
     epoch=1,
     step=10,
-    learning_rate=0.1,
+    lr=0.1,
     train_loss=0.5,
     train_accuracy=0.85,
     val_loss=0.4,
@@ -106,7 +106,7 @@ _FINDING = FindingRaised(
 
 
 _LOOK = TestEvaluated(
-    look=1,
+    evaluation=1,
     step=1,
     images=100,
     test_loss=0.1,
@@ -159,7 +159,7 @@ def step(number: int, *, loss: float = 0.5, batch: int = BATCH, **changes: Any) 
         batch_size=batch,
         loss=loss,
         accuracy=0.8,
-        learning_rate=0.1,
+        lr=0.1,
         seconds=images / 2_000,
     )
     return replace(record, **changes)
@@ -206,7 +206,7 @@ def findings(events: Sequence[Event], codes: Sequence[str]) -> list[FindingRaise
 def parameter(name: str = "conv1.weight", **changes: Any) -> ParameterProbe:
     """Return a healthy parameter: it moves by a thousandth a step."""
     probe = ParameterProbe(
-        name=name, count=100, is_weight=True, weight=1.0, gradient=0.1, update=0.001
+        name=name, numel=100, is_weight=True, weight_norm=1.0, gradient_norm=0.1, update_norm=0.001
     )
     return replace(probe, **changes)
 
@@ -218,14 +218,14 @@ def update(number: int, **changes: Any) -> UpdateProbed:
         step=number,
         epoch=(number * BATCH - 1) // TRAIN + 1,
         images=number * BATCH,
-        learning_rate=0.1,
+        lr=0.1,
         batch_size=BATCH,
         label_counts=(BATCH // 10,) * 10,
-        still_layers=(),
-        gradient=0.2,
-        last_gradient=0.2,
-        agreement=0.02,
-        descent=0.8,
+        eval_layers=(),
+        gradient_norm=0.2,
+        previous_gradient_norm=0.2,
+        gradient_dot=0.02,
+        descent_cosine=0.8,
         parameters=layers,
         input_share=0.1,
     )
@@ -245,9 +245,9 @@ def layer(name: str = "relu1", **changes: Any) -> LayerProbe:
     return replace(probe, **changes)
 
 
-def tried(**changes: Any) -> ModelTried:
+def tried(**changes: Any) -> ModelProbed:
     """Return the trial of a model that answers as it should."""
-    probe = ModelTried(batch_gap=1e-6, random_gap=0.0, state_gap=0.0, image_gap=0.4)
+    probe = ModelProbed(batch_gap=1e-6, random_gap=0.0, state_gap=0.0, image_gap=0.4)
     return replace(probe, **changes)
 
 
@@ -258,17 +258,17 @@ def sample(number: int = 0, **changes: Any) -> SampleProbed:
         step=number,
         epoch=0 if not number else (number * BATCH - 1) // TRAIN + 1,
         images=number * BATCH,
-        sample=sum(map(sum, confusion)),
+        sample_size=sum(map(sum, confusion)),
         loss=0.2 if number else 2.3,
         loss_error=0.01,
         correct=sum(row[label] for label, row in enumerate(confusion)),
-        batch_gap=0.0,
-        batch_gap_error=0.001,
+        batch_norm_gap=0.0,
+        batch_norm_gap_error=0.001,
         confidence=0.9,
-        sure=0.99,
+        confidence_p90=0.99,
         confusion=confusion,
-        score_low=-5.0,
-        score_high=9.0,
+        logit_min=-5.0,
+        logit_max=9.0,
         are_probabilities=False,
         input_mean=0.0,
         input_std=1.0,

@@ -32,7 +32,7 @@ def ask_field(place: int, row: int, column: int, digit: int = 0) -> Ask:
 
 
 def ask_network(model: str) -> Ask:
-    return Ask("network", (("model", model),))
+    return Ask("model", (("model", model),))
 
 
 def answers(events: Iterable[Event], kind: str = "") -> list[Answered]:

@@ -10,12 +10,12 @@ import pytest
 from tui_trainer.protocol.commands import (
     KNOBS,
     Command,
+    EvaluateTest,
     Inbox,
-    LookAtTest,
     Pause,
     Resume,
+    SetBaseLr,
     SetBatchSize,
-    SetLearningRate,
     Stop,
 )
 
@@ -25,14 +25,14 @@ PATIENCE = 20.0
 
 def test_commands_come_out_in_the_order_they_went_in() -> None:
     inbox = Inbox(Pause(), SetBatchSize(64))
-    inbox.send(SetLearningRate(0.5))
-    inbox.send(SetLearningRate(0.1))
+    inbox.send(SetBaseLr(0.5))
+    inbox.send(SetBaseLr(0.1))
     inbox.send(Resume())
     assert inbox.take(0) == [
         Pause(),
         SetBatchSize(64),
-        SetLearningRate(0.5),
-        SetLearningRate(0.1),
+        SetBaseLr(0.5),
+        SetBaseLr(0.1),
         Resume(),
     ]
 
@@ -47,7 +47,7 @@ def test_what_is_taken_is_gone() -> None:
 
 
 def test_waiting_with_something_there_does_not_wait() -> None:
-    assert Inbox(LookAtTest(), Stop()).take(3, wait=True) == [LookAtTest(), Stop()]
+    assert Inbox(EvaluateTest(), Stop()).take(3, wait=True) == [EvaluateTest(), Stop()]
 
 
 def test_a_send_wakes_whoever_waits() -> None:
@@ -110,7 +110,7 @@ def test_a_command_is_a_frozen_value(kind: type[Command]) -> None:
 
 
 def test_every_knob_has_a_command_with_a_value() -> None:
-    assert set(KNOBS) == {"learning_rate", "batch_size", "augmentation", "dropout", "epochs"}
+    assert set(KNOBS) == {"base_lr", "batch_size", "augmentation", "dropout", "epochs"}
     commands = {setting: make(1.0) for setting, make in KNOBS.items()}
     assert len({type(command) for command in commands.values()}) == len(KNOBS)
     assert [command.value for command in commands.values()] == [1.0, 1, True, 1.0, 1]

@@ -261,8 +261,8 @@ def test_nesterov_needs_momentum_with_sgd_only() -> None:
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.1), ("adam", 0.003), ("adamw", 0.003)])
 def test_the_rate_follows_the_optimizer_unless_it_is_set(optimizer: str, rate: float) -> None:
-    assert RunConfig(optimizer=optimizer).learning_rate == rate
-    assert RunConfig(optimizer=optimizer, lr=0.02).learning_rate == 0.02
+    assert RunConfig(optimizer=optimizer).base_lr == rate
+    assert RunConfig(optimizer=optimizer, lr=0.02).base_lr == 0.02
     assert RunConfig(optimizer=optimizer).resolved().lr == rate
 
 
@@ -274,7 +274,7 @@ def test_only_the_course_takes_the_nearest_pixel() -> None:
 
 
 def test_a_whole_number_is_a_number() -> None:
-    assert RunConfig(lr=1).learning_rate == 1
+    assert RunConfig(lr=1).base_lr == 1
 
 
 @pytest.mark.parametrize("name", AUGMENTS)
@@ -322,7 +322,7 @@ def test_written_out_it_is_the_same_run(settings: dict[str, Any]) -> None:
     assert resolved.augmentation.is_none == config.augmentation.is_none
     if not config.augmentation.is_none:
         assert resolved.augmentation == config.augmentation
-    assert resolved.learning_rate == config.learning_rate
+    assert resolved.base_lr == config.base_lr
     assert resolved.resolved() == resolved
 
 
@@ -339,7 +339,7 @@ def test_a_knob_turned_after_the_run_is_the_next_runs_setting() -> None:
     config = RunConfig(augment="course", rotate=20.0)
     assert config.with_knob("augmentation", 0).augmentation.is_none
     assert not RunConfig(augment="none").with_knob("augmentation", 1).augmentation.is_none
-    assert config.with_knob("learning_rate", 0.5).learning_rate == 0.5
+    assert config.with_knob("base_lr", 0.5).base_lr == 0.5
     assert config.with_knob("batch_size", 64).batch_size == 64
     assert config.with_knob("dropout", 0.1).dropout == 0.1
     assert config.with_knob("epochs", 3).epochs == 3

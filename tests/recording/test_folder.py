@@ -13,6 +13,7 @@ from tests.protocol.facts import epoch_done, finished, started, step
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event
+from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.folder import RunFolder, find_run, list_runs
 from tui_trainer.recording.recorder import Recorder
 
@@ -40,7 +41,7 @@ def test_runs_are_listed_the_latest_first(tmp_path: Path) -> None:
     listed = list_runs(tmp_path)
     assert [run.folder.name for run in listed] == ["new", "middle", "old"]
     states = [run.summary.state for run in listed if run.summary is not None]
-    assert states == ["cut off", "stopped", "completed"]
+    assert states == ["killed", "stopped", "completed"]
 
 
 def test_a_run_under_way_is_running(tmp_path: Path) -> None:
@@ -73,8 +74,8 @@ def test_a_damaged_summary_spoils_no_list(tmp_path: Path, text: str) -> None:
 
 def test_a_summary_of_a_newer_version_says_so(tmp_path: Path) -> None:
     folder = record(tmp_path, started(), finished())
-    folder.summary.write_text('{"format": 3}')
-    with pytest.raises(InputError, match=r"written by a newer mnist-tui \(format 3\)"):
+    folder.summary.write_text(f'{{"format": {SCHEMA + 1}}}')
+    with pytest.raises(InputError, match="written by a newer mnist-tui"):
         folder.read_summary()
 
 

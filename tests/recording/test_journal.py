@@ -28,7 +28,7 @@ def test_every_event_reads_back() -> None:
     run: list[Event] = [
         started(),
         step(1),
-        changed("learning_rate", 0.1, 0.05),
+        changed("base_lr", 0.1, 0.05),
         epoch_done(),
         resumed(2),
         rewound(None),
@@ -64,7 +64,7 @@ def test_a_run_can_go_back_more_than_once_and_behind_its_first_return() -> None:
 
 def test_looks_at_the_test_set_count_even_where_they_are_void() -> None:
     told = read_recorded(text(started(), look(), resumed(1), look()), "events.jsonl")
-    assert told.looks == 2
+    assert told.test_evaluations == 2
     assert len(told.events) == 3
 
 
@@ -95,7 +95,7 @@ def test_nothing_is_no_fault() -> None:
 
 
 def test_a_field_that_came_later_may_be_missing() -> None:
-    line = '{"event": "Diverged", "step": 3, "epoch": 1, "learning_rate": 0.1}'
+    line = '{"event": "Diverged", "step": 3, "epoch": 1, "lr": 0.1}'
     assert from_json(line).step == 3  # type: ignore[union-attr]
     with pytest.raises(InputError):
         from_json('{"event": "Diverged", "step": 3, "epoch": 1}')

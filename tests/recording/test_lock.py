@@ -226,6 +226,6 @@ def test_a_dead_run_is_cut_off_and_can_go_on(tmp_path: Path, no_locks: None) -> 
         next(events)
     change(tmp_path / ".lock", pid=1 << 22, began="1")
     folder = RunFolder(tmp_path)
-    assert folder.read_summary().state == "cut off"
+    assert folder.read_summary().state == "killed"
     past = folder.read_events()
     Recorder.reopen(folder, past, past.events).close()

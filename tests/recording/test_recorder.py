@@ -120,7 +120,7 @@ def test_a_run_that_is_left_keeps_what_happened(tmp_path: Path) -> None:
     seen = [next(events) for _ in range(50)]
     events.close()  # type: ignore[attr-defined]
     assert lines(tmp_path) == [to_json(event) for event in seen[1:]]
-    assert RunFolder(tmp_path).read_summary().state == "cut off"
+    assert RunFolder(tmp_path).read_summary().state == "killed"
 
 
 def test_steps_reach_the_disk_in_company(tmp_path: Path, writes: Disk) -> None:

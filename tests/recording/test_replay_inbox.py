@@ -6,15 +6,15 @@ from tests.protocol.facts import changed, started, step
 from tui_trainer.protocol.commands import (
     Pause,
     SetAugmentation,
+    SetBaseLr,
     SetBatchSize,
     SetEpochs,
-    SetLearningRate,
     Stop,
 )
 from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
 
 CHANGES = [
-    changed("learning_rate", 0.1, 0.05, images=300),
+    changed("base_lr", 0.1, 0.05, images=300),
     changed("batch_size", 100, 64, images=300),
     changed("augmentation", 1, 0, images=500),
     changed("epochs", 2, 3, images=700),
@@ -23,7 +23,7 @@ CHANGES = [
 
 def test_wishes_are_the_changes_of_the_record() -> None:
     assert recorded_wishes([started(), CHANGES[0], step(4), *CHANGES[1:]]) == [
-        (3, SetLearningRate(0.05)),
+        (3, SetBaseLr(0.05)),
         (3, SetBatchSize(64)),
         (5, SetAugmentation(False)),
         (7, SetEpochs(3)),
@@ -34,7 +34,7 @@ def test_each_comes_at_its_step_and_a_persons_own_after_it() -> None:
     inbox = ReplayInbox(recorded_wishes(CHANGES), stop_at=None)
     assert inbox.take(0) == []
     inbox.send(Pause())
-    assert inbox.take(3) == [SetLearningRate(0.05), SetBatchSize(64), Pause()]
+    assert inbox.take(3) == [SetBaseLr(0.05), SetBatchSize(64), Pause()]
     assert inbox.take(3) == []
     assert inbox.take(6, wait=True) == [SetAugmentation(False)]
     assert inbox.take(99) == [SetEpochs(3)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tui_trainer.history.run_state import RunState
+from tui_trainer.protocol.schema import upgraded_summary
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.summary import summary_of
 
@@ -19,7 +20,7 @@ OF_FOLDER = ("format", "version", "started_at", "updated_at", "recorded_in")
 def test_a_run_of_version_0_1_has_the_summary_that_it_wrote(name: str) -> None:
     folder = RunFolder(RUNS / name)
     told = json.loads(summary_of(RunState.of(folder.read_events().events)).to_json())
-    written = json.loads(folder.summary.read_text())
+    written = upgraded_summary(json.loads(folder.summary.read_text()))
     for field in OF_FOLDER:
         del told[field], written[field]
     assert told == written

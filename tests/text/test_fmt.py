@@ -16,7 +16,7 @@ NAN, INF = math.nan, math.inf
 def test_every_knob_has_a_short_name() -> None:
     assert fmt.KNOB_NAMES.keys() == KNOBS.keys()
     assert changed("epochs", 2, 4).words == "epochs 2 → 4"
-    assert changed("learning_rate", 0.1, 0.05).words == "lr 0.1 → 0.05"
+    assert changed("base_lr", 0.1, 0.05).words == "lr 0.1 → 0.05"
 
 
 @pytest.mark.parametrize(

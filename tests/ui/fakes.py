@@ -110,7 +110,7 @@ class FakeEngine:
             if isinstance(event, StepDone):
                 self.step = event
             over = over or isinstance(event, RunFinished)
-            over = over or (isinstance(event, StateChanged) and event.state == "on show")
+            over = over or (isinstance(event, StateChanged) and event.state == "viewing")
             yield event
         if self.step is not None and not over:
             # The bridge keeps steps back for a moment; what follows them brings them out.
@@ -144,8 +144,8 @@ class FakeEngine:
                 yield StateChanged(state="training", step=step)
             case commands.SetDropout():
                 yield CommandRejected(command="SetDropout", reason="no dropout layer", step=step)
-            case commands.SetLearningRate(value):
-                yield self._changed("learning_rate", value)
+            case commands.SetBaseLr(value):
+                yield self._changed("base_lr", value)
             case commands.SetBatchSize(value):
                 yield self._changed("batch_size", value)
             case commands.SetAugmentation(value):
@@ -167,7 +167,7 @@ class FakeEngine:
         match question.kind:
             case "field":
                 return [self._field(**choices)]
-            case "network":
+            case "model":
                 found = [network for network in self.networks if network.model == choices["model"]]
                 if not found:
                     raise ValueError(f"no network {choices['model']}")
@@ -211,7 +211,7 @@ def finished(*, reason: str = "stopped", step: int = 0) -> RunFinished:
         test_correct=None,
         test_total=None,
         test_interval=None,
-        test_looks=0,
+        test_evaluations=0,
         val_accuracy=None,
         parameters=19_568,
         seconds=1.0,

@@ -23,11 +23,11 @@ from tui_trainer.protocol.answers import Answered, MeasuredField
 from tui_trainer.protocol.commands import (
     Ask,
     Command,
+    EvaluateTest,
     Inbox,
-    LookAtTest,
     Pause,
+    SetBaseLr,
     SetBatchSize,
-    SetLearningRate,
 )
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RunStarted, StateChanged, StepDone, to_json
@@ -68,19 +68,19 @@ def _paused(event: Event) -> bool:
 SCENES = {
     "mid-run": Scene(
         RunConfig(epochs=5, threads=1),
-        {300: SetLearningRate(0.05), 900: SetBatchSize(256)},
+        {300: SetBaseLr(0.05), 900: SetBatchSize(256)},
         lambda event: isinstance(event, StepDone) and event.step == 1_150,
     ),
     "paused": Scene(
         RunConfig(model="small", epochs=2, threads=1),
-        {200: SetLearningRate(0.2), 300: Pause()},
+        {200: SetBaseLr(0.2), 300: Pause()},
         _paused,
     ),
     "overfitting": Scene(
         RunConfig(
             train_size=500, augment="none", schedule="constant", lr=0.05, epochs=40, threads=1
         ),
-        {90: LookAtTest()},
+        {90: EvaluateTest()},
         lambda event: isinstance(event, StepDone) and event.step == 106,
     ),
     "diverged": Scene(RunConfig(lr=1_000.0, epochs=2, threads=1)),

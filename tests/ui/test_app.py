@@ -33,19 +33,19 @@ async def test_keys_send_absolute_wishes_and_the_window_shows_only_what_events_s
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, PAUSED)
-        assert app.live_run.history.settings["learning_rate"] == 0.2
+        assert app.live_run.history.settings["base_lr"] == 0.2
         await pilot.press("plus", "minus", "minus", "greater_than_sign", "less_than_sign", "a")
         await pilot.pause(0.1)
         assert engine.received == [
-            commands.SetLearningRate(0.5),
-            commands.SetLearningRate(0.2),
-            commands.SetLearningRate(0.1),
+            commands.SetBaseLr(0.5),
+            commands.SetBaseLr(0.2),
+            commands.SetBaseLr(0.1),
             commands.SetBatchSize(256),
             commands.SetBatchSize(128),
             commands.SetAugmentation(False),
         ]
         settings = app.live_run.history.settings
-        assert (settings["learning_rate"], settings["batch_size"]) == (0.1, 128)
+        assert (settings["base_lr"], settings["batch_size"]) == (0.1, 128)
         assert settings["augmentation"] == 0
         assert app.live_run.requested == {}
 
@@ -54,10 +54,10 @@ async def test_a_wish_without_an_answer_shows_as_wanted_and_is_built_upon() -> N
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, app, PAUSED)
-        app.live_run.requested["learning_rate"] = 0.5  # as if the engine were still in a long batch
+        app.live_run.requested["base_lr"] = 0.5  # as if the engine were still in a long batch
         await pilot.press("plus")
         await pilot.pause(0.1)
-        assert engine.received[-1] == commands.SetLearningRate(1.0)
+        assert engine.received[-1] == commands.SetBaseLr(1.0)
 
 
 async def test_a_rejected_wish_is_forgotten_and_its_reason_told() -> None:
@@ -83,7 +83,7 @@ async def test_space_pauses_and_resumes_and_steps_are_sent() -> None:
             commands.Pause(),
             commands.RunStep(),
             commands.RunEpoch(),
-            commands.LookAtTest(),
+            commands.EvaluateTest(),
         ]
 
 

@@ -99,7 +99,7 @@ async def test_a_divergence_asks_nothing_on_another_screen() -> None:
     ("number", "reason", "code"),
     [
         (signal.SIGTERM, "terminated", ExitCode.TERMINATED),
-        (signal.SIGHUP, "hung up", ExitCode.HUNG_UP),
+        (signal.SIGHUP, "disconnected", ExitCode.DISCONNECTED),
     ],
 )
 async def test_a_signal_ends_the_run_without_a_look_at_the_test_set(

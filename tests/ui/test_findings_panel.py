@@ -118,7 +118,7 @@ async def test_keys_choose_a_finding_mend_it_put_it_off_and_bring_it_back() -> N
         assert shown(app).startswith("▲ 12 of 16 units of conv3 are dead (+3)")
         await pilot.press("f")
         await pilot.pause(0.1)
-        assert engine.received == [commands.SetLearningRate(0.01)]
+        assert engine.received == [commands.SetBaseLr(0.01)]
         await pilot.press("z")
         assert panel.border_title == "findings · 1 · 2 notes · 1 snoozed"
         assert shown(app).startswith("▲ overfitting since epoch 3 (+2)")
@@ -127,7 +127,7 @@ async def test_keys_choose_a_finding_mend_it_put_it_off_and_bring_it_back() -> N
         assert app.check_action("apply_fix", ()) is None
         await pilot.press("Z")
         assert panel.border_title == "findings · 2 · 2 notes"
-        assert engine.received == [commands.SetLearningRate(0.01)]
+        assert engine.received == [commands.SetBaseLr(0.01)]
 
 
 async def test_in_the_panel_the_arrows_choose_and_it_follows() -> None:

@@ -114,7 +114,7 @@ def test_snoozing_where_there_is_nothing_does_nothing() -> None:
 
 
 def test_a_lost_run_is_mended_by_a_learning_rate_whatever_is_chosen() -> None:
-    lost = Diverged(step=1_000, epoch=4, learning_rate=0.1, good_step=900)
+    lost = Diverged(step=1_000, epoch=4, lr=0.1, last_good_step=900)
     rate = replace(DEAD, code="divergence", severity="error")
     high = replace(rate, code="learning_rate_high")
     run = live(replace(OVERFITTING, severity="error"), high, lost, rate)

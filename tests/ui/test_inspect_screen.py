@@ -43,7 +43,7 @@ MODEL = recording("network")
 STEP = [event for event in MODEL if isinstance(event, StepDone)][-1]
 SHOWN: list[Event] = [
     *recording("mid-run"),
-    StateChanged(state="on show", step=STEP.step, detail="era · checkpoint best"),
+    StateChanged(state="viewing", step=STEP.step, detail="era · checkpoint best"),
 ]
 
 
@@ -182,7 +182,7 @@ async def test_a_pause_shows_the_weights_that_it_stopped_at(state: State) -> Non
 def test_when_a_view_would_lag_behind() -> None:
     ended = recording("finished")
     assert [type(event) for event in ended if stops_training(event)] == [RunStarted, RunFinished]
-    lost = Diverged(step=9, epoch=1, learning_rate=1.0)
+    lost = Diverged(step=9, epoch=1, lr=1.0)
     assert stops_training(lost)
     assert not stops_training(STEP)
 
@@ -234,7 +234,7 @@ async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without
         assert asked(engine)[-1].name == "misclassified"
         assert "true 9, predicted 7" in said(screen)
         top = screen.query_one(TopLine).render_line(0).text
-        assert "◇ on show · era · checkpoint best · epoch" in top
+        assert "◇ viewing · era · checkpoint best · epoch" in top
         for action in ("run_again", "apply_fix", "toggle_pause", "toggle_tour", "stop_run"):
             assert app.check_action(action, ()) is False
         await pilot.press("1")

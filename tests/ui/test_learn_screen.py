@@ -32,7 +32,7 @@ from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tui_trainer.course.lesson import SLUGS, Lesson, lessons
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Ask, Withdraw
+from tui_trainer.protocol.commands import Ask, CancelQuestion
 from tui_trainer.protocol.events import EpochDone, Event, RunStarted, SettingChanged, StepDone
 from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.ui.app import MnistTui
@@ -193,7 +193,7 @@ async def test_a_number_can_be_typed_where_a_control_takes_one_and_must_be_one()
         # It takes nothing below 0; and the first control takes words only.
         await pilot.press("minus", "up", "2")
         await pilot.pause()
-        assert app.live_run.history.settings["learning_rate"] < STARTED.learning_rate
+        assert app.live_run.history.settings["base_lr"] < STARTED.base_lr
         assert isinstance(app.screen, ModelScreen)
 
 
@@ -245,12 +245,12 @@ async def test_while_it_trains_the_run_waits_and_escape_stops_it() -> None:
         assert len(asked(engine)) == 2
         await pilot.press("escape")
         await pilot.pause(0.05)
-        assert engine.received[-1] == Withdraw("lesson")
+        assert engine.received[-1] == CancelQuestion("lesson")
         assert "‖ stopped at 50 %; enter begins anew" in exhibit_text(screen)
         await pilot.press("escape", "enter")
         await tell(pilot, app, shown(engine, part), shown(engine, whole))
         assert "Early is better" in exhibit_text(screen)
-        assert engine.received.count(Withdraw("lesson")) == 1
+        assert engine.received.count(CancelQuestion("lesson")) == 1
 
 
 async def test_a_refusal_says_why_and_another_lesson_can_be_tried() -> None:
@@ -339,9 +339,9 @@ async def test_the_findings_that_stand_are_in_their_lesson_and_f_mends_there() -
         assert f"✗ {DEAD.title}" in words or f"▲ {DEAD.title}" in words
         assert "press f to apply" in words
         await pilot.press("f")
-        await until(pilot, lambda _: commands.SetLearningRate(0.01) in engine.received, app)
+        await until(pilot, lambda _: commands.SetBaseLr(0.01) in engine.received, app)
         await until(pilot, lambda app: not app.live_run.requested, app)
-        assert engine.received.count(commands.SetLearningRate(0.01)) == 1
+        assert engine.received.count(commands.SetBaseLr(0.01)) == 1
         assert "lr 0.01" in lesson_text(screen)
 
 
@@ -381,9 +381,7 @@ async def test_steps_paint_nothing_here_and_an_epoch_asks_anew(
         # The same once more is nothing new either.
         await tell(pilot, app, shown(engine, still_life))
         assert painted == []
-        changed = SettingChanged(
-            setting="learning_rate", old=0.1, new=0.5, step=30, epoch=2, images=60
-        )
+        changed = SettingChanged(setting="base_lr", old=0.1, new=0.5, step=30, epoch=2, images=60)
         await tell(pilot, app, changed)
         assert painted
         now = 0.0

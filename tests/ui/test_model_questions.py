@@ -101,12 +101,12 @@ async def test_a_rejected_question_says_why_and_does_not_stop_the_next() -> None
     engine.fields = [field for field in FIELDS if field.place > 1]
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
-        app.live_run.requested["learning_rate"] = 0.5
+        app.live_run.requested["base_lr"] = 0.5
         assert "there is no layer 1" in field_text(screen)
         await pilot.press("down")
         await still(pilot, app)
         assert "✓ they agree" in field_text(screen)
-        assert app.live_run.requested == {"learning_rate": 0.5}
+        assert app.live_run.requested == {"base_lr": 0.5}
 
 
 async def test_a_run_that_is_over_is_still_looked_at() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.protocol.questions import ask_lesson, ask_view
 from tests.ui.exhibits import COUNT, PLACE, tries
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Ask, Command, Withdraw
+from tui_trainer.protocol.commands import Ask, CancelQuestion, Command
 from tui_trainer.protocol.exhibit import Control, Exhibit, at
 from tui_trainer.ui.runs.questions import ExhibitQuestions
 
@@ -189,14 +189,14 @@ def test_a_training_that_is_stopped_stays_as_far_as_it_came() -> None:
     experiment, sent = trained()
     training = sent[-1]
     experiment.stop()
-    assert sent[-1] == Withdraw("lesson")
+    assert sent[-1] == CancelQuestion("lesson")
     assert experiment.is_stopped
     assert not experiment.is_waiting
     experiment.receive(told(training, TRAIN_PART))
     experiment.end()
     assert experiment.is_stopped
     experiment.stop()
-    assert sent.count(Withdraw("lesson")) == 1
+    assert sent.count(CancelQuestion("lesson")) == 1
     # It was over before the command arrived.
     experiment.receive(told(training, TRAINED))
     assert not experiment.is_stopped

@@ -224,7 +224,7 @@ def test_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    states = ["completed", "stopped", "diverged", "running", "completed", "hung up"]
+    states = ["completed", "stopped", "diverged", "running", "completed", "disconnected"]
     for hour, state in enumerate(states):
         events = recording("finished" if state == "completed" else "paused")
         run_folder(Path("runs") / f"2026-11-22-{hour:02}15-small", events, state=state)

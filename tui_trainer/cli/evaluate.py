@@ -17,7 +17,7 @@ from tui_trainer.cli.saved import RunName, answers, saved_run
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.inspection import VIEWS, View, find_view
-from tui_trainer.recording.test_looks import counted
+from tui_trainer.recording.test_evaluations import counted
 from tui_trainer.text.fmt import plural, printable, size
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def evaluate(
         chosen,
         on_test=test,
         all_layers=report is not None,
-        test_evaluations=found.recorded.looks,
+        test_evaluations=found.recorded.test_evaluations,
     )
     events = answers(config, sequence.questions(), found)
     if test:

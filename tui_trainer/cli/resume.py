@@ -11,7 +11,7 @@ from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths, with_ch
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
 from tui_trainer.history.run_state import RunState
-from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, SetEpochs, SetLearningRate
+from tui_trainer.protocol.commands import Command, Inbox, SetBaseLr, SetBatchSize, SetEpochs
 from tui_trainer.protocol.errors import InputError
 
 
@@ -41,7 +41,7 @@ def resume(
     commands = _more_epochs(found, epochs)
     if lr is not None:
         with_changes(found.config, lr=lr)
-        commands = (*commands, SetLearningRate(lr))
+        commands = (*commands, SetBaseLr(lr))
     if batch_size is not None:
         commands = (*commands, SetBatchSize(batch_size))
     settings = found.settings(

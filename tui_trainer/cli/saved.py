@@ -78,7 +78,9 @@ class SavedRun:
         from tui_trainer.engine.checkpoints import read_checkpoint
         from tui_trainer.engine.resuming import Resumption
 
-        return Resumption(read_checkpoint(self.checkpoint), self.checkpoint, self.recorded.looks)
+        return Resumption(
+            read_checkpoint(self.checkpoint), self.checkpoint, self.recorded.test_evaluations
+        )
 
     @property
     def is_complete(self) -> bool:

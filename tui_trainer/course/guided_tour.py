@@ -77,7 +77,7 @@ class TourState:
         loss = history.smoothed_loss
         return (
             not self.is_broken
-            and history.settings.get("learning_rate", self.highest_lr) < self.highest_lr
+            and history.settings.get("base_lr", self.highest_lr) < self.highest_lr
             and loss is not None
             and loss < LEARNED * history.guessing_loss
         )
@@ -135,7 +135,7 @@ class GuidedTour:
 
         At most one step per call: the next step is checked by the next call.
         """
-        self._highest_lr = max(self._highest_lr, history.settings.get("learning_rate", 0.0))
+        self._highest_lr = max(self._highest_lr, history.settings.get("base_lr", 0.0))
         is_done = PREDICATES[self.step.name](TourState(history, self.done, self._highest_lr))
         if is_done and not self._is_held:
             self.skip()

@@ -21,7 +21,7 @@ def setting_figures(history: History, started: RunStarted) -> dict[str, str]:
         "parameters": fmt.count(started.parameters),
         "budget_share": f"{fmt.percent(share, 0)} of a budget of {fmt.count(started.budget)}",
         "image_size": fmt.field((started.image_size, started.image_size)),
-        "base_lr": fmt.learning_rate(history.settings["learning_rate"]),
+        "base_lr": fmt.learning_rate(history.settings["base_lr"]),
         "schedule": started.schedule,
         "optimizer": started.optimizer,
         "batch_size": fmt.count(batch),
@@ -49,7 +49,7 @@ def training_figures(history: History) -> dict[str, str]:
         return {}
     titles = [finding.title for finding in history.gravest_first]
     found = {
-        "lr": fmt.learning_rate(step.learning_rate),
+        "lr": fmt.learning_rate(step.lr),
         "step": fmt.count(step.step),
         "findings": ", ".join(titles) or "none",
     }
@@ -100,8 +100,10 @@ def _probe_figures(history: History) -> dict[str, str]:
         ratio, layers = update_ratio(update), weights(update)
         if math.isfinite(ratio) and ratio > 0:
             found["update_ratio"] = f"{100 * ratio:.2g} %"
-        if len(layers) > 1 and layers[0].gradient and layers[-1].gradient:
-            first, last = (p.gradient / p.count**0.5 for p in (layers[0], layers[-1]) if p.gradient)
+        if len(layers) > 1 and layers[0].gradient_norm and layers[-1].gradient_norm:
+            first, last = (
+                p.gradient_norm / p.numel**0.5 for p in (layers[0], layers[-1]) if p.gradient_norm
+            )
             if math.isfinite(first / last):
                 found["gradient_ratio"] = f"{first / last:.2g}"
     if history.samples:
@@ -109,8 +111,8 @@ def _probe_figures(history: History) -> dict[str, str]:
         relus = [layer for layer in sample.layers if layer.kind == "relu"]
         if units := sum(layer.units for layer in relus):
             found["dead_share"] = fmt.percent(sum(layer.dead for layer in relus) / units, 1)
-        if sample.batch_gap is not None and math.isfinite(sample.batch_gap):
-            found["batch_gap"] = f"{sample.batch_gap:+.4f}".replace("-", "−")
+        if sample.batch_norm_gap is not None and math.isfinite(sample.batch_norm_gap):
+            found["batch_gap"] = f"{sample.batch_norm_gap:+.4f}".replace("-", "−")
     scale = noise_scale(history)
     if scale is not None:
         found["noise_scale"] = fmt.count(round(float(f"{scale:.2g}")))

@@ -18,7 +18,7 @@ from tui_trainer.data.augment import augment
 from tui_trainer.data.idx import RawDataset, content_digest, read_folder
 from tui_trainer.protocol.config import Augmentation, RunConfig
 from tui_trainer.protocol.errors import InputError, fault
-from tui_trainer.protocol.events import DatasetDoubted, DownloadProgress
+from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
 
 VAL_SHARE = 12
 """One in twelve training images validates, which makes 5,000 of MNIST's 60,000 …"""
@@ -191,7 +191,7 @@ def batch_sizes(count: int, images: int) -> list[int]:
 
 def load(
     config: RunConfig, device: torch.device
-) -> Generator[DownloadProgress | DatasetDoubted, None, Data]:
+) -> Generator[DownloadProgress | DatasetWarning, None, Data]:
     """Read the run's dataset and return it; yields the progress of a download, and what is odd.
 
     Raises:
@@ -204,7 +204,7 @@ def load(
         folder = _expanded(config.data_dir)
         raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
         for warning in dataset_warnings(raw):
-            yield DatasetDoubted(folder=str(folder), message=warning)
+            yield DatasetWarning(folder=str(folder), message=warning)
     elif config.dataset == "mnist":
         with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
             raw = read_folder(folder, name="mnist")

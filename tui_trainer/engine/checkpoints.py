@@ -1,9 +1,9 @@
 """Checkpoints of a run: safetensors files, so that loading one executes no code.
 
-The prefix of a tensor's name says what it is: ``network/…`` (the model's state, under its own
-names), ``optimizer/…``, ``random/…`` (rng states), ``order`` (this epoch's permutation) or
-``best/…``. Every plain number is in the safetensors header as JSON, under ``facts``; ``sha256``
-next to it covers that JSON and the tensors, for safetensors itself does not notice a flipped bit.
+The prefix of a tensor's name says what it is: ``model/`` (then the name in the ``state_dict``),
+``optimizer/``, ``rng/`` (rng states), ``best/``; ``order`` is this epoch's permutation. Every plain
+value is in the safetensors header as JSON, under ``metadata``; ``sha256`` next to it covers that
+JSON and the tensors, because safetensors itself does not notice a flipped bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tui_trainer import __version__
 from tui_trainer.protocol.errors import fault
-from tui_trainer.protocol.schema import SCHEMA
+from tui_trainer.protocol.schema import SCHEMA, upgraded_metadata, upgraded_tensors
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import DAMAGED, parse_head, parse_metadata
 
@@ -46,7 +46,7 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
 
     def part(self, name: str) -> dict[str, Tensor]:
-        """Return the tensors of one part: ``model``, ``optimizer``, ``random``, ``best``."""
+        """Return the tensors of one part: ``model``, ``optimizer``, ``rng``, ``best``."""
         lead = f"{name}/"
         return {
             key.removeprefix(lead): tensor
@@ -62,7 +62,7 @@ class Checkpoint:
         header = {
             "format": str(SCHEMA),
             "version": __version__,
-            "facts": text,
+            "metadata": text,
             "sha256": _digest(text, tensors),
         }
         return safetensors.torch.save(tensors, header)
@@ -90,7 +90,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors[name] = torch.view_as_complex(tensors[name])
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
         raise fault(path, DAMAGED) from None
-    return Checkpoint(metadata, tensors)
+    return Checkpoint(upgraded_metadata(metadata), upgraded_tensors(tensors))
 
 
 def _as_stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:

@@ -175,7 +175,7 @@ def end_epoch(run: Run) -> Iterator[Event]:
     yield EpochDone(
         epoch=progress.epoch,
         step=progress.step,
-        learning_rate=progress.last_lr,
+        lr=progress.last_lr,
         train_loss=progress.loss_sum / seen,
         train_accuracy=progress.correct_sum / seen,
         val_loss=result.loss if result else None,
@@ -224,7 +224,7 @@ def finish(run: Run, reason: str) -> Iterator[Event]:
         test_correct=test.test_correct if test else None,
         test_total=test.test_total if test else None,
         test_interval=test.test_interval if test else None,
-        test_looks=run.data.test.evaluations,
+        test_evaluations=run.data.test.evaluations,
         val_accuracy=run.validation.accuracy,
         parameters=run.parameters,
         seconds=run.stopwatch.seconds,

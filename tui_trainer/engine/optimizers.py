@@ -91,7 +91,7 @@ class SGD(Optimizer):
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return the momentum buffer of each parameter that has one."""
-        return {f"velocity/{i}": v for i, v in enumerate(self.velocities) if v is not None}
+        return {f"momentum_buffer/{i}": v for i, v in enumerate(self.velocities) if v is not None}
 
     def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
         weights, gradients = self._weights_and_gradients(moved)
@@ -131,7 +131,7 @@ class Adam(Optimizer):
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return means, squares and step counts of all parameters."""
-        kinds = {"mean": self.means, "square": self.squares, "steps": self.steps}
+        kinds = {"exp_avg": self.means, "exp_avg_sq": self.squares, "step": self.steps}
         return {f"{kind}/{i}": t for kind, tensors in kinds.items() for i, t in enumerate(tensors)}
 
     def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:

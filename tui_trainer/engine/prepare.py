@@ -85,7 +85,7 @@ def prepare(
         store=store,
         probes=Probes(model, data, batches, progress, stopwatch, sample, wanted=config.probes),
         assistant=assistant,
-        base_lr=config.learning_rate,
+        base_lr=config.base_lr,
         flush_every=1 if device.type == "cpu" else ACCELERATOR_FLUSH,
         trial=trial,
         unregistered=UnregisteredState(model) if is_custom(config.model) else None,

@@ -66,7 +66,7 @@ def _process(run: Run, received: list[Command]) -> Iterator[Event]:
                 control.paused, control.steps_left = False, (control.steps_left or 0) + 1
             case commands.RunEpoch():
                 control.resume(one_epoch=True)
-            case commands.LookAtTest():
+            case commands.EvaluateTest():
                 run.stopwatch.pause()
                 yield from run.enter("testing")
                 yield run.evaluate_test()
@@ -111,7 +111,7 @@ def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
     if state is None:
         yield reject(run, command, "there is no good checkpoint yet; stop the run")
         return
-    knobs = {**run.knobs(), "learning_rate": lr}
+    knobs = {**run.knobs(), "base_lr": lr}
     from_step = run.progress.step
     restore(run, state)
     run.control.resume()
@@ -133,9 +133,9 @@ def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
     old: float
     try:
         match command:
-            case commands.SetLearningRate(value):
+            case commands.SetBaseLr(value):
                 dataclasses.replace(run.config, lr=value)
-                setting, old, run.base_lr = "learning_rate", run.base_lr, value
+                setting, old, run.base_lr = "base_lr", run.base_lr, value
             case commands.SetBatchSize(value):
                 dataclasses.replace(run.config, batch_size=value)
                 run.assistant.try_batch_size(run.model, run.data, run.config, value)

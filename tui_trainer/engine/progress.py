@@ -114,6 +114,6 @@ class Progress:
                 batch_size=each.size,
                 loss=loss,
                 accuracy=correct / each.size,
-                learning_rate=each.learning_rate,
+                lr=each.learning_rate,
                 seconds=each.seconds,
             )

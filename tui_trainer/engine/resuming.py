@@ -19,14 +19,14 @@ from tui_trainer.models.saved_state import check_same_model
 from tui_trainer.models.state import mismatch
 from tui_trainer.protocol.errors import SettingError, fault, reason
 
-_METADATA = ("epochs", "dropout", "threads", "cursor", "test_looks", "seconds", "lines")
+_METADATA = ("epochs", "dropout", "threads", "cursor", "test_evaluations", "seconds", "lines")
 _COUNTS = (
-    *("step", "epoch", "epochs_done", "images", "epoch_images", "hit_sum"),
-    *("cursor", "test_looks"),
+    *("step", "epoch", "epochs_done", "images", "epoch_images", "correct_sum"),
+    *("cursor", "test_evaluations"),
 )
-_NUMBERS = ("loss_sum", "last_rate", "base_rate", "epoch_began", "seconds")
+_NUMBERS = ("loss_sum", "last_lr", "base_lr", "epoch_began", "seconds")
 _SHARES = ("val_accuracy", "best_val_accuracy")
-_GENERATORS = ("order", "augmentation", "torch")
+_GENERATORS = ("shuffle", "augment", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,9 @@ def resume_from(run: Run, resume: Resumption) -> None:
     if saved is not None:
         check_same_model(run.model, run.data.image_size, resume.state.metadata, saved, resume.path)
     run.stopwatch.resume_at(resume.state.metadata["seconds"])
-    run.data.test.evaluations = max(resume.test_evaluations, resume.state.metadata["test_looks"])
+    run.data.test.evaluations = max(
+        resume.test_evaluations, resume.state.metadata["test_evaluations"]
+    )
     lines, lines_then = run.store.lines(), resume.state.metadata["lines"]
     if lines is not None and lines_then is not None and lines < lines_then:
         # A full disk had delayed some lines, and the process ended before they were written.
@@ -90,10 +92,10 @@ def check_fits(run: Run, state: Checkpoint, path: Path) -> None:
     if missing:
         raise fault(path, f"lacks {missing[0]}; the checkpoint is incomplete")
     _check_metadata(run, metadata, path)
-    if problem := mismatch(run.model, state.part("network")):
+    if problem := mismatch(run.model, state.part("model")):
         raise fault(path, f"does not fit: {problem}")
     wanted = {f"optimizer/{name}": t for name, t in run.optimizer.state_tensors().items()}
-    wanted |= {f"random/{name}": torch.get_rng_state() for name in _GENERATORS}
+    wanted |= {f"rng/{name}": torch.get_rng_state() for name in _GENERATORS}
     for name, tensor in wanted.items():
         there = state.tensors.get(name)
         if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
@@ -128,7 +130,7 @@ def _check_metadata(run: Run, metadata: Mapping[str, Any], path: Path) -> None:
     try:
         replace(
             run.config,
-            lr=metadata["base_rate"],
+            lr=metadata["base_lr"],
             **{name: metadata[name] for name in ("batch_size", "epochs", "dropout", "threads")},
         )
     except SettingError as error:
@@ -170,15 +172,15 @@ def _check_places(run: Run, state: Checkpoint, path: Path) -> None:
         raise fault(path, "is inconsistent: its position in the epoch is impossible")
     if metadata["epoch"] < metadata["epochs_done"]:
         raise fault(path, "is inconsistent: it has completed more epochs than it has started")
-    for name, tensor in state.part("random").items():
+    for name, tensor in state.part("rng").items():
         if name in _GENERATORS:
             try:
                 torch.Generator().set_state(tensor)
             except (RuntimeError, TypeError):
-                raise fault(path, f"random/{name} is not an rng state") from None
+                raise fault(path, f"rng/{name} is not an rng state") from None
     best = {
         name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.part("best").items()
     }
     size = (len(run.data.val),)
-    if best not in ({}, {"losses": (torch.float32, size), "hits": (torch.bool, size)}):
+    if best not in ({}, {"losses": (torch.float32, size), "correct": (torch.bool, size)}):
         raise fault(path, "does not fit: best is not an evaluation of the validation images")

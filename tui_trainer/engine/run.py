@@ -37,7 +37,7 @@ from tui_trainer.protocol.events import (
     TestEvaluated,
 )
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import ModelTried
+from tui_trainer.protocol.probed import ModelProbed
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.protocol.schedules import factor
 from tui_trainer.stats.intervals import wilson
@@ -64,7 +64,7 @@ class Assistant:
         """Return the layer table and the design review for images (height, width, channels)."""
         return (), ()
 
-    def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelTried | None:
+    def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelProbed | None:
         """Try the first training steps of a custom model on a copy.
 
         Raises:
@@ -200,7 +200,7 @@ class Run:
     assistant: Assistant
     base_lr: float
     flush_every: int
-    trial: ModelTried | None = None
+    trial: ModelProbed | None = None
     unregistered: UnregisteredState | None = None
     validation: Validation = field(default_factory=Validation)
 
@@ -224,7 +224,7 @@ class Run:
             std=self.data.std,
             epochs=self.config.epochs,
             batch_size=self.batches.batch_size,
-            learning_rate=self.base_lr,
+            base_lr=self.base_lr,
             optimizer=self.config.optimizer,
             schedule=self.config.schedule,
             augmentation=self.batches.augmenting,
@@ -266,7 +266,7 @@ class Run:
     def knobs(self) -> dict[str, float]:
         """Return the current value of each knob that this model has."""
         knobs: dict[str, float] = {
-            "learning_rate": self.base_lr,
+            "base_lr": self.base_lr,
             "batch_size": self.batches.batch_size,
             "augmentation": self.batches.augmenting,
             "epochs": self.config.epochs,
@@ -308,9 +308,9 @@ class Run:
             Diverged(
                 step=step.step if step else progress.step,
                 epoch=step.epoch if step else progress.epoch,
-                learning_rate=step.learning_rate if step else progress.last_lr,
-                good_step=last_good.metadata["step"] if last_good else 0,
-                where=self._non_finite(),
+                lr=step.lr if step else progress.last_lr,
+                last_good_step=last_good.metadata["step"] if last_good else 0,
+                non_finite=self._non_finite(),
             )
         )
 
@@ -343,7 +343,7 @@ class Run:
         result = evaluate(self.model, self.data, self.data.test.open())
         self.assistant.evaluated("test", result)
         return TestEvaluated(
-            look=self.data.test.evaluations,
+            evaluation=self.data.test.evaluations,
             step=self.progress.step,
             images=self.progress.images,
             test_loss=result.loss,

@@ -26,10 +26,10 @@ COUNTERS = {
     "images": "progress.images",
     "epoch_images": "progress.epoch_images",
     "loss_sum": "progress.loss_sum",
-    "hit_sum": "progress.correct_sum",
-    "last_rate": "progress.last_lr",
+    "correct_sum": "progress.correct_sum",
+    "last_lr": "progress.last_lr",
     "epoch_began": "progress.epoch_began",
-    "base_rate": "base_lr",
+    "base_lr": "base_lr",
     "batch_size": "batches.batch_size",
     "augmenting": "batches.augmenting",
     "val_accuracy": "validation.accuracy",
@@ -57,7 +57,7 @@ def capture(run: Run, lines: int | None = None) -> Checkpoint:
         "threads": run.threads,
         "device": run.device.type,
         "cursor": run.batches.stream.cursor,
-        "test_looks": run.data.test.evaluations,
+        "test_evaluations": run.data.test.evaluations,
         "seconds": run.stopwatch.seconds,
         "probed_images": run.probes.sampled_at,
         "lines": lines,
@@ -75,7 +75,7 @@ def capture(run: Run, lines: int | None = None) -> Checkpoint:
 def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors of a run's state by checkpoint name, without those of the assistant."""
     for name, tensor in state_tensors(run.model).items():
-        yield f"network/{name}", tensor
+        yield f"model/{name}", tensor
     if run.unregistered is not None:
         for name, tensor in run.unregistered.tensors().items():
             yield f"outside/{name}", tensor
@@ -83,18 +83,18 @@ def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
         yield "fingerprint", logits
     for name, tensor in run.optimizer.state_tensors().items():
         yield f"optimizer/{name}", tensor
-    yield "random/order", run.batches.stream.rng.get_state()
-    yield "random/augmentation", run.batches.augment_rng.get_state()
+    yield "rng/shuffle", run.batches.stream.rng.get_state()
+    yield "rng/augment", run.batches.augment_rng.get_state()
     for name, tensor in rng_tensors().items():
-        yield f"random/{name}", tensor
+        yield f"rng/{name}", tensor
     if run.device.type == "cuda":
-        yield "random/cuda", torch.cuda.get_rng_state(run.device)
+        yield "rng/cuda", torch.cuda.get_rng_state(run.device)
     yield "order", run.batches.stream.order.to(torch.int32)
     if run.probes.last_gradient is not None:
         yield "probe/gradient", run.probes.last_gradient
     if run.validation.best is not None:
         yield "best/losses", run.validation.best.losses
-        yield "best/hits", run.validation.best.is_correct
+        yield "best/correct", run.validation.best.is_correct
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:
@@ -110,20 +110,20 @@ def restore(run: Run, state: Checkpoint) -> None:
     if run.dropout not in (None, state.metadata["dropout"]):
         # Only if the knob was set: the dropout layers of a custom model can have different p.
         set_dropout(run.model, state.metadata["dropout"])
-    load_state(run.model, state.part("network"))
+    load_state(run.model, state.part("model"))
     if run.unregistered is not None:
         restore_unregistered(run.unregistered, state.metadata, state.part("outside"))
     _copy(state.part("optimizer"), run.optimizer.state_tensors())
     run.optimizer.zero_grad()
     run.batches.stream.resume(state.tensors["order"].to(torch.int64), state.metadata["cursor"])
-    run.batches.stream.rng.set_state(state.tensors["random/order"])
-    run.batches.augment_rng.set_state(state.tensors["random/augmentation"])
-    set_rng_tensors(state.part("random"))
-    if run.device.type == "cuda" and "random/cuda" in state.tensors:
-        torch.cuda.set_rng_state(state.tensors["random/cuda"], run.device)
+    run.batches.stream.rng.set_state(state.tensors["rng/shuffle"])
+    run.batches.augment_rng.set_state(state.tensors["rng/augment"])
+    set_rng_tensors(state.part("rng"))
+    if run.device.type == "cuda" and "rng/cuda" in state.tensors:
+        torch.cuda.set_rng_state(state.tensors["rng/cuda"], run.device)
     best = state.part("best")
     labels = run.data.val.labels.cpu()
-    run.validation.best = Evaluation(best["losses"], best["hits"], labels) if best else None
+    run.validation.best = Evaluation(best["losses"], best["correct"], labels) if best else None
     run.assistant.restore(state)
     run.probes.sampled_at = state.metadata.get("probed_images", -1)
     gradient = state.tensors.get("probe/gradient")

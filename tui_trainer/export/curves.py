@@ -18,7 +18,7 @@ from tui_trainer.export.targets import replacing, require
 from tui_trainer.history.history import History
 from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.protocol.events import EpochDone, Event, SettingChanged, StepDone, TestEvaluated
-from tui_trainer.text.fmt import knob
+from tui_trainer.text.fmt import knob, knob_name
 
 PICTURES = (".png", ".svg")
 """The kinds of picture, by the end of the file's name."""
@@ -86,7 +86,7 @@ def _write_csv(path: Path, names: list[str], rows: Iterable[list[Any]]) -> None:
 def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
     """Write a run as a TensorBoard event file into a folder, which is made if it is not there.
 
-    Scalars by step: ``train/loss``, ``train/accuracy`` and ``learning_rate`` of each batch;
+    Scalars by step: ``train/loss``, ``train/accuracy`` and ``lr`` of each batch;
     ``train_epoch/…`` and ``validation/…`` of each epoch; ``test/accuracy`` of each look at the test
     set. Every turned knob is a text under ``interventions``. Accuracies are fractions of 1; the
     format keeps seven digits. The times are that of the export plus the training time, so that
@@ -156,7 +156,7 @@ class _TensorBoardLog:
                 self._seconds = event.seconds
                 self._scalar("train/loss", event.loss, event.step)
                 self._scalar("train/accuracy", event.accuracy, event.step)
-                self._scalar("learning_rate", event.learning_rate, event.step)
+                self._scalar("lr", event.lr, event.step)
             case EpochDone():
                 self._scalar("train_epoch/loss", event.train_loss, event.step)
                 self._scalar("train_epoch/accuracy", event.train_accuracy, event.step)
@@ -166,7 +166,7 @@ class _TensorBoardLog:
                 self._scalar("test/accuracy", event.test_accuracy, event.step)
             case SettingChanged():
                 old, new = (knob(event.setting, value) for value in (event.old, event.new))
-                text = f"{event.setting.replace('_', ' ')} {old} → {new}"
+                text = f"{knob_name(event.setting)} {old} → {new}"
                 self._write(step=event.step, summary=self._text_of("interventions", text))
 
     def _scalar(self, tag: str, value: float | None, step: int) -> None:

@@ -33,7 +33,7 @@ def no_gradient(history: History) -> FindingRaised | None:
     lost = [p.name for p in _each(updates, _gets_none) if p.name not in (unused or ())]
     if not lost:
         return None
-    none = any(p.gradient is None for p in updates[-1].parameters if p.name in lost)
+    none = any(p.gradient_norm is None for p in updates[-1].parameters if p.name in lost)
     cause = "nothing of them reaches the logits: dead units, or a cut such as detach()"
     advice = "look for dead units, a factor of 0 or detach() between them and the logits"
     if none:
@@ -42,7 +42,7 @@ def no_gradient(history: History) -> FindingRaised | None:
     if none and unused is not None:
         cause = "forward uses them and cuts them off: detach(), no_grad(), .data or .item()"
         advice = "remove that call, or freeze them on purpose with requires_grad_(False)"
-    total = sum(p.count for p in updates[-1].parameters if p.name in lost)
+    total = sum(p.numel for p in updates[-1].parameters if p.name in lost)
     return finding(
         "no_gradient",
         severity="error" if none and unused is not None else "warning",
@@ -76,7 +76,7 @@ def _noted(
 ) -> FindingRaised | None:
     if update is None or not found:
         return None
-    total = sum(p.count for p in found)
+    total = sum(p.numel for p in found)
     return finding(
         code,
         title=f"{fmt.plural(len(found), 'parameter tensor')} {state}",
@@ -87,7 +87,7 @@ def _noted(
 
 def _unused(history: History) -> tuple[str, ...] | None:
     """Return the parameters that ``forward`` does not use; None where that was not recorded."""
-    return history.samples[-1].unused if history.samples else None
+    return history.samples[-1].unused_parameters if history.samples else None
 
 
 def not_updated(history: History) -> FindingRaised | None:
@@ -97,10 +97,10 @@ def not_updated(history: History) -> FindingRaised | None:
     rounding noise, as of a bias before batch norm, moves nothing and is no reason to report it.
     """
     updates = recent_updates(history)
-    if any(update.learning_rate <= 0 for update in updates):
+    if any(update.lr <= 0 for update in updates):
         return None
-    rate = updates[-1].learning_rate if updates else 0.0
-    still = [p.name for p in _each(updates, lambda p: p.update == 0 and _would_move(p, rate))]
+    rate = updates[-1].lr if updates else 0.0
+    still = [p.name for p in _each(updates, lambda p: p.update_norm == 0 and _would_move(p, rate))]
     if not still:
         return None
     return finding(
@@ -117,7 +117,7 @@ def not_updated(history: History) -> FindingRaised | None:
 def uphill(history: History) -> FindingRaised | None:
     """Find that the updates go up the gradient instead of down, three times in a row."""
     updates = recent_updates(history)
-    ways = [update.descent for update in updates if update.descent is not None]
+    ways = [update.descent_cosine for update in updates if update.descent_cosine is not None]
     if len(ways) < len(updates) or not ways or max(ways) > UPHILL:
         return None
     return finding(
@@ -171,8 +171,8 @@ def exploding_logits(history: History) -> FindingRaised | None:
         "exploding_logits",
         evidence=(
             f"untrained, the loss is {sample.loss:.4g}, guessing's is "
-            f"{history.guessing_loss:.2f}; scores from {sample.score_low:.3g} to "
-            f"{sample.score_high:.3g}"
+            f"{history.guessing_loss:.2f}; scores from {sample.logit_min:.3g} to "
+            f"{sample.logit_max:.3g}"
         ),
         step=0,
         plot=tuple(layer.std for layer in sample.layers),
@@ -180,14 +180,14 @@ def exploding_logits(history: History) -> FindingRaised | None:
 
 
 def _gets_none(parameter: ParameterProbe) -> bool:
-    zero = parameter.gradient == 0 and parameter.is_weight
-    return not parameter.frozen and (parameter.gradient is None or zero)
+    zero = parameter.gradient_norm == 0 and parameter.is_weight
+    return not parameter.frozen and (parameter.gradient_norm is None or zero)
 
 
 def _would_move(parameter: ParameterProbe, rate: float) -> bool:
     """Say whether a step along the gradient is more than the rounding of the weights."""
-    step = rate * (parameter.gradient or 0.0)
-    return step > parameter.epsilon * parameter.weight
+    step = rate * (parameter.gradient_norm or 0.0)
+    return step > parameter.eps * parameter.weight_norm
 
 
 def _each(
@@ -204,4 +204,4 @@ def _each(
 
 def _rms(parameter: ParameterProbe) -> float:
     """Return the gradient of one number of a parameter, as the root of its mean square."""
-    return float((parameter.gradient or 0.0) / max(1, parameter.count) ** 0.5)
+    return float((parameter.gradient_norm or 0.0) / max(1, parameter.numel) ** 0.5)

@@ -53,7 +53,7 @@ def validation_differs(history: History) -> FindingRaised | None:
         evidence=(
             f"training images have mean {sample.input_mean:.3g} and deviation "
             f"{sample.input_std:.3g}, validation images {sample.val_mean:.3g} and "
-            f"{sample.val_std:.3g} ({sample.sample} of each)"
+            f"{sample.val_std:.3g} ({sample.sample_size} of each)"
         ),
         step=sample.step,
     )

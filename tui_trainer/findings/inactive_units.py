@@ -42,7 +42,7 @@ def dead_units(history: History) -> FindingRaised | None:
         title=f"{worst.dead} of {worst.units} units dead in {worst.name}",
         evidence=(
             "never active on "
-            + f"{now.sample} images: "
+            + f"{now.sample_size} images: "
             + fmt.listed([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4)
         ),
         step=samples[0].step,

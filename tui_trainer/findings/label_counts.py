@@ -46,7 +46,7 @@ ENOUGH = 100
 def constant_labels(history: History) -> FindingRaised | None:
     """Find that all labels are the same."""
     sample = history.samples[-1] if history.samples else None
-    if sample is None or sample.sample < FEWEST:
+    if sample is None or sample.sample_size < FEWEST:
         return None
     there = [label for label, row in enumerate(sample.confusion) if sum(row)]
     if len(there) != 1:
@@ -55,7 +55,7 @@ def constant_labels(history: History) -> FindingRaised | None:
         "constant_labels",
         title=f"every label is {there[0]}",
         evidence=(
-            f"all of {sample.sample} training images, evenly chosen, are of class {there[0]}"
+            f"all of {sample.sample_size} training images, evenly chosen, are of class {there[0]}"
         ),
         step=sample.step,
     )
@@ -104,15 +104,15 @@ def labels_noisy(history: History) -> FindingRaised | None:
     look = looks[-1]
     errors = _errors(look)
     wrong, evenness = sum(errors), _repeats(errors)
-    low, high = wilson(wrong, look.sample)
+    low, high = wilson(wrong, look.sample_size)
     return finding(
         "labels_noisy",
-        title=f"about {100 * wrong / look.sample:.0f} % of the labels look wrong",
+        title=f"about {100 * wrong / look.sample_size:.0f} % of the labels look wrong",
         evidence=(
-            f"{wrong} of {look.sample} training images [{100 * low:.0f}, {100 * high:.0f}] are "
-            f"given another class than their label, spread over the pairs of classes like chance "
-            f"(two alike {evenness:.1f} times as often), and nine in ten images with a "
-            f"probability of {look.sure:.2f} at most"
+            f"{wrong} of {look.sample_size} training images [{100 * low:.0f}, {100 * high:.0f}] "
+            f"are given another class than their label, spread over the pairs of classes like "
+            f"chance (two alike {evenness:.1f} times as often), and nine in ten images with a "
+            f"probability of {look.confidence_p90:.2f} at most"
         ),
         step=look.step,
     )
@@ -124,7 +124,9 @@ def class_missing(history: History) -> FindingRaised | None:
     In three epochs in a row; in one, if the sample of the training images has none of it.
     """
     sample = history.samples[-1] if history.samples else None
-    there = [sum(row) for row in sample.confusion] if sample and sample.sample >= ENOUGH else []
+    there = (
+        [sum(row) for row in sample.confusion] if sample and sample.sample_size >= ENOUGH else []
+    )
     gone = {label for label, count in enumerate(there) if not count}
     recent = [_unlearned(epoch, LEARNED) for epoch in history.epochs[-3:]]
     lost = set.intersection(*recent) if len(recent) == 3 else set()
@@ -156,9 +158,13 @@ def _has_noisy_errors(look: SampleProbed) -> bool:
     """Say whether the errors at one look are those that wrong labels make."""
     errors = _errors(look)
     wrong = sum(errors)
-    if wrong < FEWEST_ERRORS or wilson(wrong, look.sample)[0] < NOISY or look.sure > LOW_CONFIDENCE:
+    if (
+        wrong < FEWEST_ERRORS
+        or wilson(wrong, look.sample_size)[0] < NOISY
+        or look.confidence_p90 > LOW_CONFIDENCE
+    ):
         return False
-    return _repeats(errors) <= EVEN and look.correct * len(look.confusion) >= 2 * look.sample
+    return _repeats(errors) <= EVEN and look.correct * len(look.confusion) >= 2 * look.sample_size
 
 
 def _unlearned(epoch: EpochDone, learned: float) -> set[int]:

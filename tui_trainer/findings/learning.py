@@ -149,7 +149,7 @@ def underfitting(history: History) -> FindingRaised | None:
     losses = [epoch.train_loss for epoch in recent]
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]
     if (
-        wilson(sample.correct, sample.sample)[1] >= POOR
+        wilson(sample.correct, sample.sample_size)[1] >= POOR
         or max(falls) > STALLED
         or not (relative_loss(history) <= BEGUN or _is_half_over(history))
     ):
@@ -166,8 +166,8 @@ def underfitting(history: History) -> FindingRaised | None:
     return finding(
         "underfitting",
         evidence=(
-            f"{accuracy_on(sample)} of {sample.sample} training images are right, as they are; "
-            f"training loss {losses[0]:.4f} → {losses[-1]:.4f} over three epochs"
+            f"{accuracy_on(sample)} of {sample.sample_size} training images are right, "
+            f"as they are; training loss {losses[0]:.4f} → {losses[-1]:.4f} over three epochs"
         ),
         step=recent[0].step,
         cause=cause,
@@ -181,7 +181,11 @@ def weight_decay_high(history: History) -> FindingRaised | None:
     In each of the last three updates looked at, the update points to weights of 0 a good part of
     the way; without decay the first ones point away from there.
     """
-    pulls = [update.pull for update in recent_updates(history) if update.pull is not None]
+    pulls = [
+        update.shrinkage_cosine
+        for update in recent_updates(history)
+        if update.shrinkage_cosine is not None
+    ]
     if len(pulls) < RECENT or min(pulls) < PULL or relative_loss(history) < UNLEARNED:
         return None
     updates = recent_updates(history)
@@ -221,7 +225,7 @@ def _shrinking(history: History) -> float | None:
     if len(history.updates) < 2:
         return None
     first, now = history.updates[0], history.updates[-1]
-    before = sum(p.weight * p.weight for p in first.parameters if p.is_weight)
-    after = sum(p.weight * p.weight for p in now.parameters if p.is_weight)
+    before = sum(p.weight_norm * p.weight_norm for p in first.parameters if p.is_weight)
+    after = sum(p.weight_norm * p.weight_norm for p in now.parameters if p.is_weight)
     share = (after / before) ** 0.5 if before else 1.0
     return share if share < 0.3 else None

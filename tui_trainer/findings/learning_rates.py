@@ -59,7 +59,7 @@ def divergence(history: History) -> FindingRaised | None:
     step, started = history.last_step, history.started
     if step is None or started is None:
         return None
-    rate = history.settings["learning_rate"]
+    rate = history.settings["base_lr"]
     remedy = rate / 10
     guessing, steady = history.guessing_loss, history.steady_loss
     lost, advice = history.lost, f"learning rate ÷ 10, from {rate:g} to {remedy:g}"
@@ -67,10 +67,10 @@ def divergence(history: History) -> FindingRaised | None:
         title, evidence = (
             f"diverged in epoch {lost.epoch}",
             f"the loss is not a finite number since step {lost.step:,}{_where(history)}; those "
-            f"weights are lost, the last good ones are of step {lost.good_step:,}",
+            f"weights are lost, the last good ones are of step {lost.last_good_step:,}",
         )
-        remedy = min(remedy, _base_lr_at(history, lost.good_step))
-        advice = f"go back to step {lost.good_step:,} with learning rate {remedy:g}"
+        remedy = min(remedy, _base_lr_at(history, lost.last_good_step))
+        advice = f"go back to step {lost.last_good_step:,} with learning rate {remedy:g}"
     elif (
         step.images > _last_lr_change(history) + BURN_IN_IMAGES
         and steady is not None
@@ -79,7 +79,7 @@ def divergence(history: History) -> FindingRaised | None:
         title, evidence = (
             "diverging",
             f"training loss {history.smoothed_loss:.2f}, worse than guessing ({guessing:.2f} = "
-            f"ln {started.classes}), at learning rate {step.learning_rate:.3g}",
+            f"ln {started.classes}), at learning rate {step.lr:.3g}",
         )
     else:
         return None
@@ -89,7 +89,7 @@ def divergence(history: History) -> FindingRaised | None:
         evidence=evidence,
         advice=advice,
         step=step.step,
-        fix_setting="learning_rate",
+        fix_setting="base_lr",
         fix_value=float(f"{remedy:.6g}"),
     )
 
@@ -112,7 +112,7 @@ def learning_rate_high(history: History) -> FindingRaised | None:
         severity=("error" if relative_loss(history) > NOT_LEARNED else "warning"),
         evidence=(
             f"an update moves the weights by {_share(ratios[-1])} of their size at learning rate "
-            f"{now.learning_rate:.3g}, by {_share(min(ratios))} or more since step "
+            f"{now.lr:.3g}, by {_share(min(ratios))} or more since step "
             f"{fmt.count(updates[0].step)}; about 0.1 % is usual"
         ),
         **scale_lr(history, 0.1),
@@ -131,8 +131,8 @@ def learning_rate_low(history: History) -> FindingRaised | None:
     ratios = [update_ratio(update) for update in updates]
     if not updates or max(ratios) > TOO_SMALL or relative_loss(history) < NOT_LEARNED:
         return None
-    rate, largest = history.settings["learning_rate"], max(ratios)
-    if min(update.learning_rate for update in updates) < HIGH_LR_SHARE * rate:
+    rate, largest = history.settings["base_lr"], max(ratios)
+    if min(update.lr for update in updates) < HIGH_LR_SHARE * rate:
         return None
     # To a thousandth of the weights a step, in whole powers of ten.
     factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
@@ -174,7 +174,7 @@ def loss_rising(history: History) -> FindingRaised | None:
         "loss_rising",
         severity="error" if now >= ABOVE_GUESSING * guessing or stays else "note",
         evidence=(
-            f"training loss {low:.3f} → {now:.3f}, at learning rate {last.learning_rate:.3g}; "
+            f"training loss {low:.3f} → {now:.3f}, at learning rate {last.lr:.3g}; "
             f"guessing has {guessing:.2f}"
         ),
         **scale_lr(history, 0.1),
@@ -199,15 +199,17 @@ def noise_scale(history: History) -> float | None:
     product estimates the squared true gradient, and the mean of their squares what noise adds.
     """
     updates = [
-        update for update in recent_updates(history, NOISE_PROBES) if update.agreement is not None
+        update
+        for update in recent_updates(history, NOISE_PROBES)
+        if update.gradient_dot is not None
     ]
     if len(updates) < NOISE_PROBES // 2:
         return None
     signals, noises = [], []
     for update in updates:
-        signal = update.agreement or 0.0
-        last = update.last_gradient or 0.0
-        square = (update.gradient * update.gradient + last * last) / 2
+        signal = update.gradient_dot or 0.0
+        last = update.previous_gradient_norm or 0.0
+        square = (update.gradient_norm * update.gradient_norm + last * last) / 2
         signals.append(signal / square if square else 0.0)
         noises.append(update.batch_size * (1 - signals[-1]))
     signal = statistics.fmean(signals)
@@ -247,15 +249,17 @@ def _share(ratio: float) -> str:
 
 def _last_lr_change(history: History) -> int:
     """Return how many images had been seen when the learning rate was last turned by hand."""
-    changes = (c.images for c in history.interventions if c.setting == "learning_rate")
+    changes = (c.images for c in history.interventions if c.setting == "base_lr")
     return max(changes, default=0)
 
 
 def _where(history: History) -> str:
     """Return where a divergence began, as far as that is known, to be put into a sentence."""
-    if history.lost is not None and history.lost.where:
-        return f", first in {fmt.listed(history.lost.where, 3)}"
-    moves = [(p.update / p.weight, p.name) for p in _last_weights(history) if p.weight > 0]
+    if history.lost is not None and history.lost.non_finite:
+        return f", first in {fmt.listed(history.lost.non_finite, 3)}"
+    moves = [
+        (p.update_norm / p.weight_norm, p.name) for p in _last_weights(history) if p.weight_norm > 0
+    ]
     share, name = max(moves, default=(0.0, ""))
     if share < TOO_LARGE:
         return ""
@@ -266,10 +270,10 @@ def _where(history: History) -> str:
 def _last_weights(history: History) -> list[ParameterProbe]:
     if not history.updates:
         return []
-    return [p for p in weights(history.updates[-1]) if math.isfinite(p.update)]
+    return [p for p in weights(history.updates[-1]) if math.isfinite(p.update_norm)]
 
 
 def _base_lr_at(history: History, step: int) -> float:
     """Return the base learning rate of an earlier step, before any change made there."""
-    changes = [c for c in history.interventions if c.setting == "learning_rate" and c.step >= step]
-    return changes[0].old if changes else history.settings["learning_rate"]
+    changes = [c for c in history.interventions if c.setting == "base_lr" and c.step >= step]
+    return changes[0].old if changes else history.settings["base_lr"]

@@ -91,8 +91,8 @@ def probabilities(history: History) -> FindingRaised | None:
     return finding(
         "probabilities",
         evidence=(
-            f"the scores of each of {sample.sample} images add up to 1, from "
-            f"{sample.score_low:.3g} to {sample.score_high:.3g}"
+            f"the scores of each of {sample.sample_size} images add up to 1, from "
+            f"{sample.logit_min:.3g} to {sample.logit_max:.3g}"
         ),
         step=sample.step,
     )
@@ -104,7 +104,7 @@ def evaluation_mode(history: History) -> FindingRaised | None:
     If the model as a whole is in training mode, its own code keeps them there: a note.
     """
     looks = recent_updates(history, 2)
-    still = sorted(set.intersection(*(set(look.still_layers) for look in looks))) if looks else []
+    still = sorted(set.intersection(*(set(look.eval_layers) for look in looks))) if looks else []
     if not still:
         return None
     kept = {
@@ -151,8 +151,8 @@ def batch_too_small(history: History) -> FindingRaised | None:
 
 def _agreement(look: UpdateProbed) -> float | None:
     """Return the cosine between the gradients of two batches in a row."""
-    lengths = look.gradient * (look.last_gradient or 0.0)
-    return look.agreement / lengths if look.agreement is not None and lengths else None
+    lengths = look.gradient_norm * (look.previous_gradient_norm or 0.0)
+    return look.gradient_dot / lengths if look.gradient_dot is not None and lengths else None
 
 
 def batch_norm_gap(history: History) -> FindingRaised | None:
@@ -164,8 +164,12 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
     """
     looks: list[SampleProbed] = []
     for look in reversed(history.samples):
-        least = max(3 * (look.batch_gap_error or 0), GAP * history.guessing_loss)
-        if look.step <= STATISTICS_STEP or look.batch_gap is None or -look.batch_gap < least:
+        least = max(3 * (look.batch_norm_gap_error or 0), GAP * history.guessing_loss)
+        if (
+            look.step <= STATISTICS_STEP
+            or look.batch_norm_gap is None
+            or -look.batch_norm_gap < least
+        ):
             break
         looks.insert(0, look)
     if len(looks) < NOTED:
@@ -176,7 +180,7 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
         severity=("warning" if len(looks) >= WARNED else "note"),
         evidence=(
             f"on the same images the loss is {now.loss:.3f} with the running statistics, "
-            f"{now.loss + (now.batch_gap or 0):.3f} with those of batches"
+            f"{now.loss + (now.batch_norm_gap or 0):.3f} with those of batches"
         ),
         **scale_lr(history, 0.1),
         step=looks[0].step,

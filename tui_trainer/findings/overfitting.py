@@ -133,7 +133,7 @@ def validation_better(history: History) -> FindingRaised | None:
     )
     sample = history.samples[-1] if history.samples else None
     if sample is not None and sample.step == now.step:
-        evidence += f"; {sample.sample} training images as they are: {accuracy_on(sample)}"
+        evidence += f"; {sample.sample_size} training images as they are: {accuracy_on(sample)}"
     return finding(
         "validation_better",
         evidence=evidence,

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from tui_trainer.history.history import History
 from tui_trainer.protocol.config import MODELS
 from tui_trainer.protocol.events import Diverged, EpochDone, Event, FindingRaised, StepDone
-from tui_trainer.protocol.probed import ModelTried, ParameterProbe, SampleProbed, UpdateProbed
+from tui_trainer.protocol.probed import ModelProbed, ParameterProbe, SampleProbed, UpdateProbed
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
@@ -63,7 +63,7 @@ class Rule:
         told: dict[type[Event], object] = {
             UpdateProbed: history.updates,
             SampleProbed: history.samples,
-            ModelTried: history.tried or history.started.model in MODELS,
+            ModelProbed: history.tried or history.started.model in MODELS,
             EpochDone: history.started.val_size,
         }
         return bool(told[self.on[0]])
@@ -73,7 +73,7 @@ STEPS = (StepDone, EpochDone, Diverged)
 EPOCHS = (EpochDone, Diverged)
 UPDATES = (UpdateProbed,)
 SAMPLES = (SampleProbed,)
-TRIED = (ModelTried,)
+TRIED = (ModelProbed,)
 
 
 def recent_updates(history: History, count: int = RECENT) -> list[UpdateProbed]:
@@ -83,7 +83,7 @@ def recent_updates(history: History, count: int = RECENT) -> list[UpdateProbed]:
 
 def weights(update: UpdateProbed) -> list[ParameterProbe]:
     """Return the weights of an update that mix inputs and got a gradient, from first to last."""
-    return [p for p in update.parameters if p.is_weight and p.gradient is not None]
+    return [p for p in update.parameters if p.is_weight and p.gradient_norm is not None]
 
 
 def update_ratio(update: UpdateProbed) -> float:
@@ -91,7 +91,7 @@ def update_ratio(update: UpdateProbed) -> float:
 
     About 0.001 is usual: A. Karpathy, "Neural networks part 3", notes of the course CS231n.
     """
-    ratios = [p.update / p.weight for p in weights(update) if p.weight > 0]
+    ratios = [p.update_norm / p.weight_norm for p in weights(update) if p.weight_norm > 0]
     return statistics.median(ratios) if ratios else 0.0
 
 
@@ -123,8 +123,8 @@ def relative_loss(history: History) -> float:
 
 def images_at_high_lr(history: History) -> float:
     """Return how many images were trained on since the schedule first let the rate be large."""
-    rates, base = history.learning_rate, history.settings.get("learning_rate", 0.0)
-    turned = [c.images for c in history.interventions if c.setting == "learning_rate"]
+    rates, base = history.lr, history.settings.get("base_lr", 0.0)
+    turned = [c.images for c in history.interventions if c.setting == "base_lr"]
     begun = history.epochs_at(max(turned, default=0))
     large = (
         x
@@ -137,8 +137,8 @@ def images_at_high_lr(history: History) -> float:
 
 def accuracy_on(sample: SampleProbed) -> str:
     """Return the accuracy on the sample, plain training images in evaluation mode, as text."""
-    bounds = wilson(sample.correct, sample.sample)
-    return fmt.accuracy_with_interval(sample.correct / sample.sample, bounds)
+    bounds = wilson(sample.correct, sample.sample_size)
+    return fmt.accuracy_with_interval(sample.correct / sample.sample_size, bounds)
 
 
 def changed_since(history: History, seen: int) -> bool:
@@ -172,7 +172,7 @@ def remedy(advice: str, setting: str | None = None, value: float | None = None) 
 
 def scale_lr(history: History, times: float) -> Remedy:
     """Return the advice to multiply the base learning rate, by less than 1 to lower it."""
-    rate = history.settings["learning_rate"]
+    rate = history.settings["base_lr"]
     value = float(f"{rate * times:.6g}")
     sign = f"× {times:g}" if times >= 1 else f"÷ {1 / times:g}"
-    return remedy(f"learning rate {sign}, from {rate:g} to {value:g}", "learning_rate", value)
+    return remedy(f"learning rate {sign}, from {rate:g} to {value:g}", "base_lr", value)

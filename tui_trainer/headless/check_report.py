@@ -70,7 +70,7 @@ def as_record(
     started: RunStarted | None, checked: Sequence[tuple[Diagnosis, float]], seconds: float
 ) -> dict[str, Any]:
     """Return a check as JSON tells of it; a number that is not finite is None."""
-    asked = ("model", "dataset", "parameters", "optimizer", "learning_rate", "schedule")
+    asked = ("model", "dataset", "parameters", "optimizer", "base_lr", "schedule")
     more = ("batch_size", "epochs", "seed", "device", "threads", "train_size", "val_size")
     return {
         **({key: getattr(started, key) for key in (*asked, *more)} if started else {}),

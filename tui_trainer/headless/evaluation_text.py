@@ -188,7 +188,7 @@ def as_record(found: Evaluation, folder: str) -> dict[str, Any]:
         "correct": found.correct,
         "accuracy": found.accuracy,
         "interval": list(found.interval),
-        "test_looks": found.test_evaluations,
+        "test_evaluations": found.test_evaluations,
         "views": {shown.view.name: plain(shown.exhibit.figures) for shown in found.views},
     }
 

@@ -36,7 +36,7 @@ _NOT_READ = {
     "diverged": "the training diverged",
     "interrupted": "the run was interrupted",
     "terminated": "the run was told to end",
-    "hung up": "the terminal was closed",
+    "disconnected": "the terminal was closed",
     "stopped": "the run was stopped in a hurry",
 }
 
@@ -50,7 +50,7 @@ def header(run: RunStarted) -> str:
         + (f"+{fmt.count(run.val_size)}" if run.val_size else ""),
         fmt.plural(run.epochs, "epoch"),
         f"batch {fmt.count(run.batch_size)}",
-        f"{run.optimizer} lr {fmt.learning_rate(run.learning_rate)} {run.schedule}",
+        f"{run.optimizer} lr {fmt.learning_rate(run.base_lr)} {run.schedule}",
         *(["augmented"] if run.augmentation else []),
         *([f"dropout {run.dropout:g}"] if run.dropout else []),
         f"seed {run.seed}",
@@ -122,10 +122,10 @@ def summary(event: RunFinished, last_epoch: EpochDone | None) -> list[str]:
     else:
         accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)
         right = _of(event.test_correct, event.test_total)
-        lines.append(f"test {accuracy} — {right}, look {event.test_looks}")
-        if event.test_looks > 1:
+        lines.append(f"test {accuracy} — {right}, look {event.test_evaluations}")
+        if event.test_evaluations > 1:
             lines.append(
-                f"the test set was looked at {event.test_looks} times: "
+                f"the test set was looked at {event.test_evaluations} times: "
                 "this figure is no longer quite blind"
             )
     if event.val_accuracy is not None:
@@ -145,7 +145,7 @@ def test_line(event: TestEvaluated) -> str:
     accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)
     return (
         f"test {accuracy} — {_of(event.test_correct, event.test_total)}, "
-        f"look {event.look} at the test set, after step {fmt.count(event.step)}"
+        f"look {event.evaluation} at the test set, after step {fmt.count(event.step)}"
     )
 
 
@@ -180,7 +180,7 @@ def diagnosis_record(found: Diagnosis) -> dict[str, Any]:
 def setting_line(event: SettingChanged) -> str:
     """Return a turned knob: ``learning rate 0.1 → 0.05 after step 1,240``."""
     return (
-        f"{event.setting.replace('_', ' ')} {fmt.knob(event.setting, event.old)} → "
+        f"{fmt.knob_name(event.setting)} {fmt.knob(event.setting, event.old)} → "
         f"{fmt.knob(event.setting, event.new)} after step {fmt.count(event.step)}"
     )
 
@@ -189,7 +189,7 @@ def diverged_line(event: Diverged) -> str:
     """Return where the loss was lost, and at which learning rate."""
     return (
         f"diverged at step {fmt.count(event.step)}, epoch {event.epoch}: the loss is no longer a "
-        f"finite number (learning rate {fmt.learning_rate(event.learning_rate)})"
+        f"finite number (learning rate {fmt.learning_rate(event.lr)})"
     )
 
 

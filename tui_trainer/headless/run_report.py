@@ -8,7 +8,7 @@ from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.events import (
     CommandRejected,
-    DatasetDoubted,
+    DatasetWarning,
     Diverged,
     DownloadProgress,
     EpochDone,
@@ -72,7 +72,7 @@ class Report:
 
     def _report_past(self, event: Event) -> None:
         """Pass over what was told before the run was resumed; a script is told how it began."""
-        is_warning = isinstance(event, FolderNotLocked | DatasetDoubted)
+        is_warning = isinstance(event, FolderNotLocked | DatasetWarning)
         if self._json_lines and (is_warning or isinstance(event, RunStarted | RecordingStarted)):
             self._data.event(event)
         if is_warning or (isinstance(event, StateChanged) and event.state == "preparing"):
@@ -109,7 +109,7 @@ class Report:
                 self._print("▲", "warning", f"not saved: {event.path}: {event.message}; {later}")
             case RecordingRestored():
                 self._print("✓", "ok", f"saved again: {event.path}")
-            case FolderNotLocked() | DatasetDoubted():
+            case FolderNotLocked() | DatasetWarning():
                 self._print("▲", "warning", event.warning)
 
     def _print(self, glyph: str, style: str, line: str) -> None:

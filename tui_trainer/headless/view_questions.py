@@ -81,7 +81,7 @@ class ViewQuestions(QuestionSequence):
         """Take in what a question has led to."""
         super().process(event)
         if isinstance(event, TestEvaluated):
-            self.test_evaluations = event.look
+            self.test_evaluations = event.evaluation
 
     def questions(self) -> Iterator[Ask]:
         """Yield what to ask for, each once.

@@ -46,7 +46,7 @@ class History(RunState):
 
     train_loss: Series = field(default_factory=Series)
     train_accuracy: Series = field(default_factory=Series)
-    learning_rate: Series = field(default_factory=Series)
+    lr: Series = field(default_factory=Series)
     _most_loss: float = math.inf
     _loss_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
     _accuracy_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
@@ -61,7 +61,7 @@ class History(RunState):
 
     def _go_back(self, event: Rewound | RunResumed) -> None:
         super()._go_back(event)
-        for curve in (self.train_loss, self.train_accuracy, self.learning_rate):
+        for curve in (self.train_loss, self.train_accuracy, self.lr):
             curve.cut(self.epochs_at(event.images))
         for trend, curve in (
             (self._loss_trend, self.train_loss),
@@ -79,7 +79,7 @@ class History(RunState):
             trend = self._accuracy_trend.add(event.accuracy, event.batch_size)
             self.train_accuracy.append(x, event.accuracy, trend)
             self._steady_trend.add(min(event.loss, self._most_loss), event.batch_size)
-        self.learning_rate.append(x, event.learning_rate)
+        self.lr.append(x, event.lr)
 
     @property
     def loss_curve(self) -> Curve:

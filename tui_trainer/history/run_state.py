@@ -31,7 +31,7 @@ from tui_trainer.protocol.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.protocol.probed import ModelTried, SampleProbed, UpdateProbed
+from tui_trainer.protocol.probed import ModelProbed, SampleProbed, UpdateProbed
 
 PROBES_KEPT = 128
 """Probes of updates that are remembered, and probes of the sample likewise."""
@@ -93,7 +93,7 @@ class RunState:
     rejection: CommandRejected | None = None
     updates: deque[UpdateProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     samples: deque[SampleProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
-    tried: ModelTried | None = None
+    tried: ModelProbed | None = None
     images_per_second: float = 0.0
     batches_in_epoch: int = 0
     _raised: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class RunState:
                 self.updates.append(event)
             case SampleProbed():
                 self.samples.append(event)
-            case ModelTried():
+            case ModelProbed():
                 self.tried = event
             case EpochDone():
                 self.epochs.append(event)
@@ -166,7 +166,7 @@ class RunState:
         self.started = event
         self.download = None
         self.settings = {
-            "learning_rate": event.learning_rate,
+            "base_lr": event.base_lr,
             "batch_size": event.batch_size,
             "augmentation": event.augmentation,
         }
@@ -304,12 +304,12 @@ class RunState:
     @property
     def is_over(self) -> bool:
         """Whether no batch will be trained any more: it has ended, well or not, or is on show."""
-        return self.finished is not None or self.failure is not None or self.is_on_show
+        return self.finished is not None or self.failure is not None or self.is_viewing
 
     @property
-    def is_on_show(self) -> bool:
+    def is_viewing(self) -> bool:
         """Whether one of its states is looked at, and nothing is trained."""
-        return self.state == "on show"
+        return self.state == "viewing"
 
     @property
     def gravest_first(self) -> list[FindingRaised]:

@@ -172,7 +172,7 @@ TOPICS: Mapping[str, Topic] = {
     "lesson": Topic(_exhibits),
     "check": Topic(_check, total=TOTAL, ended="the run is being stopped"),
     "field": Topic(_field),
-    "network": Topic(_network),
+    "model": Topic(_network),
 }
 
 

@@ -24,13 +24,13 @@ from tui_trainer.models.build import custom_model_error, is_custom
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Ask, Question, Withdraw
+from tui_trainer.protocol.commands import Ask, CancelQuestion, Question
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import fault
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import ModelTried
+from tui_trainer.protocol.probed import ModelProbed
 from tui_trainer.text.fmt import clip, one_line
 
 LONGEST_REASON = 300
@@ -61,7 +61,7 @@ class Laboratory(Assistant):
         layers = layers_of(model, image, classes)
         return layers, review_of(layers, budget)
 
-    def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelTried:
+    def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
         """Try the first steps of a custom model on a copy.
 
         Raises:
@@ -129,7 +129,7 @@ class Laboratory(Assistant):
 
     def evaluates_test(self, question: Question) -> bool:
         """Return whether a question is to be answered by another evaluation of the test set."""
-        if isinstance(question, Withdraw) or question.topic not in VIEW_TOPICS:
+        if isinstance(question, CancelQuestion) or question.topic not in VIEW_TOPICS:
             return False
         found = self.prediction_store.by_split.get(TEST)
         is_old = found is None or found.step != self.run.progress.step
@@ -144,7 +144,7 @@ class Laboratory(Assistant):
         Raises:
             Exception: Whatever the answer raises.
         """
-        if isinstance(question, Withdraw):
+        if isinstance(question, CancelQuestion):
             return  # what was under way has ended by its arrival
         topic = topic_of(question)
         if self.evaluates_test(question):
@@ -272,25 +272,27 @@ class Laboratory(Assistant):
     def state(self) -> tuple[Mapping[str, object], Mapping[str, Tensor]]:
         """Return the plain values and the tensors that a checkpoint keeps of it."""
         forgetting = self.forgetting
-        tensors = {"chronicle": forgetting.table} if forgetting.epochs else {}
-        return {"chronicled": [forgetting.epochs, forgetting.since]}, tensors
+        tensors = {"example_forgetting": forgetting.table} if forgetting.epochs else {}
+        return {"example_forgetting": [forgetting.epochs, forgetting.since]}, tensors
 
     def check(self, state: Checkpoint, path: Path) -> None:
-        """Make sure that the chronicle is one of these images; an older version has none.
+        """Make sure that the table is one of these images; version 0.1 wrote none.
 
         Raises:
             InputError: If it is not.
         """
-        table, own = state.tensors.get("chronicle"), self.forgetting.table
-        counted = state.metadata.get("chronicled", [0, 0])
+        table, own = state.tensors.get("example_forgetting"), self.forgetting.table
+        counted = state.metadata.get("example_forgetting", [0, 0])
         is_pair = type(counted) is list and len(counted) == 2
         if not is_pair or not all(type(n) is int and 0 <= n < 1 << 31 for n in counted):
-            raise fault(path, f"chronicled cannot be {str(counted)[:40]!r}")
+            raise fault(path, f"example_forgetting cannot be {str(counted)[:40]!r}")
         if table is not None and (table.shape, table.dtype) != (own.shape, own.dtype):
-            raise fault(path, "does not fit: chronicle is not one of these validation images")
+            raise fault(
+                path, "does not fit: example_forgetting is not one of these validation images"
+            )
 
     def restore(self, state: Checkpoint) -> None:
         """Go back to a checkpoint: the model's weights are others now."""
         self.prediction_store.forget()
-        epochs, since = state.metadata.get("chronicled", (0, 0))
-        self.forgetting.restore(state.tensors.get("chronicle"), epochs, since)
+        epochs, since = state.metadata.get("example_forgetting", (0, 0))
+        self.forgetting.restore(state.tensors.get("example_forgetting"), epochs, since)

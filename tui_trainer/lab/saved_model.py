@@ -32,7 +32,7 @@ def load_model(path: Path, reference: str | None = None) -> nn.Module:
     """
     state = read_checkpoint(path)
     metadata = state.metadata
-    model = metadata.get("model") if reference is None else reference
+    reference = metadata.get("model") if reference is None else reference
     try:
         with preserve_rng_state():
             seed_all(metadata.get("seed", 0))
@@ -44,7 +44,7 @@ def load_model(path: Path, reference: str | None = None) -> nn.Module:
                 dropout=metadata.get("built_dropout", metadata["dropout"]),
             )
         unregistered = UnregisteredState(model) if is_custom(str(reference)) else None
-        load_state(model, state.part("network"))
+        load_state(model, state.part("model"))
         if unregistered is not None:
             restore_unregistered(unregistered, metadata, state.part("outside"))
     except InputError as error:
@@ -66,8 +66,8 @@ def differing_bits(one: Checkpoint, other: Checkpoint) -> tuple[int, int]:
     A tensor that the other has not, or has with another shape or type, counts whole.
     """
     differing = total = 0
-    theirs = other.part("network")
-    for name, tensor in one.part("network").items():
+    theirs = other.part("model")
+    for name, tensor in one.part("model").items():
         mine, twin = bytes_of(tensor), theirs.get(name)
         total += 8 * len(mine)
         if twin is None or (twin.shape, twin.dtype) != (tensor.shape, tensor.dtype):

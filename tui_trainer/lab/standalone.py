@@ -17,7 +17,7 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event
 from tui_trainer.recording.folder import RunFolder
-from tui_trainer.recording.test_looks import counted
+from tui_trainer.recording.test_evaluations import counted
 
 
 def inspect_run(
@@ -49,7 +49,7 @@ def inspect_run(
         run = yield from prepare(config, inbox, CheckpointStore(folder.checkpoints), clock, lab)
         resume_from(run, resume)
         checkpoint = resume.path.name.removesuffix(resume.path.suffix)
-        yield from run.enter("on show", f"{folder.name} · checkpoint {checkpoint}")
+        yield from run.enter("viewing", f"{folder.name} · checkpoint {checkpoint}")
         yield from answer_until_stopped(run, "the run is only shown here")
 
 
@@ -69,7 +69,7 @@ class _CountingLaboratory(Laboratory):
         try:
             recorded = self._folder.read_events()
             # Others may have looked since this began.
-            test.evaluations = max(evaluations, recorded.looks)
+            test.evaluations = max(evaluations, recorded.test_evaluations)
             yield from counted(super().answer(question), self._folder, recorded)
         except InputError as error:
             test.evaluations = evaluations

@@ -51,7 +51,7 @@ class Trial:
     @property
     def lr(self) -> float:
         """The rate of the next update: base times schedule."""
-        return self.config.learning_rate * factor(self.config, self.images / len(self.data.train))
+        return self.config.base_lr * factor(self.config, self.images / len(self.data.train))
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Return the next batch as the run would meet it: input (N, 1, H, H) and labels (N)."""

@@ -87,7 +87,7 @@ def set_rng_tensors(states: Mapping[str, Tensor]) -> None:
             elif name == "python":
                 set_python_state(state)
         except (ValueError, TypeError, RuntimeError, OverflowError, KeyError) as error:
-            raise ValueError(f"random/{name} is not an rng state") from error
+            raise ValueError(f"rng/{name} is not an rng state") from error
 
 
 def encoded(value: Any) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class SetLearningRate:
+class SetBaseLr:
     """Change the base learning rate; the schedule keeps multiplying it."""
 
     value: float
@@ -69,7 +69,7 @@ class RunEpoch:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtTest:
+class EvaluateTest:
     """Read the sealed test set now; the look is counted."""
 
 
@@ -77,7 +77,7 @@ class LookAtTest:
 class Rewind:
     """Take a diverged run back to its last good state, with another base learning rate."""
 
-    learning_rate: float
+    base_lr: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,11 @@ class Ask:
       the run goes on, and a newer one takes its place. ``confirmed`` may evaluate the test set;
       ``background`` limits it to the time share of the probes.
     - ``lesson/NAME``: a lesson's experiment. ``confirmed`` does its training, which takes seconds:
-      the run waits, and a newer question about a lesson, ``Withdraw`` or ``Stop`` ends it.
+      the run waits, and a newer question about a lesson, ``CancelQuestion`` or ``Stop`` ends it.
     - ``field``: what one feature sees of a digit. Choices: ``place`` (of the layer in the layer
       table), ``row`` and ``column`` in the layer's map, and ``digit`` of the validation split, all
       from 0; digits wrap around.
-    - ``network``: another model, which is built, described and thrown away. Choice: ``model``.
+    - ``model``: another model, which is built, described and thrown away. Choice: ``model``.
     - ``check``: whether this run could have begun well. Its first steps are tried on a fresh
       network, item by item, which takes about twenty seconds.
 
@@ -138,7 +138,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdraw:
+class CancelQuestion:
     """End the experiment of a lesson that trains; the run goes on.
 
     Attributes:
@@ -148,10 +148,10 @@ class Withdraw:
     kind: str = "lesson"
 
 
-Question = Ask | Withdraw
+Question = Ask | CancelQuestion
 
 Command = (
-    SetLearningRate
+    SetBaseLr
     | SetBatchSize
     | SetAugmentation
     | SetDropout
@@ -160,7 +160,7 @@ Command = (
     | Resume
     | RunStep
     | RunEpoch
-    | LookAtTest
+    | EvaluateTest
     | Rewind
     | Stop
     | Question
@@ -172,10 +172,10 @@ def name_of(command: Command) -> str:
     return command.topic if isinstance(command, Ask) else type(command).__name__
 
 
-Knob = SetLearningRate | SetBatchSize | SetAugmentation | SetDropout | SetEpochs
+Knob = SetBaseLr | SetBatchSize | SetAugmentation | SetDropout | SetEpochs
 
 KNOBS: dict[str, Callable[[float], Knob]] = {
-    "learning_rate": SetLearningRate,
+    "base_lr": SetBaseLr,
     "batch_size": lambda value: SetBatchSize(int(value)),
     "augmentation": lambda value: SetAugmentation(bool(value)),
     "dropout": SetDropout,
@@ -232,7 +232,7 @@ class Inbox:
 
 def _ends(command: Command, question: Ask) -> bool:
     """Return whether a command ends the work on a question: a stop, or a newer one of its kind."""
-    if isinstance(command, Ask | Withdraw):
+    if isinstance(command, Ask | CancelQuestion):
         return command.kind == question.kind
     return isinstance(command, Stop)
 

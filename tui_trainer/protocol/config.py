@@ -160,7 +160,7 @@ class RunConfig:
         limits="above 0 and at most 1,000",
         subject="the learning rate",
         default_text="0.1 for sgd, 0.003 for adam and adamw",
-        knob="learning_rate",
+        knob="base_lr",
     )
     momentum: float = setting(0.9, TRAINING, "Momentum of sgd", (0.0, 0.9999))
     nesterov: bool = setting(True, TRAINING, "Nesterov's momentum for sgd")
@@ -223,7 +223,7 @@ class RunConfig:
             raise SettingError("nesterov", "needs momentum above 0; or switch nesterov off")
 
     @property
-    def learning_rate(self) -> float:
+    def base_lr(self) -> float:
         """The base learning rate: ``lr``, or the optimizer's usual one where it is not set."""
         if self.lr is not None:
             return self.lr
@@ -241,7 +241,7 @@ class RunConfig:
     def resolved(self) -> RunConfig:
         """Return the same run with every value that follows from others written out."""
         amounts = {} if self.augmentation.is_none else dataclasses.asdict(self.augmentation)
-        return dataclasses.replace(self.with_absolute_paths(), lr=self.learning_rate, **amounts)
+        return dataclasses.replace(self.with_absolute_paths(), lr=self.base_lr, **amounts)
 
     def with_absolute_paths(self) -> RunConfig:
         """Return the same run with absolute paths, which hold from any folder."""

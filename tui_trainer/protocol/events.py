@@ -33,7 +33,7 @@ State = Literal[
     "finished",
     "diverged",
     "failed",
-    "on show",
+    "viewing",
 ]
 
 
@@ -57,7 +57,7 @@ class DownloadProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetDoubted:
+class DatasetWarning:
     """The dataset of a folder trains, but is probably not what it seems."""
 
     folder: str
@@ -95,7 +95,7 @@ class RunStarted:
     std: float
     epochs: int
     batch_size: int
-    learning_rate: float
+    base_lr: float
     optimizer: str
     schedule: str
     augmentation: bool
@@ -121,7 +121,7 @@ class StepDone:
         batch_size: How many images it had; the last of an epoch may have fewer.
         loss: Its mean loss, before the update.
         accuracy: The share it had right, before the update.
-        learning_rate: The rate of its update: base times schedule.
+        lr: The rate of its update: base times schedule.
         seconds: Training time so far.
     """
 
@@ -132,7 +132,7 @@ class StepDone:
     batch_size: int
     loss: float
     accuracy: float
-    learning_rate: float
+    lr: float
     seconds: float
 
 
@@ -144,7 +144,7 @@ class EpochDone:
     All ``val_`` fields are None where there is no validation split.
 
     Attributes:
-        learning_rate: The rate of its last update.
+        lr: The rate of its last update.
         val_interval: Wilson interval of the validation accuracy, 95 %.
         val_class_accuracy: Accuracy by class; None for a class without a validation image.
         val_loss_rise: Validation loss minus its lowest so far; 0 in the epoch that is the lowest.
@@ -156,7 +156,7 @@ class EpochDone:
 
     epoch: int
     step: int
-    learning_rate: float
+    lr: float
     train_loss: float
     train_accuracy: float
     val_loss: float | None
@@ -213,7 +213,7 @@ class TestEvaluated:
 
     __test__ = False  # pytest: not a test class
 
-    look: int
+    evaluation: int
     step: int
     images: int
     test_loss: float
@@ -228,16 +228,15 @@ class Diverged:
     """The loss is no longer a finite number; the weights are lost.
 
     Attributes:
-        good_step: The step of the last good state, which a rewind goes back to.
-        where: The parameters and running statistics that are not finite, in the network's order,
-            if some still are.
+        last_good_step: The step of the last good checkpoint, which a rewind restores.
+        non_finite: The names of the parameters and running statistics that are not finite.
     """
 
     step: int
     epoch: int
-    learning_rate: float
-    good_step: int = 0
-    where: tuple[str, ...] = ()
+    lr: float
+    last_good_step: int = 0
+    non_finite: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,7 +401,7 @@ class RunFinished:
     test_correct: int | None
     test_total: int | None
     test_interval: tuple[float, float] | None
-    test_looks: int
+    test_evaluations: int
     val_accuracy: float | None
     parameters: int
     seconds: float
@@ -411,7 +410,7 @@ class RunFinished:
 Event = (
     StateChanged
     | DownloadProgress
-    | DatasetDoubted
+    | DatasetWarning
     | RunStarted
     | StepDone
     | EpochDone

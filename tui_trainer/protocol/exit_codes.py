@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     CHECK_FAILED = 6, "the check of the first steps finds that a training would fail"
     UNSAVED = 7, "the run ended well, but not all of it could be saved"
     REPLAY_DIFFERS = 8, "a replayed run ended with other weights than the recorded one"
-    HUNG_UP = 129, "the terminal was closed, or the connection to it lost"
+    DISCONNECTED = 129, "the terminal was closed, or the connection to it lost"
     INTERRUPTED = 130, "interrupted by Ctrl+C"
     OUTPUT_CLOSED = 141, "whoever read the output closed it"
     TERMINATED = 143, "told to end by SIGTERM"
@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
 ENDINGS = {
     "interrupted": ExitCode.INTERRUPTED,
     "terminated": ExitCode.TERMINATED,
-    "hung up": ExitCode.HUNG_UP,
+    "disconnected": ExitCode.DISCONNECTED,
     "diverged": ExitCode.DIVERGED,
 }
 """The codes of the reasons that ``RunFinished`` can give for an end that was not planned."""

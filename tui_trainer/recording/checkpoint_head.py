@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_trainer.protocol.errors import fault
-from tui_trainer.protocol.schema import SCHEMA
+from tui_trainer.protocol.schema import SCHEMA, upgraded_head, upgraded_metadata
 from tui_trainer.recording.atomic import read_at_most
 
 SUFFIX = ".safetensors"
@@ -28,11 +28,11 @@ def read_metadata(path: Path) -> Mapping[str, Any]:
     Raises:
         InputError: If it cannot be read, is no checkpoint, or one of a newer version.
     """
-    metadata, _ = parse_head(read_at_most(path, MAX_HEAD), path)
-    return parse_metadata(metadata, path)
+    text, _ = parse_head(read_at_most(path, MAX_HEAD), path)
+    return upgraded_metadata(parse_metadata(text, path))
 
 
-def parse_metadata(text: str, path: Path) -> Mapping[str, Any]:
+def parse_metadata(text: str, path: Path) -> dict[str, Any]:
     """Return the plain numbers of a checkpoint from their JSON; its place in the record is checked.
 
     Args:
@@ -59,7 +59,7 @@ NO_CHECKPOINT = "holds tensors, but no checkpoint of a run"
 
 
 def parse_head(content: bytes, path: Path) -> tuple[str, str]:
-    """Return the facts, as JSON, and the checksum in the head of a checkpoint.
+    """Return the metadata, as JSON, and the checksum in the header of a checkpoint.
 
     Args:
         content: The file, from its beginning to the end of its head at least.
@@ -72,17 +72,17 @@ def parse_head(content: bytes, path: Path) -> tuple[str, str]:
         raise fault(path, "is empty")
     try:
         length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-        told, maker = str(metadata.get("format")), str(metadata.get("version"))[:20]
-        metadata, digest = metadata.get("facts"), metadata.get("sha256")
+        header = upgraded_head(json.loads(content[8 : 8 + length])["__metadata__"])
+        schema, maker = str(header.get("format")), str(header.get("version"))[:20]
+        metadata, digest = header.get("metadata"), header.get("sha256")
     except KeyError:
         raise fault(path, NO_CHECKPOINT) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise fault(path, DAMAGED) from None
-    if told.isascii() and told.isdigit() and len(told) < 9 and int(told) > SCHEMA:
+    if schema.isascii() and schema.isdigit() and len(schema) < 9 and int(schema) > SCHEMA:
         raise fault(
             path,
-            f"was written by a newer mnist-tui ({maker!r}, format {told}; this one reads "
+            f"was written by a newer mnist-tui ({maker!r}, format {schema}; this one reads "
             f"{SCHEMA}); update mnist-tui",
         )
     if not isinstance(metadata, str) or not isinstance(digest, str):

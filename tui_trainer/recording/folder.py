@@ -22,7 +22,7 @@ from tui_trainer.text.fmt import printable
 RUNS = Path("runs")
 """Where runs are kept unless a folder is named."""
 
-CUT_OFF = "cut off"
+KILLED = "killed"
 """The state of a run whose process was killed."""
 
 _TIME = "%Y-%m-%d-%H%M"
@@ -110,7 +110,7 @@ class RunFolder:
         name = printable(self.summary)
         summary = summary_from_json(_text(self.summary, MAX_BYTES), name)
         if summary.state == RUNNING and not Lock.is_held(self.lock):
-            return replace(summary, state=CUT_OFF)
+            return replace(summary, state=KILLED)
         return summary
 
 

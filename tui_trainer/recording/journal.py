@@ -56,12 +56,12 @@ class Recorded:
 
     Attributes:
         events: What holds: without what came after a state that the run later went back to.
-        looks: How often the test set was read, void parts of the run included.
+        test_evaluations: How often the test set was read, void parts of the run included.
         lines: How many lines there are, each ended by a line break; the rest was cut off.
     """
 
     events: tuple[Event, ...]
-    looks: int
+    test_evaluations: int
     lines: int
     _returns: Mapping[int, int] = field(repr=False)
     _void: Mapping[int, str] = field(repr=False)

@@ -17,7 +17,7 @@ def recorded_line(run: RunState, *, is_resumable: bool) -> str:
     if run.lost is not None:
         found = run.findings.get("divergence")
         lr = found.fix_value if found is not None else None
-        step, more = run.lost.good_step, f" --lr {DEFAULT_LR if lr is None else lr:g}"
+        step, more = run.lost.last_good_step, f" --lr {DEFAULT_LR if lr is None else lr:g}"
     return (
         f"recorded in {name}; resume from step {fmt.count(step)} with: "
         f"mnist-tui resume {name}{more}"

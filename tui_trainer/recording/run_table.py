@@ -42,5 +42,5 @@ def test(summary: Summary) -> str:
     if summary.test_accuracy is None:
         return "-"
     accuracy = fmt.accuracy_with_interval(summary.test_accuracy, summary.test_interval)
-    looks = "" if summary.test_looks == 1 else f", {summary.test_looks} looks"
+    looks = "" if summary.test_evaluations == 1 else f", {summary.test_evaluations} looks"
     return accuracy + looks

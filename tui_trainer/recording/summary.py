@@ -10,7 +10,7 @@ from typing import Any
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, RunStarted, TestEvaluated, plain
-from tui_trainer.protocol.schema import SCHEMA
+from tui_trainer.protocol.schema import SCHEMA, upgraded_summary
 from tui_trainer.recording.journal import record_of
 
 RUNNING, COMPLETED = "running", "completed"
@@ -68,7 +68,7 @@ class Summary:
     test_total: int | None = None
     test_interval: tuple[float, float] | None = None
     test_step: int | None = None
-    test_looks: int = 0
+    test_evaluations: int = 0
     seconds: float = 0.0
     started_at: str = ""
     updated_at: str = ""
@@ -94,7 +94,7 @@ def summary_of(run: RunState, **of_folder: Any) -> Summary:
         found.best_val_interval = best.val_interval
     if test is not None:
         found.test_step = test.step
-        found.test_looks = max(reading.look for reading in run.tests)
+        found.test_evaluations = max(reading.evaluation for reading in run.tests)
     for event in (run.started, run.last_epoch, test):
         for name in _COPIED.get(type(event), ()):
             setattr(found, name, getattr(event, name))
@@ -135,7 +135,7 @@ def summary_from_json(text: str, name: str) -> Summary:
     if record["format"] > SCHEMA:
         raise InputError(f"{name}: written by a newer mnist-tui (format {record['format']})")
     try:
-        summary: Summary = record_of(record, Summary)
+        summary: Summary = record_of(upgraded_summary(record), Summary)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: no summary of a run ({error})") from None
     return summary

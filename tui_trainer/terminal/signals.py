@@ -13,7 +13,7 @@ REASONS = {
     for name, reason in (
         ("SIGINT", "interrupted"),
         ("SIGTERM", "terminated"),
-        ("SIGHUP", "hung up"),
+        ("SIGHUP", "disconnected"),
     )
     if hasattr(signal, name)
 }

@@ -107,7 +107,7 @@ def knob(setting: str, value: float) -> str:
         value: Its value, 0 or 1 for a switch.
     """
     match setting:
-        case "learning_rate":
+        case "base_lr":
             return learning_rate(value)
         case "batch_size":
             return count(int(value))
@@ -118,13 +118,18 @@ def knob(setting: str, value: float) -> str:
 
 
 KNOB_NAMES = {
-    "learning_rate": "lr",
+    "base_lr": "lr",
     "batch_size": "batch",
     "augmentation": "augmentation",
     "dropout": "dropout",
     "epochs": "epochs",
 }
 """What each knob is called where there is little room."""
+
+
+def knob_name(setting: str) -> str:
+    """Return what a knob is called in a sentence: ``learning rate``."""
+    return "learning rate" if setting == "base_lr" else setting.replace("_", " ")
 
 
 def megabytes(number: int) -> str:

@@ -12,7 +12,7 @@ from tui_trainer.protocol.commands import Command, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
     CommandRejected,
-    DatasetDoubted,
+    DatasetWarning,
     FindingRaised,
     FolderNotLocked,
 )
@@ -104,7 +104,7 @@ class MnistTui(TourActions):
                 self.notify(event.reason, title="not possible", severity="warning")
             if isinstance(event, FolderNotLocked):
                 self.notify(event.warning, title="not locked", severity="warning", timeout=10)
-            if isinstance(event, DatasetDoubted):
+            if isinstance(event, DatasetWarning):
                 self.notify(event.warning, title="the data", severity="warning", timeout=10)
             # The finding follows the Diverged event, and has the checkpoint to rewind to.
             if isinstance(event, FindingRaised) and self.live_run.has_diverged:

@@ -19,7 +19,7 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     if started is None or step is None:
         return ExitCode.FINISHED, ""
     reason = history.finished.reason if history.finished else "left"
-    if history.is_on_show:
+    if history.is_viewing:
         reason = "inspected"
     parts = [
         f"{started.model}: {reason} in epoch {step.epoch} of {started.epochs}, "
@@ -31,10 +31,10 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         parts.append(f"validation {result} after epoch {last.epoch}")
     for test in history.tests[-1:]:
         result = fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)
-        parts.append(f"test {result}, evaluation {test.look}")
+        parts.append(f"test {result}, evaluation {test.evaluation}")
     parts += [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
     if history.folder is not None:
-        is_resumable = reason != "completed" and not history.is_on_show
+        is_resumable = reason != "completed" and not history.is_viewing
         parts.append(recorded_line(history, is_resumable=is_resumable))
     code = ENDINGS.get(window.exit_reason or "", ExitCode.FINISHED)
     if code == ExitCode.FINISHED and history.unsaved:

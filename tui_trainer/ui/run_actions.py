@@ -93,7 +93,7 @@ class RunActions(BaseApp):
 
     def action_evaluate_test(self) -> None:
         """Evaluate the test set."""
-        self.live_run.send(commands.LookAtTest())
+        self.live_run.send(commands.EvaluateTest())
 
     def action_check(self) -> None:
         """Run the preflight check, and show its items."""

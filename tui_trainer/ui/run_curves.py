@@ -72,10 +72,10 @@ def _learning_chart(
 
 def lr_chart(history: History) -> ChartContent:
     """Show the learning rate of each update: base times schedule."""
-    series = history.learning_rate
+    series = history.lr
     legend: tuple[Cell, ...] = ()
     if history.last_step is not None and history.started is not None:
-        now = fmt.learning_rate(history.last_step.learning_rate)
+        now = fmt.learning_rate(history.last_step.lr)
         legend = (
             Cell(f"  ─ {now}", style="title"),
             Cell(f"  {history.started.schedule}", rank=1, style="muted"),

@@ -57,25 +57,25 @@ def _epoch(get: Callable[[EpochDone], float | None]) -> Callable[[RunEvents], fl
 
 
 def _weights(update: UpdateProbed) -> list[ParameterProbe]:
-    return [p for p in update.parameters if p.is_weight and p.weight > 0]
+    return [p for p in update.parameters if p.is_weight and p.weight_norm > 0]
 
 
 def _ratios(update: UpdateProbed) -> list[float]:
     """Return update by weight of each weight tensor."""
-    return [p.update / p.weight for p in _weights(update)]
+    return [p.update_norm / p.weight_norm for p in _weights(update)]
 
 
 def _gradient_spread(update: UpdateProbed) -> float:
     """Return the smallest typical gradient of a weight tensor by the largest."""
-    sizes = [(p.gradient or 0.0) / math.sqrt(p.count) for p in _weights(update)]
+    sizes = [(p.gradient_norm or 0.0) / math.sqrt(p.numel) for p in _weights(update)]
     return min(sizes) / max(sizes) if sizes and max(sizes) > 0 else math.nan
 
 
 def _agreement(update: UpdateProbed) -> float:
     """Return the cosine between the gradients of two batches, one after the other."""
-    if update.agreement is None or not update.last_gradient or not update.gradient:
+    if update.gradient_dot is None or not update.previous_gradient_norm or not update.gradient_norm:
         return math.nan
-    return update.agreement / (update.gradient * update.last_gradient)
+    return update.gradient_dot / (update.gradient_norm * update.previous_gradient_norm)
 
 
 def _share(count: Callable[[LayerProbe], float], sample: SampleProbed) -> float:
@@ -92,11 +92,11 @@ def _saturated(sample: SampleProbed) -> float:
 
 
 def _still_parameters(update: UpdateProbed) -> float:
-    return float(sum(p.update == 0 for p in update.parameters))
+    return float(sum(p.update_norm == 0 for p in update.parameters))
 
 
 def _no_gradient(update: UpdateProbed) -> float:
-    return sum(not p.gradient for p in update.parameters)
+    return sum(not p.gradient_norm for p in update.parameters)
 
 
 def _largest_class(update: UpdateProbed) -> float:
@@ -117,11 +117,11 @@ FIGURES: Mapping[str, Callable[[RunEvents], float]] = {
     "val_acc": _epoch(lambda e: e.val_accuracy),
     "loss_0": _sample(lambda s: s.loss, 0),
     "loss_end": _sample(lambda s: s.loss, -1),
-    "acc_end": _sample(lambda s: s.correct / s.sample, -1),
-    "score_low_0": _sample(lambda s: s.score_low, 0),
-    "score_high_0": _sample(lambda s: s.score_high, 0),
+    "acc_end": _sample(lambda s: s.correct / s.sample_size, -1),
+    "score_low_0": _sample(lambda s: s.logit_min, 0),
+    "score_high_0": _sample(lambda s: s.logit_max, 0),
     "confidence_end": _sample(lambda s: s.confidence, -1),
-    "sure_end": _sample(lambda s: s.sure, -1),
+    "sure_end": _sample(lambda s: s.confidence_p90, -1),
     "largest_guess": _sample(_largest_guess, -1),
     "input_mean": _sample(lambda s: s.input_mean, 0),
     "input_std": _sample(lambda s: s.input_std, 0),
@@ -131,23 +131,23 @@ FIGURES: Mapping[str, Callable[[RunEvents], float]] = {
     "dead_end": _sample(_dead, -1),
     "saturated_0": _sample(_saturated, 0),
     "saturated_end": _sample(_saturated, -1),
-    "batch_gap_end": _sample(lambda s: _nan(s.batch_gap), -1),
-    "batch_gap_error": _sample(lambda s: _nan(s.batch_gap_error), -1),
+    "batch_gap_end": _sample(lambda s: _nan(s.batch_norm_gap), -1),
+    "batch_gap_error": _sample(lambda s: _nan(s.batch_norm_gap_error), -1),
     "ratio_low": _updates(lambda u: _least(_ratios(u)), _median),
     "ratio_mid": _updates(lambda u: _median(_ratios(u)), _median),
     "ratio_high": _updates(lambda u: _most(_ratios(u)), _median),
     "ratio_most": _updates(lambda u: _most(_ratios(u)), _most),
-    "gradient_mid": _updates(lambda u: u.gradient, _median),
-    "gradient_most": _updates(lambda u: u.gradient, _most),
+    "gradient_mid": _updates(lambda u: u.gradient_norm, _median),
+    "gradient_most": _updates(lambda u: u.gradient_norm, _most),
     "spread_mid": _updates(_gradient_spread, _median),
     "spread_first": lambda run: _median(map(_gradient_spread, run.updates[:5])),
-    "descent_low": _updates(lambda u: _nan(u.descent), _least),
-    "descent_mid": _updates(lambda u: _nan(u.descent), _median),
+    "descent_low": _updates(lambda u: _nan(u.descent_cosine), _least),
+    "descent_mid": _updates(lambda u: _nan(u.descent_cosine), _median),
     "agreement": _updates(_agreement, _median),
     "no_gradient": _updates(_no_gradient, _least),
     "not_moved": _updates(_still_parameters, _least),
     "largest_class": _updates(_largest_class, _median),
-    "still_layers": _updates(lambda u: len(u.still_layers), _least),
+    "still_layers": _updates(lambda u: len(u.eval_layers), _least),
 }
 """Every figure by its name; ``_0`` is at the first look at the sample, ``_end`` at the last."""
 

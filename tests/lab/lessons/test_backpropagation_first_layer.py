@@ -82,7 +82,7 @@ def test_the_kernel_is_drawn_four_times(context_of: Contexts, model: str) -> Non
     before, gradient, update, after = pictures
     assert all(picture.is_signed and picture.width <= 28 for picture in pictures)
     assert (before.low, before.high) == (after.low, after.high)
-    rate = context_of(model).config.learning_rate
+    rate = context_of(model).config.base_lr
     assert [-rate * value for value in gradient.values] == pytest.approx(update.values, abs=1e-6)
     sums = [a + b for a, b in zip(before.values, update.values, strict=True)]
     assert sums == pytest.approx(after.values, abs=1e-6)

@@ -17,7 +17,7 @@ from tui_trainer.lab import ask
 from tui_trainer.lab.ask import experiment
 from tui_trainer.lab.context import Context
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Command, Inbox, Pause, Stop, Withdraw
+from tui_trainer.protocol.commands import CancelQuestion, Command, Inbox, Pause, Stop
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, StepDone
 from tui_trainer.protocol.exhibit import Choices, Exhibit, Words
 
@@ -66,7 +66,7 @@ def test_what_is_drawn_in_an_experiment_is_the_same_each_time_and_never_twice_wi
     assert len({words.split()[1] for words in first}) == 3
 
 
-@pytest.mark.parametrize("wish", [Withdraw("lesson"), ask_lesson("layers"), Stop()])
+@pytest.mark.parametrize("wish", [CancelQuestion("lesson"), ask_lesson("layers"), Stop()])
 def test_a_newer_wish_ends_an_experiment_between_two_parts(tiny: Path, wish: Command) -> None:
     inbox = Inbox(Pause(), ask_lesson("softmax"))
     events: list[Event] = []

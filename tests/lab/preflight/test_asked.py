@@ -74,7 +74,7 @@ def test_what_is_tried_are_the_runs_own_first_steps(
 
     steps = of(StepDone, run(config))[:10]
 
-    assert tried == [(step.learning_rate, step.loss) for step in steps]
+    assert tried == [(step.lr, step.loss) for step in steps]
 
 
 def test_each_item_is_told_as_it_is_done(tiny: Path) -> None:

@@ -20,7 +20,7 @@ from tui_trainer.lab.saved_model import load_model
 from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
-from tui_trainer.protocol.probed import ModelTried
+from tui_trainer.protocol.probed import ModelProbed
 from tui_trainer.recording.folder import RunFolder
 
 HEAD = """
@@ -141,11 +141,11 @@ def test_the_run_is_the_same_as_one_that_was_not_tried(
 
 def test_how_the_model_answers_is_told(tiny: Path) -> None:
     events = run(tiny_config(tiny, model=model("return self.head(x.flatten(1)).softmax(0)")))
-    seen = only(ModelTried, events)
+    seen = only(ModelProbed, events)
     assert seen.batch_gap > 0.01
     assert seen.random_gap == 0
     assert events.index(seen) == events.index(only(RunStarted, events)) + 1
-    assert not of(ModelTried, run(tiny_config(tiny, model="mlp")))
+    assert not of(ModelProbed, run(tiny_config(tiny, model="mlp")))
 
 
 def test_a_batch_size_that_the_model_cannot_follow_is_refused(tiny: Path) -> None:
@@ -353,7 +353,7 @@ def test_layers_that_are_made_by_the_first_forward_are_trained(tiny: Path) -> No
     )
     path = record(model(forward, "self.middle = None"), tiny, "run", epochs=1)
     state = read_checkpoint(path)
-    assert state.tensors["network/middle.weight"].shape == (64, 64)
+    assert state.tensors["model/middle.weight"].shape == (64, 64)
     assert len(state.part("optimizer")) == 4
     assert resumed("net.py:Net", tiny, path, epochs=2)
 

@@ -40,13 +40,12 @@ def healthy(loss: float) -> HealthyRun:
 
 def test_the_reference_is_the_one_that_its_program_makes() -> None:
     planned = {
-        (c.model, c.optimizer, c.schedule, c.seed, c.batch_size, c.learning_rate)
+        (c.model, c.optimizer, c.schedule, c.seed, c.batch_size, c.base_lr)
         for c in made.runs(made.MODELS, 1)
     }
 
     measured = {
-        (r.model, r.optimizer, r.schedule, r.seed, r.batch_size, r.learning_rate)
-        for r in all_runs()
+        (r.model, r.optimizer, r.schedule, r.seed, r.batch_size, r.base_lr) for r in all_runs()
     }
 
     assert measured <= planned
@@ -83,7 +82,7 @@ def test_the_default_run_has_a_reference(optimizer: str, has_norm: bool) -> None
         ({"classes": 5}, "no reference for mnist"),
         ({"train_size": 500}, "not 500"),
         ({"batch_size": 512}, "batch size"),
-        ({"learning_rate": 1.0}, "learning rate"),
+        ({"base_lr": 1.0}, "learning rate"),
         ({"parameters": 11_000_000}, "size"),
     ],
 )

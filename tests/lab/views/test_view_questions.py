@@ -18,7 +18,7 @@ from tui_trainer.lab import ask
 from tui_trainer.lab.ask import BACKGROUND_SHARE, CREDIT
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Command, Inbox, Mode, Pause, SetLearningRate, Stop
+from tui_trainer.protocol.commands import Command, Inbox, Mode, Pause, SetBaseLr, Stop
 from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
@@ -225,7 +225,7 @@ def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tin
     # While paused no step is trained: what was found holds for every view.
     inbox._at[9], inbox._paused = [Pause()], [[opened], [other], [Stop(test=False)]]
     events = told_of(tiny, inbox)
-    assert [(look.look, look.step) for look in of(TestEvaluated, events)] == [
+    assert [(look.evaluation, look.step) for look in of(TestEvaluated, events)] == [
         (1, 5),
         (2, 6),
         (3, 9),
@@ -242,8 +242,8 @@ def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tin
 def test_what_the_end_of_a_run_has_found_on_the_test_set_is_no_further_look(tiny: Path) -> None:
     wish = ask_view("confusion", ON_TEST, mode="confirmed")
     events = told_of(tiny, ScriptedInbox(paused=[[wish], [Stop()]]), patient=True)
-    assert only(TestEvaluated, events).look == 1
-    assert only(RunFinished, events).test_looks == 1
+    assert only(TestEvaluated, events).evaluation == 1
+    assert only(RunFinished, events).test_evaluations == 1
     assert "look 1 at the test set" in exhibit_of(only(Answered, events)).certainty
 
 
@@ -271,7 +271,7 @@ def test_after_a_divergence_there_is_nothing_to_look_at_on_the_test_set(tiny: Pa
     ]
     events = told_of(
         tiny,
-        ScriptedInbox({3: [SetLearningRate(1_000.0)]}, paused),
+        ScriptedInbox({3: [SetBaseLr(1_000.0)]}, paused),
         patient=True,
         model="era-s6-plain",
         schedule="constant",

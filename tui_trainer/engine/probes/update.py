@@ -35,7 +35,7 @@ class UpdateProbe:
         self._before: list[Tensor] = []
         self._gradients: list[Tensor | None] = []
         self._counts = torch.empty(0)
-        self._still = still_layers(model)
+        self._still = eval_layers(model)
 
     def record_batch(self, labels: Tensor) -> None:
         """Record the labels (N) of the batch, which is ready now."""
@@ -76,28 +76,30 @@ class UpdateProbe:
             step=progress.step,
             epoch=progress.epoch,
             images=progress.images,
-            learning_rate=lr,
+            lr=lr,
             batch_size=int(self._counts.sum()),
             label_counts=tuple(self._counts.tolist()),
-            still_layers=self._still,
+            eval_layers=self._still,
             is_training=self._model.training,
-            gradient=gradient_norm,
-            last_gradient=last_norm if last is not None else None,
-            agreement=dot_last if last is not None else None,
-            descent=-dot_gradient / (gradient_norm * update_norm)
+            gradient_norm=gradient_norm,
+            previous_gradient_norm=last_norm if last is not None else None,
+            gradient_dot=dot_last if last is not None else None,
+            descent_cosine=-dot_gradient / (gradient_norm * update_norm)
             if gradient_norm * update_norm
             else None,
-            pull=-dot_weight / (weight_norm * update_norm) if weight_norm * update_norm else None,
+            shrinkage_cosine=-dot_weight / (weight_norm * update_norm)
+            if weight_norm * update_norm
+            else None,
             parameters=tuple(
                 ParameterProbe(
                     name=name,
-                    count=parameter.numel(),
+                    numel=parameter.numel(),
                     is_weight=parameter.ndim >= 2,
-                    weight=norms[i],
-                    gradient=None if self._gradients[i] is None else norms[2 * n + i],
-                    update=norms[n + i],
+                    weight_norm=norms[i],
+                    gradient_norm=None if self._gradients[i] is None else norms[2 * n + i],
+                    update_norm=norms[n + i],
                     frozen=not parameter.requires_grad,
-                    epsilon=torch.finfo(parameter.dtype).eps,
+                    eps=torch.finfo(parameter.dtype).eps,
                 )
                 for i, (name, parameter) in enumerate(self._parameters.items())
             ),
@@ -137,7 +139,7 @@ def _flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([tensor.reshape(-1).to(torch.float32) for tensor in tensors])
 
 
-def still_layers(model: nn.Module) -> tuple[str, ...]:
+def eval_layers(model: nn.Module) -> tuple[str, ...]:
     """Return the names of the batch norms and dropouts that are in evaluation mode."""
     return tuple(
         name

@@ -31,7 +31,7 @@ from tui_trainer.models.state import state_tensors
 from tui_trainer.models.unregistered_state import iterators, preserve_globals
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError, reason
-from tui_trainer.protocol.probed import ModelTried
+from tui_trainer.protocol.probed import ModelProbed
 from tui_trainer.protocol.reference import Reference, parse_reference
 from tui_trainer.text.fmt import plural, size
 
@@ -42,7 +42,7 @@ LARGEST_GAP = 1e9
 """A gap that stands for one between a number and none: JSON has no infinity."""
 
 
-def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelTried:
+def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
     """Try first steps on a copy: the run's own batch, evaluation mode, the smallest batch, again.
 
     Args:
@@ -74,11 +74,11 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelTried:
         _try_steps(twin, data, config, sizes[::-1], reference, place)
         _check_apart(model, twin, place)
         if len(few) < 2:
-            return ModelTried(batch_gap=0.0, random_gap=0.0, state_gap=0.0, image_gap=1.0)
+            return ModelProbed(batch_gap=0.0, random_gap=0.0, state_gap=0.0, image_gap=1.0)
         with _refused(reference, place, "in evaluation mode"):
             seen = behaviour_of(model, few)
     gaps = dataclasses.asdict(seen).items()
-    return ModelTried(**{name: min(gap, LARGEST_GAP) for name, gap in gaps})
+    return ModelProbed(**{name: min(gap, LARGEST_GAP) for name, gap in gaps})
 
 
 def try_batch_size(model: nn.Module, data: Data, config: RunConfig, size: int) -> None:

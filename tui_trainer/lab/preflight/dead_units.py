@@ -107,7 +107,7 @@ def _trained(context: CheckContext) -> nn.Module:
     """Return a copy after a few updates."""
     trial = context.trial()
     for _ in range(FEW_STEPS):
-        trial.step(lr=context.config.learning_rate)
+        trial.step(lr=context.config.base_lr)
     return trial.model
 
 

@@ -83,7 +83,7 @@ def _train_more(context: CheckContext, trial: Trial, seen: _Seen) -> None:
     for _ in range(MORE_STEPS):
         if not seen.zero:
             return
-        trial.step(lr=context.config.learning_rate)
+        trial.step(lr=context.config.base_lr)
         seen.zero[:] = [name for name in seen.zero if not _has_gradient(named[name])]
 
 
@@ -139,7 +139,7 @@ def _update_item(context: CheckContext, trial: Trial, unregistered: int) -> Diag
     most = max(sizes.values(), default=0.0)
     moving = {n: found[n][0] for n, size in sizes.items() if size > NOISE * most}
     before = {name: p.detach().clone() for name, p in moving.items()}
-    trial.optimizer.step(context.config.learning_rate)
+    trial.optimizer.step(context.config.base_lr)
     left = [name for name, p in moving.items() if torch.equal(p.detach(), before[name])]
     told = f"{len(moving) - len(left)} of {len(moving)} tensors with a gradient are moved by a step"
     if left:

@@ -72,7 +72,7 @@ class Range:
 
 def lr_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Judge the run's highest rate."""
-    usual = RunConfig(optimizer=context.config.optimizer).learning_rate
+    usual = RunConfig(optimizer=context.config.optimizer).base_lr
     count = context.plan.range_steps
     rates = [usual * BELOW * (ABOVE / BELOW) ** (i / (count - 1)) for i in range(count)]
     trial = context.trial(batch_size=min(context.config.batch_size, RANGE_BATCH))
@@ -81,7 +81,7 @@ def lr_items(context: CheckContext) -> Iterator[Diagnosis]:
         losses.append(float(trial.step(lr=rate)))
         if not math.isfinite(losses[-1]) or losses[-1] > 4 * losses[0] + 4:
             break
-    yield _item(read_range(rates, losses), context.config.learning_rate)
+    yield _item(read_range(rates, losses), context.config.base_lr)
 
 
 def read_range(rates: Sequence[float], losses: Sequence[float]) -> Range:

@@ -26,9 +26,9 @@ RUN_KEYS = bindings(
 KNOB_KEYS = bindings(
     "knobs",
     """
-    *lr_up | +,= | adjust('learning_rate', 1) | lr: lr up | \
+    *lr_up | +,= | adjust('base_lr', 1) | lr: lr up | \
         Raise the learning rate to the next of 1, 2, 5 × 10ⁿ
-    *lr_down | - | adjust('learning_rate', -1) | lr: lr down | \
+    *lr_down | - | adjust('base_lr', -1) | lr: lr down | \
         Lower the learning rate to the next of 1, 2, 5 × 10ⁿ
     *batch_size_up | >,. | adjust('batch_size', 1) | batch: batch up | Double the batch size
     *batch_size_down | <,comma | adjust('batch_size', -1) | batch: batch down | Halve the batch size

@@ -120,7 +120,7 @@ class LiveRun:
         if present is None:
             return
         match setting:
-            case "learning_rate":
+            case "base_lr":
                 value: float = next_rate(present, direction)
             case "batch_size":
                 value = next_batch_size(int(present), direction)
@@ -137,7 +137,7 @@ class LiveRun:
         In a diverged run only the divergence can be fixed, by a rewind. In a recorded run nothing
         can.
         """
-        if self.history.is_on_show:
+        if self.history.is_viewing:
             return None
         chosen = self.selection.chosen
         if self.has_diverged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Ask, Command, Mode, Withdraw
+from tui_trainer.protocol.commands import Ask, CancelQuestion, Command, Mode
 from tui_trainer.protocol.exhibit import Control, Exhibit, Value, at
 
 
@@ -110,7 +110,7 @@ class Questions:
     def stop(self) -> None:
         """Withdraw a confirmed question, if one is pending."""
         if self.is_running:
-            self._send(Withdraw(self.kind))
+            self._send(CancelQuestion(self.kind))
             self.end()
 
     def end(self) -> None:

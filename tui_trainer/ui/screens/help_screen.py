@@ -37,7 +37,7 @@ _SIGNS = [
         "title",
         "what {experiment.confirm} does: train, open the digits of a cell, read the test set",
     ),
-    ("◇", "title", "a recorded run on show: nothing is trained"),
+    ("◇", "title", "viewing a recorded run: nothing is trained"),
     ("‹ ›", "intervention", "a control can be turned that way; where · stands it cannot"),
     ("□", "intervention", "a receptive field by arithmetic; open where it is off the image"),
     ("■", "validation", "the pixels whose gradient is not zero: measured, and how large"),

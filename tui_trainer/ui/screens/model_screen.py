@@ -227,7 +227,7 @@ class ModelScreen(LiveScreen):
         def chosen(name: str | None) -> None:
             if name is not None:
                 self._compared_with = name
-                run.send(Ask("network", (("model", name),)))
+                run.send(Ask("model", (("model", name),)))
                 self.notify(f"building {name} …", timeout=2)
 
         mine = run.history.started.model

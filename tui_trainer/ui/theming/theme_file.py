@@ -68,7 +68,9 @@ def _build(table: dict[str, Any]) -> LabTheme:
     description = _text(table, "description") if "description" in table else ""
     colours: dict[str, Any] = {key: _solid(table, key) for key in _BASE_COLOURS if key in table}
     theme = LabTheme(name=name, description=description, dark=dark, **colours)
-    user_values = {_OLD_ROLES.get(key, key): _variable(variables, key) for key in variables}
+    user_values = {
+        _OLD_ROLES.get(str(key), str(key)): _variable(variables, key) for key in variables
+    }
     defaults = {} if user_values.keys() >= {*ROLES} else role_defaults(theme)
     theme.variables = {**defaults, **user_values}
     return theme

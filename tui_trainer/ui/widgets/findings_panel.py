@@ -160,7 +160,7 @@ def _test_lines(history: History) -> Lines:
     if not history.tests:
         return []
     test = history.tests[-1]
-    looks = "look 1" if test.look == 1 else f"look {test.look}: no longer quite blind"
+    looks = "look 1" if test.evaluation == 1 else f"look {test.evaluation}: no longer quite blind"
     return [
         [
             Cell(f"◆ test {fmt.percent(test.test_accuracy)}", style="test bold"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tui_trainer.recording.folder import CUT_OFF, ListedRun
+from tui_trainer.recording.folder import KILLED, ListedRun
 from tui_trainer.recording.run_table import HEAD, RIGHT, cells
 from tui_trainer.recording.summary import RUNNING
 from tui_trainer.text import fmt
@@ -23,7 +23,7 @@ STATES = {
     "completed": ("✓", "ok"),
     "diverged": ("✗", "error"),
     "failed": ("✗", "error"),
-    CUT_OFF: ("▲", "warning"),
+    KILLED: ("▲", "warning"),
 }
 LEFT = ("‖", "warning")
 """Of a run that somebody or something ended before its time."""

@@ -23,7 +23,7 @@ STATES = {
     "finished": ("✓", "ok"),
     "diverged": ("✗", "error"),
     "failed": ("✗", "error"),
-    "on show": ("◇", "title"),
+    "viewing": ("◇", "title"),
 }
 
 
@@ -82,7 +82,7 @@ def state_cells(history: History) -> list[Cell]:
         got = history.download
         share = f" {100 * got.done_bytes // got.total_bytes} %" if got.total_bytes else ""
         cells.append(Cell(f" · {got.file}{share} {fmt.megabytes(got.done_bytes)}", rank=1))
-    elif history.state in ("preparing", "on show") and history.detail:
+    elif history.state in ("preparing", "viewing") and history.detail:
         cells.append(Cell(f" · {history.detail}", rank=1))
     return [*cells, *epoch_cells(history)]
 
@@ -153,14 +153,14 @@ def bar(share: float, width: int) -> list[Cell]:
 
 def knob_cells(run: ShownRun, setting: str, value: float, spare: str) -> list[Cell]:
     """Return a knob as it stands, and where it is wanted to go."""
-    rank = {"learning_rate": 0, "batch_size": 1}.get(setting, 5)
+    rank = {"base_lr": 0, "batch_size": 1}.get(setting, 5)
     cells = [
         Cell(f"{spare}{fmt.KNOB_NAMES[setting]} ", rank=rank, style="muted"),
         Cell(fmt.knob(setting, value), rank=rank, style="intervention"),
     ]
     step = run.history.last_step
-    if setting == "learning_rate" and step is not None and not run.history.is_over:
-        share = step.learning_rate / value if value else 0.0
+    if setting == "base_lr" and step is not None and not run.history.is_over:
+        share = step.lr / value if value else 0.0
         if run.config.schedule != "constant":
             cells.append(Cell(f" ×{share:4.2f}", rank=max(rank, 1), style="muted"))
     requested = run.requested.get(setting)

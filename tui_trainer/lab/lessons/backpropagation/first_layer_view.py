@@ -40,7 +40,7 @@ def show_first_layer(context: Context, controls: Controls) -> Exhibit:
     label = "kernel" if is_kernel else "unit"
     kernels = counting("kernel", label, len(first.layer.weight))
     rates = number_control(
-        "rate", "η", context.config.learning_rate, (0.001, 0.01, 0.1, 1, 10, 100), 0.0, 1_000.0
+        "rate", "η", context.config.base_lr, (0.001, 0.01, 0.1, 1, 10, 100), 0.0, 1_000.0
     )
     kernel = controls.whole(kernels)
     step = kernel_step(first, kernel, controls.number(rates))

@@ -201,7 +201,7 @@ def _spent(arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
             rows=tuple(
                 (
                     each.name,
-                    learning_rate(each.trial.config.learning_rate),
+                    learning_rate(each.trial.config.base_lr),
                     count(len(each.losses)),
                     count(each.trial.images),
                     f"{each.seconds:.1f}",

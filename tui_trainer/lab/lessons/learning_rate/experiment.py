@@ -224,4 +224,4 @@ def _race(context: Context, eta: float, factor: float, start: str) -> Iterator[E
 
 def _rate_control(context: Context) -> Control:
     """Return the control of the rate, which begins at the run's own."""
-    return at(RATE, min(10.0, context.config.learning_rate))
+    return at(RATE, min(10.0, context.config.base_lr))

@@ -23,7 +23,7 @@ from tui_trainer.protocol.events import (
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import Lock
 from tui_trainer.recording.recorder import Recorder
-from tui_trainer.recording.test_looks import counted
+from tui_trainer.recording.test_evaluations import counted
 
 AT_START = StateChanged(state="preparing", step=0, detail="reading")
 
@@ -31,7 +31,7 @@ AT_START = StateChanged(state="preparing", step=0, detail="reading")
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     """A finished run of three steps; its last checkpoint would lie behind the first four lines."""
-    run: list[Event] = [started(), step(1), step(2), epoch_done(), look(look=1), finished()]
+    run: list[Event] = [started(), step(1), step(2), epoch_done(), look(evaluation=1), finished()]
     for _ in Recorder.create(tmp_path, RunConfig(model="small")).record(iter(run)):
         pass
     return RunFolder(tmp_path)
@@ -43,23 +43,25 @@ def look_at(folder: RunFolder, *events: Event) -> list[Event]:
 
 def test_a_look_is_in_the_file_before_anyone_sees_it(folder: RunFolder) -> None:
     before = folder.events.read_text(encoding="utf-8")
-    events: list[Event] = [AT_START, started(), look(look=2)]
+    events: list[Event] = [AT_START, started(), look(evaluation=2)]
     passed = []
     for event in counted(iter(events), folder, folder.read_events()):
         passed.append(event)
         written = folder.events.read_text(encoding="utf-8").removeprefix(before)
-        assert written == (f"{to_json(look(look=2))}\n" if event == look(look=2) else "")
+        assert written == (
+            f"{to_json(look(evaluation=2))}\n" if event == look(evaluation=2) else ""
+        )
 
     assert passed == events
-    assert folder.read_events().looks == 2
+    assert folder.read_events().test_evaluations == 2
 
 
 def test_the_summary_counts_it_and_stays_as_it_was_otherwise(folder: RunFolder) -> None:
     before = folder.read_summary()
-    look_at(folder, look(look=2, test_correct=7))
+    look_at(folder, look(evaluation=2, test_correct=7))
     after = folder.read_summary()
 
-    assert (before.test_looks, after.test_looks, after.test_correct) == (1, 2, 7)
+    assert (before.test_evaluations, after.test_evaluations, after.test_correct) == (1, 2, 7)
     assert (after.state, after.epochs_done, after.step) == ("completed", 1, before.step)
     assert after.started_at == before.started_at
     assert after.updated_at >= before.updated_at
@@ -72,24 +74,24 @@ def test_what_is_no_look_leaves_every_file_as_it_was(folder: RunFolder) -> None:
 
 
 def test_it_is_void_but_counted_once_the_run_goes_on(folder: RunFolder) -> None:
-    look_at(folder, look(look=2))
+    look_at(folder, look(evaluation=2))
     recorded = folder.read_events()
     recorder = Recorder.reopen(folder, recorded, recorded.before(4))
     resumed = RunResumed(step=2, epoch=1, images=20, threads=1, lines=4)
-    for _ in recorder.record(iter([resumed, step(3), look(look=3), finished()])):
+    for _ in recorder.record(iter([resumed, step(3), look(evaluation=3), finished()])):
         pass
     after = folder.read_events()
 
-    assert after.looks == 3
-    assert [e.look for e in after.events if isinstance(e, TestEvaluated)] == [3]
+    assert after.test_evaluations == 3
+    assert [e.evaluation for e in after.events if isinstance(e, TestEvaluated)] == [3]
     assert sum(isinstance(event, RunFinished) for event in after.events) == 1
-    assert folder.read_summary().test_looks == 3
+    assert folder.read_summary().test_evaluations == 3
 
 
 def test_a_run_that_is_being_written_is_not_looked_at(folder: RunFolder) -> None:
     def judged() -> Iterator[Event]:
         pytest.fail("it was looked at")
-        yield look(look=2)
+        yield look(evaluation=2)
 
     recorded, before = folder.read_events(), folder.events.read_bytes()
     lock = Lock(folder.lock)
@@ -100,20 +102,20 @@ def test_a_run_that_is_being_written_is_not_looked_at(folder: RunFolder) -> None
 
 
 def test_the_folder_is_let_go_when_it_is_over_or_left(folder: RunFolder) -> None:
-    events = counted([look(look=2), AT_START], folder, folder.read_events())
+    events = counted([look(evaluation=2), AT_START], folder, folder.read_events())
     next(events)
     assert Lock.is_held(folder.lock)
     events.close()  # type: ignore[attr-defined]
     assert not Lock.is_held(folder.lock)
-    look_at(folder, look(look=3))
+    look_at(folder, look(evaluation=3))
     assert not Lock.is_held(folder.lock)
 
 
 def test_a_run_that_has_grown_is_read_again_first(folder: RunFolder) -> None:
     recorded = folder.read_events()
-    look_at(folder, look(look=2))
+    look_at(folder, look(evaluation=2))
     with pytest.raises(InputError, match="has grown while it was read; try again"):
-        next(counted([look(look=2)], folder, recorded))
+        next(counted([look(evaluation=2)], folder, recorded))
 
 
 def test_nobody_is_told_of_a_look_that_cannot_be_counted(
@@ -126,6 +128,6 @@ def test_nobody_is_told_of_a_look_that_cannot_be_counted(
     with pytest.raises(
         InputError, match="the look at the test set cannot be counted: No space left on device"
     ):
-        look_at(folder, look(look=2))
-    assert folder.read_events().looks == 1
+        look_at(folder, look(evaluation=2))
+    assert folder.read_events().test_evaluations == 1
     assert not Lock.is_held(folder.lock)
