@@ -187,7 +187,7 @@ def test_resnet18_sees_435_pixels_before_its_mean() -> None:
     assert last.start == (0.0, 0.0)
 
 
-# --- features thrown away
+# --- features dropped
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_bias_is_wasted_though_a_pool_stands_before_the_norm() -> None:
     said = verdicts(network)["bias-with-norm"]
 
     assert (said.severity, said.layers) == ("warning", ("0",))
-    assert "8 parameters" in said.evidence
+    assert "8 redundant parameters" in said.evidence
 
 
 def test_a_layer_that_is_used_again_is_not_counted_again() -> None:
@@ -113,7 +113,7 @@ def test_a_layer_that_is_used_again_is_not_counted_again() -> None:
 
     total = sum(p.numel() for p in network.parameters())
     assert found["budget"].evidence.startswith(f"{total:,} of")
-    assert ": 8 parameters" in found["bias-with-norm"].evidence
+    assert ": 8 redundant parameters" in found["bias-with-norm"].evidence
 
 
 def test_a_stride_beyond_its_kernel_is_wrong_only_where_no_other_layer_reads_the_map() -> None:

@@ -29,7 +29,7 @@ def test_every_network_of_the_zoo_can_be_reviewed_at_any_size(name: str, image: 
 def test_what_the_course_ran_is_found_out_with_its_numbers() -> None:
     found = reviewed("era-s6-as-run")
 
-    assert "3×3 on 5×5: 16 of 25 features thrown away" in found["average-pool-coverage"].evidence
+    assert "3×3 on 5×5: 16 of 25 features dropped" in found["average-pool-coverage"].evidence
     assert found["average-pool-coverage"].layers == ("average",)
     assert "shrink1 1×1 turns 28×28 into 30×30" in found["idle-padding"].evidence
     assert found["activation-before-logits"].layers == ("scores_relu",)

@@ -1,8 +1,7 @@
-"""The design review: rules over the layer table that say what is good, doubtful or wrong.
+"""The design review: rules that judge a model by its layer table.
 
-A rule is a function from the design to a diagnosis, or to None where it has nothing to judge. It is
-an ``error`` only where the fault follows from the table by argument; a matter of taste or of size
-is a ``warning``.
+A rule maps a design to a diagnosis, or to None where it does not apply. An ``error`` follows from
+the table by argument; a matter of taste or size is a ``warning``.
 """
 
 from __future__ import annotations
@@ -80,30 +79,30 @@ RULES: Mapping[str, tuple[int, Rule]] = {
     "activation-between": (1, activation_between),
     "dropout-before-norm": (14, dropout_before_norm),
 }
-"""The rules by their names, each with its topic of the course, in the order in which they speak."""
+"""The rules by code, each with its lesson, in the order of their verdicts."""
 
 
 def review(rows: Sequence[LayerRow], *, budget: int = BUDGET) -> tuple[Diagnosis, ...]:
-    """Judge the design of a network by its layer table.
+    """Judge the design of a model by its layer table.
 
     Args:
-        rows: The layer table, whole: the input first, then each row behind those that it reads.
-        budget: The limit on parameters, 1 at least.
+        rows: The complete layer table: the input first, then each row after the rows it reads.
+        budget: The limit on parameters, at least 1.
 
     Returns:
-        What each rule that applies has to say, in the order of :data:`RULES`.
+        The verdict of each rule that applies, in the order of :data:`RULES`.
 
     Raises:
         ValueError: If the budget is below 1, or the table has nothing but the input.
     """
     if budget < 1:
-        raise ValueError(f"budget is {budget}: it must be 1 parameter at least")
+        raise ValueError(f"budget is {budget}; it must be at least 1 parameter")
     if not any(row.is_layer for row in rows):
-        raise ValueError("the layer table is empty: a review needs a layer behind the input")
+        raise ValueError("the layer table is empty; a review needs a layer after the input")
     design = Design(rows, budget)
     verdicts: list[Diagnosis] = []
     for code, (lesson, rule) in RULES.items():
-        with suppress(Exception):  # a table that a rule does not understand: the others do
+        with suppress(Exception):  # one rule that fails must not hide the verdicts of the others
             if (verdict := rule(design, Reporter(code, lesson))) is not None:
                 verdicts.append(verdict)
     return tuple(verdicts)

@@ -1,4 +1,4 @@
-"""A network as a graph of its layer table's rows, for the rules of the review to walk."""
+"""The rows of a layer table as a graph that the review's rules can walk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _JOINS = ("add", "multiply", "concatenate")
 
 
 def is_norm(row: LayerRow) -> bool:
-    """Whether a row normalizes by statistics: batch norm, layer norm, group norm and so on."""
+    """Whether a row normalizes by statistics: batch, layer, group norm."""
     return row.kind.lower().endswith("norm")
 
 
 def is_weighted(row: LayerRow) -> bool:
-    """Whether a row combines features with weights: a convolution, fully connected, or unknown."""
+    """Whether a row is a convolution, fully connected, or an unknown layer with parameters."""
     if row.kind in (*CONVOLUTIONS, "fully connected"):
         return True
     is_known = row.kind in (*ACTIVATIONS, *_JOINS, "input", *NO_LAYERS) or is_norm(row)
@@ -32,15 +32,15 @@ def map_size(shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 class Design:
-    """The rows of a layer table, what reads what, and the budget they are judged by.
+    """The rows of a layer table, the edges between them, and the parameter budget.
 
-    A place is that of a row in the table. Every row comes after those that it reads.
+    A position is the index of a row in the table. Every row comes after the rows it reads.
 
     Attributes:
         rows: The layer table; the first row is the input.
         budget: The limit on parameters.
-        last: The place of the scores: that of the last row which is not ``unused``.
-        consumers: For each place those that read it.
+        last: The position of the logits: the last row that is not ``unused``.
+        consumers: For each position, the positions that read it.
     """
 
     def __init__(self, rows: Sequence[LayerRow], budget: int = BUDGET) -> None:
@@ -66,7 +66,7 @@ class Design:
         return sum(row.parameters for row in self.rows)
 
     def positions(self, *kinds: str) -> list[int]:
-        """Return the places of all rows of these kinds."""
+        """Return the positions of all rows of these kinds."""
         return [position for position, row in enumerate(self.rows) if row.kind in kinds]
 
     def reads(self, position: int) -> tuple[int, int, int]:
@@ -77,7 +77,7 @@ class Design:
         return max((self.rows[s].output_shape for s in row.sources), default=row.output_shape)
 
     def onward(self, position: int) -> Iterator[int]:
-        """Yield what follows one by one, up to a fork, a join, or the next weighted layer."""
+        """Yield the following rows one by one, up to a fork, a join, or the next weighted layer."""
         while len(self.consumers[position]) == 1:
             position = self.consumers[position][0]
             if len(self.rows[position].sources) > 1:
@@ -87,7 +87,7 @@ class Design:
                 return
 
     def back(self, position: int) -> Iterator[int]:
-        """Yield what comes before one by one, up to a fork, a join, or a weighted layer."""
+        """Yield the preceding rows one by one, up to a fork, a join, or a weighted layer."""
         while len(self.rows[position].sources) == 1:
             position = self.rows[position].sources[0]
             if len(self.consumers[position]) > 1:
@@ -97,7 +97,7 @@ class Design:
                 return
 
     def companions_after(self, position: int) -> set[int]:
-        """Return all that is reached from a place, on any path, before a weighted layer."""
+        """Return the rows that any path from a position reaches before a weighted layer."""
         found: set[int] = set()
         waiting = list(self.consumers[position])
         while waiting:
@@ -108,7 +108,7 @@ class Design:
         return found
 
     def ancestors(self, positions: Iterable[int]) -> set[int]:
-        """Return all the rows whose output reaches one of these."""
+        """Return all rows whose output reaches one of these."""
         found: set[int] = set()
         waiting = list(positions)
         while waiting:
@@ -136,19 +136,19 @@ class Design:
 
     @property
     def tail(self) -> frozenset[int]:
-        """The rows without weights behind the prediction, up to the scores."""
+        """The rows without weights after the output layer, up to the logits."""
         return self._end[0]
 
     @property
     def heads(self) -> frozenset[int]:
-        """The prediction: the weighted layers whose output becomes the scores."""
+        """The output layers: the weighted layers whose output becomes the logits."""
         return self._end[1]
 
     @cached_property
     def distances(self) -> dict[int, int]:
-        """For each row that reaches the scores, how many weighted layers come behind it.
+        """For each row that reaches the logits, the number of weighted layers after it.
 
-        The longest path counts, so a shortcut around a block takes nothing off.
+        The longest path counts, so a shortcut around a block does not shorten it.
         """
         found = {self.last: 0}
         for position in reversed(range(self.last)):
@@ -163,12 +163,12 @@ class Design:
 
     @cached_property
     def convolutions(self) -> list[int]:
-        """The places of the convolutions, depthwise ones included."""
+        """The positions of the convolutions, depthwise ones included."""
         return self.positions(*CONVOLUTIONS)
 
     @cached_property
     def shrinking_pools(self) -> list[int]:
-        """The pools within the network that make maps smaller: neither global nor at the end."""
+        """The pools inside the model that downsample: neither global nor in the tail."""
         return [
             position
             for position in self.positions(*POOLS)
@@ -182,7 +182,7 @@ class Design:
         return max(self.rows[position].kernel_size or (1, 1))
 
     def is_pointwise(self, position: int) -> bool:
-        """Whether a row is a 1×1 convolution on a map, not on a flat output."""
+        """Whether a row is a 1×1 convolution of a map, not of a flat output."""
         return (
             self.rows[position].kind == "conv"
             and self.side(position) == 1
@@ -199,15 +199,15 @@ class Design:
 
     @cached_property
     def completed(self) -> frozenset[int]:
-        """The depthwise convolutions whose 1×1 convolution follows without anything between."""
+        """The depthwise convolutions that their 1×1 convolution directly follows."""
         pairs = ((position, self.depthwise_of(position)) for position in self.convolutions)
         return frozenset(d for p, d in pairs if d is not None and self.rows[p].sources == (d,))
 
 
 def at_the_end(design: Design, *kinds: str) -> list[LayerRow]:
-    """Return the rows of these kinds that all the scores pass, behind the last layer with weights.
+    """Return the rows of these kinds that all logits pass after the last layer with weights.
 
-    Where branches are added, it takes one in each of them: the others' part of the sum is free.
+    Where branches are added, each of them needs one: otherwise part of the sum bypasses it.
     """
     return [design.rows[position] for position in sorted(_passed(design, design.last, kinds))]
 

@@ -1,4 +1,4 @@
-"""Rules about kernels: how many, of what size, and whether each of their weights has work to do."""
+"""Rules about kernels: their number, their size, and whether every weight is used."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import field, listed
 
 _LINEAR = ("batch norm", "average pool", "dropout", "flatten", "pad")
-"""What neither bends nor joins: layers on both sides of it are one linear map."""
+"""Linear operations: with only these in between, two layers are one linear map."""
 
 
 def kernel_growth(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether the number of kernels grows, or stays, from convolution to convolution.
+    """Judge whether the number of kernels never drops from convolution to convolution.
 
-    Two are compared where one reads the other at the same size of map: a block begins anew behind
-    a pool, and shrinks at its 1×1 convolution.
+    Two are compared where one reads the other at the same map size: a new block begins after a
+    pool, and a 1×1 convolution reduces the channels at the end of a block.
     """
     compared = []
     for position in design.convolutions:
@@ -29,12 +29,13 @@ def kernel_growth(design: Design, report: Reporter) -> Diagnosis | None:
     listing = listed([_growth(*pair) for pair in shrinking or compared])
     if shrinking:
         return report.warning(
-            "fewer kernels within a block",
+            "the number of kernels drops within a block",
             f"kernels: {listing}",
-            "as many or more from layer to layer; shrink with a 1×1 convolution before pooling",
+            "use as many kernels or more from layer to layer; reduce the channels with a 1×1 "
+            "convolution before pooling",
             [after for _, after in shrinking],
         )
-    return report.ok("kernels do not get fewer within a block", f"kernels: {listing}")
+    return report.ok("the number of kernels never drops within a block", f"kernels: {listing}")
 
 
 def _growth(before: LayerRow, after: LayerRow) -> str:
@@ -42,9 +43,9 @@ def _growth(before: LayerRow, after: LayerRow) -> str:
 
 
 def _widened_before(design: Design, position: int) -> int | None:
-    """Return the convolution before this one in its block; None where there is nothing to compare.
+    """Return the preceding convolution of the same block; None if there is none to compare.
 
-    A depthwise convolution and the 1×1 that completes it count as one.
+    A depthwise convolution and the 1×1 that completes it count as one convolution.
     """
     if position in design.heads or not _is_widening(design, position):
         return None
@@ -65,10 +66,10 @@ def _is_widening(design: Design, position: int) -> bool:
 
 
 def even_kernel(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether the kernels have a centre.
+    """Judge whether kernels have a centre pixel.
 
-    An even one moves the map by half a pixel. One that steps by its own size, or by an even number,
-    does not, and is left in peace; so is one that covers the whole map.
+    An even kernel shifts the map by half a pixel. An even stride, or a kernel that covers the whole
+    map, makes that harmless.
     """
     wide = [design.rows[position] for position in design.convolutions if design.side(position) > 1]
     if not wide:
@@ -76,13 +77,13 @@ def even_kernel(design: Design, report: Reporter) -> Diagnosis | None:
     even = [row for row in wide if _is_lopsided(row)]
     if even:
         return report.warning(
-            "kernels without a centre",
-            listed([f"{row.name} {row.kernel}" for row in even]) + ": an even side",
-            "an odd kernel, 3×3, has a centre and keeps the map's size with padding 1",
+            "even kernels shift their maps by half a pixel",
+            listed([f"{row.name} {row.kernel}" for row in even]) + ": no centre pixel",
+            "use an odd kernel: 3×3 with padding 1 keeps the map size",
             even,
         )
-    evidence = f"{len(wide)} kernels, 0 of them without a centre: {names(wide)}"
-    return report.ok("kernels have a centre", evidence)
+    evidence = f"{len(wide)} kernels, 0 without a centre pixel: {names(wide)}"
+    return report.ok("no kernel shifts its map", evidence)
 
 
 def _is_lopsided(row: LayerRow) -> bool:
@@ -93,7 +94,7 @@ def _is_lopsided(row: LayerRow) -> bool:
 
 
 def idle_padding(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether padding is so wide that some features see nothing else, as a padded 1×1 has."""
+    """Judge whether padding is so wide that some outputs see only padding, as in a padded 1×1."""
     pointwise = [
         design.rows[position] for position in design.convolutions if design.is_pointwise(position)
     ]
@@ -109,13 +110,13 @@ def idle_padding(design: Design, report: Reporter) -> Diagnosis | None:
             "a 1×1 convolution is padded"
             if design.side(padded[0]) == 1
             else "a convolution is padded beyond its kernel",
-            f"{listed(listing)}: its border is computed from zeros alone",
-            "padding=0 for a 1×1 kernel, (kernel − 1) ÷ 2 for the others",
+            f"{listed(listing)}: its border is computed from zeros only",
+            "use padding=0 for a 1×1 kernel, (kernel − 1) ÷ 2 for larger ones",
             rows,
         )
     if not pointwise:
         return None
-    evidence = f"{len(pointwise)} of them, padding 0: {names(pointwise)}"
+    evidence = f"{len(pointwise)} with padding 0: {names(pointwise)}"
     return report.ok("1×1 convolutions are not padded", evidence, pointwise)
 
 
@@ -126,9 +127,9 @@ def _pads_too_much(row: LayerRow) -> bool:
 
 
 def dead_weights(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether each weight of a kernel ever meets a feature, and not only padding.
+    """Judge whether every kernel weight sees a feature at some position, not only padding.
 
-    On a map of 1×1 a padded 3×3 kernel uses its centre alone.
+    On a 1×1 map, a padded 3×3 kernel uses only its centre weight.
     """
     wide = [position for position in design.convolutions if design.side(position) > 1]
     if not wide:
@@ -136,7 +137,7 @@ def dead_weights(design: Design, report: Reporter) -> Diagnosis | None:
     dead = [(position, lost) for position in wide if (lost := _dead(design, position))]
     if not dead:
         evidence = f"{len(wide)} kernels larger than 1×1, 0 of them larger than their map"
-        return report.ok("every weight of a kernel has work", evidence)
+        return report.ok("every kernel weight is used", evidence)
     rows = [design.rows[position] for position, _ in dead]
     listing = [
         f"{lost:,} of {design.rows[position].name} at {field(map_size(design.reads(position)))}"
@@ -144,15 +145,15 @@ def dead_weights(design: Design, report: Reporter) -> Diagnosis | None:
     ]
     spent = sum(lost for _, lost in dead)
     return report.error(
-        "weights that only ever meet padding",
+        "kernel weights that only see padding",
         f"{listed(listing)}: {share(spent, design.parameters)} of all parameters",
-        "stop before the map is smaller than the kernel, or pool less",
+        "stop convolving before the map is smaller than the kernel, or pool less",
         rows,
     )
 
 
 def _dead(design: Design, position: int) -> int:
-    """Return how many weights of a convolution are multiplied by padding alone."""
+    """Return the number of a convolution's weights that are only multiplied by padding."""
     row = design.rows[position]
     kernel, dilation = row.kernel_size or (1, 1), row.dilation or (1, 1)
     stride, padding = row.stride or (1, 1), row.padding or (0, 0)
@@ -165,15 +166,15 @@ def _dead(design: Design, position: int) -> int:
             for tap in range(kernel[axis])
         )
     taps = kernel[0] * kernel[1]
-    # A layer that is used again has no parameters of its own in the table.
+    # A layer that is called again has no parameters in its later rows.
     weights = max(0, row.parameters - row.bias * row.output_shape[2])
     return weights // taps * (taps - used)
 
 
 def stride_skips(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether a stride is larger than its kernel's taps reach, so that features are not read.
+    """Judge whether a stride exceeds its kernel's extent, so that features are never read.
 
-    It is a doubt where another layer reads them, as beside the shortcut of a residual block.
+    It is only a warning where another layer reads them, as in a residual block with a shortcut.
     """
     stepping = [
         position
@@ -184,8 +185,8 @@ def stride_skips(design: Design, report: Reporter) -> Diagnosis | None:
         return None
     skipping = [position for position in stepping if _seen_of_stride(design.rows[position]) < 1]
     if not skipping:
-        evidence = f"{len(stepping)} layers step by more than 1, none by more than its kernel"
-        return report.ok("no feature is stepped over", evidence)
+        evidence = f"{len(stepping)} layers with a stride above 1, none larger than its kernel"
+        return report.ok("no stride skips features", evidence)
     lonely = [
         position
         for position in skipping
@@ -195,14 +196,14 @@ def stride_skips(design: Design, report: Reporter) -> Diagnosis | None:
     seen = min(_seen_of_stride(row) for row in rows)
     listing = listed([f"{row.name} {row.kernel}" for row in rows])
     evidence = f"{listing}: {100 * seen:.0f} % of the features are read"
-    advice = "a kernel as large as the stride at least, or a pooling before it"
+    advice = "use a kernel at least as large as the stride, or pool before it"
     if lonely:
-        return report.error("features that nobody looks at", evidence, advice, rows)
-    return report.warning("a shortcut steps over features", evidence, advice, rows)
+        return report.error("a stride skips features", evidence, advice, rows)
+    return report.warning("a shortcut skips features", evidence, advice, rows)
 
 
 def _seen_of_stride(row: LayerRow) -> float:
-    """Return the share of features that kernels at this stride reach."""
+    """Return the share of features that the kernel reads at this stride."""
     seen = 1.0
     for axis in (0, 1):
         size, step = (row.kernel_size or (1, 1))[axis], (row.stride or (1, 1))[axis]
@@ -212,10 +213,10 @@ def _seen_of_stride(row: LayerRow) -> float:
 
 
 def activation_between(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether an activation bends what goes from one layer to the next.
+    """Judge whether a nonlinearity separates consecutive layers.
 
-    Without one the two are a single linear map, whatever their number of weights. A layer narrower
-    than both its neighbours is a factorization, and only looked at.
+    Without one, two layers are a single linear map. A layer narrower than both its neighbours is a
+    low-rank factorization, and only a warning.
     """
     checked, merged = 0, []
     for position, row in enumerate(design.rows):
@@ -230,22 +231,22 @@ def activation_between(design: Design, report: Reporter) -> Diagnosis | None:
     if not merged:
         if not checked:
             return None
-        evidence = f"{checked} pairs of layers, 0 of them without an activation between"
+        evidence = f"{checked} pairs of layers, 0 without an activation in between"
         return report.ok("an activation follows every layer but the last", evidence)
     rows = [design.rows[first] for first, _ in merged]
     listing = [f"{design.rows[a].name} and {design.rows[b].name}" for a, b in merged]
     evidence = f"{len(merged)} of {checked} pairs are one linear map: {listed(listing)}"
-    advice = f"an activation after {names(rows)}"
+    advice = f"add an activation after {names(rows)}"
     if any(_is_forgotten(design, *pair) for pair in merged):
-        return report.error("layers without an activation between", evidence, advice, rows)
-    return report.warning("layers without an activation between", evidence, advice, rows)
+        return report.error("no activation between two layers", evidence, advice, rows)
+    return report.warning("no activation between two layers", evidence, advice, rows)
 
 
 def _is_square_layer(row: LayerRow) -> bool:
     """Whether a layer is fully connected or a full convolution larger than 1×1.
 
-    Others are left bare on purpose: 1×n and n×1 kernels are factors of one, 1×1 bottlenecks and
-    depthwise convolutions stand in pairs.
+    The others often have no activation on purpose: 1×n and n×1 kernels factorize one kernel, and
+    1×1 bottlenecks and depthwise convolutions come in pairs.
     """
     if row.kind == "fully connected":
         return True
@@ -254,7 +255,7 @@ def _is_square_layer(row: LayerRow) -> bool:
 
 
 def _is_forgotten(design: Design, first: int, second: int) -> bool:
-    """Whether two layers of one kind are no factorization: nothing is saved by their being two."""
+    """Whether two layers of one kind are no factorization: splitting them saves no parameters."""
     one, other = design.rows[first], design.rows[second]
     narrow = min(design.reads(first)[2], other.output_shape[2])
     return one.kind == other.kind and one.output_shape[2] >= narrow

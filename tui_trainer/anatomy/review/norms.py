@@ -1,4 +1,4 @@
-"""Rules about batch norm: where it stands, where it lacks, and what it makes useless."""
+"""Rules about batch norm: where it is, where it is missing, and what it makes redundant."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tui_trainer.text.fmt import listed, plural
 
 
 def norm_distance(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether batch norm keeps away from the scores: none after the prediction.
+    """Judge whether there is no batch norm after the output layer.
 
-    There it fixes how sure the network may be of each class, whatever the image. That is a doubt:
-    its own scale can be learnt to give the freedom back, and short runs do well with it.
+    There it fixes the spread of each class's logits over the batch, and so the model's confidence.
+    It is only a warning: the learned scale can undo that, and short runs do well with it.
     """
     norms = [
         position for position in design.positions("batch norm") if position in design.distances
@@ -29,24 +29,24 @@ def norm_distance(design: Design, report: Reporter) -> Diagnosis | None:
     found = at_the_end(design, "batch norm")
     if found:
         return report.warning(
-            "batch norm of the scores",
-            f"0 layers with weights between {names(found)} and the scores: each class is scaled by "
-            "the other images of its batch",
-            f"leave {names(found)} out: the last layer stands alone",
+            "batch norm of the logits",
+            f"0 layers with weights between {names(found)} and the logits: the other images of the "
+            "batch scale each class",
+            f"remove {names(found)}: nothing should follow the output layer",
             found,
         )
     last = min(norms, key=lambda position: design.distances[position])
     row, distance = design.rows[last], design.distances[last]
-    evidence = f"{plural(distance, 'layer')} with weights between {row.name} and the scores"
-    return report.ok("batch norm ends before the prediction", evidence, [row])
+    evidence = f"{plural(distance, 'layer')} with weights between {row.name} and the logits"
+    return report.ok("no batch norm after the output layer", evidence, [row])
 
 
 def norm_presence(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether a norm follows every convolution but the last.
 
-    A pool or an addition may stand between; a depthwise convolution and the 1×1 that completes it
-    count as one. A network without any norm trains too, more slowly and at smaller learning rates
-    (S. Ioffe and C. Szegedy, "Batch Normalization", ICML 2015): that is a doubt and no fault.
+    A pool or an addition may be in between; a depthwise convolution and the 1×1 that completes it
+    count as one. A model without any norm also trains, but more slowly and at lower learning rates
+    (S. Ioffe and C. Szegedy, "Batch Normalization", ICML 2015), so it is only a warning.
     """
     judged = [
         position
@@ -66,14 +66,14 @@ def norm_presence(design: Design, report: Reporter) -> Diagnosis | None:
     if not bare:
         return report.ok("batch norm after every convolution but the last", evidence)
     if len(bare) == len(judged):
-        title, advice = "no batch norm", "batch norm after each convolution but the last"
+        title, advice = "no batch norm", "add batch norm after each convolution but the last"
     else:
-        title, advice = "convolutions without batch norm", f"batch norm after {names(bare)}"
+        title, advice = "convolutions without batch norm", f"add batch norm after {names(bare)}"
     return report.warning(title, f"{evidence}; none after {names(bare)}", advice, bare)
 
 
 def norm_before_activation(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether a norm comes right after its convolution, before the activation."""
+    """Judge whether batch norm comes right after its convolution, before the activation."""
     late, norms = [], []
     for position in design.convolutions:
         onward = [design.rows[step] for step in design.onward(position)]
@@ -88,19 +88,19 @@ def norm_before_activation(design: Design, report: Reporter) -> Diagnosis | None
     if late:
         return report.warning(
             "batch norm after the activation",
-            f"{names(late)}: {len(late)} of {len(norms)} stand behind an activation",
-            "convolution, batch norm, activation is the usual order",
+            f"{names(late)}: {len(late)} of {len(norms)} come after an activation",
+            "use the usual order: convolution, batch norm, activation",
             late,
         )
-    evidence = f"{len(norms)} of {len(norms)} stand between convolution and activation"
+    evidence = f"{len(norms)} of {len(norms)} come between convolution and activation"
     return report.ok("batch norm before the activation", evidence)
 
 
 def bias_with_norm(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether biases are spent where batch norm takes them away again.
+    """Judge whether layers have biases that the following batch norm cancels.
 
-    It subtracts each channel's mean over the batch, and a bias is part of that mean; a pool between
-    the two moves it unchanged.
+    It subtracts each channel's mean over the batch, which includes the bias; a pool in between
+    passes the bias on unchanged.
     """
     normed, wasted = [], []
     for position in (*design.convolutions, *design.positions("fully connected")):
@@ -117,19 +117,19 @@ def bias_with_norm(design: Design, report: Reporter) -> Diagnosis | None:
     spent = sum(row.output_shape[2] for row in wasted)
     listing = listed([f"{row.name} {row.output_shape[2]}" for row in wasted])
     return report.warning(
-        "biases that batch norm takes away",
-        f"{listing}: {spent:,} parameters, {share(spent, design.parameters)} of all, do nothing",
-        "bias=False where batch norm follows",
+        "redundant biases before batch norm",
+        f"{listing}: {spent:,} redundant parameters, {share(spent, design.parameters)} of all",
+        "set bias=False where batch norm follows",
         wasted,
     )
 
 
 def dropout_before_norm(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether batch norm reads what dropout has just thinned out.
+    """Judge whether batch norm directly reads the output of dropout.
 
-    Dropout widens the variance in training and not in evaluation, so the norm's running statistics
-    do not fit (X. Li and others, "Understanding the Disharmony between Dropout and Batch
-    Normalization by Variance Shift", CVPR 2019).
+    Dropout raises the variance in training but not in evaluation, so batch norm's running variance
+    is wrong in evaluation (X. Li and others, "Understanding the Disharmony between Dropout and
+    Batch Normalization by Variance Shift", CVPR 2019).
     """
     drops, norms = design.positions("dropout"), design.positions("batch norm")
     if not drops or not norms:
@@ -142,9 +142,10 @@ def dropout_before_norm(design: Design, report: Reporter) -> Diagnosis | None:
     if shifted:
         return report.warning(
             "dropout right before batch norm",
-            f"{names(shifted)}: {len(shifted)} of {len(drops)} shift the variance that it learns",
-            "dropout after batch norm and its activation",
+            f"{names(shifted)}: {len(shifted)} of {len(drops)} dropout layers shift its running "
+            "variance",
+            "move dropout after batch norm and its activation",
             shifted,
         )
-    evidence = f"{len(drops)} of {len(drops)} dropout layers stand behind batch norm or far from it"
-    return report.ok("dropout does not disturb batch norm", evidence)
+    evidence = f"{len(drops)} of {len(drops)} dropout layers are not followed by batch norm"
+    return report.ok("no dropout right before batch norm", evidence)

@@ -1,4 +1,4 @@
-"""Rules about parameters: how many, where they are spent, and whether they are used at all."""
+"""Rules about parameters: how many, in which layers, and whether they are used."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ def fully_connected_share(design: Design, report: Reporter) -> Diagnosis | None:
         f"all {total:,} parameters; the budget is {budget:,}"
     )
     if 2 * spent <= min(total, budget):
-        return report.ok("fully connected layers are a small part", evidence, rows)
+        return report.ok("fully connected layers are a small share", evidence, rows)
     return report.warning(
         "fully connected layers take most of the parameters"
         if 2 * spent > total
         else "fully connected layers take most of the budget",
         evidence,
-        "convolutions share their weights between places: global average pooling, then the scores",
+        "use global average pooling before the last layer: convolutions share weights, fully "
+        "connected layers do not",
         rows,
     )
 
@@ -42,17 +43,17 @@ def budget(design: Design, report: Reporter) -> Diagnosis:
     part = share(total, limit) if total < 10 * limit else f"{total / limit:,.0f} times as many"
     evidence = f"{total:,} of {limit:,} parameters, {part}"
     if total <= limit:
-        return report.ok("within the budget", evidence)
+        return report.ok("within the parameter budget", evidence)
     used = [row for row in design.rows if row.kind not in NO_LAYERS and row.parameters]
     largest = sorted(used, key=lambda row: row.parameters, reverse=True)[:2]
     listing = listed([f"{row.name} {row.parameters:,}" for row in largest])
-    advice = "fewer kernels where most parameters are, or a 1×1 convolution before them"
+    advice = "use fewer kernels in the largest layers, or put a 1×1 convolution before them"
     evidence = f"{evidence}; most in {listing}" if listing else evidence
-    return report.error("over the budget", evidence, advice, largest)
+    return report.error("over the parameter budget", evidence, advice, largest)
 
 
 def unused_parameters(design: Design, report: Reporter) -> Diagnosis:
-    """Judge whether every parameter is used, if only in training, as an auxiliary head is."""
+    """Judge whether every parameter is used, at least in training, like an auxiliary head."""
     rows = [row for row in design.rows if row.kind == "unused" and row.parameters]
     if not rows:
         evidence = f"{design.parameters:,} of {design.parameters:,} parameters"
@@ -62,9 +63,9 @@ def unused_parameters(design: Design, report: Reporter) -> Diagnosis:
         return report.ok("every parameter is used", evidence)
     spent = sum(row.parameters for row in rows)
     return report.warning(
-        "parameters that nothing uses",
+        "unused parameters",
         f"{listed([f'{row.name} {row.parameters:,}' for row in rows])}: "
         f"{share(spent, design.parameters)} of all parameters",
-        "use these layers in forward, or take them out",
+        "use these layers in forward(), or remove them",
         rows,
     )

@@ -1,4 +1,4 @@
-"""Rules about pooling: where it stands, what stands before it, and what it leaves out."""
+"""Rules about pooling: where it is, what precedes it, and which features it drops."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import field, listed
 
 MANY_CHANNELS = 64
-"""Channels worth squeezing before a pool: each 3×3 kernel behind it has nine weights for each."""
+"""Channels worth reducing before a pool: each 3×3 kernel after it has nine weights for each."""
 
 EDGE = 0.02
-"""The share of a map that may be left out at its edges without a word."""
+"""The share of a map that may be dropped at its edges without a warning."""
 
 
 def max_pool_distance(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge how many layers with weights come between each max pooling and the scores.
+    """Judge how many layers with weights come between each max pooling and the logits.
 
-    A maximum of the scores lets one place of the map learn from each image, where a mean lets all.
-    It trains nevertheless: a doubt.
+    A maximum over logits passes the gradient to one position of the map, a mean to all. Such a
+    model still trains, so it is only a warning.
     """
     pools = [position for position in design.positions("max pool") if position in design.distances]
     if not pools:
@@ -29,20 +29,20 @@ def max_pool_distance(design: Design, report: Reporter) -> Diagnosis | None:
     listing = listed(
         [f"{design.rows[position].name} {design.distances[position]}" for position in pools]
     )
-    evidence = f"layers with weights between a max pooling and the scores: {listing}"
-    advice = f"move {row.name} forward, or put a convolution after it"
+    evidence = f"layers with weights between max pooling and the logits: {listing}"
+    advice = f"move {row.name} earlier, or add a convolution after it"
     if distance == 0:
-        title = "max pooling of the scores themselves"
-        return report.warning(title, evidence, "average the scores instead", [row])
+        title = "max pooling of the logits"
+        return report.warning(title, evidence, "average the logits instead", [row])
     if distance == 1:
-        return report.warning("max pooling right before the prediction", evidence, advice, [row])
-    return report.ok("max pooling is far from the prediction", evidence, [row])
+        return report.warning("max pooling right before the output layer", evidence, advice, [row])
+    return report.ok("max pooling is far from the output layer", evidence, [row])
 
 
 def transition_layer(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether maps are squeezed by a 1×1 convolution before they are pooled.
+    """Judge whether a 1×1 convolution reduces the channels before each pool.
 
-    A pool without one is fine while there are few channels: then nothing is said.
+    A pool without one is fine while there are few channels: the rule then does not apply.
     """
     found: list[tuple[LayerRow, str]] = []
     idle: list[tuple[LayerRow, str]] = []
@@ -62,21 +62,26 @@ def transition_layer(design: Design, report: Reporter) -> Diagnosis | None:
     if flawed:
         rows = [row for row, _ in flawed]
         return report.warning(
-            "a transition that does not squeeze" if idle else "pooling without a transition layer",
+            "a transition layer that keeps all channels"
+            if idle
+            else "pooling without a transition layer",
             listed([listing for _, listing in flawed]),
-            "a 1×1 convolution to fewer channels before the pooling makes what follows cheaper",
+            "add a 1×1 convolution to fewer channels before pooling: it makes the next block "
+            "cheaper",
             rows,
         )
     if not found:
         return None
     rows = [row for row, _ in found]
-    return report.ok("transition layers squeeze", listed([listing for _, listing in found]), rows)
+    return report.ok(
+        "transition layers reduce the channels", listed([listing for _, listing in found]), rows
+    )
 
 
 def transition_position(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether maps are squeezed at the end of a block, not between its convolutions.
+    """Judge whether channels are reduced at the end of a block, not between its convolutions.
 
-    Bottlenecks with a shortcut or branches around them are another thing, and not counted.
+    Bottlenecks inside a shortcut or branches are a different design, and not counted.
     """
     inside, after = [], []
     for position in design.convolutions:
@@ -93,20 +98,20 @@ def transition_position(design: Design, report: Reporter) -> Diagnosis | None:
     if inside:
         height, width, channels = inside[0].output_shape
         return report.warning(
-            "a transition inside a block",
-            f"{names(inside)} squeezes to {channels} channels and the block goes on at "
+            "a transition layer inside a block",
+            f"{names(inside)} reduces to {channels} channels and the block continues at "
             f"{height}×{width}",
-            "squeeze at the end of the block, right before the pooling",
+            "reduce the channels at the end of the block, right before pooling",
             inside,
         )
     if not after:
         return None
-    evidence = f"{names(after)}: {len(after)} at the end of a block, followed by pooling"
-    return report.ok("transitions stand after their blocks", evidence, after)
+    evidence = f"{names(after)}: {len(after)} at the end of a block, right before pooling"
+    return report.ok("transition layers follow their blocks", evidence, after)
 
 
 def _same_block(design: Design, position: int, following: int) -> bool:
-    """Whether kernels larger than 1×1 read the same size of map just before and just after."""
+    """Whether kernels larger than 1×1 read the same map size right before and right after."""
     before = list(design.back(position))
     ends = (following, before[-1] if before else 0)
     return all(
@@ -118,7 +123,7 @@ def _same_block(design: Design, position: int, following: int) -> bool:
 
 
 def average_pool_coverage(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether an average pooling to a single place covers its whole map."""
+    """Judge whether average pooling to 1×1 covers its whole map."""
     pools = [
         position
         for position in design.positions("average pool")
@@ -131,50 +136,52 @@ def average_pool_coverage(design: Design, report: Reporter) -> Diagnosis | None:
     partial = [position for position in pools if any(design.rows[position].unused)]
     position = (partial or pools)[0]
     row, extent = design.rows[position], map_size(design.reads(position))
-    lost, total = _lost(design, position)
+    dropped, total = _dropped(design, position)
     if not partial:
         evidence = f"{row.name} averages all {total} features of each {field(extent)} map"
-        return report.ok("the average covers its whole map", evidence, [row])
+        return report.ok("average pooling covers the whole map", evidence, [row])
     return report.error(
-        "the average covers only part of its map",
-        f"{row.name} {row.kernel} on {field(extent)}: {lost} of {total} features thrown away",
-        "global average pooling, nn.AdaptiveAvgPool2d(1), covers any map",
+        "average pooling covers only part of the map",
+        f"{row.name} {row.kernel} on {field(extent)}: {dropped} of {total} features dropped",
+        "use global average pooling, nn.AdaptiveAvgPool2d(1): it covers any map",
         [design.rows[position] for position in partial],
     )
 
 
 def dropped_edge(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether pools and convolutions reach the last rows and columns of what they read."""
+    """Judge whether pools and convolutions reach the last rows and columns of their input."""
     stepping = []
     for position in (*design.positions(*POOLS), *design.convolutions):
         row = design.rows[position]
         stride, kernel = row.stride or (1, 1), row.kernel_size or (1, 1)
         is_global = map_size(row.output_shape) == (1, 1) and row.kind == "average pool"
-        # A stride beyond the kernel skips features everywhere: that is told by its own rule.
+        # A stride larger than the kernel skips features everywhere: ``stride_skips`` reports it.
         if max(stride) > 1 and not is_global and stride[0] <= kernel[0] and stride[1] <= kernel[1]:
             stepping.append(position)
     if not stepping:
         return None
     worst = max(
-        stepping, key=lambda position: _lost(design, position)[0] / _lost(design, position)[1]
+        stepping, key=lambda position: _dropped(design, position)[0] / _dropped(design, position)[1]
     )
     row, extent = design.rows[worst], map_size(design.reads(worst))
-    lost, total = _lost(design, worst)
+    dropped, total = _dropped(design, worst)
     evidence = f"{row.name} {row.kernel} on {field(extent)}"
-    if lost <= EDGE * total:
-        evidence = f"{evidence}: {lost} of {total} features at the edge left out"
-        return report.ok("strides fit the maps", evidence, [row])
-    rows = [design.rows[p] for p in stepping if _lost(design, p)[0] > EDGE * _lost(design, p)[1]]
+    if dropped <= EDGE * total:
+        evidence = f"{evidence}: {dropped} of {total} features dropped at the edge"
+        return report.ok("pools and strides fit their maps", evidence, [row])
+    rows = [
+        design.rows[p] for p in stepping if _dropped(design, p)[0] > EDGE * _dropped(design, p)[1]
+    ]
     return report.warning(
-        "the edge of a map is thrown away",
-        f"{evidence}: {lost} of {total} features left out, {share(lost, total)}",
-        "pad the map, or make its side divisible by the stride",
+        "the edge of a map is dropped",
+        f"{evidence}: {dropped} of {total} features dropped, {share(dropped, total)}",
+        "pad the map, or make its size divisible by the stride",
         rows,
     )
 
 
-def _lost(design: Design, position: int) -> tuple[int, int]:
-    """Return how many features of a map no kernel reaches, and how many it has."""
+def _dropped(design: Design, position: int) -> tuple[int, int]:
+    """Return how many features of a map no kernel position reads, and how many there are."""
     height, width = map_size(design.reads(position))
     down, across = design.rows[position].unused
     return height * width - (height - down) * (width - across), height * width

@@ -1,4 +1,4 @@
-"""Rules about what a feature sees: the receptive field where it matters."""
+"""Rules about the receptive field where it matters: before pooling and at the end."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text import fmt
 
 OBJECT = (20, 28)
-"""Of how many pixels a digit takes how many, along a side of the image.
+"""The side of a digit and of its image, in pixels.
 
 MNIST's digits were fitted into 20×20 pixels and centred in 28×28 (Y. LeCun, C. Cortes and C. J. C.
-Burges, "The MNIST database of handwritten digits"). It is taken as the share of any grey image; how
-large the objects of others are is not known.
+Burges, "The MNIST database of handwritten digits"). Every grey image is assumed to have this
+share; the size of objects in colour images is not known.
 """
 
 DEEP = 3
-"""A field of this many times the image is mostly padding."""
+"""A receptive field this many times as large as the image sees mostly padding."""
 
 TEXTURE = 5
-"""The pixels across which an edge or a texture can be told."""
+"""The side of the receptive field, in pixels, that can tell an edge or a texture."""
 
 STOP = 7
-"""The side of a map that the course stops convolving at."""
+"""The map size at which the course stops convolving."""
 
 
 def final_receptive_field(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether the last features see the whole object, which only a digit's size is known of.
+    """Judge whether the last features see the whole object; its size is only known for digits.
 
     The last features are those of the last convolution, or of a fully connected layer that reads a
-    map. Averaging them widens the field in the table, but joins nothing: no feature before it has
-    seen what lies farther apart.
+    map. Averaging them widens the field in the table but combines nothing: no feature before it
+    has seen pixels that lie farther apart.
     """
     finals = _finals(design)
     rows = [design.rows[position] for position in finals]
@@ -47,33 +47,33 @@ def final_receptive_field(design: Design, report: Reporter) -> Diagnosis | None:
     image, (part, whole) = design.image, OBJECT
     covered = min(f / side for f, side in zip(field, image, strict=True))
     evidence = f"{names(rows)}: {fmt.field(field)} of {fmt.field(image)} pixels"
-    advice = "another convolution or a pooling before the last layer widens the field"
+    advice = "add a convolution or a pool before the last layer"
     if design.rows[0].output_shape[2] == 1:
         extent = fmt.field((round(image[0] * part / whole), round(image[1] * part / whole)))
         evidence = f"{evidence}; a digit takes {extent}"
         if covered < part / whole:
             return report.error(
-                "the last features do not see a whole digit", evidence, advice, rows
+                "the receptive field is smaller than a digit", evidence, advice, rows
             )
     if covered < 1:
-        title = "the last features do not see the whole image"
+        title = "the receptive field is smaller than the image"
         return report.warning(title, evidence, advice, rows)
     if covered > DEEP and not _averages_inside(design, finals):
         times = f"{covered:.1f} times the image, {fmt.field(image)}"
         evidence = f"{names(rows)}: {fmt.field(field)} is {times}"
-        advice = "fewer layers: depth beyond the image adds features, but nothing more to see"
+        advice = "remove layers: beyond the image, depth adds features but no new pixels"
         return report.warning(
-            "the last features see far more than the image", evidence, advice, rows
+            "the receptive field is far larger than the image", evidence, advice, rows
         )
-    return report.ok("the last features see the whole image", evidence, rows)
+    return report.ok("the receptive field covers the whole image", evidence, rows)
 
 
 def _finals(design: Design) -> list[int]:
-    """Return the places of the last layers that combine features of different places.
+    """Return the last layers that combine features from different positions of a map.
 
     They are convolutions, fully connected layers that read a map, and layers with weights over
-    tokens or time steps, whose field is wider than that of what they read; what reads features
-    that were averaged before, as a 1×1×n output, sees no farther by its own.
+    tokens or time steps, whose field is wider than their input's. A layer that reads averaged
+    features, a 1×1×n output, does not widen the field itself.
     """
     found: set[int] = set()
     seen: set[int] = set()
@@ -97,7 +97,7 @@ def _finals(design: Design) -> list[int]:
 
 
 def _widens(design: Design, position: int) -> bool:
-    """Whether a layer with weights sees farther than what it reads, as one that mixes tokens."""
+    """Whether a layer with weights widens the field of its input, like one that mixes tokens."""
     row = design.rows[position]
     field, read = row.receptive_field, [design.rows[s].receptive_field for s in row.sources]
     if field is None or not is_weighted(row) or not read:
@@ -106,7 +106,7 @@ def _widens(design: Design, position: int) -> bool:
 
 
 def _flattens(design: Design, position: int) -> bool:
-    """Whether a fully connected layer reads a map of several places, feature by feature."""
+    """Whether a fully connected layer reads a flattened map of more than one position."""
     if design.rows[position].kind != "fully connected":
         return False
     while design.rows[position].sources:
@@ -120,7 +120,7 @@ def _flattens(design: Design, position: int) -> bool:
 
 
 def _averages_inside(design: Design, finals: list[int]) -> bool:
-    """Whether a global average, as of squeeze and excitation, widens the field all at once."""
+    """Whether a global average, as in squeeze-and-excitation, widens the field all at once."""
     return any(
         map_size(design.rows[position].output_shape) == (1, 1) != map_size(design.reads(position))
         for position in design.ancestors(finals)
@@ -128,7 +128,7 @@ def _averages_inside(design: Design, finals: list[int]) -> bool:
 
 
 def first_pooling(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether edges and textures are found before the map is first made smaller."""
+    """Judge whether features see edges and textures before the first downsampling."""
     if not design.shrinking_pools:
         return None
     position = design.shrinking_pools[0]
@@ -139,24 +139,24 @@ def first_pooling(design: Design, report: Reporter) -> Diagnosis | None:
         return _undefined(report, pool)
     seen = max(fields, key=min)
     evidence = (
-        f"{pool.name} pools features that see {fmt.field(seen)} pixels; a texture takes "
+        f"{pool.name} pools features with a receptive field of {fmt.field(seen)}; a texture takes "
         + fmt.field((TEXTURE, TEXTURE))
     )
     if min(seen) >= TEXTURE:
-        return report.ok("edges and textures are found before pooling", evidence, [pool])
+        return report.ok("edges and textures are detected before pooling", evidence, [pool])
     if min(seen) > 1:
-        advice = f"one more 3×3 convolution before {pool.name}"
-        return report.warning("pooling comes before textures are found", evidence, advice, [pool])
-    advice = f"two 3×3 convolutions before {pool.name}"
+        advice = f"add a 3×3 convolution before {pool.name}"
+        return report.warning("pooling before textures are detected", evidence, advice, [pool])
+    advice = f"add two 3×3 convolutions before {pool.name}"
     if pool.kind == "average pool":
-        return report.warning("the image itself is made smaller", evidence, advice, [pool])
-    return report.error("pooling comes before any edge is found", evidence, advice, [pool])
+        return report.warning("the input image is downsampled", evidence, advice, [pool])
+    return report.error("pooling before any edge is detected", evidence, advice, [pool])
 
 
 def late_convolution(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether it still convolves on small maps whose features see the whole image already.
+    """Judge whether convolutions run on small maps whose features already see the whole image.
 
-    There, global average pooling would do. A convolution that is needed to see the whole image is
+    Global average pooling is enough there. A convolution that is needed to see the whole image is
     not counted.
     """
     wide = [position for position in design.convolutions if design.side(position) > 1]
@@ -168,8 +168,8 @@ def late_convolution(design: Design, report: Reporter) -> Diagnosis | None:
         seen = [design.rows[source].receptive_field for source in last.sources]
         evidence = f"the last, {last.name}, reads {fmt.field(map_size(design.reads(wide[-1])))}"
         if seen and seen[0] is not None:
-            evidence = f"{evidence} features that see {fmt.field(seen[0])} pixels"
-        return report.ok("convolving stops in time", evidence, [last])
+            evidence = f"{evidence} features with a receptive field of {fmt.field(seen[0])}"
+        return report.ok("convolutions stop in time", evidence, [last])
     rows = [design.rows[position] for position in late]
     listing = fmt.listed(
         [
@@ -179,9 +179,9 @@ def late_convolution(design: Design, report: Reporter) -> Diagnosis | None:
     )
     spent = sum(row.parameters for row in rows)
     return report.warning(
-        "still convolving where everything is seen",
+        "convolutions where every feature sees the image",
         f"{listing}: {spent:,} parameters, on features that see the whole image",
-        "global average pooling instead, and the parameters in earlier kernels",
+        "use global average pooling instead, and spend the parameters on earlier kernels",
         rows,
     )
 
@@ -198,11 +198,11 @@ def _is_late(design: Design, position: int) -> bool:
 
 
 def _undefined(report: Reporter, row: LayerRow) -> Diagnosis:
-    """Say that there is no field to judge, and why."""
+    """Report that there is no receptive field to judge, and why."""
     height, width, channels = row.output_shape
     return report.warning(
         "the receptive field is not defined",
-        f"{row.name} ({height}×{width}×{channels}): {row.undefined or 'no reason given'}",
-        "look at the measured field of this layer instead",
+        f"{row.name} ({height}×{width}×{channels}): {row.undefined or 'no reason recorded'}",
+        "look at the measured receptive field of this layer instead",
         [row],
     )

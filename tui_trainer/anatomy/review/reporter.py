@@ -1,4 +1,4 @@
-"""How the rules of the review speak: their verdicts, and numbers and names as text."""
+"""What the review's rules use to report a verdict."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tui_trainer.text.fmt import listed
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """A rule's name and topic, which all its verdicts have in common."""
+    """Makes the verdicts of one rule, which share its code and lesson."""
 
     rule: str
     lesson: int
 
     def ok(self, title: str, evidence: str, rows: Sequence[LayerRow] = ()) -> Diagnosis:
-        """Return the diagnosis that all is well."""
+        """Return a diagnosis without a problem."""
         return self._verdict("ok", title, evidence, "", rows)
 
     def warning(
         self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]
     ) -> Diagnosis:
-        """Return the diagnosis that there is a doubt, or a matter of taste."""
+        """Return a diagnosis of a doubtful design, or a matter of taste."""
         return self._verdict("warning", title, evidence, advice, rows)
 
     def error(self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]) -> Diagnosis:
-        """Return the diagnosis that there is a fault."""
+        """Return a diagnosis of a design that is wrong by argument."""
         return self._verdict("error", title, evidence, advice, rows)
 
     def _verdict(
@@ -46,11 +46,11 @@ class Reporter:
 
 
 def names(rows: Sequence[LayerRow]) -> str:
-    """Return the names of rows as one text."""
+    """Return the names of rows as text."""
     return listed([row.name for row in rows])
 
 
 def share(part: int, whole: int) -> str:
-    """Return a part of a whole in percent without decimals, ``under 1 %`` where it is little."""
+    """Return a share in percent without decimals; below 1 %, ``under 1 %``."""
     percent = 100 * part / whole if whole else 0.0
     return "under 1 %" if 0 < percent < 1 else f"{percent:.0f} %"
