@@ -46,13 +46,13 @@ def on_padding_alone(rows: tuple[LayerRow, ...], place: int, at: tuple[int, int]
     return False
 
 
-def assert_arithmetic_is_measured(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> int:
+def assert_arithmetic_is_measured(model: nn.Module, shape: tuple[int, int, int] = SHAPE) -> int:
     """Compare each row's box with the pixels that its feature's gradient reaches."""
-    rows = layer_table(network, shape)
+    rows = layer_table(model, shape)
     compared = 0
     for place, row in enumerate(rows):
         for at in places(row):
-            box, seen = row.box(*at), bounds(measured_field(network, shape, place, *at))
+            box, seen = row.box(*at), bounds(measured_field(model, shape, place, *at))
             assert box is not None, row
             if seen is None:
                 assert on_padding_alone(rows, place, at), row

@@ -15,8 +15,8 @@ from tui_trainer.protocol.layers import LayerRow
 SHAPE = (28, 28, 1)
 
 
-def named(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> dict[str, LayerRow]:
-    return {row.name: row for row in layer_table(network, shape)}
+def named(model: nn.Module, shape: tuple[int, int, int] = SHAPE) -> dict[str, LayerRow]:
+    return {row.name: row for row in layer_table(model, shape)}
 
 
 class Around(nn.Module):

@@ -16,22 +16,22 @@ from tui_trainer.protocol.layers import Box
 
 @pytest.mark.parametrize("what", branched())
 def test_a_branched_network_sees_no_more_than_its_fields(what: str) -> None:
-    network = branched()[what]
-    for place, row in enumerate(layer_table(network, SHAPE)):
+    model = branched()[what]
+    for place, row in enumerate(layer_table(model, SHAPE)):
         for at in places(row):
             box = row.box(*at)
             assert box is not None
             inside = box.within(28, 28)
-            seen = measured_field(network, SHAPE, place, *at)
+            seen = measured_field(model, SHAPE, place, *at)
             seen[int(inside.top) : int(inside.bottom), int(inside.left) : int(inside.right)] = False
             assert not seen.any(), (row, at)
 
 
 @pytest.mark.parametrize("what", [name for name in branched() if name != "squeeze and excite"])
 def test_the_field_of_a_sum_or_a_concatenation_is_the_measured_one(what: str) -> None:
-    network = branched()[what]
+    model = branched()[what]
 
-    assert assert_arithmetic_is_measured(network) > len(layer_table(network, SHAPE))
+    assert assert_arithmetic_is_measured(model) > len(layer_table(model, SHAPE))
 
 
 def test_a_concatenation_sees_what_its_widest_branch_sees() -> None:

@@ -12,13 +12,13 @@ from tui_trainer.models.torchvision_compat import import_torchvision
 TORCHVISION = ("mobilenet_v3_small", "resnet18", "squeezenet1_1")
 
 
-def assert_costs_equal_torchinfos(network: nn.Module, shape: tuple[int, int, int]) -> None:
+def assert_costs_equal_torchinfos(model: nn.Module, shape: tuple[int, int, int]) -> None:
     """Layer by layer, and in total; a layer used twice has its parameters once, its work twice."""
     height, width, channels = shape
     theirs = torchinfo.summary(
-        network, (1, channels, height, width), verbose=0, device="cpu", mode="eval"
+        model, (1, channels, height, width), verbose=0, device="cpu", mode="eval"
     )
-    rows = layer_table(network, shape)
+    rows = layer_table(model, shape)
 
     layers = [layer for layer in theirs.summary_list if layer.is_leaf_layer and layer.macs]
     assert [(row.parameters, row.multiply_adds) for row in rows if row.multiply_adds] == [
@@ -30,17 +30,17 @@ def assert_costs_equal_torchinfos(network: nn.Module, shape: tuple[int, int, int
 
 @pytest.mark.parametrize("name", zoo.REGISTRY)
 def test_the_zoos_costs_are_torchinfos(name: str) -> None:
-    network = zoo.build(name, image_size=28, classes=10)
+    model = zoo.build(name, image_size=28, classes=10)
 
-    assert_costs_equal_torchinfos(network, SHAPE)
+    assert_costs_equal_torchinfos(model, SHAPE)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvisions_networks_costs_are_torchinfos(name: str) -> None:
-    network = getattr(import_torchvision().models, name)()
+    model = getattr(import_torchvision().models, name)()
 
-    assert_costs_equal_torchinfos(network, (224, 224, 3))
+    assert_costs_equal_torchinfos(model, (224, 224, 3))
 
 
 @pytest.mark.parametrize("what", branched())
@@ -50,31 +50,31 @@ def test_the_costs_of_branches_are_torchinfos(what: str) -> None:
 
 def test_a_layer_used_twice_has_its_parameters_once_and_its_work_twice() -> None:
     shared = nn.Conv2d(4, 4, 3, padding=1)
-    network = nn.Sequential(nn.Conv2d(1, 4, 1), shared, nn.MaxPool2d(2), shared)
+    model = nn.Sequential(nn.Conv2d(1, 4, 1), shared, nn.MaxPool2d(2), shared)
 
-    first, _, second = layer_table(network, SHAPE)[2:]
+    first, _, second = layer_table(model, SHAPE)[2:]
 
     assert (first.name, second.name) == ("1", "1_2")
     assert (first.parameters, second.parameters) == (4 * 4 * 9 + 4, 0)
     assert first.multiply_adds == 4 * second.multiply_adds > 0
-    assert_costs_equal_torchinfos(network, SHAPE)
+    assert_costs_equal_torchinfos(model, SHAPE)
 
 
 def test_weights_that_two_layers_share_are_counted_once() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU(), nn.Conv2d(1, 1, 3))
-    network[2].weight = network[0].weight
+    model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU(), nn.Conv2d(1, 1, 3))
+    model[2].weight = model[0].weight
 
-    rows = layer_table(network, SHAPE)
+    rows = layer_table(model, SHAPE)
 
     assert [row.parameters for row in rows] == [0, 10, 0, 1]
-    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
 
 
 def test_parameters_that_nothing_uses_have_a_row_of_their_own() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    network[1].register_module("forgotten", nn.Conv2d(3, 5, 3))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    model[1].register_module("forgotten", nn.Conv2d(3, 5, 3))
 
-    *_, last = layer_table(network, SHAPE)
+    *_, last = layer_table(model, SHAPE)
 
     assert (last.name, last.kind) == ("not used in the forward pass", "unused")
     assert (last.parameters, last.multiply_adds) == (3 * 5 * 9 + 5, 0)
@@ -83,10 +83,10 @@ def test_parameters_that_nothing_uses_have_a_row_of_their_own() -> None:
 
 def test_weights_that_are_made_of_others_count_where_they_are_used() -> None:
     conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 4, 3))
-    network = nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
-    rows = layer_table(network, SHAPE)
+    rows = layer_table(model, SHAPE)
 
     assert [row.name for row in rows] == ["input", "0", "1", "2"]
     assert rows[1].kind == "conv"
-    assert rows[1].parameters == sum(p.numel() for p in network.parameters())
+    assert rows[1].parameters == sum(p.numel() for p in model.parameters())

@@ -38,13 +38,13 @@ def test_what_can_be_seen_is_told_layer_by_layer() -> None:
 @pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
 def test_a_network_that_cannot_be_followed_is_one_layer() -> None:
     scripted = torch.jit.script(Net())
-    for network, reason in (
+    for model, reason in (
         (scripted, "none of its operations can be seen"),
         (Shy(), "RuntimeError: somebody watches"),
     ):
-        image, whole = layers_of(network, IMAGE, 10)
+        image, whole = layers_of(model, IMAGE, 10)
         assert image.output_shape == (28, 28, 1)
-        assert whole.parameters == sum(p.numel() for p in network.parameters()) == 90
+        assert whole.parameters == sum(p.numel() for p in model.parameters()) == 90
         assert (whole.output_shape, whole.receptive_field) == ((1, 1, 10), None)
         assert whole.undefined == reason
         assert review_of([image, whole], 20_000)

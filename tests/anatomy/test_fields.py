@@ -33,11 +33,11 @@ def _repeatable() -> None:
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_the_zoos_fields_are_the_measured_ones(name: str) -> None:
-    network = zoo.build(name, image_size=28, classes=10)
+    model = zoo.build(name, image_size=28, classes=10)
 
-    compared = assert_arithmetic_is_measured(network)
+    compared = assert_arithmetic_is_measured(model)
 
-    assert compared >= len(layer_table(network, SHAPE))
+    assert compared >= len(layer_table(model, SHAPE))
 
 
 def test_the_zoo_has_chains_to_compare() -> None:
@@ -78,13 +78,13 @@ def test_the_fields_of_random_chains_are_the_measured_ones(seed: int) -> None:
     see less than the part of the box that lies on the image.
     """
     shape = (64, 64, 1)
-    network = random_chain(random.Random(seed), 64)
+    model = random_chain(random.Random(seed), 64)
     equal = 0
-    for place, row in enumerate(layer_table(network, shape)):
+    for place, row in enumerate(layer_table(model, shape)):
         height, width, _ = row.output_shape
         box = row.box(height // 2, width // 2)
         assert box is not None
-        seen = bounds(measured_field(network, shape, place, height // 2, width // 2))
+        seen = bounds(measured_field(model, shape, place, height // 2, width // 2))
         assert seen is not None
         inside = box.within(64, 64)
         if inside == box:
@@ -142,10 +142,10 @@ def test_down_and_across_are_kept_apart() -> None:
 
 
 def test_a_fully_connected_layer_sees_the_grid_that_was_flattened() -> None:
-    network = sequential(
+    model = sequential(
         nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2 * 13 * 13, 10)
     )
-    *_, pool, flatten, scores = layer_table(network, SHAPE)
+    *_, pool, flatten, scores = layer_table(model, SHAPE)
 
     assert flatten.receptive_field == pool.receptive_field == (4, 4)
     assert flatten.jump == scores.jump == (2, 2)
@@ -169,8 +169,8 @@ def test_known_networks_have_the_published_fields() -> None:
         for layer in (*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(count)), nn.MaxPool2d(2))
     ]
 
-    for network, size in ((alexnet, 195), (nn.Sequential(*vgg), 212)):
-        last = layer_table(network, (224, 224, 1))[-1]
+    for model, size in ((alexnet, 195), (nn.Sequential(*vgg), 212)):
+        last = layer_table(model, (224, 224, 1))[-1]
         assert (last.receptive_field, last.jump) == ((size, size), (32, 32))
 
 

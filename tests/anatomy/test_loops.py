@@ -57,8 +57,8 @@ class Nested(nn.Module):
 
 
 def test_a_loop_of_784_steps_has_a_row_for_each_of_its_operations() -> None:
-    network = PixelByPixel()
-    rows = layer_table(network, SHAPE)
+    model = PixelByPixel()
+    rows = layer_table(model, SHAPE)
 
     by_name = {row.name: row for row in rows}
     assert len(rows) < 15
@@ -66,13 +66,13 @@ def test_a_loop_of_784_steps_has_a_row_for_each_of_its_operations() -> None:
     assert by_name["keep"].kind_text == "fully connected × 783"
     assert by_name["head"].repeats == by_name["enter"].repeats == 1
     assert totals(rows).multiply_adds == 784 * (8 + 16) + 50
-    assert totals(rows).parameters == sum(p.numel() for p in network.parameters())
+    assert totals(rows).parameters == sum(p.numel() for p in model.parameters())
     assert by_name["keep"].activation_bytes == 783 * 4 * 4
 
 
 def test_every_row_reads_rows_before_it_and_the_loop_what_comes_in() -> None:
-    for network in (PixelByPixel(40), Nested()):
-        rows = layer_table(network, SHAPE)
+    for model in (PixelByPixel(40), Nested()):
+        rows = layer_table(model, SHAPE)
 
         assert all(row.sources for row in rows[1:])
         assert all(max(row.sources) < place for place, row in enumerate(rows) if place)
@@ -89,33 +89,33 @@ def test_loops_within_loops_are_folded_and_few_rounds_are_not() -> None:
     assert rows["cell"].multiply_adds == 120 * 6
 
 
-def test_whoever_watches_a_run_is_told_of_each_row_once_and_in_order() -> None:
-    for network in (PixelByPixel(60), Nested()):
-        rows = layer_table(network, SHAPE)
-        for model in (network, copy_model(network)):
-            told: list[tuple[int, str]] = []
+def test_each_row_is_reported_once_and_in_order() -> None:
+    for model in (PixelByPixel(60), Nested()):
+        rows = layer_table(model, SHAPE)
+        for traced in (model, copy_model(model)):
+            seen: list[tuple[int, str]] = []
 
             def reached(
-                place: int, step: Step, result: Tensor, told: list[tuple[int, str]] = told
+                position: int, step: Step, result: Tensor, seen: list[tuple[int, str]] = seen
             ) -> None:
-                told.append((place, step.call.name))
+                seen.append((position, step.call.name))
 
-            steps = trace(model, torch.rand(3, 1, 28, 28), reached=reached)
+            steps = trace(traced, torch.rand(3, 1, 28, 28), reached=reached)
 
-            assert [place for place, _ in told] == list(range(1, len(rows)))
-            assert [step.call.name for step in steps] == [name for _, name in told]
+            assert [position for position, _ in seen] == list(range(1, len(rows)))
+            assert [step.call.name for step in steps] == [name for _, name in seen]
             assert [step.repeats for step in steps] == [row.repeats for row in rows[1:]]
 
 
 def test_the_last_time_stands_for_all() -> None:
-    network = PixelByPixel(20)
-    rows = layer_table(network, SHAPE)
+    model = PixelByPixel(20)
+    rows = layer_table(model, SHAPE)
     keep = next(place for place, row in enumerate(rows) if row.name == "keep")
 
-    seen = measured_field(network, SHAPE, keep, 0, 0)
+    seen = measured_field(model, SHAPE, keep, 0, 0)
 
     assert seen.flatten().nonzero().flatten().tolist() == list(range(19))
-    assert effective_field(network, torch.rand(1, 1, 28, 28), keep, 0, 0).shape == (28, 28)
+    assert effective_field(model, torch.rand(1, 1, 28, 28), keep, 0, 0).shape == (28, 28)
 
 
 def test_a_loop_whose_length_depends_on_the_images_never_misleads() -> None:
@@ -132,11 +132,11 @@ def test_a_loop_whose_length_depends_on_the_images_never_misleads() -> None:
             scores: Tensor = self.head(x)
             return scores
 
-    network = UntilSmall()
-    rows = layer_table(network, SHAPE)
+    model = UntilSmall()
+    rows = layer_table(model, SHAPE)
     told: list[tuple[int, str]] = []
     images = torch.ones(2, 1, 28, 28)
-    trace(network, images, reached=lambda place, step, _: told.append((place, step.module)))
+    trace(model, images, reached=lambda place, step, _: told.append((place, step.module)))
 
     assert [row.repeats for row in rows] == [1, 1, 1, 9, 1]
     assert all(rows[place].name == module for place, module in told if module)

@@ -28,9 +28,9 @@ def _repeatable() -> None:
 
 
 def build(name: str = "era-s6") -> nn.Sequential:
-    network = zoo.build(name, image_size=28, classes=10)
-    assert isinstance(network, nn.Sequential)
-    return network
+    model = zoo.build(name, image_size=28, classes=10)
+    assert isinstance(model, nn.Sequential)
+    return model
 
 
 def one_by_one(layers: nn.Sequential, image: Tensor, row: int, column: int) -> Tensor:
@@ -48,13 +48,13 @@ def one_by_one(layers: nn.Sequential, image: Tensor, row: int, column: int) -> T
 
 @pytest.mark.parametrize("place", [1, 2, 6, 10, 18, 21, 23])
 def test_the_effective_field_is_the_mean_size_of_each_channels_gradient(place: int) -> None:
-    network, image = build(), torch.rand(1, 1, 28, 28)
-    height, width, channels = layer_table(network, SHAPE)[place].output_shape
+    model, image = build(), torch.rand(1, 1, 28, 28)
+    height, width, channels = layer_table(model, SHAPE)[place].output_shape
     assert channels <= MOST_CHANNELS
 
-    field = effective_field(network, image, place, height // 2, width // 2)
+    field = effective_field(model, image, place, height // 2, width // 2)
 
-    layers = nn.Sequential(*list(network)[:place])
+    layers = nn.Sequential(*list(model)[:place])
     expected = one_by_one(layers, image, height // 2, width // 2)
     assert field.shape == (28, 28)
     assert float(expected.max()) > 0
@@ -62,29 +62,29 @@ def test_the_effective_field_is_the_mean_size_of_each_channels_gradient(place: i
 
 
 def test_it_is_zero_beyond_the_measured_field() -> None:
-    network, image = build(), torch.rand(1, 1, 28, 28)
+    model, image = build(), torch.rand(1, 1, 28, 28)
     for place, at in product((4, 10, 15), ((0, 0), (3, 5), (13, 13))):
-        beyond = ~measured_field(network, SHAPE, place, *at)
+        beyond = ~measured_field(model, SHAPE, place, *at)
 
-        assert float(effective_field(network, image, place, *at)[beyond].abs().sum()) == 0
+        assert float(effective_field(model, image, place, *at)[beyond].abs().sum()) == 0
 
 
 def test_the_image_sees_itself() -> None:
-    network = build()
+    model = build()
     expected = torch.zeros(28, 28)
     expected[3, 4] = 1
 
-    assert torch.equal(effective_field(network, torch.rand(1, 1, 28, 28), 0, 3, 4), expected)
-    assert torch.equal(measured_field(network, SHAPE, 0, 3, 4), expected > 0)
+    assert torch.equal(effective_field(model, torch.rand(1, 1, 28, 28), 0, 3, 4), expected)
+    assert torch.equal(measured_field(model, SHAPE, 0, 3, 4), expected > 0)
 
 
 def test_of_many_channels_some_are_chosen_evenly() -> None:
-    network = nn.Conv2d(1, 4 * MOST_CHANNELS, 1)
+    model = nn.Conv2d(1, 4 * MOST_CHANNELS, 1)
     image = torch.ones(1, 1, 5, 5)
     with torch.no_grad():
-        network.weight[:] = torch.arange(4.0 * MOST_CHANNELS)[:, None, None, None]
+        model.weight[:] = torch.arange(4.0 * MOST_CHANNELS)[:, None, None, None]
 
-    field = effective_field(network, image, 1, 2, 2)
+    field = effective_field(model, image, 1, 2, 2)
 
     # Each channel's gradient is its number: from the first to the last, evenly, the mean is half.
     assert float(field[2, 2]) == pytest.approx((4 * MOST_CHANNELS - 1) / 2, rel=1e-3)
@@ -93,17 +93,17 @@ def test_of_many_channels_some_are_chosen_evenly() -> None:
 @pytest.mark.parametrize("what", branched())
 def test_its_places_are_those_of_the_table(what: str) -> None:
     """Shown by the shapes: a corner of each map can be looked at, one further cannot."""
-    network, image = branched()[what], torch.rand(1, 1, 28, 28)
-    rows = layer_table(network, SHAPE)
+    model, image = branched()[what], torch.rand(1, 1, 28, 28)
+    rows = layer_table(model, SHAPE)
 
     for place, row in enumerate(rows):
         height, width, _ = row.output_shape
-        assert effective_field(network, image, place, height - 1, width - 1).shape == (28, 28)
+        assert effective_field(model, image, place, height - 1, width - 1).shape == (28, 28)
         if (height, width) != (1, 1):
             with pytest.raises(IndexError):
-                measured_field(network, SHAPE, place, height, width)
+                measured_field(model, SHAPE, place, height, width)
     with pytest.raises(IndexError):
-        measured_field(network, SHAPE, len(rows), 0, 0)
+        measured_field(model, SHAPE, len(rows), 0, 0)
 
 
 def test_a_feature_that_does_not_depend_on_the_image_sees_nothing() -> None:
@@ -117,51 +117,51 @@ def test_a_feature_that_does_not_depend_on_the_image_sees_nothing() -> None:
 
 @pytest.mark.parametrize("outside", [torch.enable_grad, torch.no_grad, torch.inference_mode])
 def test_it_is_the_same_wherever_it_is_asked(outside: type[torch.no_grad]) -> None:
-    network, image = build(), torch.rand(1, 1, 28, 28)
-    expected = effective_field(network, image, 18, 7, 7), measured_field(network, SHAPE, 18, 7, 7)
+    model, image = build(), torch.rand(1, 1, 28, 28)
+    expected = effective_field(model, image, 18, 7, 7), measured_field(model, SHAPE, 18, 7, 7)
 
     with outside():
         other = torch.empty_like(image).copy_(image)
-        assert torch.equal(effective_field(network, other, 18, 7, 7), expected[0])
-        assert torch.equal(measured_field(network, SHAPE, 18, 7, 7), expected[1])
+        assert torch.equal(effective_field(model, other, 18, 7, 7), expected[0])
+        assert torch.equal(measured_field(model, SHAPE, 18, 7, 7), expected[1])
 
 
 def test_innermost_channels_change_nothing() -> None:
-    network, image = build(), torch.rand(1, 1, 28, 28)
-    expected = effective_field(network, image, 18, 7, 7)
+    model, image = build(), torch.rand(1, 1, 28, 28)
+    expected = effective_field(model, image, 18, 7, 7)
 
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    torch.testing.assert_close(effective_field(network, image, 18, 7, 7), expected)
-    assert measured_field(network, SHAPE, 18, 7, 7).sum() == 14 * 14
+    torch.testing.assert_close(effective_field(model, image, 18, 7, 7), expected)
+    assert measured_field(model, SHAPE, 18, 7, 7).sum() == 14 * 14
 
 
 @pytest.mark.parametrize("make", [lambda: build("era-s6-dropout"), Student])
 def test_training_goes_on_as_if_nobody_had_looked(make: type[nn.Module]) -> None:
     """Weights, statistics, gradients, modes, hooks and chance, in the midst of a step."""
 
-    def step(network: nn.Module, look: bool) -> list[Tensor]:
+    def step(model: nn.Module, look: bool) -> list[Tensor]:
         torch.manual_seed(3)
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         images = torch.rand(4, 1, 28, 28)
         for _ in range(2):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(images), torch.arange(4)).backward()  # type: ignore[no-untyped-call]
+            nn.functional.cross_entropy(model(images), torch.arange(4)).backward()  # type: ignore[no-untyped-call]
             if look:
-                layer_table(network, SHAPE)
-                effective_field(network, images[:1], 4, 3, 3)
-                measured_field(network, SHAPE, 4, 3, 3)
+                layer_table(model, SHAPE)
+                effective_field(model, images[:1], 4, 3, 3)
+                measured_field(model, SHAPE, 4, 3, 3)
             optimizer.step()
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        return [*network.state_dict().values(), *gradients, torch.get_rng_state()]
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        return [*model.state_dict().values(), *gradients, torch.get_rng_state()]
 
     torch.manual_seed(0)
     first = make()
     second = make()
     second.load_state_dict(first.state_dict())
     mixed = next(iter(second.children()))
-    for network in (first, second):
-        next(iter(network.children())).eval()
+    for model in (first, second):
+        next(iter(model.children())).eval()
 
     seen, unseen = step(second, look=True), step(first, look=False)
 
@@ -174,16 +174,16 @@ def test_training_goes_on_as_if_nobody_had_looked(make: type[nn.Module]) -> None
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_network_on_the_gpu_is_looked_at_where_it_is() -> None:
-    network, image = build(), torch.rand(1, 1, 28, 28)
-    expected = effective_field(network, image, 18, 7, 7), measured_field(network, SHAPE, 18, 7, 7)
+    model, image = build(), torch.rand(1, 1, 28, 28)
+    expected = effective_field(model, image, 18, 7, 7), measured_field(model, SHAPE, 18, 7, 7)
     chance = torch.cuda.get_rng_state()
 
-    network.cuda()
+    model.cuda()
 
     torch.testing.assert_close(
-        effective_field(network, image, 18, 7, 7), expected[0], rtol=0.05, atol=1e-4
+        effective_field(model, image, 18, 7, 7), expected[0], rtol=0.05, atol=1e-4
     )
-    assert torch.equal(measured_field(network, SHAPE, 18, 7, 7), expected[1])
+    assert torch.equal(measured_field(model, SHAPE, 18, 7, 7), expected[1])
     assert torch.equal(torch.cuda.get_rng_state(), chance)
 
 
@@ -227,17 +227,17 @@ class Deep(nn.Module):
 def test_a_field_does_not_vanish_with_the_gradient(
     between: Callable[[Tensor], Tensor], spoil: float | None
 ) -> None:
-    network = Deep(between)
+    model = Deep(between)
     if spoil is not None:
         with torch.no_grad():
-            for parameter in network.parameters():
+            for parameter in model.parameters():
                 parameter.fill_(spoil)
-    rows = layer_table(network, SHAPE)
+    rows = layer_table(model, SHAPE)
 
     for place in (2, len(rows) // 2, len(rows) - 1):
         height, width, _ = rows[place].output_shape
         box = rows[place].box(height // 2, width // 2)
-        seen = bounds(measured_field(network, SHAPE, place, height // 2, width // 2))
+        seen = bounds(measured_field(model, SHAPE, place, height // 2, width // 2))
 
         assert box is not None
         assert seen == box.within(26, 26)  # the stem does not reach the last two pixels
@@ -253,10 +253,10 @@ def test_a_field_does_not_vanish_with_the_gradient(
     ],
 )
 def test_what_is_no_number_does_not_count_as_seen(do: Callable[[Tensor], Tensor]) -> None:
-    network = nn.Sequential(nn.Conv2d(1, 1, 3), Does(do))
-    place = len(layer_table(network, SHAPE)) - 1
+    model = nn.Sequential(nn.Conv2d(1, 1, 3), Does(do))
+    place = len(layer_table(model, SHAPE)) - 1
 
-    seen = bounds(measured_field(network, SHAPE, place, 13, 13))
+    seen = bounds(measured_field(model, SHAPE, place, 13, 13))
 
     assert seen in (None, Box(13, 13, 16, 16))
 
@@ -273,26 +273,26 @@ class Does(nn.Module):
 
 
 def test_one_run_measures_all_layers_as_one_by_one() -> None:
-    for network in (build(), *branched().values()):
-        rows = layer_table(network, SHAPE)
+    for model in (build(), *branched().values()):
+        rows = layer_table(model, SHAPE)
         middles = {
             at: (r.output_shape[0] // 2, r.output_shape[1] // 2) for at, r in enumerate(rows)
         }
 
-        found = dict(measured_fields(network, SHAPE, middles))
+        found = dict(measured_fields(model, SHAPE, middles))
 
         assert list(found) == list(middles)
         for place, field in found.items():
             assert field is not None
-            assert torch.equal(field, measured_field(network, SHAPE, place, *middles[place]))
+            assert torch.equal(field, measured_field(model, SHAPE, place, *middles[place]))
 
 
 def test_the_middle_of_a_map_is_measured_also_where_it_is_flattened() -> None:
-    network = nn.Sequential(
+    model = nn.Sequential(
         nn.ZeroPad2d(2), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Unflatten(1, (2, 30, 30))
     )
 
-    fields = dict(measured_fields(network, SHAPE, dict.fromkeys(range(5))))
+    fields = dict(measured_fields(model, SHAPE, dict.fromkeys(range(5))))
 
     assert [bounds(seen) for seen in fields.values() if seen is not None] == [
         Box(14, 14, 15, 15),
@@ -313,11 +313,11 @@ def test_a_network_that_ends_in_an_error_is_measured_up_to_there() -> None:
                 raise RuntimeError("only while it is measured")
             return out.flatten(1)
 
-    network = Fails()
-    fields = dict(measured_fields(network, SHAPE, {1: (3, 3), 2: (0, 0)}))
+    model = Fails()
+    fields = dict(measured_fields(model, SHAPE, {1: (3, 3), 2: (0, 0)}))
 
     assert list(fields) == [1]
-    assert network.conv.weight.requires_grad
+    assert model.conv.weight.requires_grad
 
 
 def test_frozen_parts_and_what_runs_without_gradients_are_measured() -> None:
@@ -333,10 +333,10 @@ def test_frozen_parts_and_what_runs_without_gradients_are_measured() -> None:
             scores: Tensor = self.head(x.mean((2, 3)))
             return scores
 
-    network = Backbone()
+    model = Backbone()
 
-    assert measured_field(network, SHAPE, 3, 0, 0).all()
-    assert [p.requires_grad for p in network.parameters()] == [False, False, True, True]
+    assert measured_field(model, SHAPE, 3, 0, 0).all()
+    assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
@@ -344,10 +344,10 @@ def test_a_step_of_a_sequence_depends_on_the_steps_before_it(
     layer: Callable[..., nn.RNNBase],
 ) -> None:
     for both in (False, True):
-        network = Sequence(layer(28, 4, 2, batch_first=True, bidirectional=both))
-        rows = layer_table(network, SHAPE)
+        model = Sequence(layer(28, 4, 2, batch_first=True, bidirectional=both))
+        rows = layer_table(model, SHAPE)
 
-        seen = measured_field(network, SHAPE, len(rows) - 1, 0, 0)
+        seen = measured_field(model, SHAPE, len(rows) - 1, 0, 0)
 
         assert seen[:10].all()
         assert bool(seen[10:].any()) is both

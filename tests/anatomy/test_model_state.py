@@ -29,27 +29,27 @@ from tui_trainer.models import zoo
     "make", [lambda: zoo.build("era-s6-dropout", image_size=28, classes=10, dropout=0.5), Student]
 )
 def test_making_the_table_leaves_no_trace(make: type[nn.Module]) -> None:
-    network = make()
-    for number, module in enumerate(network.modules()):
+    model = make()
+    for number, module in enumerate(model.modules()):
         module.training = number % 3 > 0
-    for parameter in network.parameters():
+    for parameter in model.parameters():
         parameter.grad = torch.rand_like(parameter)
     calls: list[Tensor] = []
-    own = network.register_forward_hook(lambda module, args, output: calls.append(output))
-    modes = [module.training for module in network.modules()]
-    gradients = [p.grad.clone() for p in network.parameters() if p.grad is not None]
-    before = {name: value.clone() for name, value in network.state_dict().items()}
+    own = model.register_forward_hook(lambda module, args, output: calls.append(output))
+    modes = [module.training for module in model.modules()]
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     chance = torch.get_rng_state()
 
-    layer_table(network, SHAPE)
+    layer_table(model, SHAPE)
 
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), chance)
-    assert [module.training for module in network.modules()] == modes
-    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+    assert [module.training for module in model.modules()] == modes
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         assert parameter.grad is not None
         assert torch.equal(parameter.grad, gradient)
-    hooks = [hook for m in network.modules() for hook in (m._forward_hooks, m._forward_pre_hooks)]
+    hooks = [hook for m in model.modules() for hook in (m._forward_hooks, m._forward_pre_hooks)]
     assert sum(map(len, hooks)) == 1
     own.remove()
     assert len(calls) == 1
@@ -69,24 +69,24 @@ def test_statistics_that_a_network_keeps_in_evaluation_are_put_back() -> None:
             self.calls += 1
             return F.batch_norm(x + 1, self.mean, torch.ones(1), training=True).flatten(1)
 
-    network = Counting()
-    layer_table(network, SHAPE)
+    model = Counting()
+    layer_table(model, SHAPE)
 
-    assert {name: float(value) for name, value in network.state_dict().items()} == {
+    assert {name: float(value) for name, value in model.state_dict().items()} == {
         "calls": 0,
         "mean": 0,
     }
 
 
 def test_a_network_that_does_not_fit_is_left_as_it_was() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(5, 2))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(5, 2))
     chance = torch.get_rng_state()
 
     with pytest.raises(RuntimeError, match="shape"):
-        layer_table(network, SHAPE)
+        layer_table(model, SHAPE)
 
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
-    assert network.training
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert model.training
     assert torch.equal(torch.get_rng_state(), chance)
 
 
@@ -198,7 +198,7 @@ class Merges(Base):
         return self
 
 
-def plain_state(network: nn.Module) -> list[Any]:
+def plain_state(model: nn.Module) -> list[Any]:
     """Return all that a network's modules hold: tensors by identity and by value."""
 
     def of(value: Any) -> Any:
@@ -208,7 +208,7 @@ def plain_state(network: nn.Module) -> list[Any]:
             return {key: of(part) for key, part in value.items()}
         return [of(part) for part in value] if isinstance(value, (list, tuple)) else value
 
-    return [of(vars(module)) for module in network.modules()]
+    return [of(vars(module)) for module in model.modules()]
 
 
 def drawn() -> list[int]:
@@ -218,30 +218,30 @@ def drawn() -> list[int]:
 
 
 def old_weight_norm() -> nn.Module:
-    network = Base()
+    model = Base()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        nn.utils.weight_norm(network.conv)
-    return network
+        nn.utils.weight_norm(model.conv)
+    return model
 
 
 def parametrized() -> nn.Module:
-    network = Base()
-    nn.utils.parametrizations.weight_norm(network.conv)
-    nn.utils.parametrizations.spectral_norm(network.head)
-    return network
+    model = Base()
+    nn.utils.parametrizations.weight_norm(model.conv)
+    nn.utils.parametrizations.spectral_norm(model.head)
+    return model
 
 
 def pruned() -> nn.Module:
-    network = Base()
-    prune.l1_unstructured(network.conv, "weight", 0.5)  # type: ignore[no-untyped-call]
-    return network
+    model = Base()
+    prune.l1_unstructured(model.conv, "weight", 0.5)  # type: ignore[no-untyped-call]
+    return model
 
 
 def compiled() -> nn.Module:
-    network = Base()
-    network.conv = torch.compile(network.conv, backend="eager")  # type: ignore[assignment]
-    return network
+    model = Base()
+    model.conv = torch.compile(model.conv, backend="eager")  # type: ignore[assignment]
+    return model
 
 
 @pytest.mark.parametrize(
@@ -252,21 +252,21 @@ def compiled() -> nn.Module:
     ],
 )
 def test_whatever_a_forward_changes_is_put_back(make: Callable[[], nn.Module]) -> None:
-    network, images = make(), torch.rand(2, 1, 28, 28)
-    network(images.clone())
-    network.train()
+    model, images = make(), torch.rand(2, 1, 28, 28)
+    model(images.clone())
+    model.train()
     inputs = images.clone()
-    before = plain_state(network)
+    before = plain_state(model)
     chance = torch.get_rng_state(), random.getstate(), drawn()
 
-    rows = layer_table(network, SHAPE)
-    trace(network, inputs, reached=lambda place, step, result: None)
+    rows = layer_table(model, SHAPE)
+    trace(model, inputs, reached=lambda place, step, result: None)
     last = max(place for place, row in enumerate(rows) if row.is_layer)
-    assert measured_field(network, SHAPE, last, 0, 0).all()
-    assert effective_field(network, inputs[:1], last, 0, 0).shape == (28, 28)
+    assert measured_field(model, SHAPE, last, 0, 0).all()
+    assert effective_field(model, inputs[:1], last, 0, 0).shape == (28, 28)
 
-    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
-    assert plain_state(network) == before
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
+    assert plain_state(model) == before
     assert torch.equal(inputs, images)
     assert torch.equal(chance[0], torch.get_rng_state())
     assert chance[1:] == (random.getstate(), drawn())

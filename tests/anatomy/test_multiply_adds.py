@@ -228,10 +228,10 @@ def test_a_closed_module_is_counted_with_what_comes_after_it() -> None:
 # --- networks that nobody here wrote
 
 
-def products(network: nn.Module, side: int) -> int:
+def products(model: nn.Module, side: int) -> int:
     """Return the multiply-adds of all products, as torch's own counter sees them."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.eval()(torch.zeros(1, 3, side, side))
+        model.eval()(torch.zeros(1, 3, side, side))
     return int(counter.get_total_flops()) // 2
 
 
@@ -240,8 +240,8 @@ def products(network: nn.Module, side: int) -> int:
     "name", ["alexnet", "shufflenet_v2_x0_5", "densenet121", "efficientnet_b0", "mobilenet_v2"]
 )
 def test_torchs_flop_counter_agrees_but_for_biases_and_norms(name: str) -> None:
-    network = getattr(import_torchvision().models, name)(weights=None)
-    rows = layer_table(network, (224, 224, 3))
+    model = getattr(import_torchvision().models, name)(weights=None)
+    rows = layer_table(model, (224, 224, 3))
 
     biases = 0
     for row in rows:
@@ -249,8 +249,8 @@ def test_torchs_flop_counter_agrees_but_for_biases_and_norms(name: str) -> None:
         biases += height * width * channels * row.bias
     norms = sum(row.multiply_adds for row in rows if row.kind.endswith("norm"))
     counted = sum(row.multiply_adds for row in rows)
-    assert counted - biases - norms == products(network, 224)
-    assert sum(row.parameters for row in rows) == numel(network)
+    assert counted - biases - norms == products(model, 224)
+    assert sum(row.parameters for row in rows) == numel(model)
 
 
 @pytest.mark.slow
@@ -260,8 +260,8 @@ def test_torchs_flop_counter_agrees_but_for_biases_and_norms(name: str) -> None:
 )
 def test_networks_over_tokens_take_what_is_published(name: str, published: float) -> None:
     arguments = {"init_weights": False} if name == "googlenet" else {}
-    network = getattr(import_torchvision().models, name)(weights=None, **arguments)
+    model = getattr(import_torchvision().models, name)(weights=None, **arguments)
 
-    found = sum(row.multiply_adds for row in layer_table(network, (224, 224, 3)))
+    found = sum(row.multiply_adds for row in layer_table(model, (224, 224, 3)))
 
     assert found == pytest.approx(published * 1e9, rel=4e-3)

@@ -61,23 +61,23 @@ def test_batch_norm_and_relu_keep_the_shape_and_have_their_own_rows() -> None:
 @pytest.mark.parametrize("size", [8, 29, 128])
 @pytest.mark.parametrize("name", MODELS)
 def test_the_rows_parameters_add_up_and_the_last_row_is_the_scores(name: str, size: int) -> None:
-    network = zoo.build(name, image_size=size, classes=7)
+    model = zoo.build(name, image_size=size, classes=7)
 
-    rows = layer_table(network, (size, size, 1))
+    rows = layer_table(model, (size, size, 1))
 
-    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
     assert rows[0].output_shape == (size, size, 1)
     assert rows[-1].output_shape == (1, 1, 7)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_chains_rows_are_its_layers_each_reading_the_one_before(name: str) -> None:
-    network = zoo.build(name, image_size=28, classes=10)
-    rows = layer_table(network, SHAPE)
+    model = zoo.build(name, image_size=28, classes=10)
+    rows = layer_table(model, SHAPE)
 
     assert [(row.name, row.type) for row in rows[1:]] == [
         (name, type(module).__name__)
-        for name, module in network.named_modules()
+        for name, module in model.named_modules()
         if not any(module.children())
     ]
     assert [row.sources for row in rows] == [(), *((place,) for place in range(len(rows) - 1))]
@@ -270,15 +270,15 @@ def test_layers_over_sequences_see_what_they_mix(
     make: Callable[[], nn.Module], within: tuple[float, ...]
 ) -> None:
     """Channels are the rows here: a convolution reads them all, and slides along the columns."""
-    network = Rows(make())
-    rows = layer_table(network, SHAPE)
+    model = Rows(make())
+    rows = layer_table(model, SHAPE)
 
     box = rows[-1].box(0, 0)
     assert not any(row.undefined for row in rows)
     assert box is not None
     assert box.within(28, 28) == Box(*within)
-    assert bounds(measured_field(network, SHAPE, len(rows) - 1, 0, 0)) is not None
-    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
+    assert bounds(measured_field(model, SHAPE, len(rows) - 1, 0, 0)) is not None
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
 
 
 # --- what cannot be looked into
@@ -289,9 +289,9 @@ def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return torch.from_numpy(np.sqrt(x.detach().numpy() ** 2))
 
-    network = nn.Sequential(nn.Conv2d(1, 2, 3), Numpy(), nn.ReLU(), nn.Flatten())
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), Numpy(), nn.ReLU(), nn.Flatten())
 
-    _, conv, numpy, relu, flatten = layer_table(network, SHAPE)
+    _, conv, numpy, relu, flatten = layer_table(model, SHAPE)
 
     assert (numpy.name, numpy.type, numpy.sources) == ("1", "Numpy", (1,))
     assert "cannot be seen" in numpy.undefined
@@ -305,10 +305,10 @@ def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
     [lambda: nn.LSTM(28, 8, batch_first=True), lambda: torch.jit.script(nn.Conv1d(28, 4, 3))],
 )
 def test_layers_that_are_not_followed_are_told_all_the_same(make: type[nn.Module]) -> None:
-    network = Rows(make())
-    rows = layer_table(network, SHAPE)
+    model = Rows(make())
+    rows = layer_table(model, SHAPE)
 
-    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
     assert rows[-1].kind == "flatten"
     assert rows[-1].undefined
     assert not any(row.kind == "unused" for row in rows)
@@ -326,9 +326,9 @@ def test_a_function_of_ones_own_is_followed_by_what_it_calls() -> None:
 
 
 def test_images_of_any_shape_and_number_of_channels_are_told() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), Residual(4, 4))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), Residual(4, 4))
 
-    rows = layer_table(network, (20, 32, 3))
+    rows = layer_table(model, (20, 32, 3))
 
     assert rows[0].output_shape == (20, 32, 3)
-    assert named(network, (20, 32, 3))["1.add"].output_shape == (18, 30, 4)
+    assert named(model, (20, 32, 3))["1.add"].output_shape == (18, 30, 4)

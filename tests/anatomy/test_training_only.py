@@ -36,14 +36,14 @@ def without_layers(rows: tuple[LayerRow, ...]) -> list[tuple[str, str, int]]:
 
 
 def test_a_head_for_training_has_a_row_that_says_so() -> None:
-    network = Heads()
-    state = {name: value.clone() for name, value in network.state_dict().items()}
+    model = Heads()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
 
-    rows = layer_table(network, SHAPE)
+    rows = layer_table(model, SHAPE)
 
     assert without_layers(rows) == [("used only in training mode", "training only", 50)]
     assert totals(rows).receptive_field == (27, 27)
-    assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
     (said,) = (verdict for verdict in review(rows) if verdict.code == "unused-parameters")
     assert said.severity == "ok"
     assert "50 of them only in training mode" in said.evidence
@@ -83,10 +83,10 @@ def test_noise_weights_and_stochastic_branches_of_training_are_used() -> None:
             found: Tensor = self.mean(x.flatten(1))
             return found + torch.randn(10) * self.deviation if self.training else found
 
-    network = Noisy()
+    model = Noisy()
     chance = torch.get_rng_state()
 
-    rows = layer_table(network, SHAPE)
+    rows = layer_table(model, SHAPE)
 
     assert without_layers(rows) == [("used only in training mode", "training only", 10)]
     assert torch.equal(torch.get_rng_state(), chance)
@@ -109,8 +109,8 @@ def test_parameters_that_are_only_asked_for_their_type_are_not_used() -> None:
 
 @pytest.mark.slow
 def test_googlenets_heads_are_for_training() -> None:
-    network = import_torchvision().models.googlenet(weights=None, init_weights=False)
+    model = import_torchvision().models.googlenet(weights=None, init_weights=False)
 
-    (found,) = without_layers(layer_table(network, (224, 224, 3)))
+    (found,) = without_layers(layer_table(model, (224, 224, 3)))
 
     assert found[:2] == ("used only in training mode", "training only")

@@ -40,12 +40,12 @@ class ResidualNetwork(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.block1 = Residual(8, 12)
         self.block2 = Residual(12, 20, shortcut_norm=shortcut_norm)
-        self.scores = nn.Linear(20, classes)
+        self.logits = nn.Linear(20, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.block2(self.block1(self.pool(self.stem(images))))
-        scores: Tensor = self.scores(features.mean((2, 3)))
-        return scores
+        logits: Tensor = self.logits(features.mean((2, 3)))
+        return logits
 
 
 class TwoBranches(nn.Module):
@@ -69,10 +69,10 @@ class TwoBranches(nn.Module):
         if self.gated:
             gate = torch.softmax(right.flatten(2), 2)
             return torch.sum(left.flatten(2) * gate, 2)
-        scores = (left.relu() if self.relus > 0 else left) + (
+        logits = (left.relu() if self.relus > 0 else left) + (
             right.relu() if self.relus > 1 else right
         )
-        return torch.flatten(functional.adaptive_avg_pool2d(scores, 1), 1)
+        return torch.flatten(functional.adaptive_avg_pool2d(logits, 1), 1)
 
 
 class Functional(nn.Module):
@@ -84,14 +84,14 @@ class Functional(nn.Module):
         self.conv2 = nn.Conv2d(8, 12, 3)
         self.drop = nn.Dropout(0.25)
         self.hidden = nn.Linear(12 * 12 * 12, 10)
-        self.scores = nn.Linear(10, 10)
+        self.logits = nn.Linear(10, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         features = functional.relu(self.conv1(images))
         features = functional.max_pool2d(functional.relu(self.conv2(features)), 2)
         features = functional.relu(self.hidden(torch.flatten(self.drop(features), 1)))
-        scores = functional.dropout(self.scores(features), 0.5, training=self.training)
-        return functional.log_softmax(scores, dim=1)
+        logits = functional.dropout(self.logits(features), 0.5, training=self.training)
+        return functional.log_softmax(logits, dim=1)
 
 
 class Fire(nn.Module):
@@ -116,12 +116,12 @@ class Squeezed(nn.Module):
         self.conv1 = nn.Conv2d(1, 8, 5, padding=2)
         self.gate = nn.Conv2d(8, 8, 1)
         self.conv2 = nn.Conv2d(8, 8, 5, padding=2)
-        self.scores = nn.Linear(8, 10)
+        self.logits = nn.Linear(8, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         features = functional.relu(self.conv1(images))
         for _ in range(3):
             gate = torch.sigmoid(self.gate(functional.adaptive_avg_pool2d(features, 1)))
             features = functional.relu(self.conv2(features * gate))
-        scores: Tensor = self.scores(features.mean((2, 3)))
-        return scores
+        logits: Tensor = self.logits(features.mean((2, 3)))
+        return logits

@@ -43,7 +43,7 @@ def sound(*changes: Change) -> nn.Sequential:
         layers[f"{name}_norm"] = nn.BatchNorm2d(width)
         layers[f"{name}_relu"] = nn.ReLU()
         channels = width
-    layers["scores"] = nn.Conv2d(channels, 10, 1)
+    layers["logits"] = nn.Conv2d(channels, 10, 1)
     layers["average"] = nn.AdaptiveAvgPool2d(1)
     layers["output"] = nn.Flatten()
     for change in changes:
@@ -118,12 +118,12 @@ def like(conv: nn.Conv2d, inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def verdicts(
-    network: nn.Module, image: int = 28, *, channels: int = 1, budget: int = BUDGET
+    model: nn.Module, image: int = 28, *, channels: int = 1, budget: int = BUDGET
 ) -> dict[str, Diagnosis]:
     """Review a network through its real layer table, and return the verdicts by rule."""
-    told = review(layer_table(network, (image, image, channels)), budget=budget)
-    found = {verdict.code: verdict for verdict in told}
-    assert len(found) == len(told)
+    reported = review(layer_table(model, (image, image, channels)), budget=budget)
+    found = {verdict.code: verdict for verdict in reported}
+    assert len(found) == len(reported)
     return found
 
 
@@ -133,16 +133,18 @@ def verdicts_of(build: Callable[[], nn.Module]) -> dict[str, Diagnosis]:
     return verdicts(build())
 
 
-def faults(found: dict[str, Diagnosis]) -> dict[str, str]:
+def problems(found: dict[str, Diagnosis]) -> dict[str, str]:
     """Return the rules that are not content, with their verdicts."""
-    return {rule: said.severity for rule, said in found.items() if said.severity != "ok"}
+    return {
+        rule: reported.severity for rule, reported in found.items() if reported.severity != "ok"
+    }
 
 
 def assert_short_with_numbers(found: dict[str, Diagnosis]) -> None:
     """Make sure that the texts of a review can be shown, and carry their evidence."""
-    for said in found.values():
-        assert 0 < len(said.title) < 60, said
-        assert any(character.isdigit() for character in said.evidence), said
-        assert bool(said.advice) == (said.severity != "ok"), said
-        assert 1 <= said.lesson <= 20, said
-        assert not said.advice.endswith("."), said
+    for reported in found.values():
+        assert 0 < len(reported.title) < 60, reported
+        assert any(character.isdigit() for character in reported.evidence), reported
+        assert bool(reported.advice) == (reported.severity != "ok"), reported
+        assert 1 <= reported.lesson <= 20, reported
+        assert not reported.advice.endswith("."), reported

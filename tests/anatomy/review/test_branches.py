@@ -11,27 +11,27 @@ from tests.anatomy.review.branches import (
     Squeezed,
     TwoBranches,
 )
-from tests.anatomy.review.networks import faults, verdicts
+from tests.anatomy.review.networks import problems, verdicts
 from tui_trainer.anatomy.table import layer_table
 
 
 def test_a_residual_network_with_norms_on_both_paths_is_sound() -> None:
     found = verdicts(ResidualNetwork())
 
-    assert faults(found) == {"stride-skips": "warning"}  # the 1×1 of each shortcut
+    assert problems(found) == {"stride-skips": "warning"}  # the 1×1 of each shortcut
     assert found["stride-skips"].layers == ("block1.shortcut", "block2.shortcut")
     assert found["norm-presence"].evidence.startswith("7 of 7")
 
 
 def test_a_shortcut_without_norm_is_found_behind_the_addition() -> None:
-    said = verdicts(ResidualNetwork(shortcut_norm=False))["norm-presence"]
+    reported = verdicts(ResidualNetwork(shortcut_norm=False))["norm-presence"]
 
-    assert (said.severity, said.layers) == ("warning", ("block2.shortcut",))
-    assert said.evidence.startswith("6 of 7")
+    assert (reported.severity, reported.layers) == ("warning", ("block2.shortcut",))
+    assert reported.evidence.startswith("6 of 7")
 
 
 def test_a_norm_behind_the_addition_serves_both_paths() -> None:
-    network = nn.Sequential(
+    model = nn.Sequential(
         Residual(1, 8, shortcut_norm=False, final_relu=False),
         nn.BatchNorm2d(8),
         nn.ReLU(),
@@ -40,22 +40,24 @@ def test_a_norm_behind_the_addition_serves_both_paths() -> None:
         nn.Linear(8, 10),
     )
 
-    assert verdicts(network)["norm-presence"].severity == "ok"
+    assert verdicts(model)["norm-presence"].severity == "ok"
 
 
 def test_the_distance_is_that_of_the_longest_path() -> None:
-    said = verdicts(ResidualNetwork())["max-pool-distance"]
+    reported = verdicts(ResidualNetwork())["max-pool-distance"]
 
-    assert said.severity == "ok"
-    assert "pool 5" in said.evidence  # 2 + 2 convolutions and the scores; by the shortcuts only 3
+    assert reported.severity == "ok"
+    assert (
+        "pool 5" in reported.evidence
+    )  # 2 + 2 convolutions and the scores; by the shortcuts only 3
 
 
 def test_a_sum_is_bounded_only_where_both_its_branches_are() -> None:
-    said = [verdicts(TwoBranches(relus=n))["activation-before-logits"] for n in range(3)]
+    reported = [verdicts(TwoBranches(relus=n))["activation-before-logits"] for n in range(3)]
 
-    assert [one.severity for one in said] == ["ok", "ok", "error"]
-    assert said[0].layers == ("left", "right")
-    assert said[2].layers == ("relu", "relu_2")
+    assert [one.severity for one in reported] == ["ok", "ok", "error"]
+    assert reported[0].layers == ("left", "right")
+    assert reported[2].layers == ("relu", "relu_2")
 
 
 def test_a_softmax_that_weights_the_scores_is_not_their_softmax() -> None:
@@ -63,13 +65,13 @@ def test_a_softmax_that_weights_the_scores_is_not_their_softmax() -> None:
 
 
 def test_a_dilated_stride_reads_no_more_than_its_taps() -> None:
-    def said(dilation: int) -> str:
+    def reported(dilation: int) -> str:
         conv = nn.Conv2d(1, 10, 3, stride=2, padding=dilation, dilation=dilation)
         return verdicts(nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten()))[
             "stride-skips"
         ].severity
 
-    assert [said(1), said(2), said(3)] == ["ok", "error", "ok"]
+    assert [reported(1), reported(2), reported(3)] == ["ok", "error", "ok"]
 
 
 def test_a_maximum_of_two_branches_or_over_channels_is_no_pooling() -> None:
@@ -80,14 +82,14 @@ def test_a_maximum_of_two_branches_or_over_channels_is_no_pooling() -> None:
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             features = images.amax(1, keepdim=True)
-            scores: torch.Tensor = torch.max(self.left(features), self.right(features))
-            return scores.flatten(1)
+            logits: torch.Tensor = torch.max(self.left(features), self.right(features))
+            return logits.flatten(1)
 
     assert {"max-pool-distance", "first-pooling"}.isdisjoint(verdicts(Maxout()))
 
 
 def test_a_bias_is_wasted_though_a_pool_stands_before_the_norm() -> None:
-    network = nn.Sequential(
+    model = nn.Sequential(
         nn.Conv2d(1, 8, 5),
         nn.MaxPool2d(2),
         nn.BatchNorm2d(8),
@@ -95,23 +97,23 @@ def test_a_bias_is_wasted_though_a_pool_stands_before_the_norm() -> None:
         nn.Conv2d(8, 10, 12),
         nn.Flatten(),
     )
-    said = verdicts(network)["bias-with-norm"]
+    reported = verdicts(model)["bias-with-norm"]
 
-    assert (said.severity, said.layers) == ("warning", ("0",))
-    assert "8 redundant parameters" in said.evidence
+    assert (reported.severity, reported.layers) == ("warning", ("0",))
+    assert "8 redundant parameters" in reported.evidence
 
 
 def test_a_layer_that_is_used_again_is_not_counted_again() -> None:
     conv, pool = nn.Conv2d(8, 8, 3, padding=1), nn.MaxPool2d(2)
-    network = nn.Sequential(
+    model = nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1),
         *[nn.ReLU(), conv, nn.BatchNorm2d(8), nn.ReLU(), pool] * 3,
         nn.Conv2d(8, 10, 3),
         nn.Flatten(),
     )
-    found = verdicts(network)
+    found = verdicts(model)
 
-    total = sum(p.numel() for p in network.parameters())
+    total = sum(p.numel() for p in model.parameters())
     assert found["budget"].evidence.startswith(f"{total:,} of")
     assert ": 8 redundant parameters" in found["bias-with-norm"].evidence
 
@@ -119,10 +121,10 @@ def test_a_layer_that_is_used_again_is_not_counted_again() -> None:
 def test_a_stride_beyond_its_kernel_is_wrong_only_where_no_other_layer_reads_the_map() -> None:
     alone = nn.Sequential(nn.Conv2d(1, 8, 1, stride=2), Residual(8, 8), nn.Flatten())
 
-    said = verdicts(alone)["stride-skips"]
+    reported = verdicts(alone)["stride-skips"]
 
-    assert (said.severity, said.layers) == ("error", ("0",))
-    assert "25 %" in said.evidence
+    assert (reported.severity, reported.layers) == ("error", ("0",))
+    assert "25 %" in reported.evidence
 
 
 def test_functions_are_judged_like_modules() -> None:
@@ -134,17 +136,17 @@ def test_functions_are_judged_like_modules() -> None:
     assert found["first-pooling"].severity == "ok"
     assert found["max-pool-distance"].severity == "ok"
     assert found["activation-between"].severity == "ok"
-    assert found["fully-connected-share"].layers == ("hidden", "scores")
+    assert found["fully-connected-share"].layers == ("hidden", "logits")
 
 
 def test_the_last_features_are_those_of_the_layer_that_reads_the_flattened_map() -> None:
-    said = verdicts(Functional())["final-receptive-field"]
+    reported = verdicts(Functional())["final-receptive-field"]
 
-    assert (said.severity, said.layers) == ("ok", ("hidden",))
+    assert (reported.severity, reported.layers) == ("ok", ("hidden",))
 
 
 def test_a_squeeze_that_branches_is_no_transition() -> None:
-    network = nn.Sequential(
+    model = nn.Sequential(
         nn.Conv2d(1, 16, 5, padding=2),
         nn.ReLU(),
         Fire(16, 4, 16),
@@ -154,7 +156,7 @@ def test_a_squeeze_that_branches_is_no_transition() -> None:
         nn.Flatten(),
     )
 
-    assert {"transition-position", "transition-layer"}.isdisjoint(verdicts(network))
+    assert {"transition-position", "transition-layer"}.isdisjoint(verdicts(model))
 
 
 def test_a_gate_widens_the_field_at_once_and_is_not_called_too_deep() -> None:
@@ -179,8 +181,8 @@ def test_a_field_that_is_not_defined_is_told_with_its_reason() -> None:
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             larger = nn.functional.interpolate(self.conv1(images), scale_factor=2)
-            scores: torch.Tensor = self.conv2(self.pool(larger)).mean((2, 3))
-            return scores
+            logits: torch.Tensor = self.conv2(self.pool(larger)).mean((2, 3))
+            return logits
 
     found = verdicts(Upsampled())
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from torch import Tensor, nn
 
-from tests.anatomy.review.networks import assert_short_with_numbers, faults, sound, swap, verdicts
+from tests.anatomy.review.networks import assert_short_with_numbers, problems, sound, swap, verdicts
 from tui_trainer.anatomy.review import RULES, review
 from tui_trainer.anatomy.review.design import Design
 from tui_trainer.anatomy.review.reporter import Reporter
@@ -32,18 +32,18 @@ NO_POOLS = nn.Sequential(
 def test_one_linear_layer_has_no_fault_but_that_it_is_one() -> None:
     found = verdicts(LINEAR)
 
-    assert faults(found) == {"fully-connected-share": "warning"}
+    assert problems(found) == {"fully-connected-share": "warning"}
     assert "1: 28×28 of 28×28" in found["final-receptive-field"].evidence
 
 
 def test_one_convolution_over_the_whole_image_has_no_fault() -> None:
-    assert faults(verdicts(ONE_CONVOLUTION)) == {}
+    assert problems(verdicts(ONE_CONVOLUTION)) == {}
 
 
 def test_points_alone_see_no_digit() -> None:
     found = verdicts(POINTS)
 
-    assert faults(found) == {"final-receptive-field": "error", "norm-presence": "warning"}
+    assert problems(found) == {"final-receptive-field": "error", "norm-presence": "warning"}
     assert "1×1 of 28×28" in found["final-receptive-field"].evidence
 
 
@@ -60,7 +60,7 @@ def test_without_pools_nothing_is_said_of_them() -> None:
 
     pooling = ("first-pooling", "max-pool-distance", "transition-layer", "average-pool-coverage")
     assert found.keys().isdisjoint((*pooling, "dropped-edge", "stride-skips"))
-    assert faults(found) == {"norm-presence": "warning"}
+    assert problems(found) == {"norm-presence": "warning"}
 
 
 def test_a_first_average_of_pixels_is_a_doubt_and_a_maximum_a_fault() -> None:
@@ -69,21 +69,21 @@ def test_a_first_average_of_pixels_is_a_doubt_and_a_maximum_a_fault() -> None:
         for pool in (nn.MaxPool2d, nn.AvgPool2d)
     }
 
-    assert [said.severity for said in verdict.values()] == ["error", "warning"]
+    assert [reported.severity for reported in verdict.values()] == ["error", "warning"]
 
 
 def test_the_same_network_is_judged_by_the_size_of_its_image() -> None:
     at = {side: verdicts(sound(), side)["final-receptive-field"] for side in (9, 28, 40, 56)}
 
-    assert [said.severity for said in at.values()] == ["warning", "ok", "warning", "error"]
+    assert [reported.severity for reported in at.values()] == ["warning", "ok", "warning", "error"]
     assert at[9].evidence.endswith("3.6 times the image, 9×9")
     assert "32×32 of 40×40 pixels; a digit takes 29×29" in at[40].evidence
     assert "32×32 of 56×56 pixels; a digit takes 40×40" in at[56].evidence
 
 
 def test_a_wide_map_may_be_convolved_though_its_features_see_everything() -> None:
-    def said(side: int) -> str:
-        network = nn.Sequential(
+    def reported(side: int) -> str:
+        model = nn.Sequential(
             nn.AdaptiveAvgPool2d(side),
             nn.Conv2d(1, 8, 5, padding=2),
             nn.ReLU(),
@@ -96,24 +96,24 @@ def test_a_wide_map_may_be_convolved_though_its_features_see_everything() -> Non
             nn.Flatten(),
             nn.Linear(8, 10),
         )
-        return verdicts(network, side)["late-convolution"].severity
+        return verdicts(model, side)["late-convolution"].severity
 
-    assert [said(7), said(8)] == ["warning", "ok"]
+    assert [reported(7), reported(8)] == ["warning", "ok"]
 
 
 def test_few_channels_may_be_pooled_as_they_are() -> None:
-    def said(channels: int) -> set[str]:
-        network = nn.Sequential(
+    def reported(channels: int) -> set[str]:
+        model = nn.Sequential(
             nn.Conv2d(1, channels, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(channels, 10, 12)
         )
-        return faults(verdicts(nn.Sequential(network, nn.Flatten()))).keys() & {"transition-layer"}
+        return problems(verdicts(nn.Sequential(model, nn.Flatten()))).keys() & {"transition-layer"}
 
-    assert [said(63), said(64)] == [set(), {"transition-layer"}]
+    assert [reported(63), reported(64)] == [set(), {"transition-layer"}]
 
 
 def test_a_last_row_of_a_large_map_is_no_loss() -> None:
-    def said(side: int) -> str:
-        network = nn.Sequential(
+    def reported(side: int) -> str:
+        model = nn.Sequential(
             nn.Conv2d(1, 4, 5, padding=2),
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2),
@@ -121,18 +121,18 @@ def test_a_last_row_of_a_large_map_is_no_loss() -> None:
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
-        return verdicts(network, side)["dropped-edge"].severity
+        return verdicts(model, side)["dropped-edge"].severity
 
-    assert [said(29), said(28), said(128)] == ["ok", "warning", "ok"]
+    assert [reported(29), reported(28), reported(128)] == ["ok", "warning", "ok"]
 
 
 def test_of_a_coloured_image_no_digit_is_supposed() -> None:
     coloured = sound(swap(conv1=nn.Conv2d(3, 8, 3, padding=1, bias=False)))
 
-    said = verdicts(coloured, 56, channels=3)["final-receptive-field"]
+    reported = verdicts(coloured, 56, channels=3)["final-receptive-field"]
 
-    assert said.severity == "warning"
-    assert "digit" not in said.evidence + said.title
+    assert reported.severity == "warning"
+    assert "digit" not in reported.evidence + reported.title
 
 
 def test_the_budget_is_the_callers() -> None:
@@ -142,7 +142,7 @@ def test_the_budget_is_the_callers() -> None:
         limit: verdicts(sound(), budget=limit)["budget"] for limit in (parameters, parameters - 1)
     }
 
-    assert [said.severity for said in at.values()] == ["ok", "error"]
+    assert [reported.severity for reported in at.values()] == ["ok", "error"]
     assert at[parameters].evidence == f"{parameters:,} of {parameters:,} parameters, 100 %"
 
 
@@ -157,18 +157,18 @@ def test_a_budget_or_a_table_that_makes_no_sense_is_refused() -> None:
 
 
 def test_rectangular_images_and_kernels_are_judged_by_their_worse_side() -> None:
-    network = nn.Sequential(
+    model = nn.Sequential(
         nn.Conv2d(1, 8, (1, 5), stride=(1, 2)), nn.ReLU(), nn.Conv2d(8, 10, (3, 3)), nn.Flatten()
     )
 
-    (said,) = (
+    (reported,) = (
         verdict
-        for verdict in review(layer_table(network, (28, 14, 1)))
+        for verdict in review(layer_table(model, (28, 14, 1)))
         if verdict.code == "final-receptive-field"
     )
 
-    assert said.severity == "error"
-    assert "3×9 of 28×14" in said.evidence
+    assert reported.severity == "error"
+    assert "3×9 of 28×14" in reported.evidence
 
 
 @pytest.mark.slow
@@ -187,19 +187,21 @@ def test_large_networks_are_wrong_for_their_size_alone(name: str, wrong: set[str
     rows = layer_table(getattr(models, name)(weights=None), (224, 224, 3))
     found = review(rows)
 
-    assert {said.code for said in found if said.severity == "error"} == wrong
-    assert all(len(said.evidence) < 400 for said in found)
+    assert {reported.code for reported in found if reported.severity == "error"} == wrong
+    assert all(len(reported.evidence) < 400 for reported in found)
     generous = review(rows, budget=100_000_000)
-    assert {said.code for said in generous if said.severity == "error"} == wrong - {"budget"}
+    assert {reported.code for reported in generous if reported.severity == "error"} == wrong - {
+        "budget"
+    }
 
 
-@pytest.mark.parametrize("network", [LINEAR, ONE_CONVOLUTION, POINTS, NO_WEIGHTS, NO_POOLS])
-def test_the_texts_are_short_and_carry_numbers(network: nn.Module) -> None:
-    assert_short_with_numbers(verdicts(network))
+@pytest.mark.parametrize("model", [LINEAR, ONE_CONVOLUTION, POINTS, NO_WEIGHTS, NO_POOLS])
+def test_the_texts_are_short_and_carry_numbers(model: nn.Module) -> None:
+    assert_short_with_numbers(verdicts(model))
 
 
 def test_the_verdicts_come_in_the_order_of_the_rules() -> None:
-    order = [said.code for said in review(layer_table(sound(), (28, 28, 1)))]
+    order = [reported.code for reported in review(layer_table(sound(), (28, 28, 1)))]
 
     assert order == [rule for rule in RULES if rule in order]
 
@@ -213,17 +215,17 @@ def test_the_review_needs_the_graph_and_not_the_order_of_the_table() -> None:
         row("left_norm", "batch norm", (28, 28, 8), 1),
         row("right_norm", "batch norm", (28, 28, 8), 2),
         row("add", "add", (28, 28, 8), 3, 4),
-        conv("scores", 5, (28, 28, 10)),
+        conv("logits", 5, (28, 28, 10)),
         row("average", "average pool", (1, 1, 10), 6),
     )
-    found = {said.code: said for said in review(rows)}
+    found = {reported.code: reported for reported in review(rows)}
     astray = (
         *rows[:4],
         replace(rows[4], sources=(1,)),
         replace(rows[5], sources=(3, 2)),
         *rows[6:],
     )
-    bare = {said.code: said for said in review(astray)}
+    bare = {reported.code: reported for reported in review(astray)}
 
     assert found["norm-presence"].severity == "ok"
     assert bare["norm-presence"].layers == ("right",)
@@ -280,11 +282,11 @@ def test_a_rule_that_fails_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) 
 def test_a_softmax_over_the_batch_is_wrong_whatever_its_spelling(
     layer: nn.Module, verdict: str
 ) -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), layer)
-    (said,) = (v for v in review(layer_table(network, (28, 28, 1))) if v.code == "softmax-output")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), layer)
+    (reported,) = (v for v in review(layer_table(model, (28, 28, 1))) if v.code == "softmax-output")
 
-    assert said.severity == verdict
-    assert ("depend on other images" in said.title) is (verdict == "error")
+    assert reported.severity == verdict
+    assert ("depend on other images" in reported.title) is (verdict == "error")
 
 
 def test_attention_over_the_batch_within_a_network_is_found_and_over_places_is_not() -> None:
@@ -297,8 +299,8 @@ def test_attention_over_the_batch_within_a_network_is_found_and_over_places_is_n
             maps = self.conv(x).flatten(2)
             weights = maps.softmax(dim=self.dim)
             self.entropy = (weights * weights.log()).mean(0)  # for a loss; no score depends on it
-            scores: Tensor = (maps * weights).sum(-1)
-            return scores
+            logits: Tensor = (maps * weights).sum(-1)
+            return logits
 
     for dim, titles in ((0, ["softmax over the batch: outputs depend on other images"]), (2, [])):
         found = review(layer_table(Gate(dim), (28, 28, 1)))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.anatomy.review.networks import assert_short_with_numbers, faults, sound, verdicts_of
+from tests.anatomy.review.networks import assert_short_with_numbers, problems, sound, verdicts_of
 from tests.anatomy.review.twins import TWINS, Twins
 from tui_trainer.anatomy.review import RULES
 
@@ -18,7 +18,7 @@ def test_every_rule_has_twins() -> None:
 def test_no_rule_has_a_fault_to_find_in_a_sound_network() -> None:
     found = verdicts_of(sound)
 
-    assert faults(found) == {}
+    assert problems(found) == {}
     assert len(found) >= len(RULES) - 3  # it has no dropout, and nothing fully connected
 
 
@@ -33,7 +33,7 @@ def test_the_rule_praises_one_and_faults_the_other_and_no_other_rule_does(twins:
     assert good.title != bad.title
     assert good.evidence != bad.evidence
 
-    content, discontent = map(faults, found)
+    content, discontent = map(problems, found)
     assert content.keys() <= twins.also
     assert discontent.keys() - {twins.rule} - content.keys() <= twins.also
 

@@ -15,7 +15,7 @@ def reviewed(name: str, image: int = 28) -> dict[str, Diagnosis]:
 
 @pytest.mark.parametrize("name", zoo.REGISTRY)
 def test_nothing_is_wrong_in_the_zoo_but_what_the_course_ran(name: str) -> None:
-    wrong = {rule for rule, said in reviewed(name).items() if said.severity == "error"}
+    wrong = {rule for rule, reported in reviewed(name).items() if reported.severity == "error"}
 
     assert wrong == FLAWED.get(name, set())
 

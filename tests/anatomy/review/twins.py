@@ -44,8 +44,8 @@ class Scaled(nn.Module):
         self.uses = uses
 
     def forward(self, images: Tensor) -> Tensor:
-        scores: Tensor = self.body(images)
-        return scores * self.scale if self.uses else scores
+        logits: Tensor = self.body(images)
+        return logits * self.scale if self.uses else logits
 
 
 def _pointwise(inputs: int, outputs: int, *, padding: int = 0) -> nn.Conv2d:
@@ -54,7 +54,7 @@ def _pointwise(inputs: int, outputs: int, *, padding: int = 0) -> nn.Conv2d:
 
 def _connected(*layers: nn.Module) -> Callable[[], nn.Module]:
     return lambda: sound(
-        drop("scores"),
+        drop("logits"),
         *(put(f"end{i}", layer, after="output") for i, layer in reversed([*enumerate(layers)])),
     )
 
@@ -70,19 +70,19 @@ TWINS: tuple[Twins, ...] = (
         _FULL,
         lambda: sound(
             drop("conv5", "conv5_norm", "conv5_relu", "conv6", "conv6_norm", "conv6_relu"),
-            swap(scores=nn.Conv2d(8, 10, 1)),
+            swap(logits=nn.Conv2d(8, 10, 1)),
         ),
         "error",
-        ("scores",),
+        ("logits",),
         frozenset({"max-pool-distance"}),
     ),
     Twins(
         "final-receptive-field",
         "one convolution less",
         _FULL,
-        lambda: sound(drop("conv6", "conv6_norm", "conv6_relu"), swap(scores=nn.Conv2d(16, 10, 1))),
+        lambda: sound(drop("conv6", "conv6_norm", "conv6_relu"), swap(logits=nn.Conv2d(16, 10, 1))),
         "warning",
-        ("scores",),
+        ("logits",),
     ),
     Twins(
         "first-pooling",
@@ -124,7 +124,7 @@ TWINS: tuple[Twins, ...] = (
         "batch norm of the scores",
         _FULL,
         lambda: sound(
-            swap(scores=_pointwise(20, 10)), put("last_norm", nn.BatchNorm2d(10), after="scores")
+            swap(logits=_pointwise(20, 10)), put("last_norm", nn.BatchNorm2d(10), after="logits")
         ),
         "warning",
         ("last_norm",),
@@ -133,7 +133,7 @@ TWINS: tuple[Twins, ...] = (
         "activation-before-logits",
         "a ReLU of the scores",
         _FULL,
-        lambda: sound(put("last_relu", nn.ReLU(), after="scores")),
+        lambda: sound(put("last_relu", nn.ReLU(), after="logits")),
         "error",
         ("last_relu",),
     ),
@@ -141,7 +141,7 @@ TWINS: tuple[Twins, ...] = (
         "activation-before-logits",
         "a leaky ReLU of the scores",
         _FULL,
-        lambda: sound(put("last_leaky", nn.LeakyReLU(), after="scores")),
+        lambda: sound(put("last_leaky", nn.LeakyReLU(), after="logits")),
         "warning",
         ("last_leaky",),
     ),
@@ -157,7 +157,7 @@ TWINS: tuple[Twins, ...] = (
         "dropout-before-logits",
         "dropout behind the last layer, not before it",
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv6_relu")),
-        lambda: sound(put("drop", nn.Dropout(0.1), after="scores")),
+        lambda: sound(put("drop", nn.Dropout(0.1), after="logits")),
         "error",
         ("drop",),
     ),
@@ -269,9 +269,9 @@ TWINS: tuple[Twins, ...] = (
     Twins(
         "fully-connected-share",
         "the map flattened in place of averaged",
-        lambda: sound(drop("scores"), put("end", nn.Linear(20, 10), after="output")),
+        lambda: sound(drop("logits"), put("end", nn.Linear(20, 10), after="output")),
         lambda: sound(
-            drop("scores", "average"), put("end", nn.Linear(7 * 7 * 20, 10), after="output")
+            drop("logits", "average"), put("end", nn.Linear(7 * 7 * 20, 10), after="output")
         ),
         "warning",
         ("end",),
