@@ -41,7 +41,7 @@ def job(view: str, mode: Mode = "interactive") -> Job:
 
 
 @pytest.mark.parametrize(
-    ("follows", "share"), [(True, BACKGROUND_SHARE), (False, INTERACTIVE_SHARE)]
+    ("is_background", "share"), [(True, BACKGROUND_SHARE), (False, INTERACTIVE_SHARE)]
 )
 def test_a_view_gets_its_share_of_the_time_and_no_more(is_background: bool, share: float) -> None:
     batches = 2_000

@@ -59,7 +59,7 @@ def test_ink_grows_with_the_square_of_the_scale(digits: Tensor, zoom: float) -> 
     assert float(moved(soft, zoom=zoom).sum() / soft.sum()) == pytest.approx(zoom**2, rel=0.05)
 
 
-@pytest.mark.parametrize("amount", [-1.0, -0.5, 1.0, 3.0])
+@pytest.mark.parametrize("strength", [-1.0, -0.5, 1.0, 3.0])
 def test_strokes_change_by_as_much_as_is_told(strength: float) -> None:
     line = torch.zeros(1, 28, 28)
     line[0, 4:24, 11:15] = 255
