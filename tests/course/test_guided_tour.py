@@ -18,7 +18,7 @@ from tui_trainer.ui.keys.keymap import with_keys
 REMEDY = Control(
     name="remedy", label="remedy", value="augmentation", steps=("augmentation", "dropout")
 )
-PREDICTED = Control(name="said", label="said", value=9.0, steps=(4.0, 9.0))
+PREDICTED = Control(name="predicted", label="predicted", value=9.0, steps=(4.0, 9.0))
 
 EPOCH: list[Event] = [facts.started(), *(facts.step(n) for n in range(1, 11)), facts.epoch_done()]
 RAISED = facts.changed("base_lr", 0.1, 5.0, images=1_100)
@@ -92,11 +92,11 @@ def test_the_whole_walk_moves_on_by_itself() -> None:
     tour.notice(tried("overfitting", other, progress=0.5))
     tour.notice(tried("overfitting", other))
     assert tour.advance(history).name == "misclassified"
-    tour.notice(inspected("confusion", (("true", 4.0), ("said", 9.0))))
+    tour.notice(inspected("confusion", (("true", 4.0), ("predicted", 9.0))))
     assert tour.advance(history).name == "misclassified"
-    tour.notice(inspected("misclassified", (("true", 4.0), ("said", 4.0))))
+    tour.notice(inspected("misclassified", (("true", 4.0), ("predicted", 4.0))))
     assert tour.advance(history).name == "misclassified"
-    tour.notice(inspected("misclassified", (("true", 4.0), ("said", 9.0))))
+    tour.notice(inspected("misclassified", (("true", 4.0), ("predicted", 9.0))))
     assert tour.advance(history).name == "end"
     assert tour.advance(history).name == "end"
     assert tour.progress == (len(steps()), len(steps()))

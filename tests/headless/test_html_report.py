@@ -103,12 +103,12 @@ CURVES = Curves(
 MATRIX = Matrix(
     caption="images",
     row_label="true",
-    column_label="said",
+    column_label="predicted",
     heads=("0", "1"),
     texts=(("48", "·"), ("3", "52")),
     heats=((0.0, 0.0), (1.0, 0.0)),
     cell=(1, 0),
-    controls=("true", "said"),
+    controls=("true", "predicted"),
 )
 BLOCKS: tuple[Block, ...] = (
     Words(text="one\n\ntwo", tone="error"),

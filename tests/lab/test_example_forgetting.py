@@ -28,7 +28,7 @@ def noted(*epochs: Sequence[int], first: int = 1) -> ExampleForgetting:
     """A chronicle of four images, whose labels are 0 to 3, from what they were given."""
     forgetting = ExampleForgetting(4)
     for epoch, predicted in enumerate(epochs, first):
-        forgetting.note(epoch, torch.tensor(predicted), LABELS)
+        forgetting.update(epoch, torch.tensor(predicted), LABELS)
     return forgetting
 
 
@@ -86,7 +86,7 @@ def test_it_agrees_with_an_account_of_every_epoch(seed: int) -> None:
     forgetting = ExampleForgetting(50)
     for epoch in range(12):
         predicted = torch.tensor([life[epoch] for life in lives])
-        forgetting.note(epoch + 1, predicted, torch.tensor(labels))
+        forgetting.update(epoch + 1, predicted, torch.tensor(labels))
     for place, (label, life) in enumerate(zip(labels, lives, strict=True)):
         right = [said == label for said in life]
         told = {name: int(forgetting.row(name)[place]) for name in ROWS}
@@ -103,7 +103,7 @@ def test_it_agrees_with_an_account_of_every_epoch(seed: int) -> None:
 def test_it_goes_back_to_what_a_checkpoint_remembers() -> None:
     forgetting = noted([0, 0, 2, 0])
     table = forgetting.table.clone()
-    forgetting.note(2, torch.tensor([3, 3, 3, 3]), LABELS)
+    forgetting.update(2, torch.tensor([3, 3, 3, 3]), LABELS)
     forgetting.restore(table, 1, 1)
     assert torch.equal(forgetting.table, table)
     assert (forgetting.epochs, forgetting.since) == (1, 1)

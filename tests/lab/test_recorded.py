@@ -81,7 +81,7 @@ def test_questions_are_answered_on_the_weights_of_the_checkpoint(
     told = answers(events, "view")[0]
     assert told.step == step
     right = read_metadata(folder.checkpoint(checkpoint))["val_accuracy"]
-    assert f"{100 * right:.2f} % right" in exhibit_of(told).certainty
+    assert f"Accuracy {100 * right:.2f} %" in exhibit_of(told).certainty
     assert answers(events, "field")[0].step == step
     assert not of(CommandRejected, events)
     assert content(folder) == before
@@ -112,7 +112,7 @@ def test_a_look_at_the_test_set_is_counted_in_the_folder_once(
     events = looked(tiny, folder, OPENS, OPENS)
     assert only(TestEvaluated, events).evaluation == 2
     certainties = [exhibit_of(event).certainty for event in answers(events, "view")]
-    assert ["look 2" in words for words in certainties] == [True, True]
+    assert ["test evaluation 2" in words for words in certainties] == [True, True]
     recorded = folder.read_events()
     assert recorded.test_evaluations == 2
     assert recorded.events[-1] == only(TestEvaluated, events)
@@ -136,7 +136,7 @@ def test_while_another_process_writes_the_run_it_is_shown_but_not_looked_at_on_t
     assert not of(TestEvaluated, events)
     shown, closed = answers(events, "view")
     assert "validation" in exhibit_of(shown).certainty
-    assert "look 2" in exhibit_of(closed).trains
+    assert "test evaluation 2" in exhibit_of(closed).trains
     assert content(folder) == before
 
 
@@ -150,7 +150,7 @@ def test_a_look_that_cannot_be_written_down_shows_nothing(
     events = looked(tiny, folder, OPENS, ask_view("confusion", (("images", "test"),)))
     assert "full" in only(CommandRejected, events).reason
     closed = only(Answered, events)
-    assert "look 2" in exhibit_of(closed).trains
+    assert "test evaluation 2" in exhibit_of(closed).trains
     assert folder.read_events().test_evaluations == 1
 
 

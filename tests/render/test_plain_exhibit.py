@@ -229,19 +229,19 @@ def test_controls_tell_what_they_can_be_turned_to() -> None:
 MATRIX = Matrix(
     caption="images",
     row_label="true",
-    column_label="said",
+    column_label="predicted",
     heads=("0", "1"),
     texts=(("980", "·"), ("12", "1,100")),
     heats=((0.0, 0.0), (1.0, 0.0)),
     cell=(1, 0),
-    controls=("true", "said"),
+    controls=("true", "predicted"),
 )
 
 
 def test_every_number_stands_flush_right_below_its_class() -> None:
     assert drawn(MATRIX, width=60) == [
         "images · rows true,",
-        "columns said",
+        "columns predicted",
         "true      0      1",
         "   0    980      ·",
         "   1 ▸   12◂ 1,100",

@@ -74,7 +74,9 @@ def test_intervals_of_precision_and_recall_rest_on_their_own_images() -> None:
     assert score.recall_interval == wilson(36, 40)
 
 
-@pytest.mark.parametrize(("images", "predicted", "correct"), [(30, 28, 0), (30, 30, 30), (40, 36, 33)])
+@pytest.mark.parametrize(
+    ("images", "predicted", "correct"), [(30, 28, 0), (30, 30, 30), (40, 36, 33)]
+)
 def test_the_interval_of_f1_lies_around_it(images: int, predicted: int, correct: int) -> None:
     score = ClassMetrics(0, images, predicted, correct)
     assert score.f1 is not None

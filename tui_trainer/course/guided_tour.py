@@ -166,7 +166,7 @@ class GuidedTour:
             self._notice_lesson(question.name, exhibit, controls)
         elif question.topic == "view/misclassified":
             cell = dict((*question.choices, *controls))
-            if cell.get("true") != cell.get("said"):
+            if cell.get("true") != cell.get("predicted"):
                 self.done.add(SAW_MISCLASSIFIED)
 
     def _notice_lesson(

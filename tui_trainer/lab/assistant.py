@@ -267,7 +267,7 @@ class Laboratory(Assistant):
         )
         self.prediction_store.keep(predictions)
         if images == VALIDATION:
-            self.forgetting.note(run.progress.epoch, predictions.predicted, predictions.labels)
+            self.forgetting.update(run.progress.epoch, predictions.predicted, predictions.labels)
 
     def state(self) -> tuple[Mapping[str, object], Mapping[str, Tensor]]:
         """Return the plain values and the tensors that a checkpoint keeps of it."""

@@ -1,4 +1,4 @@
-"""What became of each validation image, epoch by epoch."""
+"""Example forgetting: how each validation image was classified, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ ROWS = ("predicted", "wrong_since", "first_correct", "forgetting_events", "times
 
 
 class ExampleForgetting:
-    """Remembers of each image, in bounded memory, how it was classified at the end of each epoch.
+    """Counts forgetting events of each image at the end of each epoch, in bounded memory.
+
+    Source: M. Toneva and others, "An empirical study of example forgetting during deep neural
+    network learning", ICLR 2019.
 
     Attributes:
-        epochs: How many epochs it has seen.
-        since: The first of them; a run recorded by an older version has epochs before.
-        table: Its numbers (5, N), whole ones, the rows as in :data:`ROWS`: the class it was given
-            last, -1 for none; the epoch since which it has been wrong without a break, 0 if it is
-            right; the epoch in which it was right for the first time, 0 if never; how often it was
-            right in one epoch and wrong in the next; in how many epochs it was wrong.
+        epochs: The number of recorded epochs.
+        since: The first recorded epoch; a run of an older version may have earlier ones.
+        table: Integers (5, N), the rows as in :data:`ROWS`: the last predicted class, -1 for none;
+            the epoch since which the image is misclassified, 0 if it is correct; the first epoch in
+            which it was correct, 0 if never; the forgetting events (correct in one epoch,
+            misclassified in the next); the number of epochs in which it was misclassified.
     """
 
     def __init__(self, images: int) -> None:
@@ -27,24 +30,24 @@ class ExampleForgetting:
 
     @property
     def last(self) -> int:
-        """The last epoch that it has seen."""
+        """The last recorded epoch."""
         return self.since + self.epochs - 1
 
     def row(self, name: str) -> Tensor:
         """Return one row of the table (N)."""
         return self.table[ROWS.index(name)]
 
-    def facts(self, number: int) -> dict[str, int]:
-        """Return the numbers of one image, by the names of the rows."""
+    def counts(self, number: int) -> dict[str, int]:
+        """Return the column of one image, by row name."""
         return dict(zip(ROWS, self.table[:, number].tolist(), strict=True))
 
-    def note(self, epoch: int, predicted: Tensor, labels: Tensor) -> None:
-        """Take in what the images were classified as at the end of an epoch.
+    def update(self, epoch: int, predicted: Tensor, labels: Tensor) -> None:
+        """Record the predictions at the end of an epoch.
 
         Args:
             epoch: The epoch, from 1.
-            predicted: The classes that the network gave (N); -1 where its scores were no numbers.
-            labels: The true ones (N), each at least 0.
+            predicted: The predicted classes (N); -1 where the logits were not finite.
+            labels: The true classes (N), each at least 0.
         """
         wrong = (predicted != labels).to(torch.int32)
         before = self.row("wrong_since")
@@ -59,6 +62,6 @@ class ExampleForgetting:
         self.epochs += 1
 
     def restore(self, table: Tensor | None, epochs: int, since: int) -> None:
-        """Go back to what a checkpoint remembers; to nothing if it does not."""
+        """Restore the table of a checkpoint; start empty if it has none."""
         self.epochs, self.since = (epochs, since) if table is not None else (0, 0)
         self.table.zero_() if table is None else self.table.copy_(table)

@@ -1,4 +1,4 @@
-"""The views of what a network has learned: their names, in the order in which they are listed."""
+"""The views of what a model has learned, in the order in which they are listed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ GROUPS = (ERRORS, INSIDE, TRY_IT)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One way to look at a network.
+    """A view of the Inspect screen.
 
     Attributes:
-        name: What it is asked for by.
-        title: What it is called on a screen.
+        name: Its id on the command line and in questions.
+        title: Its title on a screen.
         group: One of :data:`GROUPS`.
         about: What it shows, in a few words.
-        is_drawn_on: Whether it shows what a person draws: nothing without a hand.
+        is_drawn_on: Whether it needs a drawing by the user as its input.
     """
 
     name: str
@@ -30,20 +30,20 @@ class View:
 
 
 VIEWS = (
-    View("confusion", "confusion matrix", ERRORS, "which classes it takes for which"),
-    View("misclassified", "digits of a cell", ERRORS, "the images of one cell of the matrix"),
-    View("classes", "class by class", ERRORS, "precision, recall and F1 of each class"),
-    View("calibration", "calibration", ERRORS, "whether it is as sure as it is right"),
-    View("hardest", "hardest digits", ERRORS, "the images with the highest loss"),
-    View("labels", "suspected labels", ERRORS, "images whose label may be wrong"),
-    View("forgetting", "learned, forgotten", ERRORS, "images it had right and lost again"),
-    View("kernels", "kernels", INSIDE, "the kernels of each layer, and how they changed"),
-    View("maps", "feature maps", INSIDE, "a digit on its way through all layers"),
+    View("confusion", "confusion matrix", ERRORS, "true class by predicted class"),
+    View("misclassified", "misclassified images", ERRORS, "the images of one cell of the matrix"),
+    View("classes", "classification report", ERRORS, "precision, recall, F1 by class"),
+    View("calibration", "calibration", ERRORS, "reliability diagram and ECE"),
+    View("hardest", "highest loss", ERRORS, "the hardest images"),
+    View("labels", "label issues", ERRORS, "images whose label may be wrong"),
+    View("forgetting", "example forgetting", ERRORS, "images learned and forgotten again"),
+    View("kernels", "kernels", INSIDE, "the kernels of each layer, and their change"),
+    View("maps", "feature maps", INSIDE, "the activations of each layer for one image"),
     View("histograms", "histograms", INSIDE, "weights and activations, and dead units"),
-    View("attribution", "where it looked", INSIDE, "which pixels of a digit decide"),
-    View("activation", "what a unit likes", INSIDE, "the input that excites one unit most"),
-    View("draw", "drawing pad", TRY_IT, "a digit of your own", is_drawn_on=True),
-    View("robustness", "robustness", TRY_IT, "shift, rotate, scale, thicken, add noise"),
+    View("attribution", "attribution", INSIDE, "saliency, integrated gradients, occlusion"),
+    View("activation", "activation maximization", INSIDE, "the input that maximizes one unit"),
+    View("draw", "drawing pad", TRY_IT, "predictions for your own drawing", is_drawn_on=True),
+    View("robustness", "robustness", TRY_IT, "accuracy under shift, rotation, scale, noise"),
 )
 """All views."""
 
@@ -51,16 +51,16 @@ NAMES = tuple(view.name for view in VIEWS)
 
 
 def find_view(name: str) -> View:
-    """Return a view by its name or the beginning of it.
+    """Return a view by its name or a unique prefix of it.
 
     Raises:
-        InputError: If there is none, or more than one; it names what there is.
+        InputError: If none or several match; it lists the choices.
     """
     found = [view for view in VIEWS if view.name == name] or [
         view for view in VIEWS if name and view.name.startswith(name)
     ]
     if len(found) != 1:
-        problem = "no such view" if not found else "more than one view begins so"
+        problem = "no such view" if not found else "several views start with this"
         there = ", ".join(view.name for view in found or VIEWS)
         raise InputError(f"--view {name[:40]!r}: {problem}; choose {there}")
     return found[0]

@@ -61,7 +61,7 @@ def with_history(context: Context, *epochs: Mapping[int, int], since: int = 1) -
         predicted = labels.clone()
         for number, class_ in wrong.items():
             predicted[number] = class_
-        forgetting.note(epoch, predicted, labels)
+        forgetting.update(epoch, predicted, labels)
     return replace(context, forgetting=forgetting)
 
 

@@ -45,7 +45,7 @@ def test_the_best_images_are_the_best(context_of: Contexts, seen: Seen) -> None:
     down, along = divmod(int(found[0][best[0]].argmax()), 14)
     box = next(row for row in context.layers if row.name == "conv3").box(down, along)
     assert box is not None
-    assert told[0]["sees"][:2] == pytest.approx((box.top, box.left), abs=0.5)
+    assert told[0]["receptive_field"][:2] == pytest.approx((box.top, box.left), abs=0.5)
     cuts, whole = pictures(exhibit)
     assert {(p.height, p.width) for p in cuts.items} == {(10, 10)}
     assert all(p.frame is not None for p in whole.items)
@@ -56,7 +56,7 @@ def test_what_a_class_likes_are_whole_images(context_of: Contexts, seen: Seen) -
     exhibit = seen(context, "activation", unit=3.0)
     (block,) = pictures(exhibit)
     assert {(p.height, p.width) for p in block.items} == {(28, 28)}
-    made_ones, best = exhibit.figures["made"], exhibit.figures["best"]
+    made_ones, best = exhibit.figures["generated"], exhibit.figures["best"]
     assert isinstance(made_ones, list)
     assert isinstance(best, list)
     assert len(made_ones) == 2
@@ -111,7 +111,7 @@ def test_every_layer_of_an_odd_network_is_reached(
         exhibit = seen(context, "activation", layer=layer, unit=1.0)
         assert exhibit.figures["layer"] == layer
         assert exhibit.figures["best"]
-        assert exhibit.figures["made"]
+        assert exhibit.figures["generated"]
 
 
 def test_without_a_gradient_there_are_only_favourites(
@@ -120,7 +120,7 @@ def test_without_a_gradient_there_are_only_favourites(
     context = context_of(f"{odd}:Closed")
     exhibit = seen(context, "activation")
     assert exhibit.figures["best"]
-    assert exhibit.figures["made"] == []
+    assert exhibit.figures["generated"] == []
 
 
 def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:

@@ -79,8 +79,8 @@ def test_it_says_in_words_whether_it_is_too_sure(
     exhibit = seen(calibrated(context_of("tiny"), warmth), "calibration", images=TEST)
     shown = figures(exhibit)
     assert words(exhibit).startswith(verdict)
-    assert (shown["ece"] > shown["ece_by_chance_95"]) == (warmth != 1.0)
-    low, high = shown["confidence_less_accuracy_interval"]
+    assert (shown["ece"] > shown["ece_if_calibrated_95"]) == (warmth != 1.0)
+    low, high = shown["confidence_minus_accuracy_interval"]
     assert (low > 0) == (warmth < 1)
     assert (high < 0) == (warmth > 1)
 
@@ -94,10 +94,10 @@ def test_chance_is_what_a_draw_from_the_probabilities_shows(
     sure = context.prediction_store.by_split[TEST].confidence.double().numpy()
     rng = np.random.default_rng(3)
     errors = [ece_by_numpy(sure, rng.random(10_000) < sure, 15) for _ in range(200)]
-    assert shown["ece_by_chance"] == pytest.approx(np.mean(errors), rel=0.08)
-    assert shown["ece_by_chance_95"] == pytest.approx(np.quantile(errors, 0.95), rel=0.12)
+    assert shown["ece_if_calibrated"] == pytest.approx(np.mean(errors), rel=0.08)
+    assert shown["ece_if_calibrated_95"] == pytest.approx(np.quantile(errors, 0.95), rel=0.12)
     few = figures(seen(random_context(context_of("tiny")), "calibration"))
-    assert few["ece_by_chance"] > 4 * shown["ece_by_chance"]
+    assert few["ece_if_calibrated"] > 4 * shown["ece_by_chance"]
 
 
 def test_the_same_images_show_the_same_chance() -> None:

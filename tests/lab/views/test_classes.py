@@ -35,8 +35,8 @@ def agrees(context: Context, seen: Seen) -> None:
         assert told["interval"][0] < value < told["interval"][1]
     assert shown["accuracy"] == metrics.accuracy_score(labels, predicted)
     for each in shown["classes"]:
-        assert each["recall_interval"] == list(wilson(each["right"], each["images"]))
-        assert each["precision_interval"] == list(wilson(each["right"], each["said"]))
+        assert each["recall_interval"] == list(wilson(each["correct"], each["images"]))
+        assert each["precision_interval"] == list(wilson(each["correct"], each["predicted"]))
         low, high = each["f1_interval"]
         assert low < each["f1"] < high
 
@@ -58,7 +58,7 @@ def test_the_worst_class_is_marked_in_either_order(context_of: Contexts, seen: S
     classes = figures(shown)["classes"]
     worst = min(classes, key=lambda each: each["f1"])["class"]
     assert only(Table, shown).marked == worst
-    assert shown.result.startswith(f"Class {worst} is the worst: F1 ")
+    assert shown.result.startswith(f"Class {worst} has the lowest F1: ")
     table = only(Table, seen(context, "classes", order="worst first"))
     order = sorted(classes, key=lambda each: each["f1"])
     assert [row[0] for row in table.rows] == [str(each["class"]) for each in order]
@@ -75,7 +75,7 @@ def test_a_class_that_is_never_said_has_no_precision(context_of: Contexts, seen:
     rows = only(Table, shown).rows
     assert rows[0][2] == "–"
     assert rows[3][3].startswith("100 [")
-    assert "never said: class 0, 1, 2, 4, 5, 6, 7, 8, 9" in words(shown)
+    assert "never predicted: class 0, 1, 2, 4, 5, 6, 7, 8, 9" in words(shown)
     assert figures(shown)["classes"][0]["precision"] is None
     assert figures(shown)["classes"][0]["f1"] == 0.0
     accuracy = figures(shown)["accuracy"]

@@ -50,16 +50,16 @@ def test_it_begins_at_the_most_frequent_error_and_leads_to_its_digits(
     shown = seen(random_context(context_of("tiny")), "confusion")
     worst = figures(shown)["worst_pairs"][0]
     matrix = only(Matrix, shown)
-    assert matrix.cell == (worst["true"], worst["said"])
-    assert matrix.heats[worst["true"]][worst["said"]] == 1.0
+    assert matrix.cell == (worst["true"], worst["predicted"])
+    assert matrix.heats[worst["true"]][worst["predicted"]] == 1.0
     assert shown.opens == Opening(
         view="misclassified",
         choices=(
             ("images", "validation"),
             ("true", float(worst["true"])),
-            ("said", float(worst["said"])),
+            ("predicted", float(worst["predicted"])),
         ),
-        hint=f"the {worst['count']} digits of true {worst['true']}, said {worst['said']}",
+        hint=f"the {worst['count']} images of true {worst['true']}, predicted {worst['predicted']}",
     )
 
 
@@ -81,7 +81,7 @@ def test_certainty_counts_the_look_at_the_test_set(context_of: Contexts, seen: S
     context = random_context(context_of("tiny"), TEST)
     shown = seen(context, "confusion", images=TEST)
     low, high = wilson(figures(shown)["correct"], 10_000)
-    assert "10,000 test images after step 0, look 1 at the test set" in shown.certainty
+    assert "on 10,000 test images, step 0, test evaluation 1" in shown.certainty
     assert f"[{100 * low:.2f}, {100 * high:.2f}]" in shown.certainty
 
 
@@ -89,7 +89,7 @@ def test_one_image_that_is_right_leaves_no_error(context_of: Contexts, seen: See
     context = small_split(context_of("tiny"), 1)
     shown = seen(with_predictions(context, torch.eye(10)[context.digits.labels]), "confusion")
     assert figures(shown)["worst_pairs"] == []
-    assert words(shown) == "No error."
+    assert words(shown) == "No image is misclassified."
 
 
 def test_the_hardest_digits_of_the_chosen_cell_stand_below(
@@ -97,7 +97,7 @@ def test_the_hardest_digits_of_the_chosen_cell_stand_below(
 ) -> None:
     context = random_context(context_of("tiny"))
     worst = figures(seen(context, "confusion"))["worst_pairs"][0]
-    cell = {"true": float(worst["true"]), "said": float(worst["said"])}
+    cell = {"true": float(worst["true"]), "predicted": float(worst["predicted"])}
     digits = figures(seen(context, "misclassified", **cell))["digits"]
 
     shown = only(Pictures, seen(context, "confusion", **cell)).items

@@ -69,22 +69,22 @@ def test_it_shows_what_the_network_gets_and_says(context_of: Contexts, seen: See
     assert pictures.items[0].values == tuple(digit.float().flatten().tolist())
     assert [bar.share for bar in bars.bars] == pytest.approx(asked.tolist(), abs=1e-5)
     assert [bar.is_marked for bar in bars.bars].index(True) == int(asked.argmax())
-    assert told(shown)["opinions"][0]["class"] == int(asked.argmax())
-    assert shown.result.startswith(f"It says {int(asked.argmax())}, ")
+    assert told(shown)["predictions"][0]["class"] == int(asked.argmax())
+    assert shown.result.startswith(f"Predicted: {int(asked.argmax())}, ")
     assert not any(isinstance(block, Table) for block in shown.blocks)
 
 
-def test_it_is_not_centred_if_so_chosen(context_of: Contexts, seen: Seen) -> None:
+def test_it_is_not_centered_if_so_chosen(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
-    centred, raw = (seen(context, "draw", drawing=THREE, centred=word) for word in ("yes", "no"))
+    centered, raw = (seen(context, "draw", drawing=THREE, centered=word) for word in ("yes", "no"))
 
     middles = []
-    for shown in (centred, raw):
+    for shown in (centered, raw):
         image = torch.tensor(told(shown)["image"]).double()
         middles.append(float((image.sum(dim=1) * torch.arange(28)).sum() / image.sum()))
     assert 13.4 < middles[0] < 14.6
     assert middles[1] < 12
-    assert "as it lies on the pad" in raw.certainty
+    assert "not centered" in raw.certainty
 
 
 @pytest.mark.parametrize("drawing", [None, "", Drawing.blank(56, 56).to_text()])
@@ -95,7 +95,7 @@ def test_without_ink_it_says_how(context_of: Contexts, seen: Seen, drawing: str 
     assert isinstance(shown.blocks[0], Words)
     assert "Draw a digit" in shown.blocks[0].text
     assert shown.figures == {"blank": True}
-    assert [control.name for control in shown.controls] == ["centred"]
+    assert [control.name for control in shown.controls] == ["centered"]
 
 
 def test_what_is_no_drawing_is_told(context_of: Contexts, seen: Seen) -> None:
@@ -120,9 +120,9 @@ def test_checkpoints_stand_beside_it(
     assert rows["last"][1].startswith(f"{int(asked.argmax())}, {100 * float(asked.max()):.1f} %")
     assert rows["best"][1].startswith("✗ is ")
     assert rows["gone"][1].startswith("✗ cannot be read: No such file")
-    predicted = {each["weights"]: each for each in told(shown)["opinions"]}
+    predicted = {each["weights"]: each for each in told(shown)["predictions"]}
     assert predicted["last"]["probabilities"] == pytest.approx(asked.tolist(), abs=1e-5)
-    assert "damaged" in predicted["best"]["fault"] or "is no" in predicted["best"]["fault"]
+    assert "damaged" in predicted["best"]["error"] or "is no" in predicted["best"]["error"]
 
 
 def test_a_checkpoint_is_read_once_and_again_when_it_changes(
@@ -159,7 +159,7 @@ def test_images_of_another_size_and_many_classes(context_of: Contexts, seen: See
     assert isinstance(bars, Bars)
     assert len(bars.bars) == 10
     assert bars.bars[0].is_marked
-    assert len(told(shown)["opinions"][0]["probabilities"]) == 62
+    assert len(told(shown)["predictions"][0]["probabilities"]) == 62
 
 
 def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
@@ -171,7 +171,7 @@ def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
 
     assert isinstance(shown.blocks[0], Words)
     assert shown.result == ""
-    assert told(shown)["opinions"][0]["class"] is None
+    assert told(shown)["predictions"][0]["class"] is None
 
 
 def test_which_checkpoints_are_compared() -> None:

@@ -33,33 +33,36 @@ def test_every_image_is_of_the_kind_that_its_epochs_make_it(
     shown = figures(seen(lived(context_of("tiny")), "forgetting"))
     assert numbers(shown, "never_learned") == [1]
     assert numbers(shown, "forgotten") == [5, 2]
-    assert numbers(shown, "learned_again") == [3, 6]
-    assert numbers(shown, "flip_flopping") == []
+    assert numbers(shown, "relearned") == [3, 6]
+    assert numbers(shown, "unstable") == []
     assert shown["counts"] == {
-        "always_right": 194,
+        "always_correct": 194,
         "learned_late": 1,
-        "learned_again": 2,
+        "relearned": 2,
         "forgotten": 2,
         "never_learned": 1,
-        "flip_flopping": 0,
+        "unstable": 0,
     }
     assert (shown["epochs"], shown["first_epoch"]) == (4, 1)
 
 
-def test_what_is_forgotten_again_and_again_flip_flops(context_of: Contexts, seen: Seen) -> None:
+def test_what_is_forgotten_again_and_again_is_unstable(context_of: Contexts, seen: Seen) -> None:
     plain = context_of("tiny")
     wrong = {9: other(plain, 9)}
     shown = seen(with_history(plain, {}, wrong, {}, wrong, {}, wrong), "forgetting")
-    facts = figures(shown)["flip_flopping"][0]
+    facts = figures(shown)["unstable"][0]
     assert (facts["image"], facts["forgetting_events"], facts["wrong_since"]) == (9, 3, 6)
     caption = only(Pictures, shown).items[0].caption
-    assert caption == f"#9 true {facts['true']}, said {facts['said']}, 3×, wrong since 6"
+    assert (
+        caption
+        == f"#9 true {facts['true']}, predicted {facts['predicted']}, forgotten 3×, wrong since 6"
+    )
 
 
 def test_kinds_part_the_images_and_classes_add_up(context_of: Contexts, seen: Seen) -> None:
     context = lived(context_of("tiny"))
     shown = figures(seen(context, "forgetting"))
-    kinds = [kind for kind in shown["counts"] if kind != "flip_flopping"]
+    kinds = [kind for kind in shown["counts"] if kind != "unstable"]
     assert sum(shown["counts"][kind] for kind in kinds) == 200
     labels = context.digits.labels
     for label in range(10):
@@ -69,14 +72,14 @@ def test_kinds_part_the_images_and_classes_add_up(context_of: Contexts, seen: Se
 
 def test_a_kind_is_chosen_and_an_empty_one_says_so(context_of: Contexts, seen: Seen) -> None:
     context = lived(context_of("tiny"))
-    shown = seen(context, "forgetting", kind="learned again", digit=2)
+    shown = seen(context, "forgetting", kind="relearned", digit=2)
     items = only(Pictures, shown).items
     assert [item.caption.split()[0] for item in items] == ["#3", "#6"]
     assert items[1].frame is not None
     assert shown.opens is not None
     assert ("digit", 6.0) in shown.opens.choices
-    empty = seen(context, "forgetting", kind="flip-flopping")
-    assert words(empty) == "No image is flip-flopping (forgotten twice or more)."
+    empty = seen(context, "forgetting", kind="unstable")
+    assert words(empty) == "No image is unstable (forgotten twice or more)."
 
 
 def test_without_a_chronicle_it_says_what_is_needed(context_of: Contexts, seen: Seen) -> None:
@@ -89,13 +92,13 @@ def test_without_a_chronicle_it_says_what_is_needed(context_of: Contexts, seen: 
 
 def test_after_one_epoch_nothing_can_be_forgotten(context_of: Contexts, seen: Seen) -> None:
     shown = seen(with_history(context_of("tiny"), {1: 0}), "forgetting")
-    assert "epoch 1 alone: nothing can be forgotten" in shown.certainty
+    assert "epoch 1 only: forgetting needs" in shown.certainty
     assert figures(shown)["counts"]["forgotten"] == 0
 
 
 def test_a_record_that_began_late_says_so(context_of: Contexts, seen: Seen) -> None:
     shown = seen(with_history(context_of("tiny"), {}, {}, since=7), "forgetting")
-    assert "epochs 7 to 8, what was before is not recorded" in shown.certainty
+    assert "epochs 7 to 8; earlier epochs are not recorded" in shown.certainty
 
 
 def test_a_record_stays_as_it_was_while_the_run_goes_on(context_of: Contexts) -> None:
@@ -103,7 +106,7 @@ def test_a_record_stays_as_it_was_while_the_run_goes_on(context_of: Contexts) ->
     record = deepcopy(context.forgetting)
     before = {kind: which.clone() for kind, which in kinds_of(record).items()}
     labels = context.digits.labels.cpu()
-    context.forgetting.note(5, (labels + 1) % 10, labels)
+    context.forgetting.update(5, (labels + 1) % 10, labels)
     assert record.last == 4
     for kind, which in kinds_of(record).items():
         assert torch.equal(which, before[kind])
@@ -113,5 +116,5 @@ def test_an_epoch_whose_scores_were_no_numbers_is_told_as_such(
     context_of: Contexts, seen: Seen
 ) -> None:
     shown = seen(with_history(context_of("tiny"), {}, {3: NO_CLASS}), "forgetting")
-    assert "said nothing" in only(Pictures, shown).items[0].caption
-    assert figures(shown)["forgotten"][0]["said"] is None
+    assert "predicted none" in only(Pictures, shown).items[0].caption
+    assert figures(shown)["forgotten"][0]["predicted"] is None

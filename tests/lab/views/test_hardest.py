@@ -50,7 +50,7 @@ def test_enter_opens_the_chosen_one_in_its_cell(context_of: Contexts, seen: Seen
 
 def test_it_tells_since_when_an_image_is_wrong(context_of: Contexts, seen: Seen) -> None:
     plain = random_context(context_of("tiny"))
-    assert only(Table, seen(plain, "hardest")).heads[-1] == "said"
+    assert only(Table, seen(plain, "hardest")).heads[-1] == "predicted"
     number = figures(seen(plain, "hardest"))["hardest"][0]["image"]
     context = with_history(plain, {}, {}, {number: other(plain, number)})
     table = only(Table, seen(context, "hardest"))

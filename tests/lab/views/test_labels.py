@@ -68,8 +68,8 @@ def test_labels_that_were_made_wrong_are_found(context_of: Contexts, seen: Seen)
     assert hits / 200 > 0.6  # the others are images of which it is less sure than usual
     assert hits / len(found) > 0.9
     shown = seen(with_labels(context, probabilities, labels), "labels", images=TEST)
-    assert figures(shown)["suspected"] == len(found)
-    assert words(shown).startswith("More than honest errors")
+    assert figures(shown)["label_issues"] == len(found)
+    assert words(shown).startswith("More than ordinary errors")
 
 
 def test_right_labels_and_honest_doubt_are_no_more_than_chance(
@@ -87,19 +87,19 @@ def test_right_labels_and_honest_doubt_are_no_more_than_chance(
     assert mean == pytest.approx(counts[0][1], rel=0.1)
     assert sum(count > high for count, _, high in counts) <= 4
     shown = seen(with_labels(context, probabilities, labels), "labels", images=TEST)
-    assert words(shown).startswith("No more than honest errors")
+    assert words(shown).startswith("No more than ordinary errors")
 
 
 def test_a_network_that_knows_little_accuses_nobody(context_of: Contexts, seen: Seen) -> None:
     shown = seen(context_of("tiny"), "labels")
-    assert figures(shown) == {"images": 200, "can_judge": False, "suspects": []}
-    assert "cannot accuse a label" in words(shown)
+    assert figures(shown) == {"images": 200, "is_reliable": False, "issues": []}
+    assert "too low to question labels" in words(shown)
 
 
 def test_without_a_suspect_it_says_so(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     shown = seen(with_predictions(context, torch.eye(10)[context.digits.labels.cpu()]), "labels")
-    assert words(shown).startswith("No suspect among 200 images.")
+    assert words(shown).startswith("No label issue in 200 images.")
     assert shown.opens is None
 
 
@@ -108,8 +108,8 @@ def test_many_suspects_are_left_to_the_findings(context_of: Contexts, seen: Seen
     labels = context.digits.labels.cpu()
     wrong = torch.where(torch.arange(200) % 5 == 0, (labels + 1) % 10, labels)
     shown = seen(with_labels(context, random_probabilities(labels, strength=12.0), wrong), "labels")
-    assert figures(shown)["suspected"] > 12
-    assert "The findings of the run judge that." in words(shown)
+    assert figures(shown)["label_issues"] > 12
+    assert "See the findings of the run." in words(shown)
 
 
 @pytest.mark.parametrize(("size", "told"), [(200, "was not trained on"), (0, "was trained on")])
@@ -125,7 +125,7 @@ def test_it_says_whether_the_images_were_trained_on(
 def test_enter_opens_the_chosen_suspect(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"))
     shown = seen(context, "labels")
-    suspects = figures(shown)["suspects"]
+    suspects = figures(shown)["issues"]
     assert shown.opens is not None
     opened = seen(context, shown.opens.view, **dict(shown.opens.choices))
     assert figures(opened)["chosen"] == suspects[0]["image"]

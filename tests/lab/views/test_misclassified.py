@@ -45,9 +45,9 @@ def test_without_a_choice_it_is_the_cell_of_the_most_frequent_error(
     context = random_context(context_of("tiny"))
     worst = figures(seen(context, "confusion"))["worst_pairs"][0]
     shown = figures(seen(context, "misclassified"))
-    assert (shown["true"], shown["said"], shown["count"]) == (
+    assert (shown["true"], shown["predicted"], shown["count"]) == (
         worst["true"],
-        worst["said"],
+        worst["predicted"],
         worst["count"],
     )
 
@@ -67,7 +67,9 @@ def test_the_chosen_digit_is_shown_whole_with_all_its_probabilities(
     probabilities = context.prediction_store.by_split["validation"].probabilities[number].tolist()
     assert [bar.share for bar in bars] == probabilities == facts["probabilities"]
     assert [bar.label for bar in bars if bar.is_marked] == [f"{facts['true']} true"]
-    assert [bar.label for bar in bars if "said" in bar.label] == [f"{facts['said']} said"]
+    assert [bar.label for bar in bars if "predicted" in bar.label] == [
+        f"{facts['predicted']} predicted"
+    ]
     assert shown.opens is not None
     assert ("digit", float(number)) in shown.opens.choices
 
@@ -85,7 +87,7 @@ def test_an_empty_cell_says_so_and_keeps_its_controls(context_of: Contexts, seen
     context = context_of("tiny")
     right = with_predictions(context, torch.eye(10)[context.digits.labels.cpu()])
     shown = seen(right, "misclassified", true=3, predicted=5)
-    assert words(shown) == "No validation image of class 3 is taken for a 5."
+    assert words(shown) == "No validation image of class 3 is predicted as 5."
     assert [control.value for control in shown.controls] == ["validation", 3.0, 5.0, 1.0]
     assert figures(shown)["digits"] == []
 
@@ -108,13 +110,16 @@ def test_of_many_classes_the_most_probable_and_the_true_one_are_drawn(
 
 
 HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
-    (({}, {}, {}), "right at the end of all 3 epochs"),
-    (({5: 1}, {5: 1}, {5: 1}), "wrong at the end of all 3 epochs"),
-    (({}, {}, {5: 1}), "right until epoch 2, wrong since epoch 3, forgotten once"),
-    (({}, {5: 1}, {5: 1}), "right until epoch 1, wrong since epoch 2, forgotten once"),
-    (({5: 1}, {}, {}), "right since epoch 2, wrong before"),
-    (({}, {5: 1}, {}), "right again at the end of epoch 3, forgotten once"),
-    (({}, {5: 1}, {}, {5: 1}), "right until epoch 3, wrong since epoch 4, forgotten 2 times"),
+    (({}, {}, {}), "correct at the end of all 3 epochs"),
+    (({5: 1}, {5: 1}, {5: 1}), "misclassified at the end of all 3 epochs"),
+    (({}, {}, {5: 1}), "correct until epoch 2, misclassified since epoch 3, forgotten once"),
+    (({}, {5: 1}, {5: 1}), "correct until epoch 1, misclassified since epoch 2, forgotten once"),
+    (({5: 1}, {}, {}), "correct since epoch 2, misclassified before"),
+    (({}, {5: 1}, {}), "correct again at the end of epoch 3, forgotten once"),
+    (
+        ({}, {5: 1}, {}, {5: 1}),
+        "correct until epoch 3, misclassified since epoch 4, forgotten 2 times",
+    ),
 )
 
 
@@ -136,14 +141,14 @@ def test_it_tells_what_became_of_an_image(
     context = with_history(plain, *wrong)
     is_right = not wrong[-1]
     assert gallery.past(context, said_of(context, 5, is_right=is_right), 5) == told
-    after = f"{told}; {'wrong' if is_right else 'right'} now, after step 7"
+    after = f"{told}; {'misclassified' if is_right else 'correct'} now, after step 7"
     assert gallery.past(context, said_of(context, 5, is_right=not is_right), 5) == after
 
 
 def test_a_record_that_began_late_says_since_when(context_of: Contexts) -> None:
     context = with_history(context_of("tiny"), {}, {}, since=4)
     told = gallery.past(context, said_of(context, 0, is_right=True), 0)
-    assert told == "right at the end of each epoch since 4, the first that is recorded"
+    assert told == "correct at the end of each epoch since 4, the first recorded one"
 
 
 def test_what_is_not_recorded_is_not_made_up(context_of: Contexts, seen: Seen) -> None:
@@ -168,7 +173,7 @@ def test_the_history_is_among_the_figures(context_of: Contexts, seen: Seen) -> N
         "epochs": 2,
         "first_epoch": 1,
     }
-    assert "wrong since epoch 2" in words(shown)
+    assert "misclassified since epoch 2" in words(shown)
     thumbs = [block for block in shown.blocks if isinstance(block, Pictures)][1].items
     assert thumbs[0].caption.endswith("since epoch 2")
 

@@ -107,7 +107,7 @@ def test_its_accuracies_are_those_of_the_changed_images(context_of: Contexts, se
     shown = seen(context, "robustness", perturbation="rotate")
 
     figures: Any = shown.figures
-    told = {(each["change"], each["amount"]): each for each in figures["changes"]}
+    told = {(each["perturbation"], each["strength"]): each for each in figures["perturbations"]}
     total = figures["total"]
     split = context.split("validation").sample(total)
     turned = split.images.float()
@@ -131,7 +131,7 @@ def test_its_accuracies_are_those_of_the_changed_images(context_of: Contexts, se
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_digit_is_followed(context_of: Contexts, kind: str) -> None:
     context = context_of("tiny")
-    parts = view_named("robustness")(context, {"change": kind, "digit": 7.0}, False)
+    parts = view_named("robustness")(context, {"perturbation": kind, "digit": 7.0}, False)
     shown = next(part for part in parts if part is not None)
 
     curves = next(block for block in shown.blocks if isinstance(block, Curves))

@@ -30,7 +30,7 @@ from tui_trainer.lab.views.split_predictions import (
     hardest_first,
     in_cell,
     losses,
-    lost,
+    non_finite,
 )
 from tui_trainer.protocol.exhibit import Exhibit, Pictures, Table
 from tui_trainer.protocol.inspection import ERRORS, VIEWS
@@ -82,7 +82,7 @@ def test_every_view_shows_something_of_every_network(
     context_of: Contexts, seen: Seen, view: str, name: str
 ) -> None:
     context = SCENES[name](context_of)
-    for choices in ({}, {"page": 2.0, "digit": 3.0, "true": 3.0, "said": 3.0, "bins": 7.0}):
+    for choices in ({}, {"page": 2.0, "digit": 3.0, "true": 3.0, "predicted": 3.0, "bins": 7.0}):
         assert_sound(seen(context, view, **choices))
 
 
@@ -131,7 +131,7 @@ def test_probabilities_that_are_no_numbers_are_told(
 ) -> None:
     exhibit = seen(diverged_context(context_of("tiny")), view)
     assert words(exhibit) == ("The probabilities are no numbers any more: the run diverged.")
-    assert exhibit.figures == {"images": 200, "correct": 0, "without_numbers": 200}
+    assert exhibit.figures == {"images": 200, "correct": 0, "non_finite": 200}
     assert exhibit.result == ""
 
 
@@ -139,7 +139,7 @@ def test_one_image_without_numbers_is_counted(context_of: Contexts) -> None:
     probabilities = torch.full((200, 10), 0.1)
     probabilities[7, 3] = float("inf")
     context = with_predictions(context_of("tiny"), probabilities)
-    exhibit = lost(context.prediction_store.by_split["validation"])
+    exhibit = non_finite(context.prediction_store.by_split["validation"])
     assert exhibit is not None
     assert "of 1 of 200 images are no numbers" in words(exhibit)
 
@@ -172,7 +172,7 @@ def judgement() -> Predictions:
 
 def test_certainty_says_on_how_many_images_it_rests() -> None:
     assert certainty(judgement()) == (
-        "5 validation images after step 1,080: 40.00 % right [11.76, 76.93]."
+        "Accuracy 40.00 % [11.76, 76.93] on 5 validation images, step 1,080."
     )
 
 

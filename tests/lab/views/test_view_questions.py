@@ -233,10 +233,10 @@ def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tin
     sealed, first, second, later, *paused = (exhibit_of(event) for event in answers(events, "view"))
     assert sealed.trains
     assert not sealed.certainty
-    assert "look 1 at the test set" in first.certainty
-    assert "look 2 at the test set" in second.certainty
+    assert "test evaluation 1" in first.certainty
+    assert "test evaluation 2" in second.certainty
     assert later.certainty == second.certainty
-    assert ["look 3 at the test set" in exhibit.certainty for exhibit in paused] == [True, True]
+    assert ["test evaluation 3" in exhibit.certainty for exhibit in paused] == [True, True]
 
 
 def test_what_the_end_of_a_run_has_found_on_the_test_set_is_no_further_look(tiny: Path) -> None:
@@ -244,7 +244,7 @@ def test_what_the_end_of_a_run_has_found_on_the_test_set_is_no_further_look(tiny
     events = told_of(tiny, ScriptedInbox(paused=[[wish], [Stop()]]), patient=True)
     assert only(TestEvaluated, events).evaluation == 1
     assert only(RunFinished, events).test_evaluations == 1
-    assert "look 1 at the test set" in exhibit_of(only(Answered, events)).certainty
+    assert "test evaluation 1" in exhibit_of(only(Answered, events)).certainty
 
 
 def test_validation_is_judged_once_by_the_run_and_the_view(

@@ -43,7 +43,7 @@ from tui_trainer.protocol.exhibit import (
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import count, plural
 
-LOGITS = "classes"
+LOGITS = "logits"
 """What the network's scores are called among its layers."""
 
 SEARCHED, FEWEST = 300, 60
@@ -189,9 +189,12 @@ def _exhibit(
             "unit": number,
             "searched": len(search.values),
             "best": [
-                {"true": one.label, "value": one.value, "sees": one.box} for one in search.best
+                {"true": one.label, "value": one.value, "receptive_field": one.box}
+                for one in search.best
             ],
-            "made": [{"value": one.value, "sees": one.box} for one in search.generated],
+            "generated": [
+                {"value": one.value, "receptive_field": one.box} for one in search.generated
+            ],
             "mean_by_class": {str(label): mean for label, mean in search.by_class},
         },
     )

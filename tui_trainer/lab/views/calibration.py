@@ -1,4 +1,4 @@
-"""Whether the network is as sure as it is right."""
+"""Calibration: does the confidence of the predictions match their accuracy?"""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ BINS = number_control("bins", "bins", 15, (5, 10, 15, 20))
 BINNING = word_control("binning", (EQUAL_WIDTH, EQUAL_MASS))
 
 DRAWS, PER_PART, SEED = 200, 20, 8
-"""How often the images are drawn anew as they would be if all was calibrated, and the seed."""
+"""How often a calibrated model is simulated on these images, how many per slice, and the seed."""
 
 FEWEST = 5
-"""Images of a bin that is drawn; the accuracy of fewer could be anything."""
+"""Images that a bin needs to be plotted: the accuracy of fewer is too uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibratedErrors:
-    """What a calibrated network would show on these images.
+    """The errors of a perfectly calibrated model on as many images: sampling noise alone.
 
     Attributes:
-        ece: Its calibration error on average.
-        ece_high: Below which it stays nineteen times of twenty.
-        mce: The largest gap of a bin, on average.
+        ece: Its mean expected calibration error.
+        ece_high: The 95th percentile of that.
+        mce: Its mean maximum calibration error.
     """
 
     ece: float
@@ -51,7 +51,7 @@ class CalibratedErrors:
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the reliability diagram, and what it comes to."""
+    """Show the reliability diagram, ECE, MCE, Brier score and log loss."""
     images, bins = controls.word(context.images_control), controls.whole(BINS)
     bins = max(int(step) for step in BINS.steps if float(step) <= bins)
     controls.add(BINS, bins)
@@ -78,8 +78,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
             _summary(found, calibrated, metrics),
             _bins(found),
         ),
-        result=f"Calibration error (ECE) {percent(found.ece)}; by chance alone a calibrated "
-        f"network shows {percent(calibrated.ece)}, and in 19 of 20 cases at most "
+        result=f"Expected calibration error (ECE) {percent(found.ece)}; a calibrated network has "
+        f"{percent(calibrated.ece)} from sampling alone, in 19 of 20 cases at most "
         f"{percent(calibrated.ece_high)}.",
         certainty=certainty(predictions),
         figures=figures(found, calibrated, metrics, binning),
@@ -87,16 +87,16 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 
 def calibrated_gaps(confidence: Tensor, inside: Tensor, bins: int, draws: int, seed: int) -> Tensor:
-    """Return the sums of confidence less hits (draws, bins) that a calibrated network would have.
+    """Return sums of confidence − correct (draws, bins) of a simulated calibrated model.
 
-    Each image is right with the probability that the network gives it, drawn from a seed.
+    In each draw an image is correct with a probability of its confidence.
 
     Args:
         confidence: The confidences (N).
         inside: The bin of each (N).
-        bins: How many bins.
-        draws: How often all images are drawn.
-        seed: Of the draws.
+        bins: The number of bins.
+        draws: The number of simulations.
+        seed: Seed of the simulations.
     """
     calibrated = torch.Generator().manual_seed(seed)
     correct = (
@@ -107,7 +107,7 @@ def calibrated_gaps(confidence: Tensor, inside: Tensor, bins: int, draws: int, s
 
 
 def calibrated_errors(gaps: Tensor, found: Calibration) -> CalibratedErrors:
-    """Return the errors of a calibrated network from the gaps of its bins (draws, bins)."""
+    """Return the errors of a calibrated model from the gaps of its bins (draws, bins)."""
     sizes = torch.tensor([each.images for each in found.bins], dtype=torch.float64)
     errors = gaps.abs().sum(dim=1) / found.images
     largest = (gaps.abs() / sizes.clamp_min(1)).amax(dim=1)
@@ -119,24 +119,24 @@ def calibrated_errors(gaps: Tensor, found: Calibration) -> CalibratedErrors:
 def figures(
     found: Calibration, calibrated: CalibratedErrors, metrics: Mapping[str, float], binning: str
 ) -> Mapping[str, object]:
-    """Return the bins and all scores as plain numbers."""
+    """Return the bins and all metrics as plain numbers."""
     return {
         "images": found.images,
         "binning": binning,
         "ece": found.ece,
-        "ece_by_chance": calibrated.ece,
-        "ece_by_chance_95": calibrated.ece_high,
+        "ece_if_calibrated": calibrated.ece,
+        "ece_if_calibrated_95": calibrated.ece_high,
         "mce": found.mce,
-        "mce_by_chance": calibrated.mce,
+        "mce_if_calibrated": calibrated.mce,
         **metrics,
-        "confidence_less_accuracy": found.gap,
-        "confidence_less_accuracy_interval": list(found.gap_interval),
+        "confidence_minus_accuracy": found.gap,
+        "confidence_minus_accuracy_interval": list(found.gap_interval),
         "bins": [
             {
                 "low": each.low,
                 "high": each.high,
                 "images": each.images,
-                "right": each.correct,
+                "correct": each.correct,
                 "confidence": each.confidence if each.images else None,
                 "accuracy": each.accuracy,
                 "accuracy_interval": None if each.interval is None else list(each.interval),
@@ -155,18 +155,18 @@ def _metrics(predictions: Predictions) -> Mapping[str, float]:
 
 
 def _diagram(found: Calibration) -> Curves:
-    """Return accuracy by confidence, with the diagonal on which a calibrated network lies."""
+    """Return accuracy by confidence, with the diagonal of a calibrated network."""
     full = [each for each in found.bins if each.images >= FEWEST]
     sure = tuple(each.confidence for each in full)
     shares = tuple(each.correct / each.images for each in full)
     ends = [each.interval or (0.0, 1.0) for each in full]
     return Curves(
-        caption=f"reliability: accuracy by confidence, bins of {FEWEST} images or more",
+        caption=f"reliability diagram: accuracy by confidence, bins of {FEWEST} images or more",
         x_label="confidence",
         curves=(
             Curve(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0)),
             Curve(name="accuracy", x=sure, y=shares),
-            Curve(name="its interval from", x=sure, y=tuple(low for low, _ in ends)),
+            Curve(name="95 % interval from", x=sure, y=tuple(low for low, _ in ends)),
             Curve(name="to", x=sure, y=tuple(high for _, high in ends)),
         ),
     )
@@ -177,10 +177,10 @@ def _summary(
 ) -> Table:
     return Table(
         caption="",
-        heads=("", "here", "calibrated, by chance"),
+        heads=("", "here", "if calibrated"),
         rows=(
-            ("ECE, mean gap of the bins", percent(found.ece), f"{percent(calibrated.ece)}"),
-            ("MCE, largest gap of a bin", percent(found.mce), f"{percent(calibrated.mce)}"),
+            ("ECE, expected calibration error", percent(found.ece), f"{percent(calibrated.ece)}"),
+            ("MCE, maximum calibration error", percent(found.mce), f"{percent(calibrated.mce)}"),
             ("Brier score, 0 to 2", f"{metrics['brier']:.4f}", ""),
             ("log loss, nats", f"{metrics['nll']:.4f}", ""),
         ),
@@ -188,25 +188,25 @@ def _summary(
 
 
 def _verdict(found: Calibration, calibrated: CalibratedErrors) -> Words:
-    """Say in words whether it is too sure, not sure enough, or as sure as it is right."""
+    """Say whether it is overconfident, underconfident or calibrated."""
     low, high = found.gap_interval
     on_average = (
-        f"its mean confidence differs from its accuracy by {_points(found.gap)} points "
+        f"mean confidence − accuracy is {_points(found.gap)} points "
         f"[{_points(low)}, {_points(high)}]"
     )
     if found.ece <= calibrated.ece_high:
-        text = f"As sure as it is right, as far as {count(found.images)} images can tell: "
+        text = f"No miscalibration is detectable on {count(found.images)} images: "
         return Words(text=f"{text}{on_average}.", tone="ok")
     if low > 0:
         return Words(text=f"Overconfident: {on_average}.", tone="warning")
     if high < 0:
         return Words(text=f"Underconfident: {on_average}.", tone="warning")
-    text = "Too sure in some bins, not sure enough in others; on average "
+    text = "Overconfident in some bins, underconfident in others; "
     return Words(text=f"{text}{on_average}.", tone="warning")
 
 
 def _points(share: float, digits: int = 2) -> str:
-    """Return a difference of shares in points, with its sign: ``+1.78``; 0 has none."""
+    """Return a difference of shares in percentage points with its sign: ``+1.78``."""
     text = f"{100 * share:+.{digits}f}".replace("-", "−")
     return text if float(text[1:]) else text[1:]
 
@@ -215,8 +215,8 @@ def _bins(found: Calibration) -> Table:
     shown = [each for each in found.bins if each.images]
     empty = len(found.bins) - len(shown)
     return Table(
-        caption="the bins, in %" + (f"; {empty} without images left out" if empty else ""),
-        heads=("confidence", "images", "mean", "accuracy", "gap"),
+        caption="bins, in %" + (f"; {empty} empty bins left out" if empty else ""),
+        heads=("bin", "images", "confidence", "accuracy", "gap"),
         rows=tuple(map(_row, shown)),
     )
 

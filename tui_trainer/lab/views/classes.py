@@ -1,4 +1,4 @@
-"""Class by class: precision, recall and F1, each with its interval."""
+"""The classification report: precision, recall, F1 and support by class, with intervals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORDER = word_control("order", (BY_CLASS, WORST_FIRST))
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show each class's figures, the worst one marked, and the averages."""
+    """Show the metrics of each class, the lowest F1 marked, and their macro averages."""
     images, order = controls.word(context.images_control), controls.word(ORDER)
     if (predictions := (yield from predictions_of(context, images))) is None:
         return
@@ -33,7 +33,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     blocks: list[Block] = [
         Table(
             caption="in %, with 95 % intervals",
-            heads=("class", "images", "precision", "recall", "F1"),
+            heads=("class", "support", "precision", "recall", "F1"),
             rows=rows,
             marked=per_class.index(worst),
         ),
@@ -43,7 +43,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         blocks.append(missing)
     yield Exhibit(
         blocks=tuple(blocks),
-        result=f"Class {worst.label} is the worst: F1 {_told(worst.f1, worst.f1_interval)} %.",
+        result=f"Class {worst.label} has the lowest F1: {_text(worst.f1, worst.f1_interval)} %.",
         certainty=certainty(predictions),
         opens=_link(confusion, worst, images),
         figures=figures(confusion),
@@ -51,7 +51,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 
 def figures(confusion: Confusion) -> Mapping[str, object]:
-    """Return the classes' figures and the averages as plain numbers; what is undefined is None."""
+    """Return the metrics and their macro averages as plain numbers; None where undefined."""
     return {
         "images": confusion.total,
         "accuracy": confusion.correct / confusion.total,
@@ -64,8 +64,8 @@ def figures(confusion: Confusion) -> Mapping[str, object]:
             {
                 "class": score.label,
                 "images": score.images,
-                "said": score.predicted,
-                "right": score.correct,
+                "predicted": score.predicted,
+                "correct": score.correct,
                 "precision": score.precision,
                 "precision_interval": _list(score.precision_interval),
                 "recall": score.recall,
@@ -94,9 +94,9 @@ def _row(score: ClassMetrics) -> tuple[str, ...]:
     return (
         str(score.label),
         count(score.images),
-        _told(score.precision, score.precision_interval),
-        _told(score.recall, score.recall_interval),
-        _told(score.f1, score.f1_interval),
+        _text(score.precision, score.precision_interval),
+        _text(score.recall, score.recall_interval),
+        _text(score.f1, score.f1_interval),
     )
 
 
@@ -104,47 +104,48 @@ def _averages(confusion: Confusion) -> Table:
     accuracy = confusion.correct / confusion.total
     interval = wilson(confusion.correct, confusion.total)
     return Table(
-        caption=f"together: accuracy {_told(accuracy, interval)}",
+        caption=f"all classes: accuracy {_text(accuracy, interval)}",
         heads=("", "precision", "recall", "F1"),
-        rows=(("class mean", *(_told(m.value, m.interval) for m in _macros(confusion).values())),),
+        rows=(("macro avg", *(_text(m.value, m.interval) for m in _macros(confusion).values())),),
     )
 
 
 def _missing(confusion: Confusion) -> Words | None:
-    """Return which classes have no figures; None if all have."""
-    told = []
+    """Return which classes have undefined metrics; None if there are none."""
+    reasons = []
     for what, without in (
-        ("no image", [score.label for score in confusion.per_class if not score.images]),
-        ("never said", [score.label for score in confusion.per_class if not score.predicted]),
+        ("no images", [score.label for score in confusion.per_class if not score.images]),
+        ("never predicted", [score.label for score in confusion.per_class if not score.predicted]),
     ):
         if without:
-            told.append(f"{what}: class {', '.join(map(str, without))}")
-    if not told:
+            reasons.append(f"{what}: class {', '.join(map(str, without))}")
+    if not reasons:
         return None
-    text = f"{'; '.join(told)}. What is not defined is a – and counts as 0 in the mean; "
-    return Words(text=f"{text}a class that does not occur at all is left out.", tone="muted")
+    text = f"{'; '.join(reasons)}. An undefined metric is shown as – and counts as 0 in the "
+    text += "average; a class that is neither a label nor a prediction is left out."
+    return Words(text=text, tone="muted")
 
 
 def _link(confusion: Confusion, worst: ClassMetrics, images: str) -> Opening | None:
-    """Return the way to the most frequent error on the worst class's images, or for it."""
+    """Return a link to the most frequent confusion that the worst class is part of."""
     pairs = confusion.worst_pairs()
     own = [pair for pair in pairs if worst.label in pair[:2]]
     if not own:
         return None
     label, predicted, wrong = own[0]
-    hint = f"the {plural(wrong, 'digit')} of true {label}, said {predicted}"
+    hint = f"the {plural(wrong, 'image')} of true {label}, predicted {predicted}"
     return link_to("misclassified", hint, images=images, true=label, predicted=predicted)
 
 
-def _told(value: float | None, interval: Interval | None) -> str:
-    """Return a figure and its interval in percent: ``98.4 [96.9, 99.2]``; – if there is none."""
+def _text(value: float | None, interval: Interval | None) -> str:
+    """Return a metric and its interval in percent: ``98.4 [96.9, 99.2]``; – if undefined."""
     if value is None or interval is None:
         return "–"
     return f"{_percent(value)} [{_percent(interval[0])}, {_percent(interval[1])}]"
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent; only 1 itself is 100, and only 0 itself is 0."""
+    """Return a share in percent; it rounds to 100 or 0 only if it is exactly 1 or 0."""
     if share in (0.0, 1.0):
         return "100" if share else "0"
     return f"{min(99.9, max(0.1, 100 * share)):.1f}"

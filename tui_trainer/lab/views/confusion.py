@@ -1,4 +1,4 @@
-"""The confusion matrix: which classes the network takes for which."""
+"""The confusion matrix: rows are true classes, columns are predicted classes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tui_trainer.text.fmt import plural
 
 NUMBERS = word_control("numbers", ("counts", "shares"))
 PAIRS = 8
-"""Kinds of errors that are listed."""
+"""Confused pairs in the table."""
 
 PREVIEW = 6
-"""Digits of the chosen cell that are shown below."""
+"""Images of the chosen cell that are shown below."""
 
 MOST_CLASSES = 16
-"""Classes whose matrix is drawn; of more only the worst pairs are told."""
+"""Classes up to which the matrix is drawn; with more, only the worst pairs are listed."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the matrix; its first cell that is chosen is the most frequent error."""
+    """Show the matrix; at first the most frequent confusion is selected."""
     images, numbers = controls.word(context.images_control), controls.word(NUMBERS)
     if (predictions := (yield from predictions_of(context, images))) is None:
         return
@@ -35,14 +35,16 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     blocks: list[Block] = []
     if confusion.classes <= MOST_CLASSES:
         blocks.append(_matrix(confusion, cell, is_shares=numbers == "shares"))
-    blocks.append(_pairs(confusion, worst) if worst else Words(text="No error.", tone="ok"))
+    blocks.append(
+        _pairs(confusion, worst) if worst else Words(text="No image is misclassified.", tone="ok")
+    )
     blocks += _preview(context, predictions, *cell)
     inside = confusion.counts[cell[0]][cell[1]]
-    hint = f"the {inside:,} digits of true {cell[0]}, said {cell[1]}"
+    hint = f"the {inside:,} images of true {cell[0]}, predicted {cell[1]}"
     yield Exhibit(
         blocks=tuple(blocks),
-        result=f"{plural(confusion.total - confusion.correct, 'image')} wrong, "
-        f"{plural(len(worst), 'kind')} of error.",
+        result=f"{plural(confusion.total - confusion.correct, 'misclassified image')}, "
+        f"{plural(len(worst), 'confused pair')}.",
         certainty=certainty(predictions),
         opens=link_to("misclassified", hint, images=images, true=cell[0], predicted=cell[1]),
         figures=figures(confusion),
@@ -55,11 +57,13 @@ def confusion_of(predictions: Predictions, classes: int) -> Confusion:
 
 
 def chosen_cell(confusion: Confusion, controls: Controls) -> tuple[int, int]:
-    """Return the chosen cell, true class and predicted one; at first the most frequent error's."""
+    """Return the selected cell (true, predicted); at first the most frequent confusion."""
     label, predicted, _ = next(iter(confusion.worst_pairs()), (0, 0, 0))
     return (
         controls.whole(counting("true", "true", confusion.classes, value=float(label))),
-        controls.whole(counting("said", "said", confusion.classes, value=float(predicted))),
+        controls.whole(
+            counting("predicted", "predicted", confusion.classes, value=float(predicted))
+        ),
     )
 
 
@@ -72,7 +76,7 @@ def figures(confusion: Confusion) -> Mapping[str, object]:
         "worst_pairs": [
             {
                 "true": label,
-                "said": predicted,
+                "predicted": predicted,
                 "count": count,
                 "share": confusion.share(label, predicted),
             }
@@ -82,13 +86,13 @@ def figures(confusion: Confusion) -> Mapping[str, object]:
 
 
 def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> Matrix:
-    """Return the matrix: an error stands out by how frequent it is beside the most frequent."""
+    """Return the matrix; colour is relative to the most frequent confusion, not to the diagonal."""
     classes = range(confusion.classes)
     most = max((pair[2] for pair in confusion.worst_pairs()), default=1)
     return Matrix(
-        caption="share of the true class, %" if is_shares else "images",
+        caption="% of the true class" if is_shares else "number of images",
         row_label="true",
-        column_label="said",
+        column_label="predicted",
         heads=tuple(map(str, classes)),
         texts=tuple(
             tuple(_cell_text(confusion, row, column, is_shares=is_shares) for column in classes)
@@ -102,17 +106,17 @@ def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> 
             for row in classes
         ),
         cell=cell,
-        controls=("true", "said"),
+        controls=("true", "predicted"),
     )
 
 
 def _preview(context: Context, predictions: Predictions, label: int, predicted: int) -> list[Block]:
-    """Return the first digits of the chosen cell, the hardest first; nothing if it has none."""
+    """Return the images of the selected cell with the highest loss; nothing if it is empty."""
     numbers = in_cell(predictions, label, predicted)[:PREVIEW]
     if not numbers:
         return []
     shown = gallery.captions(context, predictions, numbers)
-    caption = f"true {label}, said {predicted}, the hardest first"
+    caption = f"true {label}, predicted {predicted}, highest loss first"
     return [Pictures(caption=caption, items=gallery.thumbnails(context, predictions.images, shown))]
 
 
@@ -125,8 +129,8 @@ def _cell_text(confusion: Confusion, row: int, column: int, *, is_shares: bool) 
 
 def _pairs(confusion: Confusion, worst: list[tuple[int, int, int]]) -> Table:
     return Table(
-        caption="worst pairs",
-        heads=("true", "said", "images", "of the class", "of all errors"),
+        caption="most confused pairs",
+        heads=("true", "predicted", "images", "of class", "of errors"),
         rows=tuple(
             (
                 str(label),

@@ -1,4 +1,4 @@
-"""The drawing pad: a digit by hand, and what the network says of it, stroke by stroke."""
+"""The drawing pad: predictions of the current model and of checkpoints for a drawn digit."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from tui_trainer.protocol.strokes import Drawing, drawing_of
 from tui_trainer.text.fmt import clip, count, percent, printable
 
 DRAWING = "drawing"
-"""The choice that holds what was drawn, as :meth:`Drawing.to_text` writes it."""
+"""The choice that holds the drawing, as :meth:`Drawing.to_text` writes it."""
 
-CENTRED = word_control("centred", ("yes", "no"))
+CENTERED = word_control("centered", ("yes", "no"))
 
 MOST_CHECKPOINTS = 6
 MOST_BARS = 10
-LONGEST_FAULT = 34
+LONGEST_ERROR = 34
 
 NOW = "now"
-"""What the weights of the moment are called beside the checkpoints."""
+"""The name of the current weights in the table of checkpoints."""
 
 _HOW = (
-    "Draw a digit, with the mouse or with the keys. What the network gets of it is shown here, and "
-    "what it says, stroke by stroke; beside it, what saved weights say of the same."
+    "Draw a digit with the mouse or the keys. After each stroke you see the input of the network, "
+    "its class probabilities, and the predictions of saved checkpoints for the same drawing."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointPrediction:
-    """What one network says of the drawing.
+    """The prediction of one checkpoint for the drawing.
 
     Attributes:
-        name: Whose weights.
-        step: After how many batches they were so.
-        probabilities: Of each class.
-        fault: Why there are none; empty if there are.
+        name: The checkpoint, or :data:`NOW`.
+        step: The training step of its weights.
+        probabilities: The probability of each class.
+        error: Why there are none; empty if there are.
     """
 
     name: str
     step: int
     probabilities: tuple[float, ...]
-    fault: str = ""
+    error: str = ""
 
     @property
     def ranked(self) -> tuple[int, ...]:
-        """The classes, the most probable first; none if there are no numbers."""
+        """The classes, the most probable first; empty if a probability is not finite."""
         if not self.probabilities or not all(map(math.isfinite, self.probabilities)):
             return ()
         places = range(len(self.probabilities))
         return tuple(sorted(places, key=lambda place: -self.probabilities[place]))
 
-    def predicted(self, place: int) -> str:
-        """Return a class, by its rank from 0, with its probability; a dash if there is none."""
+    def text(self, place: int) -> str:
+        """Return a class by its rank from 0 with its probability; a dash if there is none."""
         if place >= len(self.ranked):
             return "—"
         best = self.ranked[place]
@@ -70,15 +70,15 @@ class CheckpointPrediction:
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the drawing as the network gets it, and what it says; then what checkpoints say."""
-    is_centred = controls.word(CENTRED) == "yes"
+    """Show the drawing as model input and its prediction; then the predictions of checkpoints."""
+    is_centered = controls.word(CENTERED) == "yes"
     try:
         drawing = drawing_of(str(controls.choices.get(DRAWING) or "00"))
     except ValueError as error:
-        words = Words(text=f"This is no drawing: {error}.", tone="error")
-        yield Exhibit(blocks=(words,), figures={"fault": str(error)})
+        words = Words(text=f"The drawing cannot be read: {error}.", tone="error")
+        yield Exhibit(blocks=(words,), figures={"error": str(error)})
         return
-    digit = _as_network_gets(drawing, context.data.image_size, is_centred=is_centred)
+    digit = _as_model_input(drawing, context.data.image_size, is_centered=is_centered)
     if digit is None:
         yield Exhibit(blocks=(Words(text=_HOW),), figures={"blank": True})
         return
@@ -88,27 +88,27 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     for name in names:
         if not is_loaded(context.checkpoints[name], context.config.model):
             share = len(predictions) / (len(names) + 1)
-            yield _exhibit(digit, predictions, progress=share, is_centred=is_centred)
+            yield _exhibit(digit, predictions, progress=share, is_centered=is_centered)
         predictions.append(_predict(context, name, digit))
-    yield _exhibit(digit, predictions, is_centred=is_centred)
+    yield _exhibit(digit, predictions, is_centered=is_centered)
 
 
-def _as_network_gets(drawing: Drawing, side: int, *, is_centred: bool) -> Tensor | None:
+def _as_model_input(drawing: Drawing, side: int, *, is_centered: bool) -> Tensor | None:
     """Return the drawing as an image (side, side) of uint8; None without ink."""
     if drawing.is_blank:
         return None
     ink = torch.frombuffer(bytearray(drawing.ink), dtype=torch.uint8)
     ink = ink.view(drawing.height, drawing.width)
-    return as_digit(ink, side) if is_centred else as_it_lies(ink, side)
+    return as_digit(ink, side) if is_centered else as_it_lies(ink, side)
 
 
 def _predict(context: Context, name: str, digit: Tensor) -> CheckpointPrediction:
-    """Return what a checkpoint says, or in few words why it says nothing."""
+    """Return the prediction of a checkpoint, or a short reason why there is none."""
     path = context.checkpoints[name]
     try:
         saved_model = saved_model_of(path, context.config.model)
         if saved_model.image_size != len(digit):
-            raise InputError(f"takes {saved_model.image_size}×{saved_model.image_size} pixels")
+            raise InputError(f"needs {saved_model.image_size}×{saved_model.image_size} pixels")
         return CheckpointPrediction(name, saved_model.step, saved_model.probabilities(digit))
     except InputError as error:
         return CheckpointPrediction(name, 0, (), str(error).removeprefix(f"{printable(path)}: "))
@@ -118,47 +118,51 @@ def _exhibit(
     digit: Tensor,
     predictions: Sequence[CheckpointPrediction],
     *,
-    is_centred: bool,
+    is_centered: bool,
     progress: float | None = None,
 ) -> Exhibit:
     now = predictions[0]
-    picture = grey_picture(digit, "as it gets it")
-    blocks: list[Block] = [_bars(now) if now.ranked else nonfinite_notice("its probabilities")]
+    picture = grey_picture(digit, "model input")
+    blocks: list[Block] = [
+        _bars(now) if now.ranked else nonfinite_notice("the class probabilities")
+    ]
     blocks.append(Pictures(caption="", items=(picture,)))
     if len(predictions) > 1:
         blocks.append(_table(predictions))
-    second = f"; then {now.predicted(1)}" if len(now.ranked) > 1 else ""
+    second = f", second {now.text(1)}" if len(now.ranked) > 1 else ""
     return Exhibit(
         blocks=tuple(blocks),
-        result=f"It says {now.predicted(0)}{second}." if now.ranked else "",
+        result=f"Predicted: {now.text(0)}{second}." if now.ranked else "",
         certainty=(
-            "One drawing, brought to the size and place of the dataset's digits."
-            if is_centred
-            else "One drawing, as it lies on the pad. The dataset's digits are all of one size and "
-            "in the middle; no others were trained on, but for the augmentation."
+            "One drawing, scaled and centered like the digits of the dataset."
+            if is_centered
+            else "One drawing, not centered. The digits of the dataset all have the same size and "
+            "are centered; only augmentation adds others to the training."
         ),
         progress=progress,
-        figures=_figures(digit, predictions, is_centred=is_centred),
+        figures=_figures(digit, predictions, is_centered=is_centered),
     )
 
 
 def _bars(now: CheckpointPrediction) -> Bars:
-    """Return the probabilities, class by class; of many classes the most probable ones."""
+    """Return the probabilities by class; with many classes only the most probable ones."""
     classes = now.ranked[:MOST_BARS]
     if len(classes) == len(now.probabilities):
-        return probability_bars("what it says", now.probabilities, sorted(classes), classes[0])
-    caption = f"what it says: the {MOST_BARS} most probable"
+        return probability_bars(
+            "class probabilities", now.probabilities, sorted(classes), classes[0]
+        )
+    caption = f"class probabilities: the {MOST_BARS} highest"
     return probability_bars(caption, now.probabilities, classes, classes[0])
 
 
 def _table(predictions: Sequence[CheckpointPrediction]) -> Table:
     return Table(
-        caption="side by side",
-        heads=("weights", "step", "says", "then"),
+        caption="current weights and checkpoints",
+        heads=("weights", "step", "predicted", "second"),
         rows=tuple(
-            (each.name, "—", f"✗ {clip(each.fault, LONGEST_FAULT)}", "")
-            if each.fault
-            else (each.name, count(each.step), each.predicted(0), each.predicted(1))
+            (each.name, "—", f"✗ {clip(each.error, LONGEST_ERROR)}", "")
+            if each.error
+            else (each.name, count(each.step), each.text(0), each.text(1))
             for each in predictions
         ),
         marked=0,
@@ -166,15 +170,15 @@ def _table(predictions: Sequence[CheckpointPrediction]) -> Table:
 
 
 def _figures(
-    digit: Tensor, predictions: Sequence[CheckpointPrediction], *, is_centred: bool
+    digit: Tensor, predictions: Sequence[CheckpointPrediction], *, is_centered: bool
 ) -> Mapping[str, object]:
     return {
         "blank": False,
-        "centred": is_centred,
+        "centered": is_centered,
         "image": digit.tolist(),
-        "opinions": [
-            {"weights": each.name, "fault": each.fault}
-            if each.fault
+        "predictions": [
+            {"weights": each.name, "error": each.error}
+            if each.error
             else {
                 "weights": each.name,
                 "step": each.step,

@@ -1,4 +1,4 @@
-"""What was learned, and what was forgotten again: the validation images, epoch by epoch."""
+"""Example forgetting: validation images that were learned, forgotten, or never learned."""
 
 from __future__ import annotations
 
@@ -16,76 +16,76 @@ from tui_trainer.lab.views import gallery
 from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Pictures, Table, Words
 from tui_trainer.text.fmt import count, percent, plural
 
-FORGOTTEN, NEVER, FLIPPING, RELEARNED, LATE, UNFORGETTABLE = (
+FORGOTTEN, NEVER, UNSTABLE, RELEARNED, LATE, ALWAYS_CORRECT = (
     "forgotten",
     "never learned",
-    "flip-flopping",
-    "learned again",
+    "unstable",
+    "relearned",
     "learned late",
-    "always right",
+    "always correct",
 )
 
-KIND = word_control("kind", (FORGOTTEN, NEVER, FLIPPING, RELEARNED))
+KIND = word_control("kind", (FORGOTTEN, NEVER, UNSTABLE, RELEARNED))
 
 ABOUT = {
-    UNFORGETTABLE: "right at the end of every epoch",
-    LATE: "wrong first, right ever since",
-    RELEARNED: "forgotten, and right again",
-    FORGOTTEN: "right once, wrong now",
-    NEVER: "wrong at the end of every epoch",
-    FLIPPING: "forgotten twice or more",
+    ALWAYS_CORRECT: "correct at the end of every epoch",
+    LATE: "misclassified at first, correct since",
+    RELEARNED: "forgotten, now correct again",
+    FORGOTTEN: "correct once, misclassified now",
+    NEVER: "misclassified in every epoch",
+    UNSTABLE: "forgotten twice or more",
 }
-"""The kinds, which part all images among them; but for the last one, which is of two others."""
+"""The kinds: a partition of the images, except for the last one, which overlaps two others."""
 
 SHORT = {
     LATE: "late",
     RELEARNED: "again",
     FORGOTTEN: "forgotten",
     NEVER: "never",
-    FLIPPING: "flip-flopping",
+    UNSTABLE: "unstable",
 }
-"""The same as heads of columns."""
+"""Short names for column heads."""
 
-FLIPS = 2
-"""How often an image was forgotten that is called flip-flopping."""
+UNSTABLE_EVENTS = 2
+"""Forgetting events from which on an image is unstable."""
 
 
 def kinds_of(record: ExampleForgetting) -> dict[str, Tensor]:
-    """Return which images are of each kind (N), true or false."""
-    right, once = record.row("wrong_since") == 0, record.row("first_correct") > 0
+    """Return a boolean mask (N) for each kind."""
+    correct, once = record.row("wrong_since") == 0, record.row("first_correct") > 0
     forgotten, times_wrong = record.row("forgetting_events"), record.row("times_wrong")
     return {
-        UNFORGETTABLE: times_wrong == 0,
-        LATE: right & (forgotten == 0) & (times_wrong > 0),
-        RELEARNED: right & (forgotten > 0),
-        FORGOTTEN: ~right & once,
-        NEVER: ~right & ~once,
-        FLIPPING: forgotten >= FLIPS,
+        ALWAYS_CORRECT: times_wrong == 0,
+        LATE: correct & (forgotten == 0) & (times_wrong > 0),
+        RELEARNED: correct & (forgotten > 0),
+        FORGOTTEN: ~correct & once,
+        NEVER: ~correct & ~once,
+        UNSTABLE: forgotten >= UNSTABLE_EVENTS,
     }
 
 
 def _ranked(record: ExampleForgetting, which: Tensor) -> list[int]:
-    """Return the numbers of images: most often forgotten first, then most often wrong."""
+    """Return image indices, ranked by forgetting events, then by misclassified epochs."""
     numbers = which.nonzero().flatten().tolist()
     forgotten, wrong = record.row("forgetting_events").tolist(), record.row("times_wrong").tolist()
     return sorted(numbers, key=lambda number: (-forgotten[number], -wrong[number], number))
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show which images were learned and forgotten, those of one kind as pictures.
+    """Show which images were learned and forgotten, one kind of them as pictures.
 
-    Forgetting is counted as by M. Toneva and others, "An empirical study of example forgetting
-    during deep neural network learning", ICLR 2019; there on training images, here at the end of
-    each epoch on those of validation.
+    The definition is that of M. Toneva and others, "An empirical study of example forgetting during
+    deep neural network learning", ICLR 2019. They count each time a training image is in a batch;
+    here it is the validation images at the end of each epoch.
     """
-    if lack := _lack(context):
-        yield lack
+    if unavailable := _unavailable(context):
+        yield unavailable
         return
-    record = deepcopy(context.forgetting)  # the run goes on writing into it
+    record = deepcopy(context.forgetting)  # the run keeps updating it
     labels = context.split(VALIDATION).labels.cpu()
     kinds = kinds_of(record)
     ranked = {
-        kind: _ranked(record, which) for kind, which in kinds.items() if kind != UNFORGETTABLE
+        kind: _ranked(record, which) for kind, which in kinds.items() if kind != ALWAYS_CORRECT
     }
     yield None
     kind = controls.word(KIND)
@@ -94,7 +94,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         blocks=(*blocks, _counts(kinds), _by_class(kinds, labels, context.data.classes)),
         result=f"{plural(len(ranked[FORGOTTEN]), 'image')} forgotten, "
         f"{count(len(ranked[NEVER]))} never learned, "
-        f"{count(len(ranked[FLIPPING]))} flip-flopping, of {count(len(labels))}.",
+        f"{count(len(ranked[UNSTABLE]))} unstable, of {count(len(labels))}.",
         certainty=_certainty(record, len(labels)),
         opens=opens,
         figures=figures(record, labels, context.data.classes),
@@ -102,7 +102,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 
 def figures(record: ExampleForgetting, labels: Tensor, classes: int) -> Mapping[str, object]:
-    """Return the kinds, class by class, and the images of those that are few."""
+    """Return the counts by kind and class, and the images of the small kinds."""
     kinds = kinds_of(record)
     return {
         "images": len(labels),
@@ -126,30 +126,30 @@ def _name(kind: str) -> str:
 
 
 def _facts(record: ExampleForgetting, labels: Tensor, number: int) -> Mapping[str, int | None]:
-    facts = record.facts(number)
+    facts = record.counts(number)
     last = facts.pop("predicted")
     predicted = None if last == NO_CLASS else last
     return {"image": number, "true": int(labels[number]), "predicted": predicted, **facts}
 
 
-def _lack(context: Context) -> Exhibit | None:
-    """Return what is shown where nothing is known; None if something is."""
+def _unavailable(context: Context) -> Exhibit | None:
+    """Return what is shown if there is no history; None if there is one."""
     if context.split_name != VALIDATION:
         text = (
-            "What becomes of each image is recorded on the validation images, and this run has "
-            "none. Train with some (--val-size), and look again after an epoch."
+            "Example forgetting is recorded on validation images, and this run has none. Train "
+            "with --val-size 1000 and open this view again after the first epoch."
         )
     elif not context.forgetting.epochs:
         text = (
-            "Nothing is known yet of what was learned and forgotten: it is written down at the end "
-            "of each epoch, and of this run there is none. An older recording has no such record: "
-            "train on, or anew, for two epochs or more."
+            "No history yet: the prediction of each image is recorded at the end of each epoch. "
+            "This run has no recorded epoch. Runs of older versions have no history. "
+            "Train for two more epochs."
         )
     else:
         return None
     return Exhibit(
         blocks=(Words(text=text),),
-        result="No epoch of this run is recorded image by image.",
+        result="This run has no history of its predictions.",
         figures={"epochs": 0},
     )
 
@@ -158,9 +158,9 @@ def _certainty(record: ExampleForgetting, images: int) -> str:
     epochs = (
         f"epochs {record.since} to {record.last}"
         if record.epochs > 1
-        else (f"epoch {record.since} alone: nothing can be forgotten before a second one")
+        else (f"epoch {record.since} only: forgetting needs a second epoch")
     )
-    missing = ", what was before is not recorded" if record.since > 1 else ""
+    missing = "; earlier epochs are not recorded" if record.since > 1 else ""
     return f"{count(images)} validation images at the end of {epochs}{missing}."
 
 
@@ -172,35 +172,36 @@ def _pictures(
     numbers: Sequence[int],
     controls: Controls,
 ) -> tuple[tuple[Block, ...], Opening | None]:
-    """Return the pictures of one kind, and where enter leads."""
+    """Return the pictures of one kind, and the link of enter."""
     if not numbers:
         return (Words(text=f"No image is {kind} ({ABOUT[kind]})."),), None
     page = gallery.page_of(numbers, controls)
     captions = {number: _caption(record, labels, number) for number in page.numbers}
     pictures = Pictures(
-        caption=f"{kind}: {ABOUT[kind]}; {count(len(numbers))}, the most often forgotten first",
+        caption=f"{kind}: {ABOUT[kind]}; {count(len(numbers))}, most forgetting events first",
         items=gallery.thumbnails(context, VALIDATION, captions, page.chosen),
     )
-    hint = f"where it looked in #{page.chosen}"
+    hint = f"the attribution of #{page.chosen}"
     return (pictures,), link_to("attribution", hint, images=VALIDATION, digit=page.chosen)
 
 
 def _caption(record: ExampleForgetting, labels: Tensor, number: int) -> str:
-    facts = record.facts(number)
-    predicted, times, since = facts["predicted"], facts["forgetting_events"], facts["wrong_since"]
-    said_text = "nothing" if predicted == NO_CLASS else f"{predicted}"
-    told = [f"#{number} true {int(labels[number])}, said {said_text}"]
-    if times:
-        told.append("once" if times == 1 else f"{times}×")
-    told.append(f"wrong since {since}" if since else "right now")
-    return ", ".join(told)
+    counts = record.counts(number)
+    predicted, events = counts["predicted"], counts["forgetting_events"]
+    class_ = "none" if predicted == NO_CLASS else f"{predicted}"
+    parts = [f"#{number} true {int(labels[number])}, predicted {class_}"]
+    if events:
+        parts.append(f"forgotten {'once' if events == 1 else f'{events}×'}")
+    since = counts["wrong_since"]
+    parts.append(f"wrong since {since}" if since else "correct now")
+    return ", ".join(parts)
 
 
 def _counts(kinds: Mapping[str, Tensor]) -> Table:
     total = len(next(iter(kinds.values())))
     return Table(
         caption="",
-        heads=("kind", "images", "share", "what that is"),
+        heads=("kind", "images", "share", "definition"),
         rows=tuple(
             (kind, count(int(which.sum())), percent(int(which.sum()) / total), ABOUT[kind])
             for kind, which in kinds.items()
@@ -209,7 +210,7 @@ def _counts(kinds: Mapping[str, Tensor]) -> Table:
 
 
 def _by_class(kinds: Mapping[str, Tensor], labels: Tensor, classes: int) -> Table:
-    shown = [kind for kind in kinds if kind != UNFORGETTABLE]
+    shown = [kind for kind in kinds if kind != ALWAYS_CORRECT]
     columns = [torch.bincount(labels[kinds[kind]], minlength=classes).tolist() for kind in shown]
     return Table(
         caption="images of each class",

@@ -1,4 +1,4 @@
-"""Pictures of digits with what is said of each: which it is, what it was taken for, since when."""
+"""Thumbnails of images with true class, predicted class and history."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ SIDE = 16
 """Pixels across a thumbnail: four stand side by side on a narrow screen."""
 
 INK = 25
-"""A grey from which on a pixel belongs to what is drawn."""
+"""The least grey of a pixel that belongs to the stroke."""
 
 PER_PAGE = 12
-"""Thumbnails of a page."""
+"""Thumbnails on a page."""
 
-NOT_KNOWN = "since when it is wrong is not known: no epoch of this run was recorded image by image"
+NOT_KNOWN = "no history: no epoch of this run recorded the prediction of each image"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of many images, one of them chosen.
+    """A page of images, one of them selected.
 
     Attributes:
-        first: The place among all of the first one shown, from 1.
-        numbers: The images shown, at least one.
-        chosen: One of these.
+        first: The rank of the first image on the page, from 1.
+        numbers: The indices of the images on the page, at least one.
+        chosen: The index of the selected one.
     """
 
     first: int
@@ -44,7 +44,7 @@ class Page:
 
 
 def page_of(numbers: Sequence[int], controls: Controls) -> Page:
-    """Return the page and the image on it that a reader chose, of at least one image."""
+    """Return the page that the controls select; ``numbers`` has at least one image."""
     pages = -(-len(numbers) // PER_PAGE)
     first = (controls.whole(counting("page", "page", pages, first=1)) - 1) * PER_PAGE
     shown = numbers[first : first + PER_PAGE]
@@ -53,7 +53,7 @@ def page_of(numbers: Sequence[int], controls: Controls) -> Page:
 
 
 def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Picture:
-    """Return a small picture of an image's greys (H, W): what is drawn, without its margin."""
+    """Return a thumbnail of greys (H, W), cropped to the stroke."""
     ink = (pixels >= INK).nonzero()
     shown = pixels.float()
     if len(ink):
@@ -76,7 +76,7 @@ def _start(centre: int, side: int, size: int) -> int:
 def thumbnails(
     context: Context, images: str, captions: Mapping[int, str], chosen: int | None = None
 ) -> tuple[Picture, ...]:
-    """Return thumbnails of images of a split, by their numbers; the chosen one is framed."""
+    """Return thumbnails of images of a split by index; the selected one is framed."""
     split = context.split(images)
     return tuple(
         thumbnail(split.images[number].cpu(), caption, is_chosen=number == chosen)
@@ -85,73 +85,73 @@ def thumbnails(
 
 
 def captions(context: Context, predictions: Predictions, numbers: Sequence[int]) -> dict[int, str]:
-    """Return what stands below pictures: number, class, what it was taken for, since when."""
-    told = {}
+    """Return the captions of thumbnails: index, true and predicted class, since which epoch."""
+    texts = {}
     for number in numbers:
         label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
-        sure = share(float(predictions.confidence[number]))
-        told[number] = f"#{number} true {label}, said {predicted} {sure}"
+        confidence = share(float(predictions.confidence[number]))
+        texts[number] = f"#{number} true {label}, predicted {predicted} {confidence}"
         if has_history(context.forgetting, predictions.images) and label != predicted:
             epoch = int(context.forgetting.row("wrong_since")[number])
-            told[number] += f" since epoch {epoch}" if epoch else " since now"
-    return told
+            texts[number] += f" since epoch {epoch}" if epoch else " since now"
+    return texts
 
 
 def share(probability: float) -> str:
-    """Return a probability in percent, short: ``93 %``; only 1 itself is ``100 %``."""
+    """Return a probability in percent, short: ``93 %``; ``100 %`` only if it is exactly 1."""
     return percent(probability, 0 if 0.005 <= probability < 0.99 or probability == 1 else 1)
 
 
 def has_history(forgetting: ExampleForgetting, images: str) -> bool:
-    """Whether it is known what became of these images, epoch by epoch."""
+    """Whether the predictions of these images were recorded epoch by epoch."""
     return images == VALIDATION and forgetting.epochs > 0
 
 
 def past(context: Context, predictions: Predictions, number: int) -> str:
-    """Return what became of an image, epoch by epoch, as a sentence without its full stop.
+    """Return the history of an image as a sentence without its full stop.
 
     Args:
-        context: Where the chronicle is.
-        predictions: The current ones of the split, perhaps from the middle of an epoch; the history
-            is recorded for the validation split only.
-        number: Which image.
+        context: The context of the view.
+        predictions: The current predictions of the split, perhaps from the middle of an epoch. Only
+            the validation split has a history.
+        number: The index of the image.
     """
     if predictions.images != VALIDATION:
-        return "since when it is wrong is recorded of validation images alone"
+        return "only validation images have a history"
     forgetting = context.forgetting
     if not forgetting.epochs:
         return NOT_KNOWN
-    _, wrong_since, first, forgotten, times = forgetting.facts(number).values()
+    _, wrong_since, first, forgotten, times = forgetting.counts(number).values()
     if not times:
-        told = f"right at the end of {_each(forgetting)}"
+        text = f"correct at the end of {_epochs(forgetting)}"
     elif wrong_since and not first:
-        told = f"wrong at the end of {_each(forgetting)}"
+        text = f"misclassified at the end of {_epochs(forgetting)}"
     elif wrong_since:
-        told = f"right until epoch {wrong_since - 1}, wrong since epoch {wrong_since}"
+        text = f"correct until epoch {wrong_since - 1}, misclassified since epoch {wrong_since}"
     elif not forgotten:
-        told = f"right since epoch {first}, wrong before"
+        text = f"correct since epoch {first}, misclassified before"
     else:
-        told = f"right again at the end of epoch {forgetting.last}"
+        text = f"correct again at the end of epoch {forgetting.last}"
     if forgotten:
-        told += f", forgotten {'once' if forgotten == 1 else f'{forgotten} times'}"
-    is_right = int(predictions.predicted[number]) == int(predictions.labels[number])
-    if is_right == (wrong_since > 0):
-        told += f"; {'right' if is_right else 'wrong'} now, after step {count(predictions.step)}"
-    return told
+        text += f", forgotten {'once' if forgotten == 1 else f'{forgotten} times'}"
+    is_correct = int(predictions.predicted[number]) == int(predictions.labels[number])
+    if is_correct == (wrong_since > 0):
+        state = "correct" if is_correct else "misclassified"
+        text += f"; {state} now, after step {count(predictions.step)}"
+    return text
 
 
-def _each(forgetting: ExampleForgetting) -> str:
-    """Return the epochs that a chronicle has seen."""
+def _epochs(forgetting: ExampleForgetting) -> str:
     if forgetting.since > 1:
-        return f"each epoch since {forgetting.since}, the first that is recorded"
-    return "the one epoch so far" if forgetting.epochs == 1 else f"all {forgetting.epochs} epochs"
+        return f"each epoch since {forgetting.since}, the first recorded one"
+    return "the only epoch so far" if forgetting.epochs == 1 else f"all {forgetting.epochs} epochs"
 
 
 def history(context: Context, images: str, number: int) -> Mapping[str, object] | None:
-    """Return the same as plain numbers; None where nothing is known."""
+    """Return the history of an image as plain numbers; None if there is none."""
     if not has_history(context.forgetting, images):
         return None
     forgetting = context.forgetting
-    told = forgetting.facts(number)
-    del told["predicted"]
-    return {**told, "epochs": forgetting.epochs, "first_epoch": forgetting.since}
+    counts = forgetting.counts(number)
+    del counts["predicted"]
+    return {**counts, "epochs": forgetting.epochs, "first_epoch": forgetting.since}

@@ -1,4 +1,4 @@
-"""The hardest digits: the images with the highest loss."""
+"""The hardest images: those with the highest loss, mostly confident mistakes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tui_trainer.protocol.exhibit import Exhibit, Opening, Pictures, Table
 from tui_trainer.text.fmt import count, loss, percent, plural
 
 MOST = 240
-"""Images that can be paged through: the rest is right, or nearly so."""
+"""Images that can be paged through: the others are correct, or nearly so."""
 
 FEW = 100
-"""One in so many images: what they have of the loss is told."""
+"""The hardest images are one in so many: their share of the loss is reported."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show a page of the hardest digits, and what stands behind each."""
+    """Show a page of the hardest images, with loss and probabilities."""
     images = controls.word(context.images_control)
     if (predictions := (yield from predictions_of(context, images))) is None:
         return
@@ -38,7 +38,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         blocks=(
             Pictures(
                 caption=f"{page.first} to {last} of {count(len(predictions.labels))}, "
-                "the highest loss first",
+                "highest loss first",
                 items=gallery.thumbnails(context, predictions.images, captions, page.chosen),
             ),
             _table(context, predictions, page),
@@ -55,29 +55,29 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 
 def link(predictions: Predictions, number: int, images: str) -> Opening:
-    """Return the way to an image in its cell of the confusion matrix."""
+    """Return a link to an image in its cell of the confusion matrix."""
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     place = in_cell(predictions, label, predicted).index(number) + 1
-    hint = f"#{number}, true {label}, said {predicted}, and its probabilities"
+    hint = f"#{number}, true {label}, predicted {predicted}, and its probabilities"
     return link_to(
         "misclassified", hint, images=images, true=label, predicted=predicted, digit=place
     )
 
 
 def _result(predictions: Predictions) -> str:
-    """Say which part of the loss the hardest images make up, and how many of them are wrong."""
+    """Return the share of the loss in the hardest images, and how many are misclassified."""
     each = losses(predictions)
     few = max(1, len(each) // FEW)
     hardest = each.topk(few)
     wrong = int((predictions.predicted != predictions.labels)[hardest.indices].sum())
     part = float(hardest.values.sum()) / max(float(each.sum()), 1e-12)
-    few_told = f"The hardest {plural(few, 'image')} of {count(len(each))}"
-    return f"{few_told}: {percent(part, 0)} of the loss, and {count(wrong)} wrong."
+    hardest_images = f"The hardest {plural(few, 'image')} of {count(len(each))}"
+    return f"{hardest_images}: {percent(part, 0)} of the loss, {count(wrong)} misclassified."
 
 
 def _table(context: Context, predictions: Predictions, page: gallery.Page) -> Table:
     each = losses(predictions)
-    is_told = gallery.has_history(context.forgetting, predictions.images)
+    has_history = gallery.has_history(context.forgetting, predictions.images)
     rows = []
     for place, number in enumerate(page.numbers, page.first):
         label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
@@ -88,8 +88,15 @@ def _table(context: Context, predictions: Predictions, page: gallery.Page) -> Ta
             f"{label} {gallery.share(float(predictions.true_probability[number]))}",
             f"{predicted} {gallery.share(float(predictions.confidence[number]))}",
         ]
-        rows.append((*row, _since(context, number)) if is_told else tuple(row))
-    heads = ("rank", "image", "loss", "true", "said", *(["wrong since"] if is_told else []))
+        rows.append((*row, _since(context, number)) if has_history else tuple(row))
+    heads = (
+        "rank",
+        "image",
+        "loss",
+        "true",
+        "predicted",
+        *(["wrong since"] if has_history else []),
+    )
     return Table(caption="", heads=heads, rows=tuple(rows), marked=page.numbers.index(page.chosen))
 
 

@@ -1,4 +1,4 @@
-"""Images whose label may be wrong: the network says another class, and is as sure as it ever is."""
+"""Label issues by confident learning: images whose label the model confidently contradicts."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent, plural
 
 LEAST_RIGHT = 0.5
-"""The accuracy, at the low end of its interval, from which on a network can accuse a label."""
+"""The accuracy, at the lower end of its interval, that a model needs to question labels."""
 
 MANY = 0.06
-"""A share of suspects that is no matter of single images; the run's finding of noisy labels asks
-for as many errors."""
+"""A share of label issues that points to a noisy data set or a weak model; the finding on noisy
+labels requires as many errors."""
 
 SPREAD = 1.645
-"""Standard deviations above the mean that are passed by chance once in twenty times."""
+"""The 95th percentile of the normal distribution, in standard deviations above the mean."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelIssues:
-    """What confident learning finds on images that were judged.
+    """The result of confident learning on the images of a split.
 
     Attributes:
-        numbers: The suspected images, the least plausible label first.
-        thresholds: How sure one has to be to call an image a class (classes): the mean
-            probability of the class on the images that are labelled so; NaN without images.
-        sure: How many images are confidently of a class.
-        expected: How many suspects there would be if each label was drawn with the network's own
-            probabilities: honest errors of a network that is as sure as it is right.
-        expected_high: Below which that number stays nineteen times of twenty.
+        numbers: The indices of the label issues, the largest margin first.
+        thresholds: The confidence threshold of each class (classes): the mean probability of the
+            class over the images with that label; NaN without images.
+        sure: The number of images whose prediction passes its threshold.
+        expected: The expected number of issues if all labels are correct and the model is
+            calibrated: its ordinary errors.
+        expected_high: The 95th percentile of that number.
     """
 
     numbers: tuple[int, ...]
@@ -52,16 +52,15 @@ class LabelIssues:
 
 
 def find_label_issues(probabilities: Tensor, labels: Tensor) -> LabelIssues:
-    """Return the images that a network confidently gives another class than their label.
+    """Return the images that a model confidently predicts as another class than their label.
 
-    An image is confidently of its most probable class if that is at least as probable as the class
-    is on average on the images that are labelled so. Suspects are ordered by the margin between
-    the label's probability and that of the class. The source also counts a class that passes its
-    threshold without being the most probable one.
+    A prediction is confident if its probability is at least the threshold of the predicted class.
+    Issues are ranked by the margin between the probabilities of the label and of the prediction.
+    The source also counts a class that passes its threshold without being the most probable one.
 
     Args:
-        probabilities: Of each class (N, classes), of images that the network was not trained on.
-        labels: As they are given (N).
+        probabilities: Probabilities (N, classes) on images that the model was not trained on.
+        labels: The given labels (N).
 
     Source: C. Northcutt, L. Jiang and I. Chuang, "Confident learning: estimating uncertainty in
     dataset labels", Journal of Artificial Intelligence Research 70 (2021), 1373-1411.
@@ -72,14 +71,14 @@ def find_label_issues(probabilities: Tensor, labels: Tensor) -> LabelIssues:
     sums = torch.zeros(classes, dtype=torch.float64).index_add_(0, labels, own)
     thresholds = sums / torch.bincount(labels, minlength=classes)
     confidence, predicted = shares.max(dim=1)
-    # A class without images has no threshold, and nothing is above it.
+    # A class without images has a NaN threshold, which no prediction passes.
     is_sure = confidence >= thresholds[predicted]
-    accused = is_sure & (predicted != labels)
+    is_issue = is_sure & (predicted != labels)
     order = (own - confidence).argsort(stable=True)
     doubt = (1 - confidence[is_sure]).clamp(0.0, 1.0)
     expected, variance = float(doubt.sum()), float((doubt * (1 - doubt)).sum())
     return LabelIssues(
-        numbers=tuple(order[accused[order]].tolist()),
+        numbers=tuple(order[is_issue[order]].tolist()),
         thresholds=tuple(thresholds.tolist()),
         sure=int(is_sure.sum()),
         expected=expected,
@@ -88,7 +87,7 @@ def find_label_issues(probabilities: Tensor, labels: Tensor) -> LabelIssues:
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the suspects, the least plausible label first."""
+    """Show the label issues, the largest margin first."""
     images = controls.word(context.images_control)
     if (predictions := (yield from predictions_of(context, images))) is None:
         return
@@ -106,8 +105,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     share = f"{percent(len(found.numbers) / total)} [{100 * low:.2f}, {100 * high:.2f}]"
     yield Exhibit(
         blocks=_blocks(context, predictions, found, page),
-        result=f"{plural(len(found.numbers), 'suspected label')} of {count(total)}: {share}; "
-        f"the network's own honest errors would make about {found.expected:.0f}.",
+        result=f"{plural(len(found.numbers), 'label issue')} in {count(total)} images: {share}; "
+        f"about {found.expected:.0f} are expected from ordinary errors of the network.",
         certainty=certainty(predictions),
         opens=link(predictions, page.chosen, images) if page else None,
         figures=figures(context, predictions, found),
@@ -115,82 +114,82 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 
 def figures(context: Context, predictions: Predictions, found: LabelIssues) -> Mapping[str, object]:
-    """Return the suspects as plain numbers."""
+    """Return the label issues as plain numbers."""
     return {
         "images": len(predictions.labels),
-        "can_judge": True,
-        "suspected": len(found.numbers),
-        "expected_by_honest_errors": found.expected,
-        "expected_by_honest_errors_95": found.expected_high,
+        "is_reliable": True,
+        "label_issues": len(found.numbers),
+        "expected_model_errors": found.expected,
+        "expected_model_errors_95": found.expected_high,
         "confident": found.sure,
         "thresholds": list(found.thresholds),
-        "suspects": facts(context, predictions, found.numbers),
+        "issues": facts(context, predictions, found.numbers),
     }
 
 
 def _too_weak(predictions: Predictions) -> Exhibit:
-    text = "A network that is not surely right on half of the images cannot accuse a label. "
+    text = "The accuracy is too low to question labels: it must be above 50 %. "
     return Exhibit(
-        blocks=(Words(text=f"{text}Train it first, or choose a better checkpoint."),),
-        result="No label is judged.",
+        blocks=(Words(text=f"{text}Train the network longer, or choose a better checkpoint."),),
+        result="No label is questioned.",
         certainty=certainty(predictions),
-        figures={"images": len(predictions.labels), "can_judge": False, "suspects": []},
+        figures={"images": len(predictions.labels), "is_reliable": False, "issues": []},
     )
 
 
 def _blocks(
     context: Context, predictions: Predictions, found: LabelIssues, page: gallery.Page | None
 ) -> tuple[Block, ...]:
-    """Return what there is to see."""
     words = _words(context, predictions, found)
     if page is None:
-        none = f"No suspect among {count(len(predictions.labels))} images."
+        none = f"No label issue in {count(len(predictions.labels))} images."
         return (Words(text=none, tone="ok"), *words)
     captions = gallery.captions(context, predictions, page.numbers)
     pictures = Pictures(
-        caption="suspected: look yourself. The least plausible label first",
+        caption="label issues, largest margin first: check them by eye",
         items=gallery.thumbnails(context, predictions.images, captions, page.chosen),
     )
     return (pictures, *words, _pairs(predictions, found))
 
 
 def _words(context: Context, predictions: Predictions, found: LabelIssues) -> tuple[Words, ...]:
-    """Say how the suspects are found, and how far they can be trusted."""
+    """Explain how the label issues are found, and how reliable they are."""
     some = len(found.numbers)
-    chance = (
-        "were all labels right and the network as sure as it is right, there would be "
-        f"{found.expected:.0f}, in 19 of 20 cases at most {found.expected_high:.0f}."
+    baseline = (
+        "with correct labels and a calibrated network, "
+        f"{found.expected:.0f} are expected, in 19 of 20 cases at most {found.expected_high:.0f}."
     )
     if some > found.expected_high:
-        verdict = f"More than honest errors: {chance} Wrong labels make more, and so does an "
-        verdict += "overconfident network: see its calibration."
+        verdict = f"More than ordinary errors: {baseline} The cause is wrong labels or an "
+        verdict += "overconfident network: compare the calibration view."
     else:
-        verdict = f"No more than honest errors: {chance}"
-    told = [Words(text=verdict)]
+        verdict = f"No more than ordinary errors: {baseline}"
+    texts = [Words(text=verdict)]
     if some > MANY * len(predictions.labels):
-        text = "So many are no matter of single images: it learns little yet, or labels are noisy. "
-        told.append(Words(text=f"{text}The findings of the run judge that.", tone="warning"))
+        text = "So many issues are not single mislabeled images: the network has learned too "
+        text += "little, or the labels are noisy. See the findings of the run."
+        texts.append(Words(text=text, tone="warning"))
     how = (
-        "An image is suspected if the network says another class than its label, and is at least "
-        "as sure of it as it is on average on that class's own images. "
+        "A label issue (confident learning, cleanlab): the predicted class differs from the label, "
+        "and its probability is at least the mean probability of that class over its own images. "
     )
     if predictions.images == context.split_name == "training":
-        how += "The network was trained on these images: what it has by heart is never suspected."
+        how += "The network was trained on these images: a label that it memorized is not found."
     else:
         how += "The network was not trained on these images."
-    return (*told, Words(text=how, tone="muted"))
+    return (*texts, Words(text=how, tone="muted"))
 
 
 def _pairs(predictions: Predictions, found: LabelIssues) -> Table:
-    """Return how many suspects each pair of label and class has, the most frequent first."""
+    """Return the number of issues by label and predicted class, the most frequent first."""
     counts: dict[tuple[int, int], int] = {}
     for number in found.numbers:
         pair = int(predictions.labels[number]), int(predictions.predicted[number])
         counts[pair] = counts.get(pair, 0) + 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return Table(
-        caption="suspects by label and class, the most frequent",
-        heads=("label", "said", "suspects"),
+        caption="label issues by label and predicted class",
+        heads=("label", "predicted", "issues"),
         rows=tuple(
             (str(label), str(predicted), count(some)) for (label, predicted), some in ranked[:8]
         ),

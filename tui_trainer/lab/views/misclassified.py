@@ -1,4 +1,4 @@
-"""The images of one cell of the confusion matrix, and all that is known of one of them."""
+"""The images of one cell of the confusion matrix, and details of one of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, interval, percent
 
 PER_PAGE = 8
-"""Thumbnails beside the chosen digit."""
+"""Thumbnails next to the selected image."""
 
 MOST_BARS = 12
-"""Classes whose probabilities are drawn; of more, the most probable ones and the true one."""
+"""Classes with a bar; with more classes, the most probable ones and the true one."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the digits of a cell, the hardest first; the first cell is the most frequent error."""
+    """Show the images of a cell, highest loss first; at first the most frequent confusion."""
     images = controls.word(context.images_control)
     if (predictions := (yield from predictions_of(context, images))) is None:
         return
@@ -43,10 +43,10 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         blocks=_blocks(context, predictions, numbers, place),
         result=_result(confusion, label, predicted),
         certainty=certainty(predictions),
-        opens=link_to("attribution", f"where it looked in #{chosen}", images=images, digit=chosen),
+        opens=link_to("attribution", f"the attribution of #{chosen}", images=images, digit=chosen),
         figures={
             "true": label,
-            "said": predicted,
+            "predicted": predicted,
             "count": len(numbers),
             "chosen": chosen,
             "digits": facts(context, predictions, numbers),
@@ -55,21 +55,20 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 
 def _empty(predictions: Predictions, label: int, predicted: int) -> Exhibit:
-    """Return what is shown of a cell without images."""
-    what = "right" if label == predicted else f"taken for a {predicted}"
-    text = f"No {predictions.images} image of class {label} is {what}."
+    """Return what is shown for an empty cell."""
+    text = f"No {predictions.images} image of class {label} is predicted as {predicted}."
     return Exhibit(
         blocks=(Words(text=text),),
         result=text,
         certainty=certainty(predictions),
-        figures={"true": label, "said": predicted, "count": 0, "digits": []},
+        figures={"true": label, "predicted": predicted, "count": 0, "digits": []},
     )
 
 
 def _blocks(
     context: Context, predictions: Predictions, numbers: Sequence[int], place: int
 ) -> tuple[Block, ...]:
-    """Return the image at a place among those of a cell, and its page of them as thumbnails."""
+    """Return one image of a cell, and the page of thumbnails that contains it."""
     chosen = numbers[place]
     label, predicted = int(predictions.labels[chosen]), int(predictions.predicted[chosen])
     first = place - place % PER_PAGE
@@ -83,18 +82,17 @@ def _blocks(
         Words(text=_sentence(predictions, chosen, gallery.past(context, predictions, chosen))),
         _bars(predictions, chosen),
         Pictures(
-            caption=f"true {label}, said {predicted}: {where}, the hardest first",
+            caption=f"true {label}, predicted {predicted}: {where}, highest loss first",
             items=gallery.thumbnails(context, predictions.images, shown, chosen),
         ),
     )
 
 
 def _result(confusion: Confusion, label: int, predicted: int) -> str:
-    """Return how many images the cell has, and which share of the class that is."""
+    """Return the number of images in the cell, and its share of the true class."""
     cell, total = confusion.counts[label][predicted], confusion.images[label]
-    what = "are right" if label == predicted else f"are taken for a {predicted}"
     return (
-        f"{count(cell)} of {count(total)} images of class {label} {what}: "
+        f"{count(cell)} of {count(total)} images of class {label} are predicted as {predicted}: "
         f"{percent(cell / total)} {interval(wilson(cell, total))}."
     )
 
@@ -102,7 +100,7 @@ def _result(confusion: Confusion, label: int, predicted: int) -> str:
 def facts(
     context: Context, predictions: Predictions, numbers: Sequence[int]
 ) -> list[Mapping[str, object]]:
-    """Return all that is known of some images as plain numbers."""
+    """Return label, prediction, loss, probabilities and history of some images."""
     chosen = torch.tensor(numbers, dtype=torch.int64)
     columns = zip(
         numbers,
@@ -116,7 +114,7 @@ def facts(
         {
             "image": number,
             "true": label,
-            "said": predicted,
+            "predicted": predicted,
             "loss": loss,
             "probabilities": probabilities,
             "history": gallery.history(context, predictions.images, number),
@@ -125,17 +123,16 @@ def facts(
     ]
 
 
-def _sentence(predictions: Predictions, number: int, told: str) -> str:
+def _sentence(predictions: Predictions, number: int, history: str) -> str:
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     sure = percent(float(predictions.confidence[number]), 1)
     if label == predicted:
-        return f"A {label}, said with {sure}: {told}."
+        return f"True class {label}, predicted with confidence {sure}: {history}."
     own = percent(float(predictions.true_probability[number]), 1)
-    return f"A {label} ({own}), taken for a {predicted} ({sure}): {told}."
+    return f"True class {label} ({own}), predicted {predicted} ({sure}): {history}."
 
 
 def _bars(predictions: Predictions, number: int) -> Bars:
-    """Return the probabilities of the classes as bars, the true one marked."""
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     probabilities = predictions.probabilities[number].tolist()
     classes = range(len(probabilities))
@@ -144,11 +141,11 @@ def _bars(predictions: Predictions, number: int) -> Bars:
         likely = sorted(classes, key=lambda each: (each != label, -probabilities[each]))
         shown = sorted(likely[:MOST_BARS])
     rest = len(probabilities) - len(shown)
-    caption = "its probabilities" + (f", the other {rest} classes' below these" if rest else "")
+    caption = "class probabilities" + (f"; {rest} less probable classes left out" if rest else "")
     return probability_bars(
         caption,
         probabilities,
         shown,
         label,
-        lambda each: " ".join(["true"] * (each == label) + ["said"] * (each == predicted)),
+        lambda each: " ".join(["true"] * (each == label) + ["predicted"] * (each == predicted)),
     )

@@ -20,7 +20,7 @@ from tui_trainer.protocol.exhibit import Block, Curve, Curves, Exhibit, Pictures
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent
 
-KIND = word_control("change", KINDS)
+KIND = word_control("perturbation", KINDS)
 
 LEAST, MOST = 40, 150
 """Images that every change is tried on."""
@@ -89,7 +89,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     plain = context.probabilities(split.images)
     if not bool(torch.isfinite(plain).all()):
         words = nonfinite_notice("the network's scores")
-        yield Exhibit(blocks=(words,), figures={"images": name, "lost": True})
+        yield Exhibit(blocks=(words,), figures={"images": name, "non_finite": True})
         return
     found = Accuracies(len(split), plain=_correct(plain, split))
     trace = Trace(context.digit(number, name), kind)
@@ -223,11 +223,11 @@ def _figures(images: str, found: Accuracies, trace: Trace) -> Mapping[str, objec
         "images": images,
         "total": found.total,
         "unchanged": _judged(found.plain, found.total),
-        "changes": [
+        "perturbations": [
             {
-                "change": perturbation.name,
+                "perturbation": perturbation.name,
                 "unit": perturbation.unit,
-                "amount": strength,
+                "strength": strength,
                 **_judged(found.correct[perturbation.name, strength], found.total),
                 "clearly_worse": found.is_worse(perturbation, strength),
             }
@@ -237,9 +237,9 @@ def _figures(images: str, found: Accuracies, trace: Trace) -> Mapping[str, objec
         "digit": {
             "number": trace.digit.number,
             "true": trace.digit.label,
-            "change": trace.kind,
+            "perturbation": trace.kind,
             "curves": [
-                {"way": curve.name, "amounts": list(curve.x), "probability": list(curve.y)}
+                {"variant": curve.name, "strengths": list(curve.x), "probability": list(curve.y)}
                 for curve in trace.curves
             ],
         },

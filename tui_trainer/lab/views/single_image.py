@@ -87,7 +87,7 @@ class Prediction:
         """The same as plain numbers."""
         return {
             "true": self.label,
-            "said": self.predicted,
+            "predicted": self.predicted,
             "probabilities": list(self.probabilities),
         }
 

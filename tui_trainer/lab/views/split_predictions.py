@@ -1,4 +1,4 @@
-"""What all views say alike of the images that they judge by."""
+"""What the views of a whole split share: its predictions, losses and certainty."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tui_trainer.text.fmt import count
 
 
 def certainty(predictions: Predictions) -> str:
-    """Return on how many images a view rests, and how many were right."""
+    """Return the accuracy with its interval, and the images that a view is computed on."""
     total, correct = len(predictions.labels), _correct(predictions)
     low, high = wilson(correct, total)
     number = predictions.test_evaluation
-    look = f", look {number} at the test set" if number else ""
+    evaluation = f", test evaluation {number}" if number else ""
     return (
-        f"{count(total)} {predictions.images} images after step {count(predictions.step)}{look}: "
-        f"{100 * correct / total:.2f} % right [{100 * low:.2f}, {100 * high:.2f}]."
+        f"Accuracy {100 * correct / total:.2f} % [{100 * low:.2f}, {100 * high:.2f}] on "
+        f"{count(total)} {predictions.images} images, step {count(predictions.step)}{evaluation}."
     )
 
 
@@ -34,21 +34,21 @@ def _correct(predictions: Predictions) -> int:
 def predictions_of(
     context: Context, images: str
 ) -> Generator[Exhibit | None, None, Predictions | None]:
-    """Return what the network says of the images of a split.
+    """Return the predictions for a split.
 
-    None where nothing can be told of them: the test set is sealed, or probabilities are no numbers.
-    That is shown then.
+    Where there are none, yield an exhibit with the reason and return None: the test set is sealed,
+    or probabilities are not finite.
     """
     predictions = yield from context.predict(images)
-    shown = sealed(context) if predictions is None else lost(predictions)
+    shown = sealed(context) if predictions is None else non_finite(predictions)
     if shown is not None:
         yield shown
         return None
     return predictions
 
 
-def lost(predictions: Predictions) -> Exhibit | None:
-    """Return what is shown where probabilities are no numbers; None where all of them are."""
+def non_finite(predictions: Predictions) -> Exhibit | None:
+    """Return what is shown if some probabilities are not finite; None if all are finite."""
     gone = int((~predictions.probabilities.isfinite().all(dim=1)).sum())
     if not gone:
         return None
@@ -56,38 +56,39 @@ def lost(predictions: Predictions) -> Exhibit | None:
     some = f"the probabilities of {count(gone)} of {count(total)} images"
     return Exhibit(
         blocks=(nonfinite_notice("the probabilities" if gone == total else some),),
-        figures={"images": total, "correct": _correct(predictions), "without_numbers": gone},
+        figures={"images": total, "correct": _correct(predictions), "non_finite": gone},
     )
 
 
 def losses(predictions: Predictions) -> Tensor:
-    """Return the cross-entropy of each image (N), in nats and double precision."""
+    """Return the cross-entropy loss of each image (N), in nats and double precision."""
     return -predictions.true_probability.double().clamp_min(SMALLEST).log()
 
 
 def hardest_first(predictions: Predictions, among: Tensor | None = None) -> list[int]:
-    """Return the numbers of images, the highest loss first; of those that are told (N) alone."""
+    """Return the image indices by falling loss; with a mask ``among`` (N), only of those images."""
     order = losses(predictions).argsort(descending=True, stable=True)
     return (order if among is None else order[among[order]]).tolist()
 
 
 def in_cell(predictions: Predictions, label: int, predicted: int) -> list[int]:
-    """Return the numbers of one class's images that were given a class, the hardest first."""
+    """Return the indices of a cell of the confusion matrix, the highest loss first."""
     return hardest_first(
         predictions, (predictions.labels == label) & (predictions.predicted == predicted)
     )
 
 
 def sealed(context: Context) -> Exhibit:
-    """Return what is shown in place of the test set before it was opened."""
-    test_evaluation = context.data.test.evaluations + 1
+    """Return what is shown instead of the test set before its first evaluation."""
+    number = context.data.test.evaluations + 1
     return Exhibit(
         blocks=(
             Words(
-                text="The test set is sealed: nothing is chosen by it, so that it can tell the "
-                "truth once. Enter opens it; the look is counted, and told with the result."
+                text="The test set is sealed. No decision uses it, so that its accuracy stays an "
+                "unbiased estimate. Press enter to evaluate it: each evaluation is counted and "
+                "reported with the result."
             ),
         ),
-        trains=f"read the {count(len(context.test))} test images: look {test_evaluation}, counted",
+        trains=f"test evaluation {number} on {count(len(context.test))} images, counted",
         figures={"images": TEST, "sealed": True},
     )
