@@ -136,7 +136,8 @@ def test_one_name_is_not_given_twice(tmp_path: Path) -> None:
     found, problems = available(tmp_path)
     assert found["mine"].name == "mine"
     assert problems == [
-        f"{second}, line 1: name: 'mine' is the name of another theme beside it; choose another"
+        f"{second}, line 1: name: 'mine' is the name of another theme in this folder; "
+        "choose another name"
     ]
 
 
@@ -148,7 +149,7 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
         f"choose {', '.join(NAMES)} or the path of a .toml file"
     )
     bad = write(tmp_path / "bad.toml", "name = ")
-    with pytest.raises(InputError, match=r"unknown theme 'mine'; choose .*; or mend ") as caught:
+    with pytest.raises(InputError, match=r"unknown theme 'mine'; choose .*; or fix ") as caught:
         find("mine", tmp_path)
     assert f"{bad}, line 1: name: " in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""From a run's history to what each chart shows."""
+"""The content of the charts, from a run's history."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ENDS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
 
 @dataclass(frozen=True, slots=True)
 class ChartContent:
-    """A chart's content: what to draw, and the line of figures below it."""
+    """The content of a chart: what to draw, and the latest figures for its title."""
 
     x_max: float
     lines: tuple[Line, ...] = ()
@@ -30,12 +30,12 @@ class ChartContent:
 
 
 def loss_chart(history: History) -> ChartContent:
-    """Show the training loss with its noise, and the validation loss of each epoch."""
+    """The training loss with its noise band, and the validation loss of each epoch."""
     return _learning_chart(history, history.loss_curve, lambda value: fmt.loss(value).strip())
 
 
 def accuracy_chart(history: History) -> ChartContent:
-    """Show the training accuracy with its noise, and the validation accuracy of each epoch."""
+    """The training accuracy with its noise band, and the validation accuracy of each epoch."""
     # The chart's title has the percent sign.
     return _learning_chart(
         history, history.accuracy_curve, lambda value: fmt.percent(value).removesuffix(" %")
@@ -45,7 +45,7 @@ def accuracy_chart(history: History) -> ChartContent:
 def _learning_chart(
     history: History, curve: Curve, format_value: Callable[[float], str]
 ) -> ChartContent:
-    """Show training as a curve in its band, validation and test as points."""
+    """Training as a curve in its band, validation and test as points."""
     train, now, validation, tests = curve
     legend = [
         Cell(f"  ─ train {format_value(now)}" if now is not None else "  ─ train", style="train")
@@ -62,7 +62,7 @@ def _learning_chart(
         lines=(Line(train.x, train.trend, "train", train.low, train.high, "train-band"),),
         points=(
             Points([p.x for p in validation], [p.y for p in validation], "validation"),
-            # Each reading of the test set stands where it was made.
+            # Each test evaluation at the epoch where it was made.
             Points([p.x for p in tests], [p.y for p in tests], "test", "◆"),
         ),
         marks=_marks(history),
@@ -71,7 +71,7 @@ def _learning_chart(
 
 
 def lr_chart(history: History) -> ChartContent:
-    """Show the learning rate of each update: base times schedule."""
+    """The learning rate of each update: base × schedule."""
     series = history.lr
     legend: tuple[Cell, ...] = ()
     if history.last_step is not None and history.started is not None:
@@ -91,8 +91,8 @@ def lr_chart(history: History) -> ChartContent:
 def x_end(history: History) -> float:
     """Return where the x axis ends, in epochs: the next round number, never past the last epoch.
 
-    The picture is stretched as the run goes on, in few steps, so that the first minute of a long
-    run already fills it.
+    The axis grows during the run in a few steps, so that the first minute of a long run already
+    fills the chart.
     """
     if history.started is None:
         return 1.0

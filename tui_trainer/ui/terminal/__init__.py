@@ -1,1 +1,1 @@
-"""What the window needs of the terminal."""
+"""Terminal features for the window: graphics, output redirection, signals."""

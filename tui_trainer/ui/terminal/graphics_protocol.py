@@ -1,11 +1,11 @@
-"""What the terminal can show pictures with: sixel, kitty's graphics, or half blocks alone.
+"""Detect how the terminal can show pictures: sixel, the kitty graphics protocol, or half blocks.
 
-It is asked before the window opens, for nobody else may read its answers after that. The questions
-end with one that every terminal answers (its primary attributes, DA1): when that answer is here, no
-other is on its way that would be taken for keys. It is not asked at all where something is not a
-terminal, and ``MNIST_TUI_PICTURES`` (``auto``, ``kitty``, ``sixel``, ``blocks``) overrules it.
+The terminal is queried before the window opens, because Textual reads all input after that. The
+last query is one that every terminal answers (primary device attributes, DA1): once that reply is
+here, no other reply can arrive later and be taken for keys. Nothing is queried if a stream is not a
+terminal. ``MNIST_TUI_PICTURES`` (``auto``, ``kitty``, ``sixel``, ``blocks``) overrides the result.
 
-The pictures are drawn by textual-image, which is loaded when the first one is to be seen.
+textual-image draws the pictures; it is imported for the first one.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ VARIABLE = "MNIST_TUI_PICTURES"
 CHOICES = ("auto", "kitty", "sixel", "blocks")
 
 ANSWER_TIMEOUT = 0.25
-"""Seconds that a terminal has for its first answer, beyond those in which the window is loaded."""
+"""Seconds that the terminal has for its first reply, after the window was imported."""
 
 KITTY_TIMEOUT = 1.0
-"""Seconds that one has for its second answer which has given the first."""
+"""Seconds for the second reply of a terminal that sent the first."""
 
 CELL = (10, 20)
-"""A character's width and height in pixels, where the terminal does not tell: a VT340's."""
+"""Width and height of a character in pixels if the terminal does not report it: a VT340's."""
 
 BLOCK = (1, 2)
-"""The same in half blocks."""
+"""Width and height of a character in half-block pixels."""
 
 SIXEL = "4"
-"""What says in a terminal's attributes that it draws sixels."""
+"""The device attribute of terminals that draw sixels."""
 
 DUMB = ("", "dumb", "unknown")
-"""Kinds of terminals that understand no questions."""
+"""Values of TERM without support for queries."""
 
 PRINTS_QUERY = ("linux", "screen", "tmux")
-"""Kinds that show kitty's question as text, or take it for a title."""
+"""Prefixes of TERM whose terminals print the kitty query, or take it for a title."""
 
 ATTRIBUTES = b"\x1b[c"
 CELL_SIZE = b"\x1b[16t"
 KITTY = b"\x1b7\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b8\x1b[K"
-"""Asked between keeping the cursor's place and clearing: whoever prints it shows it for no time."""
+"""The query, between saving the cursor and clearing the line in case the terminal prints it."""
 
 _ATTRIBUTES = re.compile(rb"\x1b\[\?([\d;]*)c")
 _CELL_SIZE = re.compile(rb"\x1b\[6;(\d+);(\d+)t")
@@ -67,8 +67,8 @@ class Display:
     """How pictures are shown.
 
     Attributes:
-        way: With what.
-        cell: A character's width and height in the pixels that pictures have there.
+        protocol: The graphics protocol.
+        cell: Width and height of a character in pixels of that protocol.
     """
 
     protocol: GraphicsProtocol = "blocks"
@@ -79,16 +79,16 @@ _displays = [Display()]
 
 
 def display() -> Display:
-    """Return how pictures are shown in this process's terminal, as far as was found."""
+    """Return how this process's terminal shows pictures, by the last detection."""
     return _displays[-1]
 
 
 @contextmanager
 def detect_graphics() -> Iterator[None]:
-    """Ask the terminal, work on the block, and then take its answers.
+    """Query the terminal, run the block in the meantime, then read the replies.
 
     Raises:
-        InputError: If the environment names no way that there is.
+        InputError: If the environment variable has an unknown value.
     """
     requested = os.environ.get(VARIABLE) or "auto"
     if requested not in CHOICES:
@@ -101,21 +101,21 @@ def detect_graphics() -> Iterator[None]:
         return
     assert sys.__stdin__ is not None
     assert sys.__stdout__ is not None
-    with query(sys.__stdin__.fileno(), sys.__stdout__.fileno()) as answer:
+    with query(sys.__stdin__.fileno(), sys.__stdout__.fileno()) as reply:
         yield
     _displays[:] = [
-        answer.display(None if requested == "auto" else cast(GraphicsProtocol, requested))
+        reply.display(None if requested == "auto" else cast(GraphicsProtocol, requested))
     ]
 
 
 @dataclass(slots=True)
 class Reply:
-    """What a terminal has told.
+    """The replies of a terminal.
 
     Attributes:
-        attributes: Its primary attributes; None if it does not answer.
-        cell: A character's width and height in pixels; None if it did not tell.
-        knows_kitty: Whether it shows pictures as kitty does.
+        attributes: Its primary device attributes; None without a reply.
+        cell: Width and height of a character in pixels; None if unknown.
+        supports_kitty: Whether it supports the kitty graphics protocol.
     """
 
     attributes: tuple[str, ...] | None = None
@@ -123,10 +123,9 @@ class Reply:
     supports_kitty: bool = False
 
     def display(self, requested: GraphicsProtocol | None) -> Display:
-        """Return how pictures are shown; ``requested`` overrules what was told.
+        """Return how to show pictures; ``requested`` overrides the detected protocol.
 
-        Sixel comes first: several terminals know it that know kitty's graphics but not the
-        characters that stand for a picture.
+        Sixel comes first: several terminals support both, but not kitty's Unicode placeholders.
         """
         protocol: GraphicsProtocol = "kitty" if self.supports_kitty else "blocks"
         if SIXEL in (self.attributes or ()):
@@ -137,54 +136,54 @@ class Reply:
 
 @contextmanager
 def query(source: int, target: int) -> Iterator[Reply]:
-    """Ask a terminal, work on the block, and fill in the answer by its end.
+    """Query a terminal, run the block, then fill in the reply.
 
     Args:
-        source: The descriptor that its answers are read from.
-        target: The one that it is written to.
+        source: The file descriptor to read replies from.
+        target: The file descriptor to write queries to.
     """
-    answer = Reply()
+    reply = Reply()
     try:
         import termios
         import tty
     except ImportError:  # Windows
-        yield answer
+        yield reply
         return
-    answer.cell = _cell_size(target)
+    reply.cell = _cell_size(target)
     before = termios.tcgetattr(source)
     tty.setcbreak(source, termios.TCSANOW)
     try:
-        os.write(target, (b"" if answer.cell else CELL_SIZE) + ATTRIBUTES)
+        os.write(target, (b"" if reply.cell else CELL_SIZE) + ATTRIBUTES)
         try:
-            yield answer
+            yield reply
         finally:
-            _take(answer, source, target)
+            _take(reply, source, target)
     finally:
         termios.tcsetattr(source, termios.TCSANOW, before)
 
 
-def _take(answer: Reply, source: int, target: int) -> None:
-    """Read the answers; one that comes too late is taken for no key by Textual."""
+def _take(reply: Reply, source: int, target: int) -> None:
+    """Read the replies; Textual recognizes a late one, and does not take it for keys."""
     raw = _read_to(_ATTRIBUTES, source, ANSWER_TIMEOUT)
     if size := _CELL_SIZE.search(raw):
         height, width = int(size[1]), int(size[2])
-        answer.cell = (width, height) if width and height else None
+        reply.cell = (width, height) if width and height else None
     attributes = _ATTRIBUTES.search(raw)
     if attributes is None:
         return
-    answer.attributes = tuple(attributes[1].decode().split(";"))
+    reply.attributes = tuple(attributes[1].decode().split(";"))
     kind = os.environ.get("TERM", "")
-    if SIXEL in answer.attributes or kind.startswith(PRINTS_QUERY) or "TMUX" in os.environ:
+    if SIXEL in reply.attributes or kind.startswith(PRINTS_QUERY) or "TMUX" in os.environ:
         return
-    # An answer to this that came too late would be taken for keys: so only who is known to answer
-    # is asked, and again with the attributes behind.
+    # A late reply to this query would be taken for keys: so only a terminal that has replied before
+    # is queried, again with DA1 at the end.
     os.write(target, KITTY + ATTRIBUTES)
-    answer.supports_kitty = _KITTY.search(_read_to(_ATTRIBUTES, source, KITTY_TIMEOUT)) is not None
+    reply.supports_kitty = _KITTY.search(_read_to(_ATTRIBUTES, source, KITTY_TIMEOUT)) is not None
 
 
-def _read_to(end: re.Pattern[bytes], source: int, patience: float) -> bytes:
-    """Return what comes until an answer is whole, or no more comes in time."""
-    raw, until = b"", time.monotonic() + patience
+def _read_to(end: re.Pattern[bytes], source: int, timeout: float) -> bytes:
+    """Read until a reply is complete, or the time is over."""
+    raw, until = b"", time.monotonic() + timeout
     while end.search(raw) is None:
         ready, _, _ = select.select([source], [], [], max(0.0, until - time.monotonic()))
         piece = os.read(source, 1_024) if ready else b""
@@ -195,27 +194,27 @@ def _read_to(end: re.Pattern[bytes], source: int, patience: float) -> bytes:
 
 
 def _cell_size(target: int) -> tuple[int, int] | None:
-    """Return a character's width and height in pixels, as the system knows them."""
+    """Return width and height of a character in pixels, as the kernel reports them."""
     import fcntl
     import struct
     import termios
 
     try:
-        told = fcntl.ioctl(target, termios.TIOCGWINSZ, bytes(8))
+        packed = fcntl.ioctl(target, termios.TIOCGWINSZ, bytes(8))
     except OSError:
         return None
-    lines, columns, width, height = struct.unpack("HHHH", told)
+    lines, columns, width, height = struct.unpack("HHHH", packed)
     if not (lines and columns and width // columns and height // lines):
         return None
     return width // columns, height // lines
 
 
 def picture_widget(image: Image, shown: Display) -> Widget:
-    """Return a widget that shows an image pixel by pixel, where the terminal can."""
+    """Return a widget that shows an image in pixels."""
     with _without_query(shown.cell):
         from textual_image.widget import SixelImage, SixelOptions, TGPImage
     if shown.protocol == "sixel":
-        # By itself it would leave sixteen of 256 greys.
+        # The default palette would leave only 16 of 256 greys.
         widget: Widget = SixelImage(image, sixel_options=SixelOptions(quantize="adaptive"))
     else:
         widget = TGPImage(image)
@@ -224,10 +223,10 @@ def picture_widget(image: Image, shown: Display) -> Widget:
 
 @contextmanager
 def _without_query(cell: tuple[int, int]) -> Iterator[None]:
-    """Let the library be loaded without asking the terminal: the window reads the answers now.
+    """Import textual-image without its terminal query: Textual would read the reply now.
 
-    It asks none where its output is no terminal, and takes the size of a character from the
-    environment then.
+    The library sends no query if stdout is not a terminal, and then takes the size of a character
+    from the environment.
     """
     output, names = sys.__stdout__, ("TEXTUAL_CELL_WIDTH", "TEXTUAL_CELL_HEIGHT")
     before = {name: os.environ.get(name) for name in names}

@@ -1,4 +1,4 @@
-"""The terminal for the window alone: whatever else is printed meanwhile goes into the run's log."""
+"""Reserves the terminal for the window: all other output goes into the run's log."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from textual.driver import Driver
 
 MAX_BYTES = 10 << 20
-"""The size of a log; what is printed after that is lost."""
+"""The maximum size of a log; later output is dropped."""
 
 CHECK_SECONDS = 1.0
-"""Seconds between two looks at its size."""
+"""Seconds between two checks of its size."""
 
-LAST_LINE = b"\n[the log is full: what was printed after this is lost]\n"
+LAST_LINE = b"\n[the log is full: later output was dropped]\n"
 
 
 class OutputLog:
-    """Leads descriptors 1 and 2 into a log while the window is open, below Python: C code follows.
+    """Redirects file descriptors 1 and 2 into a log while the window is open; also for C code.
 
-    Straight into the file, so that the last words of a process that crashes are in it.
+    The output goes straight into the file, so that the log of a crashed process is complete.
 
     Attributes:
-        terminal: A stream to the terminal, for the window; None outside the block.
+        terminal: A stream to the terminal for the window; None outside the block.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class OutputLog:
         self._variables: dict[str, str] = {}
 
     def __enter__(self) -> OutputLog:
-        # Rich believes these more than the terminal, however large they are.
+        # Rich prefers these to the size of the terminal, whatever their values.
         size = own_size(sys.stderr)
         self._variables = {
             name: os.environ.pop(name)
@@ -77,13 +77,13 @@ class OutputLog:
         os.environ.update(self._variables)
 
     def follow(self, log: Path | None) -> None:
-        """Lead what is printed from now on into this file; nowhere if None."""
+        """Redirect output into this file from now on; discard it if None."""
         if self._redirection is not None:
             self._redirect_to(log)
         self._path = log
 
     def check(self) -> None:
-        """Lead further output nowhere, once the log is full."""
+        """Discard further output once the log is full."""
         if self._path is not None and self._sink is not None and _size(self._sink) > MAX_BYTES:
             full = self._sink
             self._sink = os.open(os.devnull, os.O_WRONLY)
@@ -97,7 +97,7 @@ class OutputLog:
 
     @property
     def written(self) -> list[Path]:
-        """The logs that something was written to."""
+        """The logs with output."""
         return [path for path in self._written if path.exists()]
 
     def _redirect_to(self, log: Path | None) -> None:
@@ -116,7 +116,7 @@ class OutputLog:
         self._size_before = _size(sink)
 
     def _close_log(self) -> None:
-        """Close the present log; one in which nothing stands is taken away."""
+        """Close the current log, and delete it if it is empty."""
         if self._sink is None:
             return
         size = _size(self._sink)
@@ -133,10 +133,10 @@ class OutputLog:
 
 
 def driver_on(base: type[Driver], terminal: TextIO) -> type[Driver]:
-    """Return a driver that draws on this stream, whatever descriptor 2 leads to.
+    """Return a driver that draws on this stream, independently of file descriptor 2.
 
-    Textual's own draws on ``sys.__stderr__`` and believes ``COLUMNS`` and ``LINES`` more than the
-    terminal.
+    Textual's driver draws on ``sys.__stderr__``, and prefers ``COLUMNS`` and ``LINES`` to the size
+    of the terminal.
     """
 
     class DriverOnTerminal(base):  # type: ignore[valid-type, misc]
@@ -151,9 +151,9 @@ def driver_on(base: type[Driver], terminal: TextIO) -> type[Driver]:
 
 
 class _QuietTerminal:
-    """Writes to a terminal as long as it is there.
+    """Ignores errors of a terminal that is gone.
 
-    An error would end Textual's writing thread, and the window would wait for it for ever.
+    An error would end Textual's writer thread, and the app would wait for it forever.
     """
 
     def __init__(self, terminal: TextIO) -> None:
@@ -176,6 +176,6 @@ def _size(number: int) -> int:
 
 
 def _screen_encoding(encoding: str) -> str:
-    """Return a stream's encoding, or UTF-8 where no terminal can have such a one, as UTF-16."""
+    """Return a stream's encoding, or UTF-8 if no terminal can use it, such as UTF-16."""
     is_ascii_like = "\x1b[m".encode(encoding, "replace") == b"\x1b[m"
     return codecs.lookup(encoding).name if is_ascii_like else "utf-8"

@@ -1,4 +1,4 @@
-"""Being told to end from outside: by SIGTERM, or by the terminal's closing."""
+"""Signals that end the app: SIGTERM, and SIGHUP when the terminal closes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tui_trainer.protocol.exit_codes import ENDINGS
 from tui_trainer.terminal.signals import REASONS, handled
 
 EXIT_SIGNALS = [number for number in REASONS if number != signal.SIGINT]
-"""In the window Ctrl+C is a key like any other."""
+"""Not SIGINT: in the window Ctrl+C is a key."""
 
 
 @contextmanager
 def quit_on_signals(end: Callable[[str], None]) -> Iterator[None]:
-    """Call ``end`` with the reason, on a thread of its own, when a signal says to leave.
+    """Call ``end`` with the reason on a separate thread when a signal arrives.
 
-    A thread, because the event loop may hang already: what is written to a terminal that is gone
-    waits for ever. If it is gone, the process ends as soon as ``end`` has returned.
+    A thread, because the event loop may already hang: a write to a terminal that is gone blocks
+    forever. If the terminal is gone, the process exits as soon as ``end`` returns.
     """
 
     def leave(reason: str) -> None:
@@ -41,12 +41,12 @@ def quit_on_signals(end: Callable[[str], None]) -> Iterator[None]:
 def _is_terminal_gone() -> bool:
     try:
         import termios
-    except ImportError:  # not every system has it
+    except ImportError:  # Windows
         return False
     try:
         termios.tcgetattr(sys.__stderr__.fileno() if sys.__stderr__ else -1)
     except termios.error as error:
-        return error.args[0] in (errno.EIO, errno.ENXIO)  # another one: it never was a terminal
+        return error.args[0] in (errno.EIO, errno.ENXIO)  # other errors: it never was a terminal
     except (OSError, ValueError):
         return False
     return False

@@ -1,1 +1,1 @@
-"""Colours: themes, their files, the roles they colour."""
+"""Themes, theme files and colour roles."""

@@ -1,4 +1,4 @@
-"""Roles: what a colour can mean in this app, and a colour for each in any theme."""
+"""Colour roles: the meanings of colours in this app, with a colour for each in any theme."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from textual.color import BLACK, WHITE, Color, rgb_to_lab
 from textual.theme import Theme
 
-# Where the colour of a role comes from if a theme does not say: the theme's own colours of the
-# nearest meaning, then the role's usual hue.
+# Sources of a role that a theme does not define: the theme's base colours with the closest meaning,
+# then the role's usual hue.
 _CURVES: Mapping[str, tuple[str, ...]] = {
     "role-train": ("primary", "#7cc1fa"),
     "role-validation": ("warning", "accent", "secondary", "#f3a05c"),
@@ -25,9 +25,9 @@ _SEVERITIES: Mapping[str, tuple[str, str]] = {
 _QUIET = ("role-train-band", "role-axis", "role-muted", "role-border", "role-title")
 
 ROLES: tuple[str, ...] = (*_CURVES, *_SEVERITIES, *_QUIET)
-"""What a colour can mean in this app; each is a ``$variable`` in every theme."""
+"""All colour roles; each one is a ``$variable`` in every theme."""
 
-# CIE76 distance in Lab from which two colours are plainly two: 2.3 is just noticeable.
+# CIE76 distance in Lab above which two colours are clearly different; 2.3 is just noticeable.
 _MIN_DISTANCE = 40.0
 # WCAG 2.2, success criterion 1.4.3: the least contrast of text with its background.
 _TEXT_CONTRAST = 4.5
@@ -47,8 +47,8 @@ class LabTheme(Theme):
 def role_defaults(theme: Theme) -> dict[str, str]:
     """Derive a colour for every role from the base colours of any Textual theme.
 
-    The four curves stand apart from each other, and whatever is text has a contrast of at least
-    4.5:1 with the background.
+    The four curves are clearly different from each other, and text has a contrast of at least 4.5:1
+    with the background.
     """
     colours = theme.to_color_system().generate()
     ground = _rgb(colours["background"], BLACK if theme.dark else WHITE)
@@ -65,7 +65,7 @@ def role_defaults(theme: Theme) -> dict[str, str]:
 
 
 def _curves(theme: Theme, ground: Color) -> dict[str, Color]:
-    """Give each curve the first of its colours that is not much like an earlier curve's."""
+    """Give each curve the first of its colours that is far from those of earlier curves."""
     spare = [sources[-1] for sources in _CURVES.values()]
     taken: dict[str, Color] = {}
 
@@ -83,13 +83,13 @@ def _curves(theme: Theme, ground: Color) -> dict[str, Color]:
 
 
 def _rgb(text: str, terminal: Color = BLACK) -> Color:
-    """Return a colour as red, green and blue; ``terminal`` where it is the terminal's default."""
+    """Return a colour as RGB; ``terminal`` stands for the terminal's default colour."""
     colour = Color.parse(text)
     return terminal if colour.ansi == -1 else Color(*colour.rgb)
 
 
 def _legible(colour: Color, ground: Color) -> Color:
-    """Move a colour away from the background until it can be read as text."""
+    """Lighten or darken a colour until it is legible as text on the background."""
     end, sign = (WHITE, 1) if _luminance(ground) < 0.18 else (BLACK, -1)
     shades = (colour, *(colour.lighten(sign * step / 50) for step in range(1, 50)))
     return next((shade for shade in shades if _contrast(shade, ground) >= _TEXT_CONTRAST), end)

@@ -1,4 +1,4 @@
-"""A theme file: TOML, read and checked key by key."""
+"""Theme files: TOML, read and checked key by key."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ _KEYS = ("name", "description", "dark", *_BASE_COLOURS, "variables")
 
 
 def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
-    """Read one theme and check everything in it.
+    """Read and check one theme file.
 
-    Only ``name`` and ``primary`` must be there. Other base colours that are missing are Textual's
-    to derive; roles that are missing come from :func:`role_defaults`.
+    Only ``name`` and ``primary`` are required. Textual derives missing base colours, and
+    :func:`role_defaults` derives missing roles.
 
     Args:
         path: The theme file.
-        taken: Names that this theme cannot have, as others beside it have them.
+        taken: Names of other themes in the same folder, which this one must not have.
 
     Raises:
-        InputError: If the file cannot be read or used: one line with the file, line and key.
+        InputError: If the file is unreadable or invalid: one line with the file, line and key.
     """
     file = TomlFile(path)
     try:
         theme = _build(file.table)
         if theme.name in taken:
-            problem = f"{theme.name!r} is the name of another theme beside it; choose another"
+            problem = (
+                f"{theme.name!r} is the name of another theme in this folder; choose another name"
+            )
             raise Fault("name", problem)
     except Fault as fault:
         raise file.error(fault) from None
@@ -50,7 +52,7 @@ def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
 
 
 def _build(table: dict[str, Any]) -> LabTheme:
-    """Make the theme of a parsed file, or raise a Fault at the first wrong key."""
+    """Build the theme of a parsed file; raise a Fault at the first invalid key."""
     for key in table:
         _check_key(key, _KEYS, "")
     for key, example in (("name", "my-theme"), ("primary", "#5fa8e6")):
@@ -58,7 +60,10 @@ def _build(table: dict[str, Any]) -> LabTheme:
             raise Fault(key, f'missing; add the line {key} = "{example}"')
     name = _text(table, "name")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-        raise Fault("name", f"{name!r} is no name; use letters, digits, - and _, a letter first")
+        raise Fault(
+            "name",
+            f"{name!r} is not a valid name; start with a letter, then letters, digits, - and _",
+        )
     dark = table.get("dark", True)
     if not isinstance(dark, bool):
         raise Fault("dark", f"needs true or false, not {kind(dark)}")
@@ -77,7 +82,7 @@ def _build(table: dict[str, Any]) -> LabTheme:
 
 
 def _check_key(key: str, known: Collection[str], table: str) -> None:
-    """Refuse a key that means nothing where it stands."""
+    """Reject a key that is unknown, or in the wrong table."""
     if key in known:
         return
     if not table and key in (*ROLES, *_textual_variables()):
@@ -99,12 +104,12 @@ def _text(table: dict[str, Any], key: str, where: str = "") -> str:
 
 
 def _solid(table: dict[str, Any], key: str, where: str = "") -> str:
-    """Return a colour as ``#RRGGBB``: one that plots can mix and measure."""
+    """Return a solid colour as ``#RRGGBB``: plots blend it, and tests measure its contrast."""
     text = _text(table, key, where)
     colour = _colour(key, text, where)
     if colour.a < 1 or colour.ansi is not None:
-        why = "is see-through" if colour.a < 1 else "depends on the terminal"
-        raise Fault(key, f'{text!r} {why}; write a solid colour, as "#5fa8e6"', where)
+        why = "is transparent" if colour.a < 1 else "depends on the terminal"
+        raise Fault(key, f'{text!r} {why}; write a solid colour, such as "#5fa8e6"', where)
     return colour.hex6
 
 
@@ -113,24 +118,24 @@ def _colour(key: str, text: str, where: str) -> Color:
         return Color.parse(text)
     except ColorParseError as error:
         near = error.suggested_color
-        hint = f"did you mean {near}?" if near else 'write "#5fa8e6" or a name as "steelblue"'
-        raise Fault(key, f"{text!r} is no colour; {hint}", where) from None
+        hint = f"did you mean {near}?" if near else 'write "#5fa8e6" or a name such as "steelblue"'
+        raise Fault(key, f"{text!r} is not a colour; {hint}", where) from None
 
 
 def _variable(table: dict[str, Any], key: str) -> str:
-    """Check one line of [variables]; Textual itself finds a bad one only when it draws with it."""
+    """Check one variable; Textual itself reports a bad one only when it draws with it."""
     where = "variables"
     usual = _textual_variables()
     if key in _OLD_ROLES:
         return _solid(table, key, where)
     _check_key(key, {*ROLES, *usual} - {*_KEYS}, where)
-    # Textual mixes the shades of its base colours in Python, where only plain colours will do.
+    # Textual computes the shades of base colours in Python, which needs solid colours.
     if key in ROLES or re.search(r"-(darken|lighten)-\d$", key):
         return _solid(table, key, where)
     text = _text(table, key, where)
     if VALID_STYLE_FLAGS.issuperset(usual[key].split()):
         if not VALID_STYLE_FLAGS.issuperset(text.split()):
-            raise Fault(key, f'{text!r} is no text style; write "bold", "reverse", …', where)
+            raise Fault(key, f'{text!r} is not a text style; write "bold", "reverse", …', where)
         return text
     colour = re.sub(r"\s+\d+(\.\d+)?%$", "", text)
     if colour not in ("auto", "initial") or not usual[key].startswith(colour):
@@ -140,5 +145,5 @@ def _variable(table: dict[str, Any], key: str) -> str:
 
 @functools.cache
 def _textual_variables() -> dict[str, str]:
-    """Return the variables that Textual gives every theme, with a value of each as an example."""
+    """Return the variables that Textual defines in every theme, with example values."""
     return Theme("example", primary="#5fa8e6").to_color_system().generate()

@@ -1,4 +1,4 @@
-"""Colour themes: those that come with the app, and a person's own."""
+"""Colour themes: those that ship with the app, and the user's."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ DEFAULT_THEME = "midnight"
 
 
 def shipped_dir() -> Path:
-    """Return the folder of the themes that come with the app: in the package, or the checkout."""
+    """Return the folder of the shipped themes: in the package, or in the checkout."""
     package = Path(__file__).resolve().parents[2]
     packaged = package / "_themes"
     return packaged if packaged.is_dir() else package.parent / "themes"
 
 
 def user_dir() -> Path:
-    """Return the folder in which a person's own themes are looked for; it may not exist."""
+    """Return the folder of the user's themes; it may not exist."""
     return platformdirs.user_config_path("mnist-tui") / "themes"
 
 
 def available(user: Path | None = None) -> tuple[dict[str, LabTheme], list[str]]:
-    """Return every usable theme by name, and one line for each theme file that is broken.
+    """Return all valid themes by name, and one line for each invalid theme file.
 
     Args:
-        user: The folder of the person's own themes, which win over shipped ones of the same name;
-            :func:`user_dir` if not given.
+        user: The folder of the user's themes, which override shipped ones of the same name; by
+            default :func:`user_dir`.
     """
     themes, broken = _scan(shipped_dir())
     user_themes, user_broken = _scan(user or user_dir())
@@ -53,17 +53,18 @@ def available(user: Path | None = None) -> tuple[dict[str, LabTheme], list[str]]
 
 
 def find(name: str, user: Path | None = None) -> LabTheme:
-    """Return the theme that a person asked for.
+    """Return a theme by name or path.
 
     Args:
-        name: A theme's name; or the path of a theme file, told by a separator or by ``.toml``.
+        name: A theme's name, or the path of a theme file: it contains a separator or ends in
+            ``.toml``.
         user: As for :func:`available`.
 
     Raises:
-        InputError: If there is no such theme (the line lists those there are), or it is broken.
+        InputError: If there is no such theme (the message lists all themes), or it is invalid.
     """
     if name.endswith(".toml") or Path(name).name != name:
-        # Not Path.expanduser, which raises if there is no such home.
+        # Not Path.expanduser, which raises if the home does not exist.
         return load_theme(Path(os.path.expanduser(name)))
     known: set[str] = set()
     problems: list[str] = []
@@ -71,18 +72,18 @@ def find(name: str, user: Path | None = None) -> LabTheme:
         themes, broken = _scan(folder)
         if name in themes:
             return themes[name]
-        # The file that was asked for is reported, even if a shipped theme could stand in for it.
+        # An invalid user file is reported, even if a shipped theme has the same name.
         if name in broken:
             raise broken[name]
         known |= themes.keys()
-        problems += [f"; or mend {error}" for error in broken.values()]
+        problems += [f"; or fix {error}" for error in broken.values()]
     problem = f"unknown theme {name!r}{suggestion(name, known)}"
     choices = f"choose {', '.join(sorted(known))} or the path of a .toml file"
     raise InputError(f"{problem}; {choices}{''.join(problems)}")
 
 
 def _scan(folder: Path) -> tuple[dict[str, LabTheme], dict[str, InputError]]:
-    """Load a folder: its sound themes by their names, the faults of the others by file name."""
+    """Load a folder: valid themes by name, and the errors of the others by file name."""
     themes: dict[str, LabTheme] = {}
     broken: dict[str, InputError] = {}
     try:
