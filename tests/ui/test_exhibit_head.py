@@ -21,7 +21,7 @@ def plain(lines: Lines) -> list[str]:
 @pytest.mark.parametrize(
     ("view", "told"),
     [
-        (ExhibitView(unavailable_reason="asking the engine …"), "asking the engine …"),
+        (ExhibitView(unavailable_reason="waiting for the engine …"), "waiting for the engine …"),
         (ExhibitView(trains="train it: about 9 s"), "▷ enter: train it: about 9 s"),
         (ExhibitView(is_running=True, waits=True), "the training waits · esc stops"),
         (ExhibitView(is_running=True), "0 %  esc stops"),

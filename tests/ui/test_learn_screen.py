@@ -272,7 +272,7 @@ async def test_before_the_start_the_lesson_is_there_and_nothing_is_asked() -> No
         await until(pilot, is_laid_out, app)
         screen = app.screen
         assert isinstance(screen, LearnScreen)
-        assert "The run is being prepared" in exhibit_text(screen)
+        assert "Preparing the run" in exhibit_text(screen)
         assert joined(screen.lesson.no_observations) in joined(lesson_text(screen))
         await pilot.press("enter", "left", "right", "1", "4", "enter", "n", "o", "escape")
         assert engine.received == []
@@ -287,7 +287,7 @@ async def test_of_a_run_that_failed_nothing_can_be_tried() -> None:
         await until(pilot, lambda app: app.live_run.history.failure is not None, app)
         screen = app.screen
         assert isinstance(screen, LearnScreen)
-        assert "The run has failed: nothing can be tried" in joined(exhibit_text(screen))
+        assert "The run has failed. Start it again" in joined(exhibit_text(screen))
         assert joined(screen.lesson.rule) in joined(lesson_text(screen))
         before = len(asked(engine))
         await pilot.press("n", "enter", "right", "enter")

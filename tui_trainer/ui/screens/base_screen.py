@@ -1,4 +1,4 @@
-"""What screens of several panels share: what fits into which window, one view at a time."""
+"""The base of screens with several panels: a small window shows one view at a time."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
 
 ASK_EVERY = 2.0
-"""The least number of seconds after which the weights' own progress is worth a new question."""
+"""The minimum number of seconds between two questions that only follow the weights."""
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
-"""Below this a screen shows only that it is too small."""
+"""In a smaller window a screen shows only that it is too small."""
 
 
 class ViewScreen(Screen[None]):
-    """A screen whose panels take turns in a small window.
+    """A screen that shows one of several views in a small window, and all of them in a larger one.
 
-    The style sheets show the view's panels by the screen's class ``-view-NAME``.
+    The style sheets select the panels of a view by the screen's class ``-view-NAME``.
 
     Attributes:
-        VIEWS: The names of the views, the first shown first.
-        PANELS: The panel of each view that takes keys of its own.
-        IS_LIVE: Whether keys act on the run.
-        shown: The run that is on show; None before there is one.
+        VIEWS: The names of the views; the first one is shown first.
+        PANELS: The panel to focus in each view that has one.
+        IS_LIVE: Whether the screen belongs to the live run.
+        shown: The run on the screen, if any.
     """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
@@ -51,68 +51,68 @@ class ViewScreen(Screen[None]):
 
     @staticmethod
     def compose_end() -> ComposeResult:
-        """The footer, and what to say where there is no room; for ``compose`` to end with."""
+        """The footer, and the message of a window that is too small; ``compose`` ends with them."""
         yield KeyFooter()
         yield Static(id="too-small")
 
     def on_mount(self) -> None:
-        """Begin with the first view."""
+        """Show the first view."""
         self.add_class(f"-view-{self.view}")
 
     def on_resize(self, event: Resize) -> None:
-        """Say so where there is no room; training goes on all the same."""
+        """Show a message if the window is too small; training continues."""
         width, height = event.size
         is_small = width < LEAST_WIDTH or height < LEAST_HEIGHT
         self.set_class(is_small, "-too-small")
-        words = f"{width}×{height} is too small: {LEAST_WIDTH}×{LEAST_HEIGHT} is needed."
+        words = f"{width}×{height} is too small: make it {LEAST_WIDTH}×{LEAST_HEIGHT}."
         self.query_one("#too-small", Static).update(
-            f"{words}\nTraining goes on." if self.IS_LIVE else words
+            f"{words}\nTraining continues." if self.IS_LIVE else words
         )
         self.refresh_bindings()
         if self.is_small:
-            self.focus_view()  # on what can be seen
+            self.focus_view()  # focus a visible panel
 
     @property
     def view(self) -> str:
-        """The name of the view that a small window shows."""
+        """The name of the current view."""
         return self.VIEWS[self._view]
 
     @property
     def is_small(self) -> bool:
-        """Whether there is room for one view only."""
+        """Whether the window has room for one view only."""
         return self.has_class("-narrow") or self.has_class("-short")
 
     def next_view(self) -> None:
-        """Show the next panel of a small window; its keys act at once."""
+        """Show the next view, and focus it."""
         self.show_view(self.VIEWS[(self._view + 1) % len(self.VIEWS)])
 
     def show_view(self, view: str) -> None:
-        """Show a panel, in a large window by its keys alone."""
+        """Show a view and focus it; a large window shows all views anyway."""
         self.remove_class(f"-view-{self.view}")
         self._view = self.VIEWS.index(view)
         self.add_class(f"-view-{self.view}")
         self.focus_view()
 
     def focus_view(self) -> None:
-        """Let the keys of the view act, where its panel has some."""
+        """Focus the panel of the view, if it has one."""
         panel = self.PANELS.get(self.view)
         if panel is not None:
             self.query_one(panel).focus()
             self.refresh_bindings()
 
-    def refresh_keys(self, *facts: object) -> None:
-        """Let the footer build its keys anew, but only if what they depend on has changed."""
-        if facts != self._key_state:
-            self._key_state = facts
+    def refresh_keys(self, *state: object) -> None:
+        """Refresh the bindings, but only if the state that they depend on has changed."""
+        if state != self._key_state:
+            self._key_state = state
             self.refresh_bindings()
 
     def action_next_panel(self) -> None:
-        """Go to the next panel."""
+        """Focus the next panel."""
         self.focus_next()
 
 
 class LiveScreen(ViewScreen):
-    """A screen that asks about the run in training, and shows its state above."""
+    """A screen that asks questions about the live run, and shows its state in the top line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class LiveScreen(ViewScreen):
         self._asked_at = float("-inf")
 
     def set_run(self, run: LiveRun) -> bool:
-        """Show the state of a run; return whether it is another one than before."""
+        """Show the state of a run; return whether it is a new run."""
         is_new = run is not self._run
         self.shown = self._run = run
         self.query_one(TopLine).show(run, state_cells(run.history))
@@ -128,5 +128,5 @@ class LiveScreen(ViewScreen):
 
     @property
     def is_due(self) -> bool:
-        """Whether the weights have gone on for long enough since the latest question."""
+        """Whether the latest question is old enough to ask again for newer weights."""
         return self._clock() - self._asked_at >= ASK_EVERY

@@ -1,4 +1,4 @@
-"""Dialogs over a screen: a question, a choice, two networks compared, the preflight check."""
+"""Modal dialogs: a question, a choice, a comparison of two models, the preflight check."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tui_trainer.ui.widgets.panel import TextPanel
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """Asks; gives True for yes. Escape and n are no."""
+    """Asks a question; returns True for yes. Escape and n mean no."""
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [
@@ -31,12 +31,12 @@ class ConfirmScreen(ModalScreen[bool]):
         Binding("left,right", "app.focus_next", show=False),
     ]
 
-    def __init__(self, question: str, detail: str, yes: str, no: str = "go on") -> None:
+    def __init__(self, question: str, detail: str, yes: str, no: str = "cancel") -> None:
         super().__init__()
         self._question, self._detail, self._yes, self._no = question, detail, yes, no
 
     def compose(self) -> ComposeResult:
-        """The question, and two buttons."""
+        """The question and two buttons."""
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="dialog-title", markup=False)
             yield Static(self._detail, markup=False)
@@ -45,11 +45,11 @@ class ConfirmScreen(ModalScreen[bool]):
                 yield Button(f"n  {self._no}", id="no", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Begin on the harmless answer."""
+        """Focus the harmless answer."""
         self.query_one("#no").focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Answer with the button."""
+        """Answer with a button."""
         self.dismiss(event.button.id == "yes")
 
     def action_answer(self, yes: bool) -> None:
@@ -58,7 +58,7 @@ class ConfirmScreen(ModalScreen[bool]):
 
 
 class ChooseScreen(ModalScreen[str | None]):
-    """Asks; gives the chosen name. Escape is none of them."""
+    """Asks for one of several names; returns None after escape."""
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [Binding("escape,q", "dismiss(None)", "close")]
@@ -68,22 +68,22 @@ class ChooseScreen(ModalScreen[str | None]):
         self._question, self._names = question, names
 
     def compose(self) -> ComposeResult:
-        """The question, and the names."""
+        """The question and the names."""
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="dialog-title", markup=False)
             yield OptionList(*(Option(name, id=name) for name in self._names), markup=False)
 
     def on_mount(self) -> None:
-        """Let the arrow keys choose at once."""
+        """Focus the list."""
         self.query_one(OptionList).focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Answer with the name."""
+        """Answer with the chosen name."""
         self.dismiss(event.option.id)
 
 
 class PanelScreen(ModalScreen[None]):
-    """Shows a panel until it is closed; the arrow keys act on it at once."""
+    """Shows a focused panel until it is closed."""
 
     BINDINGS: ClassVar = [Binding("escape,q", "dismiss", "close")]
     HORIZONTAL_BREAKPOINTS = ViewScreen.HORIZONTAL_BREAKPOINTS
@@ -97,12 +97,12 @@ class PanelScreen(ModalScreen[None]):
         yield self._panel
 
     def on_mount(self) -> None:
-        """Let the arrow keys scroll or choose."""
+        """Focus the panel."""
         self._panel.focus()
 
 
 class ComparisonPanel(TextPanel):
-    """The figures of both, then their stages in rows."""
+    """The figures of two models, then their stages in rows."""
 
     DEFAULT_CSS = """
     ComparisonPanel { scrollbar-gutter: stable; }
@@ -119,7 +119,7 @@ class ComparisonPanel(TextPanel):
 
 
 class CompareScreen(PanelScreen):
-    """Shows a comparison."""
+    """Shows a comparison of two models."""
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [
@@ -132,7 +132,7 @@ class CompareScreen(PanelScreen):
 
 
 class CheckScreen(PanelScreen):
-    """Shows what the check tells as it comes; what comes after it was put away is kept."""
+    """Shows the items of the preflight check as they arrive; closing it does not stop the check."""
 
     CSS_PATH = "check.tcss"
     BINDINGS: ClassVar = [
@@ -145,16 +145,16 @@ class CheckScreen(PanelScreen):
         self._run = run
 
     def on_mount(self) -> None:
-        """Ask, unless that was done before."""
+        """Start the check, unless it has items already."""
         self._run.check.begin()
         self.query_one(CheckPanel).show(self._run)
 
     def show_run(self, run: LiveRun) -> None:
-        """Show what has come since; a run that was begun anew has not been checked."""
+        """Show new items; a new run has not been checked."""
         if run is self._run:
             self.query_one(CheckPanel).show(run)
 
     def action_again(self) -> None:
-        """Check once more, once the check is over."""
+        """Run the check again once it is done."""
         self._run.check.begin(again=True)
         self.query_one(CheckPanel).show(self._run)

@@ -1,4 +1,4 @@
-"""What the screens share that show an exhibit: its controls are turned here, whatever it is of."""
+"""The base of screens with an exhibit: they send its controls' values to the engine."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ class ExhibitScreen(LiveScreen):
 
     @property
     def choosing(self) -> ExhibitQuestions | None:
-        """What the controls turn; None before there is a run."""
+        """The questions whose controls the screen shows; None before there is a run."""
         raise NotImplementedError
 
     def show_exhibit(self) -> None:
-        """Show the exhibit as it stands."""
+        """Show the current exhibit."""
         raise NotImplementedError
 
     @property
     def can_choose(self) -> ExhibitQuestions | None:
-        """What the controls turn, if the engine can answer; else None."""
+        """The questions of the controls, if the engine can answer; else None."""
         return None if self._run is None or unavailable_reason(self._run) else self.choosing
 
-    def refresh_keys(self, *facts: object) -> None:
-        """Let the footer build its keys anew, but only if what they depend on has changed."""
+    def refresh_keys(self, *state: object) -> None:
+        """Refresh the bindings, but only if the state that they depend on has changed."""
         view = self.query_one(ExhibitPanel).view
         super().refresh_keys(
             *(bool(view.controls), view.takes_numbers, bool(view.trains), view.is_running),
             *(view.is_in_matrix, view.exhibit is not None and view.exhibit.opens is not None),
-            *(self._has_pictures, *facts),
+            *(self._has_pictures, *state),
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what has no effect."""
+        """Hide actions without effect."""
         match action:
             case "type_number":
                 view = self.query_one(ExhibitPanel).view
@@ -59,52 +59,52 @@ class ExhibitScreen(LiveScreen):
         return exhibit is not None and bool(pictures_in(exhibit.blocks))
 
     def action_enlarge(self) -> None:
-        """Show the pictures as they are now as large as they fit."""
+        """Show the current pictures as large as they fit."""
         view = self.query_one(ExhibitPanel).view
         if view.exhibit is not None:
             self.app.push_screen(PicturesScreen(view.title, view.exhibit.blocks))
 
     def on_exhibit_panel_chosen(self, message: ExhibitPanel.Chosen) -> None:
-        """Let the arrow keys turn another control."""
+        """Choose another control for the arrow keys."""
         self._control = message.place
         self.show_exhibit()
 
     def on_exhibit_panel_control_changed(self, message: ExhibitPanel.ControlChanged) -> None:
-        """Ask what is shown with a control turned."""
+        """Ask for the exhibit with a changed control."""
         self._set_control(message.turned)
 
     def on_exhibit_panel_cell_chosen(self, message: ExhibitPanel.CellChosen) -> None:
-        """Ask what is shown with another cell chosen."""
+        """Ask for the exhibit with another cell."""
         if choosing := self.can_choose:
             choosing.choose(message.choices)
             self.show_exhibit()
 
     def action_type_number(self, begun: str) -> None:
-        """Ask for a number that begins so; at once, for the next key goes on with it."""
+        """Open the number line with its first characters; at once, because the next key follows."""
         control = self.query_one(ExhibitPanel).view.control
         if control is not None:
             self.query_one(NumberLine).open(control, begun)
 
     def on_exhibit_panel_number_requested(self) -> None:
-        """Ask for a number."""
+        """Open the empty number line."""
         self.action_type_number("")
 
     def on_number_line_submitted(self, message: NumberLine.Submitted) -> None:
-        """Ask what is shown with that number."""
+        """Ask for the exhibit with that number."""
         self._set_control(message.turned)
 
     def on_number_line_closed(self) -> None:
-        """Go back to the exhibit."""
+        """Focus the exhibit again."""
         self.query_one(ExhibitPanel).focus()
 
     def on_exhibit_panel_reset_requested(self) -> None:
-        """Put every control back to where it began."""
+        """Reset all controls."""
         if choosing := self.can_choose:
             choosing.reset_controls()
             self.show_exhibit()
 
     def on_exhibit_panel_confirmed(self) -> None:
-        """Do what enter does here."""
+        """Confirm: train, or evaluate the test set."""
         if choosing := self.can_choose:
             choosing.confirm()
             self.show_exhibit()

@@ -1,4 +1,4 @@
-"""From a run to what the panels of the Learn and Inspect screens show."""
+"""The content of the panels of the Learn and Inspect screens, from a run."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tui_trainer.ui.widgets.lesson_panel import LessonView
 
 
 def belongs_to(found: FindingRaised, lesson: Lesson) -> bool:
-    """Return whether a finding is told in a lesson."""
+    """Return whether a finding belongs to a lesson."""
     return found.lesson == lesson.topic or found.code in lesson.findings
 
 
 def unavailable_reason(run: LiveRun) -> str:
-    """Return why nothing can be tried on a run; empty if it can."""
+    """Return why the engine cannot answer questions about a run; empty if it can."""
     history = run.history
     if history.failure is not None:
         keys = with_keys("({screens.train}, then {run.again})")
-        return f"The run has failed: nothing can be tried until another one is begun {keys}."
+        return f"The run has failed. Start it again to continue here {keys}."
     if history.started is None:
         detail = f": {history.detail}" if history.detail else ""
-        return f"The run is being prepared{detail}. What can be tried here comes with it."
+        return f"Preparing the run{detail} …"
     return ""
 
 
 def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
-    """Return a lesson with what it says of a run; ``is_open`` is whether its answer is seen."""
+    """Return a lesson with its observations on a run; ``is_open`` shows the answer."""
     history = run.history
     review = by_severity(history.started.review) if history.started else ()
     return LessonView(
@@ -52,7 +52,7 @@ def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
 
 
 def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
-    """Return the experiment of a lesson as it stands, with a control chosen by its place."""
+    """Return the experiment of a lesson; ``control`` is the index of the chosen control."""
     experiment, quiet = run.experiment, unavailable_reason(run)
     is_here = experiment.subject == lesson.slug
     exhibit = experiment.exhibit if is_here else None
@@ -65,7 +65,7 @@ def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
         trains="" if quiet else experiment.trains,
         unavailable_reason=quiet
         or experiment.rejection
-        or ("" if exhibit else "asking the engine …"),
+        or ("" if exhibit else "waiting for the engine …"),
         is_running=experiment.is_running,
         is_stopped=experiment.is_stopped,
         waits=not run.is_paused and not run.history.is_over,
@@ -74,7 +74,7 @@ def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
 
 
 def _knobs(run: LiveRun) -> list[Cell]:
-    """Return where the knobs stand, and where they are wanted to go."""
+    """Return the knobs with their values and requested values."""
     cells: list[Cell] = []
     for setting, value in run.history.settings.items():
         gap = "   " if cells else ""
@@ -87,12 +87,13 @@ def _knobs(run: LiveRun) -> list[Cell]:
 
 
 def inspection_view(run: LiveRun, view: View, control: int | None) -> ExhibitView:
-    """Return a view as it stands, with a control chosen by its place.
+    """Return a view of the model.
 
     Args:
         run: The run.
         view: The view.
-        control: The place; None for where the arrow keys do most: in a matrix, if there is one.
+        control: The index of the chosen control; None for the matrix if there is one, else the
+            first.
     """
     inspection, quiet = run.inspection, unavailable_reason(run)
     exhibit = inspection.exhibit if inspection.subject == view.name else None
@@ -102,8 +103,8 @@ def inspection_view(run: LiveRun, view: View, control: int | None) -> ExhibitVie
         exhibit=exhibit,
         controls=inspection.controls if exhibit else (),
         trains="" if quiet or exhibit is None or inspection.is_running else exhibit.trains,
-        unavailable_reason=quiet or inspection.rejection or ("looking …" if is_waiting else ""),
+        unavailable_reason=quiet or inspection.rejection or ("computing …" if is_waiting else ""),
         noun=f"after step {count(inspection.step)}" if exhibit else view.about,
-        verb="goes on",
+        verb="continues",
     )
     return shown.with_matrix_chosen(control)

@@ -1,4 +1,4 @@
-"""Texts to read and close: the help, and the details of a failure."""
+"""Modal screens with a text: the help, and the traceback of a failed run."""
 
 from __future__ import annotations
 
@@ -20,40 +20,41 @@ _MORE_KEYS = {
     "The window": ("ctrl+p", "Command palette: every action by name"),
     EXPERIMENT: ("0 … 9", "Type a number, where the chosen control takes one"),
 }
-"""What no single binding stands for, by the group it belongs to."""
+"""Rows of the help that stand for several bindings, or for a built-in one, by group."""
 
-_SIGNS = [
-    ("─", "train", "training: the running trend of each batch as it is met"),
-    ("░", "train-band", "its noise: from the least to the greatest batch"),
-    ("●", "validation", "validation, after each epoch, on images kept apart from training"),
-    ("◆", "test", "the sealed test set, read when a run ends or you press {run.evaluate_test}"),
-    ("▼", "intervention", "you turned a knob here"),
+_SYMBOLS = [
+    ("─", "train", "training: the smoothed value over the batches"),
+    ("░", "train-band", "its noise band: from the lowest to the highest batch"),
+    ("●", "validation", "validation after each epoch, on images that are not trained on"),
+    ("◆", "test", "test set, evaluated at the end or when you press {run.evaluate_test}"),
+    ("▼", "intervention", "you changed a setting here"),
     ("▲", "warning", "a warning: of a finding, the design review or the check"),
     ("✗", "error", "an error: something is wrong"),
-    ("·", "title", "a note: no fault, but worth knowing"),
-    ("▸", "title", "what the keys act on: a finding, a lesson, a view, a control, a cell"),
+    ("·", "title", "a note: not a problem, but worth knowing"),
+    ("▸", "title", "chosen, the keys act on it: a finding, lesson, view, control or cell"),
     (
         "▷",
         "title",
-        "what {experiment.confirm} does: train, open the digits of a cell, read the test set",
+        "{experiment.confirm}: train, show the images of a cell, evaluate the test set",
     ),
     ("◇", "title", "viewing a recorded run: nothing is trained"),
-    ("‹ ›", "intervention", "a control can be turned that way; where · stands it cannot"),
-    ("□", "intervention", "a receptive field by arithmetic; open where it is off the image"),
-    ("■", "validation", "the pixels whose gradient is not zero: measured, and how large"),
+    ("‹ ›", "intervention", "a control can change in that direction; with · it cannot"),
+    ("□", "intervention", "theoretical receptive field; open where it leaves the image"),
+    ("■", "validation", "measured: pixels with a non-zero gradient, brighter if larger"),
 ]
 
 
-OWN_KEYS = "mnist-tui keys prints every key, and the file in which to change it"
+CUSTOM_KEYS = "mnist-tui keys lists all keys, and the file in which to change them"
 NOTES = (
-    "Accuracies stand with their 95 % Wilson interval. The accuracy axis gives",
-    "each further nine as much room as the last: 90, 99, 99.9. The learning rate",
-    "is base × schedule; the keys change the base. Findings never use the test set.",
+    "Accuracies come with their 95 % Wilson interval. The accuracy axis is",
+    "logarithmic in the error: 90, 99 and 99.9 % are equally far apart.",
+    "The learning rate is base × schedule; the keys change the base.",
+    "Findings never use the test set.",
 )
 
 
 class _TextScreen(ModalScreen[None]):
-    """A title and a text that scrolls."""
+    """A title and a scrolling text."""
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [
@@ -64,7 +65,7 @@ class _TextScreen(ModalScreen[None]):
     TITLE_TEXT = ""
 
     def text(self) -> Content:
-        """Return what to read."""
+        """Return the text."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
@@ -75,24 +76,24 @@ class _TextScreen(ModalScreen[None]):
                 yield Static(self.text())
 
     def on_mount(self) -> None:
-        """Let the arrow keys scroll at once."""
+        """Focus the text, so that the arrow keys scroll it."""
         self.query_one(VerticalScroll).focus()
 
 
 class HelpScreen(_TextScreen):
-    """Every key, every sign."""
+    """All keys and symbols."""
 
-    TITLE_TEXT = "mnist-tui — keys and signs   (Esc closes)"
+    TITLE_TEXT = "mnist-tui — keys and symbols   (esc closes)"
 
     def text(self) -> Content:
-        """Return the keys by group, then the signs."""
+        """Return the keys by group, then the symbols."""
         lines: list[list[Cell]] = []
         for title, bindings in GROUPS.items():
             rows = [(keys_text(b), b.tooltip) for b in bindings if not b.system]
             rows += [_MORE_KEYS[title]] if title in _MORE_KEYS else []
             lines += [_head(title), *(_row(key, "intervention", words) for key, words in rows), []]
-        lines += [_head("Your own keys"), [Cell("  " + OWN_KEYS)], []]
-        lines += [_head("Signs"), *(_row(*sign) for sign in _SIGNS), []]
+        lines += [_head("Custom keys"), [Cell("  " + CUSTOM_KEYS)], []]
+        lines += [_head("Symbols"), *(_row(*sign) for sign in _SYMBOLS), []]
         lines += [[Cell(line)] for line in NOTES]
         return content_of_lines(lines)
 
@@ -108,7 +109,7 @@ def _row(sign: str, role: str, words: str) -> list[Cell]:
 class FailureScreen(_TextScreen):
     """The traceback of a run that failed."""
 
-    TITLE_TEXT = "The training failed   (Esc closes)"
+    TITLE_TEXT = "Training failed   (esc closes)"
 
     def __init__(self, traceback: str) -> None:
         super().__init__()
