@@ -106,7 +106,7 @@ async def test_the_help_shows_the_new_keys_and_closes_with_its_own() -> None:
         words = str(app.screen.text())
         assert "  h f1    List all keys and symbols" in words
         assert "  Y       Evaluate the test set now" in words
-        assert "when a run ends or you press Y" in words
+        assert "at the end or when you press Y" in words
         assert "mnist-tui keys" in words
         await press(pilot, "h")
         assert isinstance(app.screen, TrainScreen)
