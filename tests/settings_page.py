@@ -16,9 +16,9 @@ HEAD = """\
 # Settings
 
 Every setting of a run, by its name in a TOML file (`--config`). The option has the same name with
-dashes: `batch_size` is `--batch-size`. `mnist-tui --print-config` prints the values that would run.
-Settings marked • can change while the run trains. Amounts of augmentation that are not set are
-those of the preset.
+dashes: `batch_size` is `--batch-size`. `mnist-tui --print-config` prints the resulting settings.
+Settings marked • can change during training. An augmentation strength that is not set comes from
+the preset.
 """
 
 

@@ -114,7 +114,7 @@ class Lab:
 def assert_fine(ended: Ended, code: int | None = 0) -> None:
     """Make sure that a command ended with this code, None for any verdict, and no traceback."""
     assert "Traceback" not in ended.err, ended.err
-    codes = (0, ExitCode.DESIGN_WRONG, ExitCode.CHECK_FAILED) if code is None else (code,)
+    codes = (0, ExitCode.DESIGN_ERROR, ExitCode.CHECK_FAILED) if code is None else (code,)
     assert ended.signal == 0, ended.err
     assert ended.code in codes, (ended.err, ended.out[-2000:])
 

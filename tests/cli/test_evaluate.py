@@ -93,7 +93,7 @@ def test_a_view_is_printed_and_the_run_is_unchanged(run: Cli, trained: RunFolder
     lines = out.splitlines()
     assert lines[:2] == ["run mine", "========"]
     assert "tiny, 4,714 parameters, on data" in lines[2]
-    assert "after step 16, in epoch 2" in " ".join(lines[2:4])
+    assert "step 16, epoch 2" in " ".join(lines[2:4])
     (judged,) = [line for line in lines if line.startswith("40 validation images: ")]
     assert judged.endswith("] right")
     assert lines[lines.index("CONFUSION MATRIX") + 1] == "  which classes it takes for which"
@@ -288,12 +288,12 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
     [
         (["--view", "roc"], "--view 'roc': no such view; choose confusion, digits"),
         (["--view", "c"], "--view 'c': more than one view begins so; choose confusion, classes"),
-        (["--view", "draw"], "--view draw: shows what is drawn by hand, in the window"),
+        (["--view", "draw"], "--view draw: needs a digit drawn by hand; open it"),
         (["--set", "numbers"], "--set numbers: write NAME=VALUE"),
         (["--set", "images=test"], "--set images: validation is judged, or with --test"),
         ([*CONFUSION, "--set", "numbers=percent"], "--set numbers=percent: choose counts, shares"),
         ([*CONFUSION, "--set", "a=1", "--set", "numbers=shares"], "--set a=1: confusion has no"),
-        (["--checkpoint", "worst"], "--checkpoint worst: not in mine; there is best, last"),
+        (["--checkpoint", "worst"], "--checkpoint worst: not in mine; choose best, last"),
         (["--threads", "0"], "--threads: threads must be"),
         (["mine", "more"], "more"),
     ],

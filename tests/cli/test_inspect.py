@@ -72,7 +72,7 @@ def test_a_checkpoint_is_shown_with_the_events_before_it(
 def test_a_run_that_cannot_be_shown_is_one_line(trained: RunFolder, refused: Refused) -> None:
     assert refused("inspect", "nothing").startswith("nothing: no such run")
     output = refused("inspect", trained.name, "--checkpoint", "epoch-9")
-    assert output.startswith(f"--checkpoint epoch-9: not in {trained.name}; there is best, epoch-1")
+    assert output.startswith(f"--checkpoint epoch-9: not in {trained.name}; choose best, epoch-1")
     assert refused("inspect", "--view", "aura").startswith("--view 'aura': no such view; choose ")
     assert refused("inspect", "--view", "d").endswith("choose digits, draw")
     assert refused("inspect", "--threads", 0).startswith("--threads: ")

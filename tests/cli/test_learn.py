@@ -81,7 +81,7 @@ def test_a_lesson_is_shown_on_a_recorded_run(run: Cli) -> None:
     after = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
 
     assert (code, err) == (0, "")
-    assert "Shown on run kept (tiny, 4,714 parameters) after step 6." in out
+    assert "Shown on run kept (tiny, 4,714 parameters), step 6." in out
     assert "Of 60 validation images the network, after step 6" in " ".join(out.split())
     assert "Its training loss is " in out
     assert after == before != {}
@@ -121,11 +121,11 @@ def test_what_trains_is_trained_if_asked(run: Cli) -> None:
         (["softmax", "--run", "a", "--model", "tiny"], "--model: does not go with --run"),
         (["softmax", "--threads", "0"], "--threads: threads must be"),
         (["softmax", "--set", "temperature"], "--set temperature: write NAME=VALUE"),
-        (["--try"], "--try: say which lesson is meant"),
-        (["--model", ""], "--model: say which lesson is meant"),
-        (["softmax", "--csv"], "--csv: only the lesson backpropagation"),
-        (["--eta", "1"], "--eta: only the lesson backpropagation"),
-        (["backprop", "--eta", "1"], "--eta: goes with --csv"),
+        (["--try"], "--try: needs a lesson; list them"),
+        (["--model", ""], "--model: needs a lesson; list them"),
+        (["softmax", "--csv"], "--csv: only for the lesson backpropagation"),
+        (["--eta", "1"], "--eta: only for the lesson backpropagation"),
+        (["backprop", "--eta", "1"], "--eta: add --csv"),
         (["backprop", "--csv", "--try"], "--try: does not go with --csv"),
         (["backprop", "--csv", "--run", "a"], "--run: does not go with --csv"),
         (["backprop", "--csv", "--eta", "nan"], "--eta nan: the learning rate must be"),

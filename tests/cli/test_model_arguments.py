@@ -87,16 +87,16 @@ def test_the_word_counts_more_than_the_file(printed: Printed) -> None:
     ],
 )
 def test_two_models_where_one_is_expected(refused: Refused, words: list[str]) -> None:
-    output = "--model mlp: the network is given as tiny already; leave one of them out"
+    output = "--model mlp: the model is already given as tiny; remove one of them"
     assert refused(*words) == output
 
 
 @pytest.mark.parametrize(
     ("words", "output"),
     [
-        (["compare", "tiny"], "compare takes two networks, not 1"),
-        (["compare"], "compare takes two networks, not 0"),
-        (["compare", "tiny", "mlp", "--model", "small"], "compare takes two networks, not 3"),
+        (["compare", "tiny"], "compare needs two models, not 1"),
+        (["compare"], "compare needs two models, not 0"),
+        (["compare", "tiny", "mlp", "--model", "small"], "compare needs two models, not 3"),
         (["nowhere.py"], "nowhere.py"),
         (["tinny"], "No such command 'tinny'"),
         (["tiny", "runs"], "--model: belongs to a new run"),
@@ -115,4 +115,4 @@ def test_a_command_wins_over_a_model_of_that_name(
 ) -> None:
     Path("runs.py").write_text(MODEL_FILE)
     code, _, err = run("runs")
-    assert (code, err) == (0, "runs: no run in it yet\n")
+    assert (code, err) == (0, "runs: contains no runs\n")

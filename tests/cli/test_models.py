@@ -213,7 +213,7 @@ def test_an_odd_model_breaks_nothing(run: Cli, tmp_path: Path) -> None:
         (["model", "nowhere.py:Net"], "nowhere.py"),
         (["review", "lenet"], "lenet"),
         (["compare", "era-s6", "lenet"], "lenet"),
-        (["compare", "era-s6"], "compare takes two networks, not 1"),
+        (["compare", "era-s6"], "compare needs two models, not 1"),
     ],
 )
 def test_unusable_input_is_one_line(
@@ -339,7 +339,7 @@ def test_loops_training_only_heads_and_what_cannot_be_measured(run: Cli, tmp_pat
     code, out, _ = run("model", f"{path}:Net", "--measure")
     assert code == 0
     assert "fully connected × 27" in out
-    assert "— not measured: no gradient passes" in out
+    assert "— not measured: no gradient flows through" in out
 
     code, out, _ = run("review", f"{path}:Net")
     assert "parameters that nothing uses" not in out

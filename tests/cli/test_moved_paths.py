@@ -128,7 +128,7 @@ def test_data_that_are_gone_are_named_with_the_option(
     (home / "images").rename(tmp_path / "images")
     code, out, err = run(*words)
     assert (code, out) == (ExitCode.BAD_INPUT, "")
-    assert f"{home}/images: the run's data are not there; say where they are now: " in err
+    assert f"{home}/images: the run's data do not exist; give the new path: " in err
     assert "--data-dir FOLDER" in err
     code, _, err = run(*words, "--data-dir", "../images")
     assert code == 0, err

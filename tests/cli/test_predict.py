@@ -165,7 +165,7 @@ def test_its_models_are_those_of_the_run(
     ("arguments", "words"),
     [
         (["--run", "nowhere"], "nowhere: no such run"),
-        (["--checkpoint", "epoch-7"], "--checkpoint epoch-7: not in mine; there is best, last"),
+        (["--checkpoint", "epoch-7"], "--checkpoint epoch-7: not in mine; choose best, last"),
         (["--ink", "red"], "--ink red: choose auto, dark, light"),
     ],
 )

@@ -181,7 +181,7 @@ def test_the_window_stays_whole(here: Path, words: list[str]) -> None:
     if words == ["--no-save"]:
         assert not log.exists()
         return
-    assert "the model printed something: run/output.log" in after
+    assert "output of the model: run/output.log" in after
     assert [word for word in PRINTED if word not in log.read_text()] == []
 
 
@@ -224,7 +224,7 @@ def test_a_terminal_that_moves_no_cursor(
     assert terminal.end() == 2
     what = f"TERM is {kind!r}" if kind else "TERM is not set"
     assert " ".join(terminal.text.split()) == (
-        f"mnist-tui: error: {what}: the window needs a terminal that moves its cursor; {instead}"
+        f"mnist-tui: error: {what}: the window needs a terminal with cursor control; {instead}"
     )
 
 

@@ -69,7 +69,7 @@ def test_a_run_prints_where_it_is_recorded(run: Cli, data: Path, tmp_path: Path)
 
 def test_a_finished_run_wants_a_number_of_epochs(run: Cli, trained: RunFolder) -> None:
     output = complaint(run, "resume", "--no-ui")
-    assert output == f"{trained.name}: has had all its 2 epochs; add --epochs 4 to go on"
+    assert output == f"{trained.name}: all 2 epochs are done; to continue, add --epochs 4"
     output = complaint(run, "resume", "--no-ui", "--epochs", 1)
     assert output == "--epochs 1: epoch 2 has already started"
 
@@ -114,12 +114,12 @@ def test_the_best_state_can_be_gone_on_from(run: Cli, trained: RunFolder) -> Non
     code, _, _ = run("resume", "--no-ui", "--epochs", 3, "--checkpoint", "mine")
     assert code == 0
     output = complaint(run, "resume", "--no-ui", "--checkpoint", "worst")
-    assert output == f"--checkpoint worst: not in {trained.name}; there is best, last, mine"
+    assert output == f"--checkpoint worst: not in {trained.name}; choose best, last, mine"
 
 
 @pytest.mark.parametrize("command", ["resume", "replay"])
 def test_no_such_run(run: Cli, command: str) -> None:
-    assert "runs: no run in it yet" in complaint(run, command, "--no-ui")
+    assert "runs: contains no runs" in complaint(run, command, "--no-ui")
     output = complaint(run, command, "--no-ui", "nothing")
     assert output == "nothing: no such run; `mnist-tui runs` lists those that there are"
 
@@ -141,7 +141,7 @@ def test_other_data_than_before(run: Cli, trained: RunFolder) -> None:
 
 def test_options_of_a_new_run_do_not_stand_before_a_command(run: Cli) -> None:
     output = complaint(run, "--epochs", 3, "resume", "--no-ui")
-    assert output == "--epochs: belongs to a new run; options of a command come after it"
+    assert output == "--epochs: is an option of a new run; put options of a command after it"
 
 
 def test_no_such_command(run: Cli) -> None:
@@ -207,7 +207,7 @@ def test_a_damaged_run_is_listed_with_its_error(run: Cli, trained: RunFolder) ->
 
 
 def test_no_runs_are_an_empty_list(run: Cli, tmp_path: Path) -> None:
-    assert run("runs", tmp_path) == (0, "", f"{tmp_path}: no run in it yet\n")
+    assert run("runs", tmp_path) == (0, "", f"{tmp_path}: contains no runs\n")
     assert run("runs", tmp_path, "--json") == (0, "[]\n", "")
 
 
@@ -244,7 +244,7 @@ def test_an_exported_model_is_compared_on_the_test_images(
 @pytest.mark.parametrize(
     ("formats", "output"),
     [
-        ([], "--as: say what to write: weights, onnx, torch, csv, tensorboard, svg, png"),
+        ([], "--as: choose weights, onnx, torch, csv, tensorboard, svg, png"),
         (["--as", "gif"], "--as: unknown format 'gif'; choose weights, onnx"),
     ],
 )
@@ -255,7 +255,7 @@ def test_an_export_of_nothing_known(run: Cli, formats: list[str], output: str) -
 def test_an_export_to_where_nothing_can_be(run: Cli, trained: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     output = complaint(run, "export", "--as", "csv", "--to", tmp_path / "file")
-    assert output.startswith(f"--to {tmp_path / 'file'}: cannot be made: ")
+    assert output.startswith(f"--to {tmp_path / 'file'}: cannot be created: ")
 
 
 def test_weights_that_are_damaged_are_not_exported(run: Cli, trained: RunFolder) -> None:

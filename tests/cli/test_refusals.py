@@ -42,7 +42,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
         (["--target-accuracy", "99"], "--target-accuracy: the target accuracy must be a fraction"),
         (["--data-dir", ""], "--data-dir: names no folder"),
         (["--data-dir", "\udcff"], "--data-dir: needs a text that UTF-8 can hold, not '\\udcff'"),
-        (["--json"], "--json: needs --no-ui; the window has the terminal to itself"),
+        (["--json"], "--json: add --no-ui; the window needs the terminal for itself"),
         (["--paused", "--no-ui"], "--paused: opens the window paused"),
         (["--guide", "--no-ui"], "--guide: walks through the window"),
         (["--no-ui", "--theme", "x"], "unknown theme 'x'; "),
@@ -70,7 +70,7 @@ def test_an_option_that_cannot_be_understood(
 ) -> None:
     line = refused(*arguments)
     assert output in line
-    assert line.endswith(" (--help lists every option)")
+    assert line.endswith("; see --help")
     assert line.isprintable()
 
 

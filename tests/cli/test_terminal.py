@@ -134,7 +134,7 @@ def test_a_window_needs_room(columns: int, lines: int) -> None:
     code, shown = in_terminal(columns, lines)
     assert code == 2
     assert shown == (
-        f"mnist-tui: error: the terminal is {columns}×{lines}, the window needs 60×16; "
+        f"mnist-tui: error: the terminal has {columns}×{lines} cells, the window needs 60×16; "
         "enlarge it, or add --no-ui"
     )
 

@@ -28,7 +28,7 @@ from tui_trainer.recording.folder import RunFolder
 LEFT_AT = 15
 """Two steps before the end of the last epoch."""
 
-ABSENT = "--checkpoint last: not in run; there is "
+ABSENT = "--checkpoint last: not in run; choose "
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_it_prints_the_run_and_the_active_findings_with_causes() -> None:
     lines = diagnosis_lines(found)
     steps = [event.step for event in DIVERGED if isinstance(event, StepDone)]
     assert lines[0].startswith("one: ")
-    assert lines[0].endswith(f"diverged after step {steps[-1]}")
+    assert lines[0].endswith(f"diverged at step {steps[-1]}")
     (lost,) = [e.finding for e in found.active if e.finding.code == "divergence"]
     assert f"  {lost.evidence}" in lines
     assert f"  try: {lost.advice}" in lines
@@ -74,7 +74,7 @@ GONE = Episode(facts.finding(), step=1_200, epoch=2, cleared_step=1_300, cleared
 
 def test_what_came_and_went_has_a_line() -> None:
     lines = diagnosis_lines(diagnosis(timeline=(GONE,)))
-    assert "✓ nothing is found at the end" in lines
+    assert "✓ no active findings" in lines
     assert "  ▲ step 1,200 (epoch 2) to step 1,300 (epoch 3): overfitting since epoch 3" in lines
 
 
@@ -82,7 +82,7 @@ def test_a_plot_is_drawn_where_bars_can_be_shown() -> None:
     found = facts.finding(plot=(1, 2), plot_label="loss", cause="few images", step=7)
     stands = diagnosis(standing=(Episode(found, step=9, epoch=1),))
     lines = diagnosis_lines(stands)
-    assert "▲ overfitting since epoch 3 · since step 7, told at step 9, epoch 1" in lines[2]
+    assert "▲ overfitting since epoch 3 · since step 7, raised at step 9, epoch 1" in lines[2]
     assert lines[4:7] == [
         "  ▁▁▁███  loss (1 to 2)",
         "  likely: few images",
@@ -93,14 +93,14 @@ def test_a_plot_is_drawn_where_bars_can_be_shown() -> None:
 
 def test_rules_without_their_events_are_listed_with_the_reason() -> None:
     told = diagnosis_lines(diagnosis())[-1]
-    assert told == "· recorded without probes: not watched for: dead units, a plateau"
+    assert told == "· not evaluated (recorded without probes): dead units, a plateau"
     unseen = [e for e in DIVERGED if not isinstance(e, UpdateProbed | SampleProbed)]
     old = [replace(e, val_size=0) if isinstance(e, RunStarted) else e for e in unseen]
     found = diagnose("old", old)
     blind = {rule.label for rule in RULES if rule.on == (SampleProbed,)}
     assert blind <= set(found.not_evaluated) < {rule.label for rule in RULES}
     told = diagnosis_lines(found)[-1]
-    assert told.startswith("· recorded without probes and validation images: not watched for: ")
+    assert told.startswith("· not evaluated (recorded without probes and validation images): ")
 
 
 def test_json_has_the_run_what_stands_and_what_went() -> None:
@@ -117,7 +117,7 @@ def test_json_has_the_run_what_stands_and_what_went() -> None:
 
 
 def test_a_run_without_a_step_is_refused() -> None:
-    with pytest.raises(InputError, match="one: no batch was trained in it"):
+    with pytest.raises(InputError, match="one: nothing to diagnose: no batch was trained"):
         diagnose("one", [facts.started()])
     with pytest.raises(InputError, match="nothing to diagnose"):
         diagnose("one", [])

@@ -40,7 +40,7 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "BAD_INPUT": 2,
         "TARGET_MISSED": 3,
         "DIVERGED": 4,
-        "DESIGN_WRONG": 5,
+        "DESIGN_ERROR": 5,
         "CHECK_FAILED": 6,
         "UNSAVED": 7,
         "REPLAY_DIFFERS": 8,
@@ -50,7 +50,7 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "TERMINATED": 143,
     }
     assert all(code.meaning for code in ExitCode)
-    assert exit_code_help().splitlines()[10] == "130  interrupted by Ctrl+C"
+    assert exit_code_help().splitlines()[10] == "130  interrupted (Ctrl+C)"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_figures_that_round_alike_get_more_digits() -> None:
 def test_a_target_without_a_test_evaluation_is_missed() -> None:
     code, _, err = run(Engine([finished(correct=None)]), target=0.994)
     assert code == 3
-    assert "target missed: the test set was not read; the target is 99.40 %" in err
+    assert "target missed: the test set was not evaluated; the target is 99.40 %" in err
 
 
 @pytest.mark.parametrize("reason", ["interrupted", "diverged"])
@@ -104,7 +104,7 @@ def test_a_divergence_is_reported_with_its_learning_rate() -> None:
     assert code == 4
     assert "✗ diverged at step 1,234, epoch 3" in err
     assert "learning rate 0.5" in err
-    assert out.startswith("test not read: the training diverged\n")
+    assert out.startswith("test not evaluated: the training diverged\n")
 
 
 @pytest.mark.parametrize("json_lines", [False, True])
@@ -122,7 +122,7 @@ def test_a_failure_is_one_line_and_a_hint() -> None:
     assert code == 1
     assert err.splitlines() == [
         "mnist-tui: error: training failed: RuntimeError: shapes differ",
-        "run it again with --debug to see the traceback",
+        "run it again with --debug for the traceback",
     ]
 
 
@@ -150,7 +150,7 @@ def test_an_exception_of_the_iterator_is_a_failure() -> None:
 def test_too_little_memory_has_an_advice(error: Exception) -> None:
     code, _, err = run(Engine([], error))
     assert code == 1
-    assert "try a smaller batch size" in err
+    assert "use a smaller batch size" in err
 
 
 def test_other_failures_have_no_advice_about_memory() -> None:

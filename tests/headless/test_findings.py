@@ -39,7 +39,7 @@ def test_a_finding_has_its_evidence_its_cause_and_what_to_try() -> None:
 def test_a_note_has_its_own_sign_when_raised_and_when_cleared() -> None:
     _, err = run(NOTE, FindingCleared(code="note", step=30))
     assert err[0] == "· batch norm is fine, since step 20: gap 0.02"
-    assert err[1] == "· no longer: batch norm is fine, since step 30"
+    assert err[1] == "· cleared at step 30: batch norm is fine"
 
 
 def test_only_new_numbers_are_not_reported() -> None:

@@ -213,7 +213,7 @@ def test_every_text_is_escaped() -> None:
 def test_on_the_test_set_the_evaluation_is_counted() -> None:
     assert "look" not in page(shown("confusion")).text
     told = page(shown("confusion"), images="test", test_evaluations=3).text
-    assert told.count("look 3 at the test set, counted in the run: this figure is no longer") == 2
+    assert told.count("test evaluations: 3, counted in the run: this result is no longer") == 2
     assert "no longer" not in page(images="test", test_evaluations=1).text
 
 

@@ -48,7 +48,7 @@ def test_the_first_interrupt_asks_for_a_report() -> None:
     engine = WaitingEngine(inbox, presses=1)
     assert run_headless(engine(), inbox, stdout=out, stderr=err) == 130
     assert engine.taken == [Stop(reason="interrupted", test=False)]
-    assert "press Ctrl+C again to leave at once" in err.getvalue()
+    assert "press Ctrl+C again to exit at once" in err.getvalue()
     assert "test 99.31 %" in out.getvalue()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -61,7 +61,7 @@ def test_the_second_interrupt_leaves_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert engine.cleaned_up
     assert engine.taken == []
     assert out.getvalue() == ""
-    assert err.getvalue().endswith("left at once, without a report\n")
+    assert err.getvalue().endswith("exited at once, without a report\n")
     assert "Traceback" not in err.getvalue()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

@@ -134,7 +134,7 @@ def test_how_far_it_is_stands_on_a_terminal_alone(
     seconds = iter(range(100))
     sequence = LessonQuestions("softmax", {}, "confirmed")
     run_questions(answered(sequence, []), sequence, clock=lambda: float(next(seconds)))
-    assert "trying: 50 % done" in terminal.getvalue()
+    assert "experiment: 50 % done" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 

@@ -174,7 +174,7 @@ def test_a_row_on_a_narrow_terminal_drops_parts(monkeypatch: pytest.MonkeyPatch)
     rows = out.getvalue().splitlines()
     assert rows[0] == "epoch 1/2  val  96.00 % [93.90, 97.40]"
     assert max(len(row) for row in rows) < 45
-    assert "  10,000, look 1" in rows  # between words
+    assert "  10,000, evaluations: 1" in rows  # between words
 
 
 def test_no_color_keeps_the_line_and_drops_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_a_download_has_a_bar_megabytes_and_percent() -> None:
         "kmnist a.gz ▕          ▏  0.0 of 10.0 MB    0 %",
         "kmnist a.gz ▕████▏     ▏  4.2 of 10.0 MB   42 %",
     ]
-    assert "\x1b[Kfetched kmnist a.gz, 10.0 MB\n" in written
+    assert "\x1b[Kdownloaded kmnist a.gz, 10.0 MB\n" in written
 
 
 def test_a_download_of_unknown_size_has_neither_bar_nor_percent() -> None:

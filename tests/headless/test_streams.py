@@ -116,7 +116,7 @@ def test_ascii_streams_get_ascii_glyphs(monkeypatch: pytest.MonkeyPatch) -> None
     failed = RecordingFailed(path="runs/café", message="full")
     events = [*whole_run()[:-1], failed, finished()]
     assert run_headless(Engine(events), Inbox(), stdout=out, stderr=err, clock=FakeClock()) == 7
-    assert "test 99.31 % [99.13, 99.45] - 9,931 of 10,000, look 1\n" in out.text
+    assert "test 99.31 % [99.13, 99.45] - 9,931 of 10,000, evaluations: 1\n" in out.text
     assert "! not saved: runs/caf?: full" in err.text
     assert "epoch 1/2 [####...............]  loss" in err.text
     assert "cpu x2" in err.text

@@ -1,4 +1,4 @@
-"""``mnist-tui check``: would a training with these settings go well?"""
+"""``mnist-tui check``: preflight checks on the first steps of a training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECKED_SETTINGS = [
     for name, row in SETTINGS.items()
     if row.group != RECORD and name not in ("model", "budget")
 ]
-"""The settings that the first steps of a training depend on; the network is an argument."""
+"""The settings that affect the first steps; the model is an argument."""
 
 
 @opt.with_settings(CHECKED_SETTINGS, after="config")
@@ -32,7 +32,10 @@ def check(
     debug: opt.Debug = False,
     **settings: Any,
 ) -> None:
-    """Try the first steps of a training, in about 20 seconds; exit code 6 if it would fail."""
+    """Check before training that it will work (about 20 s).
+
+    Exit code 6 if a check finds an error.
+    """
     run = compose_run({**ctx.params, "model": opt.one_model(argument, model)})
     from tui_trainer.headless.check_report import print_check
 

@@ -1,4 +1,4 @@
-"""``mnist-tui diagnose``: what the rules of today say of a recorded run."""
+"""``mnist-tui diagnose``: the findings of the current rules in a recorded run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from tui_trainer.headless.streams import standard_output
 
 
 def diagnose(run: RunName = None, as_json: JsonObject = False) -> None:
-    """Say what went well or wrong in a recorded run; exit code 0 whatever is found."""
+    """List the findings of a recorded run.
+
+    The current rules are evaluated on the recorded events. The exit code is 0 with any finding.
+    """
     from tui_trainer.headless import diagnosis_text as front
     from tui_trainer.recording.folder import find_run
 

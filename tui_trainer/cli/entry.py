@@ -1,4 +1,4 @@
-"""The command line: read what is asked, put the pieces together, pick the front end.
+"""The command line: parse the arguments, connect the rooms, start the front end.
 
 Nothing heavy is imported at the top: ``--help`` and ``--version`` answer at once, and the app's
 first frame is on screen while torch loads on the training thread.
@@ -38,7 +38,7 @@ from tui_trainer.text.fmt import one_line
 
 
 def reserving_stdout(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that keeps stdout for its data; see :func:`stdout_for_data`."""
+    """Return a command that reserves stdout for its data; see :func:`stdout_for_data`."""
 
     @functools.wraps(command)
     def call(*arguments: Any, **options: Any) -> None:
@@ -50,16 +50,16 @@ def reserving_stdout(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _check_current_folder() -> None:
-    """Make sure that there is a current folder: libraries end the process where it was deleted.
+    """Refuse a current folder that was deleted: some libraries end the process there.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is no current folder.
     """
     try:
         os.getcwd()
     except OSError as error:
         raise InputError(
-            f"the current folder cannot be used: {error.strerror}; change to another one"
+            f"the current folder cannot be used: {error.strerror}; change to another folder"
         ) from None
 
 
@@ -84,7 +84,7 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; every fault of the input is one line and exit code 2."""
+    """Run the command line; each input error is one line and exit code 2."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         use_fallback(stream)
@@ -95,22 +95,24 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
     except SystemExit:
-        # Typer leaves by itself when nobody reads its words, and then in silence.
+        # Typer exits by itself, without a message, when its output pipe is closed.
         code = ExitCode.OUTPUT_CLOSED
     except Exception as error:
-        # Typer carries its own copy of click from some version on: its errors are known by this.
+        # Newer versions of Typer contain their own copy of click: recognize its errors by this
+        # method.
         if hasattr(error, "format_message"):
-            code = _print_error(f"{error.format_message()} (--help lists every option)")
+            code = _print_error(f"{error.format_message()}; see --help")
         else:
             code = _unexpected_error(error)
     sys.exit(int(code or 0))
 
 
 def _open_closed_streams() -> None:
-    """Lead standard streams that are closed to nowhere.
+    """Open standard streams that are closed as /dev/null.
 
-    Otherwise the next file that is opened, one of a run, gets a stream's number, and whatever a
-    library prints goes into it. Python's own streams are None then; a model's code may use them.
+    Otherwise the next opened file, for example one of a run, gets a stream's descriptor, and the
+    output of a library goes into it. Python's own streams are None then; a model's code may use
+    them.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -125,13 +127,13 @@ def _open_closed_streams() -> None:
 
 
 def _print_error(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
-    """Say on stderr, and nowhere else if there is none, what is wrong."""
+    """Print an error on stderr, and nowhere if stderr is closed."""
     Console(sys.stderr, time.monotonic).print(f"mnist-tui: error: {one_line(problem)}")
     return code
 
 
 def _unexpected_error(error: Exception) -> ExitCode:
-    """Report what nobody foresaw: a full disk behind stdout, a fault of our own."""
+    """Report an unexpected error: a full disk behind stdout, or a bug."""
     if isinstance(error, OutputError):
         error = error.error
         if isinstance(error, BrokenPipeError):

@@ -1,4 +1,4 @@
-"""``mnist-tui evaluate``: what a network has learned, and where it is wrong, without a window."""
+"""``mnist-tui evaluate``: the views of a run's model, without the window."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tui_trainer.headless.evaluation_text import Evaluation
 
 SHOWN_VIEWS = tuple(view for view in VIEWS if not view.is_drawn_on)
-"""The views that show something without a hand."""
+"""The views that need no drawing by hand."""
 
 IMAGES = "images"
 
@@ -33,12 +33,14 @@ def evaluate(
     run: RunName = None,
     checkpoint: opt.Checkpoint = "last",
     test: Annotated[
-        bool, option("Judge the sealed test set; the look is counted in the run", "--test")
+        bool, option("Evaluate on the test set; the run counts each test evaluation", "--test")
     ] = False,
     views: Annotated[
         list[str] | None,
         option(
-            choice("Only this view; may be given again", tuple(view.name for view in SHOWN_VIEWS)),
+            choice(
+                "Show only this view; can be repeated", tuple(view.name for view in SHOWN_VIEWS)
+            ),
             "--view",
         ),
     ] = None,
@@ -46,7 +48,7 @@ def evaluate(
     as_json: opt.JsonObject = False,
     report: Annotated[
         Path | None,
-        option("Write one HTML file with all pictures instead", "--report", metavar="FILE"),
+        option("Write an HTML report with all pictures to this file", "--report", metavar="FILE"),
     ] = None,
     model: ModelPath = None,
     data_dir: DataPath = None,
@@ -54,12 +56,18 @@ def evaluate(
     threads: opt.RecordedThreads = None,
     debug: opt.Debug = False,
 ) -> None:
-    """Show what a run's network has learned, and where it is wrong, in text, JSON or HTML."""
+    """Evaluate a run's model: accuracy, mistakes and what it learned.
+
+    Prints every view as text or JSON, or writes them to an HTML report.
+    """
     from tui_trainer.headless.questions import parse_choices
 
     chosen, selected = parse_choices(settings or []), _selected_views(views or [])
     if IMAGES in chosen:
-        raise InputError(f"--set {IMAGES}: validation is judged, or with --test the test set")
+        raise InputError(
+            f"--set {IMAGES}: not available; evaluate uses validation images, and test images "
+            "with --test"
+        )
     found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir))
     config = found.settings(threads=threads, batch_size=batch_size)
     if report is not None:
@@ -100,16 +108,18 @@ def evaluate(
 
 
 def _selected_views(names: Sequence[str]) -> Sequence[View]:
-    """Return the views of these names, each once; all of them if none is named.
+    """Return the views with these names, each once; all views if there are no names.
 
     Raises:
-        InputError: If there is no such view, or it shows nothing here.
+        InputError: If there is no such view, or it needs a drawing.
     """
     found: list[View] = []
     for name in names:
         view = find_view(name)
         if view.is_drawn_on:
-            raise InputError(f"--view {view.name}: shows what is drawn by hand, in the window")
+            raise InputError(
+                f"--view {view.name}: needs a digit drawn by hand; open it with mnist-tui inspect"
+            )
         if view not in found:
             found.append(view)
     return found or SHOWN_VIEWS
@@ -119,10 +129,10 @@ def _selected_views(names: Sequence[str]) -> Sequence[View]:
 
 
 def _check_report(path: Path) -> None:
-    """Make sure, as far as that can be known, that a report can be written there.
+    """Check early that the report can be written to this path.
 
     Raises:
-        InputError: If not.
+        InputError: If it cannot.
     """
     shown = printable(path)
     try:
@@ -130,15 +140,15 @@ def _check_report(path: Path) -> None:
         if target.exists() and not target.is_file():
             raise InputError(f"--report {shown}: is not an ordinary file; choose another name")
         if not target.parent.is_dir():
-            raise InputError(f"--report {shown}: there is no folder {printable(path.parent)}")
+            raise InputError(f"--report {shown}: folder {printable(path.parent)} does not exist")
     except (OSError, ValueError) as error:
         raise InputError(f"--report {shown}: cannot be written: {reason(error)}") from None
     if not os.access(target.parent, os.W_OK):
-        raise InputError(f"--report {shown}: {printable(path.parent)} cannot be written to")
+        raise InputError(f"--report {shown}: no permission to write to {printable(path.parent)}")
 
 
 def _write_report(path: Path, found: Evaluation, command: str) -> str:
-    """Write the report, and return what was written."""
+    """Write the report; return a line with its path and size."""
     from tui_trainer.export.targets import replacing
     from tui_trainer.headless.html_report import report
 
@@ -151,7 +161,7 @@ def _write_report(path: Path, found: Evaluation, command: str) -> str:
 def _report_command(
     found: Evaluation, views: Sequence[View], settings: Sequence[str], report: Path
 ) -> str:
-    """Return the command that makes the report again, without the folders of this machine."""
+    """Return the command that creates this report again, without local folders."""
     words = ["mnist-tui", "evaluate", found.run]
     words += ["--checkpoint", found.checkpoint] if found.checkpoint != "last" else []
     words += ["--test"] if found.is_on_test else []

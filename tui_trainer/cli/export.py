@@ -1,4 +1,4 @@
-"""``mnist-tui export``: what a run leaves for other programs."""
+"""``mnist-tui export``: a run in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Source:
-    """A run, with what several formats need of it made once."""
+    """A run, and what several formats need from it, created once."""
 
     found: SavedRun
     checkpoint: str
@@ -46,14 +46,14 @@ class _Source:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What happened: up to the checkpoint, or all of it where that is the last one.
+        """The events up to the checkpoint; all events for the last checkpoint.
 
-        After the last checkpoint a run can have diverged.
+        A run can have diverged after its last checkpoint.
         """
         return self.found.recorded.events if self.checkpoint == "last" else self.found.past
 
     def model(self) -> nn.Module:
-        """Return the checkpoint's network, built anew: its modules are then those importable."""
+        """Return the checkpoint's model, built again: this makes its modules importable."""
         from tui_trainer.lab.saved_model import load_model
 
         check_model_path(self.found.config)
@@ -61,7 +61,7 @@ class _Source:
             return load_model(self.found.checkpoint, self.found.config.model)
 
     def custom_code(self) -> AbstractContextManager[None]:
-        """Run the model's code: its modules importable, what it prints on stderr."""
+        """Run the model's code: its modules are importable, its output goes to stderr."""
         from tui_trainer.models.build import is_custom
         from tui_trainer.models.custom.process_state import custom_code
         from tui_trainer.protocol.reference import parse_reference
@@ -71,7 +71,7 @@ class _Source:
         return nullcontext() if reference is None else custom_code(reference)
 
     def new_model(self) -> nn.Module:
-        """Return the same network with other initial weights."""
+        """Return the same model with other initial weights."""
         from tui_trainer.models.build import build_model
         from tui_trainer.models.rng import preserve_rng_state, seed_all
 
@@ -88,13 +88,14 @@ class _Source:
 
     @cached_property
     def images(self) -> tuple[Tensor, str, str]:
-        """The run's test images as the network takes them, what they are, and why they are not.
+        """The run's test images as model input, their kind, and why they are missing.
 
-        Their labels are left alone: that is no test evaluation. Where the dataset cannot be read,
-        fixed images of noise take their place.
+        Their labels are not used, so this is no test evaluation. If the dataset cannot be read,
+        fixed
+        noise images replace them.
 
         Raises:
-            InputError: If the dataset cannot be read where it was said to be.
+            InputError: If the dataset cannot be read from the given folder.
         """
         import torch
 
@@ -113,13 +114,13 @@ class _Source:
             if self.data_dir is not None:
                 raise
             noise = fixed_images(self.found.metadata["image_size"])
-            return noise, "images of noise", f"test images cannot be read: {error}"
+            return noise, "noise images", f"test images cannot be read: {error}"
 
     @property
     def input_form(self) -> str:
-        """How the network's input is made of a pixel."""
+        """The normalization of the model's input."""
         began = next(event for event in self.found.past if isinstance(event, RunStarted))
-        return f"its input is (pixel / 255 - {began.mean:.6g}) / {began.std:.6g}"
+        return f"input: (pixel / 255 - {began.mean:.6g}) / {began.std:.6g}"
 
 
 def _csv(source: _Source, path: Path) -> str:
@@ -128,14 +129,14 @@ def _csv(source: _Source, path: Path) -> str:
     curves.write_steps_csv(source.events, path)
     epochs = path.with_name("epochs.csv")
     curves.write_epochs_csv(source.events, epochs)
-    return f"a row a step; {epochs.name}: a row an epoch"
+    return f"one row per step; {epochs.name}: one row per epoch"
 
 
 def _tensorboard(source: _Source, path: Path) -> str:
     from tui_trainer.export import curves
 
     curves.write_tensorboard(source.events, path)
-    return f"view it with: tensorboard --logdir {printable(shlex.quote(str(path)))}"
+    return f"open it with: tensorboard --logdir {printable(shlex.quote(str(path)))}"
 
 
 def _picture(source: _Source, path: Path) -> str:
@@ -154,7 +155,7 @@ def _weights(source: _Source, path: Path) -> str:
     with replacing(path) as part, source.custom_code():
         model_files.write_weights(model, part)
         words = model_files.check_weights(model, part, new, metadata["image_size"])
-    return f"of {model_name(metadata['model'])}, step {count(metadata['step'])}; {words}"
+    return f"{model_name(metadata['model'])}, step {count(metadata['step'])}; {words}"
 
 
 def _onnx(source: _Source, path: Path) -> str:
@@ -177,7 +178,7 @@ def _write_program(
     write: Callable[[nn.Module, int, Path], str],
     compare: Callable[[nn.Module, Path, Tensor], Comparison],
 ) -> str:
-    """Write the network as a program, and keep the file only if its answers are the network's."""
+    """Write the model as a program; keep the file only if its outputs equal the model's."""
     from tui_trainer.export.targets import replacing
 
     model, (images, kind, shortage) = source.model(), source.images
@@ -185,7 +186,7 @@ def _write_program(
         note = write(model, source.found.metadata["image_size"], part)
         result = replace(compare(model, part, images), image_kind=kind)
         if result.is_wrong:
-            raise InputError(f"it answers differently: {result.words}")
+            raise InputError(f"its outputs differ from the model's: {result.words}")
     return "; ".join(filter(None, (note, result.words, shortage, source.input_form)))
 
 
@@ -198,27 +199,28 @@ FORMATS: dict[str, tuple[str, Callable[[_Source, Path], str]]] = {
     "svg": ("curves.svg", _picture),
     "png": ("curves.png", _picture),
 }
-"""What can be written: the file or folder that it goes to, and what writes it."""
+"""The formats: the file or folder of each, and the function that writes it."""
 
 
 def export(
     run: RunName = None,
     formats: Annotated[
-        str, option(f"What to write, with commas between: {', '.join(FORMATS)}", "--as")
+        str, option(f"Formats, separated by commas: {', '.join(FORMATS)}", "--as")
     ] = "",
     to: Annotated[
-        Path | None, option("Folder to write to (exports, in the run's own)", "--to")
+        Path | None, option("Output folder (exports/ in the run's folder)", "--to")
     ] = None,
     checkpoint: Annotated[
-        str, option("Whose weights, and curves up to it: last, best, epoch-N (last)")
+        str, option("Checkpoint to export: last, best or epoch-N (last)")
     ] = "last",
     model: ModelPath = None,
     data_dir: DataPath = None,
 ) -> None:
-    """Write a run for other programs: weights, networks, curves.
+    """Export a run's weights, model and curves for other programs.
 
-    Networks are compared with the run's own; one that answers differently is not kept. What can be
-    written is written; the exit code is 2 if a format could not be.
+    An exported model is compared with the run's model and deleted if its outputs differ. If a
+    format
+    fails, the others are still written, and the exit code is 2.
     """
     selected = _selected_formats(formats)
     found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir), checked=False)
@@ -226,7 +228,7 @@ def export(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--to {printable(folder)}: cannot be made: {reason(error)}") from None
+        raise InputError(f"--to {printable(folder)}: cannot be created: {reason(error)}") from None
     source = _Source(found, checkpoint, data_dir)
     console = Console(sys.stderr, time.monotonic)
     out, failures = standard_output(console), 0
@@ -235,7 +237,7 @@ def export(
         path = folder / file
         try:
             words = write(source, path)
-        except Exception as error:  # the other formats are still tried
+        except Exception as error:  # the other formats are still written
             failures += 1
             why = one_line(_reason(error, found.config.model))
             console.print(f"mnist-tui: error: {path.name}: not written: {why}")
@@ -246,7 +248,7 @@ def export(
 
 
 def _reason(error: Exception, model: str) -> str:
-    """Return why a format cannot be written; what the model raises comes with its line."""
+    """Return why a format cannot be written; an error of the model comes with its line."""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, MemoryError):
@@ -260,7 +262,7 @@ def _selected_formats(formats: str) -> list[str]:
     names = [name.strip() for name in formats.split(",") if name.strip()]
     known = ", ".join(FORMATS)
     if not names:
-        raise InputError(f"--as: say what to write: {known}")
+        raise InputError(f"--as: choose {known}")
     for name in names:
         if name not in FORMATS:
             raise InputError(f"--as: unknown format {name!r}; choose {known}")

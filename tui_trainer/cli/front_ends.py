@@ -1,4 +1,4 @@
-"""The two front ends, from the command line's side: the window, and the run without one."""
+"""Start a front end: the window, or a run without it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui_trainer.cli.starts import Show, Start
 from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.terminal.capabilities import is_dumb, is_terminal, own_size
 from tui_trainer.text.fmt import clip, printable
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tui_trainer.ui.terminal.output_log import OutputLog
 
 MIN_COLUMNS, MIN_LINES = 60, 16
-"""The smallest terminal that the window opens in."""
+"""The smallest terminal for the window."""
 
 
 def run_headless(
@@ -36,7 +36,7 @@ def run_headless(
     resuming: bool = False,
     inbox: Inbox | None = None,
 ) -> int:
-    """Follow a run without a window, and return the exit code."""
+    """Run without the window, and return the exit code."""
     from tui_trainer.headless import runner
 
     inbox = inbox or Inbox()
@@ -60,7 +60,7 @@ def run_app(
     commands: tuple[Command, ...] = (),
     guided: bool = False,
 ) -> int:
-    """Open the window, and return the exit code when it is closed."""
+    """Open the window, and return the exit code after it is closed."""
     try:
         from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
@@ -88,10 +88,10 @@ def run_app(
 
 @contextmanager
 def _naming_textual_variables() -> Iterator[None]:
-    """Name the variables of Textual's own where the window cannot be made and they are set.
+    """Name the ``TEXTUAL…`` variables in the environment if the window cannot be created.
 
     Raises:
-        InputError: In place of what Textual raises.
+        InputError: In place of Textual's exception.
     """
     names = sorted(name for name in os.environ if name.startswith("TEXTUAL"))
     try:
@@ -102,8 +102,8 @@ def _naming_textual_variables() -> Iterator[None]:
         if not names:
             raise
         raise InputError(
-            f"the window cannot be made with {', '.join(names)} in the environment "
-            f"({type(error).__name__}: {error}); unset what is wrong"
+            f"the window cannot start with {', '.join(names)} in the environment "
+            f"({type(error).__name__}: {error}); unset the wrong variable"
         ) from error
 
 
@@ -112,7 +112,7 @@ def _follow(outputs: OutputLog, folder: RunFolder | None) -> None:
 
 
 def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:
-    """Open the window on a recorded run, and return the exit code when it is closed."""
+    """Open the window on a recorded run, and return the exit code after it is closed."""
     from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
     with detect_graphics(), _naming_textual_variables():
@@ -132,29 +132,29 @@ def _show(window: MnistTui, outputs: OutputLog) -> None:
     try:
         window.run()
     finally:
-        # A terminal that is gone can end the window by itself; the run is saved all the same.
+        # A disconnected terminal can end the window by itself; save the run in this case too.
         window.live_run.end()
 
 
 def _leave(window: MnistTui, outputs: OutputLog) -> int:
-    """Say what became of the run, and return the exit code."""
+    """Print the exit message of the run, and return the exit code."""
     from tui_trainer.headless.streams import data_stream
     from tui_trainer.ui.exit_message import exit_message
 
     code, words = exit_message(window)
-    logs = [f"the model printed something: {printable(path)}" for path in outputs.written]
+    logs = [f"output of the model: {printable(path)}" for path in outputs.written]
     if words := "\n".join([*filter(None, [words]), *logs]):
-        # Where the run was cut short, the terminal may be gone.
+        # The terminal may be gone after an interrupted run.
         with suppress(*[OSError] if code else []):
             print(words, file=sys.stderr if code else data_stream(), flush=True)
     if window.live_run.bridge.is_alive:
-        # A thread that is still loading or in the middle of a batch must not hold up the shell.
+        # A thread that still loads, or works on a batch, must not block the shell.
         os._exit(code)
     return code
 
 
 def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
-    """Show a recorded run in a window of its own, and return the exit code when it is closed.
+    """Replay a recorded run in the window, and return the exit code after it is closed.
 
     Raises:
         InputError: If there is no such run, it cannot be shown, or the speed is out of range.
@@ -174,30 +174,30 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
             window = ReplayApp(recorded, theme=theme)
         window.draw_on(outputs)
         window.run()
-    return ENDINGS.get(window.exit_reason or "", ExitCode.FINISHED)
+    return CODES_BY_REASON.get(window.exit_reason or "", ExitCode.FINISHED)
 
 
 def check_window(
     theme: str | None, *, no_ui: bool, json_lines: bool, paused: bool, guided: bool = False
 ) -> None:
-    """Refuse options that do not go together, bad files of one's own, and an unfit terminal.
+    """Refuse options that exclude each other, invalid user files, and an unsuitable terminal.
 
     Raises:
-        InputError: In all these cases.
+        InputError: In each of these cases.
     """
     if json_lines and not no_ui:
-        raise InputError("--json: needs --no-ui; the window has the terminal to itself")
+        raise InputError("--json: add --no-ui; the window needs the terminal for itself")
     if paused and no_ui:
-        raise InputError("--paused: opens the window paused; it does not go with --no-ui")
+        raise InputError("--paused: cannot be used with --no-ui; it opens the window paused")
     if guided and no_ui:
-        raise InputError("--guide: walks through the window; it does not go with --no-ui")
+        raise InputError("--guide: cannot be used with --no-ui; the guided tour needs the window")
     check_user_files(theme, keys=not no_ui)
     if not no_ui:
         check_terminal()
 
 
 def check_user_files(theme: str | None, *, keys: bool = True) -> None:
-    """Refuse an unknown theme, and keys that cannot be used.
+    """Refuse an unknown theme and an invalid keys file.
 
     Raises:
         InputError: If there is no such theme, or one of the files cannot be used.
@@ -213,10 +213,10 @@ def check_user_files(theme: str | None, *, keys: bool = True) -> None:
 
 
 def check_terminal(instead: str = "add --no-ui") -> None:
-    """Refuse to open a window where there is no terminal, or too small a one.
+    """Refuse to open the window without a terminal, or in one that is too small.
 
     Args:
-        instead: What does the same without a window.
+        instead: The command or option that works without the window.
 
     Raises:
         InputError: In both cases.
@@ -226,11 +226,11 @@ def check_terminal(instead: str = "add --no-ui") -> None:
     if is_dumb():
         kind = os.environ.get("TERM", "").strip()
         what = f"TERM is {printable(clip(kind, 40))!r}" if kind else "TERM is not set"
-        raise InputError(f"{what}: the window needs a terminal that moves its cursor; {instead}")
+        raise InputError(f"{what}: the window needs a terminal with cursor control; {instead}")
     size = own_size(sys.stderr)
-    # A pseudo-terminal that nobody has sized says 0×0: that is no reason to refuse.
+    # A pseudo-terminal without a size reports 0×0; do not refuse it.
     if 0 < size.columns < MIN_COLUMNS or 0 < size.lines < MIN_LINES:
         raise InputError(
-            f"the terminal is {size.columns}×{size.lines}, the window needs "
+            f"the terminal has {size.columns}×{size.lines} cells, the window needs "
             f"{MIN_COLUMNS}×{MIN_LINES}; enlarge it, or {instead}"
         )

@@ -1,4 +1,4 @@
-"""``mnist-tui inspect``: the window on a recorded run, without training it."""
+"""``mnist-tui inspect``: the window on a recorded run, without training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def inspect(
     run: RunName = None,
     checkpoint: Checkpoint = "last",
     view: Annotated[
-        str, option(choice(f"The view that is shown first ({NAMES[0]})", NAMES), "--view")
+        str, option(choice(f"View to open first ({NAMES[0]})", NAMES), "--view")
     ] = NAMES[0],
     model: ModelPath = None,
     data_dir: DataPath = None,
@@ -31,7 +31,7 @@ def inspect(
     threads: RecordedThreads = None,
     theme: Theme = None,
 ) -> None:
-    """Open the window on what a recorded run has learned, and train nothing."""
+    """Open a recorded run in the window without training it."""
     from tui_trainer.cli.front_ends import check_terminal, check_user_files, run_inspect
     from tui_trainer.cli.starts import Show
 

@@ -1,4 +1,4 @@
-"""``mnist-tui keys``: every key, in the form of the file in which a person changes them."""
+"""``mnist-tui keys``: all keys, in the format of the user's keys file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HEAD = """\
 
 
 def keys() -> None:
-    """Print every key of the window as a keys.toml, and where yours is looked for."""
-    # The ids are printed even if that file cannot be used: they are what mends it.
+    """Print all keys as a keys.toml, and the path of yours."""
+    # Print the ids even if the keys file is invalid: they are needed to fix it.
     from tui_trainer.ui.keys.binding import use_keymap
     from tui_trainer.ui.keys.keys_file import keys_path, keys_toml, load_keymap
 

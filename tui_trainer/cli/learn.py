@@ -1,4 +1,4 @@
-"""``mnist-tui learn``: a lesson in plain text, its experiment included."""
+"""``mnist-tui learn``: a lesson as plain text, with its experiment."""
 
 from __future__ import annotations
 
@@ -31,33 +31,38 @@ def learn(
     topic: Annotated[
         str | None,
         typer.Argument(
-            help="A lesson: its number, its name or the beginning of it; all of them if not given",
+            help="Lesson number, name or start of the name; default: list all lessons",
+            metavar="LESSON",
             show_default=False,
         ),
     ] = None,
     argument: ModelArgument = None,
     model: Annotated[
-        str | None, option("The same; with --run, where its model is now, if it has moved")
+        str | None, option("Same as the argument MODEL; with --run, the new path of its model")
     ] = None,
     data_dir: Annotated[
-        str | None, option("A folder of MNIST-format IDX files to show it on instead")
+        str | None, option("Folder of IDX files in MNIST's format to use as data")
     ] = None,
     run: Annotated[
-        str | None, option("Show it on a recorded run instead: its name or folder", "--run")
+        str | None, option("Use the model of this recorded run: name or folder", "--run")
     ] = None,
     settings: Controls = None,
     trains: Annotated[
-        bool, option("Do the experiment's training, in about 15 seconds", "--try")
+        bool, option("Do the experiment's training too (about 15 s)", "--try")
     ] = False,
     as_csv: Annotated[
-        bool, option("For backpropagation: the table of iterations, with commas", "--csv")
+        bool, option("For backpropagation: print the table of iterations as CSV", "--csv")
     ] = False,
-    eta: Annotated[float | None, option(f"With --csv: the learning rate ({ETA:g})")] = None,
-    iterations: Annotated[int | None, option(f"With --csv: how many ({ITERATIONS})")] = None,
-    threads: Annotated[int | None, option("CPU threads; with --try found by a short trial")] = None,
+    eta: Annotated[float | None, option(f"With --csv: learning rate ({ETA:g})")] = None,
+    iterations: Annotated[
+        int | None, option(f"With --csv: number of iterations ({ITERATIONS})")
+    ] = None,
+    threads: Annotated[
+        int | None, option("CPU threads; default with --try: found by a short trial")
+    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Show a lesson and its experiment in plain text, or the list of the lessons."""
+    """Show a lesson and run its experiment, or list the lessons."""
     from tui_trainer.course.lesson import find_lesson, lessons
 
     found = None if topic is None else find_lesson(topic)
@@ -73,13 +78,13 @@ def learn(
         )
     elif found is None:
         if given:
-            raise InputError(f"{given[0]}: say which lesson is meant")
+            raise InputError(f"{given[0]}: needs a lesson; list them with mnist-tui learn")
         from tui_trainer.headless.lesson_list import print_list
 
         print_list(lessons())
     elif run is not None:
         if model is not None and parse_reference(model) is None:
-            raise InputError("--model: does not go with --run, whose network is shown")
+            raise InputError("--model: cannot be used with --run, which brings its own model")
         saved = saved_run(run, moved=MovedPaths(model, data_dir))
         config = with_changes(saved.config, threads=_threads(threads, trains))
         _show(found, config, settings or [], trains, saved)
@@ -91,7 +96,7 @@ def learn(
 
 
 def _threads(threads: int | None, trains: bool) -> int | None:
-    """Return how many threads to use: for a few images, two wait longer than they work."""
+    """Return the number of threads; a few images are faster with one."""
     return 1 if threads is None and not trains else threads
 
 
@@ -102,7 +107,7 @@ def _show(
     trains: bool,
     saved: SavedRun | None = None,
 ) -> None:
-    """Try a lesson's experiment on a network, and print the lesson with it."""
+    """Run a lesson's experiment on a model, and print the lesson with it."""
     from tui_trainer.course.placeholders import observations
     from tui_trainer.headless.lesson_page import print_lesson
     from tui_trainer.headless.questions import LessonQuestions, parse_choices, run_questions
@@ -111,7 +116,7 @@ def _show(
     sequence = LessonQuestions(lesson.slug, parse_choices(settings), mode)
     started = run_questions(answers(config, sequence.questions(), saved), sequence)
     if sequence.exhibit is None:
-        raise ValueError("the experiment has shown nothing")
+        raise ValueError("the experiment showed nothing")
     history = History.of(saved.past if saved else (started,))
     command = (
         ""
@@ -128,7 +133,7 @@ def _show(
 
 
 def _repeat_options(config: RunConfig, settings: list[str], saved: SavedRun | None) -> str:
-    """Return the options that show the same again."""
+    """Return the options that repeat this experiment."""
     import shlex
 
     options = ["--run", saved.folder.name] if saved else ["--model", config.model]
@@ -140,11 +145,11 @@ def _repeat_options(config: RunConfig, settings: list[str], saved: SavedRun | No
 
 
 def _model_text(started: RunStarted, step: int, saved: SavedRun | None) -> str:
-    """Return in a few words which network it is."""
+    """Return a short description of the model."""
     what = f"{started.model}, {plural(started.parameters, 'parameter')}"
     if saved is None:
-        return f"{what}, untrained; --run RUN shows it on a run of yours"
-    return f"run {saved.folder.name} ({what}) after step {count(step)}"
+        return f"{what}, untrained; use a trained model with --run RUN"
+    return f"run {saved.folder.name} ({what}), step {count(step)}"
 
 
 # --- the table of iterations
@@ -158,25 +163,23 @@ def _check_table(
     eta: float | None,
     iterations: int | None,
 ) -> None:
-    """Make sure that the options of the table are given where there is one, and can be used.
+    """Check the options of the table of iterations.
 
     Raises:
-        InputError: If not.
+        InputError: If they do not fit the lesson, or a value is out of range.
     """
     options = {"--csv": as_csv or None, "--eta": eta, "--iterations": iterations}
     given_options = [name for name, value in options.items() if value is not None]
     if not given_options:
         return
     if lesson is None or lesson.slug != TABLE_LESSON:
-        raise InputError(
-            f"{given_options[0]}: only the lesson {TABLE_LESSON} has a table of iterations"
-        )
+        raise InputError(f"{given_options[0]}: only for the lesson {TABLE_LESSON}")
     if not as_csv:
-        raise InputError(f"{given_options[0]}: goes with --csv")
+        raise InputError(f"{given_options[0]}: add --csv")
     if given:
-        raise InputError(f"{given[0]}: does not go with --csv, which needs no network")
+        raise InputError(f"{given[0]}: cannot be used with --csv, which needs no model")
     if eta is not None and not (math.isfinite(eta) and eta >= 0):
-        raise InputError(f"--eta {eta:g}: the learning rate must be a finite number, 0 or more")
+        raise InputError(f"--eta {eta:g}: must be a finite number, 0 or more")
     if iterations is not None and not 0 <= iterations <= MAX_ITERATIONS:
         raise InputError(f"--iterations {iterations}: choose from 0 to {MAX_ITERATIONS:,}")
 

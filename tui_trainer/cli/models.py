@@ -1,4 +1,4 @@
-"""What networks are: ``mnist-tui model``, ``review``, ``compare`` and ``zoo``."""
+"""The commands about models: ``mnist-tui model``, ``review``, ``compare`` and ``zoo``."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 MAX_PIXELS = 1_024
 ZOO_PIXELS = (8, 128)
 
-ImageSize = Annotated[int, option("Side of the images, in pixels (28)")]
-Channels = Annotated[int, option("Channels of the images (1)")]
+ImageSize = Annotated[int, option("Image size in pixels (28)")]
+Channels = Annotated[int, option("Image channels (1)")]
 Classes = Annotated[int, option("Number of classes (10)")]
-Budget = Annotated[int, option("Parameters there may be (20000)")]
-BatchSize = Annotated[int, option("Images that the memory is told for (128)")]
+Budget = Annotated[int, option("Parameter budget (20000)")]
+BatchSize = Annotated[int, option("Batch size for the memory column (128)")]
 DEFAULT = "era-s6"
 
 COPIED_FIELDS = (
     *("kind", "input_shape", "output_shape", "kernel_size", "stride", "padding", "dilation"),
     *("groups", "bias", "parameters"),
 )
-"""The fields of a layer's row that JSON takes over."""
+"""The fields of a layer's row that JSON copies."""
 
 
 def model(
     model: opt.ModelArgument = None,
     option_value: opt.ModelOption = None,
     as_json: opt.JsonObject = False,
-    markdown: Annotated[bool, option("As a Markdown table", "--markdown")] = False,
+    markdown: Annotated[bool, option("Print a Markdown table", "--markdown")] = False,
     measure: Annotated[
         bool,
         option(
-            "Measure the receptive fields too: the pixels that each layer depends on", "--measure"
+            "Also measure the receptive fields: the pixels that each layer depends on", "--measure"
         ),
     ] = False,
     budget: Budget = BUDGET,
@@ -56,14 +56,14 @@ def model(
     channels: Channels = 1,
     classes: Classes = 10,
 ) -> None:
-    """Show what a network is: its layers, their shapes, parameters and receptive fields.
+    """Show a model's layers, shapes, parameters and receptive fields.
 
-    Multiply-adds are those that are really done for one image: over places, tokens and time steps,
-    in attention and other products; biases and norms as torchinfo counts them. torchinfo counts a
+    Multiply-adds are counted as executed for one image: over positions, tokens and time steps, in
+    attention and other products; biases and norms as torchinfo counts them. torchinfo counts a
     fully connected layer over tokens once, and no products without weights.
     """
     if as_json and markdown:
-        raise InputError("--json: does not go with --markdown; choose one")
+        raise InputError("--json: cannot be used with --markdown; choose one")
     from tui_trainer.headless import model_tables as front
 
     name = opt.one_model(model, option_value) or DEFAULT
@@ -86,7 +86,10 @@ def review(
     channels: Channels = 1,
     classes: Classes = 10,
 ) -> None:
-    """Judge the design of a network; exit code 5 if it finds an error."""
+    """Review the design of a model.
+
+    Exit code 5 if the review finds an error.
+    """
     from tui_trainer.anatomy.review import review as review_rows
     from tui_trainer.headless import model_tables as front
 
@@ -104,19 +107,17 @@ def review(
         standard_output().record(record)
     else:
         front.print_review(found, verdicts)
-    raise typer.Exit(ExitCode.DESIGN_WRONG if counts(verdicts)["error"] else 0)
+    raise typer.Exit(ExitCode.DESIGN_ERROR if counts(verdicts)["error"] else 0)
 
 
 def compare(
     networks: Annotated[
         list[str] | None,
-        typer.Argument(
-            help=f"Two networks: {opt.MODEL_FORMS}", metavar="NETWORK", show_default=False
-        ),
+        typer.Argument(help=f"Two models: {opt.MODEL_FORMS}", metavar="MODEL", show_default=False),
     ] = None,
     option_value: Annotated[
         list[str] | None,
-        option("The same; give it once for each of them", "--model", metavar="NETWORK"),
+        option("Same as the arguments; give it once per model", "--model", metavar="MODEL"),
     ] = None,
     as_json: opt.JsonObject = False,
     budget: Budget = BUDGET,
@@ -125,7 +126,7 @@ def compare(
     channels: Channels = 1,
     classes: Classes = 10,
 ) -> None:
-    """Show two networks side by side, and what each costs."""
+    """Compare two models side by side: layers, parameters and cost."""
     from tui_trainer.headless import model_tables as front
     from tui_trainer.render.layer_comparison import compare as compare_rows
 
@@ -148,23 +149,23 @@ def compare(
 
 
 def _two_models(arguments: Sequence[str], option_value: Sequence[str]) -> tuple[str, str]:
-    """Return the two networks that are given alone or with ``--model``.
+    """Return the two models, given as arguments or with ``--model``.
 
     Raises:
-        InputError: If they are more or fewer.
+        InputError: If there are more or fewer.
     """
     given = [*arguments, *option_value]
     if len(arguments) == 2 and {*map(absolute, option_value)} <= {*map(absolute, arguments)}:
         given = [*arguments]
     if len(given) != 2:
         raise InputError(
-            f"compare takes two networks, not {len(given)}: mnist-tui compare NETWORK NETWORK"
+            f"compare needs two models, not {len(given)}: mnist-tui compare MODEL MODEL"
         )
     return given[0], given[1]
 
 
 def zoo(as_json: opt.JsonObject = False) -> None:
-    """List the networks that come with it."""
+    """List the built-in models."""
     from tui_trainer.headless import model_tables as front
 
     found = [_described(name, 28, 1, 10, BUDGET) for name in MODELS]
@@ -186,10 +187,10 @@ def _described(
     batch_size: int = 1,
     measure: bool = False,
 ) -> ModelDescription:
-    """Build a network and look at it.
+    """Build a model and describe it.
 
     Raises:
-        InputError: If an option cannot be used, or the network cannot be built or run.
+        InputError: If an option cannot be used, or the model cannot be built or run.
     """
     _check_range("--batch-size", batch_size, 10**6)
     _check_range("--budget", budget, 10**12)
@@ -201,7 +202,7 @@ def _described(
     from tui_trainer.models.build import build_model, summary_of
     from tui_trainer.protocol.reference import model_name
 
-    torch.set_num_threads(1)  # for one image, two threads wait for each other longer than they work
+    torch.set_num_threads(1)  # for a single image, two threads only wait for each other
     model = build_model(
         name, image_size=image_size, classes=classes, channels=channels, is_adjustable=True
     )
@@ -217,10 +218,10 @@ def _check_range(option_name: str, value: int, most: int) -> None:
 
 
 def _check_input(name: str, image_size: int, channels: int, classes: int) -> None:
-    """Make sure that there can be such a network for such images.
+    """Check that there is such a model for such images.
 
     Raises:
-        InputError: If not.
+        InputError: If there is none.
     """
     _check_range("--image-size", image_size, MAX_PIXELS)
     _check_range("--channels", channels, MAX_PIXELS)
@@ -230,14 +231,14 @@ def _check_input(name: str, image_size: int, channels: int, classes: int) -> Non
     except SettingError as error:
         raise InputError(error.problem) from None
     if name in MODELS and channels != 1:
-        raise InputError(f"--channels {channels}: the networks of the zoo take images of one")
+        raise InputError(f"--channels {channels}: built-in models take images with 1 channel")
     if name in MODELS and not ZOO_PIXELS[0] <= image_size <= ZOO_PIXELS[1]:
         low, high = ZOO_PIXELS
-        raise InputError(f"--image-size {image_size}: the zoo is for {low} to {high} pixels")
+        raise InputError(f"--image-size {image_size}: built-in models take {low} to {high} pixels")
 
 
 def _measured(model: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
-    """Return the size of the field of each row's middle feature, as it is measured.
+    """Return the measured field size of each row's middle feature.
 
     A row whose field cannot be measured has a dash.
     """
@@ -245,19 +246,21 @@ def _measured(model: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
     from tui_trainer.headless.model_tables import with_progress
 
     places = [at for at, row in enumerate(rows) if row.kind == "input" or row.is_layer]
-    if len(rows) == 2 and rows[1].kind == "network":  # none of its operations can be seen
+    if len(rows) == 2 and rows[1].kind == "network":  # none of its operations can be traced
         places = [0]
     texts = ["—"] * len(rows)
     fields = measured_fields(model, rows[0].output_shape, dict.fromkeys(places))
     for place, field in with_progress("measuring receptive fields", fields, len(places)):
-        if field is not None and field.any():  # else no gradient passes, as behind a comparison
+        if (
+            field is not None and field.any()
+        ):  # otherwise no gradient passes, for example behind a comparison
             tall, wide = int(field.any(dim=1).sum()), int(field.any(dim=0).sum())
             texts[place] = f"{tall}×{wide}"
     return tuple(texts)
 
 
 def _record(model: ModelDescription) -> dict[str, Any]:
-    """Return a network as JSON tells of it."""
+    """Return the JSON record of a model."""
     scale = model.scale
     layers = []
     for place, row in enumerate(model.rows):
@@ -301,5 +304,5 @@ def _totals(model: ModelDescription) -> dict[str, Any]:
 
 
 def _number_or_pair(pair: tuple[float, float] | None) -> Any:
-    """Return a length down and across: one number where both are the same, else both."""
+    """Return a length down and across: one number if both are equal, otherwise both."""
     return pair[0] if pair is not None and pair[0] == pair[1] else pair

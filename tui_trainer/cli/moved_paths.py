@@ -1,4 +1,4 @@
-"""What of a recorded run is at another place now: its model's file, the folder of its data."""
+"""Paths of a recorded run that have changed: its model's file, its data folder."""
 
 from __future__ import annotations
 
@@ -15,27 +15,23 @@ from tui_trainer.protocol.reference import parse_reference
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.text.fmt import printable
 
-ModelPath = Annotated[
-    str | None, option("Where the run's model is now, if it has moved", "--model")
-]
-DataPath = Annotated[
-    str | None, option("Where the run's data are now, if they have moved", "--data-dir")
-]
+ModelPath = Annotated[str | None, option("New path of the run's model, if it moved", "--model")]
+DataPath = Annotated[str | None, option("New path of the run's data, if they moved", "--data-dir")]
 
 
 @dataclass(frozen=True, slots=True)
 class MovedPaths:
-    """Where a person says that a run's files are now; None for what is where it was."""
+    """The new paths of a run's files, given by the user; None if unchanged."""
 
     model: str | None = None
     data_dir: str | None = None
 
 
 def with_current_paths(config: RunConfig, folder: RunFolder, moved: MovedPaths) -> RunConfig:
-    """Return a run's settings with the paths that hold now.
+    """Return a run's settings with its current paths.
 
-    What is not where it was recorded, and was not said to be elsewhere, is looked for at the same
-    place relative to the run's folder: they may have moved together.
+    A missing file without a new path is searched at the same place relative to the run's folder:
+    both may have moved together.
 
     Raises:
         InputError: If a path cannot be used; it names the option.
@@ -53,10 +49,10 @@ def with_current_paths(config: RunConfig, folder: RunFolder, moved: MovedPaths) 
 
 
 def with_changes(config: RunConfig, **changes: Any) -> RunConfig:
-    """Return a run's settings with some of them changed.
+    """Return a run's settings with some changes.
 
     Raises:
-        InputError: If one of the new values cannot be used; it names the option.
+        InputError: If a new value cannot be used; it names the option.
     """
     try:
         return replace(config, **changes)
@@ -65,35 +61,35 @@ def with_changes(config: RunConfig, **changes: Any) -> RunConfig:
 
 
 def check_model_path(config: RunConfig) -> None:
-    """Make sure that a custom model's file is there.
+    """Check that the file of a custom model exists.
 
     Raises:
-        InputError: If not; it names the option that says where it is.
+        InputError: If it does not; it names the option for the new path.
     """
     reference = parse_reference(config.model)
     if reference is not None and reference.is_file and not os.path.exists(reference.place):
         name = f"{Path(reference.place).name}:{reference.name}"
         raise InputError(
-            f"{printable(reference.place)}: the run's model is not there; say where it is now: "
+            f"{printable(reference.place)}: the run's model does not exist; give its new path: "
             f"--model PATH/{printable(name)}"
         )
 
 
 def check_data_path(config: RunConfig) -> None:
-    """Make sure that the folder of the data is there.
+    """Check that the data folder exists.
 
     Raises:
-        InputError: If not; it names the option that says where it is.
+        InputError: If it does not; it names the option for the new path.
     """
     if config.data_dir is not None and not os.path.exists(config.data_dir):
         raise InputError(
-            f"{printable(config.data_dir)}: the run's data are not there; say where they are now: "
+            f"{printable(config.data_dir)}: the run's data do not exist; give the new path: "
             "--data-dir FOLDER"
         )
 
 
 def _path_after_move(place: str, folder: RunFolder) -> str:
-    """Return where a file is that moved together with a run's folder; its old place if nowhere."""
+    """Return the path of a file that moved together with its run; the old path if not found."""
     if os.path.exists(place):
         return place
     with suppress(InputError, OSError, ValueError):  # on Windows, another drive

@@ -1,4 +1,4 @@
-"""How options and networks are given and what ``--help`` says of them: sections, exit codes."""
+"""How options and models are passed, and the format of ``--help``: sections, exit codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui_trainer.protocol.settings import GROUPS, Setting, option_of
 from tui_trainer.text.fmt import clip, printable
 
 HOW, WINDOW, INFORMATION = "How to run", "Window", "Information"
-"""The sections of ``--help`` besides the groups of settings."""
+"""The sections of ``--help`` in addition to the groups of settings."""
 
 EPILOG = "Exit codes:\n\n\b\n" + exit_code_help()
 
@@ -27,26 +27,26 @@ EPILOG = "Exit codes:\n\n\b\n" + exit_code_help()
 class PlainCommand(TyperCommand):
     """Lists its options in plain text.
 
-    Typer's own way to do that needs rich, which takes as long to load as everything else together.
+    Typer's own format needs rich, which takes as long to load as all other imports together.
     """
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options, section by section, all with the same indentation."""
+        """Write the options by section, all with the same indentation."""
         write_options(self, ctx, formatter, "Options")
 
 
 class SectionedGroup(TyperGroup):
-    """The same for the command that has others below it."""
+    """The same for the main command, which has subcommands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse; a network that stands alone is the model of a new run."""
+        """Parse the arguments; a model without ``--model`` starts a new run."""
         return super().parse_args(ctx, self._with_model(ctx, args))
 
     def _with_model(self, ctx: Any, args: list[str]) -> list[str]:
-        """Return arguments with ``--model NETWORK`` for a network where a command could stand.
+        """Replace a model in the place of a command by ``--model MODEL``.
 
         Raises:
-            InputError: If ``--model`` names another one.
+            InputError: If ``--model`` names another model.
         """
         _, rest = self._parsed(ctx, args)
         if not rest or rest[0] in self.commands or not _is_model(rest[0]):
@@ -56,27 +56,27 @@ class SectionedGroup(TyperGroup):
         return ["--model", str(one_model(rest[0], named.get("model"))), *others]
 
     def _parsed(self, ctx: Any, args: list[str]) -> tuple[dict[str, Any], list[str]]:
-        """Return the options, and what follows from the first word on that is none."""
+        """Return the options, and the arguments from the first one that is not an option."""
         try:
             options, rest, _ = self.make_parser(ctx).parse_args(args=[*args])
-        except Exception:  # the parser's own errors: they are raised again when it parses
+        except Exception:  # the parser's errors are raised again by the real parse
             return {}, []
         return options, rest
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
-        """Write how the command is called."""
-        formatter.write_usage(ctx.command_path, "[OPTIONS] [NETWORK | COMMAND [ARGS]...]")
+        """Write the usage line."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS] [MODEL | COMMAND [ARGS]...]")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options, section by section, then the other commands."""
+        """Write the options by section, then the commands."""
         write_options(self, ctx, formatter, INFORMATION)
         self.format_commands(ctx, formatter)
 
 
 def write_options(command: Any, ctx: Any, formatter: Any, title: str) -> None:
-    """Write a command's options, section by section, all with the same indentation.
+    """Write a command's options by section, all with the same indentation.
 
-    ``title`` is the section of the options that name none.
+    ``title`` is the section of options without one.
     """
     sections: dict[str, list[tuple[str, str]]] = {}
     for parameter in command.get_params(ctx):
@@ -90,16 +90,16 @@ def write_options(command: Any, ctx: Any, formatter: Any, title: str) -> None:
 
 
 def option(help_text: str, *names: str, section: str | None = None, **more: Any) -> Any:
-    """Declare an option that is unset unless it is given; ``section`` is where help lists it."""
+    """Declare an option without a default; ``section`` is its section in ``--help``."""
     return typer.Option(*names, help=help_text, show_default=False, rich_help_panel=section, **more)
 
 
 def with_settings(
     names: Iterable[str], *, after: str
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each of these settings, behind its parameter ``after``.
+    """Give a command an option for each of these settings, after its parameter ``after``.
 
-    They take the place of its ``**settings``; typer reads the options off the signature.
+    They replace its ``**settings``; typer reads the options from the signature.
     """
     options = [
         Parameter(
@@ -124,55 +124,56 @@ def with_settings(
 
 def _option_for(row: Setting) -> Any:
     names = [f"{option_of(row.name)}/--no-{row.name}"] if row.kind is bool else []
-    return option(row.summary, *names, section=row.group)
+    more = {"metavar": "MODEL"} if row.name == "model" else {}
+    return option(row.summary, *names, section=row.group, **more)
 
 
 def choice(what: str, names: tuple[str, ...]) -> str:
-    """Return the help of an option that takes one of several names."""
+    """Return the help of an option with a choice of names."""
     return f"{what}: {', '.join(names)}"
 
 
-MODEL_FORMS = "a name of the zoo, FILE.py:CLASS or PACKAGE.MODULE:FUNCTION; your own code is run"
+MODEL_FORMS = "a built-in model, FILE.py:CLASS or PACKAGE.MODULE:FUNCTION (its code runs)"
 
 ModelArgument = Annotated[
     str | None,
-    typer.Argument(
-        help=f"The network (era-s6): {MODEL_FORMS}", metavar="NETWORK", show_default=False
-    ),
+    typer.Argument(help=f"Model (era-s6): {MODEL_FORMS}", metavar="MODEL", show_default=False),
 ]
-ModelOption = Annotated[str | None, option("The same", "--model", metavar="NETWORK")]
+ModelOption = Annotated[
+    str | None, option("Same as the argument MODEL", "--model", metavar="MODEL")
+]
 
 PresetOption = Annotated[
-    str | None, option(choice("Start from a shipped recipe", PRESETS), section=HOW)
+    str | None, option(choice("Start from a built-in recipe", PRESETS), section=HOW)
 ]
-ConfigFile = Annotated[Path | None, option("Start from a TOML file of settings", section=HOW)]
-NoUi = Annotated[bool, option("Train without the window, for scripts", "--no-ui", section=HOW)]
+ConfigFile = Annotated[Path | None, option("Start from a TOML file with settings", section=HOW)]
+NoUi = Annotated[bool, option("Run without the window, for scripts", "--no-ui", section=HOW)]
 JsonLines = Annotated[
-    bool, option("With --no-ui: events as JSON lines on stdout", "--json", section=HOW)
+    bool, option("With --no-ui: print events as JSON lines", "--json", section=HOW)
 ]
-JsonObject = Annotated[bool, option("As one JSON object", "--json")]
-Theme = Annotated[str | None, option("Colours: a theme's name or TOML file", section=WINDOW)]
-Paused = Annotated[bool, option("Open the window with the run paused", "--paused", section=WINDOW)]
-Debug = Annotated[bool, option("Show tracebacks", "--debug")]
+JsonObject = Annotated[bool, option("Print JSON", "--json")]
+Theme = Annotated[str | None, option("Theme: a name or a TOML file", section=WINDOW)]
+Paused = Annotated[bool, option("Open the window with training paused", "--paused", section=WINDOW)]
+Debug = Annotated[bool, option("Print tracebacks", "--debug")]
 
-Checkpoint = Annotated[str, option("Which checkpoint: last, best, epoch-N (last)", "--checkpoint")]
-RecordedThreads = Annotated[int | None, option("CPU threads (as many as the run had)")]
-InspectBatchSize = Annotated[int | None, option("Images a step, where one is trained")]
+Checkpoint = Annotated[str, option("Checkpoint: last, best or epoch-N (last)", "--checkpoint")]
+RecordedThreads = Annotated[int | None, option("CPU threads; default: as in the run")]
+InspectBatchSize = Annotated[int | None, option("Images per step for views that train")]
 Controls = Annotated[
-    list[str] | None, option("Set a control; may be given again", "--set", metavar="NAME=VALUE")
+    list[str] | None, option("Set a control; can be repeated", "--set", metavar="NAME=VALUE")
 ]
 
 
 def one_model(argument: str | None, named: str | None) -> str | None:
-    """Return the network that is given alone or with ``--model``; None if it is not given.
+    """Return the model given as an argument or with ``--model``; None if there is none.
 
     Raises:
-        InputError: If it is given in both ways, and they differ.
+        InputError: If both are given and differ.
     """
     if argument is not None and named is not None and absolute(argument) != absolute(named):
         raise InputError(
-            f"--model {clip(printable(named), 80)}: the network is given as "
-            f"{clip(printable(argument), 80)} already; leave one of them out"
+            f"--model {clip(printable(named), 80)}: the model is already given as "
+            f"{clip(printable(argument), 80)}; remove one of them"
         )
     return named if argument is None else argument
 

@@ -1,4 +1,4 @@
-"""``mnist-tui predict``: which digit a picture shows, by the networks of a recorded run."""
+"""``mnist-tui predict``: the digit in each picture, predicted by a run's model."""
 
 from __future__ import annotations
 
@@ -26,33 +26,32 @@ INKS = (AUTO, DARK, LIGHT)
 def predict(
     images: Annotated[
         list[Path],
-        typer.Argument(help="Pictures of one digit each, or folders of such", metavar="IMAGE..."),
+        typer.Argument(help="Pictures of one digit each, or folders of them", metavar="IMAGE"),
     ],
-    run: Annotated[
-        str | None, option("Name or folder of a run; the last one if not given", "--run")
-    ] = None,
+    run: Annotated[str | None, option("Run name or folder; default: the last run", "--run")] = None,
     checkpoints: Annotated[
         list[str] | None,
         option(
-            "Whose weights: last, best, epoch-N (last); give it again for several side by side",
+            "Checkpoint: last, best or epoch-N (last); repeat it to compare several",
             "--checkpoint",
             metavar="NAME",
         ),
     ] = None,
     model: ModelPath = None,
-    ink: Annotated[str, option(choice("What is ink (auto, by the border)", INKS), "--ink")] = AUTO,
+    ink: Annotated[str, option(choice("Ink colour (auto: from the border)", INKS), "--ink")] = AUTO,
     raw: Annotated[
         bool,
-        option("Only scale the picture: neither centre the digit nor mend its strokes", "--raw"),
+        option("Only resize: do not center the digit or repair its strokes", "--raw"),
     ] = False,
-    shows: Annotated[bool, option("Show each digit as the network gets it", "--show")] = False,
-    as_json: Annotated[bool, option("As JSON, a line a picture", "--json")] = False,
+    shows: Annotated[bool, option("Show each digit as the model's input", "--show")] = False,
+    as_json: Annotated[bool, option("Print one JSON object per picture", "--json")] = False,
     debug: Debug = False,
 ) -> None:
-    """Say which digit each picture shows; exit code 2 if one of them cannot be used.
+    """Predict the digit in each picture.
 
-    Any size and format, dark on light or light on dark. A sheet on a desk is cut out; frames, ruled
-    lines and stains are removed. The others are told all the same.
+    Any size and format, dark on light or light on dark. Paper on a table is cut out; frames, ruled
+    lines and stains are removed. If a picture cannot be used, the others are still predicted, and
+    the exit code is 2.
     """
     if ink not in INKS:
         raise InputError(f"--ink {clip(printable(ink), 40)}: choose {', '.join(INKS)}")
@@ -70,9 +69,7 @@ def predict(
 def _predictions(
     images: Sequence[Path], files: dict[str, Path], model: str, *, ink: str, is_raw: bool
 ) -> Iterator[Prediction | ModelWarning | InputError]:
-    """Yield what the checkpoints say of each picture, or why it cannot be used.
-
-    Before that, what holds for all that a checkpoint says.
+    """Yield each picture's predictions, or why it cannot be used; first the models' warnings.
 
     Raises:
         InputError: If a checkpoint cannot be used.
@@ -83,7 +80,7 @@ def _predictions(
     from tui_trainer.headless.prediction_text import ModelWarning
     from tui_trainer.lab.views.checkpoint_models import saved_model_of
 
-    torch.set_num_threads(1)  # one small image: two threads would wait longer than they work
+    torch.set_num_threads(1)  # for one small image, two threads only wait for each other
     saved_models = {name: saved_model_of(file, model) for name, file in files.items()}
     for name, saved_model in saved_models.items():
         yield from (ModelWarning(f"{name}: {caution}") for caution in saved_model.cautions)
@@ -114,8 +111,8 @@ def _prediction(
     for name, saved_model in saved_models.items():
         side = saved_model.image_size
         digit = as_it_lies(found, side) if is_raw else as_digit(found, side)
-        if digit is None:  # read_ink tells that first
-            raise InputError(f"{printable(path)}: there is no ink in it")
+        if digit is None:  # read_ink raises first
+            raise InputError(f"{printable(path)}: no ink found")
         if saved_model.is_dark_on_light:
             digit = 255 - digit
         probabilities[name] = saved_model.probabilities(digit)

@@ -1,4 +1,4 @@
-"""``mnist-tui replay``: a recorded run, shown again or trained again."""
+"""``mnist-tui replay``: a recorded run, shown or trained again."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def replay(
     threads: RecordedThreads = None,
     out: Annotated[Path | None, option("With --no-ui: save the new run in this folder")] = None,
     speed: Annotated[
-        float, option("In the window: times as fast as it was trained (10)", "--speed")
+        float, option("In the window: speed relative to the recorded run (10)", "--speed")
     ] = 10.0,
     theme: Theme = None,
     debug: Debug = False,
 ) -> None:
-    """Show a recorded run again; with --no-ui, train it again."""
+    """Replay a recorded run, or train it again with --no-ui."""
     from tui_trainer.cli.front_ends import check_window, run_replay
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
@@ -69,7 +69,7 @@ def _train_again(
 
 
 def _compare(found: SavedRun, result: Checkpoint) -> int:
-    """Say whether the weights are those of the recorded run, to the last bit."""
+    """Print whether all bits of the weights equal those of the recorded run."""
     from tui_trainer.engine.checkpoints import read_checkpoint
     from tui_trainer.lab.saved_model import differing_bits
 

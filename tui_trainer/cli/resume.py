@@ -1,4 +1,4 @@
-"""``mnist-tui resume``: a recorded run goes on from its last checkpoint."""
+"""``mnist-tui resume``: continue a recorded run from a checkpoint."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from tui_trainer.protocol.errors import InputError
 
 def resume(
     run: RunName = None,
-    epochs: Annotated[int | None, option("Go on to so many epochs; the schedule follows")] = None,
-    lr: Annotated[float | None, option("With another base learning rate")] = None,
+    epochs: Annotated[
+        int | None, option("Total number of epochs; the schedule is adjusted")
+    ] = None,
+    lr: Annotated[float | None, option("New base learning rate")] = None,
     checkpoint: opt.Checkpoint = "last",
     model: ModelPath = None,
     data_dir: DataPath = None,
-    batch_size: Annotated[int | None, option("With batches of so many images from here on")] = None,
+    batch_size: Annotated[int | None, option("New batch size")] = None,
     threads: opt.RecordedThreads = None,
     no_ui: opt.NoUi = False,
     json_lines: opt.JsonLines = False,
     target_accuracy: Annotated[
-        float | None, option("Exit with code 3 below this test accuracy")
+        float | None, option("Exit with code 3 if test accuracy is below this")
     ] = None,
     theme: opt.Theme = None,
     paused: opt.Paused = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Go on with a run, from the very next batch."""
+    """Resume a recorded run from a checkpoint, at the next batch."""
     from tui_trainer.cli.front_ends import check_window, run_app, run_headless
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
@@ -65,20 +67,20 @@ def resume(
 
 
 def _more_epochs(found: SavedRun, epochs: int | None) -> tuple[Command, ...]:
-    """Return the wish for another number of epochs, if one is needed.
+    """Return the command for another number of epochs, if needed.
 
     Raises:
-        InputError: If a finished run is to go on as it is, or to have fewer epochs than it has had.
+        InputError: If a finished run is resumed unchanged, or with fewer epochs than it has begun.
     """
     begun = found.metadata["epoch"]
     if epochs is None:
-        # Killed while it read the test set, it has that still to do.
+        # Killed during its test evaluation, it still has that to do.
         if found.is_complete and RunState.of(found.past).tests:
             raise InputError(
-                f"{found.folder.name}: has had all its {found.metadata['epochs']} epochs; "
-                f"add --epochs {2 * found.metadata['epochs']} to go on"
+                f"{found.folder.name}: all {found.metadata['epochs']} epochs are done; to "
+                f"continue, add --epochs {2 * found.metadata['epochs']}"
             )
         return ()
     if epochs < begun:
-        raise InputError(f"--epochs {epochs}: epoch {begun} has already started")
+        raise InputError(f"--epochs {epochs}: epoch {begun} has already begun")
     return () if epochs == found.metadata["epochs"] else (SetEpochs(epochs),)

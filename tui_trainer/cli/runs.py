@@ -1,4 +1,4 @@
-"""``mnist-tui runs``: what has been trained."""
+"""``mnist-tui runs``: the list of recorded runs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from tui_trainer.recording.folder import RUNS, ListedRun, list_runs
 
 def runs(
     folder: Annotated[
-        Path, typer.Argument(help="The folder that they lie in (runs)", show_default=False)
+        Path,
+        typer.Argument(help="Folder with the runs (runs)", metavar="FOLDER", show_default=False),
     ] = RUNS,
-    as_json: Annotated[bool, option("As one JSON array", "--json")] = False,
+    as_json: Annotated[bool, option("Print a JSON array", "--json")] = False,
 ) -> None:
-    """List the recorded runs, the latest first."""
+    """List the recorded runs, newest first."""
     listed = list_runs(folder)
     if as_json:
         standard_output().record([_record(run) for run in listed])
@@ -30,7 +31,7 @@ def runs(
 
 
 def _record(run: ListedRun) -> dict[str, object]:
-    """Return a run as JSON tells it: its name and folder, then the fields of its summary."""
+    """Return the JSON record of a run: name, folder, then the fields of its summary."""
     place = {"name": run.folder.name, "folder": str(run.folder.path)}
     if run.summary is None:
         return {**place, "fault": run.fault}

@@ -1,4 +1,4 @@
-"""A recorded run, as the commands that go on with one need it."""
+"""A recorded run, for the commands that need one."""
 
 from __future__ import annotations
 
@@ -30,21 +30,23 @@ if TYPE_CHECKING:
 
 RunName = Annotated[
     str | None,
-    typer.Argument(help="Name or folder of a run; the last one if not given", show_default=False),
+    typer.Argument(
+        help="Run name or folder; default: the last run", metavar="RUN", show_default=False
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """A run in its folder, up to one of its checkpoints.
+    """A recorded run up to one of its checkpoints.
 
     Attributes:
-        folder: Where it lies.
-        config: The settings that it began with, with the paths that hold now.
-        recorded: Everything that happened.
-        past: What it told up to the checkpoint.
-        checkpoint: The file of the checkpoint.
-        facts: The checkpoint's plain numbers.
+        folder: Its folder.
+        config: Its initial settings, with current paths.
+        recorded: All recorded events.
+        past: The events up to the checkpoint.
+        checkpoint: The checkpoint file.
+        metadata: The checkpoint's plain numbers.
     """
 
     folder: RunFolder
@@ -55,12 +57,12 @@ class SavedRun:
     metadata: Mapping[str, Any]
 
     def settings(self, **changes: Any) -> RunConfig:
-        """Return its settings, with the threads of the checkpoint and those changes that are given.
+        """Return its settings with these changes, and the threads of the checkpoint.
 
-        A target accuracy was meant for the run as it began.
+        The target accuracy is dropped: it belongs to the original run.
 
         Raises:
-            InputError: If one of the new values cannot be used; it names the option.
+            InputError: If a new value cannot be used; it names the option.
         """
         given = {name: value for name, value in changes.items() if value is not None}
         own = {"threads": self.metadata["threads"], "target_accuracy": None}
@@ -68,13 +70,13 @@ class SavedRun:
 
     @property
     def moved(self) -> RunConfig | None:
-        """The settings to record, if its files are not where they were; else None."""
+        """The settings to record if its files moved; otherwise None."""
         recorded = self.folder.read_config()
         now = replace(recorded, model=self.config.model, data_dir=self.config.data_dir)
         return None if now == recorded else now
 
     def resumption(self) -> Resumption:
-        """Return what the engine needs to go on from the checkpoint; loads torch."""
+        """Return the state from which the engine resumes; loads torch."""
         from tui_trainer.engine.checkpoints import read_checkpoint
         from tui_trainer.engine.resuming import Resumption
 
@@ -84,14 +86,14 @@ class SavedRun:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it had all its epochs behind it."""
+        """Whether all epochs are done."""
         return bool(self.metadata["epochs_done"] >= self.metadata["epochs"])
 
 
 def answers(
     config: RunConfig, questions: Iterable[Ask], saved: SavedRun | None = None
 ) -> Iterator[Event]:
-    """Answer questions about a saved or an untrained model; loads torch when it begins."""
+    """Answer questions about a saved or an untrained model; loads torch when iterated."""
     from tui_trainer.lab.standalone import answers
 
     resume = None if saved is None else saved.resumption()
@@ -106,14 +108,14 @@ def saved_run(
     to_resume: bool = False,
     checked: bool = True,
 ) -> SavedRun:
-    """Return a run by its name or folder, up to a checkpoint of it.
+    """Return a run by its name or folder, up to a checkpoint.
 
     Args:
-        name: Which run; see :func:`find_run`.
-        checkpoint: Which of its states.
-        moved: Where its files are now; None if it need not have its model and its data.
-        to_resume: Whether it is to be trained on.
-        checked: Whether its model and its data must be where they are said to be.
+        name: The run; see :func:`find_run`.
+        checkpoint: The name of the checkpoint.
+        moved: New paths of its files; None if its model and data are not needed.
+        to_resume: Whether it will be trained further.
+        checked: Whether its model and data must exist.
 
     Raises:
         InputError: If there is no such run or checkpoint, or one of its files cannot be used.
@@ -123,7 +125,7 @@ def saved_run(
     metadata = read_metadata(path)
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
         if not isinstance(metadata.get(number), int):
-            raise InputError(f"{printable(path)}: lacks {number}; the checkpoint is incomplete")
+            raise InputError(f"{printable(path)}: incomplete checkpoint, {number} is missing")
     config, recorded = (
         with_current_paths(folder.read_config(), folder, moved or MovedPaths()),
         folder.read_events(),
@@ -133,7 +135,9 @@ def saved_run(
         check_data_path(config)
     past = recorded.before(metadata.get("lines"))
     if not any(isinstance(event, RunStarted) for event in past):
-        raise InputError(f"{printable(folder.events)}: tells of no start; is the file whole?")
+        raise InputError(
+            f"{printable(folder.events)}: incomplete record, its first event is missing"
+        )
     return SavedRun(folder, config, recorded, past, path, metadata)
 
 
@@ -141,7 +145,7 @@ def checkpoint_of(folder: RunFolder, name: str) -> Path:
     """Return the file of a run's checkpoint.
 
     Raises:
-        InputError: If there is no such; it names those that there are.
+        InputError: If it does not exist; it lists those that do.
     """
     path = folder.checkpoint(name)
     if not path.is_file():
@@ -152,6 +156,7 @@ def checkpoint_of(folder: RunFolder, name: str) -> Path:
 def _no_checkpoint(folder: RunFolder, name: str) -> str:
     there = sorted(path.stem for path in folder.checkpoints.glob("[!.]*.safetensors"))
     if there:
-        return f"--checkpoint {printable(name)}: not in {folder.name}; there is {', '.join(there)}"
+        names = ", ".join(there)
+        return f"--checkpoint {printable(name)}: not in {folder.name}; choose {names}"
     again = f"mnist-tui --config {printable(folder.config)}"
-    return f"{folder.name}: nothing was saved of it yet; start it anew with `{again}`"
+    return f"{folder.name}: has no checkpoint yet; start it again with `{again}`"

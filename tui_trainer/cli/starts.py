@@ -1,4 +1,4 @@
-"""What the command line hands to a front end in place of the engine: a way to begin a run."""
+"""The function that starts a run, passed to a front end in place of the engine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Job:
-    """One run to begin.
+    """One run to start.
 
     Attributes:
         recorder: Where it is recorded and saved; None for nowhere.
-        saved: The recorded run that goes on; None for a new one.
-        result: The run's last good state, once it is over.
+        saved: The recorded run to resume; None for a new run.
+        result: The last good checkpoint, after the run.
     """
 
     recorder: Recorder | None = None
@@ -36,15 +36,15 @@ class Job:
 
 
 class Start:
-    """Begins a run, on the thread that asks for its first event.
+    """Starts a run, on the thread that requests its first event.
 
     Args:
         first: The first run.
-        records: Whether any further run of the same window is recorded.
-        patient: Whether a diverged run waits for a person.
+        records: Whether further runs in the same window are recorded.
+        interactive: Whether a diverged run waits for a command.
 
     Attributes:
-        follow: Gets the folder of each run before it begins; None for one that is not recorded.
+        follow: Gets the folder of each run before it starts; None without recording.
     """
 
     def __init__(self, first: Job, *, records: bool = False, interactive: bool = False) -> None:
@@ -55,7 +55,7 @@ class Start:
         self.follow: Callable[[RunFolder | None], object] = lambda folder: None
 
     def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
-        """Return the run's events; those of before, if it is resumed, come first."""
+        """Return the run's events; a resumed run starts with its earlier events."""
         job, self._first = self._first, None
         if job is None:
             job = Job(recorder_of(config) if self._records else None)
@@ -68,7 +68,7 @@ class Start:
         return itertools.chain(past, events) if past else events
 
     def leave(self) -> None:
-        """Take away the folders of runs that have not trained a step."""
+        """Delete the folders of runs without a single step."""
         if self._first is not None and self._first.recorder is not None:
             self._recorders.append(self._first.recorder)
         for recorder in self._recorders:
@@ -76,7 +76,7 @@ class Start:
 
 
 class Show:
-    """Shows a recorded run at one of its checkpoints, on the thread that asks for an event.
+    """Shows a recorded run at a checkpoint, on the thread that requests an event.
 
     Args:
         saved: The run, up to the checkpoint.
@@ -87,7 +87,7 @@ class Show:
         self._saved = saved
 
     def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
-        """Return what the run told, then what is answered about it."""
+        """Return the recorded events, then the answers about the model."""
         return itertools.chain(self._saved.past, self._answers(config, inbox))
 
     def _answers(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
@@ -98,10 +98,10 @@ class Show:
 
 
 def recorder_of(config: RunConfig, out: Path | None = None) -> Recorder:
-    """Return the recorder of a new run in a folder, or in a new one among the others.
+    """Return the recorder of a new run in this folder, or in a new folder below ``runs``.
 
     Raises:
-        InputError: If none can be made.
+        InputError: If the folder cannot be created.
     """
     config = config.resolved()
     return Recorder.create_below(RUNS, config) if out is None else Recorder.create(out, config)

@@ -24,31 +24,29 @@ def new_run(
     preset: opt.PresetOption = None,
     config: opt.ConfigFile = None,
     out: Annotated[
-        Path | None, option("Save the run in this folder (runs/TIME-NETWORK)", section=RECORD)
+        Path | None, option("Folder for the run (runs/TIME-MODEL)", section=RECORD)
     ] = None,
-    no_save: Annotated[
-        bool, option("Save nothing of the run", "--no-save", section=RECORD)
-    ] = False,
+    no_save: Annotated[bool, option("Do not save the run", "--no-save", section=RECORD)] = False,
     theme: opt.Theme = None,
     paused: opt.Paused = False,
     guide: Annotated[
         bool,
         option(
-            "Open the window with a guided path: ten minutes, step by step",
+            "Open the window with a guided tour (ten minutes)",
             "--guide",
             section=opt.WINDOW,
         ),
     ] = False,
     print_config: Annotated[
-        bool, option("Print the settings that would run, as TOML", "--print-config")
+        bool, option("Print the resulting settings as TOML", "--print-config")
     ] = False,
     debug: opt.Debug = False,
     version: Annotated[bool, option("Print the version", "--version")] = False,
     **settings: Any,
 ) -> None:
-    """Train small convolutional networks on MNIST, and steer them while they learn.
+    """Train small convolutional networks on MNIST, and adjust the training live.
 
-    Without --no-ui a window opens: press ? in it for its keys.
+    Without --no-ui a window opens; press ? there for its keys.
     """
     if version:
         standard_output().line(f"mnist-tui {__version__}")
@@ -65,7 +63,7 @@ def new_run(
     from tui_trainer.cli.front_ends import check_window, run_app, run_headless
 
     if out is not None and no_save:
-        raise InputError("--no-save: does not go with --out, which says where to save")
+        raise InputError("--no-save: cannot be used with --out, the folder to save to")
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused, guided=guide)
     out = expanded(out)
 
@@ -81,7 +79,7 @@ def new_run(
 
 
 def _check_nothing_given(ctx: typer.Context) -> None:
-    """Refuse options before the name of a command: they would be lost without a word.
+    """Refuse options before a command: they would be silently ignored.
 
     Raises:
         InputError: Naming the first of them.
@@ -89,11 +87,13 @@ def _check_nothing_given(ctx: typer.Context) -> None:
     for name, value in ctx.params.items():
         if value not in (None, False):
             given = "--json" if name == "json_lines" else option_of(name)
-            raise InputError(f"{given}: belongs to a new run; options of a command come after it")
+            raise InputError(
+                f"{given}: is an option of a new run; put options of a command after it"
+            )
 
 
 def compose_run(params: dict[str, Any]) -> RunConfig:
-    """Lay preset, file and options over one another."""
+    """Combine preset, file and options; later ones override earlier ones."""
     from tui_trainer.protocol.config_file import Source, compose, read_config, read_preset
 
     given = {key: params[key] for key in SETTINGS if params.get(key) is not None}
@@ -106,12 +106,12 @@ def compose_run(params: dict[str, Any]) -> RunConfig:
 
 
 def expanded(out: Path | None) -> Path | None:
-    """Return a folder with ``~`` written out.
+    """Return a folder with ``~`` expanded.
 
     Raises:
-        InputError: If there is no such user.
+        InputError: If the user does not exist.
     """
     try:
         return out.expanduser() if out is not None else None
     except RuntimeError:
-        raise InputError(f"--out {out}: there is no such user; choose another folder") from None
+        raise InputError(f"--out {out}: this user does not exist; choose another folder") from None

@@ -1,1 +1,1 @@
-"""The front end without a window: events in, data to stdout, prose to stderr, an exit code."""
+"""The front end without a window: events in, data to stdout, messages to stderr, an exit code."""

@@ -1,4 +1,4 @@
-"""The check of a run's first steps, printed item by item as they are done."""
+"""The preflight check, printed item by item."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tui_trainer.text.fmt import Cell
 def print_check(
     events: Iterable[Event], *, as_json: bool, clock: Callable[[], float] = time.monotonic
 ) -> ExitCode:
-    """Write each item to stdout as it is done, or all of them as one JSON object at the end.
+    """Write each item to stdout when it is done, or all items as one JSON object at the end.
 
-    What one's own network prints goes to stderr.
+    The output of a custom model goes to stderr.
 
     Returns:
-        ``CHECK_FAILED`` if an item fails.
+        ``CHECK_FAILED`` if an item is an error.
 
     Raises:
-        OutputLost: If stdout takes nothing more.
+        OutputError: If stdout cannot be written to.
     """
     console = Console(sys.stderr, clock)
     out = standard_output(console)
@@ -62,14 +62,14 @@ def print_check(
 
 
 def summary(items: Sequence[Diagnosis], seconds: float) -> str:
-    """Return how many items there are of each severity, and what they took."""
+    """Return the number of items of each severity, and the duration."""
     return f"{tally(items)}, in {seconds:.0f} s"
 
 
 def as_record(
     started: RunStarted | None, checked: Sequence[tuple[Diagnosis, float]], seconds: float
 ) -> dict[str, Any]:
-    """Return a check as JSON tells of it; a number that is not finite is None."""
+    """Return the JSON record of a check; non-finite numbers become None."""
     asked = ("model", "dataset", "parameters", "optimizer", "base_lr", "schedule")
     more = ("batch_size", "epochs", "seed", "device", "threads", "train_size", "val_size")
     return {

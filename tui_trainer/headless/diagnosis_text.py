@@ -1,4 +1,4 @@
-"""A recorded run, judged by the rules of today: what stands at its end, what came and went."""
+"""A recorded run, evaluated by the current rules: its active and its cleared findings."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tui_trainer.text import fmt
 
 @dataclass(frozen=True, slots=True)
 class RunDiagnosis:
-    """What the rules say of a run.
+    """The findings of a recorded run.
 
     Attributes:
-        name: What the run is called.
-        started: How it began.
-        history: What is true of it at its end.
-        standing: The findings that stand then, the gravest first.
-        timeline: Those that came and went, in the order in which they came.
-        blind: What could not be watched for: the record does not tell what that needs.
+        name: The run's name.
+        started: Its first event.
+        history: The state of the run after its last event.
+        active: The findings active at the end, most severe first.
+        timeline: The cleared findings, in the order in which they were raised.
+        not_evaluated: The rules whose events were not recorded.
     """
 
     name: str
@@ -40,14 +40,14 @@ class RunDiagnosis:
 
 
 def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
-    """Judge a recorded run anew; what was found while it ran is left aside.
+    """Evaluate the rules on a recorded run; findings recorded during the run are ignored.
 
     Raises:
-        InputError: If nothing was trained in it.
+        InputError: If no batch was trained.
     """
     history = History.of(with_findings(_without_findings(events)))
     if history.started is None or history.last_step is None:
-        raise InputError(f"{name}: no batch was trained in it, so there is nothing to diagnose")
+        raise InputError(f"{name}: nothing to diagnose: no batch was trained")
     resolved = sorted(history.past_findings, key=lambda episode: episode.step)
     seen = set(evaluable_rules(history))
     not_evaluated = tuple(rule.label for rule in RULES if rule.label not in seen)
@@ -61,22 +61,22 @@ def _without_findings(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def print_diagnosis(found: RunDiagnosis) -> None:
-    """Write a diagnosis to stdout for a person to read."""
+    """Write a diagnosis to stdout as text."""
     out = standard_output()
-    # A stream that cannot show bars gets the numbers' ends alone.
+    # Without block characters, a plot shows only its first and last number.
     for line in diagnosis_lines(found, has_bars=not out.ascii_only):
         out.line(line)
 
 
 def diagnosis_lines(found: RunDiagnosis, *, has_bars: bool = True) -> list[str]:
-    """Return the run, what stands, what came and went, and what could not be looked for."""
+    """Return the run, its active and cleared findings, and the rules that were not evaluated."""
     lines = [f"{found.name}: {event_text.header(found.started)} · {_end_of_run(found.history)}"]
     for episode in found.active:
         lines += ["", *_active_lines(episode, has_bars=has_bars)]
     if not found.active:
-        lines += ["", "✓ nothing is found at the end"]
+        lines += ["", "✓ no active findings"]
     if found.timeline:
-        lines += ["", "came and went:"]
+        lines += ["", "cleared:"]
         lines += [f"  {_resolved_line(episode)}" for episode in found.timeline]
     if found.not_evaluated:
         lines += ["", f"· {_not_evaluated_line(found)}"]
@@ -84,20 +84,20 @@ def diagnosis_lines(found: RunDiagnosis, *, has_bars: bool = True) -> list[str]:
 
 
 def _end_of_run(history: History) -> str:
-    """Return how the run ended, or how far it has come."""
+    """Return how the run ended, or its current step."""
     step = history.step
     if history.failure is not None:
-        return f"failed after step {fmt.count(step)}"
+        return f"failed at step {fmt.count(step)}"
     if history.finished is None:
-        return f"as far as step {fmt.count(step)}"
-    return f"{history.finished.reason} after step {fmt.count(step)}"
+        return f"step {fmt.count(step)}"
+    return f"{history.finished.reason} at step {fmt.count(step)}"
 
 
 def _active_lines(episode: Episode, *, has_bars: bool) -> list[str]:
     found = episode.finding
     since = f"since step {fmt.count(found.step)}"
     if episode.step != found.step:
-        since += f", told at step {fmt.count(episode.step)}"
+        since += f", raised at step {fmt.count(episode.step)}"
     since += f", epoch {max(1, episode.epoch)}"
     head = fmt.one_line(f"{found.heading} · {since} · {topic(found.lesson)}")
     return [head, *event_text.body_lines(found, has_bars=has_bars)]
@@ -116,12 +116,12 @@ def _not_evaluated_line(found: RunDiagnosis) -> str:
         lacks.append("probes")
     if not found.started.val_size:
         lacks.append("validation images")
-    without = f"recorded without {' and '.join(lacks)}: " if lacks else ""
-    return f"{without}not watched for: {', '.join(found.not_evaluated)}"
+    without = f" (recorded without {' and '.join(lacks)})" if lacks else ""
+    return f"not evaluated{without}: {', '.join(found.not_evaluated)}"
 
 
 def as_record(found: RunDiagnosis) -> dict[str, Any]:
-    """Return a diagnosis as JSON tells it."""
+    """Return the JSON record of a diagnosis."""
     history = found.history
     return {
         "run": {
@@ -141,7 +141,7 @@ def as_record(found: RunDiagnosis) -> dict[str, Any]:
 
 
 def _record(episode: Episode) -> dict[str, Any]:
-    """Return an episode: the fields of its ``FindingRaised``, its topic, and when it was said."""
+    """Return an episode: the fields of its ``FindingRaised``, its topic, and its steps."""
     return {
         **event_text.diagnosis_record(episode.finding),
         "raised_step": episode.step,

@@ -1,4 +1,4 @@
-"""All views of a recorded run in plain text, and as one JSON object."""
+"""The views of a recorded run, as plain text and as one JSON object."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tui_trainer.text.fmt import accuracy_with_interval, count, one_line, plural
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What was found in a run.
+    """An evaluated run.
 
     Attributes:
         run: The run's name.
-        checkpoint: Whose weights: ``last``, ``best``, ``epoch-5``.
-        epoch: In which epoch they were so; ``step``: after how many batches.
-        started: What the network and its data are.
-        images: Which were judged: ``validation``, ``training`` or ``test``.
-        total: How many; ``correct``: how many of them were right.
-        looks: How often the test set has been read in this run.
-        views: What there is to see.
+        checkpoint: The checkpoint: ``last``, ``best``, ``epoch-5``.
+        epoch: The epoch of the checkpoint; ``step``: its step.
+        started: The first event of the run: model and data.
+        images: The evaluated images: ``validation``, ``training`` or ``test``.
+        total: The number of images; ``correct``: how many were predicted correctly.
+        test_evaluations: The number of test evaluations of this run so far.
+        views: The views.
     """
 
     run: str
@@ -46,17 +46,17 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """The share that was right."""
+        """The fraction of correct predictions."""
         return self.correct / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The accuracy's interval of 95 %."""
+        """The 95 % confidence interval of the accuracy (Wilson)."""
         return wilson(self.correct, self.total)
 
     @property
     def is_on_test(self) -> bool:
-        """Whether the test set was judged."""
+        """Whether the images are those of the test set."""
         return self.images == "test"
 
 
@@ -69,23 +69,23 @@ def evaluate(
     epoch: int,
     clock: Callable[[], float] = time.monotonic,
 ) -> Evaluation:
-    """Let the views be worked out, and return what they show.
+    """Ask for the views, and return what they show.
 
     Args:
-        events: What happens while the questions of ``sequence`` are answered.
+        events: The events while the questions of ``sequence`` are answered.
         sequence: The questions.
         run: The run's name.
-        checkpoint: Whose weights they are.
-        epoch: Of which epoch.
-        clock: Seconds that only go up.
+        checkpoint: The checkpoint's name.
+        epoch: The checkpoint's epoch.
+        clock: A monotonic clock, in seconds.
 
     Raises:
-        InputError: If a choice cannot be made.
+        InputError: If a control has no such value.
         ValueError: If nothing was shown.
     """
     started, overview = run_questions(events, sequence, clock), sequence.overview
     if overview is None:
-        raise ValueError("the run has shown nothing")
+        raise ValueError("the run showed nothing")
     images = next(str(each.value) for each in overview.controls if each.name == IMAGES)
     total, correct = (overview.figures[name] for name in ("images", "correct"))
     assert isinstance(total, int)
@@ -111,7 +111,7 @@ def print_evaluation(found: Evaluation) -> None:
     """Write an evaluation to stdout.
 
     Raises:
-        OutputLost: If stdout takes nothing more.
+        OutputError: If stdout cannot be written to.
     """
     out = standard_output()
     for line in evaluation_lines(found, page_width(out.width)):
@@ -119,7 +119,7 @@ def print_evaluation(found: Evaluation) -> None:
 
 
 def evaluation_lines(found: Evaluation, width: int = WIDTH) -> list[str]:
-    """Return an evaluation as lines of at most so many columns."""
+    """Return an evaluation as lines of at most ``width`` columns."""
     head = [
         line
         for text in (about(found), accuracy_line(found), *test_evaluation_lines(found))
@@ -136,43 +136,47 @@ def evaluation_lines(found: Evaluation, width: int = WIDTH) -> list[str]:
 
 
 def about(found: Evaluation) -> str:
-    """Return which network it is, on which data, and of when its weights are."""
+    """Return the model, its data and its checkpoint."""
     started = found.started
     dataset = one_line(printable(started.dataset))
     return (
         f"{started.model}, {plural(started.parameters, 'parameter')}, on {dataset}; checkpoint "
-        f"{found.checkpoint}, after step {count(found.step)}, in epoch {count(found.epoch)}"
+        f"{found.checkpoint}, step {count(found.step)}, epoch {count(found.epoch)}"
     )
 
 
 def accuracy_line(found: Evaluation) -> str:
-    """Return how many images were judged, and how many were right."""
+    """Return the accuracy and the number of images."""
     text = accuracy_with_interval(found.accuracy, found.interval)
-    return f"{count(found.total)} {found.images} images: {text} right"
+    return f"accuracy {text} on {count(found.total)} {found.images} images"
 
 
 def test_evaluation_lines(found: Evaluation) -> list[str]:
-    """Return which look at the test set it was; nothing if it was none."""
+    """Return the number of test evaluations; nothing without one."""
     if not found.is_on_test:
         return []
-    blind = "" if found.test_evaluations == 1 else ": this figure is no longer quite blind"
-    return [f"look {found.test_evaluations} at the test set, counted in the run{blind}"]
+    blind = (
+        ""
+        if found.test_evaluations == 1
+        else ": this result is no longer independent of your choices"
+    )
+    return [f"test evaluations: {found.test_evaluations}, counted in the run{blind}"]
 
 
 # --- as JSON
 
 
 def print_record(found: Evaluation, folder: str) -> None:
-    """Write an evaluation to stdout as one JSON object; ``folder`` is where the run lies.
+    """Write an evaluation to stdout as one JSON object; ``folder`` is the run's folder.
 
     Raises:
-        OutputLost: If stdout takes nothing more.
+        OutputError: If stdout cannot be written to.
     """
     standard_output().record(as_record(found, folder))
 
 
 def as_record(found: Evaluation, folder: str) -> dict[str, Any]:
-    """Return an evaluation as JSON tells of it; what is not finite is None."""
+    """Return the JSON record of an evaluation; non-finite numbers become None."""
     started = found.started
     return {
         "version": __version__,
@@ -194,7 +198,7 @@ def as_record(found: Evaluation, folder: str) -> dict[str, Any]:
 
 
 def plain(value: object) -> Any:
-    """Return figures as JSON has them: a number that is not finite is None, a tuple a list."""
+    """Return figures for JSON: non-finite numbers become None, tuples become lists."""
     match value:
         case float():
             return value if math.isfinite(value) else None

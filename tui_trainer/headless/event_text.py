@@ -1,4 +1,4 @@
-"""The sentences: pure functions from an event to a line of text or to the cells of one."""
+"""Events as text: pure functions from an event to a line, or to the cells of one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tui_trainer.text.fmt import Cell
 from tui_trainer.text.sparkline import caption, sparkline
 
 PLOT_WIDTH = 60
-"""Columns of a plot at most."""
+"""Maximum columns of a plot."""
 
 _MIN_BAR = 9  # a blank, two ends, six columns
 _MAX_BAR = 33
@@ -35,9 +35,9 @@ _MIN_NAME = 16
 _NOT_READ = {
     "diverged": "the training diverged",
     "interrupted": "the run was interrupted",
-    "terminated": "the run was told to end",
+    "terminated": "the process was terminated",
     "disconnected": "the terminal was closed",
-    "stopped": "the run was stopped in a hurry",
+    "stopped": "the run was stopped without a test evaluation",
 }
 
 
@@ -60,7 +60,7 @@ def header(run: RunStarted) -> str:
 
 
 def epoch_cells(event: EpochDone, epochs: int) -> list[Cell]:
-    """Return an epoch as the cells of one aligned line; see :func:`tui_trainer.text.fmt.fit`."""
+    """Return an epoch as the cells of an aligned line; see :func:`tui_trainer.text.fmt.fit`."""
     cells = [
         Cell(f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}"),
         Cell("  train", rank=4),
@@ -82,15 +82,15 @@ def epoch_cells(event: EpochDone, epochs: int) -> list[Cell]:
     ]
 
 
-def live_cells(run: RunState, width: int, *, doing: str = "", ascii_only: bool) -> list[Cell]:
-    """Return the live line: epoch, bar of the whole run, loss, accuracy, speed, time left.
+def live_cells(run: RunState, width: int, *, activity: str = "", ascii_only: bool) -> list[Cell]:
+    """Return the live line: epoch, progress bar, loss, accuracy, speed, time left.
 
-    What tells least about the run's end goes first when it is too long; the bar takes the rest.
+    If it is too long, the least important cells are dropped; the bar fills the rest.
 
     Args:
-        run: The state of the run; nothing is drawn before it has started.
-        width: Columns it may use.
-        doing: What the run does instead of training, in the place of loss and accuracy.
+        run: The state of the run; before its start there are no cells.
+        width: Available columns.
+        activity: The current activity other than training; replaces loss and accuracy.
         ascii_only: Draw the bar without block characters.
     """
     if run.started is None:
@@ -101,8 +101,8 @@ def live_cells(run: RunState, width: int, *, doing: str = "", ascii_only: bool) 
         Cell(f"  loss {fmt.loss(run.epoch_loss)}", rank=3),
         Cell(f" {fmt.percent(run.epoch_accuracy):>8}", rank=2),
     ]
-    if doing:  # as wide as the figures, or the bar would change its length
-        figures = [Cell(f"  {doing:<10}", rank=2), Cell(" " * 10, rank=3)]
+    if activity:  # as wide as the figures, so that the bar keeps its length
+        figures = [Cell(f"  {activity:<10}", rank=2), Cell(" " * 10, rank=3)]
     tail = [
         *figures,
         Cell(f"  {fmt.rate(run.images_per_second or math.nan):>11}", rank=4),
@@ -115,18 +115,18 @@ def live_cells(run: RunState, width: int, *, doing: str = "", ascii_only: bool) 
 
 
 def summary(event: RunFinished, last_epoch: EpochDone | None) -> list[str]:
-    """Return the run's result: test, validation, then how it ended."""
+    """Return the result of a run: test, validation, then its end."""
     lines = []
     if event.test_accuracy is None:
-        lines.append(f"test not read: {_NOT_READ.get(event.reason, 'no reading was asked for')}")
+        lines.append(f"test not evaluated: {_NOT_READ.get(event.reason, 'not requested')}")
     else:
         accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)
         right = _of(event.test_correct, event.test_total)
-        lines.append(f"test {accuracy} — {right}, look {event.test_evaluations}")
+        lines.append(f"test {accuracy} — {right}, evaluations: {event.test_evaluations}")
         if event.test_evaluations > 1:
             lines.append(
-                f"the test set was looked at {event.test_evaluations} times: "
-                "this figure is no longer quite blind"
+                f"after {event.test_evaluations} test evaluations, this result is no longer "
+                "independent of your choices"
             )
     if event.val_accuracy is not None:
         same = last_epoch is not None and last_epoch.val_accuracy == event.val_accuracy
@@ -141,28 +141,28 @@ def summary(event: RunFinished, last_epoch: EpochDone | None) -> list[str]:
 
 
 def test_line(event: TestEvaluated) -> str:
-    """Return a look at the test set: its figures, its number, its place in the run."""
+    """Return a test evaluation: its result, its number, its step."""
     accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)
     return (
-        f"test {accuracy} — {_of(event.test_correct, event.test_total)}, "
-        f"look {event.evaluation} at the test set, after step {fmt.count(event.step)}"
+        f"test {accuracy} — {_of(event.test_correct, event.test_total)}, evaluations: "
+        f"{event.evaluation}, step {fmt.count(event.step)}"
     )
 
 
 def finding_line(event: FindingRaised) -> str:
-    """Return a finding: its title, since when, the evidence, the likely cause, what to try."""
+    """Return a finding: title, first step, evidence, likely cause, advice."""
     text = f"{event.title}, since step {fmt.count(event.step)}: {event.evidence}"
     likely = f" — likely: {event.cause}" if event.cause else ""
     return f"{text}{likely}{f' — try: {event.advice}' if event.advice else ''}"
 
 
 def diagnosis_lines(found: Diagnosis) -> list[str]:
-    """Return a diagnosis as lines: its title and topic, its numbers, and what to try."""
+    """Return a diagnosis as lines: title and topic, evidence, advice."""
     return [f"{found.heading}  [{topic(found.lesson)}]", *body_lines(found)]
 
 
 def body_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:
-    """Return what stands under the title of a diagnosis; ``has_bars`` draws the numbers."""
+    """Return the lines below the title of a diagnosis; ``has_bars`` adds a sparkline."""
     lines = [f"  {found.evidence}"]
     if isinstance(found, FindingRaised) and found.plot:
         bars = f"{sparkline(found.plot, PLOT_WIDTH)}  " if has_bars else ""
@@ -173,12 +173,12 @@ def body_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:
 
 
 def diagnosis_record(found: Diagnosis) -> dict[str, Any]:
-    """Return a diagnosis as JSON tells it; a number that is not finite is None."""
+    """Return the JSON record of a diagnosis; non-finite numbers become None."""
     return {**plain(dataclasses.asdict(found)), "topic": TOPICS.get(found.lesson, "")}
 
 
 def setting_line(event: SettingChanged) -> str:
-    """Return a turned knob: ``learning rate 0.1 → 0.05 after step 1,240``."""
+    """Return a changed setting: ``learning rate 0.1 → 0.05 after step 1,240``."""
     return (
         f"{fmt.knob_name(event.setting)} {fmt.knob(event.setting, event.old)} → "
         f"{fmt.knob(event.setting, event.new)} after step {fmt.count(event.step)}"
@@ -186,19 +186,19 @@ def setting_line(event: SettingChanged) -> str:
 
 
 def diverged_line(event: Diverged) -> str:
-    """Return where the loss was lost, and at which learning rate."""
+    """Return where the run diverged, and at which learning rate."""
     return (
-        f"diverged at step {fmt.count(event.step)}, epoch {event.epoch}: the loss is no longer a "
-        f"finite number (learning rate {fmt.learning_rate(event.lr)})"
+        f"diverged at step {fmt.count(event.step)}, epoch {event.epoch}: the loss is not finite "
+        f"(learning rate {fmt.learning_rate(event.lr)})"
     )
 
 
 def download_cells(event: DownloadProgress, width: int, *, ascii_only: bool) -> list[Cell]:
-    """Return a download's live line; without a known size it has no bar and no percentage.
+    """Return the live line of a download; no bar and no percentage if the size is unknown.
 
     Args:
-        event: How far the file has come.
-        width: Columns it may use; a long name is clipped before the figures are.
+        event: The progress of the file.
+        width: Available columns; a long name is clipped before the figures are.
         ascii_only: Draw the bar without block characters.
     """
     done = fmt.megabytes(event.done_bytes)
@@ -217,7 +217,7 @@ def download_cells(event: DownloadProgress, width: int, *, ascii_only: bool) -> 
 
 
 def file_name(event: DownloadProgress) -> str:
-    """Return what is fetched: the dataset and the file."""
+    """Return the dataset and the file name."""
     return fmt.one_line(f"{event.dataset} {event.file}")
 
 

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file that needs nothing else: to read, to mail, to print."""
+"""An evaluation as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def report(found: Evaluation, command: str) -> str:
     """Return an evaluation as an HTML document.
 
     Args:
-        found: What was found.
-        command: What makes the same report again.
+        found: The evaluation.
+        command: The command that creates this report.
     """
-    title = escape(f"{found.run}: what {found.started.model} has learned")
+    title = escape(f"{found.run}: evaluation of {found.started.model}")
     body = "\n".join(
         (_header(found), *(_section(shown) for shown in found.views), _footer(found, command))
     )
@@ -40,31 +40,31 @@ def report(found: Evaluation, command: str) -> str:
 
 
 def _header(found: Evaluation) -> str:
-    """Return the title, the facts, and where each view is."""
+    """Return the title, a table of the run, and links to the views."""
     started = found.started
     rows = {
         "run": found.run,
-        "network": started.model,
+        "model": started.model,
         "parameters": count(started.parameters),
         "data": one_line(printable(started.dataset)),
-        "checkpoint": f"{found.checkpoint}, after step {count(found.step)}",
+        "checkpoint": f"{found.checkpoint}, step {count(found.step)}",
         "epoch": count(found.epoch),
         f"{found.images} images": count(found.total),
-        "right": f"{percent(found.accuracy)} {interval(found.interval)}",
+        "accuracy": f"{percent(found.accuracy)} {interval(found.interval)}",
     }
     listed = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in rows.items()
     )
-    notes = [*test_evaluation_lines(found), "In brackets stands the interval of 95 % (Wilson)."]
+    notes = [*test_evaluation_lines(found), "In brackets: 95 % confidence interval (Wilson)."]
     text = "".join(f"<p class='muted'>{escape(note)}</p>" for note in notes)
     return (
-        f"<header>\n<h1>{escape(started.model)}: what it has learned</h1>\n"
-        f"<dl>{listed}</dl>\n{text}\n{_contents(found.views)}\n</header>"
+        f"<header>\n<h1>{escape(started.model)}: "
+        f"evaluation</h1>\n<dl>{listed}</dl>\n{text}\n{_contents(found.views)}\n</header>"
     )
 
 
 def _contents(views: Sequence[Shown]) -> str:
-    """Return the table of contents, a list a group."""
+    """Return the table of contents, one list per group."""
     lists = []
     for group in GROUPS:
         links = "".join(
@@ -78,7 +78,7 @@ def _contents(views: Sequence[Shown]) -> str:
 
 
 def _section(shown: Shown) -> str:
-    """Return a view: what it shows, and what is new in the other layers if there are any."""
+    """Return a view, followed by the blocks of other layers that differ."""
     view, first = shown.view, shown.exhibit
     parts = [
         f"<section id='{view.name}'>\n<h2>{escape(view.title)}</h2>",
@@ -96,18 +96,17 @@ def _section(shown: Shown) -> str:
 
 
 def _unmarked(block: Block) -> Block:
-    """Return a block as it would be if none of its rows mattered more than another."""
+    """Return a block without its marked row."""
     return replace(block, marked=None) if isinstance(block, Table) else block
 
 
 def _layer_head(exhibit: Exhibit) -> str:
-    """Return the title of one layer."""
     at = (value_text(each.value) for each in exhibit.controls if each.name == LAYER)
     return f"<h3>layer {escape(next(at, ''))}</h3>"
 
 
 def _result(exhibit: Exhibit) -> str:
-    """Return the result, and how sure it is."""
+    """Return the result and its uncertainty."""
     text = "".join(
         f"<p><b>{label}:</b> {escape(words)}</p>"
         for label, words in (("result", exhibit.result), ("how sure", exhibit.certainty))
@@ -117,7 +116,7 @@ def _result(exhibit: Exhibit) -> str:
 
 
 def _control_values(exhibit: Exhibit) -> str:
-    """Return where the controls stood."""
+    """Return the values of the controls."""
     values = " · ".join(
         f"{control.label} {value_text(control.value)}" for control in exhibit.controls
     )
@@ -125,9 +124,9 @@ def _control_values(exhibit: Exhibit) -> str:
 
 
 def _footer(found: Evaluation, command: str) -> str:
-    """Return what made the report, and how it is made again."""
+    """Return the accuracy and the command that creates the report again."""
     on_test = "".join(f"<p>{escape(note)}</p>" for note in test_evaluation_lines(found))
     return (
-        f"<footer>\n<p>{escape(accuracy_line(found))}.</p>\n{on_test}"
-        f"<p>Made by mnist-tui {__version__} with <code>{escape(command)}</code></p>\n</footer>"
+        f"<footer>\n<p>{escape(accuracy_line(found))}.</p>\n{on_test}<p>Created by mnist-tui "
+        f"{__version__} with <code>{escape(command)}</code></p>\n</footer>"
     )

@@ -1,4 +1,4 @@
-"""Ctrl+C, SIGTERM and SIGHUP: the first asks for an orderly end, the second leaves at once."""
+"""Ctrl+C, SIGTERM and SIGHUP: the first stops the run in order, the second exits at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from tui_trainer.protocol.commands import Inbox, Stop
-from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.terminal.signals import REASONS, handled
 
 
 class ImmediateExit(KeyboardInterrupt):
-    """The second signal came; ``code`` is the exit code that it asks for."""
+    """Raised at the second signal; ``code`` is the exit code."""
 
     def __init__(self, code: ExitCode) -> None:
         super().__init__()
@@ -22,16 +22,16 @@ class ImmediateExit(KeyboardInterrupt):
 
 @contextmanager
 def interruptible(inbox: Inbox, announce: Callable[[str], None]) -> Iterator[None]:
-    """Turn the first signal inside into a ``Stop``, every further one into ``ImmediateExit``.
+    """Turn the first signal into a ``Stop``, and each further one into ``ImmediateExit``.
 
-    What is ignored stays ignored; see :func:`tui_trainer.terminal.signals.handled`.
+    Ignored signals stay ignored; see :func:`tui_trainer.terminal.signals.handled`.
 
     Args:
-        inbox: Where the ``Stop`` goes; it wakes an engine that is paused.
-        announce: Tells the person what happens now, given the reason; called from the handler.
+        inbox: Receives the ``Stop``, which also wakes a paused engine.
+        announce: Called from the signal handler with the reason, to print a message.
 
     Raises:
-        LeftAtOnce: At the second signal, wherever the main thread is.
+        ImmediateExit: At the second signal, wherever the main thread is.
     """
     asked = False
 
@@ -39,11 +39,11 @@ def interruptible(inbox: Inbox, announce: Callable[[str], None]) -> Iterator[Non
         nonlocal asked
         reason = REASONS[signal.Signals(number)]
         if asked:
-            raise ImmediateExit(ENDINGS[reason])
+            raise ImmediateExit(CODES_BY_REASON[reason])
         asked = True
         inbox.send(Stop(reason=reason, test=False))
-        # Python refuses a write into a stream that the interrupted code is writing to. The wish
-        # is sent; the words are not worth a crash.
+        # Python refuses to write into a stream that the interrupted code is writing to. The command
+        # is sent; a message is not worth a crash.
         with suppress(RuntimeError):
             announce(reason)
 

@@ -1,4 +1,4 @@
-"""The list of the lessons, and the table of iterations of one of them."""
+"""The list of lessons, and the table of iterations of one lesson."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.text_table import table
 
 ROWS_TOGETHER = 256
-"""The rows of a table that are written at once."""
+"""The number of rows written at once."""
 
 
 def print_list(lessons: Sequence[Lesson]) -> None:
-    """Write the lessons to stdout, one a line."""
+    """Write the lessons to stdout, one per line."""
     out = standard_output()
     rows = [
         ("", "lesson", "title"),
@@ -23,17 +23,17 @@ def print_list(lessons: Sequence[Lesson]) -> None:
     for line in table(rows, {0}):
         out.row(line)
     out.line("")
-    out.line("mnist-tui learn NAME shows one; a number or the beginning of a name will do.")
+    out.line("Show a lesson with: mnist-tui learn NAME (or a number, or the start of a name)")
 
 
 def print_rows(names: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
-    """Write a table to stdout as comma-separated values, every digit of each number.
+    """Write a table to stdout as comma-separated values, each number with all its digits.
 
-    Reading them gives the same numbers; ``nan`` and ``inf`` stand for those that are not finite. A
-    number that is a whole one by its type has no point.
+    Reading them back gives the same numbers; ``nan`` and ``inf`` are non-finite numbers. An int has
+    no decimal point.
 
     Raises:
-        OutputLost: If stdout takes nothing more.
+        OutputError: If stdout cannot be written to.
     """
     out, lines = standard_output(), iter(rows)
     out.text(f"{','.join(names)}\n")

@@ -1,4 +1,4 @@
-"""A lesson in plain text, for a pipe or a pager."""
+"""A lesson as plain text, for a pipe or a pager."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ SCREENS = {
     "train": "1 Train",
     "model": "2 Model",
     "inspect": "3 Inspect",
-    "check": "check of the first steps",
+    "check": "preflight check",
     "runs": "5 Runs",
 }
-"""What a lesson's screens are called, with their keys."""
+"""The names of the screens that lessons refer to, with their keys."""
 
 
 def print_lesson(
     lesson: Lesson, exhibit: Exhibit, observations: Sequence[str], shown_on: str, command: str
 ) -> None:
-    """Write a lesson with what its experiment shows to stdout.
+    """Write a lesson and the result of its experiment to stdout.
 
     Args:
         lesson: The lesson.
-        exhibit: What its experiment shows.
+        exhibit: The result of its experiment.
         observations: Its sentences about the reader's model.
-        shown_on: Which network that is.
-        command: What has it trained, if the experiment trains and has not yet; else empty.
+        shown_on: The name of that model.
+        command: The command that does the experiment's training; empty if done or not needed.
 
     Raises:
-        OutputLost: If stdout takes nothing more.
+        OutputError: If stdout cannot be written to.
     """
     out = standard_output()
     width = page_width(out.width)
@@ -57,7 +57,7 @@ def lesson_lines(
     command: str,
     width: int = WIDTH,
 ) -> list[str]:
-    """Return a lesson as lines of at most so many columns; see :func:`print_lesson`."""
+    """Return a lesson as lines of at most ``width`` columns; see :func:`print_lesson`."""
     inner = width - len(INDENT)
     parts = {
         "what it is": wrapped(lesson.what, inner),
@@ -82,7 +82,7 @@ def lesson_lines(
 def _experiment(
     lesson: Lesson, exhibit: Exhibit, shown_on: str, command: str, width: int
 ) -> list[str]:
-    """Return the experiment: what to do, what it shows, what was measured, and how surely."""
+    """Return the experiment: instructions, figures, result and uncertainty."""
     lines = [*wrapped(lesson.experiment, width), "", *wrapped(f"Shown on {shown_on}.", width), ""]
     lines += plain_lines(exhibit, width, exhibit.controls)
     if exhibit.trains and command:

@@ -1,4 +1,4 @@
-"""What a network is, printed: its layer table, its review, two of them side by side."""
+"""Models as text: layer table, design review, comparison, list of the built-in models."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import plain
 
 MAX_WIDTH = 1_000
-"""Columns of a line that goes to a file or a pipe."""
+"""Maximum columns of a line in a file or a pipe."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """A network to tell of.
+    """A model, for printing.
 
     Attributes:
-        name: What it is called.
-        about: What it is, in a sentence; empty where nobody has said.
+        name: Its name.
+        about: One sentence about it; empty for a custom model without a docstring.
         rows: Its layer table.
-        scale: What its figures are measured against.
-        measured: The receptive field of each row as it was measured, where that was asked for.
+        scale: The reference values of its figures.
+        measured: The measured receptive field of each row, if requested.
     """
 
     name: str
@@ -47,12 +47,12 @@ class ModelDescription:
 
 
 def scale_of(rows: Sequence[LayerRow], *, budget: int = BUDGET, batch_size: int = 1) -> Scale:
-    """Return what a table's figures are measured against."""
+    """Return the reference values of a table."""
     return Scale(budget, totals(rows).multiply_adds, batch_size)
 
 
 def print_model(model: ModelDescription) -> None:
-    """Write the layer table to stdout, block by block; on a narrow terminal in fewer columns."""
+    """Write the layer table to stdout, by stages; with fewer columns on a narrow terminal."""
     out = standard_output()
     for line in headline(model):
         out.line(line)
@@ -62,21 +62,21 @@ def print_model(model: ModelDescription) -> None:
 
 
 def headline(model: ModelDescription) -> list[str]:
-    """Return what a network is and costs, in two lines."""
+    """Return the name and the cost of a model, in two lines."""
     whole = totals(model.rows)
     budget = model.scale.budget
     size = model.rows[0].shape_text if model.rows else ""
     return [
         f"{model.name}: {model.about}" if model.about else model.name,
         f"{fmt.plural(whole.parameters, 'parameter')}, "
-        f"{fmt.percent(whole.parameters / budget, 1)} of {fmt.count(budget)}"
-        f" · {fmt.count(whole.multiply_adds)} multiply-adds an image"
-        f" · a score sees {fmt.field(whole.receptive_field)} pixels of {size}",
+        f"{fmt.percent(whole.parameters / budget, 1)} of {fmt.count(budget)} · "
+        f"{fmt.count(whole.multiply_adds)} multiply-adds per image · receptive field of a "
+        f"logit: {fmt.field(whole.receptive_field)} of {size}",
     ]
 
 
 def model_lines(model: ModelDescription, width: int | None) -> list[str]:
-    """Return the layer table as lines, in at most ``width`` columns if that can be done."""
+    """Return the layer table as lines, in ``width`` columns if possible."""
     scale, whole = model.scale, totals(model.rows)
     rows = table_rows(model.rows, scale, ())
     sums = total_cells(model.rows, scale)
@@ -98,7 +98,7 @@ def model_lines(model: ModelDescription, width: int | None) -> list[str]:
 
 
 def _notes(rows: Sequence[LayerRow]) -> list[str]:
-    """Return, once each, why a receptive field is not defined."""
+    """Return each reason why a receptive field is undefined, once."""
     reasons = dict.fromkeys(row.undefined for row in rows if row.undefined)
     return [f"— no receptive field: {reason}" for reason in reasons]
 
@@ -110,7 +110,7 @@ def _measured_notes(model: ModelDescription) -> list[str]:
     if not missing:
         return []
     what = fmt.plural(len(missing), "layer")
-    return [f"— not measured: no gradient passes {what} (the first is {missing[0]})"]
+    return [f"— not measured: no gradient flows through {what} (first: {missing[0]})"]
 
 
 def markdown(model: ModelDescription) -> list[str]:
@@ -135,14 +135,14 @@ def _markdown_row(row: Sequence[str]) -> str:
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Write lines to stdout as they are."""
+    """Write lines to stdout unchanged."""
     out = standard_output()
     for line in lines:
         out.line(line)
 
 
 def print_review(model: ModelDescription, verdicts: Sequence[Diagnosis]) -> None:
-    """Write the verdicts to stdout, the gravest first."""
+    """Write the verdicts to stdout, most severe first."""
     out = standard_output()
     for line in headline(model):
         out.line(line)
@@ -155,7 +155,7 @@ def print_review(model: ModelDescription, verdicts: Sequence[Diagnosis]) -> None
 def print_comparison(
     left: ModelDescription, right: ModelDescription, comparison: Comparison
 ) -> None:
-    """Write two networks side by side to stdout: what they cost, then their stages."""
+    """Write two models side by side to stdout: cost, then stages."""
     out = standard_output()
     for model in (left, right):
         out.line(f"{model.name}: {model.about}" if model.about else model.name)
@@ -166,9 +166,9 @@ def print_comparison(
 
 
 def print_zoo(models: Sequence[ModelDescription]) -> None:
-    """Write one line a network to stdout."""
+    """Write the built-in models to stdout, one per line."""
     out = standard_output()
-    head = ("network", "parameters", "multiply-adds", "sees", "what it is")
+    head = ("model", "parameters", "multiply-adds", "field", "description")
     lines = [head]
     for model in models:
         whole = totals(model.rows)
@@ -186,7 +186,7 @@ def print_zoo(models: Sequence[ModelDescription]) -> None:
 
 
 def with_progress(what: str, parts: Iterable[T], total: int) -> Iterator[T]:
-    """Yield each part; where stderr is a terminal, a live line there tells how many there were."""
+    """Yield each part; if stderr is a terminal, show the progress on a live line."""
     console = Console(sys.stderr, time.monotonic)
     try:
         for done, part in enumerate(parts, start=1):

@@ -1,4 +1,4 @@
-"""What networks say of pictures, a line each."""
+"""Predictions for pictures, one line each."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tui_trainer.text import fmt
 from tui_trainer.text.lines import padded
 
 MAX_PATH_WIDTH = 40
-"""Columns that a picture's name is given, if there are not so many to tell of it."""
+"""Maximum columns of a picture's name, if figures follow it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the networks say of one picture.
+    """The predictions for one picture.
 
     Attributes:
         path: The picture's file.
-        probabilities: Of each class, by the checkpoint's name, in the order they were asked for.
-        side: The side of the digit as the network gets it, in pixels.
-        greys: Its greys, row by row, 0 to 255.
-        doubts: Why the answer may be worth little.
+        probabilities: The class probabilities by checkpoint name, in the requested order.
+        side: The side of the model's input image, in pixels.
+        greys: Its grey values, row by row, 0 to 255.
+        doubts: Reasons not to trust the prediction.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class ModelWarning:
-    """What holds for all answers of a network, in one line."""
+    """A warning about all predictions of a model, in one line."""
 
     text: str
 
@@ -56,21 +56,21 @@ def print_predictions(
     as_json: bool,
     shows: bool,
 ) -> ExitCode:
-    """Write a line a picture to stdout as soon as it is told; one that cannot be used to stderr.
+    """Write a line per picture to stdout as soon as it is predicted; errors go to stderr.
 
-    What one's own network prints goes to stderr, too.
+    The output of a custom model goes to stderr too.
 
     Args:
         predictions: The prediction for each picture, or why there is none; warnings about models.
-        checkpoints: Their names.
-        as_json: A JSON object a line.
+        checkpoints: The checkpoints' names.
+        as_json: Write a JSON object per line.
         shows: Whether to show each digit below its line.
 
     Returns:
-        ``BAD_INPUT`` if one of them cannot be used.
+        ``BAD_INPUT`` if a picture cannot be used.
 
     Raises:
-        OutputLost: If stdout takes nothing more.
+        OutputError: If stdout cannot be written to.
     """
     console = Console(sys.stderr, time.monotonic)
     out = standard_output(console)
@@ -97,11 +97,11 @@ def print_predictions(
 
 
 def prediction_line(prediction: Prediction) -> str:
-    """Return what is said of a picture: by one network with its second guess, by several beside.
+    """Return a prediction: of one model with its second class, of several side by side.
 
-    What makes it doubtful stands at the end.
+    Warnings are at the end of the line.
     """
-    doubts = f"  doubtful: {'; '.join(prediction.doubts)}" if prediction.doubts else ""
+    doubts = f"  warning: {'; '.join(prediction.doubts)}" if prediction.doubts else ""
     if len(prediction.probabilities) > 1:
         cells = [_guess(probabilities) for probabilities in prediction.probabilities.values()]
         first = {_ranked(probabilities)[:1] for probabilities in prediction.probabilities.values()}
@@ -113,7 +113,7 @@ def prediction_line(prediction: Prediction) -> str:
 
 
 def as_record(prediction: Prediction) -> dict[str, Any]:
-    """Return what is said of a picture as JSON tells it: the first checkpoint, then each one."""
+    """Return the JSON record of a prediction: of the first checkpoint, then of each one."""
     records = {name: _record(values) for name, values in prediction.probabilities.items()}
     name, first = next(iter(records.items()))
     record = {
@@ -136,7 +136,7 @@ def _record(probabilities: tuple[float, ...]) -> dict[str, Any]:
 
 
 def _ranked(probabilities: tuple[float, ...]) -> tuple[int, ...]:
-    """Return the classes, the most probable first; none if they are no numbers."""
+    """Return the classes, most probable first; none if a probability is not finite."""
     if not all(map(math.isfinite, probabilities)):
         return ()
     return tuple(sorted(range(len(probabilities)), key=lambda each: -probabilities[each]))
@@ -144,7 +144,7 @@ def _ranked(probabilities: tuple[float, ...]) -> tuple[int, ...]:
 
 def _guess(probabilities: tuple[float, ...]) -> str:
     ranked = _ranked(probabilities)
-    return _class_text(probabilities, ranked[0]) if ranked else "no numbers"
+    return _class_text(probabilities, ranked[0]) if ranked else "not finite"
 
 
 def _class_text(probabilities: tuple[float, ...], guess: int) -> str:
@@ -152,7 +152,7 @@ def _class_text(probabilities: tuple[float, ...], guess: int) -> str:
 
 
 def _row(path: str, cells: Sequence[str]) -> str:
-    """Return a line with a picture's name, its beginning cut where it is too long, and cells."""
+    """Return a line with a picture's name and cells; a long name loses its start."""
     name = fmt.printable(path)
     if fmt.columns(name) > MAX_PATH_WIDTH:
         name = f"…{fmt.clip(name[::-1], MAX_PATH_WIDTH)[:-1][::-1]}"

@@ -1,4 +1,4 @@
-"""The reader's choices of an experiment, given once and for all: the controls tell what fits."""
+"""Questions to the engine, with control values given in advance as NAME=VALUE."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ AskForExhibit = Generator[Ask, None, Exhibit]
 
 
 class PendingChoices:
-    """Choices that were written before it was known which controls there are.
+    """Control values given before the controls are known.
 
-    Some controls come with another's choice: they are made one after the other.
+    Some controls appear only after another is set, so they are resolved one after the other.
 
     Args:
-        chosen: The choices by the names of their controls, as they were written.
+        chosen: The values as written, by control name.
 
     Attributes:
-        open: Those that have not found their control yet.
-        made: Those that have.
+        unresolved: Those whose control has not appeared yet.
+        resolved: The parsed values of the others.
     """
 
     def __init__(self, chosen: Mapping[str, str]) -> None:
@@ -38,10 +38,10 @@ class PendingChoices:
         self.resolved: dict[str, Value] = {}
 
     def resolve(self, controls: Iterable[Control]) -> bool:
-        """Make the choices that fit these controls; return whether there were any.
+        """Resolve the values of these controls; return whether there were any.
 
         Raises:
-            InputError: If one of the controls cannot be turned to what was chosen.
+            InputError: If a control has no such value.
         """
         fitting = [control for control in controls if control.name in self.unresolved]
         for control in fitting:
@@ -49,7 +49,7 @@ class PendingChoices:
         return bool(fitting)
 
     def unknown_control(self, whose: str, controls: Iterable[Control]) -> InputError:
-        """Return that the first of the open choices has no control, and which there are."""
+        """Return the error for the first unresolved control; it lists the known ones."""
         name, written = next(iter(self.unresolved.items()))
         names = ", ".join(dict.fromkeys(control.name for control in controls))
         there = f"it has {names}" if names else "it has none"
@@ -59,13 +59,13 @@ class PendingChoices:
 
 
 class QuestionSequence:
-    """Asks one question after the other, and keeps what the answers show.
+    """Asks questions one after the other, and keeps the answers.
 
-    Each of :meth:`questions` is to be answered, by :meth:`process`, before the next is taken.
+    Each of :meth:`questions` must be answered through :meth:`process` before the next is taken.
 
     Attributes:
-        step: After how many batches the model was as it is shown.
-        doing: What is worked on, in a few words.
+        step: The step of the model that was shown.
+        activity: A short description of the current work.
     """
 
     def __init__(self) -> None:
@@ -74,21 +74,21 @@ class QuestionSequence:
         self.activity = ""
 
     def questions(self) -> Iterator[Ask]:
-        """Yield what to ask.
+        """Yield the questions.
 
         Raises:
-            InputError: If a choice cannot be made.
+            InputError: If a control has no such value.
         """
         raise NotImplementedError
 
     def process(self, event: Event) -> None:
-        """Take in what a question has led to; the latest answer counts."""
+        """Store the answer in an event; a later answer replaces an earlier one."""
         if isinstance(event, Answered) and isinstance(event.content, Exhibit):
             self._exhibits[event.question.topic, event.question.choices] = event.content
             self.step = event.step
 
     def ask(self, topic: str, choices: Choices, mode: Mode = "interactive") -> AskForExhibit:
-        """Ask a question, unless it was answered before; return what it shows.
+        """Ask a question, unless it was answered before; return its exhibit.
 
         Raises:
             ValueError: If nothing was shown.
@@ -96,13 +96,13 @@ class QuestionSequence:
         if (topic, choices) not in self._exhibits:
             yield Ask(topic, choices, mode)
         if (topic, choices) not in self._exhibits:
-            raise ValueError(f"{topic} has shown nothing")
+            raise ValueError(f"{topic} showed nothing")
         return self._exhibits[topic, choices]
 
     def resolve_choices(
         self, topic: str, pending: PendingChoices
     ) -> Generator[Ask, None, list[Control]]:
-        """Make choices as far as a topic has controls for them; return all controls it showed."""
+        """Resolve the values of a topic's controls; return all controls that appeared."""
         controls: list[Control] = []
         fits = True
         while pending.unresolved and fits:
@@ -113,15 +113,15 @@ class QuestionSequence:
 
 
 class LessonQuestions(QuestionSequence):
-    """Asks for the experiment of a lesson.
+    """The questions for a lesson's experiment.
 
     Args:
         lesson: The lesson's name.
-        chosen: The choices by the names of their controls, as they were written.
+        chosen: The values as written, by control name.
         mode: Whether to do the experiment's training.
 
     Attributes:
-        exhibit: What it shows in the end; None before.
+        exhibit: The final exhibit; None before.
     """
 
     def __init__(self, lesson: str, chosen: Mapping[str, str], mode: Mode) -> None:
@@ -131,7 +131,7 @@ class LessonQuestions(QuestionSequence):
         self.exhibit: Exhibit | None = None
 
     def questions(self) -> Iterator[Ask]:
-        """Yield what to ask until all choices are made; at last in the mode that is wanted."""
+        """Yield questions until all values are resolved, then one in the requested mode."""
         topic, pending = f"lesson/{self._lesson}", self._choosing
         controls = yield from self.resolve_choices(topic, pending)
         if pending.unresolved:
@@ -139,28 +139,28 @@ class LessonQuestions(QuestionSequence):
         self.exhibit = yield from self.ask(topic, tuple(pending.resolved.items()), self._mode)
 
     def process(self, event: Event) -> None:
-        """Take in what a question has led to, and how far it is."""
+        """Store the answer and its progress."""
         super().process(event)
         if isinstance(event, Answered) and isinstance(event.content, Exhibit):
             progress = event.content.progress
-            self.activity = "" if progress is None else f"trying: {100 * progress:.0f} % done"
+            self.activity = "" if progress is None else f"experiment: {100 * progress:.0f} % done"
 
 
 def run_questions(
     events: Iterable[Event], sequence: QuestionSequence, clock: Callable[[], float] = time.monotonic
 ) -> RunStarted:
-    """Let questions be answered, and return what was prepared for it.
+    """Process events until all questions are answered; return the run's first event.
 
-    How far it is stands on stderr, if that is a terminal; what a custom model prints goes there as
-    well.
+    The progress is shown on stderr if that is a terminal; the output of a custom model goes there
+    too.
 
     Args:
-        events: What happens while the questions of ``sequence`` are answered.
+        events: The events while the questions of ``sequence`` are answered.
         sequence: The questions.
-        clock: Seconds that only go up.
+        clock: A monotonic clock, in seconds.
 
     Raises:
-        InputError: If a choice cannot be made.
+        InputError: If a control has no such value.
         ValueError: If nothing was shown.
     """
     console = Console(sys.stderr, clock)
@@ -178,15 +178,15 @@ def run_questions(
     finally:
         console.clear()
     if started is None:
-        raise ValueError("the run has shown nothing")
+        raise ValueError("the run showed nothing")
     return started
 
 
 def parse_choice(control: Control, written: str) -> Value:
-    """Return what a control is turned to.
+    """Return the value of a control.
 
     Raises:
-        InputError: If it cannot be turned to that; it names what there is.
+        InputError: If the control has no such value; it lists those it has.
     """
     for step in control.steps:
         if isinstance(step, str) and step.casefold() == written.strip().casefold():
@@ -208,10 +208,10 @@ def parse_choice(control: Control, written: str) -> Value:
 
 
 def parse_choices(written: Iterable[str]) -> dict[str, str]:
-    """Return choices written as NAME=VALUE by their names; of two for one control the last.
+    """Return the values written as NAME=VALUE, by name; the last one wins.
 
     Raises:
-        InputError: If one of them is not written so.
+        InputError: If one of them is not written this way.
     """
     chosen = {}
     for each in written:

@@ -1,4 +1,4 @@
-"""What other people's code prints while a live line is on the screen: shown above it."""
+"""The output of other code while a live line is on the screen: shown above the line."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from tui_trainer.terminal.capabilities import FALLBACK
 from tui_trainer.terminal.descriptors import Redirection
 
 INTERVAL = 0.1
-"""Seconds between two looks at what was printed."""
+"""Seconds between two checks for new output."""
 
 MAX_KEPT = 1 << 20
-"""Bytes that are kept of what was shown already, before the memory is given back."""
+"""Bytes of output, already shown, that are kept before the memory is freed."""
 
 
 class Relay:
-    """Leads descriptors 1 and 2 into memory, and passes on what is written there.
+    """Redirects descriptors 1 and 2 into memory, and passes on what is written there.
 
-    Not through a pipe: a library that fills one while it holds the interpreter would wait for ever
-    for the thread that empties it. A process that is killed loses what it wrote in the last tenth
-    of a second.
+    Not through a pipe: a library that fills a pipe while it holds the GIL would wait forever for
+    the thread that empties it. A killed process loses the output of the last tenth of a second.
 
     Args:
-        stderr: The stream behind descriptor 2.
-        show: Gets what was written; called with ``lock`` held.
-        lock: Held while something is passed on.
+        stderr: The stream of descriptor 2.
+        show: Gets the output; called with ``lock`` held.
+        lock: Held while output is passed on.
 
     Attributes:
-        terminal: A stream that still leads to where descriptor 2 led before.
+        terminal: A stream to the original descriptor 2.
 
     Raises:
-        OSError: From the constructor, if there is no memory or no descriptor left.
+        OSError: From the constructor, if there is no memory or no free descriptor.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Relay:
                     self.pass_on()
 
     def pass_on(self) -> None:
-        """Show what was written since the last time."""
+        """Show new output."""
         self._pass_on_from(self._sink)
         if self._read > MAX_KEPT:
             self._begin_again()
@@ -87,7 +86,7 @@ class Relay:
             self._show(content)
 
     def end(self) -> None:
-        """Put the descriptors back, and show what is left."""
+        """Restore the descriptors, and show the remaining output."""
         self._ended.set()
         self._redirection.end()
         self._pass_on_from(self._sink)
@@ -95,10 +94,10 @@ class Relay:
 
 
 def _memory_file() -> int:
-    """Return the descriptor of a file without a name: in memory, else where temporary files lie.
+    """Return the descriptor of an unnamed file: in memory, or else in the temporary folder.
 
     Raises:
-        OSError: If none can be had.
+        OSError: If it cannot be created.
     """
     if hasattr(os, "memfd_create"):
         return os.memfd_create("mnist-tui")

@@ -1,4 +1,4 @@
-"""What each event says: the table and the summary on stdout, everything else on stderr."""
+"""Events as output: table and summary on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tui_trainer.text.fmt import Cell
 
 
 class Report:
-    """Tells events as they come; on stdout the table and the summary, or the events as JSON.
+    """Prints events; on stdout the table and the summary, or the events as JSON.
 
     Attributes:
         run: The state of the run.
@@ -51,10 +51,10 @@ class Report:
         self._test_evaluation: TestEvaluated | None = None
 
     def report(self, event: Event) -> None:
-        """Write what there is to say about one event.
+        """Print one event.
 
         Raises:
-            OutputLost: If stdout takes nothing more.
+            OutputError: If stdout cannot be written to.
         """
         if self._quiet and not isinstance(event, RunResumed):
             self._report_past(event)
@@ -71,7 +71,7 @@ class Report:
         self.run.apply(event)
 
     def _report_past(self, event: Event) -> None:
-        """Pass over what was told before the run was resumed; a script is told how it began."""
+        """Skip the events before a resume, but for the run's start with JSON, and warnings."""
         is_warning = isinstance(event, FolderNotLocked | DatasetWarning)
         if self._json_lines and (is_warning or isinstance(event, RunStarted | RecordingStarted)):
             self._data.event(event)
@@ -79,7 +79,7 @@ class Report:
             self._report(event)
 
     def _report(self, event: Event) -> None:
-        """Say what is new; :attr:`run` is still as it was before the event."""
+        """Print an event; :attr:`run` is still the state before it."""
         match event:
             case EpochDone():
                 self._epoch(event)
@@ -101,14 +101,14 @@ class Report:
             case SettingChanged():
                 self._print("▼", "change", event_text.setting_line(event))
             case CommandRejected():
-                self._print("▲", "warning", f"{event.command} refused: {event.reason}")
+                self._print("▲", "warning", f"{event.command} rejected: {event.reason}")
             case Diverged():
                 self._print("✗", "error", event_text.diverged_line(event))
             case RecordingFailed():
-                later = "training goes on, and it will be tried again"
+                later = "training continues; saving will be retried"
                 self._print("▲", "warning", f"not saved: {event.path}: {event.message}; {later}")
             case RecordingRestored():
-                self._print("✓", "ok", f"saved again: {event.path}")
+                self._print("✓", "ok", f"saved: {event.path}")
             case FolderNotLocked() | DatasetWarning():
                 self._print("▲", "warning", event.warning)
 
@@ -124,7 +124,7 @@ class Report:
         )
 
     def _report_summary(self, event: RunFinished) -> None:
-        """Tell the result, unless a script has it as an event, and where the run lies."""
+        """Print the result, unless it is printed as a JSON event, and the run's folder."""
         if not self._json_lines:
             for line in event_text.summary(event, self.run.last_epoch):
                 self._data.line(line)
@@ -139,10 +139,10 @@ class Report:
             self._console.print(f"not saved: {path}: {reason}", glyph="✗", style="error")
         self._console.print(recorded_line(run, is_resumable=event.reason != "completed"))
 
-    def _draw(self, doing: str = "") -> None:
+    def _draw(self, activity: str = "") -> None:
         console = self._console
         cells = event_text.live_cells(
-            self.run, console.width, doing=doing, ascii_only=console.ascii_only
+            self.run, console.width, activity=activity, ascii_only=console.ascii_only
         )
         console.draw(cells)
 
@@ -155,9 +155,9 @@ class Report:
 
     def _state(self, event: StateChanged) -> None:
         if event.state == "paused":
-            self._console.print(f"paused after step {fmt.count(event.step)}")
+            self._console.print(f"paused at step {fmt.count(event.step)}")
         elif self.run.state == "paused" and event.state == "training":
-            self._console.print("training goes on")
+            self._console.print("training continues")
         if event.state == "preparing":
             line = f"preparing: {fmt.one_line(event.detail)}" if event.detail else "preparing"
             if self._console.live:
@@ -165,10 +165,10 @@ class Report:
             else:
                 self._console.print(line)
         elif event.state in ("validating", "testing") and self._console.live:
-            self._draw(doing=event.state)
+            self._draw(activity=event.state)
 
     def _report_test_evaluation(self, event: Event) -> None:
-        """Tell of a look at the test set, unless it was the last one: the summary tells that."""
+        """Print a test evaluation; the last one is part of the summary."""
         evaluation = self._test_evaluation
         if evaluation is None or isinstance(event, StateChanged):
             return
@@ -180,7 +180,7 @@ class Report:
         if isinstance(event, FindingCleared):
             gone = self.run.findings.get(event.code)
             title = gone.title if gone is not None else event.code
-            cleared = f"no longer: {title}, since step {fmt.count(event.step)}"
+            cleared = f"cleared at step {fmt.count(event.step)}: {title}"
             if gone is not None and gone.severity == "note":
                 self._console.print(cleared, glyph=SIGNS["note"])
             else:
@@ -191,14 +191,14 @@ class Report:
             self._print(SIGNS[event.severity], event.severity, event_text.finding_line(event))
 
     def _download(self, event: DownloadProgress) -> None:
-        """Tell how a file is fetched: a bar on a terminal, else a line at either end."""
+        """Print a download: a bar on a terminal, otherwise a line at its start and its end."""
         before, console = self.run.download, self._console
         if before is None or (before.dataset, before.file) != (event.dataset, event.file):
             self._end_download()
             self._is_fetching = True
             if not console.live:
                 size = f", {fmt.megabytes(event.total_bytes)}" if event.total_bytes else ""
-                console.print(f"fetching {event_text.file_name(event)}{size}")
+                console.print(f"downloading {event_text.file_name(event)}{size}")
         if self._is_fetching and 0 < event.total_bytes <= event.done_bytes:
             self._report_fetched(event)
         elif self._is_fetching and console.due():
@@ -207,7 +207,7 @@ class Report:
             )
 
     def _end_download(self) -> None:
-        """Close the file under way: the run goes on, so one of unknown size is complete."""
+        """End the current download: the run continues, so a file of unknown size is complete."""
         download = self.run.download
         if self._is_fetching and download is not None and not download.total_bytes:
             self._report_fetched(download)
@@ -216,5 +216,5 @@ class Report:
     def _report_fetched(self, event: DownloadProgress) -> None:
         self._is_fetching = False
         self._console.print(
-            f"fetched {event_text.file_name(event)}, {fmt.megabytes(event.done_bytes)}"
+            f"downloaded {event_text.file_name(event)}, {fmt.megabytes(event.done_bytes)}"
         )

@@ -1,4 +1,4 @@
-"""One run without a window, from its first event to its exit code."""
+"""A run without the window, from its first event to its exit code."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunFailed, RunFinished
-from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.text import fmt
 
 _OUT_OF_MEMORY = ("MemoryError", "out of memory", "can't allocate memory")
 
-_STOPPING = "{}: finishing this batch; press Ctrl+C again to leave at once"
+_STOPPING = "{}: finishing this batch; press Ctrl+C again to exit at once"
 
 
 def run_headless(
@@ -36,23 +36,23 @@ def run_headless(
     stderr: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> ExitCode:
-    """Follow a run to its end: data to stdout, prose to stderr.
+    """Print a run to its end: data to stdout, messages to stderr.
 
-    Nothing that the run raises comes out of here; it becomes a line on stderr and a code. The
-    iterator is closed in any case, so a generator's ``finally`` has run.
+    An exception of the run becomes a line on stderr and an exit code. The iterator is always
+    closed,
+    so a generator's ``finally`` has run.
 
     Args:
         events: The run.
         inbox: The run's inbox; Ctrl+C, SIGTERM and SIGHUP put a ``Stop`` in it.
-        json_lines: Every event as a line of JSON on stdout, instead of the table and the summary.
-        target_accuracy: The test accuracy, a fraction of 1, below which the run has failed its
-            purpose.
-        debug: Whether an unexpected error shows its traceback.
-        resuming: Whether the events begin with those of before, up to a ``RunResumed``: they are
-            taken in, and not told again.
-        stdout: Where the data go; the process's own stdout if None.
-        stderr: Where the prose and the live line go; ``sys.stderr`` if None.
-        clock: Seconds, for the pace of the live line only.
+        json_lines: Print each event as a JSON line on stdout, instead of the table and the summary.
+        target_accuracy: The required test accuracy, a fraction of 1.
+        debug: Whether an unexpected error prints its traceback.
+        resuming: Whether the events begin with earlier ones, up to a ``RunResumed``: they are
+            processed, but not printed again.
+        stdout: The stream for data; the process's stdout if None.
+        stderr: The stream for messages and the live line; ``sys.stderr`` if None.
+        clock: A monotonic clock, in seconds, for the refresh rate of the live line.
     """
     console = Console(sys.stderr if stderr is None else stderr, clock)
     data = DataOut(data_stream() if stdout is None else stdout, console)
@@ -67,14 +67,14 @@ def run_headless(
                 try:
                     report.report(event)
                 except OutputError as error:
-                    # Nobody reads any more. The run is ended in order: what it has learned is kept.
+                    # The reader is gone. Stop the run in order, so that its weights are saved.
                     output_error = output_error or error
                     inbox.send(Stop(reason="interrupted", test=False))
         if output_error is not None:
             return _output_failed(output_error, console)
         return _exit_code(report.run, target_accuracy, debug, console)
     except ImmediateExit as left:
-        console.print("left at once, without a report")
+        console.print("exited at once, without a report")
         return left.code
     except InputError as error:
         _print_error(console, str(error))
@@ -89,7 +89,7 @@ def run_headless(
 
 @contextmanager
 def _closing(events: Iterator[Event]) -> Iterator[None]:
-    """Close a generator whatever happens; what its clean-up raises hides no earlier error."""
+    """Always close a generator; an error of its clean-up does not hide an earlier one."""
     try:
         yield
     finally:
@@ -106,21 +106,21 @@ def _exit_code(run: RunState, target: float | None, debug: bool, console: Consol
     if last is None:
         _print_error(console, "the training ended without a result")
         return ExitCode.FAILED
-    if last.reason in ENDINGS:
-        return ENDINGS[last.reason]
+    if last.reason in CODES_BY_REASON:
+        return CODES_BY_REASON[last.reason]
     code = _check_target(last, target, console)
     return ExitCode.UNSAVED if run.unsaved else code
 
 
 def _check_target(last: RunFinished, target: float | None, console: Console) -> ExitCode:
-    """Say whether the run has reached its target, if it had one."""
+    """Return the exit code by the target accuracy, and print a missed target."""
     if target is None:
         return ExitCode.FINISHED
     # The tolerance is far below one image: in floats, 90.04 / 100 is more than 9004 / 10000.
     if last.test_accuracy is not None and last.test_accuracy >= target - 1e-9:
         return ExitCode.FINISHED
     if last.test_accuracy is None:
-        missed = f"the test set was not read; the target is {fmt.percent(target)}"
+        missed = f"the test set was not evaluated; the target is {fmt.percent(target)}"
     else:
         digits = 2 if fmt.percent(last.test_accuracy) != fmt.percent(target) else 5
         reached, wanted = (fmt.percent(x, digits) for x in (last.test_accuracy, target))
@@ -132,19 +132,19 @@ def _check_target(last: RunFinished, target: float | None, console: Console) -> 
 def _failed(failure: RunFailed, debug: bool, console: Console) -> ExitCode:
     if debug:
         console.print(failure.traceback.rstrip())
-    # torch's messages can be pages long; the whole text is in the traceback
+    # Messages of torch can be pages long; the traceback has the whole text.
     _print_error(console, fmt.clip(f"training failed: {fmt.one_line(failure.message)}", 400))
     what = failure.message + failure.traceback.rstrip().rpartition("\n")[2]
     if any(sign in what for sign in _OUT_OF_MEMORY):
-        console.print("there was not enough memory: try a smaller batch size or a smaller network")
+        console.print("out of memory: use a smaller batch size or a smaller model")
     if not debug:
-        console.print("run it again with --debug to see the traceback")
+        console.print("run it again with --debug for the traceback")
     return ExitCode.FAILED
 
 
 def _output_failed(output_error: OutputError, console: Console) -> ExitCode:
     if isinstance(output_error.error, BrokenPipeError):
-        return ExitCode.OUTPUT_CLOSED  # the reader has what it wanted, as in `| head -1`
+        return ExitCode.OUTPUT_CLOSED  # the reader has all it needs, as in `| head -1`
     _print_error(
         console,
         f"cannot write to standard output: {output_error.error.strerror or output_error.error}",

@@ -1,4 +1,4 @@
-"""The two streams: data for whoever reads stdout, prose and one live line for a person."""
+"""The two streams: stdout for data, stderr for messages and one live line."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from tui_trainer.text.fmt import Cell, clip, columns, fit
 REDRAW_SECONDS = 0.125
 
 BLOCKS = "▏█▕"
-"""What bars are drawn with."""
+"""The characters of progress bars."""
 
-# A terminal echoes Ctrl+C as two characters behind the live line; with less room they would wrap
-# and leave a torn copy of the line on the screen.
+# A terminal echoes Ctrl+C as two characters after the live line; with less room they would wrap and
+# leave a copy of the line on the screen.
 _RESERVED_COLUMNS = 3
 
 _COLOURS = {
@@ -42,10 +42,10 @@ _COLOURS = {
 
 
 class OutputError(Exception):
-    """Nothing more can be written to stdout.
+    """Raised when stdout cannot be written to.
 
     Attributes:
-        error: Why; a ``BrokenPipeError`` where the reader has gone.
+        error: The cause; a ``BrokenPipeError`` if the reader closed the pipe.
     """
 
     def __init__(self, error: OSError) -> None:
@@ -54,14 +54,14 @@ class OutputError(Exception):
 
 
 class Console:
-    """Prose, line by line, and on a terminal one live line below it that is redrawn in place.
+    """Messages, line by line; on a terminal also a live line below them, redrawn in place.
 
     The cursor is never hidden and the last column never written, so the terminal stays usable
-    whatever ends the process. A stderr that cannot be written to is given up in silence: it has no
-    place to say so, and the data on stdout matter more.
+    however the process ends. If stderr cannot be written to, output to it is dropped: there is no
+    other place for a message, and the data on stdout matter more.
 
     Attributes:
-        live: Whether there is a live line: a terminal that is not a dumb one.
+        live: Whether there is a live line: on a terminal with cursor control.
         ascii_only: Whether the stream cannot show block characters.
     """
 
@@ -79,15 +79,15 @@ class Console:
 
     @property
     def width(self) -> int:
-        """The columns that the live line may use, measured anew: windows are resized."""
+        """The columns for the live line, measured each time: windows are resized."""
         return terminal_width(self._stream) - _RESERVED_COLUMNS
 
     def print(self, text: str, *, glyph: str = "", style: str = "") -> None:
-        """Write one line that stays; on a terminal it is wrapped between words.
+        """Write a permanent line; on a terminal it is wrapped between words.
 
         Args:
-            text: The line. Line breaks in it are kept only where there is no glyph to lead them.
-            glyph: What to put before it.
+            text: The line. Line breaks are kept only without a glyph.
+            glyph: A character before the line.
             style: The role that colours the glyph.
         """
         plain = f"{glyph} {text}" if glyph else text
@@ -103,11 +103,11 @@ class Console:
             self._write(f"{plain}\n")
 
     def due(self) -> bool:
-        """Return whether the live line may be drawn again; False without one."""
+        """Return whether it is time to draw the live line; False without one."""
         return self.live and self._clock() - self._drawn_at >= REDRAW_SECONDS
 
     def draw(self, cells: Sequence[Cell]) -> None:
-        """Show these cells as the live line, those that fit; nothing happens without one."""
+        """Draw the cells that fit as the live line; do nothing without one."""
         if not self.live:
             return
         with self._lock:
@@ -122,13 +122,13 @@ class Console:
             text = encodable(clip(encodable(cell.text, self._stream), room), self._stream)
             room -= columns(text)
             painted += self._paint(text, cell.style)
-        # True before the write: an interrupt's message may come in between and must clear it.
+        # True before the write: the message of an interrupt may come in between and must clear it.
         self._showing = True
         self._write(f"\r{painted}\x1b[K")
         self._drawn_at = self._clock()
 
     def clear(self) -> None:
-        """Take the live line off the screen; the cursor is left at the start of its line."""
+        """Erase the live line; the cursor stays at the start of its line."""
         with self._lock:
             if self._relay is not None:
                 relay, self._relay = self._relay, None
@@ -141,13 +141,13 @@ class Console:
             self._showing = False
 
     def _end_line(self) -> None:
-        """Begin a new line, if what others printed last did not end its own."""
+        """Start a new line if the last output of other code did not end with one."""
         if self._unfinished:
             self._write("\n")
             self._unfinished = False
 
     def _relay_others(self) -> None:
-        """Let what others print from now on be shown above the live line, not within it."""
+        """Show the output of other code above the live line from now on."""
         if self._relay is not None:
             self._relay.pass_on()
         elif _kept and self._stream is not None and _is_descriptor(self._stream, STDERR):
@@ -175,7 +175,7 @@ class Console:
 
 
 class DataOut:
-    """Lines of data, each flushed at once.
+    """Lines of data, flushed one by one.
 
     Attributes:
         ascii_only: Whether the stream cannot show block characters.
@@ -189,27 +189,27 @@ class DataOut:
 
     @property
     def width(self) -> int | None:
-        """The columns that a line may use; None where it goes to a file or a pipe."""
+        """The columns for a line; None for a file or a pipe."""
         return terminal_width(self._stream) - 1 if self._terminal else None
 
     def line(self, text: str) -> None:
-        """Write a line for a person to read; on a terminal it is wrapped between words.
+        """Write a line of text; on a terminal it is wrapped between words.
 
         Raises:
-            OutputLost: If the stream takes nothing more.
+            OutputError: If the stream cannot be written to.
         """
         self._text(text, _wrapped)
 
     def row(self, text: str) -> None:
-        """Write a row of a table, which is never wrapped: on a narrow terminal it is cut.
+        """Write a row of a table, which is never wrapped; a narrow terminal clips it.
 
         Raises:
-            OutputLost: If the stream takes nothing more.
+            OutputError: If the stream cannot be written to.
         """
         self._text(text, clip)
 
     def _text(self, text: str, fitted: Callable[[str, int], str]) -> None:
-        self._console.clear()  # whatever reads the pipe may show it on the same terminal
+        self._console.clear()  # the reader of the pipe may print to the same terminal
         width = self.width
         plain = encodable(text if width is None else fitted(text, width), self._stream)
         self._write(f"{plain}\n")
@@ -218,24 +218,24 @@ class DataOut:
         """Write a value as indented, strict JSON.
 
         Raises:
-            OutputLost: If the stream takes nothing more.
+            OutputError: If the stream cannot be written to.
         """
         self._console.clear()
         self._json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), indent=2)
 
     def text(self, content: str) -> None:
-        """Write the content of a UTF-8 file, whatever the stream's encoding is.
+        """Write the content of a UTF-8 file, with any encoding of the stream.
 
         Raises:
-            OutputLost: If the stream takes nothing more.
+            OutputError: If the stream cannot be written to.
         """
         self._write(content.encode() if hasattr(self._stream, "buffer") else content)
 
     def event(self, event: Event) -> None:
-        """Write an event as one line of strict JSON, escaped where the stream needs ASCII.
+        """Write an event as one line of strict JSON, escaped if the stream needs ASCII.
 
         Raises:
-            OutputLost: If the stream takes nothing more.
+            OutputError: If the stream cannot be written to.
         """
         if self._terminal:
             self._console.clear()
@@ -266,24 +266,24 @@ def _write(stream: TextIO, content: str | bytes) -> None:
 
 
 def terminal_width(stream: TextIO | None) -> int:
-    """Return the columns of the terminal behind a stream."""
+    """Return the columns of a stream's terminal."""
     return terminal_size(stream).columns
 
 
-# --- whose standard output is
+# --- standard output for data
 
 
 _kept: list[TextIO | None] = []
-"""The stream that stdout was, while other people's code prints to stderr in its place."""
+"""The original stdout, while ``sys.stdout`` is redirected to stderr."""
 
 
 @contextmanager
 def stdout_for_data() -> Iterator[None]:
-    """Keep stdout for our own data: whatever else is printed inside goes to stderr.
+    """Reserve stdout for the program's data: other output inside goes to stderr.
 
-    Descriptor 1 itself leads to stderr, so C code and child processes follow. It stays so when the
-    block is left, for whatever is printed while the process exits is no data either; only a stream
-    in memory, as tests have it, is put back.
+    Descriptor 1 itself is redirected to stderr, so C code and child processes follow. It stays
+    redirected after the block, since output during the exit is no data either; only a stream in
+    memory, as in tests, is restored.
     """
     stdout = sys.stdout
     if stdout is None or not _is_descriptor(stdout, STDOUT):
@@ -297,7 +297,7 @@ def stdout_for_data() -> Iterator[None]:
     if not _kept:
         flush_streams()
         own = os.dup(STDOUT)
-        # Never closed: it is needed until the process ends.
+        # Never closed: needed until the process ends.
         kept = open(own, "w", encoding=stdout.encoding, errors=FALLBACK, closefd=False)  # noqa: SIM115
         _kept.append(kept)
         os.dup2(STDERR, STDOUT)
@@ -306,12 +306,12 @@ def stdout_for_data() -> Iterator[None]:
 
 
 def data_stream() -> TextIO | None:
-    """Return the stream for data: what stdout was when the process began."""
+    """Return the stream for data: the original stdout."""
     return _kept[-1] if _kept else sys.stdout
 
 
 def standard_output(console: Console | None = None) -> DataOut:
-    """Return the standard output for data, next to a console for prose."""
+    """Return the standard output for data, together with a console for messages."""
     return DataOut(data_stream(), console or Console(sys.stderr, time.monotonic))
 
 
@@ -323,7 +323,7 @@ def _is_descriptor(stream: TextIO, number: int) -> bool:
 
 
 def redirect_to_devnull(stream: TextIO) -> None:
-    """Lead a stream that failed to nowhere: the interpreter flushes it once more when it exits.
+    """Redirect a failed stream to /dev/null: the interpreter flushes it again at exit.
 
     Source: the note on SIGPIPE in the documentation of Python's ``signal`` module.
     """
@@ -336,7 +336,7 @@ def redirect_to_devnull(stream: TextIO) -> None:
 
 
 def _wrapped(text: str, width: int) -> str:
-    """Return a line broken between words where it is too long, its continuation indented."""
+    """Return a line wrapped between words, with its continuation indented."""
     lines = textwrap.wrap(
         text, max(20, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )

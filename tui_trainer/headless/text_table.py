@@ -1,4 +1,4 @@
-"""Tables of aligned columns, for a terminal or a file."""
+"""Tables with aligned columns, for a terminal or a file."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from tui_trainer.text import fmt
 from tui_trainer.text.lines import aligned
 
 GAP = 2
-"""Blanks between two columns."""
+"""Spaces between two columns."""
 
 
 def print_runs(runs: Sequence[ListedRun], root: Path) -> None:
-    """Write the runs to stdout, one a line; on stderr, that there are none."""
+    """Write the runs to stdout, one per line, or a message to stderr if there are none."""
     console = Console(sys.stderr, time.monotonic)
     out = standard_output(console)
     if not runs:
-        console.print(f"{fmt.printable(root)}: no run in it yet")
+        console.print(f"{fmt.printable(root)}: contains no runs")
         return
     for line in table([HEAD, *(cells(run) for run in runs)], RIGHT):
         out.row(line)
 
 
 def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """Return rows of cells as lines, each column as wide as its widest cell but the last.
+    """Return rows of cells as aligned lines.
 
     Args:
-        rows: The cells, as many in each row.
-        right: The columns that are flush right.
+        rows: The cells, equally many in each row.
+        right: The right-aligned columns.
     """
     return [(" " * GAP).join(row).rstrip() for row in aligned(rows, right)]

@@ -1,4 +1,4 @@
-"""Asking for views of a network one after the other, and taking in what they show."""
+"""The questions for the views of a model, and their answers."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from tui_trainer.protocol.exhibit import Control, Exhibit, Value
 from tui_trainer.protocol.inspection import View
 
 OVERVIEW = "confusion"
-"""The view that tells how many images were right: it is asked for first, whatever is shown."""
+"""The view with the number of correct images; it is always asked first."""
 
 IMAGES, TEST = "images", "test"
-"""The control of the images that are judged, and what it is turned to for the test set."""
+"""The control of the evaluated images, and its value for the test set."""
 
 LAYER = "layer"
 """The control of views that show one layer at a time."""
 
 ALL = "all"
-"""What it is turned to where they are shown together."""
+"""Its value for all layers together."""
 
 LAYER_BY_LAYER = ("kernels", "maps", "histograms")
-"""The views in which each layer costs little and is worth a look."""
+"""The views that cost little per layer, for a report of every layer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A view as it is shown.
+    """An answered view.
 
     Attributes:
-        view: Which one.
-        exhibit: What it shows.
-        others: What it shows of the other layers, if it was asked for them.
+        view: The view.
+        exhibit: Its exhibit.
+        others: Its exhibits of the other layers, if requested.
     """
 
     view: View
@@ -43,20 +43,20 @@ class Shown:
 
 
 class ViewQuestions(QuestionSequence):
-    """Asks for views until all choices are made, and keeps what they show.
+    """The questions for views; keeps their exhibits.
 
     Args:
-        views: What to ask for.
-        chosen: The reader's choices by the names of their controls, as they were written. Each
-            goes for all views that have such a control.
-        on_test: Whether to judge the test set: a counted look.
-        all_layers: Whether to ask for every layer where a view shows one at a time.
-        looks: How often the test set was read before.
+        views: The views.
+        chosen: The values as written, by control name. Each applies to all views with such a
+            control.
+        on_test: Whether to evaluate the test set, which is counted.
+        all_layers: Whether to ask for every layer if a view shows one at a time.
+        test_evaluations: The number of earlier test evaluations.
 
     Attributes:
-        overview: What the view of that name shows of all images; None before it was answered.
-        shown: The views that were answered for good, in order.
-        looks: How often the test set has been read.
+        overview: The exhibit of the overview for all images; None before.
+        shown: The answered views, in order.
+        test_evaluations: The number of test evaluations so far.
     """
 
     def __init__(
@@ -78,19 +78,19 @@ class ViewQuestions(QuestionSequence):
         self.test_evaluations = test_evaluations
 
     def process(self, event: Event) -> None:
-        """Take in what a question has led to."""
+        """Store the answer, or the number of a test evaluation."""
         super().process(event)
         if isinstance(event, TestEvaluated):
             self.test_evaluations = event.evaluation
 
     def questions(self) -> Iterator[Ask]:
-        """Yield what to ask for, each once.
+        """Yield the questions, each once.
 
         Raises:
-            InputError: If a choice cannot be made.
+            InputError: If a control has no such value.
         """
         resolved = yield from self._choices()
-        self.activity = "judging the images"
+        self.activity = "evaluating the images"
         self.overview = yield from self.ask(
             f"view/{OVERVIEW}", self._images, "confirmed" if self._images else "interactive"
         )
@@ -104,14 +104,14 @@ class ViewQuestions(QuestionSequence):
             self.shown.append(Shown(view, exhibit, tuple(others)))
 
     def _choices(self) -> Generator[Ask, None, dict[str, Choices]]:
-        """Return the choices of each view, once its controls are known.
+        """Return the control values of each view, once its controls are known.
 
-        Never on the test set: no look is spent on a choice that cannot be made.
+        Not on the test set: an invalid value must not cost a test evaluation.
         """
         resolved: dict[str, Choices] = {view.name: () for view in self._views}
         unknown, controls = dict(self._chosen), list[Control]()
         for view in self._views if self._chosen else ():
-            self.activity = f"{view.title}: what can be chosen"
+            self.activity = f"{view.title}: finding its controls"
             pending = PendingChoices(self._chosen)
             controls += yield from self.resolve_choices(f"view/{view.name}", pending)
             resolved[view.name] = tuple(pending.resolved.items())
@@ -122,7 +122,7 @@ class ViewQuestions(QuestionSequence):
         return resolved
 
     def _other_layers(self, view: View, exhibit: Exhibit, choices: Choices) -> list[Value]:
-        """Return what the control of the layer can be turned to beside where it stands."""
+        """Return the other values of the layer control."""
         if not self._all_layers or view.name not in LAYER_BY_LAYER or LAYER in dict(choices):
             return []
         control = next((each for each in exhibit.controls if each.name == LAYER), None)

@@ -114,42 +114,50 @@ class RunConfig:
     """
 
     model: str = setting(
-        "era-s6", NETWORK, "Network", MODELS, besides=f"; or your own code, which is run: {HOW}"
+        "era-s6", NETWORK, "Model", MODELS, besides=f"; or a custom model (its code runs): {HOW}"
     )
-    budget: int = setting(BUDGET, NETWORK, "Parameters it may have, to measure it by", (1, 10**12))
+    budget: int = setting(
+        BUDGET, NETWORK, "Parameter budget, for layer table and review", (1, 10**12)
+    )
     dropout: float | None = setting(
         None,
         NETWORK,
-        "Share of features hidden, where the network has dropout layers",
+        "Dropout probability, for models with dropout layers",
         (0.0, 0.95),
         knob="dropout",
     )
     dataset: str = setting("mnist", DATA, "Dataset", DATASETS)
-    data_dir: str | None = setting(None, DATA, "A folder of MNIST-format IDX files instead")
+    data_dir: str | None = setting(
+        None, DATA, "Folder of IDX files in MNIST's format to use instead"
+    )
     classes: int | None = setting(
-        None, DATA, "Classes of --data-dir, where its labels leave some out", (2, MAX_CLASSES)
+        None, DATA, "Number of classes in --data-dir, if its labels skip some", (2, MAX_CLASSES)
     )
     val_size: int | None = setting(
         None,
         DATA,
-        "Images kept for validation; 1 in 12 (at most 5,000) if not set",
+        "Validation images; default: 1 in 12, at most 5,000",
         (0, math.inf),
         subject="the validation split's size",
     )
     train_size: int | None = setting(
-        None, DATA, "Train on only so many of the others", (1, math.inf)
+        None, DATA, "Training images; default: all others", (1, math.inf)
     )
     epochs: int = setting(10, TRAINING, "Epochs", (1, MAX_EPOCHS), knob="epochs")
     batch_size: int = setting(
         128,
         TRAINING,
-        "Images a step",
+        "Images per step",
         (1, MAX_BATCH_SIZE),
         subject="the batch size",
         knob="batch_size",
     )
     seed: int = setting(
-        0, MACHINE, "The same seed repeats a run bit for bit", (0, 2**32 - 1), subject="the seed"
+        0,
+        MACHINE,
+        "Random seed; the same seed repeats a run bit for bit",
+        (0, 2**32 - 1),
+        subject="the seed",
     )
     optimizer: str = setting("sgd", TRAINING, "Optimizer", OPTIMIZERS)
     lr: float | None = setting(
@@ -162,43 +170,43 @@ class RunConfig:
         default_text="0.1 for sgd, 0.003 for adam and adamw",
         knob="base_lr",
     )
-    momentum: float = setting(0.9, TRAINING, "Momentum of sgd", (0.0, 0.9999))
-    nesterov: bool = setting(True, TRAINING, "Nesterov's momentum for sgd")
+    momentum: float = setting(0.9, TRAINING, "SGD momentum", (0.0, 0.9999))
+    nesterov: bool = setting(True, TRAINING, "Nesterov momentum for SGD")
     weight_decay: float = setting(5e-4, TRAINING, "Weight decay", (0.0, 10.0))
     label_smoothing: float = setting(
-        0.0, TRAINING, "Share of each target spread over all classes", (0.0, 0.9)
+        0.0, TRAINING, "Label smoothing: share of each target spread over all classes", (0.0, 0.9)
     )
     schedule: str = setting("one-cycle", TRAINING, "Learning rate schedule", SCHEDULES)
     step_size: int = setting(
-        15, TRAINING, "For step: epochs from one drop to the next", (1, MAX_EPOCHS)
+        15, TRAINING, "With --schedule step: decay period in epochs", (1, MAX_EPOCHS)
     )
-    gamma: float = setting(0.1, TRAINING, "For step: decay factor", (1e-6, 1.0))
+    gamma: float = setting(0.1, TRAINING, "With --schedule step: decay factor", (1e-6, 1.0))
     augment: str = setting(
         "light", AUGMENTATION, "Augmentation preset", AUGMENTS, knob="augmentation"
     )
-    rotate: float | None = setting(None, AUGMENTATION, "Largest rotation, degrees", (0.0, 180.0))
-    shift: float | None = setting(None, AUGMENTATION, "Largest shift, pixels", (0.0, 64.0))
+    rotate: float | None = setting(None, AUGMENTATION, "Largest rotation in degrees", (0.0, 180.0))
+    shift: float | None = setting(None, AUGMENTATION, "Largest shift in pixels", (0.0, 64.0))
     scale: float | None = setting(
-        None, AUGMENTATION, "Largest change of size, 0.1 is 10 %", (0.0, 0.9)
+        None, AUGMENTATION, "Largest change of scale; 0.1 is 10 %", (0.0, 0.9)
     )
-    shear: float | None = setting(None, AUGMENTATION, "Largest shear, degrees", (0.0, 60.0))
+    shear: float | None = setting(None, AUGMENTATION, "Largest shear in degrees", (0.0, 60.0))
     crop: int | None = setting(
-        None, AUGMENTATION, "Side of the centre crop, of 28 pixels", (4, 28), default_text="22"
+        None, AUGMENTATION, "Size of the center crop, of 28 pixels", (4, 28), default_text="22"
     )
     crop_probability: float | None = setting(
-        None, AUGMENTATION, "Share of images cropped", (0.0, 1.0)
+        None, AUGMENTATION, "Probability of the crop", (0.0, 1.0)
     )
     interpolation: str | None = setting(
         None, AUGMENTATION, "Interpolation (bilinear is softer)", INTERPOLATIONS
     )
     device: str = setting("auto", MACHINE, "Device", DEVICES)
     threads: int | None = setting(
-        None, MACHINE, "CPU threads; found by a short trial if not set", (1, 1_024)
+        None, MACHINE, "CPU threads; default: found by a short trial", (1, 1_024)
     )
     target_accuracy: float | None = setting(
         None,
         RECORD,
-        "Exit with code 3 below this test accuracy, e.g. 0.994",
+        "Exit with code 3 if test accuracy is below this, e.g. 0.994",
         (0.0, 1.0),
         limits="a fraction from 0 to 1",
         subject="the target accuracy",
@@ -206,11 +214,13 @@ class RunConfig:
     checkpoint_every: int | None = setting(
         None,
         RECORD,
-        "Keep the weights of every so many epochs, beside last and best",
+        "Also keep a checkpoint every N epochs",
         (1, MAX_EPOCHS),
         subject="the number of epochs",
     )
-    probes: bool = setting(True, RECORD, "Sample gradients and activations; the findings need it")
+    probes: bool = setting(
+        True, RECORD, "Sample gradients and activations in training; findings need them"
+    )
 
     def __post_init__(self) -> None:
         for name, row in SETTINGS.items():

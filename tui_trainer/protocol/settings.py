@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from tui_trainer.protocol.errors import SettingError
 
 NETWORK, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS = (
-    *("Network", "Data", "Training", "Augmentation, drawn anew for each image", "Machine"),
-    "Result and record",
+    *("Model", "Data", "Training", "Augmentation, random for each image", "Machine"),
+    "Result and recording",
 )
 """The groups of settings, in the order in which they are shown."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.protocol.exit_codes import ENDINGS, ExitCode
+from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.recording.resume_hint import recorded_line
 from tui_trainer.text import fmt
 from tui_trainer.ui.app import MnistTui
@@ -36,7 +36,7 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     if history.folder is not None:
         is_resumable = reason != "completed" and not history.is_viewing
         parts.append(recorded_line(history, is_resumable=is_resumable))
-    code = ENDINGS.get(window.exit_reason or "", ExitCode.FINISHED)
+    code = CODES_BY_REASON.get(window.exit_reason or "", ExitCode.FINISHED)
     if code == ExitCode.FINISHED and history.unsaved:
         code = ExitCode.UNSAVED
     return code, "\n".join(parts)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tui_trainer.protocol.exit_codes import ENDINGS
+from tui_trainer.protocol.exit_codes import CODES_BY_REASON
 from tui_trainer.terminal.signals import REASONS, handled
 
 EXIT_SIGNALS = [number for number in REASONS if number != signal.SIGINT]
@@ -28,7 +28,7 @@ def quit_on_signals(end: Callable[[str], None]) -> Iterator[None]:
     def leave(reason: str) -> None:
         end(reason)
         if _is_terminal_gone():
-            os._exit(ENDINGS[reason])
+            os._exit(CODES_BY_REASON[reason])
 
     def on_signal(number: int, frame: object) -> None:
         reason = REASONS[signal.Signals(number)]
