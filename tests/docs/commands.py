@@ -182,7 +182,7 @@ class Playground:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "net.py").write_text(NETWORK, encoding="utf-8")
-        write_dataset(folder / "digits", train=400, test=100)
+        write_dataset(folder / "digits", train=600, test=100)
         self._draw_digits()
         for name in ("runs/NAME", "runs/LAST"):
             self._run(f"{PROGRAM} --no-ui --model small --epochs 2 --out {name}")
