@@ -86,7 +86,7 @@ def test_advice_names_the_options_of_the_command(
     tmp_path: Path, layers: str, forward: str, takes: str, options: str
 ) -> None:
     line = refusal(tmp_path, net(layers, forward), adjustable=True)
-    assert f"; it takes {takes}" in line
+    assert f"; it accepts {takes}" in line
     assert f": add {options}" in line
 
 
@@ -98,28 +98,28 @@ def test_an_assertion_on_the_size_is_followed(tmp_path: Path) -> None:
     line = refusal(tmp_path, text, adjustable=True)
     assert line.startswith("net.py:13: AssertionError: assert x.shape[1:] == (3, 96, 96); Net")
     assert line.endswith(
-        "; it takes 96×96 images with 3 channels: add --channels 3 --image-size 96"
+        "; it accepts 96×96 images with 3 channels: add --channels 3 --image-size 96"
     )
 
 
 def test_options_are_those_that_differ(tmp_path: Path) -> None:
     line = refusal(tmp_path, net(POOLED, MEAN), adjustable=True, image_size=64)
-    assert line.endswith("it takes 64×64 images with 3 channels: add --channels 3")
+    assert line.endswith("it accepts 64×64 images with 3 channels: add --channels 3")
     line = refusal(tmp_path, net(FLAT.format(1, 26, 10), FLATTEN), adjustable=True, channels=3)
-    assert line.endswith("it takes 28×28 images with 1 channel: add --channels 1")
+    assert line.endswith("it accepts 28×28 images with 1 channel: add --channels 1")
 
 
 def test_advice_names_the_layers_without_such_options(tmp_path: Path) -> None:
     line = refusal(tmp_path, net(POOLED, MEAN))
     assert line.endswith(
-        "it takes 28×28 images with 3 channels, and was given 28×28 images with 1 channel: let its "
-        "first layer, conv, take 1 channel, or name an argument in_channels"
+        "it accepts 28×28 images with 3 channels, but its input is 28×28 images with 1 channel: "
+        "give its first layer, conv, 1 input channel, or add an argument in_channels"
     )
     line = refusal(tmp_path, net(FLAT.format(3, 30, 10), FLATTEN))
     assert line.endswith(
-        "it takes 32×32 images with 3 channels, and was given 28×28 images with 1 channel: let its "
-        "first layer, conv, take 1 channel, or name an argument in_channels, put "
-        "nn.AdaptiveAvgPool2d before its first linear layer, or name an argument image_size"
+        "it accepts 32×32 images with 3 channels, but its input is 28×28 images with 1 channel: "
+        "give its first layer, conv, 1 input channel, or add an argument in_channels, put "
+        "nn.AdaptiveAvgPool2d before its first linear layer, or add an argument image_size"
     )
 
 
@@ -138,25 +138,25 @@ def test_a_model_with_a_size_argument_is_rebuilt_for_each_size(tmp_path: Path) -
 def test_a_model_that_accepts_no_usual_size_gets_the_given_one_named(tmp_path: Path) -> None:
     line = refusal(tmp_path, net("fc = nn.Linear(7, 10)", "self.fc(x.flatten(1))"))
     assert line.endswith(
-        "it was given 28×28 images with 1 channel (an argument called image_size or in_channels "
-        "is given that)"
+        "its input is 28×28 images with 1 channel (an argument named image_size or in_channels "
+        "receives that)"
     )
     text = net("fc = nn.Linear(7, 10)", "self.fc(x.flatten(1))", ", input_shape, num_class=2")
-    assert refusal(tmp_path, text).endswith("; it was given 28×28 images with 1 channel")
+    assert refusal(tmp_path, text).endswith("; its input is 28×28 images with 1 channel")
 
 
 @pytest.mark.parametrize(
     ("layers", "forward", "arguments", "advice"),
     [
-        ("fc = nn.Linear(784, 16)", "", "", "let its last layer, fc, give 10"),
-        ("fc = nn.Linear(784, out)", "", ", out=16", "call its argument out num_classes"),
+        ("fc = nn.Linear(784, 16)", "", "", "give its last layer, fc, 10 outputs"),
+        ("fc = nn.Linear(784, out)", "", ", out=16", "rename its argument out to num_classes"),
         (
             "fc = nn.Sequential(nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 1000))",
             "",
             "",
-            "let its last layer, fc.2, give 10",
+            "give its last layer, fc.2, 10 outputs",
         ),
-        ("fc = nn.Identity()", "self.fc(x).flatten(1)[:, :7] * self.w", "", "name an argument num"),
+        ("fc = nn.Identity()", "self.fc(x).flatten(1)[:, :7] * self.w", "", "add an argument num"),
         ("fc = nn.Conv2d(1, 10, 28)", "self.fc(x)", "", "flatten them: x.flatten(1)"),
         ("fc = nn.Conv2d(1, 10, 14)", "self.fc(x)", "", "average each map: x.mean((2, 3))"),
     ],
@@ -172,7 +172,7 @@ def test_logits_of_another_shape_get_advice(
 def test_logits_of_other_classes_get_the_option(tmp_path: Path) -> None:
     text = net("fc = nn.Linear(784, 1000)", "self.fc(x.flatten(1))")
     assert refusal(tmp_path, text, adjustable=True).endswith(
-        "let its last layer, fc, give 10, or add --classes 1000"
+        "give its last layer, fc, 10 outputs, or add --classes 1000"
     )
 
 
@@ -182,8 +182,8 @@ BLOCKS = net("fc = nn.Linear(width, 10)", "self.fc(x.flatten(1))", ", block, wid
 def test_unknown_required_arguments_get_a_factory_as_advice(tmp_path: Path) -> None:
     assert refusal(tmp_path, BLOCKS) == (
         "net.py:Net: needs arguments 'block', 'width', which have no default; write a function "
-        "that gives them, `def net(): return Net(block=..., width=...)`, and name net.py:net; "
-        "image_size, in_channels, num_classes and dropout are given by name"
+        "that passes them, `def net(): return Net(block=..., width=...)`, and use net.py:net; "
+        "image_size, in_channels, num_classes and dropout are passed by name"
     )
 
 
@@ -195,9 +195,9 @@ def test_existing_factories_are_named(tmp_path: Path) -> None:
         "\n\ndef unrelated():\n    return 3\n"
     )
     assert refusal(tmp_path, BLOCKS + more) == (
-        "net.py:Net: needs arguments 'block', 'width', which have no default; name a function that "
-        "needs none: small, large; image_size, in_channels, num_classes and dropout are given by "
-        "name"
+        "net.py:Net: needs arguments 'block', 'width', which have no default; use a function that "
+        "needs none: small, large; image_size, in_channels, num_classes and dropout are passed "
+        "by name"
     )
     path = tmp_path / "net.py"
     assert build_model(f"{path}:small", image_size=28, classes=10)

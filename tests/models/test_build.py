@@ -288,7 +288,7 @@ def test_dropout_is_passed_or_set_or_refused(write: Write) -> None:
     assert dropout_of(built("layered.py:Net")) == 0.4
     assert dropout_of(built("layered.py:Net", dropout=0.1)) == 0.1
     assert refusal("plain.py:Net", dropout=0.1) == (
-        "--dropout 0.1: plain.py:Net has no dropout layer, nor an argument called dropout"
+        "--dropout 0.1: plain.py:Net has neither a dropout layer nor an argument named dropout"
     )
     assert refusal("small", dropout=0.1).startswith("--dropout 0.1: small has no dropout layer")
 
@@ -309,7 +309,7 @@ BAD = {
     "deep.py:Net": ("def f():\n    f()\nf()\n", "deep.py:2: RecursionError: maximum recursion"),
     "leaves.py:Net": (
         "import sys\nsys.exit(3)\n",
-        "leaves.py:2: it leaves the program, with exit code 3; it could not be imported",
+        "leaves.py:2: it exits the program with code 3; it could not be imported",
     ),
     "lacks.py:Net": (
         "import nowhere_at_all\n",
@@ -317,15 +317,15 @@ BAD = {
     ),
     "other.py:Nett": (PLAIN, "other.py: has no Nett; it has Net"),
     "empty.py:Net": ("", "empty.py: has no Net; it has neither a subclass of nn.Module nor a"),
-    "alone.py": (PLAIN, "alone.py: name its network too: --model alone.py:Net"),
+    "alone.py": (PLAIN, "alone.py: name its model too: --model alone.py:Net"),
     "some.py": (
         PLAIN + "\nclass Other(Net):\n    pass\n\ndef make():\n    return Net()\n",
-        "some.py: name its network too, as some.py:ClassName; it has Net, Other, make",
+        "some.py: name its model too, as some.py:ClassName; it has Net, Other, make",
     ),
     "needs.py:Net": (
         HEAD + LINEAR.format(arguments=", width"),
         "needs.py:Net: needs an argument 'width', which has no default; write a function that "
-        "gives it, `def net(): return Net(width=...)`, and name needs.py:net; image_size, ",
+        "passes it, `def net(): return Net(width=...)`, and use needs.py:net; image_size, ",
     ),
     "raises.py:Net": (
         PLAIN.replace("784, 10", "784, -10"),
@@ -336,20 +336,26 @@ BAD = {
         PLAIN.replace("        super().__init__()\n", ""),
         "early.py:12: AttributeError: cannot assign module before Module.__init__() call; Net",
     ),
-    "thing.py:Net": ("class Net:\n    pass\n", "thing.py:Net: is a class, but no subclass of nn."),
-    "three.py:f": ("def f():\n    return 3\n", "three.py:f: gives no nn.Module (type int)"),
-    "made.py:net": (PLAIN + "\nnet = Net()\n", "made.py:net: is a network already; name its class"),
-    "number.py:net": ("net = 3\n", "number.py:net: is no class and no function written in Python"),
+    "thing.py:Net": (
+        "class Net:\n    pass\n",
+        "thing.py:Net: is a class, but not a subclass of nn.",
+    ),
+    "three.py:f": ("def f():\n    return 3\n", "three.py:f: returns int, not an nn.Module"),
+    "made.py:net": (
+        PLAIN + "\nnet = Net()\n",
+        "made.py:net: is an instance of nn.Module; name its class",
+    ),
+    "number.py:net": ("net = 3\n", "number.py:net: is neither a class nor a function written in"),
     "builtin.py:abort": (
         "from os import abort\n",
-        "builtin.py:abort: is no class and no function written in Python (type builtin_",
+        "builtin.py:abort: is neither a class nor a function written in Python (type builtin_",
     ),
     "large.py:Net": (
         PLAIN.replace("784", "224 * 224"),
-        "large.py:16: mat1 and mat2 shapes cannot be multiplied (2x784 and 50176x10); Net could "
-        "not score images; it takes 224×224 images with 1 channel, and was given 28×28 images with "
-        "1 channel: put nn.AdaptiveAvgPool2d before its first linear layer, or name an argument "
-        "image_size",
+        "large.py:16: mat1 and mat2 shapes cannot be multiplied (2x784 and 50176x10); Net "
+        "failed on two images; it accepts 224×224 images with 1 channel, but its input is 28×28 "
+        "images with 1 channel: put nn.AdaptiveAvgPool2d before its first linear layer, or add an "
+        "argument image_size",
     ),
     "colour.py:Net": (
         PLAIN.replace("nn.Linear(784, 10)", "nn.Conv2d(3, 10, 28)").replace(".flatten(1)", ""),
@@ -357,7 +363,7 @@ BAD = {
     ),
     "typo.py:Net": (
         PLAIN.replace("self.scores(", "self.score("),
-        "typo.py:16: AttributeError: 'Net' object has no attribute 'score'; Net could not score "
+        "typo.py:16: AttributeError: 'Net' object has no attribute 'score'; Net failed on two "
         "images",
     ),
     "endless.py:Net": (PLAIN.replace("self.scores(", "self("), "endless.py:16: RecursionError: "),
@@ -367,32 +373,32 @@ BAD = {
     ),
     "maps.py:Net": (
         PLAIN.replace("nn.Linear(784, 10)", "nn.Conv2d(1, 10, 4, 4)").replace(".flatten(1)", ""),
-        "maps.py:Net: gives (2, 10, 7, 7) for two images; scores must be (2, 10)",
+        "maps.py:Net: its logits for two images have shape (2, 10, 7, 7), not (2, 10)",
     ),
     "seven.py:Net": (
         PLAIN.replace("784, 10", "784, 7"),
-        "seven.py:Net: gives (2, 7) for two images; scores must be (2, 10); let its last "
-        "layer, scores, give 10",
+        "seven.py:Net: its logits for two images have shape (2, 7), not (2, 10); give its last "
+        "layer, scores, 10 outputs",
     ),
     "pair.py:Net": (
         PLAIN.replace("flatten(1))", "flatten(1)), images"),
-        "pair.py:Net: gives no tensor of scores (type tuple)",
+        "pair.py:Net: forward returns tuple, not a tensor; return the logits",
     ),
     "whole.py:Net": (
         PLAIN.replace("flatten(1))", "flatten(1)).long()"),
-        "whole.py:Net: gives scores that are no finite numbers: int64 [",
+        "whole.py:Net: its logits are not finite floats: int64 [",
     ),
     "nan.py:Net": (
         PLAIN.replace("flatten(1))", "flatten(1)) * float('nan')"),
-        "nan.py:Net: gives scores that are no finite numbers: float32 [nan, nan, nan]",
+        "nan.py:Net: its logits are not finite floats: float32 [nan, nan, nan]",
     ),
     "cut.py:Net": (
         PLAIN.replace("flatten(1))", "flatten(1)).detach()"),
-        "cut.py:Net: its scores have no gradient",
+        "cut.py:Net: its logits have no gradient",
     ),
     "nothing.py:f": (
         HEAD + "def f():\n    return nn.Sequential(nn.AdaptiveAvgPool2d((1, 10)), nn.Flatten())\n",
-        "nothing.py:f: has no parameters to train",
+        "nothing.py:f: has no trainable parameter",
     ),
     "double.py:Net": (
         PLAIN.replace("784, 10", "784, 10, dtype=torch.float64"),
@@ -400,7 +406,7 @@ BAD = {
     ),
     "state.py:Net": (
         PLAIN + "\n    def get_extra_state(self):\n        return object()\n",
-        "state.py:Net: its extra state cannot be saved: Object of type object is not JSON",
+        "state.py:Net: get_extra_state() cannot be saved: Object of type object is not JSON",
     ),
 }
 
@@ -422,12 +428,15 @@ def test_a_bad_file_gets_one_line_with_its_place(write: Write, model: str) -> No
         ("a\nb.py:Net", "'a\\nb.py': cannot be read: No such file or directory"),
         ("x" * 300 + ".py:Net", "x" * 300 + ".py: cannot be read: File name too long"),
         ("latin.py:Net", "latin.py:2: not UTF-8 text; save the file as UTF-8"),
-        ("endless_file.py:Net", "endless_file.py: larger than a program can be"),
-        ("os:abort", "os:abort: is no class and no function written in Python (type builtin_"),
+        ("endless_file.py:Net", "endless_file.py: larger than 1 MiB"),
+        (
+            "os:abort",
+            "os:abort: is neither a class nor a function written in Python (type builtin_",
+        ),
         ("os.path:nothing", "os.path: has no nothing; "),
         ("no.such.module:Net", "no.such.module: ModuleNotFoundError: No module named 'no'; it "),
         ("torch.nn:Linear", "torch.nn:Linear: needs arguments 'in_features', 'out_features', "),
-        ("lenet", "there is no network lenet; write path/to/file.py:ClassName or "),
+        ("lenet", "there is no model lenet; write path/to/file.py:ClassName or "),
     ],
 )
 def test_what_is_no_file_and_no_module(tmp_path: Path, model: str, line: str) -> None:
@@ -578,10 +587,10 @@ def test_a_missing_or_changed_file_is_reported(write: Write, tmp_path: Path, dig
 
     write("net.py", PLAIN.replace("784, 10)", "784, 10, bias=False)"))
     assert message(lambda: run(config, tmp_path / "run", resume=path)) == (
-        f"{path}: does not fit: the network has no scores.bias"
+        f"{path}: does not fit: the model has no scores.bias"
     )
     assert message(lambda: load_model(path)).startswith(
-        f"{path}: its network cannot be built: the network has no scores.bias"
+        f"{path}: its network cannot be built: the model has no scores.bias"
     )
     write(
         "net.py",

@@ -200,30 +200,30 @@ def test_the_first_error_counts_where_a_package_fails(write: Write) -> None:
         ("from utils import nothing\n", ":1: ModuleNotFoundError: No module named 'utils'; it "
          "could not be imported: utils is neither in repository nor in a folder above it"),
         ("import google.colab\n", ":1: ModuleNotFoundError: No module named 'google.colab'; it "
-         "could not be imported: google.colab exists in Colab alone; delete the import"),
+         "could not be imported: google.colab exists only in Colab; delete the import"),
         ("import deep\n", ":1: ModuleNotFoundError: No module named 'deep'; it could not be "
-         "imported: repository/lib/deep.py has that name; add its folder to sys.path"),
+         "imported: repository/lib/deep.py exists; add its folder to sys.path"),
         ("from blocks import Gone\n", ":1: ImportError: cannot import name 'Gone' from 'blocks'"),
         ("!pip install torchsummary\n", ":1: SyntaxError: invalid syntax: !pip install "
-         "torchsummary; it could not be imported: that is a notebook's command; delete the line"),
+         "torchsummary; it could not be imported: only notebooks have such commands; delete"),
         ("import torch\n%matplotlib inline\n", ":2: SyntaxError: invalid syntax: %matplotlib"),
         ("get_ipython().system('ls')\n", ":1: NameError: name 'get_ipython' is not defined; it "
-         "could not be imported: get_ipython exists in notebooks alone"),
+         "could not be imported: get_ipython exists only in notebooks"),
         ("class Net:\n\tx = 1\n        y = 2\n", ":3: TabError: inconsistent use of tabs"),
         ("print 'x'\n", ":1: SyntaxError: Missing parentheses in call to 'print'"),
         ("return 3\n", ":1: SyntaxError: 'return' outside function: return 3"),
         ("<<<<<<< HEAD\n", ":1: SyntaxError: invalid syntax: <<<<<<< HEAD"),
         ("import blocks\neval('1 +')\n", ":2: SyntaxError: invalid syntax"),
-        ("assert 1 > 2\n", ":1: AssertionError: assert 1 > 2; it could not be imported: put what "
-         "is no definition under `if __name__"),
+        ("assert 1 > 2\n", ":1: AssertionError: assert 1 > 2; it could not be imported: move "
+         "code that is not a definition under `if __name__"),
         ("open('config.yaml')\n", ":1: FileNotFoundError: [Errno 2] No such file or directory: "
-         "'config.yaml'; it could not be imported: its path starts in the current folder"),
-        ("name = input('name? ')\n", ":1: EOFError: it asks for input, and there is none; it could "
-         "not be imported: put what is no definition under"),
-        ("import sys\nsys.exit()\n", ":2: it leaves the program, with exit code None; it could not "
-         "be imported: put what is no definition under"),
+         "'config.yaml'; it could not be imported: the path is relative to the current folder"),
+        ("name = input('name? ')\n", ":1: EOFError: it calls input(), but there is no stdin; it "
+         "could not be imported: move code that is not a definition under"),
+        ("import sys\nsys.exit()\n", ":2: it exits the program with code None; it could not "
+         "be imported: move code that is not a definition under"),
         ("import argparse\np = argparse.ArgumentParser()\np.add_argument('--data', required=True)\n"
-         "p.parse_args()\n", ":4: it leaves the program, with exit code 2; it could not be "),
+         "p.parse_args()\n", ":4: it exits the program with code 2; it could not be "),
     ],
 )  # fmt: skip
 def test_what_fails_at_import_is_one_line_with_advice(write: Write, text: str, line: str) -> None:

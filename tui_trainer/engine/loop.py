@@ -53,7 +53,7 @@ def train(
     Raises:
         InputError: If the device, the data, the checkpoint or the combination of settings cannot
             be used.
-        NetworkError: If a custom model raises; it says where.
+        CustomModelError: If a custom model raises; the message names the line.
     """
     with locate_custom_model_errors(config.model):
         run = yield from prepare(config, inbox, store or CheckpointStore(), clock, assistant)
@@ -189,11 +189,10 @@ def end_epoch(run: Run) -> Iterator[Event]:
         seconds=run.stopwatch.seconds - progress.epoch_began,
         images_per_second=seen / max(training_seconds, 1e-9),
     )
-    yield from save(run, *_checkpoints_of_epoch(run), announce=True)
+    yield from save(run, *_checkpoint_names(run), announce=True)
 
 
-def _checkpoints_of_epoch(run: Run) -> list[str]:
-    """Return the file names under which to save this epoch."""
+def _checkpoint_names(run: Run) -> list[str]:
     names, validation = ["last"], run.validation
     accuracy, best = validation.accuracy, validation.best_accuracy
     if accuracy is not None and (best is None or accuracy > best):

@@ -56,7 +56,7 @@ class PendingStep:
     epoch: int
     epoch_images: int
     images: int
-    learning_rate: float
+    lr: float
     seconds: float
 
 
@@ -114,6 +114,6 @@ class Progress:
                 batch_size=each.size,
                 loss=loss,
                 accuracy=correct / each.size,
-                lr=each.learning_rate,
+                lr=each.lr,
                 seconds=each.seconds,
             )

@@ -116,7 +116,6 @@ def _is_same_data(metadata: Mapping[str, Any], data: Data) -> bool:
 
 
 def _check_metadata(run: Run, metadata: Mapping[str, Any], path: Path) -> None:
-    """Check that every plain value is in its range."""
     for names, fits in (
         (_COUNTS, lambda value: type(value) is int and 0 <= value < 1 << 53),
         (_NUMBERS, _is_number),

@@ -102,7 +102,7 @@ def _to_cpu(tensor: Tensor) -> Tensor:
 
 
 def restore(run: Run, state: Checkpoint) -> None:
-    """Restore a run from a checkpoint of its own model and data; its stopwatch runs on."""
+    """Restore a run from a checkpoint of the same model and data; its stopwatch runs on."""
     for name, place in COUNTERS.items():
         *owner, attribute = place.split(".")
         setattr(attrgetter(*owner)(run) if owner else run, attribute, state.metadata[name])

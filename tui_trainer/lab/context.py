@@ -249,7 +249,7 @@ class Context:
 
         Raises:
             InputError: If it cannot be built, or a custom model is another one each time.
-            NetworkError: If a custom model raises; it says where.
+            CustomModelError: If a custom model raises; the message names the line.
         """
         model = self._seeded()
         if is_custom(self.config.model) and not _are_alike(model, self._seeded()):

@@ -42,7 +42,7 @@ def inspect_run(
     Raises:
         InputError: If the device, the data, the network, the checkpoint or the combination of
             settings cannot be used.
-        NetworkError: If a network of one's own raises; it says where.
+        CustomModelError: If a custom model raises; the message names the line.
     """
     with locate_custom_model_errors(config.model):
         lab = _CountingLaboratory(folder)
@@ -96,7 +96,7 @@ def answers(
     Raises:
         InputError: If the device, the data, the network, the checkpoint or the combination of
             settings cannot be used.
-        NetworkError: If a network of one's own raises; it says where.
+        CustomModelError: If a custom model raises; the message names the line.
     """
     with locate_custom_model_errors(config.model):
         lab = Laboratory()

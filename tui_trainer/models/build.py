@@ -35,11 +35,11 @@ DROPOUT_LAYERS = (
 )
 
 LONGEST_ABOUT = 200
-"""The characters of a docstring that are told."""
+"""The most characters of a docstring that are shown."""
 
 
 def is_custom(name: str) -> bool:
-    """Say whether a model is custom code, not one of the zoo."""
+    """Return whether a name refers to custom code, not to the zoo."""
     return name not in zoo.REGISTRY
 
 
@@ -52,21 +52,21 @@ def build_model(
     channels: int = 1,
     is_adjustable: bool = False,
 ) -> nn.Module:
-    """Build a network with fresh weights, drawn from the global generators, in training mode.
+    """Build a model in training mode; the global rngs draw its initial weights.
 
     A custom model is imported again, and a copy of it is tried on two images before it is returned.
 
     Args:
         name: A name of the zoo, ``path/to/file.py:ClassName`` or ``package.module:factory``.
         image_size: Side of the square input, in pixels.
-        classes: Number of scores.
-        dropout: Share of features its dropout layers hide; None for the network's own.
-        channels: Channels of the images; those of the zoo take 1.
-        is_adjustable: Whether the command has options for the images and classes: advice for it.
+        classes: Number of classes.
+        dropout: Probability of its dropout layers; None for the default of the model.
+        channels: Channels of the images; models of the zoo take 1.
+        is_adjustable: Whether advice can name options for image size, channels and classes.
 
     Raises:
-        InputError: If there is no such network, it cannot be built, or does not give a score for
-            each class; for one's own the line says where in it.
+        InputError: If there is no such model, it cannot be built, or it does not return a logit for
+            each class; for a custom model the message names the line.
     """
     check_dropout(name, dropout)
     if name in zoo.REGISTRY:
@@ -81,8 +81,8 @@ def build_model(
     if dropout is not None and "dropout" not in given:
         if dropout_of(model) is None:
             raise InputError(
-                f"--dropout {dropout:g}: {custom.name} has no dropout layer, nor an argument "
-                "called dropout"
+                f"--dropout {dropout:g}: {custom.name} has neither a dropout layer nor an argument "
+                "named dropout"
             )
         set_dropout(model, dropout)
     custom.check(model)
@@ -93,7 +93,7 @@ def build_model(
 
 
 def check_dropout(name: str, dropout: float | None) -> None:
-    """Make sure that a network of the zoo has dropout layers if they are to be set.
+    """Check that a model of the zoo has dropout layers if dropout is set.
 
     Raises:
         InputError: If it has none.
@@ -105,10 +105,10 @@ def check_dropout(name: str, dropout: float | None) -> None:
 
 
 def summary_of(name: str) -> str:
-    """Return what a network is, in a sentence: of one's own, the first line of its docstring.
+    """Return a model's summary in a sentence: for custom code, the first line of its docstring.
 
     Raises:
-        InputError: If there is no such network.
+        InputError: If there is no such model.
     """
     if name in zoo.REGISTRY:
         return zoo.REGISTRY[name].summary
@@ -122,9 +122,9 @@ def summary_of(name: str) -> str:
 
 
 def custom_model_error(error: Exception, name: str) -> CustomModelError | None:
-    """Return an error that came while a network was trained, told with the line it came from.
+    """Return an error of training as one that names the line of the custom model which raised it.
 
-    None if it did not come from a line of a custom model.
+    None if no line of a custom model raised it.
     """
     reference = parse_reference(name) if name not in zoo.REGISTRY else None
     if reference is None:
@@ -138,40 +138,40 @@ def custom_model_error(error: Exception, name: str) -> CustomModelError | None:
 
 @contextmanager
 def locate_custom_model_errors(name: str) -> Iterator[None]:
-    """Let what a network of one's own raises be told as its fault; anything else as it is.
+    """Convert an error of a custom model into one that names the line; raise others unchanged.
 
     Raises:
-        NetworkError: In place of what the network raised; it says where.
+        CustomModelError: In place of the error of the custom model.
     """
     try:
         yield
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        if fault := custom_model_error(error, name):
-            raise fault from error
+        if located := custom_model_error(error, name):
+            raise located from error
         raise
 
 
 def dropout_of(model: nn.Module) -> float | None:
-    """Return the share of features that a network's dropout layers hide, None without any."""
+    """Return the probability of the first dropout layer; None without such layers."""
     shares = [m.p for m in model.modules() if isinstance(m, DROPOUT_LAYERS)]
     return shares[0] if shares else None
 
 
 def set_dropout(model: nn.Module, share: float) -> None:
-    """Let every dropout layer hide that share of its features."""
+    """Set the probability of every dropout layer."""
     for module in model.modules():
         if isinstance(module, DROPOUT_LAYERS):
             module.p = share
 
 
 def to_channels_last(model: nn.Module, image_size: int, channels: int = 1) -> nn.Module:
-    """Lay a network's weights out with the channels innermost, if it then says the same.
+    """Convert a model to channels_last memory format, if it then returns the same logits.
 
-    Convolutions on the CPU are 1.6 times as fast so. A network that takes its maps apart with
-    ``view``, as many do, fails on maps that lie so; one that keeps views of its kernels would go on
-    with the old ones.
+    Convolutions on the CPU are 1.6 times as fast with it. A model that calls ``view`` on its maps,
+    as many do, fails on that format; one that keeps views of its kernels would go on using the old
+    ones.
     """
     if any(tensor.ndim > 3 for group in shared_storages(model) for tensor in group):
         return model
@@ -182,9 +182,9 @@ def to_channels_last(model: nn.Module, image_size: int, channels: int = 1) -> nn
         twin = twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if torch.allclose(evaluate(twin, images), before, rtol=1e-3, atol=1e-4):
             with preserve_rng_state():
-                twin(images)  # in training mode it may take other ways
+                twin(images)  # training mode may use other code paths
             return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-    except Exception:  # whatever it is, the network can do without
+    except Exception:  # the format is optional
         pass
     return model
 
@@ -193,5 +193,5 @@ def _reference(name: object) -> Reference:
     reference = parse_reference(name) if isinstance(name, str) else None
     if reference is None:
         advice = (isinstance(name, str) and advice_on(name)) or f"write {HOW}"
-        raise InputError(f"there is no network {clip(printable(name), 80)}; {advice}")
+        raise InputError(f"there is no model {clip(printable(name), 80)}; {advice}")
     return reference

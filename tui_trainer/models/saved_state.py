@@ -1,4 +1,4 @@
-"""Whether a custom model built again is the one that was saved, and its state in a checkpoint."""
+"""The state of a custom model in a checkpoint, and a check that the rebuilt model is the same."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tui_trainer.protocol.reference import model_name
 
 
 def fingerprint_of(model: nn.Module, image_size: int) -> Tensor | None:
-    """Return the logits that tell a model from others; None where it does not take noise."""
+    """Return the logits that identify a model; None if it fails on noise."""
     try:
         return fingerprint(model, image_size)
-    except Exception:  # whatever a custom model raises: its state is kept all the same
+    except Exception:  # a custom model can raise anything; its state is saved all the same
         return None
 
 
 def restore_unregistered(
     unregistered: UnregisteredState, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Restore what a custom model keeps outside its ``state_dict``.
+    """Restore the state of a custom model that its ``state_dict`` does not contain.
 
     Raises:
         ValueError: If the checkpoint is corrupted.
@@ -34,7 +34,7 @@ def restore_unregistered(
     flags = {name: metadata[name] for name in ("evaluating", "frozen") if name in metadata}
     scalars = metadata.get("outside", {})
     if not isinstance(scalars, dict) or not all(_are_names(names) for names in flags.values()):
-        raise ValueError("what it keeps outside the state_dict is damaged")
+        raise ValueError("its state outside the state_dict is corrupted")
     unregistered.restore(tensors, scalars, flags)
 
 
@@ -45,20 +45,20 @@ def _are_names(value: object) -> bool:
 def check_same_model(
     model: nn.Module, image_size: int, metadata: Mapping[str, Any], saved: Tensor | None, path: Path
 ) -> None:
-    """Make sure that a model built again answers as the one that was saved.
+    """Check that a rebuilt model returns the same logits as the saved one.
 
-    Its state can be the same and the model another one: its code has changed, or it uses tensors
-    that are neither in its state nor kept beside it.
+    The same state does not guarantee that: its code may have changed, or it uses tensors that are
+    neither in its ``state_dict`` nor in its unregistered state.
 
     Args:
         model: On the CPU or an accelerator.
         image_size: The height and width of its images.
-        metadata: The plain values of the checkpoint.
-        saved: The fingerprint in the checkpoint; None in those of older versions.
+        metadata: The metadata of the checkpoint.
+        saved: The fingerprint in the checkpoint; None in a checkpoint of an older version.
         path: The checkpoint, for messages.
 
     Raises:
-        InputError: If it answers differently.
+        InputError: If the logits differ.
     """
     if saved is None:
         _check_older(model, metadata, path)
@@ -68,18 +68,18 @@ def check_same_model(
     if now is None or not same_logits(saved, now, coarse=is_coarse(model) or is_elsewhere):
         raise fault(
             path,
-            f"{model_name(metadata['model'])} now answers differently from the model that was "
-            "saved: its code has changed, or it uses values that are neither parameters nor "
-            "buffers (register_buffer keeps them); use the code that it was trained with "
+            f"{model_name(metadata['model'])} no longer computes the logits of the saved "
+            "model: its code has changed, or it uses values that are neither parameters nor "
+            "buffers (register them with register_buffer); use the code it was trained with "
             "(--model FILE.py:CLASS)",
         )
 
 
 def _check_older(model: nn.Module, metadata: Mapping[str, Any], path: Path) -> None:
-    """Refuse a model that an older version saved in part.
+    """Refuse a model that an older version saved incompletely.
 
     Raises:
-        InputError: If it uses tensors that the checkpoint does not have.
+        InputError: If the model has tensors that the checkpoint does not contain.
     """
     if metadata["model"] not in zoo.REGISTRY and (
         unregistered := UnregisteredState(model).tensors()

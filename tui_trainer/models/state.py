@@ -1,7 +1,7 @@
-"""A model's ``state_dict`` as plain dense tensors, and back into a model of the same class.
+"""Save the ``state_dict`` of a model as dense tensors, and load it into a model of the same class.
 
-The names are those of ``state_dict()``, but the modules are asked themselves: some models override
-``state_dict`` to leave parts out, and a run has to keep those too.
+The names are those of ``state_dict()``, but the tensors are read from the modules: some models
+override ``state_dict`` to leave parts out, and a run has to save those too.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tui_trainer.models.tensors import can_require_grad
 from tui_trainer.models.unregistered_state import has_internal_overlap
 
 _EXTRA = "_extra_state"
-"""What PyTorch calls the state that a module adds by ``get_extra_state``."""
+"""PyTorch's key for the state that a module adds by ``get_extra_state``."""
 
 
 def state_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return parameters, persistent buffers and extra state by name: mostly the tensors themselves.
+    """Return parameters, persistent buffers and extra state by name, without copying.
 
-    Sparse ones are returned as dense copies, extra state as bytes of JSON.
+    Sparse tensors are returned as dense copies, extra state as bytes of JSON.
 
     Raises:
-        TypeError: If a module has extra state that is neither a tensor nor plain numbers and texts.
+        TypeError: If the extra state of a module is neither a tensor nor valid JSON.
     """
     found: dict[str, Tensor] = {}
     for name, _, _, value in _entries(model):
@@ -39,7 +39,7 @@ def state_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_state(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put tensors of :func:`state_tensors` back; buffers may have another shape than they had.
+    """Load tensors of :func:`state_tensors`; buffers may have another shape than in the model.
 
     Raises:
         ValueError: If a tensor is missing or does not fit; the message names it.
@@ -62,14 +62,14 @@ def load_state(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def mismatch(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    """Return why the tensors are not those of a model's state; empty if they are."""
+    """Return why the tensors do not match a model's state; empty if they do."""
     own = set()
     for name, module, key, value in _entries(model):
         own.add(name)
         there = tensors.get(name)
         if there is None:
             return f"{name} is missing"
-        # Buffers of a custom module may be of any size by now, those of torch.nn may not.
+        # A custom module may have resized its buffers; one of torch.nn does not.
         is_free = module._buffers.get(key) is value and not _is_of_torch(module)
         if (
             isinstance(value, Tensor)
@@ -80,11 +80,11 @@ def mismatch(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
             return f"{name} is {_described(there)}, not {_described(value)}"
     own |= {name for name, _, _ in _empty_buffers(model)}
     strange = [name for name in tensors if name not in own]
-    return f"the network has no {strange[0]}" if strange else ""
+    return f"the model has no {strange[0]}" if strange else ""
 
 
 def materialize(model: nn.Module) -> None:
-    """Give each tensor whose elements share memory, as after ``expand``, memory of its own."""
+    """Copy each tensor whose elements share memory, as after ``expand``, to its own memory."""
     for parameter in model.parameters():
         if has_internal_overlap(parameter):
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
@@ -95,12 +95,12 @@ def materialize(model: nn.Module) -> None:
 
 
 def finite_names(model: nn.Module) -> frozenset[str]:
-    """Return what of a state consists of numbers: a mask of minus infinity does not."""
+    """Return the names of the finite tensors of a state; a mask of -inf is not one."""
     return frozenset(name for name, t in state_tensors(model).items() if is_finite(t))
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Say whether a tensor consists of numbers; of types that cannot be asked, it is taken to."""
+    """Return whether a tensor is finite; dtypes without ``isfinite`` count as finite."""
     if not can_require_grad(tensor) or tensor.element_size() < 2:
         return True
     return bool(torch.isfinite(tensor).all())
@@ -121,7 +121,7 @@ def _entries(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Any]]:
 
 
 def _empty_buffers(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-    """Yield the buffers that are registered and not filled yet."""
+    """Yield the registered buffers that are None."""
     for path, module in model.named_modules():
         for key, buffer in module._buffers.items():
             if buffer is None and key not in module._non_persistent_buffers_set:
@@ -138,7 +138,7 @@ def _can_copy(target: Tensor, source: Tensor) -> bool:
 
 
 def _like(source: Tensor, target: Tensor) -> Tensor:
-    """Return a copy with the layout and on the device of the tensor that it replaces."""
+    """Return a copy with the layout and the device of the target."""
     if target.layout != torch.strided:
         return source.to_sparse(layout=target.layout).to(target.device)
     return source.to(target.device, copy=True)

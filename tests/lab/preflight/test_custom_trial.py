@@ -162,7 +162,7 @@ def test_a_batch_size_that_the_model_cannot_follow_is_refused(tiny: Path) -> Non
 
 def test_a_batch_size_that_is_written_into_the_model_is_named(tiny: Path) -> None:
     with pytest.raises(
-        InputError, match=r"it takes 16 images at a time alone: write x\.shape\[0\]"
+        InputError, match=r"it accepts batches of 16 images only: write x\.shape\[0\]"
     ):
         run(tiny_config(tiny, model=model("return self.head(x.reshape(16, 64))")))
 
@@ -267,7 +267,7 @@ def test_a_changed_model_with_the_same_state_is_refused(tiny: Path) -> None:
     path = record(model(PLAIN), tiny, "run", epochs=1)
     before = logits(path)
     model("return self.head(x.flatten(1).relu())")
-    line = r"net\.py:Net now answers differently from the model that was saved"
+    line = r"net\.py:Net no longer computes the logits of the saved model"
     with pytest.raises(InputError, match=line):
         load_model(path)
     with pytest.raises(InputError, match=line):

@@ -35,7 +35,7 @@ class UpdateProbe:
         self._before: list[Tensor] = []
         self._gradients: list[Tensor | None] = []
         self._counts = torch.empty(0)
-        self._still = eval_layers(model)
+        self._eval_layers = eval_layers(model)
 
     def record_batch(self, labels: Tensor) -> None:
         """Record the labels (N) of the batch, which is ready now."""
@@ -67,7 +67,7 @@ class UpdateProbe:
             *(self.gradient.norm(), change.norm(), change.dot(self.gradient)),
             *(pair.norm(), pair.dot(self.gradient), before.norm(), change.dot(before)),
         ]
-        gradient_norm, update_norm, dot_gradient, last_norm, dot_last, weight_norm, dot_weight = (
+        grad_norm, update_norm, dot_grad, last_norm, dot_last, weight_norm, dot_weight = (
             torch.stack([figure.to(torch.float64) for figure in whole]).tolist()
         )
         spent = self._stopwatch.seconds - self._began
@@ -79,17 +79,13 @@ class UpdateProbe:
             lr=lr,
             batch_size=int(self._counts.sum()),
             label_counts=tuple(self._counts.tolist()),
-            eval_layers=self._still,
+            eval_layers=self._eval_layers,
             is_training=self._model.training,
-            gradient_norm=gradient_norm,
+            gradient_norm=grad_norm,
             previous_gradient_norm=last_norm if last is not None else None,
             gradient_dot=dot_last if last is not None else None,
-            descent_cosine=-dot_gradient / (gradient_norm * update_norm)
-            if gradient_norm * update_norm
-            else None,
-            shrinkage_cosine=-dot_weight / (weight_norm * update_norm)
-            if weight_norm * update_norm
-            else None,
+            descent_cosine=_ratio(-dot_grad, grad_norm * update_norm),
+            shrinkage_cosine=_ratio(-dot_weight, weight_norm * update_norm),
             parameters=tuple(
                 ParameterProbe(
                     name=name,
@@ -105,6 +101,10 @@ class UpdateProbe:
             ),
             input_share=(self._fetched - self._began) / spent if on_cpu and spent > 0 else None,
         )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
 
 
 def flat_gradient(model: nn.Module) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a custom model is called with, and advice where its input or its logits do not fit."""
+"""The arguments of a custom model, and advice where its input or its logits do not fit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHANNEL_NAMES = ("in_channels", "in_chans", "in_channel", "input_channels", "cha
 CLASS_NAMES = ("num_classes", "classes", "n_classes", "num_class", "n_class", "nb_classes")
 
 SECONDS = 5.0
-"""How long it is tried what images a model takes."""
+"""The time limit of the search for an input shape that a model accepts."""
 
 USUAL_SIZES = (32, 28, 64, 96, 128, 224, 256, 299, 227, 16, 8)
 """Sides of the images that models are usually built for, in pixels."""
@@ -37,10 +37,10 @@ LONGEST_LIST = 80
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a network is built for: N×N pixels, so many channels and classes.
+    """The images and classes for which a model is built.
 
     Attributes:
-        is_adjustable: Whether the command has options for these.
+        is_adjustable: Whether the command has options for image size, channels and classes.
     """
 
     image_size: int
@@ -51,7 +51,7 @@ class ModelSpec:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """What a signature can ask for, by name."""
+        """The arguments that a signature can name, with their values."""
         return {
             **dict.fromkeys(SIZE_NAMES, self.image_size),
             **dict.fromkeys(SHAPE_NAMES, (self.channels, self.image_size, self.image_size)),
@@ -62,19 +62,19 @@ class ModelSpec:
 
     @property
     def words(self) -> str:
-        """The images: ``32×32 images with 3 channels``."""
+        """The images in words: ``32×32 images with 3 channels``."""
         return f"{self.image_size}×{self.image_size} images with {plural(self.channels, 'channel')}"
 
     def images(self) -> Tensor:
-        """Return two images of noise, of a generator of their own."""
+        """Return two images of noise; the global rngs are not used."""
         return noise(2, self.channels, self.image_size, self.image_size)
 
 
 def arguments_of(target: Any, name: str, spec: ModelSpec) -> dict[str, Any]:
-    """Return the arguments of a call, by name.
+    """Return the keyword arguments with which to call a target.
 
     Raises:
-        InputError: If one that has no default is none of those that can be given.
+        InputError: If an argument without default has an unknown name.
     """
     arguments, missing = {}, []
     for key, parameter in parameters_of(target).items():
@@ -98,20 +98,20 @@ def _needs(missing: list[str]) -> str:
 
 
 def _how_to_give(target: Any, name: str, missing: list[str]) -> str:
-    """Return what to do about arguments that nobody but the author knows."""
-    known = f"{SIZE_NAMES[0]}, {CHANNEL_NAMES[0]}, {CLASS_NAMES[0]} and dropout are given by name"
+    """Return advice on arguments whose values only the author knows."""
+    known = f"{SIZE_NAMES[0]}, {CHANNEL_NAMES[0]}, {CLASS_NAMES[0]} and dropout are passed by name"
     if factories := clip(", ".join(_factories(target)), LONGEST_LIST):
-        return f"name a function that needs none: {factories}; {known}"
+        return f"use a function that needs none: {factories}; {known}"
     place, _, short = name.rpartition(":")
     given = clip(", ".join(f"{key}=..." for key in missing), LONGEST_LIST)
     return (
-        f"write a function that gives {'it' if len(missing) == 1 else 'them'}, "
-        f"`def net(): return {short}({given})`, and name {place}:net; {known}"
+        f"write a function that passes {'it' if len(missing) == 1 else 'them'}, "
+        f"`def net(): return {short}({given})`, and use {place}:net; {known}"
     )
 
 
 def _factories(target: Any) -> Iterator[str]:
-    """Yield the functions next to a class, or a function, that it is called in."""
+    """Yield the functions of the same module that call a class or function."""
     module = sys.modules.get(getattr(target, "__module__", None) or "")
     called = getattr(target, "__name__", "")
     for name, value in vars(module).items() if module else ():
@@ -129,7 +129,7 @@ def _factories(target: Any) -> Iterator[str]:
 
 
 def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of a signature by name, none where Python cannot tell."""
+    """Return the parameters of a signature by name; none if Python has no signature for it."""
     try:
         return inspect.signature(target).parameters
     except (TypeError, ValueError):
@@ -137,25 +137,25 @@ def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def input_hint(model: nn.Module, target: Any, spec: ModelSpec) -> str:
-    """Return what to do where a model fails on images of the given size and channels."""
+    """Return advice for a model that fails on images of the given size and channels."""
     fits = _fitting(model, target, spec)
     asked = {*parameters_of(target)}
     unasked = {key: "" if asked & names else _ASKED[key][0] for key, names in _NAMED.items()}
     if fits is None:
         names = " or ".join(filter(None, unasked.values()))
-        given = f" (an argument called {names} is given that)" if names else ""
-        return f"; it was given {spec.words}{given}"
+        hint = f" (an argument named {names} receives that)" if names else ""
+        return f"; its input is {spec.words}{hint}"
     if spec.is_adjustable:
-        return f"; it takes {fits.words}: add {_options(fits, spec)}"
+        return f"; it accepts {fits.words}: add {_options(fits, spec)}"
     advice = []
     if fits.channels != spec.channels:
-        advice.append(f"let {_first_layer(model)} take {plural(spec.channels, 'channel')}")
-        advice.append(unasked["channels"] and f"or name an argument {unasked['channels']}")
+        advice.append(f"give {_first_layer(model)} {plural(spec.channels, 'input channel')}")
+        advice.append(unasked["channels"] and f"or add an argument {unasked['channels']}")
     if fits.image_size != spec.image_size:
         advice.append("put nn.AdaptiveAvgPool2d before its first linear layer")
-        advice.append(unasked["size"] and f"or name an argument {unasked['size']}")
+        advice.append(unasked["size"] and f"or add an argument {unasked['size']}")
     words = ", ".join(filter(None, advice))
-    return f"; it takes {fits.words}, and was given {spec.words}: {words}"
+    return f"; it accepts {fits.words}, but its input is {spec.words}: {words}"
 
 
 _ASKED = {"size": SIZE_NAMES, "channels": CHANNEL_NAMES}
@@ -172,7 +172,7 @@ def _options(fits: ModelSpec, spec: ModelSpec) -> str:
 
 
 def _fitting(model: nn.Module, target: Any, spec: ModelSpec) -> ModelSpec | None:
-    """Return what usual images a model takes, found by trying; it may give no logits for them."""
+    """Try the usual image shapes; return one that the model accepts, whatever its output."""
     is_rebuilt = bool({*parameters_of(target)} & set().union(*_NAMED.values()))
     silence, end = io.StringIO(), time.monotonic() + SECONDS
     with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad():
@@ -183,7 +183,7 @@ def _fitting(model: nn.Module, target: Any, spec: ModelSpec) -> ModelSpec | None
                 tried = target(**arguments_of(target, "", found)) if is_rebuilt else model
                 with evaluating(tried):
                     logits = tried(found.images())
-            except (Exception, SystemExit):  # it does not take those either
+            except (Exception, SystemExit):  # it does not accept those either
                 continue
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else (2,)
             if shape[:1] == (2,):
@@ -193,10 +193,10 @@ def _fitting(model: nn.Module, target: Any, spec: ModelSpec) -> ModelSpec | None
 
 
 def _usual(model: nn.Module, spec: ModelSpec) -> Iterator[ModelSpec]:
-    """Yield images that models are usually built for, but for those that were given."""
+    """Yield the image shapes for which models are usually built, without the given one."""
     first = [module.in_channels for module in model.modules() if isinstance(module, _ConvNd)]
     for channels in dict.fromkeys((*first[:1], spec.channels, 3, 1)):
-        # Colour images of MNIST's size are rare: who has to change both gets CIFAR's.
+        # Colour images of MNIST's size are rare: a model for colour images gets CIFAR's size.
         is_colour = channels == 3 and spec.channels == 1 and spec.is_adjustable
         preferred = USUAL_SIZES[0] if is_colour and spec.image_size == 28 else spec.image_size
         for size in dict.fromkeys((preferred, *USUAL_SIZES)):
@@ -212,7 +212,7 @@ def _first_layer(model: nn.Module) -> str:
 
 
 def class_hint(model: nn.Module, target: Any, shape: tuple[int, ...], spec: ModelSpec) -> str:
-    """Return what to do where the logits have another shape than (2, classes)."""
+    """Return advice for logits whose shape is not (2, classes)."""
     if not shape or shape[0] != 2:
         return input_hint(model, target, spec)
     if len(shape) != 2:
@@ -223,18 +223,18 @@ def class_hint(model: nn.Module, target: Any, shape: tuple[int, ...], spec: Mode
     given, advice = shape[1], []
     sets = [key for key, p in parameters_of(target).items() if p.default == given]
     if sets and type(parameters_of(target)[sets[0]].default) is int:
-        advice.append(f"call its argument {sets[0]} {CLASS_NAMES[0]}")
+        advice.append(f"rename its argument {sets[0]} to {CLASS_NAMES[0]}")
     elif layer := _last_layer(model, given):
-        advice.append(f"let its last layer, {layer}, give {spec.classes}")
+        advice.append(f"give its last layer, {layer}, {spec.classes} outputs")
     if spec.is_adjustable:
         advice.append(f"add --classes {given}")
     elif not advice:
-        advice.append(f"name an argument {CLASS_NAMES[0]} to learn how many")
+        advice.append(f"add an argument {CLASS_NAMES[0]}")
     return f"; {', or '.join(advice)}"
 
 
 def _last_layer(model: nn.Module, features: int) -> str:
-    """Return the name of the last layer if it has so many outputs."""
+    """Return the name of the last layer if it has this number of outputs."""
     widths = {
         name: getattr(module, "out_features", None) or getattr(module, "out_channels", None)
         for name, module in model.named_modules()

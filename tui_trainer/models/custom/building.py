@@ -1,14 +1,14 @@
 """A custom model, built and tried on two images before it is used.
 
-It is a subclass of ``nn.Module`` or a function that returns one. It is called with those of these
-that its signature names; nothing goes through ``**kwargs``:
+It is a subclass of ``nn.Module`` or a function that returns a module. It is called with the keyword
+arguments below that its signature names; none is passed through ``**kwargs``:
 
-- ``image_size`` or ``img_size``: the side of the square images in pixels;
+- ``image_size`` or ``img_size``: height and width of the square images, in pixels;
 - ``input_shape`` or ``in_shape``: channels, height and width;
 - ``in_channels``, ``in_chans``, ``in_channel``, ``input_channels``, or ``channels`` if it has no
-  default, which may well mean something else;
+  default, for it may mean something else;
 - ``num_classes``, ``classes``, ``n_classes``, ``num_class``, ``n_class`` or ``nb_classes``;
-- ``dropout``, if it is set, or 0 if the signature cannot do without.
+- ``dropout``, if ``--dropout`` is given, or 0 if the argument has no default.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.reference import Reference
 
 _INPUT_ERRORS = (RuntimeError, ValueError, AssertionError)
-"""What a model raises where the images have other sizes than it was made for."""
+"""What a model raises for an input shape that it was not written for."""
 
 _USUAL_BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256)
-"""Sizes that a model may be written for."""
+"""Batch sizes for which a model may be written."""
 
 
 class CustomModel:
-    """A class or a function of custom code that gives a network.
+    """A class or a function of custom code that builds a model.
 
     Args:
-        reference: Where it is; its code is imported again.
-        wanted: What its networks are built for.
+        reference: Its file or module and its name; the code is imported again.
+        spec: The images and classes for which it builds models.
 
     Raises:
         InputError: If there is no such class or function, or its code raises.
@@ -54,24 +54,25 @@ class CustomModel:
         self.name = f"{error_lines.place_of(reference)}:{reference.name}"
 
     def build(self) -> tuple[nn.Module, set[str]]:
-        """Call it with what it names; return its network and the names.
+        """Build the model; return it and the names of the arguments that were passed.
 
-        What ``torch.compile`` has wrapped is unwrapped, and its input is a copy of what it is
-        given: some models write into their input.
+        ``torch.compile`` wrappers are removed, and a hook clones the input of ``forward``: some
+        models write into their input.
 
         Raises:
-            InputError: If it cannot be called, or gives something else than a network.
+            InputError: If building fails, or the result is not a module.
         """
         if isinstance(self.target, nn.Module):
             raise InputError(
-                f"{self.name}: is a network already; name its class, or a function that builds"
+                f"{self.name}: is an instance of nn.Module; name its class, or a function "
+                "that builds it"
             )
         if isinstance(self.target, type) and not loading.is_module_class(self.target):
-            raise InputError(f"{self.name}: is a class, but no subclass of nn.Module")
+            raise InputError(f"{self.name}: is a class, but not a subclass of nn.Module")
         if not loading.is_python(self.target):
             kind = type(self.target).__name__
             raise InputError(
-                f"{self.name}: is no class and no function written in Python (type {kind})"
+                f"{self.name}: is neither a class nor a function written in Python (type {kind})"
             )
         arguments = arguments_of(self.target, self.name, self.spec)
         with custom_code(self.reference):
@@ -82,48 +83,55 @@ class CustomModel:
                 words = error_lines.describe_error(error, place, self.reference)
                 raise InputError(f"{words}; {self.reference.name} could not be built") from None
         if not isinstance(model, nn.Module):
-            raise InputError(f"{self.name}: gives no nn.Module (type {type(model).__name__})")
+            raise InputError(f"{self.name}: returns {type(model).__name__}, not an nn.Module")
         return restore_globals_after_forward(clone_inputs(uncompile(model))), set(arguments)
 
     def check(self, model: nn.Module) -> None:
-        """Make sure that its network gives two images a logit for each class, and can be trained.
+        """Check that a model returns logits for two images and that it can be trained.
 
         Raises:
             InputError: If not.
         """
         name, spec = self.name, self.spec
         with custom_code(self.reference):
-            twin, logits = self._tried(model)
+            twin, logits = self._try(model)
         if not isinstance(logits, Tensor):
-            raise InputError(f"{name}: gives no tensor of scores (type {type(logits).__name__})")
-        due = (2, spec.classes)
-        if tuple(logits.shape) != due:
+            raise InputError(
+                f"{name}: forward returns {type(logits).__name__}, not a tensor; return the logits"
+            )
+        expected = (2, spec.classes)
+        if tuple(logits.shape) != expected:
             shape = tuple(logits.shape)
             hint = class_hint(model, self.target, shape, spec)
-            raise InputError(f"{name}: gives {shape} for two images; scores must be {due}{hint}")
+            raise InputError(
+                f"{name}: its logits for two images have shape {shape}, not {expected}{hint}"
+            )
         if not logits.is_floating_point() or not bool(torch.isfinite(logits).all()):
-            raise InputError(f"{name}: gives scores that are no finite numbers: {_some(logits)}")
+            raise InputError(f"{name}: its logits are not finite floats: {_some(logits)}")
         if not any(p.requires_grad for p in model.parameters()):
-            raise InputError(f"{name}: has no parameters to train")
+            raise InputError(f"{name}: has no trainable parameter (requires_grad)")
         if not logits.requires_grad and not _has_gradient(twin, spec.images()):
             raise InputError(
-                f"{name}: its scores have no gradient; do they come from its parameters?"
+                f"{name}: its logits have no gradient; compute them from its parameters, without "
+                "detach() or no_grad()"
             )
         try:
             state_tensors(model)
         except (TypeError, ValueError) as error:
-            raise InputError(f"{name}: its extra state cannot be saved: {reason(error)}") from None
+            raise InputError(
+                f"{name}: get_extra_state() cannot be saved: {reason(error)}"
+            ) from None
 
-    def _tried(self, model: nn.Module) -> tuple[nn.Module, Any]:
-        """Return a copy that has seen two images, and its logits for them."""
+    def _try(self, model: nn.Module) -> tuple[nn.Module, Any]:
+        """Return a copy of the model and its logits for two images."""
         images = self.spec.images()
         try:
             if any(map(is_lazy, _tensors(model))):
-                evaluate(model, images)  # lazy layers learn their shapes
+                evaluate(model, images)  # lazy layers infer their shapes
             twin = _copy_of(model, self.name)
             logits = evaluate(twin, images)
             if len(_tensors(twin)) != len(_tensors(model)):
-                evaluate(model, images)  # it makes layers when it sees its first images
+                evaluate(model, images)  # it creates layers in its first forward
         except InputError:
             raise
         except (Exception, SystemExit) as error:
@@ -132,40 +140,42 @@ class CustomModel:
             if type(error) in _INPUT_ERRORS and "memory" not in words:
                 hint = _batch_hint(model, images[:1])
                 hint = hint or input_hint(model, self.target, self.spec)
-            text = f"{words}; {self.reference.name} could not score images{hint}"
+            text = f"{words}; {self.reference.name} failed on two images{hint}"
             raise InputError(text) from None
         return twin, logits
 
 
 def _batch_hint(model: nn.Module, image: Tensor) -> str:
-    """Return what to do where a model takes batches of one size alone."""
+    """Return advice for a model that accepts batches of one size only."""
     for count in _USUAL_BATCHES:
         with suppress(Exception), torch.no_grad():
             evaluate(copy_model(model), image.expand(count, -1, -1, -1))
-            return f"; it takes {count} images at a time alone: write x.shape[0] for {count}"
+            return (
+                f"; it accepts batches of {count} images only: write x.shape[0] instead of {count}"
+            )
     return ""
 
 
 def _has_gradient(twin: nn.Module, images: Tensor) -> bool:
-    """Say whether the logits have a gradient in training mode: some models stop it in the other."""
+    """Return whether the logits have a gradient in training mode; some models have none in eval."""
     with suppress(Exception), preserve_rng_state(), torch.enable_grad():
         logits = twin(images)
         return not isinstance(logits, Tensor) or logits.requires_grad
-    return True  # what is wrong in training mode is told by the trial of the first steps
+    return True  # the trial of the first steps reports what fails in training mode
 
 
 def _copy_of(model: nn.Module, name: str) -> nn.Module:
     """Return a copy.
 
     Raises:
-        InputError: If none can be made: views and checks work on copies.
+        InputError: If copying fails: views and checks work on copies.
     """
     try:
         return copy_model(model)
     except Exception as error:
         raise InputError(
-            f"{name}: cannot be copied: {type(error).__name__}: {reason(error)}; leave out of the "
-            "model what cannot be copied, or give it a __deepcopy__"
+            f"{name}: copy.deepcopy fails: {type(error).__name__}: {reason(error)}; remove that "
+            "attribute from the model, or define __deepcopy__"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What is wrong in custom code, as one line: what, where, and what to do."""
+"""Describe an error in custom code in one line: what, where, and what to do."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tui_trainer.protocol.reference import Reference
 from tui_trainer.text.fmt import clip, one_line, printable
 
 LONGEST_MESSAGE = 300
-"""The characters of an exception's message that are shown; torch's can be pages long."""
+"""The most characters of an exception's message that are shown; torch's can be pages long."""
 
 LONGEST_LINE = 60
-"""The characters of a line of code that are shown."""
+"""The most characters of a line of code that are shown."""
 
-GUARD = 'put what is no definition under `if __name__ == "__main__":`'
+GUARD = 'move code that is not a definition under `if __name__ == "__main__":`'
 
 _PACKAGES = {
     "cv2": "opencv-python",
@@ -42,7 +42,7 @@ _PACKAGES = {
     "pytorch_lightning": "pytorch-lightning",
     "hydra": "hydra-core",
 }
-"""Packages whose name for pip is not that of their module."""
+"""Packages whose name on PyPI differs from that of their module."""
 
 
 _LOCAL = (
@@ -50,14 +50,14 @@ _LOCAL = (
     *("lib", "main", "model", "models", "modules", "net", "nets", "network", "networks", "src"),
     *("tests", "train", "utils"),
 )
-"""Modules of this name are hardly installed ones."""
+"""Modules with these names are hardly installed packages."""
 
 _PASS_ON = ("__torch_function__", "call_unchanged")
-"""Functions of ours that call torch on behalf of a model: :mod:`tui_trainer.anatomy.trace`."""
+"""Functions of this package that call torch for a model: :mod:`tui_trainer.anatomy.trace`."""
 
 
 def display_path(name: str) -> str:
-    """Return a file, from the current folder if it is below it."""
+    """Return the path of a file, relative to the current folder if the file is below it."""
     path = Path(os.path.abspath(name))
     try:
         folder = Path.cwd()
@@ -67,18 +67,18 @@ def display_path(name: str) -> str:
 
 
 class CustomModelError(Exception):
-    """A custom model raised while it was trained; the message begins with file and line."""
+    """A custom model raised during training; the message begins with file and line."""
 
 
 def place_of(reference: Reference) -> str:
-    """Return a reference's file, from the current folder if it is below it, or its module."""
+    """Return a reference's module, or its file as :func:`display_path` does."""
     return display_path(reference.place) if reference.is_file else printable(reference.place)
 
 
 def describe_error(error: BaseException, place: str, reference: Reference) -> str:
-    """Return what an exception in custom code says, after the line that it came from.
+    """Return the message of an exception in custom code, after file and line.
 
-    That line is the deepest one in custom files; where there is none, it is ``place``.
+    The line is the deepest one in custom files; ``place`` stands for it if there is none.
     """
     imports = imports_of(reference)
     if isinstance(error, SyntaxError) and error.lineno and imports.is_custom_file(error.filename):
@@ -93,10 +93,10 @@ def describe_error(error: BaseException, place: str, reference: Reference) -> st
 
 
 def line_of_error(error: BaseException, reference: Reference) -> str:
-    """Return the deepest line in custom files that an exception came through, if it is at fault.
+    """Return the deepest line of the traceback in custom files, if custom code caused the error.
 
-    It is not at fault where a deeper frame is ours, as a hook of ours that its ``forward`` calls.
-    A mode that passes a call on to torch is no such frame.
+    It did not if a deeper frame belongs to this package, as a hook that its ``forward`` calls.
+    Function modes that pass a call on to torch do not count as such frames.
     """
     place, imports = "", imports_of(reference)
     for code, line in _frames(error):
@@ -108,15 +108,15 @@ def line_of_error(error: BaseException, reference: Reference) -> str:
 
 
 def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
-    """Repeat a step that raises in ``backward``; return the line of ``forward`` that it is due to.
+    """Repeat a step that raises in ``backward``; return the line of ``forward`` that caused it.
 
-    An error of autograd comes through no line of custom code, but autograd's anomaly mode knows
-    which operation it was. Empty where no custom file did it.
+    The traceback of an autograd error has no line of custom code, but autograd's anomaly detection
+    knows the operation. Empty if that is not in a custom file.
     """
     imports = imports_of(reference)
     with custom_code(reference), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with torch.autograd.detect_anomaly(), suppress(Exception):  # the one that is asked about
+        with torch.autograd.detect_anomaly(), suppress(Exception):  # the error in question
             step()
     for warning in caught:
         if "Traceback of forward call" in str(warning.message):
@@ -127,23 +127,23 @@ def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
 
 
 def first_line(code: CodeType, reference: Reference) -> str:
-    """Return where a function begins, if it is in custom files."""
+    """Return file and line of a function, if it is in custom files."""
     is_custom_file = imports_of(reference).is_custom_file(code.co_filename)
     return _at(code, code.co_firstlineno) if is_custom_file else ""
 
 
 def advice(error: BaseException, reference: Reference) -> str:
-    """Return what to do about an exception while custom code is imported; empty if not known."""
+    """Return advice on an exception during the import of custom code; empty if there is none."""
     imports = imports_of(reference)
     if isinstance(error, SyntaxError):
         is_magic = (error.text or "").lstrip().startswith(("!", "%"))
-        return "that is a notebook's command; delete the line" if is_magic else ""
+        return "only notebooks have such commands; delete the line" if is_magic else ""
     if isinstance(error, NameError) and error.name in ("get_ipython", "display"):
-        return f"{error.name} exists in notebooks alone; delete the line"
+        return f"{error.name} exists only in notebooks; delete the line"
     if isinstance(error, ModuleNotFoundError):
         return _missing(error, imports)
     if isinstance(error, FileNotFoundError) and _is_relative(error.filename):
-        return "its path starts in the current folder; begin it with Path(__file__).parent"
+        return "the path is relative to the current folder; start it with Path(__file__).parent"
     frames = [code for code, _ in _frames(error) if imports.is_custom_file(code.co_filename)]
     is_at_top = bool(frames) and all(code.co_name == "<module>" for code in frames)
     return GUARD if is_at_top and not isinstance(error, ImportError | NameError) else ""
@@ -153,18 +153,18 @@ def _missing(error: ModuleNotFoundError, imports: CustomImports) -> str:
     name = error.name or ""
     top = name.partition(".")[0]
     if name.startswith("google.colab"):
-        return "google.colab exists in Colab alone; delete the import"
+        return "google.colab exists only in Colab; delete the import"
     if not top or f"No module named {top!r}" not in str(error):
-        return ""  # a part of a package that is there
+        return ""  # a submodule of an installed package
     if place := next(_elsewhere(top, imports.roots[-1]), None):
-        return f"{display_path(str(place))} has that name; add its folder to sys.path"
+        return f"{display_path(str(place))} exists; add its folder to sys.path"
     if top in _LOCAL:
         return f"{top} is neither in {display_path(str(imports.roots[0]))} nor in a folder above it"
     return f"install it with `pip install {_PACKAGES.get(top, top)}`"
 
 
 def _elsewhere(name: str, root: Path) -> Iterator[Path]:
-    """Yield the files of that name further down in a repository."""
+    """Yield the files of that name in subfolders of a repository."""
     if (root / ".git").exists():
         for depth in ("*", "*/*", "*/*/*"):
             yield from root.glob(f"{depth}/{name}.py")
@@ -185,12 +185,12 @@ def _at(code: CodeType, line: int) -> str:
 
 
 def _words(error: BaseException, code: CodeType | None = None, line: int = 0) -> str:
-    """Return an exception in words; torch's RuntimeErrors speak for themselves."""
+    """Return an exception as text; torch's RuntimeErrors need no type name."""
     kind = type(error).__name__
     if isinstance(error, SystemExit):
-        return f"it leaves the program, with exit code {error.code}"
+        return f"it exits the program with code {error.code}"
     if isinstance(error, EOFError) and code is not None:
-        return "EOFError: it asks for input, and there is none"
+        return "EOFError: it calls input(), but there is no stdin"
     text = str(error) if isinstance(error, OSError) and error.filename else reason(error)
     if text == kind and code is not None:
         source = one_line(linecache.getline(code.co_filename, line))

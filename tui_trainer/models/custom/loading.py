@@ -1,8 +1,8 @@
-"""A person's own Python, imported: every fault in it becomes one line with its file and line.
+"""Import custom code; every error in it becomes a one-line message with file and line.
 
-The code is run, so it is the person's own to trust. What it changes in the process while it is
-imported, built and tried is put back, see :mod:`tui_trainer.models.custom.process_state`; what its
-``forward`` prints later is its own affair.
+Importing executes the code, so only import code that you trust. What it changes in the process
+during import, construction and trial is restored, see
+:mod:`tui_trainer.models.custom.process_state`; what its ``forward`` prints later is not redirected.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ _latest: dict[Reference, Any] = {}
 
 
 def load(reference: Reference) -> Any:
-    """Import the file or module of a reference anew, and return what it names there.
+    """Import the file or module of a reference again, and return the object that it names.
 
-    The neighbours that it imports are imported anew too, so that an edit counts in the next run.
+    The modules that it imports from its folder are imported again too, so that the next run uses
+    edited code.
 
     Raises:
         InputError: If there is no such file, module or name, or its code raises.
@@ -67,24 +68,24 @@ def _imported(reference: Reference, imports: CustomImports) -> ModuleType:
 
 
 def last_loaded(reference: Reference) -> Any:
-    """Return what a reference names as it was last loaded, if that was the last thing loaded.
+    """Return the object of a reference from the last import if that was of it; else import it.
 
     Raises:
-        InputError: As :func:`load`, where it must be loaded.
+        InputError: From :func:`load`.
     """
     with lock:
         return _latest[reference] if reference in _latest else load(reference)
 
 
 def _read(path: Path, place: str) -> str:
-    """Return the text of a file of Python.
+    """Return the source of a Python file.
 
     Raises:
-        InputError: If it cannot be read, is too large to be one, or is no UTF-8.
+        InputError: If it cannot be read, is too large, or is not UTF-8.
     """
     source = read_at_most(path, MAX_BYTES, place)
     if len(source) > MAX_BYTES:
-        raise InputError(f"{place}: larger than a program can be; is it the right one?")
+        raise InputError(f"{place}: larger than {MAX_BYTES >> 20} MiB; is it the right file?")
     if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or source[1:8:2] == bytes(4):
         raise InputError(f"{place}: UTF-16 text; save the file as UTF-8")
     if (bad := source.find(0)) >= 0:
@@ -114,8 +115,8 @@ def _named(module: ModuleType, reference: Reference) -> Any:
     if not name:
         classes = [key for key, value in there.items() if isinstance(value, type)]
         if len(classes) == 1:
-            raise InputError(f"{place}: name its network too: --model {place}:{classes[0]}")
-        raise InputError(f"{place}: name its network too, as {place}:ClassName{_listed(there)}")
+            raise InputError(f"{place}: name its model too: --model {place}:{classes[0]}")
+        raise InputError(f"{place}: name its model too, as {place}:ClassName{_listed(there)}")
     try:
         return getattr(module, name)
     except AttributeError:
@@ -123,7 +124,7 @@ def _named(module: ModuleType, reference: Reference) -> Any:
 
 
 def _names(module: ModuleType) -> dict[str, Any]:
-    """Return the networks that a module defines, then its functions."""
+    """Return the model classes that a module defines, then its functions."""
     own = {
         name: value
         for name, value in vars(module).items()
@@ -141,12 +142,12 @@ def _listed(names: dict[str, Any]) -> str:
 
 
 def is_module_class(value: object) -> bool:
-    """Whether it is a class of networks."""
+    """Return whether a value is a subclass of ``nn.Module``."""
     return isinstance(value, type) and issubclass(value, nn.Module)
 
 
 def is_python(target: Any) -> bool:
-    """Whether calling it runs Python code that is not part of a C extension: no ``os.abort``."""
+    """Return whether calling it runs Python code, not that of a C extension as ``os.abort``."""
     while isinstance(target, functools.partial):
         target = target.func
     if is_module_class(target) or isinstance(target, FunctionType):

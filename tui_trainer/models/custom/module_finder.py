@@ -1,9 +1,9 @@
 """Custom code imported as Python itself would import it.
 
-A file is imported under its own name, so that a neighbour that imports it back gets the same
-module. A file of a package is imported as part of it. Where an import resolves neither from the
-file's folder nor from what is installed, the folders above it are tried, up to the repository's.
-Each file is executed once, under however many names it is imported.
+A file is imported under its own name, so that a module that imports it back gets the same module
+object. A file in a package is imported as a submodule. An import that resolves neither from the
+file's folder nor from installed packages is searched in the folders above, up to the repository.
+Each file is executed once, even if it is imported under several names.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tui_trainer.models.custom.source_files import holds, is_installed, roots_of
 from tui_trainer.models.torchvision_compat import declare_operators
 
 MOST_ATTEMPTS = 8
-"""How often one file is tried with other folders first in the path."""
+"""Import attempts for one file, each with another folder first in the path."""
 
 
 class _Source(SourceFileLoader):
-    """Compiles the file itself: cached code can be older than an edit of the same second."""
+    """Compiles the source itself: cached bytecode can be older than an edit of the same second."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -37,7 +37,7 @@ class _Source(SourceFileLoader):
 
 
 class _Alias(Loader):
-    """Gives a module that is already there a second name."""
+    """Gives a loaded module a second name."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module, self.spec = module, module.__spec__
@@ -50,7 +50,7 @@ class _Alias(Loader):
 
 
 class _LastResort(MetaPathFinder):
-    """Finds a top-level module in the folders above, once nothing else has found it."""
+    """Finds a top-level module in the folders above, after all other finders have failed."""
 
     def __init__(self, imports: CustomImports) -> None:
         self.imports = imports
@@ -68,10 +68,10 @@ class _LastResort(MetaPathFinder):
 
 
 class CustomImports(MetaPathFinder):
-    """The modules of a custom model, and how they are found.
+    """Finds the modules of a custom model.
 
     Args:
-        folder: The folder of its file, or for a module the current one.
+        folder: The folder of its file; for a module, the current folder.
 
     Attributes:
         roots: The folders in which imports may resolve, nearest first.
@@ -94,7 +94,7 @@ class CustomImports(MetaPathFinder):
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Let imports find custom modules; ``sys.path`` and libraries are put back."""
+        """Let imports find custom modules; restore ``sys.path`` and libraries afterwards."""
         if self in sys.meta_path:
             yield
             return
@@ -119,14 +119,14 @@ class CustomImports(MetaPathFinder):
             self._give_back()
 
     def forget(self) -> None:
-        """Remove the custom modules, so that they are imported anew."""
+        """Remove the custom modules, so that they are imported again."""
         for name in self._imported.difference(self._hidden):
             sys.modules.pop(name, None)
         for names in (self._imported, self._names, self._hidden):
             names.clear()
 
     def is_custom_file(self, file: str | None) -> bool:
-        """Whether a file is custom code: of the repository, or of a folder that its code added."""
+        """Return whether a file is custom code: in the repository or a folder that it added."""
         path = Path(file or "")
         return any(path.is_relative_to(base) for base in self._bases) and not is_installed(path)
 
@@ -136,7 +136,7 @@ class CustomImports(MetaPathFinder):
         """Find a custom module; None for any other."""
         if fullname == "torchvision" and not self._is_declared:
             self._is_declared = True
-            with suppress(ImportError):  # its own import will say so, with the line
+            with suppress(ImportError):  # the import of the custom code reports it, with the line
                 declare_operators()
         self._note_added()
         spec = self._given(fullname) or PathFinder.find_spec(fullname, path, target)
@@ -154,7 +154,7 @@ class CustomImports(MetaPathFinder):
         return spec
 
     def _given(self, fullname: str) -> ModuleSpec | None:
-        """Return how the file or one of its packages is imported."""
+        """Return the spec of the file or of one of its packages."""
         place = self._places.get(fullname)
         if place is None:
             return None
@@ -176,7 +176,7 @@ class CustomImports(MetaPathFinder):
         self._bases |= {Path(folder) for folder in added if os.path.isabs(folder)}
 
     def _give_back(self) -> None:
-        """Give libraries their names back; custom modules keep theirs where no library has it."""
+        """Restore libraries under their names; keep custom modules whose name no library has."""
         for name in self._imported:
             top = name.partition(".")[0]
             is_taken = top in self._evicted or top in sys.stdlib_module_names
@@ -189,10 +189,10 @@ class CustomImports(MetaPathFinder):
     # --- a file
 
     def import_file(self, path: Path, text: str) -> ModuleType:
-        """Import a file under its own name, with its package if it is part of one.
+        """Import a file under its own name, or as a submodule of its package.
 
         Raises:
-            Exception: Whatever its code raises.
+            Exception: Any error of its code.
         """
         depth = _package_depth(path, text, self.roots[-1])
         first: Exception | None = None
@@ -211,7 +211,7 @@ class CustomImports(MetaPathFinder):
         raise first
 
     def _name(self, path: Path, depth: int) -> str:
-        """Return the module name of a file in so many packages, and note where each of them is."""
+        """Return the module name of a file at a package depth; record the path of each package."""
         folders = [path.parent, *path.parent.parents][:depth][::-1]
         parts = [folder.name.replace(".", "_") for folder in folders]
         if not (folders and path.name == "__init__.py"):
@@ -223,13 +223,13 @@ class CustomImports(MetaPathFinder):
         names = [".".join(parts[: number + 1]) for number in range(len(parts))]
         self._places = dict(zip(names, places, strict=True))
         if folders and folders[0].parent not in self._path:
-            # Its own folder comes last: a package may well have a module called `types`.
+            # Its own folder comes last: a package can have a module called `types`.
             self._path = [folders[0].parent, *(f for f in self._path if f != path.parent)]
         self._set_path()
         return names[-1]
 
     def _leave_out(self, error: Exception, path: Path) -> bool:
-        """Do without the ``__init__.py`` of packages that fail before the file's turn comes."""
+        """Skip the ``__init__.py`` of packages that fail before the file itself is executed."""
         packages = {place for place in self._places.values() if place.is_dir()} - self._unexecuted
         if path.name == "__init__.py" or not packages or _came_through(error, path):
             return False
@@ -237,9 +237,9 @@ class CustomImports(MetaPathFinder):
         return True
 
     def _prefer_another(self, error: Exception) -> bool:
-        """Put a folder first in the path whose module may be the one that was meant.
+        """Put the folder first in the path whose module is probably meant.
 
-        A neighbour can have the name of an installed module or of one in a folder above.
+        A module next to the file can have the name of an installed module or of one further up.
         """
         name = error.name if isinstance(error, ImportError) else None
         if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
@@ -260,10 +260,10 @@ class CustomImports(MetaPathFinder):
 
 
 def _package_depth(path: Path, text: str, repository: Path) -> int:
-    """Return how many packages a file is part of: by ``__init__.py``, and by its own imports.
+    """Return how many packages enclose a file: by ``__init__.py`` and by its relative imports.
 
     Raises:
-        SyntaxError: If it is no Python.
+        SyntaxError: If it is not valid Python.
     """
     nodes = ast.walk(ast.parse(text, str(path)))
     levels = [node.level for node in nodes if isinstance(node, ast.ImportFrom)]
@@ -276,7 +276,7 @@ def _package_depth(path: Path, text: str, repository: Path) -> int:
 
 
 def _came_through(error: BaseException, path: Path) -> bool:
-    """Whether an exception came through the code of a file."""
+    """Return whether a traceback contains code of a file."""
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):
@@ -286,7 +286,7 @@ def _came_through(error: BaseException, path: Path) -> bool:
 
 
 def _is_at(module: ModuleType, place: Path) -> bool:
-    """Whether a module is a file, or a package in a folder; the suffix may be left out."""
+    """Return whether a module is loaded from a file, or from a folder if it is a package."""
     file = getattr(module, "__file__", None) or next(iter(_paths(module)), None)
     if not isinstance(file, str):
         return False

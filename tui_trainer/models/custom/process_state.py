@@ -1,4 +1,4 @@
-"""Custom code is a guest in the process: it finds its modules, and what it changes is put back."""
+"""Run custom code in this process: it finds its modules, and what it changes is restored."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from tui_trainer.models.custom.module_finder import CustomImports
 from tui_trainer.protocol.reference import Reference
 
 lock = RLock()
-"""Custom code is imported and run by one thread at a time."""
+"""One thread at a time imports and runs custom code."""
 
 _replaced: list[object] = []
-"""Streams that custom code put in place of ours: one that is collected closes ours with it."""
+"""Streams by which custom code replaced ours: garbage collection of one would close ours too."""
 
 _imports: CustomImports | None = None
 
 
 @contextmanager
 def custom_code(reference: Reference) -> Iterator[None]:
-    """Run code of a reference: its folder importable, its words on stderr, its changes undone."""
+    """Run custom code: its folder is importable, prints go to stderr, its changes are undone."""
     place = os.path.abspath(reference.place) if reference.is_file else reference.place
     with lock, preserve_process_state([place]), imports_of(reference).active():
         yield
 
 
 def imports_of(reference: Reference) -> CustomImports:
-    """Return how the modules of a reference are found: as when it was loaded, if it was."""
+    """Return the finder of a reference's modules: that of its last import, if there was one."""
     folder = _folder(reference)
     return _imports if _imports and _imports.roots[0] == folder else CustomImports(folder)
 
 
 def reset_imports(reference: Reference) -> CustomImports:
-    """Forget the modules of what was loaded before; return how those of a reference are found."""
+    """Remove the modules of the last import; return a new finder for a reference."""
     global _imports
     if _imports is not None:
         _imports.forget()
@@ -64,13 +64,13 @@ def _folder(reference: Reference) -> Path:
 
 @contextmanager
 def preserve_process_state(argv: Sequence[str]) -> Iterator[None]:
-    """Run custom code as ``python FILE`` would, and put back what it changes in the process.
+    """Run custom code as ``python FILE`` does, and restore what it changes in the process.
 
-    What it prints goes to stderr, for stdout is for data; there is no input. Figures of matplotlib
-    are not shown. Generators of random numbers are left to :mod:`tui_trainer.models.rng`.
+    Its prints go to stderr, for stdout is for data; stdin is empty. Matplotlib shows no windows.
+    :mod:`tui_trainer.models.rng` restores rng states.
 
     Args:
-        argv: What it finds in ``sys.argv``.
+        argv: ``sys.argv`` for the code.
     """
     with ExitStack() as stack:
         for get, put in _STATE:
@@ -78,15 +78,15 @@ def preserve_process_state(argv: Sequence[str]) -> Iterator[None]:
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(np.errstate())
         sys.argv, sys.stdout = list(argv), sys.stderr
-        sys.stdin = io.StringIO()  # a question must not wait, nor take the app's keys
+        sys.stdin = io.StringIO()  # input() must neither wait nor take the keys of the window
         os.environ.setdefault("MPLBACKEND", "Agg")
         yield
 
 
 def restore_globals_after_forward(model: nn.Module) -> nn.Module:
-    """Put the default dtype, gradient mode, folder and streams back after each forward.
+    """Restore default dtype, gradient mode, current folder and streams after each forward.
 
-    Some models set them, and mean their own computation.
+    Some models set them for their own computation.
     """
     if not isinstance(model, ScriptModule):
         settings: list[list[Any]] = []
@@ -139,7 +139,7 @@ def _set_logging(before: tuple[Any, ...]) -> None:
 
 
 def _signals() -> dict[signal.Signals, Any]:
-    """Return the handler of each signal; empty where they cannot be set, but on the main thread."""
+    """Return the handler of each signal; empty outside the main thread, which cannot set any."""
     is_main = threading.current_thread() is threading.main_thread()
     return {n: signal.getsignal(n) for n in signal.valid_signals()} if is_main else {}
 
@@ -151,7 +151,7 @@ def _set_signals(handlers: dict[signal.Signals, Any]) -> None:
 
 
 _Pair = tuple[Callable[[], Any], Callable[[Any], Any]]
-"""How something is read, and how it is put back."""
+"""A getter and a setter."""
 
 
 def _attributes(owner: Any, *names: str) -> _Pair:
@@ -191,6 +191,6 @@ _STATE: tuple[_Pair, ...] = (
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
     _attributes(torch.backends.cudnn, "benchmark"),
-    # None is no device of one's own, which costs nothing; "cpu" wraps every call.
+    # None means no default device and costs nothing; "cpu" would wrap every call.
     (lambda: str(torch.get_default_device()), lambda _: torch.set_default_device(None)),
 )

@@ -1,4 +1,4 @@
-"""Which files are a person's own, and in which folders their imports may resolve."""
+"""Which files are custom code, and in which folders their imports may resolve."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _INSTALLED = tuple(
 
 
 def is_installed(path: Path) -> bool:
-    """Whether a file belongs to Python, to an installed package or to this program."""
+    """Return whether a file belongs to Python, an installed package or this program."""
     if {"site-packages", "dist-packages"} & {*path.parts}:
         return True
     return any(path.is_relative_to(folder) for folder in (*_INSTALLED, _OURS))
 
 
 def is_package_file(file: str) -> bool:
-    """Whether a file belongs to this program; the zoo is a library to who builds on it."""
+    """Return whether a file belongs to this program, without the zoo, which others build on."""
     path = Path(file)
     return path.is_relative_to(_OURS) and not path.is_relative_to(_OURS / "models" / "zoo")
 
 
 def roots_of(folder: Path) -> tuple[Path, ...]:
-    """Return a folder and those above it in which its imports may resolve, nearest first.
+    """Return a folder and the folders above it in which its imports may resolve, nearest first.
 
-    The last one is the repository's, or the home folder. ``/tmp``, and what else is shared by
-    several users, is none: anybody could leave a ``utils.py`` there.
+    The last one is the root of the repository, or the home folder. ``/tmp`` and other
+    world-writable folders are excluded: anybody could leave a ``utils.py`` there.
     """
     roots = [folder]
     home = os.path.expanduser("~")
@@ -49,7 +49,7 @@ def roots_of(folder: Path) -> tuple[Path, ...]:
 
 
 def holds(root: Path, name: str) -> bool:
-    """Whether a folder has a module of that name; a folder without Python files is none."""
+    """Return whether a folder has a module of that name; a folder without Python files has none."""
     folder = root / name
     if (root / f"{name}.py").is_file() or (folder / "__init__.py").is_file():
         return True
