@@ -107,7 +107,7 @@ def test_the_table_is_for_reading(run: Cli) -> None:
     assert "19,568 parameters, 97.8 % of 20,000" in lines[1]
     head = next(line for line in lines if line.startswith("layer"))
     assert head.split("  ")[0] == "layer"
-    for title in ("input", "of 20,000", "multiply-adds", "memory", "sees", "jump", "start"):
+    for title in ("input", "of 20,000", "multiply-adds", "memory", "field", "jump", "start"):
         assert title in head
     conv4 = next(line for line in lines if line.startswith("  conv4 "))
     assert "14×14×64" in conv4
@@ -125,7 +125,7 @@ def test_a_table_fits_its_terminal(run: Cli, monkeypatch: pytest.MonkeyPatch) ->
     assert max(map(len, lines)) < 80
     assert not any("…" in line for line in lines)
     head = next(line for line in lines if line.startswith("layer"))
-    assert {"output", "parameters", "sees"} <= set(head.split())
+    assert {"output", "parameters", "field"} <= set(head.split())
     assert "start" not in head
 
 

@@ -242,7 +242,7 @@ def test_no_meaning_is_in_colour_alone() -> None:
     assert "<p class='error'>✗ one</p><p class='error'>two</p>" in text
     assert "<td class='mark'>▸</td>" in text
     assert "▸ 0" in text
-    assert "red: no number" in text
+    assert "red: NaN" in text
     assert "below 0, −1" in text
     assert len(set(re.findall(r"stroke-dasharray='([^']+)'", text))) == 2
 
@@ -256,7 +256,7 @@ def test_numbers_are_flush_right() -> None:
 def test_a_matrix_has_its_heat_where_it_is_wrong() -> None:
     text = blocks_html((MATRIX,))
     assert re.findall(r"<td style='--heat:([\d.]+)'>(\d+)</td>", text) == [("0.60", "3")]
-    assert re.findall(r"<td class='right'>(\d+)</td>", text) == ["48", "52"]
+    assert re.findall(r"<td class='diagonal'>(\d+)</td>", text) == ["48", "52"]
 
 
 def test_a_bar_is_as_long_as_its_share() -> None:

@@ -143,5 +143,5 @@ def test_neighbours_of_one_role_are_one_run() -> None:
 
 
 def test_a_line_needs_as_many_values_as_places() -> None:
-    with pytest.raises(ValueError, match="as many values as places"):
+    with pytest.raises(ValueError, match="as many y values as x values"):
         Line([1.0, 2.0], [1.0], "train")

@@ -65,8 +65,8 @@ def test_the_figures_say_who_costs_less() -> None:
     assert told["parameters"] == ("346", "314", "right")
     assert told["multiply-adds"] == ("1,032", "1,000", "right")
     assert told["share of 20,000"] == ("1.7 %", "1.6 %", "")
-    assert told["a score sees"] == ("28×28", "28×28", "")
-    assert told["layers that learn"] == ("2", "2", "")
+    assert told["receptive field"] == ("28×28", "28×28", "")
+    assert told["layers with weights"] == ("2", "2", "")
     assert told["activations, batch 1"] == ("100.4 kB", "50.2 kB", "right")
 
 

@@ -127,7 +127,7 @@ def test_a_layer_is_told_in_words() -> None:
     words = "".join(cell.text for cell in layer_summary(conv4, BUDGET))
     assert words == (
         "conv4 · conv 3×3 from 14×14×16 to 14×14×64 · 9,216 parameters (46 % of 20,000)"
-        " · a feature sees 14×14 pixels, its neighbour's field is 2 pixels further"
+        " · receptive field 14×14 pixels, jump 2 pixels"
     )
 
 

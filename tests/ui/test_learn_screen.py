@@ -224,7 +224,7 @@ async def test_enter_trains_and_what_came_of_it_stays() -> None:
         assert asked(engine)[-1] == ask_lesson(SLUGS[0], mode="confirmed")
         words = exhibit_text(screen)
         assert "Early is better by 1.2 points." in words
-        assert "how sure: 1,000 images, one seed" in words
+        assert "evidence: 1,000 images, one seed" in words
         assert "again" in str(screen.query_one(ExhibitPanel).border_subtitle)
         await pilot.press("1", "4")
         await tell(pilot, app, EPOCH)

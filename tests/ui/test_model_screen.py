@@ -40,7 +40,7 @@ async def test_2_shows_the_network_of_the_run_and_1_goes_back() -> None:
     async with app.run_test(size=(200, 55)) as pilot:
         screen = await show(pilot, app)
         assert names(screen)[:4] == ["input", "▾ 28×28", "  conv1", "  conv1_norm"]
-        assert column(screen, "sees")[2] == "3×3"
+        assert column(screen, "field")[2] == "3×3"
         assert line(screen, "totals").startswith("total")
         assert "19,568" in line(screen, "totals")
         assert "conv1 · conv 3×3 from 28×28×1" in line(screen, "about-layer")
@@ -154,7 +154,7 @@ async def test_an_older_table_shows_dashes_and_no_review() -> None:
     app, _ = model(events)
     async with app.run_test(size=(200, 55)) as pilot:
         screen = await show(pilot, app, events)
-        assert set(column(screen, "sees")) == {"–"}
+        assert set(column(screen, "field")) == {"–"}
         assert set(column(screen, "multiply-adds")) == {"–"}
         assert "not recorded" in line(screen, "about-layer")
         assert "without a review" in screen.query_one(ReviewPanel).text(60).plain

@@ -109,10 +109,10 @@ def _result(exhibit: Exhibit) -> str:
     """Return the result and its uncertainty."""
     text = "".join(
         f"<p><b>{label}:</b> {escape(words)}</p>"
-        for label, words in (("result", exhibit.result), ("how sure", exhibit.certainty))
+        for label, words in (("result", exhibit.result), ("evidence", exhibit.certainty))
         if words
     )
-    return f"<div class='said'>{text}</div>" if text else ""
+    return f"<div class='result'>{text}</div>" if text else ""
 
 
 def _control_values(exhibit: Exhibit) -> str:

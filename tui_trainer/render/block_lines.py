@@ -1,4 +1,4 @@
-"""The blocks of an exhibit that are text: words, tables, bars and matrices, in lines of a width."""
+"""The text blocks of an exhibit as lines of a given width: words, tables, bars and matrices."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ ROLES: dict[Tone, str] = {
     **{"plain": "", "muted": "muted", "title": "title bold"},
     **{"error": "error", "warning": "warning", "note": "title", "ok": "ok"},
 }
-"""The role of each tone; a note is nothing to worry about, and looks like it."""
+"""The role of each tone; a note is harmless, so it gets no warning colour."""
 
 NUMBER = tuple("0123456789+-−")
-"""A cell that begins with one of these is flush right."""
+"""A cell that begins with one of these is right-aligned."""
 
 NONE = ("", "·", "–", "—")
-"""A cell without a number: it stands as its column does."""
+"""A cell without a number: it is aligned like its column."""
 
 GAP = 2
-"""Blanks between two columns of a table."""
+"""Spaces between two columns of a table."""
 
 LEAST_CELL = 4
-"""Columns of a cell of a matrix at least."""
+"""The minimum width of a matrix cell, in columns."""
 
 HEAT = 0.75
-"""How much of its colour the hottest cell of a matrix has."""
+"""The colour strength of the hottest cell of a matrix."""
 
 
 def words_lines(words: Words, width: int) -> Lines:
-    """Return a paragraph, or lines as they are; what is too long goes on, further to the right."""
+    """Return a paragraph, or unwrapped lines whose overflow continues indented on the next line."""
     sign, role = sign_of(words), ROLES[words.tone]
     if words.keeps_lines:
         return kept_lines(sign + words.text.replace("\n", "\n" + " " * len(sign)), role, width)
@@ -44,12 +44,12 @@ def words_lines(words: Words, width: int) -> Lines:
 
 
 def sign_of(words: Words) -> str:
-    """Return how words of a tone begin: no colour tells anything alone."""
+    """Return the sign of a tone, because no meaning may depend on colour alone."""
     return next((f"{sign} " for severity, sign in SIGNS.items() if severity == words.tone), "")
 
 
 def caption_lines(words: str, width: int) -> Lines:
-    """Return the caption of a block; no line if it has none."""
+    """Return the caption of a block; no lines if it has none."""
     return paragraph(words, "title", min(width, PROSE)) if words else []
 
 
@@ -57,7 +57,7 @@ def caption_lines(words: str, width: int) -> Lines:
 
 
 def table_lines(table: Table, width: int, *, has_rule: bool) -> Lines:
-    """Return a table: its numbers flush right, what is too wide folded, or row by row.
+    """Return a table with right-aligned numbers; wrap wide cells, or print it row by row.
 
     ``has_rule`` draws a rule below the heads.
     """
@@ -79,19 +79,19 @@ def table_lines(table: Table, width: int, *, has_rule: bool) -> Lines:
 
 
 def table_width(table: Table) -> int:
-    """Return how many columns a table takes if nothing of it is folded."""
+    """Return the width of a table without wrapped cells."""
     gutter = 0 if table.marked is None else 2
     return gutter + sum(_widths(table)) + GAP * (len(table.heads) - 1)
 
 
 def is_right(table: Table, index: int) -> bool:
-    """Return whether a column is flush right: most of its cells are numbers."""
+    """Return whether a column is right-aligned: most of its cells are numbers."""
     cells = [row[index] for row in table.rows if row[index] not in NONE]
     return bool(cells) and sum(cell.startswith(NUMBER) for cell in cells) * 2 > len(cells)
 
 
 def is_number(cell: str, flush: bool) -> bool:
-    """Return whether a cell is flush right: a number, or nothing where its column is ``flush``."""
+    """Return whether a cell is right-aligned: a number, or empty in a ``flush`` column."""
     return cell.startswith(NUMBER) or (cell in NONE and flush)
 
 
@@ -100,7 +100,7 @@ def _widths(table: Table) -> list[int]:
 
 
 def _folded(table: Table, width: int) -> list[int] | None:
-    """Return the columns' widths, the widest of words made narrower; None if that is not enough."""
+    """Return the column widths after narrowing the widest ones; None if that is not enough."""
     widths = _widths(table)
     least = [
         max(len(word) for cell in cells for word in [*cell.split(), ""])
@@ -119,7 +119,7 @@ def _folded(table: Table, width: int) -> list[int] | None:
 def _row(
     cells: tuple[str, ...], widths: list[int], right: list[bool], sign: str, role: str
 ) -> Lines:
-    """Return a row in one line, or in several where a cell is folded."""
+    """Return a row as one line, or as several where a cell is wrapped."""
     folded = [
         textwrap.wrap(cell, width) if columns(cell) > width else [cell]
         for cell, width in zip(cells, widths, strict=True)
@@ -136,7 +136,7 @@ def _row(
 
 
 def _row_by_row(table: Table, width: int) -> Lines:
-    """Return a table for which there is no room: each row as a paragraph."""
+    """Return a table that is too wide: each row as a paragraph."""
     lines: Lines = []
     for number, row in enumerate(table.rows):
         text = " · ".join(f"{head} {cell}".strip() for head, cell in zip(table.heads, row))  # noqa: B905
@@ -149,7 +149,7 @@ def _row_by_row(table: Table, width: int) -> Lines:
 
 
 def bars_lines(bars: Bars, width: int) -> Lines:
-    """Return bars below each other, each with its number flush right."""
+    """Return bars below each other, each with its number right-aligned."""
     labels, numbers = _bar_columns(bars)
     room = min(WIDEST_BAR, width - 2 - labels - 1 - 1 - numbers)
     lines = caption_lines(bars.caption, width)
@@ -182,7 +182,7 @@ def _bar_lines(bar: Bar, labels: int, numbers: int, room: int, width: int) -> Li
 
 
 def bars_width(bars: Bars) -> int:
-    """Return how many columns bars need to be worth drawing."""
+    """Return the minimum width at which bars are worth drawing."""
     return sum(_bar_columns(bars)) + 4 + LEAST_BAR + 2
 
 
@@ -190,12 +190,12 @@ def bars_width(bars: Bars) -> int:
 
 
 def matrix_width(matrix: Matrix) -> int:
-    """Return how many columns a matrix takes."""
+    """Return the width of a matrix."""
     return _head_width(matrix) + _cell_width(matrix) * len(matrix.heads) + 1
 
 
 def matrix_lines(matrix: Matrix, width: int) -> Lines:
-    """Return a matrix, its rows labelled at the left and its columns above."""
+    """Return a matrix with row labels at the left and column labels above."""
     lead, across = _head_width(matrix), _cell_width(matrix)
     caption = f"{matrix.caption} · rows {matrix.row_label}, columns {matrix.column_label}"
     lines = paragraph(caption, "title", min(width, matrix_width(matrix)))
@@ -224,7 +224,7 @@ def _cell_width(matrix: Matrix) -> int:
 
 
 def _cell_role(matrix: Matrix, row: int, column: int, *, is_chosen: bool) -> str:
-    """Return the role of a cell: the diagonal is good, the rest is wrong by its heat."""
+    """Return the role of a cell: ``ok`` on the diagonal, coloured by heat elsewhere."""
     heat = min(1.0, matrix.heats[row][column])
     role = "ok" if row == column else f"heat:{HEAT * heat}" if heat > 0 else "muted"
     return f"{role} bold underline" if is_chosen else role

@@ -1,4 +1,4 @@
-"""Pictures of an exhibit as characters."""
+"""Pictures of an exhibit as ASCII art."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.render.levels import levels_of
 
 RAMP = " .:-=+*#%@"
-"""Signs for numbers from the least to the largest."""
+"""Characters for numbers from the smallest to the largest."""
 
 SIGNED = "≡=- .+#"
-"""Signs for numbers from the most negative over 0 to the most positive."""
+"""Characters for numbers from the most negative through 0 to the most positive."""
 
 UNKNOWN = "?"
-"""The sign for what is no number."""
+"""The character for NaN."""
 
 WIDE_PIXELS = 18
-"""Pictures of as many columns, or fewer, have two characters a pixel; others a character for two
+"""Up to this many columns, a pixel takes two characters; in wider pictures a character takes two
 pixels, one below the other. Either way a pixel is about as tall as it is wide."""
 
 
 def picture_lines(picture: Picture) -> list[str]:
-    """Return a picture as lines of characters, its frame as brackets beside what it holds.
+    """Return a picture as lines of characters, with brackets at the sides of its frame.
 
-    A character is about twice as tall as it is wide. Where one stands for two pixels, it is their
-    mean; of signed ones it is the stronger, so that a faint mean does not hide both.
+    A character is about twice as tall as it is wide. Where it shows two pixels, it shows the mean,
+    or of signed pixels the stronger, because opposite signs would cancel in a mean.
     """
     signs = (SIGNED if picture.is_signed else RAMP) + UNKNOWN
     across, down = (2, 1) if picture.width <= WIDE_PIXELS else (1, 2)
@@ -42,7 +42,7 @@ def picture_lines(picture: Picture) -> list[str]:
 
 
 def _halved(picture: Picture) -> Picture:
-    """Return a picture with a row for two of its own; a last one without a second stays."""
+    """Return a picture with each pair of rows merged; an odd last row stays."""
     wide, values = picture.width, picture.values
     if picture.height % 2:
         values += values[-wide:]
@@ -59,7 +59,7 @@ def _halved(picture: Picture) -> Picture:
 def _framed(
     lines: list[str], frame: tuple[int, int, int, int], across: int, down: int
 ) -> list[str]:
-    """Put brackets to the left and the right of the rows of a rectangle."""
+    """Put brackets left and right of the rows of a rectangle."""
     top, left, height, width = frame
     before, behind = left * across, (left + width) * across + 1
     framed = []

@@ -1,4 +1,4 @@
-"""A comparison of two networks as lines."""
+"""A comparison of two models as lines."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, padded
 
 MIDDLE = 3
-"""Columns of the sign between both sides."""
+"""The width of the sign between both sides."""
 
 GAP = 2
 NAME, TYPE, OUTPUT, PARAMETERS, FIELD = range(5)
 
 LAYOUTS = (
-    {NAME: "layer", TYPE: "type", OUTPUT: "output", PARAMETERS: "parameters", FIELD: "sees"},
-    {TYPE: "layer", OUTPUT: "output", PARAMETERS: "parameters", FIELD: "sees"},
+    {NAME: "layer", TYPE: "type", OUTPUT: "output", PARAMETERS: "parameters", FIELD: "field"},
+    {TYPE: "layer", OUTPUT: "output", PARAMETERS: "parameters", FIELD: "field"},
     {TYPE: "layer", OUTPUT: "output", PARAMETERS: "params"},
 )
-"""The columns of a side and their heads, those that tell most first."""
+"""The columns of a side and their heads, from the most to the least informative layout."""
 
 ELASTIC = 8
-"""Columns by which the types may be wider than they need, so that both sides are as wide."""
+"""The most columns that a type column may grow so that both sides are equally wide."""
 
 
 def comparison_lines(names: tuple[str, str], comparison: Comparison, width: int) -> Lines:
-    """Return the figures, then the stages of both in rows, in ``width`` columns."""
+    """Return the figures, then the stages of both models row by row, in ``width`` columns."""
     room = (width - MIDDLE) // 2
     for heads in LAYOUTS:
         sides = [
@@ -54,7 +54,7 @@ def comparison_lines(names: tuple[str, str], comparison: Comparison, width: int)
 
 
 def _sign(line: Line) -> tuple[str, str, str]:
-    """Return the sign between two stages, its role, and theirs."""
+    """Return the sign between two stages, its role, and the role of the stages."""
     return (" ≠ ", "warning", "") if line.differs else (" = ", "muted", "muted")
 
 
@@ -86,7 +86,7 @@ def _figure(words: str, width: int, is_better: bool) -> Cell:
 
 
 def _texts(stage: Stage | None, kept: Iterable[int]) -> list[str]:
-    """Return a stage as the texts of its columns that are kept; of none they are empty."""
+    """Return the texts of a stage's kept columns; empty texts where there is no stage."""
     if stage is None:
         return ["" for _ in kept]
     parameters = fmt.count(stage.parameters) if stage.parameters else "·"

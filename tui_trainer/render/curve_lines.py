@@ -11,21 +11,21 @@ from tui_trainer.text.fmt import Cell, columns
 from tui_trainer.text.lines import Lines, flowed, padded, paragraph
 
 WIDTH = 100
-"""Columns that curves take at most: they do not get better by being longer."""
+"""The maximum width of a plot: wider curves do not read better."""
 
 ROLES = ("train", "validation", "intervention", "test", "title", "warning", "ok", "error")
 GLYPHS = "●■▲◆○□△◇"
 LETTERS = "abcdefgh"
-"""What marks a curve by its place, beside its colour and where there is none."""
+"""Glyphs, or letters where there is no colour, that identify a curve by its index."""
 
 MARKS, LETTERS_SHOWN = 5, 8
-"""How often a curve is marked."""
+"""How often a curve is marked with its glyph, or its letter."""
 
 
 def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) -> Lines:
-    """Return curves in one plot of ``height`` lines, below them what x is and which curve is which.
+    """Return curves in one plot of ``height`` lines, with the x label and a legend below.
 
-    Each has a role and a mark of its own, which stands on it here and there.
+    Each curve has its own role and mark.
     """
     width = min(width, WIDTH)
     lines = caption_lines(block.caption, width)
@@ -34,7 +34,7 @@ def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) ->
     if end <= 0:
         return [*lines, *paragraph("nothing to draw yet", "muted", width)]
     roles = curve_roles(block.curves)
-    # Where nothing has a colour, there is no legend to explain a single curve's letter.
+    # Without colour there is no legend to explain the letter of a single curve.
     marks = (GLYPHS if has_colour else LETTERS) if has_colour or len(curves) > 1 else ""
     rows = chart(
         width,
@@ -64,7 +64,7 @@ def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) ->
 
 
 def curve_roles(curves: Sequence[Curve]) -> list[str]:
-    """Return a role for each curve: what is named after one has it, the rest those left over."""
+    """Return a role for each curve: ``train`` and ``validation`` by name, the rest in order."""
     roles: dict[int, str] = {}
     for index, curve in enumerate(curves):
         for role in ("train", "validation"):
@@ -75,7 +75,7 @@ def curve_roles(curves: Sequence[Curve]) -> list[str]:
 
 
 def _marks(curve: Curve, role: str, mark: str, offset: float, end: float, count: int) -> Points:
-    """Return a few points of a curve, at other places than those of its neighbours."""
+    """Return a few points of a curve, offset from the marks of the other curves."""
     x: list[float] = []
     y: list[float] = []
     for number in range(count):
@@ -90,7 +90,7 @@ def _marks(curve: Curve, role: str, mark: str, offset: float, end: float, count:
 
 
 def _values(curves: Sequence[Curve], marks: str) -> Lines:
-    """Return the curves' letters and names, each with its first and its last value."""
+    """Return each curve's letter, name, and first and last value."""
     widest = max(columns(curve.name) for curve in curves)
     lines: Lines = []
     for index, curve in enumerate(curves):

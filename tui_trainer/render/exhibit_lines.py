@@ -1,4 +1,4 @@
-"""An exhibit in lines of cells: its blocks below each other, or beside a picture that has room."""
+"""An exhibit as lines of cells: blocks below each other, or next to a picture if there is room."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tui_trainer.text.fmt import Cell, columns
 from tui_trainer.text.lines import Lines, line_width
 
 GAP = 3
-"""Columns between a picture and what stands beside it."""
+"""Columns between a picture and the blocks next to it."""
 
 WORDS = 36
-"""Columns that a paragraph needs beside a picture."""
+"""The minimum width of a paragraph next to a picture."""
 
 OVER = 4
-"""Lines by which what stands beside a picture may be longer than it."""
+"""Lines by which the blocks next to a picture may exceed it."""
 
 
 def exhibit_lines(blocks: Sequence[Block], width: int, height: int, medium: Medium) -> Lines:
@@ -43,7 +43,7 @@ def exhibit_lines(blocks: Sequence[Block], width: int, height: int, medium: Medi
                 left, width - across - GAP, len(drawn) + OVER, height, medium
             )
             if adjacent:
-                # Its caption is folded to its own width then, that nothing be pushed aside.
+                # Wrap its caption to the picture's width so that it does not push the blocks away.
                 drawn = _side_by_side(_drawn(block, across, height, medium), adjacent, across)
         lines += [[], *drawn] if lines else drawn
     return lines
@@ -66,7 +66,7 @@ def _drawn(block: Block, width: int, height: int, medium: Medium) -> Lines:
 
 
 def _blocks_next_to(left: list[Block], room: int, most: int, height: int, medium: Medium) -> Lines:
-    """Take the blocks that find room beside a picture from those left, and return their lines."""
+    """Remove the blocks that fit next to a picture from those left, and return their lines."""
     lines: Lines = []
     while left and _needs(left[0], medium) <= room:
         drawn = _drawn(left[0], room, height, medium)
@@ -78,7 +78,7 @@ def _blocks_next_to(left: list[Block], room: int, most: int, height: int, medium
 
 
 def _needs(block: Block, medium: Medium) -> int:
-    """Return how many columns a block needs beside a picture."""
+    """Return the width that a block needs next to a picture."""
     match block:
         case Words(keeps_lines=True):
             return max((columns(line) for line in block.text.splitlines()), default=0) + 2

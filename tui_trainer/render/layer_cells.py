@@ -15,8 +15,8 @@ class Column:
 
     Attributes:
         title: Its head.
-        is_right: Whether it is flush right, as numbers are.
-        rank: How soon it goes where there is no room: the highest first, 0 never.
+        is_right: Whether it is right-aligned, like numbers.
+        rank: The order in which columns are dropped: the highest first, 0 never.
     """
 
     title: str
@@ -26,7 +26,7 @@ class Column:
 
 NAME, KIND, KERNEL, INPUT, OUTPUT, PARAMETERS, SHARE = range(7)
 MULTIPLY_ADDS, THEIR_SHARE, MEMORY, FIELD, JUMP, START = range(7, 13)
-"""The places of the columns."""
+"""The indices of the columns."""
 
 COLUMNS = (
     Column("layer", is_right=False),
@@ -39,7 +39,7 @@ COLUMNS = (
     Column("multiply-adds", rank=3),
     Column("share", rank=5),
     Column("memory", rank=4),
-    Column("sees"),
+    Column("field"),
     Column("jump", rank=7),
     Column("start", rank=8),
 )
@@ -47,12 +47,12 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What the figures of a table are measured against.
+    """What the figures of a table are relative to.
 
     Attributes:
-        budget: How many parameters there may be.
-        multiply_adds: Those of the whole network.
-        batch_size: Images that the memory is told for.
+        budget: The limit on parameters.
+        multiply_adds: The multiply-adds of the whole model.
+        batch_size: The batch size of the activation memory.
     """
 
     budget: int
@@ -66,7 +66,7 @@ def titles(scale: Scale) -> tuple[str, ...]:
 
 
 def cells(row: LayerRow, scale: Scale) -> tuple[str, ...]:
-    """Return a layer as the cells of its row; ``·`` stands for nothing, ``—`` for not defined."""
+    """Return a layer as the cells of its row; ``·`` means none, ``—`` undefined."""
     return (
         row.name,
         row.kind_text,
@@ -83,7 +83,7 @@ def cells(row: LayerRow, scale: Scale) -> tuple[str, ...]:
 
 
 def total_cells(rows: Sequence[LayerRow], scale: Scale) -> tuple[str, ...]:
-    """Return what a table adds up to, as the cells of its last row."""
+    """Return the totals of a table as the cells of its last row."""
     whole = totals(rows)
     return (
         *("total", "", "", "", ""),
@@ -95,7 +95,7 @@ def total_cells(rows: Sequence[LayerRow], scale: Scale) -> tuple[str, ...]:
 
 
 def kernel_text(row: LayerRow) -> str:
-    """Return kernel, stride, padding and dilation, as far as they are not the usual ones."""
+    """Return the kernel, and stride, padding and dilation where they are not the default."""
     if row.kernel_size is None:
         return row.kernel
     parts = ["×".join(map(str, row.kernel_size))]

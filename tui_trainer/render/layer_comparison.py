@@ -1,4 +1,4 @@
-"""Two networks side by side: their stages, aligned, and what they cost."""
+"""Two models side by side: their stages, aligned, and their cost."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Better = Literal["left", "right", ""]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A stage of either network, or of both where they go together.
+    """A stage of either model, or of both where they match.
 
     Attributes:
-        left: The first network's; None where it has nothing like the other's.
-        right: The second network's.
-        differs: Whether they are not the same but for their names.
+        left: The first model's stage; None where it has no match.
+        right: The second model's stage, likewise.
+        differs: Whether they differ in anything but their names.
     """
 
     left: Stage | None
@@ -30,19 +30,19 @@ class Line:
 
     @property
     def sides(self) -> tuple[Stage | None, Stage | None]:
-        """Both, the first network's first."""
+        """Both stages, the first model's first."""
         return self.left, self.right
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number of both networks.
+    """One number of both models.
 
     Attributes:
         name: What is counted.
-        left: The first network's, as fmt.
-        right: The second network's.
-        better: Which costs less; empty where they are equal, or neither is better for being less.
+        left: The first model's number as text.
+        right: The second model's.
+        better: The cheaper side; empty where they are equal, or where less is not better.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two networks side by side."""
+    """Two models side by side."""
 
     lines: tuple[Line, ...]
     figures: tuple[Figure, ...]
@@ -69,10 +69,10 @@ def compare(
     """Compare two layer tables.
 
     Args:
-        left: The first network's rows.
-        right: The second network's rows.
-        budget: How many parameters there may be.
-        batch_size: Images that the activation memory is told for.
+        left: The first model's rows.
+        right: The second model's rows.
+        budget: The limit on parameters.
+        batch_size: The batch size of the activation memory.
     """
     return Comparison(_lines(left, right), _figures(left, right, budget, batch_size))
 
@@ -88,12 +88,12 @@ def _lines(left: Sequence[LayerRow], right: Sequence[LayerRow]) -> tuple[Line, .
 
 
 def _key(stage: Stage) -> tuple[object, ...]:
-    """Return what makes two stages go together, whatever their width."""
+    """Return what two matching stages share: kind and map size, not the number of channels."""
     return stage.what, stage.output_shape[:2]
 
 
 def _all_of(stage: Stage) -> tuple[object, ...]:
-    """Return all that a stage is but its name."""
+    """Return everything about a stage except its name."""
     return _key(stage), stage.output_shape, stage.companions, stage.parameters
 
 
@@ -119,13 +119,13 @@ def _figures(
             _less(a.multiply_adds, b.multiply_adds),
         ),
         Figure(memory, fmt.size(a_bytes), fmt.size(b_bytes), _less(a_bytes, b_bytes)),
-        Figure("a score sees", fmt.field(a.receptive_field), fmt.field(b.receptive_field)),
-        Figure("layers that learn", _weighted_layers(left), _weighted_layers(right)),
+        Figure("receptive field", fmt.field(a.receptive_field), fmt.field(b.receptive_field)),
+        Figure("layers with weights", _weighted_layers(left), _weighted_layers(right)),
     )
 
 
 def _weighted_layers(rows: Sequence[LayerRow]) -> str:
-    """Return how many convolutions and fully connected layers there are."""
+    """Return the number of convolutions and fully connected layers."""
     kinds = ("conv", "depthwise", "fully connected")
     return fmt.count(sum(row.kind in kinds for row in rows))
 

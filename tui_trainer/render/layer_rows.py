@@ -1,4 +1,4 @@
-"""The rows of the layer table, in blocks that fold away, and the columns that fit."""
+"""The rows of the layer table in collapsible blocks, and the columns that fit."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import padded
 
 NOT_RECORDED = "–"
-"""What an older version did not record."""
+"""The cell for what an older version did not record."""
 
 LEAST_BAR, GREATEST_BAR = 5, 24
-"""Columns of the bar that shows a layer's share of the budget."""
+"""The width of the bar that shows a layer's share of the budget."""
 
 LEAST_NAME = 16
-"""A longer name is cut where it would take more than a quarter of the table."""
+"""A longer name is truncated where it would take more than a quarter of the table."""
 
 DROPPED_LAST = (KIND, SHARE, OUTPUT)
-"""What goes where even the columns without a rank have no room."""
+"""The columns to drop where even those without a rank do not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class TableRow:
     """A row on the screen.
 
     Attributes:
-        place: The layer that it speaks for; of a block its last one.
-        block: The number of the block that it is in or is the head of; None for the input.
+        place: The index of its layer; for a block, of the block's last layer.
+        block: The number of the block that it belongs to or heads; None for the input.
         is_head: Whether it is a block's head.
-        cells: Its texts, one a column of :data:`tui_trainer.render.layer_cells.COLUMNS`.
+        cells: Its texts, one per column of :data:`tui_trainer.render.layer_cells.COLUMNS`.
         share: Its share of the budget.
     """
 
@@ -59,17 +59,17 @@ class TableRow:
 
     @property
     def key(self) -> tuple[int, bool]:
-        """What tells it from other rows, folded or not."""
+        """A unique key of the row, whether blocks are collapsed or not."""
         return self.place, self.is_head
 
 
 def table_rows(rows: Sequence[LayerRow], scale: Scale, folded: Collection[int]) -> list[TableRow]:
-    """Return the rows that are to be seen.
+    """Return the visible rows.
 
     Args:
         rows: The layer table, its first row the input.
-        scale: What the figures are measured against.
-        folded: The numbers of the blocks that are folded away.
+        scale: What the figures are relative to.
+        folded: The numbers of the collapsed blocks.
     """
     if not rows:
         return []
@@ -89,7 +89,7 @@ def table_rows(rows: Sequence[LayerRow], scale: Scale, folded: Collection[int]) 
 def _head(
     rows: Sequence[LayerRow], number: int, block: Block, scale: Scale, *, is_folded: bool
 ) -> TableRow:
-    """Return a block's head: what goes in, what comes out, and the sums."""
+    """Return a block's head: its input, its output and the sums."""
     inside = [rows[place] for place in block.places]
     last = inside[-1]
     whole = replace(
@@ -110,7 +110,7 @@ def _head(
 
 
 def is_from_older_version(rows: Sequence[LayerRow]) -> bool:
-    """Return whether a table was recorded before it told of receptive fields."""
+    """Return whether a table was recorded before receptive fields were."""
     return not any(row.receptive_field or row.undefined for row in rows)
 
 
@@ -126,7 +126,7 @@ def _mark_missing(texts: tuple[str, ...], rows: Sequence[LayerRow]) -> tuple[str
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns that fit: their places, their widths, and the bar's; 0 where there is none."""
+    """The columns that fit: their indices, their widths, and the bar's width; 0 for no bar."""
 
     kept: tuple[int, ...]
     widths: tuple[int, ...]
@@ -134,13 +134,13 @@ class Layout:
 
 
 def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
-    """Return what fits into ``width`` columns, each with ``gap`` blanks; the bar takes the rest.
+    """Return the columns that fit into ``width``, each with ``gap`` spaces; the bar takes the rest.
 
     Args:
-        table: The heads, the rows and the totals, all the cells of each; there may be more columns
-            than those of :data:`tui_trainer.render.layer_cells.COLUMNS`, which then stay.
-        width: Columns of the whole table.
-        gap: Blanks around a column.
+        table: The heads, the rows and the totals, all the cells of each; columns beyond those of
+            :data:`tui_trainer.render.layer_cells.COLUMNS` are never dropped.
+        width: The width of the whole table.
+        gap: Spaces around a column.
     """
     widths = [max(map(fmt.columns, column)) for column in zip(*table, strict=True)]
     widths[NAME] = min(widths[NAME], max(LEAST_NAME, width // 4))
@@ -169,7 +169,7 @@ def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
 
 
 def head_texts(heads: Sequence[str], fitted: Layout) -> list[str]:
-    """Return the heads of the columns that are kept, each in its width."""
+    """Return the heads of the kept columns, padded to their widths."""
     named = list(heads)
     if len(named[SHARE]) > fitted.widths[SHARE]:
         named[SHARE] = "share"
@@ -179,7 +179,7 @@ def head_texts(heads: Sequence[str], fitted: Layout) -> list[str]:
 def row_pieces(
     texts: Sequence[str], share: float, fitted: Layout, *, is_bold: bool = False
 ) -> list[list[Cell]]:
-    """Return a row's columns that are kept, each as cells of its width together."""
+    """Return the kept columns of a row, each as cells that add up to its width."""
     bold = " bold" if is_bold else ""
     pieces: list[list[Cell]] = []
     for place in fitted.kept:
@@ -197,42 +197,42 @@ def row_pieces(
 
 
 def _padded(words: str, place: int, width: int) -> str:
-    # What a front end adds behind the columns of the table are numbers.
+    # The columns that a front end adds after those of the table are numbers.
     return padded(words, width, is_right=place >= len(COLUMNS) or COLUMNS[place].is_right)
 
 
 def layer_summary(row: LayerRow, budget: int) -> list[Cell]:
-    """Return a layer in words, what the table tells anyway the first to go."""
+    """Return a layer in words; what the table also shows is dropped first."""
     kernel = f" {row.kernel.split()[0]}" if row.kernel else ""
     came = f" from {shape_text(row.input_shape)}" if row.input_shape else ""
-    told = [
+    parts = [
         Cell(row.name, style="title bold"),
         Cell(f" · {row.kind_text}{kernel}", rank=4),
         Cell(f"{came} to {row.shape_text}", rank=5),
     ]
     if row.parameters:
         share = f"{fmt.percent(row.parameters / budget, 0)} of {fmt.count(budget)}"
-        told.append(Cell(f" · {fmt.plural(row.parameters, 'parameter')} ({share})", rank=6))
+        parts.append(Cell(f" · {fmt.plural(row.parameters, 'parameter')} ({share})", rank=6))
     if any(row.unused):
-        lost = " and ".join(
+        unread = " and ".join(
             f"the last {noun}" if number == 1 else f"the last {fmt.plural(number, noun)}"
             for number, noun in zip(row.unused, ("row", "column"), strict=True)
             if number
         )
-        told.append(Cell(f" · never reads {lost} of its input", rank=2, style="warning"))
-    return [*told, *_receptive_field_cells(row)]
+        parts.append(Cell(f" · never reads {unread} of its input", rank=2, style="warning"))
+    return [*parts, *_receptive_field_cells(row)]
 
 
 def _receptive_field_cells(row: LayerRow) -> list[Cell]:
-    """Return what a feature sees, in words."""
+    """Return the receptive field in words."""
     if row.receptive_field is None:
         if not row.undefined:
             return [Cell(" · its receptive field was not recorded", rank=1, style="muted")]
         return [Cell(f" · no receptive field: {row.undefined}", style="warning")]
-    told = [Cell(f" · a feature sees {fmt.field(row.receptive_field)} pixels", rank=1)]
+    parts = [Cell(f" · receptive field {fmt.field(row.receptive_field)} pixels", rank=1)]
     height, width, _ = row.output_shape
     if row.jump is not None and (height, width) != (1, 1):
         down, across = row.jump
         jump = fmt.plural(down, "pixel") if down == across else f"{down}×{across} pixels"
-        told.append(Cell(f", its neighbour's field is {jump} further", rank=3))
-    return told
+        parts.append(Cell(f", jump {jump}", rank=3))
+    return parts

@@ -1,4 +1,4 @@
-"""From the numbers of a picture to steps between its darkest and its brightest pixel."""
+"""The numbers of a picture quantized to levels between its darkest and brightest pixel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from tui_trainer.protocol.exhibit import Picture
 
 UNKNOWN = -1
-"""The level of what is no number: the last place of a list of colours or signs."""
+"""The level of NaN: the last index of a list of colours or characters."""
 
 
 def levels_of(picture: Picture, last: int) -> list[int]:
@@ -15,10 +15,10 @@ def levels_of(picture: Picture, last: int) -> list[int]:
 
     Args:
         picture: The picture.
-        last: The level of the largest number, 0 being that of the least. Of signed numbers the
-            levels go from 0 over ``last``, which is that of 0, to ``2 * last``.
+        last: The level of the largest number; the smallest has level 0. The levels of signed
+            numbers go from 0 through ``last``, the level of the number 0, to ``2 * last``.
 
-    Where the bounds span no range, all numbers are at the lowest level, or at that of 0.
+    Where the bounds span no range, all numbers get the lowest level, or the level of 0.
     """
     low, high = picture.low, picture.high
     if picture.is_signed:

@@ -1,4 +1,4 @@
-"""What the cells of an exhibit are made for: a window with colours, or plain text."""
+"""The output that cells of an exhibit are made for: a window with colours, or plain text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Medium:
     """What a front end can show.
 
     Attributes:
-        draw: Returns the lines of a picture, all as wide, in so many columns at most.
-        signed_key: What the two ends of signed pictures look like.
-        unsigned_key: The same of other pictures; empty where nobody needs to be told.
-        has_colour: Whether roles become colours. Without it a rule sets off the head of a table,
-            letters mark the curves, and the numbers at the ends of a picture stand below it.
+        draw: Returns the lines of a picture, all equally wide, within a maximum width.
+        signed_key: The key that shows both ends of the scale of signed pictures.
+        unsigned_key: The same for other pictures; empty where no key is needed.
+        has_colour: Whether roles become colours. Without colour, a rule separates the head of a
+            table, letters mark the curves, and the range of a picture is printed below it.
     """
 
     draw: Callable[[Picture, int], Lines]
@@ -32,6 +32,6 @@ class Medium:
 PLAIN = Medium(
     draw=lambda picture, width: [[Cell(line)] for line in picture_lines(picture)],
     signed_key=(Cell(f"'{SIGNED}' most negative to most positive"),),
-    unsigned_key=(Cell(f"'{RAMP}' least to largest"),),
+    unsigned_key=(Cell(f"'{RAMP}' smallest to largest"),),
     has_colour=False,
 )

@@ -1,4 +1,4 @@
-"""Maps of numbers as pictures, side by side as many as fit."""
+"""Pictures of an exhibit side by side, as many as fit into a row."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ GAP = 3
 """Columns between two pictures."""
 
 WIDEST_CAPTION = 14
-"""Columns up to which a caption widens the place of its picture; a longer one is folded."""
+"""The width up to which a caption widens its picture's column; a longer one is wrapped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A picture as it is drawn, its columns, what stands below it, and the columns of both."""
+    """A drawn picture, its width, the caption lines below it, and the width of both."""
 
     drawn: Lines
     shown: int
@@ -32,7 +32,7 @@ class Placed:
 
 
 def pictures_lines(block: Pictures, width: int, medium: Medium) -> Lines:
-    """Return pictures in rows, each with its caption below it, whole."""
+    """Return pictures in rows, each with its complete caption below it."""
     lines = [*caption_lines(block.caption, width), *_keys(block, medium)]
     placed = [_placed(picture, width, medium) for picture in block.items]
     while placed:
@@ -46,14 +46,14 @@ def pictures_lines(block: Pictures, width: int, medium: Medium) -> Lines:
 
 
 def pictures_width(block: Pictures, medium: Medium) -> int:
-    """Return how many columns the pictures take beside each other."""
+    """Return the width of all pictures side by side."""
     placed = [_placed(picture, sys.maxsize, medium) for picture in block.items]
     keys = max(map(line_width, _keys(block, medium)), default=0)
     return max(keys, sum(each.width for each in placed) + GAP * (len(placed) - 1))
 
 
 def _keys(block: Pictures, medium: Medium) -> Lines:
-    """Return what the ends of the pictures' numbers look like, of either kind that there is."""
+    """Return the keys for the kinds of pictures in the block, signed and unsigned."""
     kinds = {picture.is_signed for picture in block.items}
     keys = ((True, medium.signed_key), (False, medium.unsigned_key))
     return [list(key) for is_signed, key in keys if key and is_signed in kinds]
@@ -63,7 +63,7 @@ def _placed(picture: Picture, width: int, medium: Medium) -> Placed:
     drawn = medium.draw(picture, width)
     ends = "" if medium.has_colour else picture.ends
     shown = line_width(drawn[0]) if drawn else 0
-    # Words are not broken, longer captions are.
+    # Captions are wrapped between words, never inside one.
     words = [*picture.caption.split(), ends]
     room = max(shown, *map(columns, words), min(columns(picture.caption), WIDEST_CAPTION))
     below = _folded(picture.caption, min(room, width))
@@ -71,7 +71,7 @@ def _placed(picture: Picture, width: int, medium: Medium) -> Placed:
 
 
 def _row(placed: Sequence[Placed]) -> Lines:
-    """Return a row of pictures; those that are less high stand on the ground of the highest."""
+    """Return a row of pictures, aligned at the bottom."""
     high = max(len(each.drawn) for each in placed)
     low = max(len(each.below) for each in placed)
     lines: Lines = [[] for _ in range(high + low)]

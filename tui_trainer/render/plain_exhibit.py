@@ -1,4 +1,4 @@
-"""An exhibit in plain text: no colour is needed to read it, and nothing moves."""
+"""An exhibit as plain text, readable without colour or cursor movement."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ INDENT = "  "
 PLOT_HEIGHT = 12
 
 SHOWN_STEPS = 12
-"""As many steps of a control are named; more are told by their ends."""
+"""The most steps of a control that are listed; of more, only the range is shown."""
 
 
 def page_width(room: int | None) -> int:
-    """Return the columns of a page in a terminal of so many; None for a file or a pipe."""
+    """Return the width of a page; ``room`` is the terminal's, None for a file or a pipe."""
     return WIDTH if room is None else max(LEAST_WIDTH, min(WIDTH, room))
 
 
 def page(
     title: str, about: Iterable[str], sections: Iterable[tuple[str, Iterable[str]]]
 ) -> list[str]:
-    """Return a page: its title, what it is about, and sections, each indented below its head."""
+    """Return a page: its title, its subject, and sections indented below their heads."""
     lines = [title, "=" * columns(title), *about]
     for head, part in sections:
         lines += ["", head.upper(), *(f"{INDENT}{line}".rstrip() for line in part)]
@@ -34,30 +34,30 @@ def page(
 
 
 def plain_lines(exhibit: Exhibit, width: int, controls: Sequence[Control] = ()) -> list[str]:
-    """Return what an exhibit shows and says; at the end, what the controls can be turned to."""
+    """Return an exhibit's blocks, its result with its confidence, and the control settings."""
     lines = plain(exhibit_lines(exhibit.blocks, width, PLOT_HEIGHT, PLAIN))
-    for label, text in (("result", exhibit.result), ("how sure", exhibit.certainty)):
+    for label, text in (("result", exhibit.result), ("evidence", exhibit.certainty)):
         if text:
             lines += ["", *labelled(label, text, width)]
     if controls:
-        lines += ["", "to turn, with --set NAME=VALUE:"]
+        lines += ["", "controls, set with --set NAME=VALUE:"]
         lines += (f"{INDENT}{line}" for line in control_lines(controls, width - len(INDENT)))
     return lines
 
 
 def wrapped(words: str, width: int) -> list[str]:
-    """Return paragraphs as lines of at most so many columns, a blank line between two."""
+    """Return paragraphs wrapped to ``width``, separated by blank lines."""
     return plain(paragraphs(words, "", width))
 
 
 def labelled(label: str, text: str, width: int) -> list[str]:
-    """Return a text behind its label, what follows the first line under it."""
+    """Return a label and its text with a hanging indent."""
     lead = f"{label}: "
     return plain(paragraph(lead + text, "", width, hanging=len(lead)))
 
 
 def control_lines(controls: Sequence[Control], width: int) -> list[str]:
-    """Return where the controls stand and what each can be turned to, one below the other."""
+    """Return each control's value and its choices, one below the other."""
     lines = []
     for control in controls:
         text = f"{control.name} = {value_text(control.value)}  ({choice_text(control)})"
@@ -66,18 +66,18 @@ def control_lines(controls: Sequence[Control], width: int) -> list[str]:
 
 
 def value_text(value: Value) -> str:
-    """Return where a control stands."""
+    """Return the value of a control as text."""
     return value if isinstance(value, str) else f"{value:.12g}"
 
 
 def choice_text(control: Control) -> str:
-    """Return what a control can be turned to."""
+    """Return the choices of a control as text."""
     words = [step for step in control.steps if isinstance(step, str)]
     numbers = [float(step) for step in control.steps if not isinstance(step, str)]
     if control.low is not None and control.high is not None:
-        numbers_told = f"{control.low:.12g} to {control.high:.12g}"
+        number_text = f"{control.low:.12g} to {control.high:.12g}"
     elif len(numbers) > SHOWN_STEPS:
-        numbers_told = f"{min(numbers):.12g} to {max(numbers):.12g}"
+        number_text = f"{min(numbers):.12g} to {max(numbers):.12g}"
     else:
-        numbers_told = ", ".join(map(value_text, numbers))
-    return ", ".join([*words, *([numbers_told] if numbers_told else [])])
+        number_text = ", ".join(map(value_text, numbers))
+    return ", ".join([*words, *([number_text] if number_text else [])])

@@ -1,1 +1,1 @@
-"""What an exhibit shows as HTML that needs nothing else: no script, no font, no file beside it."""
+"""An exhibit as self-contained HTML: no scripts, no fonts, no other files."""

@@ -1,4 +1,4 @@
-"""The blocks of an exhibit as HTML: what is said by a colour is said in another way as well."""
+"""The blocks of an exhibit as HTML; no meaning depends on colour alone."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from tui_trainer.render.html.pixels import data_uri
 from tui_trainer.render.html.svg_plot import curves_html
 
 PIXELS, SMALL_PIXELS = 84, 60
-"""How wide pictures are drawn, in pixels of the page: about so much, a whole number a pixel."""
+"""The approximate width of a picture on the page; a pixel is scaled by a whole number."""
 
 SMALL = 14
-"""Pictures of no more columns and rows are small."""
+"""The maximum side of a small picture."""
 
 FIGURE_SPACE = "\u2007"
 
 RAMP = 16
-"""Steps of the key of colours, in either direction."""
+"""Steps of the colour key, in either direction."""
 
 STRONGEST = 0.6
-"""How much of the colour the hottest cell of a matrix has: its number must stay readable."""
+"""The colour strength of the hottest cell of a matrix: its number must stay readable."""
 
 
-def _html(told: str) -> str:
-    """Return a text as HTML; blanks that set columns apart become as wide as a digit."""
-    wide = re.sub(" {2,}", lambda blanks: FIGURE_SPACE * len(blanks.group()), told)
+def _html(text: str) -> str:
+    """Return a text as HTML; runs of spaces that align columns become figure spaces."""
+    wide = re.sub(" {2,}", lambda blanks: FIGURE_SPACE * len(blanks.group()), text)
     return escape(wide)
 
 
@@ -78,7 +78,7 @@ def _words(words: Words) -> str:
 
 
 def _table(table: Table) -> str:
-    """Return a table; a column whose cells are mostly numbers is flush right."""
+    """Return a table; a column whose cells are mostly numbers is right-aligned."""
     right = [is_right(table, index) for index in range(len(table.heads))]
     marks = table.marked is not None
     lead = "<td class='mark'></td>" if marks else ""
@@ -112,7 +112,7 @@ def _caption(words: str) -> str:
 
 
 def _matrix(matrix: Matrix) -> str:
-    """Return a matrix; a cell is the redder the more it stands out, its number says how much."""
+    """Return a matrix; the more a cell stands out, the redder it is."""
     across = len(matrix.heads)
     heads = "".join(f"<th scope='col'>{_html(head)}</th>" for head in matrix.heads)
     rows = []
@@ -120,7 +120,7 @@ def _matrix(matrix: Matrix) -> str:
         cells = "".join(
             f"<td{_heat(heat)}>{_html(text)}</td>"
             if column != index
-            else f"<td class='right'>{_html(text)}</td>"
+            else f"<td class='diagonal'>{_html(text)}</td>"
             for column, (text, heat) in enumerate(
                 zip(matrix.texts[index], matrix.heats[index], strict=True)
             )
@@ -156,7 +156,7 @@ def _bars(bars: Bars) -> str:
 
 
 def _pictures(pictures: Pictures) -> str:
-    """Return pictures side by side, and what their colours mean."""
+    """Return pictures side by side, with a colour key."""
     head = f"<figcaption>{_html(pictures.caption)}</figcaption>" if pictures.caption else ""
     items = "".join(map(_picture, pictures.items))
     return f"<figure>{head}<div class='pictures'>{items}</div>{_key(pictures.items)}</figure>"
@@ -168,17 +168,17 @@ def _picture(picture: Picture) -> str:
     width, height = picture.width * scale, picture.height * scale
     kind = "signed" if picture.is_signed else "grey"
     if any(map(math.isnan, picture.values)):
-        kind += " lost"
-    told = _html(f"{picture.caption}: {picture.height}×{picture.width}, {picture.ends}")
+        kind += " nan"
+    alt = _html(f"{picture.caption}: {picture.height}×{picture.width}, {picture.ends}")
     return (
         f"<div class='picture'><span class='{kind}' style='width:{width}px'>"
-        f"<img src='{data_uri(picture)}' width='{width}' height='{height}' alt='{told}' "
-        f"title='{told}'>{_frame(picture)}</span><small>{_html(picture.caption)}</small></div>"
+        f"<img src='{data_uri(picture)}' width='{width}' height='{height}' alt='{alt}' "
+        f"title='{alt}'>{_frame(picture)}</span><small>{_html(picture.caption)}</small></div>"
     )
 
 
 def _frame(picture: Picture) -> str:
-    """Return the rectangle that a picture marks."""
+
     if picture.frame is None:
         return ""
     top, left, height, width = picture.frame
@@ -193,9 +193,9 @@ def _frame(picture: Picture) -> str:
 
 
 def _key(pictures: Sequence[Picture]) -> str:
-    """Return what the colours mean, and the numbers at their ends where all pictures share them."""
+    """Return the colour key, with the range where all pictures share it."""
     keys = []
-    for is_signed, words in ((True, ("below 0", "above 0")), (False, ("least", "largest"))):
+    for is_signed, words in ((True, ("below 0", "above 0")), (False, ("smallest", "largest"))):
         ends = {(each.low, each.high) for each in pictures if each.is_signed == is_signed}
         if ends:
             shared = (
@@ -206,12 +206,12 @@ def _key(pictures: Sequence[Picture]) -> str:
                 f"{words[1]}{shared[1]}</span>"
             )
     if any(math.isnan(value) for picture in pictures for value in picture.values):
-        keys.append("<span>red: no number</span>")
+        keys.append("<span>red: NaN</span>")
     return f"<p class='key'>{' '.join(keys)}</p>" if keys else ""
 
 
 def _ramp(*, is_signed: bool) -> str:
-    """Return all colours from one end to the other."""
+
     steps = tuple(step / RAMP for step in range(-RAMP if is_signed else 0, RAMP + 1))
     ramp = Picture(
         caption="",

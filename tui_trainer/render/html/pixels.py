@@ -1,4 +1,4 @@
-"""Maps of numbers as small PNG files.
+"""Pictures of an exhibit as small PNG files.
 
 Source: the PNG specification, https://www.w3.org/TR/png-3/.
 """
@@ -13,27 +13,27 @@ from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.render.levels import levels_of
 
 LEVELS = 32
-"""Steps from nothing to the most, in either direction of signed numbers."""
+"""Steps from 0 to the largest magnitude, in either direction of signed numbers."""
 
 GREYS = 64
-"""Steps from the least to the largest of other numbers."""
+"""Steps from the smallest to the largest of other numbers."""
 
 NEGATIVE, POSITIVE, UNKNOWN = (0xF0, 0x8A, 0x24), (0x1F, 0x6F, 0xC4), (0xD0, 0x10, 0x30)
-"""The colours of what is below 0, above it, and no number. Printed in greys, positive is darker."""
+"""The colours of negative numbers, positive numbers and NaN. In greyscale, positive is darker."""
 
 Colour = tuple[int, int, int, int]
 
 
 def data_uri(picture: Picture) -> str:
-    """Return a picture as an address that holds it whole."""
+    """Return a picture as a ``data:`` URI."""
     return "data:image/png;base64," + base64.b64encode(png(picture)).decode("ascii")
 
 
 def png(picture: Picture) -> bytes:
-    """Return a picture as a PNG file, a pixel a number.
+    """Return a picture as a PNG file, one pixel per number.
 
-    Of signed numbers 0 is transparent, and either sign has a colour, the more the larger it is. Of
-    others the least is white and the largest is black, as ink on paper.
+    In signed pictures 0 is transparent and each sign has a colour, more opaque with magnitude. In
+    others the smallest number is white and the largest black, like ink on paper.
     """
     colours = _SIGNED if picture.is_signed else _GREYS
     levels = levels_of(picture, LEVELS if picture.is_signed else GREYS - 1)

@@ -1,4 +1,4 @@
-"""Curves as inline SVG: axes with round ticks, each curve with a dash and a mark of its own."""
+"""Curves as inline SVG: axes with round ticks, each curve with its own dash and marker."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44
 """Room around the plot, in pixels."""
 
 LOW = HEIGHT - BOTTOM
-"""Where the horizontal axis lies."""
+"""The y coordinate of the horizontal axis."""
 
 LEAST_GAP = 26
-"""Pixels between two ticks of the vertical axis; of the horizontal one, twice as many."""
+"""The minimum distance of two ticks of the vertical axis, in pixels; half the horizontal one."""
 
 X_TICKS = 8
-"""About as many ticks the horizontal axis has."""
+"""The approximate number of ticks of the horizontal axis."""
 
 MOST_POINTS = 600
-"""Points that are drawn of a curve; of more, every second or third."""
+"""The most points that are drawn of a curve; of more, every second or third."""
 
 MARKS_A_CURVE = 6
 FEW_POINTS = 24
-"""Of so many points each has its mark."""
+"""Up to this many points, each has a marker."""
 
 DASHES = ("", "7 3", "2 3", "10 3 2 3", "", "7 3", "2 3", "10 3 2 3")
 SHAPES = ("circle", "square", "up", "diamond", "ring", "box", "down", "cross")
-"""How curves differ where there is no colour, by their places."""
+"""How curves differ without colour, by their index."""
 
 
 def curves_html(curves: Curves) -> str:
-    """Return curves as a figure with its caption and, of several curves, a legend."""
+    """Return curves as a figure with a caption and a legend."""
     kept = [curve.drawable(is_log=curves.is_log) for curve in curves.curves]
     head = f"<figcaption>{escape(curves.caption)}</figcaption>" if curves.caption else ""
     if not any(curve.x for curve in kept):
@@ -49,11 +49,12 @@ def curves_html(curves: Curves) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where numbers stand in a plot, in pixels.
+    """The mapping of data to pixels of a plot.
 
     Attributes:
-        first: The number at its left end; ``last``: at its right one.
-        scale: That of the vertical axis.
+        first: The x value at the left end.
+        last: The x value at the right end.
+        scale: The scale of the vertical axis.
         axis: The vertical axis.
     """
 
@@ -63,18 +64,18 @@ class _Frame:
     axis: Axis
 
     def across(self, x: float) -> float:
-        """Return how far from the left a number stands."""
+        """Return the x coordinate of a value."""
         share = (x - self.first) / ((self.last - self.first) or 1.0)
         return LEFT + share * (WIDTH - RIGHT - LEFT)
 
     def down(self, y: float) -> float:
-        """Return how far from the top a number stands."""
+        """Return the y coordinate of a value."""
         bottom, top, height = self.scale.heights((self.axis.bottom, self.axis.top, y))
         return LOW - (height - bottom) / ((top - bottom) or 1.0) * (LOW - TOP)
 
 
 def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
-    """Return the plot: grid and ticks, the curves above them."""
+    """Return the plot: grid and ticks, and the curves over them."""
     xs = [x for curve in kept for x in curve.x]
     ys = [y for curve in kept for y in curve.y]
     scale = Scale("log" if curves.is_log else "linear")
@@ -96,7 +97,7 @@ def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
 
 
 def _ticks(frame: _Frame) -> Iterator[str]:
-    """Yield the ticks of both axes with their numbers, those of the vertical one as a grid."""
+    """Yield the ticks and labels of both axes, and horizontal grid lines."""
     right = WIDTH - RIGHT
     heights = [(frame.down(value), label) for value, label in frame.axis.ticks]
     for y, label in apart(heights, LEAST_GAP):
@@ -113,7 +114,7 @@ def _ticks(frame: _Frame) -> Iterator[str]:
 
 
 def _line(points: Sequence[tuple[float, float]], index: int) -> str:
-    """Return a curve and the marks on it, at other places than those of its neighbours."""
+    """Return a curve and its markers, offset from those of the other curves."""
     if not points:
         return ""
     step = math.ceil(len(points) / MOST_POINTS)
@@ -132,7 +133,7 @@ def _line(points: Sequence[tuple[float, float]], index: int) -> str:
 
 
 def _mark(x: float, y: float, index: int) -> str:
-    """Return a curve's mark at a place of the plot."""
+    """Return a curve's marker at a point of the plot."""
     shape = SHAPES[index % len(SHAPES)]
     kind = "hollow" if shape in ("ring", "box", "down", "cross") else "full"
     if shape in ("circle", "ring"):
@@ -149,7 +150,7 @@ def _mark(x: float, y: float, index: int) -> str:
 
 
 def _legend(curve: Curve, index: int) -> str:
-    """Return a curve's entry in the legend: how it is drawn, its name, its first and last value."""
+    """Return a curve's legend entry: its line, its name, and its first and last value."""
     dash = DASHES[index % len(DASHES)]
     dashed = f" stroke-dasharray='{dash}'" if dash else ""
     sample = (

@@ -1,12 +1,12 @@
-"""Curves as text: series, a size and roles in, rows of text with a role each out.
+"""Plots as text: series, a size and roles in, rows of styled text out.
 
-plotext draws what seldom changes, the frame with its axes and tick labels, and the frame is kept
-until a tick or the size changes. The data is drawn in between by a braille canvas of our own, whose
-cost depends on the width of the picture far more than on the length of the run. This is the only
-package that knows plotext; as that is one global figure, draw on one thread only.
+plotext draws the frame with its axes and tick labels, which is cached until a tick or the size
+changes. A braille canvas draws the data; its cost depends on the width of the plot far more than
+on the length of the run. This is the only package that imports plotext, which has one global
+figure: draw on one thread only.
 
-Colours are none of its business: a *role* ("train", "validation", "axis", …) is the name by which
-a front end finds the colour in its theme.
+This package knows no colours: a *role* ("train", "validation", "axis", …) is the name by which a
+front end finds the colour in its theme.
 """
 
 from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run

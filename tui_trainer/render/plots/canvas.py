@@ -1,6 +1,6 @@
 """A canvas of braille cells, 2 × 4 dots each, with room for glyphs on top.
 
-Each cell shows one thing in one role: what is drawn later hides what was there.
+Each cell shows one character in one role; later drawing overwrites earlier drawing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Canvas:
         self._roles = [""] * (across.cells * up.cells)
 
     def lines(self, lines: Sequence[Line]) -> None:
-        """Draw curves: all bands, and over them the trends."""
+        """Draw curves: first all bands, then the trends over them."""
         stops = [self._across.stops(line.x) for line in lines]
         for line, its_stops in zip(lines, stops, strict=True):
             if line.low is not None and line.high is not None:
@@ -47,15 +47,15 @@ class Canvas:
     def _band(
         self, low: Sequence[float], high: Sequence[float], stops: list[int], role: str
     ) -> None:
-        """Tint each column of text from the least to the greatest value in it and beside it.
+        """Tint each text column from the smallest to the largest value in it and its neighbours.
 
-        Taking in the two neighbours makes the edge of a noisy band calm, and hides no value.
+        Including the neighbours smooths the edge of a noisy band and hides no value.
         """
         begun, end = stops[0], stops[-1]
         columns, tops, bottoms = [], [], []
         for column, (first, last) in enumerate(pairwise(stops[::2])):
             if last > begun and first < end:
-                # A column between two points belongs to the later one, which reaches back to it.
+                # A column between two points belongs to the later one, whose band reaches back.
                 last = max(last, first + 1)
                 columns.append(column)
                 tops.append(max(high[first:last]))
@@ -70,7 +70,7 @@ class Canvas:
             self._roles[cells] = [role] * len(tints)
 
     def _trend(self, trend: Sequence[float], stops: list[int], role: str) -> None:
-        """Join the last values of the columns of dots, each column with a piece of the slope."""
+        """Connect the last values of the dot columns, each column with its piece of the slope."""
         ends = [(column, b - 1) for column, (a, b) in enumerate(pairwise(stops)) if b > a]
         if not ends:
             return
@@ -89,14 +89,14 @@ class Canvas:
             self._put(cell, chr(_BRAILLE | dots), role)
 
     def points(self, group: Points) -> None:
-        """Put a glyph at each value."""
+        """Draw a glyph at each value."""
         for x, y in zip(group.x, group.y, strict=True):
             column = self._across.cell(x)
             if column is not None:
                 self._put(self._up.cell(y) * self._columns + column, group.glyph, group.role)
 
     def stems(self, marks: Sequence[Mark]) -> None:
-        """Draw the thin line of each mark; to be called before all else is drawn."""
+        """Draw the thin line of each mark; call it before drawing anything else."""
         for mark in marks:
             column = self._across.cell(mark.x)
             if column is not None:
@@ -105,7 +105,7 @@ class Canvas:
                 self._roles[stem] = [mark.role] * self._up.cells
 
     def heads(self, marks: Sequence[Mark]) -> None:
-        """Put the glyph of each mark into the topmost row, and labels where there is room."""
+        """Draw the glyph of each mark in the top row, and labels where there is room."""
         placed = [(mark, self._across.cell(mark.x)) for mark in marks]
         for mark, column in placed:
             if column is not None:
@@ -118,7 +118,7 @@ class Canvas:
         size = len(mark.label)
         for row in (0, (self._up.cells - 1) * self._columns):
             for start in (column + 2, column - 1 - size):
-                # A blank on either side, but not beyond the edge.
+                # A space on either side, but not beyond the edge.
                 around = range(max(start - 1, 0), min(start + size + 1, self._columns))
                 is_free = not any(self._roles[row + cell] for cell in around)
                 if start >= 0 and start + size <= self._columns and is_free:
@@ -133,7 +133,7 @@ class Canvas:
         self._roles[cell] = role
 
     def rows(self, edges: Sequence[str]) -> list[Row]:
-        """Return the rows, each after its edge; neighbouring characters of one role are joined."""
+        """Return the rows with their left edges; neighbouring characters of one role are merged."""
         return [self._row(edge, row * self._columns) for row, edge in enumerate(edges)]
 
     def _row(self, edge: str, start: int) -> Row:
@@ -149,13 +149,13 @@ class Canvas:
 
 
 def _around(choose: Callable[[Iterable[int]], int], rows: list[int]) -> list[int]:
-    """Choose one of each row and its two neighbours."""
+    """Apply ``choose`` to each row and its two neighbours."""
     neighbours = zip([*rows[:1], *rows], rows, [*rows[1:], *rows[-1:]], strict=False)
     return [choose(near) for near in neighbours]
 
 
 def _path(columns: list[int], rows: list[int]) -> list[int]:
-    """Return a row for every column, from the first to the last, on straight lines."""
+    """Interpolate a row for every column, from the first to the last."""
     path = rows[:1]
     for (x0, x1), (y0, y1) in zip(pairwise(columns), pairwise(rows), strict=True):
         if x1 == x0 + 1:
@@ -168,10 +168,9 @@ def _path(columns: list[int], rows: list[int]) -> list[int]:
 
 @lru_cache(maxsize=4096)
 def _tints(top: int, bottom: int) -> str:
-    """Return a column of text tinted from one row of dots to another, from its topmost cell on.
+    """Return the tinted cells of a text column between two dot rows, from top to bottom.
 
-    Every other dot, like the white squares of a chessboard: of another texture than a curve, so
-    that the curve is told from its band without colour too.
+    Every other dot is set, like a chessboard: the texture separates band and curve without colour.
     """
     tints = []
     for cell in range(top >> 2, (bottom >> 2) + 1):

@@ -1,4 +1,4 @@
-"""What goes into a chart, curves, points and marks, and what comes out of it, rows of text."""
+"""The input of a chart (curves, points and marks) and its output (rows of text)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Row = list[Run]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A curve: a trend, and where given the band of values it lies in.
+    """A curve: a trend and, optionally, the band of values around it.
 
     Attributes:
-        x: Where its points are, in ascending order.
-        trend: The height of the curve at each point.
+        x: The x values of its points, ascending.
+        trend: The y value at each point.
         role: The role of the curve.
-        low: The least value since the point before, at each point.
-        high: The greatest value since the point before, at each point.
+        low: At each point, the smallest value since the previous point.
+        high: At each point, the largest value since the previous point.
         band_role: The role of the band; the curve's if empty.
 
     Raises:
-        ValueError: If the sequences are not of one length.
+        ValueError: If the sequences differ in length.
     """
 
     x: Sequence[float]
@@ -43,15 +43,15 @@ class Line:
 
     def __post_init__(self) -> None:
         if len({len(values) for values in self.parts()}) > 1:
-            raise ValueError("a line needs as many values as places")
+            raise ValueError("a line needs as many y values as x values")
 
     def parts(self) -> list[Sequence[float]]:
         """Return its sequences, x first."""
         return [part for part in (self.x, self.trend, self.low, self.high) if part is not None]
 
     def without_gaps(self) -> Line:
-        """Return the line without the points of which a number is NaN."""
-        # A sum is quick, and no sum with a NaN in it is a number.
+        """Return the line without the points that contain a NaN."""
+        # A sum is fast, and a sum with a NaN in it is NaN.
         if not any(math.isnan(sum(part)) for part in self.parts()):
             return self
         low, high = self.low, self.high
@@ -76,16 +76,16 @@ class Points:
     glyph: str = "●"
 
     def without_gaps(self) -> Points:
-        """Return the points of which neither number is NaN."""
+        """Return the points without those that contain a NaN."""
         kept = [point for point in zip(self.x, self.y, strict=True) if _is_whole(point)]
         return Points([x for x, _ in kept], [y for _, y in kept], self.role, self.glyph)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment: a glyph at the top of the picture and a thin line down from it.
+    """A moment: a glyph at the top of the plot and a thin vertical line below it.
 
-    The label, of characters of one column each, goes beside the glyph, or else beside the foot of
+    The label, made of single-width characters, goes next to the glyph, or else next to the foot of
     the line, where nothing else is drawn.
     """
 

@@ -1,4 +1,4 @@
-"""A whole chart: the frame around the canvas."""
+"""A complete chart: the canvas inside its frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_trainer.text.scales import Scale
 
 MIN_WIDTH = 16
 MIN_HEIGHT = 4
-# What the labels of the y axis must leave of the width.
+# The minimum width of the canvas next to the labels of the y axis.
 _MIN_COLUMNS = 4
 
 
@@ -29,20 +29,20 @@ def chart(
 ) -> list[Row]:
     """Draw curves over 0 to ``x_max``.
 
-    Values beyond the ends of the y axis lie at its ends; what is off the x axis, or not a number,
-    is left out.
+    Values outside the y axis are clipped to its ends; NaN and values outside the x axis are
+    skipped.
 
     Args:
-        width: Columns of the whole picture, labels included.
-        height: Rows of the whole picture, the x labels included.
+        width: Columns of the whole chart, labels included.
+        height: Rows of the whole chart, x labels included.
         x_max: The right end of the x axis, above 0.
-        scale: How values become heights.
+        scale: The scale of the y axis.
         lines: Curves, drawn in braille dots; later ones over earlier ones.
         points: Single values, drawn over the curves.
-        marks: Moments, drawn under everything else but for their glyphs.
+        marks: Moments, drawn under everything else except for their glyphs.
 
     Returns:
-        ``height`` rows, each ``width`` columns wide; empty rows if the size is too small to draw.
+        ``height`` rows, each ``width`` columns wide; empty rows if there is too little room.
     """
     if width < MIN_WIDTH or height < MIN_HEIGHT or not 0 < x_max < math.inf:
         return _blank(width, height)
@@ -71,7 +71,7 @@ def _blank(width: int, height: int) -> list[Row]:
 def _value_range(
     lines: Sequence[Line], points: Sequence[Points], scale: Scale
 ) -> tuple[float, float]:
-    """Return the least and the greatest value to show; bands may reach beyond, and are cut."""
+    """Return the smallest and largest value to show; bands may exceed them and are clipped."""
     groups = [values for values in (*(li.trend for li in lines), *(p.y for p in points)) if values]
     ends = [end for values in groups for end in (min(values), max(values))]
     if not all(map(scale.has_place_for, ends)):

@@ -12,17 +12,17 @@ from tui_trainer.render.plots.grid import Across, Up
 from tui_trainer.text.scales import nice_step
 
 Ticks = tuple[tuple[int, str], ...]
-"""The row or column of text of each tick, and its label."""
+"""The text row or column of each tick, and its label."""
 
-# Most labels are no longer: charts one below the other line up, and stay when their labels change.
+# Most labels fit: charts below each other stay aligned when their labels change.
 _LABEL_WIDTH = 4
-# An x tick for every so many columns, ten at most.
+# Columns per x tick; there are at most ten ticks.
 _COLUMNS_PER_TICK = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The parts of a picture that stay: the left edge of each row, the axis and its labels."""
+    """The cached parts of a chart: the left edge of each row, the x axis and its labels."""
 
     edges: tuple[str, ...]
     axis: str
@@ -30,7 +30,7 @@ class Frame:
 
 
 def y_ticks(ticks: list[tuple[float, str]], up: Up) -> Ticks:
-    """Return the ticks that find room, the first ones first: every other row at most."""
+    """Return the ticks that fit, earlier ones first: at most every other row."""
     kept: dict[int, str] = {}
     for value, label in ticks:
         row = up.cell(value)
@@ -40,12 +40,12 @@ def y_ticks(ticks: list[tuple[float, str]], up: Up) -> Ticks:
 
 
 def left_of(ticks: Ticks) -> int:
-    """Return how many columns the y axis takes, its labels included."""
+    """Return the width of the y axis, labels included."""
     return max(len(label) for _, label in ticks) + 1
 
 
 def x_ticks(x_max: float, across: Across) -> Ticks:
-    """Return round places from 0 to ``x_max``; whole ones if that is 1 or more."""
+    """Return ticks at round values from 0 to ``x_max``; at integers if ``x_max`` is 1 or more."""
     count = max(1, min(10, across.cells // _COLUMNS_PER_TICK))
     step = nice_step(max(x_max / count, 1e-300))
     if x_max >= 1:
@@ -57,16 +57,16 @@ def x_ticks(x_max: float, across: Across) -> Ticks:
 
 @lru_cache(maxsize=32)
 def frame(columns: int, rows: int, x: Ticks, y: Ticks) -> Frame:
-    """Let plotext draw an empty picture, and cut it up.
+    """Let plotext draw an empty chart, and cut it into its parts.
 
-    It counts in cells, not in values: so its ticks stand where our data is. Of x labels that would
-    touch it leaves out the later ones with their ticks.
+    The axes count cells, not values, so ticks line up with the data on the canvas. Where x labels
+    would touch, plotext drops the later ones with their ticks.
 
     Args:
-        columns: Columns of text between the y axis and the right end, 2 or more.
-        rows: Rows of text above the x axis, 2 or more.
+        columns: Text columns between the y axis and the right end, at least 2.
+        rows: Text rows above the x axis, at least 2.
         x: Ticks of the x axis.
-        y: Ticks of the y axis, one at least.
+        y: Ticks of the y axis, at least one.
     """
     left = left_of(y)
     plotext.clear_figure()
@@ -79,7 +79,7 @@ def frame(columns: int, rows: int, x: Ticks, y: Ticks) -> Frame:
     plotext.ylim(0, rows - 1)
     plotext.xticks([cell for cell, _ in x], [label for _, label in x])
     plotext.yticks([rows - 1 - row for row, _ in y], [label for _, label in y])
-    # plotext leaves the ticks out of a picture without data: one point, far outside, is enough.
+    # plotext omits the ticks of a chart without data; one point far outside is enough.
     plotext.scatter([-10 * columns], [0])
     *body, axis, labels = plotext.uncolorize(plotext.build()).split("\n")[: rows + 2]
     edges = tuple(row[:left].ljust(left) for row in body)

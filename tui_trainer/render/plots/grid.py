@@ -1,7 +1,7 @@
-"""Where values lie on a picture: the one place that turns numbers into dots.
+"""The mapping of values to braille dots and text cells.
 
-A cell of text holds 2 × 4 braille dots. Data and ticks are placed by the same rule, so that a tick
-stands in the row or column in which its value is drawn.
+A text cell holds 2 × 4 braille dots. Data and ticks use the same mapping, so a tick is in the row
+or column in which its value is drawn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tui_trainer.text.scales import Scale
 
 
 class Across:
-    """The x axis: places from 0 to ``x_max``, in columns of dots.
+    """The x axis: values from 0 to ``x_max`` in dot columns.
 
     Attributes:
         cells: Columns of text.
@@ -26,29 +26,29 @@ class Across:
         self._x_max, self._last = x_max, self.dots - 1
 
     def cell(self, x: float) -> int | None:
-        """Return the column of text of a place, None if it is off the axis."""
+        """Return the text column of a value; None if it is off the axis."""
         (dot,) = self._places((x,))
         return math.floor(dot) >> 1 if 0 <= dot < self.dots else None
 
     def stops(self, x: Sequence[float]) -> list[int]:
-        """Find where columns of dots begin in ascending places.
+        """Find where dot columns begin in ascending values.
 
         Returns:
-            The index of the first place in or beyond each column of dots, and in the end that of
-            the first place off the axis: column ``i`` has the places ``stops[i]`` to
+            For each dot column, the index of the first value in or beyond it, and finally that of
+            the first value off the axis: column ``i`` has the values ``stops[i]`` to
             ``stops[i + 1]``.
         """
         places = self._places(x)
         return [bisect_left(places, dot) for dot in range(self.dots + 1)]
 
     def _places(self, x: Iterable[float]) -> list[float]:
-        """Return places in dots: the whole part of each is its column of dots."""
+        """Return positions in dots; the integer part is the dot column."""
         x_max, last = self._x_max, self._last
         return [value / x_max * last + 0.5 for value in x]
 
 
 class Up:
-    """The y axis: values from ``bottom`` to ``top``, in rows of dots, the first row on top.
+    """The y axis: values from ``bottom`` to ``top`` in dot rows, the first row on top.
 
     Attributes:
         cells: Rows of text.
@@ -61,7 +61,7 @@ class Up:
         self._last = 4 * cells - 1
 
     def dots(self, values: Iterable[float]) -> list[int]:
-        """Return the row of dots of each value; one beyond an end lies at that end."""
+        """Return the dot row of each value, clipped to the axis."""
         bottom, top, last = self._bottom, self._top, self._last
         return [
             0
@@ -73,5 +73,5 @@ class Up:
         ]
 
     def cell(self, value: float) -> int:
-        """Return the row of text of a value."""
+        """Return the text row of a value."""
         return self.dots((value,))[0] >> 2

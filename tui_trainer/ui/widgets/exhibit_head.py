@@ -161,7 +161,7 @@ def result_lines(view: ExhibitView, width: int) -> Lines:
 def uncertainty_lines(view: ExhibitView, width: int) -> Lines:
     """Return how sure that is."""
     certainty = view.exhibit.certainty if view.exhibit else ""
-    told = paragraph(f"how sure: {certainty}", "muted", min(width, PROSE))
+    told = paragraph(f"evidence: {certainty}", "muted", min(width, PROSE))
     return [[], *told] if certainty else []
 
 
