@@ -140,8 +140,7 @@ def train_step(run: Run) -> None:
 
     logits = logits.detach()
     # Report the loss without label smoothing: only that is comparable with the validation loss.
-    smoothing = run.config.label_smoothing
-    unsmoothed_loss = loss_fn(logits, labels) if smoothing else loss.detach()
+    unsmoothed_loss = loss_fn(logits, labels) if run.config.label_smoothing else loss.detach()
     correct = (logits.argmax(dim=1) == labels).sum()
     run.count_step(unsmoothed_loss, correct, len(labels), lr)
     probes.record_update(lr)

@@ -1,4 +1,4 @@
-"""How a model answers: are its logits an image's own, the same each time, and of any use?"""
+"""Check a model's logits: independent of the batch, deterministic, stateless, not constant?"""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.unregistered_state import preserve_globals
 
 FIXED_IMAGES = 4
-"""Images of noise by which a model is told from another one."""
+"""Images of noise by which a model is identified."""
 
 TOLERANCE = 1e-3
-"""By how much logits may differ, as a share of the largest: orders of summation differ …"""
+"""The relative tolerance of logits, for the order of summation varies …"""
 
 COARSE_TOLERANCE = 5e-2
-"""… and more so where a model computes in 16 bits."""
+"""… and for a model that computes in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What was seen of a model in evaluation mode, on a few images.
+    """How a model behaves in evaluation mode on a few images.
 
-    Gaps are the greatest difference between two logits that should be equal, as a share of the
+    A gap is the greatest difference between two logits that should be equal, as a share of the
     greatest difference between any two logits of one image.
 
     Attributes:
-        batch_gap: Between an image alone and the same image among others.
-        random_gap: Between an image and the same image again, with other random numbers.
-        state_gap: Between an image and the same image again, after the model has seen others.
-        image_gap: Between any two images.
+        batch_gap: Between an image in a batch of one and the same image in a larger batch.
+        random_gap: Between two passes of the same image with different random seeds.
+        state_gap: Between two passes of the same image, with other images in between.
+        image_gap: Between two different images.
     """
 
     batch_gap: float
@@ -47,26 +47,26 @@ class Behaviour:
 
     @property
     def is_random(self) -> bool:
-        """Whether its logits are drawn, in part, in evaluation mode."""
+        """Whether its logits are random in evaluation mode."""
         return self.random_gap > 10 * TOLERANCE
 
     @property
     def keeps_state(self) -> bool:
-        """Whether its logits depend on what it has seen before, in evaluation mode."""
+        """Whether its logits depend on earlier inputs in evaluation mode."""
         return not self.is_random and self.state_gap > 10 * TOLERANCE
 
     @property
     def is_constant(self) -> bool:
-        """Whether it answers every image with the same logits."""
+        """Whether it returns the same logits for every image."""
         return self.image_gap == 0
 
 
 @torch.no_grad()
 def behaviour_of(model: nn.Module, images: Tensor) -> Behaviour:
-    """Try a copy of a model, in evaluation mode, on images (N, channels, H, W), N at least 2.
+    """Run a copy of a model in evaluation mode on images (N, channels, H, W), N at least 2.
 
     Raises:
-        Exception: Whatever the model raises.
+        Exception: Any error of the model.
     """
     with preserve_rng_state(images.device), preserve_globals(model):
         first = _logits(model, images, 0)
@@ -85,7 +85,7 @@ def behaviour_of(model: nn.Module, images: Tensor) -> Behaviour:
 
 
 def fixed_images(image_size: int, channels: int = 1) -> Tensor:
-    """Return the same few images of noise each time, (4, channels, H, H)."""
+    """Return images of noise (4, channels, H, H), the same in every call."""
     rng = torch.Generator().manual_seed(2026)
     shape = (FIXED_IMAGES, channels, image_size, image_size)
     return torch.randn(shape, generator=rng, dtype=torch.float32)
@@ -93,12 +93,12 @@ def fixed_images(image_size: int, channels: int = 1) -> Tensor:
 
 @torch.no_grad()
 def fingerprint(model: nn.Module, image_size: int, channels: int = 1) -> Tensor:
-    """Return a model's logits (4, classes) on fixed images, on the CPU: they tell it from others.
+    """Return a model's logits (4, classes) on fixed images, on the CPU: they identify the model.
 
-    Computed on a copy in evaluation mode; the model and all generators stay as they are.
+    Computed on a copy in evaluation mode; the model and all rng states are preserved.
 
     Raises:
-        Exception: Whatever the model raises.
+        Exception: Any error of the model.
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     images = fixed_images(image_size, channels).to(device)
@@ -107,7 +107,7 @@ def fingerprint(model: nn.Module, image_size: int, channels: int = 1) -> Tensor:
 
 
 def same_logits(one: Tensor, other: Tensor, *, coarse: bool = False) -> bool:
-    """Say whether two fingerprints are those of one model, but for the order of summation."""
+    """Return whether two fingerprints are of the same model, up to the order of summation."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False
     finite = torch.isfinite(one)
@@ -121,7 +121,7 @@ def same_logits(one: Tensor, other: Tensor, *, coarse: bool = False) -> bool:
 
 
 def is_coarse(model: nn.Module) -> bool:
-    """Say whether a model computes, in part, in 16 bits or fewer."""
+    """Return whether a model has parameters or buffers of 16 bits or fewer."""
     tensors = (*model.parameters(), *model.buffers())
     return any(t.is_floating_point() and t.element_size() < 4 for t in tensors)
 
@@ -138,7 +138,7 @@ def _logits(model: nn.Module, images: Tensor, seed: int, before: Tensor | None =
 
 
 def _gap(one: Tensor, other: Tensor) -> float:
-    """Return the greatest difference; where only one is a number, it is infinite."""
+    """Return the greatest difference; infinite where only one of the two is finite."""
     if not torch.equal(torch.isfinite(one), torch.isfinite(other)):
         return float("inf")
     return float((one - other).nan_to_num(0.0).abs().max())

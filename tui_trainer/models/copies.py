@@ -1,9 +1,9 @@
-"""A safe copy of any model that PyTorch trains.
+"""Deep copies of any model that PyTorch trains.
 
-``copy.deepcopy`` alone is not enough. It refuses tensors that carry a graph, which weight norm,
-pruning and kept activations leave on a module. It keeps compiled modules, which are bound to the
-original. And it shares functions: ``self.act = lambda x: self.conv(x)`` of the copy would still use
-the original's weights.
+``copy.deepcopy`` alone is not enough. It refuses non-leaf tensors, which weight norm, pruning and
+stored activations leave on a module. It copies compiled modules, which stay bound to the original.
+And it shares functions: ``self.act = lambda x: self.conv(x)`` of the copy would still use the
+original's weights.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _DEEPEST = 4
 
 
 def copy_model(model: nn.Module) -> nn.Module:
-    """Return a deep copy without the model's autograd graphs, which shares no tensor with it.
+    """Return a deep copy without autograd graphs, which shares no tensor with the model.
 
-    Modes, hooks, sharing between parameters, memory layout and plain attributes are kept. A
-    compiled module is copied as the module that was compiled. Attributes that cannot be copied,
-    such as locks, open files and Python modules, are shared.
+    Modes, hooks, tied parameters, memory formats and plain attributes are preserved. Of a compiled
+    module, the original module is copied. Attributes that cannot be copied, such as locks, open
+    files and Python modules, are shared.
 
     Raises:
-        Exception: Whatever a ``__deepcopy__`` of the model's own raises.
+        Exception: Any error of a ``__deepcopy__`` that the model defines.
     """
     root = uncompiled(model)
     try:
@@ -45,10 +45,10 @@ def copy_model(model: nn.Module) -> nn.Module:
 
 
 def clone_inputs(model: nn.Module) -> nn.Module:
-    """Let a model work on a clone of each tensor that it is called with; return the model.
+    """Add a hook that clones each tensor argument of a model's forward; return the model.
 
-    Every custom model is built like that, and its copies keep it. Scripted modules, which take no
-    hooks, stay as they are.
+    Every custom model gets it, and its copies keep it. Scripted modules, which accept no hooks,
+    are unchanged.
     """
     hooks = model._forward_pre_hooks.values()
     if not isinstance(model, ScriptModule) and _cloned not in hooks:
@@ -61,7 +61,7 @@ def _cloned(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def uncompiled(module: nn.Module) -> nn.Module:
-    """Return the module that ``torch.compile`` has wrapped, or the module itself."""
+    """Return the module inside a ``torch.compile`` wrapper, or the module itself."""
     # By name: importing the class would load torch._dynamo, which takes two seconds.
     while type(module).__name__ == "OptimizedModule" and hasattr(module, "_orig_mod"):
         module = module._orig_mod  # type: ignore[assignment]
@@ -69,10 +69,10 @@ def uncompiled(module: nn.Module) -> nn.Module:
 
 
 def uncompile(model: nn.Module) -> nn.Module:
-    """Return a model in which each compiled module is replaced by what was compiled.
+    """Return a model in which each compiled module is replaced by its original module.
 
-    The arithmetic is the same. What was compiled is bound to its own parameters and code paths, so
-    that it can be neither copied nor watched.
+    The arithmetic is the same. A compiled module is bound to its own parameters and code paths, so
+    it can be neither copied nor traced.
     """
     root = uncompiled(model)
     for module in list(root.modules()):
@@ -85,7 +85,7 @@ def uncompile(model: nn.Module) -> nn.Module:
                 vars(module)[name] = original
         module._compiled_call_impl = None
     if "torch._dynamo" in sys.modules:
-        # Methods that are compiled by a decorator stay as they are, and run without a compiler.
+        # Methods that a decorator compiles stay, and run without the compiler.
         torch.compiler.set_stance("force_eager")
     return root
 
@@ -102,7 +102,7 @@ def _copied(root: nn.Module, memo: dict[int, Any]) -> nn.Module:
             module._compiled_call_impl = None
         _rebind(twin, memo)
     for ours, copied in zip(root.parameters(), twin.parameters(), strict=True):
-        if copied.requires_grad != ours.requires_grad:  # a ScriptModule's are copied as they come
+        if copied.requires_grad != ours.requires_grad:  # deepcopy of a ScriptModule drops it
             copied.requires_grad_(ours.requires_grad)
         for hook in (ours._backward_hooks or {}).values():
             copied.register_hook(_bound(hook, memo, {}, _DEEPEST))  # type: ignore[no-untyped-call]
@@ -110,9 +110,9 @@ def _copied(root: nn.Module, memo: dict[int, Any]) -> nn.Module:
 
 
 def shared_storages(model: nn.Module) -> list[list[Tensor]]:
-    """Return the groups of tensors that lie in one storage, a parameter among them.
+    """Return the groups of tensors that share one storage and include a parameter.
 
-    As after ``decoder.weight = nn.Parameter(encoder.weight.t())``: what changes one changes all.
+    As after ``decoder.weight = nn.Parameter(encoder.weight.t())``: a change of one changes all.
     """
     groups: dict[int, dict[int, Tensor]] = {}
     values: Any
@@ -134,7 +134,7 @@ def shared_storages(model: nn.Module) -> list[list[Tensor]]:
 def _copy_together(group: list[Tensor], memo: dict[int, Any]) -> None:
     """Copy tensors of one storage into one storage; views of a parameter become views of its copy.
 
-    Parameters alone are copied one by one by PyTorch, and then no longer change together.
+    PyTorch copies each parameter by itself, so the copies would no longer share memory.
     """
     storage = group[0].untyped_storage().clone()  # type: ignore[no-untyped-call]
     for tensor in sorted(group, key=lambda t: not t.is_leaf):
@@ -151,7 +151,7 @@ def _copy_together(group: list[Tensor], memo: dict[int, Any]) -> None:
 
 
 class _Detached(TorchFunctionMode):
-    """Copies tensors that belong to a graph, or to inference mode, without it."""
+    """Copies non-leaf and inference tensors as plain tensors."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -166,7 +166,7 @@ class _Detached(TorchFunctionMode):
 
 
 def _not_copyable(root: nn.Module) -> dict[int, Any]:
-    """Return a memo that shares each attribute which cannot be copied by itself."""
+    """Return a ``deepcopy`` memo that shares each attribute that cannot be copied."""
     memo: dict[int, Any] = {}
     for module in root.modules():
         for value in vars(module).values():
@@ -175,7 +175,7 @@ def _not_copyable(root: nn.Module) -> dict[int, Any]:
             try:
                 with _Detached():
                     copy.deepcopy(value, {id(m): m for m in root.modules()})
-            except Exception:  # whatever it is, it cannot be copied
+            except Exception:  # any error means that it cannot be copied
                 memo[id(value)] = value
     return memo
 
@@ -184,7 +184,7 @@ def _not_copyable(root: nn.Module) -> dict[int, Any]:
 
 
 def _rebind(twin: nn.Module, memo: Mapping[int, Any]) -> None:
-    """Bind the functions among a copy's attributes and hooks to the copy."""
+    """Bind the functions in a copy's attributes and hooks to the copy."""
     done: dict[int, Any] = {}
     for module in twin.modules():
         for name, value in vars(module).items():
@@ -196,7 +196,7 @@ def _rebind(twin: nn.Module, memo: Mapping[int, Any]) -> None:
 
 
 def _bound(value: Any, memo: Mapping[int, Any], done: dict[int, Any], depth: int) -> Any:
-    """Return a value in which closures hold the copies of what they held; itself if none does."""
+    """Return a value whose closures refer to the copies; itself if none refers to the original."""
     if isinstance(value, nn.Module | Tensor):
         return memo.get(id(value), value)
     if depth == 0:
@@ -231,7 +231,7 @@ def _bound_function(
     defaults = function.__defaults__ or ()
     try:
         held = [cell.cell_contents for cell in cells]
-    except ValueError:  # a cell that has no content yet
+    except ValueError:  # an empty cell
         return function
     new = [_bound_content(content, memo, done, depth - 1) for content in held]
     new_defaults = tuple(_bound_content(part, memo, done, depth - 1) for part in defaults)
@@ -252,7 +252,7 @@ def _bound_function(
 
 
 def _bound_content(content: Any, memo: Mapping[int, Any], done: dict[int, Any], depth: int) -> Any:
-    """Return what a closure of the copy holds; containers outside the model stay shared."""
+    """Return the content of a closure of the copy; containers outside the model stay shared."""
     if isinstance(content, dict | list | tuple):
         return content
     return _bound(content, memo, done, depth)

@@ -1,7 +1,7 @@
-"""Training and evaluation mode: each module's flag is what the model's author set.
+"""Training and evaluation mode, with each module's ``training`` flag as the author set it.
 
-``train()`` and ``eval()`` are called, for models override them (to keep a batch norm still, to
-merge weights), but never chained: an override may return nothing.
+``train()`` and ``eval()`` are called, for models override them (to freeze a batch norm, to merge
+weights), but never chained: an override may return None.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tui_trainer.models.rng import preserve_rng_state
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode; put each module back into its own mode afterwards."""
+    """Put a model into evaluation mode; restore the mode of each module afterwards."""
     before = modes_of(model)
     model.eval()
     try:
@@ -29,7 +29,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def evaluate(model: nn.Module, images: Tensor) -> Any:
-    """Return its logits in evaluation mode, with gradient; modes and generators are put back."""
+    """Return a model's output in evaluation mode, with gradient; restore modes and rng states."""
     with preserve_rng_state(), evaluating(model):
         return model(images.clone())
 
@@ -40,7 +40,7 @@ def modes_of(model: nn.Module) -> dict[nn.Module, bool]:
 
 
 def set_modes(model: nn.Module, modes: dict[nn.Module, bool]) -> None:
-    """Put each module back into its mode, after ``train()`` has undone what ``eval()`` did."""
+    """Restore the mode of each module, after ``train()`` has undone the effects of ``eval()``."""
     model.train(modes[model])
     for module, training in modes.items():
         if module.training != training:
@@ -48,9 +48,9 @@ def set_modes(model: nn.Module, modes: dict[nn.Module, bool]) -> None:
 
 
 def begin_training(model: nn.Module) -> None:
-    """Put a fresh model into training mode, but for the modules that its author took out of it.
+    """Put a fresh model into training mode, except the modules that its author set to eval mode.
 
-    A model that is in evaluation mode as a whole was only handed over like that: all of it trains.
+    If the whole model is in evaluation mode, all of its modules are put into training mode.
     """
     kept = [m for m in model.modules() if not m.training] if model.training else []
     model.train()
@@ -60,11 +60,11 @@ def begin_training(model: nn.Module) -> None:
 
 @torch.no_grad()
 def recalibrate(model: nn.Module, batches: Iterable[Tensor], *, is_every: bool = False) -> None:
-    """Replace the running statistics of batch norms by their plain mean over some batches.
+    """Recalibrate batch norm statistics: replace them by their plain mean over some batches.
 
     Args:
         model: The model; nothing else of it changes.
-        batches: Inputs; none is drawn where there is no such batch norm.
+        batches: Inputs; not consumed without such a batch norm.
         is_every: Whether batch norms in evaluation mode are recalibrated too; all of them are in
             training mode afterwards.
     """

@@ -1,4 +1,4 @@
-"""The generators that a model can draw from: torch's, NumPy's and Python's global ones."""
+"""The global rngs that a model can use: torch's, NumPy's and Python's."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch import Tensor
 
 @contextmanager
 def preserve_rng_state(device: torch.device | None = None) -> Iterator[None]:
-    """Put the global generators of torch, NumPy and ``random`` back afterwards.
+    """Restore the states of the global rngs of torch, NumPy and ``random`` afterwards.
 
     Args:
-        device: An accelerator whose generator is put back too.
+        device: An accelerator whose rng state is restored too.
     """
     is_cpu = device is None or device.type == "cpu"
     devices = [] if device is None or is_cpu else [device.index or 0]
@@ -33,23 +33,23 @@ def preserve_rng_state(device: torch.device | None = None) -> Iterator[None]:
 
 
 def seed_all(seed: int) -> None:
-    """Seed the global generators of torch, NumPy and ``random``."""
+    """Seed the global rngs of torch, NumPy and ``random``."""
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 
 
 def noise(*shape: int) -> Tensor:
-    """Return images of noise (N, channels, height, width), the same ones each time.
+    """Return images of noise (N, channels, height, width), the same in every call.
 
-    Empty images would do for most networks; some look for the ink.
+    Black images would do for most models; some search for the ink.
     """
     rng = torch.Generator().manual_seed(0)
     return torch.rand(shape, generator=rng, dtype=torch.float32)
 
 
 def rng_tensors() -> dict[str, Tensor]:
-    """Return the states of the global generators, by name."""
+    """Return the states of the global rngs, by name."""
     drawn: Any = np.random.get_state(legacy=True)
     name, keys, *rest = drawn
     return {
@@ -60,22 +60,22 @@ def rng_tensors() -> dict[str, Tensor]:
 
 
 def python_state(rng: Any = random) -> Tensor:
-    """Return the state of a ``random.Random``, or of the global one."""
+    """Return the state of a ``random.Random``; by default of the global one."""
     version, numbers, gauss = rng.getstate()
     return encoded([version, list(numbers), gauss])
 
 
 def set_python_state(state: Tensor, rng: Any = random) -> None:
-    """Put a ``random.Random``, or the global one, into a state of :func:`python_state`."""
+    """Set the state of a ``random.Random``, by default of the global one."""
     version, numbers, gauss = decoded(state)
     rng.setstate((version, tuple(numbers), gauss))
 
 
 def set_rng_tensors(states: Mapping[str, Tensor]) -> None:
-    """Put the global generators into states of :func:`rng_tensors`; what is missing stays.
+    """Set the global rngs to states of :func:`rng_tensors`; missing ones are left unchanged.
 
     Raises:
-        ValueError: If one is no state of its generator.
+        ValueError: If one is not a state of its rng.
     """
     for name, state in states.items():
         try:
@@ -91,14 +91,14 @@ def set_rng_tensors(states: Mapping[str, Tensor]) -> None:
 
 
 def encoded(value: Any) -> Tensor:
-    """Return plain numbers and texts as a tensor of bytes, as checkpoints hold them."""
+    """Return plain values as JSON in a tensor of bytes, as checkpoints store them."""
     return torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
 
 
 def decoded(tensor: Tensor) -> Any:
-    """Return what :func:`encoded` was given.
+    """Invert :func:`encoded`.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If the tensor is not valid JSON.
     """
     return json.loads(bytes(tensor.tolist()))

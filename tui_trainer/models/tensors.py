@@ -1,4 +1,4 @@
-"""The numbers of any tensor: complex, sparse, of 16 bits or of none at all."""
+"""Values of any tensor as dense real numbers: complex, sparse, 16-bit or empty ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in a call's arguments or in its result, in order."""
+    """Yield the tensors in the arguments or the result of a call, in order."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, tuple | list):
@@ -21,26 +21,26 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def can_require_grad(tensor: Tensor) -> bool:
-    """Say whether a tensor's type can have a gradient: integers and truth values cannot."""
+    """Return whether a tensor's dtype can require gradients: floating point or complex."""
     return tensor.is_floating_point() or tensor.is_complex()
 
 
 def is_trainable(tensor: Tensor) -> bool:
-    """Say whether a tensor can have a gradient that moves it: integers and truths have none."""
+    """Return whether a tensor can require gradients and has elements."""
     return can_require_grad(tensor) and tensor.numel() > 0
 
 
 def to_dense_float(tensor: Tensor) -> Tensor:
-    """Return a tensor's numbers as a dense real tensor of float32, or float64 where it has that.
+    """Return a tensor as a dense real tensor of float32, or of float64 if it is float64.
 
-    A complex number counts as two. An ordinary tensor of float32 is returned itself, detached.
+    A complex number counts as two. A dense float32 tensor is returned itself, detached.
     """
     numbers = as_real(tensor)
     return numbers if numbers.dtype == torch.float64 else numbers.to(torch.float32)
 
 
 def as_real(tensor: Tensor) -> Tensor:
-    """Return a dense real view of a tensor, detached: pairs of numbers where it is complex."""
+    """Return a dense real view of a tensor, detached; a complex number becomes a pair."""
     numbers = tensor.detach()
     if numbers.layout != torch.strided:
         numbers = numbers.to_dense()
@@ -48,13 +48,13 @@ def as_real(tensor: Tensor) -> Tensor:
 
 
 def magnitudes(tensor: Tensor) -> Tensor:
-    """Return a tensor of the same shape to be shown: float32, of complex numbers the magnitudes."""
+    """Return a tensor of the same shape as float32; of complex numbers, the magnitudes."""
     numbers = tensor.detach()
     return (numbers.abs() if numbers.is_complex() else numbers).to(torch.float32)
 
 
 def gradient_of(parameter: nn.Parameter) -> Tensor | None:
-    """Return the numbers of a parameter's gradient, None where it has none."""
+    """Return a parameter's gradient as a dense real tensor; None if it has none."""
     return None if parameter.grad is None else to_dense_float(parameter.grad)
 
 
@@ -66,5 +66,5 @@ def mean_and_std(values: Tensor) -> tuple[float, float]:
 
 
 def rms(values: Tensor) -> float:
-    """Return the root mean square, summed in float64; 0 of no numbers."""
+    """Return the root mean square, summed in float64; 0 for an empty tensor."""
     return float(values.double().square().mean().sqrt()) if values.numel() else 0.0

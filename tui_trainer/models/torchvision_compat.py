@@ -1,8 +1,8 @@
-"""The one door to torchvision: it opens beside a CPU build of torch, too.
+"""Import torchvision, also with a CPU build of torch.
 
-torchvision's Linux wheel is built for CUDA. Beside a CPU build of torch its compiled operators do
-not load, and ``import torchvision`` fails with "operator torchvision::nms does not exist".
-Datasets, transforms and models need no compiled operator, only that their names are known.
+torchvision's Linux wheel is built for CUDA. With a CPU build of torch its compiled operators do not
+load, and ``import torchvision`` fails with "operator torchvision::nms does not exist". Datasets,
+transforms and models use no compiled operator; they only need the operators to be declared.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _OPERATORS = ("nms", "qnms")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 _lock = RLock()
-# A library takes its operators with it when it is collected: kept for the life of the process.
+# Garbage collection of a library removes its operators, so keep it for the life of the process.
 _fragment: torch.library.Library | None = None
 
 
 def import_torchvision() -> ModuleType:
-    """Import torchvision, whether or not its compiled operators fit the torch beside it.
+    """Import torchvision, whether or not its compiled operators match the installed torch.
 
-    Where they fit, this is a plain import. Where they do not, the operators' schemas are declared
-    first: all but the compiled operators works then, and ``torchvision.ops.nms`` says that it has
-    no kernel. It may be called any number of times and from any thread.
+    If they match, this is a plain import. If not, the schemas of the operators are declared first:
+    then everything works except the compiled operators, and ``torchvision.ops.nms`` reports that it
+    has no kernel. Call it any number of times, from any thread.
 
     Returns:
         The module ``torchvision``.
@@ -44,7 +44,7 @@ def import_torchvision() -> ModuleType:
 
 
 def declare_operators() -> None:
-    """Declare torchvision's operators where its compiled ones do not fit: its import works then.
+    """Declare torchvision's operators if the compiled ones do not load, so that its import works.
 
     Raises:
         ImportError: If torchvision is not installed.
@@ -58,12 +58,12 @@ def declare_operators() -> None:
 
 
 def _operators_load() -> bool:
-    """Load torchvision's compiled operators as its own import will; say whether they are there."""
+    """Load torchvision's compiled operators as its import does; return whether that works."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("torchvision is not installed", name="torchvision")
     folder = spec.submodule_search_locations[0]
-    if hasattr(os, "add_dll_directory"):  # Windows: where it looks for the libraries beside _C
+    if hasattr(os, "add_dll_directory"):  # Windows: the folder of the libraries of _C
         os.add_dll_directory(folder)
     extension = FileFinder(folder, (ExtensionFileLoader, EXTENSION_SUFFIXES)).find_spec("_C")
     if extension is None or extension.origin is None:

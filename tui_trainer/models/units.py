@@ -1,4 +1,4 @@
-"""What the units of a layer give on some images: channels of a map, or numbers of a flat layer."""
+"""Output statistics of a layer's units: the channels of a map, or the features of a flat layer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _NEAR = 0.01
 
 @dataclass(slots=True)
 class Units:
-    """The outputs of a layer, as far as they were seen.
+    """Statistics of a layer's outputs on some images.
 
     Attributes:
         row: The layer's row in the layer table.
         images: The number of images.
         low: The smallest output of each unit (units).
         high: The largest.
-        numbers: How many outputs there were altogether.
-        zeros: How many of them were exactly 0, where that was counted.
+        numbers: The number of outputs.
+        zeros: How many of them were exactly 0, if counted.
         saturated: The sum over images of the share within 0.01 of a bound of a sigmoid or tanh.
         total: The sum over images of the mean output.
         square: The sum over images of the mean square.
@@ -42,7 +42,7 @@ class Units:
 
     @property
     def dead(self) -> list[int]:
-        """The units that never change; behind a ReLU also those that are never above 0."""
+        """The units that never change; after a ReLU also those that are never above 0."""
         still = self.high == self.low
         if self.row.kind == "relu":
             still |= self.high <= 0
@@ -56,17 +56,17 @@ class Units:
 
     @property
     def std(self) -> float:
-        """The standard deviation of the outputs; not a number where one of them is none."""
+        """The standard deviation of the outputs; NaN if one of them is NaN."""
         variance = self.square / self.images - self.mean * self.mean
         return max(0.0, variance) ** 0.5 if variance == variance else variance
 
     @property
     def saturated_share(self) -> float | None:
-        """The share that is saturated; None where the outputs have no bounds."""
+        """The share that is saturated; None if the outputs have no bounds."""
         return self.saturated / self.images if self.row.type.lower() in _BOUNDS else None
 
     def __add__(self, other: Units) -> Units:
-        """Return both together, the outputs of one layer for different images."""
+        """Return the joint statistics of one layer for different images."""
         return Units(
             row=self.row,
             images=self.images + other.images,
@@ -81,13 +81,13 @@ class Units:
 
 
 def is_dead(outputs: Tensor) -> Tensor:
-    """Return whether each unit (units) of ``outputs`` (N, units, …) never is above 0."""
+    """Return for each unit (units) of ``outputs`` (N, units, …) whether it is never above 0."""
     return outputs.detach().transpose(0, 1).flatten(1).amax(dim=1) <= 0
 
 
 def units_of(row: LayerRow, outputs: Tensor, images: int) -> Units:
-    """Return what a layer's ``outputs`` (N, units, …) say of ``images`` images; N may be fewer."""
-    if outputs.ndim > 2:  # channels innermost: so they lie in memory, mostly
+    """Return the statistics of ``outputs`` (N, units, …) for ``images`` images; N may be fewer."""
+    if outputs.ndim > 2:  # channels last: usually their order in memory
         outputs = outputs.movedim(1, -1).flatten(0, -2)
     low, high = outputs.aminmax(dim=0)
     mean, std = mean_and_std(outputs)

@@ -1,7 +1,7 @@
-"""What a model keeps outside its ``state_dict``: it belongs to a run's state all the same.
+"""State of a model that its ``state_dict`` does not contain, but a checkpoint of a run must.
 
-Plain tensors, buffers that are not persistent, generators of its own, counters: PyTorch saves none
-of them, so a model that is built again from its state alone can be another one.
+Tensors that are not registered, non-persistent buffers, rngs, counters: ``state_dict`` has none of
+them, so a model that is rebuilt from it alone can behave differently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tui_trainer.models.rng import decoded, encoded, python_state, set_python_st
 from tui_trainer.models.tensors import can_require_grad
 
 MOST_BYTES = 1 << 26
-"""Bytes of tensors outside the state that are kept, 64 MiB: caches can be of any size."""
+"""The most bytes of unregistered tensors that are saved: caches can have any size."""
 
 _DEEPEST = 3
 """Levels of containers and plain objects that are searched."""
@@ -35,10 +35,10 @@ _MODULE_ATTRIBUTES = frozenset(vars(nn.Module())) | {
     "_is_full_backward_hook",
     "_forward_pre_hooks_with_kwargs",
 }
-"""What ``nn.Module`` itself keeps on each module."""
+"""The attributes that ``nn.Module`` itself sets on each module."""
 
 _LIBRARIES = frozenset({"torch", "torchvision", "tui_trainer", "builtins", "numpy"})
-"""Packages, beside the standard library, whose names are not a model's own."""
+"""Packages whose names are not custom code; the standard library is excluded too."""
 
 _SCALARS = (bool, int, float, str, type(None))
 
@@ -47,7 +47,7 @@ Scalar = bool | int | float | str | None
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """One value, where it is, and how another one is put in its place."""
+    """One value, its name, and a function that replaces it."""
 
     name: str
     value: Any
@@ -56,11 +56,11 @@ class _Slot:
 
 @dataclass
 class UnregisteredState:
-    """The state of one model outside its ``state_dict``.
+    """The state of one model that its ``state_dict`` does not contain.
 
     Attributes:
         model: The model.
-        built: The scalars that it had when it was built: only what has changed since is kept.
+        built: The scalars right after construction: only those that have changed are saved.
     """
 
     model: nn.Module
@@ -70,7 +70,7 @@ class UnregisteredState:
         self.built = dict(self._scalars())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return tensors and the states of generators, by name; without graphs, on the CPU."""
+        """Return tensors and rng states by name, detached, on the CPU."""
         found: dict[str, Tensor] = {}
         size = 0
         for slot in _slots(self.model):
@@ -81,12 +81,12 @@ class UnregisteredState:
         return found
 
     def scalars(self) -> dict[str, Scalar]:
-        """Return the numbers, truths and texts that are not what they were when it was built."""
+        """Return the numbers, booleans and strings that have changed since construction."""
         now = self._scalars()
         return {k: v for k, v in now if k not in self.built or self.built[k] != v}
 
     def flags(self) -> dict[str, list[str]]:
-        """Return which modules are in evaluation mode, and which parameters are frozen."""
+        """Return the names of the modules in evaluation mode and of the frozen parameters."""
         return {
             "evaluating": [n for n, m in self.model.named_modules() if not m.training],
             "frozen": [n for n, p in self.model.named_parameters() if not p.requires_grad],
@@ -98,22 +98,22 @@ class UnregisteredState:
         scalars: Mapping[str, Any],
         flags: Mapping[str, list[str]],
     ) -> None:
-        """Put what was saved back; names that the model no longer has are passed over.
+        """Restore saved values; ignore names that the model no longer has.
 
         Raises:
-            ValueError: If something saved does not fit where it was; the message names it.
+            ValueError: If a saved value does not fit; the message names it.
         """
         missing = {**tensors, **scalars}
         for slot in list(_slots(self.model)):
             if slot.name in missing:
                 try:
-                    _put_back(slot, missing.pop(slot.name))
+                    _restore_value(slot, missing.pop(slot.name))
                 except (ValueError, TypeError, RuntimeError, KeyError, IndexError) as error:
                     raise ValueError(f"outside/{slot.name} does not fit") from error
             elif type(slot.value) in _SCALARS and slot.name in self.built:
                 slot.put(self.built[slot.name])
         for name in sorted(missing, key=_by_number):
-            _put_new(self.model, name, missing[name])
+            _restore_new(self.model, name, missing[name])
         _set_flags(self.model, flags)
 
     def _scalars(self) -> Iterator[tuple[str, Scalar]]:
@@ -124,9 +124,9 @@ class UnregisteredState:
 
 @contextmanager
 def preserve_globals(model: nn.Module) -> Iterator[None]:
-    """Put back afterwards what a model's files keep as globals, and its classes as attributes.
+    """Restore the globals of a model's files and the attributes of its classes afterwards.
 
-    A copy of the model shares them, for it shares its functions and its classes.
+    A copy of the model shares them, for it has the same functions and classes.
     """
     before = [(slot, _saved(slot.value)) for slot in _shared(model, set())]
     try:
@@ -135,7 +135,7 @@ def preserve_globals(model: nn.Module) -> Iterator[None]:
         for slot, saved in before:
             slot.put(slot.value)
             if saved is not None:
-                _put_back(slot, saved)
+                _restore_value(slot, saved)
 
 
 def _set_flags(model: nn.Module, flags: Mapping[str, list[str]]) -> None:
@@ -150,11 +150,11 @@ def _set_flags(model: nn.Module, flags: Mapping[str, list[str]]) -> None:
                 parameter.requires_grad_(name not in frozen)
 
 
-# --- what there is
+# --- find the values
 
 
 def _slots(model: nn.Module) -> Iterator[_Slot]:
-    """Yield every value outside the state that is a tensor, a generator or a scalar."""
+    """Yield every tensor, rng and scalar that ``state_dict`` does not contain."""
     seen: set[int] = set()
     modules = dict(model.named_modules())
     for path, module in modules.items():
@@ -169,7 +169,7 @@ def _slots(model: nn.Module) -> Iterator[_Slot]:
 
 
 def _shared(model: nn.Module, seen: set[int]) -> Iterator[_Slot]:
-    """Yield what a model's own files keep as globals, and its classes as their attributes."""
+    """Yield the globals of a model's files and the attributes of its classes."""
     for place, names, setter in namespaces(model):
         for key, value in list(names.items()):
             if not key.startswith("__"):
@@ -179,7 +179,7 @@ def _shared(model: nn.Module, seen: set[int]) -> Iterator[_Slot]:
 def namespaces(
     model: nn.Module,
 ) -> Iterator[tuple[str, Mapping[str, Any], Callable[[str], Callable[[Any], None]]]]:
-    """Yield the names that a model's own classes and their methods use, and how each is set.
+    """Yield the namespaces of a model's custom classes and their methods, each with a setter.
 
     Globals are not looked up in ``sys.modules``: a file that was imported again has others there.
     """
@@ -235,7 +235,7 @@ def _within(
 
 
 def _is_custom_class(cls: type) -> bool:
-    """Say whether a class is a person's: what others keep inside is not looked into."""
+    """Return whether a class is custom code; the attributes of library classes are not searched."""
     package = cls.__module__.split(".")[0]
     return package not in _LIBRARIES and package not in sys.stdlib_module_names
 
@@ -248,7 +248,7 @@ def _setter(owner: Any, key: Any) -> Callable[[Any], None]:
 
 
 def _ignored(value: Any) -> None:
-    """A tuple keeps what it has; a tensor in it is written where it lies."""
+    """Do nothing: a tuple is immutable; a tensor in it is overwritten in place."""
 
 
 def _is_rng(value: Any) -> bool:
@@ -256,13 +256,13 @@ def _is_rng(value: Any) -> bool:
     return isinstance(value, kinds)
 
 
-# --- to tensors and back
+# --- convert to tensors and back
 
 
 def _saved(value: Any) -> Tensor | None:
-    """Return what a checkpoint keeps of a value; None of a scalar, or of what a graph made."""
+    """Return a value as a tensor for a checkpoint; None for scalars and non-leaf tensors."""
     if isinstance(value, Tensor):
-        # What belongs to a graph was computed in this step, and is computed again in the next.
+        # A non-leaf tensor was computed in this step and is computed again in the next.
         is_plain = value.layout == torch.strided and not value.is_quantized and not value.is_meta
         if value.grad_fn is not None or not is_plain:
             return None
@@ -281,20 +281,20 @@ def _saved(value: Any) -> Tensor | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a generator's state as JSON can hold it."""
+    """Return a NumPy rng state as JSON values."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def _arrays(value: Any) -> Any:
-    """Return it as NumPy wants it again."""
+    """Invert :func:`_plain`."""
     if isinstance(value, dict):
         return {key: _arrays(part) for key, part in value.items()}
     return np.array(value, dtype=np.uint64) if isinstance(value, list) else value
 
 
-def _put_back(slot: _Slot, saved: Tensor | Scalar) -> None:
+def _restore_value(slot: _Slot, saved: Tensor | Scalar) -> None:
     value = slot.value
     if not isinstance(saved, Tensor):
         slot.put(saved)
@@ -322,8 +322,8 @@ def _put_back(slot: _Slot, saved: Tensor | Scalar) -> None:
         slot.put(saved.clone())
 
 
-def _put_new(model: nn.Module, name: str, saved: Tensor | Scalar) -> None:
-    """Put back what a fresh model does not have yet: an attribute, or an item of a container."""
+def _restore_new(model: nn.Module, name: str, saved: Tensor | Scalar) -> None:
+    """Restore an attribute or an item of a container that a fresh model does not have yet."""
     head, *keys = name.split("/")
     path, _, attribute = head.rpartition(".")
     owner: Any = dict(model.named_modules()).get(path)
@@ -342,7 +342,7 @@ def _put_new(model: nn.Module, name: str, saved: Tensor | Scalar) -> None:
 
 
 def _item(owner: Any, key: str) -> Any:
-    """Return an attribute of an object, or an item of a container; None where there is none."""
+    """Return an attribute of an object or an item of a container; None if it is missing."""
     if isinstance(owner, MutableMapping):
         return owner.get(int(key[1:]) if key.startswith("#") else key)
     if isinstance(owner, MutableSequence):
@@ -351,12 +351,12 @@ def _item(owner: Any, key: str) -> Any:
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
-    """Return a key by which the items of a list are put back in their order."""
+    """Return a sort key that restores the items of a list in their order."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in name.split("/")]
 
 
 def iterators(model: nn.Module) -> list[str]:
-    """Return the attributes that are iterators: how far they have come cannot be saved."""
+    """Return the names of attributes that are iterators: their position cannot be saved."""
     return [
         f"{path}.{name}" if path else name
         for path, module in model.named_modules()
@@ -366,10 +366,10 @@ def iterators(model: nn.Module) -> list[str]:
 
 
 def has_internal_overlap(tensor: Tensor) -> bool:
-    """Say whether several elements share memory, as after ``expand``: it cannot be written to."""
+    """Return whether elements share memory, as after ``expand``: in-place writes fail then."""
     if tensor.layout != torch.strided or tensor.numel() < 2:
         return False
-    overlap: int = torch._debug_has_internal_overlap(tensor)  # 0 no, 1 yes, 2 too hard to say
+    overlap: int = torch._debug_has_internal_overlap(tensor)  # 0 no, 1 yes, 2 unknown
     if overlap != 2:
         return overlap == 1
     places = torch.zeros((), dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Which parameters does a model's forward read, and which not at all?"""
+"""Find the parameters that a model's forward does not use."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _TO_PYTHON = (
     "__bool__",
     "__index__",
 )
-"""Functions that give a tensor's numbers to Python."""
+"""Tensor methods that return values to Python."""
 
 
 @torch.no_grad()
 def unused_parameters(model: nn.Module, images: Tensor) -> tuple[str, ...]:
-    """Run a model in the mode it is in; return the parameters that no function of torch reads.
+    """Run a model in its current mode; return the parameters that no torch function reads.
 
-    One that is read and gets no gradient all the same was cut off, by ``detach`` or ``no_grad``.
-    What a scripted module reads cannot be seen: its parameters count as used.
+    A parameter that is read but gets no gradient was disconnected by ``detach`` or ``no_grad``. The
+    reads of a scripted module cannot be observed: its parameters count as used.
 
     Args:
         model: A copy: its forward may change it.
-        images: What it is run on, (N, channels, H, W).
+        images: Its input (N, channels, H, W).
     """
     named = dict(model.named_parameters())
     scripted = (module for module in model.modules() if isinstance(module, ScriptModule))
@@ -46,21 +46,21 @@ def unused_parameters(model: nn.Module, images: Tensor) -> tuple[str, ...]:
 
 @torch.no_grad()
 def used_in_training(model: nn.Module, images: Tensor) -> set[int]:
-    """Return the identities of the parameters that functions read in training mode.
+    """Return the ids of the parameters that are read in training mode.
 
-    A head that helps in training alone is no mistake. A copy is run; if it cannot be, it is not
-    known: none are returned.
+    An auxiliary head that is used only in training is no mistake. A copy is run; if that fails, the
+    result is empty.
 
     Args:
         model: Maps (N, channels, height, width) to logits.
-        images: Two at least, for batch norm.
+        images: At least two, for batch norm.
     """
     try:
         with preserve_rng_state():
             twin = copy_model(model)
             twin.train()
             read = _read_by(twin, images)
-    except Exception:  # what cannot be tried says nothing
+    except Exception:  # a model that fails gives no answer
         return set()
     pairs = zip(model.parameters(), twin.parameters(), strict=True)
     return {id(one) for one, other in pairs if id(other) in read}
@@ -74,7 +74,7 @@ def _read_by(model: nn.Module, images: Tensor) -> set[int]:
 
 
 class _Reads(TorchFunctionMode):
-    """Remembers the parameters that are among the arguments of any function."""
+    """Records the parameters that are arguments of any torch function."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class _Reads(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        # The shape, device or type of a parameter is no use of its numbers.
+        # Reading the shape, device or dtype of a parameter is no use of its values.
         if any(True for _ in tensors_in(result)) or getattr(func, "__name__", "") in _TO_PYTHON:
             read = tensors_in((args, kwargs))
             self.seen.update(id(tensor) for tensor in read if isinstance(tensor, nn.Parameter))

@@ -60,7 +60,8 @@ class UpdateProbe:
         last = self._last_gradient
         if last is None or len(last) != len(self.gradient):
             last = None
-        norms = _norms([*befores, *changes, *[_or_zero(g) for g in self._gradients]])
+        gradients = [torch.zeros(1) if g is None else g for g in self._gradients]
+        norms = _norms([*befores, *changes, *gradients])
         n = len(self._parameters)
         pair = last if last is not None else self.gradient
         whole = [
@@ -150,10 +151,6 @@ def eval_layers(model: nn.Module) -> tuple[str, ...]:
             or (isinstance(module, _DropoutNd) and module.p > 0)
         )
     )
-
-
-def _or_zero(gradient: Tensor | None) -> Tensor:
-    return torch.zeros(1) if gradient is None else gradient
 
 
 def _norms(tensors: list[Tensor]) -> list[float]:

@@ -1,6 +1,6 @@
-"""The networks: a name, a sentence, and the factory that builds it.
+"""The model zoo: name, summary and factory of each model.
 
-Listing them costs nothing: a family's module, and torch with it, is imported when one is built.
+Listing it imports no torch: the module of a model is imported when the model is built.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A network of the registry.
+    """A model of the registry.
 
     Attributes:
-        factory: Where it is built, as ``module:function``. The function takes ``image_size``
-            (pixels), ``classes`` and ``dropout`` (0 to 1) by keyword and returns a network that
-            maps (N, 1, image_size, image_size) to scores (N, classes).
-        summary: What it is, in a sentence.
-        dropout: Its usual share of hidden features, or None where it has no dropout layer.
+        factory: Its factory, as ``module:function``. The function takes ``image_size`` (pixels),
+            ``classes`` and ``dropout`` (0 to 1) by keyword and returns a model that maps
+            (N, 1, image_size, image_size) to logits (N, classes).
+        summary: A description in a sentence.
+        dropout: The default of its dropout probability; None without a dropout layer.
     """
 
     factory: str
@@ -96,17 +96,17 @@ REGISTRY: Mapping[str, Entry] = {
         "the same without batch norm, to see what it is good for",
     ),
 }
-"""In the order in which they tell the course's story."""
+"""In the order of the course."""
 
 
 def build(name: str, *, image_size: int, classes: int, dropout: float | None = None) -> nn.Module:
-    """Build a network with fresh weights, drawn from torch's global generator.
+    """Build a model; torch's global rng draws its initial weights.
 
     Args:
         name: A name of :data:`REGISTRY`.
         image_size: Side of the square input, in pixels, 8 to 128.
-        classes: Number of scores, 2 to 1,000.
-        dropout: Share of features its dropout layers hide; None for the network's own.
+        classes: Number of classes, 2 to 1,000.
+        dropout: Probability of its dropout layers; None for the default of the model.
 
     Raises:
         KeyError: If the registry has no such name.

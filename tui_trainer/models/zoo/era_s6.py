@@ -37,7 +37,7 @@ def era_s6(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequent
     """Build the course's network: 19,568 parameters for 28×28 images and 10 classes.
 
     Batch norm and ReLU after every convolution but the last, no bias anywhere. Takes
-    (N, 1, image_size, image_size), gives scores (N, classes).
+    (N, 1, image_size, image_size), returns logits (N, classes).
     """
     return _build(image_size, classes, norm=True, dropout=None)
 
@@ -79,7 +79,7 @@ def _build(image_size: int, classes: int, *, norm: bool, dropout: float | None) 
 def era_s6_as_run(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Build the course's network as it ran: 19,568 parameters for 28×28 images and 10 classes.
 
-    Takes (N, 1, image_size, image_size), gives scores (N, classes). Of the last map, 5×5 for
+    Takes (N, 1, image_size, image_size), returns logits (N, classes). Of the last map, 5×5 for
     28×28 images, only the top left 3×3 are averaged; sizes that the course did not train on keep
     that proportion.
     """

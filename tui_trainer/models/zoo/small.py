@@ -21,7 +21,7 @@ def small(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequenti
     """Build a network of 19,810 parameters for 28×28 images and 10 classes.
 
     Six 3×3 convolutions, the first two of them pooled: the other four, with nearly all the weights,
-    work on a sixteenth of the places. Takes (N, 1, image_size, image_size), gives scores
+    work on a sixteenth of the places. Takes (N, 1, image_size, image_size), returns logits
     (N, classes).
     """
     layers: Layers = OrderedDict()
@@ -39,7 +39,7 @@ def tiny(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequentia
     After a first 3×3 convolution all are depthwise separable: a 3×3 kernel for each map by itself,
     then a 1×1 convolution that mixes the maps (F. Chollet, "Xception", CVPR 2017). From c maps to d
     that takes 9c + cd weights where a full convolution takes 9cd. Takes
-    (N, 1, image_size, image_size), gives scores (N, classes).
+    (N, 1, image_size, image_size), returns logits (N, classes).
     """
     layers: Layers = OrderedDict(conv1=nn.Conv2d(1, 8, 3, padding=1, bias=False))
     _finish_stage(layers, 1, 8, pools=False)
@@ -63,7 +63,7 @@ def _finish_stage(layers: Layers, index: int, width: int, *, pools: bool) -> Non
 def pool_early(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Build six 3×3 convolutions, pooled after the first and the second.
 
-    16,418 parameters for 10 classes. Takes (N, 1, image_size, image_size), gives scores
+    16,418 parameters for 10 classes. Takes (N, 1, image_size, image_size), returns logits
     (N, classes).
     """
     return _twin(classes, pooled=(1, 2))
@@ -73,7 +73,7 @@ def pool_late(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequ
     """Build the same six convolutions, pooled after the fourth and the fifth.
 
     The weights are as many, and are multiplied at far more places; the last one sees less of the
-    image. Takes (N, 1, image_size, image_size), gives scores (N, classes).
+    image. Takes (N, 1, image_size, image_size), returns logits (N, classes).
     """
     return _twin(classes, pooled=(4, 5))
 

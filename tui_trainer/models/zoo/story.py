@@ -26,7 +26,7 @@ _SLIM_BLOCKS = ((8, 16, 8), (12, 16, 8), (12, 20))
 def mlp(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Build one hidden layer of 24 units: 19,090 parameters for 28×28 images and 10 classes.
 
-    Takes (N, 1, image_size, image_size), gives scores (N, classes).
+    Takes (N, 1, image_size, image_size), returns logits (N, classes).
     """
     return nn.Sequential(
         OrderedDict(
@@ -42,7 +42,7 @@ def conv_fc(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequen
     """Build two convolutions, each pooled, and two fully connected layers.
 
     18,748 parameters for 28×28 images and 10 classes, 17,500 of them in the fully connected
-    layers, that number growing with the image. Takes (N, 1, image_size, image_size), gives scores
+    layers, that number growing with the image. Takes (N, 1, image_size, image_size), returns logits
     (N, classes).
     """
     layers: Layers = OrderedDict()
@@ -60,7 +60,7 @@ def conv_gap(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Seque
 
     16,662 parameters for 10 classes, whatever the image's size: the mean over each map has none,
     so that what the fully connected layers took goes into convolutions. Takes
-    (N, 1, image_size, image_size), gives scores (N, classes).
+    (N, 1, image_size, image_size), returns logits (N, classes).
     """
     layers: Layers = OrderedDict()
     channels = _pooled(layers, 8, 16)
@@ -73,7 +73,7 @@ def squeeze(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequen
     """Build three blocks whose kernels grow, each followed by a 1×1 convolution that mixes them.
 
     17,880 parameters for 10 classes, no batch norm, no bias. Takes (N, 1, image_size, image_size),
-    gives scores (N, classes).
+    returns logits (N, classes).
     """
     return _squeezed(classes, _BLOCKS, norm=False, dropout=None)
 
