@@ -101,7 +101,7 @@ def test_what_would_change_the_run_is_refused(tiny: Path, folder: RunFolder) -> 
     before = content(folder)
     events = looked(tiny, folder, SetBaseLr(0.1), EvaluateTest())
     refused = of(CommandRejected, events)
-    assert [event.command for event in refused] == ["SetLearningRate", "EvaluateTest"]
+    assert [event.command for event in refused] == ["SetBaseLr", "EvaluateTest"]
     assert {event.reason for event in refused} == {"the run is only shown here"}
     assert content(folder) == before
 

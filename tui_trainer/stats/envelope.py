@@ -93,7 +93,7 @@ class Asked:
     parameters: int
     has_norm: bool
     optimizer: str
-    learning_rate: float
+    base_lr: float
     schedule: str
     batch_size: int
 
@@ -129,7 +129,7 @@ def alike(asked: Asked, runs: Sequence[HealthyRun]) -> tuple[list[HealthyRun], s
         "batch size": lambda run: _within(run.batch_size, asked.batch_size, LIKE_BATCH),
         "optimizer": lambda run: run.optimizer == asked.optimizer.removesuffix("w"),
         "kind of schedule": lambda run: _rises(run.schedule) == _rises(asked.schedule),
-        "learning rate": lambda run: _within(run.base_lr, asked.learning_rate, LIKE_RATE),
+        "learning rate": lambda run: _within(run.base_lr, asked.base_lr, LIKE_RATE),
         "size": lambda run: _within(run.parameters, asked.parameters, LIKE_SIZE),
         "kind (with a norm, or without)": lambda run: run.has_norm == asked.has_norm,
     }

@@ -27,7 +27,7 @@ ASKED = Asked(
     parameters=19_568,
     has_norm=True,
     optimizer="sgd",
-    learning_rate=0.1,
+    base_lr=0.1,
     schedule="one-cycle",
     batch_size=128,
 )
@@ -66,7 +66,7 @@ def test_its_figures_are_of_networks_of_the_zoo_that_learned() -> None:
 @pytest.mark.parametrize("has_norm", [True, False])
 def test_the_default_run_has_a_reference(optimizer: str, has_norm: bool) -> None:
     rate = 0.1 if optimizer == "sgd" else 0.003
-    asked = replace(ASKED, optimizer=optimizer, learning_rate=rate, has_norm=has_norm)
+    asked = replace(ASKED, optimizer=optimizer, base_lr=rate, has_norm=has_norm)
     found, why_not = alike(asked, healthy_runs())
 
     assert len(found) >= 3

@@ -258,7 +258,7 @@ def healthy_like(
         parameters=sum(p.numel() for p in model.parameters()),
         has_norm=has_norm(layers),
         optimizer=config.optimizer,
-        learning_rate=config.base_lr,
+        base_lr=config.base_lr,
         schedule=config.schedule,
         batch_size=config.batch_size,
     )
